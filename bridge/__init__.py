@@ -1,0 +1,1 @@
+"""The atomic module: the only code that knows both machines."""

@@ -1,0 +1,1 @@
+"""The replicated application: transactions, the authenticated store, the two machines."""

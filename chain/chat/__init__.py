@@ -1,0 +1,1 @@
+"""The chat machine: identities, channels, messages, allowance. Pure and deterministic."""

@@ -1,0 +1,1 @@
+"""The currency machine: accounts, payments, fees, supply. Pure and deterministic."""

@@ -1,0 +1,1 @@
+"""The authenticated key-value stores: sparse Merkle trees, versions, proofs."""

@@ -1,0 +1,1 @@
+"""Transactions: envelope, decoding, checks."""

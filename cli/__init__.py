@@ -1,0 +1,1 @@
+"""The dchat command."""

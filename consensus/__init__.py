@@ -1,0 +1,1 @@
+"""The Tendermint engine: formats (types), the algorithm (core), what runs it (engine), catching up (sync)."""

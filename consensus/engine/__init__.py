@@ -1,0 +1,1 @@
+"""What drives the core: WAL, signer, timers, gossip, block execution, stores."""

@@ -1,0 +1,1 @@
+"""Keys, signatures, hashes, Merkle trees, addresses. Pure: no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Genesis documents: build, validate, test networks."""

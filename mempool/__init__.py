@@ -1,0 +1,1 @@
+"""Admission of transactions, their queue and their gossip."""

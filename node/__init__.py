@@ -1,0 +1,1 @@
+"""What makes it a process: configuration, wiring, doors, metrics."""

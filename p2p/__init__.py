@@ -1,0 +1,1 @@
+"""The validators' network, wire-compatible with CometBFT v0.38."""

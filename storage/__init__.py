@@ -1,0 +1,1 @@
+"""Ordered key-value stores behind one small interface: LevelDB and memory."""
