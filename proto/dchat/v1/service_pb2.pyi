@@ -1,0 +1,457 @@
+from proto.dchat.v1 import state_pb2 as _state_pb2
+from proto.dchat.v1 import tx_pb2 as _tx_pb2
+from proto.tendermint.crypto import proof_pb2 as _proof_pb2
+from proto.tendermint.types import block_pb2 as _block_pb2
+from proto.tendermint.types import types_pb2 as _types_pb2
+from proto.tendermint.types import validator_pb2 as _validator_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Wait(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WAIT_ADMISSION: _ClassVar[Wait]
+    WAIT_COMMIT: _ClassVar[Wait]
+WAIT_ADMISSION: Wait
+WAIT_COMMIT: Wait
+
+class BroadcastRequest(_message.Message):
+    __slots__ = ("tx", "wait")
+    TX_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    tx: bytes
+    wait: Wait
+    def __init__(self, tx: _Optional[bytes] = ..., wait: _Optional[_Union[Wait, str]] = ...) -> None: ...
+
+class BroadcastResponse(_message.Message):
+    __slots__ = ("hash", "code", "codespace", "log", "height", "index", "data", "gas_used")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    CODESPACE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    GAS_USED_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    code: int
+    codespace: str
+    log: str
+    height: int
+    index: int
+    data: bytes
+    gas_used: int
+    def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ...) -> None: ...
+
+class BroadcastManyRequest(_message.Message):
+    __slots__ = ("txs",)
+    TXS_FIELD_NUMBER: _ClassVar[int]
+    txs: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, txs: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class BroadcastManyResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[BroadcastResponse]
+    def __init__(self, results: _Optional[_Iterable[_Union[BroadcastResponse, _Mapping]]] = ...) -> None: ...
+
+class GetTxRequest(_message.Message):
+    __slots__ = ("hash", "prove")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    prove: bool
+    def __init__(self, hash: _Optional[bytes] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetTxResponse(_message.Message):
+    __slots__ = ("hash", "height", "index", "tx", "code", "codespace", "log", "data", "gas_wanted", "gas_used", "proof", "light_block")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TX_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    CODESPACE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    GAS_WANTED_FIELD_NUMBER: _ClassVar[int]
+    GAS_USED_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    height: int
+    index: int
+    tx: bytes
+    code: int
+    codespace: str
+    log: str
+    data: bytes
+    gas_wanted: int
+    gas_used: int
+    proof: _types_pb2.TxProof
+    light_block: _types_pb2.LightBlock
+    def __init__(self, hash: _Optional[bytes] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., tx: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_wanted: _Optional[int] = ..., gas_used: _Optional[int] = ..., proof: _Optional[_Union[_types_pb2.TxProof, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ...) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    MONIKER_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATOR_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    VOTING_POWER_FIELD_NUMBER: _ClassVar[int]
+    LATEST_BLOCK_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LATEST_BLOCK_HASH_FIELD_NUMBER: _ClassVar[int]
+    LATEST_BLOCK_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LATEST_APP_HASH_FIELD_NUMBER: _ClassVar[int]
+    CHAT_ROOT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_ROOT_FIELD_NUMBER: _ClassVar[int]
+    BRIDGE_ROOT_FIELD_NUMBER: _ClassVar[int]
+    CATCHING_UP_FIELD_NUMBER: _ClassVar[int]
+    PEER_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEMPOOL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_BLOCK_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CONSENSUS_STEP_FIELD_NUMBER: _ClassVar[int]
+    CONSENSUS_ROUND_FIELD_NUMBER: _ClassVar[int]
+    CONSENSUS_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    chain_id: str
+    moniker: str
+    node_id: str
+    validator_address: bytes
+    voting_power: int
+    latest_block_height: int
+    latest_block_hash: bytes
+    latest_block_time_ns: int
+    latest_app_hash: bytes
+    chat_root: bytes
+    currency_root: bytes
+    bridge_root: bytes
+    catching_up: bool
+    peer_count: int
+    mempool_size: int
+    uptime_seconds: int
+    earliest_block_height: int
+    consensus_step: str
+    consensus_round: int
+    consensus_height: int
+    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ...) -> None: ...
+
+class GetBlockRequest(_message.Message):
+    __slots__ = ("height", "hash")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    hash: bytes
+    def __init__(self, height: _Optional[int] = ..., hash: _Optional[bytes] = ...) -> None: ...
+
+class GetBlockResponse(_message.Message):
+    __slots__ = ("block_id", "block")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    block_id: _types_pb2.BlockID
+    block: _block_pb2.Block
+    def __init__(self, block_id: _Optional[_Union[_types_pb2.BlockID, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ...) -> None: ...
+
+class ListBlocksRequest(_message.Message):
+    __slots__ = ("max_height", "limit")
+    MAX_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    max_height: int
+    limit: int
+    def __init__(self, max_height: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListBlocksResponse(_message.Message):
+    __slots__ = ("blocks",)
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    blocks: _containers.RepeatedCompositeFieldContainer[_types_pb2.BlockMeta]
+    def __init__(self, blocks: _Optional[_Iterable[_Union[_types_pb2.BlockMeta, _Mapping]]] = ...) -> None: ...
+
+class GetCommitRequest(_message.Message):
+    __slots__ = ("height",)
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class GetCommitResponse(_message.Message):
+    __slots__ = ("light_block", "canonical")
+    LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    CANONICAL_FIELD_NUMBER: _ClassVar[int]
+    light_block: _types_pb2.LightBlock
+    canonical: bool
+    def __init__(self, light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ..., canonical: _Optional[bool] = ...) -> None: ...
+
+class GetValidatorsRequest(_message.Message):
+    __slots__ = ("height",)
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class GetValidatorsResponse(_message.Message):
+    __slots__ = ("height", "validators", "proposer")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATORS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSER_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    validators: _containers.RepeatedCompositeFieldContainer[_validator_pb2.Validator]
+    proposer: bytes
+    def __init__(self, height: _Optional[int] = ..., validators: _Optional[_Iterable[_Union[_validator_pb2.Validator, _Mapping]]] = ..., proposer: _Optional[bytes] = ...) -> None: ...
+
+class StreamBlocksRequest(_message.Message):
+    __slots__ = ("from_height", "with_results")
+    FROM_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WITH_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    from_height: int
+    with_results: bool
+    def __init__(self, from_height: _Optional[int] = ..., with_results: _Optional[bool] = ...) -> None: ...
+
+class StreamBlocksResponse(_message.Message):
+    __slots__ = ("block_id", "block", "results", "app_hash")
+    BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    APP_HASH_FIELD_NUMBER: _ClassVar[int]
+    block_id: _types_pb2.BlockID
+    block: _block_pb2.Block
+    results: _containers.RepeatedCompositeFieldContainer[TxOutcome]
+    app_hash: bytes
+    def __init__(self, block_id: _Optional[_Union[_types_pb2.BlockID, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., results: _Optional[_Iterable[_Union[TxOutcome, _Mapping]]] = ..., app_hash: _Optional[bytes] = ...) -> None: ...
+
+class TxOutcome(_message.Message):
+    __slots__ = ("hash", "code", "codespace", "data", "gas_used")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    CODESPACE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    GAS_USED_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    code: int
+    codespace: str
+    data: bytes
+    gas_used: int
+    def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ...) -> None: ...
+
+class StateProof(_message.Message):
+    __slots__ = ("height", "store", "key", "value", "ops", "light_block")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    OPS_FIELD_NUMBER: _ClassVar[int]
+    LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    store: str
+    key: bytes
+    value: bytes
+    ops: _proof_pb2.ProofOps
+    light_block: _types_pb2.LightBlock
+    def __init__(self, height: _Optional[int] = ..., store: _Optional[str] = ..., key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., ops: _Optional[_Union[_proof_pb2.ProofOps, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ...) -> None: ...
+
+class GetAccountRequest(_message.Message):
+    __slots__ = ("address", "height", "prove")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    height: int
+    prove: bool
+    def __init__(self, address: _Optional[bytes] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetAccountResponse(_message.Message):
+    __slots__ = ("height", "account", "proof")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    account: _state_pb2.Account
+    proof: StateProof
+    def __init__(self, height: _Optional[int] = ..., account: _Optional[_Union[_state_pb2.Account, _Mapping]] = ..., proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
+
+class GetIdentityRequest(_message.Message):
+    __slots__ = ("address", "name", "height", "prove")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    name: str
+    height: int
+    prove: bool
+    def __init__(self, address: _Optional[bytes] = ..., name: _Optional[str] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetIdentityResponse(_message.Message):
+    __slots__ = ("height", "identity", "proof")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    identity: _state_pb2.Identity
+    proof: StateProof
+    def __init__(self, height: _Optional[int] = ..., identity: _Optional[_Union[_state_pb2.Identity, _Mapping]] = ..., proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
+
+class GetChannelRequest(_message.Message):
+    __slots__ = ("channel_id", "name", "height", "prove")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    channel_id: bytes
+    name: str
+    height: int
+    prove: bool
+    def __init__(self, channel_id: _Optional[bytes] = ..., name: _Optional[str] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetChannelResponse(_message.Message):
+    __slots__ = ("height", "channel", "proof")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    channel: _state_pb2.Channel
+    proof: StateProof
+    def __init__(self, height: _Optional[int] = ..., channel: _Optional[_Union[_state_pb2.Channel, _Mapping]] = ..., proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
+
+class ListChannelsRequest(_message.Message):
+    __slots__ = ("after", "limit")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    after: bytes
+    limit: int
+    def __init__(self, after: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListChannelsResponse(_message.Message):
+    __slots__ = ("height", "channels")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    channels: _containers.RepeatedCompositeFieldContainer[_state_pb2.Channel]
+    def __init__(self, height: _Optional[int] = ..., channels: _Optional[_Iterable[_Union[_state_pb2.Channel, _Mapping]]] = ...) -> None: ...
+
+class MountainProof(_message.Message):
+    __slots__ = ("index", "leaf_count", "path")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEAF_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    leaf_count: int
+    path: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, index: _Optional[int] = ..., leaf_count: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class GetMessageRequest(_message.Message):
+    __slots__ = ("channel_id", "index", "height", "prove")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    channel_id: bytes
+    index: int
+    height: int
+    prove: bool
+    def __init__(self, channel_id: _Optional[bytes] = ..., index: _Optional[int] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetMessageResponse(_message.Message):
+    __slots__ = ("height", "message", "path", "channel_proof")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_PROOF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    message: _state_pb2.ChatMessage
+    path: MountainProof
+    channel_proof: StateProof
+    def __init__(self, height: _Optional[int] = ..., message: _Optional[_Union[_state_pb2.ChatMessage, _Mapping]] = ..., path: _Optional[_Union[MountainProof, _Mapping]] = ..., channel_proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
+
+class ListMessagesRequest(_message.Message):
+    __slots__ = ("channel_id", "from_index", "limit", "height", "prove")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_INDEX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    channel_id: bytes
+    from_index: int
+    limit: int
+    height: int
+    prove: bool
+    def __init__(self, channel_id: _Optional[bytes] = ..., from_index: _Optional[int] = ..., limit: _Optional[int] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class ListMessagesResponse(_message.Message):
+    __slots__ = ("height", "messages", "paths", "channel_proof", "message_count")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_PROOF_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    messages: _containers.RepeatedCompositeFieldContainer[_state_pb2.ChatMessage]
+    paths: _containers.RepeatedCompositeFieldContainer[MountainProof]
+    channel_proof: StateProof
+    message_count: int
+    def __init__(self, height: _Optional[int] = ..., messages: _Optional[_Iterable[_Union[_state_pb2.ChatMessage, _Mapping]]] = ..., paths: _Optional[_Iterable[_Union[MountainProof, _Mapping]]] = ..., channel_proof: _Optional[_Union[StateProof, _Mapping]] = ..., message_count: _Optional[int] = ...) -> None: ...
+
+class GetBundleRequest(_message.Message):
+    __slots__ = ("replay_id", "height", "prove")
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    replay_id: bytes
+    height: int
+    prove: bool
+    def __init__(self, replay_id: _Optional[bytes] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetBundleResponse(_message.Message):
+    __slots__ = ("height", "receipt", "proof")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    receipt: _state_pb2.Receipt
+    proof: StateProof
+    def __init__(self, height: _Optional[int] = ..., receipt: _Optional[_Union[_state_pb2.Receipt, _Mapping]] = ..., proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
+
+class GetInvariantsRequest(_message.Message):
+    __slots__ = ("height",)
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class GetInvariantsResponse(_message.Message):
+    __slots__ = ("height", "invariants")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INVARIANTS_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    invariants: _containers.RepeatedCompositeFieldContainer[Invariant]
+    def __init__(self, height: _Optional[int] = ..., invariants: _Optional[_Iterable[_Union[Invariant, _Mapping]]] = ...) -> None: ...
+
+class Invariant(_message.Message):
+    __slots__ = ("name", "holds", "detail")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    holds: bool
+    detail: str
+    def __init__(self, name: _Optional[str] = ..., holds: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class GetParamsRequest(_message.Message):
+    __slots__ = ("height",)
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class GetParamsResponse(_message.Message):
+    __slots__ = ("height", "json")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    json: str
+    def __init__(self, height: _Optional[int] = ..., json: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,181 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Lane(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LANE_UNSPECIFIED: _ClassVar[Lane]
+    LANE_CHAT: _ClassVar[Lane]
+    LANE_CURRENCY: _ClassVar[Lane]
+    LANE_BRIDGE: _ClassVar[Lane]
+LANE_UNSPECIFIED: Lane
+LANE_CHAT: Lane
+LANE_CURRENCY: Lane
+LANE_BRIDGE: Lane
+
+class Tx(_message.Message):
+    __slots__ = ("body", "signatures")
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    body: bytes
+    signatures: _containers.RepeatedCompositeFieldContainer[Signature]
+    def __init__(self, body: _Optional[bytes] = ..., signatures: _Optional[_Iterable[_Union[Signature, _Mapping]]] = ...) -> None: ...
+
+class Signature(_message.Message):
+    __slots__ = ("signer", "public_key", "signature")
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    signer: int
+    public_key: bytes
+    signature: bytes
+    def __init__(self, signer: _Optional[int] = ..., public_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class TxBody(_message.Message):
+    __slots__ = ("chain_id", "lane", "messages", "signers", "fee_payer", "gas_limit", "fee", "expiry_height", "unordered", "memo")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    SIGNERS_FIELD_NUMBER: _ClassVar[int]
+    FEE_PAYER_FIELD_NUMBER: _ClassVar[int]
+    GAS_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FEE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    UNORDERED_FIELD_NUMBER: _ClassVar[int]
+    MEMO_FIELD_NUMBER: _ClassVar[int]
+    chain_id: str
+    lane: Lane
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    signers: _containers.RepeatedCompositeFieldContainer[Signer]
+    fee_payer: int
+    gas_limit: int
+    fee: int
+    expiry_height: int
+    unordered: bool
+    memo: str
+    def __init__(self, chain_id: _Optional[str] = ..., lane: _Optional[_Union[Lane, str]] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., signers: _Optional[_Iterable[_Union[Signer, _Mapping]]] = ..., fee_payer: _Optional[int] = ..., gas_limit: _Optional[int] = ..., fee: _Optional[int] = ..., expiry_height: _Optional[int] = ..., unordered: _Optional[bool] = ..., memo: _Optional[str] = ...) -> None: ...
+
+class Signer(_message.Message):
+    __slots__ = ("address", "policy", "sequence_key", "sequence")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    policy: KeyPolicy
+    sequence_key: bytes
+    sequence: int
+    def __init__(self, address: _Optional[bytes] = ..., policy: _Optional[_Union[KeyPolicy, _Mapping]] = ..., sequence_key: _Optional[bytes] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class KeyPolicy(_message.Message):
+    __slots__ = ("ed25519",)
+    ED25519_FIELD_NUMBER: _ClassVar[int]
+    ed25519: bytes
+    def __init__(self, ed25519: _Optional[bytes] = ...) -> None: ...
+
+class Message(_message.Message):
+    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance")
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    POST_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    TIP_FIELD_NUMBER: _ClassVar[int]
+    PAY_TO_JOIN_FIELD_NUMBER: _ClassVar[int]
+    BUY_ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
+    payment: Payment
+    create_channel: CreateChannel
+    join_channel: JoinChannel
+    post_message: PostMessage
+    register_identity: RegisterIdentity
+    tip: Tip
+    pay_to_join: PayToJoin
+    buy_allowance: BuyAllowance
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ...) -> None: ...
+
+class Payment(_message.Message):
+    __slots__ = ("sender", "recipient", "amount")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    recipient: bytes
+    amount: int
+    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class CreateChannel(_message.Message):
+    __slots__ = ("creator", "name", "join_price", "topic")
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    JOIN_PRICE_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    creator: bytes
+    name: str
+    join_price: int
+    topic: str
+    def __init__(self, creator: _Optional[bytes] = ..., name: _Optional[str] = ..., join_price: _Optional[int] = ..., topic: _Optional[str] = ...) -> None: ...
+
+class JoinChannel(_message.Message):
+    __slots__ = ("member", "channel_id")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    member: bytes
+    channel_id: bytes
+    def __init__(self, member: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ...) -> None: ...
+
+class PostMessage(_message.Message):
+    __slots__ = ("author", "channel_id", "content", "reply_to")
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    author: bytes
+    channel_id: bytes
+    content: bytes
+    reply_to: int
+    def __init__(self, author: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., content: _Optional[bytes] = ..., reply_to: _Optional[int] = ...) -> None: ...
+
+class RegisterIdentity(_message.Message):
+    __slots__ = ("address", "name", "display")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    name: str
+    display: str
+    def __init__(self, address: _Optional[bytes] = ..., name: _Optional[str] = ..., display: _Optional[str] = ...) -> None: ...
+
+class Tip(_message.Message):
+    __slots__ = ("sender", "channel_id", "index", "amount")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    channel_id: bytes
+    index: int
+    amount: int
+    def __init__(self, sender: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., index: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class PayToJoin(_message.Message):
+    __slots__ = ("member", "channel_id", "max_price")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRICE_FIELD_NUMBER: _ClassVar[int]
+    member: bytes
+    channel_id: bytes
+    max_price: int
+    def __init__(self, member: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., max_price: _Optional[int] = ...) -> None: ...
+
+class BuyAllowance(_message.Message):
+    __slots__ = ("address", "amount")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    amount: int
+    def __init__(self, address: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
