@@ -46,7 +46,8 @@ class NilReason(StrEnum):
     POL_MISSING = "pol_missing"  # the proposal's claimed polka was not seen in time
     POLKA_FOR_NIL = "polka_for_nil"  # line 44
     NO_POLKA = "no_polka"  # line 61
-    POLKA_FOR_MISSING_BLOCK = "polka_for_missing_block"
+    POLKA_FOR_MISSING_BLOCK = "polka_for_missing_block"  # line 61, the block is not complete here
+    BLOCK_NOT_VALIDATED = "block_not_validated"  # line 61, complete, but ValidateBlock is not answered yet
 
 
 class Validators(Protocol):
@@ -144,7 +145,7 @@ class Elapsed:
 
 @dataclass(frozen=True, slots=True)
 class TxsAvailable:
-    """At least one transaction waits in the mempool."""
+    """At least one transaction waits in the mempool. Given after StartHeight, once a height is enough."""
 
     height: int
 
@@ -185,7 +186,10 @@ class BuildBlock:
 
 @dataclass(frozen=True, slots=True)
 class SignProposal:
-    """Sign and write to the WAL with fsync; only then may it and its parts leave the process (line 19)."""
+    """Sign and write to the WAL with fsync; only then may it and its parts leave the process (line 19).
+
+    Comes back as Proposal, like a vote of ours: until then the core does not prevote for it.
+    """
 
     height: int
     round: int
@@ -206,7 +210,10 @@ class SignVote:
 
 @dataclass(frozen=True, slots=True)
 class ValidateBlock:
-    """Validate (and execute speculatively) the complete block; hand back BlockValidated. Asked once per value."""
+    """Validate (and execute speculatively) the complete block; hand back BlockValidated. Asked once per value.
+
+    Never asked for a block of Built. In a replay of the WAL the answer comes before the next recorded input.
+    """
 
     height: int
     value_id: ValueId
