@@ -1,0 +1,266 @@
+"""The simple Merkle tree of RFC 6962's shape, its proofs, and the proof operations made of them.
+
+Leaves are H(00 ‖ item), inner nodes H(01 ‖ left ‖ right); a list splits at the largest power of two strictly below
+its length, and an empty list hashes to H(""). The tags keep a leaf from passing for an inner node.
+Source: CometBFT v0.38 data sheet, section 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import quote, unquote_to_bytes
+
+from google.protobuf.message import DecodeError
+
+from crypto.hash import EMPTY_HASH, HASH_BYTES, sha256, uvarint
+from proto.tendermint.crypto import proof_pb2 as pb
+
+AUNTS_MAX: Final = 100  # the format's: no tree that fits in memory is deeper
+VALUE_OP_TYPE: Final = "simple:v"
+INT64_MAX: Final = 2**63 - 1
+
+
+class InvalidProof(ValueError):
+    """A proof that is malformed, or proves something else."""
+
+
+def leaf_hash(item: bytes) -> bytes:
+    return sha256(b"\x00" + item)
+
+
+def inner_hash(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right)
+
+
+def split_point(count: int) -> int:
+    """The largest power of two strictly below `count` (2 and up)."""
+    assert count >= 2, count
+    return 1 << (count - 1).bit_length() - 1
+
+
+def root(items: Sequence[bytes]) -> bytes:
+    """The 32-byte Merkle root of `items`.
+
+    Pairs are joined level by level with an odd node carried up, which gives the same tree as splitting at the
+    largest power of two, without recursion.
+    """
+    if not items:
+        return EMPTY_HASH
+    digest = hashlib.sha256
+    level = [digest(b"\x00" + item).digest() for item in items]
+    while len(level) > 1:
+        joined = [digest(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            joined.append(level[-1])
+        level = joined
+    return level[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That an item is leaf `index` of `total`. `aunts` run from the leaf's sibling up to the root's child."""
+
+    total: int
+    index: int
+    leaf_hash: bytes
+    aunts: tuple[bytes, ...] = ()
+
+    def validate(self) -> None:
+        """Check shape alone. Raises InvalidProof."""
+        if self.total < 0 or self.index < 0:
+            raise InvalidProof(f"proof: total {self.total} and index {self.index} must not be negative")
+        if len(self.leaf_hash) != HASH_BYTES:
+            raise InvalidProof(f"proof: leaf_hash has {len(self.leaf_hash)} bytes, expected {HASH_BYTES}")
+        if len(self.aunts) > AUNTS_MAX:
+            raise InvalidProof(f"proof: {len(self.aunts)} aunts, at most {AUNTS_MAX}")
+        for position, aunt in enumerate(self.aunts):
+            if len(aunt) != HASH_BYTES:
+                raise InvalidProof(f"proof: aunts[{position}] has {len(aunt)} bytes, expected {HASH_BYTES}")
+
+    def compute_root(self) -> bytes:
+        """The root that this proof leads to. Raises InvalidProof when aunts are missing or left over."""
+        if self.total <= 0 or not 0 <= self.index < self.total:
+            raise InvalidProof(f"proof: index {self.index} is outside a tree of {self.total} leaves")
+        path = _sides(self.index, self.total)
+        if len(path) != len(self.aunts):
+            raise InvalidProof(
+                f"proof: {len(self.aunts)} aunts, expected {len(path)} for leaf {self.index} of {self.total}"
+            )
+        node = self.leaf_hash
+        for aunt, node_is_left in zip(self.aunts, path, strict=True):
+            node = inner_hash(node, aunt) if node_is_left else inner_hash(aunt, node)
+        return node
+
+    def verify(self, root_hash: bytes, item: bytes) -> None:
+        """Check that `item` is in the tree of `root_hash`. Raises InvalidProof."""
+        self.validate()
+        got_leaf = leaf_hash(item)
+        if got_leaf != self.leaf_hash:
+            raise InvalidProof(f"proof: leaf_hash is {self.leaf_hash.hex()}, the item's is {got_leaf.hex()}")
+        got = self.compute_root()
+        if got != root_hash:
+            raise InvalidProof(f"proof: leads to root {got.hex()}, expected {root_hash.hex()}")
+
+    def to_proto(self) -> pb.Proof:
+        return pb.Proof(total=self.total, index=self.index, leaf_hash=self.leaf_hash, aunts=self.aunts)
+
+    @staticmethod
+    def from_proto(message: pb.Proof) -> Proof:
+        """Raises InvalidProof on a malformed shape."""
+        proof = Proof(message.total, message.index, message.leaf_hash, tuple(message.aunts))
+        proof.validate()
+        return proof
+
+    def encode(self) -> bytes:
+        """Protobuf bytes."""
+        return self.to_proto().SerializeToString()
+
+
+def _sides(index: int, total: int) -> list[bool]:
+    """Per aunt, from the leaf up: whether our node is the left one."""
+    sides = []
+    while total > 1:
+        left = split_point(total)
+        if index < left:
+            sides.append(True)
+            total = left
+        else:
+            sides.append(False)
+            index, total = index - left, total - left
+    sides.reverse()
+    return sides
+
+
+def proofs(items: Sequence[bytes]) -> tuple[bytes, tuple[Proof, ...]]:
+    """The root of `items`, and a proof of each. O(n log n) in the size of the answer, n hashes."""
+    if not items:
+        return EMPTY_HASH, ()
+    level: list[tuple[bytes, list[int]]] = [(leaf_hash(item), [i]) for i, item in enumerate(items)]
+    leaves = [node for node, _ in level]
+    aunts: list[list[bytes]] = [[] for _ in items]
+    while len(level) > 1:
+        joined: list[tuple[bytes, list[int]]] = []
+        for i in range(0, len(level) - 1, 2):
+            (left, under_left), (right, under_right) = level[i], level[i + 1]
+            for leaf in under_left:
+                aunts[leaf].append(right)
+            for leaf in under_right:
+                aunts[leaf].append(left)
+            joined.append((inner_hash(left, right), under_left + under_right))
+        if len(level) % 2:
+            joined.append(level[-1])
+        level = joined
+    total = len(items)
+    made = tuple(Proof(total, i, leaf, tuple(path)) for i, (leaf, path) in enumerate(zip(leaves, aunts, strict=True)))
+    return level[0][0], made
+
+
+# ------------------------------------------------------------------------------------------- proof operations
+
+
+class Operator(Protocol):
+    """One step of a chain of proofs: values in, roots out."""
+
+    @property
+    def key(self) -> bytes:
+        """The key this step consumes from the path; empty: none."""
+        ...
+
+    def run(self, values: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """Raises InvalidProof."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ValueOp:
+    """`simple:v`: a key and a value are a leaf, H(00 ‖ len(key) ‖ key ‖ 20 ‖ H(value)), of a simple tree."""
+
+    key: bytes
+    proof: Proof
+
+    def run(self, values: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """One value in, one root out. Raises InvalidProof."""
+        if len(values) != 1:
+            raise InvalidProof(f"{VALUE_OP_TYPE}: takes 1 value, got {len(values)}")
+        expected = leaf_hash(key_value_item(self.key, values[0]))
+        if expected != self.proof.leaf_hash:
+            raise InvalidProof(f"{VALUE_OP_TYPE}: leaf_hash {self.proof.leaf_hash.hex()}, expected {expected.hex()}")
+        return (self.proof.compute_root(),)
+
+    def encode(self) -> bytes:
+        """The operation's data: protobuf ValueOp."""
+        return pb.ValueOp(key=self.key, proof=self.proof.to_proto()).SerializeToString()
+
+    @staticmethod
+    def decode(key: bytes, data: bytes) -> ValueOp:
+        """Raises InvalidProof."""
+        try:
+            message = pb.ValueOp.FromString(data)
+        except DecodeError as error:
+            raise InvalidProof(f"{VALUE_OP_TYPE}: data is no ValueOp: {error}") from error
+        return ValueOp(key, Proof.from_proto(message.proof))
+
+
+def key_value_item(key: bytes, value: bytes) -> bytes:
+    """The item that stands for key = value in a simple tree of a map."""
+    return uvarint(len(key)) + key + uvarint(HASH_BYTES) + sha256(value)
+
+
+def map_proofs(pairs: Mapping[bytes, bytes]) -> tuple[bytes, dict[bytes, ValueOp]]:
+    """The root of a map as a simple tree of its pairs sorted by key, and a ValueOp per key."""
+    keys = sorted(pairs)
+    root_hash, made = proofs([key_value_item(key, pairs[key]) for key in keys])
+    return root_hash, {key: ValueOp(key, proof) for key, proof in zip(keys, made, strict=True)}
+
+
+Decoder = Callable[[bytes, bytes], Operator]  # (key, data) -> operator
+
+
+def verify_operators(operators: Sequence[Operator], root_hash: bytes, key_path: str, values: tuple[bytes, ...]) -> None:
+    """Run `operators` from the value up; they must consume `key_path` right to left and end in `root_hash`.
+
+    Raises InvalidProof.
+    """
+    keys = parse_key_path(key_path)
+    for number, operator in enumerate(operators):
+        if operator.key:
+            if not keys:
+                raise InvalidProof(f"operation {number} wants key {operator.key!r}, but the path is used up")
+            expected = keys.pop()
+            if expected != operator.key:
+                raise InvalidProof(f"operation {number} has key {operator.key!r}, the path says {expected!r}")
+        values = operator.run(values)
+    if values != (root_hash,):
+        raise InvalidProof(f"operations lead to {[v.hex() for v in values]}, expected {root_hash.hex()}")
+    if keys:
+        raise InvalidProof(f"path keys left over: {keys!r}")
+
+
+def parse_key_path(path: str) -> list[bytes]:
+    """`/part/part`: parts URL-escaped, or `x:` and hex. Raises InvalidProof."""
+    if not path.startswith("/"):
+        raise InvalidProof(f"key path {path!r} must start with '/'")
+    return [_parse_key_part(part) for part in path[1:].split("/")]
+
+
+def _parse_key_part(part: str) -> bytes:
+    if not part.startswith("x:"):
+        return unquote_to_bytes(part)
+    try:
+        return bytes.fromhex(part[2:])
+    except ValueError as error:
+        raise InvalidProof(f"key path part {part!r} is not hex after 'x:'") from error
+
+
+def format_key_path(keys: Sequence[bytes]) -> str:
+    """The inverse of `parse_key_path`; a key that is not printable ASCII is written in hex."""
+    return "".join("/" + _format_key_part(key) for key in keys)
+
+
+def _format_key_part(key: bytes) -> str:
+    if key.isascii() and key.decode("ascii").isprintable() and not key.startswith(b"x:"):
+        return quote(key, safe="")
+    return "x:" + key.hex().upper()
