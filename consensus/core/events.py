@@ -280,21 +280,9 @@ class Decide:
     value_id: ValueId
 
 
-Effect: TypeAlias = (
-    StepChanged
-    | SetTimer
-    | BuildBlock
-    | SignProposal
-    | SignVote
-    | ValidateBlock
-    | GatherBlock
-    | ValidValueSet
-    | PolkaSeen
-    | VoteCounted
-    | Equivocation
-    | VoteRefused
-    | Decide
-)
+Request: TypeAlias = SetTimer | BuildBlock | SignProposal | SignVote | ValidateBlock | GatherBlock
+Notice: TypeAlias = StepChanged | ValidValueSet | PolkaSeen | VoteCounted | Equivocation | VoteRefused | Decide
+Effect: TypeAlias = Request | Notice
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,215 @@
+"""Tallies of one height's votes: who voted for what, in every round and kind.
+
+Pure. Promises: a validator's power counts once in what a set has seen, and once per value; the first value with more
+than 2/3 of the power stays the set's majority; all rounds are kept until the height ends; memory is bounded by the
+rounds that peers may open and by the values that they may claim.
+Powers are ints of any size; bitmaps are ints with bit i set for the validator at index i.
+Source: arXiv:1807.04938 section 3 (2f+1, f+1); CometBFT v0.38, types/vote_set.go and consensus/types/height_vote_set.go
+for the limits on peers and for equivocators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import MappingProxyType
+
+from consensus.core.events import ValueId, Vote, VoteKind
+
+# A peer may open this many rounds beyond the next one: enough to learn that the network went on without us, too few
+# to fill our memory.
+PEER_ROUNDS_MAX = 2
+
+
+def is_two_thirds(power: int, total: int) -> bool:
+    """Whether `power` is 2f+1 of the paper: more than two thirds of `total`, in whole units."""
+    return power > total * 2 // 3
+
+
+def is_one_third(power: int, total: int) -> bool:
+    """Whether `power` is f+1 of the paper: more than a third of `total`, so at least one correct validator."""
+    return power * 3 > total
+
+
+class Counted(Enum):
+    """What became of a vote."""
+
+    NEW = auto()  # the validator's first vote in this set
+    SECOND = auto()  # an equivocator's vote for another value, which a peer claims to have a majority
+    CONFLICT = auto()  # an equivocator's first conflicting vote: reported, not counted
+    REPEAT = auto()  # known
+    KNOWN_CONFLICT = auto()  # the validator's equivocation in this set is reported already
+    BAD_INDEX = auto()  # no such validator
+    ROUND_REFUSED = auto()  # the peer may not open this round
+
+
+@dataclass(slots=True)
+class _Tally:
+    power: int = 0
+    bitmap: int = 0
+
+
+class VoteSet:
+    """The votes of one kind in one round. Read by the engine for gossip; changed through HeightVotes only."""
+
+    def __init__(self, powers: tuple[int, ...], total: int) -> None:
+        self._powers = powers
+        self._total = total
+        self._first: dict[int, Vote] = {}
+        self._tallies: dict[ValueId | None, _Tally] = {}
+        self._claims: dict[str, ValueId | None] = {}  # by peer: one claim each
+        self._claimed: set[ValueId | None] = set()  # their values, asked for membership only
+        self._reported = 0  # bitmap of reported equivocators
+        self.bitmap = 0  # everyone who voted here, for whatever
+        self.power = 0  # their power, each counted once
+        self.has_majority = False
+        self.majority: ValueId | None = None  # None is nil; has a meaning when has_majority is set
+
+    @property
+    def has_two_thirds_any(self) -> bool:
+        """2f+1 voted, for whatever."""
+        return is_two_thirds(self.power, self._total)
+
+    @property
+    def has_nil_majority(self) -> bool:
+        return self.has_majority and self.majority is None
+
+    @property
+    def by_validator(self) -> Mapping[int, Vote]:
+        """The first vote of each validator, by index."""
+        return MappingProxyType(self._first)
+
+    def bitmap_for(self, value: ValueId | None) -> int:
+        tally = self._tallies.get(value)
+        return 0 if tally is None else tally.bitmap
+
+    def power_for(self, value: ValueId | None) -> int:
+        tally = self._tallies.get(value)
+        return 0 if tally is None else tally.power
+
+    def has_majority_for(self, value: ValueId) -> bool:
+        return self.has_majority and self.majority == value
+
+    def claim(self, peer_id: str, value: ValueId | None) -> None:
+        """Remember a peer's first claim of a majority; a later, different one is ignored."""
+        if peer_id not in self._claims:
+            self._claims[peer_id] = value
+            self._claimed.add(value)
+
+    def add(self, vote: Vote) -> Counted:
+        """Count a vote of this set; vote.validator_index is in range."""
+        index, bit = vote.validator_index, 1 << vote.validator_index
+        first = self._first.get(index)
+        if first is None:
+            self._first[index] = vote
+            self.bitmap |= bit
+            self.power += self._powers[index]
+            self._count(vote.value_id, index, bit)
+            return Counted.NEW
+        if self.bitmap_for(vote.value_id) & bit:
+            return Counted.REPEAT
+        if vote.value_id in self._claimed:
+            self._reported |= bit
+            self._count(vote.value_id, index, bit)
+            return Counted.SECOND
+        if self._reported & bit:
+            return Counted.KNOWN_CONFLICT
+        self._reported |= bit
+        return Counted.CONFLICT
+
+    def _count(self, value: ValueId | None, index: int, bit: int) -> None:
+        tally = self._tallies.get(value)
+        if tally is None:
+            tally = self._tallies[value] = _Tally()
+        assert not tally.bitmap & bit, (value, index)
+        tally.bitmap |= bit
+        tally.power += self._powers[index]
+        if not self.has_majority and is_two_thirds(tally.power, self._total):
+            self.has_majority, self.majority = True, value  # the first is final
+
+
+class _Round:
+    """Both sets of a round, and who took part in either: for line 55."""
+
+    __slots__ = ("bitmap", "power", "precommits", "prevotes")
+
+    def __init__(self, powers: tuple[int, ...], total: int) -> None:
+        self.prevotes = VoteSet(powers, total)
+        self.precommits = VoteSet(powers, total)
+        self.bitmap = 0
+        self.power = 0
+
+    def of(self, kind: VoteKind) -> VoteSet:
+        return self.prevotes if kind is VoteKind.PREVOTE else self.precommits
+
+
+class HeightVotes:
+    """All votes of one height."""
+
+    def __init__(self, powers: tuple[int, ...]) -> None:
+        self._powers = powers
+        self._total = sum(powers)
+        self._rounds: dict[int, _Round] = {}
+        self._opened: dict[str, set[int]] = {}  # by peer: the later rounds that exist because of it
+        self._nothing = VoteSet(powers, self._total)
+        self.skip_round = -1  # the highest round in which f+1 take part (line 55)
+
+    @property
+    def total_power(self) -> int:
+        return self._total
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """The rounds that have votes or claims, rising."""
+        return tuple(sorted(self._rounds))
+
+    def get(self, kind: VoteKind, round: int) -> VoteSet:
+        """The set, for reading; an empty one where nobody voted yet."""
+        found = self._rounds.get(round)
+        return self._nothing if found is None else found.of(kind)
+
+    def round_power(self, round: int) -> int:
+        """The power of the distinct validators that voted in `round`, in either kind."""
+        found = self._rounds.get(round)
+        return 0 if found is None else found.power
+
+    def add(self, vote: Vote, current_round: int) -> Counted:
+        """Count a vote, opening its round where its peer may."""
+        index = vote.validator_index
+        if not 0 <= index < len(self._powers):
+            return Counted.BAD_INDEX
+        if not self._may_open(vote.round, vote.peer_id, current_round):
+            return Counted.ROUND_REFUSED
+        of_round = self._open(vote.round)
+        counted = of_round.of(vote.kind).add(vote)
+        if counted is Counted.NEW and not of_round.bitmap >> index & 1:
+            of_round.bitmap |= 1 << index
+            of_round.power += self._powers[index]
+            if vote.round > self.skip_round and is_one_third(of_round.power, self._total):
+                self.skip_round = vote.round
+        return counted
+
+    def claim(self, kind: VoteKind, round: int, peer_id: str, value: ValueId | None, current_round: int) -> None:
+        """Remember that a peer claims a majority, in a round that exists or is at most the next one."""
+        if round in self._rounds or 0 <= round <= current_round + 1:
+            self._open(round).of(kind).claim(peer_id, value)
+
+    def _open(self, round: int) -> _Round:
+        found = self._rounds.get(round)
+        if found is None:
+            found = self._rounds[round] = _Round(self._powers, self._total)
+        return found
+
+    def _may_open(self, round: int, peer_id: str, current_round: int) -> bool:
+        if round in self._rounds or 0 <= round <= current_round + 1:
+            return True
+        if round < 0:
+            return False
+        if not peer_id:
+            return True  # ours, from the write-ahead log
+        opened = {other for other in self._opened.get(peer_id, ()) if other > current_round + 1}
+        if len(opened) >= PEER_ROUNDS_MAX:
+            return False
+        self._opened[peer_id] = opened | {round}
+        return True
