@@ -51,12 +51,6 @@ from consensus.core.events import (
 # isort: on
 from consensus.core.votes import Counted, HeightVotes, VoteSet
 
-REFUSALS = {
-    Counted.REPEAT: "known already",
-    Counted.KNOWN_CONFLICT: "its validator's equivocation is reported already",
-    Counted.BAD_INDEX: "no validator has this index",
-    Counted.ROUND_REFUSED: "its peer may not open this round",
-}
 WAITING = (Step.NEW_HEIGHT, Step.NEW_ROUND)  # round 0 has not begun
 VOTING = (Step.PROPOSE, Step.PREVOTE, Step.PRECOMMIT)
 
@@ -163,7 +157,7 @@ class Core:
         if isinstance(event, StartHeight):
             assert event.height > self.height, (event.height, self.height)
         elif event.height != self.height:
-            return (VoteRefused(event, f"its height is not {self.height}"),) if isinstance(event, Vote) else ()
+            return (VoteRefused(event, Counted.WRONG_HEIGHT.value),) if isinstance(event, Vote) else ()
         elif self.is_decided and not isinstance(event, Vote | PeerMajority):
             return ()  # late votes still count, for the next block's last commit
         self._take(event)
@@ -230,15 +224,14 @@ class Core:
         self._out.append(SignProposal(self.height, self.round, event.value_id, -1))  # line 19
 
     def _take_vote(self, vote: Vote) -> None:
-        votes = self._votes.get(vote.kind, vote.round)
-        had_majority = votes.has_majority
+        had_majority = self._votes.get(vote.kind, vote.round).has_majority
         counted = self._votes.add(vote, self.round)
         votes = self._votes.get(vote.kind, vote.round)
         if counted in (Counted.SECOND, Counted.CONFLICT):
             first = votes.by_validator[vote.validator_index]
             self._out.append(Equivocation(first, vote, counted=counted is Counted.SECOND))
         elif counted is not Counted.NEW:
-            self._out.append(VoteRefused(vote, REFUSALS[counted]))
+            self._out.append(VoteRefused(vote, counted.value))
         if counted not in (Counted.NEW, Counted.SECOND):
             return
         self._out.append(VoteCounted(vote))
@@ -251,10 +244,16 @@ class Core:
             self.commit_value, self.commit_round = votes.majority, vote.round  # line 49; the first is final
 
     def _restore_lock(self, vote: Vote) -> None:
-        """Our own precommit proves that we locked (lines 38-39), also when a restart made us forget it."""
+        """Our own precommit proves a polka and our lock (lines 38-43), also when a restart made us forget them."""
         is_ours = vote.validator_index == self.our_index and vote.kind is VoteKind.PRECOMMIT
-        if is_ours and vote.value_id is not None and vote.round > self.locked_round:
+        if not is_ours or vote.value_id is None:
+            return
+        # an equivocator's vote may have been part of that polka
+        self._votes.claim(VoteKind.PREVOTE, vote.round, "", vote.value_id, self.round)
+        if vote.round > self.locked_round:
             self.locked_value, self.locked_round = vote.value_id, vote.round
+        if vote.round > self.valid_round:
+            self.valid_value, self.valid_round = vote.value_id, vote.round
 
     def _propose_elapsed(self, event: Elapsed) -> None:
         """Lines 57-60; a proposal of which only the validity is unknown is waited for."""
@@ -356,7 +355,7 @@ class Core:
     def _polka_for_block(self) -> bool:
         """Lines 36-43, once a round."""
         value = self._votes.get(VoteKind.PREVOTE, self.round).majority
-        if self.step not in (Step.PREVOTE, Step.PRECOMMIT) or value is None or self.valid_round == self.round:
+        if self.step not in (Step.PREVOTE, Step.PRECOMMIT) or value is None or self.valid_round >= self.round:
             return False
         if self.block_state(value) is not BlockState.VALID:
             return False
@@ -369,7 +368,8 @@ class Core:
 
     def _polka_for_nil(self) -> bool:
         """Lines 44-46. The lock stays, unlike CometBFT's."""
-        if self.step is not Step.PREVOTE or not self._votes.get(VoteKind.PREVOTE, self.round).has_nil_majority:
+        prevotes = self._votes.get(VoteKind.PREVOTE, self.round)
+        if self.step is not Step.PREVOTE or not prevotes.has_majority or prevotes.majority is not None:
             return False
         self._precommit(None, NilReason.POLKA_FOR_NIL)
         return True
@@ -399,8 +399,9 @@ class Core:
         proposal = self._proposals.get(self.round)
         if proposal is not None and self._seek_validity(proposal.value_id):
             return True
-        value = self._votes.get(VoteKind.PREVOTE, self.round).majority
-        return value is not None and self._seek(value, self.round, is_commit=False)
+        polka = self._votes.get(VoteKind.PREVOTE, self.round).majority
+        wanted = (polka, self.valid_value)  # the second is missing only where a restart lost the block
+        return any(value is not None and self._seek(value, self.round, is_commit=False) for value in wanted)
 
     # ------------------------------------------------------------------------------------------------- actions
 
@@ -412,9 +413,9 @@ class Core:
         self._set_timer(Step.PROPOSE, self.config.timeout_propose_ms, self.config.timeout_propose_delta_ms)
         if self.our_index is None or self.validators.proposer(round) != self.our_index:
             return
-        if round in self._proposals:
-            return  # ours of before a restart
-        if self.valid_value is not None:
+        if round in self._proposals or round <= self.valid_round:
+            return  # we were here before a restart
+        if self.valid_value is not None and self.block_state(self.valid_value) is not BlockState.MISSING:
             self._out.append(SignProposal(self.height, round, self.valid_value, self.valid_round))  # line 16
         else:
             self._out.append(BuildBlock(self.height, round))  # line 18
@@ -440,9 +441,9 @@ class Core:
         self._enter(Step.PRECOMMIT)
 
     def _vote(self, kind: VoteKind, value: ValueId | None, reason: NilReason | None) -> None:
-        """An observer takes the same steps and signs nothing."""
+        """An observer takes the same steps and signs nothing; nor do we where our vote of before a restart is known."""
         assert (value is None) == (reason is not None), (value, reason)
-        if self.our_index is None:
+        if self.our_index is None or self._votes.get(kind, self.round).bitmap >> self.our_index & 1:
             return
         if reason is not None:
             self._nil_reasons[kind, self.round] = reason

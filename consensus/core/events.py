@@ -113,7 +113,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A vote whose signature, index and address the driver has checked. Ours come back this way too."""
+    """A vote whose signature, index and address the driver has checked. Ours come back this way too.
+
+    After a restart all of ours of the height, the signer's last one too, come before the rest of the log.
+    """
 
     kind: VoteKind
     height: int

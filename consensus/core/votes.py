@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
 from types import MappingProxyType
 
 from consensus.core.events import ValueId, Vote, VoteKind
@@ -33,15 +33,16 @@ def is_one_third(power: int, total: int) -> bool:
 
 
 class Counted(Enum):
-    """What became of a vote."""
+    """What became of a vote; the values are VoteRefused's reasons, few enough to label a metric."""
 
-    NEW = auto()  # the validator's first vote in this set
-    SECOND = auto()  # an equivocator's vote for another value, which a peer claims to have a majority
-    CONFLICT = auto()  # an equivocator's first conflicting vote: reported, not counted
-    REPEAT = auto()  # known
-    KNOWN_CONFLICT = auto()  # the validator's equivocation in this set is reported already
-    BAD_INDEX = auto()  # no such validator
-    ROUND_REFUSED = auto()  # the peer may not open this round
+    NEW = "counted"  # the validator's first vote in this set
+    SECOND = "counted besides another"  # an equivocator's, for a value that a peer claims to have a majority
+    CONFLICT = "conflicts with another"  # an equivocator's first such vote: reported, not counted
+    REPEAT = "known already"
+    KNOWN_CONFLICT = "of a reported equivocator"
+    BAD_INDEX = "no validator has its index"
+    ROUND_REFUSED = "its peer may not open its round"
+    WRONG_HEIGHT = "not of this height"
 
 
 @dataclass(slots=True)
@@ -70,10 +71,6 @@ class VoteSet:
     def has_two_thirds_any(self) -> bool:
         """2f+1 voted, for whatever."""
         return is_two_thirds(self.power, self._total)
-
-    @property
-    def has_nil_majority(self) -> bool:
-        return self.has_majority and self.majority is None
 
     @property
     def by_validator(self) -> Mapping[int, Vote]:
@@ -131,8 +128,6 @@ class VoteSet:
 
 class _Round:
     """Both sets of a round, and who took part in either: for line 55."""
-
-    __slots__ = ("bitmap", "power", "precommits", "prevotes")
 
     def __init__(self, powers: tuple[int, ...], total: int) -> None:
         self.prevotes = VoteSet(powers, total)
