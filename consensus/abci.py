@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from crypto.keys import PubKey
-
 from consensus.types.params import ConsensusParams
 from consensus.types.results import ExecTxResult
+from crypto.keys import PubKey
 
 T = TypeVar("T")
 Slices: TypeAlias = Generator[None, None, T]  # yields every 1 to 2 ms of work, then returns the answer

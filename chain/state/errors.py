@@ -1,0 +1,52 @@
+"""Errors of the state room. All of them are ours (or the disk's), except InvalidProof, which is the prover's."""
+
+from __future__ import annotations
+
+
+class StateError(Exception):
+    """Root of this room's errors."""
+
+
+class UnknownStore(StateError):
+    def __init__(self, store: str, *, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"unknown store {store!r}; allowed: {', '.join(allowed)}")
+        self.store = store
+
+
+class InvalidPair(StateError):
+    """A key or a value that no store can hold, or the sentinel's key."""
+
+    def __init__(self, store: str, key: bytes, reason: str) -> None:
+        super().__init__(f"store {store}, key {key[:64].hex() or '(empty)'}: {reason}")
+        self.store, self.key = store, key
+
+
+class VersionUnavailable(StateError):
+    """The version was pruned, or does not exist yet."""
+
+    def __init__(self, version: int, *, earliest: int, latest: int) -> None:
+        held = f"held: {earliest} to {latest}" if latest >= 0 else "nothing was committed yet"
+        super().__init__(f"version {version} is not available; {held}")
+        self.version, self.earliest, self.latest = version, earliest, latest
+
+
+class WrongVersion(StateError):
+    def __init__(self, *, expected: int, got: int) -> None:
+        super().__init__(f"the next version is {expected}, got {got}")
+        self.expected, self.got = expected, got
+
+
+class StalePending(StateError):
+    """A pending update whose parent is no longer the latest version."""
+
+    def __init__(self, version: int, *, latest: int) -> None:
+        super().__init__(f"the update to version {version} was prepared on a state that is gone; latest is {latest}")
+        self.version, self.latest = version, latest
+
+
+class CorruptState(StateError):
+    """What is on disk contradicts itself. The node must stop: going on would fork it from the others."""
+
+
+class InvalidProof(StateError):
+    """The proof does not show what it claims."""

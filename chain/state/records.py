@@ -1,0 +1,192 @@
+"""How the stores lie in the database, and how older versions are found there.
+
+Each thing that a version can change is a *record*: a value, a page of a tree, or a side record. Its latest form lies
+flat under its own key, with the version that wrote it in front. What a version replaced goes into that version's undo
+records, in runs of neighbouring keys; so the state at an older version is read by walking back, a prune is the removal
+of one range of keys, and a rollback is the undo records applied.
+
+    "p" store length(name) name   page of a tree         "m" name       latest version, earliest version, format
+    "s" store key                 side record            "r" version    the roots of a version, in the stores' order
+    "v" store key                 value                  "u" version key-of-the-first   undo run
+    "x" key                       the application's own, unversioned
+
+`store` is one byte, the store's place in the order of names; `version` 8 bytes, big-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from storage.kv import Reader, Write
+
+PAGE, SIDE, VALUE = b"p", b"s", b"v"
+META, ROOTS, UNDO, EXTRA = b"m", b"r", b"u", b"x"
+LATEST_KEY, EARLIEST_KEY, FORMAT_KEY = META + b"latest", META + b"earliest", META + b"format"
+FORMAT = b"1"
+VERSION_BYTES = 8
+UNDO_RUN_BYTES = 8_192  # a reader unpacks a whole run; a writer pays for each
+CACHED_RECORD_OVERHEAD_BYTES = 150  # of a key, a value and their place in a dict, measured
+
+Record: TypeAlias = bytes  # version ‖ content
+_ENTRY = struct.Struct(">HI")  # lengths of key and record; 0: the record did not exist
+
+
+def pack_version(version: int) -> bytes:
+    return version.to_bytes(VERSION_BYTES, "big")
+
+
+def version_of(record: Record) -> int:
+    return int.from_bytes(record[:VERSION_BYTES], "big")
+
+
+def prefix_end(prefix: bytes) -> bytes | None:
+    """The first key after all that start with `prefix`; None when there is none."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+
+
+def page_key(store: bytes, name: str) -> bytes:
+    return PAGE + store + bytes([len(name)]) + name.encode()
+
+
+class UndoRuns:
+    """Collects what a version replaces, and packs it into runs."""
+
+    def __init__(self, version: int) -> None:
+        self._prefix = UNDO + pack_version(version)
+        self.writes: list[Write] = []
+
+    def add(self, replaced: Iterable[tuple[bytes, Record | None]]) -> None:
+        """replaced: ascending by key, all of one kind and store; each kind and store added once."""
+        first = b""
+        parts: list[bytes] = []
+        size = 0
+        pack = _ENTRY.pack
+        for key, record in replaced:
+            if not parts:
+                first = key
+            old = record or b""
+            parts += (pack(len(key), len(old)), key, old)
+            size += len(key) + len(old)
+            if size >= UNDO_RUN_BYTES:
+                self.writes.append((self._prefix + first, b"".join(parts)))
+                parts, size = [], 0
+        if parts:
+            self.writes.append((self._prefix + first, b"".join(parts)))
+
+
+def unpack_run(run: bytes) -> Iterator[tuple[bytes, Record | None]]:
+    at = 0
+    while at < len(run):
+        key_length, record_length = _ENTRY.unpack_from(run, at)
+        at += _ENTRY.size
+        key = run[at : at + key_length]
+        at += key_length
+        yield key, run[at : at + record_length] or None
+        at += record_length
+
+
+class History:
+    """Records as they were at older versions, read from one snapshot."""
+
+    def __init__(self, reader: Reader, *, latest: int) -> None:
+        self._reader, self._latest = reader, latest
+
+    def record(self, key: bytes, version: int) -> Record | None:
+        """The record of `key` at `version`.
+
+        Walks back from the latest record and forward from `version` in turn, so that neither a record that changes
+        with each version nor one that never does costs more than twice the shorter way.
+        """
+        record = self._reader.get(key)
+        upper = self._latest + 1  # `record` is what held just before `upper`
+        lower = version  # no version in (version, lower] touched the key
+        while True:
+            if record is not None:
+                written = version_of(record)
+                if written <= version:
+                    return record
+                found, record = self._replaced(key, written)
+                assert found, (key, written)
+                upper = written
+            lower += 1
+            if lower >= upper:
+                return record
+            found, replaced = self._replaced(key, lower)
+            if found:
+                return replaced
+
+    def overlay(self, prefix: bytes, version: int) -> dict[bytes, Record | None]:
+        """The records under `prefix` that changed after `version`, as they were then."""
+        before: dict[bytes, Record | None] = {}
+        for later in range(version + 1, self._latest + 1):
+            for key, record in self._runs(prefix, later):
+                if key.startswith(prefix):
+                    before.setdefault(key, record)
+        return before
+
+    def _replaced(self, key: bytes, version: int) -> tuple[bool, Record | None]:
+        """Whether `version` changed the key, and what it replaced."""
+        start = UNDO + pack_version(version)
+        for _, run in self._reader.scan(start, start + key + b"\x00", reverse=True):
+            for candidate, record in unpack_run(run):
+                if candidate == key:
+                    return True, record
+            break
+        return False, None
+
+    def _runs(self, prefix: bytes, version: int) -> Iterator[tuple[bytes, Record | None]]:
+        start = UNDO + pack_version(version)
+        for _, run in self._reader.scan(start, start + prefix, reverse=True):
+            yield from unpack_run(run)  # the run before the prefix may reach into it
+            break
+        for _, run in self._reader.scan(start + prefix, prefix_end(start + prefix)):
+            yield from unpack_run(run)
+
+
+class RecordCache:
+    """The records used of late, within a bound of bytes: two generations, of which the older falls away whole.
+
+    Safe to read from one thread while another puts.
+    """
+
+    MISS = b"(not cached)"  # no record: it is too short for a version
+
+    def __init__(self, bytes_max: int) -> None:
+        self._young: dict[bytes, Record | None] = {}
+        self._old: dict[bytes, Record | None] = {}
+        self._young_bytes = 0
+        self._generation_bytes = bytes_max // 2
+
+    def get(self, key: bytes) -> Record | None:
+        """The record, None when it is known to be absent, or MISS."""
+        record = self._young.get(key, self.MISS)
+        if record is self.MISS:
+            record = self._old.get(key, self.MISS)
+            if record is not self.MISS:
+                self.put(key, record)
+        return record
+
+    def put(self, key: bytes, record: Record | None) -> None:
+        self._young[key] = record
+        self._grow(len(key) + len(record or b"") + CACHED_RECORD_OVERHEAD_BYTES)
+
+    def update(self, records: dict[bytes, Record | None], *, size: int) -> None:
+        """Put many at once; `size` is the sum of their keys' and contents' bytes."""
+        self._young.update(records)
+        self._grow(size + len(records) * CACHED_RECORD_OVERHEAD_BYTES)
+
+    def clear(self) -> None:
+        self._young, self._old, self._young_bytes = {}, {}, 0
+
+    @property
+    def bytes_held_max(self) -> int:
+        """A bound of the bytes held now: what was put twice counts twice."""
+        return self._young_bytes + (self._generation_bytes if self._old else 0)
+
+    def _grow(self, size: int) -> None:
+        self._young_bytes += size
+        if self._young_bytes > self._generation_bytes:
+            self._old, self._young, self._young_bytes = self._young, {}, 0

@@ -1,0 +1,393 @@
+"""The authenticated stores: `bridge`, `chat` and `currency` in one database, one update a block.
+
+Each store is a map from keys to values, both never empty, under a sparse Merkle tree of its own (`chain.state.smt`);
+the app hash is the simple Merkle root over the three roots. Beside each lie side records, kept in the same atomic
+batch but outside the tree (nodes of mountain ranges, contents of marks).
+
+An update is prepared without touching the disk, so that a proposal can be executed while it is voted on: several may be
+pending on one parent, one is committed, the others are dropped. A commit is one synced batch. Older versions stay
+readable and provable until pruned; the latest two are always kept.
+Source: design, section 6.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chain.state import records as rec
+from chain.state import smt
+from chain.state.errors import (
+    CorruptState,
+    InvalidPair,
+    StalePending,
+    UnknownStore,
+    VersionUnavailable,
+    WrongVersion,
+)
+from chain.state.roots import STORE_NAMES, app_hash_of
+from chain.state.view import View
+from storage.kv import KeyValueStore, Write
+
+KEY_BYTES_MAX = smt.KEY_BYTES_MAX
+VALUE_BYTES_MAX = 65_536  # each proof of a value carries it whole; and hashing it must fit into one slice
+SIDE_BYTES_MAX = 1 << 20  # read whole, never proved
+SENTINEL_KEY = b"\x00"  # in each store from its first version on: absence is shown by neighbours, so there must be one
+SENTINEL_VALUE = b"\x01"
+NO_VERSION = -1  # nothing was ever committed
+VERSIONS_KEPT_MIN = 2  # the engine may still prove, or go back to, the version before the latest
+CACHE_BYTES = 96 << 20  # the pages and values of 10^5 keys
+KEYS_PER_SLICE = 200  # about 1 ms of reading and hashing between two yields
+BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
+PRUNE_BATCH_KEYS = 2_000
+
+Changes = Mapping[str, Mapping[bytes, bytes | None]]  # store -> key -> value; None deletes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An update that is computed and not yet on disk. Drop it, or give it to `Stores.commit`."""
+
+    version: int
+    roots: Mapping[str, bytes]
+    app_hash: bytes
+    epoch: int = field(repr=False)  # of the parent it was computed on
+    records: dict[bytes, rec.Record | None] = field(repr=False)
+    undo: Sequence[Write] = field(repr=False)
+    size: int = field(repr=False)  # bytes of keys and contents in `records`
+
+
+class Stores:
+    """The three stores. One writer; `get`, `at` and views may be used from other threads.
+
+    Raises: CorruptState, when the database holds something else.
+    """
+
+    def __init__(self, db: KeyValueStore, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._db = db
+        self._ids = {name: bytes([number]) for number, name in enumerate(STORE_NAMES)}
+        self._cache = rec.RecordCache(cache_bytes)
+        self._lock = threading.Lock()  # the cache against a read that overlaps a commit
+        self._epoch = 0  # grows with each commit, rollback and clearing
+        self._latest = self._earliest = NO_VERSION
+        self._roots: dict[str, bytes] = {}
+        self._load()
+
+    @property
+    def latest_version(self) -> int:
+        """The version committed last; NO_VERSION (-1) before the first."""
+        return self._latest
+
+    @property
+    def earliest_version(self) -> int:
+        """The oldest version that can still be read and proved."""
+        return self._earliest
+
+    @property
+    def roots(self) -> Mapping[str, bytes]:
+        """The stores' roots at the latest version; of empty trees before the first."""
+        return self._roots
+
+    @property
+    def app_hash(self) -> bytes:
+        return app_hash_of(self._roots)
+
+    def get(self, store: str, key: bytes) -> bytes | None:
+        """The latest value, or None. Raises: UnknownStore."""
+        record = self._record(rec.VALUE + self._id(store) + key)
+        return None if record is None else record[rec.VERSION_BYTES :]
+
+    def side(self, store: str, key: bytes) -> bytes | None:
+        """The latest side record, or None. Raises: UnknownStore."""
+        record = self._record(rec.SIDE + self._id(store) + key)
+        return None if record is None else record[rec.VERSION_BYTES :]
+
+    def extra(self, key: bytes) -> bytes | None:
+        """What the last commit that named `key` among its extra writes put there."""
+        return self._db.get(rec.EXTRA + key)
+
+    def scan(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The latest pairs whose key starts with `prefix`, ascending, without the sentinel."""
+        return self._scan(rec.VALUE + self._id(store), prefix)
+
+    def scan_side(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The latest side records whose key starts with `prefix`, ascending."""
+        return self._scan(rec.SIDE + self._id(store), prefix)
+
+    def at(self, version: int | None = None) -> View:
+        """A view of one version (None: the latest) that no later commit or prune changes.
+
+        Raises: VersionUnavailable (it was pruned, or is not committed yet).
+        """
+        return View(self._db.snapshot(), version)
+
+    def prepare(self, version: int, changes: Changes, side: Changes | None = None) -> Pending:
+        """Compute the update to `version` at once. See `prepare_steps`."""
+        steps = self.prepare_steps(version, changes, side)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                pending: Pending = stop.value
+                return pending
+
+    def prepare_steps(
+        self, version: int, changes: Changes, side: Changes | None = None
+    ) -> Generator[None, None, Pending]:
+        """Compute the update from the latest version to `version`, yielding after each millisecond or two of work.
+
+        changes: what the block sets or deletes, per store; what is equal to the latest is left out of the update.
+        side: the same for side records. Nothing is written, and an abandoned generator leaves nothing behind.
+        version: the next one; the first may be any from 0 on.
+        Raises: WrongVersion, UnknownStore, InvalidPair; StalePending, when a commit came between two steps.
+        """
+        self._check_next(version)
+        epoch = self._epoch
+        work = _Work(version)
+        roots: dict[str, bytes] = {}
+        for store in (*changes, *(side or {})):
+            self._id(store)
+        for store in STORE_NAMES:
+            yield from self._prepare_values(work, store, changes.get(store, {}))
+            if side and store in side:
+                yield from self._prepare_side(work, store, side[store])
+            roots[store] = (yield from self._prepare_tree(work, store)) or self._roots[store]
+            yield
+        if self._epoch != epoch:
+            raise StalePending(version, latest=self._latest)
+        return Pending(
+            version=version,
+            roots=roots,
+            app_hash=app_hash_of(roots),
+            epoch=epoch,
+            records=work.records,
+            undo=work.undo.writes,
+            size=work.size,
+        )
+
+    def commit(self, pending: Pending, extra_writes: Sequence[Write] = ()) -> None:
+        """Make `pending` the latest version, in one synced batch; its keys' writes and `extra_writes` together.
+
+        extra_writes: the application's own unversioned records, read back with `extra`.
+        May run in a worker thread: reads meanwhile see the state before or after, never a mixture in one record.
+        Raises: StalePending, when its parent is not the latest version.
+        """
+        if pending.epoch != self._epoch:
+            raise StalePending(pending.version, latest=self._latest)
+        packed = rec.pack_version(pending.version)
+        first = self._latest == NO_VERSION
+        batch: list[Write] = list(pending.records.items())
+        batch += pending.undo
+        batch += [(rec.EXTRA + key, value) for key, value in extra_writes]
+        batch.append((rec.ROOTS + packed, b"".join(pending.roots[name] for name in STORE_NAMES)))
+        batch.append((rec.LATEST_KEY, packed))
+        if first:
+            batch += [(rec.EARLIEST_KEY, packed), (rec.FORMAT_KEY, rec.FORMAT)]
+        self._db.write(batch, sync=True)
+        with self._lock:
+            self._cache.update(pending.records, size=pending.size)
+            self._epoch += 1
+            self._roots = dict(pending.roots)
+            self._latest = pending.version
+            if first:
+                self._earliest = pending.version
+
+    def prune(self, below_version: int) -> int:
+        """Forget the versions below `below_version`, as far as two are kept; return the earliest now held.
+
+        Views that exist stay whole. The disk of what was forgotten is freed before this returns (failure 4), which
+        takes time with what is forgotten, not with what is held: run it in a worker thread.
+        """
+        earliest = min(below_version, self._latest - VERSIONS_KEPT_MIN + 1)
+        if earliest <= self._earliest:
+            return self._earliest
+        packed = rec.pack_version(earliest)
+        # first the mark, then the rest: after a crash between, the next prune finds what this one left
+        self._db.write([(rec.EARLIEST_KEY, packed)], sync=True)
+        self._earliest = earliest
+        self._delete_range(rec.ROOTS, rec.ROOTS + packed)
+        self._delete_range(rec.UNDO, rec.UNDO + rec.pack_version(earliest + 1))
+        return earliest
+
+    def rollback(self, version: int) -> None:
+        """Make `version` the latest again, one synced batch per version undone (failure 17).
+
+        Extra records are the application's to set right. Raises: VersionUnavailable.
+        """
+        if not self._earliest <= version <= self._latest:
+            raise VersionUnavailable(version, earliest=self._earliest, latest=self._latest)
+        while self._latest > version:
+            undone = rec.UNDO + rec.pack_version(self._latest)
+            batch: list[Write] = [(rec.ROOTS + rec.pack_version(self._latest), None)]
+            for key, run in self._db.scan(undone, rec.prefix_end(undone)):
+                batch.append((key, None))
+                batch.extend(rec.unpack_run(run))
+            batch.append((rec.LATEST_KEY, rec.pack_version(self._latest - 1)))
+            self._db.write(batch, sync=True)
+            self._reload()
+
+    def clear(self) -> None:
+        """Forget everything, for a genesis that is run again: as before the first commit."""
+        self._db.write([(rec.LATEST_KEY, None), (rec.EARLIEST_KEY, None)], sync=True)
+        self._delete_range(b"", b"\xff")
+        self._reload()
+
+    def _load(self) -> None:
+        latest = self._db.get(rec.LATEST_KEY)
+        self._roots = dict.fromkeys(STORE_NAMES, smt.EMPTY_HASH)
+        self._latest = self._earliest = NO_VERSION
+        if latest is None:
+            return
+        earliest, roots = self._db.get(rec.EARLIEST_KEY), self._db.get(rec.ROOTS + latest)
+        if self._db.get(rec.FORMAT_KEY) != rec.FORMAT or earliest is None or roots is None:
+            raise CorruptState(f"the state database lacks the record of its version {rec.version_of(latest)}")
+        self._latest, self._earliest = rec.version_of(latest), rec.version_of(earliest)
+        for number, name in enumerate(STORE_NAMES):
+            self._roots[name] = roots[smt.HASH_BYTES * number : smt.HASH_BYTES * (number + 1)]
+
+    def _reload(self) -> None:
+        with self._lock:
+            self._cache.clear()
+            self._epoch += 1
+            self._load()
+
+    def _id(self, store: str) -> bytes:
+        try:
+            return self._ids[store]
+        except KeyError:
+            raise UnknownStore(store, allowed=STORE_NAMES) from None
+
+    def _check_next(self, version: int) -> None:
+        expected = self._latest + 1
+        if version != expected and (self._latest != NO_VERSION or version < 0):
+            raise WrongVersion(expected=expected, got=version)
+
+    def _record(self, key: bytes) -> rec.Record | None:
+        """The latest record, from the cache or the disk."""
+        record = self._cache.get(key)
+        if record is rec.RecordCache.MISS:
+            epoch = self._epoch
+            record = self._db.get(key)
+            with self._lock:
+                if epoch == self._epoch:  # else a commit came between, and the record may be the old one
+                    self._cache.put(key, record)
+        return record
+
+    def _scan(self, space: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        start = space + prefix
+        sentinel = rec.VALUE + space[1:] + SENTINEL_KEY
+        for key, record in self._db.scan(start, rec.prefix_end(start)):
+            if key != sentinel:
+                yield key[len(space) :], record[rec.VERSION_BYTES :]
+
+    def _prepare_values(
+        self, work: _Work, store: str, changes: Mapping[bytes, bytes | None]
+    ) -> Generator[None, None, None]:
+        space = rec.VALUE + self._id(store)
+        pairs = sorted(changes.items())
+        if self._latest == NO_VERSION:
+            pairs.insert(0, (SENTINEL_KEY, SENTINEL_VALUE))
+        replaced: list[tuple[bytes, rec.Record | None]] = []
+        size = 0
+        for number, (key, value) in enumerate(pairs):
+            _check_pair(store, key, value, VALUE_BYTES_MAX, sentinel=value is SENTINEL_VALUE)
+            full_key = space + key
+            old = self._record(full_key)
+            if not work.put(full_key, old, value, replaced):
+                continue
+            work.leaves.append(smt.leaf_change(key, value))
+            size += len(value or b"")
+            if number % KEYS_PER_SLICE == 0 or size > BYTES_PER_SLICE:
+                size = 0
+                yield
+        work.leaves.sort()
+        yield
+        work.undo.add(replaced)
+
+    def _prepare_side(
+        self, work: _Work, store: str, changes: Mapping[bytes, bytes | None]
+    ) -> Generator[None, None, None]:
+        space = rec.SIDE + self._id(store)
+        replaced: list[tuple[bytes, rec.Record | None]] = []
+        for number, (key, value) in enumerate(sorted(changes.items())):
+            _check_pair(store, key, value, SIDE_BYTES_MAX, sentinel=True)
+            full_key = space + key
+            work.put(full_key, self._record(full_key), value, replaced)
+            if number % KEYS_PER_SLICE == 0:
+                yield
+        work.undo.add(replaced)
+
+    def _prepare_tree(self, work: _Work, store: str) -> Generator[None, None, bytes | None]:
+        """The new root, or None when nothing changed."""
+        leaves, work.leaves = work.leaves, []
+        if not leaves:
+            return None
+        store_id = self._id(store)
+        olds: dict[str, rec.Record] = {}
+
+        def load(name: str) -> bytes | None:
+            record = self._record(rec.page_key(store_id, name))
+            if record is None:
+                return None
+            olds[name] = record
+            return record[rec.VERSION_BYTES :]
+
+        change = yield from smt.update_steps(load, leaves)
+        replaced: list[tuple[bytes, rec.Record | None]] = []
+        for number, (name, page) in enumerate(change.pages.items()):
+            work.put(rec.page_key(store_id, name), olds.get(name), page, replaced)
+            if number % 1_000 == 0:
+                yield
+        work.undo.add(replaced)
+        return change.root
+
+    def _delete_range(self, start: bytes, stop: bytes) -> None:
+        """Delete start <= key < stop in batches, then free the disk."""
+        batch: list[Write] = []
+        found = False
+        for key, _ in self._db.scan(start, stop):
+            found = True
+            batch.append((key, None))
+            if len(batch) == PRUNE_BATCH_KEYS:
+                self._db.write(batch)
+                batch = []
+        self._db.write(batch, sync=True)
+        if found:
+            self._db.compact(start, stop)
+
+
+class _Work:
+    """What one preparation has gathered so far."""
+
+    def __init__(self, version: int) -> None:
+        self._version = rec.pack_version(version)
+        self.records: dict[bytes, rec.Record | None] = {}
+        self.undo = rec.UndoRuns(version)
+        self.leaves: list[smt.LeafChange] = []
+        self.size = 0
+
+    def put(
+        self,
+        key: bytes,
+        old: rec.Record | None,
+        content: bytes | None,
+        replaced: list[tuple[bytes, rec.Record | None]],
+    ) -> bool:
+        """Note that `key` becomes `content`, and what that replaces; False when it changes nothing."""
+        if (old[rec.VERSION_BYTES :] if old is not None else None) == content:
+            return False
+        record = None if content is None else self._version + content
+        self.records[key] = record
+        self.size += len(key) + len(record or b"")
+        replaced.append((key, old))
+        return True
+
+
+def _check_pair(store: str, key: bytes, value: bytes | None, bytes_max: int, *, sentinel: bool) -> None:
+    if not 0 < len(key) <= KEY_BYTES_MAX:
+        raise InvalidPair(store, key, f"the key has {len(key)} bytes; allowed: 1 to {KEY_BYTES_MAX}")
+    if value is not None and not 0 < len(value) <= bytes_max:
+        raise InvalidPair(store, key, f"the value has {len(value)} bytes; allowed: 1 to {bytes_max}")
+    if key == SENTINEL_KEY and not sentinel:
+        raise InvalidPair(store, key, "this key is the store's permanent sentinel")

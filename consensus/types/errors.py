@@ -1,0 +1,107 @@
+"""The errors of the block types: one tree, whose root says that data from outside breaks a rule.
+
+Each message says what, where, what was expected and what came. Whoever sent the data is at fault, never this node;
+the one exception, `InvalidGenesis` and `InvalidParams`, concern the operator's own files or the application's answer.
+"""
+
+from __future__ import annotations
+
+
+class InvalidData(ValueError):
+    """Data that breaks a rule of the formats."""
+
+
+class Malformed(InvalidData):
+    """Bytes or text that cannot be read as what they should be."""
+
+
+class InvalidBits(InvalidData):
+    """A bit array whose sizes contradict each other."""
+
+
+class InvalidVote(InvalidData):
+    """A vote, or a vote extension, that breaks a rule by itself."""
+
+
+class InvalidProposal(InvalidData):
+    """A proposal that breaks a rule by itself."""
+
+
+class InvalidPart(InvalidData):
+    """A block part that breaks a rule, or does not belong to its set."""
+
+
+class InvalidValidators(InvalidData):
+    """A validator set, or changes to one, that break a rule."""
+
+
+class InvalidParams(InvalidData):
+    """Consensus parameters outside their range."""
+
+
+class InvalidGenesis(InvalidData):
+    """A genesis document that breaks a rule."""
+
+
+class InvalidFile(InvalidData):
+    """A key or sign-state file that cannot be what it claims."""
+
+
+class InvalidBlock(InvalidData):
+    """A block, header, commit or evidence that breaks a rule."""
+
+
+class InvalidBlockId(InvalidBlock):
+    """A block id, or part-set header, of a wrong shape."""
+
+
+class InvalidHeader(InvalidBlock):
+    """A header that breaks a rule by itself or differs from what the state demands."""
+
+
+class InvalidLightBlock(InvalidBlock):
+    """A signed header or light block whose pieces do not fit together."""
+
+
+class InvalidEvidence(InvalidBlock):
+    """Evidence that proves nothing, or claims wrong numbers."""
+
+
+class EvidenceUnverifiable(InvalidEvidence):
+    """What is needed to judge the evidence (a header, a set) is not stored here."""
+
+
+class InvalidCommit(InvalidBlock):
+    """A commit that breaks a rule by itself."""
+
+
+class WrongSetSize(InvalidCommit):
+    def __init__(self, *, expected: int, got: int) -> None:
+        super().__init__(f"commit has {got} signature slots, expected {expected}")
+        self.expected, self.got = expected, got
+
+
+class WrongHeight(InvalidCommit):
+    def __init__(self, *, expected: int, got: int) -> None:
+        super().__init__(f"commit is of height {got}, expected {expected}")
+        self.expected, self.got = expected, got
+
+
+class WrongBlockId(InvalidCommit):
+    """The commit is for another block."""
+
+
+class WrongSigner(InvalidCommit):
+    """A slot names another address than the validator of that slot, or an address signs twice."""
+
+
+class BadSignature(InvalidCommit):
+    def __init__(self, index: int, signature: bytes) -> None:
+        super().__init__(f"commit signature {index} does not verify: {signature.hex()}")
+        self.index = index
+
+
+class NotEnoughPower(InvalidCommit):
+    def __init__(self, *, got: int, needed: int) -> None:
+        super().__init__(f"commit carries voting power {got}, needs more than {needed}")
+        self.got, self.needed = got, needed

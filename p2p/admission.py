@@ -1,0 +1,84 @@
+"""Who may come in: bans that expire, and the gate that unknown connections pass.
+
+Pure but for the clocks it is given. Everything here is bounded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from p2p.errors import Rejected
+
+BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first makes room
+GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the table starts anew
+NS_PER_S = 1_000_000_000
+
+
+class Bans:
+    """Node ids that may not connect, each until its time. `clock` gives nanoseconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._until_ns: dict[str, int] = {}
+
+    def ban(self, peer_id: str, ban_s: int) -> None:
+        until_ns = self._clock() + ban_s * NS_PER_S
+        self._until_ns[peer_id] = max(until_ns, self._until_ns.get(peer_id, 0))
+        if len(self._until_ns) > BANS_MAX:
+            del self._until_ns[min(self._until_ns, key=lambda id: self._until_ns[id])]
+
+    def lift(self, peer_id: str) -> bool:
+        return self._until_ns.pop(peer_id, None) is not None
+
+    def left_s(self, peer_id: str) -> float:
+        """Seconds until the ban of `peer_id` ends; 0 when it is not banned."""
+        until_ns = self._until_ns.get(peer_id)
+        if until_ns is None:
+            return 0.0
+        left_ns = until_ns - self._clock()
+        if left_ns <= 0:
+            del self._until_ns[peer_id]
+            return 0.0
+        return left_ns / NS_PER_S
+
+    def all(self) -> dict[str, int]:
+        """{id: until, ns}, those that still hold."""
+        return {id: until for id, until in self._until_ns.items() if until > self._clock()}
+
+
+class Gate:
+    """Bounds what connections cost that have not proved an identity. Answers CVE-2020-5303."""
+
+    def __init__(self, *, total_max: int, per_host_max: int, per_host_per_s: int, time_s: Callable[[], float]) -> None:
+        self._total_max = total_max
+        self._per_host_max = per_host_max
+        self._per_host_per_s = per_host_per_s
+        self._time_s = time_s
+        self._open: Counter[str] = Counter()
+        self._second = 0
+        self._accepted: Counter[str] = Counter()  # in this second
+
+    @property
+    def unauthenticated(self) -> int:
+        return self._open.total()
+
+    def enter(self, host: str) -> None:
+        """Count a connection in. Raises Rejected, and then does not count it."""
+        second = int(self._time_s())
+        if second != self._second or len(self._accepted) >= GATE_HOSTS_MAX:
+            self._second = second
+            self._accepted.clear()
+        if self._open.total() >= self._total_max:
+            raise Rejected(f"{self._total_max} connections wait for authentication already")
+        if self._open[host] >= self._per_host_max:
+            raise Rejected(f"{self._per_host_max} connections of {host} wait for authentication already")
+        if self._accepted[host] >= self._per_host_per_s:
+            raise Rejected(f"{host} opened {self._per_host_per_s} connections within a second")
+        self._accepted[host] += 1
+        self._open[host] += 1
+
+    def leave(self, host: str) -> None:
+        self._open[host] -= 1
+        if self._open[host] <= 0:
+            del self._open[host]

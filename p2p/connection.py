@@ -1,0 +1,446 @@
+"""One peer's multiplexed connection: packets in and out, channel priorities, bounds, keep-alive, rate limits.
+
+Works on the stream inside the secret connection and never blocks: what is queued leaves in the same turn of the
+event loop (one `call_soon`), all of a turn's messages share frames, and the transport's own back-pressure stops it.
+Whatever the other side does wrong ends in one call of `on_fault`; nothing is raised into the loop.
+Source: the p2p sheet, section 4 (CometBFT v0.38, p2p/conn/connection.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from p2p.base import ChannelDescriptor
+from p2p.errors import ConnectionFault
+from p2p.wire import (
+    CHANNEL_PING,
+    CHANNEL_PONG,
+    PING,
+    PONG,
+    decode_packet,
+    packet_bytes_max,
+    packet_prefix,
+)
+
+SEND_BATCH_BYTES = 65_536  # what one turn writes before other work runs: some 0.2 ms of sealing
+SEND_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # a channel's queue is bounded in messages and in bytes; one always fits
+RECEIVE_SLICE_S = 0.002  # the loop is never held longer by one peer's messages
+RECENTLY_SENT_DECAY = 0.8
+RECENTLY_SENT_DECAY_S = 2.0
+FLUSH_BYTES_MAX = 1024 * 1024  # what a stopping connection still writes out
+RATE_SAMPLES_PER_S = 10  # samples of 100 ms
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """Rates in bytes a second (0: no limit). `payload_bytes_max` must not be below the peer's."""
+
+    payload_bytes_max: int = 1024
+    send_rate: int = 5_120_000
+    receive_rate: int = 5_120_000
+    ping_interval_s: float = 60.0
+    pong_timeout_s: float = 45.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pong_timeout_s < self.ping_interval_s:
+            raise ValueError(
+                f"pong timeout is {self.pong_timeout_s} s, expected less than the ping interval "
+                f"({self.ping_interval_s} s)"
+            )
+        if not 1 <= self.payload_bytes_max <= 1024 * 1024:
+            raise ValueError(f"packet payload is {self.payload_bytes_max} bytes, expected 1 to 1048576")
+
+
+class Pipe(Protocol):
+    """What lies under a connection: takes stream bytes, and can hold the other side back."""
+
+    def write_stream(self, data: bytes) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class _Rate:
+    """A leaking bucket: full at a tenth of a second's bytes, as upstream's samples are."""
+
+    __slots__ = ("_last", "_level", "_rate", "_room")
+
+    def __init__(self, rate: int, now: float) -> None:
+        self._rate = rate
+        self._room = rate / RATE_SAMPLES_PER_S
+        self._level = 0.0
+        self._last = now
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until more may flow; 0 when it may now."""
+        if not self._rate:
+            return 0.0
+        self._level = max(0.0, self._level - (now - self._last) * self._rate)
+        self._last = now
+        over = self._level - self._room
+        return 0.0 if over < 0 else (over + 1) / self._rate
+
+    def spend(self, size: int) -> None:
+        if self._rate:
+            self._level += size
+
+
+class _Channel:
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "id",
+        "name",
+        "offset",
+        "partial",
+        "partial_bytes",
+        "priority",
+        "queue",
+        "queue_bytes",
+        "queue_max",
+        "receive_max",
+        "recently_sent",
+        "refused",
+    )
+
+    def __init__(self, descriptor: ChannelDescriptor) -> None:
+        assert 0 <= descriptor.id <= 0x7F, descriptor  # one byte on the wire: the packet limit counts on it
+        assert descriptor.priority >= 1, descriptor
+        self.id = descriptor.id
+        self.name = descriptor.name
+        self.priority = descriptor.priority
+        self.queue_max = descriptor.send_queue_messages
+        self.receive_max = descriptor.receive_message_bytes_max
+        self.queue: deque[bytes] = deque()  # its head is the message that is being sent
+        self.queue_bytes = 0
+        self.offset = 0  # how much of the head is on its way
+        self.refused = False
+        self.recently_sent = 0.0
+        self.partial: list[bytes] = []
+        self.partial_bytes = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+
+def _load(channel: _Channel) -> float:
+    return channel.recently_sent / channel.priority
+
+
+class MultiplexConnection:
+    """Owned by a link, which feeds it and is its pipe.
+
+    `deliver(channel id, message)` may raise PeerFault; `on_writable(channel id)` follows a refused `try_send`;
+    `on_fault(error)` is called once at most.
+    """
+
+    def __init__(
+        self,
+        channels: Iterable[ChannelDescriptor],
+        config: ConnectionConfig,
+        *,
+        peer_channels: frozenset[int],
+        loop: asyncio.AbstractEventLoop,
+        pipe: Pipe,
+        deliver: Callable[[int, bytes], None],
+        on_writable: Callable[[int], None],
+        on_fault: Callable[[Exception], None],
+    ) -> None:
+        self._channels = {descriptor.id: _Channel(descriptor) for descriptor in channels}
+        self._sendable = {id: channel for id, channel in self._channels.items() if id in peer_channels}
+        self._config = config
+        self._loop = loop
+        self._pipe = pipe
+        self._deliver = deliver
+        self._on_writable = on_writable
+        self._on_fault = on_fault
+        now = loop.time()
+        self._packet_max = packet_bytes_max(config.payload_bytes_max)
+        self._batch_max = min(SEND_BATCH_BYTES, config.send_rate // RATE_SAMPLES_PER_S or SEND_BATCH_BYTES)
+        self._send_rate = _Rate(config.send_rate, now)
+        self._receive_rate = _Rate(config.receive_rate, now)
+        self._active: list[_Channel] = []  # channels with something to send
+        self._decayed_at = now
+        self._ping_due = self._pong_due = False  # one of each at most waits to be sent
+        self._pump_scheduled = self._write_paused = self._closed = self._draining = False
+        self._inbox = b""
+        self._held = False  # reading is paused by us, and _go_on will follow
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._pong_timer: asyncio.TimerHandle | None = None
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._ping_timer = self._loop.call_later(self._config.ping_interval_s, self._ping)
+
+    def close(self) -> None:
+        """Stop at once; nothing is sent or delivered any more. Idempotent."""
+        self._closed = True
+        for timer in (self._ping_timer, self._pong_timer):
+            if timer is not None:
+                timer.cancel()
+        self._ping_timer = self._pong_timer = None
+        self._active.clear()
+        self._sendable.clear()
+        self._inbox = b""
+
+    def flush_and_close(self) -> None:
+        """Hand the queued messages (a megabyte at most) to the pipe, then close."""
+        self._draining = True
+        left = FLUSH_BYTES_MAX
+        while self._active and left > 0 and not self._closed:
+            left -= self._write_batch()
+        self.close()
+
+    def _is_closed(self) -> bool:
+        """As a call: a reactor may have closed us since the last look, which the type checker cannot know."""
+        return self._closed
+
+    def _fail(self, error: Exception) -> None:
+        if not self._closed:
+            self.close()
+            self._on_fault(error)
+
+    def bytes_by_channel(self) -> dict[int, tuple[int, int]]:
+        """{channel id: (bytes received, bytes sent)}, packets with their heads."""
+        return {channel.id: (channel.bytes_in, channel.bytes_out) for channel in self._channels.values()}
+
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    def try_send(self, channel_id: int, message: bytes) -> bool:
+        """Queue `message`. False when the queue is full (then `on_writable` follows) or the peer lacks the channel."""
+        channel = self._sendable.get(channel_id)
+        if channel is None or self._draining:
+            return False
+        queue = channel.queue
+        waiting = len(queue)
+        if waiting >= channel.queue_max or (waiting and channel.queue_bytes + len(message) > SEND_QUEUE_BYTES_MAX):
+            channel.refused = True
+            return False
+        if not waiting:
+            self._active.append(channel)
+        queue.append(message)
+        channel.queue_bytes += len(message)
+        if not self._pump_scheduled and not self._write_paused:
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+        return True
+
+    def queue_room(self, channel_id: int) -> int:
+        channel = self._sendable.get(channel_id)
+        if channel is None or channel.queue_bytes >= SEND_QUEUE_BYTES_MAX:
+            return 0
+        return max(0, channel.queue_max - len(channel.queue))
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._schedule_pump()
+
+    def _schedule_pump(self) -> None:
+        if not (self._pump_scheduled or self._write_paused or self._closed):
+            self._pump_scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        if self._closed or self._write_paused:
+            return
+        wait_s = self._send_rate.wait_s(self._loop.time())
+        if wait_s:
+            self._pump_scheduled = True
+            self._loop.call_later(wait_s, self._pump)
+            return
+        self._write_batch()
+        if self._active:
+            self._schedule_pump()
+        for channel in tuple(self._sendable.values()):
+            if channel.refused and len(channel.queue) < channel.queue_max:
+                channel.refused = False
+                self._notify_writable(channel)
+
+    def _notify_writable(self, channel: _Channel) -> None:
+        try:
+            self._on_writable(channel.id)
+        except Exception as error:  # a PeerFault, or a reactor's own failure: the owner tells them apart
+            self._fail(error)
+
+    def _write_batch(self) -> int:
+        """Write up to a batch of packets, least loaded channel first; return the number of stream bytes."""
+        out: list[bytes] = []
+        if self._ping_due:
+            out.append(PING)
+        if self._pong_due:
+            out.append(PONG)
+        self._ping_due = self._pong_due = False
+        size = 0
+        active = self._active
+        if len(active) > 1:
+            self._decay()
+        while active and size < self._batch_max:
+            channel = active[0] if len(active) == 1 else min(active, key=_load)
+            size += self._take_packet(channel, out)
+            if not channel.queue:
+                active.remove(channel)
+        if out:
+            self._send_rate.spend(size)
+            self._pipe.write_stream(b"".join(out))
+        return size
+
+    def _take_packet(self, channel: _Channel, out: list[bytes]) -> int:
+        """Append the channel's next packet to `out`; return its size."""
+        message = channel.queue[0]
+        offset = channel.offset
+        left = len(message) - offset
+        payload_max = self._config.payload_bytes_max
+        if left > payload_max:
+            prefix = packet_prefix(channel.id, payload_max, False)
+            payload = message[offset : offset + payload_max]
+            channel.offset = offset + payload_max
+        else:
+            prefix = packet_prefix(channel.id, left, True)
+            payload = message[offset:] if offset else message
+            channel.queue.popleft()
+            channel.queue_bytes -= len(message)
+            channel.offset = 0
+        out.append(prefix)
+        out.append(payload)
+        size = len(prefix) + len(payload)
+        channel.bytes_out += size
+        channel.recently_sent += size
+        return size
+
+    def _decay(self) -> None:
+        periods = int((self._loop.time() - self._decayed_at) / RECENTLY_SENT_DECAY_S)
+        if periods:
+            self._decayed_at += periods * RECENTLY_SENT_DECAY_S
+            factor = RECENTLY_SENT_DECAY ** min(periods, 1000)
+            for channel in self._channels.values():
+                channel.recently_sent *= factor
+
+    # --- receiving --------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Take stream bytes from the peer. Faults go to `on_fault`, nothing is raised."""
+        if self._closed:
+            return
+        self._receive_rate.spend(len(data))
+        self._inbox = self._inbox + data if self._inbox else data
+        if not self._held:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        was_held, self._held = self._held, False
+        if self._closed:
+            return
+        try:
+            finished = self._consume()
+        except Exception as error:  # a fault of the peer, or a reactor's failure: the owner tells them apart
+            self._fail(error)
+            return
+        if self._is_closed():
+            return
+        wait_s = self._receive_rate.wait_s(self._loop.time())
+        if not finished or wait_s:
+            self._held = True
+            if not was_held:
+                self._pipe.pause_reading()
+            self._loop.call_later(wait_s, self._go_on)
+        elif was_held:
+            self._pipe.resume_reading()
+
+    def _consume(self) -> bool:
+        """Handle the inbox's complete packets; False when its time was up before its bytes were."""
+        data, pos, end = self._inbox, 0, len(self._inbox)
+        now = self._loop.time
+        slice_ends = now() + RECEIVE_SLICE_S
+        while pos < end:
+            length, start = data[pos], pos + 1
+            if length > 0x7F:
+                length, start = self._long_length(data, pos, end)
+                if not start:
+                    break
+            if length > self._packet_max:
+                raise ConnectionFault(f"packet: length is {length} bytes, at most {self._packet_max} allowed")
+            stop = start + length
+            if stop > end:
+                break
+            channel_id, eof, payload = decode_packet(data, start, stop)
+            if self._receive_packet(channel_id, eof, payload, stop - pos):
+                if self._closed:
+                    return True
+                if now() > slice_ends:
+                    self._inbox = data[stop:]
+                    return not self._inbox
+            pos = stop
+        self._inbox = data[pos:] if pos else data
+        return True
+
+    def _long_length(self, data: bytes, pos: int, end: int) -> tuple[int, int]:
+        """Read a length of two bytes and more at `pos`: (length, where the packet starts), start 0 if incomplete."""
+        length = shift = 0
+        for at in range(pos, min(end, pos + 10)):
+            length |= (data[at] & 0x7F) << shift
+            shift += 7
+            if length > self._packet_max:
+                raise ConnectionFault(f"packet: length is at least {length} bytes, at most {self._packet_max} allowed")
+            if data[at] < 0x80:
+                return length, at + 1
+        if end - pos >= 10:
+            raise ConnectionFault("packet: the length has more than 10 bytes")
+        return 0, 0
+
+    def _receive_packet(self, channel_id: int, eof: bool, payload: bytes, size: int) -> bool:
+        """Add one packet to its channel; True when that completed a message, which was delivered."""
+        channel = self._channels.get(channel_id)
+        if channel is None:
+            self._receive_control(channel_id)
+            return False
+        channel.bytes_in += size
+        total = channel.partial_bytes + len(payload)
+        if total > channel.receive_max:
+            raise ConnectionFault(
+                f"channel {channel.id:#04x} ({channel.name}): message of at least {total} bytes, "
+                f"at most {channel.receive_max} allowed"
+            )
+        if not eof:
+            if payload:
+                channel.partial.append(payload)
+                channel.partial_bytes = total
+            return False
+        if channel.partial:
+            channel.partial.append(payload)
+            payload = b"".join(channel.partial)
+            channel.partial = []
+            channel.partial_bytes = 0
+        self._deliver(channel_id, payload)
+        return True
+
+    # --- keep-alive -------------------------------------------------------------------------------------------
+
+    def _receive_control(self, channel_id: int) -> None:
+        if channel_id == CHANNEL_PING:
+            self._pong_due = True
+            self._schedule_pump()
+        elif channel_id == CHANNEL_PONG:
+            if self._pong_timer is not None:
+                self._pong_timer.cancel()
+                self._pong_timer = None
+        else:
+            raise ConnectionFault(f"packet: channel {channel_id:#04x} is not one of ours")
+
+    def _ping(self) -> None:
+        self._ping_timer = self._loop.call_later(self._config.ping_interval_s, self._ping)
+        self._pong_timer = self._loop.call_later(self._config.pong_timeout_s, self._pong_missing)
+        self._ping_due = True
+        self._schedule_pump()
+
+    def _pong_missing(self) -> None:
+        self._pong_timer = None
+        self._fail(ConnectionFault(f"no pong within {self._config.pong_timeout_s} s of a ping"))

@@ -1,0 +1,42 @@
+"""What can go wrong between two nodes. Each error says what, where, expected and got.
+
+`P2PError` is the root. `PeerFault` (p2p.base) is the reactors' word for the same and stands beside it.
+"""
+
+from __future__ import annotations
+
+
+class P2PError(Exception):
+    """Something about one address, connection or peer; never more than that one is lost."""
+
+
+class BadAddress(P2PError, ValueError):
+    """A text is no address of a node, or an address cannot be used."""
+
+
+class HandshakeError(P2PError):
+    """The other side broke the secret connection's handshake or one of its frames."""
+
+
+class BadNodeInfo(P2PError):
+    """The other side's node info is malformed or does not fit ours."""
+
+
+class ConnectionFault(P2PError):
+    """The other side broke the packet format, a limit, or fell silent."""
+
+
+class Rejected(P2PError):
+    """A connection is refused by our own rules (limits, bans, filters, duplicates)."""
+
+
+class AlreadyConnected(Rejected):
+    """Refused because the peer is here, or on its way."""
+
+    def __init__(self, peer_id: str, why: str) -> None:
+        super().__init__(f"peer {peer_id} {why}")
+        self.peer_id = peer_id
+
+
+class DialError(P2PError):
+    """A dial did not lead to a peer; `__cause__` says why where there is one."""

@@ -1,0 +1,94 @@
+"""A connected peer, as reactors see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from p2p.connection import MultiplexConnection
+from p2p.link import Link
+from p2p.node_info import NodeInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One peer for doors and operators. Byte counts are those of the socket."""
+
+    id: str
+    moniker: str
+    remote_address: str
+    listen_address: str
+    version: str
+    is_outbound: bool
+    is_persistent: bool
+    connected_since_ns: int
+    bytes_in: int
+    bytes_out: int
+
+
+class SwitchPeer:
+    """Implements p2p.base.Peer."""
+
+    __slots__ = (
+        "_channels",
+        "connected_since_ns",
+        "connection",
+        "gone",
+        "id",
+        "is_outbound",
+        "is_persistent",
+        "link",
+        "node_info",
+        "queue_room",
+        "remote_address",
+        "try_send",
+    )
+
+    try_send: Callable[[int, bytes], bool]
+    queue_room: Callable[[int], int]
+
+    def __init__(self, link: Link, info: NodeInfo, *, is_persistent: bool, connected_since_ns: int) -> None:
+        self.link = link
+        self.id = link.id
+        self.node_info = info
+        self.is_outbound = link.is_outbound
+        self.is_persistent = is_persistent
+        self.remote_address = link.remote
+        self.connected_since_ns = connected_since_ns
+        self._channels = frozenset(info.channels)
+        self.gone = asyncio.Event()  # set after the reactors have heard that it left
+
+    def attach(self, connection: MultiplexConnection) -> None:
+        """Bound once: the two calls of the hot path go straight to the connection."""
+        self.connection = connection
+        self.try_send = connection.try_send
+        self.queue_room = connection.queue_room
+
+    def has_channel(self, channel_id: int) -> bool:
+        return channel_id in self._channels
+
+    @property
+    def channels(self) -> frozenset[int]:
+        return self._channels
+
+    @property
+    def remote_host(self) -> str:
+        return self.link.remote_host
+
+    def status(self) -> PeerStatus:
+        return PeerStatus(
+            id=self.id,
+            moniker=self.node_info.moniker,
+            remote_address=self.remote_address,
+            listen_address=self.node_info.listen_address,
+            version=self.node_info.version,
+            is_outbound=self.is_outbound,
+            is_persistent=self.is_persistent,
+            connected_since_ns=self.connected_since_ns,
+            bytes_in=self.link.bytes_in,
+            bytes_out=self.link.bytes_out,
+        )
+
+    def __repr__(self) -> str:
+        return f"SwitchPeer({self.id}@{self.remote_address})"

@@ -1,0 +1,556 @@
+"""The switch: which peers we have, how they come and go, and who hears their messages.
+
+One object per node, on the event loop. Links (connections) have no tasks; what waits (persistent peers' redialling,
+services such as address exchange) runs in one TaskGroup, and `run` returns only when all of it is gone.
+A peer can cost us that peer, never more.
+Source: the p2p sheet, sections 3 and 6; two nodes that dial each other at once keep the dial of the lower id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+
+import structlog
+
+from p2p.address import NodeAddress
+from p2p.admission import Bans, Gate
+from p2p.base import ChannelDescriptor, Peer, PeerFault, Reactor
+from p2p.config import SwitchConfig
+from p2p.connection import MultiplexConnection
+from p2p.errors import AlreadyConnected, BadNodeInfo, DialError, P2PError, Rejected
+from p2p.link import Link, Phase
+from p2p.node_info import CHANNELS_MAX, NodeInfo
+from p2p.node_key import NodeKey
+from p2p.peer import PeerStatus, SwitchPeer
+from p2p.sockets import Listener, Sockets, TcpSockets
+
+log = structlog.get_logger()
+
+DUPLICATE_SILENT_S = 5.0  # a peer this silent that proves its key anew has lost the old connection
+STEADY_S = 60.0  # a connection that lived this long starts the redial back-off over
+PINS_MAX = 1_024  # addresses without id come from the configuration only
+
+ConnectionFilter = Callable[[str, int], None]  # (host, port); raises Rejected
+PeerFilter = Callable[[NodeInfo], None]  # raises Rejected
+
+
+class Switch:
+    """Implements p2p.base.Network.
+
+    `node_info` needs id, network, version and moniker; channels and listen address are filled in here.
+    `clock` gives nanoseconds since the epoch (bans, dates); waits use the running loop's time.
+    """
+
+    def __init__(
+        self,
+        config: SwitchConfig,
+        *,
+        node_key: NodeKey,
+        node_info: NodeInfo,
+        sockets: Sockets | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.config = config
+        self.id = node_key.id
+        self.clock = clock
+        self.rng = rng if rng is not None else random.Random()
+        self.bans = Bans(clock)
+        self.pins: dict[str, str] = {}  # host:port of an address without id -> the id first seen there
+        self.connection_filters: list[ConnectionFilter] = []
+        self.peer_filters: list[PeerFilter] = []
+        self.on_own_address: Callable[[NodeAddress], None] = lambda address: None
+        self.counters: Counter[str] = Counter()  # refused, handshake_failed, peers_lost, reactor_failed, ...
+        self._key = node_key
+        self._info = replace(node_info, id=node_key.id)
+        self._sockets = sockets if sockets is not None else TcpSockets()
+        self._reactors: list[Reactor] = []
+        self._descriptors: list[ChannelDescriptor] = []
+        self._reactor_of: dict[int, Reactor] = {}
+        self._services: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._peers: dict[str, SwitchPeer] = {}
+        self._peers_tuple: tuple[SwitchPeer, ...] = ()
+        self._links: set[Link] = set()  # that are no peers yet: connecting, shaking hands
+        self._closing: set[Link] = set()  # that may still write
+        self._entered: dict[Link, str] = {}  # inbound links that the gate counts
+        self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
+        self._traffic_gone: Counter[tuple[str, int]] = Counter()
+        self._socket_bytes_gone = [0, 0]
+        self._listener: Listener | None = None
+        self._gate: Gate | None = None
+        self._stop = asyncio.Event()
+        self._started = asyncio.Event()
+        self._stopping = False
+        self._all_closed = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._children: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Task[None] | None = None
+
+    # --- setting up -------------------------------------------------------------------------------------------
+
+    def add_reactor(self, reactor: Reactor) -> None:
+        """Register a reactor and its channels; before `run`."""
+        assert not self._started.is_set(), "reactors are added before the switch runs"
+        for descriptor in reactor.channels:
+            taken = self._reactor_of.setdefault(descriptor.id, reactor)
+            if taken is not reactor:
+                raise ValueError(f"channel {descriptor.id:#04x} ({descriptor.name}) belongs to {taken!r} already")
+            self._descriptors.append(descriptor)
+        if len(self._descriptors) > CHANNELS_MAX:
+            raise ValueError(f"{len(self._descriptors)} channels, at most {CHANNELS_MAX} fit into a node info")
+        self._reactors.append(reactor)
+
+    def add_service(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
+        """Run `service()` as a task while the switch runs; it is cancelled at the end."""
+        assert not self._started.is_set(), "services are added before the switch runs"
+        self._services.append((name, service))
+
+    async def start(self) -> None:
+        """Start `run` in a task of its own and return when we listen. Raises OSError when the port is taken."""
+        assert self._main is None, "a switch starts once"
+        self._main = asyncio.create_task(self.run(), name=f"switch {self._info.moniker}")
+        started = asyncio.create_task(self._started.wait())
+        try:
+            await asyncio.wait({started, self._main}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            started.cancel()
+        if self._main.done():
+            await self._main
+
+    async def stop(self) -> None:
+        """Stop listening, say what is queued, close everything. Raises what `run` failed with."""
+        self._stop.set()
+        if self._main is not None:
+            await self._main
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises OSError (listening), ExceptionGroup (a service failed)."""
+        loop = asyncio.get_running_loop()
+        config = self.config
+        self._gate = Gate(
+            total_max=config.unauthenticated_max,
+            per_host_max=config.unauthenticated_per_ip_max,
+            per_host_per_s=config.accepts_per_ip_per_s,
+            time_s=loop.time,
+        )
+        try:
+            await self._listen(loop)
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._started.set()
+                for address in config.persistent_addresses:
+                    self._spawn(self._keep_connected(address), f"keep {address}")
+                for name, service in self._services:
+                    self._spawn(_run_service(service), name)
+                await self._stop.wait()
+                for task in tuple(self._children):
+                    task.cancel()
+        finally:
+            self._stopping = True
+            if self._listener is not None:
+                self._listener.close()
+            await self._close_all()
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        channels = bytes(descriptor.id for descriptor in self._descriptors)
+        at, told = self.config.listen_at, self.config.external
+        if at is not None:
+            self._listener = await self._sockets.listen(lambda: self._new_link(loop), at.host, at.port)
+            at = replace(at, port=self._listener.port)
+            log.info("listened", address=at.host_port, node_id=self.id)
+        shown = told or at or NodeAddress("", "0.0.0.0", 0)
+        self._info = replace(self._info, channels=channels, listen_address=f"tcp://{shown.host_port}")
+        self._info.validate()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        assert self._tasks is not None, "the switch does not run"
+        task = self._tasks.create_task(work, name=name)
+        self._children.add(task)
+        task.add_done_callback(self._children.discard)
+
+    async def _close_all(self) -> None:
+        """Flush and close every link; cut those that are not done in time."""
+        for link in (*self._links, *(peer.link for peer in self._peers.values())):
+            if link.is_open:
+                self._closing.add(link)
+            link.close("we stop", flush=True)
+        if self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.config.stop_timeout_s):
+                    await self._all_closed.wait()
+        for link in tuple(self._closing):
+            link.abort()
+        for peer in tuple(self._peers.values()):
+            self._remove(peer, "we stop")
+
+    # --- what reactors and doors ask --------------------------------------------------------------------------
+
+    @property
+    def node_info(self) -> NodeInfo:
+        """What we tell peers; complete once the switch runs."""
+        return self._info
+
+    @property
+    def listen_port(self) -> int:
+        return self._listener.port if self._listener is not None else 0
+
+    @property
+    def peers(self) -> tuple[SwitchPeer, ...]:
+        return self._peers_tuple
+
+    def peer(self, peer_id: str) -> SwitchPeer | None:
+        return self._peers.get(peer_id)
+
+    def peer_statuses(self) -> tuple[PeerStatus, ...]:
+        return tuple(peer.status() for peer in self._peers_tuple)
+
+    def broadcast(self, channel_id: int, message: bytes) -> None:
+        for peer in self._peers_tuple:
+            peer.try_send(channel_id, message)
+
+    def drop_peer(self, peer: Peer, reason: str, *, ban_s: int = 0) -> None:
+        """Close the peer's connection; the reactors hear of it in a later turn of the loop."""
+        if ban_s > 0:
+            self.ban(peer.id, ban_s, reason=reason)
+        ours = self._peers.get(peer.id)
+        if ours is not None and (ours is peer or not isinstance(peer, SwitchPeer)):
+            ours.link.close(reason)
+
+    def ban(self, peer_id: str, ban_s: int, *, reason: str) -> None:
+        self.bans.ban(peer_id, ban_s)
+        self.counters["banned"] += 1
+        log.warning("banned a peer", peer=peer_id, ban_s=ban_s, reason=reason)
+
+    def is_connected(self, peer_id: str) -> bool:
+        return peer_id in self._peers
+
+    def is_under_way(self, address: NodeAddress) -> bool:
+        """Connected to it, dialing it, or shaking hands with it."""
+        if address.id and (address.id in self._peers or address.id == self.id):
+            return True
+        return any(self._names(link, address.id) or _dials(link, address) for link in self._links)
+
+    @property
+    def outbound_count(self) -> int:
+        """Outbound peers and dials under way."""
+        return sum(p.is_outbound for p in self._peers_tuple) + sum(link.is_outbound for link in self._links)
+
+    @property
+    def inbound_count(self) -> int:
+        return sum(not p.is_outbound for p in self._peers_tuple)
+
+    def traffic(self) -> dict[tuple[str, int], int]:
+        """{("in" or "out", channel id): bytes of packets}, of all peers since the start."""
+        total = Counter(self._traffic_gone)
+        for peer in self._peers.values():
+            _add_traffic(total, peer)
+        return dict(total)
+
+    def socket_bytes(self) -> dict[str, int]:
+        """{"in", "out"}: bytes of all sockets since the start, frames and handshakes included."""
+        totals = list(self._socket_bytes_gone)
+        for link in (*self._links, *(peer.link for peer in self._peers.values())):
+            totals[0] += link.bytes_in
+            totals[1] += link.bytes_out
+        return {"in": totals[0], "out": totals[1]}
+
+    # --- dialing ----------------------------------------------------------------------------------------------
+
+    async def dial(self, address: NodeAddress, *, persistent: bool = False) -> SwitchPeer:
+        """Connect to `address` and return the peer.
+
+        Raises AlreadyConnected, Rejected (by our own rules), DialError (it did not work; the text says why).
+        """
+        pinned = self.pins.get(address.host_port) if not address.id else None
+        if pinned is not None:
+            address = address.with_id(pinned)
+        self._check_dial(address, persistent=persistent)
+        link = self._new_link(asyncio.get_running_loop(), dialed=address, persistent=persistent)
+        self._links.add(link)
+        self.counters["dialed"] += 1
+        assert link.established is not None
+        try:
+            async with asyncio.timeout(self.config.dial_timeout_s):
+                await self._sockets.connect(lambda: link, address.host, address.port)
+            return await link.established
+        except TimeoutError as error:
+            raise DialError(f"dial {address}: no connection within {self.config.dial_timeout_s} s") from error
+        except (OSError, UnicodeError) as error:
+            raise DialError(f"dial {address}: {error}") from error
+        finally:
+            if not link.established.cancel() and not link.established.cancelled():
+                link.established.exception()  # seen: a failure before the await is not "never retrieved"
+            if link.phase is not Phase.RUNNING:
+                link.close("the dial was given up")
+                self._links.discard(link)
+
+    def _check_dial(self, address: NodeAddress, *, persistent: bool) -> None:
+        if address.id == self.id:
+            raise Rejected(f"dial {address}: that is ourselves")
+        left_s = self.bans.left_s(address.id)
+        if left_s:
+            raise Rejected(f"dial {address}: banned for another {left_s:.0f} s")
+        if address.id in self._peers:
+            raise AlreadyConnected(address.id, "is already connected")
+        if self.is_under_way(address):
+            raise AlreadyConnected(address.id or address.host_port, "is being connected already")
+        if not persistent:
+            self._check_limits(address.id, outbound=True)
+
+    async def _keep_connected(self, address: NodeAddress) -> None:
+        """Redial a persistent peer for ever; the wait grows to `redial_max_s` and starts over after a steady time."""
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            peer_id = address.id or self.pins.get(address.host_port, "")
+            peer = self._peers.get(peer_id)
+            try:
+                if peer is None:
+                    peer = await self.dial(address, persistent=True)
+            except AlreadyConnected as error:
+                peer = self._peers.get(error.peer_id)
+            except P2PError as error:
+                failures += 1
+                if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th...: it may go on for days
+                    log.warning("failed to reach a persistent peer", attempts=failures, reason=str(error))
+            if peer is not None:
+                await peer.gone.wait()
+                failures = 0 if loop.time() - began >= STEADY_S else min(failures, 4) + 1
+            wait_s = min(self.config.redial_first_s * 2 ** min(failures, 32), self.config.redial_max_s)
+            await asyncio.sleep(max(wait_s * self.rng.uniform(0.75, 1.25), self.bans.left_s(peer_id)))
+
+    # --- LinkOwner --------------------------------------------------------------------------------------------
+
+    def _new_link(
+        self, loop: asyncio.AbstractEventLoop, dialed: NodeAddress | None = None, *, persistent: bool = False
+    ) -> Link:
+        return Link(
+            self,
+            self._key,
+            loop=loop,
+            phase_timeout_s=self.config.phase_timeout_s,
+            dialed=dialed,
+            persistent=persistent,
+        )
+
+    def link_opened(self, link: Link) -> None:
+        if self._stopping:
+            raise Rejected("we stop")
+        if not link.is_outbound:
+            assert self._gate is not None
+            self._gate.enter(link.remote_host)
+            self._entered[link] = link.remote_host
+        self._links.add(link)
+        self._check_ip(link)
+        for check in self.connection_filters:
+            check(link.remote_host, link.remote_port)
+
+    def _check_ip(self, link: Link) -> None:
+        if self.config.allow_duplicate_ip or link.persistent or _is_loopback(link.remote_host):
+            return
+        others = (*(p.link for p in self._peers_tuple), *self._links)
+        if any(o is not link and o.remote_host == link.remote_host and not o.is_closed for o in others):
+            raise Rejected(f"{link.remote_host} is connected already (allow_duplicate_ip is off)")
+
+    def link_authenticated(self, link: Link) -> NodeInfo:
+        self._leave_gate(link)
+        peer_id = link.id
+        if peer_id == self.id:
+            if link.dialed is not None:
+                self.on_own_address(link.dialed.with_id(peer_id))
+            raise Rejected("that is ourselves")
+        left_s = self.bans.left_s(peer_id)
+        if left_s:
+            raise Rejected(f"{peer_id} is banned for another {left_s:.0f} s")
+        if link.dialed is not None and not link.dialed.id:
+            self._pin(link.dialed, peer_id, persistent=link.persistent)
+        self._settle_duplicates(link)
+        self._check_limits(link.id, outbound=link.is_outbound)
+        return self._info
+
+    def _leave_gate(self, link: Link) -> None:
+        host = self._entered.pop(link, None)
+        if host is not None:
+            assert self._gate is not None
+            self._gate.leave(host)
+
+    def _pin(self, address: NodeAddress, peer_id: str, *, persistent: bool) -> None:
+        if persistent:
+            self._persistent_ids.add(peer_id)
+        if len(self.pins) < PINS_MAX:
+            self.pins[address.host_port] = peer_id
+            log.warning("pinned an address without id to the id first seen", address=address.host_port, peer=peer_id)
+
+    def _names(self, link: Link, peer_id: str) -> bool:
+        """Whether the link leads, or will lead, to this peer."""
+        if not peer_id or link.is_closed:
+            return False
+        return link.id == peer_id or (link.dialed is not None and link.dialed.id == peer_id)
+
+    def _settle_duplicates(self, link: Link) -> None:
+        """Keep one connection with each peer, the same one at both ends. Raises AlreadyConnected for `link`."""
+        peer = self._peers.get(link.id)
+        if peer is not None:
+            if not peer.link.is_closed and peer.link.silent_s < DUPLICATE_SILENT_S:
+                raise AlreadyConnected(link.id, "is already connected")
+            peer.link.close("replaced by a newer connection")
+            self._remove(peer, peer.link.close_reason)
+        for other in tuple(self._links):
+            if other is link or not self._names(other, link.id):
+                continue
+            lower_dialed = link.is_outbound == (self.id < link.id)
+            if other.is_outbound == link.is_outbound or not lower_dialed:
+                raise AlreadyConnected(link.id, "is being connected already")
+            other.close(AlreadyConnected(link.id, "is being connected the other way"))
+
+    def _is_exempt(self, peer_id: str) -> bool:
+        return peer_id in self.config.unconditional_peer_ids or peer_id in self._persistent_ids
+
+    def _check_limits(self, peer_id: str, *, outbound: bool) -> None:
+        """Raises Rejected when there is no room for one more such peer."""
+        if self._is_exempt(peer_id):
+            return
+        counted = [peer for peer in self._peers_tuple if not self._is_exempt(peer.id)]
+        if len(counted) >= self.config.max_peers:
+            raise Rejected(f"max_peers ({self.config.max_peers}) are connected")
+        inbound = sum(not peer.is_outbound for peer in counted)
+        if not outbound and inbound >= self.config.max_inbound_peers:
+            raise Rejected(f"max_inbound_peers ({self.config.max_inbound_peers}) are connected")
+
+    def link_ready(self, link: Link, info: NodeInfo) -> MultiplexConnection:
+        if info.id != link.id:
+            raise BadNodeInfo(f"node info: id is {info.id}, but the connection's key is that of {link.id}")
+        self._info.check_compatible(info)
+        for check in self.peer_filters:
+            check(info)
+        self._check_limits(link.id, outbound=link.is_outbound)  # others may have finished since
+        assert link.id not in self._peers, link.id  # _settle_duplicates lets one link per id live
+        peer = SwitchPeer(
+            link,
+            info,
+            is_persistent=link.persistent or link.id in self._persistent_ids,
+            connected_since_ns=self.clock(),
+        )
+        connection = MultiplexConnection(
+            self._descriptors,
+            self.config.connection,
+            peer_channels=peer.channels,
+            loop=asyncio.get_running_loop(),
+            pipe=link,
+            deliver=partial(self._deliver, peer),
+            on_writable=partial(self._writable, peer),
+            on_fault=partial(self._fault, peer),
+        )
+        peer.attach(connection)
+        self._add(peer)
+        return connection
+
+    def link_closed(self, link: Link, reason: str) -> None:
+        self._leave_gate(link)
+        self._links.discard(link)
+        if link.peer is not None:
+            self._remove(link.peer, reason)
+        else:
+            self._socket_bytes_gone[0] += link.bytes_in
+            self._socket_bytes_gone[1] += link.bytes_out
+            refused = isinstance(link.close_error, Rejected)
+            self.counters["refused" if refused else "handshake_failed"] += 1
+            log.debug("a connection did not become a peer", remote=link.remote, peer=link.id, reason=reason)
+        if link.established is not None and not link.established.done():
+            already = isinstance(link.close_error, AlreadyConnected)
+            error = DialError(f"dial {link.dialed}: {reason}")
+            link.established.set_exception(link.close_error if already and link.close_error else error)
+        self._closing.discard(link)
+        if self._stopping and not self._closing:
+            self._all_closed.set()
+
+    # --- peers ------------------------------------------------------------------------------------------------
+
+    def _add(self, peer: SwitchPeer) -> None:
+        link = peer.link
+        link.peer = peer
+        self._links.discard(link)
+        self._peers[peer.id] = peer
+        self._peers_tuple = tuple(self._peers.values())
+        log.info(
+            "connected a peer",
+            peer=peer.id,
+            moniker=peer.node_info.moniker,
+            remote=peer.remote_address,
+            outbound=peer.is_outbound,
+        )
+        for reactor in self._reactors:
+            try:
+                reactor.add_peer(peer)
+            except Exception as error:
+                self._fault(peer, error)
+        if link.established is not None and not link.is_closed and not link.established.done():
+            link.established.set_result(peer)
+
+    def _remove(self, peer: SwitchPeer, reason: str) -> None:
+        if self._peers.get(peer.id) is not peer:
+            return
+        del self._peers[peer.id]
+        self._peers_tuple = tuple(self._peers.values())
+        _add_traffic(self._traffic_gone, peer)
+        self._socket_bytes_gone[0] += peer.link.bytes_in
+        self._socket_bytes_gone[1] += peer.link.bytes_out
+        self.counters["peers_lost"] += 1
+        log.info("lost a peer", peer=peer.id, moniker=peer.node_info.moniker, reason=reason)
+        for reactor in self._reactors:
+            try:
+                reactor.remove_peer(peer, reason)
+            except Exception:
+                self.counters["reactor_failed"] += 1
+                log.exception("a reactor failed to let a peer go", peer=peer.id)
+        peer.gone.set()
+
+    def _deliver(self, peer: SwitchPeer, channel_id: int, message: bytes) -> None:
+        self._reactor_of[channel_id].receive(channel_id, peer, message)
+
+    def _writable(self, peer: SwitchPeer, channel_id: int) -> None:
+        self._reactor_of[channel_id].writable(channel_id, peer)
+
+    def _fault(self, peer: SwitchPeer, error: Exception) -> None:
+        """Drop the peer for what it did, or for what we could not do with what it sent."""
+        if isinstance(error, PeerFault):
+            self.counters["peer_faults"] += 1
+            self.drop_peer(peer, f"broke the protocol: {error}", ban_s=error.ban_s)
+        elif isinstance(error, P2PError):
+            self.counters["peer_faults"] += 1
+            peer.link.close(error)
+        else:
+            self.counters["reactor_failed"] += 1
+            log.error("a reactor failed", peer=peer.id, error=repr(error), exc_info=error)
+            peer.link.close(f"our reactor failed: {error!r}")
+
+
+async def _run_service(service: Callable[[], Awaitable[None]]) -> None:
+    await service()
+
+
+def _dials(link: Link, address: NodeAddress) -> bool:
+    return not link.is_closed and link.dialed is not None and link.dialed.host_port == address.host_port
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _add_traffic(total: Counter[tuple[str, int]], peer: SwitchPeer) -> None:
+    for channel_id, (received, sent) in peer.connection.bytes_by_channel().items():
+        total["in", channel_id] += received
+        total["out", channel_id] += sent

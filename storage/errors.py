@@ -1,0 +1,44 @@
+"""Errors of the storage room: what went wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Root of this room's errors. None of them is a peer's fault."""
+
+
+class UnknownBackend(StorageError):
+    """The configuration names a backend that does not exist here."""
+
+    def __init__(self, backend: str, *, allowed: tuple[str, ...]) -> None:
+        hint = "; write leveldb instead" if backend == "rocksdb" else ""
+        super().__init__(f"unknown database backend {backend!r}{hint}; allowed: {', '.join(allowed)}")
+        self.backend, self.allowed = backend, allowed
+
+
+class InvalidOption(StorageError):
+    def __init__(self, name: str, value: int, *, lowest: int) -> None:
+        super().__init__(f"database option {name} is {value}; allowed: {lowest} or more")
+        self.name, self.value = name, value
+
+
+class StoreUnavailable(StorageError):
+    """The database cannot be opened: another process holds it, it is corrupted, or the disk refuses."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot open database {path}: {reason}")
+        self.path = path
+
+
+class StoreFailed(StorageError):
+    """An operation on an open database failed; what it was to do is not done."""
+
+    def __init__(self, path: str, action: str, reason: str) -> None:
+        super().__init__(f"database {path}: {action} failed: {reason}")
+        self.path, self.action = path, action
+
+
+class StoreClosed(StorageError):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"database {path} is closed")
+        self.path = path

@@ -1,0 +1,29 @@
+"""Open a store by the name of its backend, as the configuration gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.errors import UnknownBackend
+from storage.kv import KeyValueStore
+from storage.leveldb import LevelStore
+from storage.memory import MemoryStore
+from storage.options import StoreOptions
+
+BACKENDS = ("leveldb", "memory")
+
+
+def open_store(backend: str, path: str | Path, options: StoreOptions | None = None) -> KeyValueStore:
+    """Open the database at `path`, with the folders above it made where they are missing.
+
+    `memory` ignores the path and the options, and forgets everything when the process ends.
+    Raises: UnknownBackend (lists the allowed ones), StoreUnavailable.
+    """
+    match backend:
+        case "leveldb":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            return LevelStore(str(path), options)
+        case "memory":
+            return MemoryStore()
+        case _:
+            raise UnknownBackend(backend, allowed=BACKENDS)

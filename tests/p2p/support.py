@@ -1,0 +1,124 @@
+"""Nodes, recording reactors and waiting, for the tests of the network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from p2p.base import ChannelDescriptor, Peer
+from p2p.config import SwitchConfig
+from p2p.node_info import NodeInfo
+from p2p.node_key import NodeKey
+from p2p.sockets import Sockets
+from p2p.switch import Switch
+
+NETWORK = "p2p-test"
+STATE = ChannelDescriptor(0x20, "state", 6, 100, 1_048_576)
+DATA = ChannelDescriptor(0x21, "data", 10, 100, 1_048_576)
+VOTE = ChannelDescriptor(0x22, "vote", 7, 100, 1_048_576)
+OURS = ChannelDescriptor(0x70, "ours", 5, 100, 1_048_576)
+
+
+def node_key(name: str) -> NodeKey:
+    return NodeKey.from_seed(hashlib.sha256(name.encode()).digest())
+
+
+def info(name: str, **changes: Any) -> NodeInfo:
+    fields: dict[str, Any] = {
+        "id": node_key(name).id,
+        "listen_address": "tcp://127.0.0.1:26656",
+        "network": NETWORK,
+        "version": "0.38.26",
+        "channels": b"\x20\x21\x22",
+        "moniker": name,
+    }
+    return NodeInfo(**(fields | changes))
+
+
+class Recorder:
+    """A reactor that writes down what it is told."""
+
+    def __init__(self, channels: Sequence[ChannelDescriptor] = (STATE, DATA, VOTE)) -> None:
+        self.channels = tuple(channels)
+        self.added: list[Peer] = []
+        self.removed: list[tuple[str, str]] = []
+        self.received: list[tuple[int, str, bytes]] = []
+        self.writable_calls: list[tuple[int, str]] = []
+        self.on_add: Callable[[Peer], None] = lambda peer: None
+        self.on_receive: Callable[[int, Peer, bytes], None] = lambda channel_id, peer, message: None
+
+    def add_peer(self, peer: Peer) -> None:
+        self.added.append(peer)
+        self.on_add(peer)
+
+    def remove_peer(self, peer: Peer, reason: str) -> None:
+        self.removed.append((peer.id, reason))
+
+    def receive(self, channel_id: int, peer: Peer, message: bytes) -> None:
+        self.received.append((channel_id, peer.id, message))
+        self.on_receive(channel_id, peer, message)
+
+    def writable(self, channel_id: int, peer: Peer) -> None:
+        self.writable_calls.append((channel_id, peer.id))
+
+
+class Node:
+    """A switch with one recorder."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        channels: Sequence[ChannelDescriptor] = (STATE, DATA, VOTE),
+        sockets: Sockets | None = None,
+        network: str = NETWORK,
+        clock: Callable[[], int] | None = None,
+        **config: Any,
+    ) -> None:
+        self.key = node_key(name)
+        self.id = self.key.id
+        self.reactor = Recorder(channels)
+        settings: dict[str, Any] = {
+            "listen_address": "127.0.0.1:0",
+            "redial_first_s": 0.02,
+            "address_book_strict": False,
+        }
+        kwargs: dict[str, Any] = {} if clock is None else {"clock": clock}
+        self.switch = Switch(
+            SwitchConfig(**(settings | config)),
+            node_key=self.key,
+            node_info=info(name, network=network),
+            sockets=sockets,
+            rng=random.Random(name),
+            **kwargs,
+        )
+        self.switch.add_reactor(self.reactor)
+
+    @property
+    def address(self) -> str:
+        return f"{self.id}@127.0.0.1:{self.switch.listen_port}"
+
+
+@contextlib.asynccontextmanager
+async def running(*nodes: Node) -> AsyncIterator[None]:
+    """Start the nodes; stop all of them at the end, also those that the test stopped or started itself."""
+    try:
+        for node in nodes:
+            await node.switch.start()
+        yield
+    finally:
+        for node in nodes:
+            await node.switch.stop()
+
+
+async def until(condition: Callable[[], object], *, timeout_s: float = 10.0, what: str = "") -> None:
+    """Wait for a condition without a fixed sleep. Raises AssertionError after `timeout_s` (of the loop's time)."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not condition():
+        assert loop.time() < deadline, f"not within {timeout_s} s: {what or condition}"
+        await asyncio.sleep(0.002)
