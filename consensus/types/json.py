@@ -480,10 +480,10 @@ def validator_set_from_json(value: Json, where: str) -> ValidatorSet:
 
 
 def validator_update_json(change: Change) -> Json:
-    """A change as block results show it: the protobuf's one-of, not the usual key."""
+    """A change as block results show it: the protobuf's one-of, not the usual key; a removal has no power."""
     key, power = change
     value = {"type": _UPDATE_KEY_NAMES[key.type], "value": {key.type: base64.b64encode(key.bytes).decode()}}
-    return {"pub_key": {"Sum": value}, "power": str(power)}
+    return {"pub_key": {"Sum": value}, **({"power": str(power)} if power else {})}
 
 
 def validator_update_from_json(value: Json, where: str) -> Change:

@@ -123,8 +123,8 @@ class ValidatorSet:
     def from_existing(validators: Sequence[Validator], *, proposer: Validator | None = None) -> ValidatorSet:
         """A set as somebody else reports it, in the order given, priorities untouched.
 
-        Without a `proposer` the last one is who has the lowest priority (tie: the higher address), since a turn
-        costs the total power. Raises InvalidValidators: repeated, too many, powers out of range.
+        Without a `proposer` the last one is taken to be who has the lowest priority (tie: the higher address), since
+        a turn costs the total power: mostly right, and not to be trusted for whose turn it is. Raises InvalidValidators: repeated, too many, powers out of range.
         """
         _check_members([(validator.pub_key, validator.voting_power) for validator in validators])
         members = _Members.of(
