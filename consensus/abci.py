@@ -304,3 +304,16 @@ class ChecksSignatures(Protocol):
         ...
 
     def remember_verified(self, checks: Sequence[SignatureCheck]) -> None: ...
+
+
+@runtime_checkable
+class IdentifiesTxs(Protocol):
+    """An application that can tell about a transaction without running it: the mempool then refuses what it has no
+    room for before a signature is verified, and before check_tx could change the check state."""
+
+    def identify_tx(self, tx: bytes) -> CheckTxResponse:
+        """As check_tx would answer, from the transaction's content alone: code, sender, lane, replay_id, expiry_height.
+
+        code 0 says only that it can be read. Cheap, and changes nothing; gas_wanted and touches may be left out.
+        """
+        ...
