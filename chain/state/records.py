@@ -59,7 +59,7 @@ class UndoRuns:
         self.writes: list[Write] = []
 
     def add(self, replaced: Iterable[tuple[bytes, Record | None]]) -> None:
-        """replaced: ascending by key, all of one kind and store; each kind and store added once."""
+        """replaced: ascending by key, all of one kind and store, and above what was added of these before."""
         first = b""
         parts: list[bytes] = []
         size = 0

@@ -26,21 +26,15 @@ KEY_BYTES_MAX = 223  # a leaf's slot, hash ‖ key, has its length in one byte o
 QUARTERS = 4
 SLOTS = 16
 PARTS = QUARTERS + SLOTS
-PAGES_PER_SLICE = 64  # about 1 ms of work between two yields
+PAGES_PER_SLICE = 40  # below 1 ms of work between two yields
 SLOT_OF = {digit: QUARTERS + number for number, digit in enumerate("0123456789abcdef")}
 DIGITS = "0123456789abcdef"
 
 Node: TypeAlias = bytes  # b"", a hash, or hash ‖ key
 Page: TypeAlias = list[bytes | None]  # 4 quarters (None: to be computed), then 16 slots
+# (path: H(key) in hex, key, leaf hash: empty to delete); a plain tuple, which the garbage collector leaves alone
+LeafChange: TypeAlias = tuple[str, bytes, bytes]
 Load: TypeAlias = Callable[[str], bytes | None]  # the record of the page of that name
-
-
-class LeafChange(NamedTuple):
-    """`path` is H(key) in hex; an empty `leaf_hash` deletes the key."""
-
-    path: str
-    key: bytes
-    leaf_hash: bytes
 
 
 class TreeChange(NamedTuple):
@@ -63,8 +57,8 @@ def leaf_change(key: bytes, value: bytes | None) -> LeafChange:
     """The change that sets `key` to `value`, or deletes it (None)."""
     path = sha256(key).digest()
     if value is None:
-        return LeafChange(path.hex(), key, b"")
-    return LeafChange(path.hex(), key, sha256(b"\x00" + path + sha256(value).digest()).digest())
+        return path.hex(), key, b""
+    return path.hex(), key, sha256(b"\x00" + path + sha256(value).digest()).digest()
 
 
 def join(left: Node, right: Node) -> Node:
@@ -165,9 +159,9 @@ def _place(
     depth = len(name)
     at, count = 0, len(items)
     while at < count:
-        digit = items[at].path[depth]
+        digit = items[at][0][depth]
         end = at + 1
-        while end < count and items[end].path[depth] == digit:
+        while end < count and items[end][0][depth] == digit:
             end += 1
         slot = SLOT_OF[digit]
         page[slot - QUARTERS >> 2] = None
@@ -175,7 +169,7 @@ def _place(
         assert old is not None
         if len(old) == HASH_BYTES:
             below.append((name + digit, items[at:end], True))
-        elif end - at == 1 and (not old or old[HASH_BYTES:] == items[at].key):
+        elif end - at == 1 and (not old or old[HASH_BYTES:] == items[at][1]):
             _, key, hash_ = items[at]
             page[slot] = hash_ + key if hash_ else b""
         else:
@@ -183,17 +177,17 @@ def _place(
             if len(group) > 1:
                 below.append((name + digit, group, False))
             else:
-                page[slot] = group[0].leaf_hash + group[0].key if group else b""
+                page[slot] = group[0][2] + group[0][1] if group else b""
         at = end
 
 
 def _with_leaf(items: Sequence[LeafChange], old: Node) -> list[LeafChange]:
     """The leaves that remain in a slot that held `old`, a leaf or nothing."""
-    group = [item for item in items if item.leaf_hash]
+    group = [item for item in items if item[2]]
     if old:
         key = old[HASH_BYTES:]
-        if all(item.key != key for item in items):
-            group.append(LeafChange(path_of(key), key, old[:HASH_BYTES]))
+        if all(item[1] != key for item in items):
+            group.append((path_of(key), key, old[:HASH_BYTES]))
             group.sort()
     return group
 

@@ -38,8 +38,9 @@ SENTINEL_VALUE = b"\x01"
 NO_VERSION = -1  # nothing was ever committed
 VERSIONS_KEPT_MIN = 2  # the engine may still prove, or go back to, the version before the latest
 CACHE_BYTES = 96 << 20  # the pages and values of 10^5 keys
-KEYS_PER_SLICE = 200  # about 1 ms of reading and hashing between two yields
+KEYS_PER_SLICE = 100  # about 1 ms of reading and hashing between two yields
 BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
+RECORDS_PER_SLICE = 400  # about 1 ms of packing
 PRUNE_BATCH_KEYS = 2_000
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]  # store -> key -> value; None deletes
@@ -301,9 +302,9 @@ class Stores:
             if number % KEYS_PER_SLICE == 0 or size > BYTES_PER_SLICE:
                 size = 0
                 yield
-        work.leaves.sort()
         yield
-        work.undo.add(replaced)
+        work.leaves.sort()
+        yield from _add_undo(work, replaced)
 
     def _prepare_side(
         self, work: _Work, store: str, changes: Mapping[bytes, bytes | None]
@@ -316,7 +317,7 @@ class Stores:
             work.put(full_key, self._record(full_key), value, replaced)
             if number % KEYS_PER_SLICE == 0:
                 yield
-        work.undo.add(replaced)
+        yield from _add_undo(work, replaced)
 
     def _prepare_tree(self, work: _Work, store: str) -> Generator[None, None, bytes | None]:
         """The new root, or None when nothing changed."""
@@ -337,9 +338,9 @@ class Stores:
         replaced: list[tuple[bytes, rec.Record | None]] = []
         for number, (name, page) in enumerate(change.pages.items()):
             work.put(rec.page_key(store_id, name), olds.get(name), page, replaced)
-            if number % 1_000 == 0:
+            if number % RECORDS_PER_SLICE == 0:
                 yield
-        work.undo.add(replaced)
+        yield from _add_undo(work, replaced)
         return change.root
 
     def _delete_range(self, start: bytes, stop: bytes) -> None:
@@ -382,6 +383,12 @@ class _Work:
         self.size += len(key) + len(record or b"")
         replaced.append((key, old))
         return True
+
+
+def _add_undo(work: _Work, replaced: list[tuple[bytes, rec.Record | None]]) -> Generator[None, None, None]:
+    for at in range(0, len(replaced), RECORDS_PER_SLICE):
+        work.undo.add(replaced[at : at + RECORDS_PER_SLICE])
+        yield
 
 
 def _check_pair(store: str, key: bytes, value: bytes | None, bytes_max: int, *, sentinel: bool) -> None:
