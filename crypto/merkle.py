@@ -84,7 +84,7 @@ class Proof:
         """The root that this proof leads to. Raises InvalidProof when aunts are missing or left over."""
         if self.total <= 0 or not 0 <= self.index < self.total:
             raise InvalidProof(f"proof: index {self.index} is outside a tree of {self.total} leaves")
-        path = _sides(self.index, self.total)
+        path = sides(self.index, self.total)
         if len(path) != len(self.aunts):
             raise InvalidProof(
                 f"proof: {len(self.aunts)} aunts, expected {len(path)} for leaf {self.index} of {self.total}"
@@ -119,7 +119,7 @@ class Proof:
         return self.to_proto().SerializeToString()
 
 
-def _sides(index: int, total: int) -> list[bool]:
+def sides(index: int, total: int) -> list[bool]:
     """Per aunt, from the leaf up: whether our node is the left one."""
     sides = []
     while total > 1:

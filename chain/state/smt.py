@@ -101,6 +101,11 @@ def encode_page(page: Page) -> bytes:
     return bytes(map(len, parts)) + b"".join(parts)
 
 
+def slots_of(page: Page) -> list[Node]:
+    """The page's 16 slots."""
+    return page[QUARTERS:]  # type: ignore[return-value]  # slots are never None
+
+
 def page_root(page: Page) -> Node:
     """The node at the top of the page; computes the quarters that are missing."""
     for quarter in range(QUARTERS):

@@ -115,4 +115,4 @@ class StoresMachine(RuleBasedStateMachine):
 
 
 TestStores = StoresMachine.TestCase
-TestStores.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+TestStores.settings = settings(max_examples=80, stateful_step_count=15, deadline=None)
