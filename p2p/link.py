@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 WRITE_BUFFER_BYTES = 131_072  # above this the transport asks to pause; a vote never waits behind more of ours
+FLUSH_TIMEOUT_S = 2.0  # a peer that does not read what is left is not waited for
 
 
 class Phase(Enum):
@@ -193,6 +194,7 @@ class Link(asyncio.Protocol):
         if self._transport is not None:
             if flush:
                 self._transport.close()
+                self._loop.call_later(FLUSH_TIMEOUT_S, self.abort)
             else:
                 self._transport.abort()
 

@@ -225,6 +225,12 @@ class Switch:
         if ours is not None and (ours is peer or not isinstance(peer, SwitchPeer)):
             ours.link.close(reason)
 
+    def release_peer(self, peer: Peer, reason: str) -> None:
+        """Close without a fault of the peer: what is queued for it still leaves."""
+        ours = self._peers.get(peer.id)
+        if ours is not None:
+            ours.link.close(reason, flush=True)
+
     def ban(self, peer_id: str, ban_s: int, *, reason: str) -> None:
         self.bans.ban(peer_id, ban_s)
         self.counters["banned"] += 1

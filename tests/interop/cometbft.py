@@ -1,0 +1,138 @@
+"""A real CometBFT node for tests: built once by `go install` into a cache, run in a home of its own.
+
+The cache is `$DCHAT_CACHE` or `~/.cache/dchat`; the binary lies in its `bin`. Without Go and without a cached binary
+the test is skipped and says so; a build that fails fails the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import urllib.request
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VERSION = "0.38.26"
+PACKAGE = f"github.com/cometbft/cometbft/cmd/cometbft@v{VERSION}"
+BUILD_TIMEOUT_S = 900
+STOP_TIMEOUT_S = 10
+
+
+def cache() -> Path:
+    return Path(os.environ.get("DCHAT_CACHE") or Path.home() / ".cache" / "dchat")
+
+
+def binary() -> Path:
+    """Return the path of CometBFT's binary, built now if need be. Skips the test where Go is missing."""
+    path = cache() / "bin" / "cometbft"
+    if path.exists() and _version(path) == VERSION:
+        return path
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip(
+            f"Go is missing, and {path} is no CometBFT {VERSION}: install Go to run the tests against a real node"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"GOBIN": str(path.parent)}
+    built = subprocess.run(
+        [go, "install", PACKAGE], env=environment, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+    )
+    assert built.returncode == 0, f"go install {PACKAGE} failed:\n{built.stderr[-2000:]}"
+    assert _version(path) == VERSION
+    return path
+
+
+def _version(path: Path) -> str:
+    return subprocess.run([path, "version"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class CometNode:
+    """One node: `init` makes its home, `running` runs it with the key-value store inside the process."""
+
+    def __init__(self, home: Path, *, chain_id: str) -> None:
+        self.binary = binary()
+        self.home = home
+        self.chain_id = chain_id
+        self.p2p_port, self.rpc_port = free_port(), free_port()
+        self.log_path = home / "node.log"
+        self._run("init")
+        genesis = self.home / "config" / "genesis.json"
+        document = json.loads(genesis.read_text())
+        document["chain_id"] = chain_id
+        genesis.write_text(json.dumps(document))
+        self.id = self._run("show-node-id").strip()
+        self.set_config(
+            {
+                "p2p.laddr": f"tcp://127.0.0.1:{self.p2p_port}",
+                "rpc.laddr": f"tcp://127.0.0.1:{self.rpc_port}",
+                "p2p.addr_book_strict": False,
+                "p2p.allow_duplicate_ip": True,
+            }
+        )
+
+    def _run(self, *arguments: str) -> str:
+        command = [str(self.binary), *arguments, "--home", str(self.home)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def set_config(self, values: dict[str, Any]) -> None:
+        """Set `section.key` values in config.toml; each must be there already."""
+        path = self.home / "config" / "config.toml"
+        lines = path.read_text().splitlines()
+        left = dict(values)
+        section = ""
+        for index, line in enumerate(lines):
+            if header := re.fullmatch(r"\[(\w+)\]", line.strip()):
+                section = header[1]
+            elif (setting := re.match(r"(\w+) = ", line)) and f"{section}.{setting[1]}" in left:
+                lines[index] = f"{setting[1]} = {json.dumps(left.pop(f'{section}.{setting[1]}'))}"
+        assert not left, f"no such settings: {left}"
+        path.write_text("\n".join(lines) + "\n")
+
+    @property
+    def address(self) -> str:
+        return f"{self.id}@127.0.0.1:{self.p2p_port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    async def rpc(self, path: str) -> dict[str, Any]:
+        """GET a JSON-RPC path. Raises OSError while the node does not answer."""
+
+        def get() -> dict[str, Any]:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.rpc_port}/{path}", timeout=5) as answer:
+                result: dict[str, Any] = json.load(answer)["result"]
+                return result
+
+        return await asyncio.to_thread(get)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        with self.log_path.open("ab") as log:
+            command = [str(self.binary), "start", "--home", str(self.home), "--proxy_app=kvstore", "--log_level=info"]
+            process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                try:
+                    await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
