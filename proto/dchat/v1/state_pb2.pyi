@@ -164,3 +164,61 @@ class BridgeTotals(_message.Message):
     udchat_tipped: int
     udchat_joins: int
     def __init__(self, bundles_executed: _Optional[int] = ..., bundles_failed: _Optional[int] = ..., udchat_to_chat: _Optional[int] = ..., udchat_tipped: _Optional[int] = ..., udchat_joins: _Optional[int] = ...) -> None: ...
+
+class CurrencyParams(_message.Message):
+    __slots__ = ("gas_price", "unordered_expiry_blocks_max")
+    GAS_PRICE_FIELD_NUMBER: _ClassVar[int]
+    UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
+    gas_price: int
+    unordered_expiry_blocks_max: int
+    def __init__(self, gas_price: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
+
+class ChatParams(_message.Message):
+    __slots__ = ("allowance_period_blocks", "message_bytes_max", "unordered_expiry_blocks_max")
+    ALLOWANCE_PERIOD_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
+    allowance_period_blocks: int
+    message_bytes_max: int
+    unordered_expiry_blocks_max: int
+    def __init__(self, allowance_period_blocks: _Optional[int] = ..., message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
+
+class BridgeParams(_message.Message):
+    __slots__ = ("starter_messages_per_period", "starter_bytes_per_period", "messages_per_dchat", "bytes_per_dchat", "receipt_blocks", "unordered_expiry_blocks_max")
+    STARTER_MESSAGES_PER_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    STARTER_BYTES_PER_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_PER_DCHAT_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_DCHAT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
+    starter_messages_per_period: int
+    starter_bytes_per_period: int
+    messages_per_dchat: int
+    bytes_per_dchat: int
+    receipt_blocks: int
+    unordered_expiry_blocks_max: int
+    def __init__(self, starter_messages_per_period: _Optional[int] = ..., starter_bytes_per_period: _Optional[int] = ..., messages_per_dchat: _Optional[int] = ..., bytes_per_dchat: _Optional[int] = ..., receipt_blocks: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
+
+class ChainRecord(_message.Message):
+    __slots__ = ("chain_id", "initial_height", "genesis_hash", "block_bytes_max", "block_gas_max", "app_version")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    GENESIS_HASH_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_GAS_MAX_FIELD_NUMBER: _ClassVar[int]
+    APP_VERSION_FIELD_NUMBER: _ClassVar[int]
+    chain_id: str
+    initial_height: int
+    genesis_hash: bytes
+    block_bytes_max: int
+    block_gas_max: int
+    app_version: int
+    def __init__(self, chain_id: _Optional[str] = ..., initial_height: _Optional[int] = ..., genesis_hash: _Optional[bytes] = ..., block_bytes_max: _Optional[int] = ..., block_gas_max: _Optional[int] = ..., app_version: _Optional[int] = ...) -> None: ...
+
+class ReplayMarks(_message.Message):
+    __slots__ = ("count", "running_hash")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_HASH_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    running_hash: bytes
+    def __init__(self, count: _Optional[int] = ..., running_hash: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,144 @@
+"""What a payment costs the application, by stage, in microseconds of CPU, signature checks apart.
+
+    python benchmarks/app_payments.py [--accounts 2000] [--blocks 5] [--txs 1000] [--profile STAGE]
+
+Stages: decode, admission (check_tx), prepare (the proposer's), process (execution and trees), commit (the batch in
+memory), recheck. The Ed25519 floor is measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import pstats
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chain.app import DchatApplication
+from chain.build import Seat, Wallet, build_tx
+from chain.messages import Payment
+from chain.state.store import Stores
+from consensus.abci import (
+    BlockRequest,
+    CheckTxRequest,
+    CheckTxType,
+    CommitInfo,
+    ExtendedCommitInfo,
+    InitChainRequest,
+    PrepareProposalRequest,
+)
+from consensus.types.params import ConsensusParams
+from crypto.hash import sha256
+from crypto.keys import ed25519_verify
+from genesis.app_state import build_app_state
+from storage.memory import MemoryStore
+
+CHAIN_ID = "benchmark"
+
+
+def drain(steps: Any, slices: list[float]) -> Any:
+    while True:
+        start = time.perf_counter()
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            slices.append(time.perf_counter() - start)
+
+
+class Stages:
+    def __init__(self, profiled: str) -> None:
+        self.seconds: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self._profiled, self.profile = profiled, cProfile.Profile()
+
+    def run(self, name: str, count: int, work: Callable[[], Any]) -> Any:
+        if name == self._profiled:
+            self.profile.enable()
+        start = time.process_time()
+        answer = work()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
+        self.counts[name] = self.counts.get(name, 0) + count
+        if name == self._profiled:
+            self.profile.disable()
+        return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--accounts", type=int, default=2_000)
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--txs", type=int, default=1_000)
+    parser.add_argument("--profile", default="")
+    args = parser.parse_args()
+    wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(args.accounts)]
+    app = DchatApplication(Stores(MemoryStore()))
+    state = json.dumps(build_app_state({wallet.address: 10**12 for wallet in wallets})).encode()
+    app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
+    txs = make_payments(wallets, args.blocks * args.txs)
+    stages, slices = Stages(args.profile), list[float]()
+    for height in range(1, args.blocks + 1):
+        run_block(app, stages, slices, height, txs[(height - 1) * args.txs : height * args.txs])
+    floor = measure_floor(app, txs[:1000])
+    per = {name: 1e6 * stages.seconds[name] / stages.counts[name] for name in stages.seconds}
+    for name, cost in per.items():
+        print(f"{name:20} {cost:8.1f} us a transaction")
+    total = sum(cost for name, cost in per.items() if name not in ("prepare", "recheck"))
+    print(f"{'total, not proposing':20} {total:8.1f}\n{'ed25519 floor':20} {floor:8.1f}")
+    print(
+        f"longest slice {1e3 * max(slices):.1f} ms, 99th of 100 {1e3 * sorted(slices)[len(slices) * 99 // 100]:.1f} ms"
+    )
+    print(json.dumps({**per, "total": total, "floor": floor}))
+    if args.profile:
+        pstats.Stats(stages.profile).sort_stats("tottime").print_stats(25)
+
+
+def make_payments(wallets: list[Wallet], count: int) -> list[bytes]:
+    """From each account in turn to another: all sequences ordered, policy given with the first."""
+    sequences = [0] * len(wallets)
+    txs = []
+    for number in range(count):
+        at = number % len(wallets)
+        other = (at * 7 + number // len(wallets) + 1) % len(wallets)
+        recipient = wallets[other if other != at else (at + 1) % len(wallets)]
+        seat = Seat(wallets[at], sequences[at], with_policy=sequences[at] == 0)
+        sequences[at] += 1
+        message = Payment(wallets[at].address, recipient.address, 1 + number % 1000)
+        txs.append(build_tx(chain_id=CHAIN_ID, messages=[message], seats=[seat], gas_price=100_000))
+    return txs
+
+
+def run_block(app: DchatApplication, stages: Stages, slices: list[float], height: int, txs: list[bytes]) -> None:
+    count = len(txs)
+    checks = stages.run("decode", count, lambda: app.signature_checks(txs))
+    app.remember_verified(checks)
+    answers = stages.run("check_tx", count, lambda: [app.check_tx(CheckTxRequest(tx)) for tx in txs])
+    assert all(answer.code == 0 for answer in answers), next(a.log for a in answers if a.code)
+    request = PrepareProposalRequest(
+        1 << 24, tuple(txs), ExtendedCommitInfo(0, ()), (), height, height, bytes(32), bytes(20)
+    )
+    prepared = stages.run("prepare", count, lambda: drain(app.prepare_proposal(request), slices))
+    assert len(prepared.txs) == count
+    block = BlockRequest(tuple(txs), CommitInfo(0, ()), (), sha256(str(height).encode()), height, height, b"", b"")
+    accepted = stages.run("process", count, lambda: drain(app.process_proposal(block), slices))
+    assert accepted.accepted, accepted.reason
+    result = stages.run("finalize", count, lambda: drain(app.finalize_block(block), slices))
+    assert all(r.code == 0 for r in result.tx_results)
+    stages.run("commit", count, app.commit)
+    again = txs[: count // 10]
+    stages.run("recheck", len(again), lambda: [app.check_tx(CheckTxRequest(tx, CheckTxType.RECHECK)) for tx in again])
+
+
+def measure_floor(app: DchatApplication, txs: list[bytes]) -> float:
+    """Microseconds of one verification."""
+    checks = [check for raw in txs for check in app.txs.get(raw).checks()]
+    start = time.process_time()
+    assert all(ed25519_verify(*check) for check in checks)
+    return 1e6 * (time.process_time() - start) / len(checks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,320 @@
+"""The application: two machines and a bridge under the engine's interface.
+
+One call at a time, on one thread. A proposal is executed once, over a branch, when it is first seen, and its outcome
+is kept by the block's hash; finalize_block of that hash returns it, commit writes it in one synced batch. Nothing that
+the mempool or admission knows has a part in execution, but signatures found valid.
+Source: design sections 4, 6 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from chain.branch import Base, Branch, encode_changes
+from chain.check import CheckState
+from chain.composition import PENDING, begin, compose
+from chain.errors import TxError
+from chain.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, touches_of
+from chain.genesis import parse_app_state
+from chain.messages import LANE_CURRENCY
+from chain.params import CHAIN, ChainRecord
+from chain.proposals import select
+from chain.queries import Queries
+from chain.signatures import Signatures
+from chain.state.store import NO_VERSION, Pending, Stores
+from chain.tx import Tx, TxCache
+from consensus.abci import (
+    ApplyChunkResponse,
+    ApplyChunkResult,
+    BlockRequest,
+    CheckTxRequest,
+    CheckTxResponse,
+    CommitInfo,
+    CommitResponse,
+    ExtendVoteRequest,
+    FinalizeBlockResponse,
+    InfoRequest,
+    InfoResponse,
+    InitChainRequest,
+    InitChainResponse,
+    OfferSnapshotResult,
+    PrepareProposalRequest,
+    PrepareProposalResponse,
+    ProcessProposalResponse,
+    QueryRequest,
+    QueryResponse,
+    SignatureCheck,
+    Slices,
+    Snapshot,
+    VerifyVoteExtensionRequest,
+)
+from crypto.hash import sha256
+
+APP_VERSION: Final = 1  # of the rules: what a block means
+SOFTWARE: Final = "0.1.0"
+OUTCOMES_MAX: Final = 4  # proposals of one height that are executed and kept; rounds beyond that are rare
+
+log = structlog.get_logger()
+
+
+class GenesisDiffers(Exception):
+    """init_chain over a state that has blocks already."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A block, executed and under the trees, waiting to be decided."""
+
+    response: FinalizeBlockResponse
+    executed: Executed
+    pending: Pending
+    height: int
+
+
+class DchatApplication:
+    """Implements consensus.abci's Application and ChecksSignatures.
+
+    stores: the three stores. retain_blocks: what commit tells the engine it may prune below; 0: nothing.
+    """
+
+    def __init__(self, stores: Stores, *, retain_blocks: int = 0) -> None:
+        self.stores = stores
+        self.modules = compose()
+        self.base = Base(stores, self.modules.decoders)
+        self.queries = Queries(stores, self.modules)
+        self.txs = TxCache()
+        self.signatures = Signatures()
+        self._retain_blocks = retain_blocks
+        self._outcomes: dict[bytes, Outcome] = {}
+        self._finalized: Outcome | None = None
+        self._chain: ChainRecord | None = None
+        self._load()
+
+    # -------------------------------------------------------------------------- life
+
+    def info(self, request: InfoRequest) -> InfoResponse:
+        return InfoResponse(
+            "dchat", SOFTWARE, APP_VERSION, self.last_height, self.stores.app_hash if self.last_height else b""
+        )
+
+    @property
+    def last_height(self) -> int:
+        """Of the last block committed; 0: none."""
+        chain, latest = self._chain, self.stores.latest_version
+        return latest if chain is not None and latest >= chain.initial_height else 0
+
+    def init_chain(self, request: InitChainRequest) -> InitChainResponse:
+        """Raises: InvalidAppState; GenesisDiffers, when there are blocks. A genesis that never saw one is redone."""
+        if self.last_height:
+            raise GenesisDiffers(f"the application has blocks up to {self.last_height}; a genesis begins an empty one")
+        if self.stores.latest_version != NO_VERSION:
+            self.stores.clear()
+        app_state = parse_app_state(request.app_state_bytes)
+        block = request.consensus_params.block
+        chain = ChainRecord(
+            request.chain_id, request.initial_height, sha256(request.app_state_bytes), block.max_bytes, block.max_gas,
+            APP_VERSION,
+        )  # fmt: skip
+        branch = Branch(lambda key: None)
+        branch.set(CHAIN, chain)
+        begin(branch, app_state)
+        proven, beside = encode_changes(branch.writes)
+        self.stores.commit(self.stores.prepare(request.initial_height - 1, proven, beside))
+        self._load()
+        log.info("began the chain", chain_id=chain.chain_id, app_hash=self.stores.app_hash.hex())
+        return InitChainResponse(self.stores.app_hash)
+
+    def _load(self) -> None:
+        self.base = Base(self.stores, self.modules.decoders)
+        if self.stores.latest_version != NO_VERSION:
+            self._chain = self.base.get(CHAIN)
+            assert self._chain is not None
+            self._rules = Rules(self._chain.chain_id, self._chain.block_gas_max)
+        self._check = CheckState(self.base, height=self.stores.latest_version + 1)
+        self._checker: Executor | None = None
+
+    # -------------------------------------------------------------------------- admission
+
+    def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
+        """Whether it would be executed after everything admitted before it. See `chain.check`."""
+        try:
+            tx = self.txs.get(request.tx)
+            self._admit(tx)
+        except TxError as error:
+            return CheckTxResponse(error.code, error.log, error.codespace)
+        return _identity_of(tx)
+
+    def _admit(self, tx: Tx) -> None:
+        """Payments are tried whole, so that an overspend is refused at the door; of the rest the ante part, because
+        what their messages need may be in transactions that wait before them."""
+        executor = self._checker
+        if executor is None:
+            executor = self._checker = Executor(
+                self.modules,
+                self.signatures,
+                self._rules,
+                Branch(self._check.get),
+                height=self._check.height,
+                time_ns=0,
+            )
+        try:
+            context = executor.ante(tx)
+            writes = context.branch.writes
+            if tx.lane == LANE_CURRENCY:
+                executor.messages(tx)
+            get = self._check.get
+            changes = [
+                (key, PENDING[key[:2]], get(key), writes[key]) for key in touches_of(tx) if writes.get(key) is not None
+            ]
+            self._check.admit(tx, changes)
+        finally:
+            executor.drop()
+
+    def identify_tx(self, tx: bytes) -> CheckTxResponse:
+        """What can be told of a transaction without state. Changes nothing."""
+        try:
+            return _identity_of(self.txs.get(tx))
+        except TxError as error:
+            return CheckTxResponse(error.code, error.log, error.codespace)
+
+    def signature_checks(self, txs: Sequence[bytes]) -> list[SignatureCheck]:
+        checks: list[SignatureCheck] = []
+        for raw in txs:
+            try:
+                checks += self.signatures.missing(self.txs.get(raw))
+            except TxError:
+                continue
+        return checks
+
+    def remember_verified(self, checks: Sequence[SignatureCheck]) -> None:
+        self.signatures.remember(checks)
+
+    # -------------------------------------------------------------------------- blocks
+
+    def prepare_proposal(self, request: PrepareProposalRequest) -> Slices[PrepareProposalResponse]:
+        """From the mempool's order: what fits by the lanes' shares, without what would make the block invalid."""
+        candidates = []
+        for raw in request.txs:
+            try:
+                candidates.append(self.txs.get(raw))
+            except TxError:
+                continue
+        chosen = select(candidates, bytes_max=request.max_tx_bytes, gas_max=self._rules.block_gas_max)
+        executor = Executor(
+            self.modules, self.signatures, self._rules, Branch(self.base.get),
+            height=request.height, time_ns=request.time_ns,
+        )  # fmt: skip
+        kept: list[bytes] = []
+        for number, tx in enumerate(chosen):
+            try:
+                executor.run(tx, len(kept))
+                kept.append(tx.raw)
+            except TxError:
+                pass  # the mempool drops it when it is checked again
+            if number % SLICE_UNITS == SLICE_UNITS - 1:
+                yield
+        return PrepareProposalResponse(tuple(kept))
+
+    def process_proposal(self, request: BlockRequest) -> Slices[ProcessProposalResponse]:
+        if request.hash not in self._outcomes:
+            outcome = yield from self._execute(request, strict=True)
+            if isinstance(outcome, str):
+                return ProcessProposalResponse(False, outcome)
+            self._keep(request.hash, outcome)
+        return ProcessProposalResponse(True)
+
+    def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
+        outcome = self._outcomes.get(request.hash)
+        if outcome is None:
+            executed = yield from self._execute(request, strict=False)
+            assert isinstance(executed, Outcome), executed
+            outcome = executed
+            self._keep(request.hash, outcome)
+        self._finalized = outcome
+        return outcome.response
+
+    def _keep(self, block_hash: bytes, outcome: Outcome) -> None:
+        while len(self._outcomes) >= OUTCOMES_MAX:
+            del self._outcomes[next(iter(self._outcomes))]
+        self._outcomes[block_hash] = outcome
+
+    def _execute(self, request: BlockRequest, *, strict: bool) -> Slices[Outcome | str]:
+        """The outcome; or, of a proposal that is not to be voted for, why."""
+        executed = yield from execute_block(
+            request, base=self.base, modules=self.modules, signatures=self.signatures, cache=self.txs,
+            rules=self._rules, strict=strict,
+        )  # fmt: skip
+        if executed.rejected:
+            return executed.rejected
+        proven, beside = encode_changes(executed.writes)
+        pending = yield from self.stores.prepare_steps(request.height, proven, beside)
+        touched = {key for tx in executed.txs for key in touches_of(tx)}
+        response = FinalizeBlockResponse(
+            tuple(executed.results),
+            pending.app_hash,
+            executed.validator_updates,
+            touched=frozenset(touched | self._check.affected(touched)),
+        )
+        return Outcome(response, executed, pending, request.height)
+
+    def commit(self) -> CommitResponse:
+        outcome = self._finalized
+        assert outcome is not None, "commit without finalize_block"
+        self.stores.commit(outcome.pending)
+        self.base.merge(outcome.executed.writes)
+        self._check.block_committed(outcome.response.touched or (), outcome.height + 1)
+        self._checker = None
+        for tx in outcome.executed.txs:
+            self.txs.drop(tx.raw)
+        self._finalized = None
+        self._outcomes.clear()
+        retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0
+        return CommitResponse(retain)
+
+    def extend_vote(self, request: ExtendVoteRequest) -> bytes:
+        return b""
+
+    def verify_vote_extension(self, request: VerifyVoteExtensionRequest) -> bool:
+        return not request.vote_extension
+
+    # -------------------------------------------------------------------------- reading
+
+    def query(self, request: QueryRequest) -> QueryResponse:
+        return self.queries.query(request)
+
+    def invariants(self, height: int = 0) -> list[tuple[str, bool, str]]:
+        """(name, whether it holds, the figures) at a height; 0: the latest."""
+        return self.queries.invariants(height)
+
+    # -------------------------------------------------------------------------- snapshots
+
+    def list_snapshots(self) -> tuple[Snapshot, ...]:
+        return ()
+
+    def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult:
+        return OfferSnapshotResult.REJECT_FORMAT
+
+    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
+        return b""
+
+    def apply_snapshot_chunk(self, index: int, chunk: bytes, sender: str) -> ApplyChunkResponse:
+        return ApplyChunkResponse(ApplyChunkResult.ABORT)
+
+
+def _identity_of(tx: Tx) -> CheckTxResponse:
+    touches = touches_of(tx)
+    return CheckTxResponse(
+        gas_wanted=tx.gas_limit,
+        sender=touches[tx.fee_payer],
+        lane=tx.lane_name,
+        replay_id=tx.replay_id,
+        touches=touches,
+        expiry_height=tx.expiry_height,
+    )
+
+
+__all__ = ["APP_VERSION", "CommitInfo", "DchatApplication", "GenesisDiffers"]

@@ -1,0 +1,152 @@
+"""Branches of the state: what is read lies below, what is written stays in a dict until it is merged or dropped.
+
+Values are records (immutable objects that `encode` to their stored bytes) or bytes; None is absence. A key begins with
+the tag of its space: lower case for what the trees prove, upper case for side records. One committed base serves every
+branch from decoded records, so that neither a block nor a check decodes an account twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol, TypeAlias
+
+from chain.state.roots import BRIDGE, CHAT, CURRENCY
+
+TAG_BRIDGE, TAG_CHAT, TAG_CURRENCY = b"b", b"c", b"u"
+SIDE_BRIDGE, SIDE_CHAT, SIDE_CURRENCY = b"B", b"C", b"U"
+
+SPACES: Final[Mapping[int, tuple[str, bool]]] = {  # the tag -> store, whether beside the tree
+    TAG_BRIDGE[0]: (BRIDGE, False),
+    TAG_CHAT[0]: (CHAT, False),
+    TAG_CURRENCY[0]: (CURRENCY, False),
+    SIDE_BRIDGE[0]: (BRIDGE, True),
+    SIDE_CHAT[0]: (CHAT, True),
+    SIDE_CURRENCY[0]: (CURRENCY, True),
+}
+CACHE_GENERATION_RECORDS: Final = 200_000  # two generations of decoded accounts are at most about 200 MB
+
+Decoders: TypeAlias = Mapping[bytes, Callable[[bytes], Any]]  # tag and the key's first byte -> from stored bytes
+
+
+class Record(Protocol):
+    def encode(self) -> bytes: ...
+
+
+class StoreReader(Protocol):
+    """The stores at one version: `chain.state`'s Stores (the latest) and View (any)."""
+
+    def get(self, store: str, key: bytes) -> bytes | None: ...
+    def side(self, store: str, key: bytes) -> bytes | None: ...
+    def scan(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+    def scan_side(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+
+
+class Readable(Protocol):
+    """What machines read: a branch, or the stores at any version."""
+
+    def get(self, key: bytes) -> Any: ...
+
+
+class State(Readable, Protocol):
+    """What machines read and write."""
+
+    def set(self, key: bytes, value: Record | bytes | None) -> None: ...
+
+
+Scan: TypeAlias = Callable[
+    [bytes], Iterator[tuple[bytes, Any]]
+]  # the pairs under a prefix, as the last block left them
+
+
+class Base:
+    """The stores at one version, decoded, with a bounded cache."""
+
+    __slots__ = ("_decoders", "_old", "_stores", "_young")
+
+    def __init__(self, stores: StoreReader, decoders: Decoders) -> None:
+        self._stores, self._decoders = stores, decoders
+        self._young: dict[bytes, Any] = {}
+        self._old: dict[bytes, Any] = {}
+
+    def get(self, key: bytes) -> Any:
+        value = self._young.get(key, _MISSING)
+        if value is _MISSING:
+            value = self._old.get(key, _MISSING)
+            if value is _MISSING:
+                value = self._load(key)
+            self._keep(key, value)
+        return value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, Any]]:
+        """Stored pairs under `prefix` (a tag and more), ascending, decoded; keys with their tag."""
+        store, beside = SPACES[prefix[0]]
+        pairs = self._stores.scan_side(store, prefix[1:]) if beside else self._stores.scan(store, prefix[1:])
+        tag = prefix[:1]
+        for key, stored in pairs:
+            decode = self._decoders.get(tag + key[:1])
+            yield tag + key, decode(stored) if decode else stored
+
+    def merge(self, writes: Mapping[bytes, Any]) -> None:
+        """Take over what was just committed."""
+        self._young.update(writes)
+        for key in writes:
+            self._old.pop(key, None)
+        self._turn()
+
+    def _load(self, key: bytes) -> Any:
+        store, beside = SPACES[key[0]]
+        stored = self._stores.side(store, key[1:]) if beside else self._stores.get(store, key[1:])
+        if stored is None:
+            return None
+        decode = self._decoders.get(key[:2])
+        return decode(stored) if decode else stored
+
+    def _keep(self, key: bytes, value: Any) -> None:
+        self._young[key] = value
+        self._turn()
+
+    def _turn(self) -> None:
+        if len(self._young) > CACHE_GENERATION_RECORDS:
+            self._old, self._young = self._young, {}
+
+
+class Branch:
+    """Writes over something that reads. `take` hands the writes to the branch below, or a new dict drops them."""
+
+    __slots__ = ("_below", "writes")
+
+    def __init__(self, below: Callable[[bytes], Any]) -> None:
+        self._below = below
+        self.writes: dict[bytes, Any] = {}
+
+    def get(self, key: bytes) -> Any:
+        value = self.writes.get(key, _MISSING)
+        return self._below(key) if value is _MISSING else value
+
+    def set(self, key: bytes, value: Record | bytes | None) -> None:
+        self.writes[key] = value
+
+    def drop(self) -> None:
+        """Forget what was written here."""
+        if self.writes:
+            self.writes = {}
+
+
+class _Missing:
+    pass
+
+
+_MISSING: Final = _Missing()
+
+
+def encode_changes(
+    writes: Mapping[bytes, Any],
+) -> tuple[dict[str, dict[bytes, bytes | None]], dict[str, dict[bytes, bytes | None]]]:
+    """A block's writes as the stores take them: (under the trees, beside them), store -> key -> value."""
+    proven: dict[str, dict[bytes, bytes | None]] = {BRIDGE: {}, CHAT: {}, CURRENCY: {}}
+    beside: dict[str, dict[bytes, bytes | None]] = {BRIDGE: {}, CHAT: {}, CURRENCY: {}}
+    for key, value in writes.items():
+        store, side = SPACES[key[0]]
+        stored = value if value is None or type(value) is bytes else value.encode()
+        (beside if side else proven)[store][key[1:]] = stored
+    return proven, beside

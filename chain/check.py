@@ -1,0 +1,102 @@
+"""Admission: the state as it will be once everything admitted is in blocks.
+
+For each account and identity with admitted transactions it keeps what these will spend and the sequences they reach;
+so that many transactions of one sender queue, and none is admitted that cannot pay. After a block, what the block
+touched is forgotten and its remaining transactions are checked again; all else stays.
+It decides about admission alone: execution never looks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from chain.branch import Base
+from chain.tx import Tx
+
+STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool stops counting after as many blocks
+
+
+class Pending(Protocol):
+    """What admitted transactions will take from one record."""
+
+    def add(self, before: Any, after: Any, tx: Tx) -> None:
+        """One more: the record as its check found it, and as it left it."""
+        ...
+
+    def apply(self, committed: Any, height: int) -> Any:
+        """The committed record with all of it taken."""
+        ...
+
+
+class _Entry:
+    __slots__ = ("base", "height", "links", "merged", "pending", "since")
+
+    def __init__(self, pending: Pending, since: int) -> None:
+        self.pending, self.since = pending, since
+        self.base: Any = None
+        self.merged: Any = None
+        self.height = -1
+        self.links: set[bytes] = set()
+
+
+class CheckState:
+    """Reads like a base of branches. height: of the block that is next."""
+
+    def __init__(self, base: Base, *, height: int) -> None:
+        self._base, self.height = base, height
+        self._entries: dict[bytes, _Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: bytes) -> Any:
+        committed = self._base.get(key)
+        entry = self._entries.get(key)
+        if entry is None or committed is None:
+            return committed
+        if entry.base is not committed or entry.height != self.height:
+            entry.base, entry.height = committed, self.height
+            entry.merged = entry.pending.apply(committed, self.height)
+        return entry.merged
+
+    def admit(self, tx: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:
+        """Count an admitted transaction. changes: (key, kind, record before, record after) of each signer."""
+        keys = []
+        for key, kind, before, after in changes:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(kind(), self.height)
+            entry.pending.add(before, after, tx)
+            entry.base, entry.merged = None, None
+            keys.append(key)
+        if len(keys) > 1:
+            for key in keys:
+                self._entries[key].links.update(keys)
+
+    def affected(self, touched: Iterable[bytes]) -> set[bytes]:
+        """`touched` keys, with those that share a transaction with one, and those whose entries are stale."""
+        entries = self._entries
+        found = {key for key in touched if key in entries}
+        oldest = self.height - STALE_BLOCKS
+        for key, entry in entries.items():  # in order of age: a new entry is the youngest
+            if entry.since > oldest:
+                break
+            found.add(key)
+        queue = list(found)
+        while queue:
+            for key in entries[queue.pop()].links:
+                if key not in found and key in entries:
+                    found.add(key)
+                    queue.append(key)
+        return found
+
+    def block_committed(self, touched: Iterable[bytes], height: int) -> None:
+        """Forget what the block touched. height: of the block that is next now."""
+        for key in self.affected(touched):
+            del self._entries[key]
+        self.height = height
+
+    def clear(self) -> None:
+        """Forget everything: all that waits is checked again."""
+        self._entries.clear()

@@ -1,0 +1,162 @@
+"""The currency machine: accounts, payments, fees. Supply is conserved: what accounts hold and the fees collected are
+always the total.
+
+Deterministic, without I/O. Reads and writes its own store alone; what crosses to the chat machine is the bridge's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from chain.auth import advance, authorise
+from chain.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State
+from chain.codec import UINT64_MAX
+from chain.context import Context, Handler, Leg
+from chain.currency.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
+from chain.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, RecipientRefused, UnknownAccount
+from chain.marks import ReplayMarks
+from chain.messages import Payment
+from chain.tx import Tx
+
+MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
+DECODERS: Final[Decoders] = {
+    ACCOUNT: Account.decode,
+    SUPPLY: Supply.decode,
+    PARAMS: CurrencyParams.decode,
+    **MARKS.decoders,
+}
+MARKS_PRUNED_PER_BLOCK: Final = 2_000  # at most as many as a block of payments adds; about 10 ms
+
+
+def account_of(state: Readable, address: bytes) -> Account | None:
+    found: Account | None = state.get(ACCOUNT + address)
+    return found
+
+
+def balance_of(state: Readable, address: bytes) -> int:
+    found = state.get(ACCOUNT + address)
+    return found.balance if found is not None else 0
+
+
+def params_of(state: Readable) -> CurrencyParams:
+    params: CurrencyParams = state.get(PARAMS)
+    return params
+
+
+def supply_of(state: Readable) -> Supply:
+    supply: Supply = state.get(SUPPLY)
+    return supply
+
+
+def transfer(ctx: Context, *, sender: bytes, recipient: bytes, amount: int) -> None:
+    """Move udchat; opens the recipient's account. Raises: UnknownAccount, Overspend, OutOfGas, AmountOverflow."""
+    if sender == recipient:
+        return
+    branch = ctx.branch
+    source: Account | None = branch.get(ACCOUNT + sender)
+    if source is None:
+        raise UnknownAccount("the sender's")
+    left = source.balance - amount
+    if left < 0:
+        raise Overspend(f"balance {source.balance}, needed {amount}")
+    target: Account | None = branch.get(ACCOUNT + recipient)
+    if target is None:
+        ctx.new_leaf()
+        branch.set(ACCOUNT + recipient, Account(recipient, amount))
+    else:
+        total = target.balance + amount
+        if total > UINT64_MAX:
+            raise AmountOverflow("the recipient's balance")
+        branch.set(ACCOUNT + recipient, Account(recipient, total, target.policy, target.sequences))
+    branch.set(ACCOUNT + sender, Account(sender, left, source.policy, source.sequences))
+
+
+def payment_handler(refused: frozenset[bytes]) -> Handler:
+    """refused: accounts of the chain itself, which only the machines fill (SDK 2024-003: blocked addresses)."""
+
+    def pay(ctx: Context, message: Payment) -> Leg:
+        sender, recipient, amount = message
+        if recipient in refused:
+            raise RecipientRefused("this one is the bridge's")
+        transfer(ctx, sender=sender, recipient=recipient, amount=amount)
+        return Leg("payment", amount, recipient)
+
+    return pay
+
+
+def ante(ctx: Context, tx: Tx) -> None:
+    """Authorise every signer, mark the replay, take the fee. Changes nothing durable when it raises.
+
+    For the currency lane; the bridge's uses the same parts.
+    Raises: FeeTooLow, UnknownAccount, policy and sequence errors, Replayed, ExpiryTooFar, FeeUnpayable.
+    """
+    branch = ctx.branch
+    params: CurrencyParams = branch.get(PARAMS)
+    check_fee(tx, params)
+    if tx.unordered:
+        MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
+    for index, entry in enumerate(tx.signers):
+        account: Account | None = branch.get(ACCOUNT + entry.address)
+        if account is None:
+            raise UnknownAccount(f"signer {index}'s")
+        policy = authorise(tx, index, account.policy)
+        sequences = account.sequences if tx.unordered else advance(entry, account.sequences, policy)
+        balance = account.balance
+        if index == tx.fee_payer:
+            balance = take_fee(branch, balance, tx.fee)
+        branch.set(ACCOUNT + entry.address, Account(entry.address, balance, policy, sequences))
+    if tx.unordered:
+        MARKS.add(branch, tx)
+
+
+def check_fee(tx: Tx, params: CurrencyParams) -> None:
+    """Raises: FeeTooLow."""
+    least = params.min_fee(tx.gas_limit)
+    if tx.fee < least:
+        raise FeeTooLow(f"{tx.fee} udchat, needed: {least}")
+
+
+def take_fee(state: State, balance: int, fee: int) -> int:
+    """Collect `fee` from a balance; returns what is left. Raises: FeeUnpayable."""
+    if balance < fee:
+        raise FeeUnpayable(f"balance {balance}, fee {fee}")
+    supply: Supply = state.get(SUPPLY)
+    state.set(SUPPLY, Supply(supply.total, supply.collected_fees + fee))
+    return balance - fee
+
+
+def end_block(state: State, scan: Scan, height: int) -> None:
+    """Remove expired replay marks, a bounded number."""
+    MARKS.prune(state, scan, height=height, budget=MARKS_PRUNED_PER_BLOCK)
+
+
+def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
+    """(name, whether it holds, the figures)."""
+    supply = supply_of(state)
+    held = 0
+    strange = 0
+    for key, account in scan(ACCOUNT):
+        held += account.balance
+        strange += key[len(ACCOUNT) :] != account.address or not 0 <= account.balance <= UINT64_MAX
+    total = held + supply.collected_fees
+    detail = f"accounts {held} + fees {supply.collected_fees} = {total}, total {supply.total}"
+    yield "currency: supply is conserved", total == supply.total, detail
+    yield "currency: accounts lie under their address", not strange, f"{strange} strange"
+    wrong = MARKS.disagreeing(state, scan)
+    yield "currency: replay marks agree with their leaves", not wrong, f"{len(wrong)} do not"
+
+
+def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) -> None:
+    """The first state. balances: address -> udchat, above 0. Raises: AmountOverflow."""
+    total = sum(balances.values())
+    if total > UINT64_MAX:
+        raise AmountOverflow("the total supply")
+    state.set(PARAMS, params)
+    state.set(SUPPLY, Supply(total, 0))
+    for address in sorted(balances):
+        state.set(ACCOUNT + address, Account(address, balances[address]))
+
+
+def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
+    return {Payment: payment_handler(refused)}

@@ -1,0 +1,227 @@
+"""Why a transaction is refused or fails: one tree, each error with a codespace, a number and the rule it names.
+
+Only these fail a transaction; any other exception stops the node. Numbers are unique over all codespaces, because a
+block's results hash covers the number alone, and they never change or get reused. Texts are for people and logs:
+they enter no state. The table for users is docs/errors.md, which a test compares with this tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class TxError(Exception):
+    """A declared failure of a transaction. Subclasses set `code` (above 0), `codespace` and `rule`."""
+
+    code: ClassVar[int] = 0
+    codespace: ClassVar[str] = ""
+    rule: ClassVar[str] = ""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"{self.rule}: {detail}" if detail else self.rule)
+
+    @property
+    def log(self) -> str:
+        """The rule that was broken, and how."""
+        return str(self)
+
+
+# ------------------------------------------------------------------------------ the envelope: codespace "tx"
+
+
+class EnvelopeError(TxError):
+    codespace = "tx"
+
+
+class Malformed(EnvelopeError):
+    code, rule = 1, "a transaction is a protobuf dchat.v1.Tx"
+
+
+class NotCanonical(EnvelopeError):
+    code, rule = 2, "encodings are canonical and without unknown fields"
+
+
+class TooLarge(EnvelopeError):
+    code, rule = 3, "a transaction has a bounded size"
+
+
+class TooMany(EnvelopeError):
+    code, rule = 4, "messages, signers and signatures are bounded in number and not absent"
+
+
+class InvalidField(EnvelopeError):
+    code, rule = 5, "every field has a valid value"
+
+
+class WrongChain(EnvelopeError):
+    code, rule = 6, "the chain id is this chain's"
+
+
+class WrongLane(EnvelopeError):
+    code, rule = 7, "the lane fits the messages"
+
+
+class SignersMismatch(EnvelopeError):
+    code, rule = 8, "the signers are exactly the accounts that the messages act for, and the fee payer"
+
+
+class BadSignature(EnvelopeError):
+    code, rule = 9, "every signature is valid for the body"
+
+
+class Unauthorised(EnvelopeError):
+    code, rule = 10, "the signatures satisfy the account's key policy"
+
+
+class PolicyMissing(EnvelopeError):
+    code, rule = 11, "an account's first transaction carries its key policy"
+
+
+class PolicyMismatch(EnvelopeError):
+    code, rule = 12, "the key policy is the account's"
+
+
+class WrongSequence(EnvelopeError):
+    code, rule = 13, "the sequence is the next one of its key"
+
+
+class Expired(EnvelopeError):
+    code, rule = 14, "a transaction is included by its expiry height"
+
+
+class ExpiryTooFar(EnvelopeError):
+    code, rule = 15, "an unordered transaction expires within the chain's bound"
+
+
+class Replayed(EnvelopeError):
+    code, rule = 16, "a transaction runs once"
+
+
+class GasLimitTooLow(EnvelopeError):
+    code, rule = 17, "the gas limit covers what the transaction is sure to cost"
+
+
+class GasLimitTooHigh(EnvelopeError):
+    code, rule = 18, "the gas limit fits in a block"
+
+
+class OutOfGas(EnvelopeError):
+    code, rule = 19, "execution stays within the gas limit"
+
+
+class FeeTooLow(EnvelopeError):
+    code, rule = 20, "the fee is at least the gas limit at the chain's price"
+
+
+class FeeNotTaken(EnvelopeError):
+    code, rule = 21, "the chat lane's fee is 0"
+
+
+# ------------------------------------------------------------------------------ codespace "currency"
+
+
+class CurrencyError(TxError):
+    codespace = "currency"
+
+
+class UnknownAccount(CurrencyError):
+    code, rule = 40, "the account exists"
+
+
+class Overspend(CurrencyError):
+    code, rule = 41, "an account spends what it has"
+
+
+class FeeUnpayable(CurrencyError):
+    code, rule = 42, "the fee payer has the fee"
+
+
+class RecipientRefused(CurrencyError):
+    code, rule = 43, "accounts of the chain itself receive nothing by payment"
+
+
+class AmountOverflow(CurrencyError):
+    code, rule = 44, "amounts stay within 64 bits"
+
+
+# ------------------------------------------------------------------------------ codespace "chat"
+
+
+class ChatError(TxError):
+    codespace = "chat"
+
+
+class UnknownIdentity(ChatError):
+    code, rule = 60, "the identity is registered"
+
+
+class IdentityExists(ChatError):
+    code, rule = 61, "an account registers once"
+
+
+class NameTaken(ChatError):
+    code, rule = 62, "names of identities are unique"
+
+
+class UnknownChannel(ChatError):
+    code, rule = 63, "the channel exists"
+
+
+class ChannelExists(ChatError):
+    code, rule = 64, "names of channels are unique"
+
+
+class AlreadyMember(ChatError):
+    code, rule = 65, "an identity joins a channel once"
+
+
+class NotMember(ChatError):
+    code, rule = 66, "only members post"
+
+
+class PriceDue(ChatError):
+    code, rule = 67, "a channel with a price is joined by pay_to_join"
+
+
+class MessageTooLong(ChatError):
+    code, rule = 68, "a message has at most the chain's number of bytes"
+
+
+class UnknownMessage(ChatError):
+    code, rule = 69, "the message exists"
+
+
+class AllowanceExhausted(ChatError):
+    code, rule = 70, "the identity's allowance covers the transaction"
+
+
+# ------------------------------------------------------------------------------ codespace "bridge"
+
+
+class BridgeError(TxError):
+    codespace = "bridge"
+
+
+class PriceAboveMaximum(BridgeError):
+    code, rule = 80, "the channel's price is at most max_price"
+
+
+class BuysNothing(BridgeError):
+    code, rule = 81, "the amount buys at least one message"
+
+
+class TipsOneself(BridgeError):
+    code, rule = 82, "a tip goes to somebody else"
+
+
+def declared_errors() -> tuple[type[TxError], ...]:
+    """Every error that has a number, ascending by it."""
+    return tuple(sorted(_leaves(TxError), key=lambda error: error.code))
+
+
+def _leaves(error: type[TxError]) -> Iterator[type[TxError]]:
+    for child in error.__subclasses__():
+        if child.code:
+            yield child
+        yield from _leaves(child)

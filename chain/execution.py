@@ -1,0 +1,189 @@
+"""Executing a block: transactions over branches of the state, in a written order, in slices.
+
+A transaction has two parts. The ante part (authorisation, replay mark, fee or allowance) is merged before the messages
+run; when it fails, nothing is changed and a proposal that contains it is rejected. The messages run in a branch that
+is merged or dropped whole; when they fail, fee and mark stay, and the receipt says why. Only a TxError fails a
+transaction: anything else passes through and stops the node.
+Source: design section 7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from chain.branch import Base, Branch
+from chain.context import Context, Leg
+from chain.errors import Expired, GasLimitTooHigh, TxError, WrongChain
+from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
+from chain.modules import BlockContext, Modules
+from chain.receipts import encode_receipt
+from chain.signatures import Signatures
+from chain.tx import Tx, TxCache
+from consensus.abci import BlockRequest, Slices, ValidatorUpdate
+from consensus.types.results import ExecTxResult
+
+SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
+SIGNATURE_UNITS: Final = 3  # of one that is verified here
+BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
+
+# The key of a signer's record on the machine that authorises the lane: what an admission rests on.
+TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: b"ua", LANE_BRIDGE: b"ua"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all transactions of a block. block_gas_max: -1 is no limit."""
+
+    chain_id: str
+    block_gas_max: int
+
+
+@dataclass(slots=True)
+class Executed:
+    """A block's outcome, not yet under a tree. writes: keys and records; rejected: why a proposal of it is."""
+
+    results: list[ExecTxResult]
+    writes: dict[bytes, object]
+    validator_updates: tuple[ValidatorUpdate, ...]
+    txs: list[Tx]
+    rejected: str = ""
+
+
+class Executor:
+    """Runs transactions one by one over one block's branch."""
+
+    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "block")
+
+    def __init__(
+        self, modules: Modules, signatures: Signatures, rules: Rules, block: Branch, *, height: int, time_ns: int
+    ) -> None:
+        self._modules, self._signatures, self._rules = modules, signatures, rules
+        self._handlers = modules.handlers
+        self.block = block
+        self._ctx = Context(Branch(block.get), height=height, time_ns=time_ns)
+
+    def ante(self, tx: Tx) -> Context:
+        """The first part, in the context's branch, not merged. Raises: TxError, and then the branch must be dropped."""
+        ctx, rules = self._ctx, self._rules
+        if tx.chain_id != rules.chain_id:
+            raise WrongChain(f"{tx.chain_id!r}, expected {rules.chain_id!r}")
+        if tx.expiry_height and ctx.height > tx.expiry_height:
+            raise Expired(f"after {tx.expiry_height}, this is {ctx.height}")
+        if tx.gas_limit > rules.block_gas_max >= 0:
+            raise GasLimitTooHigh(f"{tx.gas_limit}, allowed: {rules.block_gas_max}")
+        ctx.gas_used, ctx.gas_limit = tx.intrinsic_gas, tx.gas_limit
+        self._modules.ante[tx.lane](ctx, tx)
+        self._signatures.require(tx)
+        return ctx
+
+    def messages(self, tx: Tx) -> list[Leg]:
+        """The second part, in the context's branch, not merged. Raises: TxError, likewise."""
+        ctx, handlers = self._ctx, self._handlers
+        return [handlers[type(message)](ctx, message) for message in tx.messages]
+
+    def drop(self) -> None:
+        self._ctx.branch.drop()
+
+    def run(self, tx: Tx, index: int) -> ExecTxResult:
+        """Execute `tx` as the block's `index`th. Raises: TxError from the ante part; then nothing has changed."""
+        ctx = self._ctx
+        branch, writes = ctx.branch, self.block.writes
+        try:
+            self.ante(tx)
+        except TxError:
+            branch.drop()
+            raise
+        writes.update(branch.writes)
+        branch.writes = {}
+        legs: list[Leg] = []
+        failure: TxError | None = None
+        failed_leg = 0
+        handlers = self._handlers
+        try:
+            for message in tx.messages:
+                legs.append(handlers[type(message)](ctx, message))
+        except TxError as error:
+            failure, failed_leg, legs = error, len(legs) + 1, []
+            branch.drop()
+            gas_used = min(ctx.gas_used, tx.gas_limit)
+        else:
+            gas_used = ctx.gas_used
+        receipt = encode_receipt(
+            tx, height=ctx.height, tx_index=index, legs=legs, failure=failure, failed_leg=failed_leg, gas_used=gas_used
+        )
+        settle = self._modules.settle.get(tx.lane)
+        if settle is not None:
+            settle(branch, tx, receipt, ctx.height, failure is None)
+        writes.update(branch.writes)
+        branch.writes = {}
+        if failure is None:
+            return ExecTxResult(0, receipt, gas_wanted=tx.gas_limit, gas_used=gas_used)
+        return failed_result(failure, tx, gas_used=gas_used, data=receipt, where=f"message {failed_leg}: ")
+
+
+def failed_result(
+    error: TxError, tx: Tx | None, *, gas_used: int = 0, data: bytes = b"", where: str = ""
+) -> ExecTxResult:
+    return ExecTxResult(
+        error.code,
+        data,
+        where + error.log,
+        gas_wanted=tx.gas_limit if tx else 0,
+        gas_used=gas_used,
+        codespace=error.codespace,
+    )
+
+
+def touches_of(tx: Tx) -> tuple[bytes, ...]:
+    """The keys of what the transaction's admission rests on: its signers' records, in their order."""
+    prefix = TOUCHES[tx.lane]
+    return tuple([prefix + entry.address for entry in tx.signers])
+
+
+def execute_block(
+    request: BlockRequest,
+    *,
+    base: Base,
+    modules: Modules,
+    signatures: Signatures,
+    cache: TxCache,
+    rules: Rules,
+    strict: bool,
+) -> Slices[Executed]:
+    """The whole block, in the written order. strict: a proposal; the first fault ends it and says why.
+
+    Not strict, a block that was decided is executed whatever it holds: a transaction whose ante part fails, or that
+    does not decode, has a failed result and changes nothing.
+    """
+    block = Branch(base.get)
+    context = BlockContext(block, base.scan, request.height, request.time_ns, request.last_commit, request.misbehavior)
+    for module in modules.all:
+        for step in module.begin_block:
+            step(context)
+    executor = Executor(modules, signatures, rules, block, height=request.height, time_ns=request.time_ns)
+    results: list[ExecTxResult] = []
+    txs: list[Tx] = []
+    units = gas_wanted = 0
+    for index, raw in enumerate(request.txs):
+        tx: Tx | None = None
+        verified = signatures.verified
+        try:
+            tx = cache.get(raw)
+            gas_wanted += tx.gas_limit
+            if strict and gas_wanted > rules.block_gas_max >= 0:
+                return Executed(results, {}, (), txs, f"transaction {index}: the block's gas is above the limit")
+            results.append(executor.run(tx, index))
+            txs.append(tx)
+        except TxError as error:
+            if strict:
+                return Executed(results, {}, (), txs, f"transaction {index}: {error.log}")
+            results.append(failed_result(error, tx))
+        units += 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * (signatures.verified - verified)
+        if units >= SLICE_UNITS:
+            units = 0
+            yield
+    for module in modules.all:
+        for step in module.end_block:
+            step(context)
+    return Executed(results, block.writes, tuple(context.validator_updates), txs)

@@ -1,0 +1,25 @@
+"""What execution costs, in gas. One gas is about 10 ns on the slowest machine that is supported (one core of 2.5 GHz).
+
+Part is known from the transaction alone (`intrinsic`, computed when it is decoded) and must be covered by its gas
+limit; the rest depends on state and is metered. Costs depend on nothing that a node remembers: a signature that was
+verified before costs what it costs anew. Numbers are consensus rules: a change is an upgrade.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GAS_TRANSACTION: Final = 5_000  # decoding, authorisation, its record in the block and the results
+GAS_BYTE: Final = 10  # hashing, gossip and storage of each byte, on every node
+GAS_SIGNATURE: Final = 6_000  # one Ed25519 verification without help, 60 us
+GAS_MESSAGE: Final = 3_000  # two records read and rewritten, their paths in the tree
+GAS_POST: Final = 5_000  # a message also grows its channel's mountain range and is stored beside it
+GAS_NEW_LEAF: Final = 5_000  # a leaf that was not there lengthens paths, and stays
+
+GAS_PER_MS: Final = 100_000
+GAS_PER_ALLOWANCE_BYTE: Final = 100  # the chat lane pays for gas in allowance: at least a byte for each 100 gas
+
+
+def block_gas_for(timeout_propose_ms: int) -> int:
+    """The block's limit: execution takes at most a third of the propose time-out."""
+    return timeout_propose_ms * GAS_PER_MS // 3

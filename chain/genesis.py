@@ -1,0 +1,181 @@
+"""The application's part of a genesis document, `app_state`: parsed strictly, so that every node reads the same.
+
+Integers are strings of decimal digits; every field is there, none is unknown, no name appears twice; text is ASCII.
+After genesis no JSON is read again: params are protobuf records (IBC 2025-004: JSON that decodes differently).
+`genesis.app_state` builds such parts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypeAlias, TypeVar
+
+from chain.codec import UINT64_MAX
+from crypto.bech32 import InvalidAddress, decode_address, encode_address
+
+APP_STATE_BYTES_MAX: Final = 256 << 20  # a million accounts and room
+
+
+class InvalidAppState(ValueError):
+    """A genesis document whose app_state this application cannot begin with. Says where and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyGenesis:
+    """gas_price: udchat for a million gas."""
+
+    gas_price: int = 100_000  # a payment costs about 0.002 DCHAT
+    unordered_expiry_blocks_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChatGenesis:
+    allowance_period_blocks: int = 1_200  # an hour of calm blocks
+    message_bytes_max: int = 16_384
+    unordered_expiry_blocks_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeGenesis:
+    starter_messages_per_period: int = 100
+    starter_bytes_per_period: int = 65_536
+    messages_per_dchat: int = 1_000
+    bytes_per_dchat: int = 1_048_576
+    receipt_blocks: int = 100_000  # three and a half days of calm blocks
+    unordered_expiry_blocks_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """balances: address (20 bytes) -> udchat, above 0."""
+
+    balances: Mapping[bytes, int]
+    currency: CurrencyGenesis = CurrencyGenesis()
+    chat: ChatGenesis = ChatGenesis()
+    bridge: BridgeGenesis = BridgeGenesis()
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the document."""
+        return {
+            "currency": {
+                "params": _params_json(self.currency),
+                "accounts": [
+                    {"address": encode_address(address), "balance": str(self.balances[address])}
+                    for address in sorted(self.balances)
+                ],
+            },
+            "chat": {"params": _params_json(self.chat)},
+            "bridge": {"params": _params_json(self.bridge)},
+        }
+
+
+Params: TypeAlias = CurrencyGenesis | ChatGenesis | BridgeGenesis
+P = TypeVar("P", CurrencyGenesis, ChatGenesis, BridgeGenesis)
+
+# What a param may be; 1 and more unless said here. A divisor is never 0 (SDK 2025-003).
+_RANGES: Final = {
+    "gas_price": (0, 10**12),
+    "message_bytes_max": (1, 49_152),  # the envelope still fits into a transaction
+    "starter_messages_per_period": (0, 10**9),
+    "starter_bytes_per_period": (0, 10**12),
+    "allowance_period_blocks": (1, 10**9),
+    "unordered_expiry_blocks_max": (1, 100_000),
+    "receipt_blocks": (1, 10**9),
+    "messages_per_dchat": (1, 10**9),
+    "bytes_per_dchat": (1, 10**12),
+}
+
+
+def parse_app_state(data: bytes) -> AppState:
+    """Raises: InvalidAppState."""
+    if len(data) > APP_STATE_BYTES_MAX:
+        raise InvalidAppState(f"app_state: {len(data)} bytes, allowed: {APP_STATE_BYTES_MAX}")
+    try:
+        document = json.loads(data.decode("ascii"), object_pairs_hook=_no_duplicates)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
+    root = _object("app_state", document, ("currency", "chat", "bridge"))
+    currency = _object("app_state.currency", root["currency"], ("params", "accounts"))
+    chat = _object("app_state.chat", root["chat"], ("params",))
+    bridge = _object("app_state.bridge", root["bridge"], ("params",))
+    return AppState(
+        _balances(currency["accounts"]),
+        _params("app_state.currency.params", currency["params"], CurrencyGenesis),
+        _params("app_state.chat.params", chat["params"], ChatGenesis),
+        _params("app_state.bridge.params", bridge["params"], BridgeGenesis),
+    )
+
+
+def check_params(where: str, params: Params) -> None:
+    """Raises: InvalidAppState, with the allowed range."""
+    for field in fields(params):
+        low, high = _RANGES[field.name]
+        value = getattr(params, field.name)
+        if not low <= value <= high:
+            raise InvalidAppState(f"{where}.{field.name} is {value}; allowed: {low} to {high}")
+
+
+def _params_json(params: Params) -> dict[str, str]:
+    return {field.name: str(getattr(params, field.name)) for field in fields(params)}
+
+
+def _params(where: str, value: object, kind: type[P]) -> P:
+    names = tuple(field.name for field in fields(kind))
+    given = _object(where, value, names)
+    params = kind(**{name: _integer(f"{where}.{name}", given[name]) for name in names})
+    check_params(where, params)
+    return params
+
+
+def _balances(value: object) -> dict[bytes, int]:
+    where = "app_state.currency.accounts"
+    if not isinstance(value, list):
+        raise InvalidAppState(f"{where} is no list")
+    balances: dict[bytes, int] = {}
+    for number, entry in enumerate(value):
+        at = f"{where}[{number}]"
+        account = _object(at, entry, ("address", "balance"))
+        if not isinstance(account["address"], str):
+            raise InvalidAppState(f"{at}.address is no text")
+        try:
+            address = decode_address(account["address"])
+        except InvalidAddress as error:
+            raise InvalidAppState(f"{at}.address: {error}") from error
+        if address in balances:
+            raise InvalidAppState(f"{at}.address appears twice")
+        balances[address] = _integer(f"{at}.balance", account["balance"])
+        if not balances[address]:
+            raise InvalidAppState(f"{at}.balance is 0; allowed: 1 and more")
+    if sum(balances.values()) > UINT64_MAX:
+        raise InvalidAppState(f"{where}: balances are above {UINT64_MAX} together")
+    return balances
+
+
+def _integer(where: str, value: object) -> int:
+    """Decimal digits without sign or leading zeros; at most 2**64 - 1."""
+    if isinstance(value, str) and 1 <= len(value) <= 20 and all("0" <= char <= "9" for char in value):
+        number = int(value)
+        if number <= UINT64_MAX and str(number) == value:
+            return number
+    raise InvalidAppState(f"{where} is {value!r}; allowed: a string of digits, 0 to {UINT64_MAX}")
+
+
+def _object(where: str, value: object, names: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidAppState(f"{where} is no object")
+    for name in value:
+        if name not in names:
+            raise InvalidAppState(f"{where}.{name} is unknown; allowed: {', '.join(names)}")
+    for name in names:
+        if name not in value:
+            raise InvalidAppState(f"{where}.{name} is missing")
+    return value
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise InvalidAppState("app_state: a name appears twice in one object")
+    return result

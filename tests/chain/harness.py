@@ -1,0 +1,143 @@
+"""A chain without an engine: an application on an in-memory database, driven block by block as an engine would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from chain.app import DchatApplication
+from chain.build import Seat, Wallet, build_tx
+from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.messages import Message
+from chain.state.store import Stores
+from consensus.abci import (
+    BlockRequest,
+    CheckTxRequest,
+    CheckTxResponse,
+    CommitInfo,
+    ExtendedCommitInfo,
+    FinalizeBlockResponse,
+    InitChainRequest,
+    PrepareProposalRequest,
+    Slices,
+)
+from consensus.types.params import BlockParams, ConsensusParams
+from crypto.hash import sha256
+from genesis.app_state import build_app_state
+from storage.memory import MemoryStore
+
+CHAIN_ID = "chain-of-tests"
+SECOND_NS = 10**9
+
+
+def wallet(name: str) -> Wallet:
+    return Wallet.from_seed(sha256(b"test wallet " + name.encode()))
+
+
+def drain(steps: Slices[Any]) -> Any:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+class Chain:
+    """`height` is the last block's."""
+
+    def __init__(
+        self,
+        balances: dict[str, int],
+        *,
+        currency: CurrencyGenesis | None = None,
+        chat: ChatGenesis | None = None,
+        bridge: BridgeGenesis | None = None,
+        max_gas: int = -1,
+        initial_height: int = 1,
+    ) -> None:
+        self.db = MemoryStore()
+        self.app = DchatApplication(Stores(self.db))
+        self.gas_price = (currency or CurrencyGenesis()).gas_price
+        self.wallets = {name: wallet(name) for name in balances}
+        state = build_app_state(
+            {self.wallets[name].address: amount for name, amount in balances.items() if amount},
+            currency=currency, chat=chat, bridge=bridge,
+        )  # fmt: skip
+        params = ConsensusParams(block=BlockParams(max_gas=max_gas))
+        request = InitChainRequest(0, CHAIN_ID, params, (), json.dumps(state).encode(), initial_height)
+        self.app.init_chain(request)
+        self.height = initial_height - 1
+        self.sequences: dict[tuple[str, str], int] = {}
+
+    def address(self, name: str) -> bytes:
+        return self.wallets[name].address
+
+    def tx(self, signers: str | Sequence[str], *messages: Message, **options: Any) -> bytes:
+        """Signed by each of `signers` with its next sequence, as counted here; a bridge transaction is unordered."""
+        names = (signers,) if isinstance(signers, str) else tuple(signers)
+        unordered = options.pop("unordered", None)
+        options.setdefault("gas_price", self.gas_price)
+        options.setdefault("chain_id", CHAIN_ID)
+        from chain.build import lane_of
+        from chain.messages import LANE_BRIDGE, LANE_NAMES
+
+        lane = options.get("lane") or lane_of(messages)
+        if unordered is None:
+            unordered = lane == LANE_BRIDGE
+        seats = []
+        for name in names:
+            sequence = None
+            if not unordered:
+                at = (name, LANE_NAMES.get(lane, ""))
+                sequence = options.pop("sequence", None)
+                if sequence is None:
+                    sequence = self.sequences.get(at, 0)
+                    self.sequences[at] = sequence + 1
+            seats.append(Seat(self.wallets[name], sequence, with_policy=options.get("with_policy", True)))
+        options.pop("with_policy", None)
+        if unordered:
+            options.setdefault("expiry_height", self.height + 10)
+        return build_tx(messages=messages, seats=seats, **options)
+
+    def request(self, txs: Iterable[bytes], *, salt: bytes = b"", height: int | None = None) -> BlockRequest:
+        txs = tuple(txs)
+        at = self.height + 1 if height is None else height
+        digest = sha256(salt + at.to_bytes(8, "big") + b"".join(sha256(tx) for tx in txs))
+        return BlockRequest(txs, CommitInfo(0, ()), (), digest, at, at * SECOND_NS, bytes(32), bytes(20))
+
+    def block(self, *txs: bytes, propose: bool = True) -> FinalizeBlockResponse:
+        """Propose, decide and commit a block."""
+        request = self.request(txs)
+        if propose:
+            answer = drain(self.app.process_proposal(request))
+            assert answer.accepted, answer.reason
+        response: FinalizeBlockResponse = drain(self.app.finalize_block(request))
+        self.app.commit()
+        self.height = request.height
+        return response
+
+    def prepare(self, *txs: bytes, max_tx_bytes: int = 1 << 20) -> tuple[bytes, ...]:
+        at = self.height + 1
+        request = PrepareProposalRequest(
+            max_tx_bytes, txs, ExtendedCommitInfo(0, ()), (), at, at * SECOND_NS, bytes(32), bytes(20)
+        )
+        prepared: tuple[bytes, ...] = drain(self.app.prepare_proposal(request)).txs
+        return prepared
+
+    def propose(self, *txs: bytes) -> str:
+        """Why a proposal of them is rejected; empty when it is accepted."""
+        reason: str = drain(self.app.process_proposal(self.request(txs, salt=b"try"))).reason
+        return reason
+
+    def check(self, tx: bytes) -> CheckTxResponse:
+        return self.app.check_tx(CheckTxRequest(tx))
+
+    def balance(self, name: str) -> int:
+        from chain.currency.machine import balance_of
+
+        return balance_of(self.app.base, self.address(name))
+
+    def assert_invariants(self) -> None:
+        for name, holds, detail in self.app.invariants():
+            assert holds, (name, detail, self.height)
