@@ -221,9 +221,17 @@ def _kind(value: Json) -> str:
     """How an error shows a value: never whole, never a secret."""
     if value is None:
         return "null"
-    if isinstance(value, (dict, list)):
-        return "an object" if isinstance(value, dict) else "a list"
-    return f"a {type(value).__name__}"
+    return _KINDS.get(type(value), "of an unknown kind")
+
+
+_KINDS: Final = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a truth value",
+    int: "an integer",
+    float: "a fraction",
+}
 
 
 def parse_base64(text: str, where: str) -> bytes:
