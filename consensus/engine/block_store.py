@@ -1,0 +1,162 @@
+"""Blocks and their commits in the database `blocks`.
+
+A block is kept once, as the bytes that its parts are cut from; parts and their proofs are made again when somebody
+asks, and the last few part sets are remembered. A block and the commit that was seen for it are one synced batch.
+The commit that counts for a height is the one in the next block, saved with that block.
+Source: CometBFT v0.38, store/store.go; design section 6.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from consensus.types.block import Block, BlockMeta, Commit, ExtendedCommit
+from consensus.types.parts import Part, PartSet
+from proto.tendermint.store import types_pb2 as pb
+from storage.kv import KeyValueStore, Write
+
+STATE_KEY: Final = b"s"
+META, BLOCK, COMMIT, SEEN, EXTENDED, HASH = b"m", b"b", b"c", b"n", b"e", b"h"  # each followed by 8 bytes of height
+BY_HEIGHT: Final = (META, BLOCK, COMMIT, SEEN, EXTENDED)
+PART_SETS_MAX: Final = 4  # a peer that catches up asks for all parts of one height, then of the next
+PRUNED_HEIGHTS_PER_BATCH: Final = 100
+COMPACT_EVERY_HEIGHTS: Final = 100  # of pruned ones: a compaction rewrites a table, so not at every height
+
+
+def key_of(prefix: bytes, height: int) -> bytes:
+    return prefix + height.to_bytes(8, "big")
+
+
+class BlockStore:
+    """Satisfies interfaces.BlockStore. Writes block: call them from a worker."""
+
+    def __init__(self, db: KeyValueStore) -> None:
+        self._db = db
+        state = pb.BlockStoreState.FromString(db.get(STATE_KEY) or b"")
+        self._base, self._height = state.base, state.height
+        self._part_sets: OrderedDict[int, PartSet] = OrderedDict()
+        self._compacted_below = self._base
+
+    @property
+    def base(self) -> int:
+        return self._base
+
+    @property
+    def height(self) -> int:
+        return self._height
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def load_meta(self, height: int) -> BlockMeta | None:
+        data = self._db.get(key_of(META, height))
+        return None if data is None else BlockMeta.decode(data)
+
+    def load_block_bytes(self, height: int) -> bytes | None:
+        return self._db.get(key_of(BLOCK, height))
+
+    def load_block(self, height: int) -> Block | None:
+        data = self.load_block_bytes(height)
+        return None if data is None else Block.decode(data)
+
+    def load_parts(self, height: int) -> PartSet | None:
+        """All parts with their proofs."""
+        parts = self._part_sets.get(height)
+        if parts is None:
+            data = self.load_block_bytes(height)
+            if data is None:
+                return None
+            parts = PartSet.from_bytes(data)
+            self._remember(height, parts)
+        return parts
+
+    def load_part(self, height: int, index: int) -> Part | None:
+        parts = self.load_parts(height)
+        return None if parts is None else parts.get(index)
+
+    def load_commit(self, height: int) -> Commit | None:
+        """The canonical commit of `height`: the one in block height+1."""
+        data = self._db.get(key_of(COMMIT, height))
+        return None if data is None else Commit.decode(data)
+
+    def load_seen_commit(self, height: int) -> Commit | None:
+        """The commit that this node saw; it may have other signatures than the canonical one."""
+        data = self._db.get(key_of(SEEN, height))
+        return None if data is None else Commit.decode(data)
+
+    def load_extended_commit(self, height: int) -> ExtendedCommit | None:
+        """The seen commit with vote extensions; only of heights where they are enabled."""
+        data = self._db.get(key_of(EXTENDED, height))
+        return None if data is None else ExtendedCommit.decode(data)
+
+    def height_of_hash(self, block_hash: bytes) -> int | None:
+        data = self._db.get(HASH + block_hash)
+        return None if data is None else int.from_bytes(data, "big")
+
+    # ------------------------------------------------------------------------------------------------ writing
+
+    def save(
+        self, block: Block, parts: PartSet, seen_commit: Commit, *, extended: ExtendedCommit | None = None
+    ) -> None:
+        """Save a block and its seen commit, synced. Heights must follow each other without a gap."""
+        height = block.height
+        assert not self._height or height == self._height + 1, (height, self._height)
+        assert parts.is_complete, parts.header
+        assert seen_commit.height == height, seen_commit.height
+        base = self._base or height
+        batch: list[Write] = [
+            (key_of(META, height), BlockMeta.of(block, parts).encode()),
+            (key_of(BLOCK, height), parts.to_bytes()),
+            (key_of(SEEN, height), seen_commit.encode()),
+            (HASH + block.hash, height.to_bytes(8, "big")),
+            (STATE_KEY, pb.BlockStoreState(base=base, height=height).SerializeToString()),
+        ]
+        if block.last_commit is not None and block.last_commit.signatures:
+            batch.append((key_of(COMMIT, height - 1), block.last_commit.encode()))
+        if extended is not None:
+            batch.append((key_of(EXTENDED, height), extended.encode()))
+        self._db.write(batch, sync=True)
+        self._base, self._height = base, height
+        self._remember(height, parts)
+
+    def save_seen_commit(self, height: int, commit: Commit) -> None:
+        """The commit that a state sync proved, before any block is here: the first vote set is made of it."""
+        self._db.write([(key_of(SEEN, height), commit.encode())], sync=True)
+
+    def prune(self, retain_height: int) -> int:
+        """Delete everything below `retain_height`; return how many heights went. Their disk is freed.
+
+        The commit of the height before the lowest kept goes too: the lowest block itself holds it.
+        """
+        assert retain_height <= self._height, (retain_height, self._height)
+        pruned = 0
+        while 0 < self._base < retain_height:
+            until = min(retain_height, self._base + PRUNED_HEIGHTS_PER_BATCH)
+            self._prune_batch(until)
+            pruned += until - self._base
+            self._base = until
+        if self._base - self._compacted_below >= COMPACT_EVERY_HEIGHTS:
+            self._compact()
+        return pruned
+
+    def _prune_batch(self, until: int) -> None:
+        batch: list[Write] = []
+        for height in range(self._base, until):
+            meta = self.load_meta(height)
+            if meta is not None:
+                batch.append((HASH + meta.block_id.hash, None))
+            batch += [(key_of(prefix, height), None) for prefix in BY_HEIGHT]
+            self._part_sets.pop(height, None)
+        batch.append((STATE_KEY, pb.BlockStoreState(base=until, height=self._height).SerializeToString()))
+        self._db.write(batch)  # unsynced: if it is lost, it is pruned again
+
+    def _compact(self) -> None:
+        """Deleted values hold their disk until their tables are rewritten."""
+        for prefix in BY_HEIGHT:
+            self._db.compact(key_of(prefix, 0), key_of(prefix, self._base))
+        self._compacted_below = self._base
+
+    def _remember(self, height: int, parts: PartSet) -> None:
+        self._part_sets[height] = parts
+        if len(self._part_sets) > PART_SETS_MAX:
+            self._part_sets.popitem(last=False)

@@ -1,0 +1,124 @@
+"""The files under the log and the sign state, behind one small interface, so that the simulator can give its own.
+
+What was written is durable after `sync`; a created or renamed name is durable after `sync_directory`. Files are
+the owner's alone (0600), folders too (0700).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+FILE_MODE: Final = 0o600
+DIRECTORY_MODE: Final = 0o700
+
+
+class AppendFile(Protocol):
+    def write(self, data: bytes) -> None: ...
+    def sync(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Disk(Protocol):
+    def open_append(self, path: Path) -> AppendFile: ...
+    def read(self, path: Path) -> bytes:
+        """Raises FileNotFoundError."""
+        ...
+
+    def size(self, path: Path) -> int:
+        """0 when there is no such file."""
+        ...
+
+    def names(self, directory: Path) -> list[str]:
+        """Sorted; empty when there is no such folder."""
+        ...
+
+    def make_directory(self, path: Path) -> None: ...
+    def rename(self, old: Path, new: Path) -> None: ...
+    def remove(self, path: Path) -> None: ...
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut to `size` bytes, durably."""
+        ...
+
+    def sync_directory(self, path: Path) -> None: ...
+    def replace(self, path: Path, data: bytes) -> None:
+        """Put `data` in the place of the file, all or nothing, durably."""
+        ...
+
+
+class OsAppendFile:
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class OsDisk:
+    """The real one."""
+
+    def open_append(self, path: Path) -> AppendFile:
+        return OsAppendFile(path)
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def size(self, path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def names(self, directory: Path) -> list[str]:
+        try:
+            return sorted(os.listdir(directory))
+        except FileNotFoundError:
+            return []
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        self.sync_directory(path.parent)
+
+    def rename(self, old: Path, new: Path) -> None:
+        os.rename(old, new)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def truncate(self, path: Path, size: int) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(fd, size)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_directory(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        temporary = path.with_name(path.name + ".tmp")
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()  # of a stop in the middle; its mode is not to be trusted
+        file = OsAppendFile(temporary)
+        try:
+            file.write(data)
+            file.sync()
+        finally:
+            file.close()
+        os.rename(temporary, path)
+        self.sync_directory(path.parent)  # without it the rename itself may be lost (CometBFT issue 6031)

@@ -1,0 +1,724 @@
+"""The driver: one task that feeds the core and carries its effects out.
+
+Peers' messages wait in a bounded inbox; our own votes, time-outs and answers have their own queue and go first. Each
+input is checked, written to the write-ahead log, given to the core, and the effects are carried out in their order
+before the next input is taken. What takes long (building, validating) runs beside and comes back as an input.
+Whatever makes it impossible to go on safely ends the process through `fatal`, with a code and a last line.
+Source: design section 3; engine sheet sections 1 to 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
+
+import structlog
+
+from consensus.core.core import Core
+from consensus.core.events import (
+    BlockValidated,
+    BuildBlock,
+    Built,
+    CoreConfig,
+    Decide,
+    Effect,
+    Elapsed,
+    Equivocation,
+    GatherBlock,
+    Input,
+    PolkaSeen,
+    SetTimer,
+    SignProposal,
+    SignVote,
+    StartHeight,
+    Step,
+    StepChanged,
+    TxsAvailable,
+    ValidateBlock,
+    ValidValueSet,
+    VoteCounted,
+    VoteKind,
+    VoteRefused,
+)
+from consensus.engine.clock import Clock, Timer, Workers
+from consensus.engine.errors import ConsensusFailure
+from consensus.engine.executor import BlockExecutor, save_decided
+from consensus.engine.failpoints import FailPoint, no_fail_point
+from consensus.engine.inputs import (
+    EndedHeight,
+    EnteredStep,
+    Logged,
+    MajorityIn,
+    Message,
+    PartIn,
+    ProposalIn,
+    TimedOut,
+    VoteIn,
+    encode_logged,
+)
+from consensus.engine.intake import Intake
+from consensus.engine.interfaces import Listener
+from consensus.engine.metrics import EngineMetrics
+from consensus.engine.own_messages import OwnMessages
+from consensus.engine.replay import Recorded
+from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
+from consensus.engine.signer import Signer
+from consensus.engine.votes import RoundVotes
+from consensus.engine.wal import Wal
+from consensus.types.block import Block, Commit, ExtendedCommit
+from consensus.types.commits import votes_from_commit, votes_from_extended_commit
+from consensus.types.ids import BlockID
+from consensus.types.parts import Part, PartSet
+from consensus.types.state import State
+from consensus.types.timestamps import NS_PER_MS
+from consensus.types.vote import PRECOMMIT, Proposal, Vote
+
+INBOX_MESSAGES_MAX: Final = 2_000  # of peers; full of parts it is 128 MB
+LATE_PRECOMMIT_WAIT_MS: Final = 50  # design section 3, Pace
+WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
+TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others may use the loop
+
+EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBlock:
+    built: Built
+    block: Block
+
+
+Event: TypeAlias = TimedOut | BuiltBlock | BlockValidated | TxsAvailable | ProposalIn | VoteIn
+
+
+class ConsensusDriver:
+    """Satisfies interfaces.Driver. Made at rest: `apply_synced_block` until `start`, consensus from then on."""
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        state: State,
+        executor: BlockExecutor,
+        wal: Wal,
+        signer: Signer | None,
+        *,
+        clock: Clock,
+        workers: Workers,
+        fatal: Callable[[int, str], None],
+        on_fault: Callable[[str, str], None] = lambda peer_id, reason: None,
+        late_precommit_wait_ms: int = LATE_PRECOMMIT_WAIT_MS,
+        fail_point: FailPoint = no_fail_point,
+    ) -> None:
+        self.config = config
+        self.core = Core(config)
+        self.metrics: EngineMetrics = executor.metrics
+        self._state = state
+        self._executor, self._wal, self._signer = executor, wal, signer
+        self._clock, self._workers, self._fatal, self._on_fault = clock, workers, fatal, on_fault
+        self._late_wait_ns = late_precommit_wait_ms * NS_PER_MS
+        self._fail_point = fail_point
+        self._own = OwnMessages(
+            signer, wal, executor, clock=clock, workers=workers, metrics=self.metrics, fail_point=fail_point
+        )
+        self._round_state = HeightState()
+        self._listeners: list[Listener] = []
+        self._events: deque[Event] = deque()
+        self._inbox: deque[Message] = deque()
+        self._wake = asyncio.Event()
+        self._intake = Intake(
+            self.core,
+            self._round_state,
+            executor,
+            state=lambda: self._state,
+            write=self._log,
+            blame=self._blame,
+            listeners=self._listeners,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[tuple[Step, int], Timer] = {}
+        self._decided: Decide | None = None
+        self._recorded: Recorded | None = None  # while the log is replayed
+        self._txs_told = False
+        self._commit_due_ns = 0  # monotonic: when timeout_commit of the last block is over
+        self._step_since_ns = 0
+        self._is_running = False
+        self._failure: BaseException | None = None
+
+    # ------------------------------------------------------------------------------------------- for the others
+
+    @property
+    def round_state(self) -> HeightState:
+        return self._round_state
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def is_running(self) -> bool:
+        return self._is_running
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it."""
+        return self._failure
+
+    @property
+    def inbox_room(self) -> int:
+        return INBOX_MESSAGES_MAX - len(self._inbox)
+
+    def add_listener(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def add_proposal(self, proposal: Proposal, peer_id: str) -> None:
+        self._put(ProposalIn(proposal, peer_id))
+
+    def add_part(self, height: int, round: int, part: Part, peer_id: str) -> None:
+        self._put(PartIn(height, round, part, peer_id))
+
+    def add_vote(self, vote: Vote, peer_id: str) -> None:
+        self._put(VoteIn(vote, peer_id))
+
+    def add_peer_majority(
+        self, kind: VoteKind, height: int, round: int, block_id: BlockID | None, peer_id: str
+    ) -> None:
+        self._put(MajorityIn(kind, height, round, block_id, peer_id))
+
+    def _put(self, message: Message) -> None:
+        """From a peer. A full inbox drops it: gossip sends again what is still missing."""
+        assert message.peer_id, "only the driver itself makes messages of its own"
+        if len(self._inbox) >= INBOX_MESSAGES_MAX or not self._is_running:
+            self.metrics.inbox_dropped += 1
+            return
+        self._inbox.append(message)
+        self._wake.set()
+
+    def _push(self, event: Event) -> None:
+        self._events.append(event)
+        self._wake.set()
+
+    async def apply_synced_block(
+        self,
+        block: Block,
+        block_id: BlockID,
+        parts: PartSet,
+        commit: Commit,
+        *,
+        extended: ExtendedCommit | None = None,
+    ) -> State:
+        """Save and apply a block that its commit proves. Only before `start`. Raises InvalidBlock.
+
+        From here on nothing is signed at or below its height (failure 10: signing while ingesting decided blocks).
+        """
+        assert not self._is_running, "consensus runs: it decides by itself"
+        self._executor.check(self._state, block, now_ns=None)
+        if self._signer is not None:
+            self._signer.raise_floor(block.height)
+        save = save_decided(
+            self._executor.blocks, None, self._fail_point, block=block, parts=parts, commit=commit, extended=extended
+        )
+        self._state = await self._executor.apply(self._state, block, block_id, save=save)
+        self.metrics.committed(block, parts.byte_size, self._state.validators, self._clock.monotonic_ns())
+        for listener in self._listeners:
+            listener.block_saved(block.height)
+        return self._state
+
+    # --------------------------------------------------------------------------------------------- start and stop
+
+    async def start(self) -> None:
+        """Take up the running height: replay its log, then run until `stop` or a failure."""
+        assert not self._is_running, "started twice"
+        height = self._state.next_height
+        if self._signer is not None:
+            self._signer.raise_floor(self._state.last_block_height)
+        records = self._records_of(height)
+        last_commit = self._load_last_commit()
+        self._is_running = True
+        self._executor.pool.on_available(self._txs_available)
+        self._commit_due_ns = self._clock.monotonic_ns() + self.config.timeout_commit_ms * NS_PER_MS
+        self._spawn(lambda: self._run(records, last_commit), "consensus")
+        self._flush_later()
+
+    def _records_of(self, height: int) -> Recorded:
+        """What the log holds of the running height. Raises WalCorrupted."""
+        before = self._state.last_block_height
+        records = self._wal.messages_after(before)
+        if records is None:
+            log.info("the log lacks the end of the last height; nothing to replay", height=before)
+            self._wal.end_height(before)
+            return Recorded(())
+        recorded = Recorded.of(records, height)
+        if EndedHeight(height) in recorded.logged:
+            log.error("the log has the end of a height that the block store lacks; not replayed", height=height)
+            return Recorded(())
+        return recorded
+
+    def _load_last_commit(self) -> RoundVotes | None:
+        """The precommits of the last block, as this node saw them."""
+        height = self._state.last_block_height
+        if not height:
+            return None
+        blocks = self._executor.blocks
+        extended = blocks.load_extended_commit(height)
+        seen = blocks.load_seen_commit(height) if extended is None else extended.commit()
+        if seen is None:
+            raise ConsensusFailure(f"the block store has no seen commit of height {height}, the last of the state")
+        votes = votes_from_commit(seen) if extended is None else votes_from_extended_commit(extended)
+        last = RoundVotes(self._state.last_validators.powers, seen.round)
+        for vote in votes:
+            if vote is not None:
+                last.add(vote)
+        return last
+
+    async def stop(self) -> None:
+        """Stop between two inputs and leave nothing running; the log is synced, not closed."""
+        self._is_running = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._executor.close()
+        if self._failure is None:
+            self._wal.sync()
+
+    def _spawn(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Failure 19: nothing that fails here leaves a node that looks alive."""
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self._failure is not None:
+            return
+        self._failure, self._is_running = error, False
+        for timer in self._timers.values():
+            timer.cancel()
+        where = f"height {self.core.height} round {self.core.round} step {self.core.step.name}"
+        log.critical(
+            "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
+        )
+        self._fatal(EXIT_CONSENSUS_FAILURE, f"consensus failed at {where}: {type(error).__name__}: {error}")
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    def _flush_later(self) -> None:
+        self._timers[Step.COMMIT, -1] = self._clock.call_later(WAL_FLUSH_S, self._flush)
+
+    def _flush(self) -> None:
+        if self._is_running:
+            self._spawn(self._sync_wal, "flush log")
+
+    async def _sync_wal(self) -> None:
+        started = self._clock.monotonic_ns()
+        await self._workers.run_disk(self._wal.sync)
+        self.metrics.wal_sync.add(self._clock.monotonic_ns() - started)
+        self._flush_later()
+
+    # -------------------------------------------------------------------------------------------------- the loop
+
+    async def _run(self, records: Recorded, last_commit: RoundVotes | None) -> None:
+        if records:
+            await self._replay(records, last_commit)
+        else:
+            await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
+        since = self._clock.monotonic_ns()
+        while True:
+            if self._events:
+                await self._take_event(self._events.popleft())
+            elif self._inbox:
+                await self._take_message(self._inbox.popleft())
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+                since = self._clock.monotonic_ns()
+                continue
+            if self._clock.monotonic_ns() - since > TURN_NS_MAX:
+                await asyncio.sleep(0)
+                since = self._clock.monotonic_ns()
+
+    async def _take_event(self, event: Event) -> None:
+        match event:
+            case TimedOut():
+                self._timers.pop((event.elapsed.step, event.elapsed.round), None)
+                self._log(event)
+                await self._feed(event.elapsed)
+            case BuiltBlock(built, block):
+                self._hold(block, built.height)
+                await self._feed(built)
+            case BlockValidated() | TxsAvailable():
+                await self._feed(event)
+            case ProposalIn() | VoteIn():
+                await self._take_message(event)
+            case _:
+                assert_never(event)
+
+    async def _take_message(self, message: Message) -> None:
+        """A message of a peer, of our own, or of the log."""
+        for event in self._intake.take(message):
+            await self._feed(event)
+        if self._intake.all_precommits_came:
+            self._intake.all_precommits_came = False
+            self._end_commit_wait()
+
+    async def _feed(self, event: Input) -> None:
+        """Give the core an input and carry out what it asks for."""
+        for effect in self.core.handle(event):
+            await self._carry_out(effect)
+        if self._decided is not None:
+            decided, self._decided = self._decided, None
+            await self._commit(decided)
+
+    def _log(self, logged: Logged) -> None:
+        if self._recorded is None:
+            self._wal.append(encode_logged(logged, self._clock.now_ns()))
+
+    def _blame(self, peer_id: str, reason: str) -> None:
+        log.warning("a peer broke the protocol", peer=peer_id, why=reason)
+        if peer_id and self._recorded is None:
+            self._on_fault(peer_id, reason)
+
+    def _tell_proposal(self, proposal: Proposal) -> None:
+        for listener in self._listeners:
+            listener.proposal_set(proposal)
+
+    # ------------------------------------------------------------------------------------------------- effects
+
+    async def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case StepChanged():
+                self._step_changed(effect)
+            case SetTimer():
+                self._set_timer(effect)
+            case BuildBlock():
+                self._build(effect)
+            case SignProposal():
+                await self._sign_proposal(effect)
+            case SignVote():
+                await self._sign_vote(effect)
+            case ValidateBlock():
+                await self._validate(effect)
+            case GatherBlock():
+                self._gather(effect)
+            case ValidValueSet():
+                for listener in self._listeners:
+                    listener.valid_block_set(_block_id(effect.value_id), is_commit=False)
+            case PolkaSeen():
+                for listener in self._listeners:
+                    listener.majority_seen(VoteKind.PREVOTE, effect.round)
+            case VoteCounted():
+                self._vote_counted()
+            case Equivocation():
+                self._equivocated(effect)
+            case VoteRefused():
+                self.metrics.votes_refused += 1
+            case Decide():
+                self._decided = effect
+            case _:
+                assert_never(effect)
+
+    def _step_changed(self, effect: StepChanged) -> None:
+        state, now = self._round_state, self._clock.monotonic_ns()
+        self.metrics.step_left(state.step, now - self._step_since_ns)
+        self._step_since_ns = now
+        is_new_round = effect.round != state.round
+        state.enter(effect.round, effect.step)
+        if effect.step is Step.COMMIT:
+            state.commit_round = self.core.commit_round
+            state.commit_header = _block_id(self.core.commit_value).part_set_header
+        self.metrics.height, self.metrics.round = effect.height, effect.round
+        if is_new_round:
+            self.metrics.rounds_failed += 1
+            log.info("began a round", height=effect.height, round=effect.round)
+        self._new_step()
+        proposal = state.proposal
+        if is_new_round and proposal is not None:
+            self._tell_proposal(proposal)
+
+    def _new_step(self) -> None:
+        state = self._round_state
+        self._log(EnteredStep(state.height, state.round, state.wire_step))
+        for listener in self._listeners:
+            listener.step_changed()
+
+    def _set_timer(self, effect: SetTimer) -> None:
+        state = self._round_state
+        if effect.step is Step.PREVOTE and state.step is Step.PREVOTE and effect.round == state.round:
+            state.wire_step = PREVOTE_WAIT_WIRE_STEP
+            self._new_step()
+        event = TimedOut(Elapsed(effect.step, effect.height, effect.round), effect.after_ms)
+        self._arm(event, effect.after_ms / 1_000)
+
+    def _arm(self, event: TimedOut, after_s: float) -> None:
+        key = (event.elapsed.step, event.elapsed.round)
+        old = self._timers.pop(key, None)
+        if old is not None:
+            old.cancel()
+        self._timers[key] = self._clock.call_later(after_s, lambda: self._push(event))
+
+    def _build(self, effect: BuildBlock) -> None:
+        if self._recorded is not None and self._recorded.has_own_proposal(effect.round):
+            return  # it follows from the log
+        last = self._round_state.last_commit
+        self._spawn(lambda: self._build_block(effect, last), "build block")
+
+    async def _build_block(self, effect: BuildBlock, last: RoundVotes | None) -> None:
+        commit = None if last is None else last.extended_commit(self._state.last_block_height)
+        block = await self._executor.build(self._state, commit, self._own.address)
+        self._push(BuiltBlock(Built(effect.height, effect.round, block.block_id), block))
+
+    def _hold(self, block: Block, height: int) -> None:
+        """Our own new block: complete from the beginning."""
+        if height != self.core.height:
+            return
+        state, block_id, parts = self._round_state, block.block_id, block.part_set()
+        state.part_sets[parts.header], state.block_ids[parts.header] = parts, block_id
+        self._round_state.blocks[block_id] = block
+
+    async def _sign_proposal(self, effect: SignProposal) -> None:
+        block_id = _block_id(effect.value_id)
+        parts, block = self._round_state.part_sets[block_id.part_set_header], self._round_state.blocks[block_id]
+        assert block is not None, "the core proposes valid blocks"
+        proposal = await self._own.proposal(effect, block_id, parts, self._state)
+        if proposal is None:
+            return
+        self._events.appendleft(ProposalIn(proposal, ""))
+        if effect.pol_round < 0:  # a new block: execute it while the others receive it
+            self._spawn(lambda: self._execute_own(block), "execute own block")
+
+    async def _execute_own(self, block: Block) -> None:
+        response = await self._executor.process(self._state, block)
+        if not response.accepted:
+            log.error("the application refused its own proposal", height=block.height, why=response.reason)
+
+    async def _sign_vote(self, effect: SignVote) -> None:
+        if self._recorded is not None and self._recorded.has_own_vote(effect.kind, effect.round):
+            return  # it follows from the log
+        if effect.nil_reason is not None:
+            self.metrics.nil_votes[effect.kind.name.lower(), effect.nil_reason.value] += 1
+            log.info(
+                "voted nil",
+                kind=effect.kind.name.lower(),
+                height=effect.height,
+                round=effect.round,
+                why=effect.nil_reason.value,
+            )
+        index = self.core.our_index
+        assert index is not None, "an observer is not asked to vote"
+        block = None if effect.value_id is None else self._round_state.blocks[_block_id(effect.value_id)]
+        vote = await self._own.vote(effect, index, self._vote_time(block), block, self._state)
+        if vote is not None:
+            self._events.append(VoteIn(vote, ""))
+
+    def _vote_time(self, block: Block | None) -> int:
+        """After the voted block's time; for nil, after all that a next block of this height could build on."""
+        now = self._clock.now_ns()
+        if block is not None:
+            return max(now, block.header.time_ns + NS_PER_MS)
+        times = [self._state.last_block_time_ns]
+        proposal = self._round_state.proposal
+        for value in (proposal and proposal.block_id, self.core.locked_value, self.core.valid_value):
+            known = None if value is None else self._round_state.blocks.get(_block_id(value))
+            if known is not None:
+                times.append(known.header.time_ns)
+        return max(now, max(times) + NS_PER_MS)
+
+    async def _validate(self, effect: ValidateBlock) -> None:
+        block_id = _block_id(effect.value_id)
+        if self._recorded is None:
+            self._spawn(lambda: self._validate_block(effect.height, block_id), "validate block")
+        else:
+            await self._validate_block(effect.height, block_id)
+
+    async def _validate_block(self, height: int, block_id: BlockID) -> None:
+        block = self._round_state.blocks[block_id]
+        reason = "its parts are not the block of its id"
+        if block is not None:
+            reason = await self._executor.validate(self._state, block)
+        if reason:
+            log.warning("refused a proposed block", height=height, block=block_id.hash.hex(), why=reason)
+        self._push(BlockValidated(height, block_id, not reason))
+
+    def _gather(self, effect: GatherBlock) -> None:
+        block_id = _block_id(effect.value_id)
+        header = block_id.part_set_header
+        self._round_state.open_parts(block_id, self._state.params.block_bytes_max)
+        self._round_state.gathering[effect.round] = header
+        for listener in self._listeners:
+            listener.part_set_opened(header, is_commit=effect.is_commit)
+
+    def _vote_counted(self) -> None:
+        vote = self._intake.counting
+        assert vote is not None
+        before = self._round_state.book.get(VoteKind(vote.type), vote.round)
+        had_majority = before is not None and before.has_majority
+        votes = self._round_state.book.add(vote)
+        for listener in self._listeners:
+            listener.vote_added(vote)
+        if votes.has_majority and not had_majority and vote.type == PRECOMMIT:
+            for listener in self._listeners:
+                listener.majority_seen(VoteKind.PRECOMMIT, vote.round)
+
+    def _equivocated(self, effect: Equivocation) -> None:
+        second = self._intake.counting
+        assert second is not None
+        value = effect.first.value_id
+        first = self._round_state.book.find(
+            effect.first.kind,
+            effect.first.round,
+            effect.first.validator_index,
+            None if value is None else _block_id(value),
+        )
+        assert first is not None, "a counted vote is kept"
+        self.metrics.equivocations += 1
+        ours = second.validator_address == self._own.address
+        log.error(
+            "OUR OWN KEY signed two votes: does it run elsewhere too?" if ours else "a validator signed two votes",
+            height=second.height,
+            round=second.round,
+            kind=effect.first.kind.name.lower(),
+            validator=second.validator_address.hex(),
+        )
+        if not ours and self._recorded is None:
+            self._executor.evidence.report_conflicting_votes(first, second)
+
+    # ------------------------------------------------------------------------------------------------- a height
+
+    async def _commit(self, decided: Decide) -> None:
+        """+2/3 precommitted a valid block: apply it, then begin the next height."""
+        decided_ns = self._clock.monotonic_ns()
+        block_id, height = _block_id(decided.value_id), decided.height
+        block, parts = self._round_state.blocks[block_id], self._round_state.part_sets[block_id.part_set_header]
+        precommits = self._round_state.book.get(VoteKind.PRECOMMIT, decided.round)
+        assert block is not None, "the core decides valid blocks"
+        assert precommits is not None, "a decision has precommits"
+        extended = None
+        if self._state.params.abci.extensions_enabled(height):
+            extended = precommits.extended_commit(height)
+        save = save_decided(
+            self._executor.blocks,
+            self._wal.end_height,
+            self._fail_point,
+            block=block,
+            parts=parts,
+            commit=precommits.commit(height),
+            extended=extended,
+        )
+        self._state = await self._executor.apply(self._state, block, block_id, save=save)
+        if self._signer is not None:
+            self._signer.raise_floor(height)
+        now = self._clock.monotonic_ns()
+        self.metrics.apply.add(now - decided_ns)
+        self.metrics.committed(block, parts.byte_size, self._state.validators, self._clock.monotonic_ns())
+        log.info(
+            "committed",
+            height=height,
+            round=decided.round,
+            txs=len(block.txs),
+            block=block_id.hash.hex(),
+            app_hash=self._state.app_hash.hex(),
+            took_ms=(now - decided_ns) // NS_PER_MS,
+        )
+        for listener in self._listeners:
+            listener.block_saved(height)
+        self._recorded = None  # what follows in the log, if anything, is of no height of ours
+        self._commit_due_ns = decided_ns + self.config.timeout_commit_ms * NS_PER_MS
+        wait_ns = self._commit_due_ns - now
+        if not precommits.is_full:
+            wait_ns = max(wait_ns, decided_ns + self._late_wait_ns - now)
+        needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash
+        await self._enter_height(precommits, max(0, -(-wait_ns // NS_PER_MS)), needs_proof=needs_proof)
+
+    def _starts_with_proof(self) -> bool:
+        """Whether the first height after a start must not wait for transactions.
+
+        A block that changed the application is followed by one that proves its outcome. Empty blocks do not ask for
+        another, also where they change the application: else the chain would never be calm.
+        """
+        if not self._state.last_block_height:
+            return True
+        meta = self._executor.blocks.load_meta(self._state.last_block_height)
+        return meta is not None and meta.num_txs > 0 and meta.header.app_hash != self._state.app_hash
+
+    async def _enter_height(self, last_commit: RoundVotes | None, commit_wait_ms: int, *, needs_proof: bool) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._flush_later()
+        height, validators = self._state.next_height, self._state.validators
+        self._round_state.start(height, validators, last_commit)
+        self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
+        self._txs_told = False
+        our_index = None if self._signer is None else validators.index_of(self._own.address)
+        await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
+        if self._executor.pool.size > 0:
+            self._txs_available()
+        deferred = self._intake.deferred
+        self._inbox.extendleft(reversed(deferred))
+        deferred.clear()
+
+    def _txs_available(self) -> None:
+        if self._is_running and not self._txs_told:
+            self._txs_told = True
+            self._push(TxsAvailable(self.core.height))
+
+    def _end_commit_wait(self) -> None:
+        """All precommits are here: only timeout_commit is left to wait for."""
+        if self._round_state.step is not Step.NEW_HEIGHT or (Step.NEW_HEIGHT, 0) not in self._timers:
+            return
+        left_ns = max(0, self._commit_due_ns - self._clock.monotonic_ns())
+        event = TimedOut(Elapsed(Step.NEW_HEIGHT, self.core.height, 0), -(-left_ns // NS_PER_MS))
+        self._arm(event, left_ns / 1e9)
+
+    async def _replay(self, records: Recorded, last_commit: RoundVotes | None) -> None:
+        """Take in again what the log holds of this height. Answers come before the next record."""
+        height = self._state.next_height
+        log.info("replaying the log", height=height, records=len(records))
+        self._recorded = records
+        self.metrics.is_catching_up_from_wal = True
+        timeouts: list[Event] = []
+        await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
+        for logged in records.logged:
+            if self.core.height != height:
+                break  # it was decided
+            match logged:
+                case TimedOut(elapsed):
+                    await self._feed(elapsed)
+                case EnteredStep(of_height, round, step):
+                    if step >= Step.PROPOSE and (of_height, round) == (height, 0):
+                        await self._feed(TxsAvailable(height))  # the only input that is not logged itself
+                case ProposalIn() | PartIn() | VoteIn() | MajorityIn():
+                    await self._take_message(logged)
+                case _:
+                    continue
+            while self._events:  # real time-outs wait: the log's own come first
+                event = self._events.popleft()
+                if isinstance(event, TimedOut):
+                    timeouts.append(event)
+                else:
+                    await self._take_event(event)
+        self._recorded = None
+        self.metrics.is_catching_up_from_wal = False
+        self._events.extend(timeouts)
+        log.info("replayed the log", height=self.core.height, round=self.core.round, step=self.core.step.name)
+
+
+def _block_id(value: object) -> BlockID:
+    """The core's values are this engine's block ids."""
+    assert isinstance(value, BlockID), value
+    return value

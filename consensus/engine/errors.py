@@ -1,0 +1,38 @@
+"""The engine's errors: one tree. Each says what and where; `ConsensusFailure` ends the process."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Anything that the engine raises by itself."""
+
+
+class ConsensusFailure(EngineError):
+    """This node cannot go on without risking its safety or its answers: the process ends with a code."""
+
+
+class WalCorrupted(EngineError):
+    """A record in the middle of the write-ahead log is damaged: not a torn tail, so the disk lost what was synced."""
+
+    def __init__(self, file: str, offset: int, why: str) -> None:
+        super().__init__(
+            f"{file}: record at offset {offset} is damaged ({why}) and valid records follow it. "
+            "The disk lost synced data: check it, then move the log's folder away to start from the block store"
+        )
+        self.file, self.offset, self.why = file, offset, why
+
+
+class SignerError(EngineError):
+    """The signer's record is unusable: this node must not sign."""
+
+
+class SigningRefused(EngineError):
+    """The signer will not sign this: it is at or below what it signed or saw decided."""
+
+
+class HandshakeError(ConsensusFailure):
+    """Application, blocks and state do not fit together, and no replay mends it."""
+
+
+class InvalidResponse(ConsensusFailure):
+    """The application answered what no application may answer."""

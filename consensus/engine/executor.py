@@ -1,0 +1,301 @@
+"""Blocks through the application: proposing, validating, executing, and saving in the durable order.
+
+Promises: after `apply` returns, block, results, application and state are on disk, each step synced before the next
+begins; a stop between any two is mended by the handshake. A block is executed while it is voted on, and the
+application keeps the outcome under the block's hash; commits' signatures that were verified as votes are not verified
+again. The application is asked one call at a time, and never holds the event loop longer than one of its slices.
+Source: design sections 4, 6, 9; CometBFT v0.38, state/execution.go; engine sheet sections 5 and 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import structlog
+
+from consensus.abci import (
+    Application,
+    BlockRequest,
+    ChecksSignatures,
+    FinalizeBlockResponse,
+    PrepareProposalRequest,
+    ProcessProposalResponse,
+    SignatureCheck,
+    Slices,
+)
+from consensus.engine.block_store import BlockStore
+from consensus.engine.clock import Clock, Workers
+from consensus.engine.errors import InvalidResponse
+from consensus.engine.failpoints import FailPoint, no_fail_point
+from consensus.engine.interfaces import EvidencePool, TxPool
+from consensus.engine.metrics import EngineMetrics
+from consensus.engine.requests import block_request, extended_commit_info, misbehavior
+from consensus.engine.state_store import StateStore
+from consensus.types.block import Block, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
+from consensus.types.errors import InvalidData
+from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
+from consensus.types.state import State, next_block_state
+from consensus.types.validation import make_block, validate_block
+from crypto.batch import CHUNK_CHECKS, SignatureCache
+from crypto.keys import ed25519_verify
+
+T = TypeVar("T")
+
+TXS_PER_SLICE: Final = 64  # asked at once which signatures they need: about 1 ms
+PRUNED_HEIGHTS_PER_BLOCK: Final = 1_000  # the rest is pruned with the next blocks
+
+log = structlog.get_logger(__name__)
+
+
+async def drive(slices: Slices[T]) -> T:
+    """Run a sliced call to its answer, giving the event loop back after each slice."""
+    try:
+        while True:
+            next(slices)
+            await asyncio.sleep(0)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+    finally:
+        slices.close()
+
+
+class BlockExecutor:
+    """One application and its chain. Its coroutines may be called one after another only, but for `process`."""
+
+    def __init__(
+        self,
+        app: Application,
+        blocks: BlockStore,
+        states: StateStore,
+        *,
+        pool: TxPool,
+        evidence: EvidencePool,
+        workers: Workers,
+        clock: Clock,
+        metrics: EngineMetrics | None = None,
+        signatures: SignatureCache | None = None,
+        fail_point: FailPoint = no_fail_point,
+    ) -> None:
+        self.app, self.blocks, self.states = app, blocks, states
+        self.pool, self.evidence = pool, evidence
+        self.signatures = signatures or SignatureCache()
+        self.metrics = metrics or EngineMetrics()
+        self._workers, self._clock, self._fail_point = workers, clock, fail_point
+        self._app_lock = asyncio.Lock()
+        self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
+
+    # ----------------------------------------------------------------------------------------------- proposing
+
+    async def build(self, state: State, last_commit: ExtendedCommit | None, proposer_address: bytes) -> Block:
+        """A new block that follows `state`. last_commit: None before the first block.
+
+        Raises InvalidResponse when the application proposes more than fits.
+        """
+        started = self._clock.monotonic_ns()
+        evidence, evidence_bytes = self.evidence.pending(state.params.evidence.max_bytes)
+        signers = max(len(state.validators), len(state.last_validators))
+        data_bytes = max_data_bytes(state.params.block_bytes_max, validators=signers, evidence_bytes=evidence_bytes)
+        txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
+        commit = Commit() if last_commit is None else last_commit.commit()
+        draft = make_block(state, txs=(), last_commit=commit, evidence=evidence, proposer_address=proposer_address)
+        request = PrepareProposalRequest(
+            max_tx_bytes=data_bytes,
+            txs=tuple(txs),
+            local_last_commit=extended_commit_info(last_commit, state.last_validators),
+            misbehavior=misbehavior(evidence),
+            height=draft.height,
+            time_ns=draft.header.time_ns,
+            next_validators_hash=draft.header.next_validators_hash,
+            proposer_address=proposer_address,
+        )
+        async with self._app_lock:
+            response = await drive(self.app.prepare_proposal(request))
+        if (size := txs_proto_bytes(response.txs)) > data_bytes:
+            raise InvalidResponse(f"prepare_proposal gave {size} bytes of transactions, allowed {data_bytes}")
+        block = draft
+        if response.txs:
+            block = make_block(
+                state, txs=response.txs, last_commit=commit, evidence=evidence, proposer_address=proposer_address
+            )
+        block.part_set()
+        self.metrics.proposal_create.add(self._clock.monotonic_ns() - started)
+        return block
+
+    # ---------------------------------------------------------------------------------------------- validating
+
+    def check(self, state: State, block: Block, *, now_ns: int | None) -> None:
+        """Everything about a block that does not need the application. Raises InvalidBlock (and InvalidData)."""
+        validate_block(state, block, now_ns=now_ns, verifier=self.signatures.verify_many)
+        if block.evidence:
+            self.evidence.check(block.evidence, state)
+
+    async def validate(self, state: State, block: Block) -> str:
+        """Why the proposed block is refused; empty when it is good. Executes it speculatively."""
+        started = self._clock.monotonic_ns()
+        try:
+            self.check(state, block, now_ns=self._clock.now_ns())
+        except InvalidData as error:
+            return str(error)
+        response = await self.process(state, block)
+        self.metrics.proposal_process.add(self._clock.monotonic_ns() - started)
+        return "" if response.accepted else f"the application refused it: {response.reason}"
+
+    def process(self, state: State, block: Block) -> asyncio.Task[ProcessProposalResponse]:
+        """The application's judgement of a block, asked once a block; `apply` waits for it."""
+        task = self._processing.get(block.hash)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(
+                self._process(block_request(block, state.last_validators)), name=f"process block {block.height}"
+            )
+            self._processing[block.hash] = task
+        return task
+
+    async def _process(self, request: BlockRequest) -> ProcessProposalResponse:
+        await self._verify_ahead(request.txs)
+        async with self._app_lock:
+            return await drive(self.app.process_proposal(request))
+
+    async def _verify_ahead(self, txs: Sequence[bytes]) -> None:
+        """Verify the signatures that the application will ask for, in threads, in chunks."""
+        app = self.app
+        if not txs or not isinstance(app, ChecksSignatures):
+            return
+        wanted: list[SignatureCheck] = []
+        for start in range(0, len(txs), TXS_PER_SLICE):
+            wanted += app.signature_checks(txs[start : start + TXS_PER_SLICE])
+            await asyncio.sleep(0)
+        chunks = [wanted[start : start + CHUNK_CHECKS] for start in range(0, len(wanted), CHUNK_CHECKS)]
+        for passed in await asyncio.gather(*(self._workers.run(_verifier(chunk)) for chunk in chunks)):
+            app.remember_verified(passed)
+
+    async def forget_others(self, block_hash: bytes) -> None:
+        """Stop executing what was not decided: it is never asked for again."""
+        others = [self._processing.pop(key) for key in list(self._processing) if key != block_hash]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self.forget_others(b"")
+
+    # ------------------------------------------------------------------------------------------------ applying
+
+    async def apply(
+        self,
+        state: State,
+        block: Block,
+        block_id: BlockID,
+        *,
+        save: Callable[[], None] | None = None,
+        saved_response: FinalizeBlockResponse | None = None,
+    ) -> State:
+        """Execute a decided block and make all of it durable; return the state after it.
+
+        save: writes what must be on disk before anything of the execution is: block, seen commit, end of height.
+        saved_response: the application has committed this block already, and answered this.
+        Raises InvalidResponse when the application breaks its contract.
+        """
+        height = block.height
+        assert height == state.next_height, (height, state.next_height)
+        await self.forget_others(block.hash)
+        if save is not None:
+            await self._workers.run_disk(save)
+        response = saved_response
+        if response is None:
+            response = await self.finalize(state, block)
+            self._fail_point("block executed")
+            results = response
+            await self._workers.run_disk(lambda: self.states.save_response(height, results, block.data.tx_hashes))
+            self._fail_point("results saved")
+        after = _state_after(state, block, block_id, response)
+        retain_height = 0
+        if saved_response is None:
+            retain_height = self.app.commit().retain_height
+            self._fail_point("application committed")
+        self.evidence.update(after, block.evidence)
+        self._fail_point("evidence updated")
+        await self._workers.run_disk(lambda: self.states.save(after))
+        self._fail_point("state saved")
+        self.pool.update(height, block.txs, response.tx_results, response.touched)
+        if retain_height > self.blocks.base:
+            await self._workers.run_disk(lambda: self._prune(retain_height))
+            self._fail_point("pruned")
+        return after
+
+    async def finalize(self, state: State, block: Block) -> FinalizeBlockResponse:
+        """The outcome of a block. Changes nothing durable. Raises InvalidResponse, ConsensusFailure."""
+        running = self._processing.pop(block.hash, None)
+        if running is not None and not (await running).accepted:
+            log.error("the application refused a block that +2/3 decided", height=block.height)
+        return await self.replay(block_request(block, state.last_validators))
+
+    async def replay(self, request: BlockRequest) -> FinalizeBlockResponse:
+        async with self._app_lock:
+            response = await drive(self.app.finalize_block(request))
+        if len(response.tx_results) != len(request.txs):
+            raise InvalidResponse(
+                f"finalize_block of height {request.height} gave {len(response.tx_results)} results, "
+                f"expected {len(request.txs)}"
+            )
+        return response
+
+    def _prune(self, retain_height: int) -> None:
+        """Forget what the application needs no more. Raises InvalidResponse: it asks for the last block too."""
+        if retain_height > self.blocks.height:
+            raise InvalidResponse(f"retain_height is {retain_height}, above the last block's {self.blocks.height}")
+        base = self.blocks.base
+        retain_height = min(retain_height, base + PRUNED_HEIGHTS_PER_BLOCK)
+        gone = [block.txs for h in range(base, retain_height) if (block := self.blocks.load_block(h)) is not None]
+        self.states.prune(base, retain_height, gone)
+        self.blocks.prune(retain_height)
+
+
+def _verifier(checks: Sequence[SignatureCheck]) -> Callable[[], list[SignatureCheck]]:
+    """Work for a thread: the checks that pass."""
+
+    def verify() -> list[SignatureCheck]:
+        return [check for check in checks if ed25519_verify(*check)]
+
+    return verify
+
+
+def _state_after(state: State, block: Block, block_id: BlockID, response: FinalizeBlockResponse) -> State:
+    try:
+        return next_block_state(
+            state,
+            block_id=block_id,
+            header=block.header,
+            tx_results=response.tx_results,
+            validator_updates=[(update.pub_key, update.power) for update in response.validator_updates],
+            param_updates=response.consensus_param_updates,
+            app_hash=response.app_hash,
+        )
+    except InvalidData as error:
+        raise InvalidResponse(f"finalize_block of height {block.height}: {error}") from error
+
+
+def save_decided(
+    blocks: BlockStore,
+    end_height: Callable[[int], None] | None,
+    fail_point: FailPoint,
+    *,
+    block: Block,
+    parts: PartSet,
+    commit: Commit,
+    extended: ExtendedCommit | None,
+) -> Callable[[], None]:
+    """What `apply` saves first: the block with its seen commit, then the log's end of height."""
+
+    def save() -> None:
+        fail_point("block decided")
+        blocks.save(block, parts, commit, extended=extended)
+        fail_point("block saved")
+        if end_height is not None:
+            end_height(block.height)
+            fail_point("height ended")
+
+    return save

@@ -1,0 +1,203 @@
+"""Messages on their way to the core: checked, logged, kept; what remains is the core's inputs.
+
+What is of the next height waits for it, up to a bound: peers may be a moment ahead. A message that breaks the
+protocol costs its peer; one that is merely useless costs nothing.
+Source: engine sheet sections 3 and 5; CometBFT v0.38, consensus/state.go.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from consensus.core import events as core_events
+from consensus.core.core import Core
+from consensus.core.events import BlockComplete, Input, PeerMajority, Step, VoteKind
+from consensus.engine.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
+from consensus.engine.interfaces import Listener
+from consensus.engine.round_state import HeightState
+from consensus.engine.votes import value_of
+from consensus.types.block import Block
+from consensus.types.errors import InvalidData, InvalidPart, InvalidProposal, InvalidVote
+from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
+from consensus.types.state import State
+from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
+
+DEFERRED_MESSAGES_MAX: Final = 1_000  # of the next height
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    def __init__(
+        self,
+        core: Core,
+        round_state: HeightState,
+        executor: BlockExecutor,
+        *,
+        state: Callable[[], State],
+        write: Callable[[Logged], None],
+        blame: Callable[[str, str], None],
+        listeners: Sequence[Listener],
+    ) -> None:
+        self._core, self._round_state, self._executor = core, round_state, executor
+        self._state, self._write, self._blame, self._listeners = state, write, blame, listeners
+        self._metrics = executor.metrics
+        self.counting: Vote | None = None  # the vote that the core is being asked about
+        self.all_precommits_came = False  # of the last height, by a late one
+        self.deferred: deque[Message] = deque()
+
+    def take(self, message: Message) -> tuple[Input, ...]:
+        """What the core is to hear of it, in order."""
+        match message:
+            case ProposalIn():
+                return self._take_proposal(message)
+            case PartIn():
+                return self._take_part(message)
+            case VoteIn():
+                return self._take_vote(message)
+            case MajorityIn():
+                return self._take_majority(message)
+
+    def _is_of_this_height(self, height: int, message: Message) -> bool:
+        if height == self._core.height:
+            return True
+        if height == self._core.height + 1 and len(self.deferred) < DEFERRED_MESSAGES_MAX:
+            self.deferred.append(message)
+        return False
+
+    def _take_proposal(self, message: ProposalIn) -> tuple[Input, ...]:
+        proposal, state = message.proposal, self._round_state
+        if not self._is_of_this_height(proposal.height, message):
+            return ()
+        self._metrics.proposals_received += 1
+        is_near = self._core.round <= proposal.round <= self._core.round + 1
+        if not is_near or proposal.round in state.proposals or self._core.step is Step.COMMIT:
+            return ()
+        try:
+            check_proposal(proposal, self._state())
+        except InvalidProposal as error:
+            self._metrics.proposals_refused += 1
+            self._blame(message.peer_id, str(error))
+            return ()
+        if message.peer_id:  # ours was logged when it was signed
+            self._write(message)
+        block_id = proposal.block_id
+        state.proposals[proposal.round] = proposal
+        parts = state.open_parts(block_id, self._state().params.block_bytes_max)
+        if proposal.round == self._core.round:
+            for listener in self._listeners:
+                listener.proposal_set(proposal)
+        told = core_events.Proposal(proposal.height, proposal.round, block_id, proposal.pol_round)
+        if parts.is_complete and block_id not in state.blocks:
+            return told, self._completed(block_id, parts)
+        return (told,)
+
+    def _take_part(self, message: PartIn) -> tuple[Input, ...]:
+        """A part names its height and round, not its set: the one that is wanted now is tried first."""
+        if not self._is_of_this_height(message.height, message):
+            return ()
+        self._metrics.parts_received += 1
+        state, part = self._round_state, message.part
+        current, why = state.parts, "no such part set is open"
+        others = [parts for parts in state.part_sets.values() if parts is not current and not parts.is_complete]
+        for parts in others if current is None else [current, *others]:
+            if parts.header.total != part.proof.total:
+                continue
+            try:
+                added = parts.add(part)
+            except InvalidPart as error:  # of another set, perhaps; the peer cannot know which we gather
+                why = str(error)
+                continue
+            if not added:
+                self._metrics.parts_duplicate += 1
+                return ()
+            self._write(message)
+            for listener in self._listeners:
+                listener.part_added(message.height, message.round, part.index)
+            return (self._completed(state.block_ids[parts.header], parts),) if parts.is_complete else ()
+        self._metrics.parts_refused += 1
+        log.debug("refused a part", peer=message.peer_id, index=part.index, why=why)
+        return ()
+
+    def _completed(self, block_id: BlockID, parts: PartSet) -> Input:
+        """All parts are here. What they hold is judged when the core asks for it."""
+        height = self._core.height
+        try:
+            block = Block.decode(parts.to_bytes())
+            fits = block.hash == block_id.hash and block.height == height
+            self._round_state.blocks[block_id] = block if fits else None
+        except InvalidData as error:
+            log.warning("gathered parts that are no block", height=height, why=str(error))
+            self._round_state.blocks[block_id] = None
+        return BlockComplete(height, block_id)
+
+    def _take_vote(self, message: VoteIn) -> tuple[Input, ...]:
+        vote = message.vote
+        if vote.height == self._core.height - 1 and vote.type == PRECOMMIT:
+            self._take_late_precommit(message)
+            return ()
+        if vote.type not in (PREVOTE, PRECOMMIT) or not self._is_of_this_height(vote.height, message):
+            return ()
+        self._metrics.votes_received += 1
+        kind, value = VoteKind(vote.type), value_of(vote)
+        known = self._round_state.book.find(kind, vote.round, vote.validator_index, value)
+        if known is not None:
+            if known.signature == vote.signature:
+                self._metrics.votes_duplicate += 1
+            else:  # CometBFT's non-deterministic signature: neither counted nor evidence
+                self._metrics.votes_refused += 1
+            return ()
+        if not self._is_good_vote(message, late=False):
+            return ()
+        if message.peer_id:  # ours was logged when it was signed
+            self._write(message)
+        self.counting = vote
+        return (core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id),)
+
+    def _is_good_vote(self, message: VoteIn, *, late: bool) -> bool:
+        """late: of the height before, whose extensions are checked for their signature only."""
+        vote, state = message.vote, self._state()
+        validators = state.last_validators if late else state.validators
+        try:
+            check_vote(vote, validators, state.chain_id, self._executor.signatures)
+            app = None if late or not message.peer_id else self._executor.app
+            check_extension(vote, validators, state, app)
+        except InvalidVote as error:
+            self._metrics.votes_refused += 1
+            if isinstance(error, BadSignatureFromPeer):
+                self._blame(message.peer_id, str(error))
+            else:
+                log.debug("refused a vote", peer=message.peer_id, why=str(error))
+            return False
+        return True
+
+    def _take_late_precommit(self, message: VoteIn) -> None:
+        """Of the last height: it makes the commit in the next block more complete."""
+        vote, last = message.vote, self._round_state.last_commit
+        if last is None or vote.round != last.round:
+            return
+        self._metrics.votes_received += 1
+        if last.get(vote.validator_index) is not None:
+            self._metrics.votes_duplicate += 1
+            return
+        if not self._is_good_vote(message, late=True):
+            return
+        self._write(message)
+        last.add(vote)
+        self._metrics.votes_late += 1
+        for listener in self._listeners:
+            listener.vote_added(vote)
+        self.all_precommits_came = last.is_full
+
+    def _take_majority(self, message: MajorityIn) -> tuple[Input, ...]:
+        if message.height != self._core.height:
+            return ()
+        self._write(message)
+        return (PeerMajority(message.kind, message.height, message.round, message.block_id, message.peer_id),)

@@ -1,0 +1,147 @@
+"""Our own proposals and votes: signed, logged and synced before anybody sees them.
+
+One piece of work on the disk a message: the sign state is saved, then the message is appended to the log, then the
+log is synced, with all that peers sent before. A refusal of the signer means to abstain; it never ends the node.
+Source: design section 3, Safety; CometBFT v0.38, consensus/state.go (signVote, signAddVote).
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from consensus.abci import ExtendVoteRequest, VerifyVoteExtensionRequest
+from consensus.core.events import SignProposal, SignVote, VoteKind
+from consensus.engine.clock import Clock, Workers
+from consensus.engine.errors import SigningRefused
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.failpoints import FailPoint, no_fail_point
+from consensus.engine.inputs import PartIn, ProposalIn, VoteIn, encode_logged
+from consensus.engine.metrics import EngineMetrics
+from consensus.engine.signer import Signer
+from consensus.engine.wal import Wal
+from consensus.types.block import Block
+from consensus.types.ids import NIL_BLOCK_ID, BlockID
+from consensus.types.parts import PartSet
+from consensus.types.state import State
+from consensus.types.vote import Proposal, Vote
+
+log = structlog.get_logger(__name__)
+
+
+class OwnMessages:
+    """Signs for one validator; `signer` None is an observer, who is never asked."""
+
+    def __init__(
+        self,
+        signer: Signer | None,
+        wal: Wal,
+        executor: BlockExecutor,
+        *,
+        clock: Clock,
+        workers: Workers,
+        metrics: EngineMetrics,
+        fail_point: FailPoint = no_fail_point,
+    ) -> None:
+        self.signer = signer
+        self._wal, self._executor = wal, executor
+        self._clock, self._workers, self._metrics, self._fail_point = clock, workers, metrics, fail_point
+
+    @property
+    def address(self) -> bytes:
+        """Empty for an observer."""
+        return b"" if self.signer is None else self.signer.pub_key.address
+
+    async def proposal(self, effect: SignProposal, block_id: BlockID, parts: PartSet, state: State) -> Proposal | None:
+        """The signed proposal, once it and the block's parts are in the log; None when the signer refuses."""
+        signer = self.signer
+        assert signer is not None, "an observer has no turn"
+        unsigned = Proposal(effect.height, effect.round, effect.pol_round, block_id, self._clock.now_ns())
+
+        def work() -> Proposal:
+            signed = signer.sign_proposal(state.chain_id, unsigned)
+            self._log(ProposalIn(signed, ""))
+            for index in range(parts.header.total):
+                part = parts.get(index)
+                assert part is not None, index
+                self._log(PartIn(effect.height, effect.round, part, ""))
+            self._wal.sync()
+            self._fail_point("proposal logged")
+            return signed
+
+        started = self._clock.monotonic_ns()
+        try:
+            signed = await self._workers.run_disk(work)
+        except SigningRefused as error:
+            self._refused(f"a proposal: {error}")
+            return None
+        self._metrics.sign.add(self._clock.monotonic_ns() - started)
+        return signed
+
+    async def vote(self, effect: SignVote, index: int, time_ns: int, block: Block | None, state: State) -> Vote | None:
+        """The signed vote, once it is in the log; None when we abstain. block: what is voted for."""
+        signer = self.signer
+        assert signer is not None, "an observer does not vote"
+        assert (block is None) == (effect.value_id is None), effect
+        block_id = NIL_BLOCK_ID if effect.value_id is None else effect.value_id
+        assert isinstance(block_id, BlockID), block_id
+        unsigned = Vote(effect.kind, effect.height, effect.round, block_id, time_ns, signer.pub_key.address, index)
+        extends = (
+            block is not None
+            and effect.kind is VoteKind.PRECOMMIT
+            and state.params.abci.extensions_enabled(effect.height)
+        )
+        if extends and block is not None:
+            extension = self._extension(block)
+            if extension is None:
+                return None
+            unsigned = Vote(
+                effect.kind,
+                effect.height,
+                effect.round,
+                block_id,
+                time_ns,
+                signer.pub_key.address,
+                index,
+                extension=extension,
+            )
+
+        def work() -> Vote:
+            signed = signer.sign_vote(state.chain_id, unsigned, with_extension=extends)
+            self._fail_point("vote signed")
+            self._log(VoteIn(signed, ""))
+            self._wal.sync()
+            self._fail_point("vote logged")
+            return signed
+
+        started = self._clock.monotonic_ns()
+        try:
+            signed = await self._workers.run_disk(work)
+        except SigningRefused as error:
+            self._refused(f"a {effect.kind.name.lower()}: {error}")
+            return None
+        self._metrics.sign.add(self._clock.monotonic_ns() - started)
+        self._metrics.last_signed_height = effect.height
+        return signed
+
+    def _extension(self, block: Block) -> bytes | None:
+        """What the application adds to our precommit, if others would accept it: they judge as we do.
+
+        One that our own application refuses is replaced by an empty one, and if that is refused too we abstain:
+        a vote that everybody drops helps nobody (CometBFT issue 5204).
+        """
+        app = self._executor.app
+        extension = app.extend_vote(ExtendVoteRequest(block.hash, block.height, block.header.time_ns, block.txs))
+        for candidate in (extension, b""):
+            request = VerifyVoteExtensionRequest(block.hash, self.address, block.height, candidate)
+            if app.verify_vote_extension(request):
+                return candidate
+            log.error("the application refused its own vote extension", height=block.height, bytes=len(candidate))
+        self._metrics.own_signatures_refused += 1
+        return None
+
+    def _log(self, message: ProposalIn | PartIn | VoteIn) -> None:
+        self._wal.append(encode_logged(message, self._clock.now_ns()))
+
+    def _refused(self, what: str) -> None:
+        self._metrics.own_signatures_refused += 1
+        log.warning(f"abstained from {what}")

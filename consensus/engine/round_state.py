@@ -1,0 +1,85 @@
+"""The running height as gossip, doors and metrics read it. Only the driver writes it.
+
+CometBFT's steps are the core's, but for 5 (PrevoteWait): the core stays in PREVOTE there, and the wire must say 5,
+rising, so that a CometBFT peer goes on sending prevotes. 7 is never a state's step.
+Source: CometBFT v0.38, consensus/types/round_state.go; engine sheet sections 1 and 2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from consensus.core.events import Step, VoteKind
+from consensus.engine.votes import RoundVotes, VoteBook
+from consensus.types.block import Block
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.parts import PartSet
+from consensus.types.validators import EMPTY_SET, ValidatorSet
+from consensus.types.vote import Proposal
+
+PREVOTE_WAIT_WIRE_STEP: Final = 5
+
+
+class HeightState:
+    """Satisfies RoundState."""
+
+    def __init__(self) -> None:
+        self.height = 0
+        self.round = 0
+        self.step = Step.NEW_HEIGHT
+        self.wire_step = int(Step.NEW_HEIGHT)
+        self.start_time_ns = 0
+        self.commit_round = -1
+        self.validators: ValidatorSet = EMPTY_SET
+        self.last_commit: RoundVotes | None = None
+        self.last_commit_round = -1
+        self.proposals: dict[int, Proposal] = {}
+        self.gathering: dict[int, PartSetHeader] = {}  # by round: what +2/3 prevoted and we lacked
+        self.commit_header: PartSetHeader | None = None  # what +2/3 precommitted
+        self.part_sets: dict[PartSetHeader, PartSet] = {}
+        self.block_ids: dict[PartSetHeader, BlockID] = {}
+        self.blocks: dict[BlockID, Block | None] = {}  # complete ones; None: no block, or not the one of its id
+        self.book = VoteBook(())
+
+    def start(self, height: int, validators: ValidatorSet, last_commit: RoundVotes | None) -> None:
+        """Drop the height before."""
+        self.height, self.round = height, 0
+        self.step, self.wire_step = Step.NEW_HEIGHT, int(Step.NEW_HEIGHT)
+        self.commit_round, self.commit_header = -1, None
+        self.validators = validators
+        self.last_commit = last_commit
+        self.last_commit_round = -1 if last_commit is None else last_commit.round
+        self.proposals, self.gathering, self.part_sets, self.block_ids = {}, {}, {}, {}
+        self.blocks, self.book = {}, VoteBook(validators.powers)
+
+    def enter(self, round: int, step: Step) -> None:
+        self.round, self.step, self.wire_step = round, step, int(step)
+
+    @property
+    def proposer_address(self) -> bytes:
+        return self.validators.proposer_of(self.round).address if len(self.validators) else b""
+
+    @property
+    def proposal(self) -> Proposal | None:
+        return self.proposals.get(self.round)
+
+    @property
+    def parts(self) -> PartSet | None:
+        """What +2/3 want comes first: a proposal for another block does not replace it."""
+        wanted = self.commit_header or self.gathering.get(self.round)
+        if wanted is None:
+            proposal = self.proposals.get(self.round)
+            wanted = None if proposal is None else proposal.block_id.part_set_header
+        return None if wanted is None else self.part_sets.get(wanted)
+
+    def open_parts(self, block_id: BlockID, bytes_max: int) -> PartSet:
+        """The part set of `block_id`, begun if need be."""
+        header = block_id.part_set_header
+        parts = self.part_sets.get(header)
+        if parts is None:
+            parts = self.part_sets[header] = PartSet(header, bytes_max=bytes_max)
+            self.block_ids[header] = block_id
+        return parts
+
+    def votes(self, kind: VoteKind, round: int) -> RoundVotes | None:
+        return self.book.get(kind, round)

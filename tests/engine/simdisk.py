@@ -1,0 +1,98 @@
+"""A disk in memory that can crash: what was not synced may be lost, whole or from the tail, byte by byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from consensus.engine.disk import AppendFile
+
+
+class Inode:
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = bytearray(data)
+        self.synced = len(data)  # how much of it a crash keeps for sure
+
+
+class SimulatedFile:
+    def __init__(self, disk: SimulatedDisk, path: Path, inode: Inode) -> None:
+        self._disk, self._path, self._inode = disk, path, inode
+
+    def write(self, data: bytes) -> None:
+        self._disk.hook("write", self._path)
+        self._inode.data += data
+
+    def sync(self) -> None:
+        self._disk.hook("sync", self._path)
+        self._inode.synced = len(self._inode.data)
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedDisk:
+    """Names are durable after sync_directory only. `hook(action, path)` may raise, to stop between two actions."""
+
+    def __init__(self) -> None:
+        self.files: dict[Path, Inode] = {}
+        self.durable: dict[Path, Inode] = {}
+        self.folders: set[Path] = set()
+        self.hook: Callable[[str, Path], None] = lambda action, path: None
+
+    def crashed(self, kept_tail_bytes: int = 0) -> SimulatedDisk:
+        """The disk after the machine stopped: of each file what was synced, and this much of what was not."""
+        after = SimulatedDisk()
+        for path, inode in self.durable.items():
+            kept = bytes(inode.data[: inode.synced + kept_tail_bytes])
+            after.files[path] = after.durable[path] = Inode(kept)
+        after.folders = set(self.folders)
+        return after
+
+    def open_append(self, path: Path) -> AppendFile:
+        if path not in self.files:
+            self.hook("create", path)
+        return SimulatedFile(self, path, self.files.setdefault(path, Inode()))
+
+    def read(self, path: Path) -> bytes:
+        if path not in self.files:
+            raise FileNotFoundError(path)
+        return bytes(self.files[path].data)
+
+    def size(self, path: Path) -> int:
+        return len(self.files[path].data) if path in self.files else 0
+
+    def names(self, directory: Path) -> list[str]:
+        return sorted(path.name for path in self.files if path.parent == directory)
+
+    def make_directory(self, path: Path) -> None:
+        self.folders.add(path)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self.hook("rename", new)
+        self.files[new] = self.files.pop(old)
+
+    def remove(self, path: Path) -> None:
+        del self.files[path]
+
+    def truncate(self, path: Path, size: int) -> None:
+        inode = self.files[path]
+        del inode.data[size:]
+        inode.synced = size
+
+    def sync_directory(self, path: Path) -> None:
+        self.hook("sync_directory", path)
+        for name in [*self.durable]:
+            if name.parent == path and name not in self.files:
+                del self.durable[name]
+        for name, inode in self.files.items():
+            if name.parent == path:
+                self.durable[name] = inode
+
+    def replace(self, path: Path, data: bytes) -> None:
+        temporary = path.with_name(path.name + ".tmp")
+        self.files.pop(temporary, None)
+        file = self.open_append(temporary)
+        file.write(data)
+        file.sync()
+        self.rename(temporary, path)
+        self.sync_directory(path.parent)

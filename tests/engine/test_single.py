@@ -1,0 +1,115 @@
+"""One validator: blocks, transactions, stops between any two durable steps."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consensus.engine.failpoints import FAIL_POINTS
+from consensus.engine.inputs import ProposalIn, VoteIn, decode_logged
+from consensus.types.block import Block
+from tests.engine.bench import Home, Node, genesis_of, make_node, until
+
+
+class Stopped(BaseException):
+    """The process is gone: nothing of the engine may catch it."""
+
+
+class StopAt:
+    """A fail point that stops at its n-th passage."""
+
+    def __init__(self, point: str, passage: int = 1) -> None:
+        self.point, self.left = point, passage
+        self.stopped = asyncio.Event()
+
+    def __call__(self, name: str) -> None:
+        if name == self.point:
+            self.left -= 1
+            if self.left == 0:
+                self.stopped.set()
+                raise Stopped(name)
+
+
+def signatures_of(node: Node) -> dict[tuple[int, int, int], set[bytes]]:
+    """By height, round and step: the signatures that the log holds of our own."""
+    found: dict[tuple[int, int, int], set[bytes]] = {}
+    for record in node.wal.all_messages():
+        logged = decode_logged(record)
+        if isinstance(logged, VoteIn) and not logged.peer_id:
+            key = (logged.vote.height, logged.vote.round, logged.vote.type)
+            found.setdefault(key, set()).add(logged.vote.signature)
+        elif isinstance(logged, ProposalIn) and not logged.peer_id:
+            key = (logged.proposal.height, logged.proposal.round, 0)
+            found.setdefault(key, set()).add(logged.proposal.signature)
+    return found
+
+
+async def test_blocks_follow_each_other_and_carry_transactions() -> None:
+    genesis, home = genesis_of(1), Home()
+    node = await make_node(genesis, 0, home)
+    node.pool.add(b"a=1")
+    await node.driver.start()
+    await node.reach(3)
+    node.pool.add(b"b=2")
+    await until(lambda: node.app.pairs == {"a": "1", "b": "2"})
+    await node.driver.stop()
+    blocks, state = node.executor.blocks, genesis.state()
+    for height in range(1, node.height + 1):
+        block = blocks.load_block(height)
+        assert isinstance(block, Block)
+        meta = blocks.load_meta(height)
+        assert meta is not None
+        assert meta.block_id.hash == block.hash
+        assert blocks.height_of_hash(block.hash) == height
+        part = blocks.load_part(height, 0)
+        assert part is not None
+        assert part.bytes == blocks.load_block_bytes(height)
+        assert (blocks.load_commit(height) is None) == (height == node.height)
+    found = node.executor.states.find_tx(node_tx_hash(b"b=2"))
+    assert found is not None
+    block = blocks.load_block(found[0])
+    assert block is not None
+    assert block.txs[found[1]] == b"b=2"
+    assert state.chain_id == node.driver.state.chain_id
+
+
+def node_tx_hash(tx: bytes) -> bytes:
+    from crypto.hash import sha256
+
+    return sha256(tx)
+
+
+@pytest.mark.parametrize(
+    "kept_tail_bytes", [0, 7, 10**6], ids=["nothing more", "a torn record", "all that was written"]
+)
+@pytest.mark.parametrize("point", [point for point in FAIL_POINTS if point != "pruned"])
+async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: int) -> None:
+    """Failure 3 and design section 6: same application hash, no block lost, nothing signed twice."""
+    genesis, home = genesis_of(1), Home()
+    passage = {"vote signed": 5, "vote logged": 6}.get(point, 3)
+    stop = StopAt(point, passage)
+    node = await make_node(genesis, 0, home, fail_point=stop)
+    for number in range(30):
+        node.pool.txs.append(b"k%d=%d" % (number, number))
+    await node.driver.start()
+    async with asyncio.timeout(10):
+        await stop.stopped.wait()
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    before, decided = signatures_of(node), node.executor.blocks.height
+    again = await make_node(genesis, 0, home.crash(kept_tail_bytes))
+    assert again.height == again.executor.blocks.height >= decided
+    assert again.app.height == again.height
+    assert again.driver.state.app_hash == again.app.app_hash
+    await again.driver.start()
+    again.pool.add(b"after=1")
+    await until(lambda: "after" in again.app.pairs or bool(again.fatal))
+    assert not again.fatal
+    await again.driver.stop()
+    after = signatures_of(again)
+    for key in before.keys() & after.keys():
+        assert len(before[key] | after[key]) == 1, key
+    assert all(len(signatures) == 1 for signatures in after.values())
