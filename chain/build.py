@@ -46,11 +46,13 @@ def lane_of(messages: Sequence[Message]) -> int:
 
 
 def gas_for(messages: Sequence[Message], *, signers: int = 1, memo: str = "") -> int:
-    """A gas limit that is enough: intrinsic cost, and a new leaf for each message."""
+    """A gas limit that is enough in every lane: intrinsic cost, and a new leaf for each message."""
     size = _ENVELOPE_BYTES + _SIGNER_BYTES * (signers - 1) + len(memo.encode())
     size += sum(encode_message(message).ByteSize() + 4 for message in messages)
     kinds = sum(KIND_OF[type(message)].gas + gas.GAS_NEW_LEAF for message in messages)
-    return gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * signers + kinds
+    lane = lane_of(messages)
+    kept = gas.GAS_MARK + (gas.GAS_RECEIPT if lane == LANE_BRIDGE else 0)
+    return kept + gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * signers + kinds
 
 
 def fee_for(gas_limit: int, gas_price: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
-from chain.branch import Base
+from chain.branch import Base, Readable
 from chain.tx import Tx
 
 STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool stops counting after as many blocks
@@ -24,7 +24,7 @@ class Pending(Protocol):
         """One more: the record as its check found it, and as it left it."""
         ...
 
-    def apply(self, committed: Any, height: int) -> Any:
+    def apply(self, committed: Any, height: int, base: Readable) -> Any:
         """The committed record with all of it taken."""
         ...
 
@@ -57,7 +57,7 @@ class CheckState:
             return committed
         if entry.base is not committed or entry.height != self.height:
             entry.base, entry.height = committed, self.height
-            entry.merged = entry.pending.apply(committed, self.height)
+            entry.merged = entry.pending.apply(committed, self.height, self._base)
         return entry.merged
 
     def admit(self, tx: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:

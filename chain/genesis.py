@@ -148,6 +148,8 @@ def _balances(value: object) -> dict[bytes, int]:
         balances[address] = _integer(f"{at}.balance", account["balance"])
         if not balances[address]:
             raise InvalidAppState(f"{at}.balance is 0; allowed: 1 and more")
+    if not balances:
+        raise InvalidAppState(f"{where} is empty: nobody could pay for anything")
     if sum(balances.values()) > UINT64_MAX:
         raise InvalidAppState(f"{where}: balances are above {UINT64_MAX} together")
     return balances

@@ -6,17 +6,26 @@ query. Values are the stored protobuf bytes of proto/dchat/v1/state.proto.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from bridge.records import PARAMS as BRIDGE_PARAMS
+from bridge.records import RECEIPT, TOTALS
 from chain.branch import Base
-from chain.currency.records import ACCOUNT
+from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, NODE, Channel, member_key, message_key
+from chain.chat.records import PARAMS as CHAT_PARAMS
+from chain.currency.records import ACCOUNT, SUPPLY
+from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.modules import Modules
+from chain.params import CHAIN
+from chain.state import mmr
 from chain.state.errors import StateError, VersionUnavailable
-from chain.state.roots import CURRENCY, STORE_NAMES
+from chain.state.proofs import prove
+from chain.state.roots import BRIDGE, CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
 from chain.state.view import View
 from consensus.abci import ProofOp, QueryRequest, QueryResponse
 
+PARAMS: Final = {"bridge": BRIDGE_PARAMS, "chat": CHAT_PARAMS, "currency": CURRENCY_PARAMS}
 CODE_QUERY: Final = 1
 CODESPACE_QUERY: Final = "query"
 
@@ -29,6 +38,15 @@ class Found(NamedTuple):
     key: bytes
     value: bytes | None
     ops: tuple[ProofOp, ...] = ()
+
+
+class Messages(NamedTuple):
+    """channel: the channel's value (and proof); count: how many messages it has; items: dchat.v1.ChatMessages."""
+
+    channel: Found
+    count: int  # type: ignore[assignment]  # tuple.count is not used
+    items: tuple[bytes, ...]
+    paths: tuple[mmr.ItemProof, ...]
 
 
 class Queries:
@@ -49,13 +67,82 @@ class Queries:
 
     def read(self, view: View, store: str, key: bytes, *, with_proof: bool = False) -> Found:
         """As `get`, of a version that is open: several reads of one state."""
-        if with_proof:
-            raise StateError("proofs are not served yet")
-        return Found(view.version, store, key, view.get(store, key))
+        if not with_proof:
+            return Found(view.version, store, key, view.get(store, key))
+        proved = prove(view, store, key)
+        return Found(view.version, store, key, proved.value, proved.ops)
 
     def account(self, address: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """A dchat.v1.Account."""
         return self.get(CURRENCY, ACCOUNT[1:] + address, height=height, with_proof=with_proof)
+
+    def identity(self, address: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
+        """A dchat.v1.Identity."""
+        return self.get(CHAT, IDENTITY[1:] + address, height=height, with_proof=with_proof)
+
+    def address_of_name(self, name: str, *, height: int = 0, with_proof: bool = False) -> Found:
+        """The 20-byte address of the identity with that name."""
+        return self.get(CHAT, IDENTITY_NAME[1:] + name.encode(), height=height, with_proof=with_proof)
+
+    def channel(self, channel_id: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
+        """A dchat.v1.Channel. Its id by name: `chain.messages.channel_id`."""
+        return self.get(CHAT, CHANNEL[1:] + channel_id, height=height, with_proof=with_proof)
+
+    def channels(self, *, after: bytes = b"", limit: int, height: int = 0) -> tuple[int, list[bytes]]:
+        """(height, Channels in the order of their ids from the first above `after`). At most `limit`."""
+        view = self.view(height)
+        found: list[bytes] = []
+        for key, value in view.scan(CHAT, CHANNEL[1:]):
+            if key[1:] > after:
+                found.append(value)
+                if len(found) == limit:
+                    break
+        return view.version, found
+
+    def is_member(self, channel_id: bytes, address: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
+        """A dchat.v1.Membership."""
+        return self.get(CHAT, member_key(channel_id, address)[1:], height=height, with_proof=with_proof)
+
+    def messages(
+        self, channel_id: bytes, *, start: int = 0, limit: int = 1, height: int = 0, with_proof: bool = False
+    ) -> Messages:
+        """Messages `start` and after, at most `limit`; with proof: a path for each, and the channel's proof."""
+        view = self.view(height)
+        channel = self.read(view, CHAT, CHANNEL[1:] + channel_id, with_proof=with_proof)
+        if channel.value is None:
+            return Messages(channel, 0, (), ())
+        summary = Channel.decode(channel.value).range
+        indices = range(start, min(start + limit, summary.count))
+        items: list[bytes] = []
+        for index in indices:
+            item = view.side(CHAT, message_key(channel_id, index)[1:])
+            assert item is not None, (channel_id, index)
+            items.append(item)
+        paths: list[mmr.ItemProof] = []
+        if with_proof:
+            prefix = NODE[1:] + channel_id
+            paths = [mmr.prove(summary, index, lambda name: view.side(CHAT, prefix + name)) for index in indices]
+        return Messages(channel, summary.count, tuple(items), tuple(paths))
+
+    def bundle(self, replay_id: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
+        """A dchat.v1.Receipt, as long as it is kept."""
+        return self.get(BRIDGE, RECEIPT[1:] + replay_id, height=height, with_proof=with_proof)
+
+    def totals(self, height: int = 0) -> Found:
+        """A dchat.v1.BridgeTotals."""
+        return self.get(BRIDGE, TOTALS[1:], height=height)
+
+    def supply(self, height: int = 0) -> Found:
+        """A dchat.v1.Supply."""
+        return self.get(CURRENCY, SUPPLY[1:], height=height)
+
+    def params(self, height: int = 0) -> tuple[int, dict[str, dict[str, str]]]:
+        """(height, the machines' params under the names that a genesis document gives them, and the block's)."""
+        base = Base(view := self.view(height), self._modules.decoders)
+        chain = base.get(CHAIN)
+        found = {name: _text_fields(base.get(key)) for name, key in PARAMS.items()}
+        found["block"] = {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}
+        return view.version, found
 
     def roots(self, height: int = 0) -> dict[str, bytes]:
         """The three stores' roots, name -> 32 bytes."""
@@ -81,3 +168,9 @@ class Queries:
         except StateError as error:
             return QueryResponse(CODE_QUERY, str(error), CODESPACE_QUERY)
         return QueryResponse(key=found.key, value=found.value or b"", proof_ops=found.ops, height=found.height)
+
+
+def _text_fields(params: Any) -> dict[str, str]:
+    """A record's fields, integers as text."""
+    names = getattr(params, "_fields", None) or params.__slots__
+    return {name: str(getattr(params, name)) for name in sorted(names)}

@@ -138,6 +138,10 @@ def decode(raw: bytes) -> Tx:
     _read_fields(tx, body)
     tx.signatures = _read_signatures(envelope, len(tx.signers))
     costs = _read_messages(tx, body)
+    if tx.unordered:
+        costs += gas.GAS_MARK
+    if tx.lane == LANE_BRIDGE:
+        costs += gas.GAS_RECEIPT
     tx.intrinsic_gas = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE * len(tx.signatures) + costs
     if tx.gas_limit < tx.intrinsic_gas:
         raise GasLimitTooLow(f"{tx.gas_limit}, needed: {tx.intrinsic_gas} at least")

@@ -89,6 +89,6 @@ class PendingAccount:
         self.spent += before.balance - after.balance
         self.policy, self.sequences = after.policy, after.sequences
 
-    def apply(self, committed: Account, height: int) -> Account:
+    def apply(self, committed: Account, height: int, base: object) -> Account:
         left = max(0, committed.balance - self.spent)
         return Account(committed.address, left, self.policy, self.sequences or committed.sequences)

@@ -1,0 +1,223 @@
+"""The bridge: transactions that touch both machines in one block, all of it or none, with a receipt either way.
+
+The only code that knows both machines. A bundle's legs run in one branch over both stores and the bridge's; udchat
+that buys allowance is held by the bridge's escrow account, so that supply stays conserved and what crossed can be
+audited. Receipts lie under the bridge's root for a bounded number of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from bridge.records import (
+    BACKLOG,
+    ESCROW_ADDRESS,
+    PARAMS,
+    QUEUE,
+    RECEIPT,
+    TOTALS,
+    BridgeParams,
+    Totals,
+)
+from chain.auth import authorise
+from chain.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State
+from chain.chat import machine as chat
+from chain.chat.records import IDENTITY, Allowance, Identity
+from chain.codec import height_bytes
+from chain.context import Context, Handler, Leg
+from chain.currency import machine as currency
+from chain.currency.records import ACCOUNT, Account, CurrencyParams
+from chain.currency.records import PARAMS as CURRENCY_PARAMS
+from chain.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
+from chain.marks import ReplayMarks
+from chain.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
+from chain.tx import Tx
+from crypto.hash import HASH_BYTES
+
+MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
+DECODERS: Final[Decoders] = {TOTALS: Totals.decode, PARAMS: BridgeParams.decode, **MARKS.decoders}
+PRUNED_PER_BLOCK: Final = 1_000  # receipts, and as many marks: more than a block of bundles adds on average
+UDCHAT_PER_DCHAT: Final = 10**6
+
+
+# ------------------------------------------------------------------------------ ante
+
+
+def ante(ctx: Context, tx: Tx) -> None:
+    """Authorise every signer, mark the replay, take the fee in udchat.
+
+    A signer may have an account, an identity, or neither yet: then it gives its key policy. The fee payer has an
+    account.
+    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, policy errors, FeeUnpayable.
+    """
+    branch = ctx.branch
+    fees: CurrencyParams = branch.get(CURRENCY_PARAMS)
+    currency.check_fee(tx, fees)
+    params: BridgeParams = branch.get(PARAMS)
+    MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
+    ctx.policies = {}
+    for index, entry in enumerate(tx.signers):
+        account: Account | None = branch.get(ACCOUNT + entry.address)
+        ctx.policies[entry.address] = policy = authorise(tx, index, _recorded(branch, account, entry.address))
+        if account is not None:
+            balance = account.balance
+            if index == tx.fee_payer:
+                balance = currency.take_fee(branch, balance, tx.fee)
+            branch.set(ACCOUNT + entry.address, Account(entry.address, balance, policy, account.sequences))
+        elif index == tx.fee_payer:
+            raise UnknownAccount("the fee payer's")
+    MARKS.add(branch, tx)
+
+
+def _recorded(branch: Branch, account: Account | None, address: bytes) -> bytes | None:
+    """The policy that either machine has on record; both change it at once, through here."""
+    if account is not None and account.policy is not None:
+        return account.policy
+    identity: Identity | None = branch.get(IDENTITY + address)
+    return identity.policy if identity is not None else None
+
+
+# ------------------------------------------------------------------------------ legs
+
+
+def register_identity(ctx: Context, message: RegisterIdentity) -> Leg:
+    params: BridgeParams = ctx.branch.get(PARAMS)
+    allowance = Allowance(params.starter_messages_per_period, params.starter_bytes_per_period, ctx.height)
+    chat.register(
+        ctx, address=message.address, name=message.name, display=message.display,
+        policy=ctx.policies[message.address], allowance=allowance,
+    )  # fmt: skip
+    return Leg("register_identity", subject=message.address)
+
+
+def tip(ctx: Context, message: Tip) -> Leg:
+    author = chat.author_of(ctx.branch, message.channel_id, message.index)
+    if author == message.sender:
+        raise TipsOneself
+    currency.transfer(ctx, sender=message.sender, recipient=author, amount=message.amount)
+    _count(ctx, udchat_tipped=message.amount)
+    return Leg("tip", message.amount, author, message.index)
+
+
+def pay_to_join(ctx: Context, message: PayToJoin) -> Leg:
+    channel = chat.require_channel(ctx.branch, message.channel_id)
+    price = channel.join_price
+    if price > message.max_price:
+        raise PriceAboveMaximum(f"{price} udchat, max_price {message.max_price}")
+    chat.join(ctx, channel, message.member)
+    if price and channel.owner != message.member:
+        currency.transfer(ctx, sender=message.member, recipient=channel.owner, amount=price)
+        _count(ctx, udchat_joins=price)
+    return Leg("pay_to_join", price, message.channel_id)
+
+
+def buy_allowance(ctx: Context, message: BuyAllowance) -> Leg:
+    params: BridgeParams = ctx.branch.get(PARAMS)
+    messages = message.amount * params.messages_per_dchat // UDCHAT_PER_DCHAT
+    size = message.amount * params.bytes_per_dchat // UDCHAT_PER_DCHAT
+    if not messages:
+        raise BuysNothing(f"{message.amount} udchat")
+    chat.add_bought(ctx, message.address, messages=messages, size=size)
+    currency.transfer(ctx, sender=message.address, recipient=ESCROW_ADDRESS, amount=message.amount)
+    _count(ctx, udchat_to_chat=message.amount)
+    return Leg("buy_allowance", message.amount, message.address, messages)
+
+
+def _count(ctx: Context, *, udchat_to_chat: int = 0, udchat_tipped: int = 0, udchat_joins: int = 0) -> None:
+    totals = totals_of(ctx.branch)
+    ctx.branch.set(
+        TOTALS,
+        totals._replace(
+            udchat_to_chat=totals.udchat_to_chat + udchat_to_chat,
+            udchat_tipped=totals.udchat_tipped + udchat_tipped,
+            udchat_joins=totals.udchat_joins + udchat_joins,
+        ),
+    )
+
+
+def totals_of(state: Readable) -> Totals:
+    """Absent until something crossed: no stored value is empty."""
+    found: Totals | None = state.get(TOTALS)
+    return Totals() if found is None else found
+
+
+# ------------------------------------------------------------------------------ receipts
+
+
+def settle(branch: Branch, tx: Tx, receipt: bytes, height: int, executed: bool) -> None:
+    """Keep the receipt of a bundle, whatever became of it, and count it."""
+    branch.set(RECEIPT + tx.replay_id, receipt)
+    queue = QUEUE + height_bytes(height)
+    branch.set(queue, (branch.get(queue) or b"") + tx.replay_id)
+    totals = totals_of(branch)
+    if executed:
+        branch.set(TOTALS, totals._replace(bundles_executed=totals.bundles_executed + 1))
+    else:
+        branch.set(TOTALS, totals._replace(bundles_failed=totals.bundles_failed + 1))
+
+
+def end_block(state: State, scan: Scan, height: int) -> None:
+    """Remove receipts past their time and expired marks: bounded numbers, oldest first, the rest next time."""
+    _prune_receipts(state, height)
+    MARKS.prune(state, scan, height=height, budget=PRUNED_PER_BLOCK)
+
+
+def _prune_receipts(state: State, height: int) -> None:
+    params: BridgeParams = state.get(PARAMS)
+    last = height - params.receipt_blocks  # receipts of this height and below are past their time
+    backlog: bytes | None = state.get(BACKLOG)
+    at = int.from_bytes(backlog, "big") if backlog else last
+    budget = PRUNED_PER_BLOCK
+    while 0 < at <= last and budget > 0:
+        queue = QUEUE + height_bytes(at)
+        waiting: bytes | None = state.get(queue)
+        if waiting:
+            gone = waiting[: budget * HASH_BYTES]
+            for start in range(0, len(gone), HASH_BYTES):
+                state.set(RECEIPT + gone[start : start + HASH_BYTES], None)
+            budget -= len(gone) // HASH_BYTES
+            rest = waiting[len(gone) :]
+            state.set(queue, rest or None)
+            if rest:
+                break
+        at += 1
+    if 0 < at <= last:
+        state.set(BACKLOG, height_bytes(at))
+    elif backlog:
+        state.set(BACKLOG, None)
+
+
+# ------------------------------------------------------------------------------ the whole
+
+
+def genesis(state: State, params: BridgeParams) -> None:
+    state.set(PARAMS, params)
+
+
+def handlers() -> dict[type[Any], Handler]:
+    return {
+        RegisterIdentity: register_identity,
+        Tip: tip,
+        PayToJoin: pay_to_join,
+        BuyAllowance: buy_allowance,
+    }
+
+
+def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
+    """(name, whether it holds, the figures)."""
+    totals = totals_of(state)
+    held = currency.balance_of(state, ESCROW_ADDRESS)
+    yield "bridge: escrow holds what crossed to chat", held == totals.udchat_to_chat, f"{held}, {totals.udchat_to_chat}"
+    queued = sorted(
+        ids[start : start + HASH_BYTES] for _, ids in scan(QUEUE) for start in range(0, len(ids), HASH_BYTES)
+    )
+    kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
+    yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"
+    differing = 0
+    for _, identity in scan(IDENTITY):
+        account = currency.account_of(state, identity.address)
+        differing += account is not None and account.policy not in (None, identity.policy)
+    yield "bridge: both machines have one key policy", not differing, f"{differing} differ"
+    wrong = MARKS.disagreeing(state, scan)
+    yield "bridge: replay marks agree with their leaves", not wrong, f"{len(wrong)} do not"

@@ -1,0 +1,58 @@
+"""The bridge store's records: receipts with a bounded life, totals, params. Immutable."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from chain.codec import uint_field
+from crypto.hash import ADDRESS_BYTES, sha256
+from proto.dchat.v1 import state_pb2 as pb
+
+
+class Totals(NamedTuple):
+    """Since genesis. Amounts in udchat."""
+
+    bundles_executed: int = 0
+    bundles_failed: int = 0
+    udchat_to_chat: int = 0
+    udchat_tipped: int = 0
+    udchat_joins: int = 0
+
+    def encode(self) -> bytes:
+        tags = (b"\x08", b"\x10", b"\x18", b"\x20", b"\x28")
+        return b"".join([uint_field(tag, value) for tag, value in zip(tags, self, strict=True)])
+
+    @staticmethod
+    def decode(stored: bytes) -> Totals:
+        r = pb.BridgeTotals.FromString(stored)
+        return Totals(r.bundles_executed, r.bundles_failed, r.udchat_to_chat, r.udchat_tipped, r.udchat_joins)
+
+
+class BridgeParams(NamedTuple):
+    starter_messages_per_period: int
+    starter_bytes_per_period: int
+    messages_per_dchat: int
+    bytes_per_dchat: int
+    receipt_blocks: int
+    unordered_expiry_blocks_max: int
+
+    def encode(self) -> bytes:
+        tags = (b"\x08", b"\x10", b"\x18", b"\x20", b"\x28", b"\x30")
+        return b"".join([uint_field(tag, value) for tag, value in zip(tags, self, strict=True)])
+
+    @staticmethod
+    def decode(stored: bytes) -> BridgeParams:
+        r = pb.BridgeParams.FromString(stored)
+        return BridgeParams(
+            r.starter_messages_per_period, r.starter_bytes_per_period, r.messages_per_dchat, r.bytes_per_dchat,
+            r.receipt_blocks, r.unordered_expiry_blocks_max,
+        )  # fmt: skip
+
+
+ESCROW_ADDRESS: Final = sha256(b"dchat/module/bridge")[:ADDRESS_BYTES]  # no key policy hashes to it
+
+RECEIPT: Final = b"be"  # ‖ replay id -> Receipt
+TOTALS: Final = b"bt"
+PARAMS: Final = b"bp"
+QUEUE: Final = b"Bq"  # side: ‖ height -> the replay ids of its receipts, in order
+BACKLOG: Final = b"bQ"  # -> the first height whose receipts are not all removed; absent: none waits
