@@ -93,6 +93,8 @@ class LevelStore:
         self._db.close()
 
     def _scan(self, source: Any, start: bytes, stop: bytes | None, reverse: bool) -> Iterator[tuple[bytes, bytes]]:
+        if stop is not None and stop <= start:
+            return iter(())  # plyvel takes an empty stop for none at all
         try:
             # made here, not at the first `next`: the pairs are those of the moment of the call
             pairs = source.iterator(start=start, stop=stop, reverse=reverse)

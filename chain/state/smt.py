@@ -20,6 +20,8 @@ from collections.abc import Callable, Generator, Sequence
 from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
+from chain.state.errors import CorruptState
+
 HASH_BYTES = 32
 EMPTY_HASH = bytes(HASH_BYTES)  # the hash of an empty subtree
 KEY_BYTES_MAX = 223  # a leaf's slot, hash ‖ key, has its length in one byte of the page's record
@@ -130,7 +132,9 @@ def update(load: Load, changes: Sequence[LeafChange]) -> TreeChange:
 def update_steps(load: Load, changes: Sequence[LeafChange]) -> Generator[None, None, TreeChange]:
     """Apply `changes` (ascending by path, each path once) to the tree that `load` reads, yielding about each ms.
 
+    An empty tree has no root page: whether a missing one means that is the caller's to know.
     Level by level: down, to bring each change to its slot; then up, to hash each touched page once.
+    Raises: CorruptState (a page below the root's is missing).
     """
     levels: list[dict[str, Page]] = []
     existed: set[str] = set()
@@ -144,8 +148,9 @@ def update_steps(load: Load, changes: Sequence[LeafChange]) -> Generator[None, N
             if record is not None:
                 existed.add(name)
                 page = decode_page(record)
+            elif stored and name:
+                raise CorruptState(f"page {name} of the tree is missing")
             else:
-                assert not stored or not name, f"page {name} is missing"
                 page = [b""] * PARTS
             level[name] = page
             _place(page, name, items, below)

@@ -330,6 +330,8 @@ class Stores:
         def load(name: str) -> bytes | None:
             record = self._record(rec.page_key(store_id, name))
             if record is None:
+                if not name and self._roots[store] != smt.EMPTY_HASH:
+                    raise CorruptState(f"store {store}: the tree's root page is missing")
                 return None
             olds[name] = record
             return record[rec.VERSION_BYTES :]
