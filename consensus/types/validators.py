@@ -124,7 +124,8 @@ class ValidatorSet:
         """A set as somebody else reports it, in the order given, priorities untouched.
 
         Without a `proposer` the last one is taken to be who has the lowest priority (tie: the higher address), since
-        a turn costs the total power: mostly right, and not to be trusted for whose turn it is. Raises InvalidValidators: repeated, too many, powers out of range.
+        a turn costs the total power: mostly right, and not to be trusted for whose turn it is.
+        Raises InvalidValidators: repeated, too many, powers out of range.
         """
         _check_members([(validator.pub_key, validator.voting_power) for validator in validators])
         members = _Members.of(
