@@ -12,16 +12,8 @@ from typing import Final
 
 from consensus.types.errors import InvalidData, InvalidGenesis, Malformed
 from consensus.types.header import CHAIN_ID_BYTES_MAX
-from consensus.types.json import (
-    Fields,
-    Json,
-    dumps,
-    loads,
-    params_from_json,
-    params_json,
-    pub_key_from_json,
-    pub_key_json,
-)
+from consensus.types.json import params_from_json, params_json, pub_key_from_json, pub_key_json
+from consensus.types.json_text import Fields, Json, dumps, loads
 from consensus.types.params import ConsensusParams
 from consensus.types.state import State
 from consensus.types.timestamps import ZERO_TIME_NS, format_rfc3339

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from consensus.types.errors import InvalidFile, Malformed
-from consensus.types.json import Fields, dumps, loads, priv_key_from_json, priv_key_json, pub_key_json
+from consensus.types.json import priv_key_from_json, priv_key_json, pub_key_json
+from consensus.types.json_text import Fields, dumps, loads
 from crypto.keys import PrivKey, PubKey
 
 _FILE_BYTES_MAX: Final = 2_097_152  # sign bytes and signature are small; whatever is larger is another file

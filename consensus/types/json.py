@@ -1,18 +1,16 @@
 """The JSON of CometBFT's RPC, genesis and key files.
 
 64-bit integers are strings, bytes base64, hashes and addresses upper-case hex, times RFC 3339; keys and evidence
-are wrapped as {"type", "value"}. Writers give plain dicts and lists for `dumps`; readers take parsed JSON and the
-place it stands at, which errors name. Unknown keys are ignored, absent and null ones mean zero.
+are wrapped as {"type", "value"}. Writers give plain dicts and lists for `json_text.dumps`; readers take parsed JSON
+and the place it stands at, which errors name. Unknown keys are ignored, absent and null ones mean zero.
 Source: CometBFT v0.38 data sheet, section 13.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from consensus.types.block import Block, BlockMeta, Data
 from consensus.types.commit import Commit, CommitSig
@@ -20,6 +18,7 @@ from consensus.types.errors import InvalidValidators, Malformed
 from consensus.types.evidence import DuplicateVoteEvidence, Evidence, LightClientAttackEvidence
 from consensus.types.header import Header, Version
 from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.json_text import Fields, Json, kind_of, parse_base64
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.params import (
     ABCIParams,
@@ -30,19 +29,13 @@ from consensus.types.params import (
     VersionParams,
 )
 from consensus.types.results import Event, EventAttribute, ExecTxResult
-from consensus.types.timestamps import ZERO_TIME_NS, format_rfc3339, parse_rfc3339
+from consensus.types.timestamps import format_rfc3339
 from consensus.types.validators import Change, Validator, ValidatorSet
 from consensus.types.vote import Proposal, Vote
-from consensus.types.wire import INT32_MAX, INT64_MAX, INT64_MIN
 from crypto import merkle
 from crypto.keys import ED25519, SECP256K1, InvalidKey, PrivKey, PubKey, make_priv_key, make_pub_key
 
-Json: TypeAlias = Any  # dict, list, str, int, bool or None, as the json module makes them
 T = TypeVar("T")
-
-UINT64_MAX: Final = 2**64 - 1
-UINT32_MAX: Final = 2**32 - 1
-DEPTH_MAX: Final = 64  # deeper than any document of ours; keeps a hostile one from the interpreter's stack
 
 _PUB_KEY_NAMES: Final = {ED25519: "tendermint/PubKeyEd25519", SECP256K1: "tendermint/PubKeySecp256k1"}
 _PRIV_KEY_NAMES: Final = {ED25519: "tendermint/PrivKeyEd25519", SECP256K1: "tendermint/PrivKeySecp256k1"}
@@ -52,194 +45,6 @@ _UPDATE_KEY_NAMES: Final = {
 }
 _DUPLICATE_VOTE: Final = "tendermint/DuplicateVoteEvidence"
 _LIGHT_CLIENT_ATTACK: Final = "tendermint/LightClientAttackEvidence"
-_ESCAPES: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
-
-
-# ------------------------------------------------------------------------------------------------------- text
-
-
-def dumps(value: Json, *, indent: int | None = None) -> str:
-    """JSON text as Go writes it: keys in the order given, `<>&` escaped."""
-    separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(value, ensure_ascii=False, separators=separators, indent=indent).translate(_ESCAPES)
-
-
-def loads(text: str | bytes, *, what: str, bytes_max: int) -> Json:
-    """Parse JSON of at most `bytes_max`. Raises Malformed: size, syntax, depth, NaN."""
-    if len(text) > bytes_max:
-        raise Malformed(f"{what}: {len(text)} bytes, at most {bytes_max}")
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise Malformed(f"{what}: not JSON: {error}") from error
-    _check_depth(value, what)
-    return value
-
-
-def _refuse_constant(name: str) -> Json:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _check_depth(value: Json, what: str) -> None:
-    level: list[Json] = [value]
-    for _ in range(DEPTH_MAX):
-        level = [child for item in level for child in _children(item)]
-        if not level:
-            return
-    raise Malformed(f"{what}: nested deeper than {DEPTH_MAX}")
-
-
-def _children(value: Json) -> Sequence[Json]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else ()
-
-
-class Fields:
-    """A JSON object read field by field. `where` is its path, for errors; an absent object is an empty one."""
-
-    __slots__ = ("_value", "where")
-
-    def __init__(self, value: Json, where: str) -> None:
-        if value is None:
-            value = {}
-        if not isinstance(value, dict):
-            raise Malformed(f"{where} is {_kind(value)}, expected an object")
-        self._value: dict[str, Json] = value
-        self.where = where
-
-    def __contains__(self, name: str) -> bool:
-        return self._value.get(name) is not None
-
-    def raw(self, name: str) -> Json:
-        return self._value.get(name)
-
-    def path(self, name: str) -> str:
-        return f"{self.where}.{name}" if self.where else name
-
-    def _wrong(self, name: str, expected: str) -> Malformed:
-        return Malformed(f"{self.path(name)} is {_kind(self._value.get(name))}, expected {expected}")
-
-    def text(self, name: str) -> str:
-        value = self._value.get(name, "")
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            raise self._wrong(name, "a string")
-        return value
-
-    def int64(self, name: str, *, default: int = 0) -> int:
-        """A signed 64-bit integer, written as a string."""
-        return self._wide(name, default, INT64_MIN, INT64_MAX)
-
-    def uint64(self, name: str, *, default: int = 0) -> int:
-        """An unsigned 64-bit integer, written as a string."""
-        return self._wide(name, default, 0, UINT64_MAX)
-
-    def _wide(self, name: str, default: int, low: int, high: int) -> int:
-        value = self._value.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, str) or not _is_decimal(value):
-            raise self._wrong(name, "an integer written as a string")
-        number = int(value)
-        if not low <= number <= high:
-            raise Malformed(f"{self.path(name)} is {number}; allowed: {low} to {high}")
-        return number
-
-    def int32(self, name: str) -> int:
-        """A signed 32-bit integer, written plain."""
-        return self._narrow(name, -INT32_MAX - 1, INT32_MAX)
-
-    def uint32(self, name: str) -> int:
-        """An unsigned 32-bit integer, written plain."""
-        return self._narrow(name, 0, UINT32_MAX)
-
-    def _narrow(self, name: str, low: int, high: int) -> int:
-        value = self._value.get(name)
-        if value is None:
-            return 0
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._wrong(name, "an integer")
-        if not low <= value <= high:
-            raise Malformed(f"{self.path(name)} is {value}; allowed: {low} to {high}")
-        return value
-
-    def flag(self, name: str) -> bool:
-        value = self._value.get(name)
-        if value is None:
-            return False
-        if not isinstance(value, bool):
-            raise self._wrong(name, "true or false")
-        return value
-
-    def hex(self, name: str) -> bytes:
-        text = self.text(name)
-        try:
-            return binascii.unhexlify(text)
-        except ValueError as error:
-            raise self._wrong(name, "bytes in hex") from error
-
-    def base64(self, name: str) -> bytes:
-        return parse_base64(self.text(name), self.path(name))
-
-    def time(self, name: str) -> int:
-        """Nanoseconds; absent: Go's zero time."""
-        if name not in self:
-            return ZERO_TIME_NS
-        try:
-            return parse_rfc3339(self.text(name))
-        except Malformed as error:
-            raise Malformed(f"{self.path(name)}: {error}") from error
-
-    def object(self, name: str) -> Fields:
-        return Fields(self._value.get(name), self.path(name))
-
-    def items(self, name: str) -> Iterator[tuple[Json, str]]:
-        """Each element of a list with its path; null is an empty list."""
-        value = self._value.get(name)
-        if value is None:
-            return
-        if not isinstance(value, list):
-            raise self._wrong(name, "a list")
-        for index, item in enumerate(value):
-            yield item, f"{self.path(name)}[{index}]"
-
-    def read(self, name: str, reader: Callable[[Json, str], T]) -> T:
-        return reader(self._value.get(name), self.path(name))
-
-    def list(self, name: str, reader: Callable[[Json, str], T]) -> tuple[T, ...]:
-        return tuple(reader(item, where) for item, where in self.items(name))
-
-
-def _is_decimal(text: str) -> bool:
-    digits = text.removeprefix("-")
-    return 0 < len(digits) <= 20 and digits.isascii() and digits.isdigit()
-
-
-def _kind(value: Json) -> str:
-    """How an error shows a value: never whole, never a secret."""
-    if value is None:
-        return "null"
-    return _KINDS.get(type(value), "of an unknown kind")
-
-
-_KINDS: Final = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    bool: "a truth value",
-    int: "an integer",
-    float: "a fraction",
-}
-
-
-def parse_base64(text: str, where: str) -> bytes:
-    """Standard alphabet, padded. Raises Malformed."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise Malformed(f"{where} is no base64") from error
 
 
 def _hex(data: bytes) -> str:
@@ -401,7 +206,7 @@ def block_from_json(value: Json, where: str) -> Block:
 
 def _bytes_from_json(value: Json, where: str) -> bytes:
     if not isinstance(value, str):
-        raise Malformed(f"{where} is {_kind(value)}, expected base64")
+        raise Malformed(f"{where} is {kind_of(value)}, expected base64")
     return parse_base64(value, where)
 
 
@@ -637,7 +442,7 @@ def params_from_json(value: Json, where: str) -> ConsensusParams:
 
 def _text_from_json(value: Json, where: str) -> str:
     if not isinstance(value, str):
-        raise Malformed(f"{where} is {_kind(value)}, expected a string")
+        raise Malformed(f"{where} is {kind_of(value)}, expected a string")
     return value
 
 

@@ -22,6 +22,7 @@ from consensus.types.files import (
     parse_sign_state,
     parse_validator_key,
 )
+from consensus.types.json_text import dumps
 from consensus.types.params import (
     ABCIParams,
     BlockParams,
@@ -314,7 +315,7 @@ def test_a_broken_key_file_does_not_print_its_key() -> None:
 
 def test_json_text_is_escaped_as_go_does() -> None:
     assert (
-        cj.dumps({"a": "<&>\u2028", "b": [1, None, True], "c": "é"})
+        dumps({"a": "<&>\u2028", "b": [1, None, True], "c": "é"})
         == '{"a":"\\u003c\\u0026\\u003e\\u2028","b":[1,null,true],"c":"é"}'
     )
 

@@ -16,6 +16,7 @@ from consensus.types.block import Block, BlockID, Commit, Header
 from consensus.types.commits import median_time, verify_commit, verify_commit_light, verify_commit_light_trusting
 from consensus.types.errors import InvalidEvidence
 from consensus.types.evidence import DuplicateVoteEvidence, decode_evidence, evidence_hash, verify_evidence
+from consensus.types.json_text import parse_base64
 from consensus.types.light import SignedHeader
 from consensus.types.results import results_hash
 from consensus.types.state import State, next_block_state
@@ -96,7 +97,7 @@ def chain() -> Chain:
                 cj.validator_update_from_json(item, "update") for item in results["validator_updates"] or ()
             ],
             param_updates=None,
-            app_hash=cj.parse_base64(results["app_hash"], "app_hash"),
+            app_hash=parse_base64(results["app_hash"], "app_hash"),
         )
     replayed.after = state
     return replayed
@@ -220,7 +221,7 @@ def test_transaction_proofs() -> None:
     for raw in proofs:
         recorded = chain().at(int(raw["height"]))
         assert recorded is not None
-        tx = cj.parse_base64(raw["tx"], "tx")
+        tx = parse_base64(raw["tx"], "tx")
         assert sha256(tx).hex().upper() == raw["hash"]
         assert recorded.block.txs[raw["index"]] == tx
         proof = cj.proof_from_json(raw["proof"]["proof"], "proof")

@@ -12,6 +12,7 @@ from consensus.types.block import Block, BlockID
 from consensus.types.commits import median_time, verify_commit
 from consensus.types.evidence import DuplicateVoteEvidence, evidence_hash
 from consensus.types.files import parse_validator_key
+from consensus.types.json_text import parse_base64
 from crypto.hash import sha256
 from genesis.doc import genesis_from_json, parse_genesis
 from tests.types.builders import DATA
@@ -85,7 +86,7 @@ def test_transaction_proofs() -> None:
     txs = answer("tx_search_with_prove")["txs"]
     assert txs
     for raw in txs:
-        tx = cj.parse_base64(raw["tx"], "tx")
+        tx = parse_base64(raw["tx"], "tx")
         proof = cj.proof_from_json(raw["proof"]["proof"], "proof")
         proof.verify(bytes.fromhex(raw["proof"]["root_hash"]), sha256(tx))
         assert raw["hash"] == sha256(tx).hex().upper()
