@@ -110,6 +110,7 @@ class Core:
         self._blocks: dict[ValueId, BlockState] = {}
         self._gathered: set[tuple[ValueId, int, bool]] = set()  # membership only
         self._nil_reasons: dict[tuple[VoteKind, int], NilReason] = {}
+        self._build_round = -1  # BuildBlock is out for it
         self._txs_wait = False
         self._interval_over = False
         self._prevote_wait_round = -1  # line 34 fired in it
@@ -183,20 +184,18 @@ class Core:
                 self._take_built(event)  # lines 18-19
             case TxsAvailable():
                 self._txs_wait = True
-            case Elapsed(Step.NEW_HEIGHT):
-                if self.step is Step.NEW_HEIGHT:
-                    self._begin_or_wait()
+            case Elapsed(Step.NEW_HEIGHT) if self.step is Step.NEW_HEIGHT:
+                self._begin_or_wait()
             case Elapsed(Step.NEW_ROUND):
                 self._interval_over = True
             case Elapsed(Step.PROPOSE):
                 self._propose_elapsed(event)  # lines 57-60
             case Elapsed(Step.PREVOTE):
                 self._prevote_elapsed(event)  # lines 61-64
-            case Elapsed(Step.PRECOMMIT):
-                if event.round == self.round and self.step in VOTING:
-                    self._start_round(self.round + 1)  # lines 65-67
+            case Elapsed(Step.PRECOMMIT) if event.round == self.round and self.step in VOTING:
+                self._start_round(self.round + 1)  # lines 65-67
             case Elapsed():
-                pass  # COMMIT has no time-out: the block is waited for
+                pass  # of a step that is past
             case _:
                 assert_never(event)
 
@@ -218,8 +217,10 @@ class Core:
             self._proposals.setdefault(event.round, event)  # the first counts, whatever else its proposer signs
 
     def _take_built(self, event: Built) -> None:
-        if event.round != self.round or self.step is not Step.PROPOSE or event.round in self._proposals:
-            return  # too late, or our proposal of this round exists since before a restart
+        is_due = self._build_round == event.round == self.round and self.step is Step.PROPOSE
+        if not is_due or event.round in self._proposals:
+            return  # too late, not asked for, or our proposal of this round exists since before a restart
+        self._build_round = -1
         self._blocks[event.value_id] = BlockState.VALID
         self._out.append(SignProposal(self.height, self.round, event.value_id, -1))  # line 19
 
@@ -418,6 +419,7 @@ class Core:
         if self.valid_value is not None and self.block_state(self.valid_value) is not BlockState.MISSING:
             self._out.append(SignProposal(self.height, round, self.valid_value, self.valid_round))  # line 16
         else:
+            self._build_round = round
             self._out.append(BuildBlock(self.height, round))  # line 18
 
     def _begin_or_wait(self) -> None:

@@ -147,6 +147,7 @@ class Node:
         self.core = self.net.make_core(self.net.plan.config)
         self.watch = Watch(self.name, self.net.judge)
         self.replaying = True
+        self.unbuilt: BuildBlock | None = None
         self._queue: deque[Input] = deque()
         self._clear()
         rng, disk = self.net.rng, self.disk
@@ -199,10 +200,9 @@ class Node:
 
     def _build_again(self) -> None:
         """A BuildBlock of the replay was not answered: answer it now, if it still matters."""
-        core = self.core
-        is_ours = self.index is not None and core.validators.proposer(core.round) == self.index
-        if is_ours and core.step is Step.PROPOSE and core.proposal(core.round) is None:
-            self._carry_out(BuildBlock(core.height, core.round))
+        asked, core = self.unbuilt, self.core
+        if asked is not None and (core.round, core.step) == (asked.round, Step.PROPOSE):
+            self._carry_out(asked)
 
     # -------------------------------------------------------------------------------------------- inputs
 
@@ -243,7 +243,9 @@ class Node:
                 event = Elapsed(effect.step, effect.height, effect.round)
                 net.after(effect.after_ms, lambda: self._answer(life, event))
             case BuildBlock():
-                if not self.replaying:
+                if self.replaying:
+                    self.unbuilt = effect
+                else:
                     value = net.new_value(self.name, effect.height, valid=True)
                     net.after(
                         net.rng.randint(0, 20), lambda: self._answer(life, Built(effect.height, effect.round, value))
