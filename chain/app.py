@@ -220,6 +220,8 @@ class DchatApplication:
         return PrepareProposalResponse(tuple(kept))
 
     def process_proposal(self, request: BlockRequest) -> Slices[ProcessProposalResponse]:
+        if request.height != self.stores.latest_version + 1:
+            return ProcessProposalResponse(False, f"height {request.height} is not the next one here")
         if request.hash not in self._outcomes:
             outcome = yield from self._execute(request, strict=True)
             if isinstance(outcome, str):

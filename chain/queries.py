@@ -6,17 +6,19 @@ query. Values are the stored protobuf bytes of proto/dchat/v1/state.proto.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final, NamedTuple
 
 from bridge.records import PARAMS as BRIDGE_PARAMS
-from bridge.records import RECEIPT, TOTALS
+from bridge.records import RECEIPT, TOTALS, Totals
 from chain.branch import Base
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, NODE, Channel, member_key, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.currency.records import ACCOUNT, SUPPLY
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
+from chain.messages import channel_id
 from chain.modules import Modules
-from chain.params import CHAIN
+from chain.params import CHAIN, ChainRecord
 from chain.state import mmr
 from chain.state.errors import StateError, VersionUnavailable
 from chain.state.proofs import prove
@@ -40,13 +42,13 @@ class Found(NamedTuple):
     ops: tuple[ProofOp, ...] = ()
 
 
-class Messages(NamedTuple):
-    """channel: the channel's value (and proof); count: how many messages it has; items: dchat.v1.ChatMessages."""
+class FoundMessage(NamedTuple):
+    """value: a dchat.v1.ChatMessage. path: from its leaf to a peak of `leaf_count` leaves, when proved."""
 
-    channel: Found
-    count: int  # type: ignore[assignment]  # tuple.count is not used
-    items: tuple[bytes, ...]
-    paths: tuple[mmr.ItemProof, ...]
+    value: bytes
+    index: int  # type: ignore[assignment]  # the field's name; tuple.index is not used
+    leaf_count: int
+    path: tuple[bytes, ...] = ()
 
 
 class Queries:
@@ -80,24 +82,30 @@ class Queries:
         """A dchat.v1.Identity."""
         return self.get(CHAT, IDENTITY[1:] + address, height=height, with_proof=with_proof)
 
-    def address_of_name(self, name: str, *, height: int = 0, with_proof: bool = False) -> Found:
-        """The 20-byte address of the identity with that name."""
-        return self.get(CHAT, IDENTITY_NAME[1:] + name.encode(), height=height, with_proof=with_proof)
+    def address_of_name(self, name: str, *, height: int = 0) -> bytes | None:
+        """Of the identity with that name."""
+        return self.get(CHAT, IDENTITY_NAME[1:] + name.encode(), height=height).value
+
+    def channel_of_name(self, name: str, *, height: int = 0) -> bytes | None:
+        """The id of the channel with that name, when there is one."""
+        if not name.isascii():
+            return None
+        known = channel_id(name)
+        return known if self.channel(known, height=height).value is not None else None
 
     def channel(self, channel_id: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """A dchat.v1.Channel. Its id by name: `chain.messages.channel_id`."""
         return self.get(CHAT, CHANNEL[1:] + channel_id, height=height, with_proof=with_proof)
 
-    def channels(self, *, after: bytes = b"", limit: int, height: int = 0) -> tuple[int, list[bytes]]:
-        """(height, Channels in the order of their ids from the first above `after`). At most `limit`."""
-        view = self.view(height)
+    def channels(self, *, after: bytes = b"", limit: int, height: int = 0) -> list[bytes]:
+        """Channels in the order of their ids, from the first above `after`; at most `limit`."""
         found: list[bytes] = []
-        for key, value in view.scan(CHAT, CHANNEL[1:]):
+        for key, value in self.view(height).scan(CHAT, CHANNEL[1:]):
             if key[1:] > after:
                 found.append(value)
                 if len(found) == limit:
                     break
-        return view.version, found
+        return found
 
     def is_member(self, channel_id: bytes, address: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """A dchat.v1.Membership."""
@@ -105,44 +113,44 @@ class Queries:
 
     def messages(
         self, channel_id: bytes, *, start: int = 0, limit: int = 1, height: int = 0, with_proof: bool = False
-    ) -> Messages:
-        """Messages `start` and after, at most `limit`; with proof: a path for each, and the channel's proof."""
+    ) -> tuple[Found, list[FoundMessage]]:
+        """The channel, and its messages from `start` on, at most `limit`; with their proofs."""
         view = self.view(height)
         channel = self.read(view, CHAT, CHANNEL[1:] + channel_id, with_proof=with_proof)
         if channel.value is None:
-            return Messages(channel, 0, (), ())
+            return channel, []
         summary = Channel.decode(channel.value).range
-        indices = range(start, min(start + limit, summary.count))
-        items: list[bytes] = []
-        for index in indices:
+        prefix = NODE[1:] + channel_id
+        found: list[FoundMessage] = []
+        for index in range(start, min(start + limit, summary.count)):
             item = view.side(CHAT, message_key(channel_id, index)[1:])
             assert item is not None, (channel_id, index)
-            items.append(item)
-        paths: list[mmr.ItemProof] = []
-        if with_proof:
-            prefix = NODE[1:] + channel_id
-            paths = [mmr.prove(summary, index, lambda name: view.side(CHAT, prefix + name)) for index in indices]
-        return Messages(channel, summary.count, tuple(items), tuple(paths))
+            path: tuple[bytes, ...] = ()
+            if with_proof:
+                path = mmr.prove(summary, index, lambda name: view.side(CHAT, prefix + name)).path
+            found.append(FoundMessage(item, index, summary.count, path))
+        return channel, found
 
     def bundle(self, replay_id: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """A dchat.v1.Receipt, as long as it is kept."""
         return self.get(BRIDGE, RECEIPT[1:] + replay_id, height=height, with_proof=with_proof)
 
-    def totals(self, height: int = 0) -> Found:
-        """A dchat.v1.BridgeTotals."""
-        return self.get(BRIDGE, TOTALS[1:], height=height)
+    def bridge_totals(self, height: int = 0) -> dict[str, int]:
+        """Since genesis, by the names of dchat.v1.BridgeTotals; amounts in udchat."""
+        stored = self.get(BRIDGE, TOTALS[1:], height=height).value
+        return (Totals.decode(stored) if stored else Totals())._asdict()
 
     def supply(self, height: int = 0) -> Found:
         """A dchat.v1.Supply."""
         return self.get(CURRENCY, SUPPLY[1:], height=height)
 
-    def params(self, height: int = 0) -> tuple[int, dict[str, dict[str, str]]]:
-        """(height, the machines' params under the names that a genesis document gives them, and the block's)."""
-        base = Base(view := self.view(height), self._modules.decoders)
-        chain = base.get(CHAIN)
-        found = {name: _text_fields(base.get(key)) for name, key in PARAMS.items()}
-        found["block"] = {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}
-        return view.version, found
+    def params_json(self, height: int = 0) -> str:
+        """The machines' params under the names that a genesis document's app_state gives them; and the block's."""
+        base = Base(self.view(height), self._modules.decoders)
+        chain: ChainRecord = base.get(CHAIN)
+        found = {name: {"params": _text_fields(base.get(key))} for name, key in PARAMS.items()}
+        found["block"] = {"params": {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}}
+        return json.dumps(found, sort_keys=True)
 
     def roots(self, height: int = 0) -> dict[str, bytes]:
         """The three stores' roots, name -> 32 bytes."""

@@ -45,19 +45,20 @@ def test_story() -> None:
     tip = chain.tx("bob", Tip(bob, ROOM, 2, 7), BuyAllowance(bob, DCHAT))
     run(chain, tip)
     assert chain.balance("ann") == before + 7
-    totals = pb.BridgeTotals.FromString(chain.app.queries.totals().value or b"")
-    assert totals == pb.BridgeTotals(bundles_executed=4, udchat_to_chat=DCHAT, udchat_tipped=7, udchat_joins=DCHAT)
+    totals = chain.app.queries.bridge_totals()
+    assert (totals["bundles_executed"], totals["bundles_failed"]) == (4, 0)
+    assert (totals["udchat_to_chat"], totals["udchat_tipped"], totals["udchat_joins"]) == (DCHAT, 7, DCHAT)
 
-    found = chain.app.queries.messages(ROOM, limit=100, with_proof=True)
-    assert found.count == 5
+    proved, found = chain.app.queries.messages(ROOM, limit=100, with_proof=True)
+    assert chain.app.queries.channel_of_name("room") == ROOM
     root = chain.app.stores.app_hash
-    assert found.channel.value is not None
-    proofs.verify(found.channel.ops, root, store="chat", key=found.channel.key, value=found.channel.value)
-    channel = pb.Channel.FromString(found.channel.value)
+    assert proved.value is not None
+    proofs.verify(proved.ops, root, store="chat", key=proved.key, value=proved.value)
+    channel = pb.Channel.FromString(proved.value)
     summary = mmr.Range(channel.message_count, tuple(channel.peaks))
-    for item, path, (who, line) in zip(found.items, found.paths, lines, strict=True):
-        mmr.verify(summary, path, item)
-        message = pb.ChatMessage.FromString(item)
+    for item, (who, line) in zip(found, lines, strict=True):
+        mmr.verify(summary, mmr.ItemProof(item.index, item.path), item.value)
+        message = pb.ChatMessage.FromString(item.value)
         assert (message.author, message.content) == (chain.address(who), line)
 
     receipt = chain.app.queries.bundle(decode(tip).replay_id, with_proof=True)
