@@ -23,6 +23,7 @@ from consensus.types.commit import (
 from consensus.types.errors import (
     BadSignature,
     InvalidCommit,
+    InvalidVote,
     NotEnoughPower,
     WrongBlockId,
     WrongHeight,
@@ -33,7 +34,7 @@ from consensus.types.ids import BlockID
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.batch import Check, verify_many
-from crypto.keys import ED25519
+from crypto.keys import ED25519, PubKey
 
 Verifier: TypeAlias = Callable[[Sequence[Check]], list[bool]]  # e.g. SignatureCache().verify_many
 
@@ -195,6 +196,22 @@ def weighted_median(weighted: Iterable[tuple[int, int]]) -> int:
             return time_ns
         rest -= weight
     raise AssertionError("half of the weights is never above all of them")
+
+
+def voter(vote: Vote, validators: ValidatorSet) -> PubKey:
+    """The key that must have signed `vote`: its index is in the set and its address is that member's.
+
+    Raises InvalidVote.
+    """
+    where = f"vote {vote.height}/{vote.round}"
+    if not 0 <= vote.validator_index < len(validators):
+        raise InvalidVote(f"{where}: validator_index is {vote.validator_index}; allowed: 0 to {len(validators) - 1}")
+    key = validators.pub_keys[vote.validator_index]
+    if vote.validator_address != key.address:
+        raise InvalidVote(
+            f"{where}: validator {vote.validator_index} is {key.address.hex()}, not {vote.validator_address.hex()}"
+        )
+    return key
 
 
 def commit_from_votes(height: int, round: int, block_id: BlockID, votes: Sequence[Vote | None]) -> Commit:

@@ -95,6 +95,8 @@ class Fields:
             return ""
         if not isinstance(value, str):
             raise self._wrong(name, "a string")
+        if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+            raise Malformed(f"{self.path(name)} has half of a surrogate pair, which no encoding can carry")
         return value
 
     def int64(self, name: str, *, default: int = 0) -> int:

@@ -146,6 +146,7 @@ class ValidatorSet:
         return len(self.priorities)
 
     def __getitem__(self, index: int) -> Validator:
+        assert 0 <= index < len(self.priorities), (index, len(self.priorities))
         members = self._members
         return Validator(members.pub_keys[index], members.powers[index], self.priorities[index])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,12 +18,14 @@ from consensus.types.commits import (
     verify_commit,
     verify_commit_light,
     verify_commit_light_trusting,
+    voter,
     votes_from_extended_commit,
     weighted_median,
 )
 from consensus.types.errors import (
     BadSignature,
     InvalidCommit,
+    InvalidVote,
     NotEnoughPower,
     WrongBlockId,
     WrongHeight,
@@ -198,6 +201,19 @@ def test_commits_that_break_a_rule(commit: Commit) -> None:
     Commit().validate()
     with pytest.raises(InvalidCommit):
         commit.validate()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"validator_index": 4}, {"validator_index": -1}, {"validator_index": 1}, {"validator_address": bytes(20)}],
+    ids=str,
+)
+def test_a_vote_names_a_member_by_index_and_address(changes: dict[str, Any]) -> None:
+    """ASA-2024-011: an index outside the set was used before it was checked; here it is InvalidVote."""
+    vote = SIGNERS.vote(0, TARGET)
+    assert voter(vote, VALIDATORS) == VALIDATORS.pub_keys[0]
+    with pytest.raises(InvalidVote):
+        voter(replace(vote, **changes), VALIDATORS)
 
 
 # ------------------------------------------------------------------------------------------------------ median

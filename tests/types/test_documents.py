@@ -139,6 +139,7 @@ def changed(path: str, value: Any) -> str:
     [
         ("chain_id", "", "chain_id"),
         ("chain_id", "x" * 51, "chain_id has 51 bytes; allowed: 1 to 50"),
+        ("chain_id", "\ud800", "surrogate"),
         ("chain_id", 5, "chain_id is an integer, expected a string"),
         ("initial_height", "-1", "initial_height is -1; allowed: 1 to"),
         ("initial_height", 1, "initial_height is an integer, expected an integer written as a string"),
