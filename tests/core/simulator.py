@@ -155,12 +155,15 @@ class Node:
         disk.log, disk.synced = list(kept), len(kept)
         life = self.life
         self._begin(wait_ms=rng.choice((None, 0, 10)))
-        # Our own votes first. The last may have been signed and not logged: without it we could never vote in that
-        # round again, and where every correct vote counts nobody would ever leave it. And a precommit tells which
-        # vote of an equivocator made its polka: claims of peers are not in the log.
+        # Our own votes first. The last may have been signed and not logged, so it is logged now: without it we could
+        # never vote in that round again, and where every correct vote counts nobody would ever leave it. And a
+        # precommit tells which vote of an equivocator made its polka: claims of peers are not in the log.
         ours = [event for event in kept if isinstance(event, Vote) and not event.peer_id]
-        if disk.last_vote is not None and disk.last_vote.height == disk.height:
-            ours.append(disk.last_vote)
+        last = disk.last_vote
+        if last is not None and last.height == disk.height and last not in ours:
+            ours.append(last)
+            disk.log.append(last)
+            disk.synced = len(disk.log)
         kept = [*ours, *kept]
         for event in kept:
             if self.life == life and self.up and event.height == disk.height:
