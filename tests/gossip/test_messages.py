@@ -1,7 +1,7 @@
 """Wire messages: upstream's vectors, and every check that costs the peer, as a table.
 
-Vectors: hex literals of CometBFT v0.38 (Apache-2.0): consensus/msgs_test.go TestConsMsgsVectors, mempool/reactor_test.go
-TestMempoolVectors, blocksync/msgs_test.go TestBlocksyncMessageVectors.
+Vectors: hex literals of CometBFT v0.38 (Apache-2.0): consensus/msgs_test.go TestConsMsgsVectors,
+mempool/reactor_test.go TestMempoolVectors, blocksync/msgs_test.go TestBlocksyncMessageVectors.
 """
 
 from __future__ import annotations
