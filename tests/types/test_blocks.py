@@ -167,6 +167,10 @@ def part_at(index: int) -> Part:
         pytest.param(replace(part_at(1), bytes=part_at(1).bytes[:-1]), id="short, not the last"),
         pytest.param(replace(part_at(1), bytes=part_at(1).bytes + b"x"), id="too large"),
         pytest.param(replace(part_at(1), proof=replace(part_at(1).proof, total=5)), id="another total"),
+        pytest.param(
+            replace(part_at(0), proof=replace(part_at(0).proof, total=3)),
+            id="another total with a path of the same shape",
+        ),
         pytest.param(replace(part_at(1), proof=replace(part_at(1).proof, aunts=())), id="no aunts"),
         pytest.param(replace(part_at(1), proof=replace(part_at(1).proof, leaf_hash=b"x")), id="bad leaf"),
         pytest.param(replace(part_at(3), index=4, proof=replace(part_at(3).proof, index=4)), id="outside"),
@@ -356,6 +360,12 @@ def test_headers_that_break_a_rule(changes: dict[str, object]) -> None:
 def test_blocks_that_do_not_follow(block: Block) -> None:
     with pytest.raises(InvalidBlock):
         validate_block(STATE, block, now_ns=START_NS)
+
+
+def test_time_advances_even_where_the_median_does_not() -> None:
+    late = replace(STATE, last_block_time_ns=BLOCK.header.time_ns)
+    with pytest.raises(InvalidHeader, match="not after"):
+        validate_block(late, BLOCK)
 
 
 def test_a_block_from_the_future_is_refused() -> None:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from consensus.types.block import Block, BlockID, Header
-from consensus.types.errors import EvidenceUnverifiable, InvalidBlock, InvalidEvidence, InvalidLightBlock, Malformed
+from consensus.types.errors import (
+    BadSignature,
+    EvidenceUnverifiable,
+    InvalidBlock,
+    InvalidEvidence,
+    InvalidLightBlock,
+    Malformed,
+)
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
     Evidence,
@@ -269,6 +276,21 @@ def test_attacks_that_prove_nothing(evidence: LightClientAttackEvidence) -> None
     verify(LUNATIC)
     with pytest.raises(InvalidBlock):
         verify(evidence)
+
+
+def test_every_signature_of_the_conflicting_commit_counts() -> None:
+    """More than enough good ones do not excuse a bad one: it would name somebody who did nothing."""
+    conflicting = signed(header(6, app=b"lie"))
+    slots = conflicting.commit.signatures
+    slots = (*slots[:-1], replace(slots[-1], signature=bytes(64)))
+    forged = replace(conflicting, commit=replace(conflicting.commit, signatures=slots))
+    with pytest.raises(BadSignature):
+        verify(attack(forged, common=4))
+
+
+def test_what_lies_ahead_of_us_cannot_be_judged_yet() -> None:
+    with pytest.raises(EvidenceUnverifiable, match="earlier"):
+        verify(attack(signed(header(20, app=b"lie")), common=4))
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,8 @@ def test_changes_at_the_limit() -> None:
     swapped = full.update([(QUX, 0), (FOO, TOTAL_POWER_MAX - 630)])
     assert swapped.total_power == TOTAL_POWER_MAX
     assert all(INT64_MIN <= p <= INT64_MAX for p in swapped.increment(3).priorities)
+    moved = full.update([(FOO, TOTAL_POWER_MAX - 1000), (QUX, 1)])  # what shrinks is counted before what grows
+    assert moved.total_power == TOTAL_POWER_MAX - 1000 + 631
     assert FIRST.update([]) is FIRST
     with pytest.raises(InvalidValidators, match="above 0"):
         ValidatorSet.new([(FOO, 0)])
@@ -216,9 +218,10 @@ def test_turns_are_in_proportion_to_power(powers: list[int]) -> None:
         assert abs(count[validator.address] - validator.voting_power) <= 1
 
 
-def test_priorities_clip_and_never_wrap() -> None:
+@pytest.mark.parametrize("power", [0, 10])
+def test_priorities_clip_and_never_wrap(power: int) -> None:
     a, b = ordered_keys(2)
-    validators = ValidatorSet.from_existing([Validator(a, 10, INT64_MAX), Validator(b, 10, INT64_MIN)])
+    validators = ValidatorSet.from_existing([Validator(a, power, INT64_MAX), Validator(b, power, INT64_MIN)])
     assert all(INT64_MIN <= p <= INT64_MAX for p in validators.increment().priorities)
 
 
