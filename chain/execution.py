@@ -172,8 +172,7 @@ def execute_block(
             tx = cache.get(raw)
             gas_wanted += tx.gas_limit
             if strict and gas_wanted > rules.block_gas_max >= 0:
-                fault = GasLimitTooHigh(f"the block's {gas_wanted}, allowed: {rules.block_gas_max}")
-                return Executed(results, {}, (), txs, f"transaction {index}: {fault.log}")
+                return Executed(results, {}, (), txs, f"transaction {index}: the block's gas is above the limit")
             results.append(executor.run(tx, index))
             txs.append(tx)
         except TxError as error:

@@ -7,7 +7,10 @@ Source: CometBFT v0.38, consensus/state.go (defaultSetProposal), types/vote_set.
 
 from __future__ import annotations
 
+from typing import Final
+
 from consensus.abci import Application, VerifyVoteExtensionRequest
+from consensus.engine.wal import PAYLOAD_BYTES_MAX
 from consensus.types.errors import InvalidProposal, InvalidVote
 from consensus.types.parts import parts_max
 from consensus.types.state import State
@@ -15,12 +18,15 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
 from crypto.batch import SignatureCache
 
+# A vote must fit into a record of the log: the extension, and the small fields with two signatures.
+EXTENSION_BYTES_LOGGED_MAX: Final = PAYLOAD_BYTES_MAX - 1_024
+
 
 class BadSignatureFromPeer(InvalidVote):
     """No honest peer passes on what does not verify."""
 
 
-def check_proposal(proposal: Proposal, state: State) -> None:
+def check_proposal(proposal: Proposal, state: State, signatures: SignatureCache) -> None:
     """By the round's proposer, and of a size that the parameters allow. Raises InvalidProposal.
 
     Validators of `state` are the running height's.
@@ -30,7 +36,7 @@ def check_proposal(proposal: Proposal, state: State) -> None:
     if total > allowed:
         raise InvalidProposal(f"proposal {proposal.height}/{proposal.round} is of {total} parts, at most {allowed}")
     proposer = state.validators.proposer_of(proposal.round)
-    if not proposal.verify(state.chain_id, proposer.pub_key):
+    if not signatures.verify((proposer.pub_key, proposal.sign_bytes(state.chain_id), proposal.signature)):
         raise InvalidProposal(
             f"proposal {proposal.height}/{proposal.round} is not signed by the proposer {proposer.address.hex()}"
         )
@@ -58,6 +64,8 @@ def check_extension(vote: Vote, validators: ValidatorSet, state: State, app: App
     if not enabled or vote.type != PRECOMMIT or vote.is_nil:
         return
     where = f"vote {vote.height}/{vote.round} of {vote.validator_address.hex()}"
+    if len(vote.extension) > EXTENSION_BYTES_LOGGED_MAX:
+        raise InvalidVote(f"{where}: its extension has {len(vote.extension)} bytes; no log record holds it")
     if not vote.verify_extension(state.chain_id, validators.pub_keys[vote.validator_index]):
         raise BadSignatureFromPeer(f"{where}: its extension is not signed by it")
     if app is None:

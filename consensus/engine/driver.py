@@ -43,8 +43,7 @@ from consensus.core.events import (
     VoteKind,
     VoteRefused,
 )
-from consensus.engine.clock import Clock, Timer, Workers
-from consensus.engine.errors import ConsensusFailure
+from consensus.engine.clock import Clock, Workers
 from consensus.engine.executor import BlockExecutor, save_decided
 from consensus.engine.failpoints import FailPoint, no_fail_point
 from consensus.engine.inputs import (
@@ -66,10 +65,10 @@ from consensus.engine.own_messages import OwnMessages
 from consensus.engine.replay import Recorded
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
 from consensus.engine.signer import Signer
-from consensus.engine.votes import RoundVotes
+from consensus.engine.timers import Timers
+from consensus.engine.votes import RoundVotes, load_last_commit
 from consensus.engine.wal import Wal
 from consensus.types.block import Block, Commit, ExtendedCommit
-from consensus.types.commits import votes_from_commit, votes_from_extended_commit
 from consensus.types.ids import BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.state import State
@@ -79,6 +78,7 @@ from consensus.types.vote import PRECOMMIT, Proposal, Vote
 INBOX_MESSAGES_MAX: Final = 2_000  # of peers; full of parts it is 128 MB
 LATE_PRECOMMIT_WAIT_MS: Final = 50  # design section 3, Pace
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
+STOP_S: Final = 10.0  # for the input at hand: a block is applied to the end
 TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others may use the loop
 
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
@@ -139,7 +139,8 @@ class ConsensusDriver:
             listeners=self._listeners,
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: dict[tuple[Step, int], Timer] = {}
+        self._consensus: asyncio.Task[None] | None = None
+        self._timers = Timers(clock, self._push)
         self._decided: Decide | None = None
         self._recorded: Recorded | None = None  # while the log is replayed
         self._txs_told = False
@@ -236,11 +237,12 @@ class ConsensusDriver:
         if self._signer is not None:
             self._signer.raise_floor(self._state.last_block_height)
         records = self._records_of(height)
-        last_commit = self._load_last_commit()
+        last_commit = load_last_commit(self._executor.blocks, self._state)
         self._is_running = True
         self._executor.pool.on_available(self._txs_available)
-        self._commit_due_ns = self._clock.monotonic_ns() + self.config.timeout_commit_ms * NS_PER_MS
-        self._spawn(lambda: self._run(records, last_commit), "consensus")
+        self._step_since_ns = self._clock.monotonic_ns()
+        self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
+        self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
         self._flush_later()
 
     def _records_of(self, height: int) -> Recorded:
@@ -257,41 +259,28 @@ class ConsensusDriver:
             return Recorded(())
         return recorded
 
-    def _load_last_commit(self) -> RoundVotes | None:
-        """The precommits of the last block, as this node saw them."""
-        height = self._state.last_block_height
-        if not height:
-            return None
-        blocks = self._executor.blocks
-        extended = blocks.load_extended_commit(height)
-        seen = blocks.load_seen_commit(height) if extended is None else extended.commit()
-        if seen is None:
-            raise ConsensusFailure(f"the block store has no seen commit of height {height}, the last of the state")
-        votes = votes_from_commit(seen) if extended is None else votes_from_extended_commit(extended)
-        last = RoundVotes(self._state.last_validators.powers, seen.round)
-        for vote in votes:
-            if vote is not None:
-                last.add(vote)
-        return last
-
     async def stop(self) -> None:
         """Stop between two inputs and leave nothing running; the log is synced, not closed."""
         self._is_running = False
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._wake.set()
+        self._timers.cancel_all()
+        running = self._consensus
+        if running is not None and running is not asyncio.current_task():
+            await asyncio.wait({running}, timeout=STOP_S)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._timers.cancel_all()
         await self._executor.close()
         if self._failure is None:
-            self._wal.sync()
+            await self._workers.run_disk(self._wal.sync)
 
-    def _spawn(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
+    def _spawn(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._guard(work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guard(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Failure 19: nothing that fails here leaves a node that looks alive."""
@@ -306,8 +295,7 @@ class ConsensusDriver:
         if self._failure is not None:
             return
         self._failure, self._is_running = error, False
-        for timer in self._timers.values():
-            timer.cancel()
+        self._timers.cancel_all()
         where = f"height {self.core.height} round {self.core.round} step {self.core.step.name}"
         log.critical(
             "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
@@ -318,7 +306,7 @@ class ConsensusDriver:
                 task.cancel()
 
     def _flush_later(self) -> None:
-        self._timers[Step.COMMIT, -1] = self._clock.call_later(WAL_FLUSH_S, self._flush)
+        self._timers.call_later("flush log", WAL_FLUSH_S, self._flush)
 
     def _flush(self) -> None:
         if self._is_running:
@@ -338,7 +326,7 @@ class ConsensusDriver:
         else:
             await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
         since = self._clock.monotonic_ns()
-        while True:
+        while self._is_running:
             if self._events:
                 await self._take_event(self._events.popleft())
             elif self._inbox:
@@ -355,7 +343,6 @@ class ConsensusDriver:
     async def _take_event(self, event: Event) -> None:
         match event:
             case TimedOut():
-                self._timers.pop((event.elapsed.step, event.elapsed.round), None)
                 self._log(event)
                 await self._feed(event.elapsed)
             case BuiltBlock(built, block):
@@ -462,14 +449,7 @@ class ConsensusDriver:
             state.wire_step = PREVOTE_WAIT_WIRE_STEP
             self._new_step()
         event = TimedOut(Elapsed(effect.step, effect.height, effect.round), effect.after_ms)
-        self._arm(event, effect.after_ms / 1_000)
-
-    def _arm(self, event: TimedOut, after_s: float) -> None:
-        key = (event.elapsed.step, event.elapsed.round)
-        old = self._timers.pop(key, None)
-        if old is not None:
-            old.cancel()
-        self._timers[key] = self._clock.call_later(after_s, lambda: self._push(event))
+        self._timers.set(event, effect.after_ms * NS_PER_MS)
 
     def _build(self, effect: BuildBlock) -> None:
         if self._recorded is not None and self._recorded.has_own_proposal(effect.round):
@@ -527,16 +507,13 @@ class ConsensusDriver:
 
     def _vote_time(self, block: Block | None) -> int:
         """After the voted block's time; for nil, after all that a next block of this height could build on."""
-        now = self._clock.now_ns()
-        if block is not None:
-            return max(now, block.header.time_ns + NS_PER_MS)
-        times = [self._state.last_block_time_ns]
-        proposal = self._round_state.proposal
-        for value in (proposal and proposal.block_id, self.core.locked_value, self.core.valid_value):
-            known = None if value is None else self._round_state.blocks.get(_block_id(value))
-            if known is not None:
-                times.append(known.header.time_ns)
-        return max(now, max(times) + NS_PER_MS)
+        times = [self._state.last_block_time_ns if block is None else block.header.time_ns]
+        if block is None:
+            proposal = self._round_state.proposal
+            values = (proposal and proposal.block_id, self.core.locked_value, self.core.valid_value)
+            known = [self._round_state.blocks.get(_block_id(value)) for value in values if value is not None]
+            times += [other.header.time_ns for other in known if other is not None]
+        return max(self._clock.now_ns(), max(times) + NS_PER_MS)
 
     async def _validate(self, effect: ValidateBlock) -> None:
         block_id = _block_id(effect.value_id)
@@ -656,11 +633,9 @@ class ConsensusDriver:
         return meta is not None and meta.num_txs > 0 and meta.header.app_hash != self._state.app_hash
 
     async def _enter_height(self, last_commit: RoundVotes | None, commit_wait_ms: int, *, needs_proof: bool) -> None:
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._flush_later()
+        self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
+        waited = self._intake.start_height()
         self._round_state.start(height, validators, last_commit)
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
@@ -668,9 +643,7 @@ class ConsensusDriver:
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()
-        deferred = self._intake.deferred
-        self._inbox.extendleft(reversed(deferred))
-        deferred.clear()
+        self._inbox.extendleft(reversed(waited))
 
     def _txs_available(self) -> None:
         if self._is_running and not self._txs_told:
@@ -679,11 +652,11 @@ class ConsensusDriver:
 
     def _end_commit_wait(self) -> None:
         """All precommits are here: only timeout_commit is left to wait for."""
-        if self._round_state.step is not Step.NEW_HEIGHT or (Step.NEW_HEIGHT, 0) not in self._timers:
+        if self._round_state.step is not Step.NEW_HEIGHT or not self._timers.is_set(Step.NEW_HEIGHT, 0):
             return
         left_ns = max(0, self._commit_due_ns - self._clock.monotonic_ns())
         event = TimedOut(Elapsed(Step.NEW_HEIGHT, self.core.height, 0), -(-left_ns // NS_PER_MS))
-        self._arm(event, left_ns / 1e9)
+        self._timers.set(event, left_ns)
 
     async def _replay(self, records: Recorded, last_commit: RoundVotes | None) -> None:
         """Take in again what the log holds of this height. Answers come before the next record."""

@@ -32,7 +32,7 @@ from consensus.engine.failpoints import FailPoint, no_fail_point
 from consensus.engine.interfaces import EvidencePool, TxPool
 from consensus.engine.metrics import EngineMetrics
 from consensus.engine.requests import block_request, extended_commit_info, misbehavior
-from consensus.engine.state_store import StateStore
+from consensus.engine.state_store import StateStore, encode_response
 from consensus.types.block import Block, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
 from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID
@@ -208,8 +208,8 @@ class BlockExecutor:
         if response is None:
             response = await self.finalize(state, block)
             self._fail_point("block executed")
-            results = response
-            await self._workers.run_disk(lambda: self.states.save_response(height, results, block.data.tx_hashes))
+            encoded = await drive(encode_response(response))
+            await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
             self._fail_point("results saved")
         after = _state_after(state, block, block_id, response)
         retain_height = 0

@@ -51,7 +51,7 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
     store_height, state_height = executor.blocks.height, state.last_block_height
     log.info("compared heights", blocks=store_height, state=state_height, application=app_height)
     _check_heights(executor, state, app_height)
-    if store_height == state_height == app_height:
+    if app_height == state_height and store_height in (0, state_height):  # 0: a state sync ended just now
         if state_height and app_hash != state.app_hash:
             raise HandshakeError(_hash_differs(state_height, app_hash, state.app_hash))
         return state
@@ -108,6 +108,8 @@ def _initial_state(state: State, response: InitChainResponse) -> State:
 
 def _check_heights(executor: BlockExecutor, state: State, app_height: int) -> None:
     store_height, state_height = executor.blocks.height, state.last_block_height
+    if not store_height and app_height == state_height:
+        return
     where = f"blocks are at {store_height}, the state at {state_height}, the application at {app_height}"
     if not state_height <= store_height <= (state_height or state.initial_height - 1) + 1:
         raise HandshakeError(f"{where}: a stop leaves the state at the blocks' height or one below; one was lost")

@@ -52,6 +52,14 @@ class Intake:
         self.counting: Vote | None = None  # the vote that the core is being asked about
         self.all_precommits_came = False  # of the last height, by a late one
         self.deferred: deque[Message] = deque()
+        self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
+
+    def start_height(self) -> list[Message]:
+        """Forget the height before; what waited for the new one comes back."""
+        waited = list(self.deferred)
+        self.deferred.clear()
+        self._claims.clear()
+        return waited
 
     def take(self, message: Message) -> tuple[Input, ...]:
         """What the core is to hear of it, in order."""
@@ -81,7 +89,7 @@ class Intake:
         if not is_near or proposal.round in state.proposals or self._core.step is Step.COMMIT:
             return ()
         try:
-            check_proposal(proposal, self._state())
+            check_proposal(proposal, self._state(), self._executor.signatures)
         except InvalidProposal as error:
             self._metrics.proposals_refused += 1
             self._blame(message.peer_id, str(error))
@@ -197,7 +205,19 @@ class Intake:
         self.all_precommits_came = last.is_full
 
     def _take_majority(self, message: MajorityIn) -> tuple[Input, ...]:
-        if message.height != self._core.height:
+        """A peer says one thing of a set: to repeat it tells nothing, to contradict it is a lie."""
+        if message.height != self._core.height or not self._may_exist(message.round):
             return ()
+        key = (message.peer_id, message.kind, message.round)
+        if key in self._claims:
+            if self._claims[key] != message.block_id:
+                self._blame(
+                    message.peer_id, f"claims two majorities in {message.kind.name.lower()}s of {message.round}"
+                )
+            return ()
+        self._claims[key] = message.block_id
         self._write(message)
         return (PeerMajority(message.kind, message.height, message.round, message.block_id, message.peer_id),)
+
+    def _may_exist(self, round: int) -> bool:
+        return 0 <= round <= self._core.round + 1 or round in self._core.rounds

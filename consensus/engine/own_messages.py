@@ -11,6 +11,7 @@ import structlog
 
 from consensus.abci import ExtendVoteRequest, VerifyVoteExtensionRequest
 from consensus.core.events import SignProposal, SignVote, VoteKind
+from consensus.engine.checks import EXTENSION_BYTES_LOGGED_MAX
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.errors import SigningRefused
 from consensus.engine.executor import BlockExecutor
@@ -74,6 +75,7 @@ class OwnMessages:
         except SigningRefused as error:
             self._refused(f"a proposal: {error}")
             return None
+        self._remember(signed.sign_bytes(state.chain_id), signed.signature)
         self._metrics.sign.add(self._clock.monotonic_ns() - started)
         return signed
 
@@ -119,6 +121,7 @@ class OwnMessages:
         except SigningRefused as error:
             self._refused(f"a {effect.kind.name.lower()}: {error}")
             return None
+        self._remember(signed.sign_bytes(state.chain_id), signed.signature)
         self._metrics.sign.add(self._clock.monotonic_ns() - started)
         self._metrics.last_signed_height = effect.height
         return signed
@@ -132,12 +135,19 @@ class OwnMessages:
         app = self._executor.app
         extension = app.extend_vote(ExtendVoteRequest(block.hash, block.height, block.header.time_ns, block.txs))
         for candidate in (extension, b""):
+            if len(candidate) > EXTENSION_BYTES_LOGGED_MAX:
+                continue
             request = VerifyVoteExtensionRequest(block.hash, self.address, block.height, candidate)
             if app.verify_vote_extension(request):
                 return candidate
             log.error("the application refused its own vote extension", height=block.height, bytes=len(candidate))
         self._metrics.own_signatures_refused += 1
         return None
+
+    def _remember(self, sign_bytes: bytes, signature: bytes) -> None:
+        """What we signed just now need not be verified."""
+        assert self.signer is not None
+        self._executor.signatures.add((self.signer.pub_key, sign_bytes, signature))
 
     def _log(self, message: ProposalIn | PartIn | VoteIn) -> None:
         self._wal.append(encode_logged(message, self._clock.now_ns()))

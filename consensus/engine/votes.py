@@ -8,10 +8,18 @@ Source: CometBFT v0.38, types/vote_set.go.
 from __future__ import annotations
 
 from consensus.core.events import VoteKind
+from consensus.engine.block_store import BlockStore
+from consensus.engine.errors import ConsensusFailure
 from consensus.types.bits import BitArray
 from consensus.types.commit import Commit, ExtendedCommit
-from consensus.types.commits import commit_from_votes, extended_commit_from_votes
+from consensus.types.commits import (
+    commit_from_votes,
+    extended_commit_from_votes,
+    votes_from_commit,
+    votes_from_extended_commit,
+)
 from consensus.types.ids import BlockID
+from consensus.types.state import State
 from consensus.types.vote import Vote
 
 
@@ -131,3 +139,19 @@ class VoteBook:
         """The kept vote of a validator for a value."""
         votes = self._rounds.get((kind, round))
         return None if votes is None else votes.first_of(index, value)
+
+
+def load_last_commit(blocks: BlockStore, state: State) -> RoundVotes | None:
+    """The precommits of the last block as this node saw them; None before the first. Raises ConsensusFailure."""
+    height = state.last_block_height
+    if not height:
+        return None
+    extended = blocks.load_extended_commit(height)
+    seen = blocks.load_seen_commit(height) if extended is None else extended.commit()
+    if seen is None:
+        raise ConsensusFailure(f"the block store has no seen commit of height {height}, the last of the state")
+    last = RoundVotes(state.last_validators.powers, seen.round)
+    for vote in votes_from_commit(seen) if extended is None else votes_from_extended_commit(extended):
+        if vote is not None:
+            last.add(vote)
+    return last

@@ -168,7 +168,7 @@ class Wal:
     # ------------------------------------------------------------------------------------------------ writing
 
     def append(self, payload: bytes) -> None:
-        """Buffer a TimedWALMessage's bytes. Durable after the next `sync`."""
+        """Buffer a TimedWALMessage's bytes. Durable after the next `sync`. Raises EngineError: too large."""
         frame = encode_frame(payload)
         with self._lock:
             self._buffer.append(frame)

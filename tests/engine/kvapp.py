@@ -132,6 +132,7 @@ class ListPool:
 
     def __init__(self) -> None:
         self.txs: list[bytes] = []
+        self.per_block = 10**9
         self._callbacks: list[Callable[[], None]] = []
 
     @property
@@ -148,7 +149,7 @@ class ListPool:
             callback()
 
     def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
-        return list(self._fitting(bytes_max))
+        return list(self._fitting(bytes_max))[: self.per_block]
 
     def _fitting(self, bytes_max: int) -> Iterator[bytes]:
         for tx in self.txs:

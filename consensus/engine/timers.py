@@ -1,0 +1,48 @@
+"""The time-outs of the running height, one a step and round, and the log's flush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from consensus.core.events import Step
+from consensus.engine.clock import Clock, Timer
+from consensus.engine.inputs import TimedOut
+
+
+class Timers:
+    """`fired` gets a time-out when it has run out; one that is set again replaces the old one."""
+
+    def __init__(self, clock: Clock, fired: Callable[[TimedOut], None]) -> None:
+        self._clock, self._fired = clock, fired
+        self._running: dict[tuple[Step, int], Timer] = {}
+        self._others: dict[str, Timer] = {}
+
+    def set(self, event: TimedOut, after_ns: int) -> None:
+        key = (event.elapsed.step, event.elapsed.round)
+        old = self._running.get(key)
+        if old is not None:
+            old.cancel()
+        self._running[key] = self._clock.call_later(after_ns / 1e9, lambda: self._fire(key, event))
+
+    def _fire(self, key: tuple[Step, int], event: TimedOut) -> None:
+        self._running.pop(key, None)
+        self._fired(event)
+
+    def is_set(self, step: Step, round: int) -> bool:
+        return (step, round) in self._running
+
+    def call_later(self, name: str, after_s: float, callback: Callable[[], None]) -> None:
+        """What is not the core's; it outlives heights."""
+        self._others[name] = self._clock.call_later(after_s, callback)
+
+    def start_height(self) -> None:
+        """Those of the height before are stale."""
+        for timer in self._running.values():
+            timer.cancel()
+        self._running.clear()
+
+    def cancel_all(self) -> None:
+        self.start_height()
+        for timer in self._others.values():
+            timer.cancel()
+        self._others.clear()
