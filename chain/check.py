@@ -46,6 +46,7 @@ class CheckState:
     def __init__(self, base: Base, *, height: int) -> None:
         self._base, self.height = base, height
         self._entries: dict[bytes, _Entry] = {}
+        self._expiring: dict[int, list[bytes]] = {}  # expiry height -> keys with a transaction that goes with it
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,14 +71,20 @@ class CheckState:
             entry.pending.add(before, after, tx)
             entry.base, entry.merged = None, None
             keys.append(key)
+        if tx.expiry_height:
+            self._expiring.setdefault(tx.expiry_height, []).extend(keys)
         if len(keys) > 1:
             for key in keys:
                 self._entries[key].links.update(keys)
 
     def affected(self, touched: Iterable[bytes]) -> set[bytes]:
-        """`touched` keys, with those that share a transaction with one, and those whose entries are stale."""
+        """What has to be checked again after the next block, which touches `touched`.
+
+        These, with those that share a transaction with one, or have one that expires with the block, or are stale.
+        """
         entries = self._entries
         found = {key for key in touched if key in entries}
+        found.update(key for key in self._expiring.get(self.height, ()) if key in entries)
         oldest = self.height - STALE_BLOCKS
         for key, entry in entries.items():  # in order of age: a new entry is the youngest
             if entry.since > oldest:
@@ -95,8 +102,10 @@ class CheckState:
         """Forget what the block touched. height: of the block that is next now."""
         for key in self.affected(touched):
             del self._entries[key]
+        self._expiring.pop(self.height, None)
         self.height = height
 
     def clear(self) -> None:
         """Forget everything: all that waits is checked again."""
         self._entries.clear()
+        self._expiring.clear()

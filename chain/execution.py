@@ -172,7 +172,8 @@ def execute_block(
             tx = cache.get(raw)
             gas_wanted += tx.gas_limit
             if strict and gas_wanted > rules.block_gas_max >= 0:
-                return Executed(results, {}, (), txs, f"transaction {index}: the block's gas is above the limit")
+                fault = GasLimitTooHigh(f"the block's {gas_wanted}, allowed: {rules.block_gas_max}")
+                return Executed(results, {}, (), txs, f"transaction {index}: {fault.log}")
             results.append(executor.run(tx, index))
             txs.append(tx)
         except TxError as error:

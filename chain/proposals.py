@@ -27,6 +27,7 @@ def select(txs: Sequence[Tx], *, bytes_max: int, gas_max: int) -> list[Tx]:
     Within a lane the order is kept and the first that does not fit ends it: a later one may rest on it.
     """
     gas_room = sum(tx.gas_limit for tx in txs) if gas_max < 0 else gas_max
+    txs = [tx for tx in txs if tx.gas_limit <= gas_room and size_in_block(tx) <= bytes_max]
     chosen: set[int] = set()
     closed: set[int] = set()
     bytes_left, gas_left = bytes_max, gas_room

@@ -363,9 +363,13 @@ class MultiplexConnection:
         while pos < end:
             length, start = data[pos], pos + 1
             if length > 0x7F:
-                length, start = self._long_length(data, pos, end)
-                if not start:
-                    break
+                if start < end and data[start] <= 0x7F:  # two bytes: every full packet of the default size
+                    length = length & 0x7F | data[start] << 7
+                    start += 1
+                else:
+                    length, start = self._long_length(data, pos, end)
+                    if not start:
+                        break
             if length > self._packet_max:
                 raise ConnectionFault(f"packet: length is {length} bytes, at most {self._packet_max} allowed")
             stop = start + length

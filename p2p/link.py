@@ -183,7 +183,8 @@ class Link(asyncio.Protocol):
             return
         before, self.phase = self.phase, Phase.CLOSED
         text = str(why) or type(why).__name__
-        self.close_reason = text if before is Phase.RUNNING else f"{before.value}: {text}"
+        named = before is Phase.RUNNING or text.startswith(before.value)
+        self.close_reason = text if named else f"{before.value}: {text}"
         self.close_error = why if isinstance(why, Exception) else None
         if self._deadline is not None:
             self._deadline.cancel()

@@ -1,7 +1,7 @@
 """A network in memory: the same protocols over pipes of the event loop, for simulators and tests.
 
 Hosts are names or IPs at will. Bytes arrive in order, one turn of the loop after they were written (or later, as
-`delay_s` says); a cut pair of hosts loses its connections. No bytes are copied and nothing blocks.
+`delay_s` says); a cut pair of hosts loses its connections, a silenced one only what is sent. Nothing blocks.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class MemoryTransport(asyncio.Transport):
         self._high = HIGH_WATER_BYTES
         self._paused_writer = False
         self.delay_s: Callable[[], float] = lambda: 0.0
+        self.is_silent: Callable[[], bool] = lambda: False
 
     def join(self, other: MemoryTransport, protocol: asyncio.Protocol) -> None:
         self._other, self._protocol = other, protocol
@@ -50,7 +51,7 @@ class MemoryTransport(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         other = self._other
-        if self._closing or other is None or other._lost:
+        if self._closing or other is None or other._lost or self.is_silent():
             return
         other._inbox.append(bytes(data))
         other._inbox_bytes += len(data)
@@ -75,7 +76,7 @@ class MemoryTransport(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self._loop.call_soon(self._lose, None)
-            if self._other is not None:
+            if self._other is not None and not self.is_silent():
                 self._later(self._other._ended)
 
     def abort(self) -> None:
@@ -133,12 +134,13 @@ class _MemoryListener:
 
 
 class MemoryNetwork:
-    """All hosts. `sockets(host)` is what one node gets; `cut` and `heal` part and join two hosts."""
+    """All hosts. `sockets(host)` is what one node gets; `cut`, `silence` and `heal` part and join two hosts."""
 
     def __init__(self) -> None:
         self.listeners: dict[tuple[str, int], ProtocolFactory] = {}
         self._pairs: list[tuple[MemoryTransport, MemoryTransport]] = []
         self._cuts: set[frozenset[str]] = set()
+        self._silent: set[frozenset[str]] = set()
         self._next_port = 40_000
         self.delay_s: Callable[[], float] = lambda: 0.0
 
@@ -152,8 +154,13 @@ class MemoryNetwork:
             if {one.get_extra_info("sockname")[0], two.get_extra_info("sockname")[0]} == {a, b}:
                 one.abort()
 
+    def silence(self, a: str, b: str) -> None:
+        """From now on nothing that one writes reaches the other, and neither is told; dials fail."""
+        self._silent.add(frozenset((a, b)))
+
     def heal(self, a: str, b: str) -> None:
         self._cuts.discard(frozenset((a, b)))
+        self._silent.discard(frozenset((a, b)))
 
     def new_port(self) -> int:
         self._next_port += 1
@@ -161,12 +168,14 @@ class MemoryNetwork:
 
     def join(self, factory: ProtocolFactory, own: tuple[str, int], place: tuple[str, int]) -> None:
         accept = self.listeners.get(place)
-        if accept is None or frozenset((own[0], place[0])) in self._cuts:
+        pair = frozenset((own[0], place[0]))
+        if accept is None or pair in self._cuts or pair in self._silent:
             raise ConnectionRefusedError(f"{place[0]}:{place[1]} refused the connection")
         loop = asyncio.get_running_loop()
         near = MemoryTransport(loop, own=own, peer=place)
         far = MemoryTransport(loop, own=place, peer=own)
         near.delay_s = far.delay_s = self.delay_s
+        near.is_silent = far.is_silent = lambda: pair in self._silent
         near.join(far, factory())
         far.join(near, accept())
         self._pairs = [pair for pair in self._pairs if not pair[0].is_closing()]

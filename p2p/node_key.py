@@ -6,17 +6,15 @@ SHA-256(public key). Source: the p2p sheet, section 2.
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import secrets
 from pathlib import Path
 
+from consensus.types.files import format_node_key, parse_node_key
 from crypto.hash import ADDRESS_BYTES, sha256
-from crypto.keys import Ed25519PrivKey, InvalidKey
+from crypto.keys import Ed25519PrivKey
 
 NODE_ID_CHARS = 2 * ADDRESS_BYTES
-_KEY_TYPE = "tendermint/PrivKeyEd25519"
 
 
 def node_id(public_key: bytes) -> str:
@@ -58,25 +56,25 @@ class NodeKey:
     def load(cls, path: Path) -> NodeKey:
         """Raises ValueError (naming the file and what is wrong), OSError."""
         try:
-            key = json.loads(path.read_text())["priv_key"]
-            kind, raw = key["type"], base64.b64decode(key["value"], validate=True)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: not a node key file: {error!r}") from error
-        if kind != _KEY_TYPE:
-            raise ValueError(f"{path}: priv_key.type is {kind!r}, expected {_KEY_TYPE!r}")
-        try:
-            return cls(Ed25519PrivKey(raw))
-        except InvalidKey as error:
-            raise ValueError(f"{path}: priv_key.value: {error}") from error
+            key = parse_node_key(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        if not isinstance(key, Ed25519PrivKey):
+            raise ValueError(f"{path}: a node's key is ed25519, this one is {key.type}")
+        return cls(key)
 
     def save(self, path: Path) -> None:
-        """Write the file anew with mode 0600. Raises FileExistsError: a key is never overwritten."""
-        document = {"priv_key": {"type": _KEY_TYPE, "value": base64.b64encode(self._key.bytes).decode()}}
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(json.dumps(document))
-            file.flush()
-            os.fsync(file.fileno())
+        """Write the file, whole or not at all, mode 0600. Raises FileExistsError: a key is never overwritten."""
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(fd, "w") as file:
+                file.write(format_node_key(self._key))
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+        finally:
+            draft.unlink()
 
     @classmethod
     def load_or_make(cls, path: Path) -> NodeKey:

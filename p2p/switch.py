@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from p2p.address import NodeAddress
 from p2p.admission import Bans, Gate
-from p2p.base import ChannelDescriptor, Peer, PeerFault, Reactor
+from p2p.base import ChannelDescriptor, Network, Peer, PeerFault, Reactor
 from p2p.config import SwitchConfig
 from p2p.connection import MultiplexConnection
 from p2p.errors import AlreadyConnected, BadNodeInfo, DialError, P2PError, Rejected
@@ -299,6 +299,12 @@ class Switch:
                 link.close("the dial was given up")
                 self._links.discard(link)
 
+    def add_persistent_peer(self, address: NodeAddress) -> None:
+        """From now on keep connected to `address` (its id may be missing), as to those of the configuration."""
+        if address.id:
+            self._persistent_ids.add(address.id)
+        self._spawn(self._keep_connected(address), f"keep {address}")
+
     def _check_dial(self, address: NodeAddress, *, persistent: bool) -> None:
         if address.id == self.id:
             raise Rejected(f"dial {address}: that is ourselves")
@@ -357,7 +363,6 @@ class Switch:
             self._gate.enter(link.remote_host)
             self._entered[link] = link.remote_host
         self._links.add(link)
-        self._check_ip(link)
         for check in self.connection_filters:
             check(link.remote_host, link.remote_port)
 
@@ -381,6 +386,7 @@ class Switch:
         if link.dialed is not None and not link.dialed.id:
             self._pin(link.dialed, peer_id, persistent=link.persistent)
         self._settle_duplicates(link)
+        self._check_ip(link)  # after a stale connection of this very peer has gone
         self._check_limits(link.id, outbound=link.is_outbound)
         return self._info
 
@@ -539,6 +545,10 @@ class Switch:
             self.counters["reactor_failed"] += 1
             log.error("a reactor failed", peer=peer.id, error=repr(error), exc_info=error)
             peer.link.close(f"our reactor failed: {error!r}")
+
+
+if TYPE_CHECKING:
+    _network: type[Network] = Switch
 
 
 async def _run_service(service: Callable[[], Awaitable[None]]) -> None:

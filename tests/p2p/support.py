@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from p2p.base import ChannelDescriptor, Peer
@@ -119,6 +120,45 @@ async def until(condition: Callable[[], object], *, timeout_s: float = 10.0, wha
     """Wait for a condition without a fixed sleep. Raises AssertionError after `timeout_s` (of the loop's time)."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
+    poll_s = min(1.0, timeout_s / 1000) if isinstance(loop, VirtualLoop) else 0.002
     while not condition():
         assert loop.time() < deadline, f"not within {timeout_s} s: {what or condition}"
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(poll_s)
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Instead of waiting, moves its loop's time on."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> Any:
+        assert timeout is not None, "nothing is due any more: a deadlock"
+        self.loop.now_s += max(0.0, timeout)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose hours take no time; for networks in memory."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        selector = _JumpingSelector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now_s
+
+    def time_ns(self) -> int:
+        return 1_700_000_000 * 10**9 + int(self.now_s * 1e9)
+
+
+def simulate(scenario: Callable[[Callable[[], int]], Coroutine[Any, Any, None]]) -> None:
+    """Run `scenario(clock)` in virtual time; whatever reaches the loop's exception handler fails."""
+    failures: list[object] = []
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        runner.run(scenario(loop.time_ns))
+    assert failures == []

@@ -1,0 +1,421 @@
+"""Gossip of transactions: channel 0x30 for bodies, channel 0x70 among our own nodes for hashes.
+
+What was admitted through a door of this node goes at once, in batches, to every peer: nobody else can have it, so
+announcing it first would cost a round trip and a hash each way and save nothing. What a peer sent is not passed on to
+our own nodes but announced by hash, and fetched by those who lack it from one announcer at a time; towards a node that
+the sender is connected to as well, even the announcement waits for long, since the sender has served it already. In a
+full mesh a transaction therefore travels once to each node, and is announced only when it waits longer than
+ANNOUNCE_LATE_NS. Large transactions are always announced. CometBFT peers get bodies, after a short wait when they are
+not ours.
+Source: design.md section 5; engine sheet section 11; CometBFT pull request 1472 (content-addressable gossip).
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final, Protocol
+
+from consensus.engine.clock import Clock, Timer
+from consensus.engine.extension import (
+    EXTENSION_CHANNEL,
+    HASHES_MAX,
+    ExtensionMessage,
+    ExtensionReactor,
+    encode,
+)
+from consensus.engine.messages import MEMPOOL_CHANNEL, InvalidMessage, decode_txs, encode_txs
+from mempool.pool import Entry, Pool, data_bytes
+from p2p.base import ChannelDescriptor, Peer, PeerFault
+
+BATCH_WINDOW_NS: Final = 5_000_000  # what was admitted within it goes in one message
+BATCH_BYTES: Final = 65_536  # per message: a vote never waits behind more than this on a slow link
+PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it is first-hand
+RELAY_MIN_NS: Final = 5_000_000  # design.md section 5: 5 to 20 ms
+RELAY_SPREAD_NS: Final = 15_000_000
+ANNOUNCE_LATE_NS: Final = 500_000_000  # towards a neighbour of the sender: only if the sender failed it
+WANT_TIMEOUT_NS: Final = 500_000_000  # after it the next announcer is asked
+ANNOUNCERS_MAX: Final = 8  # remembered per wanted hash
+OWED_MAX: Final = 16_384  # bodies or hashes waiting for a slow peer's queue; beyond it the oldest are forgotten
+TXS_PER_MESSAGE_MAX: Final = 16_384  # a body is not empty: more is a flood
+MESSAGE_OVERHEAD: Final = 16
+
+
+class Random(Protocol):
+    """The node's own generator: `randrange` of random.Random."""
+
+    def randrange(self, stop: int, /) -> int: ...
+
+
+@dataclass(slots=True)
+class TxGossipMetrics:
+    received: int = 0  # bodies that peers sent
+    duplicates: int = 0  # of them known already
+    sent: int = 0
+    announced: int = 0  # hashes, per peer
+    announcements_received: int = 0
+    wanted: int = 0
+    want_timeouts: int = 0
+    forgotten: int = 0  # owed to a peer that was too slow
+    dropped_full: int = 0  # bodies that found the pool full
+
+
+@dataclass(slots=True, eq=False)
+class _Want:
+    asked: str
+    announcers: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _PeerQueue:
+    """What waits for a peer. is_ours: it has channel 0x70."""
+
+    peer: Peer
+    is_ours: bool
+    bodies: dict[bytes, Entry] = field(default_factory=dict)
+    hashes: dict[bytes, Entry] = field(default_factory=dict)
+    wants: dict[bytes, None] = field(default_factory=dict)
+
+
+class MempoolReactor:
+    """Implements p2p.base.Reactor (channel 0x30) and consensus.engine.extension.ExtensionHandler."""
+
+    def __init__(self, pool: Pool, extension: ExtensionReactor, clock: Clock, random: Random) -> None:
+        self._pool, self._extension, self._clock, self._random = pool, extension, clock, random
+        self._peers: dict[str, _PeerQueue] = {}
+        self._window: list[Entry] = []  # first-hand, to go when the window closes
+        self._relays: list[tuple[int, int, str, Sequence[Entry]]] = []  # heap: due, number, peer, what
+        self._numbers = itertools.count()
+        self._relay_timer: Timer | None = None
+        self._relay_timer_ns = 0
+        self._wanted: dict[bytes, _Want] = {}
+        self._want_deadlines: list[tuple[int, int, bytes, str]] = []  # in order: the time-out is one for all
+        self._want_timer: Timer | None = None
+        self._receiving = True
+        self._message_bytes_max = pool.config.tx_bytes_max + MESSAGE_OVERHEAD
+        self.metrics = TxGossipMetrics()
+        extension.add_handler(self)
+        pool.on_admitted(self._admitted)
+
+    def set_receiving(self, receiving: bool) -> None:
+        """While the node syncs blocks, peers' transactions are ignored: it could not judge them."""
+        self._receiving = receiving
+
+    # ---------------------------------------------------------------------------------------------------- peers
+
+    @property
+    def channels(self) -> tuple[ChannelDescriptor, ...]:
+        return (
+            ChannelDescriptor(
+                id=MEMPOOL_CHANNEL,
+                name="mempool",
+                priority=5,
+                send_queue_messages=32,
+                receive_message_bytes_max=max(self._message_bytes_max, 2 * BATCH_BYTES),
+            ),
+        )
+
+    def add_peer(self, peer: Peer) -> None:
+        queue = _PeerQueue(peer, is_ours=peer.has_channel(EXTENSION_CHANNEL))
+        self._peers[peer.id] = queue
+        entries = {entry.key: entry for entry in self._pool.entries()}
+        if queue.is_ours:
+            queue.hashes = entries
+        else:
+            queue.bodies = entries
+        self._flush(queue)
+
+    def remove_peer(self, peer: Peer, reason: str) -> None:
+        queue = self._peers.get(peer.id)
+        if queue is None or queue.peer is not peer:
+            return
+        del self._peers[peer.id]
+        for entry in self._pool.entries():
+            entry.peers.discard(peer.id)  # it may come back with an empty mempool
+        self._ask_others([key for key, want in self._wanted.items() if want.asked == peer.id])
+
+    def writable(self, channel_id: int, peer: Peer) -> None:
+        queue = self._peers.get(peer.id)
+        if queue is not None:
+            self._flush(queue)
+
+    def extension_writable(self, peer: Peer) -> None:
+        self.writable(EXTENSION_CHANNEL, peer)
+
+    # ------------------------------------------------------------------------------------------------- sending
+
+    def _admitted(self, entries: Sequence[Entry]) -> None:
+        """A batch that the pool took in: ours waits for the window, others' for their relay."""
+        sources: dict[str, list[Entry]] = {}
+        for entry in entries:
+            sources.setdefault(entry.source, []).append(entry)
+        for source, batch in sources.items():
+            if source:
+                self._plan_relays(source, batch)
+            else:
+                if not self._window:
+                    self._clock.call_later(BATCH_WINDOW_NS / 1e9, self._close_window)
+                self._window += batch
+
+    def _close_window(self) -> None:
+        """Send what gathered; a message that goes to several peers is encoded once."""
+        entries = [entry for entry in self._window if self._pool.get(entry.key) is entry]
+        self._window = []
+        small = [entry for entry in entries if len(entry.tx) <= PUSH_BYTES_MAX]
+        large = [entry for entry in entries if len(entry.tx) > PUSH_BYTES_MAX]
+        batches = [(batch, encode_txs([entry.tx for entry in batch])) for batch in _batches(small)]
+        for queue in self._peers.values():
+            self._push(queue, batches)
+            if large:
+                self._owe(queue.hashes if queue.is_ours else queue.bodies, large)
+            self._flush(queue)
+
+    def _push(self, queue: _PeerQueue, batches: Iterable[tuple[list[Entry], bytes]]) -> None:
+        id, peer = queue.peer.id, queue.peer
+        for batch, message in batches:
+            if queue.bodies or any(id in entry.peers for entry in batch):
+                self._owe(queue.bodies, batch)  # behind what waits already, or without what it has
+            elif peer.try_send(MEMPOOL_CHANNEL, message):
+                self.metrics.sent += len(batch)
+                for entry in batch:
+                    entry.peers.add(id)
+            else:
+                self._owe(queue.bodies, batch)
+
+    def _plan_relays(self, source: str, batch: list[Entry]) -> None:
+        now = self._clock.monotonic_ns()
+        for id, queue in self._peers.items():
+            if id == source:
+                continue
+            delay = RELAY_MIN_NS + self._random.randrange(RELAY_SPREAD_NS)
+            if queue.is_ours and self._extension.are_neighbours(source, id):
+                delay += ANNOUNCE_LATE_NS
+            heapq.heappush(self._relays, (now + delay, next(self._numbers), id, batch))
+        self._arm_relays()
+
+    def _arm_relays(self) -> None:
+        if not self._relays:
+            return
+        due = self._relays[0][0]
+        if self._relay_timer is not None:
+            if self._relay_timer_ns <= due:
+                return
+            self._relay_timer.cancel()
+        self._relay_timer_ns = due
+        delay = max(0, due - self._clock.monotonic_ns())
+        self._relay_timer = self._clock.call_later(delay / 1e9, self._relay)
+
+    def _relay(self) -> None:
+        self._relay_timer = None
+        now = self._clock.monotonic_ns()
+        flush: dict[str, _PeerQueue] = {}
+        while self._relays and self._relays[0][0] <= now:
+            _, _, id, batch = heapq.heappop(self._relays)
+            queue = self._peers.get(id)
+            if queue is None:
+                continue
+            lacking = [entry for entry in batch if id not in entry.peers and self._pool.get(entry.key) is entry]
+            if lacking:
+                self._owe(queue.hashes if queue.is_ours else queue.bodies, lacking)
+                flush[id] = queue
+        for queue in flush.values():
+            self._flush(queue)
+        self._arm_relays()
+
+    def _owe(self, owed: dict[bytes, Entry], entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            owed[entry.key] = entry
+        while len(owed) > OWED_MAX:
+            del owed[next(iter(owed))]
+            self.metrics.forgotten += 1
+
+    def _flush(self, queue: _PeerQueue) -> None:
+        """Send what is owed as far as the peer's queues have room; `writable` calls again."""
+        if queue.wants:
+            self._flush_wants(queue)
+        if queue.bodies:
+            self._flush_bodies(queue)
+        if queue.hashes:
+            self._flush_hashes(queue)
+
+    def _flush_bodies(self, queue: _PeerQueue) -> None:
+        peer = queue.peer
+        while queue.bodies and peer.queue_room(MEMPOOL_CHANNEL):
+            batch: list[Entry] = []
+            size = 0
+            while queue.bodies and size < BATCH_BYTES:
+                entry = next(iter(queue.bodies.values()))
+                if batch and size + len(entry.tx) > BATCH_BYTES:
+                    break
+                del queue.bodies[entry.key]
+                if peer.id not in entry.peers and self._pool.get(entry.key) is entry:
+                    batch.append(entry)
+                    size += data_bytes(len(entry.tx))
+            if not batch:
+                return
+            if not peer.try_send(MEMPOOL_CHANNEL, encode_txs([entry.tx for entry in batch])):
+                queue.bodies = {entry.key: entry for entry in batch} | queue.bodies
+                return
+            self.metrics.sent += len(batch)
+            for entry in batch:
+                entry.peers.add(peer.id)
+
+    def _flush_hashes(self, queue: _PeerQueue) -> None:
+        peer = queue.peer
+        while queue.hashes and peer.queue_room(EXTENSION_CHANNEL):
+            batch = [
+                entry
+                for entry in itertools.islice(queue.hashes.values(), HASHES_MAX)
+                if peer.id not in entry.peers and self._pool.get(entry.key) is entry
+            ]
+            message = ExtensionMessage(have_txs=tuple(entry.key for entry in batch))
+            if batch and not peer.try_send(EXTENSION_CHANNEL, encode(message)):
+                return
+            for key in list(itertools.islice(queue.hashes, HASHES_MAX)):
+                del queue.hashes[key]
+            self.metrics.announced += len(batch)
+
+    def _flush_wants(self, queue: _PeerQueue) -> None:
+        while queue.wants:
+            keys = tuple(itertools.islice(queue.wants, HASHES_MAX))
+            if not queue.peer.try_send(EXTENSION_CHANNEL, encode(ExtensionMessage(want_txs=keys))):
+                return
+            for key in keys:
+                del queue.wants[key]
+            self.metrics.wanted += len(keys)
+
+    # ----------------------------------------------------------------------------------------------- receiving
+
+    def receive(self, channel_id: int, peer: Peer, message: bytes) -> None:
+        """Txs: each is queued for admission unless known. Bad ones cost nobody the connection."""
+        try:
+            txs = decode_txs(message, bytes_max=max(self._message_bytes_max, 2 * BATCH_BYTES))
+        except InvalidMessage as error:
+            raise PeerFault(str(error)) from error
+        if len(txs) > TXS_PER_MESSAGE_MAX:
+            raise PeerFault(f"mempool: {len(txs)} transactions in one message, at most {TXS_PER_MESSAGE_MAX}")
+        if not self._receiving:
+            return
+        pool, metrics, tx_bytes_max = self._pool, self.metrics, self._pool.config.tx_bytes_max
+        metrics.received += len(txs)
+        for tx in txs:
+            if len(tx) > tx_bytes_max:
+                continue  # not even hashed
+            key = sha256(tx).digest()
+            self._wanted.pop(key, None)
+            entry = pool.get(key)
+            if entry is not None:
+                entry.peers.add(peer.id)
+                metrics.duplicates += 1
+            elif pool.knows(key):
+                metrics.duplicates += 1
+            elif not pool.room:
+                metrics.dropped_full += 1
+            else:
+                pool.offer(tx, peer.id, key=key)
+
+    def receive_extension(self, peer: Peer, message: ExtensionMessage) -> None:
+        queue = self._peers.get(peer.id)
+        if queue is None:
+            return
+        if message.have_txs and self._receiving:
+            self._heard_of(queue, message.have_txs)
+        if message.want_txs:
+            self._asked_for(queue, message.want_txs)
+
+    def _heard_of(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
+        """Ask for what is new, as far as the pool has room; remember who else could be asked."""
+        self.metrics.announcements_received += len(keys)
+        id, pool = queue.peer.id, self._pool
+        room = pool.room - len(self._wanted)
+        fresh: list[bytes] = []
+        for key in keys:
+            entry = pool.get(key)
+            if entry is not None:
+                entry.peers.add(id)
+            elif pool.knows(key):
+                continue
+            elif (want := self._wanted.get(key)) is not None:
+                if want.asked != id and id not in want.announcers and len(want.announcers) < ANNOUNCERS_MAX:
+                    want.announcers.append(id)
+            elif len(fresh) < room:
+                fresh.append(key)
+        if fresh:
+            self._ask(queue, fresh)
+
+    def _ask(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
+        id = queue.peer.id
+        deadline = self._clock.monotonic_ns() + WANT_TIMEOUT_NS
+        for key in keys:
+            want = self._wanted.get(key)
+            if want is None:
+                self._wanted[key] = _Want(id)
+            else:
+                want.asked = id
+            queue.wants[key] = None
+            self._want_deadlines.append((deadline, next(self._numbers), key, id))
+        self._arm_wants()
+        self._flush(queue)
+
+    def _arm_wants(self) -> None:
+        if self._want_timer is None and self._want_deadlines:
+            delay = max(0, self._want_deadlines[0][0] - self._clock.monotonic_ns())
+            self._want_timer = self._clock.call_later(delay / 1e9, self._want_timed_out)
+
+    def _want_timed_out(self) -> None:
+        self._want_timer = None
+        now = self._clock.monotonic_ns()
+        late: list[bytes] = []
+        count = 0
+        for deadline, _, key, id in self._want_deadlines:
+            if deadline > now:
+                break
+            count += 1
+            want = self._wanted.get(key)
+            if want is not None and want.asked == id:
+                late.append(key)
+        del self._want_deadlines[:count]
+        self.metrics.want_timeouts += len(late)
+        self._ask_others(late)
+        self._arm_wants()
+
+    def _ask_others(self, keys: Iterable[bytes]) -> None:
+        """Turn to the next announcer; forget what nobody else announced."""
+        asked: dict[str, list[bytes]] = {}
+        for key in keys:
+            want = self._wanted[key]
+            while want.announcers and want.announcers[0] not in self._peers:
+                want.announcers.pop(0)
+            if want.announcers and not self._pool.knows(key):
+                asked.setdefault(want.announcers.pop(0), []).append(key)
+            else:
+                del self._wanted[key]
+        for id, again in asked.items():
+            self._ask(self._peers[id], again)
+
+    def _asked_for(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
+        id = queue.peer.id
+        for key in keys:
+            entry = self._pool.get(key)
+            if entry is not None:
+                entry.peers.discard(id)  # it says itself that it lacks it
+                queue.bodies[key] = entry
+        self._owe(queue.bodies, ())
+        self._flush(queue)
+
+
+def _batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
+    """In order, each of at most BATCH_BYTES (or one larger transaction)."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        if batch and size + len(entry.tx) > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += data_bytes(len(entry.tx))
+    if batch:
+        yield batch

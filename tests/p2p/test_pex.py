@@ -1,0 +1,211 @@
+"""Address exchange: addresses spread, seeds answer once, and whoever breaks the rules is banned."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from p2p.addrbook import AddressBook
+from p2p.address import parse_address
+from p2p.memory import MemoryNetwork
+from p2p.pex import PexReactor, install
+from proto.tendermint.p2p import pex_pb2, types_pb2
+from tests.p2p.support import STATE, Node, node_key, running, simulate, until
+
+PORT = 26656
+Clock = Callable[[], int]
+
+
+def place(index: int) -> str:
+    return f"{node_key(str(index)).id}@{host(index)}:{PORT}"
+
+
+def host(index: int) -> str:
+    return f"{20 + index}.1.1.1"
+
+
+class PexNode(Node):
+    def __init__(
+        self, index: int, network: MemoryNetwork, clock: Clock, path: Path | None = None, **config: object
+    ) -> None:
+        settings = {"listen_address": f"{host(index)}:{PORT}", "address_book_strict": True, **config}
+        super().__init__(str(index), sockets=network.sockets(host(index)), clock=clock, **settings)
+        self.book = AddressBook(None, strict=True, clock=clock, rng=random.Random(index))
+        pex = install(self.switch, self.book)
+        assert pex is not None
+        self.pex = pex
+
+
+def reached(nodes: list[PexNode]) -> set[str]:
+    """The ids that the first node reaches over the others' connections."""
+    by_id = {node.id: node for node in nodes}
+    found, todo = {nodes[0].id}, [nodes[0]]
+    while todo:
+        for peer in todo.pop().switch.peers:
+            if peer.id in by_id and peer.id not in found:
+                found.add(peer.id)
+                todo.append(by_id[peer.id])
+    return found
+
+
+def test_a_network_finds_itself_from_one_seed() -> None:
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        seed = PexNode(0, network, clock, seed_mode=True)
+        nodes = [PexNode(index, network, clock, seeds=(place(0),), max_outbound_peers=4) for index in range(1, 13)]
+        async with running(seed, *nodes):
+            await until(lambda: all(node.switch.outbound_count == 4 for node in nodes), timeout_s=900)
+            await until(lambda: reached(nodes) == {node.id for node in nodes}, timeout_s=60)
+            assert all(node.id not in node.book for node in nodes)
+            assert any("seed: answered" in reason for _, reason in seed.reactor.removed)
+
+    simulate(scenario)
+
+
+def test_addresses_pass_from_neighbour_to_neighbour() -> None:
+    """A chain of persistent peers: the last is found by the first."""
+
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        nodes = [PexNode(index, network, clock, persistent_peers=(place(index + 1),)) for index in range(4)]
+        nodes.append(PexNode(4, network, clock))
+        async with running(*nodes):
+            await until(lambda: nodes[0].switch.is_connected(nodes[4].id), timeout_s=600)
+            await asyncio.sleep(120)
+            entry = nodes[0].book.get(nodes[1].id)
+            assert entry is not None
+            assert entry.is_old  # it stayed for a minute
+
+    simulate(scenario)
+
+
+def test_private_peers_are_not_told() -> None:
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        private = node_key("1").id
+        hub = PexNode(0, network, clock, private_peer_ids=frozenset({private}), max_outbound_peers=0)
+        nodes = [
+            PexNode(index, network, clock, persistent_peers=(place(0),), max_outbound_peers=0) for index in (1, 2, 3)
+        ]
+        async with running(hub, *nodes):
+            await asyncio.sleep(300)
+            assert len(hub.switch.peers) == 3
+            assert private not in hub.book
+            assert private not in nodes[1].book
+            assert nodes[2].id in nodes[1].book or nodes[1].id in nodes[2].book
+
+    simulate(scenario)
+
+
+def test_addresses_where_nobody_answers_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.pex.DIAL_ATTEMPTS_MAX", 9)
+
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        node = PexNode(0, network, clock)
+        dead = parse_address(place(9))
+        node.book.add(dead, dead)
+        async with running(node):
+            await asyncio.sleep(60)
+            assert 1 <= node.switch.counters["dialed"] <= 3
+            await until(lambda: node.switch.bans.left_s(dead.id), timeout_s=3600)
+            assert node.switch.counters["dialed"] == 10
+            assert node.book.pick(50) is None
+
+    simulate(scenario)
+
+
+REQUEST = pex_pb2.Message(pex_request=pex_pb2.PexRequest()).SerializeToString()
+
+
+def answer(*rows: tuple[str, str, int]) -> bytes:
+    addresses = [types_pb2.NetAddress(id=id, ip=ip, port=port) for id, ip, port in rows]
+    return pex_pb2.Message(pex_addrs=pex_pb2.PexAddrs(addrs=addresses)).SerializeToString()
+
+
+def attack(act: Callable[[Node, PexNode], object], *, asked: bool = False) -> PexNode:
+    """Let a hand-made peer act against a node; return the node."""
+    network = MemoryNetwork()
+    victims: list[PexNode] = []
+
+    async def scenario(clock: Clock) -> None:
+        victim = PexNode(0, network, clock)
+        victims.append(victim)
+        settings = {"listen_address": f"{host(1)}:{PORT}", "sockets": network.sockets(host(1)), "clock": clock}
+        attacker = Node("1", channels=(STATE, *PexReactor.channels), **settings)
+        async with running(victim, attacker):
+            if asked:
+                await victim.switch.dial(parse_address(place(1)))
+            else:
+                await attacker.switch.dial(parse_address(place(0)))
+            await until(lambda: attacker.switch.peers and victim.switch.peers)
+            act(attacker, victim)
+            await asyncio.sleep(5)
+            if not victim.reactor.removed:
+                assert attacker.switch.peers
+
+    simulate(scenario)
+    return victims[0]
+
+
+@pytest.mark.parametrize(
+    ("messages", "asked", "reason", "banned"),
+    [
+        pytest.param([REQUEST] * 2, False, "", False, id="two requests are free"),
+        pytest.param([REQUEST] * 3, False, "request 0.0 s after the last", True, id="a third too soon"),
+        pytest.param([answer()], False, "nobody asked", True, id="addresses unasked"),
+        pytest.param([answer()], True, "", False, id="addresses asked for"),
+        pytest.param([answer(), answer()], True, "nobody asked", True, id="a second answer"),
+        pytest.param([b""], False, "neither", False, id="nothing"),
+        pytest.param([b"\xff\xff"], False, "no message", False, id="no protobuf"),
+        pytest.param([answer(("x", "8.8.8.8", 1))], True, "no node id", False, id="bad id"),
+        pytest.param([answer((node_key("z").id, "8.8.8", 1))], True, "no IP", False, id="bad IP"),
+        pytest.param([answer((node_key("z").id, "8.8.8.8", 70_000))], True, "port 70000", False, id="bad port"),
+        pytest.param([answer((node_key("z").id, "10.0.0.1", 1))], True, "", False, id="not routable: left out"),
+    ],
+)
+def test_rules_of_the_exchange(messages: list[bytes], asked: bool, reason: str, banned: bool) -> None:
+    def act(attacker: Node, victim: PexNode) -> None:
+        for message in messages:
+            assert attacker.switch.peers[0].try_send(0x00, message)
+
+    victim = attack(act, asked=asked)
+    dropped = [r for _, r in victim.reactor.removed if r not in {"we stop", "closed by the other side"}]
+    assert bool(dropped) == bool(reason)
+    if reason:
+        assert reason in dropped[0]
+    assert bool(victim.switch.bans.left_s(node_key("1").id)) == banned
+    assert len(victim.book) <= 1
+
+
+async def test_the_book_is_saved_now_and_then_and_at_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2p.pex.SAVE_PERIOD_S", 0.02)
+    path = tmp_path / "addrbook.json"
+
+    def make() -> tuple[Node, AddressBook]:
+        node = Node("a", max_outbound_peers=0)
+        book = AddressBook(path, strict=False, clock=node.switch.clock)
+        install(node.switch, book)
+        return node, book
+
+    node, book = make()
+    async with running(node):
+        one, two = parse_address(place(1)), parse_address(place(2))
+        book.add(one, one)
+        await until(lambda: path.exists() and one.id in path.read_text())
+        monkeypatch.setattr("p2p.pex.SAVE_PERIOD_S", 3600)
+        await asyncio.sleep(0.05)
+        book.add(two, two)
+        node.switch.ban(node_key("bad").id, 3600, reason="test")
+        node.switch.pins["1.2.3.4:5"] = one.id
+    document = json.loads(path.read_text())
+    assert {row["addr"]["id"] for row in document["addrs"]} == {one.id, two.id}
+    again, restored = make()
+    assert two.id in restored
+    assert again.switch.bans.left_s(node_key("bad").id) > 3500
+    assert again.switch.pins == {"1.2.3.4:5": one.id}
