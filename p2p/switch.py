@@ -367,9 +367,10 @@ class Switch:
             check(link.remote_host, link.remote_port)
 
     def _check_ip(self, link: Link) -> None:
-        if self.config.allow_duplicate_ip or link.persistent or _is_loopback(link.remote_host):
+        """Raises Rejected for a second identity from one IP, unless that is allowed or the operator named it."""
+        if self.config.allow_duplicate_ip or self._is_exempt(link.id) or _is_loopback(link.remote_host):
             return
-        others = (*(p.link for p in self._peers_tuple), *self._links)
+        others = (*(p.link for p in self._peers_tuple), *(other for other in self._links if other.id))
         if any(o is not link and o.remote_host == link.remote_host and not o.is_closed for o in others):
             raise Rejected(f"{link.remote_host} is connected already (allow_duplicate_ip is off)")
 

@@ -139,11 +139,14 @@ def test_two_nodes_with_one_key_do_not_take_turns() -> None:
     simulate(scenario)
 
 
-@pytest.mark.parametrize("allow", [False, True])
-def test_one_ip_one_connection_unless_allowed(allow: bool) -> None:
+@pytest.mark.parametrize(
+    ("settings", "allow"),
+    [({}, False), ({"allow_duplicate_ip": True}, True), ({"unconditional_peer_ids": {node_key("c").id}}, True)],
+)
+def test_one_ip_one_connection_unless_allowed(settings: dict[str, object], allow: bool) -> None:
     async def scenario(clock: Clock) -> None:
         network = MemoryNetwork()
-        hub = make(network, clock, "hub", "20.0.0.1", allow_duplicate_ip=allow)
+        hub = make(network, clock, "hub", "20.0.0.1", **settings)
         b = make(network, clock, "b", "20.0.0.2")
         c = Node("c", sockets=network.sockets("20.0.0.2"), clock=clock, listen_address="20.0.0.2:7")
         async with running(hub, b, c):
