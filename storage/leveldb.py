@@ -37,6 +37,7 @@ class LevelStore:
                 write_buffer_size=options.write_buffer_bytes,
                 max_open_files=options.max_open_files,
                 block_size=options.block_bytes,
+                compression="snappy" if options.compress else None,
                 bloom_filter_bits=BLOOM_FILTER_BITS,
             )
         except FAILURES as error:

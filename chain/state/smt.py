@@ -10,7 +10,8 @@ and the page does not exist (the root page may hold one). A node is written as o
 inner hash, longer a leaf (hash ‖ key).
 
 A page's record is 20 length bytes, then the 20 parts: the hashes two levels above the slots (empty where that is no
-inner node), which spare most of the hashing when one slot changes, and the slots.
+inner node), which spare most of the hashing when one slot changes, and the slots. A *delta* takes a page back to what
+it was before an update: it holds the touched slots alone, and starts with a byte that no record starts with.
 Source: design, section 6; ICS-23's SmtSpec.
 """
 
@@ -30,6 +31,7 @@ SLOTS = 16
 PARTS = QUARTERS + SLOTS
 PAGES_PER_SLICE = 40  # below 1 ms of work between two yields
 SLOT_OF = {digit: QUARTERS + number for number, digit in enumerate("0123456789abcdef")}
+DELTA_TAG = b"\xff"  # a record starts with a quarter's length, 0 or 32
 DIGITS = "0123456789abcdef"
 
 Node: TypeAlias = bytes  # b"", a hash, or hash ‖ key
@@ -40,10 +42,14 @@ Load: TypeAlias = Callable[[str], bytes | None]  # the record of the page of tha
 
 
 class TreeChange(NamedTuple):
-    """The new root, and the record of each page that changed, ascending by (length, name); None deletes it."""
+    """The new root, and the record of each page that changed, ascending by (length, name); None deletes it.
+
+    deltas: what takes a page back, for the pages that are there before and after.
+    """
 
     root: bytes
     pages: dict[str, bytes | None]
+    deltas: dict[str, bytes]
 
 
 def path_of(key: bytes) -> str:
@@ -103,6 +109,29 @@ def encode_page(page: Page) -> bytes:
     return bytes(map(len, parts)) + b"".join(parts)
 
 
+def _encode_delta(touched: list[tuple[int, Node]]) -> bytes:
+    slots = [slot for slot, _ in touched]
+    olds = [old for _, old in touched]
+    return DELTA_TAG + bytes([len(slots)]) + bytes(slots) + bytes(map(len, olds)) + b"".join(olds)
+
+
+def is_delta(content: bytes) -> bool:
+    return content[:1] == DELTA_TAG
+
+
+def apply_delta(record: bytes, delta: bytes) -> bytes:
+    """The record that a page had before the update that left it with `record`."""
+    page = decode_page(record)
+    count = delta[1]
+    at = 2 + 2 * count
+    for slot, length in zip(delta[2 : 2 + count], delta[2 + count : at], strict=True):
+        page[slot] = delta[at : at + length]
+        page[slot - QUARTERS >> 2] = None
+        at += length
+    page_root(page)  # computes the quarters
+    return encode_page(page)
+
+
 def slots_of(page: Page) -> list[Node]:
     """The page's 16 slots."""
     return page[QUARTERS:]  # type: ignore[return-value]  # slots are never None
@@ -137,7 +166,7 @@ def update_steps(load: Load, changes: Sequence[LeafChange]) -> Generator[None, N
     Raises: CorruptState (a page below the root's is missing).
     """
     levels: list[dict[str, Page]] = []
-    existed: set[str] = set()
+    existed: dict[str, list[tuple[int, Node]]] = {}  # stored pages -> the slots touched, and what they held
     todo: list[tuple[str, Sequence[LeafChange], bool]] = [("", changes, True)]
     worked = 0
     while todo:
@@ -146,14 +175,15 @@ def update_steps(load: Load, changes: Sequence[LeafChange]) -> Generator[None, N
         for name, items, stored in todo:
             record = load(name) if stored else None
             if record is not None:
-                existed.add(name)
                 page = decode_page(record)
             elif stored and name:
                 raise CorruptState(f"page {name} of the tree is missing")
             else:
                 page = [b""] * PARTS
             level[name] = page
-            _place(page, name, items, below)
+            touched = _place(page, name, items, below)
+            if record is not None:
+                existed[name] = touched
             worked += 1
             if worked % PAGES_PER_SLICE == 0:
                 yield
@@ -164,8 +194,9 @@ def update_steps(load: Load, changes: Sequence[LeafChange]) -> Generator[None, N
 
 def _place(
     page: Page, name: str, items: Sequence[LeafChange], below: list[tuple[str, Sequence[LeafChange], bool]]
-) -> None:
-    """Put each change into its slot of `page`, or hand it to the page below."""
+) -> list[tuple[int, Node]]:
+    """Put each change into its slot of `page`, or hand it to the page below; return the slots and what they held."""
+    touched: list[tuple[int, Node]] = []
     depth = len(name)
     at, count = 0, len(items)
     while at < count:
@@ -177,6 +208,7 @@ def _place(
         page[slot - QUARTERS >> 2] = None
         old = page[slot]
         assert old is not None
+        touched.append((slot, old))
         if len(old) == HASH_BYTES:
             below.append((name + digit, items[at:end], True))
         elif end - at == 1 and (not old or old[HASH_BYTES:] == items[at][1]):
@@ -189,6 +221,7 @@ def _place(
             else:
                 page[slot] = group[0][2] + group[0][1] if group else b""
         at = end
+    return touched
 
 
 def _with_leaf(items: Sequence[LeafChange], old: Node) -> list[LeafChange]:
@@ -202,7 +235,11 @@ def _with_leaf(items: Sequence[LeafChange], old: Node) -> list[LeafChange]:
     return group
 
 
-def _hash_upwards(levels: list[dict[str, Page]], existed: set[str]) -> Generator[None, None, TreeChange]:
+def _hash_upwards(
+    levels: list[dict[str, Page]], existed: dict[str, list[tuple[int, Node]]]
+) -> Generator[None, None, TreeChange]:
+    """Hash each page once its slots are final, from the lowest level up."""
+    deltas: dict[str, bytes] = {}
     changed: list[dict[str, bytes | None]] = []
     root: Node = b""
     worked = 0
@@ -213,6 +250,8 @@ def _hash_upwards(levels: list[dict[str, Page]], existed: set[str]) -> Generator
             root = page_root(page)
             if len(root) == HASH_BYTES or (root and not name):
                 records[name] = encode_page(page)
+                if name in existed:
+                    deltas[name] = _encode_delta(existed[name])
             elif name in existed:
                 records[name] = None
             if name:
@@ -224,4 +263,4 @@ def _hash_upwards(levels: list[dict[str, Page]], existed: set[str]) -> Generator
     pages: dict[str, bytes | None] = {}
     for records in reversed(changed):
         pages.update(records)
-    return TreeChange(hash_of(root), pages)
+    return TreeChange(hash_of(root), pages, deltas)

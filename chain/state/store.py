@@ -41,6 +41,7 @@ CACHE_BYTES = 96 << 20  # the pages and values of 10^5 keys
 KEYS_PER_SLICE = 100  # about 1 ms of reading and hashing between two yields
 BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
 RECORDS_PER_SLICE = 400  # about 1 ms of packing
+PRUNE_SLACK_BYTES = 32 << 20  # what pruned versions may still hold on disk: each compaction costs more than that
 PRUNE_BATCH_KEYS = 2_000
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]  # store -> key -> value; None deletes
@@ -65,10 +66,14 @@ class Stores:
     Raises: CorruptState, when the database holds something else.
     """
 
-    def __init__(self, db: KeyValueStore, *, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, db: KeyValueStore, *, cache_bytes: int = CACHE_BYTES, prune_slack_bytes: int = PRUNE_SLACK_BYTES
+    ) -> None:
         self._db = db
         self._ids = {name: bytes([number]) for number, name in enumerate(STORE_NAMES)}
         self._cache = rec.RecordCache(cache_bytes)
+        self._prune_slack_bytes = prune_slack_bytes
+        self._pruned_bytes = prune_slack_bytes  # deleted and not yet compacted away; unknown from before the start
         self._lock = threading.Lock()  # the cache against a read that overlaps a commit
         self._epoch = 0  # grows with each commit, rollback and clearing
         self._latest = self._earliest = NO_VERSION
@@ -197,8 +202,8 @@ class Stores:
     def prune(self, below_version: int) -> int:
         """Forget the versions below `below_version`, as far as two are kept; return the earliest now held.
 
-        Views that exist stay whole. The disk of what was forgotten is freed before this returns (failure 4), which
-        takes time with what is forgotten, not with what is held: run it in a worker thread.
+        Views that exist stay whole. Before this returns, the disk of what was forgotten is freed, but for the slack
+        that `prune_slack_bytes` allows (failure 4). Run it in a worker thread, not beside another prune.
         """
         earliest = min(below_version, self._latest - VERSIONS_KEPT_MIN + 1)
         if earliest <= self._earliest:
@@ -208,7 +213,11 @@ class Stores:
         self._db.write([(rec.EARLIEST_KEY, packed)], sync=True)
         self._earliest = earliest
         self._delete_range(rec.ROOTS, rec.ROOTS + packed)
-        self._delete_range(rec.UNDO, rec.UNDO + rec.pack_version(earliest + 1))
+        undone = rec.UNDO + rec.pack_version(earliest + 1)
+        self._pruned_bytes += self._delete_range(rec.UNDO, undone)
+        if self._pruned_bytes >= self._prune_slack_bytes:
+            self._db.compact(rec.ROOTS, undone)
+            self._pruned_bytes = 0
         return earliest
 
     def rollback(self, version: int) -> None:
@@ -223,7 +232,10 @@ class Stores:
             batch: list[Write] = [(rec.ROOTS + rec.pack_version(self._latest), None)]
             for key, run in self._db.scan(undone, rec.prefix_end(undone)):
                 batch.append((key, None))
-                batch.extend(rec.unpack_run(run))
+                batch.extend(
+                    (record_key, rec.before(record_key, self._db.get(record_key), old))
+                    for record_key, old in rec.unpack_run(run)
+                )
             batch.append((rec.LATEST_KEY, rec.pack_version(self._latest - 1)))
             self._db.write(batch, sync=True)
             self._reload()
@@ -232,6 +244,7 @@ class Stores:
         """Forget everything, for a genesis that is run again: as before the first commit."""
         self._db.write([(rec.LATEST_KEY, None), (rec.EARLIEST_KEY, None)], sync=True)
         self._delete_range(b"", b"\xff")
+        self._db.compact(b"", b"\xff")
         self._reload()
 
     def _load(self) -> None:
@@ -337,34 +350,40 @@ class Stores:
             return record[rec.VERSION_BYTES :]
 
         change = yield from smt.update_steps(load, leaves)
+        deltas = change.deltas if work.version % rec.WHOLE_PAGES_EVERY else {}
         replaced: list[tuple[bytes, rec.Record | None]] = []
         for number, (name, page) in enumerate(change.pages.items()):
-            work.put(rec.page_key(store_id, name), olds.get(name), page, replaced)
+            old, delta = olds.get(name), deltas.get(name)
+            if delta is not None and old is not None:
+                old = old[: rec.VERSION_BYTES] + delta
+            key = rec.page_key(store_id, name)
+            replaced.append((key, old))
+            work.keep(key, page)
             if number % RECORDS_PER_SLICE == 0:
                 yield
         yield from _add_undo(work, replaced)
         return change.root
 
-    def _delete_range(self, start: bytes, stop: bytes) -> None:
-        """Delete start <= key < stop in batches, then free the disk."""
+    def _delete_range(self, start: bytes, stop: bytes) -> int:
+        """Delete start <= key < stop in batches; return the bytes they held."""
         batch: list[Write] = []
-        found = False
-        for key, _ in self._db.scan(start, stop):
-            found = True
+        size = 0
+        for key, record in self._db.scan(start, stop):
+            size += len(key) + len(record)
             batch.append((key, None))
             if len(batch) == PRUNE_BATCH_KEYS:
                 self._db.write(batch)
                 batch = []
         self._db.write(batch, sync=True)
-        if found:
-            self._db.compact(start, stop)
+        return size
 
 
 class _Work:
     """What one preparation has gathered so far."""
 
     def __init__(self, version: int) -> None:
-        self._version = rec.pack_version(version)
+        self.version = version
+        self._packed = rec.pack_version(version)
         self.records: dict[bytes, rec.Record | None] = {}
         self.undo = rec.UndoRuns(version)
         self.leaves: list[smt.LeafChange] = []
@@ -380,11 +399,15 @@ class _Work:
         """Note that `key` becomes `content`, and what that replaces; False when it changes nothing."""
         if (old[rec.VERSION_BYTES :] if old is not None else None) == content:
             return False
-        record = None if content is None else self._version + content
-        self.records[key] = record
-        self.size += len(key) + len(record or b"")
+        self.keep(key, content)
         replaced.append((key, old))
         return True
+
+    def keep(self, key: bytes, content: bytes | None) -> None:
+        """Note that `key` becomes `content`."""
+        record = None if content is None else self._packed + content
+        self.records[key] = record
+        self.size += len(key) + len(record or b"")
 
 
 def _add_undo(work: _Work, replaced: list[tuple[bytes, rec.Record | None]]) -> Generator[None, None, None]:

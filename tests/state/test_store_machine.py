@@ -18,7 +18,7 @@ Changes = dict[str, dict[bytes, bytes | None]]
 
 KEYS = st.integers(0, 40).map(lambda number: b"k%d" % number)
 SIDE_KEYS = st.integers(0, 6).map(lambda number: b"side%d" % number)
-VALUES = st.one_of(st.none(), st.binary(min_size=1, max_size=3))
+VALUES = st.one_of(st.none(), st.just(b"\xff\x01"), st.binary(min_size=1, max_size=3))
 CHANGES = st.dictionaries(st.sampled_from(STORE_NAMES), st.dictionaries(KEYS, VALUES, max_size=25))
 SIDE = st.dictionaries(SIDE_KEYS, VALUES, max_size=4)
 
@@ -31,7 +31,7 @@ def apply(pairs: Pairs, changes: dict[bytes, bytes | None]) -> Pairs:
 class StoresMachine(RuleBasedStateMachine):
     """`kept` holds what each version must read as: the three maps, then the side records of one store."""
 
-    @initialize(first=st.integers(0, 3), cache=st.sampled_from([0, 1_000, 1 << 20]))
+    @initialize(first=st.sampled_from([0, 1, 60, 63, 64]), cache=st.sampled_from([0, 1_000, 1 << 20]))
     def start(self, first: int, cache: int) -> None:
         self.cache = cache
         self.db = MemoryStore(models_crashes=True)
