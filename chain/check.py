@@ -90,7 +90,7 @@ class CheckState:
             if entry.since > oldest:
                 break
             found.add(key)
-        queue = list(found)
+        queue = list(found)  # determinism: a closure, the same in any order
         while queue:
             for key in entries[queue.pop()].links:
                 if key not in found and key in entries:
@@ -100,7 +100,7 @@ class CheckState:
 
     def block_committed(self, touched: Iterable[bytes], height: int) -> None:
         """Forget what the block touched. height: of the block that is next now."""
-        for key in self.affected(touched):
+        for key in self.affected(touched):  # determinism: admission alone
             del self._entries[key]
         self._expiring.pop(self.height, None)
         self.height = height

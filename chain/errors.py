@@ -224,4 +224,4 @@ def _leaves(error: type[TxError]) -> Iterator[type[TxError]]:
     for child in error.__subclasses__():
         if child.code:
             yield child
-        yield from _leaves(child)
+        yield from _leaves(child)  # determinism: over the classes above, not over input
