@@ -47,7 +47,6 @@ from consensus.engine.clock import Clock, Workers
 from consensus.engine.executor import BlockExecutor, save_decided
 from consensus.engine.failpoints import FailPoint, no_fail_point
 from consensus.engine.inputs import (
-    EndedHeight,
     EnteredStep,
     Logged,
     MajorityIn,
@@ -62,7 +61,7 @@ from consensus.engine.intake import Intake
 from consensus.engine.interfaces import Listener
 from consensus.engine.metrics import EngineMetrics
 from consensus.engine.own_messages import OwnMessages
-from consensus.engine.replay import Recorded
+from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
 from consensus.engine.signer import Signer
 from consensus.engine.timers import Timers
@@ -233,10 +232,9 @@ class ConsensusDriver:
     async def start(self) -> None:
         """Take up the running height: replay its log, then run until `stop` or a failure."""
         assert not self._is_running, "started twice"
-        height = self._state.next_height
         if self._signer is not None:
             self._signer.raise_floor(self._state.last_block_height)
-        records = self._records_of(height)
+        records = recover(self._wal, self._signer, self._state, self._clock.now_ns())
         last_commit = load_last_commit(self._executor.blocks, self._state)
         self._is_running = True
         self._executor.pool.on_available(self._txs_available)
@@ -244,20 +242,6 @@ class ConsensusDriver:
         self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
         self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
         self._flush_later()
-
-    def _records_of(self, height: int) -> Recorded:
-        """What the log holds of the running height. Raises WalCorrupted."""
-        before = self._state.last_block_height
-        records = self._wal.messages_after(before)
-        if records is None:
-            log.info("the log lacks the end of the last height; nothing to replay", height=before)
-            self._wal.end_height(before)
-            return Recorded(())
-        recorded = Recorded.of(records, height)
-        if EndedHeight(height) in recorded.logged:
-            log.error("the log has the end of a height that the block store lacks; not replayed", height=height)
-            return Recorded(())
-        return recorded
 
     async def stop(self) -> None:
         """Stop between two inputs and leave nothing running; the log is synced, not closed."""
@@ -666,7 +650,7 @@ class ConsensusDriver:
         self.metrics.is_catching_up_from_wal = True
         timeouts: list[Event] = []
         await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
-        for logged in records.logged:
+        for logged in records.inputs:
             if self.core.height != height:
                 break  # it was decided
             match logged:

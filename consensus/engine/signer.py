@@ -22,6 +22,7 @@ from consensus.engine.disk import Disk
 from consensus.engine.errors import SignerError, SigningRefused
 from consensus.types.errors import InvalidFile
 from consensus.types.files import SignState, format_sign_state, parse_sign_state
+from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.timestamps import read_timestamp
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from crypto.keys import PrivKey, PubKey
@@ -56,6 +57,14 @@ class Signer(Protocol):
 
     def sign_proposal(self, chain_id: str, proposal: Proposal) -> Proposal:
         """As `sign_vote`."""
+        ...
+
+    def last_vote(self, chain_id: str) -> Vote | None:
+        """The vote that was signed last, if the record still says what it was; its index is left 0.
+
+        A stop may come after a signature is recorded and before the vote is logged. Then it is taken up from here:
+        nothing else can ever be signed in its place.
+        """
         ...
 
     def raise_floor(self, height: int) -> None:
@@ -98,6 +107,24 @@ class FileSigner:
     @property
     def state(self) -> SignState:
         return self._state
+
+    def last_vote(self, chain_id: str) -> Vote | None:
+        state = self._state
+        if state.step not in VOTE_STEPS.values() or not state.signature:
+            return None
+        message = _canonical(SignStep(state.step), state.sign_bytes)
+        assert isinstance(message, canonical_pb2.CanonicalVote), message
+        header = message.block_id.part_set_header
+        vote = Vote(
+            message.type,
+            message.height,
+            message.round,
+            BlockID(message.block_id.hash, PartSetHeader(header.total, header.hash)),
+            read_timestamp(message, "timestamp"),
+            self.pub_key.address,
+            signature=state.signature,
+        )
+        return vote if vote.verify(chain_id, self.pub_key) else None  # of another chain, perhaps
 
     def raise_floor(self, height: int) -> None:
         self._floor = max(self._floor, height)

@@ -100,6 +100,9 @@ async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: 
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     before, decided = signatures_of(node), node.executor.blocks.height
+    signer = node.driver._signer
+    last = None if signer is None else signer.last_vote(genesis.chain_id)
+    assert last is not None or point == "proposal logged"
     again = await make_node(genesis, 0, home.crash(kept_tail_bytes))
     assert again.height == again.executor.blocks.height >= decided
     assert again.app.height == again.height
@@ -113,3 +116,5 @@ async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: 
     for key in before.keys() & after.keys():
         assert len(before[key] | after[key]) == 1, key
     assert all(len(signatures) == 1 for signatures in after.values())
+    if last is not None and last.height > decided:
+        assert after[last.height, last.round, last.type] == {last.signature}  # signed, perhaps not logged; taken up
