@@ -154,7 +154,7 @@ class DatabaseSection(Section):
     path: str = option("", "Folder of the databases. Empty: data_dir. Relative to home.")
     cache_size: Megabytes = option(64, "Cache per database, in MB.")
     write_buffer_size: Megabytes = option(16, "Write buffer per database, in MB.")
-    max_open_files: int = option(256, "Files kept open per database.", ge=16, le=65_536)
+    max_open_files: int = option(256, "Files kept open per database.", ge=74, le=65_536)
     compaction_threads: int = option(1, "LevelDB compacts in one thread of its own.", scope="none", ge=1)
 
     @field_validator("backend", mode="before")
@@ -243,11 +243,11 @@ class P2PSection(Section):
 class MempoolSection(Section):
     """Transactions that wait for a block."""
 
-    size: int = option(20_000, "Transactions at most.", ge=1)
-    bytes_max: int = option(67_108_864, "Bytes in all at most.", ge=1_024)
-    tx_bytes_max: int = option(262_144, "Bytes of one transaction at most.", ge=256)
-    per_sender: int = option(5_000, "Transactions of one sender at most.", ge=1)
-    cache_size: int = option(100_000, "Ids remembered, so that what was seen is not checked again.", ge=1)
+    size: int = option(5_000, "Transactions at most.", ge=1)
+    bytes_max: int = option(33_554_432, "Bytes in all at most.", ge=1_024)
+    tx_bytes_max: int = option(65_536, "Bytes of one transaction at most.", ge=256)
+    per_sender: int = option(256, "Transactions of one sender at most.", ge=1)
+    seen_max: int = option(20_000, "Ids of committed transactions remembered, so that none is checked again.", ge=1)
 
 
 class LogSection(Section):

@@ -1,0 +1,43 @@
+"""Writing an operator's files: secrets are for the owner alone, nothing secret is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SECRET_MODE = 0o600
+
+
+def write_new_secret(path: Path, text: str) -> None:
+    """Write a file that must not be there yet, mode 0600, on disk before this returns.
+
+    Raises FileExistsError. The folder is made if missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that others may read. Raises FileExistsError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_private(path: Path) -> bool:
+    """Nobody but the owner may read or write it."""
+    return path.stat().st_mode & 0o077 == 0
