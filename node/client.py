@@ -1,0 +1,202 @@
+"""A client of the gRPC door: every call of dchat.v1, with deadlines and plain errors.
+
+What a node answers is not believed here; `node.verify` checks proofs. Amounts are udchat, addresses and hashes bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from chain.tx import TX_BYTES_MAX
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import service_pb2_grpc as rpc
+
+DEFAULT_ADDRESS = "127.0.0.1:26670"
+MESSAGE_BYTES_MAX = 64 * 1_048_576  # a block of the format's limit fits
+DEADLINE_S = 10.0
+COMMIT_DEADLINE_S = 60.0
+MANY_MAX = 1_000  # transactions of one BroadcastMany
+
+T = TypeVar("T")
+
+
+class ClientError(Exception):
+    """A call that the node refused, or could not answer. `status`: gRPC's name, like NOT_FOUND."""
+
+    def __init__(self, message: str, *, status: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NodeUnreachable(ClientError):
+    """Nobody answered in time."""
+
+
+class NotFound(ClientError):
+    """The node has no such thing."""
+
+
+_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+
+def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
+    """The client's error for a call's."""
+    code, details = error.code(), error.details() or ""
+    if code in _UNREACHABLE:
+        return NodeUnreachable(f"{address} did not answer: {details}", status=code.name)
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotFound(details, status=code.name)
+    return ClientError(f"{address} refused: {details or code.name}", status=code.name)
+
+
+class Client:
+    """One node. Use as `async with Client("127.0.0.1:26670") as node:`; connects with the first call."""
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, tls_root: Path | None = None) -> None:
+        self.address = address
+        options = [
+            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            # a node that was restarted is back within a second, not gRPC's two minutes
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+        ]
+        if tls_root is None:
+            self._channel = grpc.aio.insecure_channel(address, options=options)
+        else:
+            credentials = grpc.ssl_channel_credentials(tls_root.read_bytes())
+            self._channel = grpc.aio.secure_channel(address, credentials, options=options)
+        self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self.chain = rpc.ChainServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self.state = rpc.StateServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+    async def call(self, method: Callable[..., Awaitable[T]], request: Any, *, deadline_s: float = DEADLINE_S) -> T:
+        """One call. Raises ClientError, NotFound, NodeUnreachable."""
+        try:
+            return await method(request, timeout=deadline_s)
+        except grpc.aio.AioRpcError as error:
+            raise explain(error, self.address) from None
+
+    # ------------------------------------------------------------------------------------------- transactions
+
+    async def broadcast(
+        self, tx: bytes, *, wait_commit: bool = False, deadline_s: float | None = None
+    ) -> pb.BroadcastResponse:
+        """Hand one in. The answer's code says whether it was admitted (and, waited for, what became of it)."""
+        assert len(tx) <= TX_BYTES_MAX, len(tx)
+        request = pb.BroadcastRequest(tx=tx, wait=pb.WAIT_COMMIT if wait_commit else pb.WAIT_ADMISSION)
+        limit = deadline_s if deadline_s is not None else (COMMIT_DEADLINE_S if wait_commit else DEADLINE_S)
+        return await self.call(self.txs.Broadcast, request, deadline_s=limit)
+
+    async def broadcast_many(self, txs: Sequence[bytes]) -> list[pb.BroadcastResponse]:
+        """Hand in up to MANY_MAX; answers in their order."""
+        response = await self.call(self.txs.BroadcastMany, pb.BroadcastManyRequest(txs=txs), deadline_s=30.0)
+        return list(response.results)
+
+    async def tx(self, tx_hash: bytes, *, prove: bool = False) -> pb.GetTxResponse:
+        return await self.call(self.txs.GetTx, pb.GetTxRequest(hash=tx_hash, prove=prove))
+
+    # -------------------------------------------------------------------------------------------------- chain
+
+    async def status(self) -> pb.GetStatusResponse:
+        return await self.call(self.chain.GetStatus, pb.GetStatusRequest())
+
+    async def block(self, height: int = 0, *, block_hash: bytes = b"") -> pb.GetBlockResponse:
+        return await self.call(self.chain.GetBlock, pb.GetBlockRequest(height=height, hash=block_hash))
+
+    async def blocks(self, *, max_height: int = 0, limit: int = 20) -> pb.ListBlocksResponse:
+        return await self.call(self.chain.ListBlocks, pb.ListBlocksRequest(max_height=max_height, limit=limit))
+
+    async def commit(self, height: int) -> pb.GetCommitResponse:
+        return await self.call(self.chain.GetCommit, pb.GetCommitRequest(height=height))
+
+    async def validators(self, height: int = 0) -> pb.GetValidatorsResponse:
+        return await self.call(self.chain.GetValidators, pb.GetValidatorsRequest(height=height))
+
+    async def stream_blocks(
+        self, from_height: int = 0, *, with_results: bool = False
+    ) -> AsyncIterator[pb.StreamBlocksResponse]:
+        """Blocks in order without a gap, then live. Ends by an error when the node stops."""
+        request = pb.StreamBlocksRequest(from_height=from_height, with_results=with_results)
+        try:
+            async for block in self.chain.StreamBlocks(request):
+                yield block
+        except grpc.aio.AioRpcError as error:
+            raise explain(error, self.address) from None
+
+    async def wait_for_height(self, height: int, *, deadline_s: float = 60.0) -> int:
+        """Return once the node has saved `height`. Raises NodeUnreachable at the deadline."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                latest = (await self.status()).latest_block_height
+                if latest >= height:
+                    return latest
+                async for block in self.stream_blocks(latest + 1):
+                    if block.block.header.height >= height:
+                        return block.block.header.height
+        except TimeoutError:
+            pass
+        raise NodeUnreachable(f"{self.address} did not reach height {height} within {deadline_s:g} s")
+
+    # -------------------------------------------------------------------------------------------------- state
+
+    async def account(self, address: bytes, *, height: int = 0, prove: bool = False) -> pb.GetAccountResponse:
+        request = pb.GetAccountRequest(address=address, height=height, prove=prove)
+        return await self.call(self.state.GetAccount, request)
+
+    async def identity(
+        self, address: bytes = b"", *, name: str = "", height: int = 0, prove: bool = False
+    ) -> pb.GetIdentityResponse:
+        request = pb.GetIdentityRequest(address=address, name=name, height=height, prove=prove)
+        return await self.call(self.state.GetIdentity, request)
+
+    async def channel(
+        self, channel_id: bytes = b"", *, name: str = "", height: int = 0, prove: bool = False
+    ) -> pb.GetChannelResponse:
+        request = pb.GetChannelRequest(channel_id=channel_id, name=name, height=height, prove=prove)
+        return await self.call(self.state.GetChannel, request)
+
+    async def channels(self, *, after: bytes = b"", limit: int = 20) -> pb.ListChannelsResponse:
+        return await self.call(self.state.ListChannels, pb.ListChannelsRequest(after=after, limit=limit))
+
+    async def message(
+        self, channel_id: bytes, index: int, *, height: int = 0, prove: bool = False
+    ) -> pb.GetMessageResponse:
+        request = pb.GetMessageRequest(channel_id=channel_id, index=index, height=height, prove=prove)
+        return await self.call(self.state.GetMessage, request)
+
+    async def messages(
+        self, channel_id: bytes, *, from_index: int = 0, limit: int = 100, height: int = 0, prove: bool = False
+    ) -> pb.ListMessagesResponse:
+        request = pb.ListMessagesRequest(
+            channel_id=channel_id, from_index=from_index, limit=limit, height=height, prove=prove
+        )
+        return await self.call(self.state.ListMessages, request)
+
+    async def bundle(self, replay_id: bytes, *, height: int = 0, prove: bool = False) -> pb.GetBundleResponse:
+        request = pb.GetBundleRequest(replay_id=replay_id, height=height, prove=prove)
+        return await self.call(self.state.GetBundle, request)
+
+    async def invariants(self, height: int = 0) -> pb.GetInvariantsResponse:
+        return await self.call(self.state.GetInvariants, pb.GetInvariantsRequest(height=height), deadline_s=60.0)
+
+    async def params(self, height: int = 0) -> pb.GetParamsResponse:
+        return await self.call(self.state.GetParams, pb.GetParamsRequest(height=height))

@@ -1,0 +1,103 @@
+"""Checking a node's answers, one method for each question that has a proof.
+
+Each takes the answer of a call with `prove` and what was asked for, and returns what was shown by which header.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.records import RECEIPT
+from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME
+from chain.currency.records import ACCOUNT
+from chain.state.roots import BRIDGE, CHAT, CURRENCY
+from consensus.types.light import LightBlock
+from node.verify import ProofFailed, Verifier
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2
+
+StoredMessage = state_pb2.Account | state_pb2.Identity | state_pb2.Channel | state_pb2.Receipt
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was shown, and by which header."""
+
+    what: str
+    light: LightBlock
+
+    @property
+    def header(self) -> dict[str, object]:
+        """The header, for people."""
+        return {
+            "header_height": self.light.height,
+            "header_hash": self.light.hash.hex().upper(),
+            "app_hash": self.light.header.app_hash.hex().upper(),
+        }
+
+
+class Proved:
+    """Checks answers with one verifier. Every method raises ProofFailed, ClientError."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.verifier = verifier
+
+    async def tx(self, answer: pb.GetTxResponse, tx_hash: bytes) -> Checked:
+        light = await self.verifier.tx(answer, tx_hash)
+        return Checked(f"transaction {tx_hash.hex()} is number {answer.index} of block {answer.height}", light)
+
+    async def _record(
+        self, proof: pb.StateProof, store: str, key: bytes, told: StoredMessage | None, what: str
+    ) -> Checked:
+        """The answer's record is, byte for byte in meaning, the proved one; without a record the key is absent."""
+        value = proof.value or None
+        if (value is None) != (told is None):
+            raise ProofFailed(f"{what}: the answer and its proof disagree on whether it exists")
+        if value is not None and told is not None and type(told).FromString(value) != told:
+            raise ProofFailed(f"{what}: the answer is not the value that is proved")
+        light = await self.verifier.state(proof, store=store, key=key, value=value)
+        state = "exists as told" if value is not None else "does not exist"
+        return Checked(f"{what} {state} after block {proof.height}", light)
+
+    async def account(self, answer: pb.GetAccountResponse, address: bytes) -> Checked:
+        told = answer.account if answer.HasField("account") else None
+        return await self._record(answer.proof, CURRENCY, ACCOUNT[1:] + address, told, "the account")
+
+    async def identity(self, answer: pb.GetIdentityResponse, address: bytes) -> Checked:
+        told = answer.identity if answer.HasField("identity") else None
+        return await self._record(answer.proof, CHAT, IDENTITY[1:] + address, told, "the identity")
+
+    async def named_identity(self, answer: pb.GetIdentityResponse, name: str) -> Checked:
+        if not answer.HasField("identity"):
+            return await self._record(answer.proof, CHAT, IDENTITY_NAME[1:] + name.encode(), None, f"the name {name}")
+        if answer.identity.name != name:
+            raise ProofFailed(f"asked for {name!r}, got {answer.identity.name!r}")
+        return await self.identity(answer, answer.identity.address)
+
+    async def channel(self, answer: pb.GetChannelResponse, channel_id: bytes) -> Checked:
+        told = answer.channel if answer.HasField("channel") else None
+        return await self._record(answer.proof, CHAT, CHANNEL[1:] + channel_id, told, "the channel")
+
+    async def bundle(self, answer: pb.GetBundleResponse, replay_id: bytes) -> Checked:
+        told = answer.receipt if answer.HasField("receipt") else None
+        return await self._record(answer.proof, BRIDGE, RECEIPT[1:] + replay_id, told, "the receipt")
+
+    async def message(self, answer: pb.GetMessageResponse, channel_id: bytes, index: int) -> Checked:
+        many = pb.ListMessagesResponse(
+            height=answer.height, messages=[answer.message], paths=[answer.path], channel_proof=answer.channel_proof
+        )
+        return await self.messages(many, channel_id, index)
+
+    async def messages(self, answer: pb.ListMessagesResponse, channel_id: bytes, from_index: int) -> Checked:
+        """Each message is at its place in the channel's mountain range, whose peaks the state holds."""
+        proof = answer.channel_proof
+        light = await self.verifier.state(proof, store=CHAT, key=CHANNEL[1:] + channel_id, value=proof.value or None)
+        channel = state_pb2.Channel.FromString(proof.value)
+        if len(answer.messages) != len(answer.paths):
+            raise ProofFailed(f"{len(answer.messages)} messages came with {len(answer.paths)} paths")
+        for number, (message, path) in enumerate(zip(answer.messages, answer.paths, strict=True)):
+            index = from_index + number
+            if (message.channel_id, message.index, path.index) != (channel_id, index, index):
+                raise ProofFailed(f"message {message.index} stands where message {index} should")
+            self.verifier.message(channel, path, message.SerializeToString(deterministic=True))
+        return Checked(f"{len(answer.messages)} of {channel.message_count} messages after block {proof.height}", light)
