@@ -1,0 +1,69 @@
+"""All doors of a node: gRPC, HTTP and the metrics port, with what they share."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+from node.commits import CommitWatch
+from node.config import Config
+from node.grpc_door import GrpcDoor
+from node.home import Home
+from node.http_door import HttpDoor
+from node.limits import RateLimit
+from node.metrics import Registry
+from node.node_metrics import NodeMetrics
+from node.views import Views
+
+if TYPE_CHECKING:
+    from node.gossip import Gossip
+
+
+class Doors:
+    """`start` opens all or none; `stop` closes what is open."""
+
+    def __init__(self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip) -> None:
+        self._config = config
+        rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
+        registry = Registry()
+        files = None
+        if config.tls.cert_file:
+            files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
+        self.grpc: GrpcDoor | None = None
+        if config.grpc.enabled:
+            self.grpc = GrpcDoor(
+                config.grpc,
+                rate=rate,
+                answers=views.answers,
+                pool=views.pool,
+                watch=watch,
+                status=views.status_proto,
+                tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
+            )
+        context = None
+        if files:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*files)
+        self.http = HttpDoor(config.http, views, registry, rate=rate, tls=context)
+        self.metrics = NodeMetrics(registry, views, gossip, self)
+
+    async def start(self) -> None:
+        """Raises OSError when a port is taken."""
+        options = self._config.observability
+        try:
+            if self.grpc is not None:
+                await self.grpc.start()
+            await self.http.start(self._config.http.host, options.health_port)
+            if options.metrics_enabled:
+                await self.http.start_metrics(options.metrics_host, options.metrics_port)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Both at once: neither waits for the other's clients."""
+        closing = [self.http.stop()]
+        if self.grpc is not None:
+            closing.append(self.grpc.stop())
+        await asyncio.gather(*closing)

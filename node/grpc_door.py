@@ -1,0 +1,308 @@
+"""The gRPC door: the services of proto/dchat/v1/service.proto, health and reflection.
+
+Every call has limits: size (the server's), rate per client, how many at once, and a deadline whatever the client
+sets. An unacceptable transaction is answered with its code; a wrong question is INVALID_ARGUMENT, what is not here
+NOT_FOUND, too much RESOURCE_EXHAUSTED. An unexpected error is logged and answered INTERNAL without its text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # published as health.aio
+from grpc_reflection.v1alpha import reflection
+
+from consensus.abci import CheckTxResponse
+from crypto.hash import sha256
+from mempool.errors import CODESPACE, Refusal
+from mempool.pool import Pool
+from node.answers import Answers, BadQuestion, NotThere
+from node.commits import CommitWatch
+from node.config.models import GrpcSection
+from node.limits import Busy, RateLimit, Slots
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import service_pb2_grpc as rpc
+
+log = structlog.get_logger(__name__)
+
+MANY_MAX = 5_000  # transactions of one BroadcastMany
+STREAM_BLOCKS_PER_TURN = 4  # then the loop is given back
+SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService")
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+T = TypeVar("T")
+_STATUS = {
+    BadQuestion: grpc.StatusCode.INVALID_ARGUMENT,
+    NotThere: grpc.StatusCode.NOT_FOUND,
+    Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+class Guard:
+    """Limits and error codes around each call."""
+
+    def __init__(self, options: GrpcSection, rate: RateLimit) -> None:
+        self._timeout_s = options.request_timeout / 1_000
+        self._rate = rate
+        self.calls = Slots("calls", options.concurrent_requests_max)
+        self.waits = Slots("waits and streams", options.concurrent_waits_max)
+        self.counts: dict[str, int] = {}  # by status
+
+    async def call(self, context: Context, work: Callable[[], Awaitable[T]], *, is_wait: bool = False) -> T:
+        """Run one unary call."""
+        try:
+            self._rate.take(host_of(context))
+            with (self.waits if is_wait else self.calls).hold():
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await work()
+        except Exception as error:
+            await self.fail(context, error)
+        self._count("OK")
+        return answer
+
+    async def fail(self, context: Context, error: Exception) -> NoReturn:
+        """End the call with the error's code."""
+        status = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
+        self._count(status.name)
+        if status is grpc.StatusCode.INTERNAL:
+            log.error("a call failed", error=repr(error), exc_info=error)
+            await context.abort(status, "the node failed to answer; its log says why")
+        text = str(error) or f"no answer within {self._timeout_s:g} s"
+        await context.abort(status, text)
+        raise AssertionError("abort raises")
+
+    def enter_stream(self, context: Context) -> Any:
+        self._rate.take(host_of(context))
+        return self.waits.hold()
+
+    def _count(self, status: str) -> None:
+        self.counts[status] = self.counts.get(status, 0) + 1
+
+
+def host_of(context: Context) -> str:
+    """The client's address: gRPC says `ipv4:127.0.0.1:40312`, `ipv6:%5B::1%5D:40312`, `unix:...`."""
+    kind, _, rest = urllib.parse.unquote(context.peer()).partition(":")
+    return kind if kind == "unix" else rest.rpartition(":")[0].strip("[]")
+
+
+class TxService(rpc.TxServiceServicer):
+    def __init__(self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch) -> None:
+        self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
+
+    async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
+        if request.wait == pb.WAIT_COMMIT:
+            return await self._guard.call(context, lambda: self._until_commit(request.tx), is_wait=True)
+        return await self._guard.call(context, lambda: self._admit(request.tx))
+
+    async def _admit(self, tx: bytes) -> pb.BroadcastResponse:
+        return admission(sha256(tx), await self._pool.submit(tx))
+
+    async def _until_commit(self, tx: bytes) -> pb.BroadcastResponse:
+        tx_hash = sha256(tx)
+        future = self._watch.expect(tx_hash)
+        try:
+            answer = admission(tx_hash, await self._pool.submit(tx))
+            if answer.code:
+                return self._committed(tx_hash) or answer
+            await future
+            return self._committed(tx_hash) or answer
+        finally:
+            self._watch.forget(tx_hash, future)
+
+    def _committed(self, tx_hash: bytes) -> pb.BroadcastResponse | None:
+        try:
+            found = self._answers.tx(tx_hash, prove=False)
+        except NotThere:
+            return None
+        return pb.BroadcastResponse(
+            hash=tx_hash,
+            code=found.code,
+            codespace=found.codespace,
+            log=found.log,
+            height=found.height,
+            index=found.index,
+            data=found.data,
+            gas_used=found.gas_used,
+        )
+
+    async def BroadcastMany(self, request: pb.BroadcastManyRequest, context: Context) -> pb.BroadcastManyResponse:
+        async def work() -> pb.BroadcastManyResponse:
+            if len(request.txs) > MANY_MAX:
+                raise BadQuestion(f"{len(request.txs)} transactions; allowed: {MANY_MAX}")
+            responses = await self._pool.submit_many(request.txs)
+            pairs = zip(request.txs, responses, strict=True)
+            return pb.BroadcastManyResponse(results=[admission(sha256(tx), response) for tx, response in pairs])
+
+        return await self._guard.call(context, work)
+
+    async def GetTx(self, request: pb.GetTxRequest, context: Context) -> pb.GetTxResponse:
+        return await self._guard.call(
+            context, lambda: _now(lambda: self._answers.tx(request.hash, prove=request.prove))
+        )
+
+
+def admission(tx_hash: bytes, response: CheckTxResponse) -> pb.BroadcastResponse:
+    """The pool's answer. What is in the pool already is admitted: handing in again is no fault."""
+    if (response.codespace, response.code) == (CODESPACE, Refusal.ALREADY_HERE):
+        return pb.BroadcastResponse(hash=tx_hash, log=response.log)
+    return pb.BroadcastResponse(hash=tx_hash, code=response.code, codespace=response.codespace, log=response.log)
+
+
+async def _now(work: Callable[[], T]) -> T:
+    return work()
+
+
+class ChainService(rpc.ChainServiceServicer):
+    def __init__(
+        self, guard: Guard, answers: Answers, watch: CommitWatch, status: Callable[[], pb.GetStatusResponse]
+    ) -> None:
+        self._guard, self._answers, self._watch, self._status = guard, answers, watch, status
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
+        return await self._guard.call(context, lambda: _now(self._status))
+
+    async def GetBlock(self, request: pb.GetBlockRequest, context: Context) -> pb.GetBlockResponse:
+        return await self._guard.call(context, lambda: _now(lambda: self._answers.block(request.height, request.hash)))
+
+    async def ListBlocks(self, request: pb.ListBlocksRequest, context: Context) -> pb.ListBlocksResponse:
+        return await self._guard.call(
+            context, lambda: _now(lambda: self._answers.list_blocks(request.max_height, request.limit))
+        )
+
+    async def GetCommit(self, request: pb.GetCommitRequest, context: Context) -> pb.GetCommitResponse:
+        def work() -> pb.GetCommitResponse:
+            light, canonical = self._answers.light_block(request.height)
+            answer = pb.GetCommitResponse(canonical=canonical)
+            answer.light_block.MergeFromString(light.encode())
+            return answer
+
+        return await self._guard.call(context, lambda: _now(work))
+
+    async def GetValidators(self, request: pb.GetValidatorsRequest, context: Context) -> pb.GetValidatorsResponse:
+        return await self._guard.call(context, lambda: _now(lambda: self._answers.validators(request.height)))
+
+    async def StreamBlocks(
+        self, request: pb.StreamBlocksRequest, context: Context
+    ) -> AsyncIterator[pb.StreamBlocksResponse]:
+        """A slow reader holds up only itself: blocks are read from disk as it takes them."""
+        try:
+            with self._guard.enter_stream(context):
+                height = request.from_height or self._answers.height + 1
+                if height < max(1, self._answers.base):
+                    raise NotThere(f"block {height}: this node has {self._answers.base} and up")
+                while True:
+                    event = self._watch.next_block()
+                    if height > self._answers.height:
+                        await event.wait()
+                        continue
+                    yield self._answers.streamed(height, with_results=request.with_results)
+                    height += 1
+                    if height % STREAM_BLOCKS_PER_TURN == 0:
+                        await asyncio.sleep(0)
+        except Exception as error:
+            await self._guard.fail(context, error)
+
+
+class StateService(rpc.StateServiceServicer):
+    def __init__(self, guard: Guard, answers: Answers) -> None:
+        self._guard, self._answers = guard, answers
+        self._one_at_a_time = asyncio.Lock()  # of what reads the whole state
+
+    async def _ask(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
+        return await self._guard.call(context, lambda: _now(lambda: work(request)))
+
+    async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.GetAccountResponse:
+        return await self._ask(context, self._answers.account, request)
+
+    async def GetIdentity(self, request: pb.GetIdentityRequest, context: Context) -> pb.GetIdentityResponse:
+        return await self._ask(context, self._answers.identity, request)
+
+    async def GetChannel(self, request: pb.GetChannelRequest, context: Context) -> pb.GetChannelResponse:
+        return await self._ask(context, self._answers.channel, request)
+
+    async def ListChannels(self, request: pb.ListChannelsRequest, context: Context) -> pb.ListChannelsResponse:
+        return await self._ask(context, self._answers.list_channels, request)
+
+    async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.GetMessageResponse:
+        return await self._ask(context, self._answers.message, request)
+
+    async def ListMessages(self, request: pb.ListMessagesRequest, context: Context) -> pb.ListMessagesResponse:
+        return await self._ask(context, self._answers.list_messages, request)
+
+    async def GetBundle(self, request: pb.GetBundleRequest, context: Context) -> pb.GetBundleResponse:
+        return await self._ask(context, self._answers.bundle, request)
+
+    async def GetParams(self, request: pb.GetParamsRequest, context: Context) -> pb.GetParamsResponse:
+        return await self._ask(context, lambda asked: self._answers.params(asked.height), request)
+
+    async def GetInvariants(self, request: pb.GetInvariantsRequest, context: Context) -> pb.GetInvariantsResponse:
+        async def work() -> pb.GetInvariantsResponse:
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(self._answers.invariants, request.height)
+
+        return await self._guard.call(context, work)
+
+
+class GrpcDoor:
+    """The server. `start`, then `stop`."""
+
+    def __init__(
+        self,
+        options: GrpcSection,
+        *,
+        rate: RateLimit,
+        answers: Answers,
+        pool: Pool,
+        watch: CommitWatch,
+        status: Callable[[], pb.GetStatusResponse],
+        tls: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        self._options, self._tls = options, tls
+        self.guard = Guard(options, rate)
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", options.message_bytes_max),
+                ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
+                ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
+            ]
+        )
+        self._health = AsyncHealthServicer()
+        server = self._server
+        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch), server)  # type: ignore[no-untyped-call]
+        rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
+        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers), server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
+        if options.reflection:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+        self.port = 0
+
+    async def start(self) -> int:
+        """Listen; returns the port. Raises OSError when it is taken."""
+        address = self._options.listen_address
+        try:
+            if self._tls is not None:
+                chain, key = self._tls
+                self.port = self._server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+            else:
+                self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"gRPC cannot listen on {address}: {error}") from None
+        await self._server.start()
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        log.info("opened the gRPC door", address=address, port=self.port, tls=self._tls is not None)
+        return self.port
+
+    async def stop(self, grace_s: float = 1.0) -> None:
+        """Answer no more, let running calls finish for `grace_s`."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)

@@ -1,0 +1,50 @@
+"""What the process says: one event a line on standard error, key=value or JSON. No secrets, no colours in files."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_level = 20
+
+
+def configure(*, level: str, json_lines: bool, name: str = "") -> None:
+    """Set up structlog. name: of the node, on each line. Callable again: the level and the form change at once."""
+    global _level  # noqa: PLW0603 - the process has one log
+    _level = _LEVELS[level]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if json_lines
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)
+        if sys.stderr.isatty()
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
+    )
+    structlog.configure(
+        processors=[
+            _drop_below_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    if name:
+        structlog.contextvars.bind_contextvars(node=name)
+    # Libraries' warnings come through the same stream.
+    logging.basicConfig(
+        level=max(_level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
+    )
+
+
+def _drop_below_level(_: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    wanted = {"critical": 50, "exception": 40, "warn": 30}.get(method) or _LEVELS.get(method, 20)
+    if wanted < _level:
+        raise structlog.DropEvent
+    return event

@@ -1,0 +1,151 @@
+"""Which metrics a node has: the operator contract's names, then the engine's, the mempool's and the network's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from genesis.build import TOKENS_PER_POWER
+from node.commits import SavedListener
+from node.metrics import Registry, counter, gauge, labelled, memory_bytes, plain_counters
+from node.views import Views
+
+if TYPE_CHECKING:
+    from node.doors import Doors
+    from node.gossip import Gossip
+
+PARTITION_AFTER_S = 30  # below two thirds of the voting power for so long: not a restart, a partition
+ENGINE_GAUGES = frozenset(
+    {
+        "height",
+        "round",
+        "latest_block_height",
+        "latest_block_time_ns",
+        "block_txs",
+        "block_bytes",
+        "validators",
+        "validators_power",
+        "missing_validators",
+        "byzantine_validators",
+        "last_signed_height",
+        "is_catching_up_from_wal",
+    }
+)
+
+
+class NodeMetrics(SavedListener):
+    """Hears of saved blocks for what is counted by block; everything else is read when asked."""
+
+    def __init__(self, registry: Registry, views: Views, gossip: Gossip, doors: Doors) -> None:
+        self._registry, self._views, self._gossip, self._doors = registry, views, gossip, doors
+        self._validated = self._missed = 0
+        self._last_saved_ns = 0
+        registry.add(self._contract)
+        registry.add(self._engine)
+        registry.add(self._network)
+
+    def block_saved(self, height: int) -> None:
+        now = time.monotonic_ns()
+        if self._last_saved_ns:
+            self._registry.block_time.observe((now - self._last_saved_ns) / 1e9)
+        self._last_saved_ns = now
+        me = self._views.me.validator_address
+        light, _ = self._views.answers.light_block(height)
+        index = light.validators.index_of(me) if me else None
+        if index is None:
+            return
+        if light.commit.signatures[index].is_commit:
+            self._validated += 1
+        else:
+            self._missed += 1
+
+    def _contract(self) -> Iterator[Metric]:
+        views = self._views
+        traffic = views.switch.socket_bytes()
+        yield gauge("dchat_chain_height", "Height of the last saved block.", views.answers.height)
+        yield counter("dchat_validator_blocks_validated", "Blocks whose commit has our vote.", self._validated)
+        yield counter("dchat_validator_missed_blocks", "Blocks whose commit lacks our vote.", self._missed)
+        yield gauge("dchat_validator_stake_amount", "Our stake, in DCHAT.", views.voting_power * TOKENS_PER_POWER)
+        yield gauge("dchat_network_connected_peers", "Peers connected.", len(views.switch.peers))
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_bandwidth_bytes",
+            "Bytes from and to peers.",
+            ("direction",),
+            [(("in",), traffic["in"]), (("out",), traffic["out"])],
+        )
+        yield gauge("dchat_memory_usage_bytes", "Resident memory.", memory_bytes())
+        yield gauge(
+            "dchat_network_partition_detected",
+            "1 when no block came for long and fewer than 2/3 of the voting power vote in this round.",
+            float(self._is_partitioned()),
+        )
+
+    def _is_partitioned(self) -> bool:
+        views = self._views
+        rounds = views.driver.round_state
+        if len(rounds.validators) <= 1 or views.height_age_s < PARTITION_AFTER_S:
+            return False
+        needed = rounds.validators.total_power * 2 // 3
+        return len(views.switch.peers) == 0 or self._power_heard() <= needed
+
+    def _power_heard(self) -> int:
+        """Voting power whose prevotes of the running round are here."""
+        from consensus.core.events import VoteKind
+
+        rounds = self._views.driver.round_state
+        votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
+        return sum(rounds.validators.powers[index] for index in votes.bits) if votes is not None else 0
+
+    def _engine(self) -> Iterator[Metric]:
+        metrics = self._views.driver.metrics
+        yield from plain_counters("dchat_consensus", "Consensus", metrics, gauges=ENGINE_GAUGES)
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_consensus_nil_votes",
+            "Our votes for nil, by their reason.",
+            ("kind", "reason"),
+            [((str(kind), str(reason)), count) for (kind, reason), count in metrics.nil_votes.items()],
+        )
+        pool = self._views.pool
+        yield gauge("dchat_mempool_transactions", "Transactions that wait.", pool.size)
+        yield gauge("dchat_mempool_bytes", "Their bytes.", pool.byte_size)
+        yield gauge("dchat_mempool_queued", "Transactions on their way through admission.", pool.queued)
+        yield labelled(
+            GaugeMetricFamily,
+            "dchat_mempool_lane_transactions",
+            "Transactions that wait, by lane.",
+            ("lane",),
+            [((lane,), count) for lane, count in pool.lane_sizes().items()],
+        )
+        yield from plain_counters("dchat_mempool", "Mempool", pool.metrics)
+
+    def _network(self) -> Iterator[Metric]:
+        switch = self._views.switch
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_channel_bytes",
+            "Bytes of packets, by direction and channel.",
+            ("direction", "channel"),
+            [((way, f"{channel:#04x}"), count) for (way, channel), count in switch.traffic().items()],
+        )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_events",
+            "What happened to connections.",
+            ("event",),
+            [((name,), count) for name, count in switch.counters.items()],
+        )
+        for name, counted in self._gossip.counters().items():
+            yield from plain_counters(f"dchat_{name}", name.replace("_", " ").capitalize(), counted)
+        if self._doors.grpc is not None:
+            yield labelled(
+                CounterMetricFamily,
+                "dchat_grpc_calls",
+                "Calls answered, by status.",
+                ("status",),
+                [((status,), count) for status, count in self._doors.grpc.guard.counts.items()],
+            )

@@ -1,0 +1,328 @@
+"""One node, wired: databases, application, engine, network, doors; how they start and in which order they stop.
+
+    peers --- switch --- reactors --- driver --- executor --- application (three stores)
+                            |           |           |
+    clients -- doors --- mempool ------------- block store, state store
+
+Starting: databases, handshake (which brings all of them to one height), doors, network, then consensus. Stopping:
+doors, network, consensus, databases; nothing is left running. A failure of consensus ends the process.
+Source: design sections 3, 5, 6, 9 and 10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from chain.app import DchatApplication
+from chain.state.store import Stores
+from consensus.core.events import CoreConfig
+from consensus.engine.block_store import BlockStore
+from consensus.engine.clock import LoopClock, ThreadWorkers
+from consensus.engine.disk import OsDisk
+from consensus.engine.driver import ConsensusDriver
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.guards import open_file_signer
+from consensus.engine.handshake import handshake
+from consensus.engine.state_store import StateStore
+from consensus.engine.wal import Wal
+from consensus.types.block import max_data_bytes
+from crypto.keys import PrivKey
+from genesis.doc import GenesisDoc
+from mempool.pool import Pool, PoolConfig
+from node.answers import Answers
+from node.commits import CommitWatch, SavedListener
+from node.config import Config
+from node.doors import Doors
+from node.gossip import Gossip
+from node.home import Home
+from node.version import ENGINE_VERSION, build_version
+from node.views import Me, Views, host_name
+from p2p import pex
+from p2p.addrbook import AddressBook
+from p2p.config import SwitchConfig
+from p2p.connection import ConnectionConfig
+from p2p.node_info import NodeInfo
+from p2p.node_key import NodeKey
+from p2p.switch import Switch
+from storage.kv import KeyValueStore
+from storage.open import open_store
+from storage.options import StoreOptions
+
+log = structlog.get_logger(__name__)
+
+MIB = 1 << 20
+LANES = ("chat", "currency", "bridge")
+VERSIONS_KEPT = 100  # of the state, so that what was asked for a moment ago can still be proved
+PRUNE_EVERY = 20  # heights between two prunings of old versions
+
+
+@dataclass
+class Databases:
+    """The three databases of a node."""
+
+    blocks: KeyValueStore
+    state: KeyValueStore
+    app: KeyValueStore
+
+    @staticmethod
+    def open(folder: Path, config: Config) -> Databases:
+        """Raises StorageError."""
+        options = StoreOptions(
+            cache_bytes=config.database.cache_size * MIB,
+            write_buffer_bytes=config.database.write_buffer_size * MIB,
+            max_open_files=config.database.max_open_files,
+        )
+        opened: list[KeyValueStore] = []
+        try:
+            for name in ("blocks", "state", "app"):
+                opened.append(open_store(config.database.backend, folder / name, options))
+        except BaseException:
+            for store in opened:
+                store.close()
+            raise
+        return Databases(*opened)
+
+    def close(self) -> None:
+        for store in (self.blocks, self.state, self.app):
+            store.close()
+
+
+def core_config(config: Config) -> CoreConfig:
+    """The core's time-outs. block_time bounds timeout_commit: a calm chain keeps its pace."""
+    options = config.consensus
+    commit = options.timeout_commit
+    if options.create_empty_blocks:
+        commit = min(commit, options.block_time)
+    return CoreConfig(
+        timeout_propose_ms=options.timeout_propose,
+        timeout_propose_delta_ms=options.timeout_propose_delta,
+        timeout_prevote_ms=options.timeout_prevote,
+        timeout_prevote_delta_ms=options.timeout_prevote_delta,
+        timeout_precommit_ms=options.timeout_precommit,
+        timeout_precommit_delta_ms=options.timeout_precommit_delta,
+        timeout_commit_ms=commit,
+        create_empty_blocks=options.create_empty_blocks,
+        create_empty_blocks_interval_ms=options.block_time,
+    )
+
+
+def switch_config(config: Config) -> SwitchConfig:
+    """Raises BadAddress, ValueError."""
+    options = config.p2p
+    return SwitchConfig(
+        listen_address=config.network.listen_address,
+        external_address=options.external_address,
+        persistent_peers=tuple(config.network.bootstrap_validators),
+        seeds=tuple(options.seeds),
+        unconditional_peer_ids=frozenset(options.unconditional_peer_ids),
+        private_peer_ids=frozenset(options.private_peer_ids),
+        max_inbound_peers=options.max_inbound_peers,
+        max_outbound_peers=options.max_outbound_peers,
+        max_peers=config.network.max_peers,
+        allow_duplicate_ip=options.allow_duplicate_ip,
+        address_book_strict=options.address_book_strict,
+        connection=ConnectionConfig(send_rate=options.send_rate, receive_rate=options.recv_rate),
+    )
+
+
+def pool_config(config: Config) -> PoolConfig:
+    options = config.mempool
+    return PoolConfig(
+        txs_max=options.size,
+        bytes_max=options.bytes_max,
+        tx_bytes_max=options.tx_bytes_max,
+        sender_txs_max=options.per_sender,
+        seen_max=options.seen_max,
+        lanes=LANES,
+    )
+
+
+@dataclass
+class Node:
+    """Made by `Node.open` at rest; `start`, then `stop` once."""
+
+    home: Home
+    config: Config
+    genesis: GenesisDoc
+    databases: Databases
+    app: DchatApplication
+    pool: Pool
+    executor: BlockExecutor
+    wal: Wal
+    driver: ConsensusDriver
+    switch: Switch
+    gossip: Gossip
+    workers: ThreadWorkers
+    views: Views
+    doors: Doors
+    pruner: Pruner
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @staticmethod
+    async def open(
+        home: Home,
+        config: Config,
+        genesis: GenesisDoc,
+        *,
+        node_key: NodeKey,
+        validator_key: PrivKey,
+        fatal: Callable[[int, str], None],
+    ) -> Node:
+        """Open the databases and bring them to one height. Raises StorageError, EngineError, SignerError."""
+        databases = Databases.open(home.databases, config)
+        workers = ThreadWorkers()
+        try:
+            return await _wire(home, config, genesis, databases, workers, node_key, validator_key, fatal)
+        except BaseException:
+            workers.close()
+            databases.close()
+            raise
+
+    async def start(self) -> None:
+        """Open the doors, join the network, begin consensus. Raises OSError (a port is taken)."""
+        self._spawn(self.pool.run(), "mempool")
+        await self.doors.start()
+        await self.switch.start()
+        await self.gossip.start()
+
+    async def stop(self) -> None:
+        """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""
+        errors: list[Exception] = []
+        for step in (self.doors.stop, self.gossip.stop, self.switch.stop, self.driver.stop, self.pruner.stop):
+            try:
+                await step()
+            except Exception as error:
+                log.error("a part did not stop cleanly", part=step.__qualname__, error=repr(error))
+                errors.append(error)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.workers.close()
+        self.wal.close()
+        self.databases.close()
+        if errors:
+            raise errors[0]
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+
+async def _wire(
+    home: Home,
+    config: Config,
+    genesis: GenesisDoc,
+    databases: Databases,
+    workers: ThreadWorkers,
+    node_key: NodeKey,
+    validator_key: PrivKey,
+    fatal: Callable[[int, str], None],
+) -> Node:
+    started_ns = time.monotonic_ns()
+    clock, disk, chance = LoopClock(), OsDisk(), random.Random()
+    stores = Stores(databases.app)
+    app = DchatApplication(stores)
+    blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
+    pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
+    evidence = Gossip.evidence_pool(databases.state, blocks, states)
+    executor = BlockExecutor(app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock)
+    state = await handshake(genesis, executor, software=build_version())
+    set_block_limits(pool, state)
+    disk.make_directory(home.data)
+    wal = Wal(disk, home.wal, now_ns=clock.now_ns)
+    signer = open_file_signer(disk, validator_key, home.sign_state, blocks)
+    moniker = config.validator.moniker or host_name()
+    info = NodeInfo(node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
+    switch = Switch(switch_config(config), node_key=node_key, node_info=info)
+    driver = ConsensusDriver(
+        core_config(config),
+        state,
+        executor,
+        wal,
+        signer,
+        clock=clock,
+        workers=workers,
+        fatal=fatal,
+        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
+    )
+    gossip = Gossip.join(
+        switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
+        random=chance, extra_channel=config.p2p.extra_channel,
+    )  # fmt: skip
+    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
+    pex.install(switch, book, exchange=config.p2p.pex)
+    answers = Answers(blocks, states, app.queries)
+    watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
+    driver.add_listener(watch)
+    pruner = Pruner(stores, workers)
+    driver.add_listener(pruner)
+    me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
+    views = Views(
+        me,
+        answers,
+        driver,
+        pool,
+        switch,
+        gossip.is_catching_up,
+        gossip.highest_peer,
+        config.observability.unhealthy_after,
+    )
+    doors = Doors(home, config, views, watch, gossip)
+    driver.add_listener(doors.metrics)
+    return Node(
+        home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
+        pruner,
+    )  # fmt: skip
+
+
+def states_height(states: StateStore) -> int:
+    state = states.load()
+    return 0 if state is None else state.last_block_height
+
+
+def set_block_limits(pool: Pool, state: Any) -> None:
+    """What fits into no block is refused at the door."""
+    params = state.params
+    pool.set_block_limits(
+        data_bytes_max=max_data_bytes(params.block_bytes_max, validators=len(state.validators)),
+        gas_max=params.block.max_gas,
+    )
+
+
+def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
+    """A peer's message turned out to be false after it was taken in."""
+    peer = switch.peer(peer_id)
+    if peer is not None:
+        switch.drop_peer(peer, reason)
+
+
+class Pruner(SavedListener):
+    """Forgets versions of the state beyond VERSIONS_KEPT, in a worker thread."""
+
+    def __init__(self, stores: Stores, workers: ThreadWorkers) -> None:
+        self._stores, self._workers = stores, workers
+        self._running: asyncio.Task[None] | None = None
+
+    def block_saved(self, height: int) -> None:
+        if height % PRUNE_EVERY or height <= VERSIONS_KEPT or self._running is not None:
+            return
+        self._running = asyncio.create_task(self._prune(height - VERSIONS_KEPT), name="prune versions")
+
+    async def _prune(self, below: int) -> None:
+        try:
+            await self._workers.run(lambda: self._stores.prune(below))
+        except Exception as error:  # what could not be forgotten now is forgotten next time
+            log.error("failed to prune versions of the state", below=below, error=repr(error))
+        finally:
+            self._running = None
+
+    async def stop(self) -> None:
+        if self._running is not None:
+            await self._running

@@ -1,0 +1,293 @@
+"""The HTTP door's JSON: status, peers, blocks, consensus, bridge, from the same sources as the gRPC door."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from chain.messages import LANE_NAMES
+from consensus.core.events import VoteKind
+from consensus.engine.interfaces import RoundState, VoteView
+from consensus.types.block import Block
+from consensus.types.timestamps import format_rfc3339
+from mempool.pool import Pool
+from node.answers import Answers, NotThere
+from node.version import build_version
+from p2p.peer import PeerStatus
+from p2p.switch import Switch
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2, tx_pb2
+
+if TYPE_CHECKING:
+    from consensus.engine.driver import ConsensusDriver
+
+BLOCKS_MAX = 100
+
+
+@dataclass(frozen=True)
+class Me:
+    """What does not change while the process runs."""
+
+    chain_id: str
+    moniker: str
+    node_id: str
+    validator_address: bytes  # empty: this node does not validate
+    started_monotonic_ns: int
+
+
+@dataclass(frozen=True)
+class Views:
+    """Everything that the doors tell about this node."""
+
+    me: Me
+    answers: Answers
+    driver: ConsensusDriver
+    pool: Pool
+    switch: Switch
+    is_catching_up: Callable[[], bool]
+    sync_target: Callable[[], int]  # the highest height that peers told of; 0: none
+    unhealthy_after_s: int
+
+    # -------------------------------------------------------------------------------------------------- health
+
+    @property
+    def uptime_s(self) -> int:
+        return (time.monotonic_ns() - self.me.started_monotonic_ns) // 10**9
+
+    @property
+    def height_age_s(self) -> float:
+        """Seconds since the last block's time, or since the start when that is later."""
+        state = self.driver.state
+        age = (time.time_ns() - state.last_block_time_ns) / 1e9 if state.last_block_height else float("inf")
+        return max(0.0, min(age, float(self.uptime_s)))
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Alive, and consensus has not failed. A standing chain is told by its age, not by a failure."""
+        failure = self.driver.failure
+        answer = {
+            "status": "ok" if failure is None else "failed",
+            "version": build_version(),
+            "timestamp": int(time.time()),
+            "height": self.answers.height,
+            "height_age_seconds": round(self.height_age_s, 3),
+        }
+        if failure is not None:
+            answer["reason"] = f"consensus failed: {failure}"
+        return failure is None, answer
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Caught up, with peers where there are other validators, and with blocks coming in."""
+        reason = self._why_not_ready()
+        answer: dict[str, Any] = {"ready": reason is None, "connected_peers": len(self.switch.peers)}
+        if reason is not None:
+            answer["reason"] = reason
+        return reason is None, answer
+
+    def _why_not_ready(self) -> str | None:
+        if self.driver.failure is not None:
+            return "consensus failed"
+        if self.is_catching_up():
+            return f"catching up: at height {self.answers.height} of {self.sync_target()}"
+        if len(self.driver.state.validators) > 1 and not self.switch.peers:
+            return "no peers"
+        if self.height_age_s > self.unhealthy_after_s:
+            return f"no block for {int(self.height_age_s)} s"
+        return None
+
+    # -------------------------------------------------------------------------------------------------- status
+
+    def status_proto(self) -> pb.GetStatusResponse:
+        height = self.answers.height
+        rounds, state = self.driver.round_state, self.driver.state
+        answer = pb.GetStatusResponse(
+            version=build_version(),
+            chain_id=self.me.chain_id,
+            moniker=self.me.moniker,
+            node_id=self.me.node_id,
+            validator_address=self.me.validator_address,
+            voting_power=self.voting_power,
+            latest_block_height=height,
+            latest_block_hash=state.last_block_id.hash if height else b"",
+            latest_block_time_ns=state.last_block_time_ns if height else 0,
+            latest_app_hash=state.app_hash,
+            catching_up=self.is_catching_up(),
+            peer_count=len(self.switch.peers),
+            mempool_size=self.pool.size,
+            uptime_seconds=self.uptime_s,
+            earliest_block_height=self.answers.base,
+            consensus_step=rounds.step.name.lower(),
+            consensus_round=rounds.round,
+            consensus_height=rounds.height,
+        )
+        for name, root in self.answers.roots().items():
+            setattr(answer, f"{name}_root", root)
+        return answer
+
+    @property
+    def voting_power(self) -> int:
+        validators = self.driver.state.validators
+        index = validators.index_of(self.me.validator_address) if self.me.validator_address else None
+        return 0 if index is None else validators.powers[index]
+
+    def status(self) -> dict[str, Any]:
+        told = self.status_proto()
+        target = max(self.sync_target(), told.latest_block_height)
+        return {
+            "version": told.version,
+            "chain_id": told.chain_id,
+            "moniker": told.moniker,
+            "node_id": told.node_id,
+            "validator_address": told.validator_address.hex().upper(),
+            "voting_power": told.voting_power,
+            "latest_block_height": told.latest_block_height,
+            "latest_block_hash": told.latest_block_hash.hex().upper(),
+            "latest_block_time": format_rfc3339(told.latest_block_time_ns) if told.latest_block_height else None,
+            "latest_app_hash": told.latest_app_hash.hex().upper(),
+            "chat_root": told.chat_root.hex().upper(),
+            "currency_root": told.currency_root.hex().upper(),
+            "bridge_root": told.bridge_root.hex().upper(),
+            "catching_up": told.catching_up,
+            "sync_progress": round(told.latest_block_height / target, 6) if target else 0.0,
+            "peer_count": told.peer_count,
+            "peers": [peer_json(peer) for peer in self.switch.peer_statuses()],
+            "mempool_size": told.mempool_size,
+            "queue_size": self.pool.queued,
+            "uptime_seconds": told.uptime_seconds,
+            "earliest_block_height": told.earliest_block_height,
+            "consensus_height": told.consensus_height,
+            "consensus_round": told.consensus_round,
+            "consensus_step": told.consensus_step,
+        }
+
+    def peers(self) -> dict[str, Any]:
+        peers = [peer_json(peer) for peer in self.switch.peer_statuses()]
+        return {"peer_count": len(peers), "peers": peers}
+
+    # -------------------------------------------------------------------------------------------------- blocks
+
+    def block(self, height: int, *, with_txs: bool) -> dict[str, Any]:
+        """with_txs: the transactions' hashes by chain, not only their numbers. Raises NotThere."""
+        block = self.answers.load_block(height)
+        light, _ = self.answers.light_block(block.height)
+        by_chain = txs_by_chain(block)
+        answer: dict[str, Any] = {
+            "height": block.height,
+            "hash": block.hash.hex().upper(),
+            "time": format_rfc3339(block.header.time_ns),
+            "round": light.commit.round,
+            "proposer_address": block.header.proposer_address.hex().upper(),
+            "app_hash": block.header.app_hash.hex().upper(),
+            "num_txs": len(block.txs),
+            "txs_by_chain": {name: len(hashes) for name, hashes in by_chain.items()},
+        }
+        if with_txs:
+            answer["txs"] = by_chain
+        return answer
+
+    def blocks(self, limit: int) -> dict[str, Any]:
+        latest = self.answers.height
+        lowest = max(self.answers.base, 1, latest - min(limit, BLOCKS_MAX) + 1)
+        return {"blocks": [self.block(height, with_txs=False) for height in range(latest, lowest - 1, -1)]}
+
+    # ----------------------------------------------------------------------------------------------- consensus
+
+    def consensus(self) -> dict[str, Any]:
+        """The running height, and whether all validators agreed on the last block."""
+        rounds: RoundState = self.driver.round_state
+        validators = rounds.validators
+        last = rounds.last_commit
+        agreed = len(last.bits_for(last.majority)) if last is not None and last.has_majority else 0
+        prevotes = rounds.votes(VoteKind.PREVOTE, rounds.round)
+        precommits = rounds.votes(VoteKind.PRECOMMIT, rounds.round)
+        return {
+            "height": rounds.height,
+            "round": rounds.round,
+            "step": rounds.step.name.lower(),
+            "start_time": format_rfc3339(rounds.start_time_ns) if rounds.start_time_ns else None,
+            "proposer": rounds.proposer_address.hex().upper(),
+            "proposal": rounds.proposal.block_id.hash.hex().upper() if rounds.proposal is not None else None,
+            "votes": [
+                {
+                    "validator_address": validators[index].address.hex().upper(),
+                    "voting_power": validators.powers[index],
+                    "prevote": vote_json(prevotes, index),
+                    "precommit": vote_json(precommits, index),
+                }
+                for index in range(len(validators))
+            ],
+            "last_commit_votes": agreed,
+            "validators": len(validators),
+            "all_agree": last is not None and agreed == last.size,
+        }
+
+    # -------------------------------------------------------------------------------------------------- bridge
+
+    def bridge(self) -> dict[str, Any]:
+        """Both chains and the bridge after the last saved block: one height, so always in step."""
+        height, roots = self.answers.height, self.answers.roots()
+        totals, supply = state_pb2.BridgeTotals(), state_pb2.Supply()
+        if height and roots:
+            totals = state_pb2.BridgeTotals(**self.answers.queries.bridge_totals(height))
+            supply.MergeFromString(self.answers.queries.supply(height).value or b"")
+        chains = {name: {"height": height, "root": root.hex().upper()} for name, root in roots.items()}
+        return {
+            **chains,
+            "in_step": len({chain["height"] for chain in chains.values()}) <= 1,
+            "bundles": totals.bundles_executed + totals.bundles_failed,
+            "bundles_executed": totals.bundles_executed,
+            "bundles_failed": totals.bundles_failed,
+            "totals": {
+                "udchat_to_chat": totals.udchat_to_chat,
+                "udchat_tipped": totals.udchat_tipped,
+                "udchat_joins": totals.udchat_joins,
+                "udchat_supply": supply.total,
+                "udchat_collected_fees": supply.collected_fees,
+            },
+        }
+
+
+def peer_json(peer: PeerStatus) -> dict[str, Any]:
+    return {
+        "id": peer.id,
+        "moniker": peer.moniker,
+        "remote_address": peer.remote_address,
+        "listen_address": peer.listen_address,
+        "version": peer.version,
+        "direction": "outbound" if peer.is_outbound else "inbound",
+        "persistent": peer.is_persistent,
+        "connected_since": format_rfc3339(peer.connected_since_ns),
+        "bytes_in": peer.bytes_in,
+        "bytes_out": peer.bytes_out,
+    }
+
+
+def vote_json(votes: VoteView | None, index: int) -> str | None:
+    """The block's hash, `nil`, or None: no vote yet."""
+    vote = votes.get(index) if votes is not None else None
+    if vote is None:
+        return None
+    return vote.block_id.hash.hex().upper() or "nil"
+
+
+def txs_by_chain(block: Block) -> dict[str, list[str]]:
+    """Hashes of a block's transactions under chat, currency and bridge."""
+    found: dict[str, list[str]] = {"chat": [], "currency": [], "bridge": []}
+    for tx, tx_hash in zip(block.txs, block.data.tx_hashes, strict=True):
+        try:
+            lane = tx_pb2.TxBody.FromString(tx_pb2.Tx.FromString(tx).body).lane
+        except DecodeError:  # of another application's chain
+            continue
+        found.setdefault(LANE_NAMES.get(lane, "other"), []).append(tx_hash.hex())
+    return found
+
+
+def host_name() -> str:
+    return socket.gethostname()[:70]
+
+
+__all__ = ["Me", "NotThere", "Views"]
