@@ -1,0 +1,5 @@
+"""`python -m cli` is `dchat`."""
+
+from cli.main import main
+
+main()

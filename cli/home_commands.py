@@ -1,0 +1,158 @@
+"""Commands that make files: identities, a node's home, a test network."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from cli.base import Command, Exit, Group, Refusal, current_home, home_root, load_config
+from cli.network import DEFAULT_CHAIN_ID, NetworkError, Pace, make_network
+from genesis.build import UDCHAT_PER_DCHAT, build_genesis, power_of_stake
+from genesis.doc import GenesisValidator
+from node import identity
+from node.config import Config
+from node.config.document import example_toml
+from node.config.models import duration_ms
+from node.files import is_private, write_new
+from node.home import Home, HomeError, load_genesis, load_validator_key, make_keys, write_genesis
+from node.identity import IdentityError
+
+
+@click.command(cls=Command)
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file. Default: identity.json here."
+)
+@click.option("--burner", is_flag=True, help="An identity to be thrown away: a validator refuses it.")
+def keygen(output: Path | None, burner: bool) -> None:
+    """Make an account's key and write it to a file that only you can read. Never overwrites."""
+    made = identity.generate(burner=burner)
+    path = output or Path("burner.json" if burner else "identity.json")
+    try:
+        made.save(path)
+    except IdentityError as error:
+        raise Refusal(str(error)) from None
+    click.echo(f"wrote {path}")
+    click.echo(f"address {made.address_text}")
+
+
+@click.group("identity", cls=Group)
+def identity_group() -> None:
+    """Look at identity files."""
+
+
+@identity_group.command("verify")
+@click.option("--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="Default: the home's identity.")
+def identity_verify(file: Path | None) -> None:
+    """Check that a file is whole, its address is its key's, the key signs, and nobody else can read it."""
+    path = file or current_home()[0].identity
+    try:
+        loaded = identity.load(path)
+    except IdentityError as error:
+        raise Refusal(str(error)) from None
+    key = loaded.wallet.key
+    if not key.pub_key.verify(b"dchat identity verify", key.sign(b"dchat identity verify")):
+        raise Refusal(f"{path}: the key does not verify what it signs")
+    click.echo(f"address {loaded.address_text}")
+    click.echo(f"burner {'yes' if loaded.burner else 'no'}")
+    if not is_private(path):
+        raise Refusal(f"{path}: others can read it; mend with: chmod 600 {path}")
+    click.echo("ok")
+
+
+@click.command(cls=Command)
+@click.option("--chain-id", default="dchat-local", show_default=True, help="Of the new genesis.")
+@click.option("--moniker", default="", help="A name for people.")
+@click.option(
+    "--genesis",
+    "genesis_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Join this chain instead of beginning one.",
+)
+def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:
+    """Make a node's home: options, identity, keys, record of signatures, genesis. What is there already stays."""
+    root = home_root()
+    config = load_config(root).config
+    try:
+        made = make_home(root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file)
+    except (HomeError, IdentityError, ValueError) as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+    for path in made:
+        click.echo(f"made {path}")
+    if not made:
+        click.echo(f"{root} is complete already")
+
+
+def make_home(
+    root: Path, config: Config, *, chain_id: str, moniker: str = "", genesis_file: Path | None = None
+) -> list[Path]:
+    """Make what is missing; returns the paths made. Raises HomeError, IdentityError."""
+    home = Home.of(root, config)
+    made = []
+    if not home.config_file.exists():
+        text = example_toml()
+        if moniker:
+            text = text.replace('moniker = ""', f'moniker = "{moniker}"')
+        write_new(home.config_file, text)
+        made.append(home.config_file)
+    if not home.identity.exists():
+        identity.generate().save(home.identity)
+        made.append(home.identity)
+    made += make_keys(home)
+    if not home.genesis.exists():
+        if genesis_file is not None:
+            write_genesis(home, genesis_file.read_text())
+        else:
+            write_genesis(home, single_validator_genesis(home, config, chain_id))
+        made.append(home.genesis)
+    load_genesis(home)
+    return made
+
+
+def single_validator_genesis(home: Home, config: Config, chain_id: str) -> str:
+    """A chain whose only validator is this node, and whose operator has the initial stake's worth."""
+    key = load_validator_key(home).pub_key
+    operator = identity.load(home.identity)
+    stake = config.staking.initial_stake
+    return build_genesis(
+        chain_id=chain_id,
+        time_ns=time.time_ns(),
+        validators=[GenesisValidator(key, power_of_stake(stake), config.validator.moniker)],
+        balances={operator.address: stake * UDCHAT_PER_DCHAT},
+        block_bytes_max=config.consensus.max_block_size,
+    ).dumps()
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        parsed = duration_ms(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    assert isinstance(parsed, int)
+    return parsed
+
+
+@click.command(cls=Command)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder. Default: the home.")
+@click.option("--validators", default=4, show_default=True, help="How many.")
+@click.option("--chain-id", default=DEFAULT_CHAIN_ID, show_default=True)
+@click.option("--block-time", callback=_duration, help="The longest gap between blocks when nothing waits, like 3s.")
+@click.option("--fast", is_flag=True, help="No waiting between blocks; short time-outs.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where all nodes listen.")
+def testnet(output: Path | None, validators: int, chain_id: str, block_time: int | None, fast: bool, host: str) -> None:
+    """Make the homes, the genesis and funded accounts of a network on this machine."""
+    if fast and block_time is not None:
+        raise Refusal("--fast and --block-time exclude each other", Exit.USAGE)
+    pace = Pace.fast() if fast else Pace(block_time=3_000 if block_time is None else block_time)
+    folder = output or home_root()
+    try:
+        network = make_network(folder, validators=validators, chain_id=chain_id, pace=pace, host=host)
+    except (NetworkError, HomeError, IdentityError) as error:
+        raise Refusal(str(error)) from None
+    for node in network.nodes:
+        ports = node.ports
+        click.echo(f"made {network.home_of(node)}  p2p {ports.p2p}  http {ports.http}  grpc {ports.grpc}")
+    click.echo(f"made accounts {', '.join(network.accounts)} in {folder / 'accounts'}")

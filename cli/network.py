@@ -1,0 +1,230 @@
+"""A test network on one machine: its layout, and the files of every node.
+
+    DIR/network.json         what `scripts/testnet`, the demo and the benchmark read: ports, homes, accounts
+    DIR/validatorN/          a node's home
+    DIR/accounts/NAME.json   identity files of funded accounts
+
+Ports as design section 10: validator i (from 1) has p2p 7070+2(i-1), HTTP 7071+2(i-1), metrics 9090+(i-1),
+gRPC 26670+(i-1), JSON-RPC 26757+(i-1).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from chain.gas import block_gas_for
+from genesis.build import UDCHAT_PER_DCHAT, build_genesis, power_of_stake
+from genesis.doc import GenesisValidator
+from node import identity
+from node.config import Config
+from node.files import write_new
+from node.home import Home, load_validator_key, make_keys, write_genesis
+from p2p.node_key import NodeKey
+
+NETWORK_FILE = "network.json"
+VALIDATORS_MAX = 64  # of one machine
+ACCOUNT_NAMES = ("alice", "bob", "carol", "dave")
+ACCOUNT_BALANCE_DCHAT = 1_000_000
+DEFAULT_CHAIN_ID = "dchat-testnet"
+
+
+class NetworkError(Exception):
+    """A network that cannot be made or read: where, and why."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of one validator."""
+
+    p2p: int
+    http: int
+    metrics: int
+    grpc: int
+    rpc: int
+
+    @staticmethod
+    def of(index: int) -> Ports:
+        """index: from 1."""
+        step = index - 1
+        return Ports(7_070 + 2 * step, 7_071 + 2 * step, 9_090 + step, 26_670 + step, 26_757 + step)
+
+
+@dataclass(frozen=True)
+class NodeEntry:
+    """One validator of the network file. home: relative to the network's folder."""
+
+    index: int
+    name: str
+    home: str
+    node_id: str
+    address: str  # the consensus address, upper-case hex
+    ports: Ports
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the network file says. host: where all nodes listen."""
+
+    folder: Path
+    chain_id: str
+    host: str
+    nodes: tuple[NodeEntry, ...]
+    accounts: dict[str, str]  # name -> identity file, relative to the folder
+
+    def home_of(self, node: NodeEntry) -> Path:
+        return self.folder / node.home
+
+    def node(self, index: int) -> NodeEntry:
+        """Raises NetworkError."""
+        for node in self.nodes:
+            if node.index == index:
+                return node
+        raise NetworkError(f"there is no validator {index}; allowed: 1 to {len(self.nodes)}")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast the network makes blocks, in milliseconds."""
+
+    block_time: int = 3_000
+    timeout_propose: int = 3_000
+    timeout_prevote: int = 1_000
+    timeout_precommit: int = 1_000
+    timeout_delta: int = 500
+    timeout_commit: int = 200
+
+    @staticmethod
+    def fast() -> Pace:
+        """No waiting between blocks, empty ones included."""
+        return Pace(0, 500, 100, 100, 100, 0)
+
+
+def load_network(folder: Path) -> Network:
+    """Raises NetworkError."""
+    path = folder / NETWORK_FILE
+    try:
+        document = json.loads(path.read_text())
+        nodes = tuple(NodeEntry(**{**node, "ports": Ports(**node["ports"])}) for node in document["nodes"])
+        return Network(folder, document["chain_id"], document["host"], nodes, document["accounts"])
+    except FileNotFoundError:
+        raise NetworkError(f"{path} is missing: there is no test network in {folder}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise NetworkError(f"{path}: is no network file: {error!r}") from None
+
+
+def make_network(
+    folder: Path,
+    *,
+    validators: int = 4,
+    chain_id: str = DEFAULT_CHAIN_ID,
+    pace: Pace | None = None,
+    host: str = "127.0.0.1",
+    ports: list[Ports] | None = None,
+    options: Config | None = None,
+) -> Network:
+    """Make homes, a genesis and funded accounts. ports: by default the design's.
+
+    Raises NetworkError when there is a network in `folder` already, or the number of validators makes no sense.
+    """
+    if not 1 <= validators <= VALIDATORS_MAX:
+        raise NetworkError(f"{validators} validators; allowed: 1 to {VALIDATORS_MAX}")
+    if (folder / NETWORK_FILE).exists():
+        raise NetworkError(f"{folder / NETWORK_FILE} exists: a network is never overwritten")
+    used = ports or [Ports.of(index) for index in range(1, validators + 1)]
+    config, rhythm = options or Config(), pace or Pace()
+    nodes, members, balances = [], [], {}
+    for index, node_ports in enumerate(used, start=1):
+        home = Home.of(folder / f"validator{index}")
+        make_keys(home)
+        operator = identity.generate()
+        operator.save(home.identity)
+        balances[operator.address] = config.staking.initial_stake * UDCHAT_PER_DCHAT
+        key = load_validator_key(home).pub_key
+        power = power_of_stake(config.staking.initial_stake)
+        members.append(GenesisValidator(key, power, f"validator{index}"))
+        node_id = NodeKey.load(home.node_key).id
+        nodes.append(
+            NodeEntry(index, f"validator{index}", f"validator{index}", node_id, key.address.hex().upper(), node_ports)
+        )
+    accounts = {}
+    for name in ACCOUNT_NAMES:
+        account = identity.generate()
+        account.save(folder / "accounts" / f"{name}.json")
+        accounts[name] = f"accounts/{name}.json"
+        balances[account.address] = ACCOUNT_BALANCE_DCHAT * UDCHAT_PER_DCHAT
+    document = build_genesis(
+        chain_id=chain_id,
+        time_ns=time.time_ns(),
+        validators=members,
+        balances=balances,
+        block_bytes_max=config.consensus.max_block_size,
+        block_gas_max=block_gas_for(max(rhythm.timeout_propose, 1)),
+    ).dumps()
+    network = Network(folder, chain_id, host, tuple(nodes), accounts)
+    for node in nodes:
+        home = Home.of(network.home_of(node))
+        write_genesis(home, document)
+        write_new(home.config_file, node_config(network, node, rhythm))
+    write_new(folder / NETWORK_FILE, _dump(network))
+    return network
+
+
+def _dump(network: Network) -> str:
+    document = {
+        "chain_id": network.chain_id,
+        "host": network.host,
+        "nodes": [asdict(node) for node in network.nodes],
+        "accounts": network.accounts,
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def node_config(network: Network, node: NodeEntry, pace: Pace) -> str:
+    """validator-config.toml of one node: what differs from the defaults."""
+    host, ports = network.host, node.ports
+    peers = [f"{other.node_id}@{host}:{other.ports.p2p}" for other in network.nodes if other.index != node.index]
+    tables: dict[str, dict[str, object]] = {
+        "validator": {"chain_id": network.chain_id, "moniker": node.name},
+        "network": {
+            "listen_address": f"{host}:{ports.p2p}",
+            "rpc_listen_address": f"{host}:{ports.rpc}",
+            "bootstrap_validators": peers,
+        },
+        "consensus": {
+            "block_time": pace.block_time,
+            "timeout_propose": pace.timeout_propose,
+            "timeout_propose_delta": pace.timeout_delta,
+            "timeout_prevote": pace.timeout_prevote,
+            "timeout_prevote_delta": pace.timeout_delta,
+            "timeout_precommit": pace.timeout_precommit,
+            "timeout_precommit_delta": pace.timeout_delta,
+            "timeout_commit": pace.timeout_commit,
+        },
+        "grpc": {"listen_address": f"{host}:{ports.grpc}"},
+        "http": {"host": host},
+        "observability": {"metrics_host": host, "metrics_port": ports.metrics, "health_port": ports.http},
+        "p2p": {"address_book_strict": False, "allow_duplicate_ip": True},
+    }
+    lines = [f"# {node.name} of a test network; validator-config.example.toml names every option."]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[Ports]:
+    """Ports that nobody listens on now, for tests."""
+    sockets = []
+    try:
+        for _ in range(5 * count):
+            listener = socket.socket()
+            sockets.append(listener)
+            listener.bind((host, 0))
+        numbers = [listener.getsockname()[1] for listener in sockets]
+    finally:
+        for listener in sockets:
+            listener.close()
+    return [Ports(*numbers[5 * index : 5 * index + 5]) for index in range(count)]

@@ -1,0 +1,212 @@
+"""`dchat query`: look things up, and with --prove verify them against a root of trust that you name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from google.protobuf.message import Message
+
+from cli.ask import Address, Hash, node_option, run
+from cli.base import Command, Exit, Group, Refusal, current_home, show_json
+from cli.render import message_json
+from cli.tx_commands import channel_of
+from consensus.types.errors import InvalidGenesis
+from genesis.doc import parse_genesis
+from node.client import Client
+from node.home import HomeError, load_genesis
+from node.proved import Checked, Proved
+from node.verify import Trust, Verifier
+
+
+@click.group(cls=Group)
+def query() -> None:
+    """Look things up through a node's gRPC door. Answers are JSON."""
+
+
+def proving(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--prove and where trust begins."""
+    options = (
+        click.option("--prove", is_flag=True, help="Ask for a proof and verify it here."),
+        click.option("--trust", metavar="HEIGHT:HASH", help="The header that trust begins with."),
+        click.option(
+            "--genesis",
+            "genesis_file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Begin with this genesis. Default: the home's.",
+        ),
+        node_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def root_of_trust(trust: str | None, genesis_file: Path | None) -> Trust:
+    """Raises Refusal."""
+    try:
+        if trust is not None:
+            return Trust.parse(trust)
+        if genesis_file is not None:
+            return Trust.of_genesis(parse_genesis(genesis_file.read_bytes()))
+        return Trust.of_genesis(load_genesis(current_home()[0]))
+    except HomeError as error:
+        raise Refusal(f"nothing to begin trust with: give --trust HEIGHT:HASH or --genesis FILE ({error})") from None
+    except (InvalidGenesis, ValueError) as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
+def ask(
+    look: Callable[[Client, bool], Awaitable[Message]], check: Callable[[Proved, Any], Awaitable[Checked]], **how: Any
+) -> None:
+    """Look something up; with --prove, check the answer and say against what."""
+    if not how["prove"]:
+        show_json(message_json(run(lambda client: look(client, False), how["node"])))
+        return
+    trust = root_of_trust(how["trust"], how["genesis_file"])
+
+    async def work(client: Client) -> tuple[Message, Checked]:
+        chain_id = trust.genesis.chain_id if trust.genesis is not None else (await client.status()).chain_id
+        answer = await look(client, True)
+        return answer, await check(Proved(Verifier(client, trust, chain_id=chain_id)), answer)
+
+    answer, checked = run(work, how["node"])
+    shown = message_json(answer)
+    for name in ("proof", "channel_proof", "light_block", "path", "paths"):
+        shown.pop(name, None)
+    show_json({**shown, "verified": {"what": checked.what, **checked.header, "trusted": str(trust)}})
+    click.echo(f"verified: {checked.what}, by header {checked.header['header_height']}, from {trust}", err=True)
+
+
+def plain(look: Callable[[Client], Awaitable[Message]], node: str | None) -> None:
+    show_json(message_json(run(look, node)))
+
+
+@query.command("tx", cls=Command)
+@click.argument("tx_hash", type=Hash())
+@proving
+def query_tx(tx_hash: bytes, **how: Any) -> None:
+    """A transaction and what became of it, by its hash."""
+    ask(lambda c, prove: c.tx(tx_hash, prove=prove), lambda p, a: p.tx(a, tx_hash), **how)
+
+
+@query.command(cls=Command)
+@click.argument("height", type=int, default=0)
+@node_option
+def block(height: int, node: str | None) -> None:
+    """A block; without HEIGHT the latest."""
+    plain(lambda c: c.block(height), node)
+
+
+@query.command(cls=Command)
+@click.option("--limit", type=int, default=10, show_default=True)
+@node_option
+def blocks(limit: int, node: str | None) -> None:
+    """The latest blocks' headers, newest first."""
+    plain(lambda c: c.blocks(limit=limit), node)
+
+
+@query.command(cls=Command)
+@click.argument("height", type=int)
+@node_option
+def commit(height: int, node: str | None) -> None:
+    """A header, the commit that signs it and the set that signed."""
+    plain(lambda c: c.commit(height), node)
+
+
+@query.command(cls=Command)
+@click.argument("height", type=int, default=0)
+@node_option
+def validators(height: int, node: str | None) -> None:
+    """The validators of a height."""
+    plain(lambda c: c.validators(height), node)
+
+
+@query.command(cls=Command)
+@click.argument("address", type=Address())
+@proving
+def account(address: bytes, **how: Any) -> None:
+    """An account of the currency chain."""
+    ask(lambda c, prove: c.account(address, prove=prove), lambda p, a: p.account(a, address), **how)
+
+
+@query.command("identity", cls=Command)
+@click.argument("who")
+@proving
+def query_identity(who: str, **how: Any) -> None:
+    """An identity of the chat chain, by address or name."""
+    if who.startswith("dchat1") or who.endswith(".json"):
+        address = Address().convert(who, None, None)
+        ask(lambda c, prove: c.identity(address, prove=prove), lambda p, a: p.identity(a, address), **how)
+    else:
+        ask(lambda c, prove: c.identity(name=who, prove=prove), lambda p, a: p.named_identity(a, who), **how)
+
+
+@query.command("channel", cls=Command)
+@click.argument("channel")
+@proving
+def query_channel(channel: str, **how: Any) -> None:
+    """A channel, by name or id."""
+    cid = channel_of(channel)
+    ask(lambda c, prove: c.channel(cid, prove=prove), lambda p, a: p.channel(a, cid), **how)
+
+
+@query.command("channels", cls=Command)
+@click.option("--limit", type=int, default=20, show_default=True)
+@node_option
+def query_channels(limit: int, node: str | None) -> None:
+    """Channels."""
+    plain(lambda c: c.channels(limit=limit), node)
+
+
+@query.command("message", cls=Command)
+@click.argument("channel")
+@click.argument("index", type=int)
+@proving
+def query_message(channel: str, index: int, **how: Any) -> None:
+    """A message of a channel."""
+    cid = channel_of(channel)
+    ask(lambda c, prove: c.message(cid, index, prove=prove), lambda p, a: p.message(a, cid, index), **how)
+
+
+@query.command("messages", cls=Command)
+@click.argument("channel")
+@click.option("--from-index", type=int, default=0, show_default=True)
+@click.option("--limit", type=int, default=100, show_default=True)
+@proving
+def query_messages(channel: str, from_index: int, limit: int, **how: Any) -> None:
+    """Messages of a channel, in order."""
+    cid = channel_of(channel)
+    ask(
+        lambda c, prove: c.messages(cid, from_index=from_index, limit=limit, prove=prove),
+        lambda p, a: p.messages(a, cid, from_index),
+        **how,
+    )
+
+
+@query.command("bundle", cls=Command)
+@click.argument("replay_id", type=Hash())
+@proving
+def query_bundle(replay_id: bytes, **how: Any) -> None:
+    """The receipt of a bridge transaction, by its replay id."""
+    ask(lambda c, prove: c.bundle(replay_id, prove=prove), lambda p, a: p.bundle(a, replay_id), **how)
+
+
+@query.command("params", cls=Command)
+@node_option
+def query_params(node: str | None) -> None:
+    """The chain's parameters."""
+    plain(lambda c: c.params(), node)
+
+
+@query.command("invariants", cls=Command)
+@node_option
+def query_invariants(node: str | None) -> None:
+    """What must always hold of the state; exit code 1 when something does not."""
+    answer = run(lambda client: client.invariants(), node)
+    show_json(message_json(answer))
+    broken = [invariant.name for invariant in answer.invariants if not invariant.holds]
+    if broken:
+        raise Refusal(f"does not hold: {', '.join(broken)}")

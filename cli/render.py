@@ -1,0 +1,54 @@
+"""Answers as JSON for people and scripts: addresses as bech32, hashes as hex, times as RFC 3339."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from google.protobuf.message import Message
+
+from consensus.types.timestamps import format_rfc3339
+from crypto.bech32 import encode_address
+from crypto.hash import ADDRESS_BYTES
+
+# Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
+ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"})
+CONSENSUS_MESSAGES = frozenset({"Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse"})
+TEXT_FIELDS = frozenset({"content"})
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """Every field that is set, and every plain one, in the order of the schema."""
+    shown: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        if field.has_presence and not message.HasField(field.name):
+            continue
+        value = getattr(message, field.name)
+        if field.is_repeated:
+            shown[field.name] = [_value(message, field, item) for item in value]
+        else:
+            shown[field.name] = _value(message, field, value)
+    return shown
+
+
+def _value(message: Message, field: Any, value: Any) -> Any:
+    if isinstance(value, Message):
+        if value.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
+            return format_rfc3339(value.seconds * 10**9 + value.nanos)  # type: ignore[attr-defined]
+        return message_json(value)
+    if isinstance(value, bytes):
+        return _bytes(message.DESCRIPTOR.name, field.name, value)
+    if field.name.endswith("time_ns") and isinstance(value, int):
+        return format_rfc3339(value)
+    if field.name == "json":
+        return json.loads(value)
+    return value
+
+
+def _bytes(message_name: str, field_name: str, value: bytes) -> str:
+    if field_name in TEXT_FIELDS:
+        return value.decode(errors="backslashreplace")
+    is_account = field_name in ACCOUNT_FIELDS and message_name not in CONSENSUS_MESSAGES
+    if is_account and len(value) == ADDRESS_BYTES:
+        return encode_address(value)
+    return value.hex().upper() if message_name in CONSENSUS_MESSAGES else value.hex()

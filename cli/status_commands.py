@@ -1,0 +1,64 @@
+"""Commands that ask a node how it is: health, status, version."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import click
+
+from cli.ask import node_address, node_option, run
+from cli.base import Command, Exit, Refusal, current_home, show_json
+from cli.render import message_json
+from node.version import ENGINE_VERSION, build_version
+
+ANSWER_BYTES_MAX = 1_048_576
+TIMEOUT_S = 5.0
+
+
+def get_json(url: str) -> tuple[int, Any]:
+    """Status code and JSON of a GET. Raises Refusal (unreachable, not JSON)."""
+    if not url.startswith(("http://", "https://")):
+        raise Refusal(f"{url!r} is no http(s) address", Exit.USAGE)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            status, body = answer.status, answer.read(ANSWER_BYTES_MAX)
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read(ANSWER_BYTES_MAX)
+    except (OSError, urllib.error.URLError) as error:
+        raise Refusal(f"{url} did not answer: {error}", Exit.UNREACHABLE) from None
+    try:
+        return status, json.loads(body)
+    except ValueError:
+        raise Refusal(f"{url} answered {status} without JSON", Exit.UNREACHABLE) from None
+
+
+@click.command(cls=Command)
+@click.option("--url", help="The HTTP door, like http://127.0.0.1:8080. Default: the home's own node.")
+def health(url: str | None) -> None:
+    """Ask a node whether it is well. Exit code 0 only when it is."""
+    if url is None:
+        config = current_home()[1]
+        host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
+        url = f"http://{host}:{config.observability.health_port}"
+    address = url.rstrip("/")
+    status, answer = get_json(address if address.endswith("/health") else f"{address}/health")
+    show_json(answer)
+    if status != 200:
+        raise Refusal(f"not healthy: {answer.get('reason', status)}")
+
+
+@click.command(cls=Command)
+@node_option
+def status(node: str | None) -> None:
+    """Where a node and its chain stand."""
+    answer = run(lambda client: client.status(), node)
+    show_json({"node": node_address(node), **message_json(answer)})
+
+
+@click.command(cls=Command)
+def version() -> None:
+    """The versions of this build and of what it speaks."""
+    show_json({"dchat": build_version(), "engine": ENGINE_VERSION, "block_protocol": 11, "abci": "2.0.0"})

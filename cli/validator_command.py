@@ -1,0 +1,186 @@
+"""`dchat validator`: check the options and files, make what is missing, run the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from cli.base import Exit, Group, Refusal, home_root, home_was_said, load_config
+from cli.home_commands import make_home
+from cli.later import not_in_this_build
+from node import identity
+from node.config import Loaded
+from node.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
+from node.identity import IdentityError
+
+# Flags of the operator contract that later builds bring: click name -> as written.
+LATER_FLAGS: Mapping[str, str] = {
+    "hsm": "--hsm",
+    "pkcs11_library": "--pkcs11-library",
+    "pkcs11_slot": "--pkcs11-slot",
+    "pkcs11_pin_file": "--pkcs11-pin-file",
+    "kms_key_id": "--kms-key-id",
+    "aws_region": "--aws-region",
+    "replay_from_genesis": "--replay-from-genesis",
+    "genesis_file": "--genesis-file",
+    "upgrade_name": "--upgrade-name",
+    "upgrade_height": "--upgrade-height",
+    "upgrade_binary": "--upgrade-binary",
+}
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.option("--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="The option file.")
+@click.option("--identity", "identity_file", help="The operator's key, from `dchat keygen`.")
+@click.option("--chain-id", help="The chain that the genesis must be of; of a new one.")
+@click.option("--listen", help="Where peers reach this node: host:port or /ip4/HOST/tcp/PORT.")
+@click.option("--rpc-listen", help="Address of the JSON-RPC door (accepted; not opened by this build).")
+@click.option("--data-dir", help="Where blocks, state and the record of signatures are kept.")
+@click.option("--bootstrap", multiple=True, help="A peer to dial; repeat for more.")
+@click.option("--stake", type=int, help="Stake in DCHAT, for a new genesis.")
+@click.option("--log-level", help="debug, info, warning or error.")
+@click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
+@click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")
+@click.option("--dry-run", is_flag=True, help="As --validate, and say what would be made and opened.")
+@click.option("--hsm", is_flag=True, hidden=True)
+@click.option("--pkcs11-library", hidden=True)
+@click.option("--pkcs11-slot", hidden=True)
+@click.option("--pkcs11-pin-file", hidden=True)
+@click.option("--kms-key-id", hidden=True)
+@click.option("--aws-region", hidden=True)
+@click.option("--replay-from-genesis", is_flag=True, hidden=True)
+@click.option("--genesis-file", hidden=True)
+@click.option("--upgrade-name", hidden=True)
+@click.option("--upgrade-height", hidden=True)
+@click.option("--upgrade-binary", hidden=True)
+@click.pass_context
+def validator(context: click.Context, /, **given: object) -> None:
+    """Run a validator. With flags alone it makes what is missing in its home.
+
+    SIGTERM and Ctrl-C stop it cleanly; SIGHUP reads the log options anew.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    for name, flag in LATER_FLAGS.items():
+        if given[name]:
+            raise not_in_this_build(flag)
+    start = prepare(given)
+    if given["validate"] or given["dry_run"]:
+        _tell(start, dry_run=bool(given["dry_run"]))
+        return
+    _run(start)
+
+
+@validator.command("recover", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def recover() -> None:
+    """Diagnose a stalled network. Not in this build."""
+    raise not_in_this_build("`dchat validator recover`")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a node starts from: its home and options, and how to load the options again (SIGHUP)."""
+
+    home: Home
+    loaded: Loaded
+    flags: Mapping[str, object]
+    file: Path | None
+
+
+def prepare(given: Mapping[str, object]) -> Start:
+    """Home and options from the flags. Raises Refusal."""
+    file = given["config_file"]
+    assert file is None or isinstance(file, Path)
+    data_dir = given["data_dir"]
+    root = home_root()
+    flags = {
+        "validator.identity_file": _absolute(given["identity_file"]),
+        "validator.chain_id": given["chain_id"],
+        "validator.data_dir": _absolute(data_dir),
+        "network.listen_address": given["listen"],
+        "network.rpc_listen_address": given["rpc_listen"],
+        "network.bootstrap_validators": list(given["bootstrap"]) if given["bootstrap"] else None,  # type: ignore[call-overload]
+        "staking.initial_stake": given["stake"],
+        "log.level": given["log_level"],
+        "log.json_lines": given["json_logs"],
+    }
+    if not home_was_said():
+        if file is not None:
+            root = file.absolute().parent
+        elif data_dir is not None:
+            root = Path(str(data_dir)).expanduser().absolute()
+    loaded = load_config(root, file=file, flags=flags)
+    return Start(Home.of(root, loaded.config), loaded, flags, file)
+
+
+def _absolute(value: object) -> str | None:
+    """Paths on the command line are relative to where the command was typed, not to home."""
+    return None if value is None else str(Path(str(value)).expanduser().absolute())
+
+
+def _missing(home: Home) -> list[Path]:
+    files = (home.identity, home.node_key, home.validator_key, home.sign_state, home.genesis)
+    return [path for path in files if not path.exists()]
+
+
+def _check_files(start: Start) -> None:
+    """Of the files that are there. Raises HomeError, IdentityError, Refusal."""
+    home, config = start.home, start.loaded.config
+    if home.validator_key.exists():
+        check_sign_state(home)
+        load_validator_key(home)
+    if home.identity.exists() and identity.load(home.identity).burner:
+        raise Refusal(f"{home.identity} is a burner; a validator needs an identity that is kept", Exit.USAGE)
+    if not home.genesis.exists():
+        if config.network.bootstrap_validators or config.p2p.seeds:
+            raise HomeError(
+                f"{home.genesis} is missing, and there are peers to join: copy the chain's genesis there "
+                "(`dchat init --genesis FILE`)"
+            )
+        if not config.validator.chain_id:
+            raise HomeError(f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis")
+        return
+    genesis = load_genesis(home)
+    if config.validator.chain_id and config.validator.chain_id != genesis.chain_id:
+        raise HomeError(
+            f"{home.genesis} is of chain {genesis.chain_id!r}, the options say {config.validator.chain_id!r}"
+        )
+
+
+def _tell(start: Start, *, dry_run: bool) -> None:
+    _guard(lambda: _check_files(start))
+    for warning in start.loaded.warnings:
+        click.echo(f"warning: {warning}")
+    if dry_run:
+        config = start.loaded.config
+        for path in _missing(start.home):
+            click.echo(f"would make {path}")
+        click.echo(f"would listen for peers on {config.network.listen_address}")
+        click.echo(f"would open gRPC on {config.grpc.listen_address}")
+        click.echo(f"would open HTTP on {config.http.host}:{config.observability.health_port}")
+        click.echo(f"would open metrics on {config.observability.metrics_host}:{config.observability.metrics_port}")
+    click.echo("ok")
+
+
+def _guard(action: object) -> None:
+    assert callable(action)
+    try:
+        action()
+    except (HomeError, IdentityError, ValueError) as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
+def _run(start: Start) -> None:
+    from node.process import run_validator
+
+    _guard(lambda: _check_files(start))
+    config = start.loaded.config
+    _guard(lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id))
+    code = run_validator(
+        start.home, start.loaded, reload=lambda: load_config(start.home.root, file=start.file, flags=start.flags)
+    )
+    if code:
+        raise SystemExit(code)
