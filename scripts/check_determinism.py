@@ -74,7 +74,7 @@ UNICODE_METHODS = frozenset(
         "isidentifier",
         "isprintable",
         "splitlines",
-    )  # fmt: skip
+    )
 )
 SPACE_METHODS = frozenset(("strip", "lstrip", "rstrip", "split", "rsplit"))
 ORDERED = frozenset(("sorted", "len", "min", "max", "sum", "any", "all", "set", "frozenset", "bool"))
