@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -33,6 +33,7 @@ from consensus.abci import (
     BlockRequest,
     CheckTxRequest,
     CheckTxResponse,
+    CheckTxType,
     CommitInfo,
     CommitResponse,
     ExtendVoteRequest,
@@ -58,6 +59,7 @@ APP_VERSION: Final = 1  # of the rules: what a block means
 SOFTWARE: Final = "0.1.0"
 OUTCOMES_MAX: Final = 4  # proposals of one height that are executed and kept; rounds beyond that are rare
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -73,6 +75,7 @@ class Outcome:
     executed: Executed
     pending: Pending
     height: int
+    is_written: bool = False
 
 
 class DchatApplication:
@@ -122,7 +125,7 @@ class DchatApplication:
         branch = Branch(lambda key: None)
         branch.set(CHAIN, chain)
         begin(branch, app_state)
-        proven, beside = encode_changes(branch.writes)
+        proven, beside = _drain(encode_changes(branch.writes))
         self.stores.commit(self.stores.prepare(request.initial_height - 1, proven, beside))
         self._load()
         log.info("began the chain", chain_id=chain.chain_id, app_hash=self.stores.app_hash.hex())
@@ -143,7 +146,8 @@ class DchatApplication:
         """Whether it would be executed after everything admitted before it. See `chain.check`."""
         try:
             tx = self.txs.get(request.tx)
-            self._admit(tx)
+            if request.type is not CheckTxType.RECHECK or not self._check.counts(tx, touches_of(tx)):
+                self._admit(tx)
         except TxError as error:
             return CheckTxResponse(error.code, error.log, error.codespace)
         return _identity_of(tx)
@@ -252,7 +256,7 @@ class DchatApplication:
         )  # fmt: skip
         if executed.rejected:
             return executed.rejected
-        proven, beside = encode_changes(executed.writes)
+        proven, beside = yield from encode_changes(executed.writes)
         pending = yield from self.stores.prepare_steps(request.height, proven, beside)
         touched = {key for tx in executed.txs for key in touches_of(tx)}
         response = FinalizeBlockResponse(
@@ -263,10 +267,22 @@ class DchatApplication:
         )
         return Outcome(response, executed, pending, request.height)
 
-    def commit(self) -> CommitResponse:
+    def write_commit(self) -> None:
+        """The durable half of commit, which may run in a worker thread; commit then does the rest.
+
+        Admission and queries may go on meanwhile: what they read is from before or after, and the decoded records are
+        set right by commit, on the loop.
+        """
         outcome = self._finalized
         assert outcome is not None, "commit without finalize_block"
-        self.stores.commit(outcome.pending)
+        if not outcome.is_written:
+            self.stores.commit(outcome.pending)
+            outcome.is_written = True
+
+    def commit(self) -> CommitResponse:
+        self.write_commit()
+        outcome = self._finalized
+        assert outcome is not None
         self.base.merge(outcome.executed.writes)
         self._check.block_committed(outcome.response.touched or (), outcome.height + 1)
         self._checker = None
@@ -305,6 +321,16 @@ class DchatApplication:
 
     def apply_snapshot_chunk(self, index: int, chunk: bytes, sender: str) -> ApplyChunkResponse:
         return ApplyChunkResponse(ApplyChunkResult.ABORT)
+
+
+def _drain(steps: Slices[T]) -> T:
+    """The answer, at once: where nothing waits for the loop."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            answer: T = stop.value
+            return answer
 
 
 def _identity_of(tx: Tx) -> CheckTxResponse:

@@ -30,7 +30,7 @@ class Pending(Protocol):
 
 
 class _Entry:
-    __slots__ = ("base", "height", "links", "merged", "pending", "since")
+    __slots__ = ("base", "height", "links", "merged", "pending", "since", "txs")
 
     def __init__(self, pending: Pending, since: int) -> None:
         self.pending, self.since = pending, since
@@ -38,6 +38,7 @@ class _Entry:
         self.merged: Any = None
         self.height = -1
         self.links: set[bytes] = set()
+        self.txs: set[bytes] = set()  # replay ids of what is counted
 
 
 class CheckState:
@@ -61,6 +62,11 @@ class CheckState:
             entry.merged = entry.pending.apply(committed, self.height, self._base)
         return entry.merged
 
+    def counts(self, tx: Tx, keys: Iterable[bytes]) -> bool:
+        """Whether `tx` is counted at each of its signers' `keys`: then a check again has nothing to find out."""
+        entries = self._entries
+        return all((entry := entries.get(key)) is not None and tx.replay_id in entry.txs for key in keys)
+
     def admit(self, tx: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:
         """Count an admitted transaction. changes: (key, kind, record before, record after) of each signer."""
         keys = []
@@ -69,7 +75,8 @@ class CheckState:
             if entry is None:
                 entry = self._entries[key] = _Entry(kind(), self.height)
             entry.pending.add(before, after, tx)
-            entry.base, entry.merged = None, None
+            entry.txs.add(tx.replay_id)
+            entry.base, entry.merged, entry.height = self._base.get(key), after, self.height
             keys.append(key)
         if tx.expiry_height:
             self._expiring.setdefault(tx.expiry_height, []).extend(keys)

@@ -94,7 +94,9 @@ def parse_app_state(data: bytes) -> AppState:
         raise InvalidAppState(f"app_state: {len(data)} bytes, allowed: {APP_STATE_BYTES_MAX}")
     try:
         document = json.loads(data.decode("ascii"), object_pairs_hook=_no_duplicates)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except InvalidAppState:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
     root = _object("app_state", document, ("currency", "chat", "bridge"))
     currency = _object("app_state.currency", root["currency"], ("params", "accounts"))

@@ -317,3 +317,12 @@ class IdentifiesTxs(Protocol):
         code 0 says only that it can be read. Cheap, and changes nothing; gas_wanted and touches may be left out.
         """
         ...
+
+
+@runtime_checkable
+class WritesAhead(Protocol):
+    """An application whose commit is written off the loop: `write_commit` in a thread, then `commit` on the loop."""
+
+    def write_commit(self) -> None:
+        """Make the finalized block durable. Meanwhile check_tx and query may be called, and nothing else."""
+        ...

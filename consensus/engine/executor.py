@@ -24,6 +24,7 @@ from consensus.abci import (
     ProcessProposalResponse,
     SignatureCheck,
     Slices,
+    WritesAhead,
 )
 from consensus.engine.block_store import BlockStore
 from consensus.engine.clock import Clock, Workers
@@ -214,6 +215,8 @@ class BlockExecutor:
         after = _state_after(state, block, block_id, response)
         retain_height = 0
         if saved_response is None:
+            if isinstance(self.app, WritesAhead):
+                await self._workers.run_disk(self.app.write_commit)
             retain_height = self.app.commit().retain_height
             self._fail_point("application committed")
         self.evidence.update(after, block.evidence)

@@ -217,6 +217,15 @@ def test_untouched_senders_stay_admitted() -> None:
     assert chain.check(pay(chain, "carl")).code == 0
 
 
+def test_a_recheck_of_what_is_counted_changes_nothing() -> None:
+    chain = rich()
+    txs = [pay(chain, amount=40 * DCHAT) for _ in range(2)]
+    assert [chain.check(tx).code for tx in txs] == [0, 0]
+    for tx in txs:
+        assert chain.app.check_tx(CheckTxRequest(tx, CheckTxType.RECHECK)).code == 0
+    assert chain.check(pay(chain, amount=DCHAT)).code == 0
+
+
 def test_receiving_does_not_touch() -> None:
     chain = rich()
     assert chain.check(pay(chain, "bob", "ann")).code == 0

@@ -1,0 +1,100 @@
+"""The app_state of a genesis: read one way by every node (IBC 2025-004), and nothing that could divide by zero later
+(SDK 2025-003)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from bridge.records import ESCROW_ADDRESS
+from chain.branch import Branch
+from chain.composition import begin
+from chain.genesis import _RANGES, BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, parse_app_state
+from crypto.bech32 import encode_address
+from genesis.app_state import build_app_state
+
+ANN = bytes(range(20))
+
+
+def document() -> dict[str, Any]:
+    return build_app_state({ANN: 5, bytes(20): 7})
+
+
+def test_there_and_back() -> None:
+    state = parse_app_state(json.dumps(document()).encode())
+    assert dict(state.balances) == {ANN: 5, bytes(20): 7}
+    assert (state.currency, state.chat, state.bridge) == (CurrencyGenesis(), ChatGenesis(), BridgeGenesis())
+    assert state.to_json() == document()
+
+
+def at(*path: Any) -> Callable[[dict[str, Any], Any], None]:
+    def change(target: Any, value: Any) -> None:
+        for name in path[:-1]:
+            target = target[name]
+        target[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(("change", "value", "text"), [
+    (at("gold"), {}, "app_state.gold is unknown"),
+    (at("chat"), [], "app_state.chat is no object"),
+    (at("chat", "Params"), {}, "app_state.chat.Params is unknown"),
+    (at("chat", "params", "message_bytes_max"), 5, "a string of digits"),
+    (at("chat", "params", "message_bytes_max"), "05", "a string of digits"),
+    (at("chat", "params", "message_bytes_max"), "+5", "a string of digits"),
+    (at("chat", "params", "message_bytes_max"), "5.0", "a string of digits"),
+    (at("chat", "params", "message_bytes_max"), "", "a string of digits"),
+    (at("chat", "params", "message_bytes_max"), "٥", "ASCII"),
+    (at("chat", "params", "message_bytes_max"), str(2**64), "a string of digits"),
+    (at("chat", "params", "message_bytes_max"), "99999999", "allowed: 1 to"),
+    (at("chat", "params", "allowance_period_blocks"), "0", "allowed: 1 to"),
+    (at("bridge", "params", "messages_per_dchat"), "0", "allowed: 1 to"),
+    (at("currency", "accounts"), {}, "is no list"),
+    (at("currency", "accounts"), [], "is empty"),
+    (at("currency", "accounts", 0, "balance"), "0", "allowed: 1 and more"),
+    (at("currency", "accounts", 0, "balance"), str(2**64 - 1), "together"),
+    (at("currency", "accounts", 0, "address"), encode_address(ANN), "appears twice"),
+    (at("currency", "accounts", 0, "address"), "dchat1qqqq", "address"),
+    (at("currency", "accounts", 0, "address"), 7, "is no text"),
+])  # fmt: skip
+def test_refused_with_place_and_range(change: Callable[[dict[str, Any], Any], None], value: Any, text: str) -> None:
+    changed = document()
+    change(changed, value)
+    with pytest.raises(InvalidAppState, match=text):
+        parse_app_state(json.dumps(changed, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"{", b"null", b"[" * 100_000, b'{"chat": 1, "chat": 2}', b"\xff", b"NaN", b'{"a": Infinity}', b'{"a": ' + b"1" * 10_000 + b"}",
+])  # fmt: skip
+def test_what_is_no_document(data: bytes) -> None:
+    with pytest.raises(InvalidAppState):
+        parse_app_state(data)
+
+
+def test_missing_fields_are_named() -> None:
+    for section in ("currency", "chat", "bridge"):
+        for name in document()[section]["params"]:
+            changed = document()
+            del changed[section]["params"][name]
+            with pytest.raises(InvalidAppState, match=f"{section}.params.{name} is missing"):
+                parse_app_state(json.dumps(changed).encode())
+
+
+def test_every_param_has_a_range() -> None:
+    names = {field.name for kind in (CurrencyGenesis, ChatGenesis, BridgeGenesis) for field in fields(kind)}
+    assert names == set(_RANGES)
+    with pytest.raises(InvalidAppState, match="allowed: 1 to"):
+        build_app_state({ANN: 1}, chat=ChatGenesis(allowance_period_blocks=0))
+
+
+def test_the_escrow_begins_empty() -> None:
+    """SDK 2024-003: accounts of the chain itself are filled by machines alone."""
+    state = parse_app_state(json.dumps(build_app_state({ESCROW_ADDRESS: 1})).encode())
+    with pytest.raises(InvalidAppState, match="escrow"):
+        begin(Branch(lambda key: None), state)
