@@ -3,30 +3,36 @@
     python -m benchmarks.state_update [--keys 1000 100000] [--million] [--changes 2000] [--blocks 20] [--json FILE]
 
 Random accounts of one store are changed on LevelDB in a temporary folder, every block committed and synced, old
-versions pruned as a node does. `cpu` is the whole process's, LevelDB's compaction threads included; `slice` is the
-longest time between two yields, which is how long the event loop would be held; `floor` is the hashing alone that an
-update of this size cannot do without. Gates: at most 60 µs of preparation per key at 10^5 keys, and flat: at most
-twice the cost of the smallest store for each factor of 16 in keys.
+versions pruned as a node does. `prepare` and `commit` are the calling thread's CPU; `cpu` is the whole process's,
+LevelDB's compaction included; `slice` is the longest time between two yields, which is how long the event loop would
+be held; `floor` is the hashing alone that an update of this size cannot do without. Gates: at most 60 us of
+preparation per key at 10^5 keys, and at most twice that of 10^5 at 10^6.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from chain.state.roots import CURRENCY
 from chain.state.store import Pending, Stores
 from storage.leveldb import LevelStore
 
+T = TypeVar("T")
+
 GATE_US = 60.0
 GATE_KEYS = 100_000
+GATE_GROWTH = 2.0
 FILL_BLOCK = 20_000
 VERSIONS_KEPT = 10
 
@@ -55,20 +61,21 @@ def measure(keys_held: int, changes: int, blocks: int, folder: Path) -> dict[str
         )
         version += 1
     stores.prune(version)
+    gc.collect()
+    gc.freeze()  # as a node does once it has started: a collection over all that it holds would pass for a slice
     changed = min(changes, keys_held)
     prepare_s = commit_s = prune_s = slice_s = 0.0
     bytes_written = 0
     cpu = time.process_time()
-    for version in range(version, version + blocks):  # noqa: PLR1704, B020
+    for number in range(version, version + blocks):
         block: dict[bytes, bytes | None] = {key: dice.randbytes(40) for key in dice.sample(keys, changed)}
-        pending, lap = timed(lambda block=block: drive(stores, version, block))  # type: ignore[misc]
+        (pending, longest), lap = timed(partial(drive, stores, number, block))
         prepare_s += lap
-        slice_s = max(slice_s, pending[1])
-        bytes_written += pending[0].size + sum(len(key) + len(run or b"") for key, run in pending[0].undo)
-        commit_s += timed(lambda update=pending[0]: stores.commit(update))[1]  # type: ignore[misc]
-        if version % VERSIONS_KEPT == 0:
-            prune_s += timed(lambda: stores.prune(version - VERSIONS_KEPT))[1]
-        version += 1
+        slice_s = max(slice_s, longest)
+        bytes_written += pending.size + sum(len(key) + len(run or b"") for key, run in pending.undo)
+        commit_s += timed(partial(stores.commit, pending))[1]
+        if number % VERSIONS_KEPT == 0:
+            prune_s += timed(partial(stores.prune, number - VERSIONS_KEPT))[1]
     cpu = time.process_time() - cpu
     per_key = 1e6 / (blocks * changed)
     return {
@@ -84,10 +91,11 @@ def measure(keys_held: int, changes: int, blocks: int, folder: Path) -> dict[str
     }
 
 
-def timed(work: Callable[[], object]) -> tuple[object, float]:
-    started = time.perf_counter()
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What `work` returns, and the seconds of this thread's CPU that it took."""
+    started = time.thread_time()
     result = work()
-    return result, time.perf_counter() - started
+    return result, time.thread_time() - started
 
 
 def floor_us(keys_held: int, changed: int) -> float:
@@ -103,7 +111,7 @@ def floor_us(keys_held: int, changed: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keys", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--million", action="store_true", help="also with 10^6 keys (a minute or two to fill)")
     parser.add_argument("--changes", type=int, default=2_000)
@@ -125,13 +133,23 @@ def main() -> int:
             )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
-    failed = [row for row in rows if row["keys"] == GATE_KEYS and row["prepare_us"] > GATE_US]
-    for row in failed:
-        print(
-            f"over the gate: {row['prepare_us']:.1f} us per key at {row['keys']} keys; allowed: {GATE_US}",
-            file=sys.stderr,
+    failures = over_the_gates({int(row["keys"]): row["prepare_us"] for row in rows})
+    for line in failures:
+        print(line, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def over_the_gates(prepare_us: dict[int, float]) -> list[str]:
+    """What is slower than allowed, by the keys held."""
+    at_gate, at_million = prepare_us.get(GATE_KEYS), prepare_us.get(1_000_000)
+    lines = []
+    if at_gate is not None and at_gate > GATE_US:
+        lines.append(f"{at_gate:.1f} us per changed key at {GATE_KEYS} keys; allowed: {GATE_US}")
+    if at_gate is not None and at_million is not None and at_million > at_gate * GATE_GROWTH:
+        lines.append(
+            f"{at_million:.1f} us per changed key at 10^6 keys, {at_gate:.1f} at 10^5; allowed: {GATE_GROWTH} times"
         )
-    return 1 if failed else 0
+    return lines
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ divides: from there a reader need not go on to the latest.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from chain.state import smt
@@ -33,6 +33,7 @@ FORMAT = b"1"
 VERSION_BYTES = 8
 UNDO_RUN_BYTES = 8_192  # a reader unpacks a whole run; a writer pays for each
 WHOLE_PAGES_EVERY = 64  # keeps a walk over the history short, for a sixty-fourth of the volume that it would take
+PUTS_PER_SLICE = 1_000  # below 1 ms
 CACHED_RECORD_OVERHEAD_BYTES = 150  # of a key, a value and their place in a dict, measured
 
 Record: TypeAlias = bytes  # version ‖ content
@@ -67,7 +68,7 @@ def prefix_end(prefix: bytes) -> bytes | None:
 
 
 def page_key(store: bytes, name: str) -> bytes:
-    return PAGE + store + bytes([len(name)]) + name.encode()
+    return b"%b%b%c%b" % (PAGE, store, len(name), name.encode())
 
 
 class UndoRuns:
@@ -174,44 +175,69 @@ class History:
 class RecordCache:
     """The records used of late, within a bound of bytes: two generations, of which the older falls away whole.
 
+    What a commit changed is laid on top at once, and settles into the younger generation in slices, later.
+    Each generation is many small dicts, since a large one takes milliseconds to grow, or to be freed.
     Safe to read from one thread while another puts.
     """
 
-    MISS = b"(not cached)"  # no record: it is too short for a version
+    MISS = b"(not cached)"  # no record: it is compared by identity
 
     def __init__(self, bytes_max: int) -> None:
-        self._young: dict[bytes, Record | None] = {}
-        self._old: dict[bytes, Record | None] = {}
+        self._young: list[dict[bytes, Record | None]] = []
+        self._old: list[dict[bytes, Record | None]] = []
+        self._dying: list[dict[bytes, Record | None]] = []  # freed one by one
+        self._top: Mapping[bytes, Record | None] = {}
         self._young_bytes = 0
         self._generation_bytes = bytes_max // 2
+        self.clear()
 
     def get(self, key: bytes) -> Record | None:
         """The record, None when it is known to be absent, or MISS."""
-        record = self._young.get(key, self.MISS)
+        record = self._top.get(key, self.MISS)
+        if record is not self.MISS:
+            return record
+        shard = key[-1] ^ key[len(key) >> 1]
+        record = self._young[shard].get(key, self.MISS)
         if record is self.MISS:
-            record = self._old.get(key, self.MISS)
+            record = self._old[shard].get(key, self.MISS)
             if record is not self.MISS:
                 self.put(key, record)
         return record
 
     def put(self, key: bytes, record: Record | None) -> None:
-        self._young[key] = record
-        self._grow(len(key) + len(record or b"") + CACHED_RECORD_OVERHEAD_BYTES)
+        self._young[key[-1] ^ key[len(key) >> 1]][key] = record
+        self._young_bytes += len(key) + len(record or b"") + CACHED_RECORD_OVERHEAD_BYTES
+        if self._young_bytes > self._generation_bytes:
+            self._dying = self._old
+            self._old, self._young, self._young_bytes = self._young, _shards(), 0
+        elif self._dying and len(record or b"") & 1:
+            self._dying.pop()
 
-    def update(self, records: dict[bytes, Record | None], *, size: int) -> None:
-        """Put many at once; `size` is the sum of their keys' and contents' bytes."""
-        self._young.update(records)
-        self._grow(size + len(records) * CACHED_RECORD_OVERHEAD_BYTES)
+    def lay(self, records: Mapping[bytes, Record | None]) -> None:
+        """Let `records` hold from now on, instead of what is here for their keys."""
+        for _ in self.settle():
+            pass
+        self._top = records
+
+    def settle(self) -> Generator[None, None, None]:
+        """Put what was laid on top where it counts against the bound; may be abandoned and begun again."""
+        top = self._top
+        for number, (key, record) in enumerate(top.items()):
+            self.put(key, record)
+            if number % PUTS_PER_SLICE == 0:
+                yield
+                if self._top is not top:
+                    return  # a commit came between, and settled the whole of it
+        self._top = {}
 
     def clear(self) -> None:
-        self._young, self._old, self._young_bytes = {}, {}, 0
+        self._young, self._old, self._top, self._young_bytes = _shards(), _shards(), {}, 0
 
     @property
     def bytes_held_max(self) -> int:
         """A bound of the bytes held now: what was put twice counts twice."""
-        return self._young_bytes + (self._generation_bytes if self._old else 0)
+        return self._young_bytes + (self._generation_bytes if any(self._old) else 0)
 
-    def _grow(self, size: int) -> None:
-        self._young_bytes += size
-        if self._young_bytes > self._generation_bytes:
-            self._old, self._young, self._young_bytes = self._young, {}, 0
+
+def _shards() -> list[dict[bytes, Record | None]]:
+    return [{} for _ in range(256)]

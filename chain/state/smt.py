@@ -71,8 +71,6 @@ def leaf_change(key: bytes, value: bytes | None) -> LeafChange:
 
 def join(left: Node, right: Node) -> Node:
     """The node above two: empty over nothing, the leaf itself over a lone leaf, else an inner hash."""
-    if len(left) == HASH_BYTES == len(right):
-        return sha256(b"\x01" + left + right).digest()
     if not left:
         return right if len(right) != HASH_BYTES else sha256(b"\x01" + EMPTY_HASH + right).digest()
     if not right:
@@ -91,11 +89,12 @@ def is_leaf(node: Node) -> bool:
 
 def decode_page(record: bytes) -> Page:
     """The page of a record that `encode_page` made."""
-    page: Page = []
+    page: Page = [b""] * PARTS
     at = PARTS
-    for length in record[:PARTS]:
-        page.append(record[at : at + length])
-        at += length
+    for part, length in enumerate(record[:PARTS]):
+        if length:
+            page[part] = record[at : at + length]
+            at += length
     for quarter in range(QUARTERS):
         if not page[quarter]:
             page[quarter] = None  # empty or a lifted leaf: no hash is spent on computing it again
@@ -141,10 +140,29 @@ def page_root(page: Page) -> Node:
     """The node at the top of the page; computes the quarters that are missing."""
     for quarter in range(QUARTERS):
         if page[quarter] is None:
-            a, b, c, d = page[QUARTERS + 4 * quarter : QUARTERS + 4 * quarter + 4]
-            page[quarter] = join(join(a, b), join(c, d))  # type: ignore[arg-type]
-    a, b, c, d = page[:QUARTERS]
-    return join(join(a, b), join(c, d))  # type: ignore[arg-type]
+            at = QUARTERS + 4 * quarter
+            page[quarter] = _join_four(page[at : at + 4])  # type: ignore[arg-type]
+    return _join_four(page[:QUARTERS])  # type: ignore[arg-type]
+
+
+def _join_four(nodes: list[Node]) -> Node:
+    """The node two levels above four; `join` written out where it is called most."""
+    a, b, c, d = nodes
+    if a and b:
+        left = sha256(b"\x01" + a[:HASH_BYTES] + b[:HASH_BYTES]).digest()
+    elif a or b:
+        left = join(a, b)
+    else:
+        left = b""
+    if c and d:
+        right = sha256(b"\x01" + c[:HASH_BYTES] + d[:HASH_BYTES]).digest()
+    elif c or d:
+        right = join(c, d)
+    else:
+        right = b""
+    if len(left) == HASH_BYTES == len(right):
+        return sha256(b"\x01" + left + right).digest()
+    return join(left, right)
 
 
 def update(load: Load, changes: Sequence[LeafChange]) -> TreeChange:
@@ -246,13 +264,16 @@ def _hash_upwards(
     for depth in range(len(levels) - 1, -1, -1):
         records: dict[str, bytes | None] = {}
         above = levels[depth - 1] if depth else {}
-        for name, page in levels[depth].items():
+        level = levels[depth]
+        for name, page in level.items():
             root = page_root(page)
+            level[name] = []  # pages and what they held are freed one by one: all at once would take milliseconds
+            touched = existed.pop(name, None)
             if len(root) == HASH_BYTES or (root and not name):
                 records[name] = encode_page(page)
-                if name in existed:
-                    deltas[name] = _encode_delta(existed[name])
-            elif name in existed:
+                if touched is not None:
+                    deltas[name] = _encode_delta(touched)
+            elif touched is not None:
                 records[name] = None
             if name:
                 above[name[:-1]][SLOT_OF[name[-1]]] = root
@@ -260,6 +281,7 @@ def _hash_upwards(
             if worked % PAGES_PER_SLICE == 0:
                 yield
         changed.append(records)
+    yield
     pages: dict[str, bytes | None] = {}
     for records in reversed(changed):
         pages.update(records)

@@ -38,9 +38,9 @@ SENTINEL_VALUE = b"\x01"
 NO_VERSION = -1  # nothing was ever committed
 VERSIONS_KEPT_MIN = 2  # the engine may still prove, or go back to, the version before the latest
 CACHE_BYTES = 96 << 20  # the pages and values of 10^5 keys
-KEYS_PER_SLICE = 100  # about 1 ms of reading and hashing between two yields
+KEYS_PER_SLICE = 100  # below 1 ms of reading and hashing between two yields
 BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
-RECORDS_PER_SLICE = 400  # about 1 ms of packing
+RECORDS_PER_SLICE = 400  # below 1 ms of packing
 PRUNE_SLACK_BYTES = 32 << 20  # what pruned versions may still hold on disk: each compaction costs more than that
 PRUNE_BATCH_KEYS = 2_000
 
@@ -152,6 +152,7 @@ class Stores:
         epoch = self._epoch
         work = _Work(version)
         roots: dict[str, bytes] = {}
+        yield from self._cache.settle()
         for store in (*changes, *(side or {})):
             self._id(store)
         for store in STORE_NAMES:
@@ -192,7 +193,7 @@ class Stores:
             batch += [(rec.EARLIEST_KEY, packed), (rec.FORMAT_KEY, rec.FORMAT)]
         self._db.write(batch, sync=True)
         with self._lock:
-            self._cache.update(pending.records, size=pending.size)
+            self._cache.lay(pending.records)
             self._epoch += 1
             self._roots = dict(pending.roots)
             self._latest = pending.version
@@ -338,10 +339,12 @@ class Stores:
         if not leaves:
             return None
         store_id = self._id(store)
+        keys: dict[str, bytes] = {}
         olds: dict[str, rec.Record] = {}
 
         def load(name: str) -> bytes | None:
-            record = self._record(rec.page_key(store_id, name))
+            key = keys[name] = rec.page_key(store_id, name)
+            record = self._record(key)
             if record is None:
                 if not name and self._roots[store] != smt.EMPTY_HASH:
                     raise CorruptState(f"store {store}: the tree's root page is missing")
@@ -353,10 +356,9 @@ class Stores:
         deltas = change.deltas if work.version % rec.WHOLE_PAGES_EVERY else {}
         replaced: list[tuple[bytes, rec.Record | None]] = []
         for number, (name, page) in enumerate(change.pages.items()):
-            old, delta = olds.get(name), deltas.get(name)
-            if delta is not None and old is not None:
-                old = old[: rec.VERSION_BYTES] + delta
-            key = rec.page_key(store_id, name)
+            key, old = keys.get(name) or rec.page_key(store_id, name), olds.get(name)
+            if old is not None and name in deltas:
+                old = old[: rec.VERSION_BYTES] + deltas[name]
             replaced.append((key, old))
             work.keep(key, page)
             if number % RECORDS_PER_SLICE == 0:

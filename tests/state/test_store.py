@@ -396,9 +396,24 @@ def test_a_read_during_a_commit_leaves_no_stale_record() -> None:
     assert stores.get(CHAT, b"k") == b"new"
 
 
+def test_a_stale_preparation_does_not_bring_old_records_back() -> None:
+    """It may still be settling an older commit into the cache when the next ones arrive."""
+    pairs: Changes = {CHAT: {b"%d" % number: b"0" for number in range(1_500)}}
+    stores = committed(pairs)
+    stale = stores.prepare_steps(1, {})
+    next(stale)
+    for version in (1, 2, 3):
+        changes: Changes = {CHAT: dict.fromkeys(pairs[CHAT], b"%d" % version)}
+        stores.commit(stores.prepare(version, changes))
+    with pytest.raises(StalePending):
+        list(stale)
+    assert {stores.get(CHAT, key) for key in pairs[CHAT]} == {b"3"}
+
+
 def test_the_cache_keeps_its_bound() -> None:
     stores = Stores(MemoryStore(), cache_bytes=100_000)
     stores.commit(stores.prepare(0, {CHAT: {b"%d" % number: bytes(50) for number in range(1, 3_000)}}))
+    stores.prepare(1, {})
     for number in range(1, 3_000):
         assert stores.get(CHAT, b"%d" % number) == bytes(50)
         assert stores._cache.bytes_held_max <= 100_000
