@@ -45,22 +45,27 @@ DESCRIPTOR: Final = ChannelDescriptor(
 
 @dataclass(frozen=True, slots=True)
 class HasPart:
-    """The parts that the sender holds of the block with this part-set header. mask: bit i is part i."""
+    """The parts that the sender holds of the block with this part-set header. mask: bit i is part i.
+
+    exact: said after a stall: what the mask lacks has not arrived and may be sent again.
+    """
 
     height: int
     round: int
     header: PartSetHeader
     mask: int
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HasVotes:
-    """The votes of one kind and round that the sender holds. mask: bit i is validator i."""
+    """The votes of one kind and round that the sender holds. mask: bit i is validator i. exact: as in HasPart."""
 
     height: int
     round: int
     kind: VoteKind
     mask: int
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,16 @@ def encode(message: ExtensionMessage) -> bytes:
             total=part.header.total,
             hash=part.header.hash,
             bits=_mask_bytes(part.mask),
+            exact=part.exact,
         )
     for votes in message.has_votes:
-        out.has_votes.add(height=votes.height, round=votes.round, kind=votes.kind, bits=_mask_bytes(votes.mask))
+        out.has_votes.add(
+            height=votes.height,
+            round=votes.round,
+            kind=votes.kind,
+            bits=_mask_bytes(votes.mask),
+            exact=votes.exact,
+        )
     if message.have_txs:
         assert len(message.have_txs) <= HASHES_MAX, len(message.have_txs)
         out.have_tx.hashes = b"".join(message.have_txs)
@@ -116,13 +128,14 @@ def _part(message: pb.HasPart) -> HasPart:
         raise PeerFault(f"HasPart of {message.height}/{message.round} with {total} parts is malformed")
     if not 0 <= mask < 1 << total:
         raise PeerFault(f"HasPart: bits beyond its {total} parts")
-    return HasPart(message.height, message.round, PartSetHeader(total, message.hash), mask)
+    return HasPart(message.height, message.round, PartSetHeader(total, message.hash), mask, message.exact)
 
 
 def _votes(message: pb.HasVotes) -> HasVotes:
     if message.height < 1 or message.round < 0 or message.kind not in {1, 2} or len(message.bits) * 8 > BITS_MAX:
         raise PeerFault(f"HasVotes of {message.height}/{message.round} kind {message.kind} is malformed")
-    return HasVotes(message.height, message.round, VoteKind(message.kind), int.from_bytes(message.bits, "little"))
+    mask = int.from_bytes(message.bits, "little")
+    return HasVotes(message.height, message.round, VoteKind(message.kind), mask, message.exact)
 
 
 def decode(data: bytes) -> ExtensionMessage:
@@ -167,6 +180,7 @@ class ExtensionReactor:
         self._peers: dict[str, Peer] = {}
         self._neighbours: dict[str, frozenset[str]] = {}
         self._owed: dict[str, Peer] = {}  # peers whose queue was full when our list was due
+        self.is_full_mesh = True  # each of our peers says that it is connected to all the others
 
     def add_handler(self, handler: ExtensionHandler) -> None:
         self._handlers.append(handler)
@@ -200,6 +214,7 @@ class ExtensionReactor:
         decoded = decode(message)
         if decoded.neighbours is not None and self._peers.get(peer.id) is peer:
             self._neighbours[peer.id] = decoded.neighbours
+            self._judge_mesh()
         for handler in self._handlers:
             handler.receive_extension(peer, decoded)
 
@@ -209,7 +224,12 @@ class ExtensionReactor:
         for handler in self._handlers:
             handler.extension_writable(peer)
 
+    def _judge_mesh(self) -> None:
+        ids = set(self._peers)
+        self.is_full_mesh = all(len(ids - self._neighbours.get(id, frozenset())) == 1 for id in ids)
+
     def _tell_neighbours(self) -> None:
+        self._judge_mesh()
         for peer in self._peers.values():
             self._send_neighbours(peer)
 

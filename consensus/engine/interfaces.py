@@ -12,7 +12,7 @@ from typing import Protocol
 
 from consensus.core.events import Step, VoteKind
 from consensus.types.bits import BitArray
-from consensus.types.block import Block, BlockID, BlockMeta, Commit, PartSetHeader
+from consensus.types.block import Block, BlockID, BlockMeta, Commit, ExtendedCommit, PartSetHeader
 from consensus.types.evidence import Evidence
 from consensus.types.parts import Part, PartSet
 from consensus.types.results import ExecTxResult
@@ -186,6 +186,7 @@ class BlockStore(Protocol):
         ...
 
     def load_seen_commit(self, height: int) -> Commit | None: ...
+    def load_extended_commit(self, height: int) -> ExtendedCommit | None: ...
     def height_of_hash(self, block_hash: bytes) -> int | None: ...
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/p2p/v1/gossip.proto\x12\x0c\x64\x63hat.p2p.v1\"\xda\x01\n\x07Message\x12(\n\thas_parts\x18\x01 \x03(\x0b\x32\x15.dchat.p2p.v1.HasPart\x12)\n\thas_votes\x18\x02 \x03(\x0b\x32\x16.dchat.p2p.v1.HasVotes\x12%\n\x07have_tx\x18\x03 \x01(\x0b\x32\x14.dchat.p2p.v1.HaveTx\x12%\n\x07want_tx\x18\x04 \x01(\x0b\x32\x14.dchat.p2p.v1.WantTx\x12,\n\nneighbours\x18\x05 \x01(\x0b\x32\x18.dchat.p2p.v1.Neighbours\"S\n\x07HasPart\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\r\x12\x0c\n\x04hash\x18\x04 \x01(\x0c\x12\x0c\n\x04\x62its\x18\x05 \x01(\x0c\"E\n\x08HasVotes\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12\x0c\n\x04kind\x18\x03 \x01(\x05\x12\x0c\n\x04\x62its\x18\x04 \x01(\x0c\"\x18\n\x06HaveTx\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"\x18\n\x06WantTx\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"\x19\n\nNeighbours\x12\x0b\n\x03ids\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/p2p/v1/gossip.proto\x12\x0c\x64\x63hat.p2p.v1\"\xda\x01\n\x07Message\x12(\n\thas_parts\x18\x01 \x03(\x0b\x32\x15.dchat.p2p.v1.HasPart\x12)\n\thas_votes\x18\x02 \x03(\x0b\x32\x16.dchat.p2p.v1.HasVotes\x12%\n\x07have_tx\x18\x03 \x01(\x0b\x32\x14.dchat.p2p.v1.HaveTx\x12%\n\x07want_tx\x18\x04 \x01(\x0b\x32\x14.dchat.p2p.v1.WantTx\x12,\n\nneighbours\x18\x05 \x01(\x0b\x32\x18.dchat.p2p.v1.Neighbours\"b\n\x07HasPart\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12\r\n\x05total\x18\x03 \x01(\r\x12\x0c\n\x04hash\x18\x04 \x01(\x0c\x12\x0c\n\x04\x62its\x18\x05 \x01(\x0c\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\"T\n\x08HasVotes\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05round\x18\x02 \x01(\x05\x12\x0c\n\x04kind\x18\x03 \x01(\x05\x12\x0c\n\x04\x62its\x18\x04 \x01(\x0c\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\"\x18\n\x06HaveTx\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"\x18\n\x06WantTx\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"\x19\n\nNeighbours\x12\x0b\n\x03ids\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGE']._serialized_start=50
   _globals['_MESSAGE']._serialized_end=268
   _globals['_HASPART']._serialized_start=270
-  _globals['_HASPART']._serialized_end=353
-  _globals['_HASVOTES']._serialized_start=355
-  _globals['_HASVOTES']._serialized_end=424
-  _globals['_HAVETX']._serialized_start=426
-  _globals['_HAVETX']._serialized_end=450
-  _globals['_WANTTX']._serialized_start=452
-  _globals['_WANTTX']._serialized_end=476
-  _globals['_NEIGHBOURS']._serialized_start=478
-  _globals['_NEIGHBOURS']._serialized_end=503
+  _globals['_HASPART']._serialized_end=368
+  _globals['_HASVOTES']._serialized_start=370
+  _globals['_HASVOTES']._serialized_end=454
+  _globals['_HAVETX']._serialized_start=456
+  _globals['_HAVETX']._serialized_end=480
+  _globals['_WANTTX']._serialized_start=482
+  _globals['_WANTTX']._serialized_end=506
+  _globals['_NEIGHBOURS']._serialized_start=508
+  _globals['_NEIGHBOURS']._serialized_end=533
 # @@protoc_insertion_point(module_scope)

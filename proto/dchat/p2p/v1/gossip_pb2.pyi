@@ -21,30 +21,34 @@ class Message(_message.Message):
     def __init__(self, has_parts: _Optional[_Iterable[_Union[HasPart, _Mapping]]] = ..., has_votes: _Optional[_Iterable[_Union[HasVotes, _Mapping]]] = ..., have_tx: _Optional[_Union[HaveTx, _Mapping]] = ..., want_tx: _Optional[_Union[WantTx, _Mapping]] = ..., neighbours: _Optional[_Union[Neighbours, _Mapping]] = ...) -> None: ...
 
 class HasPart(_message.Message):
-    __slots__ = ("height", "round", "total", "hash", "bits")
+    __slots__ = ("height", "round", "total", "hash", "bits", "exact")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     BITS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     height: int
     round: int
     total: int
     hash: bytes
     bits: bytes
-    def __init__(self, height: _Optional[int] = ..., round: _Optional[int] = ..., total: _Optional[int] = ..., hash: _Optional[bytes] = ..., bits: _Optional[bytes] = ...) -> None: ...
+    exact: bool
+    def __init__(self, height: _Optional[int] = ..., round: _Optional[int] = ..., total: _Optional[int] = ..., hash: _Optional[bytes] = ..., bits: _Optional[bytes] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class HasVotes(_message.Message):
-    __slots__ = ("height", "round", "kind", "bits")
+    __slots__ = ("height", "round", "kind", "bits", "exact")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     BITS_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
     height: int
     round: int
     kind: int
     bits: bytes
-    def __init__(self, height: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[int] = ..., bits: _Optional[bytes] = ...) -> None: ...
+    exact: bool
+    def __init__(self, height: _Optional[int] = ..., round: _Optional[int] = ..., kind: _Optional[int] = ..., bits: _Optional[bytes] = ..., exact: _Optional[bool] = ...) -> None: ...
 
 class HaveTx(_message.Message):
     __slots__ = ("hashes",)
