@@ -362,7 +362,7 @@ class Core:
             return False
         self.valid_value, self.valid_round = value, self.round  # lines 42-43
         self._out.append(ValidValueSet(self.height, self.round, value))
-        if self.step is Step.PREVOTE and self.locked_round <= self.round:  # lines 37-41; above: of before a restart
+        if self.step is Step.PREVOTE:  # lines 37-41
             self.locked_value, self.locked_round = value, self.round
             self._precommit(value, None)
         return True

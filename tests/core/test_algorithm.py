@@ -358,6 +358,31 @@ def test_line_50_a_committed_block_that_is_invalid_stops_the_node() -> None:
         core.handle(valid("A", False))
 
 
+def test_line_49_one_vote_may_decide_a_later_round() -> None:
+    """Where a validator has more than two thirds of the power, no f+1 of others took us to its round before."""
+    core = core_after(block("A"), begin=start(validators=Four(powers=(1, 1, 10, 1))))
+    assert uncounted(core.handle(precommit(2, "A", 3))) == [at(COMMIT, 3), Decide(H, 3, "A")]
+
+
+def test_line_49_the_first_decision_stands() -> None:
+    """Two quorums mean that a third and more lies: what was decided first is gathered."""
+    core = core_after([*precommits("A", by=(0, 2, 3)), *precommits("B", 1, by=(0, 2, 3))])
+    assert (core.commit_value, core.commit_round) == ("A", 0)
+
+
+def test_line_49_while_we_gather_no_other_block_is_validated() -> None:
+    core = core_after([proposal("B"), *precommits("A", by=(0, 2, 3))])
+    assert core.handle(complete("B")) == ()
+
+
+def test_proposals_of_past_and_far_rounds_are_not_kept() -> None:
+    core = core_after([*to_round(2), proposal("A", 1), proposal("B", 3), proposal("C", 4)])
+    assert [core.proposal(round) for round in range(5)] == [None, None, None, proposal("B", 3), None]
+    core.handle(prevote(0, None, 4))  # somebody is there
+    core.handle(proposal("C", 4))
+    assert core.proposal(4) == proposal("C", 4)
+
+
 def test_lines_52_to_54_nothing_is_left_of_the_last_height() -> None:
     core = core_after([*proposed("A"), *prevotes("A"), *precommits("A")])
     assert (core.is_decided, core.commit_value, core.commit_round) == (True, "A", 0)
@@ -522,6 +547,10 @@ class TestRestart:
     def test_a_lost_valid_value_is_not_proposed(self) -> None:
         core = core_after([precommit(US, "A"), prevote(2, None, 1)])
         assert BuildBlock(H, 1) in core.handle(prevote(3, None, 1))
+
+    def test_a_round_in_which_we_precommitted_is_not_proposed_for_again(self) -> None:
+        core = core_after([*block("A"), precommit(US, "A", 1)])
+        assert uncounted(core.handle(prevote(3, None, 1))) == [at(PROPOSE, 1), timer(PROPOSE, 3_500, 1)]
 
     def test_an_equivocators_vote_in_the_polka_of_our_lock_counts_again(self) -> None:
         core = core_after([precommit(US, "A"), prevote(0, "A"), prevote(US, "A"), prevote(3, None)])
