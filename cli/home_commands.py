@@ -124,7 +124,7 @@ def single_validator_genesis(home: Home, config: Config, chain_id: str) -> str:
     ).dumps()
 
 
-def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
     if value is None:
         return None
     try:
@@ -139,7 +139,9 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> int |
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder. Default: the home.")
 @click.option("--validators", default=4, show_default=True, help="How many.")
 @click.option("--chain-id", default=DEFAULT_CHAIN_ID, show_default=True)
-@click.option("--block-time", callback=_duration, help="The longest gap between blocks when nothing waits, like 3s.")
+@click.option(
+    "--block-time", callback=duration_option, help="The longest gap between blocks when nothing waits, like 3s."
+)
 @click.option("--fast", is_flag=True, help="No waiting between blocks; short time-outs.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where all nodes listen.")
 def testnet(output: Path | None, validators: int, chain_id: str, block_time: int | None, fast: bool, host: str) -> None:

@@ -59,17 +59,25 @@ def root_of_trust(trust: str | None, genesis_file: Path | None) -> Trust:
 
 
 def ask(
-    look: Callable[[Client, bool], Awaitable[Message]], check: Callable[[Proved, Any], Awaitable[Checked]], **how: Any
+    look: Callable[[Client, bool, int], Awaitable[Message]],
+    check: Callable[[Proved, Any], Awaitable[Checked]],
+    *,
+    of_state: bool = True,
+    **how: Any,
 ) -> None:
-    """Look something up; with --prove, check the answer and say against what."""
+    """Look something up; with --prove, check the answer and say against what.
+
+    look: client, whether to prove, height. of_state: the next header proves the latest state, and is waited for.
+    """
     if not how["prove"]:
-        show_json(message_json(run(lambda client: look(client, False), how["node"])))
+        show_json(message_json(run(lambda client: look(client, False, 0), how["node"])))
         return
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
     async def work(client: Client) -> tuple[Message, Checked]:
         chain_id = trust.genesis.chain_id if trust.genesis is not None else (await client.status()).chain_id
-        answer = await look(client, True)
+        height = await client.provable_height() if of_state else 0
+        answer = await look(client, True, height)
         return answer, await check(Proved(Verifier(client, trust, chain_id=chain_id)), answer)
 
     answer, checked = run(work, how["node"])
@@ -89,7 +97,7 @@ def plain(look: Callable[[Client], Awaitable[Message]], node: str | None) -> Non
 @proving
 def query_tx(tx_hash: bytes, **how: Any) -> None:
     """A transaction and what became of it, by its hash."""
-    ask(lambda c, prove: c.tx(tx_hash, prove=prove), lambda p, a: p.tx(a, tx_hash), **how)
+    ask(lambda c, prove, _: c.tx(tx_hash, prove=prove), lambda p, a: p.tx(a, tx_hash), of_state=False, **how)
 
 
 @query.command(cls=Command)
@@ -129,7 +137,7 @@ def validators(height: int, node: str | None) -> None:
 @proving
 def account(address: bytes, **how: Any) -> None:
     """An account of the currency chain."""
-    ask(lambda c, prove: c.account(address, prove=prove), lambda p, a: p.account(a, address), **how)
+    ask(lambda c, prove, at: c.account(address, height=at, prove=prove), lambda p, a: p.account(a, address), **how)
 
 
 @query.command("identity", cls=Command)
@@ -139,9 +147,15 @@ def query_identity(who: str, **how: Any) -> None:
     """An identity of the chat chain, by address or name."""
     if who.startswith("dchat1") or who.endswith(".json"):
         address = Address().convert(who, None, None)
-        ask(lambda c, prove: c.identity(address, prove=prove), lambda p, a: p.identity(a, address), **how)
+        ask(
+            lambda c, prove, at: c.identity(address, height=at, prove=prove), lambda p, a: p.identity(a, address), **how
+        )
     else:
-        ask(lambda c, prove: c.identity(name=who, prove=prove), lambda p, a: p.named_identity(a, who), **how)
+        ask(
+            lambda c, prove, at: c.identity(name=who, height=at, prove=prove),
+            lambda p, a: p.named_identity(a, who),
+            **how,
+        )
 
 
 @query.command("channel", cls=Command)
@@ -150,7 +164,7 @@ def query_identity(who: str, **how: Any) -> None:
 def query_channel(channel: str, **how: Any) -> None:
     """A channel, by name or id."""
     cid = channel_of(channel)
-    ask(lambda c, prove: c.channel(cid, prove=prove), lambda p, a: p.channel(a, cid), **how)
+    ask(lambda c, prove, at: c.channel(cid, height=at, prove=prove), lambda p, a: p.channel(a, cid), **how)
 
 
 @query.command("channels", cls=Command)
@@ -168,7 +182,9 @@ def query_channels(limit: int, node: str | None) -> None:
 def query_message(channel: str, index: int, **how: Any) -> None:
     """A message of a channel."""
     cid = channel_of(channel)
-    ask(lambda c, prove: c.message(cid, index, prove=prove), lambda p, a: p.message(a, cid, index), **how)
+    ask(
+        lambda c, prove, at: c.message(cid, index, height=at, prove=prove), lambda p, a: p.message(a, cid, index), **how
+    )
 
 
 @query.command("messages", cls=Command)
@@ -180,7 +196,7 @@ def query_messages(channel: str, from_index: int, limit: int, **how: Any) -> Non
     """Messages of a channel, in order."""
     cid = channel_of(channel)
     ask(
-        lambda c, prove: c.messages(cid, from_index=from_index, limit=limit, prove=prove),
+        lambda c, prove, at: c.messages(cid, from_index=from_index, limit=limit, height=at, prove=prove),
         lambda p, a: p.messages(a, cid, from_index),
         **how,
     )
@@ -191,7 +207,7 @@ def query_messages(channel: str, from_index: int, limit: int, **how: Any) -> Non
 @proving
 def query_bundle(replay_id: bytes, **how: Any) -> None:
     """The receipt of a bridge transaction, by its replay id."""
-    ask(lambda c, prove: c.bundle(replay_id, prove=prove), lambda p, a: p.bundle(a, replay_id), **how)
+    ask(lambda c, prove, at: c.bundle(replay_id, height=at, prove=prove), lambda p, a: p.bundle(a, replay_id), **how)
 
 
 @query.command("params", cls=Command)

@@ -157,6 +157,7 @@ class Views:
             "peers": [peer_json(peer) for peer in self.switch.peer_statuses()],
             "mempool_size": told.mempool_size,
             "queue_size": self.pool.queued,
+            "committed_transactions": self.driver.metrics.txs,
             "uptime_seconds": told.uptime_seconds,
             "earliest_block_height": told.earliest_block_height,
             "consensus_height": told.consensus_height,
