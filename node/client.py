@@ -156,6 +156,12 @@ class Client:
             pass
         raise NodeUnreachable(f"{self.address} did not reach height {height} within {deadline_s:g} s")
 
+    async def provable_height(self) -> int:
+        """The latest height as of now, once the header that proves its state is there as well."""
+        height = (await self.status()).latest_block_height
+        await self.wait_for_height(height + 1)
+        return height
+
     # -------------------------------------------------------------------------------------------------- state
 
     async def account(self, address: bytes, *, height: int = 0, prove: bool = False) -> pb.GetAccountResponse:

@@ -72,10 +72,12 @@ class HttpDoor:
         app = web.Application(client_max_size=self._options.request_bytes_max, middlewares=[self._guard])
         for path, handler in routes.items():
             app.router.add_get(path, _plain(handler))
-        runner = web.AppRunner(app, access_log=None, max_line_size=HEADER_BYTES_MAX, max_field_size=HEADER_BYTES_MAX)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, max_line_size=HEADER_BYTES_MAX, max_field_size=HEADER_BYTES_MAX
+        )
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=CONNECTIONS_BACKLOG, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=CONNECTIONS_BACKLOG)
         await site.start()
         addresses: list[Any] = runner.addresses
         return int(addresses[0][1])

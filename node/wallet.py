@@ -16,6 +16,7 @@ from chain.errors import WrongSequence
 from chain.messages import LANE_BRIDGE, LANE_CHAT, Message
 from chain.tx import decode
 from crypto.hash import sha256
+from mempool import errors as mempool
 from node.client import Client, ClientError, NodeUnreachable, NotFound
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -23,6 +24,7 @@ from proto.dchat.v1 import state_pb2
 EXPIRY_BLOCKS = 200  # of what is unordered; the chain's limit may be lower
 RESEND_S = 2.0  # between attempts when a node does not answer
 ADMITTED = 0
+TRY_LATER = frozenset((mempool.CODESPACE, int(code)) for code in mempool.TRY_LATER)
 
 
 class TxRefused(ClientError):
@@ -182,6 +184,9 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
                     outcome = Outcome.of(response, decoded.replay_id)
                     if outcome.code == ADMITTED:
                         return outcome
+                    if (outcome.codespace, outcome.code) in TRY_LATER:
+                        await asyncio.sleep(RESEND_S)
+                        continue
                     # Refused as a repeat of itself: an earlier attempt got through.
                     return await _find(client, decoded.id, decoded.replay_id) or _refuse(outcome)
                 except NodeUnreachable:

@@ -1,0 +1,275 @@
+"""The command line: files it makes, what it refuses and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.ask import parse_amount
+from cli.main import dchat
+from cli.network import Ports, load_network, make_network
+from node import identity
+from node.config import load
+from node.home import Home, HomeError, make_keys
+
+CONTRACT_FLAGS = (
+    "--config --identity --chain-id --listen --rpc-listen --data-dir --bootstrap --stake --log-level --json-logs "
+    "--validate --dry-run --home --version"
+)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("DCHAT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DCHAT_HOME", str(tmp_path / "default-home"))
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(dchat, [str(argument) for argument in arguments], prog_name="dchat")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_keygen_writes_a_private_file_once(tmp_path: Path) -> None:
+    file = tmp_path / "me.json"
+    made = call("keygen", "--output", file)
+    assert made.exit_code == 0
+    assert mode(file) == 0o600
+    assert identity.load(file).address_text in made.output
+    before = file.read_bytes()
+    again = call("keygen", "--output", file)
+    assert (again.exit_code, file.read_bytes()) == (1, before)
+    assert "never overwritten" in again.output
+
+
+def test_identity_verify_finds_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "me.json"
+    call("keygen", "--output", file, "--burner")
+    good = call("identity", "verify", "--file", file)
+    assert (good.exit_code, "burner yes" in good.output) == (0, True)
+    file.chmod(0o644)
+    assert "chmod 600" in call("identity", "verify", "--file", file).output
+    document = json.loads(file.read_text())
+    secret = document["private_key"]["value"]
+    for change, said in (
+        ({"address": "dchat1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"}, "the key's is"),
+        ({"type": "other"}, "expected 'dchat/identity/v1'"),
+        ({"private_key": {"type": "ed25519", "value": secret[:-8]}}, "no identity file"),
+        ({"public_key": {"type": "ed25519", "value": ""}}, "public_key is not"),
+    ):
+        file.write_text(json.dumps({**document, **change}))
+        bad = call("identity", "verify", "--file", file)
+        assert (bad.exit_code, said in bad.output) == (1, True), bad.output
+        assert secret not in bad.output  # no secret in an error
+
+
+def test_init_makes_a_whole_home_and_changes_nothing_the_second_time(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made = call("init", "--home", home, "--chain-id", "mine", "--moniker", "m")
+    assert made.exit_code == 0, made.output
+    paths = Home.of(home)
+    secrets = [paths.identity, paths.node_key, paths.validator_key, paths.sign_state]
+    assert [mode(path) for path in secrets] == [0o600] * 4
+    assert load(paths.config_file, environment={}).config.validator.moniker == "m"
+    before = {path: path.read_bytes() for path in [*secrets, paths.genesis, paths.config_file]}
+    assert "complete already" in call("init", "--home", home).output
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_init_joins_a_given_chain(tmp_path: Path) -> None:
+    call("init", "--home", tmp_path / "a", "--chain-id", "first")
+    genesis = Home.of(tmp_path / "a").genesis
+    call("init", "--home", tmp_path / "b", "--genesis", genesis)
+    assert Home.of(tmp_path / "b").genesis.read_text() == genesis.read_text()
+
+
+def test_a_missing_sign_state_is_never_made_up(tmp_path: Path) -> None:
+    """Failures 8 and 9: an empty record for a key that may have signed would let it sign twice."""
+    home = Home.of(tmp_path)
+    make_keys(home)
+    home.sign_state.unlink()
+    for command in (("init",), ("validator", "--validate"), ("validator",)):
+        refused = call(*command, "--home", tmp_path)
+        assert refused.exit_code == 2
+        assert "could sign twice" in refused.output.replace("\n", " ")
+    assert not home.sign_state.exists()
+
+
+def test_a_record_without_its_key_is_kept(tmp_path: Path) -> None:
+    home = Home.of(tmp_path)
+    make_keys(home)
+    home.validator_key.unlink()
+    make_keys(home)  # nothing was signed under the record: a stop between the two files
+    home.validator_key.unlink()
+    home.sign_state.write_text('{"height":"7","round":0,"step":3}')
+    with pytest.raises(HomeError, match="restore the key"):
+        make_keys(home)
+
+
+def test_testnet_makes_homes_that_know_each_other(tmp_path: Path) -> None:
+    made = call("testnet", "--output", tmp_path, "--validators", 4, "--block-time", "1s")
+    assert made.exit_code == 0, made.output
+    network = load_network(tmp_path)
+    assert [node.ports for node in network.nodes] == [
+        Ports(7070, 7071, 9090, 26670, 26757),
+        Ports(7072, 7073, 9091, 26671, 26758),
+        Ports(7074, 7075, 9092, 26672, 26759),
+        Ports(7076, 7077, 9093, 26673, 26760),
+    ]
+    ids = {node.node_id for node in network.nodes}
+    genesis = {Home.of(network.home_of(node)).genesis.read_text() for node in network.nodes}
+    assert len(genesis) == 1
+    for node in network.nodes:
+        home = Home.of(network.home_of(node))
+        config = load(home.config_file, environment={}).config
+        peers = {address.partition("@")[0] for address in config.network.bootstrap_validators}
+        assert peers == ids - {node.node_id}
+        assert config.consensus.block_time == 1_000
+        checked = call("validator", "--home", home.root, "--validate")
+        assert (checked.exit_code, checked.output) == (0, "ok\n")
+    document = json.loads(genesis.pop())
+    assert len(document["validators"]) == 4
+    balances = {row["address"] for row in document["app_state"]["currency"]["accounts"]}
+    assert {identity.load(tmp_path / file).address_text for file in network.accounts.values()} <= balances
+    again = call("testnet", "--output", tmp_path)
+    assert (again.exit_code, "never overwritten" in again.output) == (1, True)
+
+
+def test_fast_means_no_waiting(tmp_path: Path) -> None:
+    call("testnet", "--output", tmp_path, "--validators", 1, "--fast")
+    config = load(tmp_path / "validator1" / "validator-config.toml", environment={}).config.consensus
+    times = (config.block_time, config.timeout_commit, config.timeout_propose, config.timeout_prevote)
+    assert (*times, config.timeout_precommit) == (0, 0, 500, 100, 100)
+    assert call("testnet", "--output", tmp_path / "b", "--fast", "--block-time", "3s").exit_code == 2
+
+
+def test_validator_takes_every_flag_of_the_contract() -> None:
+    text = call("validator", "--help").output
+    assert [flag for flag in CONTRACT_FLAGS.split() if flag not in text] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("validator", "--hsm", "--pkcs11-library", "/l.so", "--pkcs11-slot", "0", "--pkcs11-pin-file", "/pin"),
+        ("validator", "--hsm", "--kms-key-id", "k", "--aws-region", "r"),
+        ("validator", "--replay-from-genesis", "--genesis-file", "g.json"),
+        ("validator", "--upgrade-name", "v2", "--upgrade-height", "10", "--upgrade-binary", "/b"),
+        ("validator", "recover", "--initiate-leader-election", "--min-validators", "3"),
+        ("database", "prune", "--older-than", "30d"),
+        ("network", "peer-list"),
+        ("benchmark", "validator", "--duration", "60s"),
+        ("relay",),
+        ("user",),
+    ],
+    ids=" ".join,
+)
+def test_what_later_builds_bring_says_so(arguments: tuple[str, ...]) -> None:
+    refused = call(*arguments)
+    assert refused.exit_code == 2
+    assert "not in this build" in refused.output
+
+
+def test_dry_run_makes_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    told = call("validator", "--home", home, "--chain-id", "c", "--dry-run")
+    assert told.exit_code == 0, told.output
+    assert f"would make {home / 'config' / 'genesis.json'}" in told.output
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--validate",), "name the chain to begin with --chain-id"),
+        (("--validate", "--bootstrap", "/ip4/10.0.0.1/tcp/7070"), "copy the chain's genesis"),
+        (("--validate", "--log-level", "loud"), "[log] level"),
+        (("--validate", "--config", "absent.toml"), "cannot be read"),
+    ],
+)
+def test_a_start_that_cannot_be(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    refused = call("validator", "--home", tmp_path, *arguments)
+    assert refused.exit_code == 2
+    assert said in refused.output.replace("\n", " ")
+
+
+def test_a_burner_is_no_operator(tmp_path: Path) -> None:
+    call("keygen", "--burner", "--output", tmp_path / "b.json")
+    refused = call("validator", "--home", tmp_path, "--identity", tmp_path / "b.json", "--chain-id", "c", "--validate")
+    assert (refused.exit_code, "is a burner" in refused.output) == (2, True)
+
+
+def test_another_chains_genesis_is_refused(tmp_path: Path) -> None:
+    call("init", "--home", tmp_path, "--chain-id", "first")
+    refused = call("validator", "--home", tmp_path, "--chain-id", "second", "--validate")
+    assert (refused.exit_code, "'first'" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [(), ("tx",), ("tx", "pay"), ("query", "account"), ("validator",), ("health",)])
+def test_version_everywhere(arguments: tuple[str, ...]) -> None:
+    answer = call(*arguments, "--version")
+    assert (answer.exit_code, answer.output.startswith("dchat ")) == (0, True)
+
+
+def test_a_node_that_does_not_answer_has_an_exit_code_of_its_own() -> None:
+    refused = call("health", "--url", "http://127.0.0.1:1")
+    assert (refused.exit_code, "did not answer" in refused.output) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("5", 5_000_000),
+        ("5.25", 5_250_000),
+        ("0.000001", 1),
+        ("7 dchat", 7_000_000),
+        ("12udchat", 12),
+        ("5.0000001", None),
+        ("-1", None),
+        ("1e3", None),
+        ("", None),
+        ("1.5udchat", None),
+    ],
+)
+def test_amounts(text: str, want: int | None) -> None:
+    if want is None:
+        with pytest.raises(ValueError, match="is no amount"):
+            parse_amount(text)
+    else:
+        assert parse_amount(text) == want
+
+
+@pytest.mark.parametrize(
+    ("leg", "said"),
+    [
+        ("fly to=moon", "unknown leg 'fly'"),
+        ("pay to=dchat1", "needs amount, to; got to"),
+        ("tip channel=a index=x amount=1", "leg tip:"),
+    ],
+)
+def test_legs_of_a_bundle_that_make_no_sense(tmp_path: Path, leg: str, said: str) -> None:
+    call("keygen", "--output", tmp_path / "me.json")
+    refused = call("tx", "bundle", "--from", tmp_path / "me.json", "--leg", leg)
+    assert (refused.exit_code, said in refused.output) == (2, True), refused.output
+
+
+def test_python_without_assertions_is_refused() -> None:
+    done = subprocess.run([sys.executable, "-O", "-m", "cli", "version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "removes checks" in done.stderr) == (2, True)
+
+
+def test_a_network_of_none_is_refused(tmp_path: Path) -> None:
+    from cli.network import NetworkError
+
+    with pytest.raises(NetworkError, match="allowed: 1 to"):
+        make_network(tmp_path, validators=0)

@@ -1,0 +1,80 @@
+"""A validator that is a chain of its own, in this process, for tests of the doors and the client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.network import Network, Pace, free_ports, make_network
+from node import identity
+from node.client import Client
+from node.config import load
+from node.home import Home, load_genesis, load_validator_key
+from node.identity import Identity
+from node.runtime import Node
+from p2p.node_key import NodeKey
+
+QUICK = Pace(block_time=100, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
+
+
+@dataclass
+class Running:
+    network: Network
+    node: Node
+    failures: list[tuple[int, str]]
+
+    @property
+    def ports(self) -> tuple[int, int, int]:
+        """gRPC, HTTP, metrics."""
+        ports = self.network.nodes[0].ports
+        return ports.grpc, ports.http, ports.metrics
+
+    @property
+    def grpc(self) -> str:
+        return f"127.0.0.1:{self.ports[0]}"
+
+    def account(self, name: str) -> Identity:
+        return identity.load(self.network.folder / self.network.accounts[name])
+
+    def client(self) -> Client:
+        return Client(self.grpc)
+
+
+async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - plain data of the node
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def running_node(folder: Path, *, options: str = "", pace: Pace = QUICK) -> AsyncIterator[Running]:
+    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file."""
+    if (folder / "network.json").exists():
+        from cli.network import load_network
+
+        network = load_network(folder)
+    else:
+        network = make_network(folder, validators=1, pace=pace, ports=free_ports(1))
+    root = network.home_of(network.nodes[0])
+    with (root / "validator-config.toml").open("a") as file:
+        file.write(options)
+    config = load(root / "validator-config.toml", environment={}).config
+    home = Home.of(root, config)
+    failures: list[tuple[int, str]] = []
+    node = await Node.open(
+        home,
+        config,
+        load_genesis(home),
+        node_key=NodeKey.load(home.node_key),
+        validator_key=load_validator_key(home),
+        fatal=lambda code, line: failures.append((code, line)),
+    )
+    await node.start()
+    try:
+        await until(lambda: node.views.answers.height > 0)
+        yield Running(network, node, failures)
+    finally:
+        await node.stop()
