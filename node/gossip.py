@@ -10,11 +10,14 @@ from typing import Any
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.driver import ConsensusDriver
 from consensus.engine.executor import BlockExecutor
+from consensus.engine.extension import ExtensionReactor
 from consensus.engine.interfaces import BlockStore, EvidencePool, StateStore
+from consensus.engine.reactor import ConsensusReactor
 from consensus.types.evidence import Evidence
 from consensus.types.state import State
 from consensus.types.vote import Vote
 from mempool.pool import Pool
+from mempool.reactor import MempoolReactor
 from p2p.switch import Switch
 from storage.kv import KeyValueStore
 
@@ -32,9 +35,11 @@ class _NoEvidence:
 
 @dataclass
 class Gossip:
-    """What talks to peers."""
+    """What talks to peers, and how consensus begins."""
 
     driver: ConsensusDriver
+    consensus: ConsensusReactor
+    mempool: MempoolReactor
 
     @staticmethod
     def evidence_pool(db: KeyValueStore, blocks: BlockStore, states: StateStore) -> EvidencePool:
@@ -53,19 +58,33 @@ class Gossip:
         random: random.Random,
         extra_channel: bool,
     ) -> Gossip:
-        return Gossip(driver)
+        """Make the reactors and give them to the switch. extra_channel: speak 0x70 with our own kind."""
+        extension = ExtensionReactor()
+        consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random)
+        mempool = MempoolReactor(pool, extension, clock, random)
+        # The extension first: peers' other reactors ask it who is ours.
+        if extra_channel:
+            switch.add_reactor(extension)
+        switch.add_reactor(consensus)
+        switch.add_reactor(mempool)
+        return Gossip(driver, consensus, mempool)
 
     async def start(self) -> None:
+        """Take part in consensus."""
         await self.driver.start()
+        self.consensus.start()
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        self.consensus.stop()
 
     def is_catching_up(self) -> bool:
-        return False
+        """Peers are more than a height ahead: what they say is fetched, not decided here."""
+        return self.highest_peer() > self.driver.state.last_block_height + 2
+
+    def highest_peer(self) -> int:
+        """The highest height that peers have finished; 0: none known."""
+        return max((height - 1 for height, _, _ in self.consensus.peer_heights.values()), default=0)
 
     def counters(self) -> Mapping[str, Any]:
         """Name -> a dataclass of plain counters."""
-        return {}
-
-    def highest_peer(self) -> int:
-        return 0
+        return {"gossip": self.consensus.metrics, "tx_gossip": self.mempool.metrics}
