@@ -143,7 +143,7 @@ GOOD = evidence(5)
         pytest.param(
             replace(GOOD, vote_b=replace(GOOD.vote_b, signature=bytes(64))), "does not verify", id="bad signature"
         ),
-        pytest.param(replace(GOOD, vote_b=vote(5, b"b", key=1)), "votes", id="votes of two validators"),
+        pytest.param(replace(GOOD, vote_b=vote(5, b"a", key=1)), "votes", id="votes of two validators"),
     ],
 )
 def test_false_evidence_is_refused_from_peers_and_in_blocks(bad: DuplicateVoteEvidence, says: str) -> None:
