@@ -37,15 +37,15 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
     Raises HandshakeError, and what the application or the stores raise.
     """
     state = executor.states.load()
-    if state is None or not state.last_block_height:
+    if state is None:
         state = genesis.state()
     if state.chain_id != genesis.chain_id:
         raise HandshakeError(f"the state is of chain {state.chain_id!r}, the genesis of {genesis.chain_id!r}")
     info = executor.app.info(InfoRequest(software, BLOCK_PROTOCOL, P2P_PROTOCOL))
     app_height, app_hash = info.last_block_height, info.last_block_app_hash
-    if not state.last_block_height:
-        state = replace(state, app_version=info.app_version)
     if not app_height:
+        if not state.last_block_height:  # a stop may have come after the state was saved and before the first block
+            state = replace(genesis.state(), app_version=info.app_version)
         state = _init_chain(genesis, executor, state)
         app_hash = state.app_hash
     store_height, state_height = executor.blocks.height, state.last_block_height

@@ -27,7 +27,7 @@ from consensus.types.errors import InvalidData, InvalidPart, InvalidProposal, In
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from consensus.types.state import State
-from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
+from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 
 DEFERRED_MESSAGES_MAX: Final = 1_000  # of the next height
 
@@ -52,6 +52,7 @@ class Intake:
         self.counting: Vote | None = None  # the vote that the core is being asked about
         self.all_precommits_came = False  # of the last height, by a late one
         self.deferred: deque[Message] = deque()
+        self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
 
     def start_height(self) -> list[Message]:
@@ -59,6 +60,7 @@ class Intake:
         waited = list(self.deferred)
         self.deferred.clear()
         self._claims.clear()
+        self._untold = None
         return waited
 
     def take(self, message: Message) -> tuple[Input, ...]:
@@ -100,12 +102,18 @@ class Intake:
         state.proposals[proposal.round] = proposal
         parts = state.open_parts(block_id, self._state().params.block_bytes_max)
         if proposal.round == self._core.round:
-            for listener in self._listeners:
-                listener.proposal_set(proposal)
+            if message.peer_id or parts.is_complete:
+                self._tell_proposal(proposal)
+            else:  # ours, from the log: its parts come next
+                self._untold = proposal
         told = core_events.Proposal(proposal.height, proposal.round, block_id, proposal.pol_round)
         if parts.is_complete and block_id not in state.blocks:
             return told, self._completed(block_id, parts)
         return (told,)
+
+    def _tell_proposal(self, proposal: Proposal) -> None:
+        for listener in self._listeners:
+            listener.proposal_set(proposal)
 
     def _take_part(self, message: PartIn) -> tuple[Input, ...]:
         """A part names its height and round, not its set: the one that is wanted now is tried first."""
@@ -136,7 +144,10 @@ class Intake:
 
     def _completed(self, block_id: BlockID, parts: PartSet) -> Input:
         """All parts are here. What they hold is judged when the core asks for it."""
-        height = self._core.height
+        height, untold = self._core.height, self._untold
+        if untold is not None and untold.block_id == block_id:
+            self._untold = None
+            self._tell_proposal(untold)
         try:
             block = Block.decode(parts.to_bytes())
             fits = block.hash == block_id.hash and block.height == height

@@ -126,6 +126,10 @@ class VoteBook:
     def get(self, kind: VoteKind, round: int) -> RoundVotes | None:
         return self._rounds.get((kind, round))
 
+    def all(self) -> tuple[RoundVotes, ...]:
+        """Every kind and round that has votes."""
+        return tuple(self._rounds.values())
+
     def add(self, vote: Vote) -> RoundVotes:
         """Keep a verified vote that the core counted."""
         key = (VoteKind(vote.type), vote.round)

@@ -151,6 +151,24 @@ async def make_node(
     return Node(driver, executor, app, pool, evidence, wal, home, fatal)
 
 
+class Stopped(BaseException):
+    """Raised by a fail point: the machine is gone, and nothing of the engine may catch it."""
+
+
+async def power_off(node: Node) -> None:
+    """As a machine stops: nothing is finished, nothing is said."""
+    driver = node.driver
+    driver._is_running = False
+    driver._timers.cancel_all()
+    tasks = [*driver._tasks]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await node.executor.close()
+    if driver._consensus is not None and not driver._consensus.cancelled():
+        driver._consensus.exception()  # looked at, so that asyncio does not complain of it later
+
+
 def chain_of(node: Node) -> list[bytes]:
     """Block hashes from the base up."""
     blocks = node.executor.blocks

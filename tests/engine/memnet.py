@@ -15,6 +15,8 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
 from tests.engine.bench import Node
 
+RESEND_S = 0.1
+
 
 class MemoryNetwork:
     """Connects nodes that were made before. `drops(sender, receiver)` says that a message is lost."""
@@ -30,6 +32,15 @@ class MemoryNetwork:
         for node in self.nodes:
             await node.driver.start()
 
+    async def resend_for_ever(self) -> None:
+        """What gossip guarantees: whatever a peer lacks, it gets in the end."""
+        while True:
+            await asyncio.sleep(RESEND_S)
+            for index, node in enumerate(self.nodes):
+                if node.driver.is_running:
+                    self._helped.clear()
+                    self.resend(index)
+
     async def stop(self) -> None:
         await asyncio.gather(*(node.driver.stop() for node in self.nodes))
 
@@ -42,6 +53,20 @@ class MemoryNetwork:
         self._helped = {pair: height for pair, height in self._helped.items() if index not in pair}
         node.driver.add_listener(Link(self, index))
 
+    def resend(self, index: int) -> None:
+        """What everybody holds of the running height goes to `index`, and what it holds to everybody."""
+        back = self.nodes[index]
+        for other, node in self.others(index):
+            Link(self, index).tell_proposal(node)
+            Link(self, other).tell_proposal(back)
+            for sender, receiver, name in ((node, back, other), (back, node, index)):
+                for votes in sender.driver.round_state.book.all():
+                    for position in range(votes.size):
+                        vote = votes.get(position)
+                        if vote is not None:
+                            receiver.driver.add_vote(vote, str(name))
+            self.help_those_behind(other)
+
     def others(self, index: int) -> list[tuple[int, Node]]:
         return [
             (other, node) for other, node in enumerate(self.nodes) if other != index and not self.drops(index, other)
@@ -52,10 +77,10 @@ class MemoryNetwork:
         blocks = self.nodes[index].executor.blocks
         for other, node in self.others(index):
             height = node.driver.core.height
-            if not blocks.base <= height < blocks.height or self._helped.get((index, other)) == height:
+            if not 0 < blocks.base <= height <= blocks.height or self._helped.get((index, other)) == height:
                 continue
             self._helped[index, other] = height
-            commit, parts = blocks.load_commit(height), blocks.load_parts(height)
+            commit, parts = blocks.load_commit(height) or blocks.load_seen_commit(height), blocks.load_parts(height)
             assert commit is not None
             assert parts is not None
             for vote in votes_from_commit(commit):
@@ -89,13 +114,21 @@ class Link:
         state = self._node.driver.round_state
         if state.validators.proposer_of(proposal.round).address != self._address:
             return
-        parts = state.part_sets[proposal.block_id.part_set_header]
         for _, node in self._network.others(self._index):
-            node.driver.add_proposal(proposal, str(self._index))
-            for number in range(parts.header.total):
-                part = parts.get(number)
-                assert part is not None
-                node.driver.add_part(proposal.height, proposal.round, part, str(self._index))
+            self.tell_proposal(node)
+
+    def tell_proposal(self, receiver: Node) -> None:
+        """The proposal of the running round, and all of its parts."""
+        state = self._node.driver.round_state
+        proposal = state.proposal
+        if proposal is None:
+            return
+        parts = state.part_sets[proposal.block_id.part_set_header]
+        receiver.driver.add_proposal(proposal, str(self._index))
+        for number in range(parts.header.total):
+            part = parts.get(number)
+            if part is not None:
+                receiver.driver.add_part(proposal.height, proposal.round, part, str(self._index))
 
     def part_set_opened(self, header: PartSetHeader, *, is_commit: bool) -> None:
         pass

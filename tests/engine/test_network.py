@@ -95,7 +95,7 @@ async def test_two_of_four_make_no_block_and_go_on_when_a_third_is_back() -> Non
 
 def resend_votes(sender: Node, receiver: Node) -> None:
     state = sender.driver.round_state
-    for (_, _), votes in state.book._rounds.items():
+    for votes in state.book.all():
         for index in range(votes.size):
             vote = votes.get(index)
             if vote is not None:

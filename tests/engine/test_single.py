@@ -9,11 +9,7 @@ import pytest
 from consensus.engine.failpoints import FAIL_POINTS
 from consensus.engine.inputs import ProposalIn, VoteIn, decode_logged
 from consensus.types.block import Block
-from tests.engine.bench import Home, Node, genesis_of, make_node, until
-
-
-class Stopped(BaseException):
-    """The process is gone: nothing of the engine may catch it."""
+from tests.engine.bench import Home, Node, Stopped, genesis_of, make_node, power_off, until
 
 
 class StopAt:
@@ -95,10 +91,7 @@ async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: 
     await node.driver.start()
     async with asyncio.timeout(10):
         await stop.stopped.wait()
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await power_off(node)
     before, decided = signatures_of(node), node.executor.blocks.height
     signer = node.driver._signer
     last = None if signer is None else signer.last_vote(genesis.chain_id)

@@ -1,0 +1,386 @@
+"""The driver among peers: what it refuses and whom it blames, what it keeps, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from consensus.core.events import Step, VoteKind
+from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, INBOX_MESSAGES_MAX
+from consensus.engine.inputs import MajorityIn, PartIn, ProposalIn, VoteIn, decode_logged
+from consensus.types.block import Block
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.parts import PartSet
+from consensus.types.validation import make_block
+from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
+from tests.engine.bench import SLOW_PROPOSER, Home, Node, genesis_of, key_of, make_node, until
+from tests.engine.memnet import MemoryNetwork
+
+PATIENT = replace(SLOW_PROPOSER, timeout_propose_ms=60_000, timeout_prevote_ms=60_000, timeout_precommit_ms=60_000)
+OTHER = BlockID(b"o" * 32, PartSetHeader(1, b"p" * 32))
+
+
+class Bench:
+    """One real node of four validators; the test speaks for the other three."""
+
+    def __init__(self, node: Node, faults: list[tuple[str, str]]) -> None:
+        self.node, self.driver, self.faults = node, node.driver, faults
+        state = self.driver.state
+        self.chain_id, self.validators = state.chain_id, state.validators
+        by_address = {key_of(index).pub_key.address: key_of(index) for index in range(4)}
+        self.keys = [by_address[key.address] for key in self.validators.pub_keys]
+        us = node.driver._signer
+        assert us is not None
+        self.ours = self.validators.index_of(us.pub_key.address)
+        self.others = [index for index in range(4) if index != self.ours]
+        self.proposer = self.validators.proposer(0)
+
+    def vote(
+        self, index: int, type: int = PREVOTE, block_id: BlockID = OTHER, *, height: int = 1, round: int = 0
+    ) -> Vote:
+        key = self.keys[index]
+        vote = Vote(type, height, round, block_id, 2 * 10**18, key.pub_key.address, index)
+        return vote.signed(key.sign(vote.sign_bytes(self.chain_id)))
+
+    def block(self, txs: tuple[bytes, ...] = ()) -> Block:
+        from consensus.types.block import Commit
+
+        address = self.keys[self.proposer].pub_key.address
+        return make_block(self.driver.state, txs=txs, last_commit=Commit(), evidence=(), proposer_address=address)
+
+    def proposal(self, block_id: BlockID, *, by: int | None = None, round: int = 0, pol_round: int = -1) -> Proposal:
+        key = self.keys[self.proposer if by is None else by]
+        proposal = Proposal(1, round, pol_round, block_id, 10**18)
+        return proposal.signed(key.sign(proposal.sign_bytes(self.chain_id)))
+
+    def send_block(self, block: Block) -> None:
+        parts = block.part_set()
+        for index in range(parts.header.total):
+            part = parts.get(index)
+            assert part is not None
+            self.driver.add_part(1, 0, part, "peer")
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def logged(self, kind: type) -> list[Any]:
+        found = [decode_logged(record) for record in self.node.wal.all_messages()]
+        return [one for one in found if isinstance(one, kind)]
+
+
+async def make_bench(*, ours: int | None = None, config: Any = PATIENT) -> Bench:
+    """The real node is not the proposer of round 0, unless `ours` says so."""
+    genesis = genesis_of(4)
+    first = genesis.state().validators.proposer_of(0).address
+    if ours is None:
+        ours = next(index for index in range(4) if key_of(index).pub_key.address != first)
+    faults: list[tuple[str, str]] = []
+    node = await make_node(
+        genesis, ours, Home(), config=config, on_fault=lambda peer, reason: faults.append((peer, reason))
+    )
+    bench = Bench(node, faults)
+    await node.driver.start()
+    await until(lambda: node.driver.core.step is Step.PROPOSE)
+    return bench
+
+
+def own_votes(bench: Bench) -> list[tuple[int, BlockID]]:
+    return [(one.vote.type, one.vote.block_id) for one in bench.logged(VoteIn) if not one.peer_id]
+
+
+async def test_a_proposal_is_voted_on_decided_and_logged_before_it_takes_effect() -> None:
+    bench = await make_bench()
+    block = bench.block((b"a=1",))
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    await until(lambda: bench.driver.core.step is Step.PREVOTE)
+    assert bench.driver.round_state.wire_step == 4
+    for index in bench.others[:2]:
+        bench.driver.add_vote(bench.vote(index, PREVOTE, block.block_id), "peer")
+    await until(lambda: bench.driver.core.step is Step.PRECOMMIT)
+    for index in bench.others[:2]:
+        bench.driver.add_vote(bench.vote(index, PRECOMMIT, block.block_id), "peer")
+    await until(lambda: bench.node.height == 1)
+    assert bench.node.app.pairs == {"a": "1"}
+    assert own_votes(bench) == [(PREVOTE, block.block_id), (PRECOMMIT, block.block_id)]
+    commit = bench.node.executor.blocks.load_seen_commit(1)
+    assert commit is not None
+    assert sum(slot.is_commit for slot in commit.signatures) == 3
+    assert len(bench.logged(ProposalIn)) == 1
+    assert len(bench.logged(PartIn)) == 1
+    late = bench.vote(bench.others[2], PRECOMMIT, block.block_id)
+    bench.driver.add_vote(late, "peer")  # makes the next block's commit complete
+    await until(lambda: bench.driver.metrics.votes_late == 1)
+    last = bench.driver.round_state.last_commit
+    assert last is not None
+    assert last.is_full
+    assert not bench.faults
+    await bench.driver.stop()
+
+
+async def test_prevote_wait_is_step_five_on_the_wire() -> None:
+    bench = await make_bench()
+    block = bench.block()
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    await until(lambda: bench.driver.core.step is Step.PREVOTE)
+    for index, block_id in zip(bench.others, (OTHER, BlockID()), strict=False):
+        bench.driver.add_vote(bench.vote(index, PREVOTE, block_id), "peer")
+    await until(lambda: bench.driver.round_state.wire_step == 5)
+    assert bench.driver.round_state.step is Step.PREVOTE
+    await bench.driver.stop()
+
+
+REFUSED: list[Any] = [
+    pytest.param(
+        lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), signature=b"x" * 64), "peer"), True, id="sig"
+    ),
+    pytest.param(
+        lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), validator_index=b.others[1]), "peer"),
+        False,
+        id="ASA-2025-002's kin: index of another",
+    ),
+    pytest.param(
+        lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), validator_index=99), "peer"),
+        False,
+        id="ASA-2024-011: index out of range",
+    ),
+    pytest.param(lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), type=7), "peer"), False, id="unknown type"),
+    pytest.param(lambda b: b.driver.add_vote(b.vote(b.others[0], height=9), "peer"), False, id="height far ahead"),
+    pytest.param(
+        lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), extension=b"e", extension_signature=b"s"), "peer"),
+        False,
+        id="extension where there are none",
+    ),
+    pytest.param(
+        lambda b: b.driver.add_proposal(
+            b.proposal(OTHER, by=b.others[-1] if b.others[-1] != b.proposer else b.others[0]), "peer"
+        ),
+        True,
+        id="proposal of another than the proposer",
+    ),
+    pytest.param(lambda b: b.driver.add_proposal(b.proposal(OTHER, round=5), "peer"), False, id="proposal far ahead"),
+    pytest.param(
+        lambda b: b.driver.add_proposal(b.proposal(BlockID(b"h" * 32, PartSetHeader(1601, b"p" * 32))), "peer"),
+        True,
+        id="proposal of more parts than the parameters allow",
+    ),
+    pytest.param(lambda b: b.send_block(b.block()), False, id="parts that nobody asked for"),
+    pytest.param(
+        lambda b: b.driver.add_peer_majority(VoteKind.PREVOTE, 1, 99, None, "peer"), False, id="majority far ahead"
+    ),
+]
+
+
+@pytest.mark.parametrize(("send", "blamed"), REFUSED)
+async def test_what_is_refused_changes_nothing(send: Callable[[Bench], None], blamed: bool) -> None:
+    """Nor is it logged; only what no honest peer sends costs the peer."""
+    bench = await make_bench()
+    before = len(list(bench.node.wal.all_messages()))
+    send(bench)
+    await bench.settle()
+    assert bool(bench.faults) == blamed
+    assert bench.driver.core.step is Step.PROPOSE
+    assert bench.driver.round_state.votes(VoteKind.PREVOTE, 0) is None
+    assert bench.driver.round_state.proposal is None
+    assert len(list(bench.node.wal.all_messages())) == before
+    assert not bench.node.fatal
+    await bench.driver.stop()
+
+
+async def test_bad_part_of_a_proposed_block_is_refused_and_the_good_one_taken() -> None:
+    """ASA-2025-002: a part is proved at its own index."""
+    bench = await make_bench()
+    block = bench.block(tuple(b"k%d=" % number + b"x" * 50_000 for number in range(4)))
+    parts = block.part_set()
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    first, second = parts.get(0), parts.get(1)
+    assert first is not None
+    assert second is not None
+    bench.driver.add_part(1, 0, replace(first, index=1), "peer")
+    bench.driver.add_part(1, 0, replace(first, bytes=b"y" * len(first.bytes)), "peer")
+    await bench.settle()
+    gathered = bench.driver.round_state.parts
+    assert gathered is not None
+    assert gathered.count == 0
+    bench.send_block(block)
+    bench.send_block(block)
+    await until(lambda: bench.driver.core.step is Step.PREVOTE)
+    await bench.settle()
+    assert bench.driver.metrics.parts_duplicate == parts.header.total
+    assert own_votes(bench) == [(PREVOTE, block.block_id)]
+    await bench.driver.stop()
+
+
+@pytest.mark.parametrize("kind", ["no block at all", "another height", "wrong state", "refused by the application"])
+async def test_a_proposal_that_cannot_be_accepted_gets_a_nil_vote_with_its_reason(kind: str) -> None:
+    """Failure 26."""
+    bench = await make_bench()
+    good = bench.block((b"a=1",) if kind != "refused by the application" else (b"no key",))
+    header = {
+        "another height": replace(good.header, height=2),
+        "wrong state": replace(good.header, app_hash=b"?"),
+    }.get(kind, good.header)
+    block = replace(good, header=header)
+    parts = PartSet.from_bytes(b"\xff\xff" if kind == "no block at all" else block.encode())
+    block_id = BlockID(block.hash, parts.header)
+    bench.driver.add_proposal(bench.proposal(block_id), "peer")
+    part = parts.get(0)
+    assert part is not None
+    bench.driver.add_part(1, 0, part, "peer")
+    await until(lambda: bench.driver.core.step is Step.PREVOTE)
+    assert own_votes(bench) == [(PREVOTE, BlockID())]
+    assert bench.driver.metrics.nil_votes == {("prevote", "invalid_block"): 1}
+    await bench.driver.stop()
+
+
+async def test_equivocation_is_reported_and_counts_only_once_claimed() -> None:
+    bench = await make_bench()
+    liar = bench.others[0]
+    first, second = bench.vote(liar), bench.vote(liar, block_id=BlockID())
+    bench.driver.add_vote(first, "peer")
+    bench.driver.add_vote(second, "peer")
+    await until(lambda: bool(bench.node.evidence.reported))
+    assert bench.node.evidence.reported == [(first, second)]
+    votes = bench.driver.round_state.votes(VoteKind.PREVOTE, 0)
+    assert votes is not None
+    assert not votes.bits_for(None)
+    third = bench.others[1]
+    bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, None, "peer")
+    bench.driver.add_vote(bench.vote(third), "peer")
+    bench.driver.add_vote(bench.vote(third, block_id=BlockID()), "peer")
+    await until(lambda: len(bench.node.evidence.reported) == 2)
+    votes = bench.driver.round_state.votes(VoteKind.PREVOTE, 0)
+    assert votes is not None
+    assert third in votes.bits_for(None)
+    assert third in votes.bits_for(OTHER)
+    assert [one.block_id for one in bench.logged(MajorityIn)] == [None]
+    bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, OTHER, "peer")
+    await until(lambda: bool(bench.faults))  # two claims for one set
+    await bench.driver.stop()
+
+
+async def test_decided_block_that_is_missing_is_gathered_without_a_proposal() -> None:
+    """Design section 3: lines 36 and 49 need votes and the block, not the proposal."""
+    bench = await make_bench()
+    block = bench.block((b"a=1",))
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PRECOMMIT, block.block_id), "peer")
+    await until(lambda: bench.driver.round_state.wire_step == 8)
+    state = bench.driver.round_state
+    assert state.commit_round == 0
+    assert state.parts is not None
+    assert (state.parts.header, state.parts.count) == (block.part_set().header, 0)
+    bench.send_block(block)
+    await until(lambda: bench.node.height == 1)
+    assert own_votes(bench) == []
+    await bench.driver.stop()
+
+
+async def test_what_is_of_the_next_height_waits_for_it_up_to_a_bound() -> None:
+    bench = await make_bench()
+    for round in range(1_500):
+        bench.driver.add_vote(replace(bench.vote(bench.others[0]), height=2, round=round), "peer")
+    await bench.settle()
+    await until(lambda: not bench.driver._inbox)
+    assert len(bench.driver._intake.deferred) == 1_000
+    await bench.driver.stop()
+
+
+async def test_full_inbox_drops_and_counts() -> None:
+    bench = await make_bench()
+    vote = bench.vote(bench.others[0])
+    for _ in range(INBOX_MESSAGES_MAX + 10):
+        bench.driver.add_vote(vote, "peer")
+    assert bench.driver.inbox_room == 0
+    assert bench.driver.metrics.inbox_dropped == 10
+    await until(lambda: bench.driver.inbox_room == INBOX_MESSAGES_MAX)
+    assert bench.driver.metrics.votes_duplicate == INBOX_MESSAGES_MAX - 1
+    await bench.driver.stop()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "line"),
+    [
+        pytest.param(lambda b: setattr(b.node.app, "finalize_block", None), "TypeError", id="the application"),
+        pytest.param(lambda b: setattr(b.node.wal, "sync", None), "TypeError", id="the log"),
+        pytest.param(lambda b: b.node.home.blocks.close(), "StoreClosed", id="the block store"),
+        pytest.param(lambda b: b.node.home.state.close(), "StoreClosed", id="the state store"),
+    ],
+)
+async def test_failure_ends_the_process_with_a_code_and_a_last_line(
+    break_it: Callable[[Bench], None], line: str
+) -> None:
+    """Failure 19: consensus that cannot go on never leaves a node that looks alive."""
+    bench = await make_bench()
+    break_it(bench)
+    block = bench.block((b"a=1",))
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    for type in (PREVOTE, PRECOMMIT):
+        for index in bench.others:
+            bench.driver.add_vote(bench.vote(index, type, block.block_id), "peer")
+    await until(lambda: bool(bench.node.fatal))
+    [(code, last)] = bench.node.fatal
+    assert code == EXIT_CONSENSUS_FAILURE
+    assert last.startswith("consensus failed at height 1 round 0 step ")
+    assert line in last
+    assert not bench.driver.is_running
+    assert bench.driver.failure is not None
+    bench.driver.add_vote(bench.vote(bench.others[0]), "peer")  # peers are still there: harmless
+    await bench.driver.stop()
+
+
+async def test_committed_block_that_is_invalid_here_ends_the_process() -> None:
+    bench = await make_bench()
+    bench.node.app.refuse = lambda request: True
+    block = bench.block((b"a=1",))
+    bench.send_block(block)
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PRECOMMIT, block.block_id), "peer")
+    await until(lambda: bench.driver.round_state.wire_step == 8)
+    bench.send_block(block)
+    await until(lambda: bool(bench.node.fatal))
+    assert "CommittedInvalidBlock" in bench.node.fatal[0][1]
+    await bench.driver.stop()
+
+
+async def test_block_sync_applies_proved_blocks_and_nothing_is_signed_at_their_heights() -> None:
+    """Failure 10."""
+    genesis = genesis_of(4)
+    nodes = [await make_node(genesis, index, Home(), config=SLOW_PROPOSER) for index in range(3)]
+    network = MemoryNetwork(nodes)
+    await network.start()
+    nodes[0].pool.add(b"a=1")
+    await network.reach(6)
+    await network.stop()
+    source = nodes[0].executor.blocks
+    late = await make_node(genesis, 3, Home(), config=SLOW_PROPOSER)
+    for height in range(1, 6):
+        block, parts, commit = source.load_block(height), source.load_parts(height), source.load_commit(height)
+        meta = source.load_meta(height)
+        assert block is not None
+        assert parts is not None
+        assert commit is not None
+        assert meta is not None
+        await late.driver.apply_synced_block(block, meta.block_id, parts, commit)
+    assert (late.height, late.app.pairs) == (5, {"a": "1"})
+    with pytest.raises(ValueError, match="height is 3, expected 6"):
+        third, parts = source.load_block(3), source.load_parts(3)
+        assert third is not None
+        assert parts is not None
+        await late.driver.apply_synced_block(third, third.block_id, parts, commit)
+    signer = late.driver._signer
+    assert signer is not None
+    from consensus.engine.errors import SigningRefused
+
+    with pytest.raises(SigningRefused):
+        signer.sign_vote(genesis.chain_id, Vote(PREVOTE, 5, 9, OTHER), with_extension=False)
+    await late.driver.start()
+    assert late.wal.messages_after(5) is not None
+    await late.driver.stop()
