@@ -1,6 +1,6 @@
-"""What a payment costs the application, by stage, in microseconds of CPU, signature checks apart.
+"""What a payment (or a chat message) costs the application, by stage, in microseconds of CPU, signatures apart.
 
-    python benchmarks/app_payments.py [--accounts 2000] [--blocks 5] [--txs 1000] [--profile STAGE]
+    python benchmarks/app_payments.py [--accounts 2000] [--blocks 5] [--txs 1000] [--posts] [--profile STAGE]
 
 Stages: decode, admission (check_tx), prepare (the proposer's), process (execution and trees), commit (the batch in
 memory), recheck. The Ed25519 floor is measured in the same run.
@@ -18,7 +18,7 @@ from typing import Any
 
 from chain.app import DchatApplication
 from chain.build import Seat, Wallet, build_tx
-from chain.messages import Payment
+from chain.messages import CreateChannel, JoinChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
 from chain.state.store import Stores
 from consensus.abci import (
     BlockRequest,
@@ -73,15 +73,21 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=5)
     parser.add_argument("--txs", type=int, default=1_000)
     parser.add_argument("--profile", default="")
+    parser.add_argument("--posts", action="store_true", help="chat messages into one channel instead of payments")
     args = parser.parse_args()
     wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(args.accounts)]
     app = DchatApplication(Stores(MemoryStore()))
     state = json.dumps(build_app_state({wallet.address: 10**12 for wallet in wallets})).encode()
     app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
-    txs = make_payments(wallets, args.blocks * args.txs)
+    first = 1
+    if args.posts:
+        first = open_channel(app, wallets)
+        txs = make_posts(wallets, args.blocks * args.txs)
+    else:
+        txs = make_payments(wallets, args.blocks * args.txs)
     stages, slices = Stages(args.profile), list[float]()
-    for height in range(1, args.blocks + 1):
-        run_block(app, stages, slices, height, txs[(height - 1) * args.txs : height * args.txs])
+    for number in range(args.blocks):
+        run_block(app, stages, slices, first + number, txs[number * args.txs : (number + 1) * args.txs])
     floor = measure_floor(app, txs[:1000])
     per = {name: 1e6 * stages.seconds[name] / stages.counts[name] for name in stages.seconds}
     for name, cost in per.items():
@@ -108,6 +114,37 @@ def make_payments(wallets: list[Wallet], count: int) -> list[bytes]:
         sequences[at] += 1
         message = Payment(wallets[at].address, recipient.address, 1 + number % 1000)
         txs.append(build_tx(chain_id=CHAIN_ID, messages=[message], seats=[seat], gas_price=100_000))
+    return txs
+
+
+def open_channel(app: DchatApplication, wallets: list[Wallet]) -> int:
+    """Register everybody and let them join one channel. Returns the next height."""
+    room = channel_id("room")
+    owner = wallets[0].address
+    rounds: list[list[tuple[Wallet, Message, int | None]]] = [
+        [(w, RegisterIdentity(w.address, f"name-{n}", ""), None) for n, w in enumerate(wallets)],
+        [(wallets[0], CreateChannel(owner, "room", 0, ""), 0)],
+        [(w, JoinChannel(w.address, room), 0) for w in wallets[1:]],
+    ]
+    for height, entries in enumerate(rounds, start=1):
+        txs = []
+        for wallet, message, sequence in entries:
+            seat = Seat(wallet, sequence, with_policy=height == 1)
+            txs.append(
+                build_tx(chain_id=CHAIN_ID, messages=[message], seats=[seat], gas_price=100_000, expiry_height=50)
+            )
+        run_block(app, Stages(""), [], height, txs)
+    return len(rounds) + 1
+
+
+def make_posts(wallets: list[Wallet], count: int) -> list[bytes]:
+    """A message of 60 bytes from each account in turn."""
+    room, txs = channel_id("room"), []
+    for number in range(count):
+        wallet = wallets[number % len(wallets)]
+        seat = Seat(wallet, 1 + number // len(wallets))
+        message = PostMessage(wallet.address, room, b"a line of a conversation, number %08d, and some more" % number, 0)
+        txs.append(build_tx(chain_id=CHAIN_ID, messages=[message], seats=[seat]))
     return txs
 
 

@@ -45,13 +45,13 @@ def lane_of(messages: Sequence[Message]) -> int:
     return next(lane for lane in (LANE_CHAT, LANE_CURRENCY, LANE_BRIDGE) if lane in allowed)
 
 
-def gas_for(messages: Sequence[Message], *, signers: int = 1, memo: str = "") -> int:
-    """A gas limit that is enough in every lane: intrinsic cost, and a new leaf for each message."""
+def gas_for(messages: Sequence[Message], *, lane: int | None = None, signers: int = 1, memo: str = "") -> int:
+    """A gas limit that is enough: intrinsic cost, and a new leaf for each message. lane: when not the narrowest."""
     size = _ENVELOPE_BYTES + _SIGNER_BYTES * (signers - 1) + len(memo.encode())
     size += sum(encode_message(message).ByteSize() + 4 for message in messages)
     kinds = sum(KIND_OF[type(message)].gas + gas.GAS_NEW_LEAF for message in messages)
-    lane = lane_of(messages)
-    kept = gas.GAS_MARK + (gas.GAS_RECEIPT if lane == LANE_BRIDGE else 0)
+    chosen = lane_of(messages) if lane is None else lane
+    kept = gas.GAS_MARK + (gas.GAS_RECEIPT if chosen == LANE_BRIDGE else 0)
     return kept + gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * signers + kinds
 
 
@@ -121,7 +121,7 @@ def build_tx(
 ) -> bytes:
     """A signed transaction; gas limit and fee are estimated when not given. gas_price: udchat for a million gas."""
     chosen = lane_of(messages) if lane is None else lane
-    limit = gas_for(messages, signers=len(seats), memo=memo) if gas_limit is None else gas_limit
+    limit = gas_for(messages, lane=chosen, signers=len(seats), memo=memo) if gas_limit is None else gas_limit
     paid = (0 if chosen == LANE_CHAT else fee_for(limit, gas_price)) if fee is None else fee
     body = build_body(
         chain_id=chain_id, messages=messages, seats=seats, gas_limit=limit, lane=chosen, fee=paid,

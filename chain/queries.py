@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import RECEIPT, TOTALS, Totals
 from chain.branch import Base
-from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, NODE, Channel, member_key, message_key
+from chain.chat.machine import node_reader
+from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, Channel, member_key, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.currency.records import ACCOUNT, SUPPLY
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
@@ -120,14 +121,14 @@ class Queries:
         if channel.value is None:
             return channel, []
         summary = Channel.decode(channel.value).range
-        prefix = NODE[1:] + channel_id
+        read = node_reader(lambda key: view.side(CHAT, key), channel_id)
         found: list[FoundMessage] = []
         for index in range(start, min(start + limit, summary.count)):
             item = view.side(CHAT, message_key(channel_id, index)[1:])
             assert item is not None, (channel_id, index)
             path: tuple[bytes, ...] = ()
             if with_proof:
-                path = mmr.prove(summary, index, lambda name: view.side(CHAT, prefix + name)).path
+                path = mmr.prove(summary, index, read).path
             found.append(FoundMessage(item, index, summary.count, path))
         return channel, found
 

@@ -7,7 +7,7 @@ A channel is one leaf, with the peaks of a mountain range over its messages; mes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from chain.auth import advance, authorise
@@ -46,7 +46,7 @@ from chain.errors import (
 )
 from chain.marks import ReplayMarks
 from chain.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, PostMessage, channel_id
-from chain.state.mmr import Range
+from chain.state.mmr import Range, ReadNode, leaf_hash
 from chain.tx import Tx
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -169,9 +169,22 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
     grown, nodes = channel.range.append((item,))
     branch.set(message_key(channel_key, index), item)
     for name, node in nodes.items():
-        branch.set(NODE + channel_key + name, node)
+        if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
+            branch.set(NODE + channel_key + name, node)
     branch.set(CHANNEL + channel_key, channel.changed(member_count=channel.member_count, range=grown))
     return Leg("post_message", 0, channel_key, index)
+
+
+def node_reader(side: Callable[[bytes], bytes | None], channel: bytes) -> ReadNode:
+    """How to read the nodes of a channel's range. side: reads the chat store's side records."""
+
+    def read(name: bytes) -> bytes | None:
+        if name[0]:
+            return side(NODE[1:] + channel + name)
+        item = side(MESSAGE[1:] + channel + name[1:])
+        return None if item is None else leaf_hash(item)
+
+    return read
 
 
 # ------------------------------------------------------------------------------ what the bridge calls

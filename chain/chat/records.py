@@ -273,7 +273,7 @@ CHANNEL: Final = b"cc"  # ‖ channel id
 MEMBER: Final = b"cm"  # ‖ channel id ‖ address -> Membership
 PARAMS: Final = b"cp"
 MESSAGE: Final = b"Cm"  # side: ‖ channel id ‖ index -> ChatMessage
-NODE: Final = b"Cn"  # side: ‖ channel id ‖ node of the mountain range
+NODE: Final = b"Cn"  # side: ‖ channel id ‖ name of an inner node of the mountain range -> its hash
 
 
 def member_key(channel_id: bytes, address: bytes) -> bytes:

@@ -33,7 +33,8 @@ FORMAT = b"1"
 VERSION_BYTES = 8
 UNDO_RUN_BYTES = 8_192  # a reader unpacks a whole run; a writer pays for each
 WHOLE_PAGES_EVERY = 64  # keeps a walk over the history short, for a sixty-fourth of the volume that it would take
-PUTS_PER_SLICE = 1_000  # below 1 ms
+PUTS_PER_SLICE = 500  # below 1 ms
+PUTS_PER_FREED = 64  # freeing a few hundred records takes as long as putting them
 CACHED_RECORD_OVERHEAD_BYTES = 150  # of a key, a value and their place in a dict, measured
 
 Record: TypeAlias = bytes  # version ‖ content
@@ -173,7 +174,7 @@ class History:
 
 
 class RecordCache:
-    """The records used of late, within a bound of bytes: two generations, of which the older falls away whole.
+    """The records used of late, within a bound of bytes: a young generation, an old one, and one that is being freed.
 
     What a commit changed is laid on top at once, and settles into the younger generation in slices, later.
     Each generation is many small dicts, since a large one takes milliseconds to grow, or to be freed.
@@ -186,9 +187,10 @@ class RecordCache:
         self._young: list[dict[bytes, Record | None]] = []
         self._old: list[dict[bytes, Record | None]] = []
         self._dying: list[dict[bytes, Record | None]] = []  # freed one by one
+        self._puts = 0
         self._top: Mapping[bytes, Record | None] = {}
         self._young_bytes = 0
-        self._generation_bytes = bytes_max // 2
+        self._generation_bytes = bytes_max // 3
         self.clear()
 
     def get(self, key: bytes) -> Record | None:
@@ -210,7 +212,8 @@ class RecordCache:
         if self._young_bytes > self._generation_bytes:
             self._dying = self._old
             self._old, self._young, self._young_bytes = self._young, _shards(), 0
-        elif self._dying and len(record or b"") & 1:
+        self._puts += 1
+        if self._dying and self._puts % PUTS_PER_FREED == 0:
             self._dying.pop()
 
     def lay(self, records: Mapping[bytes, Record | None]) -> None:
@@ -236,7 +239,7 @@ class RecordCache:
     @property
     def bytes_held_max(self) -> int:
         """A bound of the bytes held now: what was put twice counts twice."""
-        return self._young_bytes + (self._generation_bytes if any(self._old) else 0)
+        return self._young_bytes + self._generation_bytes * (any(self._old) + any(self._dying))
 
 
 def _shards() -> list[dict[bytes, Record | None]]:

@@ -219,11 +219,12 @@ class BlockExecutor:
                 await self._workers.run_disk(self.app.write_commit)
             retain_height = self.app.commit().retain_height
             self._fail_point("application committed")
+        # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
+        self.pool.update(height, block.txs, response.tx_results, response.touched)
         self.evidence.update(after, block.evidence)
         self._fail_point("evidence updated")
         await self._workers.run_disk(lambda: self.states.save(after))
         self._fail_point("state saved")
-        self.pool.update(height, block.txs, response.tx_results, response.touched)
         if retain_height > self.blocks.base:
             await self._workers.run_disk(lambda: self._prune(retain_height))
             self._fail_point("pruned")

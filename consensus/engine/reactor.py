@@ -8,6 +8,7 @@ Source: engine sheet section 14; p2p sheet section 5; design.md section 5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, assert_never
 
 import structlog
@@ -94,6 +95,7 @@ class ConsensusReactor:
         self._stall_timer: Timer | None = None
         self._height_since_ns = 0
         self._seen = (0, 0)  # height and round that step_changed saw last
+        self._peer_advanced: list[Callable[[str], None]] = []
         driver.add_listener(self)
         extension.add_handler(self)
 
@@ -111,6 +113,10 @@ class ConsensusReactor:
             if timer is not None:
                 timer.cancel()
         self._step_timer = self._announce_timer = self._stall_timer = None
+
+    def on_peer_advanced(self, callback: Callable[[str], None]) -> None:
+        """Call back with a peer's id when it says that it is in a new height."""
+        self._peer_advanced.append(callback)
 
     @property
     def peer_heights(self) -> dict[str, tuple[int, int, int]]:
@@ -349,8 +355,12 @@ class ConsensusReactor:
                     state.add_vote((height, kind, round), index)
                 case NewRoundStep():
                     check_new_round_step(decoded, self._driver.state.initial_height)
+                    before = state.height
                     if state.apply_step(decoded):
                         self._push(state)
+                        if state.height != before:
+                            for callback in self._peer_advanced:
+                                callback(peer.id)
                 case ProposalMessage(proposal):
                     self._take_proposal(state, proposal)
                 case NewValidBlock():
