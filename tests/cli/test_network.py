@@ -1,0 +1,199 @@
+"""Four real processes on this machine: blocks, both chains and the bridge, proofs, SIGKILL and SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, channel_id
+from cli import processes
+from cli.network import Network, Pace, free_ports, make_network
+from node import identity
+from node.client import Client, NodeUnreachable
+from node.wallet import Outcome, Session
+
+pytestmark = pytest.mark.network
+
+DCHAT = 1_000_000
+PACE = Pace(block_time=300, timeout_propose=800, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    yield from running(tmp_path, 4)
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Iterator[Network]:
+    yield from running(tmp_path, 1)
+
+
+def running(folder: Path, validators: int) -> Iterator[Network]:
+    made = make_network(folder, validators=validators, pace=PACE, ports=free_ports(validators))
+    try:
+        for node in made.nodes:
+            processes.start(made, node)
+        yield made
+    finally:
+        for node in made.nodes:
+            if processes.running_pid(made, node) is not None:
+                processes.kill(made, node)
+
+
+def client(network: Network, index: int) -> Client:
+    return Client(f"127.0.0.1:{network.node(index).ports.grpc}")
+
+
+async def height_of(network: Network, index: int) -> int:
+    async with client(network, index) as node:
+        try:
+            return (await node.status()).latest_block_height
+        except NodeUnreachable:
+            return 0
+
+
+async def until_height(network: Network, indices: Sequence[int], height: int, *, timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        heights = [await height_of(network, index) for index in indices]
+        if min(heights) >= height:
+            return
+        assert time.monotonic() < deadline, f"heights {heights}, expected {height}: {logs(network)}"
+        await asyncio.sleep(0.05)
+
+
+def logs(network: Network) -> str:
+    return "\n".join(processes.tail(network, node, 5) for node in network.nodes)
+
+
+async def chains(network: Network, upto: int) -> set[tuple[tuple[bytes, bytes], ...]]:
+    """Each node's (hash, app hash) of the heights 1 to `upto`: one when all agree."""
+    found = set()
+    for node in network.nodes:
+        async with client(network, node.index) as door:
+            blocks = [await door.block(height) for height in range(1, upto + 1)]
+            found.add(tuple((block.block_id.hash, block.block.header.app_hash) for block in blocks))
+    return found
+
+
+def dchat(network: Network, index: int, *arguments: object) -> dict[str, Any]:
+    """Run the command for real; its JSON."""
+    home = network.home_of(network.node(index))
+    command = [sys.executable, "-m", "cli", *map(str, arguments), "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+async def story(network: Network) -> Outcome:
+    """Two identities, a channel, and a bundle that pays to join, posts and pays: sent to two different nodes."""
+    alice, bob = (identity.load(network.folder / network.accounts[name]) for name in ("alice", "bob"))
+    lobby = channel_id("lobby")
+    async with client(network, 2) as second, client(network, 3) as third:
+        hers, his = Session(second, alice.wallet), Session(third, bob.wallet)
+        await asyncio.gather(
+            hers.send([RegisterIdentity(alice.address, "alice", "")]),
+            his.send([RegisterIdentity(bob.address, "bob", "")]),
+        )
+        await hers.send([CreateChannel(alice.address, "lobby", 2 * DCHAT, "")])
+        legs = [
+            PayToJoin(bob.address, lobby, 2 * DCHAT),
+            PostMessage(bob.address, lobby, b"hello", 0),
+            Payment(bob.address, alice.address, DCHAT),
+        ]
+        return await his.send(legs, lane=LANE_BRIDGE)
+
+
+async def test_four_validators_agree_through_a_kill(network: Network) -> None:
+    everyone = (1, 2, 3, 4)
+    await until_height(network, everyone, 2)
+
+    # A payment by the command, and its proof through another node, from the genesis.
+    accounts = {name: network.folder / file for name, file in network.accounts.items()}
+    paid = dchat(network, 1, "tx", "pay", "--from", accounts["alice"], "--to", accounts["carol"], "--amount", "5")
+    assert (paid["code"], paid["receipt"]["legs"][0]["amount"]) == (0, 5 * DCHAT)
+    await until_height(network, everyone, paid["height"])
+    told = dchat(network, 3, "query", "account", accounts["carol"], "--prove")
+    assert told["account"]["balance"] == 1_000_005 * DCHAT
+    assert told["verified"]["trusted"] == "the genesis"
+    assert dchat(network, 2, "query", "tx", paid["hash"], "--prove")["height"] == paid["height"]
+
+    bundle = await story(network)
+    await until_height(network, everyone, bundle.height)
+    messages = dchat(network, 4, "query", "messages", "lobby", "--prove")
+    assert [message["content"] for message in messages["messages"]] == ["hello"]
+    receipt = dchat(network, 1, "query", "bundle", bundle.replay_id.hex(), "--prove")["receipt"]
+    assert [leg["kind"] for leg in receipt["legs"]] == ["pay_to_join", "post_message", "payment"]
+
+    # One is killed: the others go on and take payments; it comes back and catches up.
+    before = await height_of(network, 2)
+    processes.kill(network, network.node(1))
+    await until_height(network, (2, 3, 4), before + 3)
+    paid = dchat(network, 2, "tx", "pay", "--from", accounts["bob"], "--to", accounts["dave"], "--amount", "1")
+    processes.start(network, network.node(1))
+    target = await height_of(network, 2)
+    await until_height(network, everyone, target, timeout_s=10)
+    assert dchat(network, 1, "query", "tx", paid["hash"])["height"] == paid["height"]
+    await until_height(network, everyone, target + 3)
+
+    assert len(await chains(network, target + 3)) == 1
+    for index in everyone:
+        rows = dchat(network, index, "query", "invariants")["invariants"]
+        assert [row["name"] for row in rows if not row["holds"]] == []
+        assert dchat(network, index, "health")["status"] == "ok"
+
+    stopped = processes.stop(network, network.nodes)
+    assert [node.index for node in stopped] == [1, 2, 3, 4]
+    for node in network.nodes:
+        text = processes.log_file(network, node).read_text()
+        assert "event=stopped" in text.splitlines()[-1]
+        assert "level=critical" not in text
+
+
+async def test_two_of_four_make_no_block_and_three_do(network: Network) -> None:
+    await until_height(network, (1, 2, 3, 4), 2)
+    for index in (3, 4):
+        processes.kill(network, network.node(index))
+    stuck = max([await height_of(network, index) for index in (1, 2)]) + 1  # one may be under way
+    await asyncio.sleep(1.0)  # several times the pace: that nothing happens can only be waited for
+    assert max([await height_of(network, index) for index in (1, 2)]) <= stuck
+    processes.start(network, network.node(3))
+    await until_height(network, (1, 2, 3), stuck + 2)
+
+
+def test_a_second_process_on_one_home_is_refused(single: Network) -> None:
+    """Two processes would sign with one key."""
+    home = single.home_of(single.node(1))
+    command = [sys.executable, "-m", "cli", "validator", "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "runs on this home already" in done.stderr.splitlines()[-1]
+    assert processes.running_pid(single, single.node(1)) is not None
+
+
+def test_sighup_loads_the_log_options_again(single: Network) -> None:
+    node = single.node(1)
+    file = single.home_of(node) / "validator-config.toml"
+    file.write_text(file.read_text() + '\n[log]\nlevel = "error"\n')
+    pid = processes.running_pid(single, node)
+    assert pid is not None
+
+    def quiet() -> bool:
+        os.kill(pid, signal.SIGHUP)
+        size = processes.log_file(single, node).stat().st_size
+        time.sleep(0.7)  # two blocks, each a line at the level before
+        return processes.log_file(single, node).stat().st_size == size
+
+    assert processes.wait_for(quiet, 10)
+    assert processes.running_pid(single, node) == pid
