@@ -27,6 +27,10 @@ from chain.queries import Queries
 from chain.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
 from chain.tx import Tx, TxCache
+from chain.upgrade.build_plan import UPGRADES
+from chain.upgrade.migrations import Upgrade
+from chain.upgrade.module import UpgradeOptions, Upgrader
+from chain.upgrade.plan import Action
 from consensus.abci import (
     ApplyChunkResponse,
     ApplyChunkResult,
@@ -38,6 +42,7 @@ from consensus.abci import (
     CommitResponse,
     ExtendVoteRequest,
     FinalizeBlockResponse,
+    HaltRequested,
     InfoRequest,
     InfoResponse,
     InitChainRequest,
@@ -82,11 +87,20 @@ class DchatApplication:
     """Implements consensus.abci's Application and ChecksSignatures.
 
     stores: the three stores. retain_blocks: what commit tells the engine it may prune below; 0: nothing.
+    upgrades: those that this build can carry out. Raises HaltRequested: this is not the build for these stores.
     """
 
-    def __init__(self, stores: Stores, *, retain_blocks: int = 0) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        *,
+        retain_blocks: int = 0,
+        upgrades: Sequence[Upgrade] = UPGRADES,
+        upgrade_options: UpgradeOptions | None = None,
+    ) -> None:
         self.stores = stores
         self.modules = compose()
+        self.upgrader = Upgrader(self.modules, upgrades, upgrade_options)
         self.base = Base(stores, self.modules.decoders)
         self.queries = Queries(stores, self.modules)
         self.txs = TxCache()
@@ -96,12 +110,15 @@ class DchatApplication:
         self._finalized: Outcome | None = None
         self._chain: ChainRecord | None = None
         self._load()
+        if stores.latest_version != NO_VERSION:
+            self.upgrader.check_start(self.base, self.stores.latest_version + 1)
 
     # -------------------------------------------------------------------------- life
 
     def info(self, request: InfoRequest) -> InfoResponse:
+        version = self._chain.app_version if self._chain is not None else APP_VERSION
         return InfoResponse(
-            "dchat", SOFTWARE, APP_VERSION, self.last_height, self.stores.app_hash if self.last_height else b""
+            "dchat", SOFTWARE, version, self.last_height, self.stores.app_hash if self.last_height else b""
         )
 
     @property
@@ -125,6 +142,7 @@ class DchatApplication:
         branch = Branch(lambda key: None)
         branch.set(CHAIN, chain)
         begin(branch, app_state)
+        self.upgrader.genesis(branch, authority=app_state.upgrade_authority, params=request.consensus_params)
         proven, beside = _drain(encode_changes(branch.writes))
         self.stores.commit(self.stores.prepare(request.initial_height - 1, proven, beside))
         self._load()
@@ -200,7 +218,12 @@ class DchatApplication:
     # -------------------------------------------------------------------------- blocks
 
     def prepare_proposal(self, request: PrepareProposalRequest) -> Slices[PrepareProposalResponse]:
-        """From the mempool's order: what fits by the lanes' shares, without what would make the block invalid."""
+        """From the mempool's order: what fits by the lanes' shares, without what would make the block invalid.
+
+        Nothing at an upgrade's height: what was admitted by the rules before is checked by the new ones first.
+        """
+        if self.upgrader.decision(self.base, request.height).action is Action.APPLY:
+            return PrepareProposalResponse(())
         candidates = []
         for raw in request.txs:
             try:
@@ -252,7 +275,7 @@ class DchatApplication:
         """The outcome; or, of a proposal that is not to be voted for, why."""
         executed = yield from execute_block(
             request, base=self.base, modules=self.modules, signatures=self.signatures, cache=self.txs,
-            rules=self._rules, strict=strict,
+            rules=self._rules, strict=strict, pre_block=self.upgrader.pre_block,
         )  # fmt: skip
         if executed.rejected:
             return executed.rejected
@@ -263,7 +286,8 @@ class DchatApplication:
             tuple(executed.results),
             pending.app_hash,
             executed.validator_updates,
-            touched=frozenset(touched | self._check.affected(touched)),
+            consensus_param_updates=executed.consensus_params,
+            touched=None if executed.upgraded else frozenset(touched | self._check.affected(touched)),
         )
         return Outcome(response, executed, pending, request.height)
 
@@ -283,8 +307,11 @@ class DchatApplication:
         self.write_commit()
         outcome = self._finalized
         assert outcome is not None
-        self.base.merge(outcome.executed.writes)
-        self._check.block_committed(outcome.response.touched or (), outcome.height + 1)
+        if outcome.executed.upgraded:
+            self._load()
+        else:
+            self.base.merge(outcome.executed.writes)
+            self._check.block_committed(outcome.response.touched or (), outcome.height + 1)
         self._checker = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)
@@ -292,6 +319,10 @@ class DchatApplication:
         self._outcomes.clear()
         retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0
         return CommitResponse(retain)
+
+    def halt_before(self, height: int) -> HaltRequested | None:
+        """Whether this node stops before block `height`, the next one. See `chain.upgrade`."""
+        return self.upgrader.halt_before(self.base, height) if self._chain is not None else None
 
     def extend_vote(self, request: ExtendVoteRequest) -> bytes:
         return b""

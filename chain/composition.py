@@ -16,6 +16,7 @@ from chain.genesis import AppState, InvalidAppState
 from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.modules import Module, Modules
 from chain.params import CHAIN, ChainRecord
+from chain.upgrade import module as upgrade
 
 # What admission keeps of each kind of signer's record.
 PENDING: Final[dict[bytes, type[Pending]]] = {ACCOUNT: PendingAccount, IDENTITY: PendingIdentity}
@@ -53,6 +54,13 @@ def compose() -> Modules:
                 settle=bridge.settle,
                 end_block=(lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height),),
                 invariants=bridge.invariants,
+            ),
+            Module(  # last: it sees what every other module's end of block set
+                "upgrade",
+                upgrade.DECODERS,
+                upgrade.handlers(),
+                end_block=(upgrade.end_block,),
+                invariants=upgrade.invariants,
             ),
         )
     )

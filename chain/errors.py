@@ -215,6 +215,33 @@ class TipsOneself(BridgeError):
     code, rule = 82, "a tip goes to somebody else"
 
 
+# ------------------------------------------------------------------------------ codespace "upgrade"
+
+
+class UpgradeError(TxError):
+    codespace = "upgrade"
+
+
+class NotUpgradeAuthority(UpgradeError):
+    code, rule = 160, "plans are set by governance, or by the genesis's upgrade authority"
+
+
+class UpgradeAlreadyDone(UpgradeError):
+    code, rule = 161, "an upgrade is carried out once"
+
+
+class PlanInThePast(UpgradeError):
+    code, rule = 162, "a plan's height is this block's or later"
+
+
+class BadAnnouncement(UpgradeError):
+    code, rule = 163, "readiness is signed by the validator's consensus key"
+
+
+class AnnouncementExpired(UpgradeError):
+    code, rule = 164, "an announcement of readiness counts until its expiry height"
+
+
 def declared_errors() -> tuple[type[TxError], ...]:
     """Every error that has a number, ascending by it."""
     return tuple(sorted(_leaves(TxError), key=lambda error: error.code))

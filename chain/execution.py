@@ -9,8 +9,9 @@ Source: design section 7.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from chain.branch import Base, Branch
 from chain.context import Context, Leg
@@ -21,7 +22,10 @@ from chain.receipts import encode_receipt
 from chain.signatures import Signatures
 from chain.tx import Tx, TxCache
 from consensus.abci import BlockRequest, Slices, ValidatorUpdate
+from consensus.types.params import ConsensusParams
 from consensus.types.results import ExecTxResult
+
+PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
 SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
 SIGNATURE_UNITS: Final = 3  # of one that is verified here
@@ -48,6 +52,8 @@ class Executed:
     validator_updates: tuple[ValidatorUpdate, ...]
     txs: list[Tx]
     rejected: str = ""
+    consensus_params: ConsensusParams | None = None
+    upgraded: str = ""  # the upgrade that the block carried out: admission begins anew after it
 
 
 class Executor:
@@ -150,6 +156,7 @@ def execute_block(
     cache: TxCache,
     rules: Rules,
     strict: bool,
+    pre_block: PreBlock | None = None,
 ) -> Slices[Executed]:
     """The whole block, in the written order. strict: a proposal; the first fault ends it and says why.
 
@@ -158,6 +165,8 @@ def execute_block(
     """
     block = Branch(base.get)
     context = BlockContext(block, base.scan, request.height, request.time_ns, request.last_commit, request.misbehavior)
+    if pre_block is not None:
+        yield from pre_block(context)
     for module in modules.all:
         for step in module.begin_block:
             step(context)
@@ -187,4 +196,7 @@ def execute_block(
     for module in modules.all:
         for step in module.end_block:
             step(context)
-    return Executed(results, block.writes, tuple(context.validator_updates), txs)
+    return Executed(
+        results, block.writes, tuple(context.validator_updates), txs,
+        consensus_params=context.consensus_params, upgraded=context.upgraded,
+    )  # fmt: skip

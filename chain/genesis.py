@@ -49,16 +49,19 @@ class BridgeGenesis:
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """balances: address (20 bytes) -> udchat, above 0."""
+    """balances: address (20 bytes) -> udchat, above 0. upgrade_authority: the account that may set upgrade plans beside
+    governance, for test networks; empty: none."""
 
     balances: Mapping[bytes, int]
     currency: CurrencyGenesis = CurrencyGenesis()
     chat: ChatGenesis = ChatGenesis()
     bridge: BridgeGenesis = BridgeGenesis()
+    upgrade_authority: bytes = b""
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the document."""
-        return {
+        upgrade = {"upgrade": {"authority": encode_address(self.upgrade_authority)}} if self.upgrade_authority else {}
+        return upgrade | {
             "currency": {
                 "params": _params_json(self.currency),
                 "accounts": [
@@ -98,7 +101,7 @@ def parse_app_state(data: bytes) -> AppState:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
-    root = _object("app_state", document, ("currency", "chat", "bridge"))
+    root = _object("app_state", document, ("currency", "chat", "bridge"), optional=("upgrade",))
     currency = _object("app_state.currency", root["currency"], ("params", "accounts"))
     chat = _object("app_state.chat", root["chat"], ("params",))
     bridge = _object("app_state.bridge", root["bridge"], ("params",))
@@ -107,6 +110,7 @@ def parse_app_state(data: bytes) -> AppState:
         _params("app_state.currency.params", currency["params"], CurrencyGenesis),
         _params("app_state.chat.params", chat["params"], ChatGenesis),
         _params("app_state.bridge.params", bridge["params"], BridgeGenesis),
+        _authority(root["upgrade"]) if "upgrade" in root else b"",
     )
 
 
@@ -131,6 +135,20 @@ def _params(where: str, value: object, kind: type[P]) -> P:
     return params
 
 
+def _authority(value: object) -> bytes:
+    upgrade = _object("app_state.upgrade", value, ("authority",))
+    return _address("app_state.upgrade.authority", upgrade["authority"])
+
+
+def _address(where: str, value: object) -> bytes:
+    if not isinstance(value, str):
+        raise InvalidAppState(f"{where} is no text")
+    try:
+        return decode_address(value)
+    except InvalidAddress as error:
+        raise InvalidAppState(f"{where}: {error}") from error
+
+
 def _balances(value: object) -> dict[bytes, int]:
     where = "app_state.currency.accounts"
     if not isinstance(value, list):
@@ -139,12 +157,7 @@ def _balances(value: object) -> dict[bytes, int]:
     for number, entry in enumerate(value):
         at = f"{where}[{number}]"
         account = _object(at, entry, ("address", "balance"))
-        if not isinstance(account["address"], str):
-            raise InvalidAppState(f"{at}.address is no text")
-        try:
-            address = decode_address(account["address"])
-        except InvalidAddress as error:
-            raise InvalidAppState(f"{at}.address: {error}") from error
+        address = _address(f"{at}.address", account["address"])
         if address in balances:
             raise InvalidAppState(f"{at}.address appears twice")
         balances[address] = _integer(f"{at}.balance", account["balance"])
@@ -166,12 +179,12 @@ def _integer(where: str, value: object) -> int:
     raise InvalidAppState(f"{where} is {value!r}; allowed: a string of digits, 0 to {UINT64_MAX}")
 
 
-def _object(where: str, value: object, names: tuple[str, ...]) -> dict[str, Any]:
+def _object(where: str, value: object, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidAppState(f"{where} is no object")
     for name in value:
-        if name not in names:
-            raise InvalidAppState(f"{where}.{name} is unknown; allowed: {', '.join(names)}")
+        if name not in names + optional:
+            raise InvalidAppState(f"{where}.{name} is unknown; allowed: {', '.join(names + optional)}")
     for name in names:
         if name not in value:
             raise InvalidAppState(f"{where}.{name} is missing")

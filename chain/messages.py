@@ -12,6 +12,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain import gas
 from chain.errors import InvalidField, Malformed
+from chain.upgrade.messages import (
+    AnnounceReadiness,
+    CancelUpgrade,
+    SoftwareUpgrade,
+    decode_announce_readiness,
+    decode_cancel_upgrade,
+    decode_software_upgrade,
+)
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import tx_pb2 as pb
 
@@ -79,9 +87,12 @@ class BuyAllowance(NamedTuple):
     amount: int  # udchat
 
 
+# fmt: off
 Message: TypeAlias = (
     Payment | CreateChannel | JoinChannel | PostMessage | RegisterIdentity | Tip | PayToJoin | BuyAllowance
+    | SoftwareUpgrade | CancelUpgrade | AnnounceReadiness
 )
+# fmt: on
 
 
 def channel_id(name: str) -> bytes:
@@ -204,6 +215,15 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("tip", _tip, Tip, _BRIDGE, gas.GAS_MESSAGE),
         Kind("pay_to_join", _pay_to_join, PayToJoin, _BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF),
         Kind("buy_allowance", _buy_allowance, BuyAllowance, _BRIDGE, 2 * gas.GAS_MESSAGE),
+        Kind("software_upgrade", decode_software_upgrade, SoftwareUpgrade, _BRIDGE, gas.GAS_MESSAGE),
+        Kind("cancel_upgrade", decode_cancel_upgrade, CancelUpgrade, _BRIDGE, gas.GAS_MESSAGE),
+        Kind(
+            "announce_readiness",
+            decode_announce_readiness,
+            AnnounceReadiness,
+            _BRIDGE,
+            gas.GAS_MESSAGE + gas.GAS_SIGNATURE,
+        ),
     )
 }
 KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
@@ -225,5 +245,8 @@ def encode_message(message: Message) -> pb.Message:
     inner = getattr(out, kind.name)
     inner.SetInParent()
     for name, value in zip(message._fields, message, strict=True):
-        setattr(inner, name, value)
+        if type(value) is tuple:
+            getattr(inner, name).extend(value)
+        else:
+            setattr(inner, name, value)
     return out

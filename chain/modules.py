@@ -14,6 +14,7 @@ from chain.context import Context, Handler
 from chain.messages import Message
 from chain.tx import Tx
 from consensus.abci import CommitInfo, Misbehavior, ValidatorUpdate
+from consensus.types.params import ConsensusParams
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class BlockContext:
     last_commit: CommitInfo
     misbehavior: Sequence[Misbehavior]
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
+    consensus_params: ConsensusParams | None = None  # set: in force from the next height on
+    upgraded: str = ""  # the upgrade that was carried out in this block
 
 
 Ante: TypeAlias = Callable[[Context, Tx], None]
@@ -38,6 +41,7 @@ Invariants: TypeAlias = Callable[[Readable, Scan], Iterator[tuple[str, bool, str
 class Module:
     """One machine.
 
+    version: the consensus version of what it stores and means; one more with each migration (chain.upgrade).
     lane: the lane whose transactions it authorises by `ante`; 0: none.
     settle: (branch, tx, receipt, height, executed): runs after a transaction of its lane, whatever became of it.
     """
@@ -51,6 +55,7 @@ class Module:
     begin_block: tuple[Callable[[BlockContext], None], ...] = ()
     end_block: tuple[Callable[[BlockContext], None], ...] = ()
     invariants: Invariants | None = None
+    version: int = 1
 
 
 class Modules:

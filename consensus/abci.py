@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from consensus.types.params import ConsensusParams
@@ -287,6 +287,30 @@ class Application(Protocol):
     def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult: ...
     def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes: ...
     def apply_snapshot_chunk(self, index: int, chunk: bytes, sender: str) -> ApplyChunkResponse: ...
+
+
+class HaltReason(Enum):
+    UPGRADE_NEEDED = "upgrade needed"  # another build is wanted
+    WRONG_BINARY = "wrong binary"  # this build is not of this height
+    CONFIGURED = "configured"  # the operator asked for it
+
+
+class HaltRequested(Exception):
+    """The application will not execute block `height`, and nothing is wrong with the block: the engine leaves
+    consensus cleanly, with the height before as the last one. Any call that executes may raise it."""
+
+    def __init__(self, message: str, *, height: int, reason: HaltReason) -> None:
+        super().__init__(message)
+        self.height, self.reason = height, reason
+
+
+@runtime_checkable
+class HaltsAhead(Protocol):
+    """An application that knows beforehand that it will stop, so that the engine does not begin the height."""
+
+    def halt_before(self, height: int) -> HaltRequested | None:
+        """Why block `height`, the next one, will not be executed. None: it will."""
+        ...
 
 
 SignatureCheck: TypeAlias = tuple[bytes, bytes, bytes]  # (ed25519 public key, message, signature)

@@ -18,12 +18,19 @@ def build_app_state(
     currency: CurrencyGenesis | None = None,
     chat: ChatGenesis | None = None,
     bridge: BridgeGenesis | None = None,
+    upgrade_authority: bytes = b"",
 ) -> dict[str, Any]:
-    """JSON-ready. balances: account address (20 bytes) -> udchat, above 0.
+    """JSON-ready. balances: account address (20 bytes) -> udchat, above 0. upgrade_authority: an address, or none.
 
     Raises: InvalidAppState, when a parameter is out of its range.
     """
-    state = AppState(dict(balances), currency or CurrencyGenesis(), chat or ChatGenesis(), bridge or BridgeGenesis())
+    state = AppState(
+        dict(balances),
+        currency or CurrencyGenesis(),
+        chat or ChatGenesis(),
+        bridge or BridgeGenesis(),
+        upgrade_authority,
+    )
     check_params("app_state.currency.params", state.currency)
     check_params("app_state.chat.params", state.chat)
     check_params("app_state.bridge.params", state.bridge)

@@ -23,9 +23,10 @@ def build_genesis(
     balances: Mapping[bytes, int],
     block_bytes_max: int = BLOCK_BYTES_MAX,
     block_gas_max: int = BLOCK_GAS_MAX,
+    upgrade_authority: bytes = b"",
 ) -> GenesisDoc:
     """A valid document. balances: account address -> udchat, above 0. Raises InvalidGenesis."""
-    state = build_app_state(balances)
+    state = build_app_state(balances, upgrade_authority=upgrade_authority)
     doc = GenesisDoc(
         chain_id=chain_id,
         genesis_time_ns=time_ns,

@@ -21,6 +21,7 @@ from consensus.abci import (
     InitChainRequest,
     PrepareProposalRequest,
     Slices,
+    VoteInfo,
 )
 from consensus.types.params import BlockParams, ConsensusParams
 from crypto.hash import sha256
@@ -55,6 +56,7 @@ class Chain:
         bridge: BridgeGenesis | None = None,
         max_gas: int = -1,
         initial_height: int = 1,
+        upgrade_authority: str = "",
     ) -> None:
         self.db = MemoryStore()
         self.app = DchatApplication(Stores(self.db))
@@ -63,11 +65,13 @@ class Chain:
         state = build_app_state(
             {self.wallets[name].address: amount for name, amount in balances.items() if amount},
             currency=currency, chat=chat, bridge=bridge,
+            upgrade_authority=wallet(upgrade_authority).address if upgrade_authority else b"",
         )  # fmt: skip
         params = ConsensusParams(block=BlockParams(max_gas=max_gas))
         request = InitChainRequest(0, CHAIN_ID, params, (), json.dumps(state).encode(), initial_height)
         self.app.init_chain(request)
         self.height = initial_height - 1
+        self.votes: tuple[VoteInfo, ...] = ()  # of the last commit
         self.sequences: dict[tuple[str, str], int] = {}
 
     def address(self, name: str) -> bytes:
@@ -100,11 +104,15 @@ class Chain:
             options.setdefault("expiry_height", self.height + 10)
         return build_tx(messages=messages, seats=seats, **options)
 
+    def restart(self, **options: Any) -> None:
+        """Another application on the same database: another build, or other options. Raises HaltRequested."""
+        self.app = DchatApplication(Stores(self.db), **options)
+
     def request(self, txs: Iterable[bytes], *, salt: bytes = b"", height: int | None = None) -> BlockRequest:
         txs = tuple(txs)
         at = self.height + 1 if height is None else height
         digest = sha256(salt + at.to_bytes(8, "big") + b"".join(sha256(tx) for tx in txs))
-        return BlockRequest(txs, CommitInfo(0, ()), (), digest, at, at * SECOND_NS, bytes(32), bytes(20))
+        return BlockRequest(txs, CommitInfo(0, self.votes), (), digest, at, at * SECOND_NS, bytes(32), bytes(20))
 
     def block(self, *txs: bytes, propose: bool = True) -> FinalizeBlockResponse:
         """Propose, decide and commit a block."""

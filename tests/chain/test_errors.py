@@ -31,6 +31,7 @@ from chain.messages import (
     channel_id,
 )
 from chain.tx import TX_BYTES_MAX, decode
+from chain.upgrade.messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
 from proto.dchat.v1 import tx_pb2
 from tests.chain.harness import CHAIN_ID, Chain
 
@@ -47,6 +48,7 @@ def world() -> Chain:
         chat=ChatGenesis(message_bytes_max=1_000),
         bridge=BridgeGenesis(starter_messages_per_period=20, starter_bytes_per_period=8_000),
         max_gas=GAS_MAX,
+        upgrade_authority="ann",
     )
     ann, bob = chain.address("ann"), chain.address("bob")
     for txs in (
@@ -161,9 +163,17 @@ EXECUTION: dict[type[TxError], Make] = {
     e.PriceAboveMaximum: lambda c: bridge(c, "bob", lambda a: PayToJoin(a, PAID, DCHAT - 1)),
     e.BuysNothing: lambda c: bridge(c, "ann", lambda a: BuyAllowance(a, 1)),
     e.TipsOneself: lambda c: bridge(c, "ann", lambda a: Tip(a, OPEN, 0, 5)),
+    e.NotUpgradeAuthority: lambda c: bridge(c, "bob", CancelUpgrade),
+    e.PlanInThePast: lambda c: bridge(c, "ann", lambda a: SoftwareUpgrade(a, "v2", 1)),
+    e.BadAnnouncement: lambda c: bridge(
+        c, "ann", lambda a: AnnounceReadiness(a, c.wallets["bob"].public_key, ("v2",), "", 1_000, bytes(64))
+    ),
+    e.AnnouncementExpired: lambda c: bridge(
+        c, "ann", lambda a: AnnounceReadiness(a, c.wallets["bob"].public_key, ("v2",), "", 1, bytes(64))
+    ),
 }  # fmt: skip
 
-APART = {e.Replayed, e.AmountOverflow}  # tests of their own below
+APART = {e.Replayed, e.AmountOverflow, e.UpgradeAlreadyDone}  # tests of their own below, or in tests/upgrade
 
 
 def test_every_error_is_here() -> None:

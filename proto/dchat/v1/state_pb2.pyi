@@ -222,3 +222,65 @@ class ReplayMarks(_message.Message):
     count: int
     running_hash: bytes
     def __init__(self, count: _Optional[int] = ..., running_hash: _Optional[bytes] = ...) -> None: ...
+
+class UpgradePlan(_message.Message):
+    __slots__ = ("name", "height", "info", "binary_sha256", "ready_share_permyriad", "postpone_blocks", "postponed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    BINARY_SHA256_FIELD_NUMBER: _ClassVar[int]
+    READY_SHARE_PERMYRIAD_FIELD_NUMBER: _ClassVar[int]
+    POSTPONE_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    POSTPONED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    height: int
+    info: str
+    binary_sha256: _containers.RepeatedScalarFieldContainer[bytes]
+    ready_share_permyriad: int
+    postpone_blocks: int
+    postponed: int
+    def __init__(self, name: _Optional[str] = ..., height: _Optional[int] = ..., info: _Optional[str] = ..., binary_sha256: _Optional[_Iterable[bytes]] = ..., ready_share_permyriad: _Optional[int] = ..., postpone_blocks: _Optional[int] = ..., postponed: _Optional[int] = ...) -> None: ...
+
+class DoneUpgrade(_message.Message):
+    __slots__ = ("name", "height", "app_version", "migrated")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    APP_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MIGRATED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    height: int
+    app_version: int
+    migrated: _containers.RepeatedCompositeFieldContainer[ModuleVersion]
+    def __init__(self, name: _Optional[str] = ..., height: _Optional[int] = ..., app_version: _Optional[int] = ..., migrated: _Optional[_Iterable[_Union[ModuleVersion, _Mapping]]] = ...) -> None: ...
+
+class ModuleVersion(_message.Message):
+    __slots__ = ("module", "version")
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    module: str
+    version: int
+    def __init__(self, module: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class ModuleVersions(_message.Message):
+    __slots__ = ("versions",)
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[ModuleVersion]
+    def __init__(self, versions: _Optional[_Iterable[_Union[ModuleVersion, _Mapping]]] = ...) -> None: ...
+
+class Readiness(_message.Message):
+    __slots__ = ("consensus_key", "names", "software", "height")
+    CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    consensus_key: bytes
+    names: _containers.RepeatedScalarFieldContainer[str]
+    software: str
+    height: int
+    def __init__(self, consensus_key: _Optional[bytes] = ..., names: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ..., height: _Optional[int] = ...) -> None: ...
+
+class UpgradeParams(_message.Message):
+    __slots__ = ("authority",)
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    authority: bytes
+    def __init__(self, authority: _Optional[bytes] = ...) -> None: ...

@@ -79,7 +79,7 @@ class KeyPolicy(_message.Message):
     def __init__(self, ed25519: _Optional[bytes] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance")
+    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "software_upgrade", "cancel_upgrade", "announce_readiness")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,9 @@ class Message(_message.Message):
     TIP_FIELD_NUMBER: _ClassVar[int]
     PAY_TO_JOIN_FIELD_NUMBER: _ClassVar[int]
     BUY_ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_UPGRADE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_UPGRADE_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCE_READINESS_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
     create_channel: CreateChannel
     join_channel: JoinChannel
@@ -96,7 +99,10 @@ class Message(_message.Message):
     tip: Tip
     pay_to_join: PayToJoin
     buy_allowance: BuyAllowance
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ...) -> None: ...
+    software_upgrade: SoftwareUpgrade
+    cancel_upgrade: CancelUpgrade
+    announce_readiness: AnnounceReadiness
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -179,3 +185,43 @@ class BuyAllowance(_message.Message):
     address: bytes
     amount: int
     def __init__(self, address: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class SoftwareUpgrade(_message.Message):
+    __slots__ = ("authority", "name", "height", "info", "binary_sha256", "ready_share_permyriad", "postpone_blocks")
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INFO_FIELD_NUMBER: _ClassVar[int]
+    BINARY_SHA256_FIELD_NUMBER: _ClassVar[int]
+    READY_SHARE_PERMYRIAD_FIELD_NUMBER: _ClassVar[int]
+    POSTPONE_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    authority: bytes
+    name: str
+    height: int
+    info: str
+    binary_sha256: _containers.RepeatedScalarFieldContainer[bytes]
+    ready_share_permyriad: int
+    postpone_blocks: int
+    def __init__(self, authority: _Optional[bytes] = ..., name: _Optional[str] = ..., height: _Optional[int] = ..., info: _Optional[str] = ..., binary_sha256: _Optional[_Iterable[bytes]] = ..., ready_share_permyriad: _Optional[int] = ..., postpone_blocks: _Optional[int] = ...) -> None: ...
+
+class CancelUpgrade(_message.Message):
+    __slots__ = ("authority",)
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    authority: bytes
+    def __init__(self, authority: _Optional[bytes] = ...) -> None: ...
+
+class AnnounceReadiness(_message.Message):
+    __slots__ = ("sender", "consensus_key", "names", "software", "expiry_height", "signature")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    consensus_key: bytes
+    names: _containers.RepeatedScalarFieldContainer[str]
+    software: str
+    expiry_height: int
+    signature: bytes
+    def __init__(self, sender: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., names: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ..., expiry_height: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""Upgrades at a block height: plans, readiness, module versions and migrations."""

@@ -1,0 +1,318 @@
+"""The upgrade module: its handlers and end of block, and `Upgrader`, which runs before everything else in a block.
+
+Setting, postponing and cancelling plans is the chain's; halting is a node's own: a binary that lacks the handler of a
+due plan, or has one before its time, does not execute the block. Migrations run as part of the block, so all that
+they write is in its app hash.
+Source: the staking-governance-upgrade sheet, section 6; known failure 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import structlog
+
+from chain.branch import Branch, Decoders, Readable, Scan, State
+from chain.codec import height_bytes
+from chain.context import Context, Handler, Leg
+from chain.errors import AnnouncementExpired, BadAnnouncement, NotUpgradeAuthority, PlanInThePast, UpgradeAlreadyDone
+from chain.modules import BlockContext, Modules
+from chain.params import CHAIN, ChainRecord
+from chain.upgrade.messages import PERMYRIAD, AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, readiness_hash
+from chain.upgrade.migrations import (
+    MigrationContext,
+    NewerStore,
+    Upgrade,
+    check_not_newer,
+    pending_migrations,
+    versions_of,
+)
+from chain.upgrade.plan import (
+    CONSENSUS_PARAMS,
+    DONE,
+    DONE_NAME,
+    GOVERNANCE_ADDRESS,
+    HALTS,
+    LAST_DONE,
+    PARAMS,
+    PLAN,
+    READINESS,
+    VERSIONS,
+    Action,
+    Decision,
+    Done,
+    Plan,
+    Readiness,
+    UpgradeParams,
+    Versions,
+    decide,
+    done_key,
+)
+from consensus.abci import HaltReason, HaltRequested, Slices, VoteInfo
+from consensus.types.params import ConsensusParams, VersionParams
+from crypto.hash import ADDRESS_BYTES, sha256
+from crypto.keys import ed25519_verify
+
+NS_PER_S: Final = 10**9
+
+DECODERS: Final[Decoders] = {
+    PLAN: Plan.decode,
+    DONE: Done.decode,
+    LAST_DONE: Done.decode,
+    VERSIONS: Versions.decode,
+    READINESS: Readiness.decode,
+    PARAMS: UpgradeParams.decode,
+    CONSENSUS_PARAMS: ConsensusParams.decode,
+}
+
+log = structlog.get_logger()
+
+
+# ------------------------------------------------------------------------------ plans
+
+
+def schedule(state: State, plan: Plan, *, height: int) -> None:
+    """Set the plan, in place of another. height: of this block. Raises: UpgradeAlreadyDone, PlanInThePast."""
+    if state.get(DONE_NAME + plan.name.encode()) is not None:
+        raise UpgradeAlreadyDone(plan.name)
+    if plan.height < height:
+        raise PlanInThePast(f"height {plan.height}, this is {height}")
+    state.set(PLAN, plan)
+
+
+def cancel(state: State) -> None:
+    """Clear the plan, if there is one."""
+    if state.get(PLAN) is not None:
+        state.set(PLAN, None)
+
+
+def software_upgrade(ctx: Context, message: SoftwareUpgrade) -> Leg:
+    _require_authority(ctx.branch, message.authority)
+    ctx.new_leaf()
+    plan = Plan(
+        message.name, message.height, message.info, message.binary_sha256, message.ready_share_permyriad,
+        message.postpone_blocks,
+    )  # fmt: skip
+    schedule(ctx.branch, plan, height=ctx.height)
+    return Leg("software_upgrade", 0, message.name.encode(), message.height)
+
+
+def cancel_upgrade(ctx: Context, message: CancelUpgrade) -> Leg:
+    _require_authority(ctx.branch, message.authority)
+    plan: Plan | None = ctx.branch.get(PLAN)
+    cancel(ctx.branch)
+    return Leg("cancel_upgrade", 0, plan.name.encode() if plan else b"", plan.height if plan else 0)
+
+
+def _require_authority(state: Readable, authority: bytes) -> None:
+    params: UpgradeParams | None = state.get(PARAMS)
+    if authority != GOVERNANCE_ADDRESS and (params is None or authority != params.authority):
+        raise NotUpgradeAuthority()
+
+
+# ------------------------------------------------------------------------------ readiness
+
+
+def announce_readiness(ctx: Context, message: AnnounceReadiness) -> Leg:
+    """Keep what a validator can run, in place of what it said before; with no name, nothing."""
+    chain: ChainRecord = ctx.branch.get(CHAIN)
+    if ctx.height > message.expiry_height:
+        raise AnnouncementExpired(f"after {message.expiry_height}, this is {ctx.height}")
+    digest = readiness_hash(chain.chain_id, message)
+    if not ed25519_verify(message.consensus_key, digest, message.signature):
+        raise BadAnnouncement()
+    address = sha256(message.consensus_key)[:ADDRESS_BYTES]
+    key = READINESS + address
+    if ctx.branch.get(key) is None:
+        ctx.new_leaf()
+    ready = Readiness(message.consensus_key, message.names, message.software, ctx.height)
+    ctx.branch.set(key, ready if message.names else None)
+    return Leg("announce_readiness", 0, address)
+
+
+def ready_power(state: Readable, name: str, votes: Sequence[VoteInfo]) -> tuple[int, int]:
+    """(power that announced that it can run `name`, total power) of a validator set."""
+    ready = total = 0
+    for vote in votes:
+        total += vote.power
+        said: Readiness | None = state.get(READINESS + vote.address)
+        if said is not None and name in said.names:
+            ready += vote.power
+    return ready, total
+
+
+def end_block(ctx: BlockContext) -> None:
+    """A plan that would be due in the next block and is not ready is postponed here, by the build before it.
+
+    So the block at its height never has two meanings: there the plan has moved, or it is due for everybody.
+    Must run after everything that can set a plan.
+    """
+    plan: Plan | None = ctx.branch.get(PLAN)
+    if plan is None or not plan.ready_share_permyriad or not plan.is_due(ctx.height + 1):
+        return
+    ready, total = ready_power(ctx.branch, plan.name, ctx.last_commit.votes)
+    if total and ready * PERMYRIAD >= plan.ready_share_permyriad * total:
+        return
+    later = max(plan.height, ctx.height + 1) + plan.postpone_blocks
+    ctx.branch.set(PLAN, plan._replace(height=later, postponed=plan.postponed + 1))
+    log.info(
+        "postponed an upgrade that too little power is ready for",
+        name=plan.name, height=plan.height, until=later, ready=ready, total=total,
+    )  # fmt: skip
+
+
+def handlers() -> dict[type[Any], Handler]:
+    return {
+        SoftwareUpgrade: software_upgrade,
+        CancelUpgrade: cancel_upgrade,
+        AnnounceReadiness: announce_readiness,
+    }
+
+
+def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
+    """(name, whether it holds, the figures)."""
+    plan: Plan | None = state.get(PLAN)
+    again = plan is not None and state.get(DONE_NAME + plan.name.encode()) is not None
+    yield "upgrade: the plan is of an upgrade to come", not again, plan.name if plan else "none"
+    done = [record for _, record in scan(DONE)]
+    named = all(state.get(DONE_NAME + one.name.encode()) == height_bytes(one.height) for one in done)
+    last = state.get(LAST_DONE)
+    yield "upgrade: what was done is recorded once", named and last == (done[-1] if done else None), f"{len(done)} done"
+    wrong = sum(key[len(READINESS) :] != sha256(said.consensus_key)[:ADDRESS_BYTES] for key, said in scan(READINESS))
+    yield "upgrade: readiness is kept by consensus address", not wrong, f"{wrong} are not"
+    of = state.get(VERSIONS).of
+    names = [name for name, _ in of]
+    yield "upgrade: each module has one version", names == sorted(set(names)), f"{len(of)} modules"
+
+
+# ------------------------------------------------------------------------------ a node's part
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeOptions:
+    """The operator's. skip_heights: plans due there are cleared; halt_*: 0 is off, time in unix seconds."""
+
+    skip_heights: frozenset[int] = field(default=frozenset())
+    halt_height: int = 0
+    halt_time_s: int = 0
+
+
+class Upgrader:
+    """What this build does before each block. Reads state, changes it only inside of a block's branch.
+
+    upgrades: what the build knows, oldest first. Raises: MigrationGap, when they do not lead to its modules' versions.
+    """
+
+    def __init__(self, modules: Modules, upgrades: Sequence[Upgrade], options: UpgradeOptions | None = None) -> None:
+        self.upgrades = tuple(upgrades)
+        self.handlers = frozenset(upgrade.name for upgrade in upgrades)
+        self.options = options or UpgradeOptions()
+        self._order = tuple(module.name for module in modules.all)
+        self.versions: Mapping[str, int] = versions_of({m.name: m.version for m in modules.all}, self.upgrades)
+
+    def genesis(self, state: State, *, authority: bytes, params: ConsensusParams) -> None:
+        """A new chain begins with this build's versions."""
+        state.set(VERSIONS, Versions(tuple(sorted(self.versions.items()))))
+        if authority:
+            state.set(PARAMS, UpgradeParams(authority))
+        state.set(CONSENSUS_PARAMS, params)
+
+    def decision(self, state: Readable, height: int) -> Decision:
+        """What happens before block `height`, the next one of `state`."""
+        return decide(
+            state.get(PLAN),
+            state.get(LAST_DONE),
+            height=height,
+            handlers=self.handlers,
+            skip_heights=self.options.skip_heights,
+        )
+
+    def halt_before(self, state: Readable, height: int) -> HaltRequested | None:
+        """Whether this node stops before block `height`, the next one of `state`."""
+        halt = self.options.halt_height
+        if halt and height >= halt:
+            return self._configured(height)
+        decision = self.decision(state, height)
+        return _halt_of(decision, height) if decision.action in HALTS else None
+
+    def check_start(self, state: Readable, height: int) -> None:
+        """At a node's start. height: of the block that is next. Raises: HaltRequested, when this is the wrong build.
+
+        A plan that needs another build does not keep a node from starting: it serves what it has.
+        """
+        decision = self.decision(state, height)
+        if decision.action in HALTS and decision.action is not Action.NEEDED:
+            raise _halt_of(decision, height)
+        stored = dict(state.get(VERSIONS).of)
+        try:
+            check_not_newer(stored, self.versions)
+        except NewerStore as error:
+            raise HaltRequested(str(error), height=height, reason=HaltReason.WRONG_BINARY) from error
+        if decision.action is Action.APPLY:
+            return
+        for name in sorted(self.versions):
+            if stored.get(name) != self.versions[name]:
+                raise HaltRequested(
+                    f"module {name} is at version {stored.get(name, 0)} in the store and {self.versions[name]} in this "
+                    f"build, and no upgrade that this build knows is due at height {height}: start the build before it",
+                    height=height,
+                    reason=HaltReason.WRONG_BINARY,
+                )
+
+    def pre_block(self, ctx: BlockContext) -> Slices[None]:
+        """The first thing in a block. Raises: HaltRequested: this build must not execute it."""
+        options = self.options
+        if options.halt_height and ctx.height >= options.halt_height:
+            raise self._configured(ctx.height)
+        if options.halt_time_s and ctx.time_ns >= options.halt_time_s * NS_PER_S:
+            raise self._configured(ctx.height)
+        decision = self.decision(ctx.branch, ctx.height)
+        if decision.action in HALTS:
+            raise _halt_of(decision, ctx.height)
+        if decision.action is Action.SKIP:
+            log.info(decision.message)
+            ctx.branch.set(PLAN, None)
+        elif decision.action is Action.APPLY:
+            assert decision.plan is not None
+            log.info(decision.message)
+            yield from self._apply(ctx, decision.plan)
+
+    def _configured(self, height: int) -> HaltRequested:
+        options = self.options
+        text = f"halt per configuration height {options.halt_height} time {options.halt_time_s}"
+        return HaltRequested(text, height=height, reason=HaltReason.CONFIGURED)
+
+    def _apply(self, ctx: BlockContext, plan: Plan) -> Slices[None]:
+        branch = ctx.branch
+        steps = pending_migrations(dict(branch.get(VERSIONS).of), self.versions, self._order, self.upgrades)
+        context = MigrationContext(branch, ctx.scan, ctx.height, ctx.time_ns)
+        for step in steps:
+            log.info("migrating a module", module=step.module, to_version=step.to_version)
+            yield from step.run(context)
+        branch.set(VERSIONS, Versions(tuple(sorted(self.versions.items()))))
+        chain: ChainRecord = branch.get(CHAIN)
+        version = chain.app_version + 1
+        branch.set(CHAIN, replace(chain, app_version=version))
+        params: ConsensusParams = branch.get(CONSENSUS_PARAMS)
+        ctx.consensus_params = replace(params, version=VersionParams(version))
+        branch.set(CONSENSUS_PARAMS, ctx.consensus_params)
+        done = Done(plan.name, ctx.height, version, tuple((step.module, step.to_version) for step in steps))
+        branch.set(PLAN, None)
+        branch.set(done_key(ctx.height), done)
+        branch.set(DONE_NAME + plan.name.encode(), height_bytes(ctx.height))
+        branch.set(LAST_DONE, done)
+        _forget_readiness(branch, ctx.scan, plan.name)
+        ctx.upgraded = plan.name
+
+
+def _halt_of(decision: Decision, height: int) -> HaltRequested:
+    reason = HaltReason.UPGRADE_NEEDED if decision.action is Action.NEEDED else HaltReason.WRONG_BINARY
+    return HaltRequested(decision.message, height=height, reason=reason)
+
+
+def _forget_readiness(branch: Branch, scan: Scan, name: str) -> None:
+    for key, said in scan(READINESS):
+        left = tuple(other for other in said.names if other != name)
+        branch.set(key, said._replace(names=left) if left else None)
