@@ -11,6 +11,7 @@ gRPC 26670+(i-1), JSON-RPC 26757+(i-1).
 from __future__ import annotations
 
 import json
+import random
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -215,16 +216,20 @@ def node_config(network: Network, node: NodeEntry, pace: Pace) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Below the range that systems hand to outgoing connections: a port that is free now is not taken by one of those.
+FREE_PORTS = range(10_000, 32_000)
+
+
 def free_ports(count: int, host: str = "127.0.0.1") -> list[Ports]:
-    """Ports that nobody listens on now, for tests."""
-    sockets = []
-    try:
-        for _ in range(5 * count):
-            listener = socket.socket()
-            sockets.append(listener)
-            listener.bind((host, 0))
-        numbers = [listener.getsockname()[1] for listener in sockets]
-    finally:
-        for listener in sockets:
-            listener.close()
+    """Ports of `count` validators that nobody listens on now, for tests and benchmarks."""
+    numbers: list[int] = []
+    while len(numbers) < 5 * count:
+        number = random.choice(FREE_PORTS)
+        with socket.socket() as listener:
+            try:
+                listener.bind((host, number))
+            except OSError:
+                continue
+        if number not in numbers:
+            numbers.append(number)
     return [Ports(*numbers[5 * index : 5 * index + 5]) for index in range(count)]

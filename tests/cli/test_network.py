@@ -195,5 +195,5 @@ def test_sighup_loads_the_log_options_again(single: Network) -> None:
         time.sleep(0.7)  # two blocks, each a line at the level before
         return processes.log_file(single, node).stat().st_size == size
 
-    assert processes.wait_for(quiet, 10)
+    assert processes.wait_for(quiet, 20), processes.tail(single, node)
     assert processes.running_pid(single, node) == pid
