@@ -159,11 +159,16 @@ async def run_load(net: Testnet, senders: list[Sender], count: int, *, rate: flo
     )
 
 
+COPIES = {
+    "part": ("dchat_gossip_parts_received_total", "dchat_gossip_parts_duplicate_total"),
+    "tx": ("dchat_tx_gossip_received_total", "dchat_tx_gossip_duplicates_total"),
+}
+
+
 def copies(before: list[dict[str, float]], after: list[dict[str, float]], kind: str) -> float:
     """Copies received for each one that was new, over all nodes."""
-    names = [f"dchat_gossip_{kind}_received_total", f"dchat_gossip_{kind}_duplicate_total"]
-    received, duplicate = (sum(a.get(n, 0) - b.get(n, 0) for a, b in zip(after, before, strict=True)) for n in names)
-    return round(received / (received - duplicate), 3) if received > duplicate else float("nan")
+    received, repeated = (sum(a[n] - b[n] for a, b in zip(after, before, strict=True)) for n in COPIES[kind])
+    return round(received / (received - repeated), 3) if received > repeated else float("nan")
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -193,8 +198,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         result["saturated"] = full.row()
         say(f"saturated: {result['saturated']}")
         after = [metrics(net, node.index) for node in net.nodes]
-        result["copies_per_part"] = copies(before, after, "parts")
-        result["copies_per_tx"] = copies(before, after, "txs")
+        result["copies_per_part"] = copies(before, after, "part")
+        result["copies_per_tx"] = copies(before, after, "tx")
         rate = max(50.0, 0.5 * full.committed / full.seconds)
         half = await run_load(net, senders, int(rate * arguments.seconds / 2), rate=rate, pids=pids)
         result["half_rate"] = {"rate": round(rate)} | half.row()
