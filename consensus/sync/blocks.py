@@ -1,0 +1,505 @@
+"""Block sync: fetch decided blocks from peers until this node is where they are. Channel 0x40.
+
+Serves whoever asks, always. To catch up, `run` asks several peers for the heights after ours, at once; a block is
+applied when the commit in its successor proves it, and nothing that a peer merely says is trusted: a claimed height
+is a hint whom to ask, a peer that does not deliver what it claims is dropped and banned, and what nobody delivers
+does not keep us from consensus, where a node catches up too (failure 14, ASA-2025-001, ASA-2024-008). Each signature
+is verified once: the commit that proves a block is the one that its successor carries (failure 15).
+Source: engine sheet section 12; CometBFT v0.38, blocksync/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from consensus.engine.clock import Clock, Timer
+from consensus.engine.interfaces import BlockStore
+from consensus.engine.messages import (
+    BLOCK_SYNC_CHANNEL,
+    BLOCK_SYNC_MESSAGE_BYTES_MAX,
+    BlockRequest,
+    BlockResponse,
+    NoBlockResponse,
+    StatusRequest,
+    StatusResponse,
+    decode_block_sync,
+)
+from consensus.types.block import Block, Commit, ExtendedCommit
+from consensus.types.commits import Verifier, verify_commit, votes_from_extended_commit
+from consensus.types.errors import InvalidData
+from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
+from consensus.types.state import State
+from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
+
+NS: Final = 1_000_000_000
+REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
+AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
+BUFFER_BYTES_MAX: Final = 64 * 1_048_576  # of blocks that wait for their turn; then only the next two are asked for
+PEER_TIMEOUT_NS: Final = 10 * NS  # asked, and no block came: dropped and banned
+HEDGE_NS: Final = 1 * NS  # the next height is asked of a second peer when the first takes longer
+BAN_S: Final = 60  # as upstream
+STATUS_EVERY_NS: Final = 10 * NS  # as upstream
+SETTLE_NS: Final = NS // 2  # after the start: peers connect and say where they are
+UNREPORTED_WAIT_NS: Final = 3 * NS  # how long we wait for the status of connected peers
+STALL_NS: Final = 6 * NS  # no progress, and somebody is where we are: go on in consensus
+
+log = structlog.get_logger(__name__)
+
+
+class SyncDriver(Protocol):
+    """The part of the engine that block sync needs."""
+
+    @property
+    def state(self) -> State: ...
+
+    def apply_synced_block(
+        self,
+        block: Block,
+        block_id: BlockID,
+        parts: PartSet,
+        commit: Commit,
+        *,
+        extended: ExtendedCommit | None = None,
+    ) -> Awaitable[State]: ...
+
+
+@dataclass(slots=True, eq=False)
+class _SyncPeer:
+    """reported: it has said which heights it serves."""
+
+    peer: Peer
+    reported: bool = False
+    base: int = 0
+    height: int = 0
+    asked: set[int] = field(default_factory=set)
+    active_ns: int = 0  # when it was first asked, or last delivered
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fetched:
+    peer_id: str
+    block: Block
+    parts: PartSet
+    extended: ExtendedCommit | None
+
+    @property
+    def block_id(self) -> BlockID:
+        return BlockID(self.block.hash, self.parts.header)
+
+
+class _Lie(InvalidData):
+    """What a peer sent contradicts what +2/3 signed."""
+
+    def __init__(self, reason: str, *liars: str) -> None:
+        super().__init__(reason)
+        self.liars = liars
+
+
+@dataclass(slots=True, eq=False)
+class _Wanted:
+    """A height that was asked for. asked: peer ids, in order."""
+
+    asked: list[str]
+    since_ns: int
+
+
+@dataclass(slots=True)
+class BlockSyncMetrics:
+    syncing: bool = False
+    blocks_applied: int = 0
+    blocks_received: int = 0
+    bytes_received: int = 0
+    blocks_served: int = 0
+    timeouts: int = 0
+    bad_blocks: int = 0
+    highest_claim: int = 0
+
+
+class BlockSyncReactor:
+    """Implements p2p.base.Reactor. `run` once, before consensus starts."""
+
+    def __init__(
+        self,
+        driver: SyncDriver,
+        blocks: BlockStore,
+        network: Network,
+        clock: Clock,
+        *,
+        verifier: Verifier,
+        our_address: bytes = b"",
+    ) -> None:
+        self._driver, self._blocks, self._network, self._clock = driver, blocks, network, clock
+        self._verifier, self._our_address = verifier, our_address
+        self._peers: dict[str, _SyncPeer] = {}
+        self._wanted: dict[int, _Wanted] = {}
+        self._fetched: dict[int, _Fetched] = {}
+        self._buffered_bytes = 0
+        self._wake = asyncio.Event()
+        self._timer: Timer | None = None
+        self._started_ns = 0
+        self._progress_ns = 0
+        self._status_ns = 0
+        self.metrics = BlockSyncMetrics()
+
+    # ------------------------------------------------------------------------------------------------- reactor
+
+    @property
+    def channels(self) -> tuple[ChannelDescriptor, ...]:
+        return (ChannelDescriptor(BLOCK_SYNC_CHANNEL, "block sync", 5, 1_000, BLOCK_SYNC_MESSAGE_BYTES_MAX),)
+
+    def add_peer(self, peer: Peer) -> None:
+        self._peers[peer.id] = _SyncPeer(peer)
+        self._send_status(peer)
+        if self.metrics.syncing:
+            peer.try_send(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
+            self._wake.set()
+
+    def remove_peer(self, peer: Peer, reason: str) -> None:
+        known = self._peers.get(peer.id)
+        if known is None or known.peer is not peer:
+            return
+        del self._peers[peer.id]
+        for height in known.asked:
+            wanted = self._wanted.get(height)
+            if wanted is not None:
+                wanted.asked.remove(peer.id)
+                if not wanted.asked:
+                    del self._wanted[height]
+        self._wake.set()
+
+    def writable(self, channel_id: int, peer: Peer) -> None:
+        self._wake.set()
+
+    def receive(self, channel_id: int, peer: Peer, message: bytes) -> None:
+        """Raises PeerFault."""
+        try:
+            decoded = decode_block_sync(message)
+            match decoded:
+                case BlockRequest(height):
+                    self._serve(peer, height)
+                case StatusRequest():
+                    self._send_status(peer)
+                case StatusResponse(height, base):
+                    self._take_status(peer, height, base)
+                case NoBlockResponse(height):
+                    self._take_refusal(peer, height)
+                case BlockResponse():
+                    self._take_block(peer, decoded)
+        except InvalidData as error:
+            self.metrics.bad_blocks += 1
+            raise PeerFault(f"block sync: {error}", ban_s=BAN_S) from error
+
+    def _send_status(self, peer: Peer) -> None:
+        status = StatusResponse(self._blocks.height, self._blocks.base)
+        peer.try_send(BLOCK_SYNC_CHANNEL, status.encode())
+
+    def _serve(self, peer: Peer, height: int) -> None:
+        """A queue without room loses the answer: the peer asks again, or another."""
+        if not peer.queue_room(BLOCK_SYNC_CHANNEL):
+            return
+        data = self._blocks.load_block_bytes(height)
+        if data is None:
+            peer.try_send(BLOCK_SYNC_CHANNEL, NoBlockResponse(height).encode())
+            return
+        extended = self._blocks.load_extended_commit(height)
+        response = BlockResponse(data, b"" if extended is None else extended.encode())
+        if peer.try_send(BLOCK_SYNC_CHANNEL, response.encode()):
+            self.metrics.blocks_served += 1
+
+    def _take_status(self, peer: Peer, height: int, base: int) -> None:
+        known = self._peers.get(peer.id)
+        if known is None:
+            return
+        if known.reported and (height < known.height or base < known.base):
+            raise PeerFault(
+                f"block sync: lowered its heights from {known.base}-{known.height} to {base}-{height}", ban_s=BAN_S
+            )
+        known.reported, known.base, known.height = True, base, height
+        self.metrics.highest_claim = max(self.metrics.highest_claim, height)
+        self._wake.set()
+
+    def _take_refusal(self, peer: Peer, height: int) -> None:
+        """It claims the height and does not have it: believe the less of the two."""
+        known = self._peers.get(peer.id)
+        if known is not None and height in known.asked:
+            self._forget_request(known, height)
+            known.height = min(known.height, height - 1)
+            self._wake.set()
+
+    def _forget_request(self, known: _SyncPeer, height: int) -> None:
+        known.asked.discard(height)
+        wanted = self._wanted.get(height)
+        if wanted is not None and known.peer.id in wanted.asked:
+            wanted.asked.remove(known.peer.id)
+            if not wanted.asked:
+                del self._wanted[height]
+
+    def _take_block(self, peer: Peer, response: BlockResponse) -> None:
+        known = self._peers.get(peer.id)
+        if known is None or not self.metrics.syncing:
+            return
+        block = Block.decode(response.block)
+        height = block.height
+        if height not in known.asked:
+            raise PeerFault(f"block sync: block {height} was not asked for", ban_s=BAN_S)
+        known.asked.discard(height)
+        known.active_ns = self._clock.monotonic_ns()
+        self.metrics.blocks_received += 1
+        self.metrics.bytes_received += len(response.block)
+        wanted = self._wanted.pop(height, None)
+        if wanted is None or height in self._fetched:
+            return  # another was faster
+        extended = ExtendedCommit.decode(response.extended_commit) if response.extended_commit else None
+        self._fetched[height] = _Fetched(peer.id, block, PartSet.from_bytes(response.block), extended)
+        self._buffered_bytes += len(response.block)
+        self._wake.set()
+
+    # ------------------------------------------------------------------------------------------------ catching up
+
+    async def run(self) -> int:
+        """Sync until consensus can take over; returns how many blocks were applied.
+
+        Raises what applying raises when this node is at fault (the application, the disk).
+        """
+        if self._is_sole_validator():
+            return 0
+        self.metrics.syncing = True
+        self._started_ns = self._progress_ns = self._status_ns = self._clock.monotonic_ns()
+        self._network.broadcast(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
+        log.info("began block sync", height=self._driver.state.last_block_height)
+        try:
+            while True:
+                self._wake.clear()
+                self._expire()
+                self._ask()
+                if self._next_pair() is not None:
+                    await self._apply_next()
+                elif self._is_caught_up():
+                    break
+                else:
+                    self._arm()
+                    await self._wake.wait()
+        finally:
+            self.metrics.syncing = False
+            if self._timer is not None:
+                self._timer.cancel()
+            self._wanted.clear()
+            self._fetched.clear()
+            self._buffered_bytes = 0
+            for known in self._peers.values():
+                known.asked.clear()
+        log.info("ended block sync", height=self._driver.state.last_block_height, applied=self.metrics.blocks_applied)
+        return self.metrics.blocks_applied
+
+    def _is_sole_validator(self) -> bool:
+        validators = self._driver.state.validators
+        return len(validators) == 1 and validators[0].address == self._our_address
+
+    @property
+    def _next_height(self) -> int:
+        return self._driver.state.next_height
+
+    def _target(self) -> int:
+        """The highest claim of a peer that also claims to have the block that we need next."""
+        return max((known.height for known in self._peers.values() if known.base <= self._next_height), default=0)
+
+    def _is_caught_up(self) -> bool:
+        """The last block of all has no successor to prove it: consensus fetches that one."""
+        now, height = self._clock.monotonic_ns(), self._driver.state.last_block_height
+        if now - self._started_ns < SETTLE_NS:
+            return False
+        reported = [known for known in self._peers.values() if known.reported]
+        if not reported:
+            return self._could_block_alone()
+        if len(reported) < len(self._peers) and now - self._started_ns < UNREPORTED_WAIT_NS:
+            return False
+        if self._target() <= self._next_height and any(known.height <= self._next_height for known in reported):
+            return True
+        is_stalled = now - self._progress_ns >= STALL_NS
+        return is_stalled and any(known.height <= height + 1 for known in reported)
+
+    def _could_block_alone(self) -> bool:
+        """A third of the power is ours: the others cannot have gone on without us."""
+        validators = self._driver.state.validators
+        us = validators.by_address(self._our_address)
+        return us is not None and us.voting_power * 3 >= validators.total_power
+
+    def _ask(self) -> None:
+        """Ask for what is next: spread over the peers, a second peer for the very next when the first is slow."""
+        first = self._next_height
+        target = min(self._target(), first + AHEAD_MAX - 1)
+        now = self._clock.monotonic_ns()
+        for height in range(first, target + 1):
+            if height in self._fetched:
+                continue
+            if self._buffered_bytes > BUFFER_BYTES_MAX and height > first + 1:
+                return
+            wanted = self._wanted.get(height)
+            hedge = height <= first + 1 and wanted is not None and now - wanted.since_ns >= HEDGE_NS
+            if wanted is not None and not (hedge and len(wanted.asked) < 2):
+                continue
+            known = self._choose(height, () if wanted is None else wanted.asked)
+            if known is None:
+                if wanted is None:
+                    return  # all are busy: later heights wait behind this one
+                continue
+            if not known.peer.try_send(BLOCK_SYNC_CHANNEL, BlockRequest(height).encode()):
+                continue
+            if not known.asked:
+                known.active_ns = now
+            known.asked.add(height)
+            if wanted is None:
+                self._wanted[height] = _Wanted([known.peer.id], now)
+            else:
+                wanted.asked.append(known.peer.id)
+
+    def _choose(self, height: int, asked: tuple[str, ...] | list[str]) -> _SyncPeer | None:
+        """The least busy of those that claim the height."""
+        able = [
+            known
+            for known in self._peers.values()
+            if known.base <= height <= known.height
+            and len(known.asked) < REQUESTS_PER_PEER_MAX
+            and known.peer.id not in asked
+        ]
+        return min(able, key=lambda known: len(known.asked), default=None)
+
+    def _expire(self) -> None:
+        """Drop peers that were asked and are silent; ask for statuses again."""
+        now = self._clock.monotonic_ns()
+        for known in list(self._peers.values()):
+            if known.asked and now - known.active_ns >= PEER_TIMEOUT_NS:
+                self.metrics.timeouts += 1
+                self._drop(known.peer.id, f"no block for {PEER_TIMEOUT_NS // NS} s")
+        if now - self._status_ns >= STATUS_EVERY_NS:
+            self._status_ns = now
+            self._network.broadcast(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
+
+    def _drop(self, peer_id: str, reason: str) -> None:
+        """Drop and ban; forget what it delivered and what it was asked for."""
+        known = self._peers.get(peer_id)
+        for height in [height for height, fetched in self._fetched.items() if fetched.peer_id == peer_id]:
+            self._discard(height)
+        if known is None:
+            return
+        for height in list(known.asked):
+            self._forget_request(known, height)
+        self._network.drop_peer(known.peer, f"block sync: {reason}", ban_s=BAN_S)
+        self._peers.pop(peer_id, None)
+
+    def _discard(self, height: int) -> None:
+        fetched = self._fetched.pop(height)
+        self._buffered_bytes -= fetched.parts.byte_size
+
+    def _arm(self) -> None:
+        """Wake at the next deadline of any kind; everything else wakes by itself."""
+        now = self._clock.monotonic_ns()
+        deadlines = [self._status_ns + STATUS_EVERY_NS, self._started_ns + SETTLE_NS]
+        deadlines += [self._started_ns + UNREPORTED_WAIT_NS, self._progress_ns + STALL_NS]
+        deadlines += [known.active_ns + PEER_TIMEOUT_NS for known in self._peers.values() if known.asked]
+        for height in (self._next_height, self._next_height + 1):
+            if height in self._wanted:
+                deadlines.append(self._wanted[height].since_ns + HEDGE_NS)
+        due = min(deadline for deadline in deadlines if deadline > now)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.call_later((due - now) / NS, self._wake.set)
+
+    # -------------------------------------------------------------------------------------------------- applying
+
+    def _next_pair(self) -> tuple[_Fetched, _Fetched] | None:
+        height = self._next_height
+        first, second = self._fetched.get(height), self._fetched.get(height + 1)
+        return None if first is None or second is None else (first, second)
+
+    async def _apply_next(self) -> None:
+        pair = self._next_pair()
+        assert pair is not None, self._next_height
+        first, second = pair
+        height = first.block.height
+        try:
+            commit = self._prove(first, second)
+            await self._driver.apply_synced_block(
+                first.block, first.block_id, first.parts, commit, extended=first.extended
+            )
+        except InvalidData as error:
+            self._blame(first, second, error)
+            return
+        self._discard(height)
+        self._progress_ns = self._clock.monotonic_ns()
+        self.metrics.blocks_applied += 1
+        if self.metrics.blocks_applied % 100 == 0:
+            log.info("synced blocks", height=height, highest_claim=self._target())
+        await asyncio.sleep(0)
+
+    def _blame(self, first: _Fetched, second: _Fetched, error: InvalidData) -> None:
+        """Drop and ban who lied; both senders where that cannot be told."""
+        height = first.block.height
+        self.metrics.bad_blocks += 1
+        liars = error.liars if isinstance(error, _Lie) else (first.peer_id, second.peer_id)
+        log.warning("refused a synced block", height=height, peers=liars, why=str(error))
+        for fetched in (first, second):
+            if fetched.peer_id in liars and fetched.block.height in self._fetched:
+                self._discard(fetched.block.height)  # its sender may be gone already
+        for peer_id in dict.fromkeys(liars):
+            self._drop(peer_id, f"block {height}: {error}")
+
+    def _prove(self, first: _Fetched, second: _Fetched) -> Commit:
+        """The commit for the first that the second carries. Raises _Lie.
+
+        The commit is judged by itself before it is compared with the block, so that it is known who lied.
+        """
+        state, height = self._driver.state, first.block.height
+        commit = second.block.last_commit
+        try:
+            if commit is None:
+                raise InvalidData(f"block {height + 1} has no last_commit")
+            commit.validate()
+            # All of it, not only +2/3: it becomes our seen commit, and is checked in full in the next block anyway.
+            verify_commit(
+                state.chain_id,
+                state.validators,
+                commit,
+                block_id=commit.block_id,
+                height=height,
+                verifier=self._verifier,
+            )
+        except InvalidData as error:
+            raise _Lie(f"block {height + 1} has a false last_commit: {error}", second.peer_id) from error
+        if commit.block_id != first.block_id:
+            raise _Lie(f"it is {first.block.hash.hex()}, decided was {commit.block_id.hash.hex()}", first.peer_id)
+        self._check_extensions(first)
+        return commit
+
+    def _check_extensions(self, first: _Fetched) -> None:
+        height, extended = first.block.height, first.extended
+        enabled = self._driver.state.params.abci.extensions_enabled(height)
+        if enabled != (extended is not None):
+            raise _Lie(f"extended commit {'missing' if enabled else 'not expected'}", first.peer_id)
+        if extended is None:
+            return
+        state = self._driver.state
+        try:
+            plain = extended.commit()
+            plain.validate()
+            verify_commit(
+                state.chain_id,
+                state.validators,
+                plain,
+                block_id=first.block_id,
+                height=height,
+                verifier=self._verifier,
+            )
+        except InvalidData as error:
+            raise _Lie(f"its extended commit is false: {error}", first.peer_id) from error
+        for vote, validator in zip(votes_from_extended_commit(extended), state.validators, strict=True):
+            if vote is None or vote.is_nil:
+                continue
+            if not vote.verify_extension(state.chain_id, validator.pub_key):
+                raise _Lie(f"the extension of {validator.address.hex()} is not signed by it", first.peer_id)
