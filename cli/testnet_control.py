@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import click
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,6 +29,7 @@ ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
 REFRESH_S = 0.5
 PLAIN_EVERY_S = 10.0  # without a terminal
 FIRST_BLOCK_TIMEOUT_S = 120.0
+LIVE_CAPTION = "Ctrl-C stops all; logs: scripts/testnet logs"
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,12 @@ class Watcher:
         return self._rates[node.index]
 
 
-def table_of(network: Network, rows: list[Row]) -> Table:
+def table_of(network: Network, rows: list[Row], caption: str = "") -> Table:
+    """Fits into 80 columns."""
     title = f"{network.chain_id} in {network.folder}"
-    table = Table(title=title, caption="Ctrl-C stops all; logs: scripts/testnet logs", expand=False)
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("node", "process", "height", "round", "step", "peers", "tx/s", "mempool", "app hash"):
-        table.add_column(name, justify="left" if name in ("node", "step", "app hash") else "right")
+        table.add_column(name, justify="left" if name in ("node", "step", "app hash") else "right", no_wrap=True)
     for row in rows:
         status = row.status
         if status is None:
@@ -101,7 +104,7 @@ def table_of(network: Network, rows: list[Row]) -> Table:
             str(status["peer_count"]),
             f"{row.txs_per_s:.1f}",
             str(status["mempool_size"]),
-            status["latest_app_hash"][:12].lower(),
+            status["latest_app_hash"][:10].lower(),
         )
     return table
 
@@ -145,7 +148,7 @@ async def _watch(network: Network) -> None:
         loop.add_signal_handler(number, asked.set)
     console, watcher = _console(), Watcher(network)
     async with _session() as session:
-        first = table_of(network, await watcher.rows(session))
+        first = table_of(network, await watcher.rows(session), LIVE_CAPTION)
         if not console.is_terminal:
             console.print(first)
         with (
@@ -156,7 +159,7 @@ async def _watch(network: Network) -> None:
             while not asked.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asked.wait(), REFRESH_S if live is not None else PLAIN_EVERY_S)
-                table = table_of(network, await watcher.rows(session))
+                table = table_of(network, await watcher.rows(session), LIVE_CAPTION)
                 if live is not None:
                     live.update(table, refresh=True)
                 elif not asked.is_set():

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,39 @@ def test_sighup_loads_the_log_options_again(single: Network) -> None:
 
     assert processes.wait_for(quiet, 20), processes.tail(single, node)
     assert processes.running_pid(single, node) == pid
+
+
+def test_flags_alone_make_what_is_missing_and_run(tmp_path: Path) -> None:
+    ports = free_ports(1)[0]
+    keys, data = tmp_path / "me.json", tmp_path / "node"
+    identity.generate().save(keys)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DCHAT_")},
+        "DCHAT_GRPC__LISTEN_ADDRESS": f"127.0.0.1:{ports.grpc}",
+        "DCHAT_API_PORT": str(ports.http),
+        "DCHAT_ENABLE_METRICS": "false",
+    }
+    flags = ["--identity", keys, "--chain-id", "mine", "--data-dir", data, "--listen", f"127.0.0.1:{ports.p2p}"]
+    command = [sys.executable, "-m", "cli", "validator", *map(str, flags), "--stake", "5000", "--json-logs"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        url = f"http://127.0.0.1:{ports.http}"
+        assert processes.wait_for(lambda: has_block(url), 30)
+        process.send_signal(signal.SIGTERM)
+        _, lines = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert json.loads(lines.splitlines()[-1])["event"] == "stopped"
+    genesis = json.loads((data / "config" / "genesis.json").read_text())
+    assert (genesis["chain_id"], genesis["validators"][0]["power"]) == ("mine", "5")
+    account = genesis["app_state"]["currency"]["accounts"][0]
+    assert account["address"] == identity.load(keys).address_text
+
+
+def has_block(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/status", timeout=2) as answer:
+            return bool(json.loads(answer.read())["latest_block_height"])
+    except (OSError, ValueError):
+        return False
