@@ -119,7 +119,7 @@ class MempoolReactor:
         )
 
     def add_peer(self, peer: Peer) -> None:
-        queue = _PeerQueue(peer, is_ours=peer.has_channel(EXTENSION_CHANNEL))
+        queue = _PeerQueue(peer, is_ours=self._extension.is_ours(peer))
         self._peers[peer.id] = queue
         entries = {entry.key: entry for entry in self._pool.entries()}
         if queue.is_ours:

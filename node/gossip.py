@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from consensus.engine.clock import Clock, Workers
-from consensus.engine.driver import ConsensusDriver
+from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, ConsensusDriver
+from consensus.engine.evidence_pool import EvidencePool
+from consensus.engine.evidence_reactor import EvidenceReactor
 from consensus.engine.executor import BlockExecutor
 from consensus.engine.extension import ExtensionReactor
-from consensus.engine.interfaces import BlockStore, EvidencePool, StateStore
+from consensus.engine.interfaces import BlockStore, StateStore
 from consensus.engine.reactor import ConsensusReactor
-from consensus.types.evidence import Evidence
-from consensus.types.state import State
-from consensus.types.vote import Vote
+from consensus.sync.blocks import BlockSyncReactor
 from mempool.pool import Pool
 from mempool.reactor import MempoolReactor
 from p2p.switch import Switch
 from storage.kv import KeyValueStore
 
-
-class _NoEvidence:
-    """Until the evidence pool is wired."""
-
-    def pending(self, bytes_max: int) -> tuple[list[Evidence], int]:
-        return [], 0
-
-    def check(self, evidence: Sequence[Evidence], state: State) -> None: ...
-    def update(self, state: State, evidence: Sequence[Evidence]) -> None: ...
-    def report_conflicting_votes(self, first: Vote, second: Vote) -> None: ...
+log = structlog.get_logger(__name__)
 
 
 @dataclass
 class Gossip:
-    """What talks to peers, and how consensus begins."""
+    """What talks to peers, and how consensus begins: block sync first, then consensus."""
 
     driver: ConsensusDriver
     consensus: ConsensusReactor
     mempool: MempoolReactor
+    evidence: EvidenceReactor
+    sync: BlockSyncReactor
+    fatal: Callable[[int, str], None]
+    _begins: asyncio.Task[None] | None = None
 
     @staticmethod
     def evidence_pool(db: KeyValueStore, blocks: BlockStore, states: StateStore) -> EvidencePool:
-        return _NoEvidence()
+        return EvidencePool(db, blocks, states)
 
     @staticmethod
     def join(
@@ -57,34 +55,70 @@ class Gossip:
         workers: Workers,
         random: random.Random,
         extra_channel: bool,
+        our_address: bytes,
+        fatal: Callable[[int, str], None],
     ) -> Gossip:
-        """Make the reactors and give them to the switch. extra_channel: speak 0x70 with our own kind."""
+        """Make the reactors and give them to the switch.
+
+        extra_channel: speak 0x70 with our own kind. our_address: this validator's consensus address.
+        fatal: ends the process when block sync shows that this node cannot go on (exit code, last line).
+        """
         extension = ExtensionReactor()
         consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random)
         mempool = MempoolReactor(pool, extension, clock, random)
-        # The extension first: peers' other reactors ask it who is ours.
+        evidence_reactor = EvidenceReactor(evidence, consensus, driver, clock)
+        consensus.on_peer_advanced(evidence_reactor.peer_advanced)
+        sync = BlockSyncReactor(
+            driver,
+            executor.blocks,
+            switch,
+            clock,
+            verifier=executor.signatures.verify_many,
+            our_address=our_address,
+        )
+        # The extension first: the others ask it who is ours.
         if extra_channel:
             switch.add_reactor(extension)
         switch.add_reactor(consensus)
-        switch.add_reactor(mempool)
-        return Gossip(driver, consensus, mempool)
+        for reactor in (mempool, evidence_reactor, sync):
+            switch.add_reactor(reactor)
+        return Gossip(driver, consensus, mempool, evidence_reactor, sync, fatal)
 
     async def start(self) -> None:
-        """Take part in consensus."""
-        await self.driver.start()
-        self.consensus.start()
+        """Begin to take part: in a task, since catching up may take long. The switch runs already."""
+        self.mempool.set_receiving(False)
+        self._begins = asyncio.get_running_loop().create_task(self._begin(), name="block sync")
+
+    async def _begin(self) -> None:
+        try:
+            await self.sync.run()
+            self.mempool.set_receiving(True)
+            await self.driver.start()
+            self.consensus.start()
+        except Exception as error:
+            log.critical("could not begin consensus", exc_info=error)
+            self.fatal(EXIT_CONSENSUS_FAILURE, f"could not begin consensus: {type(error).__name__}: {error}")
 
     async def stop(self) -> None:
+        if self._begins is not None:
+            self._begins.cancel()
+            await asyncio.gather(self._begins, return_exceptions=True)
         self.consensus.stop()
+        self.evidence.stop()
 
     def is_catching_up(self) -> bool:
-        """Peers are more than a height ahead: what they say is fetched, not decided here."""
-        return self.highest_peer() > self.driver.state.last_block_height + 2
+        """Blocks are synced, or peers are more than a height ahead: what they say is fetched, not decided here."""
+        return self.sync.metrics.syncing or self.highest_peer() > self.driver.state.last_block_height + 2
 
     def highest_peer(self) -> int:
-        """The highest height that peers have finished; 0: none known."""
-        return max((height - 1 for height, _, _ in self.consensus.peer_heights.values()), default=0)
+        """The highest height that peers say they have finished; 0: none known."""
+        finished = max((height - 1 for height, _, _ in self.consensus.peer_heights.values()), default=0)
+        return max(finished, self.sync.target if self.sync.metrics.syncing else 0)
 
     def counters(self) -> Mapping[str, Any]:
         """Name -> a dataclass of plain counters."""
-        return {"gossip": self.consensus.metrics, "tx_gossip": self.mempool.metrics}
+        return {
+            "gossip": self.consensus.metrics,
+            "tx_gossip": self.mempool.metrics,
+            "block_sync": self.sync.metrics,
+        }

@@ -255,6 +255,7 @@ async def _wire(
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
         random=chance, extra_channel=config.p2p.extra_channel,
+        our_address=validator_key.pub_key.address, fatal=fatal,
     )  # fmt: skip
     book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
     pex.install(switch, book, exchange=config.p2p.pex)

@@ -194,6 +194,10 @@ class ExtensionReactor:
         """Connected peers of this implementation."""
         return tuple(self._peers.values())
 
+    def is_ours(self, peer: Peer) -> bool:
+        """Whether channel 0x70 is spoken with it. This reactor hears of a peer first: it stands first in the switch."""
+        return peer.id in self._peers
+
     def are_neighbours(self, first_id: str, second_id: str) -> bool:
         """Whether the first says that it is connected to the second."""
         return second_id in self._neighbours.get(first_id, ())

@@ -131,7 +131,7 @@ class ConsensusReactor:
 
     def add_peer(self, peer: Peer) -> None:
         self._peers_ever += 1
-        state = PeerState(peer, is_ours=peer.has_channel(EXTENSION_CHANNEL), number=self._peers_ever)
+        state = PeerState(peer, is_ours=self._extension.is_ours(peer), number=self._peers_ever)
         self._peers[peer.id] = state
         if self._is_active and self._rs.height:
             self._send_step(state)

@@ -305,7 +305,8 @@ class BlockSyncReactor:
     def _next_height(self) -> int:
         return self._driver.state.next_height
 
-    def _target(self) -> int:
+    @property
+    def target(self) -> int:
         """The highest claim of a peer that also claims to have the block that we need next."""
         return max((known.height for known in self._peers.values() if known.base <= self._next_height), default=0)
 
@@ -319,7 +320,7 @@ class BlockSyncReactor:
             return self._could_block_alone()
         if len(reported) < len(self._peers) and now - self._started_ns < UNREPORTED_WAIT_NS:
             return False
-        if self._target() <= self._next_height and any(known.height <= self._next_height for known in reported):
+        if self.target <= self._next_height and any(known.height <= self._next_height for known in reported):
             return True
         is_stalled = now - self._progress_ns >= STALL_NS
         return is_stalled and any(known.height <= height + 1 for known in reported)
@@ -333,7 +334,7 @@ class BlockSyncReactor:
     def _ask(self) -> None:
         """Ask for what is next: spread over the peers, a second peer for the very next when the first is slow."""
         first = self._next_height
-        target = min(self._target(), first + AHEAD_MAX - 1)
+        target = min(self.target, first + AHEAD_MAX - 1)
         now = self._clock.monotonic_ns()
         for height in range(first, target + 1):
             if height in self._fetched:
@@ -435,7 +436,7 @@ class BlockSyncReactor:
         self._progress_ns = self._clock.monotonic_ns()
         self.metrics.blocks_applied += 1
         if self.metrics.blocks_applied % 100 == 0:
-            log.info("synced blocks", height=height, highest_claim=self._target())
+            log.info("synced blocks", height=height, highest_claim=self.target)
         await asyncio.sleep(0)
 
     def _blame(self, first: _Fetched, second: _Fetched, error: InvalidData) -> None:
