@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 import structlog
@@ -34,6 +34,8 @@ ENSURE_PERIOD_S = 30.0
 REQUEST_GAP_S = ENSURE_PERIOD_S / 3  # between two requests of one peer, after two free ones
 FREE_REQUESTS = 2
 BAN_S = 24 * 3600
+OWN_REQUEST_GAP_S = REQUEST_GAP_S * 1.2  # ours, so that no clock or delay makes a peer see less than its gap
+ASKED_MAX = 1_000  # peers whose last request is remembered: more than are ever connected
 DIAL_ATTEMPTS_MAX = 16  # then the address is banned for a day
 CRAWL_GAP_S = 120.0  # a seed visits an address this often at most
 SEED_PEER_AGE_MAX_S = 28 * 3600
@@ -62,6 +64,7 @@ class PexReactor:
         self._book = book
         self._config = switch.config
         self._asked: set[str] = set()  # peers whose answer we wait for
+        self._asked_s: OrderedDict[str, float] = OrderedDict()  # when we last asked whom, over reconnections as well
         self._requests: dict[str, tuple[int, float]] = {}  # of each peer: how many, when the last (loop's time)
         self._dials: dict[str, _Dials] = {}
         self._crawled: dict[str, float] = {}
@@ -142,8 +145,17 @@ class PexReactor:
             log.debug("left an address out of the book", reason=str(error))
 
     def _ask(self, peer: Peer) -> None:
-        if peer.id not in self._asked and peer.try_send(PEX_CHANNEL, _REQUEST):
+        """Unless an answer is awaited, or the last request is so fresh that the peer would take it for a flood."""
+        now_s = asyncio.get_running_loop().time()
+        last_s = self._asked_s.get(peer.id)
+        if peer.id in self._asked or (last_s is not None and now_s - last_s < OWN_REQUEST_GAP_S):
+            return
+        if peer.try_send(PEX_CHANNEL, _REQUEST):
             self._asked.add(peer.id)
+            self._asked_s[peer.id] = now_s
+            self._asked_s.move_to_end(peer.id)
+            if len(self._asked_s) > ASKED_MAX:
+                self._asked_s.popitem(last=False)
 
     # --- rounds -----------------------------------------------------------------------------------------------
 

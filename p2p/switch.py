@@ -232,6 +232,12 @@ class Switch:
             ours.link.close(reason, flush=True)
 
     def ban(self, peer_id: str, ban_s: int, *, reason: str) -> None:
+        """Keep the peer away for a while. One that the operator named is dropped and redialled, never kept away: a
+        fault of ours, or a day's ban over a slip, would cut a validator off its network."""
+        if self._is_exempt(peer_id):
+            self.counters["named_faults"] += 1
+            log.warning("a peer that was named broke the protocol", peer=peer_id, reason=reason)
+            return
         self.bans.ban(peer_id, ban_s)
         self.counters["banned"] += 1
         log.warning("banned a peer", peer=peer_id, ban_s=ban_s, reason=reason)

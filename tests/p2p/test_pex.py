@@ -183,6 +183,29 @@ def test_rules_of_the_exchange(messages: list[bytes], asked: bool, reason: str, 
     assert len(victim.book) <= 1
 
 
+def test_strangers_that_come_and_go_do_not_make_us_ask_a_neighbour_too_often() -> None:
+    """Each loss starts a round; a round that asked at once made neighbours ban us for a day (found by noise)."""
+
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        busy, neighbour = PexNode(0, network, clock), PexNode(1, network, clock)
+        async with running(busy, neighbour):
+            await busy.switch.dial(parse_address(place(1)))
+            await until(lambda: neighbour.switch.peers)
+            for number in range(2, 42):
+                settings = {"listen_address": f"{host(number)}:{PORT}", "sockets": network.sockets(host(number))}
+                stranger = Node(str(number), clock=clock, **settings)
+                async with running(stranger):
+                    await stranger.switch.dial(parse_address(place(0)))
+                    await until(lambda: len(busy.switch.peers) == 2)
+                await until(lambda: len(busy.switch.peers) == 1)
+            assert not neighbour.switch.bans.left_s(busy.id)
+            assert neighbour.switch.peers
+            assert 1 <= neighbour.pex.counters["requests_answered"] <= 3
+
+    simulate(scenario)
+
+
 async def test_the_book_is_saved_now_and_then_and_at_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("p2p.pex.SAVE_PERIOD_S", 0.02)
     path = tmp_path / "addrbook.json"

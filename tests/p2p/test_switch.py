@@ -189,6 +189,25 @@ async def test_a_fault_drops_and_bans_until_the_ban_ends() -> None:
         await connect(b, a)
 
 
+async def test_a_peer_that_the_operator_named_is_dropped_and_not_banned() -> None:
+    b = Node("b")
+    async with running(b):
+        a = Node("a", unconditional_peer_ids=frozenset({b.id}))
+        faults = iter([PeerFault("a slip", ban_s=86_400)])
+
+        def refuse_once(channel_id: int, peer: Peer, message: bytes) -> None:
+            for fault in faults:
+                raise fault
+
+        a.reactor.on_receive = refuse_once
+        async with running(a):
+            await connect(b, a)
+            b.switch.peers[0].try_send(0x20, b"bad")
+            await until(lambda: a.reactor.removed and not b.switch.peers)
+            await connect(b, a)
+            assert a.switch.counters["named_faults"] == 1
+
+
 async def test_a_reactor_that_fails_costs_the_peer_only() -> None:
     a, b, c = Node("a"), Node("b"), Node("c")
 
