@@ -17,7 +17,7 @@ from chain.queries import Found, Queries
 from chain.state.errors import StateError, VersionUnavailable
 from chain.state.roots import CHAT
 from consensus.engine.interfaces import BlockStore
-from consensus.types.block import Block
+from consensus.types.block import Block, Commit
 from consensus.types.light import LightBlock, SignedHeader
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from proto.dchat.v1 import service_pb2 as pb
@@ -85,15 +85,23 @@ class Answers:
             )
         return chosen
 
-    def light_block(self, height: int) -> tuple[LightBlock, bool]:
-        """The header, a commit for it and the set that signed; whether the commit is the canonical one."""
-        chosen = self._block_height(height)
-        meta, commit = self.blocks.load_meta(chosen), self.blocks.load_commit(chosen)
-        canonical = commit is not None
+    def commit(self, height: int) -> tuple[Commit, bool]:
+        """A commit for a saved height; whether it is the canonical one, of the next block."""
+        canonical = self.blocks.load_commit(height)
+        commit = canonical if canonical is not None else self.blocks.load_seen_commit(height)
         if commit is None:
-            commit = self.blocks.load_seen_commit(chosen)
-        validators = self.states.load_validators(chosen)
-        if meta is None or commit is None or validators is None:
+            raise NotThere(f"commit {height}")
+        return commit, canonical is not None
+
+    def light_block(self, height: int) -> tuple[LightBlock, bool]:
+        """The header, a commit for it and the set that signed; whether the commit is the canonical one.
+
+        Sets between two that were saved are computed: it costs more than reading a block.
+        """
+        chosen = self._block_height(height)
+        commit, canonical = self.commit(chosen)
+        meta, validators = self.blocks.load_meta(chosen), self.states.load_validators(chosen)
+        if meta is None or validators is None:
             raise NotThere(f"header {chosen} is not complete here any more")
         return LightBlock(SignedHeader(meta.header, commit), validators), canonical
 

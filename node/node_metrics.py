@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from consensus.core.events import VoteKind
 from genesis.build import TOKENS_PER_POWER
 from node.commits import SavedListener
 from node.metrics import Registry, counter, gauge, labelled, memory_bytes, plain_counters
@@ -53,11 +54,11 @@ class NodeMetrics(SavedListener):
             self._registry.block_time.observe((now - self._last_saved_ns) / 1e9)
         self._last_saved_ns = now
         me = self._views.me.validator_address
-        light, _ = self._views.answers.light_block(height)
-        index = light.validators.index_of(me) if me else None
+        index = self._views.driver.state.last_validators.index_of(me) if me else None
         if index is None:
             return
-        if light.commit.signatures[index].is_commit:
+        commit, _ = self._views.answers.commit(height)
+        if commit.signatures[index].is_commit:
             self._validated += 1
         else:
             self._missed += 1
@@ -94,8 +95,6 @@ class NodeMetrics(SavedListener):
 
     def _power_heard(self) -> int:
         """Voting power whose prevotes of the running round are here."""
-        from consensus.core.events import VoteKind
-
         rounds = self._views.driver.round_state
         votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
         return sum(rounds.validators.powers[index] for index in votes.bits) if votes is not None else 0

@@ -174,13 +174,13 @@ class Views:
     def block(self, height: int, *, with_txs: bool) -> dict[str, Any]:
         """with_txs: the transactions' hashes by chain, not only their numbers. Raises NotThere."""
         block = self.answers.load_block(height)
-        light, _ = self.answers.light_block(block.height)
+        commit, _ = self.answers.commit(block.height)
         by_chain = txs_by_chain(block)
         answer: dict[str, Any] = {
             "height": block.height,
             "hash": block.hash.hex().upper(),
             "time": format_rfc3339(block.header.time_ns),
-            "round": light.commit.round,
+            "round": commit.round,
             "proposer_address": block.header.proposer_address.hex().upper(),
             "app_hash": block.header.app_hash.hex().upper(),
             "num_txs": len(block.txs),

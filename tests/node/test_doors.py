@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import random
 from pathlib import Path
 
 import aiohttp
@@ -332,4 +334,40 @@ async def test_a_node_takes_up_where_it_stopped(tmp_path: Path) -> None:
     async with running_node(tmp_path) as running, running.client() as client:
         await client.wait_for_height(sent.height + 2)
         assert (await client.tx(sent.hash)).height == sent.height
+        assert running.failures == []
+
+
+async def send_raw(port: int, data: bytes) -> None:
+    """Bytes to a port, whatever it says; closed after at most a moment."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(OSError, TimeoutError):
+        writer.write(data)
+        await writer.drain()
+        async with asyncio.timeout(0.1):
+            await reader.read(1_024)
+    writer.close()
+
+
+async def test_random_bytes_at_every_door_stop_nothing(tmp_path: Path) -> None:
+    """Row 13: whatever comes in, the node answers others and makes blocks."""
+    chance = random.Random(11)
+    async with running_node(tmp_path) as running, running.client() as client:
+        ports = running.network.nodes[0].ports
+        for port in (ports.grpc, ports.http, ports.metrics, ports.p2p):
+            junk = [chance.randbytes(chance.randrange(1, 4_000)) for _ in range(12)]
+            junk += [
+                b"GET /status HTTP/1.1\r\n" + b"a: b\r\n" * 2_000,
+                b"GET " + b"/" * 20_000,
+                b"PRI * HTTP/2.0\r\n\r\n",
+            ]
+            await asyncio.gather(*(send_raw(port, data) for data in junk))
+        calls = [
+            client._channel.unary_unary(f"/dchat.v1.{name}") for name in ("TxService/Broadcast", "StateService/GetTx")
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(chance.randbytes(300), timeout=5)
+        answers = await client.broadcast_many([chance.randbytes(chance.randrange(1, 600)) for _ in range(200)])
+        assert all(answer.code and answer.log for answer in answers)
+        await client.wait_for_height(running.node.views.answers.height + 3)
         assert running.failures == []
