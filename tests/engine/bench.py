@@ -155,6 +155,21 @@ class Stopped(BaseException):
     """Raised by a fail point: the machine is gone, and nothing of the engine may catch it."""
 
 
+class StopAt:
+    """A fail point that stops at its n-th passage."""
+
+    def __init__(self, point: str, passage: int = 1) -> None:
+        self.point, self.left = point, passage
+        self.stopped = asyncio.Event()
+
+    def __call__(self, name: str) -> None:
+        if name == self.point:
+            self.left -= 1
+            if self.left == 0:
+                self.stopped.set()
+                raise Stopped(name)
+
+
 async def power_off(node: Node) -> None:
     """As a machine stops: nothing is finished, nothing is said."""
     driver = node.driver

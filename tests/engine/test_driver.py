@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from consensus.core.events import Step, VoteKind
+from consensus.engine.clock import LoopClock
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, INBOX_MESSAGES_MAX
 from consensus.engine.inputs import MajorityIn, PartIn, ProposalIn, VoteIn, decode_logged
 from consensus.types.block import Block
@@ -17,7 +18,8 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.validation import make_block
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
-from tests.engine.bench import SLOW_PROPOSER, Home, Node, genesis_of, key_of, make_node, until
+from genesis.doc import GenesisDoc
+from tests.engine.bench import SLOW_PROPOSER, Home, Node, StopAt, genesis_of, key_of, make_node, power_off, until
 from tests.engine.memnet import MemoryNetwork
 
 PATIENT = replace(SLOW_PROPOSER, timeout_propose_ms=60_000, timeout_prevote_ms=60_000, timeout_precommit_ms=60_000)
@@ -27,8 +29,8 @@ OTHER = BlockID(b"o" * 32, PartSetHeader(1, b"p" * 32))
 class Bench:
     """One real node of four validators; the test speaks for the other three."""
 
-    def __init__(self, node: Node, faults: list[tuple[str, str]]) -> None:
-        self.node, self.driver, self.faults = node, node.driver, faults
+    def __init__(self, node: Node, faults: list[tuple[str, str]], genesis: GenesisDoc) -> None:
+        self.node, self.driver, self.faults, self.genesis = node, node.driver, faults, genesis
         state = self.driver.state
         self.chain_id, self.validators = state.chain_id, state.validators
         by_address = {key_of(index).pub_key.address: key_of(index) for index in range(4)}
@@ -73,19 +75,27 @@ class Bench:
         return [one for one in found if isinstance(one, kind)]
 
 
-async def make_bench(*, ours: int | None = None, config: Any = PATIENT) -> Bench:
-    """The real node is not the proposer of round 0, unless `ours` says so."""
+class SlowClock(LoopClock):
+    """Years behind."""
+
+    def now_ns(self) -> int:
+        return 10**18
+
+
+async def make_bench(**options: Any) -> Bench:
+    """The real node is not the proposer of the first two heights."""
     genesis = genesis_of(4)
-    first = genesis.state().validators.proposer_of(0).address
-    if ours is None:
-        ours = next(index for index in range(4) if key_of(index).pub_key.address != first)
+    validators = genesis.state().validators
+    first = {validators.proposer_of(0).address, validators.increment().proposer_of(0).address}
+    ours = next(index for index in range(4) if key_of(index).pub_key.address not in first)
+    options.setdefault("config", PATIENT)
     faults: list[tuple[str, str]] = []
     node = await make_node(
-        genesis, ours, Home(), config=config, on_fault=lambda peer, reason: faults.append((peer, reason))
+        genesis, ours, Home(), on_fault=lambda peer, reason: faults.append((peer, reason)), **options
     )
-    bench = Bench(node, faults)
+    bench = Bench(node, faults, genesis)
     await node.driver.start()
-    await until(lambda: node.driver.core.step is Step.PROPOSE)
+    await until(lambda: node.driver.core.step is not Step.NEW_HEIGHT)
     return bench
 
 
@@ -153,7 +163,7 @@ REFUSED: list[Any] = [
     pytest.param(lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), type=7), "peer"), False, id="unknown type"),
     pytest.param(lambda b: b.driver.add_vote(b.vote(b.others[0], height=9), "peer"), False, id="height far ahead"),
     pytest.param(
-        lambda b: b.driver.add_vote(replace(b.vote(b.others[0]), extension=b"e", extension_signature=b"s"), "peer"),
+        lambda b: b.driver.add_vote(replace(b.vote(b.others[0], PRECOMMIT), extension_signature=b"s"), "peer"),
         False,
         id="extension where there are none",
     ),
@@ -289,6 +299,93 @@ async def test_what_is_of_the_next_height_waits_for_it_up_to_a_bound() -> None:
     await bench.settle()
     await until(lambda: not bench.driver._inbox)
     assert len(bench.driver._intake.deferred) == 1_000
+    await bench.driver.stop()
+
+
+async def restart(bench: Bench, config: Any = PATIENT) -> Bench:
+    """The same machine after it stopped without notice and lost what was not synced."""
+    await power_off(bench.node)
+    ours = next(index for index in range(4) if key_of(index) == bench.keys[bench.ours])
+    node = await make_node(bench.genesis, ours, bench.node.home.crash(), config=config)
+    await node.driver.start()
+    return Bench(node, [], bench.genesis)
+
+
+async def test_vote_that_was_signed_and_not_logged_is_taken_up_and_nothing_else_is_signed() -> None:
+    """The log lost the vote and its cause; the signer's record has it. Abstaining keeps us from a double sign."""
+    hasty = replace(PATIENT, timeout_propose_ms=1)
+    bench = await make_bench(config=hasty, fail_point=StopAt("vote signed"))
+    await until(lambda: bench.driver._consensus is not None and bench.driver._consensus.done())
+    assert own_votes(bench) == []
+    back = await restart(bench)
+    await until(lambda: back.driver.core.step is Step.PROPOSE)
+    votes = back.driver.round_state.votes(VoteKind.PREVOTE, 0)
+    assert votes is not None
+    assert votes.bits_for(None).mask == 1 << back.ours
+    block = back.block()
+    back.driver.add_proposal(back.proposal(block.block_id), "peer")
+    back.send_block(block)
+    await until(lambda: back.driver.core.step is Step.PREVOTE)
+    assert own_votes(back) == [(PREVOTE, BlockID())]
+    await back.driver.stop()
+
+
+async def test_round_that_a_transaction_began_is_begun_again_by_the_log() -> None:
+    calm = replace(PATIENT, create_empty_blocks_interval_ms=60_000)
+    bench = await make_bench(config=calm)  # the first height needs a proof block
+    block = bench.block()
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PRECOMMIT, block.block_id), "peer")
+    await until(lambda: bench.node.height == 1 and bench.driver.core.step is Step.NEW_ROUND)
+    bench.node.pool.add(b"a=1")
+    await until(lambda: bench.driver.core.step is Step.PROPOSE)
+    bench.node.wal.sync()
+    back = await restart(bench, calm)
+    assert back.node.pool.size == 0
+    await until(lambda: back.driver.core.step is Step.PROPOSE)
+    await back.driver.stop()
+
+
+async def test_votes_are_stamped_after_what_they_build_on_also_when_the_clock_is_behind() -> None:
+    """Design section 3: max(now, the voted block's time + 1 ms); for nil after all blocks of the height."""
+    bench = await make_bench(clock=SlowClock(), config=replace(PATIENT, timeout_prevote_ms=1))
+    block = bench.block()
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    await until(lambda: bench.driver.core.step is Step.PREVOTE)
+    for index in bench.others[:2]:
+        bench.driver.add_vote(bench.vote(index, PREVOTE, OTHER), "peer")
+    await until(lambda: bench.driver.core.step is Step.PRECOMMIT)
+    first, second = (one.vote for one in bench.logged(VoteIn) if not one.peer_id)
+    assert (first.block_id, second.block_id) == (block.block_id, BlockID())
+    assert first.timestamp_ns == second.timestamp_ns == block.header.time_ns + 10**6
+    await bench.driver.stop()
+
+
+async def test_execution_of_a_block_that_was_not_decided_is_given_up() -> None:
+    bench = await make_bench()
+    stuck, good = bench.block((b"a=1",)), bench.block((b"a=2",))
+    judge = bench.node.app.process_proposal
+
+    def process_proposal(request: Any) -> Any:
+        while request.hash == stuck.hash:
+            yield
+        return (yield from judge(request))
+
+    bench.node.app.process_proposal = process_proposal  # type: ignore[method-assign]
+    bench.driver.add_proposal(bench.proposal(stuck.block_id), "peer")
+    bench.send_block(stuck)
+    await until(lambda: bool(bench.node.executor._processing))
+    bench.node.executor._app_lock = asyncio.Lock()  # the next one need not wait for it here
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PRECOMMIT, good.block_id), "peer")
+    await until(lambda: bench.driver.round_state.wire_step == 8)
+    bench.send_block(good)
+    await until(lambda: bench.node.height == 1)
+    assert bench.node.app.pairs == {"a": "2"}
+    assert not bench.node.executor._processing
     await bench.driver.stop()
 
 

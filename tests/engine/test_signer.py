@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,6 +172,25 @@ def test_file_is_cometbfts_and_the_owners_alone(tmp_path: Path) -> None:
     assert bytes.fromhex(value["signbytes"]) == signed.sign_bytes(CHAIN)
     assert path.stat().st_mode & 0o777 == 0o600
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_file_then_name_then_folder_are_made_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failure 8: a rename without the folder's sync may be lost, and with it the record."""
+    actions: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def watched_fsync(fd: int) -> None:
+        actions.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        fsync(fd)
+
+    def watched_rename(old: Path, new: Path) -> None:
+        actions.append("rename")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "rename", watched_rename)
+    OsDisk().replace(tmp_path / "state.json", b"{}")
+    assert actions == ["file", "rename", "folder"]
 
 
 def test_missing_or_unreadable_record_is_refused_and_never_replaced() -> None:

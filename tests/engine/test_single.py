@@ -7,24 +7,11 @@ import asyncio
 import pytest
 
 from consensus.engine.failpoints import FAIL_POINTS
-from consensus.engine.inputs import ProposalIn, VoteIn, decode_logged
+from consensus.engine.inputs import PartIn, ProposalIn, VoteIn, decode_logged
+from consensus.engine.wal import Wal
 from consensus.types.block import Block
-from tests.engine.bench import Home, Node, Stopped, genesis_of, make_node, power_off, until
-
-
-class StopAt:
-    """A fail point that stops at its n-th passage."""
-
-    def __init__(self, point: str, passage: int = 1) -> None:
-        self.point, self.left = point, passage
-        self.stopped = asyncio.Event()
-
-    def __call__(self, name: str) -> None:
-        if name == self.point:
-            self.left -= 1
-            if self.left == 0:
-                self.stopped.set()
-                raise Stopped(name)
+from tests.engine.bench import Home, Node, StopAt, genesis_of, make_node, power_off, until
+from tests.engine.simdisk import SimulatedDisk
 
 
 def signatures_of(node: Node) -> dict[tuple[int, int, int], set[bytes]]:
@@ -76,6 +63,21 @@ def node_tx_hash(tx: bytes) -> bytes:
     return sha256(tx)
 
 
+def assert_logged(home: Home, point: str, before: dict[tuple[int, int, int], set[bytes]]) -> None:
+    """What was about to leave is on the disk of a machine that lost all that was not synced."""
+    assert isinstance(home.disk, SimulatedDisk)
+    records = Wal(home.disk.crashed(), home.data / "cs.wal", now_ns=lambda: 0).all_messages()
+    logged = [decode_logged(record) for record in records]
+    if point == "vote logged":
+        last = [one.vote for one in logged if isinstance(one, VoteIn)][-1]
+        assert max(key for key in before if key[2]) == (last.height, last.round, last.type)
+        return
+    proposal = [one.proposal for one in logged if isinstance(one, ProposalIn)][-1]
+    assert max(key[0] for key in before if not key[2]) == proposal.height
+    parts = [one for one in logged if isinstance(one, PartIn) and one.height == proposal.height]
+    assert len(parts) == proposal.block_id.part_set_header.total
+
+
 @pytest.mark.parametrize(
     "kept_tail_bytes", [0, 7, 10**6], ids=["nothing more", "a torn record", "all that was written"]
 )
@@ -96,7 +98,10 @@ async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: 
     signer = node.driver._signer
     last = None if signer is None else signer.last_vote(genesis.chain_id)
     assert last is not None or point == "proposal logged"
-    again = await make_node(genesis, 0, home.crash(kept_tail_bytes))
+    crashed = home.crash(kept_tail_bytes)
+    if point in ("vote logged", "proposal logged"):
+        assert_logged(crashed, point, before)
+    again = await make_node(genesis, 0, crashed)
     assert again.height == again.executor.blocks.height >= decided
     assert again.app.height == again.height
     assert again.driver.state.app_hash == again.app.app_hash
