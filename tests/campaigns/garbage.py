@@ -11,10 +11,8 @@ import argparse
 import asyncio
 import contextlib
 import random
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -27,7 +25,7 @@ from p2p.node_info import NodeInfo
 from p2p.node_key import NodeKey
 from p2p.switch import Switch
 from proto.dchat.v1 import service_pb2
-from tests.campaigns.harness import CampaignFailed, Testnet, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
 
 PACE_MIN = 0.8
 CHANNELS = (0x00, 0x20, 0x21, 0x22, 0x23, 0x30, 0x38, 0x40, 0x60, 0x61, 0x70)
@@ -152,7 +150,7 @@ async def attack(net: Testnet, rng: random.Random, count: Counter[str]) -> None:
 async def main(arguments: argparse.Namespace) -> None:
     rng = random.Random(arguments.seed)
     say(f"seed {arguments.seed}")
-    with tempfile.TemporaryDirectory(prefix="dchat-garbage-") as folder, Testnet(Path(folder) / "net", "--fast") as net:
+    with folder_of("garbage") as folder, Testnet(folder / "net", "--fast") as net:
 
         async def is_up() -> bool:
             return min([await net.height(node.index) for node in net.nodes]) >= 5

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,18 @@ class CampaignFailed(AssertionError):
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def folder_of(name: str) -> Iterator[Path]:
+    """A new folder, removed when all went well and kept, and named, when not."""
+    folder = Path(tempfile.mkdtemp(prefix=f"dchat-{name}-"))
+    try:
+        yield folder
+    except BaseException:
+        say(f"kept: {folder}")
+        raise
+    shutil.rmtree(folder)
 
 
 class Testnet:

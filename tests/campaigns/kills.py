@@ -12,17 +12,15 @@ import argparse
 import asyncio
 import contextlib
 import random
-import tempfile
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 
 from benchmarks.load import Sent, make_payments, make_senders, send_all
 from node import identity
 from node.client import Client, ClientError
 from node.wallet import Session
-from tests.campaigns.harness import CampaignFailed, Testnet, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
 from tests.campaigns.logs import double_signatures
 
 BACK_S = 10.0
@@ -152,7 +150,7 @@ async def main(arguments: argparse.Namespace) -> None:
     rng = random.Random(arguments.seed)
     flags, limits = (["--fast"], FAST) if arguments.fast else ([], DEFAULT)
     say(f"seed {arguments.seed}")
-    with tempfile.TemporaryDirectory(prefix="dchat-kills-") as folder, Testnet(Path(folder) / "net", *flags) as net:
+    with folder_of("kills") as folder, Testnet(folder / "net", *flags) as net:
 
         async def is_up() -> bool:
             return min([await net.height(node.index) for node in net.nodes]) >= 3

@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
 from itertools import pairwise
-from pathlib import Path
 
 from benchmarks.load import Sender
 from consensus.types.timestamps import parse_rfc3339
 from node import identity
 from node.client import Client
 from node.wallet import Session
-from tests.campaigns.harness import CampaignFailed, Testnet, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
 
 TOLERANCE_S = 0.3
 COMMIT_P95_S = 1.0
@@ -71,7 +69,7 @@ async def latency(net: Testnet, count: int) -> None:
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="dchat-pace-") as folder, Testnet(Path(folder) / "net") as net:
+    with folder_of("pace") as folder, Testnet(folder / "net") as net:
 
         async def first_block() -> bool:
             return await net.height(1) >= 3
