@@ -83,6 +83,8 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
     except TxRefused as error:
         show_json(outcome_json(error.outcome))
         raise Refusal(str(error)) from None
+    except ValueError as error:  # a number that no field holds
+        raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
 
 
 def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain.build import Seat, Wallet, build_tx, lane_of
-from chain.errors import WrongSequence
+from chain.errors import TxError, WrongSequence
 from chain.messages import LANE_BRIDGE, LANE_CHAT, Message
 from chain.tx import decode
 from crypto.hash import sha256
@@ -175,7 +175,10 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
 
     Raises TxRefused, TxExpired, NodeUnreachable (at the deadline; it may still be committed), ClientError.
     """
-    decoded = decode(tx)
+    try:
+        decoded = decode(tx)
+    except TxError as error:  # every node would say the same
+        raise TxRefused(Outcome(sha256(tx), b"", error.code, error.codespace, error.log)) from None
     try:
         async with asyncio.timeout(deadline_s):
             while True:

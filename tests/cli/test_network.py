@@ -87,11 +87,15 @@ async def chains(network: Network, upto: int) -> set[tuple[tuple[bytes, bytes], 
     return found
 
 
-def dchat(network: Network, index: int, *arguments: object) -> dict[str, Any]:
-    """Run the command for real; its JSON."""
+def run(network: Network, index: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     home = network.home_of(network.node(index))
     command = [sys.executable, "-m", "cli", *map(str, arguments), "--home", str(home)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def dchat(network: Network, index: int, *arguments: object) -> dict[str, Any]:
+    """Run the command for real; its JSON."""
+    done = run(network, index, *arguments)
     assert done.returncode == 0, done.stderr + done.stdout
     document: dict[str, Any] = json.loads(done.stdout)
     return document
@@ -234,3 +238,27 @@ def has_block(url: str) -> bool:
             return bool(json.loads(answer.read())["latest_block_height"])
     except (OSError, ValueError):
         return False
+
+
+def test_exit_codes_tell_refusals_and_false_proofs_apart(single: Network) -> None:
+    alice = single.folder / single.accounts["alice"]
+    block = dchat(single, 1, "query", "block", "1")
+    trusted = f"1:{block['block_id']['hash']}"
+    told = dchat(single, 1, "query", "account", alice, "--prove", "--trust", trusted)
+    assert told["verified"]["trusted"] == trusted.upper()
+    wrong = run(single, 1, "query", "account", alice, "--prove", "--trust", f"1:{'00' * 32}")
+    assert (wrong.returncode, "the proof does not hold" in wrong.stderr) == (5, True)
+    bob = single.folder / single.accounts["bob"]
+    for to, amount, code, codespace in (
+        (bob, "9000000000", 1, "currency"),
+        (alice, "1", 1, "tx"),
+        (bob, "9" * 30, 2, ""),
+    ):
+        refused = run(single, 1, "tx", "pay", "--from", alice, "--to", to, "--amount", amount)
+        assert refused.returncode == code, refused.stderr
+        assert refused.stderr.startswith("dchat: ")
+        assert not codespace or json.loads(refused.stdout)["codespace"] == codespace
+    absent = run(single, 1, "query", "tx", "00" * 32)
+    assert (absent.returncode, "is in no block" in absent.stderr) == (1, True)
+    away = run(single, 1, "status", "--node", "127.0.0.1:1")
+    assert (away.returncode, "did not answer" in away.stderr) == (4, True)
