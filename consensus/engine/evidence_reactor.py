@@ -16,7 +16,7 @@ import structlog
 from consensus.engine.clock import Clock, Timer
 from consensus.engine.evidence_pool import EvidencePool
 from consensus.engine.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
-from consensus.types.errors import EvidenceUnverifiable, InvalidData
+from consensus.types.errors import EvidenceUnverifiable
 from consensus.types.evidence import Evidence, decode_evidence_list, encode_evidence_list
 from consensus.types.state import State
 from p2p.base import ChannelDescriptor, Peer, PeerFault
@@ -109,7 +109,7 @@ class EvidenceReactor:
                 if peer.id in self._known:
                     self._known[peer.id].add(item.hash)
                 self._take(peer, item)
-        except InvalidData as error:
+        except ValueError as error:  # InvalidData, or a key of a light block that is none
             raise PeerFault(f"evidence: {error}") from error
 
     def _take(self, peer: Peer, item: Evidence) -> None:

@@ -47,6 +47,7 @@ WIRE_NEW_HEIGHT: Final = 1
 WIRE_COMMIT: Final = 8
 CATCH_UP_CACHE_HEIGHTS: Final = 8
 NEVER_NS: Final = 1 << 62
+ARRIVALS_MAX: Final = 65_536  # of each kind and height: peers can send false ones without end
 
 
 class Random(Protocol):
@@ -126,17 +127,17 @@ class Gossip:
 
     def vote_came(self, vote: Vote, source: str) -> None:
         key = (vote.height, vote.type, vote.round, vote.validator_index)
-        if key not in self._vote_arrivals:
+        if key not in self._vote_arrivals and len(self._vote_arrivals) < ARRIVALS_MAX:
             self._vote_arrivals[key] = self._arrival(source, LATE_VOTE_NS)
 
     def part_came(self, height: int, part: Part, source: str) -> None:
         key = (height, part.index, part.proof.leaf_hash)
-        if key not in self._part_arrivals:
+        if key not in self._part_arrivals and len(self._part_arrivals) < ARRIVALS_MAX:
             self._part_arrivals[key] = self._arrival(source, LATE_PART_NS)
 
     def proposal_came(self, proposal: Proposal, source: str) -> None:
         key = (proposal.height, proposal.round)
-        if key not in self._proposal_arrivals:
+        if key not in self._proposal_arrivals and len(self._proposal_arrivals) < ARRIVALS_MAX:
             self._proposal_arrivals[key] = self._arrival(source, LATE_VOTE_NS)
 
     def vote_arrival(self, vote: Vote) -> Arrival | None:

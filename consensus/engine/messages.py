@@ -258,6 +258,8 @@ def _proposal_pol(message: pb.ProposalPOL) -> ProposalPol:
 
 def _block_part(message: pb.BlockPart) -> BlockPart:
     _at("BlockPart", message.height, message.round)
+    if message.part.index >= PARTS_MAX:  # else a bitmap of what the peer holds could take half a gigabyte
+        raise InvalidMessage(f"BlockPart: index {message.part.index}, at most {PARTS_MAX - 1}")
     return BlockPart(message.height, message.round, Part.from_proto(message.part))
 
 
