@@ -98,14 +98,19 @@ class LevelStore:
             return iter(())  # plyvel takes an empty stop for none at all
         try:
             # made here, not at the first `next`: the pairs are those of the moment of the call
-            pairs = source.iterator(start=start, stop=stop, reverse=reverse)
+            # plyvel 1.5.1 scanning back loses a key that equals `start` and is alone in the range: we stop there
+            pairs = source.iterator(start=b"" if reverse else start, stop=stop, reverse=reverse)
         except FAILURES as error:
             raise self._failure("scan", error) from error
-        return self._pairs(pairs)
+        return self._pairs(pairs, start if reverse else b"")
 
-    def _pairs(self, pairs: Any) -> Iterator[tuple[bytes, bytes]]:
+    def _pairs(self, pairs: Any, floor: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """`pairs` until a key is below `floor`."""
         try:
-            yield from pairs
+            for pair in pairs:
+                if pair[0] < floor:
+                    return
+                yield pair
         except FAILURES as error:
             raise self._failure("scan", error) from error
         finally:

@@ -87,6 +87,14 @@ def test_a_scan_sees_the_moment_of_its_call(store: KeyValueStore) -> None:
     assert list(store.scan()) == [(b"a", b"1"), (b"c", b"4"), (b"d", b"5")]
 
 
+@pytest.mark.parametrize("keys", [[b"b"], [b"a", b"b"], [b"b", b"c"], [b"a", b"b", b"c"]])
+def test_a_scan_back_ends_with_its_start(store: KeyValueStore, keys: list[bytes]) -> None:
+    """plyvel 1.5.1 loses a key that equals `start` and is alone in the range."""
+    store.write([(key, b"x") for key in keys])
+    assert [key for key, _ in store.scan(b"b", reverse=True)] == [key for key in reversed(keys) if key >= b"b"]
+    assert [key for key, _ in store.scan(b"b", b"c", reverse=True)] == [b"b"]
+
+
 def test_a_scan_can_be_left(store: KeyValueStore) -> None:
     store.write([(bytes([number]), b"x") for number in range(200)])
     assert next(store.scan(b"\x07")) == (b"\x07", b"x")
