@@ -20,7 +20,7 @@ from chain.composition import PENDING, begin, compose
 from chain.errors import TxError
 from chain.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, touches_of
 from chain.genesis import parse_app_state
-from chain.messages import LANE_CURRENCY
+from chain.messages import LANE_CURRENCY, Payment
 from chain.params import CHAIN, ChainRecord
 from chain.proposals import select
 from chain.queries import Queries
@@ -141,13 +141,17 @@ class DchatApplication:
         )  # fmt: skip
         branch = Branch(lambda key: None)
         branch.set(CHAIN, chain)
-        begin(branch, app_state)
+        begin(
+            branch, app_state, initial_height=request.initial_height, time_ns=request.time_ns,
+            evidence=request.consensus_params.evidence,
+        )  # fmt: skip
+        validators = app_state.economics.updates(request.validators)
         self.upgrader.genesis(branch, authority=app_state.upgrade_authority, params=request.consensus_params)
         proven, beside = _drain(encode_changes(branch.writes))
         self.stores.commit(self.stores.prepare(request.initial_height - 1, proven, beside))
         self._load()
         log.info("began the chain", chain_id=chain.chain_id, app_hash=self.stores.app_hash.hex())
-        return InitChainResponse(self.stores.app_hash)
+        return InitChainResponse(self.stores.app_hash, validators=validators)
 
     def _load(self) -> None:
         self.base = Base(self.stores, self.modules.decoders)
@@ -186,7 +190,7 @@ class DchatApplication:
         try:
             context = executor.ante(tx)
             writes = context.branch.writes
-            if tx.lane == LANE_CURRENCY:
+            if tx.lane == LANE_CURRENCY and all(type(message) is Payment for message in tx.messages):
                 executor.messages(tx)
             get = self._check.get
             changes = [

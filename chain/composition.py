@@ -10,16 +10,23 @@ from chain.branch import State
 from chain.chat import machine as chat
 from chain.chat.records import IDENTITY, ChatParams, PendingIdentity
 from chain.check import Pending
+from chain.currency import economy
 from chain.currency import machine as currency
+from chain.currency.economy import Economy
 from chain.currency.records import ACCOUNT, CurrencyParams, PendingAccount
+from chain.currency.staking.records import Now
 from chain.genesis import AppState, InvalidAppState
 from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
-from chain.modules import Module, Modules
+from chain.modules import BlockContext, Module, Modules
 from chain.params import CHAIN, ChainRecord
 from chain.upgrade import module as upgrade
+from consensus.types.params import EvidenceParams
 
 # What admission keeps of each kind of signer's record.
 PENDING: Final[dict[bytes, type[Pending]]] = {ACCOUNT: PendingAccount, IDENTITY: PendingIdentity}
+
+
+REFUSED: Final = frozenset((ESCROW_ADDRESS, *economy.MODULE_ADDRESSES))  # accounts that only the machines fill
 
 
 def compose() -> Modules:
@@ -27,10 +34,11 @@ def compose() -> Modules:
     return Modules(
         (
             Module("chain", {CHAIN: ChainRecord.decode}, {}),
+            _economy(),
             Module(
                 "currency",
                 currency.DECODERS,
-                currency.handlers(frozenset((ESCROW_ADDRESS,))),
+                currency.handlers(REFUSED),
                 lane=LANE_CURRENCY,
                 ante=currency.ante,
                 end_block=(lambda ctx: currency.end_block(ctx.branch, ctx.scan, ctx.height),),
@@ -66,15 +74,39 @@ def compose() -> Modules:
     )
 
 
-def begin(state: State, genesis: AppState) -> None:
-    """Write the first state. Raises: InvalidAppState."""
-    if ESCROW_ADDRESS in genesis.balances:
-        raise InvalidAppState("app_state.currency.accounts: the bridge's escrow account begins empty")
+def _economy() -> Module:
+    """Staking, slashing and rewards, on the currency machine's store and in its lane."""
+    economics = Economy()
+
+    def begin_block(ctx: BlockContext) -> None:
+        economics.begin_block(
+            ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns),
+            last_commit=ctx.last_commit, misbehavior=ctx.misbehavior, proposer=ctx.proposer,
+        )  # fmt: skip
+
+    def end_block(ctx: BlockContext) -> None:
+        ctx.validator_updates += economics.end_block(ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns))
+
+    return Module(
+        "economy", economy.DECODERS, economy.handlers(REFUSED),
+        begin_block=(begin_block,), end_block=(end_block,), invariants=economy.invariants,
+    )  # fmt: skip
+
+
+def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int, evidence: EvidenceParams) -> None:
+    """Write the first state. evidence: the consensus parameters'. Raises: InvalidAppState."""
+    if not REFUSED.isdisjoint(genesis.balances):
+        raise InvalidAppState("app_state.currency.accounts: the chain's own accounts begin empty")
     currency.genesis(
         state,
         CurrencyParams(genesis.currency.gas_price, genesis.currency.unordered_expiry_blocks_max),
         dict(genesis.balances),
     )
+    economics = genesis.economics
+    economy.genesis(
+        state, economics.params_with(evidence), economics.inflation, economics.validators,
+        Now(initial_height - 1, max(0, time_ns)),
+    )  # fmt: skip
     chat.genesis(
         state,
         ChatParams(

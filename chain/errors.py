@@ -242,6 +242,137 @@ class AnnouncementExpired(UpgradeError):
     code, rule = 164, "an announcement of readiness counts until its expiry height"
 
 
+# ------------------------------------------------------------------------------ codespace "staking"
+
+
+class StakingError(TxError):
+    """Numbers are the Cosmos SDK's and 100 more, where it has the same rule."""
+
+    codespace = "staking"
+
+
+class UnknownValidator(StakingError):
+    code, rule = 103, "the validator exists"
+
+
+class ValidatorExists(StakingError):
+    code, rule = 104, "an account operates one validator"
+
+
+class ConsensusKeyTaken(StakingError):
+    code, rule = 105, "a consensus key belongs to one validator"
+
+
+class ValidatorJailed(StakingError):
+    code, rule = 108, "the validator is not jailed"
+
+
+class CommissionAboveMaximum(StakingError):
+    code, rule = 111, "the commission is at most the validator's maximum"
+
+
+class CommissionTooSoon(StakingError):
+    code, rule = 112, "the commission changes at most once in 24 hours"
+
+
+class CommissionChangeTooLarge(StakingError):
+    code, rule = 115, "the commission rises by at most the validator's maximum change"
+
+
+class SelfDelegationTooLow(StakingError):
+    code, rule = 116, "a validator's minimum self-delegation is at least the chain's, and within its stake"
+
+
+class MinSelfDelegationLowered(StakingError):
+    code, rule = 117, "a validator's minimum self-delegation can only rise"
+
+
+class NoDelegation(StakingError):
+    code, rule = 119, "the delegation exists"
+
+
+class NotEnoughShares(StakingError):
+    code, rule = 124, "a delegation gives what it is worth"
+
+
+class NoUnbonding(StakingError):
+    code, rule = 126, "the unbonding exists and is not complete"
+
+
+class TooManyUnbondings(StakingError):
+    code, rule = 127, "unbondings of one delegation wait in a bounded number"
+
+
+class TinyAmount(StakingError):
+    code, rule = 130, "an amount is worth something"
+
+
+class TransitiveRedelegation(StakingError):
+    code, rule = 132, "what was redelegated is not redelegated on before its time"
+
+
+class TooManyRedelegations(StakingError):
+    code, rule = 133, "redelegations of one delegation wait in a bounded number"
+
+
+class WorthlessShares(StakingError):
+    code, rule = 134, "a validator whose tokens were all slashed takes no delegation"
+
+
+class CommissionTooLow(StakingError):
+    code, rule = 140, "the commission is at least the chain's minimum"
+
+
+class StakeTooLow(StakingError):
+    code, rule = 141, "a validator begins with the chain's minimum stake"
+
+
+class ConsensusKeyRetired(StakingError):
+    code, rule = 142, "a key that signed twice validates no more"
+
+
+class UnbondingTooSmall(StakingError):
+    code, rule = 143, "no more than what is unbonding is cancelled"
+
+
+# ------------------------------------------------------------------------------ codespace "slashing"
+
+
+class SlashingError(TxError):
+    codespace = "slashing"
+
+
+class StillJailed(SlashingError):
+    code, rule = 204, "a validator is jailed until its time has passed"
+
+
+class NotJailed(SlashingError):
+    code, rule = 205, "only a jailed validator is unjailed"
+
+
+class NoSelfDelegation(SlashingError):
+    code, rule = 206, "a validator's operator delegates to it, its minimum or more"
+
+
+class Tombstoned(SlashingError):
+    code, rule = 208, "a validator that signed twice stays jailed"
+
+
+# ------------------------------------------------------------------------------ codespace "distribution"
+
+
+class DistributionError(TxError):
+    codespace = "distribution"
+
+
+class WithdrawAddressRefused(DistributionError):
+    code, rule = 220, "rewards are not withdrawn to accounts of the chain itself"
+
+
+class NoCommission(DistributionError):
+    code, rule = 221, "there is commission to withdraw"
+
+
 def declared_errors() -> tuple[type[TxError], ...]:
     """Every error that has a number, ascending by it."""
     return tuple(sorted(_leaves(TxError), key=lambda error: error.code))

@@ -164,7 +164,10 @@ def execute_block(
     does not decode, has a failed result and changes nothing.
     """
     block = Branch(base.get)
-    context = BlockContext(block, base.scan, request.height, request.time_ns, request.last_commit, request.misbehavior)
+    context = BlockContext(
+        block, base.scan, request.height, request.time_ns, request.last_commit, request.misbehavior,
+        request.proposer_address,
+    )  # fmt: skip
     if pre_block is not None:
         yield from pre_block(context)
     for module in modules.all:

@@ -17,6 +17,9 @@ GAS_POST: Final = 5_000  # a message also grows its channel's mountain range and
 GAS_NEW_LEAF: Final = 5_000  # a leaf that was not there lengthens paths, and stays
 GAS_MARK: Final = 2_000  # an unordered transaction's replay mark, written now and removed later
 GAS_RECEIPT: Final = 6_000  # a bundle's receipt under the bridge's root, written now and removed later
+GAS_REWARDS: Final = 12_000  # ends a period: a validator's records, its history, the delegation, two accounts
+GAS_STAKE: Final = GAS_REWARDS + 3 * GAS_NEW_LEAF  # also indexes, pools, a queue
+GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF
 
 GAS_PER_MS: Final = 100_000
 

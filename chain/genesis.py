@@ -13,13 +13,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypeAlias, TypeVar
 
 from chain.codec import UINT64_MAX
+from chain.economy_genesis import SECTIONS, EconomicsGenesis, InvalidAppState, parse_economics
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 
 APP_STATE_BYTES_MAX: Final = 256 << 20  # a million accounts and room
-
-
-class InvalidAppState(ValueError):
-    """A genesis document whose app_state this application cannot begin with. Says where and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +44,20 @@ class BridgeGenesis:
     unordered_expiry_blocks_max: int = 1_000
 
 
+_ECONOMICS: Final = EconomicsGenesis()
+
+
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """balances: address (20 bytes) -> udchat, above 0. upgrade_authority: the account that may set upgrade plans beside
-    governance, for test networks; empty: none."""
+    """balances: address (20 bytes) -> udchat, above 0; what validators stake is beside it. upgrade_authority: the
+    account that may set upgrade plans beside governance, for test networks; empty: none."""
 
     balances: Mapping[bytes, int]
     currency: CurrencyGenesis = CurrencyGenesis()
     chat: ChatGenesis = ChatGenesis()
     bridge: BridgeGenesis = BridgeGenesis()
     upgrade_authority: bytes = b""
+    economics: EconomicsGenesis = _ECONOMICS
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the document."""
@@ -71,6 +72,7 @@ class AppState:
             },
             "chat": {"params": _params_json(self.chat)},
             "bridge": {"params": _params_json(self.bridge)},
+            **self.economics.to_json(),
         }
 
 
@@ -101,7 +103,7 @@ def parse_app_state(data: bytes) -> AppState:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
-    root = _object("app_state", document, ("currency", "chat", "bridge"), optional=("upgrade",))
+    root = _object("app_state", document, ("currency", "chat", "bridge", *SECTIONS), optional=("upgrade",))
     currency = _object("app_state.currency", root["currency"], ("params", "accounts"))
     chat = _object("app_state.chat", root["chat"], ("params",))
     bridge = _object("app_state.bridge", root["bridge"], ("params",))
@@ -111,6 +113,7 @@ def parse_app_state(data: bytes) -> AppState:
         _params("app_state.chat.params", chat["params"], ChatGenesis),
         _params("app_state.bridge.params", bridge["params"], BridgeGenesis),
         _authority(root["upgrade"]) if "upgrade" in root else b"",
+        _economics(root),
     )
 
 
@@ -170,6 +173,11 @@ def _balances(value: object) -> dict[bytes, int]:
     return balances
 
 
+def _economics(root: Mapping[str, Any]) -> EconomicsGenesis:
+    """The sections of chain.economy_genesis, with the strictness of this module."""
+    return parse_economics({name: _object(f"app_state.{name}", root[name], SECTIONS[name]) for name in SECTIONS})
+
+
 def _integer(where: str, value: object) -> int:
     """Decimal digits without sign or leading zeros; at most 2**64 - 1."""
     if isinstance(value, str) and 1 <= len(value) <= 20 and all("0" <= char <= "9" for char in value):
@@ -196,3 +204,15 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise InvalidAppState("app_state: a name appears twice in one object")
     return result
+
+
+__all__ = [
+    "AppState",
+    "BridgeGenesis",
+    "ChatGenesis",
+    "CurrencyGenesis",
+    "EconomicsGenesis",
+    "InvalidAppState",
+    "check_params",
+    "parse_app_state",
+]

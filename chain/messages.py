@@ -10,7 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from chain import economy_messages as economy
 from chain import gas
+from chain.economy_messages import (
+    CancelUnbonding,
+    CreateValidator,
+    Delegate,
+    EconomyMessage,
+    EditValidator,
+    FundCommunityPool,
+    Redelegate,
+    SetWithdrawAddress,
+    Undelegate,
+    Unjail,
+    WithdrawCommission,
+    WithdrawRewards,
+)
 from chain.errors import InvalidField, Malformed
 from chain.upgrade.messages import (
     AnnounceReadiness,
@@ -90,7 +105,7 @@ class BuyAllowance(NamedTuple):
 # fmt: off
 Message: TypeAlias = (
     Payment | CreateChannel | JoinChannel | PostMessage | RegisterIdentity | Tip | PayToJoin | BuyAllowance
-    | SoftwareUpgrade | CancelUpgrade | AnnounceReadiness
+    | SoftwareUpgrade | CancelUpgrade | AnnounceReadiness | EconomyMessage
 )
 # fmt: on
 
@@ -224,6 +239,23 @@ KINDS: Final[dict[str, Kind]] = {
             _BRIDGE,
             gas.GAS_MESSAGE + gas.GAS_SIGNATURE,
         ),
+        Kind("create_validator", economy.create_validator, CreateValidator, _CURRENCY, gas.GAS_VALIDATOR),
+        Kind("edit_validator", economy.edit_validator, EditValidator, _CURRENCY, gas.GAS_MESSAGE),
+        Kind("delegate", economy.delegate, Delegate, _CURRENCY, gas.GAS_STAKE),
+        Kind("undelegate", economy.undelegate, Undelegate, _CURRENCY, gas.GAS_STAKE),
+        Kind("cancel_unbonding", economy.cancel_unbonding, CancelUnbonding, _CURRENCY, gas.GAS_STAKE),
+        Kind("redelegate", economy.redelegate, Redelegate, _CURRENCY, 2 * gas.GAS_STAKE),
+        Kind("unjail", economy.unjail, Unjail, _CURRENCY, gas.GAS_MESSAGE),
+        Kind("withdraw_rewards", economy.withdraw_rewards, WithdrawRewards, _CURRENCY, gas.GAS_REWARDS),
+        Kind("withdraw_commission", economy.withdraw_commission, WithdrawCommission, _CURRENCY, gas.GAS_MESSAGE),
+        Kind(
+            "set_withdraw_address",
+            economy.set_withdraw_address,
+            SetWithdrawAddress,
+            _CURRENCY,
+            gas.GAS_MESSAGE + gas.GAS_NEW_LEAF,
+        ),
+        Kind("fund_community_pool", economy.fund_community_pool, FundCommunityPool, _CURRENCY, gas.GAS_MESSAGE),
     )
 }
 KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
@@ -247,6 +279,6 @@ def encode_message(message: Message) -> pb.Message:
     for name, value in zip(message._fields, message, strict=True):
         if type(value) is tuple:
             getattr(inner, name).extend(value)
-        else:
+        elif value is not None:
             setattr(inner, name, value)
     return out

@@ -27,6 +27,7 @@ class BlockContext:
     time_ns: int
     last_commit: CommitInfo
     misbehavior: Sequence[Misbehavior]
+    proposer: bytes = b""  # this block's, by consensus address
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
     consensus_params: ConsensusParams | None = None  # set: in force from the next height on
     upgraded: str = ""  # the upgrade that was carried out in this block

@@ -1,15 +1,34 @@
-"""Build the app_state part of a genesis document: balances and the machines' parameters."""
+"""Build the app_state part of a genesis document: balances, the machines' parameters, the validators' stakes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from chain.genesis import AppState, BridgeGenesis, ChatGenesis, CurrencyGenesis, check_params, parse_app_state
+from chain.currency.economy import GenesisStake
+from chain.economy_genesis import EconomicsGenesis, with_stakes
+from chain.genesis import (
+    AppState,
+    BridgeGenesis,
+    ChatGenesis,
+    CurrencyGenesis,
+    check_params,
+    parse_app_state,
+)
 
 UDCHAT_PER_DCHAT = 10**6
 
-__all__ = ["UDCHAT_PER_DCHAT", "BridgeGenesis", "ChatGenesis", "CurrencyGenesis", "build_app_state", "parse_app_state"]
+__all__ = [
+    "UDCHAT_PER_DCHAT",
+    "BridgeGenesis",
+    "ChatGenesis",
+    "CurrencyGenesis",
+    "EconomicsGenesis",
+    "GenesisStake",
+    "build_app_state",
+    "parse_app_state",
+    "with_stakes",
+]
 
 
 def build_app_state(
@@ -18,11 +37,13 @@ def build_app_state(
     currency: CurrencyGenesis | None = None,
     chat: ChatGenesis | None = None,
     bridge: BridgeGenesis | None = None,
+    economics: EconomicsGenesis | None = None,
     upgrade_authority: bytes = b"",
 ) -> dict[str, Any]:
-    """JSON-ready. balances: account address (20 bytes) -> udchat, above 0. upgrade_authority: an address, or none.
+    """JSON-ready. balances: account address (20 bytes) -> udchat, above 0; stakes are beside them.
+    upgrade_authority: an address, or none.
 
-    Raises: InvalidAppState, when a parameter is out of its range.
+    Raises: InvalidAppState, when a parameter or a stake is out of its range.
     """
     state = AppState(
         dict(balances),
@@ -30,8 +51,10 @@ def build_app_state(
         chat or ChatGenesis(),
         bridge or BridgeGenesis(),
         upgrade_authority,
+        economics or EconomicsGenesis(),
     )
     check_params("app_state.currency.params", state.currency)
     check_params("app_state.chat.params", state.chat)
     check_params("app_state.bridge.params", state.bridge)
+    state.economics.check()
     return state.to_json()

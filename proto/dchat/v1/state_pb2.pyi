@@ -1,11 +1,34 @@
 from proto.dchat.v1 import tx_pb2 as _tx_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class BondStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BOND_STATUS_UNSPECIFIED: _ClassVar[BondStatus]
+    BOND_STATUS_UNBONDED: _ClassVar[BondStatus]
+    BOND_STATUS_UNBONDING: _ClassVar[BondStatus]
+    BOND_STATUS_BONDED: _ClassVar[BondStatus]
+
+class SlashReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SLASH_REASON_UNSPECIFIED: _ClassVar[SlashReason]
+    SLASH_REASON_DOUBLE_SIGN: _ClassVar[SlashReason]
+    SLASH_REASON_DOWNTIME: _ClassVar[SlashReason]
+    SLASH_REASON_LIGHT_CLIENT_ATTACK: _ClassVar[SlashReason]
+BOND_STATUS_UNSPECIFIED: BondStatus
+BOND_STATUS_UNBONDED: BondStatus
+BOND_STATUS_UNBONDING: BondStatus
+BOND_STATUS_BONDED: BondStatus
+SLASH_REASON_UNSPECIFIED: SlashReason
+SLASH_REASON_DOUBLE_SIGN: SlashReason
+SLASH_REASON_DOWNTIME: SlashReason
+SLASH_REASON_LIGHT_CLIENT_ATTACK: SlashReason
 
 class Account(_message.Message):
     __slots__ = ("address", "balance", "policy", "sequences")
@@ -284,3 +307,273 @@ class UpgradeParams(_message.Message):
     AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     authority: bytes
     def __init__(self, authority: _Optional[bytes] = ...) -> None: ...
+
+class StakingValidator(_message.Message):
+    __slots__ = ("operator", "consensus_key", "moniker", "jailed", "status", "tokens", "shares", "unbonding_height", "unbonding_time_ns", "commission_rate", "commission_max_rate", "commission_max_change_rate", "commission_time_ns", "min_self_delegation")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
+    MONIKER_FIELD_NUMBER: _ClassVar[int]
+    JAILED_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    UNBONDING_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    UNBONDING_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_RATE_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_MAX_RATE_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_MAX_CHANGE_RATE_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    consensus_key: bytes
+    moniker: str
+    jailed: bool
+    status: BondStatus
+    tokens: int
+    shares: bytes
+    unbonding_height: int
+    unbonding_time_ns: int
+    commission_rate: int
+    commission_max_rate: int
+    commission_max_change_rate: int
+    commission_time_ns: int
+    min_self_delegation: int
+    def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., jailed: _Optional[bool] = ..., status: _Optional[_Union[BondStatus, str]] = ..., tokens: _Optional[int] = ..., shares: _Optional[bytes] = ..., unbonding_height: _Optional[int] = ..., unbonding_time_ns: _Optional[int] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., commission_time_ns: _Optional[int] = ..., min_self_delegation: _Optional[int] = ...) -> None: ...
+
+class Delegation(_message.Message):
+    __slots__ = ("shares", "previous_period", "stake", "start_height", "start_slash")
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    STAKE_FIELD_NUMBER: _ClassVar[int]
+    START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    START_SLASH_FIELD_NUMBER: _ClassVar[int]
+    shares: bytes
+    previous_period: int
+    stake: bytes
+    start_height: int
+    start_slash: int
+    def __init__(self, shares: _Optional[bytes] = ..., previous_period: _Optional[int] = ..., stake: _Optional[bytes] = ..., start_height: _Optional[int] = ..., start_slash: _Optional[int] = ...) -> None: ...
+
+class UnbondingEntry(_message.Message):
+    __slots__ = ("creation_height", "completion_time_ns", "initial_balance", "balance")
+    CREATION_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    creation_height: int
+    completion_time_ns: int
+    initial_balance: int
+    balance: int
+    def __init__(self, creation_height: _Optional[int] = ..., completion_time_ns: _Optional[int] = ..., initial_balance: _Optional[int] = ..., balance: _Optional[int] = ...) -> None: ...
+
+class Unbonding(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[UnbondingEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[UnbondingEntry, _Mapping]]] = ...) -> None: ...
+
+class RedelegationEntry(_message.Message):
+    __slots__ = ("creation_height", "completion_time_ns", "initial_balance", "shares_dst")
+    CREATION_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    SHARES_DST_FIELD_NUMBER: _ClassVar[int]
+    creation_height: int
+    completion_time_ns: int
+    initial_balance: int
+    shares_dst: bytes
+    def __init__(self, creation_height: _Optional[int] = ..., completion_time_ns: _Optional[int] = ..., initial_balance: _Optional[int] = ..., shares_dst: _Optional[bytes] = ...) -> None: ...
+
+class Redelegation(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[RedelegationEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[RedelegationEntry, _Mapping]]] = ...) -> None: ...
+
+class ActiveSet(_message.Message):
+    __slots__ = ("members",)
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[ActiveMember]
+    def __init__(self, members: _Optional[_Iterable[_Union[ActiveMember, _Mapping]]] = ...) -> None: ...
+
+class ActiveMember(_message.Message):
+    __slots__ = ("operator", "power")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    POWER_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    power: int
+    def __init__(self, operator: _Optional[bytes] = ..., power: _Optional[int] = ...) -> None: ...
+
+class HistoricalRewards(_message.Message):
+    __slots__ = ("ratio", "references")
+    RATIO_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    ratio: bytes
+    references: int
+    def __init__(self, ratio: _Optional[bytes] = ..., references: _Optional[int] = ...) -> None: ...
+
+class ValidatorRewards(_message.Message):
+    __slots__ = ("rewards", "period", "commission", "outstanding", "slash_count")
+    REWARDS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_FIELD_NUMBER: _ClassVar[int]
+    OUTSTANDING_FIELD_NUMBER: _ClassVar[int]
+    SLASH_COUNT_FIELD_NUMBER: _ClassVar[int]
+    rewards: bytes
+    period: int
+    commission: bytes
+    outstanding: bytes
+    slash_count: int
+    def __init__(self, rewards: _Optional[bytes] = ..., period: _Optional[int] = ..., commission: _Optional[bytes] = ..., outstanding: _Optional[bytes] = ..., slash_count: _Optional[int] = ...) -> None: ...
+
+class SlashEvent(_message.Message):
+    __slots__ = ("period", "fraction", "height", "burned", "reason")
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    BURNED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    period: int
+    fraction: bytes
+    height: int
+    burned: int
+    reason: SlashReason
+    def __init__(self, period: _Optional[int] = ..., fraction: _Optional[bytes] = ..., height: _Optional[int] = ..., burned: _Optional[int] = ..., reason: _Optional[_Union[SlashReason, str]] = ...) -> None: ...
+
+class Accruals(_message.Message):
+    __slots__ = ("pairs",)
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    pairs: bytes
+    def __init__(self, pairs: _Optional[bytes] = ...) -> None: ...
+
+class CommitSlots(_message.Message):
+    __slots__ = ("addresses",)
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    addresses: bytes
+    def __init__(self, addresses: _Optional[bytes] = ...) -> None: ...
+
+class CommunityPool(_message.Message):
+    __slots__ = ("amount", "previous_proposer")
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PROPOSER_FIELD_NUMBER: _ClassVar[int]
+    amount: bytes
+    previous_proposer: bytes
+    def __init__(self, amount: _Optional[bytes] = ..., previous_proposer: _Optional[bytes] = ...) -> None: ...
+
+class Minter(_message.Message):
+    __slots__ = ("inflation", "last_time_ns", "genesis_supply", "minted", "burned")
+    INFLATION_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    GENESIS_SUPPLY_FIELD_NUMBER: _ClassVar[int]
+    MINTED_FIELD_NUMBER: _ClassVar[int]
+    BURNED_FIELD_NUMBER: _ClassVar[int]
+    inflation: int
+    last_time_ns: int
+    genesis_supply: int
+    minted: int
+    burned: int
+    def __init__(self, inflation: _Optional[int] = ..., last_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ...) -> None: ...
+
+class SigningInfo(_message.Message):
+    __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned")
+    START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    RUN_START_FIELD_NUMBER: _ClassVar[int]
+    LAST_MISS_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    MISSED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    JAILED_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
+    TOMBSTONED_FIELD_NUMBER: _ClassVar[int]
+    start_height: int
+    offset: int
+    counted_since: int
+    run_start: int
+    last_miss: int
+    misses: bytes
+    missed_total: int
+    jailed_until_ns: int
+    tombstoned: bool
+    def __init__(self, start_height: _Optional[int] = ..., offset: _Optional[int] = ..., counted_since: _Optional[int] = ..., run_start: _Optional[int] = ..., last_miss: _Optional[int] = ..., misses: _Optional[bytes] = ..., missed_total: _Optional[int] = ..., jailed_until_ns: _Optional[int] = ..., tombstoned: _Optional[bool] = ...) -> None: ...
+
+class Liveness(_message.Message):
+    __slots__ = ("absent", "watches", "recheck")
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
+    WATCHES_FIELD_NUMBER: _ClassVar[int]
+    RECHECK_FIELD_NUMBER: _ClassVar[int]
+    absent: _containers.RepeatedScalarFieldContainer[bytes]
+    watches: _containers.RepeatedCompositeFieldContainer[LivenessWatch]
+    recheck: bool
+    def __init__(self, absent: _Optional[_Iterable[bytes]] = ..., watches: _Optional[_Iterable[_Union[LivenessWatch, _Mapping]]] = ..., recheck: _Optional[bool] = ...) -> None: ...
+
+class LivenessWatch(_message.Message):
+    __slots__ = ("height", "address")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    address: bytes
+    def __init__(self, height: _Optional[int] = ..., address: _Optional[bytes] = ...) -> None: ...
+
+class StakingParams(_message.Message):
+    __slots__ = ("unbonding_s", "validators_max", "entries_max", "min_commission", "min_stake", "min_self_delegation")
+    UNBONDING_S_FIELD_NUMBER: _ClassVar[int]
+    VALIDATORS_MAX_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_MAX_FIELD_NUMBER: _ClassVar[int]
+    MIN_COMMISSION_FIELD_NUMBER: _ClassVar[int]
+    MIN_STAKE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
+    unbonding_s: int
+    validators_max: int
+    entries_max: int
+    min_commission: int
+    min_stake: int
+    min_self_delegation: int
+    def __init__(self, unbonding_s: _Optional[int] = ..., validators_max: _Optional[int] = ..., entries_max: _Optional[int] = ..., min_commission: _Optional[int] = ..., min_stake: _Optional[int] = ..., min_self_delegation: _Optional[int] = ...) -> None: ...
+
+class SlashingParams(_message.Message):
+    __slots__ = ("missed_blocks_window", "min_signed_per_window", "downtime_jail_s", "double_sign_jail_s", "tombstone", "slash_double_sign", "slash_downtime", "evidence_age_s_max", "evidence_age_blocks_max")
+    MISSED_BLOCKS_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    MIN_SIGNED_PER_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    DOWNTIME_JAIL_S_FIELD_NUMBER: _ClassVar[int]
+    DOUBLE_SIGN_JAIL_S_FIELD_NUMBER: _ClassVar[int]
+    TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
+    SLASH_DOUBLE_SIGN_FIELD_NUMBER: _ClassVar[int]
+    SLASH_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_AGE_S_MAX_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_AGE_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
+    missed_blocks_window: int
+    min_signed_per_window: int
+    downtime_jail_s: int
+    double_sign_jail_s: int
+    tombstone: int
+    slash_double_sign: int
+    slash_downtime: int
+    evidence_age_s_max: int
+    evidence_age_blocks_max: int
+    def __init__(self, missed_blocks_window: _Optional[int] = ..., min_signed_per_window: _Optional[int] = ..., downtime_jail_s: _Optional[int] = ..., double_sign_jail_s: _Optional[int] = ..., tombstone: _Optional[int] = ..., slash_double_sign: _Optional[int] = ..., slash_downtime: _Optional[int] = ..., evidence_age_s_max: _Optional[int] = ..., evidence_age_blocks_max: _Optional[int] = ...) -> None: ...
+
+class DistributionParams(_message.Message):
+    __slots__ = ("community_tax", "base_proposer_reward", "bonus_proposer_reward", "fee_burn")
+    COMMUNITY_TAX_FIELD_NUMBER: _ClassVar[int]
+    BASE_PROPOSER_REWARD_FIELD_NUMBER: _ClassVar[int]
+    BONUS_PROPOSER_REWARD_FIELD_NUMBER: _ClassVar[int]
+    FEE_BURN_FIELD_NUMBER: _ClassVar[int]
+    community_tax: int
+    base_proposer_reward: int
+    bonus_proposer_reward: int
+    fee_burn: int
+    def __init__(self, community_tax: _Optional[int] = ..., base_proposer_reward: _Optional[int] = ..., bonus_proposer_reward: _Optional[int] = ..., fee_burn: _Optional[int] = ...) -> None: ...
+
+class MintParams(_message.Message):
+    __slots__ = ("inflation_change", "inflation_max", "inflation_min", "goal_bonded", "blocks_per_year")
+    INFLATION_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    INFLATION_MAX_FIELD_NUMBER: _ClassVar[int]
+    INFLATION_MIN_FIELD_NUMBER: _ClassVar[int]
+    GOAL_BONDED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKS_PER_YEAR_FIELD_NUMBER: _ClassVar[int]
+    inflation_change: int
+    inflation_max: int
+    inflation_min: int
+    goal_bonded: int
+    blocks_per_year: int
+    def __init__(self, inflation_change: _Optional[int] = ..., inflation_max: _Optional[int] = ..., inflation_min: _Optional[int] = ..., goal_bonded: _Optional[int] = ..., blocks_per_year: _Optional[int] = ...) -> None: ...

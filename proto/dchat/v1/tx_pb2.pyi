@@ -79,7 +79,7 @@ class KeyPolicy(_message.Message):
     def __init__(self, ed25519: _Optional[bytes] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "software_upgrade", "cancel_upgrade", "announce_readiness")
+    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "software_upgrade", "cancel_upgrade", "announce_readiness")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,17 @@ class Message(_message.Message):
     TIP_FIELD_NUMBER: _ClassVar[int]
     PAY_TO_JOIN_FIELD_NUMBER: _ClassVar[int]
     BUY_ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
+    EDIT_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
+    DELEGATE_FIELD_NUMBER: _ClassVar[int]
+    UNDELEGATE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_UNBONDING_FIELD_NUMBER: _ClassVar[int]
+    REDELEGATE_FIELD_NUMBER: _ClassVar[int]
+    UNJAIL_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_REWARDS_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_COMMISSION_FIELD_NUMBER: _ClassVar[int]
+    SET_WITHDRAW_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    FUND_COMMUNITY_POOL_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_UPGRADE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_UPGRADE_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCE_READINESS_FIELD_NUMBER: _ClassVar[int]
@@ -99,10 +110,21 @@ class Message(_message.Message):
     tip: Tip
     pay_to_join: PayToJoin
     buy_allowance: BuyAllowance
+    create_validator: CreateValidator
+    edit_validator: EditValidator
+    delegate: Delegate
+    undelegate: Undelegate
+    cancel_unbonding: CancelUnbonding
+    redelegate: Redelegate
+    unjail: Unjail
+    withdraw_rewards: WithdrawRewards
+    withdraw_commission: WithdrawCommission
+    set_withdraw_address: SetWithdrawAddress
+    fund_community_pool: FundCommunityPool
     software_upgrade: SoftwareUpgrade
     cancel_upgrade: CancelUpgrade
     announce_readiness: AnnounceReadiness
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -225,3 +247,115 @@ class AnnounceReadiness(_message.Message):
     expiry_height: int
     signature: bytes
     def __init__(self, sender: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., names: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ..., expiry_height: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class CreateValidator(_message.Message):
+    __slots__ = ("operator", "consensus_key", "moniker", "commission_rate", "commission_max_rate", "commission_max_change_rate", "min_self_delegation", "amount")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
+    MONIKER_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_RATE_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_MAX_RATE_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_MAX_CHANGE_RATE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    consensus_key: bytes
+    moniker: str
+    commission_rate: int
+    commission_max_rate: int
+    commission_max_change_rate: int
+    min_self_delegation: int
+    amount: int
+    def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class EditValidator(_message.Message):
+    __slots__ = ("operator", "moniker", "commission_rate", "min_self_delegation")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    MONIKER_FIELD_NUMBER: _ClassVar[int]
+    COMMISSION_RATE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    moniker: str
+    commission_rate: int
+    min_self_delegation: int
+    def __init__(self, operator: _Optional[bytes] = ..., moniker: _Optional[str] = ..., commission_rate: _Optional[int] = ..., min_self_delegation: _Optional[int] = ...) -> None: ...
+
+class Delegate(_message.Message):
+    __slots__ = ("delegator", "operator", "amount")
+    DELEGATOR_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    delegator: bytes
+    operator: bytes
+    amount: int
+    def __init__(self, delegator: _Optional[bytes] = ..., operator: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class Undelegate(_message.Message):
+    __slots__ = ("delegator", "operator", "amount")
+    DELEGATOR_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    delegator: bytes
+    operator: bytes
+    amount: int
+    def __init__(self, delegator: _Optional[bytes] = ..., operator: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class CancelUnbonding(_message.Message):
+    __slots__ = ("delegator", "operator", "amount", "creation_height")
+    DELEGATOR_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CREATION_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    delegator: bytes
+    operator: bytes
+    amount: int
+    creation_height: int
+    def __init__(self, delegator: _Optional[bytes] = ..., operator: _Optional[bytes] = ..., amount: _Optional[int] = ..., creation_height: _Optional[int] = ...) -> None: ...
+
+class Redelegate(_message.Message):
+    __slots__ = ("delegator", "source", "destination", "amount")
+    DELEGATOR_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    delegator: bytes
+    source: bytes
+    destination: bytes
+    amount: int
+    def __init__(self, delegator: _Optional[bytes] = ..., source: _Optional[bytes] = ..., destination: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class Unjail(_message.Message):
+    __slots__ = ("operator",)
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    def __init__(self, operator: _Optional[bytes] = ...) -> None: ...
+
+class WithdrawRewards(_message.Message):
+    __slots__ = ("delegator", "operator")
+    DELEGATOR_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    delegator: bytes
+    operator: bytes
+    def __init__(self, delegator: _Optional[bytes] = ..., operator: _Optional[bytes] = ...) -> None: ...
+
+class WithdrawCommission(_message.Message):
+    __slots__ = ("operator",)
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    def __init__(self, operator: _Optional[bytes] = ...) -> None: ...
+
+class SetWithdrawAddress(_message.Message):
+    __slots__ = ("delegator", "withdraw_address")
+    DELEGATOR_FIELD_NUMBER: _ClassVar[int]
+    WITHDRAW_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    delegator: bytes
+    withdraw_address: bytes
+    def __init__(self, delegator: _Optional[bytes] = ..., withdraw_address: _Optional[bytes] = ...) -> None: ...
+
+class FundCommunityPool(_message.Message):
+    __slots__ = ("sender", "amount")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    amount: int
+    def __init__(self, sender: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,110 @@
+"""The currency machine's economics as the application uses them: its part of a block, its genesis, its records.
+
+A block begins with what the last one earned (mint, distribution), then punishes (liveness, evidence); it ends with the
+set's changes and what matured. The order is part of the rules: staking sheet, sections 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from chain.branch import Branch, Decoders, Scan, State
+from chain.currency import bank, distribution, mint, params, signing, slashing
+from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
+from chain.currency.params import EconomicParams, StakingParams
+from chain.currency.records import ACCOUNT, SUPPLY, Account, Supply
+from chain.currency.staking import records, stake, valset
+from chain.currency.staking.handlers import handlers, new_validator
+from chain.currency.staking.invariants import invariants
+from chain.currency.staking.records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now
+from consensus.abci import CommitInfo, Misbehavior, ValidatorUpdate
+
+DECODERS: Final[Decoders] = {
+    **params.DECODERS,
+    **records.DECODERS,
+    **distribution.DECODERS,
+    **signing.DECODERS,
+}
+MODULE_ADDRESSES: Final = bank.MODULE_ADDRESSES
+
+
+class GenesisStake(NamedTuple):
+    """A validator from the beginning, with what its operator delegates to it beside its balance. Rates are Decs."""
+
+    operator: bytes
+    consensus_key: bytes
+    tokens: int
+    moniker: str = ""
+    commission_rate: int = 10**17
+    commission_max_rate: int = 2 * 10**17
+    commission_max_change_rate: int = 10**16
+    min_self_delegation: int = 1
+
+    @property
+    def power(self) -> int:
+        return self.tokens // records.POWER_UNIT
+
+
+class Economy:
+    """One for each application: it remembers the members of the last commit from block to block."""
+
+    def __init__(self) -> None:
+        self._members = slashing.Members()
+
+    def begin_block(
+        self, branch: Branch, scan: Scan, now: Now, *,
+        last_commit: CommitInfo, misbehavior: Sequence[Misbehavior], proposer: bytes,
+    ) -> None:  # fmt: skip
+        votes = last_commit.votes
+        self._members.follow(branch, votes, now)
+        mint.begin_block(branch, now, shares_fees=bool(votes))
+        distribution.begin_block(branch, votes, proposer)
+        slashing.begin_block(branch, scan, votes, now)
+        for found in misbehavior:
+            slashing.punish(branch, scan, found, now)
+
+    def end_block(self, branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
+        """What the engine must be told."""
+        slashing.params_changed(branch)
+        return valset.end_block(branch, scan, now)
+
+
+def genesis(
+    state: State, chosen: Mapping[str, EconomicParams], inflation: int, stakes: Sequence[GenesisStake], now: Now
+) -> None:
+    """The first state, after balances. stakes: checked. now: one before the first height."""
+    params.set_all(state, chosen)
+    supply: Supply = state.get(SUPPLY)
+    total = sum(entry.tokens for entry in stakes)
+    state.set(SUPPLY, Supply(supply.total + total, supply.collected_fees))
+    state.set(MINTER, Minter(inflation, now.time_ns, supply.total + total))
+    for address, amount in ((BONDED_POOL, total), (NOT_BONDED_POOL, 0), (DISTRIBUTION, 0)):
+        state.set(ACCOUNT + address, Account(address, amount))
+    for entry in sorted(stakes):
+        if state.get(ACCOUNT + entry.operator) is None:
+            state.set(ACCOUNT + entry.operator, Account(entry.operator, 0))  # so that it can sign
+        validator = new_validator(
+            state, operator=entry.operator, consensus_key=entry.consensus_key, moniker=entry.moniker,
+            rate=entry.commission_rate, max_rate=entry.commission_max_rate,
+            max_change_rate=entry.commission_max_change_rate, min_self_delegation=entry.min_self_delegation, now=now,
+        )  # fmt: skip
+        stake.delegate(state, validator, delegator=entry.operator, amount=entry.tokens, now=now)
+        validator = stake.require_validator(state, entry.operator)
+        stake.put_validator(state, validator, validator._replace(status=BONDED))
+        signing.bonded(state, validator.address, now.height)
+    ranked = sorted((-entry.power, entry.operator) for entry in stakes)
+    if ranked:
+        state.set(ACTIVE, ActiveSet(tuple((operator, -power) for power, operator in ranked)))
+
+
+__all__ = [
+    "DECODERS",
+    "MODULE_ADDRESSES",
+    "Economy",
+    "GenesisStake",
+    "StakingParams",
+    "genesis",
+    "handlers",
+    "invariants",
+]

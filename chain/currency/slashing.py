@@ -1,0 +1,210 @@
+"""Punishment: for misses in a sliding window, and for signing twice.
+
+A block looks at who is absent from the last commit, and at nobody else: see `chain.currency.signing` for how misses are
+kept. Evidence comes verified from the engine; here it is judged: who, whether still punishable, how much.
+Source: staking sheet, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from chain.branch import Branch, Scan, State
+from chain.currency import distribution, signing
+from chain.currency.params import NS_PER_S, SLASHING, SlashingParams, slashing_of
+from chain.currency.signing import FOREVER_NS, SigningInfo, info_of, liveness_of
+from chain.currency.staking import stake
+from chain.currency.staking.records import (
+    CONSENSUS_KEY,
+    LIVENESS,
+    REASON_DOUBLE_SIGN,
+    REASON_DOWNTIME,
+    REASON_LIGHT_CLIENT_ATTACK,
+    SIGNING,
+    UNBONDED,
+    VALIDATOR,
+    Now,
+    Validator,
+)
+from consensus.abci import Misbehavior, MisbehaviorType, VoteInfo
+
+ABSENT: Final = 1  # VoteInfo.block_id_flag
+COMMIT_DELAY: Final = 2  # blocks from the one that missed a vote, or was missed, to the one that carries its commit
+
+
+def _by_address(state: State, address: bytes) -> Validator | None:
+    operator: bytes | None = state.get(CONSENSUS_KEY + address)
+    return None if operator is None else state.get(VALIDATOR + operator)
+
+
+# ------------------------------------------------------------------------------ the last commit's members
+
+
+class Members:
+    """Whether the last commit has the members that the slots name: remembered from one block to the next, because
+    that is the same question each time. What it answers depends on the two alone.
+    """
+
+    __slots__ = ("_addresses", "_slots")
+
+    def __init__(self) -> None:
+        self._addresses: tuple[bytes, ...] = ()
+        self._slots: distribution.Slots | None = None
+
+    def follow(self, state: State, votes: Sequence[VoteInfo], now: Now) -> None:
+        """Give slots to who joined, and count them; take them from who left."""
+        addresses = tuple([vote.address for vote in votes])
+        slots = distribution.slots_of(state)
+        if slots is self._slots and addresses == self._addresses:
+            return
+        members, known = frozenset(addresses), frozenset(slots.addresses)
+        if members != known:
+            for address in slots.addresses:
+                if address not in members:
+                    signing.stop_counting(state, address, now.height - 1)
+            joined = [address for address in addresses if address not in known]
+            distribution.change_slots(state, joined=joined, left=known - members)
+            for address in joined:
+                validator = _by_address(state, address)
+                if validator is not None and not validator.jailed:
+                    signing.begin_counting(state, address, now.height)
+            slots = distribution.slots_of(state)
+        self._addresses, self._slots = addresses, slots
+
+
+# ------------------------------------------------------------------------------ liveness
+
+
+def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now) -> None:
+    """Note who missed the last commit, and punish who missed too much."""
+    live = liveness_of(branch)
+    missing = [vote.address for vote in votes if vote.block_id_flag == ABSENT]
+    if not missing and not live.absent and not live.watches and not live.recheck:
+        return
+    missing.sort()
+    if tuple(missing) != live.absent:
+        _note_runs(branch, missing, live.absent, now)
+        live = liveness_of(branch)
+    due = [address for height, address in live.watches if height <= now.height]
+    suspects = [*live.absent, *due]
+    if live.recheck:
+        suspects += distribution.slots_of(branch).addresses
+    if due or live.recheck:
+        rest = tuple(row for row in live.watches if row[0] > now.height)
+        branch.set(LIVENESS, live._replace(watches=rest, recheck=False))
+    if not suspects:
+        return
+    powers = {vote.address: vote.power for vote in votes}
+    params = slashing_of(branch)
+    for address in sorted(frozenset(suspects)):
+        _judge(branch, scan, address, powers.get(address, 0), params, now)
+
+
+def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], now: Now) -> None:
+    """Runs of misses that begin or end with this commit; of those who are counted."""
+    began: list[bytes] = []
+    ended: list[bytes] = []
+    were, are = frozenset(before), frozenset(missing)
+    params = slashing_of(branch)
+    for address in missing:
+        if address not in were:
+            info = info_of(branch, address)
+            if info is not None and info.counted_since:
+                branch.set(SIGNING + address, info._replace(run_start=info.offset_at(now.height) + 1))
+                began.append(address)
+    for address in before:
+        if address not in are:
+            info = info_of(branch, address)
+            assert info is not None, address.hex()
+            info = info.run_ended(info.offset_at(now.height) - 1)
+            branch.set(SIGNING + address, info)
+            ended.append(address)
+            _watch_if_over(branch, address, info, params, now)
+    if began:
+        signing.set_absent(branch, began, True)
+    if ended:
+        signing.set_absent(branch, ended, False)
+
+
+def _watch_if_over(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
+    """It signs again, but has missed too much in a window that is not full: to be looked at when it is."""
+    full = info.start_height + params.missed_blocks_window + 1
+    if now.height < full and _missed(info, params, now) > params.missed_max:
+        signing.watch(branch, address, full)
+
+
+def _missed(info: SigningInfo, params: SlashingParams, now: Now) -> int:
+    return info.missed(info.offset_at(now.height), params.missed_blocks_window)
+
+
+def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: SlashingParams, now: Now) -> None:
+    """Jail and slash who missed too much, once the window since it joined is full."""
+    info = info_of(branch, address)
+    if info is None or not info.counted_since or _missed(info, params, now) <= params.missed_max:
+        return
+    if now.height <= info.start_height + params.missed_blocks_window:
+        if not info.run_start:
+            _watch_if_over(branch, address, info, params, now)
+        return
+    validator = _by_address(branch, address)
+    if validator is None or validator.jailed or validator.status == UNBONDED:
+        return
+    stake.slash(
+        branch, scan, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
+        reason=REASON_DOWNTIME, now=now,
+    )  # fmt: skip
+    validator = stake.require_validator(branch, validator.operator)
+    if validator.jailed:  # an operator that had redelegated its own stake here
+        signing.stop_counting(branch, address, now.height, reset=True)
+    else:
+        stake.jail(branch, validator, now, reset=True)
+    info = info_of(branch, address)
+    assert info is not None
+    until = now.time_ns + params.downtime_jail_s * NS_PER_S
+    branch.set(SIGNING + address, info._replace(jailed_until_ns=until))
+
+
+def params_changed(branch: Branch) -> None:
+    """At the end of a block: what decides about misses may be another from the next."""
+    if SLASHING in branch.writes:
+        signing.recheck_all(branch)
+
+
+# ------------------------------------------------------------------------------ evidence
+
+
+def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> int | None:
+    """Slash, jail and, by the param, tombstone for one piece of evidence. Returns the udchat burned of the validator's
+    own tokens; None: it is ignored (unknown, unbonded, tombstoned, or too old by time and by blocks).
+    """
+    params = slashing_of(branch)
+    address = misbehavior.address
+    validator = _by_address(branch, address)
+    info = info_of(branch, address)
+    if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:
+        return None
+    age_ns = now.time_ns - misbehavior.time_ns
+    age_blocks = now.height - misbehavior.height
+    if age_ns > params.evidence_age_s_max * NS_PER_S and age_blocks > params.evidence_age_blocks_max:
+        return None
+    double = misbehavior.type is MisbehaviorType.DUPLICATE_VOTE
+    burned = stake.slash(
+        branch, scan, validator, height=misbehavior.height - 1, power=misbehavior.power,
+        fraction=params.slash_double_sign, now=now,
+        reason=REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK,
+    )  # fmt: skip
+    validator = stake.require_validator(branch, validator.operator)
+    if not validator.jailed:
+        stake.jail(branch, validator, now)
+    info = info_of(branch, address)
+    assert info is not None
+    until = FOREVER_NS if params.tombstone else now.time_ns + params.double_sign_jail_s * NS_PER_S
+    branch.set(
+        SIGNING + address,
+        info._replace(jailed_until_ns=max(until, info.jailed_until_ns), tombstoned=bool(params.tombstone)),
+    )
+    return burned
+
+
+__all__ = ["Members", "begin_block", "params_changed", "punish"]

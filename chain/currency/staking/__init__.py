@@ -1,0 +1,1 @@
+"""Staking: validators, delegations, unbondings, redelegations and the validator set. Pure and deterministic."""

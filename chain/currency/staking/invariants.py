@@ -1,0 +1,206 @@
+"""What must hold of stake and rewards after every block, read from the whole state.
+
+Source: staking sheet, section 8.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from chain.branch import Branch, Readable, Scan
+from chain.codec import height_bytes
+from chain.currency import distribution, signing
+from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL, held
+from chain.currency.dec import ONE
+from chain.currency.records import SUPPLY, Supply
+from chain.currency.staking.records import (
+    BONDED,
+    BY_DELEGATOR,
+    BY_MOVER,
+    BY_OPERATOR,
+    BY_POWER,
+    CONSENSUS_KEY,
+    DELEGATION,
+    HISTORICAL,
+    MINTER,
+    QUEUE_REDELEGATIONS,
+    QUEUE_UNBONDINGS,
+    QUEUE_VALIDATORS,
+    RECEIVING,
+    REDELEGATIONS,
+    REWARDS,
+    SIGNING,
+    UNBONDED,
+    UNBONDING,
+    UNBONDINGS,
+    UNSETTLED,
+    VALIDATOR,
+    Minter,
+    Now,
+    Validator,
+    balances,
+    power_key,
+)
+from chain.currency.staking.valset import active_of
+from crypto.hash import ADDRESS_BYTES as SIZE
+
+Law: TypeAlias = tuple[str, bool, str]
+
+
+def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
+    """(name, whether it holds, the figures)."""
+    if state.get(MINTER) is None:
+        return
+    validators = {key[len(VALIDATOR) :]: value for key, value in scan(VALIDATOR)}
+    yield _supply(state)
+    yield from _pools(state, scan, validators)
+    yield from _shares(scan, validators)
+    yield from _set(state, scan, validators)
+    yield _indexes(scan, validators)
+    yield _references(scan, validators)
+    yield from _rewards(state, scan, validators)
+    yield from _signing(state, scan, validators)
+
+
+def _supply(state: Readable) -> Law:
+    supply: Supply = state.get(SUPPLY)
+    minter: Minter = state.get(MINTER)
+    expected = minter.genesis_supply + minter.minted - minter.burned
+    detail = f"{minter.genesis_supply} + {minter.minted} minted - {minter.burned} burned, total {supply.total}"
+    return "bank: supply changes by what is minted and burned", expected == supply.total, detail
+
+
+def _pools(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
+    bonded = sum(v.tokens for v in validators.values() if v.status == BONDED)
+    others = sum(v.tokens for v in validators.values() if v.status != BONDED)
+    unbonding = sum(balances(record.entries) for _, record in scan(UNBONDINGS))
+    pool = held(state, BONDED_POOL)
+    yield "staking: the bonded pool holds bonded tokens", pool == bonded, f"{pool}, tokens {bonded}"
+    pool = held(state, NOT_BONDED_POOL)
+    detail = f"{pool}, tokens {others}, unbonding {unbonding}"
+    yield "staking: the other pool holds all other stake", pool == others + unbonding, detail
+
+
+def _shares(scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
+    sums: Counter[bytes] = Counter()
+    empty = 0
+    for key, delegation in scan(DELEGATION):
+        sums[key[-SIZE:]] += delegation.shares
+        empty += delegation.shares <= 0
+    wrong = [op.hex() for op, v in validators.items() if v.shares != sums[op]]
+    wrong += [op.hex() for op in sums if op not in validators]
+    yield "staking: delegations have shares", not empty, f"{empty} have none"
+    yield "staking: a validator's shares are its delegations'", not wrong, f"{len(wrong)} differ: {wrong[:3]}"
+
+
+def _set(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
+    expected = sorted(power_key(v.power, op) for op, v in validators.items() if not v.jailed and v.power)
+    found = [key for key, _ in scan(BY_POWER)]
+    detail = f"{len(found)} keys, {len(expected)} expected"
+    yield "staking: the power index is right", expected == found, detail
+    members = active_of(state).members
+    unsettled = state.get(UNSETTLED) is not None
+    bonded = sorted(op for op, v in validators.items() if v.status == BONDED)
+    right = bonded == sorted(op for op, _ in members)
+    if not unsettled:
+        right = right and all(not validators[op].jailed and validators[op].power == power for op, power in members)
+    yield "staking: the set is the bonded validators, at their power", right, f"{len(members)}, bonded {len(bonded)}"
+
+
+def _indexes(scan: Scan, validators: dict[bytes, Validator]) -> Law:
+    """Everything beside the tree follows from what lies under it."""
+    wrong: list[str] = []
+
+    def compare(name: str, prefix: bytes, expected: set[bytes]) -> None:
+        found = {key[len(prefix) :] for key, _ in scan(prefix)}
+        if found != expected:
+            wrong.append(f"{name}: {len(found - expected)} too many, {len(expected - found)} missing")
+
+    delegations = [key[len(DELEGATION) :] for key, _ in scan(DELEGATION)]
+    unbondings = [(key[len(UNBONDINGS) :], record.entries) for key, record in scan(UNBONDINGS)]
+    moves = [(key[len(REDELEGATIONS) :], record.entries) for key, record in scan(REDELEGATIONS)]
+    compare("consensus keys", CONSENSUS_KEY, {v.address for v in validators.values()})
+    compare("rewards", REWARDS, set(validators))
+    compare("by operator", BY_OPERATOR, {pair[SIZE:] + pair[:SIZE] for pair in delegations})
+    compare("by delegator", BY_DELEGATOR, {pair[SIZE:] + pair[:SIZE] for pair, _ in unbondings})
+    compare("by mover", BY_MOVER, {m[SIZE : 2 * SIZE] + m[2 * SIZE :] + m[:SIZE] for m, _ in moves})
+    receiving: Counter[bytes] = Counter()
+    for move, entries in moves:
+        receiving[move[SIZE:]] += len(entries)
+    if dict(receiving) != {key[len(RECEIVING) :]: int.from_bytes(count, "big") for key, count in scan(RECEIVING)}:
+        wrong.append("receiving")
+    queued = {key[len(QUEUE_UNBONDINGS) :] for key, _ in scan(QUEUE_UNBONDINGS)}
+    if any(height_bytes(e.completion_ns) + pair not in queued for pair, entries in unbondings for e in entries):
+        wrong.append("an unbonding is not queued")
+    queued = {key[len(QUEUE_REDELEGATIONS) :] for key, _ in scan(QUEUE_REDELEGATIONS)}
+    if any(height_bytes(e.completion_ns) + move not in queued for move, entries in moves for e in entries):
+        wrong.append("a redelegation is not queued")
+    waiting = {height_bytes(v.unbonding_time_ns) + op for op, v in validators.items() if v.status == UNBONDING}
+    compare("unbonding validators", QUEUE_VALIDATORS, waiting)
+    return "staking: indexes and queues agree with the records", not wrong, "; ".join(wrong) or "all do"
+
+
+def _references(scan: Scan, validators: dict[bytes, Validator]) -> Law:
+    references = sum(record.references for _, record in scan(HISTORICAL))
+    delegations = sum(1 for _ in scan(DELEGATION))
+    slashes = sum(record.slash_count for _, record in scan(REWARDS))
+    expected = len(validators) + delegations + slashes
+    detail = f"{references}: {len(validators)} validators, {delegations} delegations, {slashes} slashes"
+    return "distribution: periods are kept as long as referred to", references == expected, detail
+
+
+def _rewards(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
+    owed = sum(distribution.settled(state, v).outstanding for v in validators.values())
+    pool = distribution.pool_of(state).amount
+    balance = held(state, DISTRIBUTION)
+    detail = f"{balance}, outstanding and pool {owed + pool}e-18"
+    yield "distribution: its account holds what is owed and the pool", balance * ONE == owed + pool, detail
+    short = _withdraw_all(state, scan, validators)
+    yield "distribution: everyone can withdraw", not short, f"{len(short)} validators fall short: {short[:3]}"
+
+
+def _withdraw_all(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> list[str]:
+    """On a branch that is dropped: all commissions and delegations withdrawn."""
+    branch = Branch(state.get)
+    delegators: dict[bytes, list[bytes]] = {operator: [] for operator in validators}
+    for key, _ in scan(DELEGATION):
+        delegators[key[-SIZE:]].append(key[len(DELEGATION) : -SIZE])
+    short = []
+    for operator, validator in validators.items():
+        distribution.withdraw_commission(branch, validator)
+        for delegator in delegators[operator]:
+            delegation = branch.get(DELEGATION + delegator + operator)
+            earned = distribution.earned(branch, validator, delegation, capped=False)
+            if earned > distribution.settled(branch, validator).outstanding:
+                short.append(operator.hex())
+            distribution.withdraw(branch, validator, delegator, delegation)
+            distribution.start(branch, validator, delegation.shares, Now(0, 0))
+    return short
+
+
+def _signing(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
+    live = signing.liveness_of(state)
+    running: list[bytes] = []
+    counted: list[bytes] = []
+    strange = 0
+    for key, info in scan(SIGNING):
+        if info.run_start:
+            running.append(key[len(SIGNING) :])
+        if info.counted_since:
+            counted.append(key[len(SIGNING) :])
+        strange += info.run_start > 0 and not info.counted_since
+        strange += info.misses.bit_count() > info.missed_total
+        strange += bool(info.misses) != bool(info.last_miss) or (info.misses > 0 and not info.misses & 1)
+        strange += 0 < info.run_start <= info.last_miss
+    yield "slashing: runs of misses are those of who is absent", tuple(running) == live.absent, f"{len(running)}"
+    yield "slashing: misses are counted once", not strange, f"{strange} strange"
+    members = distribution.slots_of(state).index
+    wrong = [
+        v.address.hex()
+        for v in validators.values()
+        if v.address in members and v.status != UNBONDED and (v.address in counted) == v.jailed
+    ]
+    wrong += [address.hex() for address in counted if address not in members]
+    yield "slashing: who is in the commit and not jailed is counted", not wrong, f"{len(wrong)} wrong: {wrong[:3]}"

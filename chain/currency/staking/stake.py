@@ -1,0 +1,436 @@
+"""Stake and what it is worth: validators' records, delegations, unbondings, redelegations, and slashes of them.
+
+Every function keeps the sums: a pool holds the tokens of its validators (and the unbondings), a validator's shares are
+those of its delegations. Shares are cut, never rounded up, so that what remains is never worth less to the others.
+Source: staking sheet, sections 1 and 2.
+"""
+
+from __future__ import annotations
+
+from chain.branch import Branch, Readable, Scan, State
+from chain.currency import bank, dec, distribution, signing
+from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
+from chain.currency.dec import ONE
+from chain.currency.params import NS_PER_S, staking_of
+from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE
+from chain.currency.staking.records import (
+    BONDED,
+    BY_DELEGATOR,
+    BY_MOVER,
+    BY_OPERATOR,
+    CONSENSUS_KEY,
+    DELEGATION,
+    MARK,
+    POWER_UNIT,
+    RECEIVING,
+    REDELEGATIONS,
+    UNBONDED,
+    UNBONDING,
+    UNBONDINGS,
+    VALIDATOR,
+    Delegation,
+    Now,
+    Redelegation,
+    RedelegationEntry,
+    Unbonding,
+    UnbondingEntry,
+    Validator,
+    power_key,
+)
+from chain.errors import (
+    NoDelegation,
+    NotEnoughShares,
+    TinyAmount,
+    TooManyRedelegations,
+    TooManyUnbondings,
+    TransitiveRedelegation,
+    UnknownValidator,
+    WorthlessShares,
+)
+from crypto.hash import ADDRESS_BYTES
+
+# ------------------------------------------------------------------------------ validators
+
+
+def validator_of(state: Readable, operator: bytes) -> Validator | None:
+    found: Validator | None = state.get(VALIDATOR + operator)
+    return found
+
+
+def require_validator(state: Readable, operator: bytes) -> Validator:
+    """Raises: UnknownValidator."""
+    found = validator_of(state, operator)
+    if found is None:
+        raise UnknownValidator(f"operator {operator.hex()}")
+    return found
+
+
+def put_validator(state: State, before: Validator | None, after: Validator | None) -> None:
+    """Write it, and where it stands in the index by power: the jailed and the powerless do not."""
+    old, new = _index_key(before), _index_key(after)
+    if old != new:
+        if old is not None:
+            state.set(old, None)
+        if new is not None:
+            state.set(new, MARK)
+    validator = after or before
+    assert validator is not None
+    state.set(VALIDATOR + validator.operator, after)
+
+
+def _index_key(validator: Validator | None) -> bytes | None:
+    if validator is None or validator.jailed or not validator.power:
+        return None
+    return power_key(validator.power, validator.operator)
+
+
+def pool_of_status(status: int) -> bytes:
+    return BONDED_POOL if status == BONDED else NOT_BONDED_POOL
+
+
+def jail(state: State, validator: Validator, now: Now, *, reset: bool = False) -> Validator:
+    """Out of the set at the end of this block. reset: its misses are punished and forgotten."""
+    assert not validator.jailed, validator
+    after = validator._replace(jailed=True)
+    put_validator(state, validator, after)
+    signing.stop_counting(state, validator.address, now.height, reset=reset)
+    return after
+
+
+def remove_validator(state: State, validator: Validator) -> None:
+    """One that is unbonded and has no shares left."""
+    assert validator.status == UNBONDED, validator
+    assert not validator.shares, validator
+    assert not validator.tokens, validator  # the last shares take all tokens with them
+    distribution.remove_validator(state, validator)
+    put_validator(state, validator, None)
+    state.set(CONSENSUS_KEY + validator.address, None)
+
+
+# ------------------------------------------------------------------------------ delegations
+
+
+def delegation_of(state: Readable, delegator: bytes, operator: bytes) -> Delegation | None:
+    found: Delegation | None = state.get(DELEGATION + delegator + operator)
+    return found
+
+
+def put_delegation(state: State, delegator: bytes, operator: bytes, delegation: Delegation | None) -> None:
+    state.set(DELEGATION + delegator + operator, delegation)
+    state.set(BY_OPERATOR + operator + delegator, MARK if delegation is not None else None)
+
+
+def require_delegation(state: Readable, delegator: bytes, operator: bytes) -> Delegation:
+    """Raises: NoDelegation."""
+    found = delegation_of(state, delegator, operator)
+    if found is None:
+        raise NoDelegation(f"of {delegator.hex()} to {operator.hex()}")
+    return found
+
+
+def delegate(state: State, validator: Validator, *, delegator: bytes, amount: int, now: Now) -> int:
+    """Add `amount` to a validator's tokens, which its pool must have got already. Returns the shares, a Dec.
+
+    What the delegation earned so far is paid. Raises: WorthlessShares, TinyAmount.
+    """
+    operator = validator.operator
+    if validator.shares and not validator.tokens:
+        raise WorthlessShares("all its tokens were slashed")
+    found = delegation_of(state, delegator, operator)
+    if found is not None:
+        distribution.withdraw(state, validator, delegator, found)
+    else:
+        distribution.end_period(state, validator)
+    shares = validator.shares_of(amount)
+    if not shares:
+        raise TinyAmount(f"{amount} udchat are worth no share")
+    after = validator._replace(tokens=validator.tokens + amount, shares=validator.shares + shares)
+    put_validator(state, validator, after)
+    owned = shares + (found.shares if found is not None else 0)
+    put_delegation(state, delegator, operator, distribution.start(state, after, owned, now))
+    return shares
+
+
+def unbond(state: State, validator: Validator, *, delegator: bytes, shares: int, now: Now) -> int:
+    """Take shares off a delegation and their tokens off the validator; returns the tokens, still in its pool.
+
+    What the delegation earned is paid; an operator below its minimum is jailed; an unbonded validator without shares
+    is removed. Raises: NoDelegation, NotEnoughShares.
+    """
+    operator = validator.operator
+    found = require_delegation(state, delegator, operator)
+    if found.shares < shares:
+        raise NotEnoughShares(f"{dec.text(found.shares)} owned, {dec.text(shares)} asked")
+    distribution.withdraw(state, validator, delegator, found)
+    left = found.shares - shares
+    if delegator == operator and not validator.jailed and _below_minimum(validator, left):
+        validator = jail(state, validator, now)
+    kept = distribution.start(state, validator, left, now) if left else None
+    put_delegation(state, delegator, operator, kept)
+    remaining = validator.shares - shares
+    tokens = validator.tokens_of(shares) // ONE if remaining else validator.tokens
+    after = validator._replace(tokens=validator.tokens - tokens, shares=remaining)
+    assert after.tokens >= 0, after
+    put_validator(state, validator, after)
+    if not remaining and after.status == UNBONDED:
+        remove_validator(state, after)
+    return tokens
+
+
+def _below_minimum(validator: Validator, shares: int) -> bool:
+    return validator.tokens_of(shares) // ONE < validator.min_self_delegation
+
+
+def shares_to_unbond(validator: Validator, delegation: Delegation, amount: int) -> int:
+    """The shares that `amount` udchat stand for. Raises: NotEnoughShares.
+
+    What would be left and is worth less than a unit goes along (#10254: nobody could ever take it out), and of a
+    validator without tokens everything does (#10091).
+    """
+    if not validator.tokens:
+        return delegation.shares
+    shares = validator.shares_of(amount)
+    if shares > delegation.shares:
+        worth = validator.tokens_of_trunc(delegation.shares) // ONE
+        raise NotEnoughShares(f"{amount} udchat asked, the delegation is worth {worth}")
+    if validator.tokens_of_trunc(delegation.shares - shares) < ONE:
+        return delegation.shares
+    return shares
+
+
+# ------------------------------------------------------------------------------ unbonding
+
+
+def undelegate(state: State, *, delegator: bytes, operator: bytes, amount: int, now: Now) -> tuple[int, int]:
+    """(tokens, when they are paid out, ns). Raises: UnknownValidator, NoDelegation, NotEnoughShares, TooManyUnbondings.
+
+    Always a full period, whatever the validator's status.
+    """
+    validator = require_validator(state, operator)
+    delegation = require_delegation(state, delegator, operator)
+    params = staking_of(state)
+    waiting: Unbonding | None = state.get(UNBONDINGS + operator + delegator)
+    if waiting is not None and len(waiting.entries) >= params.entries_max:
+        raise TooManyUnbondings(f"{len(waiting.entries)} wait, allowed: {params.entries_max}")
+    shares = shares_to_unbond(validator, delegation, amount)
+    tokens = unbond(state, validator, delegator=delegator, shares=shares, now=now)
+    completion = now.time_ns + params.unbonding_s * NS_PER_S
+    if not tokens:
+        return 0, completion
+    if validator.status == BONDED:
+        bank.pay_out(state, pool=BONDED_POOL, recipient=NOT_BONDED_POOL, amount=tokens)
+    entry = UnbondingEntry(now.height, completion, tokens, tokens)
+    entries = waiting.entries if waiting is not None else ()
+    put_unbonding(state, operator, delegator, _merged(entries, entry))
+    UNBONDING_QUEUE.push(state, completion, operator + delegator)
+    return tokens, completion
+
+
+def _merged(entries: tuple[UnbondingEntry, ...], new: UnbondingEntry) -> tuple[UnbondingEntry, ...]:
+    """With `new`; one of the same height and time takes it in."""
+    for position, old in enumerate(entries):
+        if old[:2] == new[:2]:
+            both = old._replace(
+                initial_balance=old.initial_balance + new.initial_balance, balance=old.balance + new.balance
+            )
+            return (*entries[:position], both, *entries[position + 1 :])
+    return (*entries, new)
+
+
+def put_unbonding(state: State, operator: bytes, delegator: bytes, entries: tuple[UnbondingEntry, ...]) -> None:
+    state.set(UNBONDINGS + operator + delegator, Unbonding(entries) if entries else None)
+    state.set(BY_DELEGATOR + delegator + operator, MARK if entries else None)
+
+
+def complete_unbonding(state: State, operator: bytes, delegator: bytes, now: Now) -> int:
+    """Pay what is due of an unbonding; returns the udchat paid."""
+    waiting: Unbonding | None = state.get(UNBONDINGS + operator + delegator)
+    if waiting is None:
+        return 0
+    due = [entry for entry in waiting.entries if entry.completion_ns <= now.time_ns]
+    if due:
+        rest = tuple(entry for entry in waiting.entries if entry.completion_ns > now.time_ns)
+        put_unbonding(state, operator, delegator, rest)
+    paid = sum(entry.balance for entry in due)
+    bank.pay_out(state, pool=NOT_BONDED_POOL, recipient=delegator, amount=paid)
+    return paid
+
+
+# ------------------------------------------------------------------------------ redelegation
+
+
+def redelegate(
+    state: State, *, delegator: bytes, source: bytes, destination: bytes, amount: int, now: Now
+) -> tuple[int, int]:
+    """(tokens moved, until when slashes of the source reach them, ns; 0: they do not).
+
+    Raises: UnknownValidator, NoDelegation, NotEnoughShares, TransitiveRedelegation, TooManyRedelegations, TinyAmount,
+    WorthlessShares.
+    """
+    validator = require_validator(state, source)
+    require_validator(state, destination)
+    delegation = require_delegation(state, delegator, source)
+    if state.get(RECEIVING + delegator + source) is not None:
+        raise TransitiveRedelegation("tokens that were redelegated to the source may still be slashed elsewhere")
+    params = staking_of(state)
+    waiting: Redelegation | None = state.get(REDELEGATIONS + source + delegator + destination)
+    if waiting is not None and len(waiting.entries) >= params.entries_max:
+        raise TooManyRedelegations(f"{len(waiting.entries)} wait, allowed: {params.entries_max}")
+    shares = shares_to_unbond(validator, delegation, amount)
+    tokens = unbond(state, validator, delegator=delegator, shares=shares, now=now)
+    if not tokens:
+        raise TinyAmount("it is worth less than 1 udchat")
+    target = require_validator(state, destination)
+    pools = pool_of_status(validator.status), pool_of_status(target.status)
+    if pools[0] != pools[1]:
+        bank.pay_out(state, pool=pools[0], recipient=pools[1], amount=tokens)
+    got = delegate(state, target, delegator=delegator, amount=tokens, now=now)
+    if validator.status == UNBONDED:
+        return tokens, 0
+    height, completion = now.height, now.time_ns + params.unbonding_s * NS_PER_S
+    if validator.status == UNBONDING:
+        height, completion = validator.unbonding_height, validator.unbonding_time_ns
+    entry = RedelegationEntry(height, completion, tokens, got)
+    entries = (*(waiting.entries if waiting is not None else ()), entry)
+    _put_redelegation(state, source, delegator, destination, entries, before=len(entries) - 1)
+    REDELEGATION_QUEUE.push(state, completion, source + delegator + destination)
+    return tokens, completion
+
+
+def _put_redelegation(
+    state: State, source: bytes, delegator: bytes, destination: bytes,
+    entries: tuple[RedelegationEntry, ...], *, before: int,
+) -> None:  # fmt: skip
+    """before: how many entries there were."""
+    state.set(REDELEGATIONS + source + delegator + destination, Redelegation(entries) if entries else None)
+    state.set(BY_MOVER + delegator + destination + source, MARK if entries else None)
+    key = RECEIVING + delegator + destination
+    count = int.from_bytes(state.get(key) or b"", "big") + len(entries) - before
+    assert count >= 0, (delegator.hex(), destination.hex())
+    state.set(key, count.to_bytes(4, "big") if count else None)
+
+
+def complete_redelegation(state: State, source: bytes, delegator: bytes, destination: bytes, now: Now) -> None:
+    """Forget what slashes of the source no longer reach."""
+    waiting: Redelegation | None = state.get(REDELEGATIONS + source + delegator + destination)
+    if waiting is None:
+        return
+    rest = tuple(entry for entry in waiting.entries if entry.completion_ns > now.time_ns)
+    if len(rest) < len(waiting.entries):
+        _put_redelegation(state, source, delegator, destination, rest, before=len(waiting.entries))
+
+
+# ------------------------------------------------------------------------------ slashing
+
+
+def slash(
+    branch: Branch, scan: Scan, validator: Validator, *, height: int, power: int, fraction: int, reason: int, now: Now
+) -> int:
+    """Punish a validator for what it did at `height` with `power`; returns the udchat burned of its own tokens.
+
+    Everything that was its stake then pays: unbondings and redelegations begun since first, its tokens for the rest.
+    To be called at a block's begin, when what is saved is all there is. The validator must not be unbonded.
+    """
+    assert height <= now.height, (height, now.height)
+    assert validator.status != UNBONDED, validator
+    total = dec.mul_trunc(power * POWER_UNIT * ONE, fraction) // ONE
+    if height < now.height:
+        since = _Since(height, now, fraction)
+        total -= _slash_unbondings(branch, scan, validator.operator, since)
+        total -= _slash_redelegations(branch, scan, validator.operator, since)
+        found = validator_of(branch, validator.operator)
+        assert found is not None
+        validator = found
+    burned = max(0, min(total, validator.tokens))
+    if burned:
+        effective = min(ONE, dec.quo_up(burned * ONE, validator.tokens * ONE))
+        distribution.before_slash(branch, validator, fraction=effective, now=now, burned=burned, reason=reason)
+        put_validator(branch, validator, validator._replace(tokens=validator.tokens - burned))
+        bank.burn(branch, pool_of_status(validator.status), burned)
+    return burned
+
+
+class _Since:
+    """Which entries a slash reaches: begun at `height` or later, and not complete."""
+
+    __slots__ = ("fraction", "height", "now")
+
+    def __init__(self, height: int, now: Now, fraction: int) -> None:
+        self.height, self.now, self.fraction = height, now, fraction
+
+    def reaches(self, entry: UnbondingEntry | RedelegationEntry) -> bool:
+        return entry.creation_height >= self.height and entry.completion_ns > self.now.time_ns
+
+    def due(self, entry: UnbondingEntry | RedelegationEntry) -> int:
+        return self.fraction * entry.initial_balance // ONE
+
+
+def _slash_unbondings(branch: Branch, scan: Scan, operator: bytes, since: _Since) -> int:
+    """Returns what they owed, whether they could pay it or not."""
+    owed = 0
+    for key, _ in scan(UNBONDINGS + operator):
+        waiting: Unbonding | None = branch.get(key)
+        if waiting is None:
+            continue
+        entries, burned = list(waiting.entries), 0
+        for position, entry in enumerate(entries):
+            if since.reaches(entry):
+                due = since.due(entry)
+                owed += due
+                taken = min(due, entry.balance)
+                burned += taken
+                entries[position] = entry._replace(balance=entry.balance - taken)
+        if burned:
+            branch.set(key, Unbonding(tuple(entries)))
+            bank.burn(branch, NOT_BONDED_POOL, burned)
+    return owed
+
+
+def _slash_redelegations(branch: Branch, scan: Scan, source: bytes, since: _Since) -> int:
+    """Returns what they owed."""
+    owed = 0
+    at = len(REDELEGATIONS) + ADDRESS_BYTES
+    for key, _ in scan(REDELEGATIONS + source):
+        waiting: Redelegation | None = branch.get(key)
+        delegator, destination = key[at : at + ADDRESS_BYTES], key[at + ADDRESS_BYTES :]
+        for entry in waiting.entries if waiting is not None else ():
+            if since.reaches(entry):
+                due = since.due(entry)
+                owed += due
+                _slash_moved(branch, delegator, destination, entry, due, since)
+    return owed
+
+
+def _slash_moved(
+    branch: Branch, delegator: bytes, destination: bytes, entry: RedelegationEntry, due: int, since: _Since
+) -> None:
+    """Burn `due` of what was moved: first of what is unbonding at the destination (GHSA-86h5-xcpx-cfqc), then of the
+    delegation there; and no more than is due in all (#20688: the reference burns the delegation's part whole).
+    """
+    left = due - _slash_unbonding_of(branch, destination, delegator, due, since)
+    delegation = delegation_of(branch, delegator, destination)
+    shares = dec.mul(since.fraction, entry.shares_dst)
+    if left < due:
+        shares = shares * left // due
+    if not left or not shares or delegation is None:
+        return
+    validator = require_validator(branch, destination)
+    pool = pool_of_status(validator.status)
+    tokens = unbond(branch, validator, delegator=delegator, shares=min(shares, delegation.shares), now=since.now)
+    bank.burn(branch, pool, tokens)
+
+
+def _slash_unbonding_of(branch: Branch, operator: bytes, delegator: bytes, due: int, since: _Since) -> int:
+    waiting: Unbonding | None = branch.get(UNBONDINGS + operator + delegator)
+    if waiting is None:
+        return 0
+    entries, burned = list(waiting.entries), 0
+    for position, entry in enumerate(entries):
+        if since.reaches(entry):
+            taken = min(due - burned, entry.balance)
+            burned += taken
+            entries[position] = entry._replace(balance=entry.balance - taken)
+    if burned:
+        branch.set(UNBONDINGS + operator + delegator, Unbonding(tuple(entries)))
+        bank.burn(branch, NOT_BONDED_POOL, burned)
+    return burned

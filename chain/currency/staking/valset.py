@@ -1,0 +1,146 @@
+"""The end of a block: who is bonded, what the engine is told, and what waited for this time.
+
+The set is the strongest by power, of equals the lower operator; it is looked at only in blocks that changed a validator
+or the params. Updates that a block returns sign two heights later. The engine is told of changes alone, and never to
+remove somebody it does not know (tendermint/tendermint#1893); it is never left without any validator: as long as nobody
+else is eligible, the set stays as it is.
+Source: staking sheet, section 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from chain.branch import Branch, Readable, Scan
+from chain.currency import bank, distribution, signing
+from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
+from chain.currency.params import NS_PER_S, STAKING, staking_of
+from chain.currency.staking import stake
+from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
+from chain.currency.staking.records import (
+    ACTIVE,
+    BONDED,
+    BY_POWER,
+    MARK,
+    UNBONDED,
+    UNBONDING,
+    UNSETTLED,
+    VALIDATOR,
+    ActiveSet,
+    Now,
+    Validator,
+    read_power_key,
+)
+from chain.currency.staking.stake import put_validator, validator_of
+from consensus.abci import ValidatorUpdate
+from crypto.hash import ADDRESS_BYTES
+from crypto.keys import Ed25519PubKey
+
+NOBODY: Final = ActiveSet(())
+
+
+def active_of(state: Readable) -> ActiveSet:
+    return state.get(ACTIVE) or NOBODY
+
+
+def end_block(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
+    """The set's changes for the engine; then what matured: validators, unbondings, redelegations."""
+    updates = update_set(branch, scan, now)
+    _mature_validators(branch, scan, now)
+    for item in UNBONDING_QUEUE.take_due(branch, scan, now.time_ns):
+        stake.complete_unbonding(branch, item[:ADDRESS_BYTES], item[ADDRESS_BYTES:], now)
+    for item in REDELEGATION_QUEUE.take_due(branch, scan, now.time_ns):
+        source, rest = item[:ADDRESS_BYTES], item[ADDRESS_BYTES:]
+        stake.complete_redelegation(branch, source, rest[:ADDRESS_BYTES], rest[ADDRESS_BYTES:], now)
+    return updates
+
+
+# ------------------------------------------------------------------------------ the set
+
+
+def update_set(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
+    """Bond and release validators by their power now; returns what the engine must be told."""
+    touched = sorted(key[len(VALIDATOR) :] for key in branch.writes if key[: len(VALIDATOR)] == VALIDATOR)
+    if not touched and STAKING not in branch.writes and branch.get(UNSETTLED) is None:
+        return []
+    chosen = _strongest(branch, scan, touched)
+    before = active_of(branch)
+    if not chosen:
+        if before.members:
+            branch.set(UNSETTLED, MARK)
+        return []
+    if branch.get(UNSETTLED) is not None:
+        branch.set(UNSETTLED, None)
+    powers = dict(before.members)
+    change = _Change(branch, now, [])
+    moved = 0  # into the bonded pool
+    for operator, power in chosen:
+        validator = stake.require_validator(branch, operator)
+        if validator.status != BONDED:
+            moved += validator.tokens
+            change.bond(validator)
+        if powers.pop(operator, None) != power:
+            change.updates.append(ValidatorUpdate(Ed25519PubKey(validator.consensus_key), power))
+    for operator in sorted(powers):
+        validator = stake.require_validator(branch, operator)
+        moved -= validator.tokens
+        change.release(validator)
+        change.updates.append(ValidatorUpdate(Ed25519PubKey(validator.consensus_key), 0))
+    if moved > 0:
+        bank.pay_out(branch, pool=NOT_BONDED_POOL, recipient=BONDED_POOL, amount=moved)
+    elif moved < 0:
+        bank.pay_out(branch, pool=BONDED_POOL, recipient=NOT_BONDED_POOL, amount=-moved)
+    after = ActiveSet(tuple(chosen))
+    if after != before:
+        branch.set(ACTIVE, after)
+    return change.updates
+
+
+def _strongest(branch: Branch, scan: Scan, touched: list[bytes]) -> list[tuple[bytes, int]]:
+    """(operator, power) by rank. The saved index holds for everyone whom the block did not touch."""
+    limit = staking_of(branch).validators_max
+    changed = frozenset(touched)
+    ranked: list[tuple[int, bytes]] = []
+    for key, _ in scan(BY_POWER):
+        power, operator = read_power_key(key)
+        if operator not in changed:
+            ranked.append((-power, operator))
+            if len(ranked) == limit:
+                break
+    for operator in touched:
+        validator = validator_of(branch, operator)
+        if validator is not None and not validator.jailed and validator.power:
+            ranked.append((-validator.power, operator))
+    return [(operator, -rank) for rank, operator in sorted(ranked)[:limit]]
+
+
+class _Change(NamedTuple):
+    branch: Branch
+    now: Now
+    updates: list[ValidatorUpdate]
+
+    def bond(self, validator: Validator) -> None:
+        if validator.status == UNBONDING:
+            VALIDATOR_QUEUE.remove(self.branch, validator.unbonding_time_ns, validator.operator)
+        after = validator._replace(status=BONDED, unbonding_height=0, unbonding_time_ns=0)
+        put_validator(self.branch, validator, after)
+        signing.bonded(self.branch, validator.address, self.now.height)
+        if not validator.jailed and validator.address in distribution.slots_of(self.branch).index:
+            signing.begin_counting(self.branch, validator.address, self.now.height + 1)
+
+    def release(self, validator: Validator) -> None:
+        assert validator.status == BONDED, validator
+        time_ns = self.now.time_ns + staking_of(self.branch).unbonding_s * NS_PER_S
+        after = validator._replace(status=UNBONDING, unbonding_height=self.now.height, unbonding_time_ns=time_ns)
+        put_validator(self.branch, validator, after)
+        VALIDATOR_QUEUE.push(self.branch, time_ns, validator.operator)
+
+
+def _mature_validators(branch: Branch, scan: Scan, now: Now) -> None:
+    for operator in VALIDATOR_QUEUE.take_due(branch, scan, now.time_ns):
+        validator = stake.require_validator(branch, operator)
+        assert validator.status == UNBONDING, validator
+        after = validator._replace(status=UNBONDED)
+        put_validator(branch, validator, after)
+        if not after.shares:
+            stake.remove_validator(branch, after)
