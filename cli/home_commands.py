@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from cli.base import Command, Exit, Group, Refusal, current_home, home_root, load_config
-from cli.network import DEFAULT_CHAIN_ID, NetworkError, Pace, make_network
-from genesis.build import UDCHAT_PER_DCHAT, build_genesis, power_of_stake
-from genesis.doc import GenesisValidator
+from cli.network import DEFAULT_CHAIN_ID, NetworkError, Pace, genesis_economics, make_network
+from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
 from node import identity
 from node.config import Config
 from node.config.document import example_toml
@@ -111,14 +110,20 @@ def make_home(
 
 
 def single_validator_genesis(home: Home, config: Config, chain_id: str) -> str:
-    """A chain whose only validator is this node, and whose operator has the initial stake's worth."""
+    """A chain whose only validator is this node, and whose operator has the initial stake's worth beside the stake."""
     key = load_validator_key(home).pub_key
     operator = identity.load(home.identity)
     stake = config.staking.initial_stake
+    least = config.staking.min_self_delegation
     return build_genesis(
         chain_id=chain_id,
         time_ns=time.time_ns(),
-        validators=[GenesisValidator(key, power_of_stake(stake), config.validator.moniker)],
+        stakes=[
+            stake_of(
+                operator.address, key.bytes, stake, moniker=config.validator.moniker, min_self_delegation_dchat=least
+            )
+        ],
+        economics=genesis_economics(config),
         balances={operator.address: stake * UDCHAT_PER_DCHAT},
         block_bytes_max=config.consensus.max_block_size,
     ).dumps()

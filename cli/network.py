@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chain.gas import block_gas_for
-from genesis.build import UDCHAT_PER_DCHAT, build_genesis, power_of_stake
-from genesis.doc import GenesisValidator
+from genesis.app_state import EconomicsGenesis
+from genesis.build import UDCHAT_PER_DCHAT, build_genesis, economics_of, stake_of
 from node import identity
 from node.config import Config
 from node.files import write_new
@@ -145,8 +145,12 @@ def make_network(
         operator.save(home.identity)
         balances[operator.address] = config.staking.initial_stake * UDCHAT_PER_DCHAT
         key = load_validator_key(home).pub_key
-        power = power_of_stake(config.staking.initial_stake)
-        members.append(GenesisValidator(key, power, f"validator{index}"))
+        members.append(
+            stake_of(
+                operator.address, key.bytes, config.staking.initial_stake, moniker=f"validator{index}",
+                min_self_delegation_dchat=config.staking.min_self_delegation,
+            )
+        )  # fmt: skip
         node_id = NodeKey.load(home.node_key).id
         nodes.append(
             NodeEntry(index, f"validator{index}", f"validator{index}", node_id, key.address.hex().upper(), node_ports)
@@ -160,7 +164,8 @@ def make_network(
     document = build_genesis(
         chain_id=chain_id,
         time_ns=time.time_ns(),
-        validators=members,
+        stakes=members,
+        economics=genesis_economics(config),
         balances=balances,
         block_bytes_max=config.consensus.max_block_size,
         block_gas_max=block_gas_for(max(rhythm.timeout_propose, 1)),
@@ -172,6 +177,20 @@ def make_network(
         write_new(home.config_file, node_config(network, node, rhythm))
     write_new(folder / NETWORK_FILE, _dump(network))
     return network
+
+
+def genesis_economics(config: Config) -> EconomicsGenesis:
+    """What [staking] and [slashing] say, for a new chain."""
+    staking, slashing = config.staking, config.slashing
+    return economics_of(
+        stake_dchat=staking.initial_stake,
+        min_self_delegation_dchat=staking.min_self_delegation,
+        unbonding_s=staking.unbonding_time,
+        missed_blocks_window=slashing.missed_blocks_window,
+        min_signed_per_window=f"{slashing.min_signed_per_window:.9f}",
+        downtime_jail_s=slashing.downtime_jail_duration,
+        double_sign_jail_s=slashing.double_sign_jail_duration,
+    )
 
 
 def _dump(network: Network) -> str:

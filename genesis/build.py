@@ -4,43 +4,105 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from chain.currency import dec
+from chain.currency.params import SlashingParams, StakingParams
+from chain.currency.staking.records import POWER_UNIT
 from chain.gas import block_gas_for
-from consensus.types.params import BlockParams, ConsensusParams
-from genesis.app_state import UDCHAT_PER_DCHAT, build_app_state
+from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
+from crypto.keys import Ed25519PubKey
+from genesis.app_state import UDCHAT_PER_DCHAT, EconomicsGenesis, GenesisStake, build_app_state, with_stakes
 from genesis.doc import GenesisDoc, GenesisValidator
 
 BLOCK_BYTES_MAX = 10_485_760  # the operator contract's max_block_size
 BLOCK_GAS_MAX = block_gas_for(3_000)  # the default propose time-out, in ms
-TOKENS_PER_POWER = 1_000  # voting power is stake in units of 1,000 DCHAT
+TOKENS_PER_POWER = POWER_UNIT // UDCHAT_PER_DCHAT  # voting power is stake in units of 1,000 DCHAT
 
 
 def build_genesis(
     *,
     chain_id: str,
     time_ns: int,
-    validators: Sequence[GenesisValidator],
+    stakes: Sequence[GenesisStake],
     balances: Mapping[bytes, int],
+    economics: EconomicsGenesis | None = None,
     block_bytes_max: int = BLOCK_BYTES_MAX,
     block_gas_max: int = BLOCK_GAS_MAX,
     upgrade_authority: bytes = b"",
 ) -> GenesisDoc:
-    """A valid document. balances: account address -> udchat, above 0. Raises InvalidGenesis."""
-    state = build_app_state(balances, upgrade_authority=upgrade_authority)
+    """A valid document. stakes: the validators; balances: account address -> udchat, above 0, beside the stakes.
+
+    Evidence is punishable for two days, or as long as stake unbonds when that is shorter.
+    Raises: InvalidGenesis; InvalidAppState.
+    """
+    economics = with_stakes(economics or EconomicsGenesis(), stakes)
+    state = build_app_state(balances, economics=economics, upgrade_authority=upgrade_authority)
+    evidence = EvidenceParams()
+    unbonding_ns = economics.staking.unbonding_s * 10**9
     doc = GenesisDoc(
         chain_id=chain_id,
         genesis_time_ns=time_ns,
-        consensus_params=ConsensusParams(block=BlockParams(max_bytes=block_bytes_max, max_gas=block_gas_max)),
-        validators=tuple(validators),
+        consensus_params=ConsensusParams(
+            block=BlockParams(max_bytes=block_bytes_max, max_gas=block_gas_max),
+            evidence=replace(evidence, max_age_duration_ns=min(evidence.max_age_duration_ns, unbonding_ns)),
+        ),
+        validators=tuple(
+            GenesisValidator(Ed25519PubKey(stake.consensus_key), stake.power, stake.moniker) for stake in stakes
+        ),
         app_state=json.dumps(state, ensure_ascii=True, separators=(",", ":")).encode(),
     )
     doc.validate()
     return doc
 
 
-def power_of_stake(tokens: int) -> int:
-    """Voting power of a stake in DCHAT; at least 1."""
-    return max(1, tokens // TOKENS_PER_POWER)
+def stake_of(
+    operator: bytes, consensus_key: bytes, dchat: int, *, moniker: str, min_self_delegation_dchat: int = 1
+) -> GenesisStake:
+    """A genesis validator with a stake in DCHAT; one that has no power gets the least that has."""
+    tokens = max(dchat * UDCHAT_PER_DCHAT, POWER_UNIT)
+    least = max(1, min(min_self_delegation_dchat * UDCHAT_PER_DCHAT, tokens))
+    return GenesisStake(operator, consensus_key, tokens, moniker, min_self_delegation=least)
 
 
-__all__ = ["BLOCK_BYTES_MAX", "BLOCK_GAS_MAX", "UDCHAT_PER_DCHAT", "build_genesis", "power_of_stake"]
+def economics_of(
+    *,
+    stake_dchat: int,
+    min_self_delegation_dchat: int,
+    unbonding_s: int,
+    missed_blocks_window: int,
+    min_signed_per_window: str,
+    downtime_jail_s: int,
+    double_sign_jail_s: int,
+) -> EconomicsGenesis:
+    """The params that a node's configuration names, for a new chain; the others have their defaults.
+
+    stake_dchat: what this configuration's validators stake; the chain's minimum is no higher.
+    min_signed_per_window: a decimal.
+    """
+    usual = StakingParams()
+    stake = max(1, stake_dchat) * UDCHAT_PER_DCHAT
+    return EconomicsGenesis(
+        staking=usual._replace(
+            unbonding_s=max(1, unbonding_s),
+            min_stake=min(usual.min_stake, stake),
+            min_self_delegation=max(1, min(min_self_delegation_dchat * UDCHAT_PER_DCHAT, stake)),
+        ),
+        slashing=SlashingParams()._replace(
+            missed_blocks_window=missed_blocks_window,
+            min_signed_per_window=dec.parse(min_signed_per_window),
+            downtime_jail_s=downtime_jail_s,
+            double_sign_jail_s=double_sign_jail_s,
+        ),
+    )
+
+
+__all__ = [
+    "BLOCK_BYTES_MAX",
+    "BLOCK_GAS_MAX",
+    "TOKENS_PER_POWER",
+    "UDCHAT_PER_DCHAT",
+    "build_genesis",
+    "economics_of",
+    "stake_of",
+]
