@@ -1,8 +1,11 @@
 """The mempool: transactions that wait for a block.
 
 Promises: what is in it passed `check_tx`; each transaction is verified once; its size in count, bytes, per sender and
-per lane is bounded, and whoever exceeds a bound is told which and to try later; within a lane the order is that of
+per lane is bounded, and whoever exceeds a bound is told which and to try later; the node's doors admit no more than
+recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is that of
 admission, so a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
+What peers send counts towards the doors' bound, but is held only to the pool's own: a peer has admitted it already,
+and a pool that lacks it could only propose it later.
 What the application can tell without running a transaction (`IdentifiesTxs`) is used to refuse before a signature is
 verified, so a flood costs little. Admissions wait while rechecks are due: the application's check state is then as
 if the pool's transactions had run on the last block.
@@ -32,6 +35,7 @@ from consensus.engine.clock import Clock, Workers
 from consensus.types.results import ExecTxResult
 from crypto.keys import ed25519_verify
 from mempool.errors import Refusal, refuse
+from mempool.pace import CommitPace
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +55,7 @@ class Checks(Protocol):
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
     txs_max: int = 5_000  # some seconds of what four validators on two cores commit: more would only wait longer
+    wait_ms_max: int = 2_000  # that a door's transaction may have to wait at the recent pace; 0: only counts bound
     bytes_max: int = 32 * 1_048_576
     tx_bytes_max: int = 1_048_576
     sender_txs_max: int = 256  # bounds what one account's change makes us recheck
@@ -145,9 +150,8 @@ class Pool:
         self._admitted: list[Callable[[Sequence[Entry]], None]] = []
         self._stopped = False
         self.metrics = PoolMetrics()
-        reserved = config.txs_max // (2 * len(config.lanes)) if config.lanes else 0
-        self._lane_reserve = dict.fromkeys(config.lanes, reserved)
-        self._shared_txs_max = config.txs_max - reserved * len(config.lanes)
+        self._pace = CommitPace()
+        self._door_txs_max = self._admissible()
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -168,6 +172,20 @@ class Pool:
     def room(self) -> int:
         """How many more transactions may come now."""
         return max(0, self.config.txs_max - len(self._entries) - len(self._waiting))
+
+    @property
+    def door_txs_max(self) -> int:
+        """How many transactions may wait before this node's doors say to try later."""
+        return self._door_txs_max
+
+    @property
+    def txs_per_second(self) -> int:
+        """Taken by recent blocks while transactions waited; 0: not known."""
+        return self._pace.txs_per_second
+
+    def _admissible(self) -> int:
+        config = self.config
+        return min(config.txs_max, self._pace.waiting_max(config.wait_ms_max)) if config.wait_ms_max else config.txs_max
 
     def lane_sizes(self) -> dict[str, int]:
         return {lane: len(entries) for lane, entries in self._lanes.items()}
@@ -255,7 +273,7 @@ class Pool:
             return self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
         if key in self._seen:
             return self._refused(Refusal.SEEN_BEFORE, "transaction was seen before: see what became of it by its hash")
-        full = self._fullness(len(tx))
+        full = self._fullness(len(tx), source)
         if full is not None:
             return full
         waiting = _Waiting(key, tx, source, done)
@@ -265,14 +283,24 @@ class Pool:
         self._wake.set()
         return None
 
-    def _fullness(self, tx_bytes: int) -> CheckTxResponse | None:
-        count, limit = len(self._entries) + len(self._waiting), self.config.txs_max
-        if count >= limit:
+    def _fullness(self, tx_bytes: int, source: str) -> CheckTxResponse | None:
+        count = len(self._entries) + len(self._waiting)
+        if count >= self.config.txs_max:
+            limit = self.config.txs_max
             return self._refused(Refusal.FULL, f"mempool is full: {count} of {limit} transactions; try later")
+        if not source and count >= self._door_txs_max:
+            return self._refused(Refusal.FULL, self._busy_text(count))
         held, limit = self._bytes + self._waiting_bytes, self.config.bytes_max
         if held + tx_bytes > limit:
             return self._refused(Refusal.FULL, f"mempool is full: {held} of {limit} bytes; try later")
         return None
+
+    def _busy_text(self, count: int) -> str:
+        pace, wait_ms = self._pace.txs_per_second, self.config.wait_ms_max
+        return (
+            f"mempool is busy: {count} transactions wait, and blocks take about {pace} a second; "
+            f"admitted is what they take in {wait_ms} ms ({self._door_txs_max} now); try later"
+        )
 
     def _refused(self, reason: Refusal, why: str) -> CheckTxResponse:
         self.metrics.refused += 1
@@ -280,7 +308,7 @@ class Pool:
             self.metrics.refused_full += 1
         return refuse(reason, why)
 
-    def _limits(self, facts: CheckTxResponse, key: bytes) -> CheckTxResponse | None:
+    def _limits(self, facts: CheckTxResponse, waiting: _Waiting) -> CheckTxResponse | None:
         """What the bounds say to a transaction whose sender, lane and expiry are known. None: welcome."""
         if facts.sender:
             count, limit = self._sender_txs.get(facts.sender, 0), self.config.sender_txs_max
@@ -288,7 +316,7 @@ class Pool:
                 return self._refused(
                     Refusal.SENDER_FULL, f"sender {facts.sender.hex()} has {count} of {limit} waiting; try later"
                 )
-        if facts.replay_id and self._replays.get(facts.replay_id, key) != key:
+        if facts.replay_id and self._replays.get(facts.replay_id, waiting.key) != waiting.key:
             return self._refused(Refusal.REPLAY, "a transaction with the same replay id is in the mempool already")
         if facts.expiry_height and facts.expiry_height <= self._height:
             return self._refused(
@@ -299,15 +327,17 @@ class Pool:
             return self._refused(
                 Refusal.TOO_MUCH_GAS, f"transaction wants {facts.gas_wanted} gas; a block has {self._gas_max}"
             )
-        return self._lane_fullness(facts.lane)
+        return self._lane_fullness(facts.lane, self.config.txs_max if waiting.source else self._door_txs_max)
 
-    def _lane_fullness(self, lane: str) -> CheckTxResponse | None:
-        """A lane may fill its reserve, then what is left of the shared half."""
+    def _lane_fullness(self, lane: str, txs_max: int) -> CheckTxResponse | None:
+        """A lane may fill its reserve of `txs_max`, then what is left of the shared half."""
+        names = self.config.lanes
+        reserve = txs_max // (2 * len(names)) if names else 0
         count = len(self._lanes.get(lane, ()))
-        if count < self._lane_reserve.get(lane, 0):
+        if lane in names and count < reserve:
             return None
-        shared = sum(max(0, len(entries) - self._lane_reserve.get(name, 0)) for name, entries in self._lanes.items())
-        if shared >= self._shared_txs_max:
+        shared = sum(max(0, len(held) - (reserve if name in names else 0)) for name, held in self._lanes.items())
+        if shared >= txs_max - reserve * len(names):
             return self._refused(
                 Refusal.LANE_FULL, f"mempool has no room for lane {lane!r}: {count} transactions wait; try later"
             )
@@ -353,7 +383,7 @@ class Pool:
             facts = self._identify(waiting.tx)
             if facts.code:
                 self.metrics.refused += 1
-            refused = facts if facts.code else self._limits(facts, waiting.key)
+            refused = facts if facts.code else self._limits(facts, waiting)
             if refused is None:
                 waiting.facts = facts
                 kept.append(waiting)
@@ -392,6 +422,7 @@ class Pool:
             for callback in self._admitted:
                 callback(admitted)
             if was_empty:
+                self._pace.began_waiting(self._clock.monotonic_ns())
                 self._tell_available()
         return position
 
@@ -399,7 +430,7 @@ class Pool:
         # Limits that depend on what was admitted since the batch was read are asked again, before check_tx can
         # change the application's check state.
         if waiting.facts is not None:
-            refused = self._limits(waiting.facts, waiting.key)
+            refused = self._limits(waiting.facts, waiting)
             if refused is not None:
                 self._finish(waiting, refused)
                 return None
@@ -409,7 +440,7 @@ class Pool:
             self._finish(waiting, response)
             return None
         if waiting.facts is None:
-            refused = self._limits(response, waiting.key)
+            refused = self._limits(response, waiting)
             if refused is not None:
                 self._finish(waiting, refused)
                 return None
@@ -537,6 +568,8 @@ class Pool:
                 self._remember(key)
         for expired in self._expired(height):
             again.update(expired.touches)
+        self._pace.block(len(txs), self._clock.monotonic_ns(), still_waiting=bool(self._entries))
+        self._door_txs_max = self._admissible()
         self._queue_rechecks(None if touched is None else touched | again if again else touched)
         if self._entries:
             self._tell_available()

@@ -112,6 +112,8 @@ class NodeMetrics(SavedListener):
         pool = self._views.pool
         yield gauge("dchat_mempool_transactions", "Transactions that wait.", pool.size)
         yield gauge("dchat_mempool_bytes", "Their bytes.", pool.byte_size)
+        yield gauge("dchat_mempool_door_limit", "Transactions beyond which doors say: try later.", pool.door_txs_max)
+        yield gauge("dchat_mempool_commit_pace", "Transactions a second that blocks took lately.", pool.txs_per_second)
         yield gauge("dchat_mempool_queued", "Transactions on their way through admission.", pool.queued)
         yield labelled(
             GaugeMetricFamily,

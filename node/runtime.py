@@ -137,6 +137,7 @@ def pool_config(config: Config) -> PoolConfig:
     options = config.mempool
     return PoolConfig(
         txs_max=options.size,
+        wait_ms_max=options.wait_max,
         bytes_max=options.bytes_max,
         tx_bytes_max=options.tx_bytes_max,
         sender_txs_max=options.per_sender,

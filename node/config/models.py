@@ -244,6 +244,11 @@ class MempoolSection(Section):
     """Transactions that wait for a block."""
 
     size: int = option(5_000, "Transactions at most.", ge=1)
+    wait_max: Milliseconds = option(
+        2_000,
+        "The doors admit what recent blocks took in so long (1000 transactions at least), and tell the rest to try "
+        "later. 0: only the other limits count.",
+    )
     bytes_max: int = option(33_554_432, "Bytes in all at most.", ge=1_024)
     tx_bytes_max: int = option(65_536, "Bytes of one transaction at most.", ge=256)
     per_sender: int = option(256, "Transactions of one sender at most.", ge=1)
