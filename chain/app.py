@@ -291,7 +291,7 @@ class DchatApplication:
             pending.app_hash,
             executed.validator_updates,
             consensus_param_updates=executed.consensus_params,
-            touched=None if executed.upgraded else frozenset(touched | self._check.affected(touched)),
+            touched=None if executed.begins_anew else frozenset(touched | self._check.affected(touched)),
         )
         return Outcome(response, executed, pending, request.height)
 
@@ -311,7 +311,7 @@ class DchatApplication:
         self.write_commit()
         outcome = self._finalized
         assert outcome is not None
-        if outcome.executed.upgraded:
+        if outcome.executed.begins_anew:
             self._load()
         else:
             self.base.merge(outcome.executed.writes)

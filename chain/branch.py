@@ -38,8 +38,8 @@ class StoreReader(Protocol):
 
     def get(self, store: str, key: bytes) -> bytes | None: ...
     def side(self, store: str, key: bytes) -> bytes | None: ...
-    def scan(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
-    def scan_side(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+    def scan(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+    def scan_side(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
 
 
 class Readable(Protocol):
@@ -54,9 +54,10 @@ class State(Readable, Protocol):
     def set(self, key: bytes, value: Record | bytes | None) -> None: ...
 
 
-Scan: TypeAlias = Callable[
-    [bytes], Iterator[tuple[bytes, Any]]
-]  # the pairs under a prefix, as the last block left them
+class Scan(Protocol):
+    """The pairs under a prefix as the last block left them, ascending; from the key `start` on, if one is given."""
+
+    def __call__(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]: ...
 
 
 class Base:
@@ -78,10 +79,14 @@ class Base:
             self._keep(key, value)
         return value
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, Any]]:
-        """Stored pairs under `prefix` (a tag and more), ascending, decoded; keys with their tag."""
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+        """Stored pairs under `prefix` (a tag and more), ascending, decoded; keys with their tag. start: of a key under
+        the prefix, the first that may come; b"" for all.
+        """
+        assert not start or start.startswith(prefix), (prefix, start)
         store, beside = SPACES[prefix[0]]
-        pairs = self._stores.scan_side(store, prefix[1:]) if beside else self._stores.scan(store, prefix[1:])
+        read = self._stores.scan_side if beside else self._stores.scan
+        pairs = read(store, prefix[1:], start[1:])
         tag = prefix[:1]
         for key, stored in pairs:
             decode = self._decoders.get(tag + key[:1])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge import governance
 from bridge import machine as bridge
 from bridge.records import ESCROW_ADDRESS, BridgeParams
 from chain.branch import State
+from chain.chat import governance as chat_governance
 from chain.chat import machine as chat
 from chain.chat.records import IDENTITY, ChatParams, PendingIdentity
 from chain.check import Pending
@@ -20,13 +22,15 @@ from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.modules import BlockContext, Module, Modules
 from chain.params import CHAIN, ChainRecord
 from chain.upgrade import module as upgrade
+from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from consensus.types.params import EvidenceParams
 
 # What admission keeps of each kind of signer's record.
 PENDING: Final[dict[bytes, type[Pending]]] = {ACCOUNT: PendingAccount, IDENTITY: PendingIdentity}
 
 
-REFUSED: Final = frozenset((ESCROW_ADDRESS, *economy.MODULE_ADDRESSES))  # accounts that only the machines fill
+# Accounts that only the machines fill.
+REFUSED: Final = frozenset((ESCROW_ADDRESS, GOVERNANCE_ADDRESS, *economy.MODULE_ADDRESSES))
 
 
 def compose() -> Modules:
@@ -34,6 +38,13 @@ def compose() -> Modules:
     return Modules(
         (
             Module("chain", {CHAIN: ChainRecord.decode}, {}),
+            Module(  # before the economy, whose end of a block goes by what passed; its other half is at the bridge's
+                "governance",
+                {**governance.DECODERS, **chat_governance.DECODERS},
+                governance.handlers(),
+                end_block=(governance.count_votes,),
+                invariants=governance.invariants,
+            ),
             _economy(),
             Module(
                 "currency",
@@ -60,7 +71,7 @@ def compose() -> Modules:
                 lane=LANE_BRIDGE,
                 ante=bridge.ante,
                 settle=bridge.settle,
-                end_block=(lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height),),
+                end_block=(lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height), governance.close),
                 invariants=bridge.invariants,
             ),
             Module(  # last: it sees what every other module's end of block set
@@ -123,3 +134,4 @@ def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int,
             b.receipt_blocks, b.unordered_expiry_blocks_max,
         ),
     )  # fmt: skip
+    governance.genesis(state, genesis.governance)

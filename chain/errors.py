@@ -373,6 +373,49 @@ class NoCommission(DistributionError):
     code, rule = 221, "there is commission to withdraw"
 
 
+# ------------------------------------------------------------------------------ codespace "governance"
+
+
+class GovernanceError(TxError):
+    codespace = "governance"
+
+
+class UnknownProposal(GovernanceError):
+    code, rule = 190, "the proposal exists"
+
+
+class VotingClosed(GovernanceError):
+    code, rule = 191, "votes are cast while voting is open"
+
+
+class DepositTooSmall(GovernanceError):
+    code, rule = 192, "a deposit is at least the chain's share of the minimum"
+
+
+class DepositsClosed(GovernanceError):
+    code, rule = 193, "deposits are taken until voting is closed"
+
+
+class NotProposer(GovernanceError):
+    code, rule = 194, "a proposal is cancelled by its proposer"
+
+
+class NotCancellable(GovernanceError):
+    code, rule = 195, "a proposal is cancelled before its voting ends"
+
+
+class InvalidProposal(GovernanceError):
+    code, rule = 196, "what a proposal would do is possible when it is proposed"
+
+
+class TreasuryTooSmall(GovernanceError):
+    code, rule = 197, "the treasury spends what it has"
+
+
+class ActionPanicked(GovernanceError):
+    code, rule = 198, "a proposal whose action breaks fails, and changes nothing"
+
+
 def declared_errors() -> tuple[type[TxError], ...]:
     """Every error that has a number, ascending by it."""
     return tuple(sorted(_leaves(TxError), key=lambda error: error.code))

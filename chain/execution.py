@@ -53,7 +53,12 @@ class Executed:
     txs: list[Tx]
     rejected: str = ""
     consensus_params: ConsensusParams | None = None
-    upgraded: str = ""  # the upgrade that the block carried out: admission begins anew after it
+    upgraded: str = ""  # the upgrade that the block carried out
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether what was admitted has to be checked again, by other rules."""
+        return bool(self.upgraded) or self.consensus_params is not None
 
 
 class Executor:
@@ -167,12 +172,13 @@ def execute_block(
     context = BlockContext(
         block, base.scan, request.height, request.time_ns, request.last_commit, request.misbehavior,
         request.proposer_address,
+        committed=base.get,
     )  # fmt: skip
     if pre_block is not None:
         yield from pre_block(context)
     for module in modules.all:
         for step in module.begin_block:
-            step(context)
+            yield from step(context) or ()
     executor = Executor(modules, signatures, rules, block, height=request.height, time_ns=request.time_ns)
     results: list[ExecTxResult] = []
     txs: list[Tx] = []
@@ -198,7 +204,7 @@ def execute_block(
             yield
     for module in modules.all:
         for step in module.end_block:
-            step(context)
+            yield from step(context) or ()
     return Executed(
         results, block.writes, tuple(context.validator_updates), txs,
         consensus_params=context.consensus_params, upgraded=context.upgraded,

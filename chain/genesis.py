@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeAlias, TypeVar
 
+from bridge import governance_params
+from bridge.governance_params import GovernanceParams
 from chain.codec import UINT64_MAX
+from chain.currency.params import InvalidParam
 from chain.economy_genesis import SECTIONS, EconomicsGenesis, InvalidAppState, parse_economics
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 
@@ -45,6 +48,7 @@ class BridgeGenesis:
 
 
 _ECONOMICS: Final = EconomicsGenesis()
+_GOVERNANCE: Final = GovernanceParams()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class AppState:
     bridge: BridgeGenesis = BridgeGenesis()
     upgrade_authority: bytes = b""
     economics: EconomicsGenesis = _ECONOMICS
+    governance: GovernanceParams = _GOVERNANCE
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the document."""
@@ -73,6 +78,7 @@ class AppState:
             "chat": {"params": _params_json(self.chat)},
             "bridge": {"params": _params_json(self.bridge)},
             **self.economics.to_json(),
+            "governance": {"params": governance_params.to_text(self.governance)},
         }
 
 
@@ -103,7 +109,8 @@ def parse_app_state(data: bytes) -> AppState:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
-    root = _object("app_state", document, ("currency", "chat", "bridge", *SECTIONS), optional=("upgrade",))
+    sections = ("currency", "chat", "bridge", "governance", *SECTIONS)
+    root = _object("app_state", document, sections, optional=("upgrade",))
     currency = _object("app_state.currency", root["currency"], ("params", "accounts"))
     chat = _object("app_state.chat", root["chat"], ("params",))
     bridge = _object("app_state.bridge", root["bridge"], ("params",))
@@ -114,6 +121,7 @@ def parse_app_state(data: bytes) -> AppState:
         _params("app_state.bridge.params", bridge["params"], BridgeGenesis),
         _authority(root["upgrade"]) if "upgrade" in root else b"",
         _economics(root),
+        _governance(root["governance"]),
     )
 
 
@@ -136,6 +144,16 @@ def _params(where: str, value: object, kind: type[P]) -> P:
     params = kind(**{name: _integer(f"{where}.{name}", given[name]) for name in names})
     check_params(where, params)
     return params
+
+
+def _governance(value: object) -> GovernanceParams:
+    where = "app_state.governance"
+    names = GovernanceParams._fields
+    params = _object(f"{where}.params", _object(where, value, ("params",))["params"], names)
+    try:
+        return governance_params.changed(GovernanceParams(), params)
+    except InvalidParam as error:
+        raise InvalidAppState(f"app_state: {error}") from error
 
 
 def _authority(value: object) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain import economy_messages as economy
 from chain import gas
+from chain import governance as gov
 from chain.economy_messages import (
     CancelUnbonding,
     CreateValidator,
@@ -27,6 +28,7 @@ from chain.economy_messages import (
     WithdrawRewards,
 )
 from chain.errors import InvalidField, Malformed
+from chain.governance import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
 from chain.upgrade.messages import (
     AnnounceReadiness,
     CancelUpgrade,
@@ -106,6 +108,7 @@ class BuyAllowance(NamedTuple):
 Message: TypeAlias = (
     Payment | CreateChannel | JoinChannel | PostMessage | RegisterIdentity | Tip | PayToJoin | BuyAllowance
     | SoftwareUpgrade | CancelUpgrade | AnnounceReadiness | EconomyMessage
+    | SubmitProposal | AddDeposit | Vote | VoteWeighted | CancelProposal
 )
 # fmt: on
 
@@ -206,18 +209,24 @@ def _text(where: str, value: str, bytes_max: int) -> None:
 
 
 class Kind(NamedTuple):
-    """decode: from the generated message, raising InvalidField. The first field of each message is who must sign."""
+    """decode: from the generated message, raising InvalidField. The first field of each message is who must sign.
+
+    fill: sets the generated message's fields; None: they are the message's, one by one.
+    """
 
     name: str
     decode: Callable[[Any], Message]
     type: type[Message]
     lanes: frozenset[int]
     gas: int
+    fill: Callable[[Any, Any], None] | None = None
 
 
 _CURRENCY: Final = frozenset((LANE_CURRENCY, LANE_BRIDGE))
 _CHAT: Final = frozenset((LANE_CHAT, LANE_BRIDGE))
 _BRIDGE: Final = frozenset((LANE_BRIDGE,))
+
+GAS_VOTE: Final = gas.GAS_NEW_LEAF + 3 * gas.GAS_MESSAGE  # written now, counted later and removed in the end
 
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
@@ -256,8 +265,18 @@ KINDS: Final[dict[str, Kind]] = {
             gas.GAS_MESSAGE + gas.GAS_NEW_LEAF,
         ),
         Kind("fund_community_pool", economy.fund_community_pool, FundCommunityPool, _CURRENCY, gas.GAS_MESSAGE),
+        Kind(
+            "submit_proposal", gov.decode_submit_proposal, SubmitProposal, _BRIDGE,
+            4 * gas.GAS_MESSAGE + 4 * gas.GAS_NEW_LEAF, gov.fill_submit_proposal,
+        ),
+        Kind("add_deposit", gov.decode_add_deposit, AddDeposit, _BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF),
+        Kind("vote", gov.decode_vote, Vote, _CHAT, GAS_VOTE),
+        Kind(
+            "vote_weighted", gov.decode_vote_weighted, VoteWeighted, _CHAT, GAS_VOTE, gov.fill_vote_weighted
+        ),
+        Kind("cancel_proposal", gov.decode_cancel_proposal, CancelProposal, _BRIDGE, 3 * gas.GAS_MESSAGE),
     )
-}
+}  # fmt: skip
 KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
 
 
@@ -276,6 +295,9 @@ def encode_message(message: Message) -> pb.Message:
     out = pb.Message()
     inner = getattr(out, kind.name)
     inner.SetInParent()
+    if kind.fill is not None:
+        kind.fill(inner, message)
+        return out
     for name, value in zip(message._fields, message, strict=True):
         if type(value) is tuple:
             getattr(inner, name).extend(value)

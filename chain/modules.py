@@ -17,9 +17,13 @@ from consensus.abci import CommitInfo, Misbehavior, ValidatorUpdate
 from consensus.types.params import ConsensusParams
 
 
+def _nothing(key: bytes) -> Any:
+    return None
+
+
 @dataclass(slots=True)
 class BlockContext:
-    """What a module may see and do at a block's begin and end. scan: as the last block left it."""
+    """What a module may see and do at a block's begin and end. scan, committed: as the last block left it."""
 
     branch: Branch
     scan: Scan
@@ -28,6 +32,7 @@ class BlockContext:
     last_commit: CommitInfo
     misbehavior: Sequence[Misbehavior]
     proposer: bytes = b""  # this block's, by consensus address
+    committed: Callable[[bytes], Any] = _nothing
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
     consensus_params: ConsensusParams | None = None  # set: in force from the next height on
     upgraded: str = ""  # the upgrade that was carried out in this block
@@ -35,6 +40,7 @@ class BlockContext:
 
 Ante: TypeAlias = Callable[[Context, Tx], None]
 Settle: TypeAlias = Callable[[Branch, Tx, bytes, int, bool], None]
+Step: TypeAlias = Callable[[BlockContext], Iterator[None] | None]  # yields, if at all, between two slices of work
 Invariants: TypeAlias = Callable[[Readable, Scan], Iterator[tuple[str, bool, str]]]
 
 
@@ -53,8 +59,8 @@ class Module:
     lane: int = 0
     ante: Ante | None = None
     settle: Settle | None = None
-    begin_block: tuple[Callable[[BlockContext], None], ...] = ()
-    end_block: tuple[Callable[[BlockContext], None], ...] = ()
+    begin_block: tuple[Step, ...] = ()
+    end_block: tuple[Step, ...] = ()
     invariants: Invariants | None = None
     version: int = 1
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.governance_params import GovernanceParams
+from bridge.governance_params import check as check_governance
 from chain.currency.economy import GenesisStake
+from chain.currency.params import InvalidParam
 from chain.economy_genesis import EconomicsGenesis, with_stakes
 from chain.genesis import (
     AppState,
     BridgeGenesis,
     ChatGenesis,
     CurrencyGenesis,
+    InvalidAppState,
     check_params,
     parse_app_state,
 )
@@ -25,6 +29,7 @@ __all__ = [
     "CurrencyGenesis",
     "EconomicsGenesis",
     "GenesisStake",
+    "GovernanceParams",
     "build_app_state",
     "parse_app_state",
     "with_stakes",
@@ -38,6 +43,7 @@ def build_app_state(
     chat: ChatGenesis | None = None,
     bridge: BridgeGenesis | None = None,
     economics: EconomicsGenesis | None = None,
+    governance: GovernanceParams | None = None,
     upgrade_authority: bytes = b"",
 ) -> dict[str, Any]:
     """JSON-ready. balances: account address (20 bytes) -> udchat, above 0; stakes are beside them.
@@ -52,9 +58,14 @@ def build_app_state(
         bridge or BridgeGenesis(),
         upgrade_authority,
         economics or EconomicsGenesis(),
+        governance or GovernanceParams(),
     )
     check_params("app_state.currency.params", state.currency)
     check_params("app_state.chat.params", state.chat)
     check_params("app_state.bridge.params", state.bridge)
     state.economics.check()
+    try:
+        check_governance(state.governance)
+    except InvalidParam as error:
+        raise InvalidAppState(f"app_state: {error}") from error
     return state.to_json()

@@ -113,13 +113,16 @@ class Stores:
         """What the last commit that named `key` among its extra writes put there."""
         return self._db.get(rec.EXTRA + key)
 
-    def scan(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """The latest pairs whose key starts with `prefix`, ascending, without the sentinel."""
-        return self._scan(rec.VALUE + self._id(store), prefix)
+    def scan(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The latest pairs whose key starts with `prefix`, ascending, without the sentinel.
 
-    def scan_side(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """The latest side records whose key starts with `prefix`, ascending."""
-        return self._scan(rec.SIDE + self._id(store), prefix)
+        start: a key with that prefix, to begin at; what lies before it costs nothing.
+        """
+        return self._scan(rec.VALUE + self._id(store), prefix, start)
+
+    def scan_side(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The latest side records whose key starts with `prefix`, ascending; `start` as in `scan`."""
+        return self._scan(rec.SIDE + self._id(store), prefix, start)
 
     def at(self, version: int | None = None) -> View:
         """A view of one version (None: the latest) that no later commit or prune changes.
@@ -289,10 +292,9 @@ class Stores:
                     self._cache.put(key, record)
         return record
 
-    def _scan(self, space: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        start = space + prefix
+    def _scan(self, space: bytes, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         sentinel = rec.VALUE + space[1:] + SENTINEL_KEY
-        for key, record in self._db.scan(start, rec.prefix_end(start)):
+        for key, record in self._db.scan(space + (start or prefix), rec.prefix_end(space + prefix)):
             if key != sentinel:
                 yield key[len(space) :], record[rec.VERSION_BYTES :]
 

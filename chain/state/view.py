@@ -54,18 +54,18 @@ class View:
         record = self._record(rec.SIDE + self._id(store) + key)
         return None if record is None else record[rec.VERSION_BYTES :]
 
-    def scan(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """The pairs whose key starts with `prefix`, ascending, without the sentinel.
+    def scan(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The pairs whose key starts with `prefix`, ascending, without the sentinel; from the key `start` on, if given.
 
         At an older version it first reads what changed since, so it costs with the distance to the latest.
         """
-        for key, content in self._scan(rec.VALUE + self._id(store), prefix):
+        for key, content in self._scan(rec.VALUE + self._id(store), prefix, start):
             if key != SENTINEL:
                 yield key, content
 
-    def scan_side(self, store: str, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """The side records whose key starts with `prefix`, ascending."""
-        return self._scan(rec.SIDE + self._id(store), prefix)
+    def scan_side(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The side records whose key starts with `prefix`, ascending; `start` as in `scan`."""
+        return self._scan(rec.SIDE + self._id(store), prefix, start)
 
     def page(self, store: str, name: str) -> smt.Page | None:
         """The page of that name in the store's tree."""
@@ -95,11 +95,12 @@ class View:
     def _record(self, key: bytes) -> rec.Record | None:
         return self._reader.get(key) if self._history is None else self._history.record(key, self.version)
 
-    def _scan(self, space: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        start = space + prefix
-        pairs = self._reader.scan(start, rec.prefix_end(start))
+    def _scan(self, space: bytes, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        whole, first = space + prefix, space + (start or prefix)
+        pairs = self._reader.scan(first, rec.prefix_end(whole))
         if self._history is not None:
-            pairs = _merge(pairs, self._history.overlay(start, self.version))
+            then = self._history.overlay(whole, self.version)
+            pairs = _merge(pairs, {key: record for key, record in then.items() if key >= first})
         for key, record in pairs:
             yield key[len(space) :], record[rec.VERSION_BYTES :]
 

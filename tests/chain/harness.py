@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bridge.governance_params import GovernanceParams
 from chain.app import DchatApplication
 from chain.build import Seat, Wallet, build_tx
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
@@ -54,6 +55,7 @@ class Chain:
         currency: CurrencyGenesis | None = None,
         chat: ChatGenesis | None = None,
         bridge: BridgeGenesis | None = None,
+        governance: GovernanceParams | None = None,
         max_gas: int = -1,
         initial_height: int = 1,
         upgrade_authority: str = "",
@@ -64,7 +66,7 @@ class Chain:
         self.wallets = {name: wallet(name) for name in balances}
         state = build_app_state(
             {self.wallets[name].address: amount for name, amount in balances.items() if amount},
-            currency=currency, chat=chat, bridge=bridge,
+            currency=currency, chat=chat, bridge=bridge, governance=governance,
             upgrade_authority=wallet(upgrade_authority).address if upgrade_authority else b"",
         )  # fmt: skip
         params = ConsensusParams(block=BlockParams(max_gas=max_gas))

@@ -1,0 +1,169 @@
+"""What a proposal does when it passes: params of any module, the treasury, upgrades.
+
+Each action is tried when it is proposed and done when it has passed, by the same code over a branch. It raises a
+TxError when it cannot be done; the caller drops the branch then. What the engine has to be told comes back as new
+consensus parameters.
+Source: staking sheet, sections 5 and 6; issue 4, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from bridge import governance_params
+from bridge.governance_params import GovernanceParams
+from bridge.records import ESCROW_ADDRESS, BridgeParams
+from bridge.records import PARAMS as BRIDGE_PARAMS
+from chain.branch import State
+from chain.chat.records import PARAMS as CHAT_PARAMS
+from chain.chat.records import ChatParams
+from chain.context import Context
+from chain.currency import distribution
+from chain.currency import params as economic
+from chain.currency.bank import MODULE_ADDRESSES
+from chain.currency.params import NS_PER_S, InvalidParam, SlashingParams
+from chain.currency.records import PARAMS as CURRENCY_PARAMS
+from chain.currency.records import CurrencyParams
+from chain.errors import InvalidProposal, RecipientRefused, TreasuryTooSmall
+from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, check_params
+from chain.governance import Action, ChangeParams, SpendTreasury
+from chain.params import CHAIN, ChainRecord
+from chain.upgrade import module as upgrade
+from chain.upgrade.messages import CancelUpgrade, SoftwareUpgrade
+from chain.upgrade.plan import CONSENSUS_PARAMS, GOVERNANCE_ADDRESS
+from consensus.types.errors import InvalidParams
+from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
+
+GOVERNANCE_PARAMS: Final = b"bG"  # -> GovernanceParams
+REFUSED_RECIPIENTS: Final = MODULE_ADDRESSES | {ESCROW_ADDRESS, GOVERNANCE_ADDRESS}
+BLOCK_GAS_MIN: Final = 1_000_000  # a proposal that undoes it must still fit in a block
+BLOCK_BYTES_MIN: Final = 131_072  # and so must the largest transaction, twice
+
+# module -> its record's key, the record and the rules of a genesis
+_MACHINES: Final[Mapping[str, tuple[bytes, Any, Any]]] = {
+    "currency": (CURRENCY_PARAMS, CurrencyParams, CurrencyGenesis),
+    "chat": (CHAT_PARAMS, ChatParams, ChatGenesis),
+    "bridge": (BRIDGE_PARAMS, BridgeParams, BridgeGenesis),
+}
+_BLOCK: Final = ("max_bytes", "max_gas")
+MODULES: Final = (*economic.MODULES, *_MACHINES, "governance", "block")
+_DIGITS: Final = frozenset("0123456789")
+
+
+def governance_params_of(state: Any) -> GovernanceParams:
+    found: GovernanceParams = state.get(GOVERNANCE_PARAMS)
+    return found
+
+
+def attempt(ctx: Context, action: Action) -> None:
+    """Whether it could be done when it is proposed. ctx: over a branch that is dropped afterwards.
+
+    The treasury may fill up until then, so that alone is not looked at. Raises: TxError.
+    """
+    if isinstance(action, SpendTreasury):
+        _check_recipient(action.recipient)
+    else:
+        carry_out(ctx, action)
+
+
+def carry_out(ctx: Context, action: Action) -> ConsensusParams | None:
+    """Do it. Returns what the engine must be told, if anything. Raises: TxError."""
+    match action:
+        case ChangeParams(changes):
+            values: dict[str, dict[str, str]] = {}
+            for module, name, value in changes:
+                values.setdefault(module, {})[name] = value
+            try:
+                return change_params(ctx.branch, values)
+            except (InvalidParam, InvalidAppState, InvalidParams) as error:
+                raise InvalidProposal(str(error)) from error
+        case SpendTreasury(recipient, amount):
+            _check_recipient(recipient)
+            if not distribution.spend_pool(ctx.branch, recipient=recipient, amount=amount):
+                raise TreasuryTooSmall(f"{amount} udchat")
+        case SoftwareUpgrade():
+            upgrade.software_upgrade(ctx, action)
+        case CancelUpgrade():
+            upgrade.cancel_upgrade(ctx, action)
+    return None
+
+
+def _check_recipient(recipient: bytes) -> None:
+    if recipient in REFUSED_RECIPIENTS:
+        raise RecipientRefused("this one is a module's")
+
+
+# ------------------------------------------------------------------------------ params
+
+
+def change_params(state: State, changes: Mapping[str, Mapping[str, str]]) -> ConsensusParams | None:
+    """Set params, module -> name -> text, all found valid together with those that stay, or none.
+
+    Raises: InvalidParam, InvalidAppState, InvalidParams (before anything is written).
+    """
+    for module in changes:
+        if module not in MODULES:
+            raise InvalidParam(f"{module[:40]!r} is no module with params; allowed: {', '.join(MODULES)}")
+    economy = economic.changed(state, {name: changes[name] for name in economic.MODULES if name in changes})
+    machines = {name: _machine(state, name, changes[name]) for name in _MACHINES if name in changes}
+    governance = None
+    if "governance" in changes:
+        governance = governance_params.changed(governance_params_of(state), changes["governance"])
+    consensus = _consensus(state, changes.get("block", {}), economy.get("slashing"))
+
+    economic.set_all(state, economy)
+    for name, record in machines.items():
+        state.set(_MACHINES[name][0], record)
+    if governance is not None:
+        state.set(GOVERNANCE_PARAMS, governance)
+    if consensus is not None:
+        chain: ChainRecord = state.get(CHAIN)
+        block = consensus.block
+        state.set(CHAIN, replace(chain, block_bytes_max=block.max_bytes, block_gas_max=block.max_gas))
+        state.set(CONSENSUS_PARAMS, consensus)
+    return consensus
+
+
+def _machine(state: State, name: str, values: Mapping[str, str]) -> Any:
+    key, record, rules = _MACHINES[name]
+    before = state.get(key)
+    names = getattr(before, "_fields", None) or before.__slots__
+    fields = {field: getattr(before, field) for field in names}
+    for field, text in values.items():
+        if field not in fields:
+            raise InvalidParam(f"{name}.{field[:40]} is unknown; allowed: {', '.join(sorted(fields))}")
+        fields[field] = _number(f"{name}.{field}", text)
+    check_params(name, rules(**fields))
+    return record(**fields)
+
+
+def _consensus(state: State, block: Mapping[str, str], slashing: Any) -> ConsensusParams | None:
+    """The engine's parameters with the block's changed, and with the age of evidence that slashing goes by."""
+    before: ConsensusParams = state.get(CONSENSUS_PARAMS)
+    fields = {"max_bytes": before.block.max_bytes, "max_gas": before.block.max_gas}
+    for name, text in block.items():
+        if name not in _BLOCK:
+            raise InvalidParam(f"block.{name[:40]} is unknown; allowed: {', '.join(_BLOCK)}")
+        fields[name] = -1 if text == "-1" else _number(f"block.{name}", text)
+    evidence = before.evidence
+    if isinstance(slashing, SlashingParams):
+        evidence = EvidenceParams(
+            slashing.evidence_age_blocks_max, slashing.evidence_age_s_max * NS_PER_S, before.evidence.max_bytes
+        )
+    after = replace(before, block=BlockParams(**fields), evidence=evidence)
+    if after == before:
+        return None
+    for name, least in (("max_gas", BLOCK_GAS_MIN), ("max_bytes", BLOCK_BYTES_MIN)):
+        if -1 < fields[name] < least and name in block:
+            raise InvalidParam(f"block.{name} is {fields[name]}; allowed: -1, or {least} and more")
+    before.validate_update(after, 0)
+    return after
+
+
+def _number(where: str, text: str) -> int:
+    """Raises: InvalidParam."""
+    if 1 <= len(text) <= 19 and _DIGITS.issuperset(text) and str(int(text)) == text:
+        return int(text)
+    raise InvalidParam(f"{where} is {text[:40]!r}; allowed: digits without leading zeros")
