@@ -30,7 +30,7 @@ from chain.tx import Tx, TxCache
 from chain.upgrade.build_plan import UPGRADES
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
-from chain.upgrade.plan import Action
+from chain.upgrade.plan import PLAN, VERSIONS, Action, Plan
 from consensus.abci import (
     ApplyChunkResponse,
     ApplyChunkResult,
@@ -87,7 +87,8 @@ class DchatApplication:
     """Implements consensus.abci's Application and ChecksSignatures.
 
     stores: the three stores. retain_blocks: what commit tells the engine it may prune below; 0: nothing.
-    upgrades: those that this build can carry out. Raises HaltRequested: this is not the build for these stores.
+    upgrades: those that this build can carry out. Raises HaltRequested: this is not the build for these
+    stores (without check_build, for a rehearsal on a copy, it is not asked).
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class DchatApplication:
         retain_blocks: int = 0,
         upgrades: Sequence[Upgrade] = UPGRADES,
         upgrade_options: UpgradeOptions | None = None,
+        check_build: bool = True,
     ) -> None:
         self.stores = stores
         self.modules = compose()
@@ -110,7 +112,7 @@ class DchatApplication:
         self._finalized: Outcome | None = None
         self._chain: ChainRecord | None = None
         self._load()
-        if stores.latest_version != NO_VERSION:
+        if check_build and stores.latest_version != NO_VERSION:
             self.upgrader.check_start(self.base, self.stores.latest_version + 1)
 
     # -------------------------------------------------------------------------- life
@@ -323,6 +325,21 @@ class DchatApplication:
         self._outcomes.clear()
         retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0
         return CommitResponse(retain)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The upgrade that is planned."""
+        plan: Plan | None = self.base.get(PLAN) if self._chain is not None else None
+        return plan
+
+    @property
+    def module_versions(self) -> dict[str, int]:
+        """Of stored state."""
+        return dict(self.base.get(VERSIONS).of)
+
+    def rehearse(self, plan: Plan) -> None:
+        """Take `plan` for the stored one until it is carried out. On a copy of a node's state, and never on its own."""
+        self.base.merge({PLAN: plan})
 
     def halt_before(self, height: int) -> HaltRequested | None:
         """Whether this node stops before block `height`, the next one. See `chain.upgrade`."""

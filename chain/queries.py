@@ -26,7 +26,9 @@ from chain.state.proofs import prove
 from chain.state.roots import BRIDGE, CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
 from chain.state.view import View
+from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS, Readiness
 from consensus.abci import ProofOp, QueryRequest, QueryResponse
+from proto.dchat.v1 import service_pb2, state_pb2
 
 PARAMS: Final = {"bridge": BRIDGE_PARAMS, "chat": CHAT_PARAMS, "currency": CURRENCY_PARAMS}
 CODE_QUERY: Final = 1
@@ -152,6 +154,25 @@ class Queries:
         found = {name: {"params": _text_fields(base.get(key))} for name, key in PARAMS.items()}
         found["block"] = {"params": {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}}
         return json.dumps(found, sort_keys=True)
+
+    def upgrade(self, height: int = 0) -> service_pb2.GetUpgradeResponse:
+        """Plan, done upgrades, versions and announcements (in `validators`, without powers), as stored."""
+        view = self.view(height)
+        answer = service_pb2.GetUpgradeResponse(height=view.version)
+        if (plan := view.get(BRIDGE, PLAN[1:])) is not None:
+            answer.plan.MergeFromString(plan)
+        for _, done in view.scan(BRIDGE, DONE[1:]):
+            answer.done.add().MergeFromString(done)
+        if (versions := view.get(BRIDGE, VERSIONS[1:])) is not None:
+            answer.versions.extend(state_pb2.ModuleVersions.FromString(versions).versions)
+        if (chain := view.get(BRIDGE, CHAIN[1:])) is not None:
+            answer.app_version = ChainRecord.decode(chain).app_version
+        for key, stored in view.scan(BRIDGE, READINESS[1:]):
+            said = Readiness.decode(stored)
+            answer.validators.add(
+                address=key[1:], names=said.names, software=said.software, announced_height=said.height
+            )
+        return answer
 
     def roots(self, height: int = 0) -> dict[str, bytes]:
         """The three stores' roots, name -> 32 bytes."""

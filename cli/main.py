@@ -12,6 +12,7 @@ from cli.later import add_later_commands
 from cli.query_commands import query
 from cli.status_commands import health, status, version
 from cli.tx_commands import tx
+from cli.upgrade_commands import pre_upgrade, rollback_command, upgrade
 from cli.validator_command import validator
 
 
@@ -20,11 +21,14 @@ def dchat() -> None:
     """A validator of the dchat network, and the tools around it.
 
     Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 70 consensus failed; 4 the node could not be
-    reached; 5 a proof does not hold.
+    reached; 5 a proof does not hold; 6 the chain wants another build.
     """
 
 
-for command in (keygen, identity_group, init, testnet, validator, health, status, tx, query, version):
+for command in (
+    keygen, identity_group, init, testnet, validator, health, status, tx, query, version, upgrade, rollback_command,
+    pre_upgrade,
+):  # fmt: skip
     dchat.add_command(command)
 add_later_commands(dchat)
 

@@ -126,8 +126,11 @@ def make_network(
     host: str = "127.0.0.1",
     ports: list[Ports] | None = None,
     options: Config | None = None,
+    upgrade_authority: str = "",
 ) -> Network:
     """Make homes, a genesis and funded accounts. ports: by default the design's.
+
+    upgrade_authority: the name of the account that may set upgrade plans beside governance.
 
     Raises NetworkError when there is a network in `folder` already, or the number of validators makes no sense.
     """
@@ -169,6 +172,7 @@ def make_network(
         balances=balances,
         block_bytes_max=config.consensus.max_block_size,
         block_gas_max=block_gas_for(max(rhythm.timeout_propose, 1)),
+        upgrade_authority=identity.load(folder / accounts[upgrade_authority]).address if upgrade_authority else b"",
     ).dumps()
     network = Network(folder, chain_id, host, tuple(nodes), accounts)
     for node in nodes:

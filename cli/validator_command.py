@@ -15,6 +15,7 @@ from node import identity
 from node.config import Loaded
 from node.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
 from node.identity import IdentityError
+from node.upgrade import Swap, UpgradeError
 
 # Flags of the operator contract that later builds bring: click name -> as written.
 LATER_FLAGS: Mapping[str, str] = {
@@ -26,9 +27,6 @@ LATER_FLAGS: Mapping[str, str] = {
     "aws_region": "--aws-region",
     "replay_from_genesis": "--replay-from-genesis",
     "genesis_file": "--genesis-file",
-    "upgrade_name": "--upgrade-name",
-    "upgrade_height": "--upgrade-height",
-    "upgrade_binary": "--upgrade-binary",
 }
 
 
@@ -53,9 +51,20 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--aws-region", hidden=True)
 @click.option("--replay-from-genesis", is_flag=True, hidden=True)
 @click.option("--genesis-file", hidden=True)
-@click.option("--upgrade-name", hidden=True)
-@click.option("--upgrade-height", hidden=True)
-@click.option("--upgrade-binary", hidden=True)
+@click.option("--upgrade-name", help="The plan that --upgrade-binary is for.")
+@click.option("--upgrade-height", type=int, help="Its height, when the chain has no plan of that name.")
+@click.option("--upgrade-binary", help="The file that takes this process's place at the plan's height.")
+@click.option("--upgrade-backup", help="A folder that gets a copy of the data before.")
+@click.option(
+    "--skip-upgrade-height",
+    "--unsafe-skip-upgrades",
+    "skip_upgrade_height",
+    type=int,
+    multiple=True,
+    help="Clear a plan that is due there, instead of stopping; repeat for more.",
+)
+@click.option("--halt-height", type=int, help="Stop before this block.")
+@click.option("--halt-time", type=int, help="Stop before the first block of this time (unix seconds).")
 @click.pass_context
 def validator(context: click.Context, /, **given: object) -> None:
     """Run a validator. With flags alone it makes what is missing in its home.
@@ -104,6 +113,13 @@ def prepare(given: Mapping[str, object]) -> Start:
         "network.rpc_listen_address": given["rpc_listen"],
         "network.bootstrap_validators": list(given["bootstrap"]) if given["bootstrap"] else None,  # type: ignore[call-overload]
         "staking.initial_stake": given["stake"],
+        "upgrade.name": given["upgrade_name"],
+        "upgrade.height": given["upgrade_height"],
+        "upgrade.binary": _absolute(given["upgrade_binary"]),
+        "upgrade.backup": _absolute(given["upgrade_backup"]),
+        "upgrade.skip_heights": list(given["skip_upgrade_height"]) if given["skip_upgrade_height"] else None,  # type: ignore[call-overload]
+        "upgrade.halt_height": given["halt_height"],
+        "upgrade.halt_time": given["halt_time"],
         "log.level": given["log_level"],
         "log.json_lines": given["json_logs"],
     }
@@ -127,8 +143,9 @@ def _missing(home: Home) -> list[Path]:
 
 
 def _check_files(start: Start) -> None:
-    """Of the files that are there. Raises HomeError, IdentityError, Refusal."""
+    """Of the files that are there. Raises HomeError, IdentityError, UpgradeError, Refusal."""
     home, config = start.home, start.loaded.config
+    Swap.of(home, config)
     if home.validator_key.exists():
         check_sign_state(home)
         load_validator_key(home)
@@ -169,7 +186,7 @@ def _guard(action: object) -> None:
     assert callable(action)
     try:
         action()
-    except (HomeError, IdentityError, ValueError) as error:
+    except (HomeError, IdentityError, UpgradeError, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
 
 

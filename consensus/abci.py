@@ -293,15 +293,19 @@ class HaltReason(Enum):
     UPGRADE_NEEDED = "upgrade needed"  # another build is wanted
     WRONG_BINARY = "wrong binary"  # this build is not of this height
     CONFIGURED = "configured"  # the operator asked for it
+    SWAP = "swap"  # the operator asked for another build from this height on
 
 
 class HaltRequested(Exception):
     """The application will not execute block `height`, and nothing is wrong with the block: the engine leaves
-    consensus cleanly, with the height before as the last one. Any call that executes may raise it."""
+    consensus cleanly, with the height before as the last one. Any call that executes may raise it.
 
-    def __init__(self, message: str, *, height: int, reason: HaltReason) -> None:
+    wanted: the upgrade that another build has; empty: none that is known.
+    """
+
+    def __init__(self, message: str, *, height: int, reason: HaltReason, wanted: str = "") -> None:
         super().__init__(message)
-        self.height, self.reason = height, reason
+        self.height, self.reason, self.wanted = height, reason, wanted
 
 
 @runtime_checkable

@@ -329,6 +329,23 @@ class Answers:
         with _reading():
             return pb.GetParamsResponse(height=chosen, json=self.queries.params_json(chosen))
 
+    def upgrade(self, height: int) -> pb.GetUpgradeResponse:
+        """The plan, what was done, versions, and what each validator of the next block said that it can run."""
+        chosen = self._state_height(height, prove=False)
+        with _reading():
+            answer = self.queries.upgrade(chosen)
+        validators = self.states.load_validators(chosen + 1)
+        said = {entry.address: entry for entry in answer.validators}
+        del answer.validators[:]
+        for validator in validators or ():
+            entry = said.get(validator.address) or pb.ValidatorReadiness(address=validator.address)
+            entry.power = validator.voting_power
+            answer.validators.append(entry)
+            answer.total_power += validator.voting_power
+            if answer.HasField("plan") and answer.plan.name in entry.names:
+                answer.ready_power += validator.voting_power
+        return answer
+
     def invariants(self, height: int) -> pb.GetInvariantsResponse:
         """Reads the whole state: call it in a thread."""
         chosen = self._state_height(height, prove=False)

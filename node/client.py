@@ -204,5 +204,8 @@ class Client:
     async def invariants(self, height: int = 0) -> pb.GetInvariantsResponse:
         return await self.call(self.state.GetInvariants, pb.GetInvariantsRequest(height=height), deadline_s=60.0)
 
+    async def upgrade(self, height: int = 0) -> pb.GetUpgradeResponse:
+        return await self.call(self.state.GetUpgrade, pb.GetUpgradeRequest(height=height))
+
     async def params(self, height: int = 0) -> pb.GetParamsResponse:
         return await self.call(self.state.GetParams, pb.GetParamsRequest(height=height))

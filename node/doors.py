@@ -39,6 +39,7 @@ class Doors:
                 pool=views.pool,
                 watch=watch,
                 status=views.status_proto,
+                upgrade=views.upgrade_proto,
                 tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
             )
         context = None

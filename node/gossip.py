@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from consensus.abci import HaltRequested
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, ConsensusDriver
 from consensus.engine.evidence_pool import EvidencePool
@@ -95,6 +96,8 @@ class Gossip:
             self.mempool.set_receiving(True)
             await self.driver.start()
             self.consensus.start()
+        except HaltRequested as halt:
+            self.driver.halt(halt)
         except Exception as error:
             log.critical("could not begin consensus", exc_info=error)
             self.fatal(EXIT_CONSENSUS_FAILURE, f"could not begin consensus: {type(error).__name__}: {error}")

@@ -212,8 +212,8 @@ class ChainService(rpc.ChainServiceServicer):
 
 
 class StateService(rpc.StateServiceServicer):
-    def __init__(self, guard: Guard, answers: Answers) -> None:
-        self._guard, self._answers = guard, answers
+    def __init__(self, guard: Guard, answers: Answers, upgrade: Callable[[int], pb.GetUpgradeResponse]) -> None:
+        self._guard, self._answers, self._upgrade = guard, answers, upgrade
         self._one_at_a_time = asyncio.Lock()  # of what reads the whole state
 
     async def _ask(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
@@ -243,6 +243,9 @@ class StateService(rpc.StateServiceServicer):
     async def GetParams(self, request: pb.GetParamsRequest, context: Context) -> pb.GetParamsResponse:
         return await self._ask(context, lambda asked: self._answers.params(asked.height), request)
 
+    async def GetUpgrade(self, request: pb.GetUpgradeRequest, context: Context) -> pb.GetUpgradeResponse:
+        return await self._ask(context, lambda asked: self._upgrade(asked.height), request)
+
     async def GetInvariants(self, request: pb.GetInvariantsRequest, context: Context) -> pb.GetInvariantsResponse:
         async def work() -> pb.GetInvariantsResponse:
             async with self._one_at_a_time:
@@ -263,6 +266,7 @@ class GrpcDoor:
         pool: Pool,
         watch: CommitWatch,
         status: Callable[[], pb.GetStatusResponse],
+        upgrade: Callable[[int], pb.GetUpgradeResponse],
         tls: tuple[bytes, bytes] | None = None,
     ) -> None:
         self._options, self._tls = options, tls
@@ -278,7 +282,7 @@ class GrpcDoor:
         server = self._server
         rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch), server)  # type: ignore[no-untyped-call]
         rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
-        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers), server)  # type: ignore[no-untyped-call]
+        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         if options.reflection:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

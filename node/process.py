@@ -19,11 +19,14 @@ import structlog
 import uvloop
 
 from chain.genesis import InvalidAppState
+from chain.upgrade.plan import Plan
+from consensus.abci import HaltReason, HaltRequested
 from consensus.engine.errors import EngineError
 from node import logs
 from node.config import Config, Loaded
 from node.home import Home, HomeError, load_genesis, load_validator_key
 from node.runtime import Node
+from node.upgrade import EXIT_UPGRADE, Swap, UpgradeError, become, look_ahead, options_of, verify, write_info
 from node.version import build_version
 from node.views import host_name
 from p2p.errors import P2PError
@@ -35,6 +38,7 @@ log = structlog.get_logger(__name__)
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+LINGER_S = 0.3  # peers fetch our last precommits: else they would wait until somebody is back
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 DOORS_LOG_TEXT = "the JSON-RPC door is not opened by this build; its address is kept for later"
 
@@ -50,10 +54,16 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
         level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
     )
     try:
-        with _lock(home):
-            return uvloop.run(_Process(home, loaded, reload).main())
+        with hold_home(home):
+            process = _Process(home, loaded, reload)
+            code = uvloop.run(process.main())
+            if process.successor is not None:
+                become(process.successor, home, process.halt_height)
+            return code
     except AlreadyRunning as error:
         return _last_line(EXIT_FAILED, str(error))
+    except UpgradeError as error:
+        return _last_line(EXIT_UPGRADE, str(error))
     except (HomeError, InvalidAppState, P2PError, ValueError) as error:
         return _last_line(EXIT_USAGE, str(error))
     except (StorageError, EngineError, OSError) as error:
@@ -67,7 +77,7 @@ def _last_line(code: int, text: str) -> int:
 
 
 @contextlib.contextmanager
-def _lock(home: Home) -> Iterator[None]:
+def hold_home(home: Home) -> Iterator[None]:
     """One process per home: two would sign with one key. The file holds the pid for people and for the testnet."""
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with home.pid_file.open("a+") as file:
@@ -93,6 +103,10 @@ class _Process:
     def __init__(self, home: Home, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
         self._home, self._loaded, self._reload = home, loaded, reload
         self._ended: asyncio.Future[tuple[int, str]] | None = None
+        self._swap = Swap.of(home, loaded.config)
+        self._halt: HaltRequested | None = None
+        self.successor: Swap | None = None  # the binary that is to take this process's place
+        self.halt_height = 0
 
     async def main(self) -> int:
         loop = asyncio.get_running_loop()
@@ -112,20 +126,34 @@ class _Process:
             pid=os.getpid(),
         )
         log.info(DOORS_LOG_TEXT, rpc_listen_address=config.network.rpc_listen_address)
-        node = await Node.open(
-            home,
-            config,
-            genesis,
-            node_key=NodeKey.load(home.node_key),
-            validator_key=load_validator_key(home),
-            fatal=self._end,
-        )
+        try:
+            node = await Node.open(
+                home,
+                config,
+                genesis,
+                node_key=NodeKey.load(home.node_key),
+                validator_key=load_validator_key(home),
+                fatal=self._end,
+                upgrade_options=options_of(config, self._swap),
+                on_halt=self._halted,
+            )
+        except HaltRequested as halt:
+            return self._not_this_build(halt)
         _warn_about_genesis(config, node)
+        looking: asyncio.Task[None] | None = None
         try:
             await node.start()
+            if self._swap is not None and not self._swap.took_place:
+                looking = asyncio.create_task(look_ahead(self._swap, node.app.plan), name="look at the upgrade binary")
             code, reason = await self._ended
+            if self._halt is not None:
+                code = await self._after_halt(node, self._halt)
         finally:
+            if looking is not None:
+                looking.cancel()
             await self._stop(node)
+        if self.successor is not None:
+            return code
         if code:
             return _last_line(code, reason)
         log.info("stopped", reason=reason)
@@ -142,6 +170,63 @@ class _Process:
         assert self._ended is not None
         if not self._ended.done():
             self._ended.set_result((code, reason))
+
+    # ---------------------------------------------------------------------------------------------- upgrades
+
+    def _halted(self, halt: HaltRequested) -> None:
+        self._halt, self.halt_height = halt, halt.height
+        self._end(EXIT_OK if halt.reason is HaltReason.CONFIGURED else EXIT_UPGRADE, str(halt))
+
+    def _not_this_build(self, halt: HaltRequested) -> int:
+        """At the start, before anything is open: the store is of another build's time."""
+        log.error(str(halt))
+        self.halt_height = halt.height
+        self._choose_successor(halt, None)
+        return EXIT_UPGRADE if self.successor is not None else _last_line(EXIT_UPGRADE, str(halt))
+
+    async def _after_halt(self, node: Node, halt: HaltRequested) -> int:
+        """Consensus was left: say why, then hand over, or serve what there is for a while. Returns the exit code."""
+        if halt.reason is HaltReason.CONFIGURED:
+            log.info(str(halt))
+            return EXIT_OK
+        plan = node.app.plan
+        if halt.reason is HaltReason.UPGRADE_NEEDED and plan is not None:
+            write_info(self._home, plan, halt.height)
+        log.error(str(halt))
+        sys.stderr.write(f"{halt}\n")  # as tools look for it: a line of its own, nothing escaped
+        sys.stderr.flush()
+        await asyncio.sleep(LINGER_S)
+        if not self._choose_successor(halt, plan):
+            await self._serve(node, self._loaded.config.upgrade.serve_for)
+        return EXIT_UPGRADE
+
+    def _choose_successor(self, halt: HaltRequested, plan: Plan | None) -> bool:
+        """Whether the operator's binary is the one that is wanted, and is as the plan demands."""
+        swap = self._swap
+        if swap is None or not halt.wanted:
+            return False
+        if swap.name != halt.wanted:
+            log.error("the upgrade binary is for another upgrade", wanted=halt.wanted, given=swap.name)
+            return False
+        if swap.took_place:
+            log.error("the upgrade binary does not know the upgrade", upgrade=swap.name, binary=str(swap.binary))
+            return False
+        try:
+            verify(swap.binary, plan)
+        except UpgradeError as error:
+            log.error("the upgrade binary is refused", upgrade=swap.name, error=str(error))
+            return False
+        self.successor = swap
+        return True
+
+    async def _serve(self, node: Node, seconds: int) -> None:
+        """Reading doors stay open, and blocks are served to peers, until the time is over or a signal comes."""
+        self._ended = asyncio.get_running_loop().create_future()
+        await node.close_admission()
+        log.warning("serving read-only", seconds=seconds, last_height=node.driver.state.last_block_height)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended
 
     def _stop_asked(self, name: str) -> None:
         assert self._ended is not None

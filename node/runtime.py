@@ -23,6 +23,8 @@ import structlog
 
 from chain.app import DchatApplication
 from chain.state.store import Stores
+from chain.upgrade.module import UpgradeOptions
+from consensus.abci import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.engine.block_store import BlockStore
 from consensus.engine.clock import LoopClock, ThreadWorkers
@@ -176,12 +178,20 @@ class Node:
         node_key: NodeKey,
         validator_key: PrivKey,
         fatal: Callable[[int, str], None],
+        upgrade_options: UpgradeOptions | None = None,
+        on_halt: Callable[[HaltRequested], None] = lambda halt: None,
     ) -> Node:
-        """Open the databases and bring them to one height. Raises StorageError, EngineError, SignerError."""
+        """Open the databases and bring them to one height.
+
+        on_halt: the application wants no more blocks; consensus was left. Raises StorageError, EngineError,
+        SignerError, HaltRequested (this build is not for this state).
+        """
         databases = Databases.open(home.databases, config)
         workers = ThreadWorkers()
         try:
-            return await _wire(home, config, genesis, databases, workers, node_key, validator_key, fatal)
+            return await _wire(
+                home, config, genesis, databases, workers, node_key, validator_key, fatal, upgrade_options, on_halt
+            )
         except BaseException:
             workers.close()
             databases.close()
@@ -212,6 +222,13 @@ class Node:
         if errors:
             raise errors[0]
 
+    async def close_admission(self) -> None:
+        """Take no more transactions; reading goes on."""
+        for task in self._tasks:
+            if task.get_name() == "mempool":
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
 
@@ -225,11 +242,13 @@ async def _wire(
     node_key: NodeKey,
     validator_key: PrivKey,
     fatal: Callable[[int, str], None],
+    upgrade_options: UpgradeOptions | None,
+    on_halt: Callable[[HaltRequested], None],
 ) -> Node:
     started_ns = time.monotonic_ns()
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     stores = Stores(databases.app)
-    app = DchatApplication(stores)
+    app = DchatApplication(stores, upgrade_options=upgrade_options)
     blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
     evidence = Gossip.evidence_pool(databases.state, blocks, states)
@@ -252,6 +271,7 @@ async def _wire(
         workers=workers,
         fatal=fatal,
         on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
+        on_halt=on_halt,
     )
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
@@ -275,6 +295,7 @@ async def _wire(
         gossip.is_catching_up,
         gossip.highest_peer,
         config.observability.unhealthy_after,
+        tuple(sorted(app.upgrader.handlers)),
     )
     doors = Doors(home, config, views, watch, gossip)
     driver.add_listener(doors.metrics)

@@ -52,6 +52,7 @@ class Views:
     is_catching_up: Callable[[], bool]
     sync_target: Callable[[], int]  # the highest height that peers told of; 0: none
     unhealthy_after_s: int
+    known_upgrades: tuple[str, ...] = ()  # of this build
 
     # -------------------------------------------------------------------------------------------------- health
 
@@ -91,6 +92,8 @@ class Views:
     def _why_not_ready(self) -> str | None:
         if self.driver.failure is not None:
             return "consensus failed"
+        if self.driver.halted is not None:
+            return str(self.driver.halted)
         if self.is_catching_up():
             return f"catching up: at height {self.answers.height} of {self.sync_target()}"
         if len(self.driver.state.validators) > 1 and not self.switch.peers:
@@ -163,6 +166,33 @@ class Views:
             "consensus_height": told.consensus_height,
             "consensus_round": told.consensus_round,
             "consensus_step": told.consensus_step,
+            "upgrade": self.upgrade(),
+        }
+
+    def upgrade_proto(self, height: int = 0) -> pb.GetUpgradeResponse:
+        answer = self.answers.upgrade(height)
+        answer.software = build_version()
+        answer.known.extend(self.known_upgrades)
+        if (halt := self.driver.halted) is not None:
+            answer.halted = str(halt)
+        return answer
+
+    def upgrade(self) -> dict[str, Any]:
+        """For /status: what is planned, done and ready."""
+        if not self.answers.height:
+            return {}
+        told = self.upgrade_proto()
+        plan = told.plan
+        return {
+            "plan": {"name": plan.name, "height": plan.height, "info": plan.info, "postponed": plan.postponed}
+            if told.HasField("plan")
+            else None,
+            "ready_power": told.ready_power,
+            "total_power": told.total_power,
+            "done": [{"name": done.name, "height": done.height} for done in told.done],
+            "app_version": told.app_version,
+            "known": list(told.known),
+            "halted": told.halted or None,
         }
 
     def peers(self) -> dict[str, Any]:

@@ -192,11 +192,15 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeOptions:
-    """The operator's. skip_heights: plans due there are cleared; halt_*: 0 is off, time in unix seconds."""
+    """The operator's. skip_heights: plans due there are cleared; halt_*: 0 is off, time in unix seconds.
+
+    swap: (name, height): another build takes over there, unless the chain has a plan of that name, which then counts.
+    """
 
     skip_heights: frozenset[int] = field(default=frozenset())
     halt_height: int = 0
     halt_time_s: int = 0
+    swap: tuple[str, int] | None = None
 
 
 class Upgrader:
@@ -235,7 +239,16 @@ class Upgrader:
         if halt and height >= halt:
             return self._configured(height)
         decision = self.decision(state, height)
-        return _halt_of(decision, height) if decision.action in HALTS else None
+        if decision.action in HALTS:
+            return _halt_of(decision, height, state.get(LAST_DONE))
+        return self._swap(state, height)
+
+    def _swap(self, state: Readable, height: int) -> HaltRequested | None:
+        swap, plan = self.options.swap, state.get(PLAN)
+        if swap is None or swap[1] != height or (plan is not None and plan.name == swap[0]):
+            return None
+        text = f'height {height} is where the operator wants "{swap[0]}"; the chain has no plan of that name'
+        return HaltRequested(text, height=height, reason=HaltReason.SWAP, wanted=swap[0])
 
     def check_start(self, state: Readable, height: int) -> None:
         """At a node's start. height: of the block that is next. Raises: HaltRequested, when this is the wrong build.
@@ -244,7 +257,7 @@ class Upgrader:
         """
         decision = self.decision(state, height)
         if decision.action in HALTS and decision.action is not Action.NEEDED:
-            raise _halt_of(decision, height)
+            raise _halt_of(decision, height, state.get(LAST_DONE))
         stored = dict(state.get(VERSIONS).of)
         try:
             check_not_newer(stored, self.versions)
@@ -270,7 +283,7 @@ class Upgrader:
             raise self._configured(ctx.height)
         decision = self.decision(ctx.branch, ctx.height)
         if decision.action in HALTS:
-            raise _halt_of(decision, ctx.height)
+            raise _halt_of(decision, ctx.height, ctx.branch.get(LAST_DONE))
         if decision.action is Action.SKIP:
             log.info(decision.message)
             ctx.branch.set(PLAN, None)
@@ -307,9 +320,15 @@ class Upgrader:
         ctx.upgraded = plan.name
 
 
-def _halt_of(decision: Decision, height: int) -> HaltRequested:
-    reason = HaltReason.UPGRADE_NEEDED if decision.action is Action.NEEDED else HaltReason.WRONG_BINARY
-    return HaltRequested(decision.message, height=height, reason=reason)
+def _halt_of(decision: Decision, height: int, last_done: Done | None) -> HaltRequested:
+    """Another build is wanted for a due plan, and, where the last upgrade's handler is missing, for that one."""
+    action, wanted = decision.action, ""
+    if action is Action.NEEDED and decision.plan is not None:
+        wanted = decision.plan.name
+    elif action is Action.MISSING and last_done is not None:
+        wanted = last_done.name
+    reason = HaltReason.UPGRADE_NEEDED if action is Action.NEEDED else HaltReason.WRONG_BINARY
+    return HaltRequested(decision.message, height=height, reason=reason, wanted=wanted)
 
 
 def _forget_readiness(branch: Branch, scan: Scan, name: str) -> None:

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, assert_never
 
 import structlog
 
+from consensus.abci import HaltRequested
 from consensus.core.core import Core
 from consensus.core.events import (
     BlockValidated,
@@ -109,6 +110,7 @@ class ConsensusDriver:
         workers: Workers,
         fatal: Callable[[int, str], None],
         on_fault: Callable[[str, str], None] = lambda peer_id, reason: None,
+        on_halt: Callable[[HaltRequested], None] = lambda halt: None,
         late_precommit_wait_ms: int = LATE_PRECOMMIT_WAIT_MS,
         fail_point: FailPoint = no_fail_point,
     ) -> None:
@@ -117,7 +119,8 @@ class ConsensusDriver:
         self.metrics: EngineMetrics = executor.metrics
         self._state = state
         self._executor, self._wal, self._signer = executor, wal, signer
-        self._clock, self._workers, self._fatal, self._on_fault = clock, workers, fatal, on_fault
+        self._clock, self._workers, self._fatal = clock, workers, fatal
+        self._on_fault, self._on_halt = on_fault, on_halt
         self._late_wait_ns = late_precommit_wait_ms * NS_PER_MS
         self._fail_point = fail_point
         self._own = OwnMessages(
@@ -146,7 +149,8 @@ class ConsensusDriver:
         self._commit_due_ns = 0  # monotonic: when timeout_commit of the last block is over
         self._step_since_ns = 0
         self._is_running = False
-        self._failure: BaseException | None = None
+        self._failure: BaseException | None = None  # what ended it
+        self._halted: HaltRequested | None = None  # why the application wants no more blocks; nothing failed
 
     # ------------------------------------------------------------------------------------------- for the others
 
@@ -164,8 +168,11 @@ class ConsensusDriver:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended it."""
         return self._failure
+
+    @property
+    def halted(self) -> HaltRequested | None:
+        return self._halted
 
     @property
     def inbox_room(self) -> int:
@@ -210,11 +217,12 @@ class ConsensusDriver:
         *,
         extended: ExtendedCommit | None = None,
     ) -> State:
-        """Save and apply a block that its commit proves. Only before `start`. Raises InvalidBlock.
+        """Save and apply a block that its commit proves. Only before `start`. Raises InvalidBlock, HaltRequested.
 
         From here on nothing is signed at or below its height (failure 10: signing while ingesting decided blocks).
         """
         assert not self._is_running, "consensus runs: it decides by itself"
+        self._executor.check_halt(block.height)
         self._executor.check(self._state, block, now_ns=None)
         if self._signer is not None:
             self._signer.raise_floor(block.height)
@@ -251,10 +259,7 @@ class ConsensusDriver:
         running = self._consensus
         if running is not None and running is not asyncio.current_task():
             await asyncio.wait({running}, timeout=STOP_S)
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._cancel_others(), return_exceptions=True)
         self._timers.cancel_all()
         await self._executor.close()
         if self._failure is None:
@@ -272,8 +277,19 @@ class ConsensusDriver:
             await work()
         except asyncio.CancelledError:
             raise
+        except HaltRequested as halt:
+            self.halt(halt)
         except Exception as error:
             self._fail(error)
+
+    def halt(self, halt: HaltRequested) -> None:
+        """Take no more part: everything that was decided is saved. Peers may still read from the round state."""
+        if self._halted is not None or self._failure is not None:
+            return
+        self._halted, self._is_running = halt, False
+        self._timers.cancel_all()
+        self._on_halt(halt)
+        self._cancel_others()
 
     def _fail(self, error: Exception) -> None:
         if self._failure is not None:
@@ -285,9 +301,13 @@ class ConsensusDriver:
             "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
         )
         self._fatal(EXIT_CONSENSUS_FAILURE, f"consensus failed at {where}: {type(error).__name__}: {error}")
-        for task in self._tasks:
-            if task is not asyncio.current_task():
-                task.cancel()
+        self._cancel_others()
+
+    def _cancel_others(self) -> list[asyncio.Task[None]]:
+        others = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        return others
 
     def _flush_later(self) -> None:
         self._timers.call_later("flush log", WAL_FLUSH_S, self._flush)
@@ -619,6 +639,7 @@ class ConsensusDriver:
     async def _enter_height(self, last_commit: RoundVotes | None, commit_wait_ms: int, *, needs_proof: bool) -> None:
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
+        self._executor.check_halt(height)
         waited = self._intake.start_height()
         self._round_state.start(height, validators, last_commit)
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS

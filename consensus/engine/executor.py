@@ -20,6 +20,7 @@ from consensus.abci import (
     BlockRequest,
     ChecksSignatures,
     FinalizeBlockResponse,
+    HaltsAhead,
     PrepareProposalRequest,
     ProcessProposalResponse,
     SignatureCheck,
@@ -88,6 +89,11 @@ class BlockExecutor:
         self._workers, self._clock, self._fail_point = workers, clock, fail_point
         self._app_lock = asyncio.Lock()
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
+
+    def check_halt(self, height: int) -> None:
+        """Raises HaltRequested: the application will not execute block `height`, the next one."""
+        if isinstance(self.app, HaltsAhead) and (halt := self.app.halt_before(height)) is not None:
+            raise halt
 
     # ----------------------------------------------------------------------------------------------- proposing
 

@@ -81,6 +81,8 @@ def _type_name(info: FieldInfo) -> str:
         return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
     if annotation == list[str]:
         return "list of strings"
+    if annotation == list[int]:
+        return "list of integers"
     return {int: "integer", str: "string", bool: "boolean", float: "number"}[typing.cast(type, annotation)]
 
 

@@ -240,6 +240,29 @@ class P2PSection(Section):
     extra_channel: bool = option(True, "Speak the channel 0x70 with our own kind: fewer duplicates.")
 
 
+class UpgradeSection(Section):
+    """What this node does at an upgrade's height. docs/upgrades.md explains."""
+
+    name: str = option("", "The upgrade that `binary` is for (--upgrade-name).", max_length=64)
+    height: int = option(
+        0, "Where the upgrade is expected (--upgrade-height). A plan of that name on the chain counts before it.", ge=0
+    )
+    binary: str = option(
+        "", "The file that takes this process's place then (--upgrade-binary). Relative to home. Empty: none."
+    )
+    backup: str = option("", "Folder that gets a copy of the data first (--upgrade-backup). Relative to home.")
+    serve_for: Seconds = option(
+        60,
+        "How long a node that needs another binary keeps its doors open, read-only, before it exits with code 6. "
+        "0: not at all.",
+    )
+    skip_heights: Annotated[list[int], BeforeValidator(comma_separated)] = option(
+        [], "Plans due at these heights are cleared (--skip-upgrade-height). All nodes must say the same."
+    )
+    halt_height: int = option(0, "Stop before this block (--halt-height). 0: never.", ge=0)
+    halt_time: int = option(0, "Stop before the first block of this time, in unix seconds (--halt-time).", ge=0)
+
+
 class MempoolSection(Section):
     """Transactions that wait for a block."""
 
@@ -319,6 +342,7 @@ class Config(BaseModel):
     rate_limit: RateLimitSection = Field(default_factory=RateLimitSection)
     p2p: P2PSection = Field(default_factory=P2PSection)
     mempool: MempoolSection = Field(default_factory=MempoolSection)
+    upgrade: UpgradeSection = Field(default_factory=UpgradeSection)
     log: LogSection = Field(default_factory=LogSection)
     tracing: TracingSection = Field(default_factory=TracingSection)
     backup: BackupSection = Field(default_factory=BackupSection)

@@ -164,7 +164,6 @@ def test_validator_takes_every_flag_of_the_contract() -> None:
         ("validator", "--hsm", "--pkcs11-library", "/l.so", "--pkcs11-slot", "0", "--pkcs11-pin-file", "/pin"),
         ("validator", "--hsm", "--kms-key-id", "k", "--aws-region", "r"),
         ("validator", "--replay-from-genesis", "--genesis-file", "g.json"),
-        ("validator", "--upgrade-name", "v2", "--upgrade-height", "10", "--upgrade-binary", "/b"),
         ("validator", "recover", "--initiate-leader-election", "--min-validators", "3"),
         ("database", "prune", "--older-than", "30d"),
         ("network", "peer-list"),
@@ -178,6 +177,19 @@ def test_what_later_builds_bring_says_so(arguments: tuple[str, ...]) -> None:
     refused = call(*arguments)
     assert refused.exit_code == 2
     assert "not in this build" in refused.output
+
+
+def test_an_upgrade_binary_is_looked_at_when_the_node_starts(tmp_path: Path) -> None:
+    """Known failure 16: a missing binary is told now, not at the height."""
+    flags = ("validator", "--home", tmp_path, "--chain-id", "c", "--validate", "--upgrade-name", "v2")
+    refused = call(*flags, "--upgrade-height", 10, "--upgrade-binary", tmp_path / "b")
+    assert (refused.exit_code, "b is missing" in refused.output) == (2, True)
+    (tmp_path / "b").write_text("#!/bin/sh")
+    refused = call(*flags, "--upgrade-binary", tmp_path / "b")
+    assert (refused.exit_code, "not executable" in refused.output) == (2, True)
+    (tmp_path / "b").chmod(0o755)
+    assert call(*flags, "--upgrade-binary", tmp_path / "b").exit_code == 0
+    assert call(*flags).exit_code == 2
 
 
 def test_dry_run_makes_nothing(tmp_path: Path) -> None:

@@ -455,3 +455,49 @@ class GetParamsResponse(_message.Message):
     height: int
     json: str
     def __init__(self, height: _Optional[int] = ..., json: _Optional[str] = ...) -> None: ...
+
+class GetUpgradeRequest(_message.Message):
+    __slots__ = ("height",)
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class GetUpgradeResponse(_message.Message):
+    __slots__ = ("height", "plan", "done", "versions", "app_version", "validators", "ready_power", "total_power", "software", "known", "halted")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    APP_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VALIDATORS_FIELD_NUMBER: _ClassVar[int]
+    READY_POWER_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_POWER_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    HALTED_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    plan: _state_pb2.UpgradePlan
+    done: _containers.RepeatedCompositeFieldContainer[_state_pb2.DoneUpgrade]
+    versions: _containers.RepeatedCompositeFieldContainer[_state_pb2.ModuleVersion]
+    app_version: int
+    validators: _containers.RepeatedCompositeFieldContainer[ValidatorReadiness]
+    ready_power: int
+    total_power: int
+    software: str
+    known: _containers.RepeatedScalarFieldContainer[str]
+    halted: str
+    def __init__(self, height: _Optional[int] = ..., plan: _Optional[_Union[_state_pb2.UpgradePlan, _Mapping]] = ..., done: _Optional[_Iterable[_Union[_state_pb2.DoneUpgrade, _Mapping]]] = ..., versions: _Optional[_Iterable[_Union[_state_pb2.ModuleVersion, _Mapping]]] = ..., app_version: _Optional[int] = ..., validators: _Optional[_Iterable[_Union[ValidatorReadiness, _Mapping]]] = ..., ready_power: _Optional[int] = ..., total_power: _Optional[int] = ..., software: _Optional[str] = ..., known: _Optional[_Iterable[str]] = ..., halted: _Optional[str] = ...) -> None: ...
+
+class ValidatorReadiness(_message.Message):
+    __slots__ = ("address", "power", "names", "software", "announced_height")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    POWER_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    power: int
+    names: _containers.RepeatedScalarFieldContainer[str]
+    software: str
+    announced_height: int
+    def __init__(self, address: _Optional[bytes] = ..., power: _Optional[int] = ..., names: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ..., announced_height: _Optional[int] = ...) -> None: ...

@@ -526,6 +526,11 @@ class StateServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetParamsRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetParamsResponse.FromString,
                 _registered_method=True)
+        self.GetUpgrade = channel.unary_unary(
+                '/dchat.v1.StateService/GetUpgrade',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetUpgradeRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetUpgradeResponse.FromString,
+                _registered_method=True)
 
 
 class StateServiceServicer:
@@ -585,6 +590,12 @@ class StateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUpgrade(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StateServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -632,6 +643,11 @@ def add_StateServiceServicer_to_server(servicer, server):
                     servicer.GetParams,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetParamsRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetParamsResponse.SerializeToString,
+            ),
+            'GetUpgrade': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpgrade,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetUpgradeRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetUpgradeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -877,6 +893,33 @@ class StateService:
             '/dchat.v1.StateService/GetParams',
             proto_dot_dchat_dot_v1_dot_service__pb2.GetParamsRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.GetParamsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpgrade(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.StateService/GetUpgrade',
+            proto_dot_dchat_dot_v1_dot_service__pb2.GetUpgradeRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.GetUpgradeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,70 @@
+"""A second build's plan, for tests and scripts/upgrade-demo: it changes stored state of both machines.
+
+Currency: every account whose key is known pays 1 udchat into a common fund, and gas costs half. Chat: every identity is
+granted allowance, every channel's topic is marked. Supply and all invariants hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
+from chain.currency.records import ACCOUNT, Account, CurrencyParams
+from chain.currency.records import PARAMS as CURRENCY_PARAMS
+from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
+from crypto.hash import ADDRESS_BYTES, sha256
+
+FUND: Final = sha256(b"dchat/upgrade/spring/fund")[:ADDRESS_BYTES]
+GRANTED_MESSAGES: Final = 500
+GRANTED_BYTES: Final = 50_000
+MARK: Final = " [spring]"
+
+
+def halve_gas_price(ctx: MigrationContext) -> Iterator[None]:
+    params: CurrencyParams = ctx.branch.get(CURRENCY_PARAMS)
+    halved = CurrencyParams(params.gas_price // 2, params.unordered_expiry_blocks_max)
+    ctx.branch.set(CURRENCY_PARAMS, halved)
+    yield
+
+
+def fill_fund(ctx: MigrationContext) -> Iterator[None]:
+    raised = 0
+
+    def pay(key: bytes, account: Account) -> Account:
+        nonlocal raised
+        if account.policy is None or not account.balance:
+            return account
+        raised += 1
+        return Account(account.address, account.balance - 1, account.policy, account.sequences)
+
+    yield from ctx.rewrite(ACCOUNT, pay)
+    if raised:
+        ctx.branch.set(ACCOUNT + FUND, Account(FUND, raised, None, ()))
+
+
+def grant_allowance(ctx: MigrationContext) -> Iterator[None]:
+    def grant(_: bytes, identity: Identity) -> Identity:
+        return identity.with_use(identity.sequences, identity.allowance.with_bought(GRANTED_MESSAGES, GRANTED_BYTES))
+
+    yield from ctx.rewrite(IDENTITY, grant)
+
+
+def mark_topics(ctx: MigrationContext) -> Iterator[None]:
+    def mark(_: bytes, c: Channel) -> Channel:
+        return Channel(c.id, c.name, c.topic + MARK, c.owner, c.join_price, c.member_count, c.range, c.created_height)
+
+    yield from ctx.rewrite(CHANNEL, mark)
+
+
+UPGRADES: Final[tuple[Upgrade, ...]] = (
+    Upgrade(
+        "spring",
+        (
+            Migration("currency", 2, halve_gas_price),
+            Migration("currency", 3, fill_fund),
+            Migration("chat", 2, grant_allowance),
+            Migration("chat", 3, mark_topics),
+        ),
+    ),
+)
