@@ -18,7 +18,7 @@ from genesis.doc import parse_genesis
 from node.client import Client
 from node.home import HomeError, load_genesis
 from node.proved import Checked, Proved
-from node.verify import Trust, Verifier
+from node.verify import ProofFailed, Trust, Verifier
 
 
 @click.group(cls=Group)
@@ -77,7 +77,9 @@ def ask(
     async def work(client: Client) -> tuple[Message, Checked]:
         chain_id = trust.genesis.chain_id if trust.genesis is not None else (await client.status()).chain_id
         height = await client.provable_height() if of_state else 0
-        answer = await look(client, True, height)
+        answer: Any = await look(client, True, height)
+        if of_state and answer.height != height:  # an old state has proofs too
+            raise ProofFailed(f"asked for the state after block {height}, got it after {answer.height}")
         return answer, await check(Proved(Verifier(client, trust, chain_id=chain_id)), answer)
 
     answer, checked = run(work, how["node"])

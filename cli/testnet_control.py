@@ -104,7 +104,7 @@ def table_of(network: Network, rows: list[Row], caption: str = "") -> Table:
             str(status["peer_count"]),
             f"{row.txs_per_s:.1f}",
             str(status["mempool_size"]),
-            status["latest_app_hash"][:10].lower(),
+            status["latest_app_hash"][:8].lower(),
         )
     return table
 

@@ -77,6 +77,8 @@ class Answers:
         if height < 0:
             raise BadQuestion(f"height is {height}; allowed: 0 and more")
         if not prove:
+            if height > latest:  # the application may be a step ahead of what is saved
+                raise NotThere(f"height {height}: the latest saved is {latest}")
             return height or latest
         chosen = height or latest - 1
         if not 0 < chosen < latest:
@@ -279,9 +281,9 @@ class Answers:
                 height=height,
                 with_proof=request.prove,
             )
-        if channel.value is None:
-            raise NotThere(f"channel {channel_id.hex()}")
-        count = state_pb2.Channel.FromString(channel.value).message_count
+        if channel.value is None and not request.prove:
+            raise NotThere(f"there is no channel {channel_id.hex()} after block {channel.height}")
+        count = state_pb2.Channel.FromString(channel.value or b"").message_count
         answer = pb.ListMessagesResponse(height=channel.height, message_count=count)
         for message in found:
             answer.messages.append(state_pb2.ChatMessage.FromString(message.value))
@@ -301,11 +303,14 @@ class Answers:
                 prove=request.prove,
             )
         )
-        if not found.messages:
+        if not found.messages and not request.prove:
             raise NotThere(f"message {request.index}: the channel has {found.message_count}")
-        answer = pb.GetMessageResponse(height=found.height, message=found.messages[0])
+        answer = pb.GetMessageResponse(height=found.height)
+        if found.messages:
+            answer.message.CopyFrom(found.messages[0])
         if request.prove:
-            answer.path.CopyFrom(found.paths[0])
+            if found.messages:
+                answer.path.CopyFrom(found.paths[0])
             answer.channel_proof.CopyFrom(found.channel_proof)
         return answer
 

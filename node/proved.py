@@ -16,6 +16,7 @@ from node.verify import ProofFailed, Verifier
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
+StateAnswer = pb.GetAccountResponse | pb.GetIdentityResponse | pb.GetChannelResponse | pb.GetBundleResponse
 StoredMessage = state_pb2.Account | state_pb2.Identity | state_pb2.Channel | state_pb2.Receipt
 
 
@@ -47,9 +48,12 @@ class Proved:
         return Checked(f"transaction {tx_hash.hex()} is number {answer.index} of block {answer.height}", light)
 
     async def _record(
-        self, proof: pb.StateProof, store: str, key: bytes, told: StoredMessage | None, what: str
+        self, answer: StateAnswer, store: str, key: bytes, told: StoredMessage | None, what: str
     ) -> Checked:
         """The answer's record is, byte for byte in meaning, the proved one; without a record the key is absent."""
+        proof = answer.proof
+        if proof.height != answer.height:
+            raise ProofFailed(f"{what}: the answer is of height {answer.height}, its proof of {proof.height}")
         value = proof.value or None
         if (value is None) != (told is None):
             raise ProofFailed(f"{what}: the answer and its proof disagree on whether it exists")
@@ -61,36 +65,52 @@ class Proved:
 
     async def account(self, answer: pb.GetAccountResponse, address: bytes) -> Checked:
         told = answer.account if answer.HasField("account") else None
-        return await self._record(answer.proof, CURRENCY, ACCOUNT[1:] + address, told, "the account")
+        return await self._record(answer, CURRENCY, ACCOUNT[1:] + address, told, "the account")
 
     async def identity(self, answer: pb.GetIdentityResponse, address: bytes) -> Checked:
         told = answer.identity if answer.HasField("identity") else None
-        return await self._record(answer.proof, CHAT, IDENTITY[1:] + address, told, "the identity")
+        return await self._record(answer, CHAT, IDENTITY[1:] + address, told, "the identity")
 
     async def named_identity(self, answer: pb.GetIdentityResponse, name: str) -> Checked:
         if not answer.HasField("identity"):
-            return await self._record(answer.proof, CHAT, IDENTITY_NAME[1:] + name.encode(), None, f"the name {name}")
+            return await self._record(answer, CHAT, IDENTITY_NAME[1:] + name.encode(), None, f"the name {name}")
         if answer.identity.name != name:
             raise ProofFailed(f"asked for {name!r}, got {answer.identity.name!r}")
         return await self.identity(answer, answer.identity.address)
 
     async def channel(self, answer: pb.GetChannelResponse, channel_id: bytes) -> Checked:
         told = answer.channel if answer.HasField("channel") else None
-        return await self._record(answer.proof, CHAT, CHANNEL[1:] + channel_id, told, "the channel")
+        return await self._record(answer, CHAT, CHANNEL[1:] + channel_id, told, "the channel")
 
     async def bundle(self, answer: pb.GetBundleResponse, replay_id: bytes) -> Checked:
         told = answer.receipt if answer.HasField("receipt") else None
-        return await self._record(answer.proof, BRIDGE, RECEIPT[1:] + replay_id, told, "the receipt")
+        return await self._record(answer, BRIDGE, RECEIPT[1:] + replay_id, told, "the receipt")
 
     async def message(self, answer: pb.GetMessageResponse, channel_id: bytes, index: int) -> Checked:
+        """Without a message in the answer: that the channel does not exist, or ends before `index`."""
+        is_there = answer.HasField("message")
         many = pb.ListMessagesResponse(
-            height=answer.height, messages=[answer.message], paths=[answer.path], channel_proof=answer.channel_proof
+            height=answer.height,
+            messages=[answer.message] if is_there else [],
+            paths=[answer.path] if is_there else [],
+            channel_proof=answer.channel_proof,
         )
-        return await self.messages(many, channel_id, index)
+        checked = await self.messages(many, channel_id, index)
+        if is_there:
+            return Checked(f"message {index} of the channel is as told after block {answer.height}", checked.light)
+        count = state_pb2.Channel.FromString(answer.channel_proof.value).message_count
+        if index < count:
+            raise ProofFailed(f"message {index} is not told, and the channel has {count}")
+        return Checked(f"message {index} does not exist after block {answer.height}: there are {count}", checked.light)
 
     async def messages(self, answer: pb.ListMessagesResponse, channel_id: bytes, from_index: int) -> Checked:
-        """Each message is at its place in the channel's mountain range, whose peaks the state holds."""
+        """Each message is at its place in the channel's mountain range, whose peaks the state holds.
+
+        Without messages it is shown that there is no channel, or how many messages it has.
+        """
         proof = answer.channel_proof
+        if proof.height != answer.height:
+            raise ProofFailed(f"the answer is of height {answer.height}, its proof of {proof.height}")
         light = await self.verifier.state(proof, store=CHAT, key=CHANNEL[1:] + channel_id, value=proof.value or None)
         channel = state_pb2.Channel.FromString(proof.value)
         if len(answer.messages) != len(answer.paths):
@@ -100,4 +120,6 @@ class Proved:
             if (message.channel_id, message.index, path.index) != (channel_id, index, index):
                 raise ProofFailed(f"message {message.index} stands where message {index} should")
             self.verifier.message(channel, path, message.SerializeToString(deterministic=True))
+        if not proof.value:
+            return Checked(f"the channel does not exist after block {proof.height}", light)
         return Checked(f"{len(answer.messages)} of {channel.message_count} messages after block {proof.height}", light)

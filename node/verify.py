@@ -7,6 +7,7 @@ believed in nothing. Raises ProofFailed where something does not hold.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import types_pb2
 
 BACK_MAX = 1_000  # headers walked backwards from the root at most; give an earlier root instead
+TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 VERIFIED_MAX = 256  # light blocks kept
 
 
@@ -45,7 +47,7 @@ class Trust:
     def parse(text: str) -> Trust:
         """`HEIGHT:HASH`. Raises ValueError."""
         height, _, digest = text.partition(":")
-        if not height.isdigit() or len(digest) != 64:
+        if not TRUST_FORM.fullmatch(text):
             raise ValueError(f'trust is "{text}"; expected HEIGHT:HASH, the hash in 64 hex characters')
         return Trust(int(height), bytes.fromhex(digest), None)
 

@@ -105,8 +105,9 @@ class Views:
     # -------------------------------------------------------------------------------------------------- status
 
     def status_proto(self) -> pb.GetStatusResponse:
-        height = self.answers.height
-        rounds, state = self.driver.round_state, self.driver.state
+        rounds, saved = self.driver.round_state, self.answers.states.load()
+        height = 0 if saved is None else saved.last_block_height
+        state = self.driver.state if saved is None else saved
         answer = pb.GetStatusResponse(
             version=build_version(),
             chain_id=self.me.chain_id,

@@ -154,7 +154,7 @@ class Wal:
     def _cut_torn_tail(self) -> int:
         if not self._disk.size(self._head_path):
             return 0
-        scan = scan_file(self._disk.read(self._head_path), HEAD_NAME)
+        scan = scan_file(self._disk.read(self._head_path), str(self._head_path))
         if scan.torn_bytes:
             self._disk.truncate(self._head_path, scan.clean_bytes)
             self.cut_bytes = scan.torn_bytes
@@ -270,7 +270,8 @@ class Wal:
             yield from (message for _, message in self._read(name))
 
     def _read(self, name: str) -> list[tuple[int, wal_pb2.TimedWALMessage]]:
-        scan = scan_file(self._disk.read(self._directory / name), name)
+        path = self._directory / name
+        scan = scan_file(self._disk.read(path), str(path))
         if scan.torn_bytes:  # full files end at a record, and the head's tail was cut when it was opened
-            raise WalCorrupted(name, scan.clean_bytes, scan.why)
+            raise WalCorrupted(str(path), scan.clean_bytes, scan.why)
         return scan.records

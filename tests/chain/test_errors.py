@@ -272,7 +272,7 @@ def test_amounts_beyond_64_bits() -> None:
 
 def test_table_for_users_is_complete() -> None:
     """docs/errors.md names every error, and nothing else."""
-    table = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    table = (Path(__file__).parents[2] / "docs" / "errors.md").read_text().partition("## Rules of the chain")[2]
     rows = [line for line in table.splitlines() if line.startswith("| ") and line[2].isdigit()]
     assert rows == [f"| {x.code} | {x.codespace} | {x.__name__} | {x.rule} |" for x in declared_errors()]
 

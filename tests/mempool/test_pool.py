@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,13 @@ def txs(sender: str, count: int, start: int = 0, options: str = "") -> list[byte
 
 def ok(count: int) -> list[ExecTxResult]:
     return [ExecTxResult() for _ in range(count)]
+
+
+def test_table_of_refusals_is_complete() -> None:
+    """docs/errors.md names every one by its number."""
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text().partition("## Rules of the chain")[0]
+    rows = [line.split(" | ")[:3] for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert rows == [[f"| {int(refusal)}", "mempool", refusal.name] for refusal in Refusal]
 
 
 @pytest.mark.parametrize("app", [SequenceApp, IdentifyingApp])
