@@ -1,4 +1,7 @@
-"""What the process says: one event a line on standard error, key=value or JSON. No secrets, no colours in files."""
+"""What the process says: one event a line on standard error, key=value or JSON. No secrets, no colours in files.
+
+Tracebacks show lines of code and never the values of variables: one of them may be a key.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ def configure(*, level: str, json_lines: bool, name: str = "") -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if json_lines
-        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False)
+        else structlog.dev.ConsoleRenderer(
+            colors=False, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+        )
         if sys.stderr.isatty()
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     )
