@@ -55,6 +55,19 @@ def next_sequence(sequences: Sequences, key: bytes) -> int:
     return 0
 
 
+def waits_between(committed: Sequences, foreseen: Sequences) -> int:
+    """How many ordered transactions lead from the committed sequences to the foreseen ones; -1: none do."""
+    if committed == foreseen:
+        return 0
+    known, count = dict(committed), 0
+    for key, following in foreseen:
+        ahead = following - known.pop(key, 0)
+        if ahead < 0:
+            return -1
+        count += ahead
+    return -1 if known else count
+
+
 def encode_sequences(tag: bytes, sequences: Sequences) -> bytes:
     """The repeated KeySequence field with `tag`."""
     return b"".join(

@@ -1,8 +1,9 @@
 """Admission: the state as it will be once everything admitted is in blocks.
 
 For each account and identity with admitted transactions it keeps what these will spend and the sequences they reach;
-so that many transactions of one sender queue, and none is admitted that cannot pay. After a block, what the block
-touched is forgotten and its remaining transactions are checked again; all else stays.
+so that many transactions of one sender queue, and none is admitted that cannot pay. After a block, a record that the
+block changed just as admission had foreseen keeps what still waits for it; any other that the block touched is
+forgotten, and its remaining transactions are checked again.
 It decides about admission alone: execution never looks here.
 """
 
@@ -20,8 +21,18 @@ STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool st
 class Pending(Protocol):
     """What admitted transactions will take from one record."""
 
-    def add(self, before: Any, after: Any, tx: Tx) -> None:
-        """One more: the record as its check found it, and as it left it."""
+    def add(self, before: Any, after: Any, tx: Tx) -> Any:
+        """One more: the record as its check found it, and as it left it. Returns what `release` takes back."""
+        ...
+
+    def release(self, cost: Any) -> None:
+        """What a transaction took is in the committed record now."""
+        ...
+
+    def agrees(self, committed: Any, ordered: int, height: int, base: Readable) -> bool:
+        """Whether all that still waits, `ordered` of it with sequences, passes on the committed record. May say no
+        where a check would say yes, never the reverse.
+        """
         ...
 
     def apply(self, committed: Any, height: int, base: Readable) -> Any:
@@ -30,7 +41,7 @@ class Pending(Protocol):
 
 
 class _Entry:
-    __slots__ = ("base", "height", "links", "merged", "pending", "since", "txs")
+    __slots__ = ("base", "height", "links", "merged", "ordered", "pending", "since", "txs")
 
     def __init__(self, pending: Pending, since: int) -> None:
         self.pending, self.since = pending, since
@@ -38,7 +49,8 @@ class _Entry:
         self.merged: Any = None
         self.height = -1
         self.links: set[bytes] = set()
-        self.txs: set[bytes] = set()  # replay ids of what is counted
+        self.txs: dict[bytes, tuple[bytes, Any]] = {}  # what is counted: replay id -> id, cost
+        self.ordered = 0  # how many of them have sequences
 
 
 class CheckState:
@@ -74,8 +86,8 @@ class CheckState:
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = _Entry(kind(), self.height)
-            entry.pending.add(before, after, tx)
-            entry.txs.add(tx.replay_id)
+            entry.txs[tx.replay_id] = (tx.id, entry.pending.add(before, after, tx))
+            entry.ordered += not tx.unordered
             entry.base, entry.merged, entry.height = self._base.get(key), after, self.height
             keys.append(key)
         if tx.expiry_height:
@@ -105,12 +117,40 @@ class CheckState:
                     queue.append(key)
         return found
 
-    def block_committed(self, touched: Iterable[bytes], height: int) -> None:
-        """Forget what the block touched. height: of the block that is next now."""
-        for key in self.affected(touched):  # determinism: admission alone
+    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], touched: Iterable[bytes], height: int) -> None:
+        """Settle or forget what the block touched.
+
+        txs: what it executed, each with each of its signers' keys; touched: these keys and what was `affected` by
+        them; height: of the block that is next now. The base holds the committed records.
+        """
+        forced = self.affected(())
+        doubtful = set(touched)
+        by_key: dict[bytes, list[Tx]] = {}
+        for key, tx in txs:
+            by_key.setdefault(key, []).append(tx)
+        for key, included in by_key.items():
+            if self._settles(key, included, height):
+                doubtful.discard(key)
+        for key in forced | self.affected(doubtful):  # determinism: admission alone
             del self._entries[key]
         self._expiring.pop(self.height, None)
         self.height = height
+
+    def _settles(self, key: bytes, included: Iterable[Tx], height: int) -> bool:
+        """Take `included` from what is counted at `key`. False: what remains there has to be checked."""
+        entry = self._entries.get(key)
+        if entry is None or entry.links:
+            return False
+        for tx in included:
+            counted = entry.txs.pop(tx.replay_id, None)
+            if counted is None or counted[0] != tx.id:  # not foreseen, or the same body under another signature
+                return False
+            entry.pending.release(counted[1])
+            entry.ordered -= not tx.unordered
+        committed = self._base.get(key)
+        if not entry.txs or committed is None:
+            return False
+        return entry.pending.agrees(committed, entry.ordered, height, self._base)
 
     def clear(self) -> None:
         """Forget everything: all that waits is checked again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.auth import Sequences, encode_sequences, read_policy, read_sequences
+from chain.auth import Sequences, encode_sequences, read_policy, read_sequences, waits_between
 from chain.branch import Readable
 from chain.codec import bytes_field, height_bytes, message_field, uint_field
 from chain.errors import AllowanceExhausted
@@ -236,17 +236,31 @@ class ChatParams:
 class PendingIdentity:
     """What admitted transactions will take from an identity."""
 
-    __slots__ = ("allowances", "sequences")
+    __slots__ = ("allowances", "policy", "sequences")
 
     def __init__(self) -> None:
+        self.policy = b""
         self.sequences: Sequences = ()
         self.allowances: tuple[int, int] = (0, 0)
 
-    def add(self, before: Identity, after: Identity, tx: Tx) -> None:
-        self.sequences = after.sequences
-        if tx.payer == after.address:
-            messages, size = charge_of(tx)
-            self.allowances = (self.allowances[0] + messages, self.allowances[1] + size)
+    def add(self, before: Identity, after: Identity, tx: Tx) -> tuple[int, int]:
+        self.policy, self.sequences = after.policy, after.sequences
+        messages, size = charge_of(tx) if tx.payer == after.address else (0, 0)
+        self.allowances = (self.allowances[0] + messages, self.allowances[1] + size)
+        return messages, size
+
+    def release(self, cost: tuple[int, int]) -> None:
+        self.allowances = (self.allowances[0] - cost[0], self.allowances[1] - cost[1])
+
+    def agrees(self, committed: Identity, ordered: int, height: int, base: Readable) -> bool:
+        params: ChatParams = base.get(PARAMS)
+        try:
+            committed.allowance.spend(*self.allowances, height=height, period_blocks=params.allowance_period_blocks)
+        except AllowanceExhausted:
+            return False
+        if committed.policy != self.policy:
+            return False
+        return waits_between(committed.sequences, self.sequences) == ordered
 
     def apply(self, committed: Identity, height: int, base: Readable) -> Identity:
         params: ChatParams = base.get(PARAMS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.auth import Sequences, encode_sequences, read_policy, read_sequences
+from chain.auth import Sequences, encode_sequences, read_policy, read_sequences, waits_between
 from chain.codec import bytes_field, uint_field
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -78,16 +78,28 @@ PARAMS: Final = b"up"
 class PendingAccount:
     """What admitted transactions will take from an account."""
 
-    __slots__ = ("policy", "sequences", "spent")
+    __slots__ = ("earns", "policy", "sequences", "spent")
 
     def __init__(self) -> None:
         self.spent = 0
+        self.earns = False  # one of them brings more than it takes, so that their order counts
         self.policy: bytes | None = None
         self.sequences: Sequences = ()
 
-    def add(self, before: Account, after: Account, tx: object) -> None:
-        self.spent += before.balance - after.balance
+    def add(self, before: Account, after: Account, tx: object) -> int:
+        cost = before.balance - after.balance
+        self.spent += cost
+        self.earns |= cost < 0
         self.policy, self.sequences = after.policy, after.sequences
+        return cost
+
+    def release(self, cost: int) -> None:
+        self.spent -= cost
+
+    def agrees(self, committed: Account, ordered: int, height: int, base: object) -> bool:
+        if self.earns or committed.policy != self.policy or committed.balance < self.spent:
+            return False
+        return waits_between(committed.sequences, self.sequences) == ordered
 
     def apply(self, committed: Account, height: int, base: object) -> Account:
         left = max(0, committed.balance - self.spent)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from chain.chat.records import ChatParams
+from chain.check import CheckState
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.messages import (
     BuyAllowance,
@@ -24,6 +25,7 @@ from chain.messages import (
     Tip,
     channel_id,
 )
+from consensus.abci import CheckTxRequest, CheckTxType
 from tests.chain.harness import Chain, drain
 
 NAMES = ("ann", "bob", "carl", "dora")
@@ -121,13 +123,14 @@ class Histories(RuleBasedStateMachine):
         legs += [PostMessage(me, channel_id(room), b"paid by a fee", 0)] if posts else []
         self.send((who,), *legs)
 
-    @rule(rival=st.booleans())
-    def block(self, rival: bool) -> None:
-        self.decide(rival=rival)
+    @rule(rival=st.booleans(), share=st.sampled_from((1, 2, 4)))
+    def block(self, rival: bool, share: int) -> None:
+        self.decide(rival=rival, share=share)
 
-    def decide(self, *, rival: bool) -> None:
+    def decide(self, *, rival: bool, share: int = 1) -> None:
+        """share: the block takes one in so many of what waits."""
         leader, follower = self.leader, self.follower
-        txs = leader.prepare(*self.pool)
+        txs = leader.prepare(*self.pool[: -(-len(self.pool) // share)])
         if rival:  # another proposal of the height is executed as well, and not decided
             other = leader.request(txs[: len(txs) // 2], salt=b"rival")
             assert drain(leader.app.process_proposal(other)).accepted
@@ -148,14 +151,24 @@ class Histories(RuleBasedStateMachine):
             decoded = leader.app.txs.get(tx)
             expired = decoded.expiry_height and decoded.expiry_height <= leader.height
             identity = leader.app.identify_tx(tx)
-            if not expired and (not touched & set(identity.touches) or leader.check(tx).code == 0):
+            again = CheckTxRequest(tx, CheckTxType.RECHECK)
+            if not expired and (not touched & set(identity.touches) or leader.app.check_tx(again).code == 0):
                 kept.append(tx)
         self.pool = kept
+        self.all_pass_anew()
         for name in NAMES:
             key = leader.wallets[name].public_key
             for lane, prefix in (("currency", b"ua"), ("chat", b"ci")):
                 record = leader.app._check.get(prefix + self.address(name))
                 leader.sequences[name, lane] = dict(record.sequences).get(key, 0) if record is not None else 0
+
+    def all_pass_anew(self) -> None:
+        """What a block left in the pool passes for one that knows nothing of how it came there."""
+        app = self.follower.app
+        app._check, app._checker = CheckState(app.base, height=self.follower.height + 1), None
+        for tx in self.pool:
+            answer = app.check_tx(CheckTxRequest(tx))
+            assert answer.code == 0, (self.follower.height, answer)
 
     @invariant()
     def laws_hold(self) -> None:
