@@ -128,9 +128,9 @@ def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], 
 
 
 def _watch_if_over(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
-    """It signs again, but has missed too much in a window that is not full: to be looked at when it is."""
+    """It signs again, but has missed too much in a window that was not full: to be looked at when it is."""
     full = info.start_height + params.missed_blocks_window + 1
-    if now.height < full and _missed(info, params, now) > params.missed_max:
+    if now.height <= full and _missed(info, params, now) > params.missed_max:
         signing.watch(branch, address, full)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chain.app import DchatApplication
-from chain.currency import distribution
+from chain.currency import distribution, params
 from chain.currency.dec import ONE
 from chain.currency.economy import GenesisStake
 from chain.currency.params import DistributionParams, MintParams, SlashingParams, StakingParams
@@ -102,11 +102,11 @@ class World(Chain):
         self.db = MemoryStore()
         self.app = DchatApplication(Stores(self.db))
         given = tuple(ValidatorUpdate(self.keys[name], tokens // UNIT) for name, tokens in validators.items())
-        params = ConsensusParams(evidence=evidence or EvidenceParams(max_age_duration_ns=500 * SECOND_NS))
+        consensus = ConsensusParams(evidence=evidence or EvidenceParams(max_age_duration_ns=500 * SECOND_NS))
         self.time_ns = START_NS
         response = self.app.init_chain(
             InitChainRequest(
-                self.time_ns, CHAIN_ID, params, given if names_of_document else (), json.dumps(state).encode(),
+                self.time_ns, CHAIN_ID, consensus, given if names_of_document else (), json.dumps(state).encode(),
                 initial_height,
             )
         )  # fmt: skip
@@ -117,8 +117,25 @@ class World(Chain):
         self.initial_height = initial_height
         self.sequences = {}
         self.votes = ()
+        self.param_changes: dict[int, Mapping[str, Mapping[str, str]]] = {}
+        self._hook_params()
         self.misbehavior: tuple[Misbehavior, ...] = ()
         self.absent: frozenset[bytes] = frozenset()
+
+    def _hook_params(self) -> None:
+        """Before the end of a block, write the changes of params that are meant for it: as governance would."""
+        module = next(module for module in self.app.modules.all if module.name == "economy")
+
+        def change(ctx: Any) -> None:
+            if ctx.height in self.param_changes:
+                params.set_all(ctx.branch, params.changed(ctx.branch, self.param_changes[ctx.height]))
+
+        object.__setattr__(module, "end_block", (change, *module.end_block))
+
+    def set_params(self, **changes: Mapping[str, str]) -> None:
+        """module -> name -> text, in the next block."""
+        self.param_changes[self.height + 1] = changes
+        self.block()
 
     # ------------------------------------------------------------------ blocks
 
