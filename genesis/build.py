@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from chain.currency import dec
 from chain.currency.params import SlashingParams, StakingParams
@@ -33,19 +32,17 @@ def build_genesis(
 ) -> GenesisDoc:
     """A valid document. stakes: the validators; balances: account address -> udchat, above 0, beside the stakes.
 
-    Evidence is punishable for two days, or as long as stake unbonds when that is shorter.
+    Evidence is punishable as long as stake unbonds: what has left already cannot be slashed (ASA-2024-004).
     Raises: InvalidGenesis; InvalidAppState.
     """
     economics = with_stakes(economics or EconomicsGenesis(), stakes)
     state = build_app_state(balances, economics=economics, upgrade_authority=upgrade_authority)
-    evidence = EvidenceParams()
-    unbonding_ns = economics.staking.unbonding_s * 10**9
     doc = GenesisDoc(
         chain_id=chain_id,
         genesis_time_ns=time_ns,
         consensus_params=ConsensusParams(
             block=BlockParams(max_bytes=block_bytes_max, max_gas=block_gas_max),
-            evidence=replace(evidence, max_age_duration_ns=min(evidence.max_age_duration_ns, unbonding_ns)),
+            evidence=EvidenceParams(max_age_duration_ns=economics.staking.unbonding_s * 10**9),
         ),
         validators=tuple(
             GenesisValidator(Ed25519PubKey(stake.consensus_key), stake.power, stake.moniker) for stake in stakes

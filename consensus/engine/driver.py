@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 import structlog
@@ -48,6 +47,7 @@ from consensus.engine.clock import Clock, Workers
 from consensus.engine.executor import BlockExecutor, save_decided
 from consensus.engine.failpoints import FailPoint, no_fail_point
 from consensus.engine.inputs import (
+    BuiltBlock,
     EnteredStep,
     Logged,
     MajorityIn,
@@ -84,12 +84,6 @@ TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others ma
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltBlock:
-    built: Built
-    block: Block
 
 
 Event: TypeAlias = TimedOut | BuiltBlock | BlockValidated | TxsAvailable | ProposalIn | VoteIn

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from consensus.core.events import Elapsed, Step, VoteKind
+from consensus.core.events import Built, Elapsed, Step, VoteKind
+from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import Part
 from consensus.types.timestamps import NS_PER_MS, duration_proto, encode_timestamp, timestamp_ns
@@ -32,6 +33,14 @@ WIRE_STEPS: Final = {name: step for step, name in WIRE_STEP_NAMES.items()}
 # A time-out is logged under the wire step that it belongs to, and read back from it.
 TIMEOUT_WIRE_STEPS: Final = {Step.NEW_HEIGHT: 1, Step.NEW_ROUND: 2, Step.PROPOSE: 3, Step.PREVOTE: 5, Step.PRECOMMIT: 7}
 TIMEOUT_STEPS: Final = {wire: step for step, wire in TIMEOUT_WIRE_STEPS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBlock:
+    """The application's answer to a wish for a proposal, as a block."""
+
+    built: Built
+    block: Block
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from chain.composition import begin
 from chain.genesis import _RANGES, BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, parse_app_state
 from consensus.types.params import EvidenceParams
 from crypto.bech32 import encode_address
+from crypto.keys import Ed25519PrivKey
 from genesis.app_state import build_app_state
+from genesis.build import build_genesis, stake_of
 
 ANN = bytes(range(20))
 
@@ -100,3 +102,17 @@ def test_the_escrow_begins_empty() -> None:
     state = parse_app_state(json.dumps(build_app_state({ESCROW_ADDRESS: 1})).encode())
     with pytest.raises(InvalidAppState, match="own accounts begin empty"):
         begin(Branch(lambda key: None), state, initial_height=1, time_ns=0, evidence=EvidenceParams())
+
+
+def test_defaults_bound_blocks_and_keep_evidence_as_long_as_stake() -> None:
+    """ASA-2024-004: what can be slashed can be proved guilty. ASA-2023-002: a default block is far below 21 MiB."""
+    stake = stake_of(ANN, Ed25519PrivKey.from_seed(bytes(32)).pub_key.bytes, 1_000_000, moniker="ann")
+    doc = build_genesis(chain_id="c", time_ns=0, stakes=[stake], balances={})
+    params = doc.consensus_params
+    unbonding_s = int(json.loads(doc.app_state)["staking"]["params"]["unbonding_s"])
+    assert params.evidence.max_age_duration_ns == unbonding_s * 10**9
+    # Evidence expires only when it is past both bounds; time alone keeps it long enough.
+    assert params.evidence.max_age_num_blocks >= 1
+    assert params.block.max_bytes == 10_485_760
+    assert params.block.max_gas > 0
+    assert params.evidence.max_bytes < params.block.max_bytes

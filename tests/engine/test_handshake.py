@@ -115,6 +115,7 @@ async def test_application_that_committed_is_not_asked_again(height: int) -> Non
 async def test_what_no_stop_can_leave_is_refused_with_the_heights(
     store: int, state: int, app: int, message: str
 ) -> None:
+    """Failure 27: a disk that cannot be right is found at the start, and named; the node is never wedged on it."""
     homes = await chain(4)
     with pytest.raises(HandshakeError, match=message):
         await restarted(mixed(homes, store=store, state=state, app=app))

@@ -33,6 +33,7 @@ def blocks_of(node: Node) -> list[Block]:
 
 
 async def test_four_nodes_agree_and_include_every_transaction() -> None:
+    """Failure 30: all share one order, so that there are no conflicting states to resolve."""
     network = await network_of()
     await network.start()
     for number in range(100):

@@ -83,7 +83,7 @@ def assert_logged(home: Home, point: str, before: dict[tuple[int, int, int], set
 )
 @pytest.mark.parametrize("point", [point for point in FAIL_POINTS if point != "pruned"])
 async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: int) -> None:
-    """Failure 3 and design section 6: same application hash, no block lost, nothing signed twice."""
+    """Failures 3 and 21, design section 6: the same application hash, nothing lost (the index too) or signed twice."""
     genesis, home = genesis_of(1), Home()
     passage = {"vote signed": 5, "vote logged": 6}.get(point, 3)
     stop = StopAt(point, passage)
@@ -110,6 +110,11 @@ async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: 
     await until(lambda: "after" in again.app.pairs or bool(again.fatal))
     assert not again.fatal
     await again.driver.stop()
+    for height in range(1, again.driver.state.last_block_height + 1):
+        block = again.executor.blocks.load_block(height)
+        assert block is not None
+        found = [again.executor.states.find_tx(tx_hash) for tx_hash in block.data.tx_hashes]
+        assert found == [(height, index) for index in range(len(found))], point
     after = signatures_of(again)
     for key in before.keys() & after.keys():
         assert len(before[key] | after[key]) == 1, key

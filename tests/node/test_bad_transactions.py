@@ -109,7 +109,7 @@ def signed_by_bob(world: World) -> bytes:
 
 
 def acting_for_another(world: World) -> bytes:
-    """Elderflower: authority cannot be borrowed. bob signs, and pays, for a bundle whose second leg spends alice's."""
+    """Authority cannot be borrowed. bob signs, and pays, for a bundle whose second leg spends alice's."""
     body = build_body(
         chain_id=world.running.network.chain_id,
         messages=[
@@ -188,6 +188,7 @@ async def next_blocks(world: World) -> None:
 
 
 async def test_refused_at_the_door_with_the_rule_and_nothing_changes(world: World) -> None:
+    """Also Elderflower: no leg of a bundle borrows the authority of another's signer."""
     before = world.contents()
     for name, (rule, says, make) in REFUSED.items():
         request = pb.BroadcastRequest(tx=make(world), wait=pb.WAIT_COMMIT)

@@ -1,0 +1,159 @@
+"""What went wrong in systems like ours, and which test shows that it does not go wrong here.
+
+`python -m tests.known_failures` writes docs/known-failures.md. A test names a row in its docstring, or in the string of
+a table: an advisory by its id (`ASA-2025-002`), an operators' complaint by its number (`failure 8`).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "known-failures.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that went wrong elsewhere. later: what of ours will be able to have it; tests come with that."""
+
+    name: str
+    cause: str
+    later: str = ""
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        if self.name.isdigit():
+            return re.compile(rf"\b(?:failures?|rows?) (?:\d+(?:, | and ))*{self.name}\b", re.IGNORECASE)
+        series, dash, number = self.name.rpartition("-")
+        if dash and series.count("-") + series.count(" ") and number.isdigit():
+            return re.compile(rf"{re.escape(series)}-(?:\d+, -)*{number}\b")  # also `SDK 2024-012, -013`
+        return re.compile(rf"{re.escape(self.name)}\b")
+
+
+ADVISORIES = (
+    Row("CSA-2026-001", "commit signatures verified one way, block time derived another"),
+    Row("ASA-2025-003", "a bit array whose number of bits is not that of its elements"),
+    Row("ASA-2025-002", "a part's index is not its proof's"),
+    Row("ASA-2025-001", "a peer lowers its height or inflates its base, and block sync stands"),
+    Row("ASA-2024-011", "a validator index out of range"),
+    Row("ASA-2024-009", "state sync trusts the proposer priorities that it is given"),
+    Row("ASA-2024-008", "block sync panics, or is held up by a peer"),
+    Row("ASA-2024-004", "defaults of the age of evidence"),
+    Row("ASA-2023-002", "defaults of the size of a block"),
+    Row("ASA-2024-001", "the height from which votes carry extensions changes"),
+    Row("CVE-2021-21271", "the time of evidence differs by node"),
+    Row("CVE-2020-15091", "a proposer adds signatures of another block"),
+    Row("CVE-2020-5303", "unlimited inbound connections; peers' ids leak"),
+    Row("c#5613", "the hash of priorities collides"),
+    Row("SDK 2024-002", "a proposer's mempool makes blocks that others refuse"),
+    Row("SDK 2024-003", "funds frozen at an account of the chain's own; Barberry: bad vesting periods (we have none)"),
+    Row("SDK 2024-005", "redelegation dodges the slash", "staking"),
+    Row("SDK 2024-006", "voting power taken from the proposer's data", "staking and vote extensions"),
+    Row("SDK 2024-010", "widths of integers differ, and conversion panics"),
+    Row("SDK 2024-012", "deep nesting overflows the stack"),
+    Row("SDK 2024-013", "deep nesting costs CPU"),
+    Row("SDK 2025-003", "division by zero stops the chain"),
+    Row("ISA-2025-002", "an error at the end of a block stops the chain", "queues of the economy and of governance"),
+    Row("ISA-2025-005", "an overflow of rewards stops the chain", "rewards"),
+    Row("GHSA-qfc5-6r3j-jj22", "a broken invariant does not stop the node"),
+    Row("SDK 0.42", "a wrong prefix: double signers were never jailed", "slashing"),
+    Row("IBC 2024-007", "a time-out runs again before its commitment is deleted", "the bridge's deadlines"),
+    Row("IBC 2025-004", "JSON is decoded differently by different nodes"),
+    Row("Dragonberry", "a forged proof of absence"),
+    Row("Elderflower", "authority is bypassed by wrapping a message"),
+)
+
+COMPLAINTS = (
+    Row("1", "the same part or vote is received many times"),
+    Row("2", "the mempool floods the network"),
+    Row("3", "a log torn by a plain restart; replay that stands"),
+    Row("4", "pruned disk is not freed"),
+    Row("5", "the state tree is slow and grows"),
+    Row("6", "state sync hangs; bad or unfinished snapshots", "state sync"),
+    Row("7", "an app hash that differs stays a riddle", "the trail of hashes and its command"),
+    Row("8", "the sign state is lost, or older than the key"),
+    Row("9", "instructions for a restart led to a double signature"),
+    Row("10", "signing while decided blocks come in"),
+    Row("11", "a remote signer never reconnects", "remote signers"),
+    Row("12", "subscribers are dropped, events are lost"),
+    Row("13", "a query stops the node"),
+    Row("14", "a lying peer stalls block sync"),
+    Row("15", "block sync verifies signatures three times"),
+    Row("16", "upgrades: missing binary, halt overshot, mixed builds"),
+    Row("17", "what was rolled back does not execute again"),
+    Row("18", "a genesis eats memory and hours", "large genesis documents"),
+    Row("19", "consensus dies and the node looks alive"),
+    Row("20", "evidence panics after a sync"),
+    Row("21", "the index loses transactions in a crash"),
+    Row("22", "account sequence mismatch"),
+    Row("23", "peers vanish and are not dialled again"),
+    Row("24", "offline proposers cost growing time-outs"),
+    Row("25", "non-determinism: maps, clocks"),
+    Row("26", "nil votes without an explanation"),
+    Row("27", "a node wedged on the state of its disk"),
+    Row("28", "why was my vote missed", "the report of missed votes"),
+    Row("29", "a store that is unreliable, messages dropped", "relays"),
+    Row("30", "resolving conflicting states stands still"),
+    Row("31", "one application's bad vote extension stalls all"),
+    Row("32", "orphaned sequences and decode blow-up in the mempool"),
+    Row("33", "a node slows as history grows"),
+)
+
+
+# What a string must have to name a row at all.
+NAMES = re.compile(r"failure|\brow|[ACI]SA-|CVE-|GHSA-|SDK |IBC |c#|Dragonberry|Elderflower", re.IGNORECASE)
+
+
+def strings(node: ast.AST) -> str:
+    """The string constants below `node` that could name a row: docstrings, ids of tables."""
+    texts = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return "\n".join(text for text in texts if NAMES.search(text))
+
+
+def places(path: Path) -> Iterator[tuple[str, str]]:
+    """(where, its text) for each test of a file; what stands beside the tests belongs to the file."""
+    name = path.relative_to(ROOT).as_posix()
+    for node in ast.parse(path.read_text()).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        for part in inner:
+            is_test = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield f"{name}::{part.name}" if is_test else name, strings(part)  # type: ignore[union-attr]
+
+
+@cache
+def all_places() -> tuple[tuple[str, str], ...]:
+    files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if path.stem != "test_repository")
+    return tuple(place for path in files for place in places(path))
+
+
+def tests_of(row: Row) -> list[str]:
+    """Where the row is named, in order, each once."""
+    return list(dict.fromkeys(where for where, text in all_places() if row.pattern.search(text)))
+
+
+def render() -> str:
+    """The page."""
+    lines = [
+        "# Known failures of systems like ours",
+        "",
+        "Each row happened elsewhere; each is a test of ours, or comes with the part that could have it. Written by",
+        "`python -m tests.known_failures` from the tests that name the rows; a test says when it is stale.",
+    ]
+    for title, head, rows in (
+        ("Security advisories", "advisory", ADVISORIES),
+        ("What operators and users complain about", "failure", COMPLAINTS),
+    ):
+        lines += ["", f"## {title}", "", f"| {head} | what went wrong | tests |", "|---|---|---|"]
+        for row in rows:
+            found = "<br>".join(f"`{where.removeprefix('tests/')}`" for where in tests_of(row))
+            lines.append(f"| {row.name} | {row.cause} | {found or f'comes with {row.later}'} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render())
