@@ -15,6 +15,7 @@ from chain.branch import Base
 from chain.chat.machine import node_reader
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, Channel, member_key, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
+from chain.currency import params as economic
 from chain.currency.records import ACCOUNT, SUPPLY
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.messages import channel_id
@@ -65,6 +66,10 @@ class Queries:
 
     def view(self, height: int = 0) -> View:
         return self._stores.at(height or None)
+
+    def base_of(self, view: View) -> Base:
+        """The version's records, decoded."""
+        return Base(view, self._modules.decoders)
 
     def get(self, store: str, key: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """One value, with or without its proof."""
@@ -152,6 +157,8 @@ class Queries:
         base = Base(self.view(height), self._modules.decoders)
         chain: ChainRecord = base.get(CHAIN)
         found = {name: {"params": _text_fields(base.get(key))} for name, key in PARAMS.items()}
+        for name, (key, _) in economic.MODULES.items():
+            found[name] = {"params": economic.to_text(base.get(key))}
         found["block"] = {"params": {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}}
         return json.dumps(found, sort_keys=True)
 

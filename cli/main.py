@@ -6,6 +6,7 @@ import sys
 
 import click
 
+import cli.staking_commands  # noqa: F401  # its commands join the groups tx and query
 from cli.base import Exit, Group
 from cli.home_commands import identity_group, init, keygen, testnet
 from cli.later import add_later_commands

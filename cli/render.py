@@ -12,9 +12,12 @@ from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 
 # Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
-ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"})
+ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"}) | {
+    "operator", "delegator", "source", "destination", "withdraw_address",
+}  # fmt: skip
 CONSENSUS_MESSAGES = frozenset({"Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse"})
 TEXT_FIELDS = frozenset({"content"})
+FOREVER_NS = (1 << 63) - 1  # a tombstoned validator's jail
 
 
 def message_json(message: Message) -> dict[str, Any]:
@@ -39,13 +42,21 @@ def _value(message: Message, field: Any, value: Any) -> Any:
     if isinstance(value, bytes):
         return _bytes(message.DESCRIPTOR.name, field.name, value)
     if field.name.endswith("time_ns") and isinstance(value, int):
-        return format_rfc3339(value)
+        return _time(value)
+    if field.enum_type is not None and field.enum_type.name == "BondStatus":
+        return field.enum_type.values_by_number[value].name.removeprefix("BOND_STATUS_").lower()
     if field.name == "json":
         return json.loads(value)
     return value
 
 
+def _time(value: int) -> str:
+    return "9999-12-31T23:59:59Z" if value == FOREVER_NS else format_rfc3339(value)
+
+
 def _bytes(message_name: str, field_name: str, value: bytes) -> str:
+    if field_name == "consensus_address":
+        return value.hex().upper()
     if field_name in TEXT_FIELDS:
         return value.decode(errors="backslashreplace")
     is_account = field_name in ACCOUNT_FIELDS and message_name not in CONSENSUS_MESSAGES

@@ -71,7 +71,7 @@ class Answers:
             raise NotThere(f"block {height or 'latest'}: this node has {self.base} to {latest}")
         return chosen
 
-    def _state_height(self, height: int, *, prove: bool) -> int:
+    def state_height(self, height: int, *, prove: bool) -> int:
         """The version to read; with prove the latest is the one that a saved header proves. Raises NotThere."""
         latest = self.height
         if height < 0:
@@ -207,7 +207,7 @@ class Answers:
 
     # --------------------------------------------------------------------------------------------------- state
 
-    def _proof(self, found: Found) -> pb.StateProof:
+    def proof(self, found: Found) -> pb.StateProof:
         proof = pb.StateProof(height=found.height, store=found.store, key=found.key, value=found.value or b"")
         for operation in found.ops:
             proof.ops.ops.add(type=operation.type, key=operation.key, data=operation.data)
@@ -216,20 +216,20 @@ class Answers:
 
     def account(self, request: pb.GetAccountRequest) -> pb.GetAccountResponse:
         address = _address("address", request.address)
-        height = self._state_height(request.height, prove=request.prove)
-        with _reading():
+        height = self.state_height(request.height, prove=request.prove)
+        with reading():
             found = self.queries.account(address, height=height, with_proof=request.prove)
         answer = pb.GetAccountResponse(height=found.height)
         if found.value is not None:
             answer.account.MergeFromString(found.value)
         if request.prove:
-            answer.proof.CopyFrom(self._proof(found))
+            answer.proof.CopyFrom(self.proof(found))
         return answer
 
     def identity(self, request: pb.GetIdentityRequest) -> pb.GetIdentityResponse:
         """By name: an absent one is proved by the name's absence, a present one by its record, which has the name."""
-        height = self._state_height(request.height, prove=request.prove)
-        with _reading():
+        height = self.state_height(request.height, prove=request.prove)
+        with reading():
             if request.name:
                 key = IDENTITY_NAME[1:] + request.name.encode()
                 found = self.queries.get(CHAT, key, height=height, with_proof=request.prove)
@@ -242,25 +242,25 @@ class Answers:
         if found.value is not None:
             answer.identity.MergeFromString(found.value)
         if request.prove:
-            answer.proof.CopyFrom(self._proof(found))
+            answer.proof.CopyFrom(self.proof(found))
         return answer
 
     def channel(self, request: pb.GetChannelRequest) -> pb.GetChannelResponse:
         channel_id = _channel(request.channel_id, request.name)
-        height = self._state_height(request.height, prove=request.prove)
-        with _reading():
+        height = self.state_height(request.height, prove=request.prove)
+        with reading():
             found = self.queries.channel(channel_id, height=height, with_proof=request.prove)
         answer = pb.GetChannelResponse(height=found.height)
         if found.value is not None:
             answer.channel.MergeFromString(found.value)
         if request.prove:
-            answer.proof.CopyFrom(self._proof(found))
+            answer.proof.CopyFrom(self.proof(found))
         return answer
 
     def list_channels(self, request: pb.ListChannelsRequest) -> pb.ListChannelsResponse:
         if not 0 <= request.limit <= CHANNELS_MAX:
             raise BadQuestion(f"limit is {request.limit}; allowed: 1 to {CHANNELS_MAX}, 0 for {CHANNELS_DEFAULT}")
-        with _reading():
+        with reading():
             height = self.height
             limit = request.limit or CHANNELS_DEFAULT
             channels = self.queries.channels(after=request.after, limit=limit, height=height)
@@ -272,8 +272,8 @@ class Answers:
         if not 0 <= request.limit <= MESSAGES_MAX:
             raise BadQuestion(f"limit is {request.limit}; allowed: 1 to {MESSAGES_MAX}, 0 for {MESSAGES_DEFAULT}")
         channel_id = _channel(request.channel_id, "")
-        height = self._state_height(request.height, prove=request.prove)
-        with _reading():
+        height = self.state_height(request.height, prove=request.prove)
+        with reading():
             channel, found = self.queries.messages(
                 channel_id,
                 start=request.from_index,
@@ -290,7 +290,7 @@ class Answers:
             if request.prove:
                 answer.paths.add(index=message.index, leaf_count=message.leaf_count, path=message.path)
         if request.prove:
-            answer.channel_proof.CopyFrom(self._proof(channel))
+            answer.channel_proof.CopyFrom(self.proof(channel))
         return answer
 
     def message(self, request: pb.GetMessageRequest) -> pb.GetMessageResponse:
@@ -317,8 +317,8 @@ class Answers:
     def bundle(self, request: pb.GetBundleRequest) -> pb.GetBundleResponse:
         if len(request.replay_id) != HASH_BYTES:
             raise BadQuestion(f"replay_id has {len(request.replay_id)} bytes; expected {HASH_BYTES}")
-        height = self._state_height(request.height, prove=request.prove)
-        with _reading():
+        height = self.state_height(request.height, prove=request.prove)
+        with reading():
             found = self.queries.bundle(request.replay_id, height=height, with_proof=request.prove)
         if found.value is None and not request.prove:
             raise NotThere(f"receipt {request.replay_id.hex()}")
@@ -326,18 +326,18 @@ class Answers:
         if found.value is not None:
             answer.receipt.MergeFromString(found.value)
         if request.prove:
-            answer.proof.CopyFrom(self._proof(found))
+            answer.proof.CopyFrom(self.proof(found))
         return answer
 
     def params(self, height: int) -> pb.GetParamsResponse:
-        chosen = self._state_height(height, prove=False)
-        with _reading():
+        chosen = self.state_height(height, prove=False)
+        with reading():
             return pb.GetParamsResponse(height=chosen, json=self.queries.params_json(chosen))
 
     def upgrade(self, height: int) -> pb.GetUpgradeResponse:
         """The plan, what was done, versions, and what each validator of the next block said that it can run."""
-        chosen = self._state_height(height, prove=False)
-        with _reading():
+        chosen = self.state_height(height, prove=False)
+        with reading():
             answer = self.queries.upgrade(chosen)
         validators = self.states.load_validators(chosen + 1)
         said = {entry.address: entry for entry in answer.validators}
@@ -353,8 +353,8 @@ class Answers:
 
     def invariants(self, height: int) -> pb.GetInvariantsResponse:
         """Reads the whole state: call it in a thread."""
-        chosen = self._state_height(height, prove=False)
-        with _reading():
+        chosen = self.state_height(height, prove=False)
+        with reading():
             rows = self.queries.invariants(chosen)
         answer = pb.GetInvariantsResponse(height=chosen)
         for name, holds, detail in rows:
@@ -370,7 +370,7 @@ class Answers:
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def reading() -> Iterator[None]:
     """State errors as the doors' own."""
     try:
         yield

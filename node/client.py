@@ -17,6 +17,7 @@ import grpc.aio
 from chain.tx import TX_BYTES_MAX
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
+from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
 
 DEFAULT_ADDRESS = "127.0.0.1:26670"
 MESSAGE_BYTES_MAX = 64 * 1_048_576  # a block of the format's limit fits
@@ -76,6 +77,7 @@ class Client:
         self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.chain = rpc.ChainServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.state = rpc.StateServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self.staking = staking_rpc.StakingServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 
     async def __aenter__(self) -> Client:
         return self

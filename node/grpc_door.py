@@ -27,14 +27,17 @@ from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
 from node.config.models import GrpcSection
 from node.limits import Busy, RateLimit, Slots
+from node.staking_door import SERVICE as STAKING
+from node.staking_door import StakingService
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
+from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
 
 log = structlog.get_logger(__name__)
 
 MANY_MAX = 5_000  # transactions of one BroadcastMany
 STREAM_BLOCKS_PER_TURN = 4  # then the loop is given back
-SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService")
+SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 T = TypeVar("T")
@@ -283,6 +286,7 @@ class GrpcDoor:
         rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch), server)  # type: ignore[no-untyped-call]
         rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
+        staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         if options.reflection:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

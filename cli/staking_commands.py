@@ -1,0 +1,329 @@
+"""`dchat tx stake` and `dchat query staking`: validators, delegations, rewards, punishments."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chain.currency import dec
+from chain.economy_messages import (
+    CancelUnbonding,
+    CreateValidator,
+    Delegate,
+    EditValidator,
+    FundCommunityPool,
+    Redelegate,
+    SetWithdrawAddress,
+    Undelegate,
+    Unjail,
+    WithdrawCommission,
+    WithdrawRewards,
+)
+from cli.ask import Address, Amount, node_option
+from cli.base import Command, Exit, Group, Refusal, current_home
+from cli.query_commands import plain, query
+from cli.tx_commands import send, sending, tx
+from crypto.keys import ED25519_KEY_BYTES
+from node.client import Client
+from node.home import HomeError, load_validator_key
+from proto.dchat.v1 import staking_service_pb2 as pb
+from proto.dchat.v1 import state_pb2
+
+STATUSES = ("bonded", "unbonding", "unbonded")
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """A share between 0 and 1 as a decimal: 0.05."""
+
+    name = "RATE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            rate = dec.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if rate > dec.ONE:
+            self.fail(f"{value} is above 1", param, ctx)
+        return rate
+
+
+validator_option = click.option(
+    "--validator", "operator", type=Address(), required=True, help="Its operator's address, or identity file."
+)
+amount_option = click.option("--amount", type=Amount(), required=True)
+
+
+@tx.group("stake", cls=Group)
+def stake() -> None:
+    """Validate, delegate, and take rewards. A validator is named by its operator's address."""
+
+
+def consensus_key(text: str | None) -> bytes:
+    """From base64 or hex, a priv_validator_key.json, or the home's key. Raises Refusal."""
+    if text is None:
+        try:
+            return load_validator_key(current_home()[0]).pub_key.bytes
+        except HomeError as error:
+            raise Refusal(f"no consensus key: give --consensus-key, or --home with one ({error})") from None
+    found = b""
+    try:
+        if text.endswith(".json"):
+            text = json.loads(Path(text).read_text())["pub_key"]["value"]
+        found = bytes.fromhex(text) if len(text) == 2 * ED25519_KEY_BYTES else base64.b64decode(text, validate=True)
+    except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise Refusal(f"--consensus-key: {error}", Exit.USAGE) from None
+    if len(found) != ED25519_KEY_BYTES:
+        raise Refusal(f"--consensus-key has {len(found)} bytes; expected {ED25519_KEY_BYTES}", Exit.USAGE)
+    return found
+
+
+@stake.command("create-validator", cls=Command)
+@amount_option
+@click.option("--moniker", required=True, help="1 to 70 bytes, public.")
+@click.option("--consensus-key", "key", help="Base64, hex, or a priv_validator_key.json. Default: the home's.")
+@click.option("--commission-rate", type=Rate(), default="0.1", show_default=True)
+@click.option("--commission-max-rate", type=Rate(), default="0.2", show_default=True, help="For good.")
+@click.option("--commission-max-change-rate", type=Rate(), default="0.01", show_default=True, help="A day; for good.")
+@click.option("--min-self-delegation", type=Amount(), help="Default: the chain's own minimum, 100,000 DCHAT.")
+@sending
+def create_validator(
+    amount: int, moniker: str, key: str | None, commission_rate: int, commission_max_rate: int,
+    commission_max_change_rate: int, min_self_delegation: int | None, **options: Any,
+) -> None:  # fmt: skip
+    """Make a validator of your account and a consensus key; the amount is your own stake in it."""
+    public = consensus_key(key)
+    least = min(amount, 100_000 * 10**6) if min_self_delegation is None else min_self_delegation
+    send(
+        lambda me: [
+            CreateValidator(
+                me, public, moniker, commission_rate, commission_max_rate, commission_max_change_rate, least, amount
+            )
+        ],
+        options,
+    )
+
+
+@stake.command("edit-validator", cls=Command)
+@click.option("--moniker")
+@click.option("--commission-rate", type=Rate(), help="At most once in 24 hours.")
+@click.option("--min-self-delegation", type=Amount(), help="It can only rise.")
+@sending
+def edit_validator(
+    moniker: str | None, commission_rate: int | None, min_self_delegation: int | None, **options: Any
+) -> None:
+    """Change your validator. What is not given stays."""
+    send(lambda me: [EditValidator(me, moniker, commission_rate, min_self_delegation)], options)
+
+
+@stake.command("delegate", cls=Command)
+@validator_option
+@amount_option
+@sending
+def delegate(operator: bytes, amount: int, **options: Any) -> None:
+    """Stake with a validator."""
+    send(lambda me: [Delegate(me, operator, amount)], options)
+
+
+@stake.command("undelegate", cls=Command)
+@validator_option
+@amount_option
+@sending
+def undelegate(operator: bytes, amount: int, **options: Any) -> None:
+    """Take stake back; it is paid after the unbonding time, and can be slashed until then."""
+    send(lambda me: [Undelegate(me, operator, amount)], options)
+
+
+@stake.command("cancel-unbonding", cls=Command)
+@validator_option
+@amount_option
+@click.option("--creation-height", type=int, required=True, help="When it began: see `dchat query staking unbondings`.")
+@sending
+def cancel_unbonding(operator: bytes, amount: int, creation_height: int, **options: Any) -> None:
+    """Delegate again what is unbonding."""
+    send(lambda me: [CancelUnbonding(me, operator, amount, creation_height)], options)
+
+
+@stake.command("redelegate", cls=Command)
+@click.option("--source", type=Address(), required=True)
+@click.option("--destination", type=Address(), required=True)
+@amount_option
+@sending
+def redelegate(source: bytes, destination: bytes, amount: int, **options: Any) -> None:
+    """Move stake from one validator to another at once."""
+    send(lambda me: [Redelegate(me, source, destination, amount)], options)
+
+
+@stake.command("unjail", cls=Command)
+@sending
+def unjail(**options: Any) -> None:
+    """Bring your jailed validator back, when its time has passed."""
+    send(lambda me: [Unjail(me)], options)
+
+
+@stake.command("withdraw", cls=Command)
+@click.option("--validator", "operator", type=Address(), help="Where you delegate. Needed unless --commission.")
+@click.option("--commission", is_flag=True, help="Your own validator's commission, instead or as well.")
+@sending
+def withdraw(operator: bytes | None, commission: bool, **options: Any) -> None:
+    """Take rewards, commission, or both."""
+    if operator is None and not commission:
+        raise Refusal("say --validator ADDRESS, --commission or both", Exit.USAGE)
+
+    def make(me: bytes) -> list[Any]:
+        rewards = [WithdrawRewards(me, operator)] if operator is not None else []
+        return [*rewards, *([WithdrawCommission(me)] if commission else [])]
+
+    send(make, options)
+
+
+@stake.command("set-withdraw", cls=Command)
+@click.option("--to", "recipient", type=Address(), required=True)
+@sending
+def set_withdraw(recipient: bytes, **options: Any) -> None:
+    """Send your rewards to another account from now on."""
+    send(lambda me: [SetWithdrawAddress(me, recipient)], options)
+
+
+@stake.command("fund-community-pool", cls=Command)
+@amount_option
+@sending
+def fund_community_pool(amount: int, **options: Any) -> None:
+    """Give to the community pool."""
+    send(lambda me: [FundCommunityPool(me, amount)], options)
+
+
+# ------------------------------------------------------------------------------ queries
+
+
+@query.group("staking", cls=Group)
+def staking() -> None:
+    """Validators, delegations, rewards, punishments. A validator is named by its operator's address."""
+
+
+height_option = click.option("--height", type=int, default=0, help="Default: the latest.")
+limit_option = click.option("--limit", type=int, default=100, show_default=True)
+
+
+def _show(method: Callable[[Client], Any], request: Any, node: str | None) -> None:
+    plain(lambda client: client.call(method(client), request), node)
+
+
+@staking.command("validators", cls=Command)
+@click.option("--status", type=click.Choice(STATUSES))
+@click.option("--after", type=Address(), help="Go on behind this operator.")
+@limit_option
+@height_option
+@node_option
+def query_validators(status: str | None, after: bytes | None, limit: int, height: int, node: str | None) -> None:
+    """All validators, or those of a status, ascending by operator."""
+    number = state_pb2.BondStatus.Value(f"BOND_STATUS_{status.upper()}") if status else 0
+    request = pb.ListStakingValidatorsRequest(status=number, after=after or b"", limit=limit, height=height)  # type: ignore[arg-type]
+    _show(lambda client: client.staking.ListStakingValidators, request, node)
+
+
+@staking.command("validator", cls=Command)
+@click.argument("who")
+@height_option
+@node_option
+def query_validator(who: str, height: int, node: str | None) -> None:
+    """A validator by its operator, or by its consensus address (40 hex characters), with its signing info."""
+    request = pb.GetStakingValidatorRequest(height=height)
+    if len(who) == 40 and not who.startswith("dchat1"):
+        try:
+            request.consensus_address = bytes.fromhex(who)
+        except ValueError:
+            raise Refusal(f"{who!r} is neither an operator nor a consensus address", Exit.USAGE) from None
+    else:
+        request.operator = Address().convert(who, None, None)
+    _show(lambda client: client.staking.GetStakingValidator, request, node)
+
+
+def of_whom(command: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--delegator", type=Address()),
+        click.option("--validator", "operator", type=Address()),
+        click.option("--after", type=Address(), help="Go on behind this validator, or delegator."),
+        limit_option,
+        height_option,
+        node_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _whom(delegator: bytes | None, operator: bytes | None) -> tuple[bytes, bytes]:
+    if delegator is None and operator is None:
+        raise Refusal("say --delegator, --validator or both", Exit.USAGE)
+    return delegator or b"", operator or b""
+
+
+@staking.command("delegations", cls=Command)
+@of_whom
+def query_delegations(
+    delegator: bytes | None, operator: bytes | None, after: bytes | None, limit: int, height: int, node: str | None
+) -> None:
+    """Of a delegator, or to a validator, and what they are worth."""
+    who, whom = _whom(delegator, operator)
+    request = pb.ListDelegationsRequest(delegator=who, operator=whom, after=after or b"", limit=limit, height=height)
+    _show(lambda client: client.staking.ListDelegations, request, node)
+
+
+@staking.command("unbondings", cls=Command)
+@of_whom
+def query_unbondings(
+    delegator: bytes | None, operator: bytes | None, after: bytes | None, limit: int, height: int, node: str | None
+) -> None:
+    """Of a delegator, or from a validator, and when they are paid."""
+    who, whom = _whom(delegator, operator)
+    request = pb.ListUnbondingsRequest(delegator=who, operator=whom, after=after or b"", limit=limit, height=height)
+    _show(lambda client: client.staking.ListUnbondings, request, node)
+
+
+@staking.command("redelegations", cls=Command)
+@click.option("--delegator", type=Address(), required=True)
+@limit_option
+@height_option
+@node_option
+def query_redelegations(delegator: bytes, limit: int, height: int, node: str | None) -> None:
+    """Of a delegator, as long as slashes of the source reach them."""
+    request = pb.ListRedelegationsRequest(delegator=delegator, limit=limit, height=height)
+    _show(lambda client: client.staking.ListRedelegations, request, node)
+
+
+@staking.command("rewards", cls=Command)
+@click.option("--delegator", type=Address(), required=True)
+@click.option("--validator", "operator", type=Address(), help="Default: all its delegations.")
+@height_option
+@node_option
+def query_rewards(delegator: bytes, operator: bytes | None, height: int, node: str | None) -> None:
+    """What a delegator could withdraw now, and where it goes."""
+    request = pb.GetRewardsRequest(delegator=delegator, operator=operator or b"", height=height)
+    _show(lambda client: client.staking.GetRewards, request, node)
+
+
+@staking.command("slashes", cls=Command)
+@click.argument("operator", type=Address())
+@limit_option
+@height_option
+@node_option
+def query_slashes(operator: bytes, limit: int, height: int, node: str | None) -> None:
+    """A validator's punishments, newest first."""
+    request = pb.ListSlashesRequest(operator=operator, limit=limit, height=height)
+    _show(lambda client: client.staking.ListSlashes, request, node)
+
+
+@staking.command("pools", cls=Command)
+@height_option
+@node_option
+def query_pools(height: int, node: str | None) -> None:
+    """What is bonded and what is not, supply, inflation, the community pool."""
+    _show(lambda client: client.staking.GetStakingPools, pb.GetStakingPoolsRequest(height=height), node)
