@@ -6,6 +6,7 @@ query. Values are the stored protobuf bytes of proto/dchat/v1/state.proto.
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any, Final, NamedTuple
 
@@ -107,13 +108,8 @@ class Queries:
 
     def channels(self, *, after: bytes = b"", limit: int, height: int = 0) -> list[bytes]:
         """Channels in the order of their ids, from the first above `after`; at most `limit`."""
-        found: list[bytes] = []
-        for key, value in self.view(height).scan(CHAT, CHANNEL[1:]):
-            if key[1:] > after:
-                found.append(value)
-                if len(found) == limit:
-                    break
-        return found
+        first = CHANNEL[1:] + after + b"\0" if after else b""  # the least key above
+        return [value for _, value in itertools.islice(self.view(height).scan(CHAT, CHANNEL[1:], first), limit)]
 
     def is_member(self, channel_id: bytes, address: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """A dchat.v1.Membership."""

@@ -84,7 +84,7 @@ def ask(
 
     answer, checked = run(work, how["node"])
     shown = message_json(answer)
-    for name in ("proof", "channel_proof", "light_block", "path", "paths"):
+    for name in ("proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"):
         shown.pop(name, None)
     show_json({**shown, "verified": {"what": checked.what, **checked.header, "trusted": str(trust)}})
     click.echo(f"verified: {checked.what}, by header {checked.header['header_height']}, from {trust}", err=True)

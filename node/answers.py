@@ -19,6 +19,7 @@ from chain.state.roots import CHAT
 from consensus.engine.interfaces import BlockStore
 from consensus.types.block import Block, Commit
 from consensus.types.light import LightBlock, SignedHeader
+from consensus.types.results import result_proof
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -181,6 +182,10 @@ class Answers:
         if place is None or place[0] > self.height:
             raise NotThere(f"transaction {tx_hash.hex()} is in no block that this node has")
         height, index = place
+        if prove and height >= self.height:
+            raise NotThere(
+                f"transaction {tx_hash.hex()} is in block {height}; the next header proves what became of it"
+            )
         block, response = self.load_block(height), self.states.load_response(height)
         if response is None:
             raise NotThere(f"results of block {height}")
@@ -203,6 +208,8 @@ class Answers:
                 types_pb2.TxProof(root_hash=block.header.data_hash, data=block.txs[index], proof=proof.to_proto())
             )
             answer.light_block.CopyFrom(self.light_block_proto(height))
+            answer.result_proof.CopyFrom(result_proof(response.tx_results, index).to_proto())
+            answer.result_light_block.CopyFrom(self.light_block_proto(height + 1))
         return answer
 
     # --------------------------------------------------------------------------------------------------- state

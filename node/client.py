@@ -114,6 +114,10 @@ class Client:
         return list(response.results)
 
     async def tx(self, tx_hash: bytes, *, prove: bool = False) -> pb.GetTxResponse:
+        """With prove it waits for the next header, which proves what became of the transaction."""
+        if prove:
+            found = await self.call(self.txs.GetTx, pb.GetTxRequest(hash=tx_hash))
+            await self.wait_for_height(found.height + 1)
         return await self.call(self.txs.GetTx, pb.GetTxRequest(hash=tx_hash, prove=prove))
 
     # -------------------------------------------------------------------------------------------------- chain

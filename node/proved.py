@@ -45,7 +45,8 @@ class Proved:
 
     async def tx(self, answer: pb.GetTxResponse, tx_hash: bytes) -> Checked:
         light = await self.verifier.tx(answer, tx_hash)
-        return Checked(f"transaction {tx_hash.hex()} is number {answer.index} of block {answer.height}", light)
+        where = f"number {answer.index} of block {answer.height}"
+        return Checked(f"transaction {tx_hash.hex()} is {where}; its code, data and gas are as told", light)
 
     async def _record(
         self, answer: StateAnswer, store: str, key: bytes, told: StoredMessage | None, what: str

@@ -18,6 +18,7 @@ from consensus.abci import ProofOp
 from consensus.sync.light import CannotSkip, verify_back, verify_root, verify_step
 from consensus.types.errors import InvalidData
 from consensus.types.light import LightBlock
+from consensus.types.results import ExecTxResult
 from crypto import merkle
 from crypto.hash import sha256
 from genesis.doc import GenesisDoc
@@ -169,7 +170,11 @@ class Verifier:
     # ----------------------------------------------------------------------------------- transactions, messages
 
     async def tx(self, answer: pb.GetTxResponse, tx_hash: bytes) -> LightBlock:
-        """Check that the transaction is in the block that the answer names. Raises ProofFailed, ClientError."""
+        """Check that the transaction is in the block that the answer names, and its code, data and gas.
+
+        Codespace and log are texts of the node that answers: no header covers them. Returns the header of the next
+        height, which proves the result. Raises ProofFailed, ClientError.
+        """
         if sha256(answer.tx) != tx_hash:
             raise ProofFailed(f"the transaction hashes to {sha256(answer.tx).hex()}, asked was {tx_hash.hex()}")
         light = await self.header(answer.height, given=answer.light_block)
@@ -180,6 +185,23 @@ class Verifier:
             raise ProofFailed(f"transaction {tx_hash.hex()}: {error}") from error
         if proof.index != answer.index:
             raise ProofFailed(f"transaction {tx_hash.hex()} is number {proof.index}, the node says {answer.index}")
+        return await self._result(answer, total=proof.total)
+
+    async def _result(self, answer: pb.GetTxResponse, *, total: int) -> LightBlock:
+        """What became of transaction `answer.index` of the `total` in a block."""
+        light = await self.header(answer.height + 1, given=answer.result_light_block)
+        result = ExecTxResult(
+            code=answer.code, data=answer.data, gas_wanted=answer.gas_wanted, gas_used=answer.gas_used
+        )
+        try:
+            proof = merkle.Proof.from_proto(answer.result_proof)
+            proof.verify(light.header.last_results_hash, result.deterministic_bytes())
+        except merkle.InvalidProof as error:
+            raise ProofFailed(f"what became of transaction {answer.hash.hex()}: {error}") from error
+        if (proof.index, proof.total) != (answer.index, total):
+            raise ProofFailed(
+                f"result {proof.index} of {proof.total} was proved for transaction {answer.index} of {total}"
+            )
         return light
 
     def message(self, channel: state_pb2.Channel, path: pb.MountainProof, item: bytes) -> None:

@@ -148,3 +148,23 @@ async def test_a_message_cannot_be_hidden(told: Told) -> None:
         answer.height += 1
         with pytest.raises(ProofFailed, match="its proof of"):
             await proved.message(answer, LOBBY, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"code": 41}, {"data": b""}, {"gas_used": 1}, {"height": 3}, {"index": 1}],
+    ids=lambda change: next(iter(change)),
+)
+async def test_what_became_of_a_transaction_cannot_be_lied_about(told: Told, change: dict[str, Any]) -> None:
+    """A payment that failed must not pass for one that was made, or the other way round."""
+    async with told.running.client() as client:
+        genesis = Trust.of_genesis(told.running.node.genesis)
+        proved = Proved(Verifier(client, genesis, chain_id=told.running.network.chain_id))
+        answer = await client.tx(told.paid.hash, prove=True)
+        checked = await proved.tx(answer, told.paid.hash)
+        assert checked.light.height == told.paid.height + 1
+        for name, value in change.items():
+            assert getattr(answer, name) != value
+            setattr(answer, name, value)
+        with pytest.raises(ProofFailed):
+            await proved.tx(answer, told.paid.hash)

@@ -55,7 +55,7 @@ async def test_a_story_of_both_chains_and_the_bridge_is_proved(tmp_path: Path) -
 
         proved, at = proved_by(running, client), await client.provable_height()
         tx = await client.tx(paid.hash, prove=True)
-        assert (await proved.tx(tx, paid.hash)).light.height == paid.height
+        assert (await proved.tx(tx, paid.hash)).light.height == paid.height + 1
         account = await client.account(bob.address, height=at, prove=True)
         await proved.account(account, bob.address)
         assert account.account.balance < 1_000_004 * DCHAT + 1  # +5 -2 +1, less fees

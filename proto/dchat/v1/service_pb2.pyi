@@ -69,7 +69,7 @@ class GetTxRequest(_message.Message):
     def __init__(self, hash: _Optional[bytes] = ..., prove: _Optional[bool] = ...) -> None: ...
 
 class GetTxResponse(_message.Message):
-    __slots__ = ("hash", "height", "index", "tx", "code", "codespace", "log", "data", "gas_wanted", "gas_used", "proof", "light_block")
+    __slots__ = ("hash", "height", "index", "tx", "code", "codespace", "log", "data", "gas_wanted", "gas_used", "proof", "light_block", "result_proof", "result_light_block")
     HASH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,8 @@ class GetTxResponse(_message.Message):
     GAS_USED_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    RESULT_PROOF_FIELD_NUMBER: _ClassVar[int]
+    RESULT_LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
     hash: bytes
     height: int
     index: int
@@ -94,7 +96,9 @@ class GetTxResponse(_message.Message):
     gas_used: int
     proof: _types_pb2.TxProof
     light_block: _types_pb2.LightBlock
-    def __init__(self, hash: _Optional[bytes] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., tx: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_wanted: _Optional[int] = ..., gas_used: _Optional[int] = ..., proof: _Optional[_Union[_types_pb2.TxProof, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ...) -> None: ...
+    result_proof: _proof_pb2.Proof
+    result_light_block: _types_pb2.LightBlock
+    def __init__(self, hash: _Optional[bytes] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., tx: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_wanted: _Optional[int] = ..., gas_used: _Optional[int] = ..., proof: _Optional[_Union[_types_pb2.TxProof, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ..., result_proof: _Optional[_Union[_proof_pb2.Proof, _Mapping]] = ..., result_light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
