@@ -6,6 +6,7 @@ Requests are bounded in size, number, rate and time. Errors are JSON with a reas
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,6 +26,7 @@ BLOCKS_DEFAULT = 10
 CONNECTIONS_BACKLOG = 128
 HEADER_BYTES_MAX = 8_190  # aiohttp's own default, named: a longer line is answered 400
 
+Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -41,13 +43,13 @@ class HttpDoor:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
-        routes: dict[str, Callable[[web.Request], web.Response]] = {
+        routes: dict[str, Answer] = {
             "/health": lambda _: _answer(*self._views.health()),
             "/ready": lambda _: _answer(*self._views.ready()),
             "/status": lambda _: web.json_response(self._views.status()),
             "/peers": lambda _: web.json_response(self._views.peers()),
             "/chain/latest-block": lambda _: web.json_response(self._views.block(0, with_txs=True)),
-            "/chain/blocks": lambda request: web.json_response(self._views.blocks(limit_of(request))),
+            "/chain/blocks": self._blocks,
             "/chain/consensus-status": lambda _: web.json_response(self._views.consensus()),
             "/bridge/status": lambda _: web.json_response(self._views.bridge()),
             "/metrics": self._metrics,
@@ -63,7 +65,7 @@ class HttpDoor:
 
     async def _listen(
         self,
-        routes: dict[str, Callable[[web.Request], web.Response]],
+        routes: dict[str, Answer],
         host: str,
         port: int,
         *,
@@ -85,6 +87,9 @@ class HttpDoor:
     async def stop(self) -> None:
         for runner in self._runners:
             await runner.cleanup()
+
+    async def _blocks(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._views.blocks(limit_of(request)))
 
     def _metrics(self, _: web.Request) -> web.Response:
         body, content_type = self._registry.render()
@@ -113,9 +118,10 @@ class HttpDoor:
             return web.json_response({"error": "the node failed to answer; its log says why"}, status=500)
 
 
-def _plain(handler: Callable[[web.Request], web.Response]) -> Handler:
+def _plain(handler: Answer) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        return handler(request)
+        answer = handler(request)
+        return await answer if inspect.isawaitable(answer) else answer
 
     return handle
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -221,10 +222,15 @@ class Views:
             answer["txs"] = by_chain
         return answer
 
-    def blocks(self, limit: int) -> dict[str, Any]:
+    async def blocks(self, limit: int) -> dict[str, Any]:
+        """Newest first. A block may be large: the loop is given back after each."""
         latest = self.answers.height
         lowest = max(self.answers.base, 1, latest - min(limit, BLOCKS_MAX) + 1)
-        return {"blocks": [self.block(height, with_txs=False) for height in range(latest, lowest - 1, -1)]}
+        found = []
+        for height in range(latest, lowest - 1, -1):
+            found.append(self.block(height, with_txs=False))
+            await asyncio.sleep(0)
+        return {"blocks": found}
 
     # ----------------------------------------------------------------------------------------------- consensus
 
