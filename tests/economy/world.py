@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bridge.governance_params import GovernanceParams
 from chain.app import DchatApplication
 from chain.currency import distribution, params
 from chain.currency.dec import ONE
@@ -18,7 +19,7 @@ from chain.currency.params import DistributionParams, MintParams, SlashingParams
 from chain.currency.staking import stake
 from chain.currency.staking.records import UNBONDINGS, Delegation, Unbonding, Validator
 from chain.economy_genesis import EconomicsGenesis
-from chain.genesis import CurrencyGenesis
+from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.state.store import Stores
 from consensus.abci import (
     BlockRequest,
@@ -81,6 +82,10 @@ class World(Chain):
         stakes: Sequence[GenesisStake] | None = None,
         check: bool = True,
         names_of_document: bool = True,
+        governance: GovernanceParams | None = None,
+        currency: CurrencyGenesis | None = None,
+        chat: ChatGenesis | None = None,
+        bridge: BridgeGenesis | None = None,
     ) -> None:
         rates = rates or {}
         balances = balances or {"nobody": 1}
@@ -97,19 +102,19 @@ class World(Chain):
         economics = EconomicsGenesis(staking, slashing, distribution, mint, inflation, stakes)
         state = build_app_state(
             {self.address(name): amount for name, amount in balances.items() if amount},
-            currency=CurrencyGenesis(gas_price=gas_price), economics=economics,
+            currency=currency or CurrencyGenesis(gas_price=gas_price), economics=economics, governance=governance,
+            chat=chat, bridge=bridge,
         )  # fmt: skip
         self.db = MemoryStore()
         self.app = DchatApplication(Stores(self.db))
         given = tuple(ValidatorUpdate(self.keys[name], tokens // UNIT) for name, tokens in validators.items())
         consensus = ConsensusParams(evidence=evidence or EvidenceParams(max_age_duration_ns=500 * SECOND_NS))
         self.time_ns = START_NS
-        response = self.app.init_chain(
-            InitChainRequest(
-                self.time_ns, CHAIN_ID, consensus, given if names_of_document else (), json.dumps(state).encode(),
-                initial_height,
-            )
+        self.init_request = InitChainRequest(
+            self.time_ns, CHAIN_ID, consensus, given if names_of_document else (), json.dumps(state).encode(),
+            initial_height,
         )  # fmt: skip
+        response = self.app.init_chain(self.init_request)
         first = given if names_of_document else response.validators
         self.sets = {initial_height: ValidatorSet.new((update.pub_key, update.power) for update in first)}
         self.sets[initial_height + 1] = self.sets[initial_height]
