@@ -139,7 +139,7 @@ class CheckState:
     def _settles(self, key: bytes, included: Iterable[Tx], height: int) -> bool:
         """Take `included` from what is counted at `key`. False: what remains there has to be checked."""
         entry = self._entries.get(key)
-        if entry is None or entry.links:
+        if entry is None:
             return False
         for tx in included:
             counted = entry.txs.pop(tx.replay_id, None)
@@ -147,10 +147,11 @@ class CheckState:
                 return False
             entry.pending.release(counted[1])
             entry.ordered -= not tx.unordered
+        if not entry.txs:
+            del self._entries[key]
+            return True
         committed = self._base.get(key)
-        if not entry.txs or committed is None:
-            return False
-        return entry.pending.agrees(committed, entry.ordered, height, self._base)
+        return committed is not None and entry.pending.agrees(committed, entry.ordered, height, self._base)
 
     def clear(self) -> None:
         """Forget everything: all that waits is checked again."""

@@ -12,6 +12,7 @@ from node.grpc_door import GrpcDoor
 from node.home import Home
 from node.http_door import HttpDoor
 from node.limits import RateLimit
+from node.loop_lag import LoopLag
 from node.metrics import Registry
 from node.node_metrics import NodeMetrics
 from node.views import Views
@@ -48,6 +49,7 @@ class Doors:
             context.load_cert_chain(*files)
         self.http = HttpDoor(config.http, views, registry, rate=rate, tls=context)
         self.metrics = NodeMetrics(registry, views, gossip, self)
+        self.lag = LoopLag(registry)
 
     async def start(self) -> None:
         """Raises OSError when a port is taken."""

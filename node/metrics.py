@@ -56,6 +56,11 @@ class Registry:
         )
         self._registry.register(self)
 
+    @property
+    def prometheus(self) -> CollectorRegistry:
+        """For instruments that keep a distribution."""
+        return self._registry
+
     def add(self, source: Callable[[], Iterator[Metric]]) -> None:
         self._sources.append(source)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -39,6 +40,9 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 LINGER_S = 0.3  # peers fetch our last precommits: else they would wait until somebody is back
+SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times a second, not 200 as by default:
+# ten batches of 64 signatures beside a busy loop took 5.7 s, and take 0.09 s
+GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 DOORS_LOG_TEXT = "the JSON-RPC door is not opened by this build; its address is kept for later"
 
@@ -53,6 +57,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
     logs.configure(
         level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
     )
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with hold_home(home):
             process = _Process(home, loaded, reload)
@@ -143,6 +148,7 @@ class _Process:
         looking: asyncio.Task[None] | None = None
         try:
             await node.start()
+            _settle_memory()
             if self._swap is not None and not self._swap.took_place:
                 looking = asyncio.create_task(look_ahead(self._swap, node.app.plan), name="look at the upgrade binary")
             code, reason = await self._ended
@@ -251,6 +257,13 @@ class _Process:
             level=new.log.level,
             needs_restart=",".join(name for name in changed if name != "log") or None,
         )
+
+
+def _settle_memory() -> None:
+    """What the start made stays: collections need not look at it, and come when a block's worth of objects is new."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _warn_about_genesis(config: Config, node: Node) -> None:

@@ -200,6 +200,7 @@ class Node:
     async def start(self) -> None:
         """Open the doors, join the network, begin consensus. Raises OSError (a port is taken)."""
         self._spawn(self.pool.run(), "mempool")
+        self._spawn(self.doors.lag.run(), "loop lag")
         await self.doors.start()
         await self.switch.start()
         await self.gossip.start()

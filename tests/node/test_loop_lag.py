@@ -1,0 +1,47 @@
+"""The loop's lag and the collector's pauses are in the metrics, as they were."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+
+from node.loop_lag import RECENT_TICKS, LoopLag
+from node.metrics import Registry
+
+
+def sample(registry: Registry, name: str) -> float:
+    page = registry.render()[0].decode()
+    (value,) = [line.rpartition(" ")[2] for line in page.splitlines() if line.rpartition(" ")[0] == name]
+    return float(value)
+
+
+def test_lateness_is_counted_by_size_and_the_worst_of_ten_seconds_is_told() -> None:
+    registry = Registry()
+    lag = LoopLag(registry)
+    for seconds in (-0.0004, 0.0005, 0.002, 0.004, 0.25):
+        lag.late(seconds)
+    assert sample(registry, 'dchat_loop_lag_seconds_bucket{le="0.001"}') == 2
+    assert sample(registry, 'dchat_loop_lag_seconds_bucket{le="0.003"}') == 3
+    assert sample(registry, 'dchat_loop_lag_seconds_bucket{le="+Inf"}') == 5
+    assert sample(registry, "dchat_loop_lag_recent_max_seconds") == 0.25
+    for _ in range(RECENT_TICKS):
+        lag.late(0.001)
+    assert sample(registry, "dchat_loop_lag_recent_max_seconds") == 0.001
+
+
+async def test_it_runs_hears_collections_and_leaves_nothing_behind() -> None:
+    registry = Registry()
+    lag = LoopLag(registry)
+    before = list(gc.callbacks)
+    task = asyncio.create_task(lag.run())
+    async with asyncio.timeout(10):
+        while not sample(registry, "dchat_loop_lag_seconds_count"):  # noqa: ASYNC110  # figures set no event
+            await asyncio.sleep(0)
+    gc.collect()
+    assert sample(registry, "dchat_gc_pauses_total") >= 1
+    assert sample(registry, "dchat_gc_longest_pause_seconds") > 0
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert gc.callbacks == before
