@@ -43,6 +43,7 @@ SLICE_NS: Final = 2_000_000  # of the 3 ms that the loop may be held at most
 BATCH_TXS_MAX: Final = 64  # reading the checks of so many stays inside a slice
 THREAD_CHECKS_MIN: Final = 32  # fewer are verified in place: 1.6 ms, and no hand-over to a thread
 LANE_QUANTUM_BYTES: Final = 16_384  # what a lane may take in its turn when a block is filled
+SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
 
 
@@ -272,7 +273,7 @@ class Pool:
         if key in self._entries or key in self._waiting:
             return self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
         if key in self._seen:
-            return self._refused(Refusal.SEEN_BEFORE, "transaction was seen before: see what became of it by its hash")
+            return self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
         full = self._fullness(len(tx), source)
         if full is not None:
             return full
@@ -427,6 +428,9 @@ class Pool:
         return position
 
     def _check(self, waiting: _Waiting) -> Entry | None:
+        if waiting.key in self._seen:  # committed while it was on its way through admission
+            self._finish(waiting, self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT))
+            return None
         # Limits that depend on what was admitted since the batch was read are asked again, before check_tx can
         # change the application's check state.
         if waiting.facts is not None:

@@ -185,6 +185,22 @@ async def test_what_was_committed_is_refused_and_what_failed_may_come_again() ->
         assert (await pool.submit(b"b:0")).code == 0
 
 
+async def test_what_is_committed_on_its_way_through_admission_does_not_come_in() -> None:
+    """An application without replay protection would run it twice: nothing but the pool remembers it."""
+    app = SequenceApp()
+    pool = Pool(app, LoopClock(), InlineWorkers(), PoolConfig())
+    answer = asyncio.ensure_future(pool.submit(b"a:0"))
+    await asyncio.sleep(0)
+    assert pool.queued == 1
+    pool.update(1, [b"a:0"], ok(1), frozenset())  # of another proposer; the application would still take it
+    task = asyncio.create_task(pool.run())
+    assert (await answer).code == Refusal.SEEN_BEFORE
+    assert (pool.size, app.calls) == (0, [])
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 async def test_remembered_hashes_are_bounded() -> None:
     app = SequenceApp()
     async with running(app, PoolConfig(seen_max=2)) as pool:
