@@ -123,7 +123,6 @@ class CheckState:
         txs: what it executed, each with each of its signers' keys; touched: these keys and what was `affected` by
         them; height: of the block that is next now. The base holds the committed records.
         """
-        forced = self.affected(())
         doubtful = set(touched)
         by_key: dict[bytes, list[Tx]] = {}
         for key, tx in txs:
@@ -131,7 +130,7 @@ class CheckState:
         for key, included in by_key.items():
             if self._settles(key, included, height):
                 doubtful.discard(key)
-        for key in forced | self.affected(doubtful):  # determinism: admission alone
+        for key in self.affected(doubtful):  # determinism: admission alone
             del self._entries[key]
         self._expiring.pop(self.height, None)
         self.height = height

@@ -113,6 +113,12 @@ def test_what_signers_share_is_counted_at_all_of_them_or_checked_again() -> None
     assert recheck(chain, both) == 0
 
 
+def test_an_expiring_one_that_is_in_the_block_is_settled() -> None:
+    chain = new_chain()
+    chain.block(*admitted(chain, chain.tx("ann", pay(chain), expiry_height=chain.height + 1)))
+    assert len(chain.app._check) == 0
+
+
 def test_nothing_is_kept_of_senders_whose_transactions_are_all_in_blocks() -> None:
     chain = new_chain()
     chain.block(*admitted(chain, chain.tx("ann", pay(chain)), chain.tx("ann", post(chain))))
