@@ -116,7 +116,7 @@ class Misses:
 # ------------------------------------------------------------------------------ rewards
 
 FINE = 10**30  # parts of a udchat
-# What a delegation gains when another's last fraction of a udchat stays with the validator earns from its next start on;
+# When another leaves, the fraction of a udchat that stays behind is the others', but earns from their next start on;
 # and each cut of 10^-18 of a ratio counts as often as it has udchat.
 SLACK = FINE
 
@@ -139,8 +139,8 @@ class Ledger:
         share = Fraction(p.base_proposer_reward, ONE) + Fraction(p.bonus_proposer_reward, ONE) * Fraction(signed, total)
         for vote in votes:
             validator = before.by_address(vote.address)
-            if validator is None:
-                continue
+            if validator is None or not validator.tokens:
+                continue  # of one without tokens, the community pool's
             part = (1 - share - Fraction(p.community_tax, ONE)) * vote.power / total
             if vote.address == before.proposer:
                 part += share
