@@ -35,6 +35,7 @@ ENGINE_GAUGES = frozenset(
         "is_catching_up_from_wal",
     }
 )
+GOSSIP_GAUGES = frozenset({"syncing", "highest_claim"})
 
 
 class NodeMetrics(SavedListener):
@@ -141,7 +142,9 @@ class NodeMetrics(SavedListener):
             [((name,), count) for name, count in switch.counters.items()],
         )
         for name, counted in self._gossip.counters().items():
-            yield from plain_counters(f"dchat_{name}", name.replace("_", " ").capitalize(), counted)
+            yield from plain_counters(
+                f"dchat_{name}", name.replace("_", " ").capitalize(), counted, gauges=GOSSIP_GAUGES
+            )
         if self._doors.grpc is not None:
             yield labelled(
                 CounterMetricFamily,

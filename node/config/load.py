@@ -190,7 +190,8 @@ def _warnings(config: Config, origins: Mapping[str, str]) -> list[str]:
     said = []
     for name, origin in origins.items():
         section, key = name.split(".")
-        if option_extra(section, key)["scope"] == "none":
+        at_rest = getattr(getattr(config, section), key) == sections()[section].model_fields[key].get_default()
+        if option_extra(section, key)["scope"] == "none" and not at_rest:  # a file that `init` wrote names all options
             said.append(f"{origin}: [{section}] {key} has no effect here")
     if config.tracing.enabled or config.observability.tracing_enabled:
         said.append("tracing is switched on, but this build does not trace yet")

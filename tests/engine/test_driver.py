@@ -377,7 +377,7 @@ async def test_execution_of_a_block_that_was_not_decided_is_given_up() -> None:
     bench.node.app.process_proposal = process_proposal  # type: ignore[method-assign]
     bench.driver.add_proposal(bench.proposal(stuck.block_id), "peer")
     bench.send_block(stuck)
-    await until(lambda: bench.node.executor._app_lock.locked())  # by the execution of the stuck block, not before it
+    await until(bench.node.executor._app_lock.locked)  # by the execution of the stuck block, not before it
     bench.node.executor._app_lock = asyncio.Lock()  # the next one need not wait for it here
     for index in bench.others:
         bench.driver.add_vote(bench.vote(index, PRECOMMIT, good.block_id), "peer")

@@ -212,7 +212,9 @@ def test_the_example_file_names_every_option_and_loads(tmp_path: Path) -> None:
     assert {name: set(table) for name, table in tables.items()} == {
         name: set(model.model_fields) for name, model in sections().items()
     }
-    assert load(example, environment={}).config == Config()
+    loaded = load(example, environment={})
+    assert loaded.config == Config()
+    assert [said for said in loaded.warnings if "no effect" in said] == []  # nobody chose anything
     for number, line in enumerate(example.read_text().splitlines()):
         if "=" in line and not line.startswith("#"):
             assert example.read_text().splitlines()[number - 1].startswith("#"), f"{line} has no comment"

@@ -136,6 +136,7 @@ async def test_endpoints_and_metrics(tmp_path: Path) -> None:
             # The parser takes a counter's `_total` off its family's name.
             types = {f.name + "_total" * (f.type == "counter"): f.type for f in families}
             assert {name: types.get(name) for name in METRICS} == METRICS
+            assert {types.get(f"dchat_block_sync_{name}") for name in ("syncing", "highest_claim")} == {"gauge"}
             directions = {
                 sample.labels["direction"]
                 for family in families
