@@ -7,13 +7,10 @@ slashes, time jumps, withdrawals, votes. A failure names the seed and the step, 
 from __future__ import annotations
 
 import argparse
-import logging
 import random
 import time
 
-import structlog
-
-from tests.campaigns.harness import CampaignFailed, say
+from tests.campaigns.harness import CampaignFailed, be_quiet, say
 from tests.economy.life import Life
 
 STEPS_OF_A_LIFE = 2_500  # then another chain begins, from a seed that follows: old ones have little left to slash
@@ -40,7 +37,7 @@ def report(life: Life) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    be_quiet()
     left, seed = arguments.steps, arguments.seed
     while left:
         steps = min(left, STEPS_OF_A_LIFE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from cli.network import Network, NodeEntry, load_network
 from cli.processes import running_pid
@@ -30,6 +33,11 @@ class CampaignFailed(AssertionError):
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def be_quiet() -> None:
+    """Nothing of what replayed applications log."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 @contextlib.contextmanager
