@@ -14,7 +14,6 @@ from chain.codec import height_bytes
 from chain.currency import bank, dec, distribution, signing
 from chain.currency.dec import ONE
 from chain.currency.params import slashing_of
-from chain.currency.records import SUPPLY, Supply
 from chain.currency.signing import SigningInfo
 from chain.currency.staking import stake
 from chain.currency.staking.records import (
@@ -168,18 +167,18 @@ class EconomyQueries:
 
     def pools(self, height: int = 0) -> pb.GetStakingPoolsResponse:
         version, base = self._open(height)
-        supply: Supply = base.get(SUPPLY)
         minter: Minter = base.get(MINTER)
+        pulse = distribution.pulse_of(base)
         return pb.GetStakingPoolsResponse(
             height=version,
             bonded=bank.held(base, bank.BONDED_POOL),
             not_bonded=bank.held(base, bank.NOT_BONDED_POOL),
-            supply=supply.total,
+            supply=distribution.total_supply(base),
             community_pool=dec.text(distribution.pool_of(base).amount),
-            distribution_balance=bank.held(base, bank.DISTRIBUTION),
-            inflation=dec.text(minter.inflation),
-            minted=minter.minted,
-            burned=minter.burned,
+            distribution_balance=distribution.balance(base),
+            inflation=dec.text(pulse.inflation),
+            minted=minter.minted + pulse.minted,
+            burned=minter.burned + pulse.burned,
             active_validators=len(active_of(base).members),
         )
 

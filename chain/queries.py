@@ -17,7 +17,8 @@ from chain.chat.machine import node_reader
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, Channel, member_key, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.currency import params as economic
-from chain.currency.records import ACCOUNT, SUPPLY
+from chain.currency.distribution import total_supply
+from chain.currency.records import ACCOUNT, SUPPLY, Supply
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.messages import channel_id
 from chain.modules import Modules
@@ -145,8 +146,11 @@ class Queries:
         return (Totals.decode(stored) if stored else Totals())._asdict()
 
     def supply(self, height: int = 0) -> Found:
-        """A dchat.v1.Supply."""
-        return self.get(CURRENCY, SUPPLY[1:], height=height)
+        """A dchat.v1.Supply, with what was minted and burned since its record was written."""
+        view = self.view(height)
+        base = self.base_of(view)
+        value = Supply(total_supply(base), base.get(SUPPLY).collected_fees).encode()
+        return Found(view.version, CURRENCY, SUPPLY[1:], value)
 
     def params_json(self, height: int = 0) -> str:
         """The machines' params under the names that a genesis document's app_state gives them; and the block's."""

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from chain.branch import Readable, State
-from chain.codec import bytes_field, height_bytes
+from chain.codec import bytes_field, height_bytes, message_field
 from chain.currency import dec
-from chain.currency.bank import DISTRIBUTION, credit, held, pay_out
+from chain.currency.bank import DISTRIBUTION, count, credit, held, pay_out
 from chain.currency.dec import ONE
 from chain.currency.params import DISTRIBUTION as PARAMS
 from chain.currency.params import DistributionParams
@@ -37,6 +37,7 @@ from chain.currency.staking.records import (
     Delegation,
     Historical,
     Now,
+    Pulse,
     Rewards,
     SlashEvent,
     Validator,
@@ -48,6 +49,8 @@ from proto.dchat.v1 import state_pb2 as pb
 CHUNK: Final = 256  # members in one leaf: 8 KiB
 _PAIR_BYTES: Final = 32  # rewards and commission, 16 each: 2^64 udchat are below 2^124 as a Dec
 NOTHING: Final = (0, 0)
+NO_PULSE: Final = Pulse()
+FIRST: Final = ACCRUALS + bytes(2)
 
 Pair = tuple[int, int]  # Decs: rewards of the current period, commission
 
@@ -56,22 +59,25 @@ Pair = tuple[int, int]  # Decs: rewards of the current period, commission
 
 
 class Accruals:
-    """What a chunk of the commit's members accrued, by slot."""
+    """What a chunk of the commit's members accrued, by slot; the first chunk has the pulse as well."""
 
-    __slots__ = ("pairs",)
+    __slots__ = ("pairs", "pulse")
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = tuple(pairs)
+    def __init__(self, pairs: Sequence[Pair], pulse: Pulse | None = None) -> None:
+        self.pairs, self.pulse = tuple(pairs), pulse
 
     def encode(self) -> bytes:
         packed = b"".join([a.to_bytes(16, "big") + b.to_bytes(16, "big") for a, b in self.pairs])
-        return bytes_field(b"\x0a", packed)
+        pairs = bytes_field(b"\x0a", packed)
+        return pairs if self.pulse is None else pairs + message_field(b"\x12", self.pulse.encode())
 
     @staticmethod
     def decode(stored: bytes) -> Accruals:
-        packed = pb.Accruals.FromString(stored).pairs
+        record = pb.Accruals.FromString(stored)
+        packed = record.pairs
         numbers = [int.from_bytes(packed[at : at + 16], "big") for at in range(0, len(packed), 16)]
-        return Accruals(list(zip(numbers[::2], numbers[1::2], strict=True)))
+        pulse = Pulse.of(record.pulse) if record.HasField("pulse") else None
+        return Accruals(list(zip(numbers[::2], numbers[1::2], strict=True)), pulse)
 
 
 class Slots:
@@ -121,9 +127,45 @@ def _chunks(state: Readable, members: int) -> list[Pair]:
 
 def _put_chunks(state: State, pairs: Sequence[Pair], before: int) -> None:
     """before: how many members there were."""
-    for first in range(0, max(len(pairs), before), CHUNK):
+    state.set(FIRST, Accruals(pairs[:CHUNK], pulse_of(state)))
+    for first in range(CHUNK, max(len(pairs), before), CHUNK):
         part = pairs[first : first + CHUNK]
         state.set(_chunk_key(first), Accruals(part) if part else None)
+
+
+def pulse_of(state: Readable) -> Pulse:
+    first: Accruals | None = state.get(FIRST)
+    return first.pulse if first is not None and first.pulse is not None else NO_PULSE
+
+
+def set_pulse(state: State, pulse: Pulse) -> None:
+    first: Accruals | None = state.get(FIRST)
+    state.set(FIRST, Accruals(first.pairs if first is not None else (), pulse))
+
+
+def settle_pulse(state: State) -> None:
+    """Move what blocks added to the records where it belongs: before the distribution account pays."""
+    pulse = pulse_of(state)
+    if pulse.balance or pulse.pool or pulse.minted or pulse.burned:
+        credit(state, DISTRIBUTION, pulse.balance)
+        supply: Supply = state.get(SUPPLY)
+        state.set(SUPPLY, Supply(supply.total + pulse.minted - pulse.burned, supply.collected_fees))
+        count(state, minted=pulse.minted, burned=pulse.burned)
+        pool: CommunityPool = state.get(POOL) or CommunityPool()
+        state.set(POOL, CommunityPool(pool.amount + pulse.pool))
+        set_pulse(state, pulse._replace(balance=0, pool=0, minted=0, burned=0))
+
+
+def total_supply(state: Readable) -> int:
+    """All udchat there are, with what the pulse has for supply's record."""
+    supply: Supply = state.get(SUPPLY)
+    pulse = pulse_of(state)
+    return supply.total + pulse.minted - pulse.burned
+
+
+def balance(state: Readable) -> int:
+    """udchat of the distribution account, with what the pulse has for it."""
+    return held(state, DISTRIBUTION) + pulse_of(state).balance
 
 
 def accrued(state: Readable, address: bytes) -> Pair:
@@ -155,7 +197,7 @@ def settle(state: State, validator: Validator) -> Rewards:
         chunk: Accruals = state.get(key)
         at = slot % CHUNK
         if chunk.pairs[at] != NOTHING:
-            state.set(key, Accruals((*chunk.pairs[:at], NOTHING, *chunk.pairs[at + 1 :])))
+            state.set(key, Accruals((*chunk.pairs[:at], NOTHING, *chunk.pairs[at + 1 :]), chunk.pulse))
             state.set(REWARDS + validator.operator, record)
     return record
 
@@ -177,22 +219,18 @@ def change_slots(state: State, *, joined: Sequence[bytes], left: frozenset[bytes
 # ------------------------------------------------------------------------------ a block's fees
 
 
-def begin_block(state: State, votes: Sequence[VoteInfo], proposer: bytes) -> None:
-    """Share out what the fee collector holds, and note who proposes this block.
-
-    At the initial height, which has no last commit, the collector keeps it.
-    """
-    pool = pool_of(state)
-    amount = pool.amount
-    if votes:
-        supply: Supply = state.get(SUPPLY)
-        fees = supply.collected_fees
-        if fees:
-            state.set(SUPPLY, Supply(supply.total, 0))
-            credit(state, DISTRIBUTION, fees)
-            amount += fees * ONE - allocate(state, fees * ONE, votes, pool.previous_proposer)
-    if amount != pool.amount or proposer != pool.previous_proposer:
-        state.set(POOL, CommunityPool(amount, proposer))
+def begin_block(state: State, votes: Sequence[VoteInfo], proposer: bytes, amount: int) -> None:
+    """Share out `amount` udchat, and note who proposes this block."""
+    before = pulse_of(state)
+    given = allocate(state, amount * ONE, votes, before.proposer) if amount else 0
+    pulse = pulse_of(state)
+    if amount or proposer != pulse.proposer:
+        set_pulse(
+            state,
+            pulse._replace(
+                balance=pulse.balance + amount, pool=pulse.pool + amount * ONE - given, proposer=proposer
+            ),
+        )  # fmt: skip
 
 
 def allocate(state: State, fees: int, votes: Sequence[VoteInfo], proposer: bytes) -> int:
@@ -247,24 +285,33 @@ def _with_reward(pair: Pair, reward: int, rate: int) -> Pair:
 
 
 def pool_of(state: Readable) -> CommunityPool:
-    return state.get(POOL) or CommunityPool()
+    """With what the pulse has for it."""
+    pool: CommunityPool = state.get(POOL) or CommunityPool()
+    return CommunityPool(pool.amount + pulse_of(state).pool)
 
 
 def add_to_pool(state: State, amount: int) -> None:
     """A Dec that the distribution account holds already."""
     if amount:
-        pool = pool_of(state)
-        state.set(POOL, pool._replace(amount=pool.amount + amount))
+        pool: CommunityPool = state.get(POOL) or CommunityPool()
+        state.set(POOL, CommunityPool(pool.amount + amount))
 
 
 def spend_pool(state: State, *, recipient: bytes, amount: int) -> bool:
     """Pay udchat out of the community pool, or nothing when it has not as much. Returns whether it was paid."""
+    settle_pulse(state)
     pool = pool_of(state)
     if amount * ONE > pool.amount:
         return False
-    state.set(POOL, pool._replace(amount=pool.amount - amount * ONE))
-    pay_out(state, pool=DISTRIBUTION, recipient=recipient, amount=amount)
+    state.set(POOL, CommunityPool(pool.amount - amount * ONE))
+    _pay(state, recipient, amount)
     return True
+
+
+def _pay(state: State, recipient: bytes, amount: int) -> None:
+    if amount:
+        settle_pulse(state)
+        pay_out(state, pool=DISTRIBUTION, recipient=recipient, amount=amount)
 
 
 # ------------------------------------------------------------------------------ periods
@@ -374,7 +421,7 @@ def withdraw(state: State, validator: Validator, delegator: bytes, delegation: D
     state.set(REWARDS + operator, record._replace(outstanding=record.outstanding - found))
     add_to_pool(state, found - paid * ONE)
     _release(state, operator, delegation.previous_period)
-    pay_out(state, pool=DISTRIBUTION, recipient=withdraw_address(state, delegator), amount=paid)
+    _pay(state, withdraw_address(state, delegator), paid)
     return paid
 
 
@@ -393,8 +440,7 @@ def withdraw_commission(state: State, validator: Validator) -> int:
             REWARDS + validator.operator,
             record._replace(commission=record.commission - paid * ONE, outstanding=record.outstanding - paid * ONE),
         )
-        recipient = withdraw_address(state, validator.operator)
-        pay_out(state, pool=DISTRIBUTION, recipient=recipient, amount=paid)
+        _pay(state, withdraw_address(state, validator.operator), paid)
     return paid
 
 
@@ -425,6 +471,7 @@ __all__ = [
     "accrued",
     "add_to_pool",
     "allocate",
+    "balance",
     "before_slash",
     "begin_block",
     "begin_validator",
@@ -432,15 +479,18 @@ __all__ = [
     "delegation_of",
     "earned",
     "end_period",
-    "held",
     "pool_of",
+    "pulse_of",
     "remove_validator",
     "rewards_until",
+    "set_pulse",
     "settle",
+    "settle_pulse",
     "settled",
     "slots_of",
     "spend_pool",
     "start",
+    "total_supply",
     "withdraw",
     "withdraw_address",
     "withdraw_commission",

@@ -17,7 +17,7 @@ from chain.currency.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.staking import records, stake, valset
 from chain.currency.staking.handlers import handlers, new_validator
 from chain.currency.staking.invariants import invariants
-from chain.currency.staking.records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now
+from chain.currency.staking.records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now, Pulse
 from consensus.abci import CommitInfo, Misbehavior, ValidatorUpdate
 
 DECODERS: Final[Decoders] = {
@@ -58,8 +58,8 @@ class Economy:
     ) -> None:  # fmt: skip
         votes = last_commit.votes
         self._members.follow(branch, votes, now)
-        mint.begin_block(branch, now, shares_fees=bool(votes))
-        distribution.begin_block(branch, votes, proposer)
+        amount = mint.begin_block(branch, now) if votes else 0  # the initial height has no last commit
+        distribution.begin_block(branch, votes, proposer, amount)
         slashing.begin_block(branch, scan, votes, now)
         for found in misbehavior:
             slashing.punish(branch, scan, found, now)
@@ -79,6 +79,7 @@ def genesis(
     total = sum(entry.tokens for entry in stakes)
     state.set(SUPPLY, Supply(supply.total + total, supply.collected_fees))
     state.set(MINTER, Minter(inflation, now.time_ns, supply.total + total))
+    distribution.set_pulse(state, Pulse(inflation=inflation, last_time_ns=now.time_ns))
     for address, amount in ((BONDED_POOL, total), (NOT_BONDED_POOL, 0), (DISTRIBUTION, 0)):
         state.set(ACCOUNT + address, Account(address, amount))
     for entry in sorted(stakes):

@@ -1,5 +1,5 @@
-"""The currency machine: accounts, payments, fees. Supply is conserved: what accounts hold and the fees collected are
-always the total.
+"""The currency machine: accounts, payments, fees. Supply is conserved: what accounts hold, the fees collected and the
+rewards that wait for the distribution account are always the total.
 
 Deterministic, without I/O. Reads and writes its own store alone; what crosses to the chat machine is the bridge's.
 """
@@ -13,6 +13,7 @@ from chain.auth import advance, authorise
 from chain.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State
 from chain.codec import UINT64_MAX
 from chain.context import Context, Handler, Leg
+from chain.currency import distribution
 from chain.currency.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, RecipientRefused, UnknownAccount
 from chain.marks import ReplayMarks
@@ -139,9 +140,10 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     for key, account in scan(ACCOUNT):
         held += account.balance
         strange += key[len(ACCOUNT) :] != account.address or not 0 <= account.balance <= UINT64_MAX
-    total = held + supply.collected_fees
-    detail = f"accounts {held} + fees {supply.collected_fees} = {total}, total {supply.total}"
-    yield "currency: supply is conserved", total == supply.total, detail
+    waiting = distribution.pulse_of(state).balance
+    total, known = held + supply.collected_fees + waiting, distribution.total_supply(state)
+    detail = f"accounts {held} + fees {supply.collected_fees} + rewards {waiting} = {total}, total {known}"
+    yield "currency: supply is conserved", total == known, detail
     yield "currency: accounts lie under their address", not strange, f"{strange} strange"
     wrong = MARKS.disagreeing(state, scan)
     yield "currency: replay marks agree with their leaves", not wrong, f"{len(wrong)} do not"

@@ -11,13 +11,13 @@ from typing import Final
 
 from chain.branch import State
 from chain.codec import UINT64_MAX
-from chain.currency import dec
+from chain.currency import dec, distribution
 from chain.currency.bank import BONDED_POOL, held
 from chain.currency.dec import ONE
 from chain.currency.params import DISTRIBUTION as DISTRIBUTION_PARAMS
 from chain.currency.params import MINT, DistributionParams, MintParams
 from chain.currency.records import SUPPLY, Supply
-from chain.currency.staking.records import MINTER, Minter, Now
+from chain.currency.staking.records import Now
 
 YEAR_NS: Final = 31_557_600 * 10**9  # 365.25 days
 
@@ -34,37 +34,41 @@ def provision(annual: int, blocks_per_year: int) -> int:
     return annual // blocks_per_year // ONE
 
 
-def begin_block(state: State, now: Now, *, shares_fees: bool) -> None:
-    """Burn a share of the fees of the last block, then mint. shares_fees: whether this block distributes them."""
+def begin_block(state: State, now: Now) -> int:
+    """Burn a share of the fees of the last block, then mint. Returns what there is to share out, in udchat.
+
+    The fee collector is empty then; supply's record follows when the pulse is settled.
+    """
     supply: Supply = state.get(SUPPLY)
-    minter: Minter = state.get(MINTER)
-    burned = _burned(state, supply) if shares_fees else 0
+    pulse = distribution.pulse_of(state)
+    fees = supply.collected_fees
+    burned = _burned(state, fees)
     minted = 0
     bonded = held(state, BONDED_POOL)
-    inflation = minter.inflation
-    total, fees = supply.total - burned, supply.collected_fees - burned
+    inflation = pulse.inflation
     if bonded:
+        total = distribution.total_supply(state) - burned
         params: MintParams = state.get(MINT)
         inflation = next_inflation(inflation, bonded * ONE // total, params)
         annual = inflation * total
-        elapsed_ns = max(0, now.time_ns - minter.last_time_ns)
+        elapsed_ns = max(0, now.time_ns - pulse.last_time_ns)
         minted = min(provision(annual, params.blocks_per_year), annual * elapsed_ns // YEAR_NS // ONE)
         minted = min(minted, UINT64_MAX - total)
-    if minted or burned:
-        state.set(SUPPLY, Supply(total + minted, fees + minted))
-    if bonded or burned:
-        state.set(
-            MINTER,
-            minter._replace(
-                inflation=inflation, last_time_ns=now.time_ns,
-                minted=minter.minted + minted, burned=minter.burned + burned,
-            ),
-        )  # fmt: skip
+    if fees:
+        state.set(SUPPLY, Supply(supply.total, 0))
+    distribution.set_pulse(
+        state,
+        pulse._replace(
+            inflation=inflation, last_time_ns=now.time_ns,
+            minted=pulse.minted + minted, burned=pulse.burned + burned,
+        ),
+    )  # fmt: skip
+    return fees - burned + minted
 
 
-def _burned(state: State, supply: Supply) -> int:
-    """Of the fees: what is minted comes later into the same account."""
-    if not supply.collected_fees:
+def _burned(state: State, fees: int) -> int:
+    """Of the fees alone, not of what is minted."""
+    if not fees:
         return 0
     params: DistributionParams = state.get(DISTRIBUTION_PARAMS)
-    return supply.collected_fees * params.fee_burn // ONE
+    return fees * params.fee_burn // ONE

@@ -35,7 +35,8 @@ class Account:
 
 
 class Supply:
-    """All udchat there are, and those among them that were paid as fees and belong to no account."""
+    """All udchat there are (but for what the pulse of `chain.currency.distribution` has of it), and those among them
+    that were paid as fees and belong to no account."""
 
     __slots__ = ("collected_fees", "total")
 

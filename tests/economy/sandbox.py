@@ -124,9 +124,9 @@ class Sandbox:
             for one in joined:
                 signing.begin_counting(self.branch, one, max(1, self.now.height))
         supply: Supply = self.branch.get(SUPPLY)
-        self.branch.set(SUPPLY, Supply(supply.total + fees, supply.collected_fees + fees))
+        self.branch.set(SUPPLY, Supply(supply.total + fees, supply.collected_fees))
         bank.count(self.branch, minted=fees)
-        distribution.begin_block(self.branch, votes, b"")
+        distribution.begin_block(self.branch, votes, b"", fees)
         return distribution.pool_of(self.branch).amount
 
     def withdraw(self, delegator: str, name: str) -> int:

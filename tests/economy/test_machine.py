@@ -106,8 +106,7 @@ class History:
         self.check(before)
 
     def total(self) -> int:
-        supply: Any = self.world.state.get(b"us")
-        return int(supply.total)
+        return distribution.total_supply(self.world.state)
 
     def check(self, before: int) -> None:
         """What the invariants do not say: nothing stays for ever in a pool that nobody owns, and the set is no more

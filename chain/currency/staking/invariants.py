@@ -12,9 +12,8 @@ from typing import TypeAlias
 from chain.branch import Branch, Readable, Scan
 from chain.codec import height_bytes
 from chain.currency import distribution, signing
-from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL, held
+from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL, held
 from chain.currency.dec import ONE
-from chain.currency.records import SUPPLY, Supply
 from chain.currency.staking.records import (
     BONDED,
     BY_DELEGATOR,
@@ -65,11 +64,13 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
 
 
 def _supply(state: Readable) -> Law:
-    supply: Supply = state.get(SUPPLY)
     minter: Minter = state.get(MINTER)
-    expected = minter.genesis_supply + minter.minted - minter.burned
-    detail = f"{minter.genesis_supply} + {minter.minted} minted - {minter.burned} burned, total {supply.total}"
-    return "bank: supply changes by what is minted and burned", expected == supply.total, detail
+    pulse = distribution.pulse_of(state)
+    minted, burned = minter.minted + pulse.minted, minter.burned + pulse.burned
+    expected = minter.genesis_supply + minted - burned
+    total = distribution.total_supply(state)
+    detail = f"{minter.genesis_supply} + {minted} minted - {burned} burned, total {total}"
+    return "bank: supply changes by what is minted and burned", expected == total, detail
 
 
 def _pools(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
@@ -154,7 +155,7 @@ def _references(scan: Scan, validators: dict[bytes, Validator]) -> Law:
 def _rewards(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
     owed = sum(distribution.settled(state, v).outstanding for v in validators.values())
     pool = distribution.pool_of(state).amount
-    balance = held(state, DISTRIBUTION)
+    balance = distribution.balance(state)
     detail = f"{balance}, outstanding and pool {owed + pool}e-18"
     yield "distribution: its account holds what is owed and the pool", balance * ONE == owed + pool, detail
     short = _withdraw_all(state, scan, validators)

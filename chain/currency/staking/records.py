@@ -291,40 +291,63 @@ class SlashEvent(NamedTuple):
 
 
 class CommunityPool(NamedTuple):
+    """A Dec; what blocks added since lies in the `Pulse`."""
+
     amount: int = 0
-    previous_proposer: bytes = b""
 
     def encode(self) -> bytes:
-        return (
-            pb.CommunityPool(
-                amount=dec.to_bytes(self.amount), previous_proposer=self.previous_proposer
-            ).SerializeToString(deterministic=True)
-            or b"\x0a\x00"
-        )
+        return pb.CommunityPool(amount=dec.to_bytes(self.amount)).SerializeToString(deterministic=True) or b"\x0a\x00"
 
     @staticmethod
     def decode(stored: bytes) -> CommunityPool:
-        r = pb.CommunityPool.FromString(stored)
-        return CommunityPool(dec.from_bytes(r.amount), r.previous_proposer)
+        return CommunityPool(dec.from_bytes(pb.CommunityPool.FromString(stored).amount))
 
 
 class Minter(NamedTuple):
+    """inflation, genesis_time_ns: as the chain began. minted, burned: since then, but for what the `Pulse` has."""
+
     inflation: int
-    last_time_ns: int
+    genesis_time_ns: int
     genesis_supply: int
     minted: int = 0
     burned: int = 0
 
     def encode(self) -> bytes:
         return pb.Minter(
-            inflation=self.inflation, last_time_ns=self.last_time_ns, genesis_supply=self.genesis_supply,
+            inflation=self.inflation, genesis_time_ns=self.genesis_time_ns, genesis_supply=self.genesis_supply,
             minted=self.minted, burned=self.burned,
-        ).SerializeToString(deterministic=True)  # fmt: skip
+        ).SerializeToString(deterministic=True) or b"\x08\x00"  # fmt: skip
 
     @staticmethod
     def decode(stored: bytes) -> Minter:
         r = pb.Minter.FromString(stored)
-        return Minter(r.inflation, r.last_time_ns, r.genesis_supply, r.minted, r.burned)
+        return Minter(r.inflation, r.genesis_time_ns, r.genesis_supply, r.minted, r.burned)
+
+
+class Pulse(NamedTuple):
+    """What every block changes, in one leaf with the first members' accruals: fewer paths in a tree of any size.
+
+    balance: udchat of the distribution account; pool: a Dec of the community pool; minted, burned: udchat; all since
+    `settle_pulse` moved them to their records. inflation, last_time_ns, proposer: as they stand.
+    """
+
+    balance: int = 0
+    pool: int = 0
+    minted: int = 0
+    burned: int = 0
+    inflation: int = 0
+    last_time_ns: int = 0
+    proposer: bytes = b""
+
+    def encode(self) -> bytes:
+        return pb.Pulse(
+            balance=self.balance, pool=dec.to_bytes(self.pool), minted=self.minted, burned=self.burned,
+            inflation=self.inflation, last_time_ns=self.last_time_ns, proposer=self.proposer,
+        ).SerializeToString(deterministic=True)  # fmt: skip
+
+    @staticmethod
+    def of(r: pb.Pulse) -> Pulse:
+        return Pulse(r.balance, dec.from_bytes(r.pool), r.minted, r.burned, r.inflation, r.last_time_ns, r.proposer)
 
 
 def consensus_address(key: bytes) -> bytes:

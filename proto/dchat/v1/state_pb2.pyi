@@ -441,10 +441,30 @@ class SlashEvent(_message.Message):
     def __init__(self, period: _Optional[int] = ..., fraction: _Optional[bytes] = ..., height: _Optional[int] = ..., burned: _Optional[int] = ..., reason: _Optional[_Union[SlashReason, str]] = ...) -> None: ...
 
 class Accruals(_message.Message):
-    __slots__ = ("pairs",)
+    __slots__ = ("pairs", "pulse")
     PAIRS_FIELD_NUMBER: _ClassVar[int]
+    PULSE_FIELD_NUMBER: _ClassVar[int]
     pairs: bytes
-    def __init__(self, pairs: _Optional[bytes] = ...) -> None: ...
+    pulse: Pulse
+    def __init__(self, pairs: _Optional[bytes] = ..., pulse: _Optional[_Union[Pulse, _Mapping]] = ...) -> None: ...
+
+class Pulse(_message.Message):
+    __slots__ = ("balance", "pool", "minted", "burned", "inflation", "last_time_ns", "proposer")
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    MINTED_FIELD_NUMBER: _ClassVar[int]
+    BURNED_FIELD_NUMBER: _ClassVar[int]
+    INFLATION_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    PROPOSER_FIELD_NUMBER: _ClassVar[int]
+    balance: int
+    pool: bytes
+    minted: int
+    burned: int
+    inflation: int
+    last_time_ns: int
+    proposer: bytes
+    def __init__(self, balance: _Optional[int] = ..., pool: _Optional[bytes] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ..., inflation: _Optional[int] = ..., last_time_ns: _Optional[int] = ..., proposer: _Optional[bytes] = ...) -> None: ...
 
 class CommitSlots(_message.Message):
     __slots__ = ("addresses",)
@@ -453,26 +473,24 @@ class CommitSlots(_message.Message):
     def __init__(self, addresses: _Optional[bytes] = ...) -> None: ...
 
 class CommunityPool(_message.Message):
-    __slots__ = ("amount", "previous_proposer")
+    __slots__ = ("amount",)
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
-    PREVIOUS_PROPOSER_FIELD_NUMBER: _ClassVar[int]
     amount: bytes
-    previous_proposer: bytes
-    def __init__(self, amount: _Optional[bytes] = ..., previous_proposer: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, amount: _Optional[bytes] = ...) -> None: ...
 
 class Minter(_message.Message):
-    __slots__ = ("inflation", "last_time_ns", "genesis_supply", "minted", "burned")
+    __slots__ = ("inflation", "genesis_time_ns", "genesis_supply", "minted", "burned")
     INFLATION_FIELD_NUMBER: _ClassVar[int]
-    LAST_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    GENESIS_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     GENESIS_SUPPLY_FIELD_NUMBER: _ClassVar[int]
     MINTED_FIELD_NUMBER: _ClassVar[int]
     BURNED_FIELD_NUMBER: _ClassVar[int]
     inflation: int
-    last_time_ns: int
+    genesis_time_ns: int
     genesis_supply: int
     minted: int
     burned: int
-    def __init__(self, inflation: _Optional[int] = ..., last_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ...) -> None: ...
+    def __init__(self, inflation: _Optional[int] = ..., genesis_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ...) -> None: ...
 
 class SigningInfo(_message.Message):
     __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned")

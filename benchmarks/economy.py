@@ -1,0 +1,150 @@
+"""What the economics cost a block that touches no delegation: begin, end, encoding and the Merkle update.
+
+    python benchmarks/economy.py [--blocks 40]
+
+Two series: 100 validators with 100 to 100,000 delegations, which must cost the same within 1.2; and 10 to 1,000
+validators, whose cost may grow linearly, at most 30 us a validator and block. The best of the blocks is taken, because
+a neighbour's load only ever adds; all members sign, then a third of them is away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+from chain.app import DchatApplication
+from chain.branch import Base, Branch, encode_changes
+from chain.composition import compose
+from chain.currency import bank
+from chain.currency.dec import ONE
+from chain.currency.economy import GenesisStake
+from chain.currency.params import StakingParams
+from chain.currency.records import ACCOUNT, Account
+from chain.currency.staking import stake
+from chain.currency.staking.records import Now
+from chain.economy_genesis import EconomicsGenesis
+from chain.state.store import Stores
+from consensus.abci import BlockRequest, CommitInfo, InitChainRequest, VoteInfo
+from consensus.types.params import ConsensusParams
+from crypto.hash import sha256
+from genesis.app_state import build_app_state
+from storage.memory import MemoryStore
+
+UNIT = 1_000 * 10**6
+SECOND_NS = 10**9
+RATIO_MAX = 1.2
+PER_VALIDATOR_US_MAX = 30.0
+
+
+def drain(steps: Any) -> Any:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+class Chain:
+    """An application with validators of differing stakes, and delegations written at its first height."""
+
+    def __init__(self, validators: int, delegations: int) -> None:
+        self.stakes = [
+            GenesisStake(sha256(b"op%d" % n)[:20], sha256(b"key%d" % n), (1_000 + n) * UNIT, f"v{n}", ONE // 10)
+            for n in range(validators)
+        ]
+        economics = EconomicsGenesis(staking=StakingParams(validators_max=max(100, validators)), validators=self.stakes)
+        self.app = DchatApplication(Stores(MemoryStore()))
+        state = json.dumps(build_app_state({sha256(b"rich")[:20]: 10**17}, economics=economics)).encode()
+        self.app.init_chain(InitChainRequest(0, "economy", ConsensusParams(), (), state, 1))
+        self.height = 0
+        keys = sorted((-entry.power, sha256(entry.consensus_key)[:20]) for entry in self.stakes)
+        self.members = [(address, -power) for power, address in keys]
+        self._delegate(delegations)
+
+    def _delegate(self, count: int) -> None:
+        """As transactions of the first block would have, without the transactions."""
+        if not count:
+            return
+        stores, modules = self.app.stores, compose()
+        version = stores.latest_version
+        branch = Branch(Base(stores, modules.decoders).get)
+        rich = sha256(b"rich")[:20]
+        for number in range(count):
+            delegator = sha256(b"delegator%d" % number)[:20]
+            validator = stake.require_validator(branch, self.stakes[number % len(self.stakes)].operator)
+            branch.set(ACCOUNT + delegator, Account(delegator, 1))
+            bank.move(branch, sender=rich, recipient=bank.BONDED_POOL, amount=10**6)
+            stake.delegate(branch, validator, delegator=delegator, amount=10**6, now=Now(1, 1))
+        bank.debit(branch, rich, count)
+        stores.commit(stores.prepare(version + 1, *drain(encode_changes(branch.writes))))
+        self.app._load()
+        self.height = version + 1
+
+    def block(self, away: int) -> float:
+        """Seconds of CPU, to propose, decide and commit an empty block."""
+        self.height += 1
+        absent = {address for address, _ in self.members[:away]}
+        votes = tuple(VoteInfo(address, power, 1 if address in absent else 2) for address, power in self.members)
+        request = BlockRequest(
+            (), CommitInfo(0, votes), (), sha256(b"%d" % self.height), self.height, self.height * 3 * SECOND_NS,
+            bytes(32), self.members[self.height % len(self.members)][0],
+        )  # fmt: skip
+        start = time.process_time()
+        answer = drain(self.app.process_proposal(request))
+        assert answer.accepted, answer.reason
+        drain(self.app.finalize_block(request))
+        self.app.commit()
+        return time.process_time() - start
+
+
+def measure(validators: int, delegations: int, blocks: int) -> dict[str, float]:
+    chain = Chain(validators, delegations)
+    for _ in range(5):
+        chain.block(0)
+    signing = [chain.block(0) for _ in range(blocks)]
+    for _ in range(3):
+        chain.block(validators // 3)
+    away = [chain.block(validators // 3) for _ in range(blocks)]
+    return {
+        "validators": validators,
+        "delegations": delegations,
+        "best_us": 1e6 * min(signing),
+        "median_us": 1e6 * statistics.median(signing),
+        "third_away_us": 1e6 * min(away),
+        "per_validator_us": 1e6 * min(signing) / validators,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--blocks", type=int, default=40)
+    parser.add_argument("--delegations", type=int, nargs="*", default=[100, 1_000, 10_000, 100_000])
+    parser.add_argument("--validators", type=int, nargs="*", default=[10, 100, 300, 1_000])
+    args = parser.parse_args()
+    rows = []
+    print(f"{'validators':>10} {'delegations':>11} {'best us':>9} {'median us':>9} {'1/3 away us':>11} {'us each':>8}")
+    for validators, delegations in [
+        *((100, count) for count in args.delegations), *((count, 0) for count in args.validators)
+    ]:  # fmt: skip
+        row = measure(validators, delegations, args.blocks)
+        rows.append(row)
+        print(
+            f"{validators:>10} {delegations:>11} {row['best_us']:>9.0f} {row['median_us']:>9.0f} "
+            f"{row['third_away_us']:>11.0f} {row['per_validator_us']:>8.2f}"
+        )
+    flat = [row["best_us"] for row in rows[: len(args.delegations)]]
+    if len(flat) > 1:
+        ratio = max(flat) / flat[0]
+        print(f"most delegations against fewest: {ratio:.2f}, allowed {RATIO_MAX}")
+    grown = rows[len(args.delegations) :]
+    if len(grown) > 1:
+        slope = (grown[-1]["best_us"] - grown[0]["best_us"]) / (grown[-1]["validators"] - grown[0]["validators"])
+        print(f"each further validator: {slope:.2f} us a block, allowed {PER_VALIDATOR_US_MAX:.0f}")
+    print(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    main()
