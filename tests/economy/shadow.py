@@ -56,11 +56,11 @@ class Snapshot(NamedTuple):
     @staticmethod
     def of(app: DchatApplication) -> Snapshot:
         base = app.base
-        pool = distribution.pool_of(base)
+        pulse = distribution.pulse_of(base)
         return Snapshot(
             {key[len(VALIDATOR) :]: found for key, found in base.scan(VALIDATOR)},
             {(key[len(DELEGATION) : -SIZE], key[-SIZE:]): found for key, found in base.scan(DELEGATION)},
-            base.get(SUPPLY).collected_fees, base.get(MINTER).minted, pool.previous_proposer,
+            base.get(SUPPLY).collected_fees, base.get(MINTER).minted + pulse.minted, pulse.proposer,
             base.get(params.SLASHING), base.get(params.DISTRIBUTION),
         )  # fmt: skip
 
