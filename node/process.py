@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import fcntl
 import gc
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import TextIO
 
 import structlog
@@ -23,6 +25,7 @@ from chain.genesis import InvalidAppState
 from chain.upgrade.plan import Plan
 from consensus.abci import HaltReason, HaltRequested
 from consensus.engine.errors import EngineError
+from genesis.app_state import UDCHAT_PER_DCHAT
 from node import logs
 from node.config import Config, Loaded
 from node.home import Home, HomeError, load_genesis, load_validator_key
@@ -45,6 +48,15 @@ SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times 
 GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 DOORS_LOG_TEXT = "the JSON-RPC door is not opened by this build; its address is kept for later"
+# Options that are the chain's: section, key; where the chain has it; how many of the chain's units one of ours is.
+GENESIS_OPTIONS = (
+    ("staking", "min_self_delegation", "staking", "min_self_delegation", UDCHAT_PER_DCHAT),
+    ("staking", "unbonding_time", "staking", "unbonding_s", 1),
+    ("slashing", "downtime_jail_duration", "slashing", "downtime_jail_s", 1),
+    ("slashing", "double_sign_jail_duration", "slashing", "double_sign_jail_s", 1),
+    ("slashing", "missed_blocks_window", "slashing", "missed_blocks_window", 1),
+    ("slashing", "min_signed_per_window", "slashing", "min_signed_per_window", 1),
+)
 
 
 class AlreadyRunning(Exception):
@@ -266,15 +278,27 @@ def _settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
+def _plain(value: Fraction) -> str:
+    return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
+
+
 def _warn_about_genesis(config: Config, node: Node) -> None:
     """What every node must agree on is the chain's; a differing option is told, with the chain's value."""
-    on_chain = node.driver.state.params.block.max_bytes
-    if config.consensus.max_block_size != on_chain:
-        log.warning(
-            "an option differs from the chain's value, which counts",
-            option="[consensus] max_block_size",
-            option_value=config.consensus.max_block_size,
-            chain_value=on_chain,
-        )
+    answers = node.views.answers
+    params = json.loads(answers.queries.params_json() if answers.height else node.genesis.app_state)
+    block_bytes_max = Fraction(node.driver.state.params.block.max_bytes)
+    on_chain = {"[consensus] max_block_size": (Fraction(config.consensus.max_block_size), block_bytes_max)}
+    for section, key, module, name, unit in GENESIS_OPTIONS:
+        if (text := params.get(module, {}).get("params", {}).get(name)) is not None:
+            ours = Fraction(str(getattr(getattr(config, section), key)))
+            on_chain[f"[{section}] {key}"] = (ours, Fraction(str(text)) / unit)
+    for option, (ours, theirs) in on_chain.items():
+        if ours != theirs:
+            log.warning(
+                "an option differs from the chain's value, which counts",
+                option=option,
+                option_value=_plain(ours),
+                chain_value=_plain(theirs),
+            )
     if not node.driver.state.validators.by_address(node.views.me.validator_address):
         log.warning("this node's key is not in the validator set: it follows without voting")
