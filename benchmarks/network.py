@@ -80,10 +80,19 @@ class Load:
     seconds: float
     latencies: list[float]
     cpu: dict[str, float]  # process -> CPU seconds during it
-    blocks: int
+    blocks: list[tuple[float, int]]  # (when, transactions) of those with transactions
     retries: int
     refused: dict[str, int]
     lost: int
+
+    def intervals(self) -> dict[str, float]:
+        """Of blocks that follow one another, while there was load."""
+        gaps = [after - before for (before, _), (after, _) in pairwise(self.blocks)]
+        return {
+            "median": round(quantile(gaps, 0.5), 3),
+            "p95": round(quantile(gaps, 0.95), 3),
+            "max": round(max(gaps, default=float("nan")), 3),
+        }
 
     def row(self) -> dict[str, Any]:
         return {
@@ -92,7 +101,9 @@ class Load:
             "per_second": round(self.committed / self.seconds, 1),
             "p50_s": round(quantile(self.latencies, 0.5), 3),
             "p95_s": round(quantile(self.latencies, 0.95), 3),
-            "blocks": self.blocks,
+            "blocks": len(self.blocks),
+            "block_interval_s": self.intervals(),
+            "block_txs_max": max((txs for _, txs in self.blocks), default=0),
             "cpu_us_per_tx": {name: round(1e6 * used / max(1, self.committed)) for name, used in self.cpu.items()},
             "told_to_try_later": self.retries,
             "refused": self.refused,
@@ -152,7 +163,7 @@ async def run_load(net: Testnet, senders: list[Sender], count: int, *, rate: flo
         seconds=last - started,
         latencies=[commits.seen[h] - sent.times[h] for h in done],
         cpu={name: after[name] - before[name] for name in pids},
-        blocks=sum(1 for when, _, txs in commits.blocks if started <= when <= last and txs),
+        blocks=[(when, txs) for when, _, txs in commits.blocks if started <= when <= last and txs],
         retries=sent.retries,
         refused=dict(sent.refused),
         lost=len(lost),

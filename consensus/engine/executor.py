@@ -27,6 +27,7 @@ from consensus.abci import (
     Slices,
     WritesAhead,
 )
+from consensus.engine.block_size import BlockSize
 from consensus.engine.block_store import BlockStore
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.errors import InvalidResponse
@@ -88,6 +89,8 @@ class BlockExecutor:
         self.metrics = metrics or EngineMetrics()
         self._workers, self._clock, self._fail_point = workers, clock, fail_point
         self._app_lock = asyncio.Lock()
+        self.block_size = BlockSize()
+        self._process_ns = 0  # of the block that is next
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
 
     def check_halt(self, height: int) -> None:
@@ -107,6 +110,7 @@ class BlockExecutor:
         signers = max(len(state.validators), len(state.last_validators))
         data_bytes = max_data_bytes(state.params.block_bytes_max, validators=signers, evidence_bytes=evidence_bytes)
         txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
+        del txs[self.block_size.txs_max :]
         commit = Commit() if last_commit is None else last_commit.commit()
         draft = make_block(state, txs=(), last_commit=commit, evidence=evidence, proposer_address=proposer_address)
         request = PrepareProposalRequest(
@@ -162,9 +166,12 @@ class BlockExecutor:
         return task
 
     async def _process(self, request: BlockRequest) -> ProcessProposalResponse:
+        started = self._clock.monotonic_ns()
         await self._verify_ahead(request.txs)
         async with self._app_lock:
-            return await drive(self.app.process_proposal(request))
+            response = await drive(self.app.process_proposal(request))
+        self._process_ns = self._clock.monotonic_ns() - started
+        return response
 
     async def _verify_ahead(self, txs: Sequence[bytes]) -> None:
         """Verify the signatures that the application will ask for, in threads, in chunks."""
@@ -206,7 +213,7 @@ class BlockExecutor:
         saved_response: the application has committed this block already, and answered this.
         Raises InvalidResponse when the application breaks its contract.
         """
-        height = block.height
+        height, started = block.height, self._clock.monotonic_ns()
         assert height == state.next_height, (height, state.next_height)
         await self.forget_others(block.hash)
         if save is not None:
@@ -234,6 +241,8 @@ class BlockExecutor:
         if retain_height > self.blocks.base:
             await self._workers.run_disk(lambda: self._prune(retain_height))
             self._fail_point("pruned")
+        self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + self._process_ns)
+        self._process_ns = 0
         return after
 
     async def finalize(self, state: State, block: Block) -> FinalizeBlockResponse:
