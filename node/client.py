@@ -100,11 +100,15 @@ class Client:
     # ------------------------------------------------------------------------------------------- transactions
 
     async def broadcast(
-        self, tx: bytes, *, wait_commit: bool = False, deadline_s: float | None = None
+        self, tx: bytes, *, wait_commit: bool = False, durable: bool = False, deadline_s: float | None = None
     ) -> pb.BroadcastResponse:
-        """Hand one in. The answer's code says whether it was admitted (and, waited for, what became of it)."""
+        """Hand one in. The answer's code says whether it was admitted (and, waited for, what became of it).
+
+        durable: admitted means that the node would remember it over a crash.
+        """
         assert len(tx) <= TX_BYTES_MAX, len(tx)
-        request = pb.BroadcastRequest(tx=tx, wait=pb.WAIT_COMMIT if wait_commit else pb.WAIT_ADMISSION)
+        request = pb.BroadcastRequest(tx=tx, durable=durable)
+        request.wait = pb.WAIT_COMMIT if wait_commit else pb.WAIT_ADMISSION
         limit = deadline_s if deadline_s is not None else (COMMIT_DEADLINE_S if wait_commit else DEADLINE_S)
         return await self.call(self.txs.Broadcast, request, deadline_s=limit)
 

@@ -25,6 +25,16 @@ class SavedListener:
     def majority_seen(self, kind: VoteKind, round: int) -> None: ...
 
 
+class OnSaved(SavedListener):
+    """Tells somebody else of saved heights."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
+
+    def block_saved(self, height: int) -> None:
+        self._tell(height)
+
+
 class CommitWatch(SavedListener):
     """Wakes who waits when a height is on disk."""
 

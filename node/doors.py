@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from mempool.journal import Journal
 from node.commits import CommitWatch
 from node.config import Config
 from node.grpc_door import GrpcDoor
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 class Doors:
     """`start` opens all or none; `stop` closes what is open."""
 
-    def __init__(self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip) -> None:
+    def __init__(
+        self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal
+    ) -> None:
         self._config = config
         rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         registry = Registry()
@@ -39,6 +42,7 @@ class Doors:
                 answers=views.answers,
                 pool=views.pool,
                 watch=watch,
+                journal=journal,
                 status=views.status_proto,
                 upgrade=views.upgrade_proto,
                 tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -39,6 +39,7 @@ class Gossip:
     sync: BlockSyncReactor
     fatal: Callable[[int, str], None]
     _begins: asyncio.Task[None] | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
 
     @staticmethod
     def evidence_pool(db: KeyValueStore, blocks: BlockStore, states: StateStore) -> EvidencePool:
@@ -96,6 +97,7 @@ class Gossip:
             self.mempool.set_receiving(True)
             await self.driver.start()
             self.consensus.start()
+            self.begun.set()
         except HaltRequested as halt:
             self.driver.halt(halt)
         except Exception as error:

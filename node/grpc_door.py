@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection
 from consensus.abci import CheckTxResponse
 from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
+from mempool.journal import Journal
 from mempool.pool import Pool
 from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
@@ -97,16 +98,20 @@ def host_of(context: Context) -> str:
 
 
 class TxService(rpc.TxServiceServicer):
-    def __init__(self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch) -> None:
+    def __init__(self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch, journal: Journal) -> None:
         self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
+        self._journal = journal
 
     async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
         if request.wait == pb.WAIT_COMMIT:
             return await self._guard.call(context, lambda: self._until_commit(request.tx), is_wait=True)
-        return await self._guard.call(context, lambda: self._admit(request.tx))
+        return await self._guard.call(context, lambda: self._admit(request.tx, durable=request.durable))
 
-    async def _admit(self, tx: bytes) -> pb.BroadcastResponse:
-        return admission(sha256(tx), await self._pool.submit(tx))
+    async def _admit(self, tx: bytes, *, durable: bool) -> pb.BroadcastResponse:
+        answer = admission(sha256(tx), await self._pool.submit(tx))
+        if durable and not answer.code:
+            await self._journal.keep(tx)
+        return answer
 
     async def _until_commit(self, tx: bytes) -> pb.BroadcastResponse:
         tx_hash = sha256(tx)
@@ -268,6 +273,7 @@ class GrpcDoor:
         answers: Answers,
         pool: Pool,
         watch: CommitWatch,
+        journal: Journal,
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
         tls: tuple[bytes, bytes] | None = None,
@@ -283,7 +289,7 @@ class GrpcDoor:
         )
         self._health = AsyncHealthServicer()
         server = self._server
-        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch), server)  # type: ignore[no-untyped-call]
+        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal), server)  # type: ignore[no-untyped-call]
         rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]

@@ -79,6 +79,10 @@ class Home:
         return self.data / "priv_validator_state.json"
 
     @property
+    def journal(self) -> Path:
+        return self.data / "mempool.journal"
+
+    @property
     def wal(self) -> Path:
         return self.data / "cs.wal"
 

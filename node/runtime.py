@@ -38,9 +38,10 @@ from consensus.engine.wal import Wal
 from consensus.types.block import max_data_bytes
 from crypto.keys import PrivKey
 from genesis.doc import GenesisDoc
+from mempool.journal import Journal
 from mempool.pool import Pool, PoolConfig
 from node.answers import Answers
-from node.commits import CommitWatch, SavedListener
+from node.commits import CommitWatch, OnSaved, SavedListener
 from node.config import Config
 from node.doors import Doors
 from node.gossip import Gossip
@@ -167,6 +168,7 @@ class Node:
     views: Views
     doors: Doors
     pruner: Pruner
+    journal: Journal
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @staticmethod
@@ -204,6 +206,12 @@ class Node:
         await self.doors.start()
         await self.switch.start()
         await self.gossip.start()
+        self._spawn(self._restore(), "restore journal")
+
+    async def _restore(self) -> None:
+        """What was promised before the last stop is admitted again, once nothing older can be missing."""
+        await self.gossip.begun.wait()
+        await self.journal.restore()
 
     async def stop(self) -> None:
         """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""
@@ -217,6 +225,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.journal.close()
         self.workers.close()
         self.wal.close()
         self.databases.close()
@@ -298,11 +307,13 @@ async def _wire(
         config.observability.unhealthy_after,
         tuple(sorted(app.upgrader.handlers)),
     )
-    doors = Doors(home, config, views, watch, gossip)
+    journal = Journal(disk, home.journal, pool, workers)
+    driver.add_listener(OnSaved(journal.block_saved))
+    doors = Doors(home, config, views, watch, gossip, journal)
     driver.add_listener(doors.metrics)
     return Node(
         home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
-        pruner,
+        pruner, journal,
     )  # fmt: skip
 
 

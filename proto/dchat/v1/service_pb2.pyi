@@ -21,12 +21,14 @@ WAIT_ADMISSION: Wait
 WAIT_COMMIT: Wait
 
 class BroadcastRequest(_message.Message):
-    __slots__ = ("tx", "wait")
+    __slots__ = ("tx", "wait", "durable")
     TX_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
     tx: bytes
     wait: Wait
-    def __init__(self, tx: _Optional[bytes] = ..., wait: _Optional[_Union[Wait, str]] = ...) -> None: ...
+    durable: bool
+    def __init__(self, tx: _Optional[bytes] = ..., wait: _Optional[_Union[Wait, str]] = ..., durable: _Optional[bool] = ...) -> None: ...
 
 class BroadcastResponse(_message.Message):
     __slots__ = ("hash", "code", "codespace", "log", "height", "index", "data", "gas_used")

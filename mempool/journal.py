@@ -1,0 +1,187 @@
+"""The journal of durable admission: transactions that this node promised to remember over a crash.
+
+A transaction that a client asked to be durable is written here after it was admitted, and the answer follows the sync;
+those that arrive while a sync runs share the next one. It is forgotten once the pool has let it go: it is then in a
+saved block, or no block may hold it any more. At the start what is left is admitted again, in order; a torn tail, which
+nobody was promised, is cut.
+
+Frame: CRC-32C of the rest (4 bytes), length (4), the transaction; numbers are big-endian.
+Source: design section 9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+from crc32c import crc32c
+
+from consensus.engine.clock import Workers
+from consensus.engine.disk import AppendFile, Disk
+from crypto.hash import sha256
+from mempool.errors import CODESPACE, TRY_LATER, Refusal
+from mempool.pool import Pool
+
+HEAD_BYTES: Final = 8
+TX_BYTES_MAX: Final = 1 << 20  # a longer length is a torn or foreign frame
+DEAD_BYTES_MAX: Final = 4 << 20  # of forgotten transactions; then the file is written anew
+RETRY_S: Final = 1.0  # at the start: the pool may have no room yet, or lack the last blocks
+TRIES_MAX: Final = 5  # of what the application refuses, before it is forgotten
+
+log = structlog.get_logger(__name__)
+
+
+class Journal:
+    """Open it, `restore` what is left, then `keep` from the loop. `block_saved` is told of each saved height.
+
+    Raises OSError.
+    """
+
+    def __init__(self, disk: Disk, path: Path, pool: Pool, workers: Workers) -> None:
+        self._disk, self._path, self._pool, self._workers = disk, path, pool, workers
+        self._kept: dict[bytes, bytes] = {}  # by SHA-256, in order
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._dead_bytes = 0
+        self._restoring = False
+        self.left = self._read()
+        self._file: AppendFile = disk.open_append(path)
+
+    def __len__(self) -> int:
+        """Transactions that would be admitted again."""
+        return len(self._kept)
+
+    def _read(self) -> list[bytes]:
+        """What the last process left, without the torn tail."""
+        data = self._disk.read(self._path) if self._disk.size(self._path) else b""
+        found, at = frames(data)
+        if at < len(data):
+            log.warning("cut the torn tail of the journal", file=str(self._path), bytes=len(data) - at)
+            self._disk.truncate(self._path, at)
+        self._kept = {sha256(tx): tx for tx in found}
+        return list(self._kept.values())
+
+    # ------------------------------------------------------------------------------------------------ at the start
+
+    async def restore(self) -> int:
+        """Admit again what is left, once this node has caught up; returns how many were.
+
+        What the application refuses again and again is forgotten: a block holds it, or none ever may.
+        """
+        admitted = tries = 0
+        todo = self.left
+        self._restoring = bool(todo)
+        while todo:
+            answers = await self._pool.submit_many(todo)
+            later = []
+            for tx, answer in zip(todo, answers, strict=True):
+                refused = answer.codespace == CODESPACE and answer.code
+                if not answer.code or refused == Refusal.ALREADY_HERE:
+                    admitted += 1
+                elif refused == Refusal.STOPPED:
+                    return admitted
+                elif refused in TRY_LATER or (not refused and tries < TRIES_MAX):
+                    later.append(tx)
+            todo, tries = later, tries + 1
+            if todo:
+                await asyncio.sleep(RETRY_S)
+        self._restoring = False
+        if self.left:
+            log.info("admitted again what was promised", admitted=admitted, of=len(self.left))
+        self.left = []
+        self._forget()
+        return admitted
+
+    # ------------------------------------------------------------------------------------------------ keeping
+
+    async def keep(self, tx: bytes) -> None:
+        """Return when `tx`, which the pool has admitted, would outlive a crash. Raises OSError."""
+        key = sha256(tx)
+        if self._pool.get(key) is None:
+            return  # it is in a saved block already
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((tx, done))
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write(), name="journal")
+        await done
+
+    async def _write(self) -> None:
+        """One sync for all that came while the last one ran."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                try:
+                    await self._workers.run_disk(lambda batch=batch: self._append([tx for tx, _ in batch]))  # type: ignore[misc]
+                except OSError as error:
+                    for _, done in batch:
+                        if not done.done():
+                            done.set_exception(error)
+                    continue
+                for tx, done in batch:
+                    self._kept[sha256(tx)] = tx
+                    if not done.done():
+                        done.set_result(None)
+        finally:
+            self._writing = None
+
+    def _append(self, txs: Sequence[bytes]) -> None:
+        self._file.write(b"".join(map(frame, txs)))
+        self._file.sync()
+
+    # ------------------------------------------------------------------------------------------------ forgetting
+
+    def block_saved(self, height: int) -> None:
+        """Forget what the pool let go."""
+        if self._kept and not self._restoring:
+            self._forget()
+
+    def _forget(self) -> None:
+        gone = [key for key in self._kept if self._pool.get(key) is None]
+        for key in gone:
+            self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
+        if self._writing is None and self._dead_bytes > (DEAD_BYTES_MAX if self._kept else 0):
+            self._writing = asyncio.get_running_loop().create_task(self._rewrite(), name="journal")
+
+    async def _rewrite(self) -> None:
+        """The file with what is still kept alone; a crash leaves the old or the new one."""
+        content = b"".join(map(frame, self._kept.values()))
+        try:
+            await self._workers.run_disk(lambda: self._replace(content))
+            self._dead_bytes = 0
+        finally:
+            self._writing = None
+            if self._waiting:
+                self._writing = asyncio.get_running_loop().create_task(self._write(), name="journal")
+
+    def _replace(self, content: bytes) -> None:
+        self._file.close()
+        self._disk.replace(self._path, content)
+        self._file = self._disk.open_append(self._path)
+
+    async def close(self) -> None:
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        self._file.close()
+
+
+def frame(tx: bytes) -> bytes:
+    body = len(tx).to_bytes(4, "big") + tx
+    return crc32c(body).to_bytes(4, "big") + body
+
+
+def frames(data: bytes) -> tuple[list[bytes], int]:
+    """The transactions of all whole frames, and where the first torn one begins."""
+    found, at = [], 0
+    while at + HEAD_BYTES <= len(data):
+        size = int.from_bytes(data[at + 4 : at + HEAD_BYTES], "big")
+        end = at + HEAD_BYTES + size
+        if not 0 < size <= TX_BYTES_MAX or end > len(data):
+            break
+        if crc32c(data[at + 4 : end]) != int.from_bytes(data[at : at + 4], "big"):
+            break
+        found.append(data[at + HEAD_BYTES : end])
+        at = end
+    return found, at

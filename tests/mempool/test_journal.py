@@ -1,0 +1,168 @@
+"""Durable admission: what was promised is on disk before the answer, is admitted again, is forgotten when in a block.
+
+Crashes are `kill -9` of a real process, and files cut at every byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from consensus.engine.clock import InlineWorkers, LoopClock, ThreadWorkers
+from consensus.engine.disk import OsDisk
+from consensus.types.results import ExecTxResult
+from mempool.journal import Journal, frame, frames
+from mempool.pool import Pool, PoolConfig
+from tests.mempool.test_pool import SequenceApp
+
+ROOT = Path(__file__).resolve().parents[2]
+TXS = [b"ann:%d" % number for number in range(6)]
+
+
+@contextlib.asynccontextmanager
+async def journal_at(path: Path, *, txs_max: int = 100) -> AsyncIterator[tuple[Journal, Pool, SequenceApp]]:
+    app, workers = SequenceApp(), ThreadWorkers()
+    pool = Pool(app, LoopClock(), workers, PoolConfig(txs_max=txs_max))
+    running = asyncio.create_task(pool.run())
+    journal = Journal(OsDisk(), path, pool, workers)
+    try:
+        yield journal, pool, app
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await journal.close()
+        workers.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - plain data
+            await asyncio.sleep(0.01)
+
+
+async def admit(journal: Journal, pool: Pool, *txs: bytes) -> None:
+    for answer in await pool.submit_many(txs):
+        assert answer.code == 0, answer
+    await asyncio.gather(*map(journal.keep, txs))
+
+
+async def test_what_is_kept_is_admitted_again_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    async with journal_at(path) as (journal, pool, _):
+        await admit(journal, pool, *TXS)
+        assert frames(path.read_bytes())[0] == TXS
+    async with journal_at(path) as (journal, pool, _):
+        assert await journal.restore() == len(TXS)
+        assert [entry.tx for entry in pool.entries()] == TXS
+
+
+async def test_those_that_come_together_share_a_sync(tmp_path: Path) -> None:
+    async with journal_at(tmp_path / "journal") as (journal, pool, _):
+        syncs = 0
+        sync = journal._file.sync
+
+        def counted() -> None:
+            nonlocal syncs
+            syncs += 1
+            sync()
+
+        journal._file.sync = counted  # type: ignore[method-assign]
+        await pool.submit_many(TXS)
+        await asyncio.gather(*map(journal.keep, TXS))
+        assert 1 <= syncs <= 2
+
+
+async def test_a_committed_transaction_is_forgotten_and_not_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    async with journal_at(path) as (journal, pool, app):
+        await admit(journal, pool, *TXS)
+        touched = app.commit(TXS[:4])
+        pool.update(1, TXS[:4], [ExecTxResult()] * 4, touched)
+        journal.block_saved(1)
+        assert len(journal) == 2
+    async with journal_at(path) as (journal, pool, app):  # the file still has all six
+        app.commit(TXS[:4])
+        app.checking = dict(app.committed)
+        assert len(journal) == 6
+        journal.left = journal.left[4:] + journal.left[:4]  # whatever the order
+        journal.left.sort()
+        restored = asyncio.create_task(journal.restore())
+        await until(lambda: pool.size == 2)
+        await restored
+        assert [entry.tx for entry in pool.entries()] == TXS[4:]
+        assert len(journal) == 2
+        pool.update(2, TXS[4:], [ExecTxResult()] * 2, app.commit(TXS[4:]))
+        journal.block_saved(2)
+        await until(lambda: not path.stat().st_size)
+
+
+def test_a_file_cut_at_any_byte_keeps_every_whole_frame(tmp_path: Path) -> None:
+    whole = b"".join(map(frame, TXS))
+    ends = [sum(len(frame(tx)) for tx in TXS[:count]) for count in range(len(TXS) + 1)]
+    for cut in range(len(whole) + 1):
+        found, at = frames(whole[:cut])
+        count = max(index for index, end in enumerate(ends) if end <= cut)
+        assert (found, at) == (TXS[:count], ends[count])
+    flipped = bytearray(whole)
+    flipped[ends[2] + 9] ^= 1
+    assert frames(bytes(flipped)) == (TXS[:2], ends[2])
+    path = tmp_path / "journal"
+    path.write_bytes(whole + b"\x01\x02\x03")
+    journal = Journal(OsDisk(), path, Pool(SequenceApp(), LoopClock(), InlineWorkers()), InlineWorkers())
+    assert (journal.left, path.read_bytes()) == (TXS, whole)
+
+
+async def test_a_full_pool_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal"
+    monkeypatch.setattr("mempool.journal.RETRY_S", 0.01)
+    path.write_bytes(b"".join(map(frame, TXS)))
+    async with journal_at(path, txs_max=4) as (journal, pool, app):
+        restoring = asyncio.create_task(journal.restore())
+        await until(lambda: pool.size == 4)
+        pool.update(1, TXS[:4], [ExecTxResult()] * 4, app.commit(TXS[:4]))
+        assert await restoring == 6
+        assert [entry.tx for entry in pool.entries()] == TXS[4:]
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from tests.mempool.test_journal import admit, journal_at
+
+async def main():
+    async with journal_at(Path(sys.argv[1])) as (journal, pool, _):
+        number = 0
+        while True:
+            await admit(journal, pool, b"ann:%d" % number)
+            print(number, flush=True)
+            number += 1
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_loses_no_promise(tmp_path: Path) -> None:
+    """What the process answered for before SIGKILL is there afterwards."""
+    path = tmp_path / "journal"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED, path, stdout=asyncio.subprocess.PIPE, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert child.stdout is not None
+    promised = -1
+    async with asyncio.timeout(30):
+        while promised < 40:
+            promised = int(await child.stdout.readline())
+        child.send_signal(signal.SIGKILL)
+        rest = (await child.stdout.read()).split()
+        await child.wait()
+    promised = max([promised, *map(int, rest)])
+    found, _ = frames(path.read_bytes())
+    assert found[: promised + 1] == [b"ann:%d" % number for number in range(promised + 1)]
