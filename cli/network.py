@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bridge.governance_params import GovernanceParams
 from chain.gas import block_gas_for
 from genesis.app_state import EconomicsGenesis
 from genesis.build import UDCHAT_PER_DCHAT, build_genesis, economics_of, stake_of
@@ -127,6 +128,7 @@ def make_network(
     ports: list[Ports] | None = None,
     options: Config | None = None,
     upgrade_authority: str = "",
+    governance: GovernanceParams | None = None,
 ) -> Network:
     """Make homes, a genesis and funded accounts. ports: by default the design's.
 
@@ -173,6 +175,7 @@ def make_network(
         block_bytes_max=config.consensus.max_block_size,
         block_gas_max=block_gas_for(max(rhythm.timeout_propose, 1)),
         upgrade_authority=identity.load(folder / accounts[upgrade_authority]).address if upgrade_authority else b"",
+        governance=governance,
     ).dumps()
     network = Network(folder, chain_id, host, tuple(nodes), accounts)
     for node in nodes:

@@ -31,6 +31,7 @@ from node.home import Home
 EXIT_UPGRADE = 6  # another binary is wanted; restarting this one does not help
 INFO_FILE = "upgrade-info.json"
 SWAPPED = "DCHAT_UPGRADE_SWAPPED"  # in the environment of a process that took another's place: for which upgrade
+CACHE = "DCHAT_CACHE_DIR"  # where an executable unpacks itself
 ASK_TIMEOUT_S = 60.0  # of a first run, which unpacks the file
 _CHECKSUM = re.compile(r"[?&]checksum=sha256:([0-9a-fA-F]{64})")
 
@@ -159,7 +160,7 @@ def verify(binary: Path, plan: Plan | None) -> str:
 
 async def names_of(binary: Path, *, timeout_s: float = ASK_TIMEOUT_S) -> list[str]:
     """The upgrades that a binary knows, by its own word. Raises UpgradeError."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("DCHAT_")}
+    environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
     pipe = asyncio.subprocess.PIPE
     try:
         asked = await asyncio.create_subprocess_exec(

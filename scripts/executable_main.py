@@ -86,6 +86,7 @@ def run():
     sys.path[:] = [folder] + [
         entry for entry in sys.path[1:] if "site-packages" not in entry and "dist-packages" not in entry
     ]
+    sys.dont_write_bytecode = False  # the folder is ours; without it each start would compile everything anew
     sys.argv[0] = here
     from cli.main import main
 
