@@ -10,7 +10,6 @@ from node.version import build_version
 LATER = {
     "database": "Versions, migrations, backups and pruning of the databases.",
     "network": "Peers: list, look up, connect, statistics.",
-    "benchmark": "Measure a validator or a relay.",
     "relay": "Run a relay.",
     "user": "The client of a person.",
 }

@@ -8,6 +8,7 @@ import click
 
 import cli.staking_commands  # noqa: F401  # its commands join the groups tx and query
 from cli.base import Exit, Group
+from cli.benchmark_command import benchmark
 from cli.home_commands import identity_group, init, keygen, testnet
 from cli.later import add_later_commands
 from cli.query_commands import query
@@ -28,7 +29,7 @@ def dchat() -> None:
 
 for command in (
     keygen, identity_group, init, testnet, validator, health, status, tx, query, version, upgrade, rollback_command,
-    pre_upgrade,
+    pre_upgrade, benchmark,
 ):  # fmt: skip
     dchat.add_command(command)
 add_later_commands(dchat)

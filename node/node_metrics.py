@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from consensus.core.events import VoteKind
+from consensus.engine.metrics import Timing
 from genesis.build import TOKENS_PER_POWER
 from node.commits import SavedListener
 from node.metrics import Registry, counter, gauge, labelled, memory_bytes, plain_counters
@@ -110,6 +111,7 @@ class NodeMetrics(SavedListener):
             ("kind", "reason"),
             [((str(kind), str(reason)), count) for (kind, reason), count in metrics.nil_votes.items()],
         )
+        yield from self._timings()
         pool = self._views.pool
         yield gauge("dchat_mempool_transactions", "Transactions that wait.", pool.size)
         yield gauge("dchat_mempool_bytes", "Their bytes.", pool.byte_size)
@@ -124,6 +126,19 @@ class NodeMetrics(SavedListener):
             [((lane,), count) for lane, count in pool.lane_sizes().items()],
         )
         yield from plain_counters("dchat_mempool", "Mempool", pool.metrics)
+
+    def _timings(self) -> Iterator[Metric]:
+        """How long the stages of a height took."""
+        metrics = self._views.driver.metrics
+        timings = {name: value for name in metrics.__slots__ if isinstance(value := getattr(metrics, name), Timing)}
+        columns: tuple[tuple[type[Metric], str, str, Callable[[Timing], float]], ...] = (
+            (CounterMetricFamily, "seconds", "Seconds in a stage.", lambda timing: timing.sum_ns / 1e9),
+            (CounterMetricFamily, "runs", "How often a stage ran.", lambda timing: timing.count),
+            (GaugeMetricFamily, "longest_seconds", "The longest run of a stage.", lambda timing: timing.max_ns / 1e9),
+        )
+        for kind, name, text, value in columns:
+            samples = [((stage,), value(timing)) for stage, timing in timings.items()]
+            yield labelled(kind, f"dchat_consensus_stage_{name}", text, ("stage",), samples)
 
     def _network(self) -> Iterator[Metric]:
         switch = self._views.switch

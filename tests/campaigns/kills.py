@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from benchmarks.load import Sent, make_payments, make_senders, send_all
+from cli.bench.load import Sent, make_payments, make_senders, send_all
 from node import identity
 from node.client import Client, ClientError
 from node.wallet import Session

@@ -12,7 +12,7 @@ import statistics
 import time
 from itertools import pairwise
 
-from benchmarks.load import Sender
+from cli.bench.load import Sender
 from consensus.types.timestamps import parse_rfc3339
 from node import identity
 from node.client import Client

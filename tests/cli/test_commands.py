@@ -167,7 +167,7 @@ def test_validator_takes_every_flag_of_the_contract() -> None:
         ("validator", "recover", "--initiate-leader-election", "--min-validators", "3"),
         ("database", "prune", "--older-than", "30d"),
         ("network", "peer-list"),
-        ("benchmark", "validator", "--duration", "60s"),
+        ("benchmark", "relay", "--duration", "60s", "--message-rate", "1000"),
         ("relay",),
         ("user",),
     ],

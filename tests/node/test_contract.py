@@ -48,7 +48,8 @@ COMMANDS = {
     "version": "",
     "database": "",
     "network": "",
-    "benchmark": "",
+    "benchmark validator": "--duration --transaction-rate",
+    "benchmark relay": "--duration --message-rate",
     "relay": "",
     "user": "",
 }

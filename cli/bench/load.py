@@ -1,7 +1,7 @@
 """Signed payments as a load: many accounts, ordered sequences, every node's door, and the time from send to commit.
 
-Used by benchmarks/network.py and by the campaigns. Everything is signed before the clock starts; while it runs the
-load only sends, and one stream of blocks tells what was committed.
+Used by `dchat benchmark`, benchmarks/network.py and the campaigns. Everything is signed before the clock starts; while
+it runs the load only sends, and one stream of blocks tells what was committed.
 """
 
 from __future__ import annotations
