@@ -60,7 +60,7 @@ GAS_UNLIMITED: Final = 1 << 62  # what voters decided has no gas limit; its size
 DEPOSITS: Final = b"bg"  # ‖ number ‖ depositor -> Deposit
 HELD: Final = b"bs"  # ‖ number -> 8 bytes: the deposits together
 TALLY: Final = b"by"  # ‖ number -> Tally
-DEDUCTED: Final = b"bY"  # ‖ number ‖ operator -> a Dec: shares whose owners voted
+DEDUCTED: Final = b"bY"  # ‖ number ‖ ballot ‖ operator -> a Dec: shares whose owners voted
 TALLIES: Final = b"bz"  # -> Tallies; absent: no count goes on
 QUEUE: Final = b"Bi"  # side: ‖ pin ‖ number: the counts, in order
 JOBS: Final = b"Bj"  # side: ‖ what ‖ number ‖ ballot -> how
@@ -224,8 +224,8 @@ def handlers() -> dict[type[Any], Handler]:
 class _Deducted:
     """The deductions of one count: what is stored, with this block's on top."""
 
-    def __init__(self, state: State, number: int) -> None:
-        self._state, self._prefix = state, DEDUCTED + height_bytes(number)
+    def __init__(self, state: State, number: int, ballot: int) -> None:
+        self._state, self._prefix = state, DEDUCTED + height_bytes(number) + bytes((ballot,))
         self._now: dict[bytes, int] = {}
 
     def __getitem__(self, operator: bytes) -> int:
@@ -266,7 +266,7 @@ def _go_on(ctx: BlockContext, key: bytes, pin: int, stake: Stake, budget: int) -
     assert proposal.status == TALLYING, proposal
     begun: Tally | None = branch.get(TALLY + height_bytes(number))
     tally = begun if begun is not None else Tally(number, pin, proposal.ballot)
-    deducted = _Deducted(branch, number)
+    deducted = _Deducted(branch, number, proposal.ballot)
     count = Count(tally, stake, ctx.committed, ctx.scan, deducted)
     sliced = left = budget
     for left in count.advance(budget):
@@ -279,7 +279,7 @@ def _go_on(ctx: BlockContext, key: bytes, pin: int, stake: Stake, budget: int) -
         return left
     branch.set(TALLY + height_bytes(number), None)
     branch.set(key, None)
-    _push_job(branch, JOB_DEDUCTED, number)
+    _push_job(branch, JOB_DEDUCTED, number, proposal.ballot)
     _finish_count(ctx, key)
     decide(ctx, proposal, count.tally)
     return left - UNITS_DECISION
@@ -302,13 +302,16 @@ def decide(ctx: BlockContext, proposal: Proposal, tally: Tally) -> None:
     """Make of a complete count what the rules say.
 
     An expedited proposal that does not pass turns regular: it keeps its deposits, its votes are gone, and voting goes
-    on until a regular period after it began.
+    on until a regular period after it began, and for half an expedited one at least.
     """
     branch = ctx.branch
     params = governance_params_of(branch)
     verdict = judge(tally, params, expedited=proposal.expedited)
     if proposal.expedited and not verdict.passes:
-        ends = proposal.voting_start_time_ns + params.voting_period_s * NS_PER_S
+        ends = max(
+            proposal.voting_start_time_ns + params.voting_period_s * NS_PER_S,
+            ctx.time_ns + params.expedited_voting_period_s * NS_PER_S // 2,  # however long counting took
+        )
         _push_job(branch, JOB_VOTES, proposal.id, proposal.ballot)
         again = proposal._replace(status=VOTING, expedited=False, ballot=proposal.ballot + 1, voting_end_time_ns=ends)
         chat.put_proposal(branch, again)
@@ -436,8 +439,8 @@ def _sweep(ctx: BlockContext) -> None:
         elif what == JOB_DEPOSITS:
             budget = _settle_deposits(ctx, number, how, budget)
         else:
-            prefix = DEDUCTED + number if what == JOB_DEDUCTED else VOTE + number + bytes((ballot,))
-            budget = _delete_all(ctx, prefix, budget)
+            prefix = DEDUCTED if what == JOB_DEDUCTED else VOTE
+            budget = _delete_all(ctx, prefix + number + bytes((ballot,)), budget)
         if budget > 0:
             branch.set(key, None)
             done += 1

@@ -49,6 +49,13 @@ class GovernanceParams(NamedTuple):
         r = pb.GovernanceParams.FromString(stored)
         return GovernanceParams(*[getattr(r, name) for name in GovernanceParams._fields])
 
+    def shortened(self, voting_period_s: int) -> GovernanceParams:
+        """For test networks: the same, with a voting period of so many seconds and the other periods to match."""
+        return self._replace(
+            deposit_period_s=2 * voting_period_s, voting_period_s=voting_period_s,
+            expedited_voting_period_s=max(1, voting_period_s // 2),
+        )  # fmt: skip
+
     def min_deposit_of(self, expedited: bool) -> int:
         return self.expedited_min_deposit if expedited else self.min_deposit
 

@@ -10,6 +10,8 @@ import itertools
 import json
 from typing import Any, Final, NamedTuple
 
+from bridge import governance_params
+from bridge.actions import GOVERNANCE_PARAMS
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import RECEIPT, TOTALS, Totals
 from chain.branch import Base
@@ -157,6 +159,7 @@ class Queries:
         base = Base(self.view(height), self._modules.decoders)
         chain: ChainRecord = base.get(CHAIN)
         found = {name: {"params": _text_fields(base.get(key))} for name, key in PARAMS.items()}
+        found["governance"] = {"params": governance_params.to_text(base.get(GOVERNANCE_PARAMS))}
         for name, (key, _) in economic.MODULES.items():
             found[name] = {"params": economic.to_text(base.get(key))}
         found["block"] = {"params": {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bridge.governance_params import GovernanceParams
 from cli.base import Command, Exit, Group, Refusal, current_home, home_root, load_config
 from cli.network import DEFAULT_CHAIN_ID, NetworkError, Pace, genesis_economics, make_network
 from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
@@ -149,14 +150,21 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
 )
 @click.option("--fast", is_flag=True, help="No waiting between blocks; short time-outs.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where all nodes listen.")
-def testnet(output: Path | None, validators: int, chain_id: str, block_time: int | None, fast: bool, host: str) -> None:
+@click.option("--voting-period", callback=duration_option, help="Of governance, like 60s. Default: 24 hours.")
+def testnet(
+    output: Path | None, validators: int, chain_id: str, block_time: int | None, fast: bool, host: str,
+    voting_period: int | None,
+) -> None:  # fmt: skip
     """Make the homes, the genesis and funded accounts of a network on this machine."""
     if fast and block_time is not None:
         raise Refusal("--fast and --block-time exclude each other", Exit.USAGE)
     pace = Pace.fast() if fast else Pace(block_time=3_000 if block_time is None else block_time)
     folder = output or home_root()
     try:
-        network = make_network(folder, validators=validators, chain_id=chain_id, pace=pace, host=host)
+        network = make_network(
+            folder, validators=validators, chain_id=chain_id, pace=pace, host=host,
+            governance=GovernanceParams().shortened(max(1, voting_period // 1_000)) if voting_period else None,
+        )  # fmt: skip
     except (NetworkError, HomeError, IdentityError) as error:
         raise Refusal(str(error)) from None
     for node in network.nodes:

@@ -9,6 +9,7 @@ import click
 import cli.staking_commands  # noqa: F401  # its commands join the groups tx and query
 from cli.base import Exit, Group
 from cli.benchmark_command import benchmark
+from cli.gov_commands import query_gov, tx_gov
 from cli.home_commands import identity_group, init, keygen, testnet
 from cli.later import add_later_commands
 from cli.query_commands import query
@@ -32,6 +33,8 @@ for command in (
     pre_upgrade, benchmark,
 ):  # fmt: skip
     dchat.add_command(command)
+tx.add_command(tx_gov)
+query.add_command(query_gov)
 add_later_commands(dchat)
 
 

@@ -133,6 +133,7 @@ def make_network(
     """Make homes, a genesis and funded accounts. ports: by default the design's.
 
     upgrade_authority: the name of the account that may set upgrade plans beside governance.
+    governance: its params; None: as on any chain.
 
     Raises NetworkError when there is a network in `folder` already, or the number of validators makes no sense.
     """

@@ -7,15 +7,23 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from chain.currency import dec
 from consensus.types.timestamps import format_rfc3339
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 
 # Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
 ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"}) | {
+    "proposer", "voter", "depositor",
     "operator", "delegator", "source", "destination", "withdraw_address",
 }  # fmt: skip
 CONSENSUS_MESSAGES = frozenset({"Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse"})
+# Enums that are shown by name, without its prefix.
+NAMED_ENUMS = {
+    "dchat.v1.BondStatus": "BOND_STATUS_",
+    "dchat.v1.ProposalStatus": "PROPOSAL_STATUS_",
+    "dchat.v1.VoteOption": "VOTE_OPTION_",
+}
 TEXT_FIELDS = frozenset({"content"})
 FOREVER_NS = (1 << 63) - 1  # a tombstoned validator's jail
 
@@ -43,11 +51,18 @@ def _value(message: Message, field: Any, value: Any) -> Any:
         return _bytes(message.DESCRIPTOR.name, field.name, value)
     if field.name.endswith("time_ns") and isinstance(value, int):
         return _time(value)
-    if field.enum_type is not None and field.enum_type.name == "BondStatus":
-        return field.enum_type.values_by_number[value].name.removeprefix("BOND_STATUS_").lower()
+    if field.enum_type is not None and field.enum_type.full_name in NAMED_ENUMS:
+        return _enum(field.enum_type, value)
+    if field.name == "weight":
+        return dec.text(value)
     if field.name == "json":
         return json.loads(value)
     return value
+
+
+def _enum(kind: Any, value: int) -> str | int:
+    known = kind.values_by_number.get(value)
+    return value if known is None else known.name.removeprefix(NAMED_ENUMS[kind.full_name]).replace("_", "-").lower()
 
 
 def _time(value: int) -> str:

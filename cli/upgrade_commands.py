@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,29 +66,48 @@ def permyriad(_: click.Context, __: click.Parameter, value: str | None) -> int:
     return share
 
 
-@upgrade.command(cls=Command)
-@click.option("--name", required=True, help="As the new build knows it.")
-@click.option("--height", type=int, required=True, help="The first block of the new rules.")
-@click.option("--info", default="", help="For people, and for Cosmovisor's downloads.")
-@click.option(
-    "--binary", "binaries", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Only files with the SHA-256 of this one may be run; repeat for other platforms.",
-)  # fmt: skip
-@click.option("--sha256", "sums", multiple=True, help="As --binary, by its SHA-256.")
-@click.option("--ready-share", callback=permyriad, metavar="SHARE", help="Power that must be ready, like 67%.")
-@click.option("--postpone-blocks", type=int, default=0, help="By how much it moves when less is ready.")
-@sending
-def plan(
-    name: str, height: int, info: str, binaries: tuple[Path, ...], sums: tuple[str, ...], ready_share: int,
-    postpone_blocks: int, **options: Any,
-) -> None:  # fmt: skip
-    """Set the plan by a transaction of the genesis's upgrade authority (test networks; else by governance)."""
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say a plan."""
+    options = (
+        click.option("--name", required=True, help="As the new build knows it."),
+        click.option("--height", type=int, required=True, help="The first block of the new rules."),
+        click.option("--info", default="", help="For people, and for Cosmovisor's downloads."),
+        click.option(
+            "--binary", "binaries", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Only files with the SHA-256 of this one may be run; repeat for other platforms.",
+        ),
+        click.option("--sha256", "sums", multiple=True, help="As --binary, by its SHA-256."),
+        click.option("--ready-share", callback=permyriad, metavar="SHARE", help="Power that must be ready, like 67%."),
+        click.option("--postpone-blocks", type=int, default=0, help="By how much it moves when less is ready."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def plan_of(
+    *, name: str, height: int, info: str, binaries: tuple[Path, ...], sums: tuple[str, ...], ready_share: int,
+    postpone_blocks: int,
+) -> SoftwareUpgrade:  # fmt: skip
+    """What the options say, with no authority yet. Raises Refusal."""
     try:
         allowed = tuple(sorted({*map(bytes.fromhex, sums), *(bytes.fromhex(file_sha256(path)) for path in binaries)}))
         wanted = SoftwareUpgrade(bytes(20), name, height, info, allowed, ready_share, postpone_blocks)
         check_plan(wanted)
     except (InvalidField, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
+    return wanted
+
+
+PLAN_FIELDS = ("name", "height", "info", "binaries", "sums", "ready_share", "postpone_blocks")
+
+
+@upgrade.command(cls=Command)
+@plan_options
+@sending
+def plan(**options: Any) -> None:
+    """Set the plan by a transaction of the genesis's upgrade authority (test networks; else by governance)."""
+    wanted = plan_of(**{name: options.pop(name) for name in PLAN_FIELDS})
     send(lambda me: [wanted._replace(authority=me)], options)
 
 

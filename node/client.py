@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 
 from chain.tx import TX_BYTES_MAX
+from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
@@ -76,6 +77,7 @@ class Client:
             self._channel = grpc.aio.secure_channel(address, credentials, options=options)
         self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.chain = rpc.ChainServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self.gov = gov_rpc.GovServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.state = rpc.StateServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.staking = staking_rpc.StakingServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 

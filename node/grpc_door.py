@@ -27,9 +27,12 @@ from mempool.pool import Pool
 from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
 from node.config.models import GrpcSection
+from node.governance_door import SERVICE as GOVERNANCE
+from node.governance_door import GovService
 from node.limits import Busy, RateLimit, Slots
 from node.staking_door import SERVICE as STAKING
 from node.staking_door import StakingService
+from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
@@ -38,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 MANY_MAX = 5_000  # transactions of one BroadcastMany
 STREAM_BLOCKS_PER_TURN = 4  # then the loop is given back
-SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING)
+SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 T = TypeVar("T")
@@ -293,6 +296,7 @@ class GrpcDoor:
         rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]
+        gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         if options.reflection:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -8,16 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.records import RECEIPT
+from chain.chat.governance import PROPOSAL, vote_key
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME
+from chain.codec import height_bytes
 from chain.currency.records import ACCOUNT
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from consensus.types.light import LightBlock
 from node.verify import ProofFailed, Verifier
+from proto.dchat.v1 import governance_pb2, governance_service_pb2, state_pb2
 from proto.dchat.v1 import service_pb2 as pb
-from proto.dchat.v1 import state_pb2
 
-StateAnswer = pb.GetAccountResponse | pb.GetIdentityResponse | pb.GetChannelResponse | pb.GetBundleResponse
-StoredMessage = state_pb2.Account | state_pb2.Identity | state_pb2.Channel | state_pb2.Receipt
+StateAnswer = (
+    pb.GetAccountResponse | pb.GetIdentityResponse | pb.GetChannelResponse | pb.GetBundleResponse
+    | governance_service_pb2.GetProposalResponse | governance_service_pb2.GetVoteResponse
+)  # fmt: skip
+StoredMessage = (
+    state_pb2.Account | state_pb2.Identity | state_pb2.Channel | state_pb2.Receipt
+    | governance_pb2.Proposal | governance_pb2.VoteRecord
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,17 @@ class Proved:
     async def bundle(self, answer: pb.GetBundleResponse, replay_id: bytes) -> Checked:
         told = answer.receipt if answer.HasField("receipt") else None
         return await self._record(answer, BRIDGE, RECEIPT[1:] + replay_id, told, "the receipt")
+
+    async def proposal(self, answer: governance_service_pb2.GetProposalResponse, number: int) -> Checked:
+        told = answer.proposal if answer.HasField("proposal") else None
+        return await self._record(answer, CHAT, PROPOSAL[1:] + height_bytes(number), told, f"proposal {number}")
+
+    async def vote(
+        self, answer: governance_service_pb2.GetVoteResponse, number: int, ballot: int, voter: bytes
+    ) -> Checked:
+        """ballot: the proposal's, which says itself which of its ballots is the last."""
+        told = answer.vote if answer.HasField("vote") else None
+        return await self._record(answer, CHAT, vote_key(number, ballot, voter)[1:], told, "the vote")
 
     async def message(self, answer: pb.GetMessageResponse, channel_id: bytes, index: int) -> Checked:
         """Without a message in the answer: that the channel does not exist, or ends before `index`."""

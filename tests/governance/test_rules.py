@@ -218,6 +218,31 @@ def test_an_expedited_proposal_that_fails_turns_regular_without_its_votes() -> N
     assert world.balance("dora") == before
 
 
+def test_the_second_ballot_is_counted_without_what_the_first_deducted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nothing of the first is cleared away yet."""
+    monkeypatch.setattr("bridge.governance.SWEPT_PER_BLOCK", 0)
+    world = voters()
+    world.delegate("dan", "v0", 4)
+    number = world.propose(deposit=5 * MIN, expedited=True)
+    world.block(world.vote("dan", number, NO))
+    world.block(seconds=DAY // 2)
+    world.block(seconds=0)
+    assert world.proposal(number).ballot == 1
+    world.block(world.vote("v0", number, YES))
+    world.block(seconds=DAY)
+    world.block(seconds=0)
+    assert world.result(number).yes == 10 * 10**9
+
+
+def test_a_second_ballot_has_time_even_when_counting_took_long() -> None:
+    world = voters()
+    number = world.propose(deposit=5 * MIN, expedited=True)
+    world.block(seconds=DAY // 2)
+    world.block(seconds=3 * DAY)  # counted only now
+    assert world.proposal(number).voting_end_time_ns == world.time_ns + DAY // 4 * SECOND
+    assert world.status(number) == "voting"
+
+
 def test_cancelling_the_second_ballot_clears_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """#16162 again, while the first ballot is still being erased."""
     monkeypatch.setattr("bridge.governance.SWEPT_PER_BLOCK", 2)

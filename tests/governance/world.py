@@ -6,6 +6,7 @@ What a block wrote goes through its stored bytes, so that every record is encode
 from __future__ import annotations
 
 import bisect
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,6 +164,12 @@ class World:
                 self.state[key] = decode(stored)
                 assert self.state[key].encode() == stored, key
         self._keys = None
+
+    def copy(self) -> World:
+        """As it is now, to try something on."""
+        twin = copy.copy(self)
+        twin.state = dict(self.state)
+        return twin
 
     # ------------------------------------------------------------------------------ blocks
 
