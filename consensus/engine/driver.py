@@ -480,6 +480,8 @@ class ConsensusDriver:
             self._spawn(lambda: self._execute_own(block), "execute own block")
 
     async def _execute_own(self, block: Block) -> None:
+        if block.height != self._state.next_height:
+            return  # decided meanwhile: alone, a validator is faster than its own tasks
         response = await self._executor.process(self._state, block)
         if not response.accepted:
             log.error("the application refused its own proposal", height=block.height, why=response.reason)
@@ -521,6 +523,8 @@ class ConsensusDriver:
             await self._validate_block(effect.height, block_id)
 
     async def _validate_block(self, height: int, block_id: BlockID) -> None:
+        if height != self._state.next_height:
+            return  # decided meanwhile, as above
         block = self._round_state.blocks[block_id]
         reason = "its parts are not the block of its id"
         if block is not None:
