@@ -297,16 +297,9 @@ async def _wire(
     driver.add_listener(pruner)
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
-        me,
-        answers,
-        driver,
-        pool,
-        switch,
-        gossip.is_catching_up,
-        gossip.highest_peer,
-        config.observability.unhealthy_after,
-        tuple(sorted(app.upgrader.handlers)),
-    )
+        me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
+        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)),
+    )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
     driver.add_listener(OnSaved(journal.block_saved))
     doors = Doors(home, config, views, watch, gossip, journal)

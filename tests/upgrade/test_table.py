@@ -187,3 +187,23 @@ def test_executing_twice_gives_one_outcome() -> None:
     second = drain(chain.app.finalize_block(chain.request([], salt=b"two")))
     assert first.app_hash == second.app_hash != before
     assert chain.app.stores.app_hash == before
+
+
+def test_a_swap_that_no_plan_names_happens_at_the_operators_height() -> None:
+    """`--upgrade-height` alone: new code, the same rules. A plan of that name on the chain counts before it."""
+    from chain.upgrade.module import UpgradeOptions
+
+    options = UpgradeOptions(swap=("v3", 6))
+    chain = new_chain()
+    chain.restart(upgrade_options=options)
+    to_height(chain, 5)
+    halt = chain.app.halt_before(6)
+    assert halt is not None
+    assert (halt.reason, halt.wanted) == (HaltReason.SWAP, "v3")
+    planned = new_chain()
+    ok(planned, plan(planned, 9, "v3"))
+    planned.restart(upgrade_options=options)
+    to_height(planned, 8)  # passes 6
+    halt = planned.app.halt_before(9)
+    assert halt is not None
+    assert (halt.reason, halt.wanted) == (HaltReason.UPGRADE_NEEDED, "v3")
