@@ -38,7 +38,11 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--rpc-listen", help="Address of the JSON-RPC door (accepted; not opened by this build).")
 @click.option("--data-dir", help="Where blocks, state and the record of signatures are kept.")
 @click.option("--bootstrap", multiple=True, help="A peer to dial; repeat for more.")
-@click.option("--stake", type=int, help="Stake in DCHAT, for a new genesis.")
+@click.option(
+    "--stake",
+    type=int,
+    help="Stake in DCHAT, from the identity's account: of a new chain, or to join one that runs.",
+)
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
 @click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")

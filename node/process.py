@@ -29,6 +29,9 @@ from genesis.app_state import UDCHAT_PER_DCHAT
 from node import logs
 from node.config import Config, Loaded
 from node.home import Home, HomeError, load_genesis, load_validator_key
+from node.identity import IdentityError
+from node.identity import load as load_identity
+from node.joining import Joining
 from node.runtime import Node
 from node.upgrade import EXIT_UPGRADE, Swap, UpgradeError, become, look_ahead, options_of, verify, write_info
 from node.version import build_version
@@ -158,17 +161,21 @@ class _Process:
             return self._not_this_build(halt)
         _warn_about_genesis(config, node)
         looking: asyncio.Task[None] | None = None
+        joining: asyncio.Task[None] | None = None
         try:
             await node.start()
             _settle_memory()
+            if "staking.initial_stake" in self._loaded.origins and config.staking.initial_stake:
+                joining = asyncio.create_task(_join(node), name="join with a stake")
             if self._swap is not None and not self._swap.took_place:
                 looking = asyncio.create_task(look_ahead(self._swap, node.app.plan), name="look at the upgrade binary")
             code, reason = await self._ended
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
         finally:
-            if looking is not None:
-                looking.cancel()
+            for task in (looking, joining):
+                if task is not None:
+                    task.cancel()
             await self._stop(node)
         if self.successor is not None:
             return code
@@ -280,6 +287,19 @@ def _settle_memory() -> None:
 
 def _plain(value: Fraction) -> str:
     return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
+
+
+async def _join(node: Node) -> None:
+    """Make this node's key a validator's. Not being able to is no reason to stop following the chain."""
+    options = node.config.staking
+    try:
+        operator = load_identity(node.home.identity)
+        await Joining(
+            node, operator, stake=options.initial_stake * UDCHAT_PER_DCHAT,
+            min_self_delegation=options.min_self_delegation * UDCHAT_PER_DCHAT,
+        ).run()  # fmt: skip
+    except (IdentityError, OSError, ValueError, KeyError) as error:
+        log.error("this node does not stake by itself", reason=str(error))
 
 
 def _warn_about_genesis(config: Config, node: Node) -> None:

@@ -36,7 +36,7 @@ from consensus.engine.handshake import handshake
 from consensus.engine.state_store import StateStore
 from consensus.engine.wal import Wal
 from consensus.types.block import max_data_bytes
-from crypto.keys import PrivKey
+from crypto.keys import PrivKey, PubKey
 from genesis.doc import GenesisDoc
 from mempool.journal import Journal
 from mempool.pool import Pool, PoolConfig
@@ -169,6 +169,7 @@ class Node:
     doors: Doors
     pruner: Pruner
     journal: Journal
+    validator_key: PubKey
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @staticmethod
@@ -306,7 +307,7 @@ async def _wire(
     driver.add_listener(doors.metrics)
     return Node(
         home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
-        pruner, journal,
+        pruner, journal, validator_key.pub_key,
     )  # fmt: skip
 
 

@@ -129,7 +129,12 @@ class ConsensusSection(Section):
 class StakingSection(Section):
     """For a new genesis only: on a running chain the chain's own values count. 1 token is 1 DCHAT; times in seconds."""
 
-    initial_stake: int = option(1_000_000, "Stake of this validator, in tokens.", scope="genesis", ge=1)
+    initial_stake: int = option(
+        1_000_000,
+        "Stake of this validator, in tokens. A node whose key is no validator's yet sends it once, from its identity's "
+        "account. 0: it follows without voting.",
+        ge=0,
+    )
     min_self_delegation: int = option(100_000, "What an operator must stake itself, in tokens.", scope="genesis", ge=0)
     unbonding_time: Seconds = option(1_209_600, "How long stake stays slashable after leaving.", scope="genesis")
 
