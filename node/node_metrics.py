@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from chain.economy_queries import EconomyQueries
+from chain.state.errors import StateError
 from consensus.core.events import VoteKind
 from consensus.engine.metrics import Timing
-from genesis.build import TOKENS_PER_POWER
+from genesis.build import TOKENS_PER_POWER, UDCHAT_PER_DCHAT
 from node.commits import SavedListener
 from node.metrics import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from node.views import Views
@@ -68,10 +70,11 @@ class NodeMetrics(SavedListener):
     def _contract(self) -> Iterator[Metric]:
         views = self._views
         traffic = views.switch.socket_bytes()
+        stake, missed = self._on_chain()
         yield gauge("dchat_chain_height", "Height of the last saved block.", views.answers.height)
         yield counter("dchat_validator_blocks_validated", "Blocks whose commit has our vote.", self._validated)
-        yield counter("dchat_validator_missed_blocks", "Blocks whose commit lacks our vote.", self._missed)
-        yield gauge("dchat_validator_stake_amount", "Our stake, in DCHAT.", views.voting_power * TOKENS_PER_POWER)
+        yield counter("dchat_validator_missed_blocks", "Blocks that the chain counts as missed by us.", missed)
+        yield gauge("dchat_validator_stake_amount", "Our validator's stake, in DCHAT.", stake)
         yield gauge("dchat_network_connected_peers", "Peers connected.", len(views.switch.peers))
         yield labelled(
             CounterMetricFamily,
@@ -86,6 +89,20 @@ class NodeMetrics(SavedListener):
             "1 when no block came for long and fewer than 2/3 of the voting power vote in this round.",
             float(self._is_partitioned()),
         )
+
+    def _on_chain(self) -> tuple[float, int]:
+        """(our stake in DCHAT, our missed blocks), as signing info and slashing have them; of a key that is not
+        staked, what the engine counts."""
+        views = self._views
+        try:
+            found = EconomyQueries(views.answers.queries).validator(
+                consensus_address=views.me.validator_address, height=views.answers.height
+            )
+        except StateError:  # before the chain began
+            return 0.0, self._missed
+        if not found.HasField("validator"):
+            return views.voting_power * TOKENS_PER_POWER, self._missed
+        return found.validator.tokens / UDCHAT_PER_DCHAT, found.validator.signing.missed_total
 
     def _is_partitioned(self) -> bool:
         views = self._views
