@@ -138,10 +138,14 @@ class BlockExecutor:
 
     # ---------------------------------------------------------------------------------------------- validating
 
-    def check(self, state: State, block: Block, *, now_ns: int | None) -> None:
-        """Everything about a block that does not need the application. Raises InvalidBlock (and InvalidData)."""
+    def check(self, state: State, block: Block, *, now_ns: int | None, is_stored: bool = False) -> None:
+        """Everything about a block that does not need the application. Raises InvalidBlock (and InvalidData).
+
+        is_stored: the block was decided and saved here before a stop. Its evidence was judged then, and may be marked
+        as committed already: that step comes before the state's.
+        """
         validate_block(state, block, now_ns=now_ns, verifier=self.signatures.verify_many)
-        if block.evidence:
+        if block.evidence and not is_stored:
             self.evidence.check(block.evidence, state)
 
     async def validate(self, state: State, block: Block) -> str:

@@ -1,0 +1,64 @@
+"""A stop between marking evidence as committed and saving the state: the stored block is applied again at start.
+
+The block is one of the recorded chain's with real evidence; the pool is the product's.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from consensus.engine.clock import InlineWorkers, LoopClock
+from consensus.engine.evidence_pool import EvidencePool
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.state_store import StateStore
+from consensus.types.block import BlockMeta
+from consensus.types.errors import InvalidEvidence
+from storage.memory import MemoryStore
+from tests.engine.kvapp import KeyValueApp, ListPool
+from tests.types.test_recorded_chain import Chain, chain
+
+
+class RecordedBlocks:
+    """The recorded chain as a block store."""
+
+    def __init__(self, recorded: Chain) -> None:
+        self._recorded = recorded
+
+    base = 1
+
+    @property
+    def height(self) -> int:
+        return self._recorded.latest_height
+
+    def load_meta(self, height: int) -> BlockMeta | None:
+        found = self._recorded.at(height)
+        return found and BlockMeta.of(found.block, found.block.part_set())
+
+
+class RecordedStates(StateStore):
+    """Knows the recorded validators."""
+
+    def __init__(self, recorded: Chain) -> None:
+        super().__init__(MemoryStore())
+        self._recorded = recorded
+
+    def load_validators(self, height: int):  # type: ignore[no-untyped-def]
+        return self._recorded.validators(height)
+
+
+async def test_a_stored_blocks_evidence_is_not_judged_twice() -> None:
+    recorded = chain()
+    found = next(h for h in recorded.heights if h.block.evidence)
+    after = recorded.at(found.block.height + 1)
+    assert after is not None
+    blocks, states = RecordedBlocks(recorded), RecordedStates(recorded)
+    pool = EvidencePool(MemoryStore(), blocks, states)  # type: ignore[arg-type]
+    executor = BlockExecutor(
+        KeyValueApp(MemoryStore()), blocks, states, pool=ListPool(), evidence=pool,  # type: ignore[arg-type]
+        workers=InlineWorkers(), clock=LoopClock(),
+    )  # fmt: skip
+    executor.check(found.before, found.block, now_ns=None)  # the first time: good
+    pool.update(after.before, found.block.evidence)  # and here the process stops, before the state is saved
+    with pytest.raises(InvalidEvidence, match="committed"):
+        executor.check(found.before, found.block, now_ns=None)  # what a peer's block with it deserves
+    executor.check(found.before, found.block, now_ns=None, is_stored=True)
