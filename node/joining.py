@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FILE = "stake.json"  # in the data folder
-EXPIRY_BLOCKS = 200
+EXPIRY_BLOCKS = 100  # what was lost on the way is made anew after as many
+SETTLED_BLOCKS = (
+    2  # after the funds came: peers that are a block behind would refuse the stake, and not hear of it again
+)
 RATE, MAX_RATE, MAX_CHANGE_RATE = 10**17, 2 * 10**17, 10**16  # 10 %, 20 %, 1 % a day: `dchat tx stake edit-validator`
 
 
@@ -86,6 +89,7 @@ class Joining:
         self._path = node.home.data / FILE
         self._blocks = _Blocks()
         self._is_waiting_for_funds = False
+        self._funded_height = 0  # where the account was first seen to have enough
         node.driver.add_listener(self._blocks)
 
     async def run(self) -> None:
@@ -143,6 +147,10 @@ class Joining:
                     operator=self._operator.address_text,
                     balance_udchat=account.balance if account is not None else 0, needed_udchat=needed,
                 )  # fmt: skip
+            self._funded_height = 0
+            return None
+        self._funded_height = self._funded_height or node.app.last_height
+        if node.app.last_height < self._funded_height + SETTLED_BLOCKS:
             return None
         expiry_height = node.app.last_height + EXPIRY_BLOCKS
         tx = build_tx(
