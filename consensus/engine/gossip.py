@@ -110,7 +110,8 @@ class Gossip:
     ) -> None:
         self._rs, self._blocks, self._extension = round_state, blocks, extension
         self._clock, self._random, self._metrics = clock, random, metrics
-        self._vote_arrivals: dict[tuple[int, int, int, int], Arrival] = {}  # height, kind, round, index
+        # (height, kind, round, index) -> (signature, its arrival)
+        self._vote_arrivals: dict[tuple[int, int, int, int], tuple[bytes, Arrival]] = {}
         self._part_arrivals: dict[tuple[int, int, bytes], Arrival] = {}  # height, index, leaf hash
         self._proposal_arrivals: dict[tuple[int, int], Arrival] = {}
         self._decided: dict[int, int] = {}  # height -> when
@@ -128,7 +129,7 @@ class Gossip:
     def vote_came(self, vote: Vote, source: str) -> None:
         key = (vote.height, vote.type, vote.round, vote.validator_index)
         if key not in self._vote_arrivals and len(self._vote_arrivals) < ARRIVALS_MAX:
-            self._vote_arrivals[key] = self._arrival(source, LATE_VOTE_NS)
+            self._vote_arrivals[key] = (vote.signature, self._arrival(source, LATE_VOTE_NS))
 
     def part_came(self, height: int, part: Part, source: str) -> None:
         key = (height, part.index, part.proof.leaf_hash)
@@ -141,8 +142,9 @@ class Gossip:
             self._proposal_arrivals[key] = self._arrival(source, LATE_VOTE_NS)
 
     def vote_arrival(self, vote: Vote) -> Arrival | None:
-        """None: no peer sent it."""
-        return self._vote_arrivals.get((vote.height, vote.type, vote.round, vote.validator_index))
+        """None: no peer sent it; or one sent another in its place, and then both should be known everywhere."""
+        found = self._vote_arrivals.get((vote.height, vote.type, vote.round, vote.validator_index))
+        return found[1] if found is not None and found[0] == vote.signature else None
 
     def part_arrival(self, height: int, part: Part) -> Arrival | None:
         return self._part_arrivals.get((height, part.index, part.proof.leaf_hash))
@@ -261,7 +263,7 @@ class Gossip:
             index = bit.bit_length() - 1
             vote = votes.get(index)
             assert vote is not None, (key, index)  # its bit is set
-            arrival = self._vote_arrivals.get((key[0], vote.type, key[2], index))
+            arrival = self.vote_arrival(vote)
             if not self._may_go(arrival, state):
                 continue
             if not self.send_vote(state, vote):

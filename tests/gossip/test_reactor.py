@@ -434,3 +434,27 @@ def test_stopping_leaves_no_timer() -> None:
         node.reactor.stop()
     mesh.clock.advance(10)
     assert mesh.clock.next_due_ns() is None
+
+
+def test_two_votes_for_one_slot_both_go_on_their_way() -> None:
+    """A key that runs twice: its own vote goes out at once, though a peer sent the other one before."""
+    mesh = ConsensusMesh()
+    node = mesh.nodes[0]
+    peers = [FakePeer(letter * 40, OURS) for letter in "ab"]
+    for peer in peers:
+        node.extension.add_peer(peer)
+        node.reactor.add_peer(peer)
+    node.driver.begin(1)
+    node.reactor.start()
+    for peer in peers:
+        node.reactor.receive(0x20, peer, m.NewRoundStep(1, 0, 4, 0, -1).encode())
+        peer.take()
+    other = Vote(VoteKind.PREVOTE, 1, 0, NIL_BLOCK_ID, 5, mesh.vals[0].address, 0, b"of the twin")
+    add_vote, waiting = node.driver.add_vote, []
+    node.driver.add_vote = lambda vote, peer_id: waiting.append(vote)  # type: ignore[method-assign]  # in the inbox
+    node.reactor.receive(0x22, peers[0], m.VoteMessage(other).encode())
+    node.driver.add_vote = add_vote  # type: ignore[method-assign]
+    assert waiting == [other]
+    node.driver.vote(VoteKind.PREVOTE, SOME_ID)
+    sent = [m.decode_consensus(message) for message in peers[1].take(0x22)]
+    assert [message.vote.block_id for message in sent if isinstance(message, m.VoteMessage)] == [SOME_ID]
