@@ -11,8 +11,10 @@ import click
 from cli.base import Exit, Group, Refusal, home_root, home_was_said, load_config
 from cli.home_commands import make_home
 from cli.later import not_in_this_build
+from consensus.types.errors import InvalidGenesis
+from genesis.doc import GenesisDoc, parse_genesis
 from node import identity
-from node.config import Loaded
+from node.config import Config, Loaded
 from node.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
 from node.identity import IdentityError
 from node.upgrade import Swap, UpgradeError
@@ -26,7 +28,6 @@ LATER_FLAGS: Mapping[str, str] = {
     "kms_key_id": "--kms-key-id",
     "aws_region": "--aws-region",
     "replay_from_genesis": "--replay-from-genesis",
-    "genesis_file": "--genesis-file",
 }
 
 
@@ -54,7 +55,11 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--kms-key-id", hidden=True)
 @click.option("--aws-region", hidden=True)
 @click.option("--replay-from-genesis", is_flag=True, hidden=True)
-@click.option("--genesis-file", hidden=True)
+@click.option(
+    "--genesis-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The chain's genesis, for a home that has none.",
+)
 @click.option("--upgrade-name", help="The plan that --upgrade-binary is for.")
 @click.option("--upgrade-height", type=int, help="Its height, when the chain has no plan of that name.")
 @click.option("--upgrade-binary", help="The file that takes this process's place at the plan's height.")
@@ -101,6 +106,7 @@ class Start:
     loaded: Loaded
     flags: Mapping[str, object]
     file: Path | None
+    genesis_file: Path | None = None
 
 
 def prepare(given: Mapping[str, object]) -> Start:
@@ -133,7 +139,9 @@ def prepare(given: Mapping[str, object]) -> Start:
         elif data_dir is not None:
             root = Path(str(data_dir)).expanduser().absolute()
     loaded = load_config(root, file=file, flags=flags)
-    return Start(Home.of(root, loaded.config), loaded, flags, file)
+    genesis_file = given["genesis_file"]
+    assert genesis_file is None or isinstance(genesis_file, Path)
+    return Start(Home.of(root, loaded.config), loaded, flags, file, genesis_file)
 
 
 def _absolute(value: object) -> str | None:
@@ -156,19 +164,35 @@ def _check_files(start: Start) -> None:
     if home.identity.exists() and identity.load(home.identity).burner:
         raise Refusal(f"{home.identity} is a burner; a validator needs an identity that is kept", Exit.USAGE)
     if not home.genesis.exists():
+        if start.genesis_file is not None:
+            _check_chain(start.genesis_file, _read_genesis(start.genesis_file), config)
+            return
         if config.network.bootstrap_validators or config.p2p.seeds:
             raise HomeError(
                 f"{home.genesis} is missing, and there are peers to join: copy the chain's genesis there "
-                "(`dchat init --genesis FILE`)"
+                "(`--genesis-file FILE`)"
             )
         if not config.validator.chain_id:
             raise HomeError(f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis")
         return
     genesis = load_genesis(home)
+    _check_chain(home.genesis, genesis, config)
+    if start.genesis_file is not None and _read_genesis(start.genesis_file) != genesis:
+        raise HomeError(f"{start.genesis_file} is another genesis than {home.genesis}, which is never overwritten")
+
+
+def _read_genesis(path: Path) -> GenesisDoc:
+    """Raises HomeError."""
+    try:
+        return parse_genesis(path.read_bytes())
+    except (OSError, InvalidGenesis) as error:
+        raise HomeError(f"{path}: {error}") from None
+
+
+def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
+    """Raises HomeError."""
     if config.validator.chain_id and config.validator.chain_id != genesis.chain_id:
-        raise HomeError(
-            f"{home.genesis} is of chain {genesis.chain_id!r}, the options say {config.validator.chain_id!r}"
-        )
+        raise HomeError(f"{path} is of chain {genesis.chain_id!r}, the options say {config.validator.chain_id!r}")
 
 
 def _tell(start: Start, *, dry_run: bool) -> None:
@@ -199,7 +223,9 @@ def _run(start: Start) -> None:
 
     _guard(lambda: _check_files(start))
     config = start.loaded.config
-    _guard(lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id))
+    _guard(
+        lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
+    )
     code = run_validator(
         start.home, start.loaded, reload=lambda: load_config(start.home.root, file=start.file, flags=start.flags)
     )
