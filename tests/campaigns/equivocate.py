@@ -158,8 +158,8 @@ async def check_forever(client: Client, operator: Any) -> None:
 # ------------------------------------------------------------------------------ what the files say afterwards
 
 
-def first_infraction(homes: list[Path], address: bytes) -> tuple[int, str]:
-    """The lowest height at which the key signed two things for one height, round and step, in all logs together."""
+def signed_twice(homes: list[Path], address: bytes) -> list[tuple[int, str]]:
+    """(height, what) for each height, round and step for which these nodes together saw two votes of the key."""
     seen: dict[tuple[int, int, int], dict[bytes, str]] = {}
     for home in homes:
         for message in messages(home):
@@ -169,13 +169,27 @@ def first_infraction(homes: list[Path], address: bytes) -> tuple[int, str]:
             if vote.validator_address == address:
                 slot = seen.setdefault((vote.height, vote.round, int(vote.type)), {})
                 slot.setdefault(vote.block_id.hash, home.name)
-    twice = sorted(slot for slot, blocks in seen.items() if len(blocks) > 1)
-    if not twice:
-        raise CampaignFailed("the twin never made validator 4 sign twice")
-    height, round, kind = twice[0]
-    blocks = " and ".join(block.hex()[:8] or "nil" for block in seen[twice[0]])
-    name = {1: "prevotes", 2: "precommits"}[kind]
-    return height, f"{name} for {blocks} in round {round} of height {height}; {len(twice)} such pairs in all"
+    found = []
+    for (height, round, kind), blocks in sorted(seen.items()):
+        if len(blocks) > 1:
+            names = " and ".join(block.hex()[:8] or "nil" for block in blocks)
+            step = {1: "prevotes", 2: "precommits"}[kind]
+            found.append((height, f"{step} for {names} in round {round} of height {height}"))
+    return found
+
+
+def first_infraction(honest: list[Path], everybody: list[Path], address: bytes) -> int:
+    """The first height of which the honest nodes, together, hold two votes of the key.
+
+    A vote that never left the two processes of the key (their peers had the other one already, and said so) deceives
+    nobody and can be known to nobody.
+    """
+    known = signed_twice(honest, address)
+    if not known:
+        raise CampaignFailed("the honest nodes never saw validator 4 sign twice")
+    unseen = len(signed_twice(everybody, address)) - len(known)
+    say(f"first signed twice: {known[0][1]}; {len(known)} such pairs reached the others, {unseen} did not")
+    return known[0][0]
 
 
 def entries_of(state: Any, operator: bytes) -> tuple[list[Entry], list[Entry]]:
@@ -268,8 +282,7 @@ async def main(arguments: argparse.Namespace) -> None:
         net, twin = await run_network(folder, rng)
         address = bytes.fromhex(net.network.node(VICTIM).address)
         homes = [*net.homes, net.network.home_of(twin)]
-        happened, what = first_infraction(homes, address)
-        say(f"first signed twice: {what}")
+        happened = first_infraction(net.homes[: VICTIM - 1], homes, address)
         with Replay(net.homes[0]) as story:
             check_punishment(story, address, happened)
         kept = kept_at(homes)

@@ -57,8 +57,9 @@ class Money(NamedTuple):
 
 
 def money_of(state: Any) -> Money:
-    minter = state.get(MINTER)
-    return Money(minter.minted, minter.burned, distribution.pool_of(state).amount, state.get(SUPPLY).collected_fees)
+    minter, pulse = state.get(MINTER), distribution.pulse_of(state)
+    minted, burned = minter.minted + pulse.minted, minter.burned + pulse.burned
+    return Money(minted, burned, distribution.pool_of(state).amount, state.get(SUPPLY).collected_fees)
 
 
 class Replay:
