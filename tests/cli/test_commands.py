@@ -285,3 +285,17 @@ def test_a_network_of_none_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(NetworkError, match="allowed: 1 to"):
         make_network(tmp_path, validators=0)
+
+
+def test_a_genesis_file_completes_an_empty_home_and_no_other(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        call("init", "--home", tmp_path / name, "--chain-id", f"chain-{name}")
+    first, second = (tmp_path / name / "config" / "genesis.json" for name in ("a", "b"))
+    flags = ("validator", "--home", tmp_path / "new", "--validate")
+    assert call(*flags, "--genesis-file", first).exit_code == 0
+    for path, says in ((tmp_path / "none", "No such file"), (tmp_path / "a" / "identity.json", "identity.json")):
+        refused = call(*flags, "--genesis-file", path)
+        assert (refused.exit_code, says in refused.output) == (2, True), refused.output
+    assert "is of chain" in call(*flags, "--chain-id", "other", "--genesis-file", first).output
+    refused = call("validator", "--home", tmp_path / "a", "--validate", "--genesis-file", second)
+    assert (refused.exit_code, "another genesis" in refused.output) == (2, True), refused.output

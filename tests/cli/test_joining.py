@@ -53,11 +53,11 @@ def newcomer(network: Network, folder: Path) -> tuple[Home, list[str]]:
     make_keys(home)
     identity.generate().save(home.identity)
     known = Home.of(network.home_of(network.node(1)))
-    home.genesis.write_bytes(known.genesis.read_bytes())
     entry = NodeEntry(2, "newcomer", str(folder), NodeKey.load(home.node_key).id, "", free_ports(1)[0])
     both = replace(network, nodes=(*network.nodes, entry))
     home.config_file.write_text(node_config(both, entry, PACE))
     command = [sys.executable, "-m", "cli", "--home", str(folder), "validator", "--stake", str(STAKE)]
+    command += ["--genesis-file", str(known.genesis)]
     return home, command
 
 
