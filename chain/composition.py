@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from bridge import governance
@@ -95,8 +96,9 @@ def _economy() -> Module:
             last_commit=ctx.last_commit, misbehavior=ctx.misbehavior, proposer=ctx.proposer,
         )  # fmt: skip
 
-    def end_block(ctx: BlockContext) -> None:
-        ctx.validator_updates += economics.end_block(ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns))
+    def end_block(ctx: BlockContext) -> Iterator[None]:
+        updates = yield from economics.end_block(ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns))
+        ctx.validator_updates += updates
 
     return Module(
         "economy", economy.DECODERS, economy.handlers(REFUSED),

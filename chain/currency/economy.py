@@ -6,7 +6,7 @@ set's changes and what matured. The order is part of the rules: staking sheet, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from chain.branch import Branch, Decoders, Scan, State
@@ -64,10 +64,10 @@ class Economy:
         for found in misbehavior:
             slashing.punish(branch, scan, found, now)
 
-    def end_block(self, branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
-        """What the engine must be told."""
+    def end_block(self, branch: Branch, scan: Scan, now: Now) -> Generator[None, None, list[ValidatorUpdate]]:
+        """What the engine must be told; in slices."""
         slashing.params_changed(branch)
-        return valset.end_block(branch, scan, now)
+        return (yield from valset.end_block(branch, scan, now))
 
 
 def genesis(

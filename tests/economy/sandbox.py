@@ -21,6 +21,7 @@ from chain.currency.staking.records import MINTER, REASON_DOWNTIME, UNBONDINGS, 
 from chain.currency.staking.valset import active_of
 from consensus.abci import ValidatorUpdate, VoteInfo
 from crypto.hash import ADDRESS_BYTES, sha256
+from tests.chain.harness import drain
 
 
 def address(name: str) -> bytes:
@@ -65,7 +66,7 @@ class Sandbox:
         self.now = Now(height, (height if time_s is None else time_s) * 10**9)
 
     def end(self) -> list[ValidatorUpdate]:
-        return valset.end_block(self.branch, self.scan, self.now)
+        return drain(valset.end_block(self.branch, self.scan, self.now))  # type: ignore[no-any-return]
 
     def laws(self) -> None:
         for name, holds, detail in economy.invariants(self.branch, self.scan):

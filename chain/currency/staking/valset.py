@@ -9,6 +9,7 @@ Source: staking sheet, section 1.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from chain.branch import Branch, Readable, Scan
@@ -37,21 +38,27 @@ from crypto.hash import ADDRESS_BYTES
 from crypto.keys import Ed25519PubKey
 
 NOBODY: Final = ActiveSet(())
+ITEMS_PER_SLICE: Final = 50  # about a millisecond of unbondings
 
 
 def active_of(state: Readable) -> ActiveSet:
     return state.get(ACTIVE) or NOBODY
 
 
-def end_block(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:
-    """The set's changes for the engine; then what matured: validators, unbondings, redelegations."""
+def end_block(branch: Branch, scan: Scan, now: Now) -> Generator[None, None, list[ValidatorUpdate]]:
+    """The set's changes for the engine; then what matured: validators, unbondings, redelegations. In slices."""
     updates = update_set(branch, scan, now)
+    yield
     _mature_validators(branch, scan, now)
-    for item in UNBONDING_QUEUE.take_due(branch, scan, now.time_ns):
+    for number, item in enumerate(UNBONDING_QUEUE.take_due(branch, scan, now.time_ns)):
         stake.complete_unbonding(branch, item[:ADDRESS_BYTES], item[ADDRESS_BYTES:], now)
-    for item in REDELEGATION_QUEUE.take_due(branch, scan, now.time_ns):
+        if number % ITEMS_PER_SLICE == ITEMS_PER_SLICE - 1:
+            yield
+    for number, item in enumerate(REDELEGATION_QUEUE.take_due(branch, scan, now.time_ns)):
         source, rest = item[:ADDRESS_BYTES], item[ADDRESS_BYTES:]
         stake.complete_redelegation(branch, source, rest[:ADDRESS_BYTES], rest[ADDRESS_BYTES:], now)
+        if number % ITEMS_PER_SLICE == ITEMS_PER_SLICE - 1:
+            yield
     return updates
 
 
