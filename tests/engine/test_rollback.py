@@ -13,7 +13,7 @@ from consensus.engine.state_store import StateStore
 from consensus.types.state import State
 from genesis.doc import GenesisDoc
 from node.commits import OnSaved
-from tests.engine.bench import Home, genesis_of, key_of, make_node
+from tests.engine.bench import Home, genesis_of, key_of, make_node, until
 
 LAST = 8
 
@@ -35,7 +35,8 @@ async def chain_of_one(home: Home) -> tuple[GenesisDoc, list[State], dict[int, b
     for height, power in ((2, 1), (4, 2), (6, 0)):
         await node.reach(height - 1)
         node.pool.add(b"val:%s=%d" % (newcomer.encode(), power))
-    await node.reach(LAST)
+        await until(lambda: not node.pool.txs, timeout_s=10)  # committed: two changes of one key fit in no block
+    await node.reach(max(LAST, node.height + 1))
     await node.driver.stop()
     return genesis, seen, records
 
