@@ -315,19 +315,21 @@ class DchatApplication:
         self.write_commit()
         outcome = self._finalized
         assert outcome is not None
+        again: frozenset[bytes] | None = None
         if outcome.executed.begins_anew:
             self._load()
         else:
             self.base.merge(outcome.executed.writes)
             included = [(key, tx) for tx in outcome.executed.txs for key in touches_of(tx)]
-            self._check.block_committed(included, outcome.response.touched or (), outcome.height + 1)
+            touched = outcome.response.touched or ()
+            again = frozenset(self._check.block_committed(included, touched, outcome.height + 1))
         self._checker = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)
         self._finalized = None
         self._outcomes.clear()
         retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0
-        return CommitResponse(retain)
+        return CommitResponse(retain, again)
 
     @property
     def plan(self) -> Plan | None:

@@ -117,8 +117,8 @@ class CheckState:
                     queue.append(key)
         return found
 
-    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], touched: Iterable[bytes], height: int) -> None:
-        """Settle or forget what the block touched.
+    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], touched: Iterable[bytes], height: int) -> set[bytes]:
+        """Settle or forget what the block touched. Returns the keys whose waiting transactions must be checked again.
 
         txs: what it executed, each with each of its signers' keys; touched: these keys and what was `affected` by
         them; height: of the block that is next now. The base holds the committed records.
@@ -130,10 +130,12 @@ class CheckState:
         for key, included in by_key.items():
             if self._settles(key, included, height):
                 doubtful.discard(key)
-        for key in self.affected(doubtful):  # determinism: admission alone
-            del self._entries[key]
+        again = doubtful | self.affected(doubtful)
+        for key in again:  # determinism: admission alone
+            self._entries.pop(key, None)
         self._expiring.pop(self.height, None)
         self.height = height
+        return again
 
     def _settles(self, key: bytes, included: Iterable[Tx], height: int) -> bool:
         """Take `included` from what is counted at `key`. False: what remains there has to be checked."""

@@ -27,11 +27,12 @@ from cli.later import not_in_this_build
 from cli.network import VALIDATORS_MAX, Network, Pace, free_ports, make_network
 from cli.processes import ControlError
 from node import identity, logs
-from node.client import Client, ClientError
+from node.client import Client, ClientError, NodeUnreachable
 
 SENDERS = 200
 WARM_UP_TXS = 1_000  # caches fill, and the senders' keys get on record
 START_TIMEOUT_S = 60.0
+POLL_S = 0.1
 STAGES = ("proposal_create", "proposal_process", "apply", "commit_wait", "sign", "wal_sync", "block_interval")
 
 
@@ -127,9 +128,18 @@ async def _load(network: Network, seconds: float, rate: int) -> tuple[Load, dict
 async def _senders(network: Network, door: str) -> list[Sender]:
     """Funded accounts, once the network answers. Raises ClientError, TimeoutError."""
     async with Client(door) as client:
-        await client.wait_for_height(2, deadline_s=START_TIMEOUT_S)
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not await _makes_blocks(client):  # noqa: ASYNC110 - another process' state
+                await asyncio.sleep(POLL_S)
         source = identity.load(network.folder / network.accounts["alice"]).wallet
         return await make_senders(client, source, SENDERS, label=str(time.time_ns()))
+
+
+async def _makes_blocks(client: Client) -> bool:
+    try:
+        return (await client.status()).latest_block_height >= 2
+    except NodeUnreachable:  # its doors are not open yet
+        return False
 
 
 def _stage(stage: str, before: dict[str, float], after: dict[str, float]) -> dict[str, float]:

@@ -202,7 +202,10 @@ class FinalizeBlockResponse:
 
 @dataclass(frozen=True, slots=True)
 class CommitResponse:
+    """recheck: of the keys that finalize_block called touched, those that call for a recheck after all; None: all."""
+
     retain_height: int = 0
+    recheck: frozenset[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,14 +230,16 @@ class BlockExecutor:
             await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
             self._fail_point("results saved")
         after = _state_after(state, block, block_id, response)
-        retain_height = 0
+        retain_height, touched = 0, response.touched
         if saved_response is None:
             if isinstance(self.app, WritesAhead):
                 await self._workers.run_disk(self.app.write_commit)
-            retain_height = self.app.commit().retain_height
+            committed = self.app.commit()
+            retain_height = committed.retain_height
+            touched = touched if committed.recheck is None else committed.recheck
             self._fail_point("application committed")
         # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
-        self.pool.update(height, block.txs, response.tx_results, response.touched)
+        self.pool.update(height, block.txs, response.tx_results, touched)
         self.evidence.update(after, block.evidence)
         self._fail_point("evidence updated")
         await self._workers.run_disk(lambda: self.states.save(after))

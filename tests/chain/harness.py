@@ -75,6 +75,7 @@ class Chain:
         self.height = initial_height - 1
         self.votes: tuple[VoteInfo, ...] = ()  # of the last commit
         self.sequences: dict[tuple[str, str], int] = {}
+        self.recheck: frozenset[bytes] | None = None  # what the last commit said
 
     def address(self, name: str) -> bytes:
         return self.wallets[name].address
@@ -123,7 +124,7 @@ class Chain:
             answer = drain(self.app.process_proposal(request))
             assert answer.accepted, answer.reason
         response: FinalizeBlockResponse = drain(self.app.finalize_block(request))
-        self.app.commit()
+        self.recheck = self.app.commit().recheck
         self.height = request.height
         return response
 

@@ -139,9 +139,8 @@ class Histories(RuleBasedStateMachine):
         assert again.app_hash == response.app_hash
         assert again.tx_results == response.tx_results
         self.pool = [tx for tx in self.pool if tx not in txs]
-        touched = response.touched
-        assert touched is not None
-        self.recheck(touched)
+        assert leader.recheck is not None
+        self.recheck(leader.recheck)
         self.hashes.append(response.app_hash)
 
     def recheck(self, touched: frozenset[bytes]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from consensus.abci import CommitResponse
 from consensus.engine.failpoints import FAIL_POINTS
 from consensus.engine.inputs import PartIn, ProposalIn, VoteIn, decode_logged
 from consensus.engine.wal import Wal
 from consensus.types.block import Block
 from tests.engine.bench import Home, Node, StopAt, genesis_of, make_node, power_off, until
+from tests.engine.kvapp import KeyValueApp
 from tests.engine.simdisk import SimulatedDisk
 
 
@@ -121,3 +124,32 @@ async def test_stop_at_each_durable_step_and_go_on(point: str, kept_tail_bytes: 
     assert all(len(signatures) == 1 for signatures in after.values())
     if last is not None and last.height > decided:
         assert after[last.height, last.round, last.type] == {last.signature}  # signed, perhaps not logged; taken up
+
+
+class Foreseeing(KeyValueApp):
+    """Everything was touched, and only `k` calls for a recheck."""
+
+    recheck: frozenset[bytes] | None = frozenset({b"k"})
+
+    def commit(self) -> CommitResponse:
+        return CommitResponse(super().commit().retain_height, self.recheck)
+
+
+@pytest.mark.parametrize("recheck", [None, frozenset({b"k"})])
+async def test_the_pool_rechecks_what_the_commit_leaves_of_what_was_touched(recheck: frozenset[bytes] | None) -> None:
+    home = Home()
+    app = Foreseeing(home.app)
+    app.recheck = recheck
+    node = await make_node(genesis_of(1), 0, home, app=app)
+    told: list[frozenset[bytes] | None] = []
+    update = node.pool.update
+
+    def spy(height: int, txs: Any, results: Any, touched: frozenset[bytes] | None) -> None:
+        told.append(touched)
+        update(height, txs, results, touched)
+
+    node.pool.update = spy  # type: ignore[method-assign]
+    await node.driver.start()
+    await node.reach(2)
+    await node.driver.stop()
+    assert set(told) == {recheck}
