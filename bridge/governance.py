@@ -18,6 +18,8 @@ Source: staking sheet, section 5; issue 4, section 3; design section 7.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from bridge import governance_params
@@ -27,7 +29,7 @@ from bridge.stake import HAS_KEPT, KEPT, Kept, Stake, forget_kept, keep_changed
 from bridge.tally import Count, Tally, judge
 from chain.branch import Branch, Decoders, Readable, Scan, State
 from chain.chat import governance as chat
-from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal
+from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal, Result
 from chain.codec import height_bytes, uint_field
 from chain.context import Context, Handler, Leg
 from chain.currency import bank, dec, distribution
@@ -36,6 +38,7 @@ from chain.currency.bank import DISTRIBUTION
 from chain.currency.dec import ONE
 from chain.currency.params import NS_PER_S
 from chain.currency.staking.queues import TimeQueue
+from chain.currency.staking.records import Now
 from chain.errors import (
     ActionPanicked,
     DepositsClosed,
@@ -45,6 +48,7 @@ from chain.errors import (
     TxError,
 )
 from chain.governance import AddDeposit, CancelProposal, SubmitProposal
+from chain.items import PANICS, Failed, FailedItems
 from chain.modules import BlockContext
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from consensus.types.params import ConsensusParams
@@ -65,15 +69,12 @@ TALLIES: Final = b"bz"  # -> Tallies; absent: no count goes on
 QUEUE: Final = b"Bi"  # side: ‖ pin ‖ number: the counts, in order
 JOBS: Final = b"Bj"  # side: ‖ what ‖ number ‖ ballot -> how
 JOB_COUNT: Final = b"BJ"  # -> 8 bytes; absent: none
+FAILED_ITEMS: Final = FailedItems(b"bf")  # ‖ queue ‖ item
 MARK: Final = b"\x01"
 
 # What is cleared away, in this order: people's money first.
 JOB_DEPOSITS, JOB_VOTES, JOB_DEDUCTED, JOB_KEPT = 1, 2, 3, 4
 REFUND, BURN, TO_TREASURY = 0, 1, 2  # what becomes of the share of deposits that is not paid back
-
-# What a fault in an action's code raises: it fails the proposal, as a panic does in the reference. Errors of the store
-# are none of these and stop the node.
-PANICS: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Deposit(NamedTuple):
@@ -116,6 +117,7 @@ DECODERS: Final[Decoders] = {
     DEPOSITS: Deposit.decode,
     TALLY: Tally.decode,
     TALLIES: Tallies.decode,
+    FAILED_ITEMS.prefix: Failed.decode,
     KEPT: Kept.decode,
     GOVERNANCE_PARAMS: GovernanceParams.decode,
 }
@@ -252,16 +254,40 @@ def count_votes(ctx: BlockContext) -> Iterator[None]:
     for key, _ in ctx.scan(QUEUE):
         if budget <= 0:
             return
-        pin = int.from_bytes(key[len(QUEUE) : len(QUEUE) + 8], "big")
+        pin = _pin_of(key)
         if pin not in stakes:
             stakes[pin] = Stake(ctx.committed, ctx.scan, pin=pin)
-        budget = yield from _go_on(ctx, key, pin, stakes[pin], budget)
+        budget = yield from _go_on(ctx, key, stakes[pin], budget)
 
 
-def _go_on(ctx: BlockContext, key: bytes, pin: int, stake: Stake, budget: int) -> Generator[None, None, int]:
-    """Count one proposal's votes on; returns the units that are left."""
+def _go_on(ctx: BlockContext, key: bytes, stake: Stake, budget: int) -> Generator[None, None, int]:
+    """Count one proposal's votes on, in a branch of its own; returns the units that are left.
+
+    A count that breaks ends its proposal as failed, with its deposits on their way back.
+    """
+    left = budget
+
+    def count(branch: Branch) -> Generator[None, None, None]:
+        nonlocal left
+        over = replace(ctx, branch=branch)
+        left = yield from _count(over, key, stake, budget)
+        ctx.consensus_params = over.consensus_params
+
+    item = key[len(QUEUE) :]
+    done = yield from FAILED_ITEMS.run(ctx.branch, count, queue=QUEUE, item=item, height=ctx.height)
+    if done:
+        return left
+    ctx.branch.set(key, None)
+    yield from FAILED_ITEMS.run(
+        ctx.branch, lambda branch: _give_up(replace(ctx, branch=branch), key), queue=QUEUE, item=item, height=ctx.height
+    )
+    return budget - UNITS_DECISION
+
+
+def _count(ctx: BlockContext, key: bytes, stake: Stake, budget: int) -> Generator[None, None, int]:
+    """As far as the budget goes; returns what is left of it."""
     branch = ctx.branch
-    number = int.from_bytes(key[len(QUEUE) + 8 :], "big")
+    pin, number = _pin_of(key), int.from_bytes(key[len(QUEUE) + 8 :], "big")
     proposal = chat.require_proposal(branch, number)
     assert proposal.status == TALLYING, proposal
     begun: Tally | None = branch.get(TALLY + height_bytes(number))
@@ -277,24 +303,41 @@ def _go_on(ctx: BlockContext, key: bytes, pin: int, stake: Stake, budget: int) -
     if not count.is_done:
         branch.set(TALLY + height_bytes(number), count.tally)
         return left
-    branch.set(TALLY + height_bytes(number), None)
-    branch.set(key, None)
-    _push_job(branch, JOB_DEDUCTED, number, proposal.ballot)
-    _finish_count(ctx, key)
+    _finish_count(ctx, key, proposal)
     decide(ctx, proposal, count.tally)
     return left - UNITS_DECISION
 
 
-def _finish_count(ctx: BlockContext, done: bytes) -> None:
+def _give_up(ctx: BlockContext, key: bytes) -> None:
+    """The votes of a proposal cannot be counted: nothing of it is done, and nobody loses a deposit."""
+    proposal = chat.require_proposal(ctx.branch, int.from_bytes(key[len(QUEUE) + 8 :], "big"))
+    _finish_count(ctx, key, proposal)
+    _push_job(ctx.branch, JOB_DEPOSITS, proposal.id, how=_settlement(REFUND, 0))
+    until = _keep_votes(ctx, proposal)
+    failed = proposal._replace(
+        status=FAILED, result=Result(0, 0, 0, 0, 0, 0, _pin_of(key)), failed_code=ActionPanicked.code,
+        decided_time_ns=ctx.time_ns, votes_until_time_ns=until,
+    )  # fmt: skip
+    chat.put_proposal(ctx.branch, failed)
+
+
+def _pin_of(key: bytes) -> int:
+    """Of a count in the queue."""
+    return int.from_bytes(key[len(QUEUE) : len(QUEUE) + 8], "big")
+
+
+def _finish_count(ctx: BlockContext, done: bytes, proposal: Proposal) -> None:
     """One count fewer; the oldest pin is that of the next."""
+    ctx.branch.set(TALLY + height_bytes(proposal.id), None)
+    ctx.branch.set(done, None)
+    _push_job(ctx.branch, JOB_DEDUCTED, proposal.id, proposal.ballot)
     tallies: Tallies = ctx.branch.get(TALLIES)
     if tallies.waiting == 1:
         ctx.branch.set(TALLIES, None)
         if ctx.branch.get(HAS_KEPT) is not None:
             _push_job(ctx.branch, JOB_KEPT, 0)
         return
-    following = next(key for key, _ in ctx.scan(QUEUE, done + b"\x00"))
-    oldest = int.from_bytes(following[len(QUEUE) : len(QUEUE) + 8], "big")
+    oldest = _pin_of(next(key for key, _ in ctx.scan(QUEUE, done + b"\x00")))
     ctx.branch.set(TALLIES, tallies._replace(waiting=tallies.waiting - 1, oldest_pin=oldest))
 
 
@@ -324,14 +367,20 @@ def decide(ctx: BlockContext, proposal: Proposal, tally: Tally) -> None:
         tally.bonded and not verdict.has_quorum and params.burn_without_quorum
     )
     _push_job(branch, JOB_DEPOSITS, proposal.id, how=_settlement(BURN if burns else REFUND, ONE if burns else 0))
-    until = ctx.time_ns + params.votes_kept_s * NS_PER_S
-    TIMERS.push(branch, until, height_bytes(proposal.id))
+    until = _keep_votes(ctx, proposal)
     decided = proposal._replace(
         status=(FAILED if code else PASSED) if verdict.passes else REJECTED,
         result=tally.result, failed_code=code, failed_action=action, decided_time_ns=ctx.time_ns,
         votes_until_time_ns=until,
     )  # fmt: skip
     chat.put_proposal(branch, decided)
+
+
+def _keep_votes(ctx: BlockContext, proposal: Proposal) -> int:
+    """Until when they can be looked up; returns that, ns."""
+    until = ctx.time_ns + governance_params_of(ctx.branch).votes_kept_s * NS_PER_S
+    TIMERS.push(ctx.branch, until, height_bytes(proposal.id))
+    return until
 
 
 def execute(ctx: BlockContext, proposal: Proposal) -> tuple[int, int]:
@@ -349,7 +398,7 @@ def execute(ctx: BlockContext, proposal: Proposal) -> tuple[int, int]:
             return error.code, index
         except PANICS:
             return ActionPanicked.code, index
-    ctx.branch.writes.update(inner.writes)
+    ctx.branch.take(inner)
     if consensus is not None:
         ctx.consensus_params = consensus
     return 0, 0
@@ -364,30 +413,46 @@ def _unmetered(branch: Branch, height: int, time_ns: int) -> Context:
 # ------------------------------------------------------------------------------ the end of a block
 
 
-def close(ctx: BlockContext) -> None:
+def close(ctx: BlockContext) -> Iterator[None]:
     """Keep what the counts need, close what is due, clear away what is done with."""
+    if ctx.upgraded:
+        _retry_failed(ctx)
     tallies: Tallies | None = ctx.branch.get(TALLIES)
     if tallies is not None:
         keep_changed(ctx.branch, ctx.committed, oldest_pin=tallies.oldest_pin, newest_pin=tallies.newest_pin)
-    for item in TIMERS.take_due(ctx.branch, ctx.scan, ctx.time_ns):
-        _look_at(ctx, int.from_bytes(item, "big"))
-    _sweep(ctx)
+    now = Now(ctx.height, ctx.time_ns)
+    yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now))
+    yield from _sweep(ctx)
 
 
-def _look_at(ctx: BlockContext, number: int) -> None:
+def _retry_failed(ctx: BlockContext) -> None:
+    """Put what could not be worked off back into its queue: the code is another from this block on.
+
+    A proposal whose votes could not be counted has ended.
+    """
+    for queue, item, failed in FAILED_ITEMS.take_back(ctx.branch, ctx.scan):
+        if queue == TIMERS.prefix:
+            TIMERS.put_back(ctx.branch, item)
+        elif queue == JOBS:
+            what, number, ballot = _job_of(JOBS + item)
+            _push_job(ctx.branch, what, int.from_bytes(number, "big"), ballot, how=failed.value)
+
+
+def _look_at(now: Now, item: bytes, branch: Branch) -> None:
     """Whether one of a proposal's times has come. A timer of a time that moved, or of what is gone, means nothing."""
-    proposal, now = chat.proposal_of(ctx.branch, number), ctx.time_ns
+    number = int.from_bytes(item, "big")
+    proposal = chat.proposal_of(branch, number)
     if proposal is None:
         return
-    if proposal.status == DEPOSIT and proposal.deposit_end_time_ns <= now:
-        burns = governance_params_of(ctx.branch).burn_without_deposit
-        _push_job(ctx.branch, JOB_DEPOSITS, number, how=_settlement(BURN if burns else REFUND, ONE if burns else 0))
-        chat.delete_proposal(ctx.branch, number)
-    elif proposal.status == VOTING and proposal.voting_end_time_ns <= now:
-        chat.put_proposal(ctx.branch, proposal._replace(status=TALLYING))
-        _begin_count(ctx.branch, number, pin=ctx.height)
-    elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now:
-        _push_job(ctx.branch, JOB_VOTES, number, proposal.ballot)
+    if proposal.status == DEPOSIT and proposal.deposit_end_time_ns <= now.time_ns:
+        burns = governance_params_of(branch).burn_without_deposit
+        _push_job(branch, JOB_DEPOSITS, number, how=_settlement(BURN if burns else REFUND, ONE if burns else 0))
+        chat.delete_proposal(branch, number)
+    elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
+        chat.put_proposal(branch, proposal._replace(status=TALLYING))
+        _begin_count(branch, number, pin=now.height)
+    elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now.time_ns:
+        _push_job(branch, JOB_VOTES, number, proposal.ballot)
 
 
 def _begin_count(state: State, number: int, *, pin: int) -> None:
@@ -421,8 +486,16 @@ def _settlement(what: int, share: int) -> bytes:
     return bytes((what,)) + height_bytes(share)
 
 
-def _sweep(ctx: BlockContext) -> None:
-    """Work at the jobs that earlier blocks left, in order, as far as the block's budget goes."""
+def _job_of(key: bytes) -> tuple[int, bytes, int]:
+    """(what, 8 bytes of a proposal's number, ballot)."""
+    at = len(JOBS)
+    return key[at], key[at + 1 : at + 9], key[at + 9]
+
+
+def _sweep(ctx: BlockContext) -> Iterator[None]:
+    """Work at the jobs that earlier blocks left, in order, as far as the block's budget goes. Each in a branch of its
+    own: one that breaks is set aside.
+    """
     branch, waiting = ctx.branch, _job_count(ctx.branch)
     if not waiting:
         return
@@ -430,22 +503,33 @@ def _sweep(ctx: BlockContext) -> None:
     for key, how in ctx.scan(JOBS):
         if budget <= 0:
             break
-        at = len(JOBS)
-        what, number, ballot = key[at], key[at + 1 : at + 9], key[at + 9]
-        if what == JOB_KEPT:
-            if branch.get(TALLIES) is not None:
-                continue  # until no count goes on
-            budget = forget_kept(branch, ctx.scan, budget=budget)
-        elif what == JOB_DEPOSITS:
-            budget = _settle_deposits(ctx, number, how, budget)
-        else:
-            prefix = DEDUCTED if what == JOB_DEDUCTED else VOTE
-            budget = _delete_all(ctx, prefix + number + bytes((ballot,)), budget)
+        if key[len(JOBS)] == JOB_KEPT and branch.get(TALLIES) is not None:
+            continue  # until no count goes on
+        left = 0
+
+        def work(over: Branch, key: bytes = key, how: bytes = how, budget: int = budget) -> None:
+            nonlocal left
+            left = _work_at(replace(ctx, branch=over), key, how, budget)
+
+        item = key[len(JOBS) :]
+        good = yield from FAILED_ITEMS.run(branch, work, queue=JOBS, item=item, height=ctx.height, value=how)
+        budget = left if good else budget
         if budget > 0:
             branch.set(key, None)
             done += 1
             budget -= 1
     branch.set(JOB_COUNT, height_bytes(waiting - done) if waiting > done else None)
+
+
+def _work_at(ctx: BlockContext, key: bytes, how: bytes, budget: int) -> int:
+    """Do a job as far as the budget goes; returns what is left of it; 0: there may be more to do."""
+    what, number, ballot = _job_of(key)
+    if what == JOB_KEPT:
+        return forget_kept(ctx.branch, ctx.scan, budget=budget)
+    if what == JOB_DEPOSITS:
+        return _settle_deposits(ctx, number, how, budget)
+    prefix = DEDUCTED if what == JOB_DEDUCTED else VOTE
+    return _delete_all(ctx, prefix + number + bytes((ballot,)), budget)
 
 
 def _delete_all(ctx: BlockContext, prefix: bytes, budget: int) -> int:
@@ -515,6 +599,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     ]
     yield "governance: each vote is of a proposal's ballot, or being removed", not lost, f"{len(lost)} ballots are not"
     yield "governance: jobs are counted", len(jobs) == _job_count(state), f"{len(jobs)}, {_job_count(state)}"
+    yield FAILED_ITEMS.invariant("governance", scan)
     yield from _count_invariants(state, scan, proposals)
 
 

@@ -117,7 +117,7 @@ class Base:
 
 
 class Branch:
-    """Writes over something that reads. `take` hands the writes to the branch below, or a new dict drops them."""
+    """Writes over something that reads, until a branch below takes them or they are dropped."""
 
     __slots__ = ("_below", "writes")
 
@@ -131,6 +131,11 @@ class Branch:
 
     def set(self, key: bytes, value: Record | bytes | None) -> None:
         self.writes[key] = value
+
+    def take(self, above: Branch) -> None:
+        """Merge what was written in a branch over this one, and empty that."""
+        self.writes.update(above.writes)
+        above.writes = {}
 
     def drop(self) -> None:
         """Forget what was written here."""

@@ -90,14 +90,16 @@ def _economy() -> Module:
     """Staking, slashing and rewards, on the currency machine's store and in its lane."""
     economics = Economy()
 
-    def begin_block(ctx: BlockContext) -> None:
-        economics.begin_block(
+    def begin_block(ctx: BlockContext) -> Iterator[None]:
+        return economics.begin_block(
             ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns),
             last_commit=ctx.last_commit, misbehavior=ctx.misbehavior, proposer=ctx.proposer,
         )  # fmt: skip
 
     def end_block(ctx: BlockContext) -> Iterator[None]:
-        updates = yield from economics.end_block(ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns))
+        updates = yield from economics.end_block(
+            ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns), upgraded=bool(ctx.upgraded)
+        )
         ctx.validator_updates += updates
 
     return Module(

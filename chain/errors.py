@@ -413,7 +413,7 @@ class TreasuryTooSmall(GovernanceError):
 
 
 class ActionPanicked(GovernanceError):
-    code, rule = 198, "a proposal whose action breaks fails, and changes nothing"
+    code, rule = 198, "an action of a proposal, or an item of a queue, that breaks fails, and changes nothing"
 
 
 def declared_errors() -> tuple[type[TxError], ...]:

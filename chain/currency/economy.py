@@ -6,7 +6,7 @@ set's changes and what matured. The order is part of the rules: staking sheet, s
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from chain.branch import Branch, Decoders, Scan, State
@@ -55,18 +55,23 @@ class Economy:
     def begin_block(
         self, branch: Branch, scan: Scan, now: Now, *,
         last_commit: CommitInfo, misbehavior: Sequence[Misbehavior], proposer: bytes,
-    ) -> None:  # fmt: skip
+    ) -> Iterator[None]:  # fmt: skip
+        """In slices."""
         votes = last_commit.votes
         self._members.follow(branch, votes, now)
         amount = mint.begin_block(branch, now) if votes else 0  # the initial height has no last commit
         distribution.begin_block(branch, votes, proposer, amount)
-        slashing.begin_block(branch, scan, votes, now)
+        yield from slashing.begin_block(branch, scan, votes, now)
         for found in misbehavior:
-            slashing.punish(branch, scan, found, now)
+            yield from slashing.punish(branch, scan, found, now)
 
-    def end_block(self, branch: Branch, scan: Scan, now: Now) -> Generator[None, None, list[ValidatorUpdate]]:
-        """What the engine must be told; in slices."""
+    def end_block(
+        self, branch: Branch, scan: Scan, now: Now, *, upgraded: bool
+    ) -> Generator[None, None, list[ValidatorUpdate]]:
+        """What the engine must be told; in slices. upgraded: this block carried out an upgrade."""
         slashing.params_changed(branch)
+        if upgraded:
+            valset.retry_failed(branch, scan)
         return (yield from valset.end_block(branch, scan, now))
 
 

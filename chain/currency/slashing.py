@@ -7,7 +7,7 @@ Source: staking sheet, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final
 
 from chain.branch import Branch, Scan, State
@@ -76,8 +76,8 @@ class Members:
 # ------------------------------------------------------------------------------ liveness
 
 
-def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now) -> None:
-    """Note who missed the last commit, and punish who missed too much."""
+def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now) -> Iterator[None]:
+    """Note who missed the last commit, and punish who missed too much. In slices."""
     live = liveness_of(branch)
     missing = [vote.address for vote in votes if vote.block_id_flag == ABSENT]
     if not missing and not live.absent and not live.watches and not live.recheck:
@@ -98,7 +98,7 @@ def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now)
     powers = {vote.address: vote.power for vote in votes}
     params = slashing_of(branch)
     for address in sorted(frozenset(suspects)):
-        _judge(branch, scan, address, powers.get(address, 0), params, now)
+        yield from _judge(branch, scan, address, powers.get(address, 0), params, now)
 
 
 def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], now: Now) -> None:
@@ -138,7 +138,7 @@ def _missed(info: SigningInfo, params: SlashingParams, now: Now) -> int:
     return info.missed(info.offset_at(now.height), params.missed_blocks_window)
 
 
-def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: SlashingParams, now: Now) -> None:
+def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: SlashingParams, now: Now) -> Iterator[None]:
     """Jail and slash who missed too much, once the window since it joined is full."""
     info = info_of(branch, address)
     if info is None or not info.counted_since or _missed(info, params, now) <= params.missed_max:
@@ -150,7 +150,7 @@ def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: Slash
     validator = _by_address(branch, address)
     if validator is None or validator.jailed or validator.status == UNBONDED:
         return
-    stake.slash(
+    yield from stake.slash(
         branch, scan, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
         reason=REASON_DOWNTIME, now=now,
     )  # fmt: skip
@@ -174,9 +174,9 @@ def params_changed(branch: Branch) -> None:
 # ------------------------------------------------------------------------------ evidence
 
 
-def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> int | None:
+def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Generator[None, None, int | None]:
     """Slash, jail and, by the param, tombstone for one piece of evidence. Returns the udchat burned of the validator's
-    own tokens; None: it is ignored (unknown, unbonded, tombstoned, or too old by time and by blocks).
+    own tokens; None: it is ignored (unknown, unbonded, tombstoned, or too old by time and by blocks). In slices.
     """
     params = slashing_of(branch)
     address = misbehavior.address
@@ -189,7 +189,7 @@ def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> in
     if age_ns > params.evidence_age_s_max * NS_PER_S and age_blocks > params.evidence_age_blocks_max:
         return None
     double = misbehavior.type is MisbehaviorType.DUPLICATE_VOTE
-    burned = stake.slash(
+    burned = yield from stake.slash(
         branch, scan, validator, height=misbehavior.height - 1, power=misbehavior.power,
         fraction=params.slash_double_sign, now=now,
         reason=REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK,

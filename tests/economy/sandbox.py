@@ -55,12 +55,11 @@ class Sandbox:
         self.now = Now(0, 0)
         economy.genesis(self.branch, chosen, 0, stakes, self.now)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, Any]]:
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
         """What a block's begin would see: everything so far is saved."""
         writes = self.branch.writes
-        return iter(
-            [(key, writes[key]) for key in sorted(writes) if key.startswith(prefix) and writes[key] is not None]
-        )
+        found = [key for key in sorted(writes) if key.startswith(prefix) and key >= start and writes[key] is not None]
+        return iter([(key, writes[key]) for key in found])
 
     def at(self, height: int, time_s: int | None = None) -> None:
         self.now = Now(height, (height if time_s is None else time_s) * 10**9)
@@ -107,10 +106,13 @@ class Sandbox:
         return tokens
 
     def slash(self, name: str, *, height: int, power: int, fraction: int) -> int:
-        return stake.slash(
-            self.branch, self.scan, self.validator(name), height=height, power=power, fraction=fraction,
-            reason=REASON_DOWNTIME, now=self.now,
+        burned: int = drain(
+            stake.slash(
+                self.branch, self.scan, self.validator(name), height=height, power=power, fraction=fraction,
+                reason=REASON_DOWNTIME, now=self.now,
+            )
         )  # fmt: skip
+        return burned
 
     def votes(self, **powers: int) -> list[VoteInfo]:
         return [VoteInfo(self.validator(name).address, power, 2) for name, power in powers.items()]

@@ -75,7 +75,7 @@ def with_redelegation(box: Sandbox) -> None:
     assert shares is not None
     moved = RedelegationEntry(11, 10**12, 6 * P, shares.shares)
     key = address("v") + address("d") + address("w")
-    stake._put_redelegation(box.branch, address("v"), address("d"), address("w"), (moved,), before=0)
+    stake._put_redelegation(box.branch, address("v"), address("d"), address("w"), (moved,))
     stake.REDELEGATION_QUEUE.push(box.branch, 10**12, key)
     found: Redelegation = box.branch.get(REDELEGATIONS + key)
     assert found.entries == (moved,)

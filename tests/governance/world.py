@@ -173,20 +173,23 @@ class World:
 
     # ------------------------------------------------------------------------------ blocks
 
-    def block(self, *messages: Any, seconds: int = 1, changes: dict[bytes, Any] | None = None) -> list[Leg]:
+    def block(
+        self, *messages: Any, seconds: int = 1, changes: dict[bytes, Any] | None = None, upgraded: str = ""
+    ) -> list[Leg]:
         """A block of messages, all of which must succeed; `changes`: what else it writes, as staking would."""
         self.height += 1
         self.time_ns += seconds * SECOND
         branch = Branch(self.get)
         ctx = BlockContext(
-            branch, self.scan, self.height, self.time_ns, CommitInfo(0, ()), (), committed=self.get
+            branch, self.scan, self.height, self.time_ns, CommitInfo(0, ()), (), committed=self.get, upgraded=upgraded
         )  # fmt: skip
         legs = [self._run(branch, message) for message in messages]
         for key, value in (changes or {}).items():
             branch.set(key, value)
         for _ in governance.count_votes(ctx):
             pass
-        governance.close(ctx)
+        for _ in governance.close(ctx):
+            pass
         self._merge(branch)
         if ctx.consensus_params is not None:
             self.consensus_params = ctx.consensus_params

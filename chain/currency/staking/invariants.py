@@ -22,6 +22,7 @@ from chain.currency.staking.records import (
     BY_POWER,
     CONSENSUS_KEY,
     DELEGATION,
+    FAILED,
     HISTORICAL,
     MINTER,
     QUEUE_REDELEGATIONS,
@@ -29,11 +30,13 @@ from chain.currency.staking.records import (
     QUEUE_VALIDATORS,
     RECEIVING,
     REDELEGATIONS,
+    REDELEGATIONS_BEGUN,
     REWARDS,
     SIGNING,
     UNBONDED,
     UNBONDING,
     UNBONDINGS,
+    UNBONDINGS_BEGUN,
     UNSETTLED,
     VALIDATOR,
     Minter,
@@ -61,6 +64,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
     yield _references(scan, validators)
     yield from _rewards(state, scan, validators)
     yield from _signing(state, scan, validators)
+    yield FAILED.invariant("economy", scan)
 
 
 def _supply(state: Readable) -> Law:
@@ -132,15 +136,28 @@ def _indexes(scan: Scan, validators: dict[bytes, Validator]) -> Law:
         receiving[move[SIZE:]] += len(entries)
     if dict(receiving) != {key[len(RECEIVING) :]: int.from_bytes(count, "big") for key, count in scan(RECEIVING)}:
         wrong.append("receiving")
-    queued = {key[len(QUEUE_UNBONDINGS) :] for key, _ in scan(QUEUE_UNBONDINGS)}
+    compare("unbondings by height", UNBONDINGS_BEGUN, {
+        pair[:SIZE] + height_bytes(e.creation_height) + pair[SIZE:] for pair, entries in unbondings for e in entries
+    })  # fmt: skip
+    compare("redelegations by height", REDELEGATIONS_BEGUN, {
+        move[:SIZE] + height_bytes(e.creation_height) + move[SIZE:] for move, entries in moves for e in entries
+    })  # fmt: skip
+    queued = _queued(scan, QUEUE_UNBONDINGS)
     if any(height_bytes(e.completion_ns) + pair not in queued for pair, entries in unbondings for e in entries):
         wrong.append("an unbonding is not queued")
-    queued = {key[len(QUEUE_REDELEGATIONS) :] for key, _ in scan(QUEUE_REDELEGATIONS)}
+    queued = _queued(scan, QUEUE_REDELEGATIONS)
     if any(height_bytes(e.completion_ns) + move not in queued for move, entries in moves for e in entries):
         wrong.append("a redelegation is not queued")
     waiting = {height_bytes(v.unbonding_time_ns) + op for op, v in validators.items() if v.status == UNBONDING}
-    compare("unbonding validators", QUEUE_VALIDATORS, waiting)
+    if waiting != _queued(scan, QUEUE_VALIDATORS):
+        wrong.append("unbonding validators")
     return "staking: indexes and queues agree with the records", not wrong, "; ".join(wrong) or "all do"
+
+
+def _queued(scan: Scan, queue: bytes) -> set[bytes]:
+    """What waits in a queue, or failed and waits for other code."""
+    failed = FAILED.prefix + queue
+    return {key[len(queue) :] for key, _ in scan(queue)} | {key[len(failed) :] for key, _ in scan(failed)}
 
 
 def _references(scan: Scan, validators: dict[bytes, Validator]) -> Law:

@@ -6,7 +6,8 @@ the next block. Times are 8 bytes, so that they sort as numbers (likecoin/likeco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from chain.branch import Branch, Scan, State
@@ -17,30 +18,34 @@ from chain.currency.staking.records import (
     QUEUE_REDELEGATIONS,
     QUEUE_UNBONDINGS,
     QUEUE_VALIDATORS,
+    Now,
 )
+from chain.items import FailedItems
 
 PER_BLOCK: Final = 200  # items of one queue: about 50 ms with the leaves they change
+TIME_BYTES: Final = 8
+ITEMS_PER_SLICE: Final = 50  # about a millisecond of unbondings
 
 
 class TimeQueue:
-    __slots__ = ("_head", "_prefix")
+    __slots__ = ("_head", "prefix")
 
     def __init__(self, prefix: bytes) -> None:
-        self._prefix, self._head = prefix, HEADS + prefix
+        self.prefix, self._head = prefix, HEADS + prefix
 
     def push(self, state: State, time_ns: int, item: bytes) -> None:
         """Again with the same time and item is the same."""
         at = height_bytes(time_ns)
-        state.set(self._prefix + at + item, MARK)
+        state.set(self.prefix + at + item, MARK)
         head: bytes | None = state.get(self._head)
         if head is None or at < head:
             state.set(self._head, at)
 
     def remove(self, state: State, time_ns: int, item: bytes) -> None:
-        state.set(self._prefix + height_bytes(time_ns) + item, None)
+        state.set(self.prefix + height_bytes(time_ns) + item, None)
 
     def take_due(self, branch: Branch, scan: Scan, now_ns: int) -> list[bytes]:
-        """Remove the items that are due, at most PER_BLOCK, and return them in order of time.
+        """Remove what is due, at most PER_BLOCK, and return it in order of time: 8 bytes of time ‖ item.
 
         Those that this block pushed wait for the next.
         """
@@ -48,17 +53,17 @@ class TimeQueue:
         head: bytes | None = branch.get(self._head)
         if head is None or head > now:
             return []
-        size = len(self._prefix)
+        size = len(self.prefix)
         due: list[bytes] = []
         following: bytes | None = None
-        for key, _ in scan(self._prefix):
+        for key, _ in scan(self.prefix):
             if branch.get(key) is None:
                 continue  # removed in this block
-            at = key[size : size + 8]
+            at = key[size : size + TIME_BYTES]
             if at > now or len(due) == PER_BLOCK:
                 following = at
                 break
-            due.append(key[size + 8 :])
+            due.append(key[size:])
             branch.set(key, None)
         pushed = self._earliest(branch.writes)
         known = [at for at in (following, pushed) if at is not None]
@@ -67,9 +72,26 @@ class TimeQueue:
 
     def _earliest(self, writes: Mapping[bytes, Any]) -> bytes | None:
         """Of what this block pushed."""
-        size = len(self._prefix)
-        times = [key[size : size + 8] for key, value in writes.items() if value and key[:size] == self._prefix]
+        size = len(self.prefix)
+        times = [key[size : size + TIME_BYTES] for key, value in writes.items() if value and key[:size] == self.prefix]
         return min(times) if times else None
+
+    def put_back(self, state: State, due: bytes) -> None:
+        """What `take_due` returned."""
+        self.push(state, int.from_bytes(due[:TIME_BYTES], "big"), due[TIME_BYTES:])
+
+    def work_off(
+        self, branch: Branch, scan: Scan, now: Now, failed: FailedItems, work: Callable[[bytes, Branch], None]
+    ) -> Iterator[None]:
+        """Do the work of each item that is due, in a branch of its own; what fails lies in `failed` from now on.
+
+        Yields between two slices.
+        """
+        for number, due in enumerate(self.take_due(branch, scan, now.time_ns), start=1):
+            run = partial(work, due[TIME_BYTES:])
+            yield from failed.run(branch, run, queue=self.prefix, item=due, height=now.height)
+            if number % ITEMS_PER_SLICE == 0:
+                yield
 
 
 UNBONDING_QUEUE: Final = TimeQueue(QUEUE_UNBONDINGS)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from chain.codec import height_bytes
 from chain.currency import dec
 from chain.currency.dec import ONE
+from chain.items import Failed, FailedItems
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -39,11 +40,14 @@ WITHDRAW: Final = b"uw"  # ‖ delegator -> address
 MINTER: Final = b"um"
 SIGNING: Final = b"ui"  # ‖ consensus address
 LIVENESS: Final = b"ub"
+FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item
 
 BY_POWER: Final = b"Up"  # ‖ 2^64 - 1 - power ‖ operator
 BY_OPERATOR: Final = b"Ud"  # ‖ operator ‖ delegator
 BY_DELEGATOR: Final = b"Uu"  # unbondings: ‖ delegator ‖ operator
 BY_MOVER: Final = b"Ue"  # redelegations: ‖ delegator ‖ destination ‖ source
+UNBONDINGS_BEGUN: Final = b"Ux"  # ‖ operator ‖ creation height ‖ delegator
+REDELEGATIONS_BEGUN: Final = b"Uy"  # ‖ source ‖ creation height ‖ delegator ‖ destination
 RECEIVING: Final = b"Ui"  # ‖ delegator ‖ operator -> how many redelegation entries into it
 QUEUE_UNBONDINGS: Final = b"Uq"  # ‖ time ‖ operator ‖ delegator
 QUEUE_REDELEGATIONS: Final = b"Uw"  # ‖ time ‖ source ‖ delegator ‖ destination
@@ -374,6 +378,7 @@ DECODERS: Final = {
     VALIDATOR: Validator.decode,
     DELEGATION: Delegation.decode,
     UNBONDINGS: Unbonding.decode,
+    FAILED.prefix: Failed.decode,
     REDELEGATIONS: Redelegation.decode,
     ACTIVE: ActiveSet.decode,
     HISTORICAL: Historical.decode,

@@ -7,7 +7,11 @@ Source: staking sheet, sections 1 and 2.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
+from typing import Final, TypeAlias
+
 from chain.branch import Branch, Readable, Scan, State
+from chain.codec import height_bytes
 from chain.currency import bank, dec, distribution, signing
 from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
 from chain.currency.dec import ONE
@@ -24,9 +28,11 @@ from chain.currency.staking.records import (
     POWER_UNIT,
     RECEIVING,
     REDELEGATIONS,
+    REDELEGATIONS_BEGUN,
     UNBONDED,
     UNBONDING,
     UNBONDINGS,
+    UNBONDINGS_BEGUN,
     VALIDATOR,
     Delegation,
     Now,
@@ -48,6 +54,10 @@ from chain.errors import (
     WorthlessShares,
 )
 from crypto.hash import ADDRESS_BYTES
+
+Entry: TypeAlias = UnbondingEntry | RedelegationEntry
+HEIGHT_BYTES: Final = 8
+SLASHED_PER_SLICE: Final = 40  # leavers of one validator; about a millisecond
 
 # ------------------------------------------------------------------------------ validators
 
@@ -238,8 +248,19 @@ def _merged(entries: tuple[UnbondingEntry, ...], new: UnbondingEntry) -> tuple[U
 
 
 def put_unbonding(state: State, operator: bytes, delegator: bytes, entries: tuple[UnbondingEntry, ...]) -> None:
-    state.set(UNBONDINGS + operator + delegator, Unbonding(entries) if entries else None)
+    key = UNBONDINGS + operator + delegator
+    before: Unbonding | None = state.get(key)
+    _mark_heights(state, UNBONDINGS_BEGUN + operator, delegator, before.entries if before is not None else (), entries)
+    state.set(key, Unbonding(entries) if entries else None)
     state.set(BY_DELEGATOR + delegator + operator, MARK if entries else None)
+
+
+def _mark_heights(state: State, prefix: bytes, rest: bytes, before: Sequence[Entry], after: Sequence[Entry]) -> None:
+    """Where a slash finds what began at a height: prefix ‖ height ‖ rest."""
+    were = {entry.creation_height for entry in before}
+    are = {entry.creation_height for entry in after}
+    for height in sorted(were ^ are):
+        state.set(prefix + height_bytes(height) + rest, MARK if height in are else None)
 
 
 def complete_unbonding(state: State, operator: bytes, delegator: bytes, now: Now) -> int:
@@ -292,20 +313,22 @@ def redelegate(
         height, completion = validator.unbonding_height, validator.unbonding_time_ns
     entry = RedelegationEntry(height, completion, tokens, got)
     entries = (*(waiting.entries if waiting is not None else ()), entry)
-    _put_redelegation(state, source, delegator, destination, entries, before=len(entries) - 1)
+    _put_redelegation(state, source, delegator, destination, entries)
     REDELEGATION_QUEUE.push(state, completion, source + delegator + destination)
     return tokens, completion
 
 
 def _put_redelegation(
-    state: State, source: bytes, delegator: bytes, destination: bytes,
-    entries: tuple[RedelegationEntry, ...], *, before: int,
-) -> None:  # fmt: skip
-    """before: how many entries there were."""
-    state.set(REDELEGATIONS + source + delegator + destination, Redelegation(entries) if entries else None)
+    state: State, source: bytes, delegator: bytes, destination: bytes, entries: tuple[RedelegationEntry, ...]
+) -> None:
+    key = REDELEGATIONS + source + delegator + destination
+    found: Redelegation | None = state.get(key)
+    before = found.entries if found is not None else ()
+    _mark_heights(state, REDELEGATIONS_BEGUN + source, delegator + destination, before, entries)
+    state.set(key, Redelegation(entries) if entries else None)
     state.set(BY_MOVER + delegator + destination + source, MARK if entries else None)
     key = RECEIVING + delegator + destination
-    count = int.from_bytes(state.get(key) or b"", "big") + len(entries) - before
+    count = int.from_bytes(state.get(key) or b"", "big") + len(entries) - len(before)
     assert count >= 0, (delegator.hex(), destination.hex())
     state.set(key, count.to_bytes(4, "big") if count else None)
 
@@ -317,7 +340,7 @@ def complete_redelegation(state: State, source: bytes, delegator: bytes, destina
         return
     rest = tuple(entry for entry in waiting.entries if entry.completion_ns > now.time_ns)
     if len(rest) < len(waiting.entries):
-        _put_redelegation(state, source, delegator, destination, rest, before=len(waiting.entries))
+        _put_redelegation(state, source, delegator, destination, rest)
 
 
 # ------------------------------------------------------------------------------ slashing
@@ -325,22 +348,21 @@ def complete_redelegation(state: State, source: bytes, delegator: bytes, destina
 
 def slash(
     branch: Branch, scan: Scan, validator: Validator, *, height: int, power: int, fraction: int, reason: int, now: Now
-) -> int:
+) -> Generator[None, None, int]:
     """Punish a validator for what it did at `height` with `power`; returns the udchat burned of its own tokens.
 
     Everything that was its stake then pays: unbondings and redelegations begun since first, its tokens for the rest.
-    To be called at a block's begin, when what is saved is all there is. The validator must not be unbonded.
+    To be called at a block's begin, when what is saved is all there is. The validator must not be unbonded. In slices:
+    it reads what began since `height` and nothing older.
     """
     assert height <= now.height, (height, now.height)
     assert validator.status != UNBONDED, validator
     total = dec.mul_trunc(power * POWER_UNIT * ONE, fraction) // ONE
     if height < now.height:
         since = _Since(height, now, fraction)
-        total -= _slash_unbondings(branch, scan, validator.operator, since)
-        total -= _slash_redelegations(branch, scan, validator.operator, since)
-        found = validator_of(branch, validator.operator)
-        assert found is not None
-        validator = found
+        total -= yield from _slash_unbondings(branch, scan, validator.operator, since)
+        total -= yield from _slash_redelegations(branch, scan, validator.operator, since)
+        validator = require_validator(branch, validator.operator)
     burned = max(0, min(total, validator.tokens))
     if burned:
         effective = min(ONE, dec.quo_up(burned * ONE, validator.tokens * ONE))
@@ -358,23 +380,28 @@ class _Since:
     def __init__(self, height: int, now: Now, fraction: int) -> None:
         self.height, self.now, self.fraction = height, now, fraction
 
-    def reaches(self, entry: UnbondingEntry | RedelegationEntry) -> bool:
+    def begun(self, scan: Scan, prefix: bytes) -> Iterator[tuple[int, bytes]]:
+        """(height, what follows it in the key) of what lies under an index by creation height, from `height` on."""
+        at = len(prefix)
+        for key, _ in scan(prefix, prefix + height_bytes(max(0, self.height))):
+            yield int.from_bytes(key[at : at + HEIGHT_BYTES], "big"), key[at + HEIGHT_BYTES :]
+
+    def reaches(self, entry: Entry) -> bool:
         return entry.creation_height >= self.height and entry.completion_ns > self.now.time_ns
 
-    def due(self, entry: UnbondingEntry | RedelegationEntry) -> int:
+    def due(self, entry: Entry) -> int:
         return self.fraction * entry.initial_balance // ONE
 
 
-def _slash_unbondings(branch: Branch, scan: Scan, operator: bytes, since: _Since) -> int:
+def _slash_unbondings(branch: Branch, scan: Scan, operator: bytes, since: _Since) -> Generator[None, None, int]:
     """Returns what they owed, whether they could pay it or not."""
     owed = 0
-    for key, _ in scan(UNBONDINGS + operator):
+    for number, (height, delegator) in enumerate(since.begun(scan, UNBONDINGS_BEGUN + operator), start=1):
+        key = UNBONDINGS + operator + delegator
         waiting: Unbonding | None = branch.get(key)
-        if waiting is None:
-            continue
-        entries, burned = list(waiting.entries), 0
+        entries, burned = list(waiting.entries) if waiting is not None else [], 0
         for position, entry in enumerate(entries):
-            if since.reaches(entry):
+            if entry.creation_height == height and since.reaches(entry):
                 due = since.due(entry)
                 owed += due
                 taken = min(due, entry.balance)
@@ -383,21 +410,24 @@ def _slash_unbondings(branch: Branch, scan: Scan, operator: bytes, since: _Since
         if burned:
             branch.set(key, Unbonding(tuple(entries)))
             bank.burn(branch, NOT_BONDED_POOL, burned)
+        if number % SLASHED_PER_SLICE == 0:
+            yield
     return owed
 
 
-def _slash_redelegations(branch: Branch, scan: Scan, source: bytes, since: _Since) -> int:
+def _slash_redelegations(branch: Branch, scan: Scan, source: bytes, since: _Since) -> Generator[None, None, int]:
     """Returns what they owed."""
     owed = 0
-    at = len(REDELEGATIONS) + ADDRESS_BYTES
-    for key, _ in scan(REDELEGATIONS + source):
-        waiting: Redelegation | None = branch.get(key)
-        delegator, destination = key[at : at + ADDRESS_BYTES], key[at + ADDRESS_BYTES :]
+    for number, (height, pair) in enumerate(since.begun(scan, REDELEGATIONS_BEGUN + source), start=1):
+        waiting: Redelegation | None = branch.get(REDELEGATIONS + source + pair)
+        delegator, destination = pair[:ADDRESS_BYTES], pair[ADDRESS_BYTES:]
         for entry in waiting.entries if waiting is not None else ():
-            if since.reaches(entry):
+            if entry.creation_height == height and since.reaches(entry):
                 due = since.due(entry)
                 owed += due
                 _slash_moved(branch, delegator, destination, entry, due, since)
+        if number % SLASHED_PER_SLICE == 0:
+            yield
     return owed
 
 

@@ -10,6 +10,7 @@ Source: staking sheet, section 1.
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Final, NamedTuple
 
 from chain.branch import Branch, Readable, Scan
@@ -22,6 +23,7 @@ from chain.currency.staking.records import (
     ACTIVE,
     BONDED,
     BY_POWER,
+    FAILED,
     MARK,
     UNBONDED,
     UNBONDING,
@@ -38,7 +40,6 @@ from crypto.hash import ADDRESS_BYTES
 from crypto.keys import Ed25519PubKey
 
 NOBODY: Final = ActiveSet(())
-ITEMS_PER_SLICE: Final = 50  # about a millisecond of unbondings
 
 
 def active_of(state: Readable) -> ActiveSet:
@@ -49,16 +50,9 @@ def end_block(branch: Branch, scan: Scan, now: Now) -> Generator[None, None, lis
     """The set's changes for the engine; then what matured: validators, unbondings, redelegations. In slices."""
     updates = update_set(branch, scan, now)
     yield
-    _mature_validators(branch, scan, now)
-    for number, item in enumerate(UNBONDING_QUEUE.take_due(branch, scan, now.time_ns)):
-        stake.complete_unbonding(branch, item[:ADDRESS_BYTES], item[ADDRESS_BYTES:], now)
-        if number % ITEMS_PER_SLICE == ITEMS_PER_SLICE - 1:
-            yield
-    for number, item in enumerate(REDELEGATION_QUEUE.take_due(branch, scan, now.time_ns)):
-        source, rest = item[:ADDRESS_BYTES], item[ADDRESS_BYTES:]
-        stake.complete_redelegation(branch, source, rest[:ADDRESS_BYTES], rest[ADDRESS_BYTES:], now)
-        if number % ITEMS_PER_SLICE == ITEMS_PER_SLICE - 1:
-            yield
+    yield from VALIDATOR_QUEUE.work_off(branch, scan, now, FAILED, _mature_validator)
+    yield from UNBONDING_QUEUE.work_off(branch, scan, now, FAILED, partial(_pay_unbonding, now))
+    yield from REDELEGATION_QUEUE.work_off(branch, scan, now, FAILED, partial(_forget_redelegation, now))
     return updates
 
 
@@ -143,11 +137,31 @@ class _Change(NamedTuple):
         VALIDATOR_QUEUE.push(self.branch, time_ns, validator.operator)
 
 
-def _mature_validators(branch: Branch, scan: Scan, now: Now) -> None:
-    for operator in VALIDATOR_QUEUE.take_due(branch, scan, now.time_ns):
-        validator = stake.require_validator(branch, operator)
-        assert validator.status == UNBONDING, validator
-        after = validator._replace(status=UNBONDED)
-        put_validator(branch, validator, after)
-        if not after.shares:
-            stake.remove_validator(branch, after)
+# ------------------------------------------------------------------------------ what matured
+
+
+def _mature_validator(operator: bytes, branch: Branch) -> None:
+    validator = stake.require_validator(branch, operator)
+    assert validator.status == UNBONDING, validator
+    after = validator._replace(status=UNBONDED)
+    put_validator(branch, validator, after)
+    if not after.shares:
+        stake.remove_validator(branch, after)
+
+
+def _pay_unbonding(now: Now, item: bytes, branch: Branch) -> None:
+    stake.complete_unbonding(branch, item[:ADDRESS_BYTES], item[ADDRESS_BYTES:], now)
+
+
+def _forget_redelegation(now: Now, item: bytes, branch: Branch) -> None:
+    source, delegator, destination = item[:ADDRESS_BYTES], item[ADDRESS_BYTES:-ADDRESS_BYTES], item[-ADDRESS_BYTES:]
+    stake.complete_redelegation(branch, source, delegator, destination, now)
+
+
+QUEUES: Final = {queue.prefix: queue for queue in (VALIDATOR_QUEUE, UNBONDING_QUEUE, REDELEGATION_QUEUE)}
+
+
+def retry_failed(branch: Branch, scan: Scan) -> None:
+    """Put what could not be worked off back into its queue: the code is another from this block on."""
+    for queue, due, _ in FAILED.take_back(branch, scan):
+        QUEUES[queue].put_back(branch, due)

@@ -246,6 +246,16 @@ class ReplayMarks(_message.Message):
     running_hash: bytes
     def __init__(self, count: _Optional[int] = ..., running_hash: _Optional[bytes] = ...) -> None: ...
 
+class FailedItem(_message.Message):
+    __slots__ = ("height", "code", "value")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    code: int
+    value: bytes
+    def __init__(self, height: _Optional[int] = ..., code: _Optional[int] = ..., value: _Optional[bytes] = ...) -> None: ...
+
 class UpgradePlan(_message.Message):
     __slots__ = ("name", "height", "info", "binary_sha256", "ready_share_permyriad", "postpone_blocks", "postponed")
     NAME_FIELD_NUMBER: _ClassVar[int]
