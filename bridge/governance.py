@@ -20,21 +20,47 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from bridge import governance_params
+from bridge import governance_params, governance_records
 from bridge.actions import GOVERNANCE_PARAMS, attempt, carry_out, governance_params_of
+from bridge.clearing import (
+    BURN,
+    JOB_DEDUCTED,
+    JOB_DEPOSITS,
+    JOB_KEPT,
+    JOB_VOTES,
+    REFUND,
+    TO_TREASURY,
+    job_count,
+    job_of,
+    push_job,
+    settlement,
+    sweep,
+)
 from bridge.governance_params import GovernanceParams
-from bridge.stake import HAS_KEPT, KEPT, Kept, Stake, forget_kept, keep_changed
+from bridge.governance_records import (
+    DEDUCTED,
+    DEPOSITS,
+    FAILED_ITEMS,
+    HELD,
+    JOBS,
+    QUEUE,
+    TALLIES,
+    TALLY,
+    Deposit,
+    Tallies,
+    held_for,
+)
+from bridge.stake import HAS_KEPT, Stake, keep_changed
 from bridge.tally import Count, Tally, judge
 from chain.branch import Branch, Decoders, Readable, Scan, State
 from chain.chat import governance as chat
 from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal, Result
-from chain.codec import height_bytes, uint_field
+from chain.codec import height_bytes
 from chain.context import Context, Handler, Leg
-from chain.currency import bank, dec, distribution
+from chain.currency import dec
 from chain.currency import machine as currency
-from chain.currency.bank import DISTRIBUTION
 from chain.currency.dec import ONE
 from chain.currency.params import NS_PER_S
 from chain.currency.staking.queues import TimeQueue
@@ -48,58 +74,17 @@ from chain.errors import (
     TxError,
 )
 from chain.governance import AddDeposit, CancelProposal, SubmitProposal
-from chain.items import PANICS, Failed, FailedItems
+from chain.items import PANICS
 from chain.modules import BlockContext
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from consensus.types.params import ConsensusParams
-from crypto.hash import ADDRESS_BYTES
-from proto.dchat.v1 import governance_pb2 as pb
 
 UNITS_PER_BLOCK: Final = 1_500  # of counting: about 11 ms, 250 votes (`bridge.tally` says what a step costs)
 UNITS_PER_SLICE: Final = 100
 UNITS_DECISION: Final = 100  # carrying out what passed
-SWEPT_PER_BLOCK: Final = 300  # records cleared away: more than a block of votes adds on average
 GAS_UNLIMITED: Final = 1 << 62  # what voters decided has no gas limit; its size is bounded by that of a proposal
 
-DEPOSITS: Final = b"bg"  # ‖ number ‖ depositor -> Deposit
-HELD: Final = b"bs"  # ‖ number -> 8 bytes: the deposits together
-TALLY: Final = b"by"  # ‖ number -> Tally
-DEDUCTED: Final = b"bY"  # ‖ number ‖ ballot ‖ operator -> a Dec: shares whose owners voted
-TALLIES: Final = b"bz"  # -> Tallies; absent: no count goes on
-QUEUE: Final = b"Bi"  # side: ‖ pin ‖ number: the counts, in order
-JOBS: Final = b"Bj"  # side: ‖ what ‖ number ‖ ballot -> how
-JOB_COUNT: Final = b"BJ"  # -> 8 bytes; absent: none
-FAILED_ITEMS: Final = FailedItems(b"bf")  # ‖ queue ‖ item
 MARK: Final = b"\x01"
-
-# What is cleared away, in this order: people's money first.
-JOB_DEPOSITS, JOB_VOTES, JOB_DEDUCTED, JOB_KEPT = 1, 2, 3, 4
-REFUND, BURN, TO_TREASURY = 0, 1, 2  # what becomes of the share of deposits that is not paid back
-
-
-class Deposit(NamedTuple):
-    amount: int
-
-    def encode(self) -> bytes:
-        return uint_field(b"\x08", self.amount)
-
-    @staticmethod
-    def decode(stored: bytes) -> Deposit:
-        return Deposit(pb.Deposit.FromString(stored).amount)
-
-
-class Tallies(NamedTuple):
-    waiting: int
-    oldest_pin: int
-    newest_pin: int
-
-    def encode(self) -> bytes:
-        return pb.Tallies(**self._asdict()).SerializeToString(deterministic=True)
-
-    @staticmethod
-    def decode(stored: bytes) -> Tallies:
-        r = pb.Tallies.FromString(stored)
-        return Tallies(r.waiting, r.oldest_pin, r.newest_pin)
 
 
 class _Timers(TimeQueue):
@@ -113,14 +98,7 @@ class _Timers(TimeQueue):
 
 
 TIMERS: Final = _Timers()
-DECODERS: Final[Decoders] = {
-    DEPOSITS: Deposit.decode,
-    TALLY: Tally.decode,
-    TALLIES: Tallies.decode,
-    FAILED_ITEMS.prefix: Failed.decode,
-    KEPT: Kept.decode,
-    GOVERNANCE_PARAMS: GovernanceParams.decode,
-}
+DECODERS: Final[Decoders] = {**governance_records.DECODERS, GOVERNANCE_PARAMS: GovernanceParams.decode}
 
 
 # ------------------------------------------------------------------------------ messages
@@ -179,12 +157,6 @@ def _take_deposit(ctx: Context, params: GovernanceParams, proposal: Proposal, de
         TIMERS.push(branch, ends, number)
 
 
-def held_for(state: Readable, number: int) -> int:
-    """The deposits of a proposal together, udchat."""
-    stored: bytes | None = state.get(HELD + height_bytes(number))
-    return int.from_bytes(stored, "big") if stored else 0
-
-
 def cancel_proposal(ctx: Context, message: CancelProposal) -> Leg:
     """It is gone; a share of its deposits is the price. Raises: UnknownProposal, NotProposer, NotCancellable."""
     branch = ctx.branch
@@ -195,9 +167,9 @@ def cancel_proposal(ctx: Context, message: CancelProposal) -> Leg:
     if not is_open:
         raise NotCancellable(f"proposal {proposal.id} is in status {chat.STATUS_NAMES[proposal.status]}")
     params = governance_params_of(branch)
-    _push_job(
+    push_job(
         branch, JOB_DEPOSITS, proposal.id,
-        how=_settlement(TO_TREASURY if params.cancel_to_treasury else BURN, params.cancel_ratio),
+        how=settlement(TO_TREASURY if params.cancel_to_treasury else BURN, params.cancel_ratio),
     )  # fmt: skip
     _drop_votes(branch, proposal)
     chat.delete_proposal(branch, proposal.id)
@@ -208,7 +180,7 @@ def _drop_votes(state: State, proposal: Proposal) -> None:
     """Of every ballot (#16162: a proposal that goes leaves no votes behind)."""
     if proposal.status != DEPOSIT:
         for ballot in range(proposal.ballot + 1):
-            _push_job(state, JOB_VOTES, proposal.id, ballot)
+            push_job(state, JOB_VOTES, proposal.id, ballot)
 
 
 def handlers() -> dict[type[Any], Handler]:
@@ -312,7 +284,7 @@ def _give_up(ctx: BlockContext, key: bytes) -> None:
     """The votes of a proposal cannot be counted: nothing of it is done, and nobody loses a deposit."""
     proposal = chat.require_proposal(ctx.branch, int.from_bytes(key[len(QUEUE) + 8 :], "big"))
     _finish_count(ctx, key, proposal)
-    _push_job(ctx.branch, JOB_DEPOSITS, proposal.id, how=_settlement(REFUND, 0))
+    push_job(ctx.branch, JOB_DEPOSITS, proposal.id, how=settlement(REFUND, 0))
     until = _keep_votes(ctx, proposal)
     failed = proposal._replace(
         status=FAILED, result=Result(0, 0, 0, 0, 0, 0, _pin_of(key)), failed_code=ActionPanicked.code,
@@ -330,12 +302,12 @@ def _finish_count(ctx: BlockContext, done: bytes, proposal: Proposal) -> None:
     """One count fewer; the oldest pin is that of the next."""
     ctx.branch.set(TALLY + height_bytes(proposal.id), None)
     ctx.branch.set(done, None)
-    _push_job(ctx.branch, JOB_DEDUCTED, proposal.id, proposal.ballot)
+    push_job(ctx.branch, JOB_DEDUCTED, proposal.id, proposal.ballot)
     tallies: Tallies = ctx.branch.get(TALLIES)
     if tallies.waiting == 1:
         ctx.branch.set(TALLIES, None)
         if ctx.branch.get(HAS_KEPT) is not None:
-            _push_job(ctx.branch, JOB_KEPT, 0)
+            push_job(ctx.branch, JOB_KEPT, 0)
         return
     oldest = _pin_of(next(key for key, _ in ctx.scan(QUEUE, done + b"\x00")))
     ctx.branch.set(TALLIES, tallies._replace(waiting=tallies.waiting - 1, oldest_pin=oldest))
@@ -355,7 +327,7 @@ def decide(ctx: BlockContext, proposal: Proposal, tally: Tally) -> None:
             proposal.voting_start_time_ns + params.voting_period_s * NS_PER_S,
             ctx.time_ns + params.expedited_voting_period_s * NS_PER_S // 2,  # however long counting took
         )
-        _push_job(branch, JOB_VOTES, proposal.id, proposal.ballot)
+        push_job(branch, JOB_VOTES, proposal.id, proposal.ballot)
         again = proposal._replace(status=VOTING, expedited=False, ballot=proposal.ballot + 1, voting_end_time_ns=ends)
         chat.put_proposal(branch, again)
         TIMERS.push(branch, ends, height_bytes(proposal.id))
@@ -366,7 +338,7 @@ def decide(ctx: BlockContext, proposal: Proposal, tally: Tally) -> None:
     burns = (verdict.is_vetoed and params.burn_vetoed) or (
         tally.bonded and not verdict.has_quorum and params.burn_without_quorum
     )
-    _push_job(branch, JOB_DEPOSITS, proposal.id, how=_settlement(BURN if burns else REFUND, ONE if burns else 0))
+    push_job(branch, JOB_DEPOSITS, proposal.id, how=settlement(BURN if burns else REFUND, ONE if burns else 0))
     until = _keep_votes(ctx, proposal)
     decided = proposal._replace(
         status=(FAILED if code else PASSED) if verdict.passes else REJECTED,
@@ -422,7 +394,7 @@ def close(ctx: BlockContext) -> Iterator[None]:
         keep_changed(ctx.branch, ctx.committed, oldest_pin=tallies.oldest_pin, newest_pin=tallies.newest_pin)
     now = Now(ctx.height, ctx.time_ns)
     yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now))
-    yield from _sweep(ctx)
+    yield from sweep(ctx)
 
 
 def _retry_failed(ctx: BlockContext) -> None:
@@ -434,8 +406,8 @@ def _retry_failed(ctx: BlockContext) -> None:
         if queue == TIMERS.prefix:
             TIMERS.put_back(ctx.branch, item)
         elif queue == JOBS:
-            what, number, ballot = _job_of(JOBS + item)
-            _push_job(ctx.branch, what, int.from_bytes(number, "big"), ballot, how=failed.value)
+            what, number, ballot = job_of(JOBS + item)
+            push_job(ctx.branch, what, int.from_bytes(number, "big"), ballot, how=failed.value)
 
 
 def _look_at(now: Now, item: bytes, branch: Branch) -> None:
@@ -446,13 +418,13 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         return
     if proposal.status == DEPOSIT and proposal.deposit_end_time_ns <= now.time_ns:
         burns = governance_params_of(branch).burn_without_deposit
-        _push_job(branch, JOB_DEPOSITS, number, how=_settlement(BURN if burns else REFUND, ONE if burns else 0))
+        push_job(branch, JOB_DEPOSITS, number, how=settlement(BURN if burns else REFUND, ONE if burns else 0))
         chat.delete_proposal(branch, number)
     elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
         chat.put_proposal(branch, proposal._replace(status=TALLYING))
         _begin_count(branch, number, pin=now.height)
     elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now.time_ns:
-        _push_job(branch, JOB_VOTES, number, proposal.ballot)
+        push_job(branch, JOB_VOTES, number, proposal.ballot)
 
 
 def _begin_count(state: State, number: int, *, pin: int) -> None:
@@ -463,107 +435,6 @@ def _begin_count(state: State, number: int, *, pin: int) -> None:
         state.set(TALLIES, Tallies(1, pin, pin))
     else:
         state.set(TALLIES, found._replace(waiting=found.waiting + 1, newest_pin=pin))
-
-
-# ------------------------------------------------------------------------------ clearing away
-
-
-def _push_job(state: State, what: int, number: int, ballot: int = 0, *, how: bytes = MARK) -> None:
-    """For the next block on. Again, it is the same."""
-    key = JOBS + bytes((what,)) + height_bytes(number) + bytes((ballot,))
-    if state.get(key) is None:
-        state.set(JOB_COUNT, height_bytes(_job_count(state) + 1))
-    state.set(key, how)
-
-
-def _job_count(state: Readable) -> int:
-    stored: bytes | None = state.get(JOB_COUNT)
-    return int.from_bytes(stored, "big") if stored else 0
-
-
-def _settlement(what: int, share: int) -> bytes:
-    """share: of each deposit, a Dec, that is not paid back."""
-    return bytes((what,)) + height_bytes(share)
-
-
-def _job_of(key: bytes) -> tuple[int, bytes, int]:
-    """(what, 8 bytes of a proposal's number, ballot)."""
-    at = len(JOBS)
-    return key[at], key[at + 1 : at + 9], key[at + 9]
-
-
-def _sweep(ctx: BlockContext) -> Iterator[None]:
-    """Work at the jobs that earlier blocks left, in order, as far as the block's budget goes. Each in a branch of its
-    own: one that breaks is set aside.
-    """
-    branch, waiting = ctx.branch, _job_count(ctx.branch)
-    if not waiting:
-        return
-    budget, done = SWEPT_PER_BLOCK, 0
-    for key, how in ctx.scan(JOBS):
-        if budget <= 0:
-            break
-        if key[len(JOBS)] == JOB_KEPT and branch.get(TALLIES) is not None:
-            continue  # until no count goes on
-        left = 0
-
-        def work(over: Branch, key: bytes = key, how: bytes = how, budget: int = budget) -> None:
-            nonlocal left
-            left = _work_at(replace(ctx, branch=over), key, how, budget)
-
-        item = key[len(JOBS) :]
-        good = yield from FAILED_ITEMS.run(branch, work, queue=JOBS, item=item, height=ctx.height, value=how)
-        budget = left if good else budget
-        if budget > 0:
-            branch.set(key, None)
-            done += 1
-            budget -= 1
-    branch.set(JOB_COUNT, height_bytes(waiting - done) if waiting > done else None)
-
-
-def _work_at(ctx: BlockContext, key: bytes, how: bytes, budget: int) -> int:
-    """Do a job as far as the budget goes; returns what is left of it; 0: there may be more to do."""
-    what, number, ballot = _job_of(key)
-    if what == JOB_KEPT:
-        return forget_kept(ctx.branch, ctx.scan, budget=budget)
-    if what == JOB_DEPOSITS:
-        return _settle_deposits(ctx, number, how, budget)
-    prefix = DEDUCTED if what == JOB_DEDUCTED else VOTE
-    return _delete_all(ctx, prefix + number + bytes((ballot,)), budget)
-
-
-def _delete_all(ctx: BlockContext, prefix: bytes, budget: int) -> int:
-    """Returns what is left of the budget; 0: there may be more."""
-    for key, _ in ctx.scan(prefix):
-        if not budget:
-            return 0
-        ctx.branch.set(key, None)
-        budget -= 1
-    return budget
-
-
-def _settle_deposits(ctx: BlockContext, number: bytes, how: bytes, budget: int) -> int:
-    """Pay deposits back but for the share that is burned or goes to the treasury. As `_delete_all`."""
-    branch, what, share = ctx.branch, how[0], int.from_bytes(how[1:], "big")
-    settled = kept = 0
-    for key, deposit in ctx.scan(DEPOSITS + number):
-        if not budget:
-            break
-        budget -= 1
-        cost = deposit.amount * share // ONE
-        bank.pay_out(branch, pool=GOVERNANCE_ADDRESS, recipient=key[-ADDRESS_BYTES:], amount=deposit.amount - cost)
-        branch.set(key, None)
-        settled += deposit.amount
-        kept += cost
-    if kept and what == TO_TREASURY:
-        bank.pay_out(branch, pool=GOVERNANCE_ADDRESS, recipient=DISTRIBUTION, amount=kept)
-        distribution.add_to_pool(branch, kept * ONE)
-    elif kept:
-        bank.burn(branch, GOVERNANCE_ADDRESS, kept)
-    left = int.from_bytes(branch.get(HELD + number) or b"", "big") - settled
-    assert left >= 0, (number, left)
-    branch.set(HELD + number, height_bytes(left) if left else None)
-    return budget if not left else 0
 
 
 # ------------------------------------------------------------------------------ the whole
@@ -598,7 +469,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         and bytes((JOB_VOTES,)) + ballot not in jobs
     ]
     yield "governance: each vote is of a proposal's ballot, or being removed", not lost, f"{len(lost)} ballots are not"
-    yield "governance: jobs are counted", len(jobs) == _job_count(state), f"{len(jobs)}, {_job_count(state)}"
+    yield "governance: jobs are counted", len(jobs) == job_count(state), f"{len(jobs)}, {job_count(state)}"
     yield FAILED_ITEMS.invariant("governance", scan)
     yield from _count_invariants(state, scan, proposals)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from bridge import governance
+from bridge import governance_records as records
 from bridge.actions import governance_params_of
 from bridge.stake import Stake
 from bridge.tally import Count, Tally, Verdict, judge
@@ -47,7 +47,7 @@ class GovernanceQueries:
 
     def held(self, number: int, *, height: int = 0) -> int:
         """The deposits that are held for it, udchat."""
-        return governance.held_for(self._base(height), number)
+        return records.held_for(self._base(height), number)
 
     def proposals(self, *, after: int = 0, limit: int, status: int = 0, height: int = 0) -> tuple[list[bytes], int]:
         """Encoded proposals by number, above `after`; and the number to go on after, 0 when there are no more.
@@ -83,7 +83,7 @@ class GovernanceQueries:
 
     def deposits(self, number: int, *, after: bytes = b"", limit: int, height: int = 0) -> list[tuple[bytes, bytes]]:
         """(depositor, encoded Deposit) by depositor, above `after`."""
-        return _some(self._base(height), governance.DEPOSITS + height_bytes(number), after, limit)
+        return _some(self._base(height), records.DEPOSITS + height_bytes(number), after, limit)
 
     def standing(self, number: int, *, height: int = 0) -> Standing | None:
         """None: no such proposal. Counts the votes as they are while voting is open: call it in a thread."""
@@ -102,7 +102,7 @@ class GovernanceQueries:
         if proposal.status == VOTING:
             tally, is_complete = _count_now(base, tally)
         elif proposal.status != DEPOSIT:
-            tally = base.get(governance.TALLY + height_bytes(number)) or tally
+            tally = base.get(records.TALLY + height_bytes(number)) or tally
         verdict = judge(tally, params, expedited=proposal.expedited)
         return Standing(view.version, proposal.status, tally.result, is_complete, verdict)
 

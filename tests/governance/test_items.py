@@ -7,7 +7,7 @@ there by hand: no message can make them.
 from __future__ import annotations
 
 from bridge import governance
-from bridge.governance import FAILED_ITEMS, JOBS, QUEUE
+from bridge.governance_records import FAILED_ITEMS, JOBS, QUEUE
 from chain.chat.governance import CastVote, vote_key
 from chain.currency.dec import ONE
 from chain.currency.records import ACCOUNT, Account

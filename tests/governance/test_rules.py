@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bridge import actions, governance
+from bridge import actions
+from bridge import governance_records as records
 from bridge.actions import governance_params_of
 from bridge.governance_params import GovernanceParams, changed, check, to_text
 from bridge.records import ESCROW_ADDRESS
@@ -220,7 +221,7 @@ def test_an_expedited_proposal_that_fails_turns_regular_without_its_votes() -> N
 
 def test_the_second_ballot_is_counted_without_what_the_first_deducted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nothing of the first is cleared away yet."""
-    monkeypatch.setattr("bridge.governance.SWEPT_PER_BLOCK", 0)
+    monkeypatch.setattr("bridge.clearing.SWEPT_PER_BLOCK", 0)
     world = voters()
     world.delegate("dan", "v0", 4)
     number = world.propose(deposit=5 * MIN, expedited=True)
@@ -245,7 +246,7 @@ def test_a_second_ballot_has_time_even_when_counting_took_long() -> None:
 
 def test_cancelling_the_second_ballot_clears_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """#16162 again, while the first ballot is still being erased."""
-    monkeypatch.setattr("bridge.governance.SWEPT_PER_BLOCK", 2)
+    monkeypatch.setattr("bridge.clearing.SWEPT_PER_BLOCK", 2)
     world = voters()
     number = world.propose(deposit=5 * MIN, expedited=True)
     world.block(*[world.vote(f"w{i}", number, NO) for i in range(9)])
@@ -552,7 +553,7 @@ def busiest(world: World, blocks: int = 400) -> int:
         world.reads = 0
         world.block(seconds=0)
         most = max(most, world.reads)
-        if world.state.get(governance.TALLIES) is None and world.state.get(governance.JOB_COUNT) is None:
+        if world.state.get(records.TALLIES) is None and world.state.get(records.JOB_COUNT) is None:
             return most
     raise AssertionError("it does not end")
 
@@ -563,7 +564,7 @@ def test_a_block_costs_the_same_however_many_votes_there_are(
 ) -> None:
     """#3270, cosmos/gaia#2910, sei-protocol/sei-chain#4000: to count, pay back and erase stays in its budget."""
     monkeypatch.setattr("bridge.governance.UNITS_PER_BLOCK", 200)
-    monkeypatch.setattr("bridge.governance.SWEPT_PER_BLOCK", 40)
+    monkeypatch.setattr("bridge.clearing.SWEPT_PER_BLOCK", 40)
     world = voters(GovernanceParams(votes_kept_s=0))
     number = world.propose()
     for index in range(voters_count):

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge import governance
+from bridge import clearing, governance
+from bridge import governance_records as records
 from bridge.actions import governance_params_of
 from bridge.governance_params import GovernanceParams
 from bridge.tally import Tally, judge
@@ -87,7 +88,7 @@ class Governance(RuleBasedStateMachine):
 
     @initialize(units=st.sampled_from([4, 9, 25, 1_500]), swept=st.sampled_from([1, 3, 300]))
     def begin(self, units: int, swept: int) -> None:
-        governance.UNITS_PER_BLOCK, governance.SWEPT_PER_BLOCK = units, swept  # type: ignore[misc]
+        governance.UNITS_PER_BLOCK, clearing.SWEPT_PER_BLOCK = units, swept  # type: ignore[misc]
         self.world = World(GovernanceParams(burn_without_quorum=1, votes_kept_s=7_000).shortened(1_000))
         for name in EVERYBODY:
             self.world.fund(name, 1_000 * DCHAT)
@@ -100,7 +101,7 @@ class Governance(RuleBasedStateMachine):
         self.changes: dict[bytes, Any] = {}
 
     def teardown(self) -> None:
-        governance.UNITS_PER_BLOCK, governance.SWEPT_PER_BLOCK = DEFAULTS  # type: ignore[misc]
+        governance.UNITS_PER_BLOCK, clearing.SWEPT_PER_BLOCK = DEFAULTS  # type: ignore[misc]
 
     # ------------------------------------------------------------------ what people do
 
@@ -226,7 +227,7 @@ class Governance(RuleBasedStateMachine):
     def blocks_until_all_is_counted(self) -> None:
         for _ in range(400):
             self.next_block(0)
-            if self.world.get(governance.TALLIES) is None:
+            if self.world.get(records.TALLIES) is None:
                 return
         raise AssertionError("a count does not end")
 
@@ -246,9 +247,9 @@ class Governance(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_of_what_is_gone(self) -> None:
         """When nothing waits to be cleared away, only open proposals have deposits, and only known ones votes."""
-        if hasattr(self, "world") and self.world.get(governance.JOB_COUNT) is None:
+        if hasattr(self, "world") and self.world.get(records.JOB_COUNT) is None:
             world = self.world
-            held = {int.from_bytes(key[2:], "big") for key, _ in world.scan(governance.HELD)}
+            held = {int.from_bytes(key[2:], "big") for key, _ in world.scan(records.HELD)}
             assert held == {n for n in self._numbers() if world.proposal(n).status not in DECIDED}
             assert {int.from_bytes(key[2:10], "big") for key, _ in world.scan(chat.VOTE)} <= set(self._numbers())
 
@@ -287,7 +288,7 @@ def test_a_long_walk(seed: int) -> None:
     assert seen >= {DEPOSIT, VOTING, TALLYING, chat.PASSED, chat.REJECTED}
 
 
-DEFAULTS = (governance.UNITS_PER_BLOCK, governance.SWEPT_PER_BLOCK)
+DEFAULTS = (governance.UNITS_PER_BLOCK, clearing.SWEPT_PER_BLOCK)
 TestGovernance = Governance.TestCase
 TestGovernance.settings = settings(
     max_examples=2_000 if LONG else 40,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bridge import governance
+from bridge import governance_records as records
 from bridge.governance_params import GovernanceParams
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import BridgeParams
@@ -219,7 +220,7 @@ class World:
         """Empty blocks, until nothing is counted or cleared away any more."""
         for _ in range(blocks):
             self.block(seconds=0)
-            if self.state.get(governance.TALLIES) is None and self.state.get(governance.JOB_COUNT) is None:
+            if self.state.get(records.TALLIES) is None and self.state.get(records.JOB_COUNT) is None:
                 return
         raise AssertionError(f"still at work after {blocks} blocks")
 

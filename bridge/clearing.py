@@ -1,0 +1,135 @@
+"""What governance leaves behind is cleared away: deposits paid back or burned, old votes, deductions, kept stake.
+
+Each is a job that is pushed when it is known and worked at from the next block on, people's money first, so many
+records a block; what is left goes on in the next. A job that breaks is set aside (`chain.items`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from bridge.governance_records import (
+    DEDUCTED,
+    DEPOSITS,
+    FAILED_ITEMS,
+    HELD,
+    JOB_COUNT,
+    JOBS,
+    TALLIES,
+)
+from bridge.stake import forget_kept
+from chain.branch import Branch, Readable, State
+from chain.chat.governance import VOTE
+from chain.codec import height_bytes
+from chain.currency import bank, distribution
+from chain.currency.bank import DISTRIBUTION
+from chain.currency.dec import ONE
+from chain.modules import BlockContext
+from chain.upgrade.plan import GOVERNANCE_ADDRESS
+from crypto.hash import ADDRESS_BYTES
+
+MARK: Final = b"\x01"
+SWEPT_PER_BLOCK: Final = 300  # records cleared away: more than a block of votes adds on average
+# What is cleared away, in this order: people's money first.
+JOB_DEPOSITS, JOB_VOTES, JOB_DEDUCTED, JOB_KEPT = 1, 2, 3, 4
+REFUND, BURN, TO_TREASURY = 0, 1, 2  # what becomes of the share of deposits that is not paid back
+
+
+def push_job(state: State, what: int, number: int, ballot: int = 0, *, how: bytes = MARK) -> None:
+    """For the next block on. Again, it is the same."""
+    key = JOBS + bytes((what,)) + height_bytes(number) + bytes((ballot,))
+    if state.get(key) is None:
+        state.set(JOB_COUNT, height_bytes(job_count(state) + 1))
+    state.set(key, how)
+
+
+def job_count(state: Readable) -> int:
+    stored: bytes | None = state.get(JOB_COUNT)
+    return int.from_bytes(stored, "big") if stored else 0
+
+
+def settlement(what: int, share: int) -> bytes:
+    """share: of each deposit, a Dec, that is not paid back."""
+    return bytes((what,)) + height_bytes(share)
+
+
+def job_of(key: bytes) -> tuple[int, bytes, int]:
+    """(what, 8 bytes of a proposal's number, ballot)."""
+    at = len(JOBS)
+    return key[at], key[at + 1 : at + 9], key[at + 9]
+
+
+def sweep(ctx: BlockContext) -> Iterator[None]:
+    """Work at the jobs that earlier blocks left, in order, as far as the block's budget goes. Each in a branch of its
+    own: one that breaks is set aside.
+    """
+    branch, waiting = ctx.branch, job_count(ctx.branch)
+    if not waiting:
+        return
+    budget, done = SWEPT_PER_BLOCK, 0
+    for key, how in ctx.scan(JOBS):
+        if budget <= 0:
+            break
+        if key[len(JOBS)] == JOB_KEPT and branch.get(TALLIES) is not None:
+            continue  # until no count goes on
+        left = 0
+
+        def work(over: Branch, key: bytes = key, how: bytes = how, budget: int = budget) -> None:
+            nonlocal left
+            left = _work_at(replace(ctx, branch=over), key, how, budget)
+
+        item = key[len(JOBS) :]
+        good = yield from FAILED_ITEMS.run(branch, work, queue=JOBS, item=item, height=ctx.height, value=how)
+        budget = left if good else budget
+        if budget > 0:
+            branch.set(key, None)
+            done += 1
+            budget -= 1
+    branch.set(JOB_COUNT, height_bytes(waiting - done) if waiting > done else None)
+
+
+def _work_at(ctx: BlockContext, key: bytes, how: bytes, budget: int) -> int:
+    """Do a job as far as the budget goes; returns what is left of it; 0: there may be more to do."""
+    what, number, ballot = job_of(key)
+    if what == JOB_KEPT:
+        return forget_kept(ctx.branch, ctx.scan, budget=budget)
+    if what == JOB_DEPOSITS:
+        return _settle_deposits(ctx, number, how, budget)
+    prefix = DEDUCTED if what == JOB_DEDUCTED else VOTE
+    return _delete_all(ctx, prefix + number + bytes((ballot,)), budget)
+
+
+def _delete_all(ctx: BlockContext, prefix: bytes, budget: int) -> int:
+    """Returns what is left of the budget; 0: there may be more."""
+    for key, _ in ctx.scan(prefix):
+        if not budget:
+            return 0
+        ctx.branch.set(key, None)
+        budget -= 1
+    return budget
+
+
+def _settle_deposits(ctx: BlockContext, number: bytes, how: bytes, budget: int) -> int:
+    """Pay deposits back but for the share that is burned or goes to the treasury. As `_delete_all`."""
+    branch, what, share = ctx.branch, how[0], int.from_bytes(how[1:], "big")
+    settled = kept = 0
+    for key, deposit in ctx.scan(DEPOSITS + number):
+        if not budget:
+            break
+        budget -= 1
+        cost = deposit.amount * share // ONE
+        bank.pay_out(branch, pool=GOVERNANCE_ADDRESS, recipient=key[-ADDRESS_BYTES:], amount=deposit.amount - cost)
+        branch.set(key, None)
+        settled += deposit.amount
+        kept += cost
+    if kept and what == TO_TREASURY:
+        bank.pay_out(branch, pool=GOVERNANCE_ADDRESS, recipient=DISTRIBUTION, amount=kept)
+        distribution.add_to_pool(branch, kept * ONE)
+    elif kept:
+        bank.burn(branch, GOVERNANCE_ADDRESS, kept)
+    left = int.from_bytes(branch.get(HELD + number) or b"", "big") - settled
+    assert left >= 0, (number, left)
+    branch.set(HELD + number, height_bytes(left) if left else None)
+    return budget if not left else 0
