@@ -73,6 +73,7 @@ from chain.errors import (
     NotProposer,
     TxError,
 )
+from chain.events import Event, account, coins, time_text
 from chain.governance import AddDeposit, CancelProposal, SubmitProposal
 from chain.items import PANICS
 from chain.modules import BlockContext
@@ -120,6 +121,8 @@ def submit_proposal(ctx: Context, message: SubmitProposal) -> Leg:
     )  # fmt: skip
     chat.add_proposal(branch, proposal)
     TIMERS.push(branch, ends, height_bytes(number))
+    told = {"proposal_id": str(number), "proposer": account(message.proposer), "actions": str(len(message.actions))}
+    branch.emit(Event.of("submit_proposal", **told))
     _take_deposit(ctx, params, proposal, message.proposer, message.deposit)
     return Leg("submit_proposal", message.deposit, message.proposer, number)
 
@@ -150,11 +153,15 @@ def _take_deposit(ctx: Context, params: GovernanceParams, proposal: Proposal, de
     branch.set(key, Deposit(amount + (found.amount if found is not None else 0)))
     held = held_for(branch, proposal.id) + amount
     branch.set(HELD + number, height_bytes(held))
+    told = {"proposal_id": str(proposal.id), "depositor": account(depositor), "amount": coins(amount)}
+    branch.emit(Event.of("proposal_deposit", **told))
     if proposal.status == DEPOSIT and held >= params.min_deposit_of(proposal.expedited):
         ends = ctx.time_ns + params.voting_period_of(proposal.expedited) * NS_PER_S
         opened = proposal._replace(status=VOTING, voting_start_time_ns=ctx.time_ns, voting_end_time_ns=ends)
         chat.put_proposal(branch, opened)
         TIMERS.push(branch, ends, number)
+        told = {"proposal_id": str(proposal.id), "voting_end_time": time_text(ends)}
+        branch.emit(Event.of("voting_period_start", **told))
 
 
 def cancel_proposal(ctx: Context, message: CancelProposal) -> Leg:
@@ -173,6 +180,7 @@ def cancel_proposal(ctx: Context, message: CancelProposal) -> Leg:
     )  # fmt: skip
     _drop_votes(branch, proposal)
     chat.delete_proposal(branch, proposal.id)
+    branch.emit(Event.of("cancel_proposal", proposal_id=str(proposal.id), sender=account(proposal.proposer)))
     return Leg("cancel_proposal", held_for(branch, proposal.id), proposal.proposer, proposal.id)
 
 
@@ -291,6 +299,7 @@ def _give_up(ctx: BlockContext, key: bytes) -> None:
         decided_time_ns=ctx.time_ns, votes_until_time_ns=until,
     )  # fmt: skip
     chat.put_proposal(ctx.branch, failed)
+    _tell_result(ctx.branch, proposal.id, "proposal_failed")
 
 
 def _pin_of(key: bytes) -> int:
@@ -331,6 +340,7 @@ def decide(ctx: BlockContext, proposal: Proposal, tally: Tally) -> None:
         again = proposal._replace(status=VOTING, expedited=False, ballot=proposal.ballot + 1, voting_end_time_ns=ends)
         chat.put_proposal(branch, again)
         TIMERS.push(branch, ends, height_bytes(proposal.id))
+        _tell_result(branch, proposal.id, "expedited_proposal_rejected")
         return
     code = action = 0
     if verdict.passes:
@@ -346,6 +356,11 @@ def decide(ctx: BlockContext, proposal: Proposal, tally: Tally) -> None:
         votes_until_time_ns=until,
     )  # fmt: skip
     chat.put_proposal(branch, decided)
+    _tell_result(branch, proposal.id, f"proposal_{chat.STATUS_NAMES[decided.status]}")
+
+
+def _tell_result(branch: Branch, number: int, result: str) -> None:
+    branch.emit(Event.of("active_proposal", proposal_id=str(number), proposal_result=result))
 
 
 def _keep_votes(ctx: BlockContext, proposal: Proposal) -> int:
@@ -420,6 +435,7 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         burns = governance_params_of(branch).burn_without_deposit
         push_job(branch, JOB_DEPOSITS, number, how=settlement(BURN if burns else REFUND, ONE if burns else 0))
         chat.delete_proposal(branch, number)
+        branch.emit(Event.of("inactive_proposal", proposal_id=str(number), proposal_result="proposal_dropped"))
     elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
         chat.put_proposal(branch, proposal._replace(status=TALLYING))
         _begin_count(branch, number, pin=now.height)

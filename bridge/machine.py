@@ -30,6 +30,7 @@ from chain.currency import machine as currency
 from chain.currency.records import ACCOUNT, Account, CurrencyParams
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
+from chain.events import Event, account, coins
 from chain.marks import ReplayMarks
 from chain.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx import Tx
@@ -97,6 +98,9 @@ def tip(ctx: Context, message: Tip) -> Leg:
         raise TipsOneself
     currency.transfer(ctx, sender=message.sender, recipient=author, amount=message.amount)
     _count(ctx, udchat_tipped=message.amount)
+    said = {"channel_id": message.channel_id.hex(), "message_index": str(message.index)}
+    told = {"sender": account(message.sender), "author": account(author), "amount": coins(message.amount)}
+    ctx.branch.emit(Event.of("tip", **said, **told))
     return Leg("tip", message.amount, author, message.index)
 
 
@@ -121,6 +125,8 @@ def buy_allowance(ctx: Context, message: BuyAllowance) -> Leg:
     chat.add_bought(ctx, message.address, messages=messages, size=size)
     currency.transfer(ctx, sender=message.address, recipient=ESCROW_ADDRESS, amount=message.amount)
     _count(ctx, udchat_to_chat=message.amount)
+    told = {"amount": coins(message.amount), "messages": str(messages), "bytes": str(size)}
+    ctx.branch.emit(Event.of("buy_allowance", address=account(message.address), **told))
     return Leg("buy_allowance", message.amount, message.address, messages)
 
 

@@ -296,6 +296,7 @@ class DchatApplication:
             executed.validator_updates,
             consensus_param_updates=executed.consensus_params,
             touched=None if executed.begins_anew else frozenset(touched | self._check.affected(touched)),
+            events=executed.events,
         )
         return Outcome(response, executed, pending, request.height)
 

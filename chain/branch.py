@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
+from consensus.types.results import Event
 
 TAG_BRIDGE, TAG_CHAT, TAG_CURRENCY = b"b", b"c", b"u"
 SIDE_BRIDGE, SIDE_CHAT, SIDE_CURRENCY = b"B", b"C", b"U"
@@ -49,9 +50,10 @@ class Readable(Protocol):
 
 
 class State(Readable, Protocol):
-    """What machines read and write."""
+    """What machines read and write, and where they tell of what they did."""
 
     def set(self, key: bytes, value: Record | bytes | None) -> None: ...
+    def emit(self, event: Event) -> None: ...
 
 
 class Scan(Protocol):
@@ -117,13 +119,16 @@ class Base:
 
 
 class Branch:
-    """Writes over something that reads, until a branch below takes them or they are dropped."""
+    """Writes over something that reads, until a branch below takes them or they are dropped; and the events that go
+    with them.
+    """
 
-    __slots__ = ("_below", "writes")
+    __slots__ = ("_below", "events", "writes")
 
     def __init__(self, below: Callable[[bytes], Any]) -> None:
         self._below = below
         self.writes: dict[bytes, Any] = {}
+        self.events: list[Event] = []
 
     def get(self, key: bytes) -> Any:
         value = self.writes.get(key, _MISSING)
@@ -132,15 +137,28 @@ class Branch:
     def set(self, key: bytes, value: Record | bytes | None) -> None:
         self.writes[key] = value
 
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
     def take(self, above: Branch) -> None:
         """Merge what was written in a branch over this one, and empty that."""
         self.writes.update(above.writes)
-        above.writes = {}
+        self.events += above.events
+        above.writes, above.events = {}, []
+
+    def pop_events(self) -> tuple[Event, ...]:
+        """Take the events, which are somebody else's from now on."""
+        if not self.events:
+            return ()
+        events, self.events = tuple(self.events), []
+        return events
 
     def drop(self) -> None:
         """Forget what was written here."""
         if self.writes:
             self.writes = {}
+        if self.events:
+            self.events = []
 
 
 class _Missing:

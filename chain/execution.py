@@ -23,7 +23,7 @@ from chain.signatures import Signatures
 from chain.tx import Tx, TxCache
 from consensus.abci import BlockRequest, Slices, ValidatorUpdate
 from consensus.types.params import ConsensusParams
-from consensus.types.results import ExecTxResult
+from consensus.types.results import Event, ExecTxResult
 
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
@@ -54,6 +54,7 @@ class Executed:
     rejected: str = ""
     consensus_params: ConsensusParams | None = None
     upgraded: str = ""  # the upgrade that the block carried out
+    events: tuple[Event, ...] = ()  # the block's own, of its begin and its end
 
     @property
     def begins_anew(self) -> bool:
@@ -107,6 +108,7 @@ class Executor:
             raise
         writes.update(branch.writes)
         branch.writes = {}
+        events = branch.pop_events()
         legs: list[Leg] = []
         failure: TxError | None = None
         failed_leg = 0
@@ -128,20 +130,25 @@ class Executor:
             settle(branch, tx, receipt, ctx.height, failure is None)
         writes.update(branch.writes)
         branch.writes = {}
+        events += branch.pop_events()
         if failure is None:
-            return ExecTxResult(0, receipt, gas_wanted=tx.gas_limit, gas_used=gas_used)
-        return failed_result(failure, tx, gas_used=gas_used, data=receipt, where=f"message {failed_leg}: ")
+            return ExecTxResult(0, receipt, gas_wanted=tx.gas_limit, gas_used=gas_used, events=events)
+        return failed_result(
+            failure, tx, gas_used=gas_used, data=receipt, where=f"message {failed_leg}: ", events=events
+        )
 
 
 def failed_result(
-    error: TxError, tx: Tx | None, *, gas_used: int = 0, data: bytes = b"", where: str = ""
-) -> ExecTxResult:
+    error: TxError, tx: Tx | None, *, gas_used: int = 0, data: bytes = b"", where: str = "",
+    events: tuple[Event, ...] = (),
+) -> ExecTxResult:  # fmt: skip
     return ExecTxResult(
         error.code,
         data,
         where + error.log,
         gas_wanted=tx.gas_limit if tx else 0,
         gas_used=gas_used,
+        events=events,
         codespace=error.codespace,
     )
 
@@ -207,5 +214,5 @@ def execute_block(
             yield from step(context) or ()
     return Executed(
         results, block.writes, tuple(context.validator_updates), txs,
-        consensus_params=context.consensus_params, upgraded=context.upgraded,
+        consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
     )  # fmt: skip

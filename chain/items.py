@@ -19,6 +19,7 @@ import structlog
 from chain.branch import Branch, Scan
 from chain.codec import bytes_field, uint_field
 from chain.errors import ActionPanicked, TxError
+from chain.events import Event
 from proto.dchat.v1 import state_pb2 as pb
 
 # What a fault in code raises, on every node alike.
@@ -68,6 +69,7 @@ class FailedItems:
         except (TxError, *PANICS) as error:
             code = error.code if isinstance(error, TxError) else ActionPanicked.code
             branch.set(self.prefix + queue + item, Failed(height, code, value))
+            branch.emit(Event.of("queue_item_failed", queue=queue.decode(), item=item.hex(), code=str(code)))
             log.error("an item of a queue failed", queue=queue.decode(), item=item.hex(), height=height, exc_info=True)
             return False
         branch.take(trial)

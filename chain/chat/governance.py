@@ -15,7 +15,17 @@ from chain.branch import Decoders, Readable, Scan, State
 from chain.codec import height_bytes
 from chain.context import Context, Handler, Leg
 from chain.errors import UnknownProposal, VotingClosed
-from chain.governance import WHOLE, Action, Vote, VoteWeighted, WeightedOptions, read_actions, write_actions
+from chain.events import Event, account
+from chain.governance import (
+    OPTION_NAMES,
+    WHOLE,
+    Action,
+    Vote,
+    VoteWeighted,
+    WeightedOptions,
+    read_actions,
+    write_actions,
+)
 from chain.governance import write_options as _write_options
 from proto.dchat.v1 import governance_pb2 as pb
 
@@ -150,6 +160,8 @@ def _cast(ctx: Context, voter: bytes, number: int, options: WeightedOptions) -> 
     if proposal.status != VOTING:
         raise VotingClosed(f"proposal {number} is in status {STATUS_NAMES[proposal.status]}")
     ctx.branch.set(vote_key(number, proposal.ballot, voter), CastVote(options, ctx.height))
+    chosen = ",".join([f"{OPTION_NAMES[option]}={weight // WHOLE}.{weight % WHOLE:018d}" for option, weight in options])
+    ctx.branch.emit(Event.of("proposal_vote", proposal_id=str(number), voter=account(voter), option=chosen))
     return Leg("vote", 0, voter, number)
 
 

@@ -44,6 +44,7 @@ from chain.errors import (
     UnknownIdentity,
     UnknownMessage,
 )
+from chain.events import Event, account
 from chain.marks import ReplayMarks
 from chain.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, PostMessage, channel_id
 from chain.state.mmr import Range, ReadNode, leaf_hash
@@ -128,6 +129,7 @@ def create_channel(ctx: Context, message: CreateChannel) -> Leg:
         raise ChannelExists(name)
     branch.set(CHANNEL + channel, Channel(channel, name, topic, creator, join_price, 1, EMPTY, ctx.height))
     branch.set(member_key(channel, creator), uint_field(b"\x08", ctx.height))
+    branch.emit(Event.of("create_channel", channel_id=channel.hex(), name=name, owner=account(creator)))
     return Leg("create_channel", subject=channel)
 
 
@@ -148,6 +150,7 @@ def join(ctx: Context, channel: Channel, member: bytes) -> None:
         raise AlreadyMember(channel.name)
     branch.set(key, uint_field(b"\x08", ctx.height))
     branch.set(CHANNEL + channel.id, channel.changed(member_count=channel.member_count + 1, range=channel.range))
+    branch.emit(Event.of("join_channel", channel_id=channel.id.hex(), member=account(member)))
 
 
 def post_message(ctx: Context, message: PostMessage) -> Leg:
@@ -172,6 +175,9 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
         if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
             branch.set(NODE + channel_key + name, node)
     branch.set(CHANNEL + channel_key, channel.changed(member_count=channel.member_count, range=grown))
+    branch.emit(
+        Event.of("post_message", channel_id=channel_key.hex(), author=account(author), message_index=str(index))
+    )
     return Leg("post_message", 0, channel_key, index)
 
 
@@ -199,6 +205,7 @@ def register(ctx: Context, *, address: bytes, name: str, display: str, policy: b
         raise NameTaken(name)
     branch.set(IDENTITY_NAME + name.encode(), address)
     branch.set(IDENTITY + address, Identity(address, name, display, policy, (), allowance, ctx.height))
+    branch.emit(Event.of("register_identity", address=account(address), name=name))
 
 
 def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> None:

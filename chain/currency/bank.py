@@ -14,6 +14,7 @@ from chain.codec import UINT64_MAX
 from chain.currency.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.staking.records import MINTER, Minter
 from chain.errors import Overspend, UnknownAccount
+from chain.events import Event, account, coins
 from crypto.hash import ADDRESS_BYTES, sha256
 
 
@@ -61,6 +62,7 @@ def move(state: State, *, sender: bytes, recipient: bytes, amount: int) -> None:
     if amount and sender != recipient:
         debit(state, sender, amount)
         credit(state, recipient, amount)
+        transferred(state, sender, recipient, amount)
 
 
 def pay_out(state: State, *, pool: bytes, recipient: bytes, amount: int) -> None:
@@ -80,6 +82,12 @@ def burn(state: State, pool: bytes, amount: int) -> None:
         supply: Supply = state.get(SUPPLY)
         state.set(SUPPLY, Supply(supply.total - amount, supply.collected_fees))
         count(state, burned=amount)
+        state.emit(Event.of("burn", burner=account(pool), amount=coins(amount)))
+
+
+def transferred(state: State, sender: bytes, recipient: bytes, amount: int) -> None:
+    """Tell of udchat that went from one account to another."""
+    state.emit(Event.of("transfer", sender=account(sender), recipient=account(recipient), amount=coins(amount)))
 
 
 def count(state: State, *, minted: int = 0, burned: int = 0) -> None:

@@ -42,6 +42,7 @@ from chain.currency.staking.records import (
     SlashEvent,
     Validator,
 )
+from chain.events import DENOM, Event, account, coins
 from consensus.abci import VoteInfo
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import state_pb2 as pb
@@ -199,7 +200,14 @@ def settle(state: State, validator: Validator) -> Rewards:
         if chunk.pairs[at] != NOTHING:
             state.set(key, Accruals((*chunk.pairs[:at], NOTHING, *chunk.pairs[at + 1 :]), chunk.pulse))
             state.set(REWARDS + validator.operator, record)
+            _tell_earned(state, validator.operator, *chunk.pairs[at])
     return record
+
+
+def _tell_earned(state: State, operator: bytes, rewards: int, commission: int) -> None:
+    for kind, amount in (("rewards", rewards), ("commission", commission)):
+        if amount:
+            state.emit(Event.of(kind, validator=account(operator), amount=f"{dec.text(amount)}{DENOM}"))
 
 
 def change_slots(state: State, *, joined: Sequence[bytes], left: frozenset[bytes]) -> None:
@@ -422,6 +430,9 @@ def withdraw(state: State, validator: Validator, delegator: bytes, delegation: D
     add_to_pool(state, found - paid * ONE)
     _release(state, operator, delegation.previous_period)
     _pay(state, withdraw_address(state, delegator), paid)
+    if paid:
+        of = {"validator": account(operator), "delegator": account(delegator)}
+        state.emit(Event.of("withdraw_rewards", amount=coins(paid), **of))
     return paid
 
 
@@ -441,6 +452,7 @@ def withdraw_commission(state: State, validator: Validator) -> int:
             record._replace(commission=record.commission - paid * ONE, outstanding=record.outstanding - paid * ONE),
         )
         _pay(state, withdraw_address(state, validator.operator), paid)
+        state.emit(Event.of("withdraw_commission", amount=coins(paid), validator=account(validator.operator)))
     return paid
 
 

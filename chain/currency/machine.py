@@ -14,6 +14,7 @@ from chain.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, 
 from chain.codec import UINT64_MAX
 from chain.context import Context, Handler, Leg
 from chain.currency import distribution
+from chain.currency.bank import transferred
 from chain.currency.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, RecipientRefused, UnknownAccount
 from chain.marks import ReplayMarks
@@ -71,6 +72,7 @@ def transfer(ctx: Context, *, sender: bytes, recipient: bytes, amount: int) -> N
             raise AmountOverflow("the recipient's balance")
         branch.set(ACCOUNT + recipient, Account(recipient, total, target.policy, target.sequences))
     branch.set(ACCOUNT + sender, Account(sender, left, source.policy, source.sequences))
+    transferred(branch, sender, recipient, amount)
 
 
 def payment_handler(refused: frozenset[bytes]) -> Handler:

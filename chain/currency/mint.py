@@ -18,6 +18,7 @@ from chain.currency.params import DISTRIBUTION as DISTRIBUTION_PARAMS
 from chain.currency.params import MINT, DistributionParams, MintParams
 from chain.currency.records import SUPPLY, Supply
 from chain.currency.staking.records import Now
+from chain.events import Event, coins
 
 YEAR_NS: Final = 31_557_600 * 10**9  # 365.25 days
 
@@ -63,6 +64,8 @@ def begin_block(state: State, now: Now) -> int:
             minted=pulse.minted + minted, burned=pulse.burned + burned,
         ),
     )  # fmt: skip
+    if minted:
+        state.emit(Event.of("mint", inflation=dec.text(inflation), amount=coins(minted)))
     return fees - burned + minted
 
 

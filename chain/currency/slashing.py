@@ -21,12 +21,14 @@ from chain.currency.staking.records import (
     REASON_DOUBLE_SIGN,
     REASON_DOWNTIME,
     REASON_LIGHT_CLIENT_ATTACK,
+    REASON_NAMES,
     SIGNING,
     UNBONDED,
     VALIDATOR,
     Now,
     Validator,
 )
+from chain.events import Event, coins, consensus
 from consensus.abci import Misbehavior, MisbehaviorType, VoteInfo
 
 ABSENT: Final = 1  # VoteInfo.block_id_flag
@@ -111,8 +113,10 @@ def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], 
         if address not in were:
             info = info_of(branch, address)
             if info is not None and info.counted_since:
-                branch.set(SIGNING + address, info._replace(run_start=info.offset_at(now.height) + 1))
+                info = info._replace(run_start=info.offset_at(now.height) + 1)
+                branch.set(SIGNING + address, info)
                 began.append(address)
+                _tell_missing(branch, address, info, params, now)
     for address in before:
         if address not in are:
             info = info_of(branch, address)
@@ -120,11 +124,18 @@ def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], 
             info = info.run_ended(info.offset_at(now.height) - 1)
             branch.set(SIGNING + address, info)
             ended.append(address)
+            _tell_missing(branch, address, info, params, now)
             _watch_if_over(branch, address, info, params, now)
     if began:
         signing.set_absent(branch, began, True)
     if ended:
         signing.set_absent(branch, ended, False)
+
+
+def _tell_missing(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
+    """When a run of misses begins and when it has ended: misses in the window, up to this commit."""
+    missed = str(_missed(info, params, now))
+    branch.emit(Event.of("liveness", address=consensus(address), missed_blocks=missed, height=str(now.height)))
 
 
 def _watch_if_over(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
@@ -150,7 +161,7 @@ def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: Slash
     validator = _by_address(branch, address)
     if validator is None or validator.jailed or validator.status == UNBONDED:
         return
-    yield from stake.slash(
+    burned = yield from stake.slash(
         branch, scan, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
         reason=REASON_DOWNTIME, now=now,
     )  # fmt: skip
@@ -163,6 +174,18 @@ def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: Slash
     assert info is not None
     until = now.time_ns + params.downtime_jail_s * NS_PER_S
     branch.set(SIGNING + address, info._replace(jailed_until_ns=until))
+    _tell_slashed(branch, address, power, REASON_DOWNTIME, burned)
+
+
+def _tell_slashed(branch: Branch, address: bytes, power: int, reason: int, burned: int) -> None:
+    """The validator is in jail by now. burned: of its own tokens."""
+    where = consensus(address)
+    branch.emit(
+        Event.of(
+            "slash", address=where, power=str(power), reason=REASON_NAMES[reason], jailed=where,
+            burned_coins=coins(burned),
+        )
+    )  # fmt: skip
 
 
 def params_changed(branch: Branch) -> None:
@@ -189,10 +212,10 @@ def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Ge
     if age_ns > params.evidence_age_s_max * NS_PER_S and age_blocks > params.evidence_age_blocks_max:
         return None
     double = misbehavior.type is MisbehaviorType.DUPLICATE_VOTE
+    reason = REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK
     burned = yield from stake.slash(
         branch, scan, validator, height=misbehavior.height - 1, power=misbehavior.power,
-        fraction=params.slash_double_sign, now=now,
-        reason=REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK,
+        fraction=params.slash_double_sign, reason=reason, now=now,
     )  # fmt: skip
     validator = stake.require_validator(branch, validator.operator)
     if not validator.jailed:
@@ -204,6 +227,7 @@ def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Ge
         SIGNING + address,
         info._replace(jailed_until_ns=max(until, info.jailed_until_ns), tombstoned=bool(params.tombstone)),
     )
+    _tell_slashed(branch, address, misbehavior.power, reason, burned)
     return burned
 
 

@@ -18,6 +18,7 @@ from chain.branch import Branch, Decoders, Readable, Scan, State
 from chain.codec import height_bytes
 from chain.context import Context, Handler, Leg
 from chain.errors import AnnouncementExpired, BadAnnouncement, NotUpgradeAuthority, PlanInThePast, UpgradeAlreadyDone
+from chain.events import Event, consensus
 from chain.modules import BlockContext, Modules
 from chain.params import CHAIN, ChainRecord
 from chain.upgrade.messages import PERMYRIAD, AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, readiness_hash
@@ -80,12 +81,15 @@ def schedule(state: State, plan: Plan, *, height: int) -> None:
     if plan.height < height:
         raise PlanInThePast(f"height {plan.height}, this is {height}")
     state.set(PLAN, plan)
+    state.emit(Event.of("plan_upgrade", name=plan.name, height=str(plan.height)))
 
 
 def cancel(state: State) -> None:
     """Clear the plan, if there is one."""
-    if state.get(PLAN) is not None:
+    plan: Plan | None = state.get(PLAN)
+    if plan is not None:
         state.set(PLAN, None)
+        state.emit(Event.of("cancel_upgrade", name=plan.name, height=str(plan.height)))
 
 
 def software_upgrade(ctx: Context, message: SoftwareUpgrade) -> Leg:
@@ -129,6 +133,8 @@ def announce_readiness(ctx: Context, message: AnnounceReadiness) -> Leg:
         ctx.new_leaf()
     ready = Readiness(message.consensus_key, message.names, message.software, ctx.height)
     ctx.branch.set(key, ready if message.names else None)
+    told = {"address": consensus(address), "names": ",".join(message.names), "software": message.software}
+    ctx.branch.emit(Event.of("announce_readiness", **told))
     return Leg("announce_readiness", 0, address)
 
 
@@ -157,6 +163,8 @@ def end_block(ctx: BlockContext) -> None:
         return
     later = max(plan.height, ctx.height + 1) + plan.postpone_blocks
     ctx.branch.set(PLAN, plan._replace(height=later, postponed=plan.postponed + 1))
+    told = {"height": str(later), "ready_power": str(ready), "total_power": str(total)}
+    ctx.branch.emit(Event.of("postpone_upgrade", name=plan.name, **told))
     log.info(
         "postponed an upgrade that too little power is ready for",
         name=plan.name, height=plan.height, until=later, ready=ready, total=total,
@@ -286,7 +294,7 @@ class Upgrader:
             raise _halt_of(decision, ctx.height, ctx.branch.get(LAST_DONE))
         if decision.action is Action.SKIP:
             log.info(decision.message)
-            ctx.branch.set(PLAN, None)
+            cancel(ctx.branch)
         elif decision.action is Action.APPLY:
             assert decision.plan is not None
             log.info(decision.message)
@@ -318,6 +326,7 @@ class Upgrader:
         branch.set(LAST_DONE, done)
         _forget_readiness(branch, ctx.scan, plan.name)
         ctx.upgraded = plan.name
+        branch.emit(Event.of("apply_upgrade", name=plan.name, height=str(ctx.height), app_version=str(version)))
 
 
 def _halt_of(decision: Decision, height: int, last_done: Done | None) -> HaltRequested:

@@ -7,20 +7,25 @@ time. After every block it checks all invariants, unless told not to.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.governance_params import GovernanceParams
 from chain.app import DchatApplication
 from chain.currency import distribution, params
+from chain.currency.bank import DISTRIBUTION
 from chain.currency.dec import ONE
 from chain.currency.economy import GenesisStake
 from chain.currency.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.records import ACCOUNT
 from chain.currency.staking import stake
 from chain.currency.staking.records import UNBONDINGS, Delegation, Unbonding, Validator
 from chain.economy_genesis import EconomicsGenesis
+from chain.events import account
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.state.store import Stores
+from chain.tx import TxCache
 from consensus.abci import (
     BlockRequest,
     CommitInfo,
@@ -170,13 +175,41 @@ class World(Chain):
         self.time_ns += seconds * SECOND_NS
         self.absent = frozenset(self.keys[name].address for name in absent)
         self.misbehavior = tuple(misbehavior)
+        before = self.balances() if self.check_laws else {}
         response = super().block(*txs, propose=propose)
         changes = [(update.pub_key, update.power) for update in response.validator_updates]
         following = self.sets[self.height + 1].update(changes)
         self.sets[self.height + 2] = following.increment()
         if self.check_laws:
             self.assert_invariants()
+            self.assert_told(before, txs, response)
         return response
+
+    def balances(self) -> dict[str, int]:
+        """udchat by address as events write it; but of the distribution account, which is credited lazily."""
+        held = {account(record.address): record.balance for _, record in self.state.scan(ACCOUNT)}
+        held.pop(account(DISTRIBUTION), None)
+        return held
+
+    def assert_told(self, before: Mapping[str, int], txs: Sequence[bytes], response: FinalizeBlockResponse) -> None:
+        """Every change of a balance is in an event or is a fee: a wallet that reads events knows what it has."""
+        told: Counter[str] = Counter(before)
+        for event in (*response.events, *[event for result in response.tx_results for event in result.events]):
+            said = {key: value for key, value, _ in event.attributes}
+            moved = int(said["amount"].removesuffix("udchat")) if event.type in ("transfer", "burn") else 0
+            if event.type == "transfer":
+                told[said["sender"]] -= moved
+                told[said["recipient"]] += moved
+            elif event.type == "burn":
+                told[said["burner"]] -= moved
+        for raw, result in zip(txs, response.tx_results, strict=True):
+            if result.data:  # a receipt: the fee was taken
+                tx = TxCache().get(raw)
+                told[account(tx.signers[tx.fee_payer].address)] -= tx.fee
+        del told[account(DISTRIBUTION)]
+        after = self.balances()
+        differing = {who: (told[who], after.get(who, 0)) for who in {*told, *after} if told[who] != after.get(who, 0)}
+        assert not differing, (self.height, differing)
 
     def blocks(self, count: int, **options: Any) -> None:
         for _ in range(count):

@@ -54,12 +54,18 @@ from chain.errors import (
     ValidatorJailed,
     WithdrawAddressRefused,
 )
+from chain.events import Event, account, coins, consensus, time_text
 
 COMMISSION_PERIOD_NS: Final = 24 * 3_600 * 10**9
 
 
 def _now(ctx: Context) -> Now:
     return Now(ctx.height, ctx.time_ns)
+
+
+def _pair(operator: bytes, delegator: bytes) -> dict[str, str]:
+    """A delegation, as events name it."""
+    return {"validator": account(operator), "delegator": account(delegator)}
 
 
 def new_validator(
@@ -103,6 +109,8 @@ def create_validator(ctx: Context, message: CreateValidator) -> Leg:
     )  # fmt: skip
     bank.move(state, sender=operator, recipient=NOT_BONDED_POOL, amount=message.amount)
     stake.delegate(state, validator, delegator=operator, amount=message.amount, now=_now(ctx))
+    told = {"validator": account(operator), "amount": coins(message.amount)}
+    state.emit(Event.of("create_validator", consensus_address=consensus(address), **told))
     return Leg("create_validator", message.amount, operator)
 
 
@@ -123,6 +131,12 @@ def edit_validator(ctx: Context, message: EditValidator) -> Leg:
             raise SelfDelegationTooLow(f"{least} udchat, allowed: its tokens, {validator.tokens}, at most")
         validator = validator._replace(min_self_delegation=least)
     stake.put_validator(ctx.branch, before, validator)
+    ctx.branch.emit(
+        Event.of(
+            "edit_validator", validator=account(validator.operator), moniker=validator.moniker,
+            commission_rate=dec.text(validator.rate), min_self_delegation=coins(validator.min_self_delegation),
+        )
+    )  # fmt: skip
     return Leg("edit_validator", 0, message.operator)
 
 
@@ -144,7 +158,9 @@ def delegate(ctx: Context, message: Delegate) -> Leg:
     validator = stake.require_validator(ctx.branch, message.operator)
     pool = stake.pool_of_status(validator.status)
     bank.move(ctx.branch, sender=message.delegator, recipient=pool, amount=message.amount)
-    stake.delegate(ctx.branch, validator, delegator=message.delegator, amount=message.amount, now=_now(ctx))
+    shares = stake.delegate(ctx.branch, validator, delegator=message.delegator, amount=message.amount, now=_now(ctx))
+    pair = _pair(message.operator, message.delegator)
+    ctx.branch.emit(Event.of("delegate", **pair, amount=coins(message.amount), new_shares=dec.text(shares)))
     return Leg("delegate", message.amount, message.operator)
 
 
@@ -152,6 +168,8 @@ def undelegate(ctx: Context, message: Undelegate) -> Leg:
     tokens, completion = stake.undelegate(
         ctx.branch, delegator=message.delegator, operator=message.operator, amount=message.amount, now=_now(ctx)
     )
+    pair = _pair(message.operator, message.delegator)
+    ctx.branch.emit(Event.of("unbond", **pair, amount=coins(tokens), completion_time=time_text(completion)))
     return Leg("undelegate", tokens, message.operator, completion)
 
 
@@ -182,6 +200,8 @@ def cancel_unbonding(ctx: Context, message: CancelUnbonding) -> Leg:
             balance=entry.balance - amount, initial_balance=entry.initial_balance - amount
         )
     stake.put_unbonding(branch, operator, delegator, tuple(entries))
+    pair = _pair(operator, delegator)
+    branch.emit(Event.of("cancel_unbonding_delegation", **pair, amount=coins(amount), creation_height=str(height)))
     return Leg("cancel_unbonding", amount, operator)
 
 
@@ -189,6 +209,12 @@ def redelegate(ctx: Context, message: Redelegate) -> Leg:
     tokens, completion = stake.redelegate(
         ctx.branch, delegator=message.delegator, source=message.source, destination=message.destination,
         amount=message.amount, now=_now(ctx),
+    )  # fmt: skip
+    ctx.branch.emit(
+        Event.of(
+            "redelegate", source_validator=account(message.source), destination_validator=account(message.destination),
+            delegator=account(message.delegator), amount=coins(tokens), completion_time=time_text(completion),
+        )
     )  # fmt: skip
     return Leg("redelegate", tokens, message.destination, completion)
 
@@ -211,6 +237,7 @@ def unjail(ctx: Context, message: Unjail) -> Leg:
     stake.put_validator(branch, validator, validator._replace(jailed=False))
     if validator.address in distribution.slots_of(branch).index:
         signing.begin_counting(branch, validator.address, ctx.height + 1)
+    branch.emit(Event.of("unjail", validator=account(message.operator), address=consensus(validator.address)))
     return Leg("unjail", 0, message.operator)
 
 
@@ -235,6 +262,8 @@ def withdraw_commission(ctx: Context, message: WithdrawCommission) -> Leg:
 def fund_community_pool(ctx: Context, message: FundCommunityPool) -> Leg:
     bank.move(ctx.branch, sender=message.sender, recipient=DISTRIBUTION, amount=message.amount)
     distribution.add_to_pool(ctx.branch, message.amount * ONE)
+    depositor = account(message.sender)
+    ctx.branch.emit(Event.of("fund_community_pool", depositor=depositor, amount=coins(message.amount)))
     return Leg("fund_community_pool", message.amount)
 
 
@@ -246,6 +275,8 @@ def set_withdraw_handler(refused: frozenset[bytes]) -> Handler:
             raise WithdrawAddressRefused(message.withdraw_address.hex())
         own = message.withdraw_address == message.delegator
         ctx.branch.set(WITHDRAW + message.delegator, None if own else message.withdraw_address)
+        told = {"delegator": account(message.delegator), "withdraw_address": account(message.withdraw_address)}
+        ctx.branch.emit(Event.of("set_withdraw_address", **told))
         return Leg("set_withdraw_address", 0, message.withdraw_address)
 
     return set_withdraw_address

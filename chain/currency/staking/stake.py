@@ -53,6 +53,7 @@ from chain.errors import (
     UnknownValidator,
     WorthlessShares,
 )
+from chain.events import Event, account, coins, consensus
 from crypto.hash import ADDRESS_BYTES
 
 Entry: TypeAlias = UnbondingEntry | RedelegationEntry
@@ -104,6 +105,7 @@ def jail(state: State, validator: Validator, now: Now, *, reset: bool = False) -
     after = validator._replace(jailed=True)
     put_validator(state, validator, after)
     signing.stop_counting(state, validator.address, now.height, reset=reset)
+    state.emit(Event.of("jail", validator=account(validator.operator), address=consensus(validator.address)))
     return after
 
 
@@ -274,6 +276,9 @@ def complete_unbonding(state: State, operator: bytes, delegator: bytes, now: Now
         put_unbonding(state, operator, delegator, rest)
     paid = sum(entry.balance for entry in due)
     bank.pay_out(state, pool=NOT_BONDED_POOL, recipient=delegator, amount=paid)
+    if due:
+        of = {"validator": account(operator), "delegator": account(delegator)}
+        state.emit(Event.of("complete_unbonding", amount=coins(paid), **of))
     return paid
 
 
@@ -341,6 +346,13 @@ def complete_redelegation(state: State, source: bytes, delegator: bytes, destina
     rest = tuple(entry for entry in waiting.entries if entry.completion_ns > now.time_ns)
     if len(rest) < len(waiting.entries):
         _put_redelegation(state, source, delegator, destination, rest)
+        done = sum(entry.initial_balance for entry in waiting.entries) - sum(entry.initial_balance for entry in rest)
+        state.emit(
+            Event.of(
+                "complete_redelegation", amount=coins(done), delegator=account(delegator),
+                source_validator=account(source), destination_validator=account(destination),
+            )
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ slashing

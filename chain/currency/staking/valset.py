@@ -25,6 +25,7 @@ from chain.currency.staking.records import (
     BY_POWER,
     FAILED,
     MARK,
+    STATUS_NAMES,
     UNBONDED,
     UNBONDING,
     UNSETTLED,
@@ -35,6 +36,7 @@ from chain.currency.staking.records import (
     read_power_key,
 )
 from chain.currency.staking.stake import put_validator, validator_of
+from chain.events import Event, account, consensus
 from consensus.abci import ValidatorUpdate
 from crypto.hash import ADDRESS_BYTES
 from crypto.keys import Ed25519PubKey
@@ -128,6 +130,7 @@ class _Change(NamedTuple):
         signing.bonded(self.branch, validator.address, self.now.height)
         if not validator.jailed and validator.address in distribution.slots_of(self.branch).index:
             signing.begin_counting(self.branch, validator.address, self.now.height + 1)
+        _tell_status(self.branch, after)
 
     def release(self, validator: Validator) -> None:
         assert validator.status == BONDED, validator
@@ -135,6 +138,16 @@ class _Change(NamedTuple):
         after = validator._replace(status=UNBONDING, unbonding_height=self.now.height, unbonding_time_ns=time_ns)
         put_validator(self.branch, validator, after)
         VALIDATOR_QUEUE.push(self.branch, time_ns, validator.operator)
+        _tell_status(self.branch, after)
+
+
+def _tell_status(branch: Branch, validator: Validator) -> None:
+    branch.emit(
+        Event.of(
+            "validator_status", validator=account(validator.operator), address=consensus(validator.address),
+            status=STATUS_NAMES[validator.status], power=str(validator.power),
+        )
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ what matured
@@ -145,6 +158,7 @@ def _mature_validator(operator: bytes, branch: Branch) -> None:
     assert validator.status == UNBONDING, validator
     after = validator._replace(status=UNBONDED)
     put_validator(branch, validator, after)
+    _tell_status(branch, after)
     if not after.shares:
         stake.remove_validator(branch, after)
 
