@@ -51,7 +51,8 @@ def kinds(response: FinalizeBlockResponse) -> set[str]:
 @pytest.fixture
 def world() -> World:
     return World(
-        {"v1": 1000 * UNIT, "v2": 900 * UNIT, "v3": 800 * UNIT}, {"ann": 500 * UNIT, "new": 200 * UNIT, "v1": UNIT, "v2": UNIT},
+        {"v1": 1000 * UNIT, "v2": 900 * UNIT, "v3": 800 * UNIT},
+        {"ann": 500 * UNIT, "new": 200 * UNIT, "v1": UNIT, "v2": UNIT},
         gas_price=100_000, distribution=DistributionParams(), mint=MintParams(), inflation=ONE // 10,
         rates={"v1": ONE // 10},
     )  # fmt: skip
