@@ -190,6 +190,7 @@ class DchatApplication:
                 Branch(self._check.get),
                 height=self._check.height,
                 time_ns=0,
+                tells=False,
             )
         try:
             context = executor.ante(tx)
@@ -241,7 +242,7 @@ class DchatApplication:
         chosen = select(candidates, bytes_max=request.max_tx_bytes, gas_max=self._rules.block_gas_max)
         executor = Executor(
             self.modules, self.signatures, self._rules, Branch(self.base.get),
-            height=request.height, time_ns=request.time_ns,
+            height=request.height, time_ns=request.time_ns, tells=False,
         )  # fmt: skip
         kept: list[bytes] = []
         for number, tx in enumerate(chosen):

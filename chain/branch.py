@@ -30,6 +30,9 @@ CACHE_GENERATION_RECORDS: Final = 200_000  # two generations of decoded accounts
 Decoders: TypeAlias = Mapping[bytes, Callable[[bytes], Any]]  # tag and the key's first byte -> from stored bytes
 
 
+MakesEvent: TypeAlias = Callable[[], Event]  # for events that many blocks are full of: made when somebody reads them
+
+
 class Record(Protocol):
     def encode(self) -> bytes: ...
 
@@ -53,7 +56,7 @@ class State(Readable, Protocol):
     """What machines read and write, and where they tell of what they did."""
 
     def set(self, key: bytes, value: Record | bytes | None) -> None: ...
-    def emit(self, event: Event) -> None: ...
+    def emit(self, event: Event | MakesEvent) -> None: ...
 
 
 class Scan(Protocol):
@@ -128,7 +131,7 @@ class Branch:
     def __init__(self, below: Callable[[bytes], Any]) -> None:
         self._below = below
         self.writes: dict[bytes, Any] = {}
-        self.events: list[Event] = []
+        self.events: list[Event | MakesEvent] = []
 
     def get(self, key: bytes) -> Any:
         value = self.writes.get(key, _MISSING)
@@ -137,7 +140,7 @@ class Branch:
     def set(self, key: bytes, value: Record | bytes | None) -> None:
         self.writes[key] = value
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: Event | MakesEvent) -> None:
         self.events.append(event)
 
     def take(self, above: Branch) -> None:
@@ -150,8 +153,8 @@ class Branch:
         """Take the events, which are somebody else's from now on."""
         if not self.events:
             return ()
-        events, self.events = tuple(self.events), []
-        return events
+        events, self.events = self.events, []
+        return tuple([event if isinstance(event, Event) else event() for event in events])
 
     def drop(self) -> None:
         """Forget what was written here."""

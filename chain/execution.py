@@ -63,14 +63,15 @@ class Executed:
 
 
 class Executor:
-    """Runs transactions one by one over one block's branch."""
+    """Runs transactions one by one over one block's branch. tells: whether somebody will read the events."""
 
-    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "block")
+    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "_tells", "block")
 
     def __init__(
-        self, modules: Modules, signatures: Signatures, rules: Rules, block: Branch, *, height: int, time_ns: int
-    ) -> None:
-        self._modules, self._signatures, self._rules = modules, signatures, rules
+        self, modules: Modules, signatures: Signatures, rules: Rules, block: Branch, *, height: int, time_ns: int,
+        tells: bool = True,
+    ) -> None:  # fmt: skip
+        self._modules, self._signatures, self._rules, self._tells = modules, signatures, rules, tells
         self._handlers = modules.handlers
         self.block = block
         self._ctx = Context(Branch(block.get), height=height, time_ns=time_ns)
@@ -97,6 +98,13 @@ class Executor:
     def drop(self) -> None:
         self._ctx.branch.drop()
 
+    def _events(self) -> tuple[Event, ...]:
+        branch = self._ctx.branch
+        if self._tells:
+            return branch.pop_events()
+        branch.events = []
+        return ()
+
     def run(self, tx: Tx, index: int) -> ExecTxResult:
         """Execute `tx` as the block's `index`th. Raises: TxError from the ante part; then nothing has changed."""
         ctx = self._ctx
@@ -108,7 +116,7 @@ class Executor:
             raise
         writes.update(branch.writes)
         branch.writes = {}
-        events = branch.pop_events()
+        events = self._events()
         legs: list[Leg] = []
         failure: TxError | None = None
         failed_leg = 0
@@ -130,7 +138,7 @@ class Executor:
             settle(branch, tx, receipt, ctx.height, failure is None)
         writes.update(branch.writes)
         branch.writes = {}
-        events += branch.pop_events()
+        events += self._events()
         if failure is None:
             return ExecTxResult(0, receipt, gas_wanted=tx.gas_limit, gas_used=gas_used, events=events)
         return failed_result(

@@ -8,6 +8,7 @@ A channel is one leaf, with the peaks of a mountain range over its messages; mes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from chain.auth import advance, authorise
@@ -175,10 +176,12 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
         if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
             branch.set(NODE + channel_key + name, node)
     branch.set(CHANNEL + channel_key, channel.changed(member_count=channel.member_count, range=grown))
-    branch.emit(
-        Event.of("post_message", channel_id=channel_key.hex(), author=account(author), message_index=str(index))
-    )
+    branch.emit(partial(_posted, channel_key, author, index))
     return Leg("post_message", 0, channel_key, index)
+
+
+def _posted(channel: bytes, author: bytes, index: int) -> Event:
+    return Event.of("post_message", channel_id=channel.hex(), author=account(author), message_index=str(index))
 
 
 def node_reader(side: Callable[[bytes], bytes | None], channel: bytes) -> ReadNode:

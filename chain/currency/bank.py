@@ -7,6 +7,7 @@ Source: staking sheet, sections 7 and 8.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from chain.branch import Readable, State
@@ -87,7 +88,11 @@ def burn(state: State, pool: bytes, amount: int) -> None:
 
 def transferred(state: State, sender: bytes, recipient: bytes, amount: int) -> None:
     """Tell of udchat that went from one account to another."""
-    state.emit(Event.of("transfer", sender=account(sender), recipient=account(recipient), amount=coins(amount)))
+    state.emit(partial(_transfer, sender, recipient, amount))
+
+
+def _transfer(sender: bytes, recipient: bytes, amount: int) -> Event:
+    return Event.of("transfer", sender=account(sender), recipient=account(recipient), amount=coins(amount))
 
 
 def count(state: State, *, minted: int = 0, burned: int = 0) -> None:
