@@ -66,7 +66,7 @@ from chain.messages import (
     channel_id,
 )
 from chain.state.store import Stores
-from consensus.abci import BlockRequest, Misbehavior, MisbehaviorType
+from consensus.abci import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
 from storage.memory import MemoryStore
 from tests.chain.harness import SECOND_NS, drain
@@ -145,6 +145,7 @@ class Life(World):
         seconds = rng.choice((0, 1, 1, 2, 3)) if rng.random() < 0.93 else rng.choice((30, 95, 500, 1_300))
         txs = self._transactions()
         evidence = self._evidence(seconds)
+        before = self.balances()
         response = self.block(
             *self.prepare(*[raw for raw, _ in txs]), absent=self._absent(), misbehavior=evidence, seconds=seconds
         )
@@ -159,7 +160,8 @@ class Life(World):
         self.seen["evidence"] += len(evidence)
         self.seen["updates of the set"] += len(response.validator_updates)
         self._times[self.height] = self.time_ns
-        self.check(request)
+        self.assert_told(before, request.txs, response)
+        self.check(request, response)
 
     @property
     def succeeded(self) -> set[str]:
@@ -171,7 +173,7 @@ class Life(World):
         """Status -> how many."""
         return dict(Counter(STATUS_NAMES[status] for status in self._shadow.ballots.decided.values()))
 
-    def check(self, request: BlockRequest) -> None:
+    def check(self, request: BlockRequest, response: FinalizeBlockResponse) -> None:
         """Raises Differs."""
         if broken := self.laws():
             raise Differs(f"height {self.height}: {broken}")
@@ -185,15 +187,17 @@ class Life(World):
         if active != dict(active_of(self.state).members):
             raise Differs(f"height {self.height}: the engine's set is not the machine's")
         if self._twin_db is not None:
-            self._follow(request)
+            self._follow(request, response)
 
-    def _follow(self, request: BlockRequest) -> None:
+    def _follow(self, request: BlockRequest, response: FinalizeBlockResponse) -> None:
         assert self._twin_db is not None
         if self.rng.random() < 0.05:
             self._twin = DchatApplication(Stores(self._twin_db))
             self.seen["restarts of the twin"] += 1
-        drain(self._twin.finalize_block(request))
+        theirs = drain(self._twin.finalize_block(request))
         self._twin.commit()
+        if (theirs.tx_results, theirs.events) != (response.tx_results, response.events):
+            raise Differs(f"height {self.height}: the twin has other results or events")
         if self._twin.stores.app_hash != self.app.stores.app_hash:
             raise Differs(f"height {self.height}: the twin has another app hash")
         if self.height % 20 == 0:
