@@ -4,53 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import structlog.testing
 
-from chain.currency.records import ACCOUNT, PARAMS, Account, CurrencyParams
 from chain.messages import Payment
 from chain.tx import decode
 from consensus.abci import CheckTxResponse
 from mempool.errors import CODESPACE, Refusal, refuse
-from node import identity
-from node.answers import NotThere
 from node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS, OwnTx
+
+from .operator_world import World
 
 FILE = "own.json"
 AMOUNT = 1_000
 
 
-class World:
-    """As much of a node as is asked for: a height, one account, a mempool that answers, blocks that hold something."""
-
-    def __init__(self, folder: Path, *, balance: int | None = 10**9) -> None:
-        self.operator = identity.generate()
-        self.records: dict[bytes, Any] = {PARAMS: CurrencyParams(100, 1_000)}
-        self.pay(balance)
-        self.app = SimpleNamespace(base=self.records, last_height=10)
-        self.genesis = SimpleNamespace(chain_id="chain")
-        self.home = SimpleNamespace(data=folder)
-        self.views = SimpleNamespace(answers=self)
-        self.pool = self
-        self.submitted: list[bytes] = []
-        self.answers: list[CheckTxResponse] = []  # to come; then all is admitted
-        self.blocks: dict[bytes, int] = {}  # hash -> code
-
-    def pay(self, balance: int | None) -> None:
-        key = ACCOUNT + self.operator.address
-        self.records[key] = None if balance is None else Account(self.operator.address, balance, None, ())
-
-    async def submit(self, tx: bytes) -> CheckTxResponse:
-        self.submitted.append(tx)
-        return self.answers.pop(0) if self.answers else CheckTxResponse()
-
-    def tx(self, tx_hash: bytes, *, prove: bool) -> Any:
-        if tx_hash not in self.blocks:
-            raise NotThere("in no block")
-        return SimpleNamespace(height=self.app.last_height, code=self.blocks[tx_hash], log="why")
+class Paying(World):
+    """With a transaction to be made again and again."""
 
     def own(self) -> OwnTx:
         """As after a start of the process."""
@@ -73,7 +44,7 @@ class World:
 
 
 async def test_it_is_on_disk_before_it_is_handed_in_and_a_restart_hands_in_the_same(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    world = Paying(tmp_path)
     own = world.own()
     await world.steps(own, SETTLED_BLOCKS)
     assert (own.sent, world.submitted) == (None, [])  # peers may be a block behind
@@ -91,7 +62,7 @@ async def test_it_is_on_disk_before_it_is_handed_in_and_a_restart_hands_in_the_s
     ("code", "makes_another"), [pytest.param(0, True, id="it ran"), pytest.param(5, False, id="it failed: not at once")]
 )
 async def test_another_is_made_when_a_block_has_it(tmp_path: Path, code: int, makes_another: bool) -> None:
-    world = World(tmp_path)
+    world = Paying(tmp_path)
     own = world.own()
     await world.steps(own, SETTLED_BLOCKS + 1)
     (first,) = world.submitted
@@ -107,7 +78,7 @@ async def test_another_is_made_when_a_block_has_it(tmp_path: Path, code: int, ma
 
 
 async def test_what_no_block_took_is_made_anew_after_its_expiry_and_not_before(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    world = Paying(tmp_path)
     own = world.own()
     await world.steps(own, SETTLED_BLOCKS + 1)
     assert own.sent is not None
@@ -121,7 +92,7 @@ async def test_what_no_block_took_is_made_anew_after_its_expiry_and_not_before(t
 
 @pytest.mark.parametrize("balance", [None, AMOUNT])
 async def test_an_account_that_cannot_pay_is_told_once_and_waited_for(tmp_path: Path, balance: int | None) -> None:
-    world = World(tmp_path, balance=balance)
+    world = Paying(tmp_path, balance=balance)
     own = world.own()
     with structlog.testing.capture_logs() as logs:
         await world.steps(own, 5)
@@ -144,7 +115,7 @@ async def test_an_account_that_cannot_pay_is_told_once_and_waited_for(tmp_path: 
 async def test_a_refusal_is_tried_again_and_told_once(
     tmp_path: Path, answers: Sequence[CheckTxResponse], handed_in: int, warnings: int
 ) -> None:
-    world = World(tmp_path)
+    world = Paying(tmp_path)
     world.answers.extend(answers)
     with structlog.testing.capture_logs() as logs:
         await world.steps(world.own(), SETTLED_BLOCKS + 6)
@@ -157,4 +128,4 @@ async def test_a_refusal_is_tried_again_and_told_once(
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{}")
     with pytest.raises(KeyError):
-        World(tmp_path).own()
+        Paying(tmp_path).own()
