@@ -158,6 +158,7 @@ async def test_a_validator_announces_by_itself_and_takes_back_what_is_not_true(
     told = await until_told(daemon, lambda told: list(told.validators[0].names) == ["spring"])
     announced = told.validators[0]
     assert announced.software == run(second, "--version").split()[1]
+    assert "dchat_upgrade_ready_power_ratio" not in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
 
     daemon.kill()  # a restart finds it on chain, and sends nothing
     daemon.start(first, *TO_THE_SECOND, second)
@@ -171,11 +172,13 @@ async def test_a_validator_announces_by_itself_and_takes_back_what_is_not_true(
     assert daemon.said("the upgrade binary is not ready")
     status = status_of(first, daemon)
     assert (status["plan"]["name"], status["ready_power"], status["total_power"]) == ("spring", 0, 1_000)
+    assert "dchat_upgrade_ready_power_ratio 0.0" in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
 
     await plan_in(daemon, 5_000, binary_sha256=(bytes.fromhex(file_sha256(second)),))
     told = await until_told(daemon, lambda told: told.ready_power == told.total_power)
     assert told.validators[0].announced_height > announced.announced_height
     assert status_of(first, daemon)["ready_power"] == 1_000
+    assert "dchat_upgrade_ready_power_ratio 1.0" in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
     upgrade = json.loads(await page(f"http://127.0.0.1:{ports.http}/status"))["upgrade"]
     assert (upgrade["ready_power"], upgrade["total_power"]) == (1_000, 1_000)
     assert daemon.log.read_text().count("handed in the transaction of the announcement") == 3
