@@ -84,7 +84,7 @@ class BinaryWatch:
         log.info(
             "the upgrade binary is ready",
             upgrade=swap.name, binary=str(swap.binary), software=found.software, sha256=found.sha256,
-            height=plan.height if plan is not None else None,
+            planned_height=plan.height if plan is not None else "none yet",
         )  # fmt: skip
         return found
 
