@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from bridge import governance_params
@@ -165,8 +166,11 @@ class Queries:
         found["block"] = {"params": {"max_bytes": str(chain.block_bytes_max), "max_gas": str(chain.block_gas_max)}}
         return json.dumps(found, sort_keys=True)
 
-    def upgrade(self, height: int = 0) -> service_pb2.GetUpgradeResponse:
-        """Plan, done upgrades, versions and announcements (in `validators`, without powers), as stored."""
+    def upgrade(self, height: int = 0, *, of: Sequence[bytes] = ()) -> service_pb2.GetUpgradeResponse:
+        """Plan, done upgrades, versions, and what the validators with the consensus addresses `of` announced.
+
+        An entry in `validators` for each, in their order, without powers. Any key may announce: others' are not read.
+        """
         view = self.view(height)
         answer = service_pb2.GetUpgradeResponse(height=view.version)
         if (plan := view.get(BRIDGE, PLAN[1:])) is not None:
@@ -177,11 +181,12 @@ class Queries:
             answer.versions.extend(state_pb2.ModuleVersions.FromString(versions).versions)
         if (chain := view.get(BRIDGE, CHAIN[1:])) is not None:
             answer.app_version = ChainRecord.decode(chain).app_version
-        for key, stored in view.scan(BRIDGE, READINESS[1:]):
-            said = Readiness.decode(stored)
-            answer.validators.add(
-                address=key[1:], names=said.names, software=said.software, announced_height=said.height
-            )
+        for address in of:
+            entry = answer.validators.add(address=address)
+            if (stored := view.get(BRIDGE, READINESS[1:] + address)) is not None:
+                said = Readiness.decode(stored)
+                entry.names.extend(said.names)
+                entry.software, entry.announced_height = said.software, said.height
         return answer
 
     def roots(self, height: int = 0) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import click
 from chain.errors import InvalidField
 from chain.state.errors import StateError
 from chain.upgrade.build_plan import UPGRADES
-from chain.upgrade.messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, check_plan, readiness_hash
+from chain.upgrade.messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, check_plan, sign_readiness
 from cli.ask import load_identity, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home, show_json
 from cli.render import message_json
@@ -141,9 +141,9 @@ def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any)
 
     chain_id, height = run(ask, options["node"])
     unsigned = AnnounceReadiness(
-        who.address, key.pub_key.bytes, names_, software or build_version(), height + READY_EXPIRY_BLOCKS, bytes(64)
+        who.address, key.pub_key.bytes, names_, software or build_version(), height + READY_EXPIRY_BLOCKS, b""
     )
-    message = unsigned._replace(signature=key.sign(readiness_hash(options["chain_id"] or chain_id, unsigned)))
+    message = sign_readiness(key, options["chain_id"] or chain_id, unsigned)
     send(lambda me: [message], options)
 
 

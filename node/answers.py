@@ -20,6 +20,7 @@ from consensus.engine.interfaces import BlockStore
 from consensus.types.block import Block, Commit
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.results import result_proof
+from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -344,18 +345,14 @@ class Answers:
     def upgrade(self, height: int) -> pb.GetUpgradeResponse:
         """The plan, what was done, versions, and what each validator of the next block said that it can run."""
         chosen = self.state_height(height, prove=False)
+        validators = self.states.load_validators(chosen + 1) or EMPTY_SET
         with reading():
-            answer = self.queries.upgrade(chosen)
-        validators = self.states.load_validators(chosen + 1)
-        said = {entry.address: entry for entry in answer.validators}
-        del answer.validators[:]
-        for validator in validators or ():
-            entry = said.get(validator.address) or pb.ValidatorReadiness(address=validator.address)
-            entry.power = validator.voting_power
-            answer.validators.append(entry)
-            answer.total_power += validator.voting_power
+            answer = self.queries.upgrade(chosen, of=[validator.address for validator in validators])
+        for entry, power in zip(answer.validators, validators.powers, strict=True):
+            entry.power = power
+            answer.total_power += power
             if answer.HasField("plan") and answer.plan.name in entry.names:
-                answer.ready_power += validator.voting_power
+                answer.ready_power += power
         return answer
 
     def invariants(self, height: int) -> pb.GetInvariantsResponse:

@@ -49,6 +49,7 @@ class NodeMetrics(SavedListener):
         self._validated = self._missed = 0
         self._last_saved_ns = 0
         registry.add(self._contract)
+        registry.add(self._upgrade)
         registry.add(self._engine)
         registry.add(self._network)
 
@@ -117,6 +118,19 @@ class NodeMetrics(SavedListener):
         rounds = self._views.driver.round_state
         votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
         return sum(rounds.validators.powers[index] for index in votes.bits) if votes is not None else 0
+
+    def _upgrade(self) -> Iterator[Metric]:
+        """Nothing without a plan: a share of 0 would be an alarm."""
+        answers = self._views.answers
+        if not answers.height:
+            return
+        told = answers.upgrade(0)
+        if told.HasField("plan") and told.total_power:
+            yield gauge(
+                "dchat_upgrade_ready_power_ratio",
+                "Share of the voting power that announced it can run the planned upgrade; absent without a plan.",
+                told.ready_power / told.total_power,
+            )
 
     def _engine(self) -> Iterator[Metric]:
         metrics = self._views.driver.metrics

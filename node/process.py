@@ -25,6 +25,7 @@ from chain.genesis import InvalidAppState
 from chain.upgrade.plan import Plan
 from consensus.abci import HaltReason, HaltRequested
 from consensus.engine.errors import EngineError
+from crypto.keys import PrivKey
 from genesis.app_state import UDCHAT_PER_DCHAT
 from node import logs
 from node.config import Config, Loaded
@@ -32,8 +33,9 @@ from node.home import Home, HomeError, load_genesis, load_validator_key
 from node.identity import IdentityError
 from node.identity import load as load_identity
 from node.joining import Joining
+from node.readiness import Announcer, Preparation
 from node.runtime import Node
-from node.upgrade import EXIT_UPGRADE, Swap, UpgradeError, become, look_ahead, options_of, verify, write_info
+from node.upgrade import EXIT_UPGRADE, Swap, UpgradeError, become, options_of, verify, write_info
 from node.version import build_version
 from node.views import host_name
 from p2p.errors import P2PError
@@ -137,7 +139,7 @@ class _Process:
         home, config = self._home, self._loaded.config
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
-        genesis = load_genesis(home)
+        genesis, validator_key = load_genesis(home), load_validator_key(home)
         log.info(
             "started",
             version=build_version(),
@@ -152,7 +154,7 @@ class _Process:
                 config,
                 genesis,
                 node_key=NodeKey.load(home.node_key),
-                validator_key=load_validator_key(home),
+                validator_key=validator_key,
                 fatal=self._end,
                 upgrade_options=options_of(config, self._swap),
                 on_halt=self._halted,
@@ -160,22 +162,18 @@ class _Process:
         except HaltRequested as halt:
             return self._not_this_build(halt)
         _warn_about_genesis(config, node)
-        looking: asyncio.Task[None] | None = None
-        joining: asyncio.Task[None] | None = None
+        tasks: list[asyncio.Task[None]] = []
         try:
             await node.start()
             _settle_memory()
-            if "staking.initial_stake" in self._loaded.origins and config.staking.initial_stake:
-                joining = asyncio.create_task(_join(node), name="join with a stake")
-            if self._swap is not None and not self._swap.took_place:
-                looking = asyncio.create_task(look_ahead(self._swap, node.app.plan), name="look at the upgrade binary")
+            tasks = self._own_tasks(node, validator_key)
             code, reason = await self._ended
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
         finally:
-            for task in (looking, joining):
-                if task is not None:
-                    task.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._stop(node)
         if self.successor is not None:
             return code
@@ -183,6 +181,18 @@ class _Process:
             return _last_line(code, reason)
         log.info("stopped", reason=reason)
         return code
+
+    def _own_tasks(self, node: Node, validator_key: PrivKey) -> list[asyncio.Task[None]]:
+        """What the node does for its operator beside following the chain. None of it can stop the node."""
+        tasks = []
+        if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
+            tasks.append(asyncio.create_task(_join(node), name="join with a stake"))
+        if self._swap is not None and not self._swap.took_place:
+            preparing = _prepare(node, self._swap, validator_key)
+            tasks.append(asyncio.create_task(preparing, name="prepare the upgrade"))
+        for task in tasks:
+            task.add_done_callback(_tell_failure)
+        return tasks
 
     async def _stop(self, node: Node) -> None:
         try:
@@ -300,6 +310,22 @@ async def _join(node: Node) -> None:
         ).run()  # fmt: skip
     except (IdentityError, OSError, ValueError, KeyError) as error:
         log.error("this node does not stake by itself", reason=str(error))
+
+
+async def _prepare(node: Node, swap: Swap, validator_key: PrivKey) -> None:
+    """Look at the upgrade's binary, and announce it."""
+    announcer: Announcer | None = None
+    if node.config.upgrade.announce:
+        try:
+            announcer = Announcer(node, load_identity(node.home.identity), validator_key, name=swap.name)
+        except (IdentityError, OSError, ValueError, KeyError) as error:
+            log.error("this node does not announce its readiness by itself", reason=str(error))
+    await Preparation(node, swap, announcer).run()
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("what this node did by itself has ended; it goes on without", task=task.get_name(), exc_info=error)
 
 
 def _warn_about_genesis(config: Config, node: Node) -> None:

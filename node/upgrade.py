@@ -151,7 +151,10 @@ def file_sha256(path: Path) -> str:
 def verify(binary: Path, plan: Plan | None) -> str:
     """The file's SHA-256, which the plan allows. Raises UpgradeError."""
     check_file(binary)
-    found = file_sha256(binary)
+    try:
+        found = file_sha256(binary)
+    except OSError as error:
+        raise UpgradeError(f"upgrade binary {binary} cannot be read: {error.strerror}") from None
     allowed = checksums_of(plan) if plan is not None else frozenset()
     if allowed and found not in allowed:
         raise UpgradeError(f"{binary}: SHA-256 is {found}, the plan allows {', '.join(sorted(allowed))}")
@@ -160,11 +163,25 @@ def verify(binary: Path, plan: Plan | None) -> str:
 
 async def names_of(binary: Path, *, timeout_s: float = ASK_TIMEOUT_S) -> list[str]:
     """The upgrades that a binary knows, by its own word. Raises UpgradeError."""
+    return (await _ask(binary, "upgrade", "names", timeout_s=timeout_s)).split()
+
+
+async def version_of(binary: Path, *, timeout_s: float = ASK_TIMEOUT_S) -> str:
+    """A binary's version, by its own word. Raises UpgradeError."""
+    said = (await _ask(binary, "--version", timeout_s=timeout_s)).split()
+    if len(said) != 2 or said[0] != "dchat":
+        raise UpgradeError(f"{binary} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
+    return said[1]
+
+
+async def _ask(binary: Path, *arguments: str, timeout_s: float) -> str:
+    """What it prints. Raises UpgradeError."""
     environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
     pipe = asyncio.subprocess.PIPE
+    asking = f"{binary} {' '.join(arguments)}"
     try:
         asked = await asyncio.create_subprocess_exec(
-            binary, "upgrade", "names", stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
+            binary, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
         )
     except OSError as error:
         raise UpgradeError(f"{binary} does not run: {error}") from None
@@ -172,37 +189,14 @@ async def names_of(binary: Path, *, timeout_s: float = ASK_TIMEOUT_S) -> list[st
         async with asyncio.timeout(timeout_s):
             out, err = await asked.communicate()
     except TimeoutError:
-        raise UpgradeError(f"{binary} upgrade names: no answer within {timeout_s:g} s") from None
+        raise UpgradeError(f"{asking}: no answer within {timeout_s:g} s") from None
     finally:
         if asked.returncode is None:
             asked.kill()
             await asked.wait()
     if asked.returncode:
-        raise UpgradeError(
-            f"{binary} upgrade names: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}"
-        )
-    return out.decode(errors="replace").split()
-
-
-async def look_ahead(swap: Swap, plan: Plan | None) -> None:
-    """Long before the height: does the binary run, know the upgrade, and have the checksum? Logs what is wrong.
-
-    It also unpacks the file, so that the swap is quick.
-    """
-    demanded = plan if plan is not None and plan.name == swap.name else None
-    try:
-        found = await asyncio.to_thread(verify, swap.binary, demanded)
-        names = await names_of(swap.binary)
-    except UpgradeError as error:
-        log.error("the upgrade binary is not ready", upgrade=swap.name, error=str(error))
-        return
-    if swap.name in names:
-        log.info("the upgrade binary is ready", upgrade=swap.name, binary=str(swap.binary), sha256=found)
-    else:
-        log.error(
-            "the upgrade binary does not know the upgrade",
-            upgrade=swap.name, binary=str(swap.binary), knows=",".join(names) or "none",
-        )  # fmt: skip
+        raise UpgradeError(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
+    return out.decode(errors="replace")
 
 
 def copy_data(home: Home, folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from chain.errors import InvalidField
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
-from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from proto.dchat.v1 import tx_pb2 as pb
 
 NAME_BYTES_MAX: Final = 64
@@ -61,6 +61,12 @@ def readiness_hash(chain_id: str, message: AnnounceReadiness) -> bytes:
         expiry_height=message.expiry_height,
     )
     return sha256(READINESS_DOMAIN + chain_id.encode() + b"\x00" + body.SerializeToString(deterministic=True))
+
+
+def sign_readiness(key: PrivKey, chain_id: str, unsigned: AnnounceReadiness) -> AnnounceReadiness:
+    """key: the consensus key that `unsigned` names."""
+    assert unsigned.consensus_key == key.pub_key.bytes, unsigned
+    return unsigned._replace(signature=key.sign(readiness_hash(chain_id, unsigned)))
 
 
 def check_plan(plan: SoftwareUpgrade) -> None:

@@ -256,6 +256,11 @@ class UpgradeSection(Section):
         "", "The file that takes this process's place then (--upgrade-binary). Relative to home. Empty: none."
     )
     backup: str = option("", "Folder that gets a copy of the data first (--upgrade-backup). Relative to home.")
+    announce: bool = option(
+        True,
+        "A validator says on chain, by itself, that it can run `name` as long as `binary` is as it must be; its "
+        "operator's account pays. Off: only `dchat upgrade ready` does.",
+    )
     serve_for: Seconds = option(
         60,
         "How long a node that needs another binary keeps its doors open, read-only, before it exits with code 6. "

@@ -22,6 +22,8 @@ from chain.upgrade.migrations import (
     versions_of,
 )
 from chain.upgrade.plan import CONSENSUS_PARAMS, LAST_DONE, PLAN, VERSIONS
+from consensus.abci import VoteInfo
+from crypto.hash import sha256
 from tests.chain.harness import Chain
 from tests.upgrade.support import V2, V3, VALIDATORS, new_chain, ok, plan, ready, to_height
 
@@ -167,9 +169,6 @@ def test_rename_and_delete_move_and_remove_a_space() -> None:
 
 
 def with_votes(chain: Chain, powers: tuple[int, ...] = (10, 10, 10, 10)) -> None:
-    from consensus.abci import VoteInfo
-    from crypto.hash import sha256
-
     chain.votes = tuple(
         VoteInfo(sha256(chain.wallets[name].public_key)[:20], power, 2)
         for name, power in zip(VALIDATORS, powers, strict=True)
@@ -207,8 +206,6 @@ def test_a_plan_that_is_not_ready_postpones_itself(powers: tuple[int, ...], who:
 
 
 def test_an_announcement_replaces_and_withdraws() -> None:
-    from crypto.hash import sha256
-
     chain = new_chain()
     at = b"ba" + sha256(chain.wallets["v1"].public_key)[:20]
     ok(chain, ready(chain, "v1", "v2", "v3"))
@@ -217,3 +214,15 @@ def test_an_announcement_replaces_and_withdraws() -> None:
     assert (chain.app.base.get(at).names, chain.app.base.get(at).software) == (("v3",), "0.3.0")
     ok(chain, ready(chain, "v1"))
     assert chain.app.base.get(at) is None
+
+
+def test_what_is_told_of_readiness_is_of_those_who_are_asked_for() -> None:
+    """Any key may announce, so an answer must cost with the validators, not with the announcements."""
+    chain = new_chain()
+    ok(chain, ready(chain, "v1", "v2"), ready(chain, "ann", "v2"), ready(chain, "bob", "v2"))
+    addresses = [sha256(chain.wallets[name].public_key)[:20] for name in ("v2", "v1")]
+    told = chain.app.queries.upgrade(of=addresses).validators
+    assert [(row.address, list(row.names), row.software, row.announced_height) for row in told] == [
+        (addresses[0], [], "", 0),
+        (addresses[1], ["v2"], "0.2.0", chain.height),
+    ]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from chain.upgrade.messages import SoftwareUpgrade
 from cli.network import Pace, free_ports, make_network
 from mempool.errors import CODESPACE, Refusal
 from node import identity
-from node.upgrade import EXIT_UPGRADE, INFO_FILE
+from node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from node.wallet import Session
+from proto.dchat.v1.service_pb2 import GetUpgradeResponse
 from tests.upgrade.builds import SPRING, Daemon, make_build, run, until
 
 pytestmark = pytest.mark.network
@@ -48,6 +52,28 @@ async def plan_in(one: Daemon, blocks: int, **fields: Any) -> int:
     return height
 
 
+def status_of(binary: Path, one: Daemon) -> dict[str, Any]:
+    """What `dchat upgrade status` says."""
+    status: dict[str, Any] = json.loads(run(binary, "upgrade", "status", "--home", one.home))
+    return status
+
+
+async def until_told(one: Daemon, condition: Callable[[GetUpgradeResponse], bool]) -> GetUpgradeResponse:
+    """The first answer about upgrades that is as wanted."""
+    deadline = time.monotonic() + 60
+    while True:
+        told = await one.reach(1)
+        if condition(told):
+            return told
+        assert time.monotonic() < deadline, told
+        await asyncio.sleep(0.05)
+
+
+async def page(url: str) -> str:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return await answer.text()
+
+
 async def height_of(one: Daemon) -> int:
     async with one.client as client:
         return (await client.status()).latest_block_height
@@ -67,7 +93,7 @@ async def test_halt_serve_exit_and_manual_swap(daemon: Daemon, builds: tuple[Pat
     }  # fmt: skip
     assert info.stat().st_mode & 0o777 == 0o600
     assert await height_of(daemon) == height - 1  # the doors still answer
-    status = json.loads(run(first, "upgrade", "status", "--home", daemon.home))
+    status = status_of(first, daemon)
     assert (status["halted"], status["plan"]["name"]) == (message, "spring")
     async with daemon.client as client:
         refused = await client.broadcast(b"a transaction")
@@ -108,15 +134,11 @@ async def test_automatic_swap_with_backup_keeps_pid_and_arguments(daemon: Daemon
     )
     process = daemon.process
     assert process is not None
-    await daemon.reach(2)
+    await until_told(daemon, lambda told: list(told.validators[0].names) == ["spring"])
     height = await height_of(daemon) + 60
     alice = daemon.network.folder / daemon.network.accounts["alice"]
     to_node = ("--home", daemon.home, "--from", alice)
     run(first, "upgrade", "plan", *to_node, "--name", "spring", "--height", height, "--binary", second)
-    run(first, "upgrade", "ready", *to_node, "--name", "spring", "--software", "0.2.0")
-    status = json.loads(run(first, "upgrade", "status", "--home", daemon.home))
-    assert status["ready_power"] == status["total_power"] != "0"
-    await until(lambda: daemon.said("the upgrade binary is ready"))
     told = await daemon.reach(height + 3)
     assert told.done[0].height == height
     assert process.poll() is None  # the same process
@@ -124,6 +146,60 @@ async def test_automatic_swap_with_backup_keeps_pid_and_arguments(daemon: Daemon
     copy = backup / f"data-backup-spring-{height}"
     assert (copy / "app" / "CURRENT").exists()
     assert not (copy / "priv_validator_state.json").exists()  # known failure 9
+
+
+async def test_a_validator_announces_by_itself_and_takes_back_what_is_not_true(
+    daemon: Daemon, builds: tuple[Path, Path]
+) -> None:
+    """Issue 4, section 4: readiness is announced on chain, signed, and seen by everybody who asks."""
+    first, second = builds
+    ports = daemon.network.node(1).ports
+    daemon.start(first, *TO_THE_SECOND, second)
+    told = await until_told(daemon, lambda told: list(told.validators[0].names) == ["spring"])
+    announced = told.validators[0]
+    assert announced.software == run(second, "--version").split()[1]
+    assert "dchat_upgrade_ready_power_ratio" not in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
+
+    daemon.kill()  # a restart finds it on chain, and sends nothing
+    daemon.start(first, *TO_THE_SECOND, second)
+    await until(lambda: daemon.log.read_text().count("this validator's readiness is on chain") == 2, timeout_s=60)
+    told = await daemon.reach(await height_of(daemon) + 4)
+    assert told.validators[0] == announced
+    assert daemon.log.read_text().count("handed in the transaction of the announcement") == 1
+
+    await plan_in(daemon, 5_000, binary_sha256=(b"\xab" * 32,))
+    await until_told(daemon, lambda told: not told.validators[0].names)
+    assert daemon.said("the upgrade binary is not ready")
+    status = status_of(first, daemon)
+    assert (status["plan"]["name"], status["ready_power"], status["total_power"]) == ("spring", 0, 1_000)
+    assert "dchat_upgrade_ready_power_ratio 0.0" in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
+
+    await plan_in(daemon, 5_000, binary_sha256=(bytes.fromhex(file_sha256(second)),))
+    told = await until_told(daemon, lambda told: told.ready_power == told.total_power)
+    assert told.validators[0].announced_height > announced.announced_height
+    assert status_of(first, daemon)["ready_power"] == 1_000
+    assert "dchat_upgrade_ready_power_ratio 1.0" in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
+    upgrade = json.loads(await page(f"http://127.0.0.1:{ports.http}/status"))["upgrade"]
+    assert (upgrade["ready_power"], upgrade["total_power"]) == (1_000, 1_000)
+    assert daemon.log.read_text().count("handed in the transaction of the announcement") == 3
+
+
+async def test_with_announce_off_only_the_operators_word_is_on_chain(daemon: Daemon, builds: tuple[Path, Path]) -> None:
+    first, second = builds
+    daemon.environment["DCHAT_UPGRADE__ANNOUNCE"] = "false"
+    daemon.start(first, *TO_THE_SECOND, second)
+    await plan_in(daemon, 5_000)
+    await until(lambda: daemon.said("the upgrade binary is ready"))
+    told = await daemon.reach(await height_of(daemon) + 5)
+    assert (told.ready_power, list(told.validators[0].names)) == (0, [])
+    alice = daemon.network.folder / daemon.network.accounts["alice"]
+    to_node = ("--home", daemon.home, "--from", alice)
+    run(first, "upgrade", "ready", *to_node, "--name", "spring", "--software", "0.2.0")
+    status = status_of(first, daemon)
+    assert status["ready_power"] == status["total_power"] == 1_000
+    assert (status["validators"][0]["names"], status["validators"][0]["software"]) == (["spring"], "0.2.0")
+    run(first, "upgrade", "ready", *to_node, "--withdraw")
+    assert status_of(first, daemon)["ready_power"] == 0
 
 
 async def test_a_binary_with_another_checksum_is_not_run(daemon: Daemon, builds: tuple[Path, Path]) -> None:
