@@ -78,7 +78,7 @@ def compose() -> Modules:
             Module(  # last: it sees what every other module's end of block set
                 "upgrade",
                 upgrade.DECODERS,
-                upgrade.handlers(),
+                upgrade.handlers(economy.is_validator),
                 end_block=(upgrade.end_block,),
                 invariants=upgrade.invariants,
             ),

@@ -242,6 +242,10 @@ class AnnouncementExpired(UpgradeError):
     code, rule = 164, "an announcement of readiness counts until its expiry height"
 
 
+class AnnouncerUnknown(UpgradeError):
+    code, rule = 165, "readiness is announced for a validator's key"
+
+
 # ------------------------------------------------------------------------------ codespace "staking"
 
 

@@ -12,7 +12,14 @@ import click
 from chain.errors import InvalidField
 from chain.state.errors import StateError
 from chain.upgrade.build_plan import UPGRADES
-from chain.upgrade.messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, check_plan, sign_readiness
+from chain.upgrade.messages import (
+    READY_NAMES_MAX,
+    AnnounceReadiness,
+    CancelUpgrade,
+    SoftwareUpgrade,
+    check_plan,
+    sign_readiness,
+)
 from cli.ask import load_identity, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home, show_json
 from cli.render import message_json
@@ -119,15 +126,17 @@ def cancel(**options: Any) -> None:
 
 
 @upgrade.command(cls=Command)
-@click.option("--name", "named", multiple=True, help="Of a plan; repeat. Default: all that this build knows.")
+@click.option(
+    "--name",
+    "named",
+    multiple=True,
+    help="Of a plan; repeat. Default: what this build knows and the chain has not done.",
+)
 @click.option("--software", default="", help="The version that will run it. Default: this build's.")
 @click.option("--withdraw", is_flag=True, help="Say that nothing can be run.")
 @sending
 def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any) -> None:
     """Announce, signed with this home's consensus key, which upgrades this validator can run."""
-    names_ = () if withdraw else tuple(sorted(set(named or (one.name for one in UPGRADES))))
-    if not names_ and not withdraw:
-        raise Refusal("this build knows no upgrade; name one with --name, or --withdraw", Exit.USAGE)
     home = current_home()[0]
     try:
         key = load_validator_key(home)
@@ -135,16 +144,25 @@ def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any)
         raise Refusal(str(error), Exit.USAGE) from None
     who = load_identity(options["sender"])
 
-    async def ask(client: Client) -> tuple[str, int]:
-        told = await client.status()
-        return told.chain_id, told.latest_block_height
+    async def ask(client: Client) -> tuple[pb.GetStatusResponse, frozenset[str]]:
+        upgrades = await client.upgrade()
+        return await client.status(), frozenset(one.name for one in upgrades.done)
 
-    chain_id, height = run(ask, options["node"])
+    told, done = run(ask, options["node"])
+    names_ = () if withdraw else tuple(sorted(set(named or _coming(done))))
+    if not names_ and not withdraw:
+        raise Refusal("this build knows no upgrade that is to come; name one with --name, or --withdraw", Exit.USAGE)
     unsigned = AnnounceReadiness(
-        who.address, key.pub_key.bytes, names_, software or build_version(), height + READY_EXPIRY_BLOCKS, b""
-    )
-    message = sign_readiness(key, options["chain_id"] or chain_id, unsigned)
+        who.address, key.pub_key.bytes, names_, software or build_version(),
+        told.latest_block_height + READY_EXPIRY_BLOCKS, b"",
+    )  # fmt: skip
+    message = sign_readiness(key, options["chain_id"] or told.chain_id, unsigned)
     send(lambda me: [message], options)
+
+
+def _coming(done: frozenset[str]) -> list[str]:
+    """What this build knows and the chain has not done, the newest, as many as fit into an announcement."""
+    return [one.name for one in reversed(UPGRADES) if one.name not in done][:READY_NAMES_MAX]
 
 
 @upgrade.command("rehearse", cls=Command)

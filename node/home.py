@@ -32,6 +32,7 @@ from node.files import write_new, write_new_secret
 from p2p.node_key import NodeKey
 
 DEFAULT_HOME = "~/.dchat"
+REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home
 
 
 class HomeError(Exception):

@@ -26,7 +26,7 @@ from consensus.engine.rollback import rollback as rollback_engine
 from consensus.engine.state_store import StateStore
 from consensus.types.validators import EMPTY_SET
 from node.config import Config
-from node.home import Home
+from node.home import REHEARSAL_PREFIX, Home
 from storage.errors import StorageError
 from storage.kv import KeyValueStore
 from storage.open import open_store
@@ -140,7 +140,9 @@ def rehearse(
     the migrations raise.
     """
     started = time.monotonic_ns()
-    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=parent or home.databases) as folder:
+    beside = parent or home.databases
+    _remove_remains(beside)
+    with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=beside) as folder:
         copy = Copy.of(home, config, Path(folder))
         try:
             report = Report(name, 0, copy_ms=_ms_since(started))
@@ -148,6 +150,24 @@ def rehearse(
             return report
         finally:
             copy.close()
+
+
+def _remove_remains(beside: Path) -> None:
+    """Copies of rehearsals that were killed."""
+    for folder in beside.glob(f"{REHEARSAL_PREFIX}*-*"):
+        pid = folder.name.removeprefix(REHEARSAL_PREFIX).partition("-")[0]
+        if pid.isdigit() and not _is_running(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _rehearse(report: Report, copy: Copy, blocks: int, say: Callable[[str], None]) -> None:

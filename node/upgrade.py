@@ -26,7 +26,7 @@ from chain.upgrade.module import UpgradeOptions
 from chain.upgrade.plan import Plan
 from node.config import Config
 from node.files import SECRET_MODE, sync_folder
-from node.home import Home
+from node.home import REHEARSAL_PREFIX, Home
 
 EXIT_UPGRADE = 6  # another binary is wanted; restarting this one does not help
 INFO_FILE = "upgrade-info.json"
@@ -215,7 +215,7 @@ def copy_data(home: Home, folder: Path) -> None:
                 pass  # another file system
         return shutil.copy2(source, target)
 
-    ignored = shutil.ignore_patterns(home.sign_state.name, home.pid_file.name, "LOCK")
+    ignored = shutil.ignore_patterns(home.sign_state.name, home.pid_file.name, "LOCK", f"{REHEARSAL_PREFIX}*")
     try:
         shutil.copytree(home.data, folder, copy_function=link_or_copy, ignore=ignored)
         if home.databases != home.data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from chain.branch import Branch, Decoders, Scan, State
+from chain.branch import Branch, Decoders, Readable, Scan, State
 from chain.currency import bank, distribution, mint, params, signing, slashing
 from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
 from chain.currency.params import EconomicParams, StakingParams
@@ -75,6 +75,11 @@ class Economy:
         return (yield from valset.end_block(branch, scan, now))
 
 
+def is_validator(state: Readable, address: bytes) -> bool:
+    """Whether a validator, bonded or not, has that consensus address."""
+    return state.get(records.CONSENSUS_KEY + address) is not None
+
+
 def genesis(
     state: State, chosen: Mapping[str, EconomicParams], inflation: int, stakes: Sequence[GenesisStake], now: Now
 ) -> None:
@@ -113,4 +118,5 @@ __all__ = [
     "genesis",
     "handlers",
     "invariants",
+    "is_validator",
 ]

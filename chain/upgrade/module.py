@@ -8,16 +8,24 @@ Source: the staking-governance-upgrade sheet, section 6; known failure 16.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import structlog
 
 from chain.branch import Branch, Decoders, Readable, Scan, State
 from chain.codec import height_bytes
 from chain.context import Context, Handler, Leg
-from chain.errors import AnnouncementExpired, BadAnnouncement, NotUpgradeAuthority, PlanInThePast, UpgradeAlreadyDone
+from chain.errors import (
+    AnnouncementExpired,
+    AnnouncerUnknown,
+    BadAnnouncement,
+    NotUpgradeAuthority,
+    PlanInThePast,
+    UpgradeAlreadyDone,
+)
 from chain.events import Event, consensus
 from chain.modules import BlockContext, Modules
 from chain.params import CHAIN, ChainRecord
@@ -57,6 +65,9 @@ from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import ed25519_verify
 
 NS_PER_S: Final = 10**9
+READINESS_PER_SLICE: Final = 100  # about a millisecond
+
+IsValidator: TypeAlias = Callable[[Readable, bytes], bool]  # whether a validator has that consensus address
 
 DECODERS: Final[Decoders] = {
     PLAN: Plan.decode,
@@ -119,8 +130,11 @@ def _require_authority(state: Readable, authority: bytes) -> None:
 # ------------------------------------------------------------------------------ readiness
 
 
-def announce_readiness(ctx: Context, message: AnnounceReadiness) -> Leg:
-    """Keep what a validator can run, in place of what it said before; with no name, nothing."""
+def announce_readiness(is_validator: IsValidator, ctx: Context, message: AnnounceReadiness) -> Leg:
+    """Keep what a validator can run, in place of what it said before; with no name, nothing.
+
+    Raises: AnnouncementExpired, BadAnnouncement, AnnouncerUnknown.
+    """
     chain: ChainRecord = ctx.branch.get(CHAIN)
     if ctx.height > message.expiry_height:
         raise AnnouncementExpired(f"after {message.expiry_height}, this is {ctx.height}")
@@ -128,6 +142,8 @@ def announce_readiness(ctx: Context, message: AnnounceReadiness) -> Leg:
     if not ed25519_verify(message.consensus_key, digest, message.signature):
         raise BadAnnouncement()
     address = sha256(message.consensus_key)[:ADDRESS_BYTES]
+    if not is_validator(ctx.branch, address):  # what is kept for ever is bounded by those who have a stake
+        raise AnnouncerUnknown(f"consensus address {consensus(address)}")
     key = READINESS + address
     if ctx.branch.get(key) is None:
         ctx.new_leaf()
@@ -171,11 +187,11 @@ def end_block(ctx: BlockContext) -> None:
     )  # fmt: skip
 
 
-def handlers() -> dict[type[Any], Handler]:
+def handlers(is_validator: IsValidator) -> dict[type[Any], Handler]:
     return {
         SoftwareUpgrade: software_upgrade,
         CancelUpgrade: cancel_upgrade,
-        AnnounceReadiness: announce_readiness,
+        AnnounceReadiness: partial(announce_readiness, is_validator),
     }
 
 
@@ -324,7 +340,7 @@ class Upgrader:
         branch.set(done_key(ctx.height), done)
         branch.set(DONE_NAME + plan.name.encode(), height_bytes(ctx.height))
         branch.set(LAST_DONE, done)
-        _forget_readiness(branch, ctx.scan, plan.name)
+        yield from _forget_readiness(branch, ctx.scan, plan.name)
         ctx.upgraded = plan.name
         branch.emit(Event.of("apply_upgrade", name=plan.name, height=str(ctx.height), app_version=str(version)))
 
@@ -340,7 +356,9 @@ def _halt_of(decision: Decision, height: int, last_done: Done | None) -> HaltReq
     return HaltRequested(decision.message, height=height, reason=reason, wanted=wanted)
 
 
-def _forget_readiness(branch: Branch, scan: Scan, name: str) -> None:
-    for key, said in scan(READINESS):
+def _forget_readiness(branch: Branch, scan: Scan, name: str) -> Slices[None]:
+    for number, (key, said) in enumerate(scan(READINESS), start=1):
         left = tuple(other for other in said.names if other != name)
         branch.set(key, said._replace(names=left) if left else None)
+        if number % READINESS_PER_SLICE == 0:
+            yield

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.governance_params import GovernanceParams
 from chain.app import DchatApplication
 from chain.build import Seat, Wallet, build_tx
+from chain.economy_genesis import EconomicsGenesis
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.messages import Message
 from chain.state.store import Stores
@@ -56,6 +57,7 @@ class Chain:
         chat: ChatGenesis | None = None,
         bridge: BridgeGenesis | None = None,
         governance: GovernanceParams | None = None,
+        economics: EconomicsGenesis | None = None,
         max_gas: int = -1,
         initial_height: int = 1,
         upgrade_authority: str = "",
@@ -66,7 +68,7 @@ class Chain:
         self.wallets = {name: wallet(name) for name in balances}
         state = build_app_state(
             {self.wallets[name].address: amount for name, amount in balances.items() if amount},
-            currency=currency, chat=chat, bridge=bridge, governance=governance,
+            currency=currency, chat=chat, bridge=bridge, governance=governance, economics=economics,
             upgrade_authority=wallet(upgrade_authority).address if upgrade_authority else b"",
         )  # fmt: skip
         params = ConsensusParams(block=BlockParams(max_gas=max_gas))

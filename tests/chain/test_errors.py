@@ -174,7 +174,12 @@ EXECUTION: dict[type[TxError], Make] = {
     ),
 }  # fmt: skip
 
-APART = {e.Replayed, e.AmountOverflow, e.UpgradeAlreadyDone}  # tests of their own below, or in tests/upgrade
+APART = {
+    e.Replayed,
+    e.AmountOverflow,
+    e.UpgradeAlreadyDone,
+    e.AnnouncerUnknown,
+}  # tests of their own below, or in tests/upgrade
 
 
 def test_every_error_is_here() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
+from chain.currency.economy import GenesisStake
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.records import CurrencyParams
+from chain.economy_genesis import EconomicsGenesis
 from chain.upgrade.messages import AnnounceReadiness, SoftwareUpgrade, readiness_hash
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
-from tests.chain.harness import CHAIN_ID, Chain
+from tests.chain.harness import CHAIN_ID, Chain, wallet
 
 DCHAT = 10**6
 VALIDATORS = ("v1", "v2", "v3", "v4")
@@ -49,7 +51,10 @@ V3 = Upgrade("v3")  # new code alone
 
 
 def new_chain(**options: Any) -> Chain:
-    chain = Chain(dict.fromkeys(NAMES, 100 * DCHAT), upgrade_authority="ann", **options)
+    """Each validator's own wallet is its consensus key as well."""
+    stakes = [GenesisStake(one.address, one.public_key, 10**9) for one in map(wallet, VALIDATORS)]
+    economics = EconomicsGenesis(validators=stakes)
+    chain = Chain(dict.fromkeys(NAMES, 100 * DCHAT), upgrade_authority="ann", economics=economics, **options)
     chain.block()
     return chain
 

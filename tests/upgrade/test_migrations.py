@@ -9,7 +9,7 @@ import pytest
 from chain.branch import Branch
 from chain.chat.records import IDENTITY
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
-from chain.errors import UpgradeAlreadyDone
+from chain.errors import AnnouncerUnknown, UpgradeAlreadyDone
 from chain.messages import CreateChannel, RegisterIdentity, channel_id
 from chain.upgrade.messages import CancelUpgrade
 from chain.upgrade.migrations import (
@@ -216,10 +216,17 @@ def test_an_announcement_replaces_and_withdraws() -> None:
     assert chain.app.base.get(at) is None
 
 
-def test_what_is_told_of_readiness_is_of_those_who_are_asked_for() -> None:
-    """Any key may announce, so an answer must cost with the validators, not with the announcements."""
+def test_only_a_validators_key_announces() -> None:
+    """Anybody else could grow the state for a fee."""
     chain = new_chain()
-    ok(chain, ready(chain, "v1", "v2"), ready(chain, "ann", "v2"), ready(chain, "bob", "v2"))
+    (result,) = chain.block(ready(chain, "bob", "v2")).tx_results
+    assert (result.codespace, result.code) == (AnnouncerUnknown.codespace, AnnouncerUnknown.code)
+
+
+def test_what_is_told_of_readiness_is_of_those_who_are_asked_for() -> None:
+    """Validators that left may have announced, so an answer must cost with the set, not with the announcements."""
+    chain = new_chain()
+    ok(chain, ready(chain, "v1", "v2"), ready(chain, "v3", "v2"), ready(chain, "v4", "v2"))
     addresses = [sha256(chain.wallets[name].public_key)[:20] for name in ("v2", "v1")]
     told = chain.app.queries.upgrade(of=addresses).validators
     assert [(row.address, list(row.names), row.software, row.announced_height) for row in told] == [

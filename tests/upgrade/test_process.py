@@ -231,6 +231,7 @@ async def test_halt_height_skip_rollback_and_rehearsal(daemon: Daemon, builds: t
     height = await plan_in(daemon, 12)
     await daemon.reach(height - 4)
     # the rehearsal runs beside the node, by the new build, and changes nothing of it
+    (daemon.home / "data" / "rehearsal-999999999-killed").mkdir()  # no process has that number
     report = _rehearse(second, daemon)
     assert (report["ok"], report["broken"], report["name"]) == (True, [], "spring")
     assert report["versions_after"]["chat"] == 3
