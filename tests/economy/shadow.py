@@ -195,7 +195,7 @@ def count(app: DchatApplication, state: Snapshot, proposal: Proposal) -> Counted
             if of == operator and delegator in votes:
                 left -= delegation.shares
                 _add(sums, votes[delegator], Fraction(delegation.shares * validator.tokens, validator.shares))
-        if operator in votes:
+        if operator in votes and validator.shares:  # the last one of a set stays though all its stake left
             _add(sums, votes[operator], left * validator.tokens / validator.shares)
     bonded = sum(v.tokens for v in state.validators.values() if v.status == BONDED)
     return Counted(sums, bonded, len(votes))
