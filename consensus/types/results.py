@@ -7,40 +7,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from consensus.types.wire import bytes_field, int_field, message_field, parse
 from crypto import merkle
 from crypto.hash import sha256
 from proto.tendermint.abci import types_pb2 as pb
 
+# Of event types and attribute keys, each encoded once: machines name a few dozen of each.
+NAMES_REMEMBERED: Final = 1_024
+_new = tuple.__new__  # what a NamedTuple's constructor calls, without its frame: events are made per payment
 
-@dataclass(frozen=True, slots=True)
-class EventAttribute:
+
+@lru_cache(NAMES_REMEMBERED)
+def _name(name: str) -> bytes:
+    """Field 1 of an event (its type) and of an attribute (its key)."""
+    return bytes_field(b"\x0a", name.encode())
+
+
+class EventAttribute(NamedTuple):
+    """What an event says, as text. index: whether an indexer is to find the event by it."""
+
     key: str
     value: str
-    index: bool = True
+    index: bool = True  # type: ignore[assignment]  # ABCI's name; hides tuple.index, which nobody calls
 
     def encode(self) -> bytes:
-        return (
-            bytes_field(b"\x0a", self.key.encode())
-            + bytes_field(b"\x12", self.value.encode())
-            + int_field(b"\x18", self.index)
-        )
+        """Protobuf bytes."""
+        return _name(self.key) + bytes_field(b"\x12", self.value.encode()) + int_field(b"\x18", self.index)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
+    """Something that a block did, for readers: no part of the app hash, nor of last_results_hash.
+
+    One or two are made per payment, so both kinds are tuples and `encode` has a short way for short attributes.
+    """
+
     type: str
     attributes: tuple[EventAttribute, ...] = ()
 
+    @staticmethod
+    def of(type: str, /, **attributes: str) -> Event:
+        """An event whose attributes are all indexed, in the order given."""
+        made = tuple([_new(EventAttribute, (key, value, True)) for key, value in attributes.items()])
+        return _new(Event, (type, made))
+
     def encode(self) -> bytes:
-        pieces = [bytes_field(b"\x0a", self.type.encode())]
-        pieces += [message_field(b"\x12", attribute.encode()) for attribute in self.attributes]
-        return b"".join(pieces)
+        """Protobuf bytes."""
+        out = _name(self.type)
+        for attribute in self.attributes:
+            key, value = _name(attribute[0]), attribute[1].encode()
+            length = len(key) + len(value) + 4  # 4: the value's tag and length, the flag
+            if attribute[2] and value and length < 0x80:  # so that every length is one byte
+                out += b"\x12%c%b\x12%c%b\x18\x01" % (length, key, len(value), value)
+            else:
+                out += message_field(b"\x12", attribute.encode())
+        return out
 
     @staticmethod
     def from_proto(message: pb.Event) -> Event:
-        return Event(message.type, tuple(EventAttribute(a.key, a.value, a.index) for a in message.attributes))
+        made = tuple([_new(EventAttribute, (a.key, a.value, a.index)) for a in message.attributes])
+        return _new(Event, (message.type, made))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +105,7 @@ class ExecTxResult:
                 bytes_field(b"\x22", self.info.encode()),
                 int_field(b"\x28", self.gas_wanted),
                 int_field(b"\x30", self.gas_used),
-                *(message_field(b"\x3a", event.encode()) for event in self.events),
+                *[message_field(b"\x3a", event.encode()) for event in self.events],
                 bytes_field(b"\x42", self.codespace.encode()),
             )
         )
@@ -94,7 +122,7 @@ class ExecTxResult:
             message.info,
             message.gas_wanted,
             message.gas_used,
-            tuple(Event.from_proto(event) for event in message.events),
+            tuple([Event.from_proto(event) for event in message.events]),
             message.codespace,
         )
 
