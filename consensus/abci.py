@@ -14,7 +14,7 @@ from enum import Enum, IntEnum
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from consensus.types.params import ConsensusParams
-from consensus.types.results import ExecTxResult
+from consensus.types.results import Event, ExecTxResult
 from crypto.keys import PubKey
 
 T = TypeVar("T")
@@ -193,11 +193,15 @@ class VerifyVoteExtensionRequest:
 
 @dataclass(frozen=True, slots=True)
 class FinalizeBlockResponse:
+    """events: the block's own, of its begin and then of its end; a transaction's are in its result. Their order and
+    cursors: consensus.types.events."""
+
     tx_results: tuple[ExecTxResult, ...]
     app_hash: bytes
     validator_updates: tuple[ValidatorUpdate, ...] = ()
     consensus_param_updates: ConsensusParams | None = None
     touched: frozenset[bytes] | None = None  # keys as CheckTxResponse.touches; None: recheck everything
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

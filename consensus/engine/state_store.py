@@ -12,7 +12,7 @@ from typing import Final
 
 from consensus.abci import FinalizeBlockResponse, Slices, ValidatorUpdate
 from consensus.types.params import ConsensusParams
-from consensus.types.results import ExecTxResult
+from consensus.types.results import Event, ExecTxResult
 from consensus.types.state import State
 from consensus.types.validators import ValidatorSet
 from consensus.types.wire import bytes_field, int_field, message_field
@@ -35,7 +35,7 @@ def key_of(prefix: bytes, height: int) -> bytes:
 
 def encode_response(response: FinalizeBlockResponse) -> Slices[bytes]:
     """ResponseFinalizeBlock's protobuf bytes. What was touched is not kept: a replay rechecks everything."""
-    pieces: list[bytes] = []
+    pieces = [message_field(b"\x0a", event.encode()) for event in response.events]
     for index, result in enumerate(response.tx_results, 1):
         pieces.append(message_field(b"\x12", result.encode()))
         if index % RESULTS_PER_SLICE == 0:
@@ -61,6 +61,7 @@ def decode_response(data: bytes) -> FinalizeBlockResponse:
             ValidatorUpdate(pub_key_from_proto(update.pub_key), update.power) for update in message.validator_updates
         ),
         consensus_param_updates=params,
+        events=tuple([Event.from_proto(event) for event in message.events]),
     )
 
 

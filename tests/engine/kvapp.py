@@ -30,7 +30,7 @@ from consensus.abci import (
     VerifyVoteExtensionRequest,
 )
 from consensus.types.evidence import Evidence
-from consensus.types.results import ExecTxResult
+from consensus.types.results import Event, ExecTxResult
 from consensus.types.state import State
 from consensus.types.vote import Vote
 from crypto.hash import sha256
@@ -39,7 +39,10 @@ from storage.kv import KeyValueStore
 
 
 class KeyValueApp:
-    """Transactions are `key=value`; `val:<hex key>=<power>` changes a validator. Its app hash is over all pairs."""
+    """Transactions are `key=value`; `val:<hex key>=<power>` changes a validator. Its app hash is over all pairs.
+
+    Events: `pair` by each transaction, `pairs` by each block; none when `tells` is taken back.
+    """
 
     def __init__(self, db: KeyValueStore, *, retain_blocks: int = 0) -> None:
         self._db = db
@@ -47,24 +50,25 @@ class KeyValueApp:
         saved: dict[str, Any] = json.loads(db.get(b"app") or b"{}")
         self.height: int = saved.get("height", 0)
         self.pairs: dict[str, str] = saved.get("pairs", {})
-        self.app_hash = self._hash(self.pairs) if self.height else b""
+        self.app_hash = self.hash_of(self.pairs) if self.height else b""
         self._outcomes: dict[bytes, tuple[BlockRequest, dict[str, str], FinalizeBlockResponse]] = {}
         self._pending: tuple[BlockRequest, dict[str, str], FinalizeBlockResponse] | None = None
         self.executions = 0
+        self.tells = True
         self.misbehavior: list[bytes] = []
         self.refuse: Callable[[BlockRequest], bool] = lambda request: False
         self.extension = b"height"
         self.accept_extension: Callable[[bytes], bool] = lambda extension: True
 
     @staticmethod
-    def _hash(pairs: dict[str, str]) -> bytes:
+    def hash_of(pairs: dict[str, str]) -> bytes:
         return sha256(json.dumps(pairs, sort_keys=True).encode())
 
     def info(self, request: InfoRequest) -> InfoResponse:
         return InfoResponse("kv", "1", 0, self.height, self.app_hash if self.height else b"")
 
     def init_chain(self, request: InitChainRequest) -> InitChainResponse:
-        return InitChainResponse(app_hash=self._hash({}))
+        return InitChainResponse(app_hash=self.hash_of({}))
 
     def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
         return CheckTxResponse(code=0 if b"=" in request.tx else 1)
@@ -88,8 +92,13 @@ class KeyValueApp:
                 updates.append(ValidatorUpdate(Ed25519PubKey(bytes.fromhex(key[4:])), int(value)))
             pairs[key] = value
             yield
-        results = tuple(ExecTxResult(gas_used=len(tx)) for tx in request.txs)
-        return request, pairs, FinalizeBlockResponse(results, self._hash(pairs), tuple(updates))
+        results = tuple(ExecTxResult(gas_used=len(tx), events=self._pair(tx)) for tx in request.txs)
+        events = (Event.of("pairs", count=str(len(pairs))),) if self.tells else ()
+        return request, pairs, FinalizeBlockResponse(results, self.hash_of(pairs), tuple(updates), events=events)
+
+    def _pair(self, tx: bytes) -> tuple[Event, ...]:
+        key, _, value = tx.decode().partition("=")
+        return (Event.of("pair", key=key, value=value),) if self.tells else ()
 
     def extend_vote(self, request: ExtendVoteRequest) -> bytes:
         return self.extension

@@ -131,8 +131,8 @@ async def test_another_application_hash_is_refused_by_height() -> None:
 
     class Forgetful(KeyValueApp):
         @staticmethod
-        def _hash(pairs: dict[str, str]) -> bytes:
-            return KeyValueApp._hash({key: value for key, value in pairs.items() if key != "k1"})
+        def hash_of(pairs: dict[str, str]) -> bytes:
+            return KeyValueApp.hash_of({key: value for key, value in pairs.items() if key != "k1"})
 
     home = mixed(homes, store=3, state=3, app=0)
     with pytest.raises(HandshakeError, match="replay: the application's hash at height 2"):

@@ -12,11 +12,12 @@ from consensus.engine.block_store import BlockStore
 from consensus.engine.executor import drive
 from consensus.engine.state_store import StateStore, decode_response, encode_response
 from consensus.types.params import BlockParams, ConsensusParams
-from consensus.types.results import Event, EventAttribute, ExecTxResult
+from consensus.types.results import Event, EventAttribute, ExecTxResult, results_hash
 from storage.kv import KeyValueStore
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
 from tests.engine.bench import Home, genesis_of, key_of, make_node
+from tests.engine.kvapp import KeyValueApp
 
 
 @pytest.fixture(params=["memory", "leveldb"])
@@ -72,8 +73,29 @@ async def test_a_response_reads_back() -> None:
         app_hash=b"h" * 32,
         validator_updates=(ValidatorUpdate(key_of(1).pub_key, 0), ValidatorUpdate(key_of(2).pub_key, 7)),
         consensus_param_updates=ConsensusParams(block=BlockParams(max_bytes=4096)),
+        events=(Event.of("mint", amount="7"), Event("empty")),
     )
     assert decode_response(await drive(encode_response(response))) == response
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_events_are_stored_and_change_no_hash(open_db: Callable[[str], KeyValueStore], tells: bool) -> None:
+    """A node whose application tells of events and one whose does not make the same chain."""
+    node = await make_node(genesis_of(1), 0, Home(blocks=open_db("blocks"), state=open_db("state"), app=open_db("app")))
+    node.app.tells = tells
+    node.pool.txs = [b"k%d=%d" % (number, number) for number in range(6)]
+    node.pool.per_block = 3
+    await node.driver.start()
+    await node.reach(2)
+    await node.driver.stop()
+    block, response = node.executor.blocks.load_block(2), node.executor.states.load_response(2)
+    assert block is not None
+    assert response is not None
+    assert block.header.app_hash == KeyValueApp.hash_of({f"k{number}": str(number) for number in range(3)})
+    assert block.header.last_results_hash == results_hash([ExecTxResult(gas_used=4)] * 3)
+    pairs = [(Event.of("pair", key=f"k{number}", value=str(number)),) for number in range(3, 6)]
+    assert [result.events for result in response.tx_results] == (pairs if tells else [()] * 3)
+    assert response.events == ((Event.of("pairs", count="6"),) if tells else ())
 
 
 def test_validator_sets_between_checkpoints_have_the_chains_priorities() -> None:
