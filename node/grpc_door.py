@@ -1,13 +1,15 @@
 """The gRPC door: the services of proto/dchat/v1/service.proto, health and reflection.
 
 Every call has limits: size (the server's), rate per client, how many at once, and a deadline whatever the client
-sets. An unacceptable transaction is answered with its code; a wrong question is INVALID_ARGUMENT, what is not here
-NOT_FOUND, too much RESOURCE_EXHAUSTED. An unexpected error is logged and answered INTERNAL without its text.
+sets. An unacceptable transaction is answered with its code; a wrong question, or bytes that are none, is
+INVALID_ARGUMENT, what is not here NOT_FOUND, too much RESOURCE_EXHAUSTED. An unexpected error is logged and answered
+INTERNAL without its text.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -29,6 +31,7 @@ from node.commits import CommitWatch
 from node.config.models import GrpcSection
 from node.governance_door import SERVICE as GOVERNANCE
 from node.governance_door import GovService
+from node.grpc_requests import ReadsRequests
 from node.limits import Busy, RateLimit, Slots
 from node.staking_door import SERVICE as STAKING
 from node.staking_door import StakingService
@@ -86,9 +89,24 @@ class Guard:
         await context.abort(status, text)
         raise AssertionError("abort raises")
 
-    def enter_stream(self, context: Context) -> Any:
-        self._rate.take(host_of(context))
-        return self.waits.hold()
+    @contextlib.asynccontextmanager
+    async def stream(self, context: Context) -> AsyncIterator[None]:
+        """Around one call that streams its answers: it lasts as long as the client wants."""
+        try:
+            self._rate.take(host_of(context))
+            with self.waits.hold():
+                yield
+        except Exception as error:
+            await self.fail(context, error)
+        self._count("OK")
+
+    async def refuse(self, context: Context, text: str) -> NoReturn:
+        """End a call whose request cannot be read. It counts towards the client's rate like any other."""
+        try:
+            self._rate.take(host_of(context))
+        except Busy as error:
+            await self.fail(context, error)
+        await self.fail(context, BadQuestion(text))
 
     def _count(self, status: str) -> None:
         self.counts[status] = self.counts.get(status, 0) + 1
@@ -204,22 +222,19 @@ class ChainService(rpc.ChainServiceServicer):
         self, request: pb.StreamBlocksRequest, context: Context
     ) -> AsyncIterator[pb.StreamBlocksResponse]:
         """A slow reader holds up only itself: blocks are read from disk as it takes them."""
-        try:
-            with self._guard.enter_stream(context):
-                height = request.from_height or self._answers.height + 1
-                if height < max(1, self._answers.base):
-                    raise NotThere(f"block {height}: this node has {self._answers.base} and up")
-                while True:
-                    event = self._watch.next_block()
-                    if height > self._answers.height:
-                        await event.wait()
-                        continue
-                    yield self._answers.streamed(height, with_results=request.with_results)
-                    height += 1
-                    if height % STREAM_BLOCKS_PER_TURN == 0:
-                        await asyncio.sleep(0)
-        except Exception as error:
-            await self._guard.fail(context, error)
+        async with self._guard.stream(context):
+            height = request.from_height or self._answers.height + 1
+            if height < max(1, self._answers.base):
+                raise NotThere(f"block {height}: this node has {self._answers.base} and up")
+            while True:
+                event = self._watch.next_block()
+                if height > self._answers.height:
+                    await event.wait()
+                    continue
+                yield self._answers.streamed(height, with_results=request.with_results)
+                height += 1
+                if height % STREAM_BLOCKS_PER_TURN == 0:
+                    await asyncio.sleep(0)
 
 
 class StateService(rpc.StateServiceServicer):
@@ -284,11 +299,12 @@ class GrpcDoor:
         self._options, self._tls = options, tls
         self.guard = Guard(options, rate)
         self._server = grpc.aio.server(
+            interceptors=[ReadsRequests(self.guard.refuse)],
             options=[
                 ("grpc.max_receive_message_length", options.message_bytes_max),
                 ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
                 ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
-            ]
+            ],
         )
         self._health = AsyncHealthServicer()
         server = self._server
