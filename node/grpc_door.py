@@ -22,6 +22,7 @@ from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # publi
 from grpc_reflection.v1alpha import reflection
 
 from consensus.abci import CheckTxResponse
+from consensus.engine.executor import drive
 from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from mempool.journal import Journal
@@ -29,6 +30,7 @@ from mempool.pool import Pool
 from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
 from node.config.models import GrpcSection
+from node.events import EventFeed
 from node.governance_door import SERVICE as GOVERNANCE
 from node.governance_door import GovService
 from node.grpc_requests import ReadsRequests
@@ -148,19 +150,9 @@ class TxService(rpc.TxServiceServicer):
 
     def _committed(self, tx_hash: bytes) -> pb.BroadcastResponse | None:
         try:
-            found = self._answers.tx(tx_hash, prove=False)
+            return self._answers.committed(tx_hash)
         except NotThere:
             return None
-        return pb.BroadcastResponse(
-            hash=tx_hash,
-            code=found.code,
-            codespace=found.codespace,
-            log=found.log,
-            height=found.height,
-            index=found.index,
-            data=found.data,
-            gas_used=found.gas_used,
-        )
 
     async def BroadcastMany(self, request: pb.BroadcastManyRequest, context: Context) -> pb.BroadcastManyResponse:
         async def work() -> pb.BroadcastManyResponse:
@@ -191,9 +183,14 @@ async def _now(work: Callable[[], T]) -> T:
 
 class ChainService(rpc.ChainServiceServicer):
     def __init__(
-        self, guard: Guard, answers: Answers, watch: CommitWatch, status: Callable[[], pb.GetStatusResponse]
+        self,
+        guard: Guard,
+        answers: Answers,
+        watch: CommitWatch,
+        events: EventFeed,
+        status: Callable[[], pb.GetStatusResponse],
     ) -> None:
-        self._guard, self._answers, self._watch, self._status = guard, answers, watch, status
+        self._guard, self._answers, self._watch, self._events, self._status = guard, answers, watch, events, status
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         return await self._guard.call(context, lambda: _now(self._status))
@@ -231,10 +228,21 @@ class ChainService(rpc.ChainServiceServicer):
                 if height > self._answers.height:
                     await event.wait()
                     continue
-                yield self._answers.streamed(height, with_results=request.with_results)
+                yield await drive(self._answers.streamed(height, with_results=request.with_results))
                 height += 1
                 if height % STREAM_BLOCKS_PER_TURN == 0:
                     await asyncio.sleep(0)
+
+    async def GetBlockResults(self, request: pb.GetBlockResultsRequest, context: Context) -> pb.GetBlockResultsResponse:
+        return await self._guard.call(context, lambda: drive(self._answers.block_results(request.height)))
+
+    async def StreamEvents(
+        self, request: pb.StreamEventsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamEventsResponse]:
+        """A slow reader holds up only itself, as with blocks."""
+        async with self._guard.stream(context), contextlib.aclosing(self._events.stream(request)) as events:
+            async for told in events:
+                yield told
 
 
 class StateService(rpc.StateServiceServicer):
@@ -291,6 +299,7 @@ class GrpcDoor:
         answers: Answers,
         pool: Pool,
         watch: CommitWatch,
+        events: EventFeed,
         journal: Journal,
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
@@ -309,7 +318,7 @@ class GrpcDoor:
         self._health = AsyncHealthServicer()
         server = self._server
         rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal), server)  # type: ignore[no-untyped-call]
-        rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
+        rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, events, status), server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers), server)  # type: ignore[no-untyped-call]
