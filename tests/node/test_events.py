@@ -230,15 +230,17 @@ async def test_pages_follow_each_other_without_gap_or_repeat(limit: int, monkeyp
     monkeypatch.setattr(feed, "PAGE_BLOCKS_MAX", 2)
     async with telling_chain() as telling:
         await telling.make_blocks(4)
+        want = [str(cursor) for cursor, _, _ in telling.saved()]
         seen: list[str] = []
         page = await telling.get(f"/chain/events?limit={limit}")
         while True:
             assert len(page["events"]) <= limit
             seen += [placed["cursor"] for placed in page["events"]]
+            assert seen == want[: len(seen)]
             if not page["has_more"]:
                 break
             page = await telling.get(f"/chain/events?limit={limit}&after={page['cursor']}")
-        assert seen == [str(cursor) for cursor, _, _ in telling.saved()]
+        assert seen == want
         again = await telling.get(f"/chain/events?after={page['cursor']}")
         assert again == {"events": [], "cursor": str(Cursor.of_end(5)), "has_more": False}
         await telling.make_blocks(1)
