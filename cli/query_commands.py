@@ -20,6 +20,8 @@ from node.home import HomeError, load_genesis
 from node.proved import Checked, Proved
 from node.verify import ProofFailed, Trust, Verifier
 
+UNPROVED = ("log", "events")  # of a transaction: told by the node, under no hash
+
 
 @click.group(cls=Group)
 def query() -> None:
@@ -86,7 +88,10 @@ def ask(
     shown = message_json(answer)
     for name in ("proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"):
         shown.pop(name, None)
-    show_json({**shown, "verified": {"what": checked.what, **checked.header, "trusted": str(trust)}})
+    verified: dict[str, Any] = {"what": checked.what, **checked.header, "trusted": str(trust)}
+    if not_covered := [name for name in UNPROVED if shown.get(name)]:
+        verified["not_covered"] = not_covered
+    show_json({**shown, "verified": verified})
     click.echo(f"verified: {checked.what}, by header {checked.header['header_height']}, from {trust}", err=True)
 
 

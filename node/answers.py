@@ -7,7 +7,7 @@ proves it comes along. Reads are bounded by the limits of the schema. Raises Not
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,21 @@ from chain.messages import channel_id as id_of
 from chain.queries import Found, Queries
 from chain.state.errors import StateError, VersionUnavailable
 from chain.state.roots import CHAT
+from consensus.abci import Slices
 from consensus.engine.interfaces import BlockStore
 from consensus.types.block import Block, Commit
 from consensus.types.light import LightBlock, SignedHeader
-from consensus.types.results import result_proof
+from consensus.types.results import ExecTxResult, result_proof
 from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
+from node.results import event_protos, outcomes
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import block_pb2, types_pb2
 
 if TYPE_CHECKING:
     from consensus.engine.state_store import StateStore
+    from proto.tendermint.abci import types_pb2 as abci_pb
 
 BLOCKS_MAX = 100
 BLOCKS_DEFAULT = 20
@@ -147,24 +150,37 @@ class Answers:
                 answer.blocks.append(types_pb2.BlockMeta.FromString(meta.encode()))
         return answer
 
-    def streamed(self, height: int, *, with_results: bool) -> pb.StreamBlocksResponse:
+    def txs(self, height: int) -> Sequence[bytes]:
+        """A block's transactions. Raises NotThere."""
+        return self.block(height).block.data.txs
+
+    def streamed(self, height: int, *, with_results: bool) -> Slices[pb.StreamBlocksResponse]:
         """Block `height` as a stream carries it."""
         found = self.block(height)
         answer = pb.StreamBlocksResponse(block_id=found.block_id, block=found.block)
-        response = self.states.load_response(height)
-        if response is not None:
-            answer.app_hash = response.app_hash
+        stored = self.states.load_stored(height)
+        if stored is not None:
+            answer.app_hash = stored.app_hash
             if with_results:
-                hashes = self.load_block(height).data.tx_hashes
-                for tx_hash, result in zip(hashes, response.tx_results, strict=True):
-                    answer.results.add(
-                        hash=tx_hash,
-                        code=result.code,
-                        codespace=result.codespace,
-                        data=result.data,
-                        gas_used=result.gas_used,
-                    )
+                answer.results.extend((yield from outcomes(found.block.data.txs, stored)))
+                answer.events.extend(event_protos(stored.events))
         return answer
+
+    def block_results(self, height: int) -> Slices[pb.GetBlockResultsResponse]:
+        chosen = self._block_height(height)
+        return pb.GetBlockResultsResponse(
+            height=chosen,
+            results=(yield from outcomes(self.txs(chosen), stored := self._stored(chosen))),
+            events=event_protos(stored.events),
+            validator_updates=stored.validator_updates,
+            app_hash=stored.app_hash,
+        )
+
+    def _stored(self, height: int) -> abci_pb.ResponseFinalizeBlock:
+        stored = self.states.load_stored(height)
+        if stored is None:
+            raise NotThere(f"results of block {height}")
+        return stored
 
     def validators(self, height: int) -> pb.GetValidatorsResponse:
         chosen = height or self.height + 1
@@ -176,42 +192,66 @@ class Answers:
 
     # -------------------------------------------------------------------------------------------- transactions
 
-    def tx(self, tx_hash: bytes, *, prove: bool) -> pb.GetTxResponse:
+    def _place(self, tx_hash: bytes) -> tuple[int, int]:
+        """(height, index) of a saved transaction. Raises NotThere, BadQuestion."""
         if len(tx_hash) != HASH_BYTES:
             raise BadQuestion(f"hash has {len(tx_hash)} bytes; expected {HASH_BYTES}")
         place = self.states.find_tx(tx_hash)
         if place is None or place[0] > self.height:
             raise NotThere(f"transaction {tx_hash.hex()} is in no block that this node has")
-        height, index = place
+        return place
+
+    def committed(self, tx_hash: bytes) -> pb.BroadcastResponse:
+        """What became of a transaction, for who waited for it. Raises NotThere."""
+        height, index = self._place(tx_hash)
+        result = self._stored(height).tx_results[index]
+        return pb.BroadcastResponse(
+            hash=tx_hash,
+            code=result.code,
+            codespace=result.codespace,
+            log=result.log,
+            height=height,
+            index=index,
+            data=result.data,
+            gas_used=result.gas_used,
+            events=event_protos(result.events),
+        )
+
+    def tx(self, tx_hash: bytes, *, prove: bool) -> pb.GetTxResponse:
+        height, index = self._place(tx_hash)
         if prove and height >= self.height:
             raise NotThere(
                 f"transaction {tx_hash.hex()} is in block {height}; the next header proves what became of it"
             )
-        block, response = self.load_block(height), self.states.load_response(height)
-        if response is None:
-            raise NotThere(f"results of block {height}")
-        result = response.tx_results[index]
+        result = self._stored(height).tx_results[index]
         answer = pb.GetTxResponse(
             hash=tx_hash,
             height=height,
             index=index,
-            tx=block.txs[index],
+            tx=self.txs(height)[index],
             code=result.code,
             codespace=result.codespace,
             log=result.log,
             data=result.data,
             gas_wanted=result.gas_wanted,
             gas_used=result.gas_used,
+            events=event_protos(result.events),
         )
         if prove:
-            proof = block.data.proof(index)
-            answer.proof.CopyFrom(
-                types_pb2.TxProof(root_hash=block.header.data_hash, data=block.txs[index], proof=proof.to_proto())
-            )
-            answer.light_block.CopyFrom(self.light_block_proto(height))
-            answer.result_proof.CopyFrom(result_proof(response.tx_results, index).to_proto())
-            answer.result_light_block.CopyFrom(self.light_block_proto(height + 1))
+            self._prove_tx(answer)
         return answer
+
+    def _prove_tx(self, answer: pb.GetTxResponse) -> None:
+        """Add the proofs that the transaction is in its block, and of its result in the next."""
+        height, index, block = answer.height, answer.index, self.load_block(answer.height)
+        proof = block.data.proof(index)
+        answer.proof.CopyFrom(
+            types_pb2.TxProof(root_hash=block.header.data_hash, data=block.txs[index], proof=proof.to_proto())
+        )
+        answer.light_block.CopyFrom(self.light_block_proto(height))
+        results = map(ExecTxResult.from_proto, self._stored(height).tx_results)
+        answer.result_proof.CopyFrom(result_proof(results, index).to_proto())
+        answer.result_light_block.CopyFrom(self.light_block_proto(height + 1))
 
     # --------------------------------------------------------------------------------------------------- state
 

@@ -6,7 +6,7 @@ What a node answers is not believed here; `node.verify` checks proofs. Amounts a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 
 from chain.tx import TX_BYTES_MAX
+from consensus.types.events import Cursor
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
@@ -151,6 +152,34 @@ class Client:
         try:
             async for block in self.chain.StreamBlocks(request):
                 yield block
+        except grpc.aio.AioRpcError as error:
+            raise explain(error, self.address) from None
+
+    async def block_results(self, height: int = 0) -> pb.GetBlockResultsResponse:
+        return await self.call(self.chain.GetBlockResults, pb.GetBlockResultsRequest(height=height), deadline_s=30.0)
+
+    async def stream_events(
+        self,
+        *,
+        after: Cursor | None = None,
+        from_height: int = 0,
+        to_height: int = 0,
+        types: Sequence[str] = (),
+        where: Sequence[tuple[str, str]] = (),
+    ) -> AsyncGenerator[pb.StreamEventsResponse]:
+        """Events in the chain's order, each once: after a cursor, or from a height on, or from the next block on.
+
+        A message without an event tells how far the stream has come: resume from the last cursor that came, of either
+        kind. to_height: ends after this block; 0: goes on live, and ends by an error when the node stops.
+        """
+        request = pb.StreamEventsRequest(from_height=from_height, to_height=to_height, types=types)
+        if after is not None:
+            request.after.height, request.after.index = after
+        for key, value in where:
+            request.where.add(key=key, value=value)
+        try:
+            async for told in self.chain.StreamEvents(request):
+                yield told
         except grpc.aio.AioRpcError as error:
             raise explain(error, self.address) from None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mempool.journal import Journal
 from node.commits import CommitWatch
 from node.config import Config
+from node.events import EventFeed
 from node.grpc_door import GrpcDoor
 from node.home import Home
 from node.http_door import HttpDoor
@@ -31,6 +32,7 @@ class Doors:
         self._config = config
         rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         registry = Registry()
+        events = EventFeed(views.answers, watch)
         files = None
         if config.tls.cert_file:
             files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
@@ -42,6 +44,7 @@ class Doors:
                 answers=views.answers,
                 pool=views.pool,
                 watch=watch,
+                events=events,
                 journal=journal,
                 status=views.status_proto,
                 upgrade=views.upgrade_proto,
@@ -51,7 +54,7 @@ class Doors:
         if files:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*files)
-        self.http = HttpDoor(config.http, views, registry, rate=rate, tls=context)
+        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context)
         self.metrics = NodeMetrics(registry, views, gossip, self)
         self.lag = LoopLag(registry)
 

@@ -1,13 +1,15 @@
 """The gRPC door: the services of proto/dchat/v1/service.proto, health and reflection.
 
 Every call has limits: size (the server's), rate per client, how many at once, and a deadline whatever the client
-sets. An unacceptable transaction is answered with its code; a wrong question is INVALID_ARGUMENT, what is not here
-NOT_FOUND, too much RESOURCE_EXHAUSTED. An unexpected error is logged and answered INTERNAL without its text.
+sets. An unacceptable transaction is answered with its code; a wrong question, or bytes that are none, is
+INVALID_ARGUMENT, what is not here NOT_FOUND, too much RESOURCE_EXHAUSTED. An unexpected error is logged and answered
+INTERNAL without its text.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -20,6 +22,7 @@ from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # publi
 from grpc_reflection.v1alpha import reflection
 
 from consensus.abci import CheckTxResponse
+from consensus.engine.executor import drive
 from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from mempool.journal import Journal
@@ -27,8 +30,10 @@ from mempool.pool import Pool
 from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
 from node.config.models import GrpcSection
+from node.events import EventFeed
 from node.governance_door import SERVICE as GOVERNANCE
 from node.governance_door import GovService
+from node.grpc_requests import ReadsRequests
 from node.limits import Busy, RateLimit, Slots
 from node.staking_door import SERVICE as STAKING
 from node.staking_door import StakingService
@@ -86,9 +91,24 @@ class Guard:
         await context.abort(status, text)
         raise AssertionError("abort raises")
 
-    def enter_stream(self, context: Context) -> Any:
-        self._rate.take(host_of(context))
-        return self.waits.hold()
+    @contextlib.asynccontextmanager
+    async def stream(self, context: Context) -> AsyncIterator[None]:
+        """Around one call that streams its answers: it lasts as long as the client wants."""
+        try:
+            self._rate.take(host_of(context))
+            with self.waits.hold():
+                yield
+        except Exception as error:
+            await self.fail(context, error)
+        self._count("OK")
+
+    async def refuse(self, context: Context, text: str) -> NoReturn:
+        """End a call whose request cannot be read. It counts towards the client's rate like any other."""
+        try:
+            self._rate.take(host_of(context))
+        except Busy as error:
+            await self.fail(context, error)
+        await self.fail(context, BadQuestion(text))
 
     def _count(self, status: str) -> None:
         self.counts[status] = self.counts.get(status, 0) + 1
@@ -130,19 +150,9 @@ class TxService(rpc.TxServiceServicer):
 
     def _committed(self, tx_hash: bytes) -> pb.BroadcastResponse | None:
         try:
-            found = self._answers.tx(tx_hash, prove=False)
+            return self._answers.committed(tx_hash)
         except NotThere:
             return None
-        return pb.BroadcastResponse(
-            hash=tx_hash,
-            code=found.code,
-            codespace=found.codespace,
-            log=found.log,
-            height=found.height,
-            index=found.index,
-            data=found.data,
-            gas_used=found.gas_used,
-        )
 
     async def BroadcastMany(self, request: pb.BroadcastManyRequest, context: Context) -> pb.BroadcastManyResponse:
         async def work() -> pb.BroadcastManyResponse:
@@ -173,9 +183,14 @@ async def _now(work: Callable[[], T]) -> T:
 
 class ChainService(rpc.ChainServiceServicer):
     def __init__(
-        self, guard: Guard, answers: Answers, watch: CommitWatch, status: Callable[[], pb.GetStatusResponse]
+        self,
+        guard: Guard,
+        answers: Answers,
+        watch: CommitWatch,
+        events: EventFeed,
+        status: Callable[[], pb.GetStatusResponse],
     ) -> None:
-        self._guard, self._answers, self._watch, self._status = guard, answers, watch, status
+        self._guard, self._answers, self._watch, self._events, self._status = guard, answers, watch, events, status
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         return await self._guard.call(context, lambda: _now(self._status))
@@ -204,22 +219,30 @@ class ChainService(rpc.ChainServiceServicer):
         self, request: pb.StreamBlocksRequest, context: Context
     ) -> AsyncIterator[pb.StreamBlocksResponse]:
         """A slow reader holds up only itself: blocks are read from disk as it takes them."""
-        try:
-            with self._guard.enter_stream(context):
-                height = request.from_height or self._answers.height + 1
-                if height < max(1, self._answers.base):
-                    raise NotThere(f"block {height}: this node has {self._answers.base} and up")
-                while True:
-                    event = self._watch.next_block()
-                    if height > self._answers.height:
-                        await event.wait()
-                        continue
-                    yield self._answers.streamed(height, with_results=request.with_results)
-                    height += 1
-                    if height % STREAM_BLOCKS_PER_TURN == 0:
-                        await asyncio.sleep(0)
-        except Exception as error:
-            await self._guard.fail(context, error)
+        async with self._guard.stream(context):
+            height = request.from_height or self._answers.height + 1
+            if height < max(1, self._answers.base):
+                raise NotThere(f"block {height}: this node has {self._answers.base} and up")
+            while True:
+                event = self._watch.next_block()
+                if height > self._answers.height:
+                    await event.wait()
+                    continue
+                yield await drive(self._answers.streamed(height, with_results=request.with_results))
+                height += 1
+                if height % STREAM_BLOCKS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+
+    async def GetBlockResults(self, request: pb.GetBlockResultsRequest, context: Context) -> pb.GetBlockResultsResponse:
+        return await self._guard.call(context, lambda: drive(self._answers.block_results(request.height)))
+
+    async def StreamEvents(
+        self, request: pb.StreamEventsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamEventsResponse]:
+        """A slow reader holds up only itself, as with blocks."""
+        async with self._guard.stream(context), contextlib.aclosing(self._events.stream(request)) as events:
+            async for told in events:
+                yield told
 
 
 class StateService(rpc.StateServiceServicer):
@@ -276,6 +299,7 @@ class GrpcDoor:
         answers: Answers,
         pool: Pool,
         watch: CommitWatch,
+        events: EventFeed,
         journal: Journal,
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
@@ -284,16 +308,17 @@ class GrpcDoor:
         self._options, self._tls = options, tls
         self.guard = Guard(options, rate)
         self._server = grpc.aio.server(
+            interceptors=[ReadsRequests(self.guard.refuse)],
             options=[
                 ("grpc.max_receive_message_length", options.message_bytes_max),
                 ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
                 ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
-            ]
+            ],
         )
         self._health = AsyncHealthServicer()
         server = self._server
         rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal), server)  # type: ignore[no-untyped-call]
-        rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, status), server)  # type: ignore[no-untyped-call]
+        rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, events, status), server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers), server)  # type: ignore[no-untyped-call]

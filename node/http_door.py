@@ -1,4 +1,5 @@
-"""The HTTP door: how the node is, its peers, blocks, consensus and bridge, and metrics. JSON; loopback by default.
+"""The HTTP door: how the node is, its peers, blocks and what they did, consensus and bridge, and metrics. JSON;
+loopback by default.
 
 Requests are bounded in size, number, rate and time. Errors are JSON with a reason and never an exception's text.
 """
@@ -14,15 +15,22 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from consensus.engine.executor import drive
+from consensus.types.events import HEIGHT_MAX, Cursor
 from node.answers import BadQuestion, NotThere
 from node.config.models import HttpSection
+from node.events import EventFeed, EventFilter, parse_where
 from node.limits import Busy, RateLimit, Slots
 from node.metrics import Registry
+from node.results import block_results_json
 from node.views import BLOCKS_MAX, Views
 
 log = structlog.get_logger(__name__)
 
 BLOCKS_DEFAULT = 10
+EVENTS_DEFAULT = 100
+EVENTS_MAX = 1_000  # of one page: a few hundred kilobytes of JSON
+DIGITS_MAX = 20  # of a number: more than any that is allowed has
 CONNECTIONS_BACKLOG = 128
 HEADER_BYTES_MAX = 8_190  # aiohttp's own default, named: a longer line is answered 400
 
@@ -34,9 +42,16 @@ class HttpDoor:
     """`start`, then `stop`. The metrics port is a second listener that serves /metrics alone."""
 
     def __init__(
-        self, options: HttpSection, views: Views, registry: Registry, *, rate: RateLimit, tls: ssl.SSLContext | None
+        self,
+        options: HttpSection,
+        views: Views,
+        events: EventFeed,
+        registry: Registry,
+        *,
+        rate: RateLimit,
+        tls: ssl.SSLContext | None,
     ) -> None:
-        self._options, self._views, self._registry, self._tls = options, views, registry, tls
+        self._options, self._views, self._events, self._registry, self._tls = options, views, events, registry, tls
         self._rate = rate
         self.slots = Slots("HTTP requests", options.concurrent_requests_max)
         self._runners: list[web.AppRunner] = []
@@ -50,6 +65,8 @@ class HttpDoor:
             "/peers": lambda _: web.json_response(self._views.peers()),
             "/chain/latest-block": lambda _: web.json_response(self._views.block(0, with_txs=True)),
             "/chain/blocks": self._blocks,
+            "/chain/block-results": self._block_results,
+            "/chain/events": self._event_page,
             "/chain/consensus-status": lambda _: web.json_response(self._views.consensus()),
             "/bridge/status": lambda _: web.json_response(self._views.bridge()),
             "/metrics": self._metrics,
@@ -89,7 +106,22 @@ class HttpDoor:
             await runner.cleanup()
 
     async def _blocks(self, request: web.Request) -> web.Response:
-        return web.json_response(await self._views.blocks(limit_of(request)))
+        limit = whole_of(request, "limit", default=BLOCKS_DEFAULT, least=1, most=BLOCKS_MAX)
+        return web.json_response(await self._views.blocks(limit))
+
+    async def _block_results(self, request: web.Request) -> web.Response:
+        height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)
+        found = await drive(self._views.answers.block_results(height))
+        return web.json_response(await drive(block_results_json(found)))
+
+    async def _event_page(self, request: web.Request) -> web.Response:
+        """?after=H:I or ?from_height=H (neither: the earliest kept), type and where any number of times, limit."""
+        wanted = EventFilter.of(request.query.getall("type", []), wheres_of(request))
+        limit = whole_of(request, "limit", default=EVENTS_DEFAULT, least=1, most=EVENTS_MAX)
+        from_height = whole_of(request, "from_height", default=0, least=0, most=HEIGHT_MAX)
+        first = self._events.first(after_of(request), from_height, otherwise=max(1, self._views.answers.base))
+        page = await self._events.page(first, wanted, limit=limit)
+        return web.json_response(await drive(page.json()))
 
     def _metrics(self, _: web.Request) -> web.Response:
         body, content_type = self._registry.render()
@@ -130,9 +162,26 @@ def _answer(is_well: bool, body: dict[str, Any]) -> web.Response:
     return web.json_response(body, status=200 if is_well else 503)
 
 
-def limit_of(request: web.Request) -> int:
-    """`?limit=`. Raises BadQuestion."""
-    text = request.query.get("limit", str(BLOCKS_DEFAULT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= BLOCKS_MAX):
-        raise BadQuestion(f"limit is {text[:32]!r}; allowed: 1 to {BLOCKS_MAX}")
+def whole_of(request: web.Request, name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number of the query. Raises BadQuestion."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX and least <= int(text) <= most):
+        raise BadQuestion(f"{name} is {text[:32]!r}; allowed: {least} to {most}")
     return int(text)
+
+
+def after_of(request: web.Request) -> Cursor | None:
+    """`?after=H:I`. Raises BadQuestion."""
+    text = request.query.get("after")
+    try:
+        return None if text is None else Cursor.parse(text)
+    except ValueError as error:
+        raise BadQuestion(f"after: {error}") from None
+
+
+def wheres_of(request: web.Request) -> list[tuple[str, str]]:
+    """`?where=key=value`, each. Raises BadQuestion."""
+    try:
+        return [parse_where(text) for text in request.query.getall("where", [])]
+    except ValueError as error:
+        raise BadQuestion(f"where: {error}") from None

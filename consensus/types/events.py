@@ -5,8 +5,8 @@ then the block's own, those of its begin and then those of its end (ABCI 2.0 has
 from 0 through that order, so (height, index) names an event of the chain, the same on every node, and sorts as the
 chain went. A reader that keeps the last cursor it has seen, and asks for what follows it, gets every event once.
 
-A block with no events has a cursor too, (height, 0): nothing of that block follows it. So the cursor of a block's
-end, `Cursor.of_end`, always exists, and a reader can note how far it has come without having met an event.
+The greatest index is the end of a block, `Cursor.of_end`: all of that block comes before it. So a reader can note how
+far it has come without having met an event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeVar
 E = TypeVar("E")
 
 OF_BLOCK: Final = -1  # the transaction's index of an event that no transaction emitted
-INDEX_MAX: Final = 2**32 - 1  # a uint32 on the wire; a block's bytes allow far fewer events
+INDEX_MAX: Final = 2**32 - 1  # a uint32 on the wire; far more than a block's gas and bytes allow
 HEIGHT_MAX: Final = 2**63 - 1
 
 
@@ -28,17 +28,22 @@ class Cursor(NamedTuple):
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
 
     @staticmethod
-    def of_end(height: int, events: int) -> Cursor:
-        """Of the last of a block's `events`: what follows it is in a later block."""
-        return Cursor(height, max(events - 1, 0))
+    def of_end(height: int) -> Cursor:
+        """What follows it is in a later block."""
+        return Cursor(height, INDEX_MAX)
+
+    @property
+    def following(self) -> Cursor:
+        """The least cursor after this one."""
+        return Cursor(self.height + 1, 0) if self.index == INDEX_MAX else Cursor(self.height, self.index + 1)
 
     @staticmethod
     def parse(text: str) -> Cursor:
         """From HEIGHT:INDEX. Raises ValueError: what is allowed."""
         height, colon, index = text.partition(":")
         is_cursor = colon and all(part.isascii() and part.isdigit() and len(part) < 20 for part in (height, index))
-        if not is_cursor or not 1 <= int(height) <= HEIGHT_MAX or int(index) > INDEX_MAX:
-            raise ValueError(f"cursor is {text[:48]!r}; allowed: HEIGHT:INDEX, a height from 1 and an index from 0")
+        if not is_cursor or int(height) > HEIGHT_MAX or int(index) > INDEX_MAX:
+            raise ValueError(f"cursor is {text[:48]!r}; allowed: HEIGHT:INDEX, both from 0, like 41:0")
         return Cursor(int(height), int(index))
 
     def __str__(self) -> str:

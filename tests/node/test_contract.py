@@ -45,6 +45,8 @@ COMMANDS = {
     "query message": "--prove --trust",
     "query bundle": "--prove --trust",
     "query tx": "--prove --trust",
+    "query events": "--type --where --from-height --after --follow --limit",
+    "query block-results": "",
     "version": "",
     "database": "",
     "network": "",
@@ -68,6 +70,8 @@ ENDPOINTS = {
     "/chain/latest-block": f"{BLOCK} txs",
     "/chain/blocks": "blocks",
     "/chain/blocks?limit=10": "blocks",
+    "/chain/block-results": "height app_hash txs events validator_updates",
+    "/chain/events?limit=1": "events cursor has_more",
     "/chain/consensus-status": "height round step proposer votes all_agree",
     "/bridge/status": "chat currency in_step totals bundles",
 }
@@ -84,7 +88,8 @@ METRICS = {
 }
 SERVICES = {
     "dchat.v1.TxService": "Broadcast BroadcastMany GetTx",
-    "dchat.v1.ChainService": "GetStatus GetBlock ListBlocks GetCommit GetValidators StreamBlocks",
+    "dchat.v1.ChainService": "GetStatus GetBlock ListBlocks GetCommit GetValidators StreamBlocks GetBlockResults "
+    "StreamEvents",
     "dchat.v1.StateService": "GetAccount GetIdentity GetChannel GetMessage GetBundle",
 }
 

@@ -71,19 +71,22 @@ def test_transactions_first_then_the_block(of_txs: list[list[int]], of_block: li
     for tx_index, events in enumerate(of_txs):
         assert [event for _, at, event in placed if at == tx_index] == events
     assert [event for _, at, event in placed if at == OF_BLOCK] == of_block
-    end = Cursor.of_end(7, len(placed))
-    assert all(Cursor(7, index) <= end for index, _, _ in placed)
-    assert Cursor(6, INDEX_MAX) < end < Cursor(8, 0)
 
 
-@given(st.integers(1, HEIGHT_MAX), st.integers(0, INDEX_MAX))
+def test_cursors_sort_as_the_chain_went() -> None:
+    assert Cursor(6, 9) < Cursor.of_end(6) < Cursor(7, 0) < Cursor(7, 1) < Cursor.of_end(7) < Cursor(8, 0)
+    assert Cursor(7, 0).following == Cursor(7, 1)
+    assert Cursor.of_end(7).following == Cursor(8, 0)
+
+
+@given(st.integers(0, HEIGHT_MAX), st.integers(0, INDEX_MAX))
 def test_a_cursor_reads_back(height: int, index: int) -> None:
     assert Cursor.parse(str(Cursor(height, index))) == (height, index)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "7", "7:", ":7", "0:0", "-1:0", "1:-1", "1:2:3", " 1:2", "1:٣", "1_0:2", f"{2**63}:0", f"1:{2**32}"],
+    ["", ":", "7", "7:", ":7", "-1:0", "1:-1", "1:2:3", " 1:2", "1:٣", "1_0:2", f"{2**63}:0", f"1:{2**32}"],
 )
 def test_texts_that_are_no_cursor(text: str) -> None:
     with pytest.raises(ValueError, match="allowed: HEIGHT:INDEX"):

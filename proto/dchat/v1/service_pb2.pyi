@@ -1,8 +1,9 @@
 from proto.dchat.v1 import state_pb2 as _state_pb2
 from proto.dchat.v1 import tx_pb2 as _tx_pb2
+from proto.tendermint.abci import types_pb2 as _types_pb2
 from proto.tendermint.crypto import proof_pb2 as _proof_pb2
 from proto.tendermint.types import block_pb2 as _block_pb2
-from proto.tendermint.types import types_pb2 as _types_pb2
+from proto.tendermint.types import types_pb2 as _types_pb2_1
 from proto.tendermint.types import validator_pb2 as _validator_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -31,7 +32,7 @@ class BroadcastRequest(_message.Message):
     def __init__(self, tx: _Optional[bytes] = ..., wait: _Optional[_Union[Wait, str]] = ..., durable: _Optional[bool] = ...) -> None: ...
 
 class BroadcastResponse(_message.Message):
-    __slots__ = ("hash", "code", "codespace", "log", "height", "index", "data", "gas_used")
+    __slots__ = ("hash", "code", "codespace", "log", "height", "index", "data", "gas_used", "events")
     HASH_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     CODESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +41,7 @@ class BroadcastResponse(_message.Message):
     INDEX_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     GAS_USED_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     hash: bytes
     code: int
     codespace: str
@@ -48,7 +50,8 @@ class BroadcastResponse(_message.Message):
     index: int
     data: bytes
     gas_used: int
-    def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class BroadcastManyRequest(_message.Message):
     __slots__ = ("txs",)
@@ -71,7 +74,7 @@ class GetTxRequest(_message.Message):
     def __init__(self, hash: _Optional[bytes] = ..., prove: _Optional[bool] = ...) -> None: ...
 
 class GetTxResponse(_message.Message):
-    __slots__ = ("hash", "height", "index", "tx", "code", "codespace", "log", "data", "gas_wanted", "gas_used", "proof", "light_block", "result_proof", "result_light_block")
+    __slots__ = ("hash", "height", "index", "tx", "code", "codespace", "log", "data", "gas_wanted", "gas_used", "proof", "light_block", "result_proof", "result_light_block", "events")
     HASH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +89,7 @@ class GetTxResponse(_message.Message):
     LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
     RESULT_PROOF_FIELD_NUMBER: _ClassVar[int]
     RESULT_LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     hash: bytes
     height: int
     index: int
@@ -96,11 +100,12 @@ class GetTxResponse(_message.Message):
     data: bytes
     gas_wanted: int
     gas_used: int
-    proof: _types_pb2.TxProof
-    light_block: _types_pb2.LightBlock
+    proof: _types_pb2_1.TxProof
+    light_block: _types_pb2_1.LightBlock
     result_proof: _proof_pb2.Proof
-    result_light_block: _types_pb2.LightBlock
-    def __init__(self, hash: _Optional[bytes] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., tx: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_wanted: _Optional[int] = ..., gas_used: _Optional[int] = ..., proof: _Optional[_Union[_types_pb2.TxProof, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ..., result_proof: _Optional[_Union[_proof_pb2.Proof, _Mapping]] = ..., result_light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ...) -> None: ...
+    result_light_block: _types_pb2_1.LightBlock
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, hash: _Optional[bytes] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., tx: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_wanted: _Optional[int] = ..., gas_used: _Optional[int] = ..., proof: _Optional[_Union[_types_pb2_1.TxProof, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2_1.LightBlock, _Mapping]] = ..., result_proof: _Optional[_Union[_proof_pb2.Proof, _Mapping]] = ..., result_light_block: _Optional[_Union[_types_pb2_1.LightBlock, _Mapping]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
@@ -164,9 +169,9 @@ class GetBlockResponse(_message.Message):
     __slots__ = ("block_id", "block")
     BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FIELD_NUMBER: _ClassVar[int]
-    block_id: _types_pb2.BlockID
+    block_id: _types_pb2_1.BlockID
     block: _block_pb2.Block
-    def __init__(self, block_id: _Optional[_Union[_types_pb2.BlockID, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ...) -> None: ...
+    def __init__(self, block_id: _Optional[_Union[_types_pb2_1.BlockID, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ...) -> None: ...
 
 class ListBlocksRequest(_message.Message):
     __slots__ = ("max_height", "limit")
@@ -179,8 +184,8 @@ class ListBlocksRequest(_message.Message):
 class ListBlocksResponse(_message.Message):
     __slots__ = ("blocks",)
     BLOCKS_FIELD_NUMBER: _ClassVar[int]
-    blocks: _containers.RepeatedCompositeFieldContainer[_types_pb2.BlockMeta]
-    def __init__(self, blocks: _Optional[_Iterable[_Union[_types_pb2.BlockMeta, _Mapping]]] = ...) -> None: ...
+    blocks: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.BlockMeta]
+    def __init__(self, blocks: _Optional[_Iterable[_Union[_types_pb2_1.BlockMeta, _Mapping]]] = ...) -> None: ...
 
 class GetCommitRequest(_message.Message):
     __slots__ = ("height",)
@@ -192,9 +197,9 @@ class GetCommitResponse(_message.Message):
     __slots__ = ("light_block", "canonical")
     LIGHT_BLOCK_FIELD_NUMBER: _ClassVar[int]
     CANONICAL_FIELD_NUMBER: _ClassVar[int]
-    light_block: _types_pb2.LightBlock
+    light_block: _types_pb2_1.LightBlock
     canonical: bool
-    def __init__(self, light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ..., canonical: _Optional[bool] = ...) -> None: ...
+    def __init__(self, light_block: _Optional[_Union[_types_pb2_1.LightBlock, _Mapping]] = ..., canonical: _Optional[bool] = ...) -> None: ...
 
 class GetValidatorsRequest(_message.Message):
     __slots__ = ("height",)
@@ -221,30 +226,108 @@ class StreamBlocksRequest(_message.Message):
     def __init__(self, from_height: _Optional[int] = ..., with_results: _Optional[bool] = ...) -> None: ...
 
 class StreamBlocksResponse(_message.Message):
-    __slots__ = ("block_id", "block", "results", "app_hash")
+    __slots__ = ("block_id", "block", "results", "app_hash", "events")
     BLOCK_ID_FIELD_NUMBER: _ClassVar[int]
     BLOCK_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     APP_HASH_FIELD_NUMBER: _ClassVar[int]
-    block_id: _types_pb2.BlockID
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    block_id: _types_pb2_1.BlockID
     block: _block_pb2.Block
     results: _containers.RepeatedCompositeFieldContainer[TxOutcome]
     app_hash: bytes
-    def __init__(self, block_id: _Optional[_Union[_types_pb2.BlockID, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., results: _Optional[_Iterable[_Union[TxOutcome, _Mapping]]] = ..., app_hash: _Optional[bytes] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, block_id: _Optional[_Union[_types_pb2_1.BlockID, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., results: _Optional[_Iterable[_Union[TxOutcome, _Mapping]]] = ..., app_hash: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class TxOutcome(_message.Message):
-    __slots__ = ("hash", "code", "codespace", "data", "gas_used")
+    __slots__ = ("hash", "code", "codespace", "data", "gas_used", "events", "log", "gas_wanted")
     HASH_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     CODESPACE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     GAS_USED_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    GAS_WANTED_FIELD_NUMBER: _ClassVar[int]
     hash: bytes
     code: int
     codespace: str
     data: bytes
     gas_used: int
-    def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    log: str
+    gas_wanted: int
+    def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., log: _Optional[str] = ..., gas_wanted: _Optional[int] = ...) -> None: ...
+
+class GetBlockResultsRequest(_message.Message):
+    __slots__ = ("height",)
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    def __init__(self, height: _Optional[int] = ...) -> None: ...
+
+class GetBlockResultsResponse(_message.Message):
+    __slots__ = ("height", "results", "events", "validator_updates", "app_hash")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATOR_UPDATES_FIELD_NUMBER: _ClassVar[int]
+    APP_HASH_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    results: _containers.RepeatedCompositeFieldContainer[TxOutcome]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    validator_updates: _containers.RepeatedCompositeFieldContainer[_types_pb2.ValidatorUpdate]
+    app_hash: bytes
+    def __init__(self, height: _Optional[int] = ..., results: _Optional[_Iterable[_Union[TxOutcome, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., validator_updates: _Optional[_Iterable[_Union[_types_pb2.ValidatorUpdate, _Mapping]]] = ..., app_hash: _Optional[bytes] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("type", "attributes")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    attributes: _containers.RepeatedCompositeFieldContainer[EventAttribute]
+    def __init__(self, type: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[EventAttribute, _Mapping]]] = ...) -> None: ...
+
+class EventAttribute(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class EventCursor(_message.Message):
+    __slots__ = ("height", "index")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    index: int
+    def __init__(self, height: _Optional[int] = ..., index: _Optional[int] = ...) -> None: ...
+
+class StreamEventsRequest(_message.Message):
+    __slots__ = ("after", "from_height", "to_height", "types", "where")
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    FROM_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TO_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TYPES_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    after: EventCursor
+    from_height: int
+    to_height: int
+    types: _containers.RepeatedScalarFieldContainer[str]
+    where: _containers.RepeatedCompositeFieldContainer[EventAttribute]
+    def __init__(self, after: _Optional[_Union[EventCursor, _Mapping]] = ..., from_height: _Optional[int] = ..., to_height: _Optional[int] = ..., types: _Optional[_Iterable[str]] = ..., where: _Optional[_Iterable[_Union[EventAttribute, _Mapping]]] = ...) -> None: ...
+
+class StreamEventsResponse(_message.Message):
+    __slots__ = ("cursor", "tx_hash", "tx_index", "event")
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    TX_HASH_FIELD_NUMBER: _ClassVar[int]
+    TX_INDEX_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    cursor: EventCursor
+    tx_hash: bytes
+    tx_index: int
+    event: Event
+    def __init__(self, cursor: _Optional[_Union[EventCursor, _Mapping]] = ..., tx_hash: _Optional[bytes] = ..., tx_index: _Optional[int] = ..., event: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
 class StateProof(_message.Message):
     __slots__ = ("height", "store", "key", "value", "ops", "light_block")
@@ -259,8 +342,8 @@ class StateProof(_message.Message):
     key: bytes
     value: bytes
     ops: _proof_pb2.ProofOps
-    light_block: _types_pb2.LightBlock
-    def __init__(self, height: _Optional[int] = ..., store: _Optional[str] = ..., key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., ops: _Optional[_Union[_proof_pb2.ProofOps, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2.LightBlock, _Mapping]] = ...) -> None: ...
+    light_block: _types_pb2_1.LightBlock
+    def __init__(self, height: _Optional[int] = ..., store: _Optional[str] = ..., key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., ops: _Optional[_Union[_proof_pb2.ProofOps, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2_1.LightBlock, _Mapping]] = ...) -> None: ...
 
 class GetAccountRequest(_message.Message):
     __slots__ = ("address", "height", "prove")

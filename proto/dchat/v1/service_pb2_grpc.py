@@ -223,6 +223,16 @@ class ChainServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamBlocksRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamBlocksResponse.FromString,
                 _registered_method=True)
+        self.GetBlockResults = channel.unary_unary(
+                '/dchat.v1.ChainService/GetBlockResults',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsResponse.FromString,
+                _registered_method=True)
+        self.StreamEvents = channel.unary_stream(
+                '/dchat.v1.ChainService/StreamEvents',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
 
 
 class ChainServiceServicer:
@@ -265,6 +275,20 @@ class ChainServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBlockResults(self, request, context):
+        """What a block did: the outcome of each transaction, its own events, changes of the validator set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEvents(self, request, context):
+        """Events in the order of the chain, from a cursor on, each once, then live. See docs/events.md.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChainServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -297,6 +321,16 @@ def add_ChainServiceServicer_to_server(servicer, server):
                     servicer.StreamBlocks,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamBlocksRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamBlocksResponse.SerializeToString,
+            ),
+            'GetBlockResults': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBlockResults,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -461,6 +495,60 @@ class ChainService:
             '/dchat.v1.ChainService/StreamBlocks',
             proto_dot_dchat_dot_v1_dot_service__pb2.StreamBlocksRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.StreamBlocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlockResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.ChainService/GetBlockResults',
+            proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dchat.v1.ChainService/StreamEvents',
+            proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,
