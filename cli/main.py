@@ -7,6 +7,7 @@ import sys
 import click
 
 import cli.event_commands  # its commands join the group query
+import cli.evidence_commands  # its command joins the group tx
 import cli.staking_commands  # noqa: F401  # its commands join the groups tx and query
 from cli.base import Exit, Group
 from cli.benchmark_command import benchmark

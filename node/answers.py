@@ -44,6 +44,10 @@ class NotThere(Exception):
     """Never was, is not yet, or is pruned: which."""
 
 
+class NotYet(Exception):
+    """What this node would need to answer is not here: it may be behind, or have pruned it."""
+
+
 class BadQuestion(Exception):
     """A question that no state could answer: which field, what is allowed."""
 

@@ -129,6 +129,10 @@ class Client:
 
     # -------------------------------------------------------------------------------------------------- chain
 
+    async def broadcast_evidence(self, evidence: bytes) -> pb.BroadcastEvidenceResponse:
+        """evidence: tendermint.types.Evidence, encoded."""
+        return await self.call(self.chain.BroadcastEvidence, pb.BroadcastEvidenceRequest(evidence=evidence))
+
     async def status(self) -> pb.GetStatusResponse:
         return await self.call(self.chain.GetStatus, pb.GetStatusRequest())
 

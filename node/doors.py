@@ -6,10 +6,12 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from consensus.engine.evidence_pool import EvidencePool
 from mempool.journal import Journal
 from node.commits import CommitWatch
 from node.config import Config
 from node.events import EventFeed
+from node.evidence_door import EvidenceDesk
 from node.grpc_door import GrpcDoor
 from node.home import Home
 from node.http_door import HttpDoor
@@ -27,8 +29,9 @@ class Doors:
     """`start` opens all or none; `stop` closes what is open."""
 
     def __init__(
-        self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal
-    ) -> None:
+        self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal,
+        evidence: EvidencePool,
+    ) -> None:  # fmt: skip
         self._config = config
         rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         registry = Registry()
@@ -45,6 +48,7 @@ class Doors:
                 pool=views.pool,
                 watch=watch,
                 events=events,
+                evidence=EvidenceDesk(evidence),
                 journal=journal,
                 status=views.status_proto,
                 upgrade=views.upgrade_proto,

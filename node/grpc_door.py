@@ -27,10 +27,11 @@ from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from mempool.journal import Journal
 from mempool.pool import Pool
-from node.answers import Answers, BadQuestion, NotThere
+from node.answers import Answers, BadQuestion, NotThere, NotYet
 from node.commits import CommitWatch
 from node.config.models import GrpcSection
 from node.events import EventFeed
+from node.evidence_door import EvidenceDesk
 from node.governance_door import SERVICE as GOVERNANCE
 from node.governance_door import GovService
 from node.grpc_requests import ReadsRequests
@@ -53,6 +54,7 @@ T = TypeVar("T")
 _STATUS = {
     BadQuestion: grpc.StatusCode.INVALID_ARGUMENT,
     NotThere: grpc.StatusCode.NOT_FOUND,
+    NotYet: grpc.StatusCode.FAILED_PRECONDITION,
     Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -188,9 +190,11 @@ class ChainService(rpc.ChainServiceServicer):
         answers: Answers,
         watch: CommitWatch,
         events: EventFeed,
+        evidence: EvidenceDesk,
         status: Callable[[], pb.GetStatusResponse],
     ) -> None:
         self._guard, self._answers, self._watch, self._events, self._status = guard, answers, watch, events, status
+        self._evidence = evidence
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         return await self._guard.call(context, lambda: _now(self._status))
@@ -235,6 +239,11 @@ class ChainService(rpc.ChainServiceServicer):
 
     async def GetBlockResults(self, request: pb.GetBlockResultsRequest, context: Context) -> pb.GetBlockResultsResponse:
         return await self._guard.call(context, lambda: drive(self._answers.block_results(request.height)))
+
+    async def BroadcastEvidence(
+        self, request: pb.BroadcastEvidenceRequest, context: Context
+    ) -> pb.BroadcastEvidenceResponse:
+        return await self._guard.call(context, lambda: _now(lambda: self._evidence.take(request)))
 
     async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: Context
@@ -300,6 +309,7 @@ class GrpcDoor:
         pool: Pool,
         watch: CommitWatch,
         events: EventFeed,
+        evidence: EvidenceDesk,
         journal: Journal,
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
@@ -318,7 +328,9 @@ class GrpcDoor:
         self._health = AsyncHealthServicer()
         server = self._server
         rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal), server)  # type: ignore[no-untyped-call]
-        rpc.add_ChainServiceServicer_to_server(ChainService(self.guard, answers, watch, events, status), server)  # type: ignore[no-untyped-call]
+        rpc.add_ChainServiceServicer_to_server(
+            ChainService(self.guard, answers, watch, events, evidence, status), server
+        )  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers), server)  # type: ignore[no-untyped-call]

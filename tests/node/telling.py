@@ -135,6 +135,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
         pool=UNUSED,
         watch=watch,
         events=events,
+        evidence=UNUSED,
         journal=UNUSED,
         status=lambda: pb.GetStatusResponse(latest_block_height=answers.height, earliest_block_height=answers.base),
         upgrade=UNUSED,

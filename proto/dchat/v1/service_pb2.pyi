@@ -259,6 +259,20 @@ class TxOutcome(_message.Message):
     gas_wanted: int
     def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., log: _Optional[str] = ..., gas_wanted: _Optional[int] = ...) -> None: ...
 
+class BroadcastEvidenceRequest(_message.Message):
+    __slots__ = ("evidence",)
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    evidence: bytes
+    def __init__(self, evidence: _Optional[bytes] = ...) -> None: ...
+
+class BroadcastEvidenceResponse(_message.Message):
+    __slots__ = ("hash", "is_new")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    IS_NEW_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    is_new: bool
+    def __init__(self, hash: _Optional[bytes] = ..., is_new: _Optional[bool] = ...) -> None: ...
+
 class GetBlockResultsRequest(_message.Message):
     __slots__ = ("height",)
     HEIGHT_FIELD_NUMBER: _ClassVar[int]

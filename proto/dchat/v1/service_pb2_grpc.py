@@ -228,6 +228,11 @@ class ChainServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsResponse.FromString,
                 _registered_method=True)
+        self.BroadcastEvidence = channel.unary_unary(
+                '/dchat.v1.ChainService/BroadcastEvidence',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.BroadcastEvidenceRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.BroadcastEvidenceResponse.FromString,
+                _registered_method=True)
         self.StreamEvents = channel.unary_stream(
                 '/dchat.v1.ChainService/StreamEvents',
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.SerializeToString,
@@ -282,6 +287,14 @@ class ChainServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BroadcastEvidence(self, request, context):
+        """Hands in evidence of misbehaviour, which is verified, given to the peers and put into a block. What proves nothing
+        is INVALID_ARGUMENT; what this node lacks the history to judge is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamEvents(self, request, context):
         """Events in the order of the chain, from a cursor on, each once, then live. See docs/events.md.
         """
@@ -326,6 +339,11 @@ def add_ChainServiceServicer_to_server(servicer, server):
                     servicer.GetBlockResults,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsResponse.SerializeToString,
+            ),
+            'BroadcastEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.BroadcastEvidence,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.BroadcastEvidenceRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.BroadcastEvidenceResponse.SerializeToString,
             ),
             'StreamEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamEvents,
@@ -522,6 +540,33 @@ class ChainService:
             '/dchat.v1.ChainService/GetBlockResults',
             proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.GetBlockResultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BroadcastEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.ChainService/BroadcastEvidence',
+            proto_dot_dchat_dot_v1_dot_service__pb2.BroadcastEvidenceRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.BroadcastEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,35 @@
+"""Evidence that somebody outside of the network hands in: a light client that was lied to, a watcher with two votes.
+
+It goes the way of what peers send: verified before it is kept, then gossiped, then in a block that punishes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from consensus.engine.evidence_pool import EvidencePool
+from consensus.types.errors import EvidenceUnverifiable
+from consensus.types.evidence import decode_evidence
+from node.answers import BadQuestion, NotYet
+from proto.dchat.v1 import service_pb2 as pb
+
+EVIDENCE_BYTES_MAX: Final = 1_048_576  # as much as a block takes of it by the format's default
+
+
+class EvidenceDesk:
+    def __init__(self, pool: EvidencePool) -> None:
+        self._pool = pool
+
+    def take(self, request: pb.BroadcastEvidenceRequest) -> pb.BroadcastEvidenceResponse:
+        """Raises BadQuestion: it is no evidence, or proves nothing; NotYet: what is needed to judge it is not here."""
+        size = len(request.evidence)
+        if not 0 < size <= EVIDENCE_BYTES_MAX:
+            raise BadQuestion(f"evidence has {size} bytes; allowed: 1 to {EVIDENCE_BYTES_MAX}")
+        try:
+            evidence = decode_evidence(request.evidence)
+            is_new = self._pool.add(evidence)
+        except EvidenceUnverifiable as error:
+            raise NotYet(f"this node cannot judge it: {error}") from error
+        except ValueError as error:  # InvalidData and its kinds, or a key that is none
+            raise BadQuestion(f"evidence: {error}") from error
+        return pb.BroadcastEvidenceResponse(hash=evidence.hash, is_new=is_new)
