@@ -22,9 +22,9 @@ from cli.base import Group, Refusal
 from cli.bench.live import Load, floor_us, metrics_of, run_load
 from cli.bench.load import Sender, make_senders
 from cli.bench.stages import FLOOR, PROPOSER_ONLY, measure_stages
-from cli.home_commands import duration_option
 from cli.later import not_in_this_build
 from cli.network import VALIDATORS_MAX, Network, Pace, free_ports, make_network
+from cli.network_options import duration_option
 from cli.processes import ControlError
 from node import identity, logs
 from node.client import Client, ClientError, NodeUnreachable

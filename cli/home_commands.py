@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
-from bridge.governance_params import GovernanceParams
 from cli.base import Command, Exit, Group, Refusal, current_home, home_root, load_config
-from cli.network import DEFAULT_CHAIN_ID, NetworkError, Pace, genesis_economics, make_network
+from cli.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
+from cli.network_options import Wanted, network_options
 from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
 from node import identity
 from node.config import Config
 from node.config.document import example_toml
-from node.config.models import duration_ms
 from node.files import is_private, write_new
 from node.home import Home, HomeError, load_genesis, load_validator_key, make_keys, write_genesis
 from node.identity import IdentityError
@@ -130,41 +129,20 @@ def single_validator_genesis(home: Home, config: Config, chain_id: str) -> str:
     ).dumps()
 
 
-def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        parsed = duration_ms(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    assert isinstance(parsed, int)
-    return parsed
-
-
 @click.command(cls=Command)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder. Default: the home.")
-@click.option("--validators", default=4, show_default=True, help="How many.")
 @click.option("--chain-id", default=DEFAULT_CHAIN_ID, show_default=True)
-@click.option(
-    "--block-time", callback=duration_option, help="The longest gap between blocks when nothing waits, like 3s."
-)
-@click.option("--fast", is_flag=True, help="No waiting between blocks; short time-outs.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where all nodes listen.")
-@click.option("--voting-period", callback=duration_option, help="Of governance, like 60s. Default: 24 hours.")
-def testnet(
-    output: Path | None, validators: int, chain_id: str, block_time: int | None, fast: bool, host: str,
-    voting_period: int | None,
-) -> None:  # fmt: skip
-    """Make the homes, the genesis and funded accounts of a network on this machine."""
-    if fast and block_time is not None:
-        raise Refusal("--fast and --block-time exclude each other", Exit.USAGE)
-    pace = Pace.fast() if fast else Pace(block_time=3_000 if block_time is None else block_time)
+@network_options
+def testnet(output: Path | None, chain_id: str, host: str, wanted: Wanted) -> None:
+    """Make the homes, the genesis and funded accounts of a network on this machine.
+
+    \b
+    dchat testnet --fast --voting-period 60s --param staking.unbonding_s=120 --param slashing.downtime_jail_s=30
+    """
     folder = output or home_root()
     try:
-        network = make_network(
-            folder, validators=validators, chain_id=chain_id, pace=pace, host=host,
-            governance=GovernanceParams().shortened(max(1, voting_period // 1_000)) if voting_period else None,
-        )  # fmt: skip
+        network = wanted.make(folder, chain_id=chain_id, host=host)
     except (NetworkError, HomeError, IdentityError) as error:
         raise Refusal(str(error)) from None
     for node in network.nodes:

@@ -14,17 +14,26 @@ import json
 import random
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 
-from bridge.governance_params import GovernanceParams
+from chain.currency.economy import GenesisStake
+from chain.currency.params import InvalidParam
 from chain.gas import block_gas_for
+from chain.genesis import InvalidAppState
+from consensus.types.errors import InvalidGenesis, InvalidParams
+from crypto.keys import Ed25519PrivKey
 from genesis.app_state import EconomicsGenesis
 from genesis.build import UDCHAT_PER_DCHAT, build_genesis, economics_of, stake_of
+from genesis.doc import GenesisDoc
+from genesis.params import Changes, with_params
 from node import identity
 from node.config import Config
 from node.files import write_new
 from node.home import Home, load_validator_key, make_keys, write_genesis
+from node.process import GENESIS_OPTIONS
 from p2p.node_key import NodeKey
 
 NETWORK_FILE = "network.json"
@@ -36,6 +45,10 @@ DEFAULT_CHAIN_ID = "dchat-testnet"
 
 class NetworkError(Exception):
     """A network that cannot be made or read: where, and why."""
+
+
+class ParamRefused(NetworkError):
+    """What was asked of a new network cannot be: which param, and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -128,63 +141,98 @@ def make_network(
     ports: list[Ports] | None = None,
     options: Config | None = None,
     upgrade_authority: str = "",
-    governance: GovernanceParams | None = None,
+    params: Changes | None = None,
 ) -> Network:
     """Make homes, a genesis and funded accounts. ports: by default the design's.
 
     upgrade_authority: the name of the account that may set upgrade plans beside governance.
-    governance: its params; None: as on any chain.
+    params: of the chain, what differs from what `options` say and from the defaults.
 
-    Raises NetworkError when there is a network in `folder` already, or the number of validators makes no sense.
+    Raises NetworkError when there is a network in `folder` already, or the number of validators makes no sense;
+    ParamRefused. Nothing is written then.
     """
     if not 1 <= validators <= VALIDATORS_MAX:
         raise NetworkError(f"{validators} validators; allowed: 1 to {VALIDATORS_MAX}")
     if (folder / NETWORK_FILE).exists():
         raise NetworkError(f"{folder / NETWORK_FILE} exists: a network is never overwritten")
     used = ports or [Ports.of(index) for index in range(1, validators + 1)]
-    config, rhythm = options or Config(), pace or Pace()
-    nodes, members, balances = [], [], {}
-    for index, node_ports in enumerate(used, start=1):
-        home = Home.of(folder / f"validator{index}")
-        make_keys(home)
-        operator = identity.generate()
-        operator.save(home.identity)
-        balances[operator.address] = config.staking.initial_stake * UDCHAT_PER_DCHAT
-        key = load_validator_key(home).pub_key
-        members.append(
-            stake_of(
-                operator.address, key.bytes, config.staking.initial_stake, moniker=f"validator{index}",
-                min_self_delegation_dchat=config.staking.min_self_delegation,
-            )
-        )  # fmt: skip
-        node_id = NodeKey.load(home.node_key).id
-        nodes.append(
-            NodeEntry(index, f"validator{index}", f"validator{index}", node_id, key.address.hex().upper(), node_ports)
-        )
+    begin = _Genesis(chain_id, options or Config(), pace or Pace(), params or {})
+    begin.check(len(used))
+    nodes, stakes, balances = _make_validators(folder, used, begin.config)
     accounts = {}
     for name in ACCOUNT_NAMES:
         account = identity.generate()
         account.save(folder / "accounts" / f"{name}.json")
         accounts[name] = f"accounts/{name}.json"
         balances[account.address] = ACCOUNT_BALANCE_DCHAT * UDCHAT_PER_DCHAT
-    document = build_genesis(
-        chain_id=chain_id,
-        time_ns=time.time_ns(),
-        stakes=members,
-        economics=genesis_economics(config),
-        balances=balances,
-        block_bytes_max=config.consensus.max_block_size,
-        block_gas_max=block_gas_for(max(rhythm.timeout_propose, 1)),
-        upgrade_authority=identity.load(folder / accounts[upgrade_authority]).address if upgrade_authority else b"",
-        governance=governance,
-    ).dumps()
+    authority = identity.load(folder / accounts[upgrade_authority]).address if upgrade_authority else b""
+    document = begin.document(stakes, balances, upgrade_authority=authority)
+    text, told = document.dumps(), _chain_options(document)
     network = Network(folder, chain_id, host, tuple(nodes), accounts)
     for node in nodes:
         home = Home.of(network.home_of(node))
-        write_genesis(home, document)
-        write_new(home.config_file, node_config(network, node, rhythm))
+        write_genesis(home, text)
+        write_new(home.config_file, node_config(network, node, begin.pace, told))
     write_new(folder / NETWORK_FILE, _dump(network))
     return network
+
+
+@dataclass(frozen=True)
+class _Genesis:
+    """What a network's genesis is made of, but for who is in it."""
+
+    chain_id: str
+    config: Config
+    pace: Pace
+    params: Changes
+
+    def document(
+        self, stakes: list[GenesisStake], balances: dict[bytes, int], *, upgrade_authority: bytes = b""
+    ) -> GenesisDoc:
+        """Raises ParamRefused."""
+        try:
+            document = build_genesis(
+                chain_id=self.chain_id,
+                time_ns=time.time_ns(),
+                stakes=stakes,
+                economics=genesis_economics(self.config),
+                balances=balances,
+                block_bytes_max=self.config.consensus.max_block_size,
+                block_gas_max=block_gas_for(max(self.pace.timeout_propose, 1)),
+                upgrade_authority=upgrade_authority,
+            )
+            return with_params(document, self.params)
+        except (InvalidAppState, InvalidGenesis, InvalidParam, InvalidParams) as error:
+            raise ParamRefused(str(error)) from error
+
+    def check(self, validators: int) -> None:
+        """That there can be such a document, before any file is made. Raises ParamRefused."""
+        keys = [Ed25519PrivKey.from_seed(bytes((index,)) * 32).pub_key for index in range(validators)]
+        stakes = [_stake(self.config, key.address, key.bytes, index) for index, key in enumerate(keys, start=1)]
+        self.document(stakes, {keys[0].address: 1})
+
+
+def _stake(config: Config, operator: bytes, consensus_key: bytes, index: int) -> GenesisStake:
+    stake, least = config.staking.initial_stake, config.staking.min_self_delegation
+    return stake_of(operator, consensus_key, stake, moniker=f"validator{index}", min_self_delegation_dchat=least)
+
+
+def _make_validators(
+    folder: Path, ports: list[Ports], config: Config
+) -> tuple[list[NodeEntry], list[GenesisStake], dict[bytes, int]]:
+    """Their keys; the initial stake's worth goes to each operator beside the stake."""
+    nodes, stakes, balances = [], [], {}
+    for index, node_ports in enumerate(ports, start=1):
+        home = Home.of(folder / f"validator{index}")
+        make_keys(home)
+        operator = identity.generate()
+        operator.save(home.identity)
+        balances[operator.address] = config.staking.initial_stake * UDCHAT_PER_DCHAT
+        key = load_validator_key(home).pub_key
+        stakes.append(_stake(config, operator.address, key.bytes, index))
+        node_id, address = NodeKey.load(home.node_key).id, key.address.hex().upper()
+        nodes.append(NodeEntry(index, f"validator{index}", f"validator{index}", node_id, address, node_ports))
+    return nodes, stakes, balances
 
 
 def genesis_economics(config: Config) -> EconomicsGenesis:
@@ -211,11 +259,25 @@ def _dump(network: Network) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def node_config(network: Network, node: NodeEntry, pace: Pace) -> str:
-    """validator-config.toml of one node: what differs from the defaults."""
+def _chain_options(document: GenesisDoc) -> dict[str, dict[str, object]]:
+    """The options that repeat what the chain says, section -> key -> value, as far as it is not the usual."""
+    params, usual = json.loads(document.app_state), Config()
+    told: dict[str, dict[str, object]] = {}
+    for section, key, module, name, unit in GENESIS_OPTIONS:
+        before = getattr(getattr(usual, section), key)
+        value = type(before)(Fraction(params[module]["params"][name]) / unit)
+        if value != before:
+            told.setdefault(section, {})[key] = value
+    return told
+
+
+def node_config(
+    network: Network, node: NodeEntry, pace: Pace, told: Mapping[str, Mapping[str, object]] | None = None
+) -> str:
+    """validator-config.toml of one node: what differs from the defaults. told: of `_chain_options`."""
     host, ports = network.host, node.ports
     peers = [f"{other.node_id}@{host}:{other.ports.p2p}" for other in network.nodes if other.index != node.index]
-    tables: dict[str, dict[str, object]] = {
+    tables: dict[str, Mapping[str, object]] = {
         "validator": {"chain_id": network.chain_id, "moniker": node.name},
         "network": {
             "listen_address": f"{host}:{ports.p2p}",
@@ -236,6 +298,7 @@ def node_config(network: Network, node: NodeEntry, pace: Pace) -> str:
         "http": {"host": host},
         "observability": {"metrics_host": host, "metrics_port": ports.metrics, "health_port": ports.http},
         "p2p": {"address_book_strict": False, "allow_duplicate_ip": True},
+        **(told or {}),
     }
     lines = [f"# {node.name} of a test network; validator-config.example.toml names every option."]
     for name, table in tables.items():

@@ -21,8 +21,8 @@ from rich.table import Table
 
 from cli import processes
 from cli.base import Command, Exit, Refusal
-from cli.home_commands import duration_option
-from cli.network import NETWORK_FILE, Network, NetworkError, NodeEntry, Pace, load_network, make_network
+from cli.network import NETWORK_FILE, Network, NetworkError, NodeEntry, load_network
+from cli.network_options import Wanted, network_options
 from cli.processes import ControlError
 
 ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
@@ -194,44 +194,32 @@ def _run(network: Network, *, detach: bool) -> None:
         processes.stop(network, network.nodes)
 
 
-def _network(folder: Path, *, validators: int | None, block_time: int | None, fast: bool) -> Network:
+def _network(folder: Path, wanted: Wanted) -> Network:
     """The one in `folder`, made if there is none. Options that would change one that exists are refused."""
-    if (folder / NETWORK_FILE).exists():
-        network = load_network(folder)
-        if (validators not in (None, len(network.nodes))) or block_time is not None or fast:
-            raise Refusal(
-                f"there is a network in {folder} already: start it without --validators, --block-time and --fast, "
-                f"or choose another --home, or remove it: rm -r {folder}",
-                Exit.USAGE,
-            )
+    if not (folder / NETWORK_FILE).exists():
+        network = wanted.make(folder)
+        click.echo(f"made a network of {len(network.nodes)} validators in {folder}")
         return network
-    if fast and block_time is not None:
-        raise Refusal("--fast and --block-time exclude each other", Exit.USAGE)
-    pace = Pace.fast() if fast else Pace(block_time=3_000 if block_time is None else block_time)
-    network = make_network(folder, validators=4 if validators is None else validators, pace=pace)
-    click.echo(f"made a network of {len(network.nodes)} validators in {folder}")
+    network = load_network(folder)
+    if wanted.validators == len(network.nodes):
+        wanted = wanted._replace(validators=None)
+    if wanted.said:
+        raise Refusal(
+            f"there is a network in {folder} already: start it without {', '.join(wanted.said)}, or choose another "
+            f"--home, or remove it: rm -r {folder}",
+            Exit.USAGE,
+        )
     return network
 
 
 @click.command(cls=Command)
 @click.argument("action", type=click.Choice(ACTIONS), default="run")
 @click.argument("number", type=int, required=False)
-@click.option("--validators", type=int, help="How many; default 4.")
-@click.option("--block-time", callback=duration_option, help="The longest gap between blocks when nothing waits: 3s.")
-@click.option("--fast", is_flag=True, help="No waiting between blocks; short time-outs.")
+@network_options
 @click.option("--detach", is_flag=True, help="Return when the network makes blocks.")
 @click.option("--lines", type=int, default=20, show_default=True, help="Of each log.")
 @click.pass_context
-def control(
-    context: click.Context,
-    action: str,
-    number: int | None,
-    validators: int | None,
-    block_time: int | None,
-    fast: bool,
-    detach: bool,
-    lines: int,
-) -> None:
+def control(context: click.Context, action: str, number: int | None, wanted: Wanted, detach: bool, lines: int) -> None:
     """Run a network of validators on this machine.
 
     Without ACTION: make it if need be, start it, show a live table; Ctrl-C stops all. With NUMBER, kill, stop and
@@ -241,7 +229,7 @@ def control(
     folder = Path(said).expanduser().absolute()
     try:
         if action == "run":
-            _run(_network(folder, validators=validators, block_time=block_time, fast=fast), detach=detach)
+            _run(_network(folder, wanted), detach=detach)
             return
         network = load_network(folder)
         _act(network, action, number, lines)

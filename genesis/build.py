@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from bridge.governance_params import GovernanceParams
 from chain.currency import dec
 from chain.currency.params import SlashingParams, StakingParams
 from chain.currency.staking.records import POWER_UNIT
@@ -30,7 +29,6 @@ def build_genesis(
     block_bytes_max: int = BLOCK_BYTES_MAX,
     block_gas_max: int = BLOCK_GAS_MAX,
     upgrade_authority: bytes = b"",
-    governance: GovernanceParams | None = None,
 ) -> GenesisDoc:
     """A valid document. stakes: the validators; balances: account address -> udchat, above 0, beside the stakes.
 
@@ -38,7 +36,7 @@ def build_genesis(
     Raises: InvalidGenesis; InvalidAppState.
     """
     economics = with_stakes(economics or EconomicsGenesis(), stakes)
-    state = build_app_state(balances, economics=economics, upgrade_authority=upgrade_authority, governance=governance)
+    state = build_app_state(balances, economics=economics, upgrade_authority=upgrade_authority)
     doc = GenesisDoc(
         chain_id=chain_id,
         genesis_time_ns=time_ns,

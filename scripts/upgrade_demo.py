@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bridge.governance_params import GovernanceParams
 from chain.governance import YES, SubmitProposal, Vote
 from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
 from chain.upgrade.messages import SoftwareUpgrade
@@ -281,7 +280,7 @@ async def demo(arguments: argparse.Namespace, folder: Path) -> bool:
     second = build(folder / "dchat-second", "--with-plan", SPRING, "--version", f"{version[1]}+spring")
     network = make_network(
         folder / "network", pace=PACE, ports=free_ports(4),
-        governance=GovernanceParams()._replace(voting_period_s=VOTING_S, expedited_voting_period_s=VOTING_S - 1),
+        params={"governance": {"voting_period_s": str(VOTING_S), "expedited_voting_period_s": str(VOTING_S - 1)}},
     )  # fmt: skip
     daemons = [
         Daemon(network, index, folder / f"validator{index}.log", environment={"DCHAT_UPGRADE__SERVE_FOR": "1"})

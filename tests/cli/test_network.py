@@ -1,4 +1,5 @@
-"""Four real processes on this machine: blocks, both chains and the bridge, proofs, SIGKILL and SIGTERM."""
+"""Test networks: what can be said of one that is made, and four real processes on this machine: blocks, both chains and
+the bridge, proofs, SIGKILL and SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from bridge.actions import MODULES
 from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, channel_id
-from cli import processes
+from cli import processes, testnet_control
+from cli.main import dchat as dchat_command
 from cli.network import Network, Pace, free_ports, make_network
 from node import identity
 from node.client import Client, NodeUnreachable
@@ -49,6 +53,131 @@ def running(folder: Path, validators: int) -> Iterator[Network]:
         for node in made.nodes:
             if processes.running_pid(made, node) is not None:
                 processes.kill(made, node)
+
+
+# ------------------------------------------------------------------------------ what can be said of a new one
+
+
+def make(command: str, folder: Path, *options: str) -> Result:
+    """By either command; nothing is started."""
+    if command == "dchat testnet":
+        return CliRunner().invoke(dchat_command, ["testnet", "--output", str(folder), *options], prog_name="dchat")
+    return CliRunner().invoke(testnet_control.control, ["--home", str(folder), *options])
+
+
+@pytest.fixture(params=["dchat testnet", "scripts/testnet"])
+def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(testnet_control, "_run", lambda network, detach: None)
+    name: str = request.param
+    return name
+
+
+@pytest.mark.parametrize(("options", "want"), [
+    pytest.param(
+        ("--voting-period", "60s"),
+        {"governance": {"voting_period_s": "60", "expedited_voting_period_s": "30", "deposit_period_s": "120"}},
+        id="the other periods follow the voting period",
+    ),
+    pytest.param(
+        ("--voting-period", "1s"),
+        {"governance": {"voting_period_s": "1", "expedited_voting_period_s": "1"}}, id="as short as can be",
+    ),
+    pytest.param(
+        ("--voting-period", "2m", "--param", "governance.expedited_voting_period_s=7"),
+        {"governance": {"voting_period_s": "120", "expedited_voting_period_s": "7"}}, id="what --param names counts",
+    ),
+    pytest.param(
+        ("--unbonding-time", "45"),
+        {"staking": {"unbonding_s": "45"}, "evidence": {"max_age_duration": "45000000000"}},
+        id="evidence is punishable as long as stake unbonds",
+    ),
+    pytest.param(
+        ("--param", "staking.unbonding_s=30", "--param", "slashing.evidence_age_s_max=20"),
+        {"staking": {"unbonding_s": "30"}, "evidence": {"max_age_duration": "20000000000"}}, id="or shorter",
+    ),
+    pytest.param(
+        tuple(
+            word for change in (
+                "staking.min_stake=1000000000", "slashing.missed_blocks_window=20", "slashing.tombstone=0",
+                "distribution.community_tax=0.5", "mint.blocks_per_year=1000", "currency.gas_price=0",
+                "chat.message_bytes_max=99", "bridge.receipt_blocks=9", "governance.quorum=0", "block.max_gas=-1",
+            ) for word in ("--param", change)
+        ),
+        {
+            "staking": {"min_stake": "1000000000"}, "slashing": {"missed_blocks_window": "20", "tombstone": "0"},
+            "distribution": {"community_tax": "0.5"}, "mint": {"blocks_per_year": "1000"},
+            "currency": {"gas_price": "0"}, "chat": {"message_bytes_max": "99"}, "bridge": {"receipt_blocks": "9"},
+            "governance": {"quorum": "0"}, "block": {"max_gas": "-1"},
+        },
+        id="every module",
+    ),
+])  # fmt: skip
+def test_a_new_network_has_the_params_that_were_said(
+    tmp_path: Path, command: str, options: tuple[str, ...], want: dict[str, dict[str, str]]
+) -> None:
+    made = make(command, tmp_path / "net", "--validators", "2", *options)
+    assert made.exit_code == 0, made.output
+    genesis = json.loads((tmp_path / "net" / "validator2" / "config" / "genesis.json").read_text())
+    found = {name: section.get("params") for name, section in genesis["app_state"].items()}
+    found |= genesis["consensus_params"]
+    assert {module: {name: found[module][name] for name in values} for module, values in want.items()} == want
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    pytest.param("--param staking.unbonding=60", "unknown; allowed: unbonding_s, validators_max", id="unknown name"),
+    pytest.param("--param stake.unbonding_s=60", f"allowed: {', '.join(MODULES)}", id="unknown module"),
+    pytest.param("--param unbonding_s=60", "expected MODULE.NAME=VALUE", id="no module"),
+    pytest.param("--param staking.unbonding_s", "expected MODULE.NAME=VALUE", id="no value"),
+    pytest.param("--param staking.unbonding_s=60s", "allowed: a string of digits", id="no number"),
+    pytest.param("--param staking.unbonding_s=-1", "allowed: a string of digits", id="negative"),
+    pytest.param("--param slashing.slash_downtime=1.5", "is 1.5; allowed: 0 to 1", id="above its range"),
+    pytest.param("--param staking.validators_max=1", "validators: 2, allowed: 1", id="there are more validators"),
+    pytest.param("--param block.max_bytes=5", "allowed: -1, or 131072 and more", id="too small for any proposal"),
+    pytest.param(
+        "--param slashing.evidence_age_s_max=9999999", "allowed: staking.unbonding_s, 1209600", id="beside another"
+    ),
+    pytest.param("--param chat.message_bytes_max=5 --param chat.message_bytes_max=6", "there twice", id="twice"),
+    pytest.param("--voting-period 0", "allowed: whole seconds, 1s and more", id="no time at all"),
+    pytest.param("--voting-period 1500ms", "allowed: whole seconds", id="a part of a second"),
+    pytest.param("--unbonding-time soon", "is not a duration", id="no duration"),
+    pytest.param("--fast --block-time 3s", "exclude each other", id="two paces"),
+])  # fmt: skip
+def test_a_network_that_cannot_be_is_refused_before_any_file(
+    tmp_path: Path, command: str, options: str, said: str
+) -> None:
+    refused = make(command, tmp_path / "net", "--validators", "2", *options.split())
+    assert refused.exit_code == 2
+    assert said in refused.output.replace("\n", " ")
+    assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize("option", ["--fast", "--voting-period 9s", "--unbonding-time 9s", "--param chat.x=1"])
+def test_a_network_that_exists_is_not_changed(tmp_path: Path, command: str, option: str) -> None:
+    assert make(command, tmp_path, "--validators", "1").exit_code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    refused = make(command, tmp_path, "--validators", "1", *option.split())
+    assert refused.exit_code in (1, 2)
+    assert "never overwritten" in refused.output or f"without {option.split(maxsplit=1)[0]}," in refused.output
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+async def test_a_node_shows_the_params_that_its_network_was_made_with(tmp_path: Path) -> None:
+    params = {"staking": {"unbonding_s": "30"}, "slashing": {"min_signed_per_window": "0.05"}}
+    made = make_network(tmp_path, validators=1, pace=PACE, ports=free_ports(1), params=params)
+    try:
+        processes.start(made, made.node(1))
+        await until_height(made, (1,), 1)
+        told = dchat(made, 1, "query", "params")["json"]
+        assert (told["staking"]["params"]["unbonding_s"], told["slashing"]["params"]["evidence_age_s_max"]) == (
+            "30", "30",
+        )  # fmt: skip
+        log = processes.log_file(made, made.node(1)).read_text()
+        assert "differs from the chain's value" not in log  # its options say the same
+    finally:
+        processes.kill(made, made.node(1))
+
+
+# ------------------------------------------------------------------------------ processes
 
 
 def client(network: Network, index: int) -> Client:

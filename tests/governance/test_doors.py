@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bridge.governance_params import GovernanceParams
 from chain.governance import SubmitProposal
 from cli.gov_commands import parse_setting, parse_share
 from cli.main import dchat
@@ -20,6 +19,8 @@ from node.client import ClientError, NotFound
 from node.wallet import Session
 from proto.dchat.v1 import governance_service_pb2 as pb
 from tests.node.running import QUICK, Running, running_node, until
+
+SHORT = {"governance": {"deposit_period_s": "8", "voting_period_s": "4", "expedited_voting_period_s": "2"}}
 
 
 class Commands:
@@ -47,7 +48,7 @@ class Commands:
 
 
 async def test_from_a_proposal_to_what_it_changes(tmp_path: Path) -> None:
-    make_network(tmp_path, validators=1, pace=QUICK, ports=free_ports(1), governance=GovernanceParams().shortened(4))
+    make_network(tmp_path, validators=1, pace=QUICK, ports=free_ports(1), params=SHORT)
     async with running_node(tmp_path) as running, running.client() as client:
         gov = Commands(running)
         params = await gov.run("query", "params")
