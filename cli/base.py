@@ -64,7 +64,7 @@ def _common_options() -> list[click.Parameter]:
             expose_value=False,
             is_eager=True,
             callback=_remember_home,
-            help="The node's home. Default: DCHAT_HOME, else ~/.dchat.",
+            help="The node's home. Default: DCHAT_HOME, else DAEMON_HOME, else ~/.dchat.",
         ),
         click.Option(
             ["--version"],

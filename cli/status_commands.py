@@ -12,10 +12,13 @@ import click
 from cli.ask import node_address, node_option, run
 from cli.base import Command, Exit, Refusal, current_home, show_json
 from cli.render import message_json
+from node.client import Client
 from node.version import ENGINE_VERSION, build_version
+from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 
 ANSWER_BYTES_MAX = 1_048_576
 TIMEOUT_S = 5.0
+SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 
 
 def get_json(url: str) -> tuple[int, Any]:
@@ -54,8 +57,23 @@ def health(url: str | None) -> None:
 @node_option
 def status(node: str | None) -> None:
     """Where a node and its chain stand."""
-    answer = run(lambda client: client.status(), node)
-    show_json({"node": node_address(node), **message_json(answer)})
+
+    async def ask(client: Client) -> tuple[GetStatusResponse, GetUpgradeResponse]:
+        return await client.status(), await client.upgrade()
+
+    answer, upgrade = run(ask, node)
+    told = sync_info(answer, halted=bool(upgrade.halted))
+    show_json({"node": node_address(node), **message_json(answer), **dict.fromkeys(SYNC_INFO, told)})
+
+
+def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:
+    """What Cosmovisor reads before it takes another binary: CometBFT's names and texts.
+
+    A node that left consensus stands at the height whose block it does not execute, as one of CometBFT's does, which
+    has saved that block; with the height before, Cosmovisor would wait until this one's reading time is over.
+    """
+    height = answer.latest_block_height + halted
+    return {"latest_block_height": str(height), "catching_up": answer.catching_up}
 
 
 @click.command(cls=Command)

@@ -93,8 +93,8 @@ class Home:
 
 
 def default_root() -> Path:
-    """DCHAT_HOME, else ~/.dchat."""
-    return Path(os.environ.get("DCHAT_HOME") or DEFAULT_HOME).expanduser()
+    """DCHAT_HOME, else DAEMON_HOME, else ~/.dchat. Cosmovisor asks its binaries without --home, but sets the second."""
+    return Path(os.environ.get("DCHAT_HOME") or os.environ.get("DAEMON_HOME") or DEFAULT_HOME).expanduser()
 
 
 def make_keys(home: Home) -> list[Path]:
