@@ -32,6 +32,17 @@ def node_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+# The state after that block, as far back as the node keeps old states.
+height_option = click.option(
+    "--height", type=click.IntRange(0), default=0, help="After this block. Default: the latest."
+)
+
+
+def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--limit: how many at most."""
+    return click.option("--limit", type=click.IntRange(1), default=default, show_default=True)
+
+
 def node_address(said: str | None) -> str:
     if said:
         return said

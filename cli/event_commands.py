@@ -124,7 +124,7 @@ def query_events(
 
 
 @query.command("block-results", cls=Command)
-@click.argument("height", type=int, default=0)
+@click.argument("height", type=click.IntRange(0), default=0)
 @node_option
 def query_block_results(height: int, node: str | None) -> None:
     """What a block did: its transactions' outcomes, its own events, changes of validators. Default: the latest."""

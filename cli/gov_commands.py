@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from chain.currency import dec
-from chain.errors import InvalidField
+from chain.errors import InvalidField, UnknownIdentity
 from chain.governance import (
     NO,
     OPTION_NAMES,
@@ -33,10 +33,10 @@ from chain.governance import (
 from chain.messages import LANE_BRIDGE
 from chain.upgrade.messages import CancelUpgrade
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
-from cli.ask import Address, Amount, node_option
+from cli.ask import Address, Amount, limit_option, node_option
 from cli.base import Command, Exit, Group, Refusal
 from cli.query_commands import ask, plain, proving
-from cli.tx_commands import send, sending
+from cli.tx_commands import Refused, send, sending
 from cli.upgrade_commands import PLAN_FIELDS, plan_of, plan_options
 from node.client import Client
 from node.proved import Checked, Proved
@@ -162,7 +162,17 @@ def deposit_command(proposal: int, amount: int, **options: Any) -> None:
 @sending
 def vote_command(proposal: int, option: str, pay_fee: bool, **options: Any) -> None:
     """Vote. The last vote of an account counts; it weighs what the account has delegated."""
-    send(lambda me: [Vote(me, proposal, OPTIONS[option])], options, lane=LANE_BRIDGE if pay_fee else None)
+    send_vote(lambda me: Vote(me, proposal, OPTIONS[option]), options, pay_fee=pay_fee)
+
+
+def send_vote(make: Callable[[bytes], Vote | VoteWeighted], options: dict[str, Any], *, pay_fee: bool) -> None:
+    """Raises Refusal, with what to do where the voter has no identity to pay from."""
+    try:
+        send(lambda me: [make(me)], options, lane=LANE_BRIDGE if pay_fee else None)
+    except Refused as error:
+        if (error.codespace, error.code) != (UnknownIdentity.codespace, UnknownIdentity.code):
+            raise
+        raise Refusal(f"{error.format_message()}; vote with --pay-fee, or begin with: dchat tx register") from None
 
 
 @tx_gov.command("vote-weighted", cls=Command)
@@ -181,7 +191,7 @@ def vote_weighted(proposal: int, shares: tuple[str, ...], pay_fee: bool, **optio
         decode_vote_weighted(pb_of(gov.VoteWeighted(), fill_vote_weighted, message))
     except InvalidField as error:
         raise Refusal(str(error), Exit.USAGE) from None
-    send(lambda me: [message._replace(voter=me)], options, lane=LANE_BRIDGE if pay_fee else None)
+    send_vote(lambda me: message._replace(voter=me), options, pay_fee=pay_fee)
 
 
 def parse_share(text: str) -> tuple[int, int]:
@@ -229,7 +239,7 @@ async def get_proposal(client: Client, proposal: int, prove: bool, height: int) 
 @query_gov.command("proposals", cls=Command)
 @click.option("--status", type=click.Choice(["deposit", "voting", "tallying", "passed", "rejected", "failed"]))
 @click.option("--after", type=click.IntRange(0), default=0, help="Proposals above this number.")
-@click.option("--limit", type=int, default=20, show_default=True)
+@limit_option(20)
 @node_option
 def query_proposals(status: str | None, after: int, limit: int, node: str | None) -> None:
     """Proposals by number."""
@@ -263,7 +273,7 @@ def query_vote(proposal: int, voter: bytes, **how: Any) -> None:
 @query_gov.command("votes", cls=Command)
 @click.argument("proposal", type=click.IntRange(1))
 @click.option("--after", type=Address(), help="Voters above this address.")
-@click.option("--limit", type=int, default=100, show_default=True)
+@limit_option(100)
 @node_option
 def query_votes(proposal: int, after: bytes | None, limit: int, node: str | None) -> None:
     """How everybody voted, by address."""
@@ -274,7 +284,7 @@ def query_votes(proposal: int, after: bytes | None, limit: int, node: str | None
 @query_gov.command("deposits", cls=Command)
 @click.argument("proposal", type=click.IntRange(1))
 @click.option("--after", type=Address(), help="Depositors above this address.")
-@click.option("--limit", type=int, default=100, show_default=True)
+@limit_option(100)
 @node_option
 def query_deposits(proposal: int, after: bytes | None, limit: int, node: str | None) -> None:
     """Who deposited what."""

@@ -9,9 +9,9 @@ from typing import Any
 import click
 from google.protobuf.message import Message
 
-from cli.ask import Address, Hash, node_option, run
+from cli.ask import Address, Hash, height_option, limit_option, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home, show_json
-from cli.render import message_json
+from cli.render import PROOF_FIELDS, message_json, says_nothing
 from cli.tx_commands import channel_of
 from consensus.types.errors import InvalidGenesis
 from genesis.doc import parse_genesis
@@ -72,7 +72,7 @@ def ask(
     look: client, whether to prove, height. of_state: the next header proves the latest state, and is waited for.
     """
     if not how["prove"]:
-        show_json(message_json(run(lambda client: look(client, False, 0), how["node"])))
+        plain(lambda client: look(client, False, 0), how["node"])
         return
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
@@ -86,7 +86,7 @@ def ask(
 
     answer, checked = run(work, how["node"])
     shown = message_json(answer)
-    for name in ("proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"):
+    for name in PROOF_FIELDS:
         shown.pop(name, None)
     verified: dict[str, Any] = {"what": checked.what, **checked.header, "trusted": str(trust)}
     if not_covered := [name for name in UNPROVED if shown.get(name)]:
@@ -96,7 +96,11 @@ def ask(
 
 
 def plain(look: Callable[[Client], Awaitable[Message]], node: str | None) -> None:
-    show_json(message_json(run(look, node)))
+    """Look something up and show it. What is not there is no error: the answer is its height alone, and a note."""
+    answer = run(look, node)
+    show_json(message_json(answer))
+    if says_nothing(answer):
+        click.echo("dchat: there is none", err=True)
 
 
 @query.command("tx", cls=Command)
@@ -108,7 +112,7 @@ def query_tx(tx_hash: bytes, **how: Any) -> None:
 
 
 @query.command(cls=Command)
-@click.argument("height", type=int, default=0)
+@click.argument("height", type=click.IntRange(0), default=0)
 @node_option
 def block(height: int, node: str | None) -> None:
     """A block; without HEIGHT the latest."""
@@ -116,7 +120,7 @@ def block(height: int, node: str | None) -> None:
 
 
 @query.command(cls=Command)
-@click.option("--limit", type=int, default=10, show_default=True)
+@limit_option(10)
 @node_option
 def blocks(limit: int, node: str | None) -> None:
     """The latest blocks' headers, newest first."""
@@ -124,7 +128,7 @@ def blocks(limit: int, node: str | None) -> None:
 
 
 @query.command(cls=Command)
-@click.argument("height", type=int)
+@click.argument("height", type=click.IntRange(1))
 @node_option
 def commit(height: int, node: str | None) -> None:
     """A header, the commit that signs it and the set that signed."""
@@ -132,7 +136,7 @@ def commit(height: int, node: str | None) -> None:
 
 
 @query.command(cls=Command)
-@click.argument("height", type=int, default=0)
+@click.argument("height", type=click.IntRange(0), default=0)
 @node_option
 def validators(height: int, node: str | None) -> None:
     """The validators of a height."""
@@ -175,7 +179,7 @@ def query_channel(channel: str, **how: Any) -> None:
 
 
 @query.command("channels", cls=Command)
-@click.option("--limit", type=int, default=20, show_default=True)
+@limit_option(20)
 @node_option
 def query_channels(limit: int, node: str | None) -> None:
     """Channels."""
@@ -184,7 +188,7 @@ def query_channels(limit: int, node: str | None) -> None:
 
 @query.command("message", cls=Command)
 @click.argument("channel")
-@click.argument("index", type=int)
+@click.argument("index", type=click.IntRange(0))
 @proving
 def query_message(channel: str, index: int, **how: Any) -> None:
     """A message of a channel."""
@@ -196,8 +200,8 @@ def query_message(channel: str, index: int, **how: Any) -> None:
 
 @query.command("messages", cls=Command)
 @click.argument("channel")
-@click.option("--from-index", type=int, default=0, show_default=True)
-@click.option("--limit", type=int, default=100, show_default=True)
+@click.option("--from-index", type=click.IntRange(0), default=0, show_default=True)
+@limit_option(100)
 @proving
 def query_messages(channel: str, from_index: int, limit: int, **how: Any) -> None:
     """Messages of a channel, in order."""
@@ -218,17 +222,19 @@ def query_bundle(replay_id: bytes, **how: Any) -> None:
 
 
 @query.command("params", cls=Command)
+@height_option
 @node_option
-def query_params(node: str | None) -> None:
+def query_params(height: int, node: str | None) -> None:
     """The chain's parameters."""
-    plain(lambda c: c.params(), node)
+    plain(lambda c: c.params(height), node)
 
 
 @query.command("invariants", cls=Command)
+@height_option
 @node_option
-def query_invariants(node: str | None) -> None:
+def query_invariants(height: int, node: str | None) -> None:
     """What must always hold of the state; exit code 1 when something does not."""
-    answer = run(lambda client: client.invariants(), node)
+    answer = run(lambda client: client.invariants(height), node)
     show_json(message_json(answer))
     broken = [invariant.name for invariant in answer.invariants if not invariant.holds]
     if broken:

@@ -17,7 +17,9 @@ ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient",
     "proposer", "voter", "depositor",
     "operator", "delegator", "source", "destination", "withdraw_address",
 }  # fmt: skip
-CONSENSUS_MESSAGES = frozenset({"Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse"})
+CONSENSUS_MESSAGES = frozenset(
+    {"Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse", "ValidatorReadiness"}
+)
 # Enums that are shown by name, without its prefix.
 NAMED_ENUMS = {
     "dchat.v1.BondStatus": "BOND_STATUS_",
@@ -25,6 +27,10 @@ NAMED_ENUMS = {
     "dchat.v1.VoteOption": "VOTE_OPTION_",
 }
 TEXT_FIELDS = frozenset({"content"})
+# What an answer is verified by, beside what was asked for.
+PROOF_FIELDS = frozenset(
+    {"proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"}
+)
 FOREVER_NS = (1 << 63) - 1  # a tombstoned validator's jail
 
 
@@ -40,6 +46,16 @@ def message_json(message: Message) -> dict[str, Any]:
         else:
             shown[field.name] = _value(message, field, value)
     return shown
+
+
+def says_nothing(answer: Message) -> bool:
+    """Whether an answer about one thing has none: what was asked for does not exist at that height."""
+    things = [field.name for field in answer.DESCRIPTOR.fields if _is_thing(field)]
+    return bool(things) and not any(answer.HasField(name) for name in things)
+
+
+def _is_thing(field: Any) -> bool:
+    return field.message_type is not None and not field.is_repeated and field.name not in PROOF_FIELDS
 
 
 def _value(message: Message, field: Any, value: Any) -> Any:

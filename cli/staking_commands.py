@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from chain.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from cli.ask import Address, Amount, node_option
+from cli.ask import Address, Amount, height_option, limit_option, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home
 from cli.query_commands import plain, query
 from cli.tx_commands import send, sending, tx
@@ -73,16 +72,33 @@ def consensus_key(text: str | None) -> bytes:
             return load_validator_key(current_home()[0]).pub_key.bytes
         except HomeError as error:
             raise Refusal(f"no consensus key: give --consensus-key, or --home with one ({error})") from None
-    found = b""
+    key = _key_in(Path(text)) if text.endswith(".json") else text
     try:
-        if text.endswith(".json"):
-            text = json.loads(Path(text).read_text())["pub_key"]["value"]
-        found = bytes.fromhex(text) if len(text) == 2 * ED25519_KEY_BYTES else base64.b64decode(text, validate=True)
-    except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise Refusal(f"--consensus-key: {error}", Exit.USAGE) from None
+        found = bytes.fromhex(key) if len(key) == 2 * ED25519_KEY_BYTES else base64.b64decode(key, validate=True)
+    except ValueError:
+        found = b""
     if len(found) != ED25519_KEY_BYTES:
-        raise Refusal(f"--consensus-key has {len(found)} bytes; expected {ED25519_KEY_BYTES}", Exit.USAGE)
+        raise Refusal(
+            f"--consensus-key {text!r}: no key of {ED25519_KEY_BYTES} bytes; allowed: base64, hex, or the path of a "
+            "priv_validator_key.json",
+            Exit.USAGE,
+        )
     return found
+
+
+def _key_in(path: Path) -> str:
+    """The public key in a priv_validator_key.json, as it stands there. Raises Refusal."""
+    try:
+        return str(json.loads(path.read_text())["pub_key"]["value"])
+    except OSError as error:
+        raise Refusal(f"--consensus-key {path}: {error.strerror}", Exit.USAGE) from None
+    except (ValueError, KeyError, TypeError):
+        raise Refusal(f"--consensus-key {path}: is no priv_validator_key.json", Exit.USAGE) from None
+
+
+def chain_minimum(node: str | None) -> int:
+    """The least self-delegation that the chain asks of a validator now, udchat."""
+    return int(json.loads(run(lambda client: client.params(), node).json)["staking"]["params"]["min_self_delegation"])
 
 
 @stake.command("create-validator", cls=Command)
@@ -92,7 +108,7 @@ def consensus_key(text: str | None) -> bytes:
 @click.option("--commission-rate", type=Rate(), default="0.1", show_default=True)
 @click.option("--commission-max-rate", type=Rate(), default="0.2", show_default=True, help="For good.")
 @click.option("--commission-max-change-rate", type=Rate(), default="0.01", show_default=True, help="A day; for good.")
-@click.option("--min-self-delegation", type=Amount(), help="Default: the chain's own minimum, 100,000 DCHAT.")
+@click.option("--min-self-delegation", type=Amount(), help="Default: the chain's own minimum.")
 @sending
 def create_validator(
     amount: int, moniker: str, key: str | None, commission_rate: int, commission_max_rate: int,
@@ -100,7 +116,9 @@ def create_validator(
 ) -> None:  # fmt: skip
     """Make a validator of your account and a consensus key; the amount is your own stake in it."""
     public = consensus_key(key)
-    least = min(amount, 100_000 * 10**6) if min_self_delegation is None else min_self_delegation
+    least = chain_minimum(options["node"]) if min_self_delegation is None else min_self_delegation
+    if min_self_delegation is None and amount < least:
+        raise Refusal(f"--amount is {amount} udchat; allowed: the chain's minimum, {least}, and more", Exit.USAGE)
     send(
         lambda me: [
             CreateValidator(
@@ -144,7 +162,12 @@ def undelegate(operator: bytes, amount: int, **options: Any) -> None:
 @stake.command("cancel-unbonding", cls=Command)
 @validator_option
 @amount_option
-@click.option("--creation-height", type=int, required=True, help="When it began: see `dchat query staking unbondings`.")
+@click.option(
+    "--creation-height",
+    type=click.IntRange(1),
+    required=True,
+    help="When it began: see `dchat query staking unbondings`.",
+)
 @sending
 def cancel_unbonding(operator: bytes, amount: int, creation_height: int, **options: Any) -> None:
     """Delegate again what is unbonding."""
@@ -208,10 +231,6 @@ def staking() -> None:
     """Validators, delegations, rewards, punishments. A validator is named by its operator's address."""
 
 
-height_option = click.option("--height", type=int, default=0, help="Default: the latest.")
-limit_option = click.option("--limit", type=int, default=100, show_default=True)
-
-
 def _show(method: Callable[[Client], Any], request: Any, node: str | None) -> None:
     plain(lambda client: client.call(method(client), request), node)
 
@@ -219,7 +238,7 @@ def _show(method: Callable[[Client], Any], request: Any, node: str | None) -> No
 @staking.command("validators", cls=Command)
 @click.option("--status", type=click.Choice(STATUSES))
 @click.option("--after", type=Address(), help="Go on behind this operator.")
-@limit_option
+@limit_option(100)
 @height_option
 @node_option
 def query_validators(status: str | None, after: bytes | None, limit: int, height: int, node: str | None) -> None:
@@ -251,7 +270,7 @@ def of_whom(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--delegator", type=Address()),
         click.option("--validator", "operator", type=Address()),
         click.option("--after", type=Address(), help="Go on behind this validator, or delegator."),
-        limit_option,
+        limit_option(100),
         height_option,
         node_option,
     )
@@ -290,7 +309,7 @@ def query_unbondings(
 
 @staking.command("redelegations", cls=Command)
 @click.option("--delegator", type=Address(), required=True)
-@limit_option
+@limit_option(100)
 @height_option
 @node_option
 def query_redelegations(delegator: bytes, limit: int, height: int, node: str | None) -> None:
@@ -312,7 +331,7 @@ def query_rewards(delegator: bytes, operator: bytes | None, height: int, node: s
 
 @staking.command("slashes", cls=Command)
 @click.argument("operator", type=Address())
-@limit_option
+@limit_option(100)
 @height_option
 @node_option
 def query_slashes(operator: bytes, limit: int, height: int, node: str | None) -> None:

@@ -60,6 +60,14 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class Refused(Refusal):
+    """The chain's answer to a transaction, by code."""
+
+    def __init__(self, error: TxRefused) -> None:
+        super().__init__(f"a rule is broken, {error}")
+        self.codespace, self.code = error.outcome.codespace, error.outcome.code
+
+
 def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None) -> None:
     """Build the messages for the sender's address, send them, show what became of them."""
     who = load_identity(options["sender"])
@@ -82,7 +90,7 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         show_json(outcome_json(run_sending(work, options["node"])))
     except TxRefused as error:
         show_json(outcome_json(error.outcome))
-        raise Refusal(str(error)) from None
+        raise Refused(error) from None
     except ValueError as error:  # a number that no field holds
         raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
 

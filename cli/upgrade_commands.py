@@ -20,11 +20,12 @@ from chain.upgrade.messages import (
     check_plan,
     sign_readiness,
 )
-from cli.ask import load_identity, node_option, run
+from cli.ask import Hash, load_identity, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home, show_json
 from cli.render import message_json
 from cli.tx_commands import send, sending
 from consensus.engine.errors import EngineError
+from node import logs
 from node.client import Client
 from node.home import HomeError, load_validator_key
 from node.process import AlreadyRunning, hold_home
@@ -83,7 +84,7 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--binary", "binaries", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="Only files with the SHA-256 of this one may be run; repeat for other platforms.",
         ),
-        click.option("--sha256", "sums", multiple=True, help="As --binary, by its SHA-256."),
+        click.option("--sha256", "sums", type=Hash(), multiple=True, help="As --binary, by its SHA-256."),
         click.option("--ready-share", callback=permyriad, metavar="SHARE", help="Power that must be ready, like 67%."),
         click.option("--postpone-blocks", type=int, default=0, help="By how much it moves when less is ready."),
     )  # fmt: skip
@@ -93,12 +94,12 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def plan_of(
-    *, name: str, height: int, info: str, binaries: tuple[Path, ...], sums: tuple[str, ...], ready_share: int,
+    *, name: str, height: int, info: str, binaries: tuple[Path, ...], sums: tuple[bytes, ...], ready_share: int,
     postpone_blocks: int,
 ) -> SoftwareUpgrade:  # fmt: skip
     """What the options say, with no authority yet. Raises Refusal."""
     try:
-        allowed = tuple(sorted({*map(bytes.fromhex, sums), *(bytes.fromhex(file_sha256(path)) for path in binaries)}))
+        allowed = tuple(sorted({*sums, *(bytes.fromhex(file_sha256(path)) for path in binaries)}))
         wanted = SoftwareUpgrade(bytes(20), name, height, info, allowed, ready_share, postpone_blocks)
         check_plan(wanted)
     except (InvalidField, ValueError) as error:
@@ -178,6 +179,7 @@ def rehearse_command(plan_name: str, blocks: int, folder: Path | None) -> None:
     The node may run meanwhile; nothing of it is changed. Exit code 0 only when all invariants hold.
     """
     home, config = current_home()
+    logs.configure(level=config.log.level, json_lines=config.log.json_lines)  # standard output is the report's
     if blocks < 1:
         raise Refusal(f"--blocks is {blocks}; allowed: 1 and more", Exit.USAGE)
     try:
@@ -199,6 +201,7 @@ def rollback_command() -> None:
     is never touched.
     """
     home, config = current_home()
+    logs.configure(level=config.log.level, json_lines=config.log.json_lines)
     try:
         with hold_home(home):
             height, app_hash = rollback(home, config)

@@ -89,7 +89,7 @@ class GovernanceAnswers:
         with reading():
             standing = self._queries.standing(number, height=height)
         if standing is None:
-            raise NotThere(f"proposal {number}")
+            raise NotThere(f"there is no proposal {number}")
         verdict = standing.verdict
         return pb.GetTallyResponse(
             height=standing.height,

@@ -175,6 +175,7 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
 
     Raises TxRefused, TxExpired, NodeUnreachable (at the deadline; it may still be committed), ClientError.
     """
+    last = "no answer"
     try:
         decoded = decode(tx)
     except TxError as error:  # every node would say the same
@@ -188,6 +189,7 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
                     if outcome.code == ADMITTED:
                         return outcome
                     if (outcome.codespace, outcome.code) in TRY_LATER:
+                        last = outcome.log
                         await asyncio.sleep(RESEND_S)
                         continue
                     # Refused as a repeat of itself: an earlier attempt got through.
@@ -198,7 +200,9 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
                     await _check_expiry(client, decoded.expiry_height, decoded.id)
                     await asyncio.sleep(RESEND_S)
     except TimeoutError:
-        raise NodeUnreachable(f"{client.address}: no answer about {sha256(tx).hex()} within {deadline_s:g} s") from None
+        raise NodeUnreachable(
+            f"{client.address} did not take {sha256(tx).hex()} within {deadline_s:g} s, and said last: {last}"
+        ) from None
 
 
 def _refuse(outcome: Outcome) -> Outcome:

@@ -272,6 +272,13 @@ class UpgradeSection(Section):
     halt_height: int = option(0, "Stop before this block (--halt-height). 0: never.", ge=0)
     halt_time: int = option(0, "Stop before the first block of this time, in unix seconds (--halt-time).", ge=0)
 
+    @field_validator("skip_heights")
+    @classmethod
+    def _are_heights(cls, value: list[int]) -> list[int]:
+        if any(height < 1 for height in value):
+            raise ValueError("allowed: heights, 1 and more")
+        return value
+
 
 class MempoolSection(Section):
     """Transactions that wait for a block."""

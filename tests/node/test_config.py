@@ -171,6 +171,7 @@ def test_every_option_has_a_variable() -> None:
         ('[log]\nlevel = "loud"\n', "[log] level: input should be 'debug', 'info', 'warning' or 'error'"),
         ('[tls]\ncert_file = "c.pem"\n', "cert_file and key_file go together"),
         ("[mempool]\nbytes_max = 1024\n", "tx_bytes_max is above bytes_max"),
+        ("[upgrade]\nskip_heights = [5, -5]\n", "[upgrade] skip_heights: allowed: heights, 1 and more"),
     ],
 )
 def test_an_error_says_what_to_write(tmp_path: Path, text: str, said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -257,6 +258,9 @@ async def test_halt_height_skip_rollback_and_rehearsal(daemon: Daemon, builds: t
 
 
 def _rehearse(second: Path, daemon: Daemon) -> dict[str, object]:
-    said = run(second, "upgrade", "rehearse", "spring", "--home", daemon.home, "--blocks", 5)
-    report: dict[str, object] = json.loads(said[said.index("{") : said.rindex("}") + 1])
+    command = [str(second), "upgrade", "rehearse", "spring", "--home", str(daemon.home), "--blocks", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, object] = json.loads(done.stdout)  # nothing else on standard output
+    assert "applying upgrade" in done.stderr
     return report

@@ -1,0 +1,118 @@
+"""What commands answer where something is wrong, absent or old: plainly, with what is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from google.protobuf.message import Message
+
+from chain.messages import Payment
+from cli.main import dchat
+from cli.render import says_nothing
+from node.client import NodeUnreachable
+from node.home import Home, make_keys
+from node.wallet import Session, submit
+from proto.dchat.v1 import governance_service_pb2 as gov
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import staking_service_pb2 as staking
+from tests.node.running import Running, running_node, until
+
+
+async def call(running: Running, *arguments: object) -> Result:
+    home = running.network.home_of(running.network.nodes[0])
+    line = [*map(str, arguments), "--home", str(home), "--node", running.grpc]
+    return await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
+
+
+async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running:
+        alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+        operator = running.network.home_of(running.network.nodes[0]) / "identity.json"
+        none = "dchat: there is none\n"
+        for arguments, code, said in (
+            (("query", "staking", "validator", alice), 0, none),
+            (("query", "gov", "proposal", 9), 0, none),
+            (("query", "account", operator), 0, ""),
+            (("query", "gov", "tally", 9), 1, "there is no proposal 9"),
+            (("query", "invariants", "--height", 999_999), 1, "the latest saved is"),
+            (("query", "invariants", "--height", -1), 2, "not in the range x>=0"),
+            (("query", "staking", "delegations", "--validator", operator, "--limit", -1), 2, "not in the range x>=1"),
+            (("query", "block", "--", -3), 2, "not in the range x>=0"),
+            (
+                ("tx", "stake", "create-validator", "--from", alice, "--moniker", "a", "--amount", 10),
+                2, "--amount is 10000000 udchat; allowed: the chain's minimum, 100000000000, and more",
+            ),
+            (
+                ("tx", "stake", "delegate", "--from", alice, "--validator", bob, "--amount", 5),
+                1, "dchat: a rule is broken, staking 103: message 1: the validator exists",
+            ),
+            (("tx", "gov", "vote", 1, "yes", "--from", alice), 1, "vote with --pay-fee, or begin with: dchat tx reg"),
+            (("tx", "gov", "vote-weighted", 1, "yes=1", "--from", alice), 1, "vote with --pay-fee"),
+            (
+                ("tx", "stake", "cancel-unbonding", "--from", alice, "--validator", operator, "--amount", 1,
+                 "--creation-height", -3),
+                2, "not in the range x>=1",
+            ),
+        ):  # fmt: skip
+            answer = await call(running, *arguments)
+            assert (answer.exit_code, said in answer.stderr) == (code, True), (arguments, answer.output)
+
+
+async def test_an_old_state_is_shown_and_checked(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running:
+        await until(lambda: running.node.views.answers.height >= 4)
+        for what in ("invariants", "params"):
+            answer = await call(running, "query", what, "--height", 2)
+            assert answer.exit_code == 0, answer.output
+            assert '"height": 2,' in answer.stdout
+
+
+async def test_readiness_names_validators_by_their_consensus_addresses(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running:
+        answer = await call(running, "upgrade", "status")
+        assert f'"address": "{running.network.nodes[0].address}"' in answer.stdout
+
+
+async def test_a_node_that_takes_nothing_more_is_quoted(tmp_path: Path) -> None:
+    """Not `no answer`: it said why, each time."""
+    async with running_node(tmp_path) as running, running.client() as client:
+        alice, bob = running.account("alice"), running.account("bob")
+        tx = await Session(client, alice.wallet).build([Payment(alice.address, bob.address, 1)])
+        await running.node.close_admission()
+        with pytest.raises(NodeUnreachable, match=r"said last: the node is stopping; send it to another"):
+            await submit(client, tx, deadline_s=0.5)
+
+
+@pytest.mark.parametrize(("answer", "want"), [
+    pytest.param(staking.GetStakingValidatorResponse(height=3), True, id="no validator"),
+    pytest.param(gov.GetProposalResponse(height=3), True, id="no proposal"),
+    pytest.param(pb.GetAccountResponse(height=3, account={"balance": 1}), False, id="an account"),
+    pytest.param(gov.ListVotesResponse(height=3), False, id="an empty list"),
+    pytest.param(pb.GetParamsResponse(height=3, json="{}"), False, id="no message within"),
+])  # fmt: skip
+def test_what_is_absent(answer: Message, want: bool) -> None:
+    assert says_nothing(answer) == want
+
+
+def test_consensus_keys_that_are_none(tmp_path: Path) -> None:
+    make_keys(Home.of(tmp_path))
+    (tmp_path / "other.json").write_text(json.dumps({"pub_key": "x"}))
+    for key, said in (
+        ("abc", "allowed: base64, hex, or the path"),
+        ("00" * 31, "allowed: base64, hex, or the path"),
+        (tmp_path / "none.json", "No such file or directory"),
+        (tmp_path / "other.json", "is no priv_validator_key.json"),
+    ):
+        line = ["tx", "stake", "create-validator", "--moniker", "m", "--amount", "1", "--consensus-key", str(key)]
+        refused = CliRunner().invoke(dchat, line, prog_name="dchat")
+        assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+
+
+def test_a_checksum_of_a_plan_that_is_none() -> None:
+    line = ["upgrade", "plan", "--name", "spring", "--height", "9", "--sha256", "abc"]
+    refused = CliRunner().invoke(dchat, line, prog_name="dchat")
+    assert (refused.exit_code, "expected 64 hex characters" in refused.output) == (2, True)
