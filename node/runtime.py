@@ -63,7 +63,6 @@ log = structlog.get_logger(__name__)
 
 MIB = 1 << 20
 LANES = ("chat", "currency", "bridge")
-VERSIONS_KEPT = 100  # of the state, so that what was asked for a moment ago can still be proved
 PRUNE_EVERY = 20  # heights between two prunings of old versions
 
 
@@ -294,7 +293,7 @@ async def _wire(
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
     driver.add_listener(watch)
-    pruner = Pruner(stores, workers)
+    pruner = Pruner(stores, workers, kept=config.database.versions_kept)
     driver.add_listener(pruner)
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
@@ -333,16 +332,16 @@ def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
 
 
 class Pruner(SavedListener):
-    """Forgets versions of the state beyond VERSIONS_KEPT, in a worker thread."""
+    """Forgets versions of the state beyond `kept`, in a worker thread. kept: 0 is all."""
 
-    def __init__(self, stores: Stores, workers: ThreadWorkers) -> None:
-        self._stores, self._workers = stores, workers
+    def __init__(self, stores: Stores, workers: ThreadWorkers, *, kept: int) -> None:
+        self._stores, self._workers, self._kept = stores, workers, kept
         self._running: asyncio.Task[None] | None = None
 
     def block_saved(self, height: int) -> None:
-        if height % PRUNE_EVERY or height <= VERSIONS_KEPT or self._running is not None:
+        if not self._kept or height % PRUNE_EVERY or height <= self._kept or self._running is not None:
             return
-        self._running = asyncio.create_task(self._prune(height - VERSIONS_KEPT), name="prune versions")
+        self._running = asyncio.create_task(self._prune(height - self._kept), name="prune versions")
 
     async def _prune(self, below: int) -> None:
         try:

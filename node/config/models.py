@@ -160,6 +160,12 @@ class DatabaseSection(Section):
     cache_size: Megabytes = option(64, "Cache per database, in MB.")
     write_buffer_size: Megabytes = option(16, "Write buffer per database, in MB.")
     max_open_files: int = option(256, "Files kept open per database.", ge=74, le=65_536)
+    versions_kept: int = option(
+        100,
+        "Old versions of the state that can be asked for by height and proved, one a block; at least as many are kept, "
+        "and never fewer than 2. 0: all.",
+        ge=0,
+    )
     compaction_threads: int = option(1, "LevelDB compacts in one thread of its own.", scope="none", ge=1)
 
     @field_validator("backend", mode="before")

@@ -15,6 +15,7 @@ from cli.main import dchat
 from cli.render import says_nothing
 from node.client import NodeUnreachable
 from node.home import Home, make_keys
+from node.runtime import PRUNE_EVERY
 from node.wallet import Session, submit
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
@@ -62,13 +63,17 @@ async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
             assert (answer.exit_code, said in answer.stderr) == (code, True), (arguments, answer.output)
 
 
-async def test_an_old_state_is_shown_and_checked(tmp_path: Path) -> None:
-    async with running_node(tmp_path) as running:
-        await until(lambda: running.node.views.answers.height >= 4)
+@pytest.mark.parametrize(("kept", "is_there"), [pytest.param(5, False, id="five"), pytest.param(0, True, id="all")])
+async def test_an_old_state_is_there_as_long_as_it_is_kept(tmp_path: Path, kept: int, is_there: bool) -> None:
+    async with running_node(tmp_path, options=f"\n[database]\nversions_kept = {kept}\n") as running:
+        node = running.node
+        await until(lambda: node.views.answers.height > PRUNE_EVERY + 3)
+        await until(lambda: is_there or node.app.stores.earliest_version > 2)
         for what in ("invariants", "params"):
             answer = await call(running, "query", what, "--height", 2)
-            assert answer.exit_code == 0, answer.output
-            assert '"height": 2,' in answer.stdout
+            assert ('"height": 2,' in answer.stdout, "is not available; held: " in answer.stderr) == (
+                is_there, not is_there,
+            )  # fmt: skip
 
 
 async def test_readiness_names_validators_by_their_consensus_addresses(tmp_path: Path) -> None:
