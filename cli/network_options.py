@@ -66,7 +66,8 @@ class Wanted(NamedTuple):
     @property
     def said(self) -> list[str]:
         """The options that were given, as they are written."""
-        return [_option(name) for name, value in self._asdict().items() if value not in (None, False, ())]
+        usual = Wanted(None, None, False, (), None, None)
+        return [_option(name) for name in self._fields if getattr(self, name) != getattr(usual, name)]
 
     def make(self, folder: Path, *, chain_id: str = DEFAULT_CHAIN_ID, host: str = "127.0.0.1") -> Network:
         """Raises Refusal, NetworkError and what making keys raises."""

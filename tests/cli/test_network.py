@@ -151,7 +151,9 @@ def test_a_network_that_cannot_be_is_refused_before_any_file(
     assert not (tmp_path / "net").exists()
 
 
-@pytest.mark.parametrize("option", ["--fast", "--voting-period 9s", "--unbonding-time 9s", "--param chat.x=1"])
+@pytest.mark.parametrize(
+    "option", ["--fast", "--block-time 0", "--voting-period 9s", "--unbonding-time 9s", "--param chat.x=1"]
+)
 def test_a_network_that_exists_is_not_changed(tmp_path: Path, command: str, option: str) -> None:
     assert make(command, tmp_path, "--validators", "1").exit_code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
