@@ -58,6 +58,7 @@ from consensus.abci import (
     Snapshot,
     VerifyVoteExtensionRequest,
 )
+from consensus.types.results import Event
 from crypto.hash import sha256
 
 APP_VERSION: Final = 1  # of the rules: what a block means
@@ -112,6 +113,7 @@ class DchatApplication:
         self._outcomes: dict[bytes, Outcome] = {}
         self._finalized: Outcome | None = None
         self._chain: ChainRecord | None = None
+        self.block_events: tuple[Event, ...] = ()  # of the last block's begin and end, for who counts them
         self._load()
         if check_build and stores.latest_version != NO_VERSION:
             self.upgrader.check_start(self.base, self.stores.latest_version + 1)
@@ -328,6 +330,7 @@ class DchatApplication:
         self._checker = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)
+        self.block_events = outcome.response.events
         self._finalized = None
         self._outcomes.clear()
         retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0

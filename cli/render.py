@@ -41,10 +41,11 @@ def message_json(message: Message) -> dict[str, Any]:
         if field.has_presence and not message.HasField(field.name):
             continue
         value = getattr(message, field.name)
+        name = field.name.removesuffix("_ns") if _is_time(field) else field.name
         if field.is_repeated:
-            shown[field.name] = [_value(message, field, item) for item in value]
+            shown[name] = [_value(message, field, item) for item in value]
         else:
-            shown[field.name] = _value(message, field, value)
+            shown[name] = _value(message, field, value)
     return shown
 
 
@@ -65,7 +66,7 @@ def _value(message: Message, field: Any, value: Any) -> Any:
         return message_json(value)
     if isinstance(value, bytes):
         return _bytes(message.DESCRIPTOR.name, field.name, value)
-    if field.name.endswith("time_ns") and isinstance(value, int):
+    if _is_time(field):
         return _time(value)
     if field.enum_type is not None and field.enum_type.full_name in NAMED_ENUMS:
         return _enum(field.enum_type, value)
@@ -79,6 +80,11 @@ def _value(message: Message, field: Any, value: Any) -> Any:
 def _enum(kind: Any, value: int) -> str | int:
     known = kind.values_by_number.get(value)
     return value if known is None else known.name.removeprefix(NAMED_ENUMS[kind.full_name]).replace("_", "-").lower()
+
+
+def _is_time(field: Any) -> bool:
+    """Nanoseconds, which are shown as RFC 3339."""
+    return bool(field.name.endswith("time_ns"))
 
 
 def _time(value: int) -> str:

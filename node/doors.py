@@ -18,7 +18,7 @@ from node.http_door import HttpDoor
 from node.limits import RateLimit
 from node.loop_lag import LoopLag
 from node.metrics import Registry
-from node.node_metrics import NodeMetrics
+from node.node_metrics import BlockEvents, NodeMetrics
 from node.views import Views
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Doors:
 
     def __init__(
         self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal,
-        evidence: EvidencePool,
+        evidence: EvidencePool, block_events: BlockEvents,
     ) -> None:  # fmt: skip
         self._config = config
         rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
@@ -59,7 +59,7 @@ class Doors:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*files)
         self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context)
-        self.metrics = NodeMetrics(registry, views, gossip, self)
+        self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -12,10 +13,13 @@ from chain.economy_queries import EconomyQueries
 from chain.state.errors import StateError
 from consensus.core.events import VoteKind
 from consensus.engine.metrics import Timing
+from consensus.types.results import Event
 from genesis.build import TOKENS_PER_POWER, UDCHAT_PER_DCHAT
 from node.commits import SavedListener
 from node.metrics import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from node.views import Views
+
+BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
 
 if TYPE_CHECKING:
     from node.doors import Doors
@@ -44,16 +48,22 @@ GOSSIP_GAUGES = frozenset({"syncing", "highest_claim"})
 class NodeMetrics(SavedListener):
     """Hears of saved blocks for what is counted by block; everything else is read when asked."""
 
-    def __init__(self, registry: Registry, views: Views, gossip: Gossip, doors: Doors) -> None:
+    def __init__(
+        self, registry: Registry, views: Views, gossip: Gossip, doors: Doors, *, block_events: BlockEvents
+    ) -> None:
         self._registry, self._views, self._gossip, self._doors = registry, views, gossip, doors
+        self._block_events = block_events
+        self._events: Counter[str] = Counter()  # by their kind
         self._validated = self._missed = 0
         self._last_saved_ns = 0
         registry.add(self._contract)
+        registry.add(self._chain)
         registry.add(self._upgrade)
         registry.add(self._engine)
         registry.add(self._network)
 
     def block_saved(self, height: int) -> None:
+        self._events.update([event.type for event in self._block_events()])
         now = time.monotonic_ns()
         if self._last_saved_ns:
             self._registry.block_time.observe((now - self._last_saved_ns) / 1e9)
@@ -118,6 +128,15 @@ class NodeMetrics(SavedListener):
         rounds = self._views.driver.round_state
         votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
         return sum(rounds.validators.powers[index] for index in votes.bits) if votes is not None else 0
+
+    def _chain(self) -> Iterator[Metric]:
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_chain_block_events",
+            "Events of the begins and ends of blocks by their kind, like slash, jail or queue_item_failed.",
+            ("type",),
+            [((kind,), count) for kind, count in sorted(self._events.items())],
+        )
 
     def _upgrade(self) -> Iterator[Metric]:
         """Nothing without a plan: a share of 0 would be an alarm."""

@@ -302,7 +302,7 @@ async def _wire(
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
     driver.add_listener(OnSaved(journal.block_saved))
-    doors = Doors(home, config, views, watch, gossip, journal, evidence)
+    doors = Doors(home, config, views, watch, gossip, journal, evidence, lambda: app.block_events)
     driver.add_listener(doors.metrics)
     return Node(
         home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,

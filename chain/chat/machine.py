@@ -72,7 +72,7 @@ def require_identity(state: Readable, address: bytes) -> Identity:
     """Raises: UnknownIdentity."""
     found: Identity | None = state.get(IDENTITY + address)
     if found is None:
-        raise UnknownIdentity(address.hex())
+        raise UnknownIdentity(account(address))
     return found
 
 
@@ -203,7 +203,7 @@ def register(ctx: Context, *, address: bytes, name: str, display: str, policy: b
     """Create an identity. Raises: IdentityExists, NameTaken."""
     branch = ctx.branch
     if branch.get(IDENTITY + address) is not None:
-        raise IdentityExists(address.hex())
+        raise IdentityExists(account(address))
     if branch.get(IDENTITY_NAME + name.encode()) is not None:
         raise NameTaken(name)
     branch.set(IDENTITY_NAME + name.encode(), address)

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from click.testing import CliRunner
 
@@ -65,6 +66,9 @@ async def test_two_votes_that_a_watcher_has_are_punished(tmp_path: Path) -> None
         assert (slash["address"], slash["reason"], slash["jailed"]) == (address, "double_sign", address)
         ((_, validator),) = list(one.node.app.base.scan(VALIDATOR))
         assert validator.jailed
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{one.ports[2]}/metrics") as told:
+            metrics = await told.text()
+        assert 'dchat_chain_block_events_total{type="slash"} 1.0' in metrics
 
 
 async def test_what_proves_nothing_is_refused_and_kept_by_nobody(tmp_path: Path) -> None:

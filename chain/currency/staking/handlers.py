@@ -87,12 +87,12 @@ def create_validator(ctx: Context, message: CreateValidator) -> Leg:
     state, params = ctx.branch, staking_of(ctx.branch)
     operator, address = message.operator, consensus_address(message.consensus_key)
     if stake.validator_of(state, operator) is not None:
-        raise ValidatorExists(f"operator {operator.hex()}")
+        raise ValidatorExists(f"operator {account(operator)}")
     if state.get(CONSENSUS_KEY + address) is not None:
-        raise ConsensusKeyTaken(f"consensus address {address.hex()}")
+        raise ConsensusKeyTaken(f"consensus address {consensus(address)}")
     info = signing.info_of(state, address)
     if info is not None and info.tombstoned:
-        raise ConsensusKeyRetired(f"consensus address {address.hex()}")
+        raise ConsensusKeyRetired(f"consensus address {consensus(address)}")
     if message.commission_rate < params.min_commission:
         raise CommissionTooLow(
             f"{dec.text(message.commission_rate)}, allowed: {dec.text(params.min_commission)} and more"
@@ -177,14 +177,14 @@ def cancel_unbonding(ctx: Context, message: CancelUnbonding) -> Leg:
     branch, (delegator, operator, amount, height) = ctx.branch, message
     validator = stake.require_validator(branch, operator)
     if validator.jailed:
-        raise ValidatorJailed(f"operator {operator.hex()}")
+        raise ValidatorJailed(f"operator {account(operator)}")
     waiting: Unbonding | None = branch.get(UNBONDINGS + operator + delegator)
     entries = list(waiting.entries) if waiting is not None else []
     fitting = [
         at for at, one in enumerate(entries) if one.creation_height == height and one.completion_ns > ctx.time_ns
     ]
     if not fitting:
-        raise NoUnbonding(f"of {delegator.hex()} from {operator.hex()}, begun at {height}")
+        raise NoUnbonding(f"of {account(delegator)} from {account(operator)}, begun at {height}")
     position = fitting[0]
     entry = entries[position]
     if amount > entry.balance:
@@ -227,11 +227,11 @@ def unjail(ctx: Context, message: Unjail) -> Leg:
     if own is None or worth < validator.min_self_delegation:
         raise NoSelfDelegation(f"worth {worth} udchat, needed: {validator.min_self_delegation}")
     if not validator.jailed:
-        raise NotJailed(f"operator {message.operator.hex()}")
+        raise NotJailed(f"operator {account(message.operator)}")
     info = signing.info_of(branch, validator.address)
     if info is not None:
         if info.tombstoned:
-            raise Tombstoned(f"consensus address {validator.address.hex()}")
+            raise Tombstoned(f"consensus address {consensus(validator.address)}")
         if ctx.time_ns < info.jailed_until_ns:
             raise StillJailed(f"for {(info.jailed_until_ns - ctx.time_ns) // 10**9} s more")
     stake.put_validator(branch, validator, validator._replace(jailed=False))
@@ -272,7 +272,7 @@ def set_withdraw_handler(refused: frozenset[bytes]) -> Handler:
 
     def set_withdraw_address(ctx: Context, message: SetWithdrawAddress) -> Leg:
         if message.withdraw_address in refused:
-            raise WithdrawAddressRefused(message.withdraw_address.hex())
+            raise WithdrawAddressRefused(account(message.withdraw_address))
         own = message.withdraw_address == message.delegator
         ctx.branch.set(WITHDRAW + message.delegator, None if own else message.withdraw_address)
         told = {"delegator": account(message.delegator), "withdraw_address": account(message.withdraw_address)}

@@ -72,7 +72,7 @@ def require_validator(state: Readable, operator: bytes) -> Validator:
     """Raises: UnknownValidator."""
     found = validator_of(state, operator)
     if found is None:
-        raise UnknownValidator(f"operator {operator.hex()}")
+        raise UnknownValidator(f"operator {account(operator)}")
     return found
 
 
@@ -136,7 +136,7 @@ def require_delegation(state: Readable, delegator: bytes, operator: bytes) -> De
     """Raises: NoDelegation."""
     found = delegation_of(state, delegator, operator)
     if found is None:
-        raise NoDelegation(f"of {delegator.hex()} to {operator.hex()}")
+        raise NoDelegation(f"of {account(delegator)} to {account(operator)}")
     return found
 
 
