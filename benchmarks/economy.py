@@ -10,9 +10,13 @@ a neighbour's load only ever adds; all members sign, then a third of them is awa
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
+import tempfile
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from chain.app import DchatApplication
@@ -27,11 +31,23 @@ from chain.currency.staking import stake
 from chain.currency.staking.records import Now
 from chain.economy_genesis import EconomicsGenesis
 from chain.state.store import Stores
-from consensus.abci import BlockRequest, CommitInfo, InitChainRequest, VoteInfo
+from consensus.abci import (
+    BlockRequest,
+    CommitInfo,
+    InitChainRequest,
+    Misbehavior,
+    MisbehaviorType,
+    Slices,
+    VoteInfo,
+)
 from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
 from genesis.app_state import build_app_state
+from node.process import GC_THRESHOLDS
+from storage.kv import KeyValueStore
 from storage.memory import MemoryStore
+from storage.open import open_store
+from storage.options import StoreOptions
 
 UNIT = 1_000 * 10**6
 SECOND_NS = 10**9
@@ -50,13 +66,13 @@ def drain(steps: Any) -> Any:
 class Chain:
     """An application with validators of differing stakes, and delegations written at its first height."""
 
-    def __init__(self, validators: int, delegations: int) -> None:
+    def __init__(self, validators: int, delegations: int, *, store: KeyValueStore | None = None) -> None:
         self.stakes = [
             GenesisStake(sha256(b"op%d" % n)[:20], sha256(b"key%d" % n), (1_000 + n) * UNIT, f"v{n}", ONE // 10)
             for n in range(validators)
         ]
         economics = EconomicsGenesis(staking=StakingParams(validators_max=max(100, validators)), validators=self.stakes)
-        self.app = DchatApplication(Stores(MemoryStore()))
+        self.app = DchatApplication(Stores(store or MemoryStore()))
         state = json.dumps(build_app_state({sha256(b"rich")[:20]: 10**17}, economics=economics)).encode()
         self.app.init_chain(InitChainRequest(0, "economy", ConsensusParams(), (), state, 1))
         self.height = 0
@@ -83,21 +99,77 @@ class Chain:
         self.app._load()
         self.height = version + 1
 
-    def block(self, away: int) -> float:
+    def leave(self, count: int) -> int:
+        """All of the first validator's delegators but its operator undelegate, in one block; returns its height."""
+        stores, modules = self.app.stores, compose()
+        version, operator = stores.latest_version, self.stakes[0].operator
+        branch = Branch(Base(stores, modules.decoders).get)
+        for number in range(count):
+            delegator = sha256(b"delegator%d" % number)[:20]
+            now = Now(version + 1, (version + 1) * 3 * SECOND_NS)
+            stake.undelegate(branch, delegator=delegator, operator=operator, amount=10**6, now=now)
+        stores.commit(stores.prepare(version + 1, *drain(encode_changes(branch.writes))))
+        self.app._load()
+        self.height = version + 1
+        return self.height
+
+    def block(self, away: int, misbehavior: tuple[Misbehavior, ...] = ()) -> float:
         """Seconds of CPU, to propose, decide and commit an empty block."""
         self.height += 1
         absent = {address for address, _ in self.members[:away]}
         votes = tuple(VoteInfo(address, power, 1 if address in absent else 2) for address, power in self.members)
         request = BlockRequest(
-            (), CommitInfo(0, votes), (), sha256(b"%d" % self.height), self.height, self.height * 3 * SECOND_NS,
+            (), CommitInfo(0, votes), misbehavior, sha256(b"%d" % self.height), self.height,
+            self.height * 3 * SECOND_NS,
             bytes(32), self.members[self.height % len(self.members)][0],
         )  # fmt: skip
         start = time.process_time()
-        answer = drain(self.app.process_proposal(request))
+        answer = drain(self.timed(self.app.process_proposal(request)))
         assert answer.accepted, answer.reason
         drain(self.app.finalize_block(request))
         self.app.commit()
         return time.process_time() - start
+
+    def timed(self, steps: Slices[Any]) -> Slices[Any]:
+        """The same steps; the longest is noted."""
+        self.longest_slice_s = 0.0
+        while True:
+            start = time.process_time()
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                self.longest_slice_s = max(self.longest_slice_s, time.process_time() - start)
+            yield
+
+
+def measure_slash(leavers: int, *, since: bool) -> dict[str, float]:
+    """A double sign of a validator that so many delegators left; since: after the infraction, so that they pay.
+
+    On disk: the store in memory sorts its keys when it is scanned.
+    """
+    with tempfile.TemporaryDirectory() as folder, closing(open_store("leveldb", Path(folder), StoreOptions())) as store:
+        return _slash(Chain(1, leavers, store=store), leavers, since=since)
+
+
+def _slash(chain: Chain, leavers: int, *, since: bool) -> dict[str, float]:
+    for _ in range(3):
+        chain.block(0)
+    left = chain.leave(leavers)
+    for _ in range(3):
+        usual = chain.block(0)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)  # as in a node
+    address, power = chain.members[0]
+    height = left - 1 if since else left + 3
+    found = Misbehavior(MisbehaviorType.DUPLICATE_VOTE, address, power, height, height * 3 * SECOND_NS, power)
+    took = chain.block(0, (found,))
+    return {
+        "leavers": leavers, "since": since, "block_ms": 1e3 * took, "usual_ms": 1e3 * usual,
+        "us_each": 1e6 * (took - usual) / leavers, "longest_slice_ms": 1e3 * chain.longest_slice_s,
+    }  # fmt: skip
 
 
 def measure(validators: int, delegations: int, blocks: int) -> dict[str, float]:
@@ -123,6 +195,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=40)
     parser.add_argument("--delegations", type=int, nargs="*", default=[100, 1_000, 10_000, 100_000])
     parser.add_argument("--validators", type=int, nargs="*", default=[10, 100, 300, 1_000])
+    parser.add_argument("--leavers", type=int, nargs="*", default=[1_000, 10_000])
     args = parser.parse_args()
     rows = []
     print(f"{'validators':>10} {'delegations':>11} {'best us':>9} {'median us':>9} {'1/3 away us':>11} {'us each':>8}")
@@ -143,6 +216,15 @@ def main() -> None:
     if len(grown) > 1:
         slope = (grown[-1]["best_us"] - grown[0]["best_us"]) / (grown[-1]["validators"] - grown[0]["validators"])
         print(f"each further validator: {slope:.2f} us a block, allowed {PER_VALIDATOR_US_MAX:.0f}")
+    for leavers in args.leavers:
+        for since in (False, True):
+            row = measure_slash(leavers, since=since)
+            rows.append(row)
+            when = "since the infraction" if since else "before it"
+            print(
+                f"a slash, {leavers} left {when}: {row['block_ms']:.1f} ms of CPU, {row['us_each']:.2f} us each, "
+                f"longest slice {row['longest_slice_ms']:.1f} ms"
+            )
     print(json.dumps(rows))
 
 
