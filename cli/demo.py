@@ -35,12 +35,12 @@ from chain.messages import (
     channel_id,
 )
 from chain.tx import MESSAGES_MAX
-from cli.base import Refusal
-from cli.network import Network, load_network
+from cli.base import Exit, Refusal
+from cli.network import Network, NetworkError, load_network
 from crypto.bech32 import encode_address
 from genesis.doc import parse_genesis
 from node import identity
-from node.client import Client
+from node.client import Client, NodeUnreachable
 from node.home import Home
 from node.proved import Proved
 from node.verify import Trust, Verifier
@@ -313,12 +313,17 @@ async def run(network: Network, script: Path | None, through: int) -> None:
 @click.command(help=__doc__)
 @click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), default=Path("testnet-home"), show_default=True,
-    help="The test network's folder.",
+    envvar="DCHAT_TESTNET_HOME", help="The test network's folder.",
 )  # fmt: skip
 @click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A dialogue to replay.")
 @click.option("--validator", "through", type=int, default=1, show_default=True, help="Through which node's doors.")
 def demo(home: Path, script: Path | None, through: int) -> None:
-    asyncio.run(run(load_network(home), script, through))
+    try:
+        asyncio.run(run(load_network(home), script, through))
+    except NetworkError as error:
+        raise Refusal(f"{error}; make one and start it: ./scripts/testnet --detach", Exit.USAGE) from None
+    except NodeUnreachable as error:
+        raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None
 
 
 if __name__ == "__main__":
