@@ -184,11 +184,8 @@ class Views:
         if not self.answers.height:
             return {}
         told = self.upgrade_proto()
-        plan = told.plan
         return {
-            "plan": {"name": plan.name, "height": plan.height, "info": plan.info, "postponed": plan.postponed}
-            if told.HasField("plan")
-            else None,
+            "plan": plan_json(told.plan) if told.HasField("plan") else None,
             "ready_power": told.ready_power,
             "total_power": told.total_power,
             "done": [{"name": done.name, "height": done.height} for done in told.done],
@@ -329,3 +326,16 @@ def host_name() -> str:
 
 
 __all__ = ["Me", "NotThere", "Views"]
+
+
+def plan_json(plan: state_pb2.UpgradePlan) -> dict[str, Any]:
+    """ready_share_permyriad 0: it is not postponed, whoever is ready. binary_sha256: none: any binary may be run."""
+    return {
+        "name": plan.name,
+        "height": plan.height,
+        "info": plan.info,
+        "binary_sha256": [one.hex() for one in plan.binary_sha256],
+        "ready_share_permyriad": plan.ready_share_permyriad,
+        "postpone_blocks": plan.postpone_blocks,
+        "postponed": plan.postponed,
+    }

@@ -182,6 +182,7 @@ async def test_a_validator_announces_by_itself_and_takes_back_what_is_not_true(
     assert "dchat_upgrade_ready_power_ratio 1.0" in await page(f"http://127.0.0.1:{ports.metrics}/metrics")
     upgrade = json.loads(await page(f"http://127.0.0.1:{ports.http}/status"))["upgrade"]
     assert (upgrade["ready_power"], upgrade["total_power"]) == (1_000, 1_000)
+    assert upgrade["plan"]["binary_sha256"] == [file_sha256(second)]
     assert daemon.log.read_text().count("handed in the transaction of the announcement") == 3
 
 
