@@ -31,9 +31,9 @@ from genesis.doc import GenesisDoc
 from genesis.params import Changes, with_params
 from node import identity
 from node.config import Config
+from node.config.genesis_options import GENESIS_OPTIONS
 from node.files import write_new
 from node.home import Home, load_validator_key, make_keys, write_genesis
-from node.process import GENESIS_OPTIONS
 from p2p.node_key import NodeKey
 
 NETWORK_FILE = "network.json"

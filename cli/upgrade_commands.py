@@ -28,7 +28,7 @@ from consensus.engine.errors import EngineError
 from node import logs
 from node.client import Client
 from node.home import HomeError, load_validator_key
-from node.process import AlreadyRunning, hold_home
+from node.home_lock import AlreadyRunning, hold_home
 from node.rehearsal import RehearsalFailed, rehearse, rollback
 from node.upgrade import UpgradeError, file_sha256, read_info
 from node.version import build_version

@@ -7,16 +7,13 @@ to go on ends the process with a code above 0 and one clear last line (failure 1
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import gc
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
-from typing import TextIO
 
 import structlog
 import uvloop
@@ -29,7 +26,9 @@ from crypto.keys import PrivKey
 from genesis.app_state import UDCHAT_PER_DCHAT
 from node import logs
 from node.config import Config, Loaded
+from node.config.genesis_options import GENESIS_OPTIONS
 from node.home import Home, HomeError, load_genesis, load_validator_key
+from node.home_lock import AlreadyRunning, hold_home
 from node.identity import IdentityError
 from node.identity import load as load_identity
 from node.joining import Joining
@@ -53,19 +52,6 @@ SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times 
 GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
 DOORS_LOG_TEXT = "the JSON-RPC door is not opened by this build; its address is kept for later"
-# Options that are the chain's: section, key; where the chain has it; how many of the chain's units one of ours is.
-GENESIS_OPTIONS = (
-    ("staking", "min_self_delegation", "staking", "min_self_delegation", UDCHAT_PER_DCHAT),
-    ("staking", "unbonding_time", "staking", "unbonding_s", 1),
-    ("slashing", "downtime_jail_duration", "slashing", "downtime_jail_s", 1),
-    ("slashing", "double_sign_jail_duration", "slashing", "double_sign_jail_s", 1),
-    ("slashing", "missed_blocks_window", "slashing", "missed_blocks_window", 1),
-    ("slashing", "min_signed_per_window", "slashing", "min_signed_per_window", 1),
-)
-
-
-class AlreadyRunning(Exception):
-    """Another process holds this home."""
 
 
 def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
@@ -96,29 +82,6 @@ def _last_line(code: int, text: str) -> int:
     sys.stderr.write(f"dchat: {text}\n")
     sys.stderr.flush()
     return code
-
-
-@contextlib.contextmanager
-def hold_home(home: Home) -> Iterator[None]:
-    """One process per home: two would sign with one key. The file holds the pid for people and for the testnet."""
-    home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with home.pid_file.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            pid = file.read().strip()
-            raise AlreadyRunning(f"{home.pid_file}: process {pid} runs on this home already") from None
-        _write_pid(file)
-        yield
-        # the name stays: removing it would let a third process lock another file of the same name
-        file.truncate(0)
-
-
-def _write_pid(file: TextIO) -> None:
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
 
 
 class _Process:
@@ -224,16 +187,23 @@ class _Process:
         if halt.reason is HaltReason.CONFIGURED:
             log.info(str(halt))
             return EXIT_OK
+        # A supervisor interrupts as soon as it sees the file: its first signal must not be taken for a second one.
+        self._ended = asyncio.get_running_loop().create_future()
         plan = node.app.plan
         if halt.reason is HaltReason.UPGRADE_NEEDED and plan is not None:
             write_info(self._home, plan, halt.height)
         log.error(str(halt))
         sys.stderr.write(f"{halt}\n")  # as tools look for it: a line of its own, nothing escaped
         sys.stderr.flush()
-        await asyncio.sleep(LINGER_S)
-        if not self._choose_successor(halt, plan):
+        is_stopping = await self._asked_within(LINGER_S)
+        if not is_stopping and not self._choose_successor(halt, plan):
             await self._serve(node, self._loaded.config.upgrade.serve_for)
         return EXIT_UPGRADE
+
+    async def _asked_within(self, seconds: float) -> bool:
+        """Whether a signal asks to stop, at once or within the time."""
+        assert self._ended is not None
+        return bool((await asyncio.wait((self._ended,), timeout=seconds))[0])
 
     def _choose_successor(self, halt: HaltRequested, plan: Plan | None) -> bool:
         """Whether the operator's binary is the one that is wanted, and is as the plan demands."""
@@ -256,12 +226,9 @@ class _Process:
 
     async def _serve(self, node: Node, seconds: int) -> None:
         """Reading doors stay open, and blocks are served to peers, until the time is over or a signal comes."""
-        self._ended = asyncio.get_running_loop().create_future()
         await node.close_admission()
         log.warning("serving read-only", seconds=seconds, last_height=node.driver.state.last_block_height)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._ended
+        await self._asked_within(seconds)
 
     def _stop_asked(self, name: str) -> None:
         assert self._ended is not None

@@ -7,7 +7,8 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from node.config import Config
-from node.process import GENESIS_OPTIONS, _warn_about_genesis
+from node.config.genesis_options import GENESIS_OPTIONS
+from node.process import _warn_about_genesis
 
 from .running import Running, running_node
 
