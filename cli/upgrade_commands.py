@@ -50,8 +50,8 @@ def upgrade() -> None:
 def names() -> None:
     """The upgrades that this build can carry out, one a line.
 
-    A node asks its upgrade binary long before the height. What a validator needs is imported here, so that an executable
-    has it compiled in its folder by then, and the swap is quick.
+    A node asks its upgrade binary long before the height. What a validator needs is imported here, so that an
+    executable has it compiled in its folder by then, and the swap is quick.
     """
     importlib.import_module("node.process")
     for one in UPGRADES:

@@ -25,7 +25,7 @@ from consensus.abci import (
     Slices,
     VoteInfo,
 )
-from consensus.types.params import BlockParams, ConsensusParams
+from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from crypto.hash import sha256
 from genesis.app_state import build_app_state
 from storage.memory import MemoryStore
@@ -58,6 +58,7 @@ class Chain:
         bridge: BridgeGenesis | None = None,
         governance: GovernanceParams | None = None,
         economics: EconomicsGenesis | None = None,
+        evidence: EvidenceParams | None = None,
         max_gas: int = -1,
         initial_height: int = 1,
         upgrade_authority: str = "",
@@ -71,7 +72,7 @@ class Chain:
             currency=currency, chat=chat, bridge=bridge, governance=governance, economics=economics,
             upgrade_authority=wallet(upgrade_authority).address if upgrade_authority else b"",
         )  # fmt: skip
-        params = ConsensusParams(block=BlockParams(max_gas=max_gas))
+        params = ConsensusParams(block=BlockParams(max_gas=max_gas), evidence=evidence or EvidenceParams())
         request = InitChainRequest(0, CHAIN_ID, params, (), json.dumps(state).encode(), initial_height)
         self.app.init_chain(request)
         self.height = initial_height - 1

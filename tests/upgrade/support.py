@@ -7,6 +7,7 @@ from typing import Any
 
 from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
 from chain.currency.economy import GenesisStake
+from chain.currency.params import StakingParams
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.records import CurrencyParams
 from chain.economy_genesis import EconomicsGenesis
@@ -50,10 +51,10 @@ V2 = Upgrade(
 V3 = Upgrade("v3")  # new code alone
 
 
-def new_chain(**options: Any) -> Chain:
+def new_chain(*, staking: StakingParams | None = None, **options: Any) -> Chain:
     """Each validator's own wallet is its consensus key as well."""
     stakes = [GenesisStake(one.address, one.public_key, 10**9) for one in map(wallet, VALIDATORS)]
-    economics = EconomicsGenesis(validators=stakes)
+    economics = EconomicsGenesis(staking=staking or StakingParams(), validators=stakes)
     chain = Chain(dict.fromkeys(NAMES, 100 * DCHAT), upgrade_authority="ann", economics=economics, **options)
     chain.block()
     return chain

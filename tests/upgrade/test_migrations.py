@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from chain.branch import Branch
 from chain.chat.records import IDENTITY
+from chain.currency import bank
+from chain.currency.bank import NOT_BONDED_POOL
+from chain.currency.params import StakingParams
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
+from chain.currency.staking.records import FAILED
+from chain.economy_messages import Delegate, Undelegate
 from chain.errors import AnnouncerUnknown, UpgradeAlreadyDone
 from chain.messages import CreateChannel, RegisterIdentity, channel_id
 from chain.upgrade.messages import CancelUpgrade
@@ -23,9 +28,10 @@ from chain.upgrade.migrations import (
 )
 from chain.upgrade.plan import CONSENSUS_PARAMS, LAST_DONE, PLAN, VERSIONS
 from consensus.abci import VoteInfo
+from consensus.types.params import EvidenceParams
 from crypto.hash import sha256
-from tests.chain.harness import Chain
-from tests.upgrade.support import V2, V3, VALIDATORS, new_chain, ok, plan, ready, to_height
+from tests.chain.harness import SECOND_NS, Chain
+from tests.upgrade.support import DCHAT, V2, V3, VALIDATORS, new_chain, ok, plan, ready, to_height
 
 
 def nothing(ctx: MigrationContext) -> Iterator[None]:
@@ -233,3 +239,36 @@ def test_what_is_told_of_readiness_is_of_those_who_are_asked_for() -> None:
         (addresses[0], [], "", 0),
         (addresses[1], ["v2"], "0.2.0", chain.height),
     ]
+
+
+def test_items_that_failed_run_again_in_the_block_after_an_upgrade() -> None:
+    """Design section 7: what one build could not work off, the next one can. Here builds break a pool and mend it."""
+    pool, thief = NOT_BONDED_POOL, sha256(b"thief")[:20]
+
+    def moving(sender: bytes, recipient: bytes) -> Callable[[MigrationContext], Iterator[None]]:
+        def move(ctx: MigrationContext) -> Iterator[None]:
+            bank.move(ctx.branch, sender=sender, recipient=recipient, amount=DCHAT)
+            yield
+
+        return move
+
+    breaks = Upgrade("breaks", (Migration("currency", 2, moving(pool, thief)),))
+    mends = Upgrade("mends", (Migration("currency", 3, moving(thief, pool)),))
+    unbonding = StakingParams(unbonding_s=5, min_stake=1, min_self_delegation=1)
+    chain = new_chain(staking=unbonding, evidence=EvidenceParams(max_age_duration_ns=5 * SECOND_NS))
+    ann, v1 = chain.address("ann"), chain.address("v1")
+    ok(chain, chain.tx("ann", Delegate(ann, v1, 2 * DCHAT)), plan(chain, chain.height + 3, "breaks"))
+    ok(chain, chain.tx("ann", Undelegate(ann, v1, 2 * DCHAT)))
+    before = chain.balance("ann")
+    chain.restart(upgrades=(breaks,))
+    while not list(chain.app.base.scan(FAILED.prefix)):
+        assert chain.height < 20
+        chain.block()
+    assert chain.balance("ann") == before
+    assert "economy: no item of a queue failed" in [name for name, holds, _ in chain.app.invariants() if not holds]
+    chain.block(plan(chain, chain.height + 2, "mends"))
+    chain.restart(upgrades=(breaks, mends))
+    chain.block()
+    ok(chain)
+    assert chain.balance("ann") >= before + 2 * DCHAT - 10_000  # but for the fee of the plan
+    assert not list(chain.app.base.scan(FAILED.prefix))
