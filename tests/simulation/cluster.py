@@ -29,6 +29,7 @@ from tests.simulation.plan import NEVER_S, Plan
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
 HEIGHTS_AFTER = 5
+CALM_LOAD_S = 3.0  # that people still send something after the last fault
 POLL_S = 0.1
 STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk
 ERRORS_SHOWN = 8
@@ -125,6 +126,12 @@ class Cluster:
         else:
             node.strike.left = self._chance.randint(1, STRIKE_TOUCHES_MAX)
 
+    def _black_out(self) -> None:
+        """Everybody's power fails at once."""
+        for node in self.nodes:
+            if self._may_crash(node):
+                self._crash(node, "with all others")
+
     def _part(self) -> None:
         """Some directions fall silent, or all are heard again."""
         rng = self._chance
@@ -151,7 +158,7 @@ class Cluster:
         for task in self._faults:
             task.cancel()
         for node in self.nodes:
-            node.strike.left = 0
+            node.strike.left, node.is_calm = 0, True
         self.network.hear_again()
         self.judge.note("all faults stopped")
 
@@ -163,17 +170,19 @@ class Cluster:
             self.loop.call_later(self._chance.uniform(0, 2), self._start, node)
         self._faults = [
             spawn(self._now_and_then(plan.crash_every_s, self._crash_someone)),
+            spawn(self._now_and_then(plan.blackout_every_s, self._black_out)),
             spawn(self._now_and_then(plan.partition_every_s, self._part)),
             spawn(self._now_and_then(plan.reset_every_s, self._reset_some)),
         ]
         load = spawn(self._now_and_then(plan.tx_every_ms / 1_000, lambda: self._load.send(self.nodes)))
         await self._until(lambda: False, plan.faults_s)
         self._stop_faults()
+        await self._until(lambda: False, CALM_LOAD_S)
+        load.cancel()
         target = self.judge.height + HEIGHTS_AFTER
         if not await self._until(lambda: self._has_recovered(target), RECOVERY_S):
             self._explain(target)
             self._raise_if_broken()
-        load.cancel()
         self._check_end()
         self._raise_if_broken()
 

@@ -11,9 +11,9 @@ from chain.currency.dec import ONE
 from chain.currency.economy import GenesisStake
 from chain.currency.params import SlashingParams, StakingParams
 from chain.economy_genesis import EconomicsGenesis
-from chain.economy_messages import Delegate
+from chain.economy_messages import Delegate, Undelegate
 from chain.genesis import CurrencyGenesis
-from chain.messages import Message, Payment
+from chain.messages import Payment
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from genesis.app_state import build_app_state
@@ -28,6 +28,7 @@ UNIT = 1_000 * DCHAT  # of power
 PEOPLE = 4
 EXPIRY_BLOCKS = 500  # more than a run has blocks: what is promised is never too late
 GAS_PRICE = 100_000
+MEMO_BYTES = 200  # so that a burst makes a block of several parts, or nearly
 
 
 def validator_key(index: int) -> Ed25519PrivKey:
@@ -68,15 +69,19 @@ class Load:
 
     def __init__(self, plan: Plan, judge: Judge) -> None:
         self._rng = random.Random(f"load {plan.seed}")
-        self._validators, self._judge = len(plan.powers), judge
+        self._burst_txs, self._judge = plan.burst_txs, judge
+        self._honest = [index for index in range(len(plan.powers)) if index != plan.twin]  # who may grow
         self._sent: list[bytes] = []
 
     def send(self, nodes: Sequence[SimNode]) -> None:
-        """nodes: those that are up. Where nobody is, nothing is sent."""
-        rng = self._rng
+        """Send one transaction, or a burst. Where no node is up, nothing is sent."""
         ready = [node for node in nodes if node.parts is not None]
-        if not ready:
-            return
+        if ready:
+            for _ in range(self._rng.choice((1, 1, 1, self._burst_txs))):
+                self._send_one(ready)
+
+    def _send_one(self, ready: list[SimNode]) -> None:
+        rng = self._rng
         chance = rng.random()
         if chance < 0.1 and self._sent:
             tx = rng.choice(self._sent)
@@ -94,13 +99,23 @@ class Load:
     def _new(self) -> bytes:
         rng = self._rng
         sender = person(rng.randrange(PEOPLE))
-        message: Message = Payment(sender.address, person(rng.randrange(PEOPLE)).address, rng.randint(1, DCHAT))
-        if rng.random() < 0.3:
-            message = Delegate(sender.address, operator(rng.randrange(self._validators)).address, rng.randint(1, DCHAT))
+        validator = operator(rng.choice(self._honest)).address
+        message = rng.choices(
+            (
+                Payment(sender.address, person(rng.randrange(PEOPLE)).address, rng.randint(1, DCHAT)),
+                Delegate(sender.address, validator, rng.randint(1, 2 * UNIT)),
+                Undelegate(sender.address, validator, rng.randint(1, UNIT)),
+            ),
+            (6, 3, 1),
+        )[0]
         return build_tx(
-            chain_id=CHAIN_ID, messages=(message,), seats=(Seat(sender, None, with_policy=True),),
-            gas_price=GAS_PRICE, expiry_height=self._judge.height + EXPIRY_BLOCKS, memo=str(len(self._sent)),
-        )  # fmt: skip
+            chain_id=CHAIN_ID,
+            messages=(message,),
+            seats=(Seat(sender, None, with_policy=True),),
+            gas_price=GAS_PRICE,
+            expiry_height=self._judge.height + EXPIRY_BLOCKS,
+            memo=str(len(self._sent)).ljust(MEMO_BYTES),
+        )
 
     async def _submit(self, node: SimNode, tx: bytes, *, durable: bool) -> None:
         parts = node.parts

@@ -65,13 +65,14 @@ class SimClock:
 class SimWorkers(InlineWorkers):
     """In place, or, where the disk is slow, some time later: as threads would."""
 
-    def __init__(self, rng: random.Random, slow_ms: int) -> None:
+    def __init__(self, rng: random.Random, slow_ms: Callable[[], int]) -> None:
         self._rng, self._slow_ms = rng, slow_ms
 
     def run_disk(self, work: Callable[[], T]) -> Awaitable[T]:
-        if not self._slow_ms:
+        slow_ms = self._slow_ms()
+        if not slow_ms:
             return super().run_disk(work)
-        return asyncio.get_running_loop().create_task(self._later(self._rng.uniform(0, self._slow_ms) / 1_000, work))
+        return asyncio.get_running_loop().create_task(self._later(self._rng.uniform(0, slow_ms) / 1_000, work))
 
     async def _later(self, delay_s: float, work: Callable[[], T]) -> T:
         await asyncio.sleep(delay_s)
@@ -155,6 +156,7 @@ class SimNode:
     home: SimHome
     life: Life | None = None  # None while it is down
     parts: Parts | None = None  # None until the handshake is done
+    is_calm: bool = False  # no more faults: its disk is fast
 
     @property
     def host(self) -> str:
@@ -176,8 +178,9 @@ class SimNode:
 
     async def _boot(self) -> None:
         assert self.life is not None
-        clock = SimClock(self.loop, self.plan.skew_ms[self.place])
-        workers = SimWorkers(self.rng, self.plan.slow_ms[self.place])
+        skew_ms = self.plan.skew_ms[self.place]
+        clock = SimClock(self.loop, self.rng.randint(-skew_ms, skew_ms))
+        workers = SimWorkers(self.rng, lambda: 0 if self.is_calm else self.plan.slow_ms[self.place])
         home, disk = self.home, self.home.disk
         home.watch(self.strike.touch)
         stores = Stores(home.app)
@@ -192,7 +195,7 @@ class SimNode:
         state = await handshake(self.genesis, executor, software="simulation")
         set_block_limits(pool, state)
         disk.make_directory(DATA)
-        wal = Wal(disk, WAL_FOLDER, now_ns=clock.now_ns)
+        wal = Wal(disk, WAL_FOLDER, now_ns=clock.now_ns, head_bytes_max=self.plan.wal_head_bytes)
         signer = WatchedSigner(
             open_file_signer(disk, self.key, SIGN_STATE, blocks), self.name, self.judge, lies=self.lies
         )

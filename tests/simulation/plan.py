@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from consensus.core.events import CoreConfig
+from consensus.engine.wal import HEAD_BYTES_MAX
 
 NEVER_S = 10.0**9
 
@@ -15,7 +16,8 @@ class Plan:
     """Times of the simulated clock. Faults come until `faults_s`; how often is a mean, NEVER_S for not at all.
 
     powers: of the validators, in units of stake. twin: the validator whose key also runs elsewhere, if any.
-    slow_ms: by node, how long its disk takes at most. skew_ms: by node, how wrong its clock is.
+    slow_ms: by node, how long its disk takes at most. skew_ms: by node, how wrong its clock is at most, either way;
+    anew at each start. wal_head_bytes: at what size a node's log is put aside.
     """
 
     seed: int
@@ -28,9 +30,12 @@ class Plan:
     skew_ms: tuple[int, ...]
     faults_s: int
     crash_every_s: float
+    blackout_every_s: float
     partition_every_s: float
     reset_every_s: float
     tx_every_ms: int
+    burst_txs: int
+    wal_head_bytes: int
     missed_blocks_window: int
 
     @property
@@ -58,11 +63,14 @@ class Plan:
             seed, powers, twin, observers, config,
             latency_ms=rng.choice(((1, 5), (10, 60), (20, 200))),
             slow_ms=tuple(rng.choice((0, 0, 0, 20, 200)) for _ in range(nodes)),
-            skew_ms=tuple(rng.choice((0, 0, rng.randint(-300, 300))) for _ in range(nodes)),
+            skew_ms=tuple(rng.choice((0, 0, 300)) for _ in range(nodes)),
             faults_s=rng.randint(10, 40),
             crash_every_s=rng.choice((1.5, 4.0, 12.0, NEVER_S)),
+            blackout_every_s=rng.choice((10.0, NEVER_S, NEVER_S, NEVER_S)),
             partition_every_s=rng.choice((4.0, 15.0, NEVER_S)),
             reset_every_s=rng.choice((1.0, 8.0, NEVER_S)),
             tx_every_ms=rng.choice((200, 1_000)),
+            burst_txs=rng.choice((1, 1, 1, 20)),
+            wal_head_bytes=rng.choice((HEAD_BYTES_MAX, 8_192)),
             missed_blocks_window=rng.choice((10_000, 10_000, 20)),
         )  # fmt: skip
