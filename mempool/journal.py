@@ -49,6 +49,7 @@ class Journal:
         self._restoring = False
         self.left = self._read()
         self._file: AppendFile = disk.open_append(path)
+        disk.sync_directory(path.parent)  # a new file's name: without it a loss of power takes the file
 
     def __len__(self) -> int:
         """Transactions that would be admitted again."""

@@ -20,6 +20,7 @@ from consensus.engine.disk import OsDisk
 from consensus.types.results import ExecTxResult
 from mempool.journal import Journal, frame, frames
 from mempool.pool import Pool, PoolConfig
+from tests.engine.simdisk import SimulatedDisk
 from tests.mempool.test_pool import SequenceApp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +62,15 @@ async def test_what_is_kept_is_admitted_again_in_order(tmp_path: Path) -> None:
     async with journal_at(path) as (journal, pool, _):
         assert await journal.restore() == len(TXS)
         assert [entry.tx for entry in pool.entries()] == TXS
+
+
+async def test_a_loss_of_power_right_after_the_first_promise_loses_nothing() -> None:
+    disk, workers, path = SimulatedDisk(), InlineWorkers(), Path("/home/journal")
+    pool = Pool(SequenceApp(), LoopClock(), workers)
+    running = asyncio.create_task(pool.run())
+    await admit(Journal(disk, path, pool, workers), pool, TXS[0])
+    running.cancel()
+    assert Journal(disk.crashed(), path, pool, workers).left == [TXS[0]]
 
 
 async def test_those_that_come_together_share_a_sync(tmp_path: Path) -> None:
