@@ -31,6 +31,7 @@ RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the
 HEIGHTS_AFTER = 5
 CALM_LOAD_S = 3.0  # that people still send something after the last fault
 POLL_S = 0.1
+DEAD_DISK_S = 30.0  # until a node that can save nothing must have ended: some messages come, and the log is flushed
 STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk
 ERRORS_SHOWN = 8
 
@@ -68,9 +69,9 @@ class Cluster:
         name = f"twin{self.plan.twin}" if is_twin else f"n{place}"
         node = SimNode(
             name, place, key, is_twin, self.loop, self.network, genesis, self.plan, self.judge,  # type: ignore[arg-type]
-            random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: None), SimHome(),
+            random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: self._crash(node, what)),
+            lambda why: self._end(node, why), SimHome(),
         )  # fmt: skip
-        node.strike.stop = lambda what: self._crash(node, what)
         return node
 
     def _latency_s(self, source: str, target: str) -> float:
@@ -97,7 +98,7 @@ class Cluster:
         self._check_tasks(life)
         self.loop.end(life)
         node.life = node.parts = None
-        node.strike.left = 0
+        node.strike.disarm()
         self.crashes += 1
         node.home = node.home.stopped() if killed else node.home.crashed_by(rng)
         if self._spoil is not None:
@@ -105,6 +106,16 @@ class Cluster:
         self.network.drop_host(node.host, with_power=killed)
         down_s = rng.choice((0.05, 1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
         self.loop.call_later(down_s, self._start, node, context=self._world)
+
+    def _end(self, node: SimNode, why: str) -> None:
+        """The node said that it cannot go on, in one of its callbacks: the process ends after it."""
+        life = node.life
+
+        def end() -> None:
+            if node.life is life and life is not None:
+                self._crash(node, why)
+
+        self.loop.call_soon(end, context=self._world)
 
     def _may_crash(self, node: SimNode) -> bool:
         """Not the two that share a key: a record that is older than the chain keeps a signer from starting."""
@@ -117,6 +128,20 @@ class Cluster:
             await asyncio.sleep(self._chance.expovariate(1 / every_s))
             act()
 
+    def _fail_disk(self) -> None:
+        """A node sees an error of its disk. Where it stays, the node must end itself: it can save nothing any more."""
+        node = self._chance.choice(self.nodes)
+        if not self._may_crash(node) or node.strike.failed:
+            return
+        node.strike.arm(self._chance.randint(1, STRIKE_TOUCHES_MAX), fails=True, stays=self._chance.random() < 0.5)
+
+    def _check_disks(self) -> None:
+        for node in self.nodes:
+            if not node.strike.is_dead:
+                node.dead_since_s = self.loop.now_s
+            elif self.loop.now_s - node.dead_since_s > DEAD_DISK_S:
+                self.judge.breaks("no node looks alive that is not", f"{node.name}: {node.strike.failed}")
+
     def _crash_someone(self) -> None:
         node = self._chance.choice(self.nodes)
         if not self._may_crash(node):
@@ -124,7 +149,7 @@ class Cluster:
         if self._chance.random() < 0.3:
             self._crash(node, "between two callbacks")
         else:
-            node.strike.left = self._chance.randint(1, STRIKE_TOUCHES_MAX)
+            node.strike.arm(self._chance.randint(1, STRIKE_TOUCHES_MAX))
 
     def _black_out(self) -> None:
         """Everybody's power fails at once."""
@@ -170,6 +195,7 @@ class Cluster:
             self.loop.call_later(self._chance.uniform(0, 2), self._start, node)
         self._faults = [
             spawn(self._now_and_then(plan.crash_every_s, self._crash_someone)),
+            spawn(self._now_and_then(plan.disk_fails_every_s, self._fail_disk)),
             spawn(self._now_and_then(plan.blackout_every_s, self._black_out)),
             spawn(self._now_and_then(plan.partition_every_s, self._part)),
             spawn(self._now_and_then(plan.reset_every_s, self._reset_some)),
@@ -190,6 +216,7 @@ class Cluster:
         end_s = self.loop.now_s + for_s
         while self.loop.now_s < end_s:
             await asyncio.sleep(POLL_S)
+            self._check_disks()
             self._raise_if_broken()
             if condition():
                 return True
@@ -260,7 +287,7 @@ class _Errors:
 
     def _take(self, _: object, method: str, event: structlog.typing.EventDict) -> str:
         node = virtual.LIFE.get()
-        text = " ".join(f"{key}={value}" for key, value in event.items())
+        text = " ".join(f"{key}={str(value).splitlines()[-1]}" for key, value in event.items() if value)
         self.lines = [*self.lines[-ERRORS_SHOWN + 1 :], f"{node.name if node else '-'} {method}: {text}"]
         raise structlog.DropEvent
 

@@ -7,6 +7,7 @@ anything durable, before or after it.
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,17 +26,40 @@ ZEROS_MAX = 64  # that a file may be longer than what reached the disk, as file 
 
 @dataclass
 class Strike:
-    """`touch` is called at every touch of something durable; stop() is called at the one that was armed."""
+    """`touch` is called at every touch of something durable. The one that was armed stops the node, or fails.
+
+    stop(what) is called where the node stops. After a failure the disk is either as before or fails for ever.
+    """
 
     stop: Callable[[str], None]
-    left: int = 0  # touches until it stops; 0: not armed
+    left: int = 0  # touches until it strikes; 0: not armed
+    fails: bool = False  # it is an error of the disk, which the node sees
+    stays: bool = False  # for ever
+    failed: str = ""  # what failed first, in this life
+
+    def arm(self, touches: int, *, fails: bool = False, stays: bool = False) -> None:
+        self.left, self.fails, self.stays = touches, fails, stays
+
+    def disarm(self) -> None:
+        self.left, self.failed = 0, ""
+
+    @property
+    def is_dead(self) -> bool:
+        return bool(self.failed) and self.stays
 
     def touch(self, what: str) -> None:
+        if self.is_dead:
+            raise OSError(errno.EIO, f"the disk is dead: {what}")
+        if not self.left:
+            return
+        self.left -= 1
         if self.left:
-            self.left -= 1
-            if not self.left:
-                self.stop(what)
-                raise Stopped(what)
+            return
+        if not self.fails:
+            self.stop(what)
+            raise Stopped(what)
+        self.failed = what
+        raise OSError(errno.ENOSPC, f"no space left: {what}")
 
 
 class SimDisk(SimulatedDisk):

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from consensus.engine.block_store import BlockStore
 from consensus.types.block import Block
+from consensus.types.evidence import DuplicateVoteEvidence
 
 EVENTS_SHOWN = 40
 
@@ -96,6 +97,9 @@ class Judge:
             before, app_hash, _ = self.chain[height - 1]
             if block.header.last_block_id.hash != before or block.header.app_hash != app_hash:
                 self.breaks("blocks follow each other", f"block {height} does not name the block or the state before")
+        for item in block.evidence:
+            if not isinstance(item, DuplicateVoteEvidence) or item.vote_a.validator_address != self.liar:
+                self.breaks("the innocent are not accused", f"block {height} has {item}")
         for tx in block.txs:
             if tx not in self.good:
                 self.breaks("only valid transactions", f"block {height} has {sha256(tx).hexdigest()[:8]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Sequence
@@ -124,5 +125,6 @@ class Load:
         if answer.code:
             return
         if durable:
-            await parts.journal.keep(tx)
-            self._judge.promised.setdefault(tx, node.name)
+            with contextlib.suppress(OSError):  # of a disk that fails: then nothing is promised
+                await parts.journal.keep(tx)
+                self._judge.promised.setdefault(tx, node.name)

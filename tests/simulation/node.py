@@ -153,9 +153,11 @@ class SimNode:
     rng: random.Random
     peers: tuple[str, ...]
     strike: Strike
+    give_up: Callable[[str], None]
     home: SimHome
     life: Life | None = None  # None while it is down
     parts: Parts | None = None  # None until the handshake is done
+    dead_since_s: float = 0.0  # when its disk was last seen to work
     is_calm: bool = False  # no more faults: its disk is fast
 
     @property
@@ -174,6 +176,9 @@ class SimNode:
         try:
             await self._boot()
         except Exception as error:
+            if self.strike.failed:
+                self.give_up(f"could not start: {error}")
+                return
             self.judge.breaks("a node can start again", f"{self.name}: {type(error).__name__}: {error}")
 
     async def _boot(self) -> None:
@@ -246,4 +251,7 @@ class SimNode:
         self.judge.saved(self.name, block, self.parts.driver.state.app_hash)
 
     def _fatal(self, code: int, line: str) -> None:
+        if self.strike.failed:
+            self.give_up(f"ended itself: {line}")
+            return
         self.judge.breaks("no node ends itself", f"{self.name}: exit code {code}: {line}")

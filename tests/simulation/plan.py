@@ -31,6 +31,7 @@ class Plan:
     faults_s: int
     crash_every_s: float
     blackout_every_s: float
+    disk_fails_every_s: float
     partition_every_s: float
     reset_every_s: float
     tx_every_ms: int
@@ -67,6 +68,7 @@ class Plan:
             faults_s=rng.randint(10, 40),
             crash_every_s=rng.choice((1.5, 4.0, 12.0, NEVER_S)),
             blackout_every_s=rng.choice((10.0, NEVER_S, NEVER_S, NEVER_S)),
+            disk_fails_every_s=rng.choice((3.0, 12.0, NEVER_S, NEVER_S, NEVER_S)),
             partition_every_s=rng.choice((4.0, 15.0, NEVER_S)),
             reset_every_s=rng.choice((1.0, 8.0, NEVER_S)),
             tx_every_ms=rng.choice((200, 1_000)),
