@@ -21,6 +21,7 @@ from tests.engine.simdisk import Inode, SimulatedDisk
 DATA = Path("/home/data")
 STORES = ("blocks", "state", "app")
 WHOLE_TAIL = 0.3  # how often nothing of a file was lost: its writes reached the disk without a sync
+TORN = b"torn"  # what a write that failed leaves behind
 ZEROS_MAX = 64  # that a file may be longer than what reached the disk, as file systems leave it
 
 
@@ -141,7 +142,17 @@ class SimHome:
     app: SimStore = field(default_factory=_new_store)
 
     def watch(self, touch: Callable[[str], None]) -> None:
-        self.disk.hook = lambda action, path: touch(f"{action} {path.name}")
+        """Call `touch` before each action on the files, and before and after each batch."""
+
+        def hook(action: str, path: Path) -> None:
+            try:
+                touch(f"{action} {path.name}")
+            except OSError:
+                if action == "write":
+                    self.disk.files[path].data += TORN
+                raise
+
+        self.disk.hook = hook
         for name in STORES:
             store: SimStore = getattr(self, name)
             store.touch, store.name = touch, name  # type: ignore[method-assign]
