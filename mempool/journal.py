@@ -47,8 +47,8 @@ class Journal:
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._dead_bytes = 0
-        self._restoring = False
         self.left = self._read()
+        self._restoring = bool(self.left)  # until `restore` is done, the pool lacks what is promised
         self._file: AppendFile = disk.open_append(path)
         disk.sync_directory(path.parent)  # a new file's name: without it a loss of power takes the file
 
@@ -75,7 +75,6 @@ class Journal:
         """
         admitted = tries = 0
         todo = self.left
-        self._restoring = bool(todo)
         while todo:
             answers = await self._pool.submit_many(todo)
             later = []

@@ -74,6 +74,19 @@ async def test_a_loss_of_power_right_after_the_first_promise_loses_nothing() -> 
     assert Journal(disk.crashed(), path, pool, workers).left == [TXS[0]]
 
 
+async def test_blocks_that_come_before_the_restore_forget_nothing() -> None:
+    """A node syncs blocks before it admits again, and may stop once more before that."""
+    disk, workers, path = SimulatedDisk(), InlineWorkers(), Path("journal")
+    pool = Pool(SequenceApp(), LoopClock(), workers)
+    running = asyncio.create_task(pool.run())
+    await admit(Journal(disk, path, pool, workers), pool, TXS[0])
+    running.cancel()
+    again = Journal(disk, path, Pool(SequenceApp(), LoopClock(), workers), workers)
+    again.block_saved(1)
+    await again.close()
+    assert Journal(disk.crashed(), path, pool, workers).left == [TXS[0]]
+
+
 @pytest.mark.parametrize("action", ["write", "sync", "rename", "sync_directory"])
 @pytest.mark.parametrize("forgets", [False, True], ids=["append", "rewrite"])
 async def test_after_an_error_of_the_disk_a_promise_is_refused_or_kept(action: str, *, forgets: bool) -> None:
