@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from consensus.engine.block_store import BlockStore
+from consensus.engine.evidence_pool import EvidencePool
 from consensus.engine.wal import HEAD_BYTES_MAX
 from consensus.types.files import SignState, format_sign_state, parse_sign_state
 from storage.kv import Write
+from tests.simulation import cluster
 from tests.simulation.cluster import SimulationFailed, Spoil, simulate
 from tests.simulation.disk import SimHome, SimStore
 from tests.simulation.node import SIGN_STATE, WAL_FOLDER
@@ -59,9 +61,11 @@ def test_a_seed_gives_one_run_whatever_the_hashes_of_python_are() -> None:
     assert ran.stdout.strip().endswith(f"trace {sha256(trace.encode()).hexdigest()[:16]}")
 
 
-def laws_broken(spoil: Spoil | None = None, change: Callable[[Plan], Plan] = replace) -> str:
+def laws_broken(
+    spoil: Spoil | None = None, change: Callable[[Plan], Plan] = replace, *, seeds: int = SEEDS_TO_FIND_A_FAULT
+) -> str:
     """The first line of the first failing seed's report; "" if none fails."""
-    for seed in range(SEEDS_TO_FIND_A_FAULT):
+    for seed in range(seeds):
         try:
             simulate(seed, spoil=spoil, change=change)
         except SimulationFailed as error:
@@ -92,6 +96,17 @@ def forget_the_height(home: SimHome, rng: random.Random) -> SimHome:
 
 def test_a_signer_that_forgets_is_found() -> None:
     assert "no key signs twice" in laws_broken(forget_the_height, many_crashes)
+
+
+def with_a_liar(plan: Plan) -> Plan:
+    return replace(many_crashes(plan), twin=3, crash_every_s=NEVER_S, slow_ms=(0,) * 5, skew_ms=(0,) * 5, faults_s=5)
+
+
+def test_a_liar_that_nobody_reports_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "RECOVERY_S", 30.0)  # enough for the heights
+    assert not laws_broken(change=with_a_liar, seeds=1)
+    monkeypatch.setattr(EvidencePool, "report_conflicting_votes", lambda pool, first, second: None)
+    assert "the liar is jailed" in laws_broken(change=with_a_liar, seeds=1)
 
 
 def test_a_state_that_is_not_synced_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
