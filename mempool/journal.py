@@ -12,6 +12,7 @@ Source: design section 9.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -46,9 +47,10 @@ class Journal:
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._dead_bytes = 0
-        self._restoring = False
         self.left = self._read()
+        self._restoring = bool(self.left)  # until `restore` is done, the pool lacks what is promised
         self._file: AppendFile = disk.open_append(path)
+        disk.sync_directory(path.parent)  # a new file's name: without it a loss of power takes the file
 
     def __len__(self) -> int:
         """Transactions that would be admitted again."""
@@ -73,7 +75,6 @@ class Journal:
         """
         admitted = tries = 0
         todo = self.left
-        self._restoring = bool(todo)
         while todo:
             answers = await self._pool.submit_many(todo)
             later = []
@@ -128,8 +129,10 @@ class Journal:
             self._writing = None
 
     def _append(self, txs: Sequence[bytes]) -> None:
-        self._file.write(b"".join(map(frame, txs)))
-        self._file.sync()
+        file, self._file = self._file, _Failed()
+        file.write(b"".join(map(frame, txs)))
+        file.sync()
+        self._file = file
 
     # ------------------------------------------------------------------------------------------------ forgetting
 
@@ -151,6 +154,8 @@ class Journal:
         try:
             await self._workers.run_disk(lambda: self._replace(content))
             self._dead_bytes = 0
+        except OSError as error:
+            log.error("failed to write the journal anew", file=str(self._path), error=repr(error))
         finally:
             self._writing = None
             if self._waiting:
@@ -158,6 +163,7 @@ class Journal:
 
     def _replace(self, content: bytes) -> None:
         self._file.close()
+        self._file = _Failed()
         self._disk.replace(self._path, content)
         self._file = self._disk.open_append(self._path)
 
@@ -165,6 +171,23 @@ class Journal:
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
         self._file.close()
+
+
+class _Failed:
+    """In the place of the file after an error of the disk: nothing more is promised until it could be written anew.
+
+    Behind a frame that was written in part no other would be read again, and the number of a closed file may be
+    another file's by now.
+    """
+
+    def write(self, data: bytes) -> None:
+        raise OSError(errno.EIO, "the journal failed before: nothing is promised until it could be written anew")
+
+    def sync(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def frame(tx: bytes) -> bytes:

@@ -40,6 +40,7 @@ ANNOUNCE_LATE_NS: Final = 500_000_000  # towards a neighbour of the sender: only
 WANT_TIMEOUT_NS: Final = 500_000_000  # after it the next announcer is asked
 ANNOUNCERS_MAX: Final = 8  # remembered per wanted hash
 OWED_MAX: Final = 16_384  # bodies or hashes waiting for a slow peer's queue; beyond it the oldest are forgotten
+MISSED_MAX: Final = 5_000  # remembered while blocks are synced: a pool's worth; beyond it the oldest are forgotten
 TXS_PER_MESSAGE_MAX: Final = 16_384  # a body is not empty: more is a flood
 MESSAGE_OVERHEAD: Final = 16
 
@@ -95,14 +96,35 @@ class MempoolReactor:
         self._want_deadlines: list[tuple[int, int, bytes, str]] = []  # in order: the time-out is one for all
         self._want_timer: Timer | None = None
         self._receiving = True
+        self._missed: dict[bytes, str] = {}  # while not receiving: hash -> the peer that has it
         self._message_bytes_max = pool.config.tx_bytes_max + MESSAGE_OVERHEAD
         self.metrics = TxGossipMetrics()
         extension.add_handler(self)
         pool.on_admitted(self._admitted)
 
     def set_receiving(self, receiving: bool) -> None:
-        """While the node syncs blocks, peers' transactions are ignored: it could not judge them."""
+        """While the node syncs blocks, peers' transactions are ignored: it could not judge them.
+
+        Afterwards it asks for what it missed: who sent or announced a transaction once does not do so again, and one
+        that waits at a node that never proposes would wait for ever.
+        """
         self._receiving = receiving
+        if not receiving:
+            return
+        offered: dict[str, list[bytes]] = {}
+        for key, id in self._missed.items():
+            offered.setdefault(id, []).append(key)
+        self._missed.clear()
+        for id, keys in offered.items():
+            queue = self._peers.get(id)
+            if queue is not None and queue.is_ours:
+                self._heard_of(queue, keys)
+
+    def _miss(self, id: str, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._missed[key] = id
+        while len(self._missed) > MISSED_MAX:
+            del self._missed[next(iter(self._missed))]
 
     # ---------------------------------------------------------------------------------------------------- peers
 
@@ -297,9 +319,10 @@ class MempoolReactor:
             raise PeerFault(str(error)) from error
         if len(txs) > TXS_PER_MESSAGE_MAX:
             raise PeerFault(f"mempool: {len(txs)} transactions in one message, at most {TXS_PER_MESSAGE_MAX}")
-        if not self._receiving:
-            return
         pool, metrics, tx_bytes_max = self._pool, self.metrics, self._pool.config.tx_bytes_max
+        if not self._receiving:
+            self._miss(peer.id, (sha256(tx).digest() for tx in txs if len(tx) <= tx_bytes_max))
+            return
         metrics.received += len(txs)
         for tx in txs:
             if len(tx) > tx_bytes_max:
@@ -323,6 +346,8 @@ class MempoolReactor:
             return
         if message.have_txs and self._receiving:
             self._heard_of(queue, message.have_txs)
+        elif message.have_txs:
+            self._miss(peer.id, message.have_txs)
         if message.want_txs:
             self._asked_for(queue, message.want_txs)
 

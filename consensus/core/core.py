@@ -217,11 +217,11 @@ class Core:
             self._proposals.setdefault(event.round, event)  # the first counts, whatever else its proposer signs
 
     def _take_built(self, event: Built) -> None:
+        self._blocks[event.value_id] = BlockState.VALID  # also when too late: nobody sends it to who holds it
         is_due = self._build_round == event.round == self.round and self.step is Step.PROPOSE
         if not is_due or event.round in self._proposals:
             return  # too late, not asked for, or our proposal of this round exists since before a restart
         self._build_round = -1
-        self._blocks[event.value_id] = BlockState.VALID
         self._out.append(SignProposal(self.height, self.round, event.value_id, -1))  # line 19
 
     def _take_vote(self, vote: Vote) -> None:

@@ -35,6 +35,7 @@ from consensus.engine.messages import (
 from consensus.engine.peer_state import PeerState, VoteSetKey
 from consensus.types.block import BlockMeta
 from consensus.types.commits import votes_from_commit, votes_from_extended_commit
+from consensus.types.ids import BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.vote import Proposal, Vote
 
@@ -94,6 +95,10 @@ class _OldHeight:
     round: int
     votes: Sequence[Vote | None]
     mask: int
+
+    def mask_for(self, block_id: BlockID) -> int:
+        """Who voted for this block; for nil, where it is zero."""
+        return sum(1 << i for i, vote in enumerate(self.votes) if vote is not None and vote.block_id == block_id)
 
 
 class Gossip:

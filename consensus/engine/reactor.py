@@ -451,13 +451,20 @@ class ConsensusReactor:
         state.peer.try_send(VOTE_SET_BITS_CHANNEL, answer.encode())
 
     def _take_vote_set_bits(self, state: PeerState, message: VoteSetBits) -> None:
-        """Of the votes for this block the peer holds exactly those that it names, as far as we can tell."""
+        """Of the votes for this block the peer holds exactly those that it names, as far as we can tell.
+
+        Where it lags it may hold another vote of an equivocator whose vote its commit needs.
+        """
         key: VoteSetKey = (message.height, message.kind, message.round)
         for_block = 0
         if message.height == self._rs.height:
             votes = self._rs.votes(message.kind, message.round)
             if votes is not None:
                 for_block = votes.bits_for(None if message.block_id.is_zero else message.block_id).mask
+        elif message.height == state.height < self._rs.height and message.kind is VoteKind.PRECOMMIT:
+            old = self._gossip.old_height(state.height)
+            if old is not None and old.round == message.round:
+                for_block = old.mask_for(message.block_id)
         state.set_votes(key, state.votes(key) & ~for_block | message.votes.mask)
         self._push(state)
 

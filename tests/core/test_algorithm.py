@@ -345,6 +345,12 @@ def test_line_44_keeps_the_lock() -> None:
         case("line 49: while we gather no round begins", precommits("A", by=(0, 2, 3)), elapsed(PRECOMMIT), []),
         case("line 49: while we gather no round is skipped to", [*precommits("A", by=(0, 2, 3)), prevote(2, None, 4)],
              prevote(3, None, 4), []),
+        case(
+            "lines 50-51: what we built too late is here, and others decided it: our key runs twice, or lost its log",
+            [*to_round(1), *precommits("B", 1, by=(0, 2, 3))],
+            Built(H, 1, "B"),
+            [Decide(H, 1, "B")],
+        ),
         case("line 51: decided once", [*proposed("A"), *precommits("A")], valid("A"), []),
     ],
 )  # fmt: skip

@@ -17,8 +17,10 @@ class Inode:
 class SimulatedFile:
     def __init__(self, disk: SimulatedDisk, path: Path, inode: Inode) -> None:
         self._disk, self._path, self._inode = disk, path, inode
+        self._is_closed = False
 
     def write(self, data: bytes) -> None:
+        assert not self._is_closed, f"{self._path}: its number may be another file's by now"
         self._disk.hook("write", self._path)
         self._inode.data += data
 
@@ -27,7 +29,7 @@ class SimulatedFile:
         self._inode.synced = len(self._inode.data)
 
     def close(self) -> None:
-        pass
+        self._is_closed = True
 
 
 class SimulatedDisk:

@@ -307,6 +307,25 @@ def test_vote_set_bits_make_us_send_what_the_peer_lacks_after_all() -> None:
     assert len(_decoded(peer, 0x22)) == 1
 
 
+def test_vote_set_bits_of_an_old_height_make_us_send_its_commit_after_all() -> None:
+    """The peer holds another vote of an equivocator, whose vote for the block its commit needs."""
+    mesh = ConsensusMesh(1)
+    node, peer = mesh.nodes[0], FakePeer("a" * 40, STOCK)
+    node.driver.heights_max = 3
+    mesh.start(0)
+    assert node.height == 4
+    node.extension.add_peer(peer)
+    node.reactor.add_peer(peer)
+    node.reactor.receive(0x20, peer, m.NewRoundStep(1, 0, 6, 0, -1).encode())
+    node.reactor.receive(0x20, peer, m.HasVote(1, 0, VoteKind.PRECOMMIT, 0).encode())
+    mesh.clock.advance(1)
+    assert _decoded(peer, 0x22) == []
+    answer = m.VoteSetBits(1, 0, VoteKind.PRECOMMIT, node.driver.blocks.saved[1][0], BitArray(1, 0))
+    node.reactor.receive(0x23, peer, answer.encode())
+    mesh.clock.advance(1)
+    assert [(message.vote.height, message.vote.type) for message in _decoded(peer, 0x22)] == [(1, 2)]  # type: ignore[union-attr]
+
+
 def test_majorities_are_claimed_when_a_height_stalls() -> None:
     mesh = ConsensusMesh(4)
     mesh.network.full_mesh()

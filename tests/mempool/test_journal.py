@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from consensus.engine.disk import OsDisk
 from consensus.types.results import ExecTxResult
 from mempool.journal import Journal, frame, frames
 from mempool.pool import Pool, PoolConfig
+from tests.engine.simdisk import SimulatedDisk
 from tests.mempool.test_pool import SequenceApp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +63,60 @@ async def test_what_is_kept_is_admitted_again_in_order(tmp_path: Path) -> None:
     async with journal_at(path) as (journal, pool, _):
         assert await journal.restore() == len(TXS)
         assert [entry.tx for entry in pool.entries()] == TXS
+
+
+async def test_a_loss_of_power_right_after_the_first_promise_loses_nothing() -> None:
+    disk, workers, path = SimulatedDisk(), InlineWorkers(), Path("journal")
+    pool = Pool(SequenceApp(), LoopClock(), workers)
+    running = asyncio.create_task(pool.run())
+    await admit(Journal(disk, path, pool, workers), pool, TXS[0])
+    running.cancel()
+    assert Journal(disk.crashed(), path, pool, workers).left == [TXS[0]]
+
+
+async def test_blocks_that_come_before_the_restore_forget_nothing() -> None:
+    """A node syncs blocks before it admits again, and may stop once more before that."""
+    disk, workers, path = SimulatedDisk(), InlineWorkers(), Path("journal")
+    pool = Pool(SequenceApp(), LoopClock(), workers)
+    running = asyncio.create_task(pool.run())
+    await admit(Journal(disk, path, pool, workers), pool, TXS[0])
+    running.cancel()
+    again = Journal(disk, path, Pool(SequenceApp(), LoopClock(), workers), workers)
+    again.block_saved(1)
+    await again.close()
+    assert Journal(disk.crashed(), path, pool, workers).left == [TXS[0]]
+
+
+@pytest.mark.parametrize("action", ["write", "sync", "rename", "sync_directory"])
+@pytest.mark.parametrize("forgets", [False, True], ids=["append", "rewrite"])
+async def test_after_an_error_of_the_disk_a_promise_is_refused_or_kept(action: str, *, forgets: bool) -> None:
+    """A frame that was written in part hides those behind it; a file that could not be replaced is closed."""
+    disk, workers, path, fails = SimulatedDisk(), InlineWorkers(), Path("journal"), [False]
+    pool = Pool(SequenceApp(), LoopClock(), workers)
+    running = asyncio.create_task(pool.run())
+    journal = Journal(disk, path, pool, workers)
+
+    def hook(now: str, at: Path) -> None:
+        if fails[0] and now == action:
+            fails[0] = False
+            if now == "write":
+                disk.files[at].data += b"torn"
+            raise OSError(errno.ENOSPC, "no space left")
+
+    disk.hook = hook
+    await admit(journal, pool, TXS[0])
+    if forgets:
+        pool.update(1, TXS[:1], [ExecTxResult()], frozenset())
+    fails[0] = True
+    journal.block_saved(1)
+    promised = [] if forgets else [TXS[0]]
+    for tx in TXS[1:4]:
+        await pool.submit(tx)
+        with contextlib.suppress(OSError):
+            await journal.keep(tx)
+            promised.append(tx)
+    running.cancel()
+    assert set(promised) <= set(Journal(disk.crashed(), path, pool, workers).left)
 
 
 async def test_those_that_come_together_share_a_sync(tmp_path: Path) -> None:

@@ -278,3 +278,21 @@ async def test_while_syncing_peers_transactions_are_ignored(mesh: TxMesh) -> Non
     await mesh.advance(1)
     assert mesh.sizes() == [3, 0]
     assert mesh.nodes[1].reactor.metrics.received == 0
+
+
+@pytest.mark.parametrize("first_hand", [True, False], ids=["pushed", "announced"])
+async def test_after_syncing_it_asks_for_what_it_missed(mesh: TxMesh, *, first_hand: bool) -> None:
+    """Who sent it once does not again: at a node that never proposes it would wait for ever."""
+    mesh.add(2)
+    mesh.nodes[1].reactor.set_receiving(False)
+    if first_hand:
+        mesh.link(0, 1)
+    await mesh.submit(0, some_txs(3))
+    await mesh.advance(1)
+    if not first_hand:
+        mesh.link(0, 1)
+        await mesh.advance(1)
+    assert mesh.sizes() == [3, 0]
+    mesh.nodes[1].reactor.set_receiving(True)
+    await mesh.advance(0.1)
+    assert mesh.sizes() == [3, 3]

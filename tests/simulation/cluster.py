@@ -1,0 +1,311 @@
+"""Nodes of the product among faults, from one seed: simulated time, network and disk, everything else is real.
+
+Until `faults_s` nodes are killed or lose their power, at any moment or between two touches of their disk, and come back
+from what survived; directions of the network fall silent, connections break, messages take their time; disks are slow
+and clocks are wrong; one validator's key may run twice. Then all faults stop, and the network must go on, keep what it
+promised and have punished the liar. tests/simulation/laws.py judges all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from chain.currency.staking import stake
+from tests.simulation import loop as virtual
+from tests.simulation.disk import SimHome, Strike
+from tests.simulation.laws import Judge, LawBroken
+from tests.simulation.load import Load, genesis_of, operator, validator_key
+from tests.simulation.loop import Life, VirtualLoop
+from tests.simulation.network import Network
+from tests.simulation.node import SimNode
+from tests.simulation.plan import NEVER_S, Plan
+
+RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
+HEIGHTS_AFTER = 5
+CALM_LOAD_S = 3.0  # that people still send something after the last fault
+POLL_S = 0.1
+DEAD_DISK_S = 30.0  # until a node that can save nothing must have ended: some messages come, and the log is flushed
+STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk
+ERRORS_SHOWN = 8
+
+Spoil = Callable[[SimHome, random.Random], SimHome]
+
+
+class SimulationFailed(AssertionError):
+    """A run broke a law; the message says how to replay it."""
+
+
+class Cluster:
+    """One run. spoil: what a stop does to a home, beyond what it may do; for tests that plant a fault."""
+
+    def __init__(self, plan: Plan, loop: VirtualLoop, spoil: Spoil | None = None) -> None:
+        self.plan, self.loop, self._spoil = plan, loop, spoil
+        liar = None if plan.twin is None else validator_key(plan.twin).pub_key.address
+        self.judge = Judge(lambda: int(loop.now_s * 1_000), liar)
+        self._chance = random.Random(f"faults {plan.seed}")
+        self._air = random.Random(f"network {plan.seed}")
+        self._links: dict[tuple[str, str], float] = {}
+        self.network = Network(loop, self._latency_s)
+        self.crashes = 0
+        self._world = contextvars.copy_context()  # of no life
+        genesis = genesis_of(plan)
+        self.nodes = [self._node(place, genesis) for place in range(plan.nodes)]
+        places = [node.address for node in self.nodes]
+        for node in self.nodes:
+            node.peers = tuple(place for place in places if place != node.address)
+        self._faults: list[asyncio.Task[None]] = []
+        self._load = Load(plan, self.judge)
+
+    def _node(self, place: int, genesis: object) -> SimNode:
+        is_twin = self.plan.twin is not None and place == self.plan.nodes - 1
+        key = validator_key(self.plan.twin if is_twin and self.plan.twin is not None else place)
+        name = f"twin{self.plan.twin}" if is_twin else f"n{place}"
+        node = SimNode(
+            name, place, key, is_twin, self.loop, self.network, genesis, self.plan, self.judge,  # type: ignore[arg-type]
+            random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: self._crash(node, what)),
+            lambda why: self._end(node, why), SimHome(),
+        )  # fmt: skip
+        return node
+
+    def _latency_s(self, source: str, target: str) -> float:
+        low, high = self.plan.latency_ms
+        way = (source, target)
+        base = self._links.get(way)
+        if base is None:
+            base = self._links[way] = self._air.uniform(low, high) / 1_000
+        return base * self._air.uniform(1.0, 2.0)
+
+    # ------------------------------------------------------------------------------------------------------ nodes
+
+    def _start(self, node: SimNode) -> None:
+        node.life = Life(node.name)
+        self.network.power_on(node.host)
+        self.loop.spawn(node.life, node.boot())
+
+    def _crash(self, node: SimNode, when: str) -> None:
+        """From here on nothing of the node runs; its home is what survived."""
+        life, rng = node.life, self._chance
+        assert life is not None
+        killed = rng.random() < 0.5
+        self.judge.note(f"{node.name} {'was killed' if killed else 'lost power'}: {when}")
+        self._check_tasks(life)
+        self.loop.end(life)
+        node.life = node.parts = None
+        node.strike.disarm()
+        self.crashes += 1
+        node.home = node.home.stopped() if killed else node.home.crashed_by(rng)
+        if self._spoil is not None:
+            node.home = self._spoil(node.home, rng)
+        self.network.drop_host(node.host, with_power=killed)
+        down_s = rng.choice((0.05, 1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
+        self.loop.call_later(down_s, self._start, node, context=self._world)
+
+    def _end(self, node: SimNode, why: str) -> None:
+        """The node said that it cannot go on, in one of its callbacks: the process ends after it."""
+        life = node.life
+
+        def end() -> None:
+            if node.life is life and life is not None:
+                self._crash(node, why)
+
+        self.loop.call_soon(end, context=self._world)
+
+    def _may_crash(self, node: SimNode) -> bool:
+        """Not the two that share a key: a record that is older than the chain keeps a signer from starting."""
+        return node.life is not None and node.key.pub_key.address != self.judge.liar
+
+    # ----------------------------------------------------------------------------------------------------- faults
+
+    async def _now_and_then(self, every_s: float, act: Callable[[], None]) -> None:
+        while every_s < NEVER_S:
+            await asyncio.sleep(self._chance.expovariate(1 / every_s))
+            act()
+
+    def _fail_disk(self) -> None:
+        """A node sees an error of its disk. Where it stays, the node must end itself: it can save nothing any more."""
+        node = self._chance.choice(self.nodes)
+        if not self._may_crash(node) or node.strike.failed:
+            return
+        node.strike.arm(self._chance.randint(1, STRIKE_TOUCHES_MAX), fails=True, stays=self._chance.random() < 0.5)
+
+    def _check_disks(self) -> None:
+        for node in self.nodes:
+            if not node.strike.is_dead:
+                node.dead_since_s = self.loop.now_s
+            elif self.loop.now_s - node.dead_since_s > DEAD_DISK_S:
+                self.judge.breaks("no node looks alive that is not", f"{node.name}: {node.strike.failed}")
+
+    def _crash_someone(self) -> None:
+        node = self._chance.choice(self.nodes)
+        if not self._may_crash(node):
+            return
+        if self._chance.random() < 0.3:
+            self._crash(node, "between two callbacks")
+        else:
+            node.strike.arm(self._chance.randint(1, STRIKE_TOUCHES_MAX))
+
+    def _black_out(self) -> None:
+        """Everybody's power fails at once."""
+        for node in self.nodes:
+            if self._may_crash(node):
+                self._crash(node, "with all others")
+
+    def _part(self) -> None:
+        """Some directions fall silent, or all are heard again."""
+        rng = self._chance
+        self.network.hear_again()
+        if rng.random() < 0.4:
+            self.judge.note("all were heard again")
+            return
+        hosts = [node.host for node in self.nodes]
+        group = rng.sample(hosts, rng.randint(1, len(hosts) - 1))
+        one_way = rng.random() < 0.3
+        for host in group:
+            for other in hosts:
+                if other not in group:
+                    self.network.hush(host, other)
+                    if not one_way:
+                        self.network.hush(other, host)
+        self.judge.note(f"{' '.join(sorted(group))} fell silent {'one way' if one_way else 'both ways'}")
+
+    def _reset_some(self) -> None:
+        one, other = self._chance.sample(self.nodes, 2)
+        self.network.reset(one.host, other.host)
+
+    def _stop_faults(self) -> None:
+        for task in self._faults:
+            task.cancel()
+        for node in self.nodes:
+            node.strike.left, node.is_calm = 0, True
+        self.network.hear_again()
+        self.judge.note("all faults stopped")
+
+    # --------------------------------------------------------------------------------------------------- the run
+
+    async def run(self) -> None:
+        plan, spawn = self.plan, self.loop.create_task
+        for node in self.nodes:
+            self.loop.call_later(self._chance.uniform(0, 2), self._start, node)
+        self._faults = [
+            spawn(self._now_and_then(plan.crash_every_s, self._crash_someone)),
+            spawn(self._now_and_then(plan.disk_fails_every_s, self._fail_disk)),
+            spawn(self._now_and_then(plan.blackout_every_s, self._black_out)),
+            spawn(self._now_and_then(plan.partition_every_s, self._part)),
+            spawn(self._now_and_then(plan.reset_every_s, self._reset_some)),
+        ]
+        load = spawn(self._now_and_then(plan.tx_every_ms / 1_000, lambda: self._load.send(self.nodes)))
+        await self._until(lambda: False, plan.faults_s)
+        self._stop_faults()
+        await self._until(lambda: False, CALM_LOAD_S)
+        load.cancel()
+        target = self.judge.height + HEIGHTS_AFTER
+        if not await self._until(lambda: self._has_recovered(target), RECOVERY_S):
+            self._explain(target)
+            self._raise_if_broken()
+        self._check_end()
+        self._raise_if_broken()
+
+    async def _until(self, condition: Callable[[], bool], for_s: float) -> bool:
+        end_s = self.loop.now_s + for_s
+        while self.loop.now_s < end_s:
+            await asyncio.sleep(POLL_S)
+            self._check_disks()
+            self._raise_if_broken()
+            if condition():
+                return True
+        return False
+
+    def _raise_if_broken(self) -> None:
+        if self.judge.broken is not None:
+            raise self.judge.broken
+
+    def _has_recovered(self, target: int) -> bool:
+        return (
+            all(node.parts is not None and self.judge.tops.get(node.name, 0) >= target for node in self.nodes)
+            and all(tx in self.judge.committed for tx in self.judge.promised)
+            and all(self._has_jailed(node) for node in self.nodes)
+        )
+
+    def _has_jailed(self, node: SimNode) -> bool:
+        if self.plan.twin is None:
+            return True
+        assert node.parts is not None
+        liar = stake.validator_of(node.parts.app.base, operator(self.plan.twin).address)
+        return liar is not None and liar.jailed
+
+    def _explain(self, target: int) -> None:
+        """Which law it was that did not come true in time."""
+        tops = {node.name: self.judge.tops.get(node.name, 0) for node in self.nodes}
+        if any(top < target for top in tops.values()) or any(node.parts is None for node in self.nodes):
+            self.judge.breaks("progress", f"not all at {target} after {RECOVERY_S:.0f} s: {tops}")
+        lost = [name for tx, name in self.judge.promised.items() if tx not in self.judge.committed]
+        if lost:
+            self.judge.breaks("what was promised is committed", f"{len(lost)} transactions of {sorted(set(lost))}")
+        self.judge.breaks("the liar is jailed", f"validator {self.plan.twin} is not on every node")
+
+    def _check_end(self) -> None:
+        for node in self.nodes:
+            assert node.life is not None
+            assert node.parts is not None
+            self._check_tasks(node.life)
+            self.judge.check_store(node.name, node.parts.executor.blocks)
+            for name, holds, detail in node.parts.app.invariants():
+                if not holds:
+                    self.judge.breaks(f"invariant {name}", f"{node.name}: {detail}")
+
+    def _check_tasks(self, life: Life) -> None:
+        for error in (*life.failures(), *self.loop.failures):
+            if not isinstance(error, Exception):
+                continue  # a stop that was struck
+            text = "".join(traceback.format_exception(error)[-3:])
+            self.judge.breaks("nothing fails unseen", f"{life.name}: {text}")
+
+
+class _Errors:
+    """What nodes logged as errors, for a failure's report; the rest is dropped unformatted."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __enter__(self) -> _Errors:
+        self._before = structlog.get_config()
+        structlog.configure(
+            processors=[structlog.processors.format_exc_info, self._take],
+            wrapper_class=structlog.make_filtering_bound_logger(40),
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        structlog.configure(**self._before)
+
+    def _take(self, _: object, method: str, event: structlog.typing.EventDict) -> str:
+        node = virtual.LIFE.get()
+        text = " ".join(f"{key}={str(value).splitlines()[-1]}" for key, value in event.items() if value)
+        self.lines = [*self.lines[-ERRORS_SHOWN + 1 :], f"{node.name if node else '-'} {method}: {text}"]
+        raise structlog.DropEvent
+
+
+def simulate(seed: int, *, spoil: Spoil | None = None, change: Callable[[Plan], Plan] = replace) -> Cluster:
+    """Run one seed to its end. change: of its plan, for tests. Raises SimulationFailed."""
+    plan = change(Plan.of(seed))
+    made: list[Cluster] = []
+
+    async def main(loop: VirtualLoop) -> None:
+        made.append(Cluster(plan, loop, spoil))
+        await made[0].run()
+
+    with _Errors() as errors:
+        try:
+            virtual.run(main)
+        except LawBroken as broken:
+            said = [str(broken), f"plan: {plan}", *made[0].judge.last, *errors.lines]
+            replay = f"replay: scripts/simulate --engine --start {seed} --seeds 1"
+            raise SimulationFailed("\n".join([*said, replay])) from None
+    return made[0]

@@ -1,0 +1,130 @@
+"""The genesis of a simulated chain, and people who pay and delegate on it, at whatever node answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+from collections.abc import Sequence
+
+from chain.build import Seat, Wallet, build_tx
+from chain.currency.dec import ONE
+from chain.currency.economy import GenesisStake
+from chain.currency.params import SlashingParams, StakingParams
+from chain.economy_genesis import EconomicsGenesis
+from chain.economy_messages import Delegate, Undelegate
+from chain.genesis import CurrencyGenesis
+from chain.messages import Payment
+from crypto.hash import sha256
+from crypto.keys import Ed25519PrivKey
+from genesis.app_state import build_app_state
+from genesis.doc import GenesisDoc, GenesisValidator
+from tests.simulation.laws import Judge
+from tests.simulation.node import START_NS, SimNode
+from tests.simulation.plan import Plan
+
+CHAIN_ID = "simulation"
+DCHAT = 10**6
+UNIT = 1_000 * DCHAT  # of power
+PEOPLE = 4
+EXPIRY_BLOCKS = 500  # more than a run has blocks: what is promised is never too late
+GAS_PRICE = 100_000
+MEMO_BYTES = 200  # so that a burst makes a block of several parts, or nearly
+
+
+def validator_key(index: int) -> Ed25519PrivKey:
+    return Ed25519PrivKey.from_seed(bytes([index + 1]) * 32)
+
+
+def operator(index: int) -> Wallet:
+    return Wallet.from_seed(sha256(b"operator %d" % index))
+
+
+def person(index: int) -> Wallet:
+    return Wallet.from_seed(sha256(b"person %d" % index))
+
+
+def genesis_of(plan: Plan) -> GenesisDoc:
+    keys = [validator_key(index).pub_key for index in range(len(plan.powers))]
+    stakes = [
+        GenesisStake(operator(index).address, keys[index].bytes, power * UNIT, f"v{index}", 0, ONE, ONE, 1)
+        for index, power in enumerate(plan.powers)
+    ]
+    economics = EconomicsGenesis(
+        staking=StakingParams(min_stake=UNIT, min_self_delegation=1),
+        slashing=SlashingParams(missed_blocks_window=plan.missed_blocks_window),
+        validators=stakes,
+    )
+    balances = {person(index).address: 1_000 * UNIT for index in range(PEOPLE)}
+    state = build_app_state(balances, currency=CurrencyGenesis(gas_price=GAS_PRICE), economics=economics)
+    return GenesisDoc(
+        chain_id=CHAIN_ID,
+        genesis_time_ns=START_NS - 10**9,
+        validators=tuple(GenesisValidator(key, power) for key, power in zip(keys, plan.powers, strict=True)),
+        app_state=json.dumps(state, separators=(",", ":")).encode(),
+    )
+
+
+class Load:
+    """`send` lets somebody send something to a node: mostly new, sometimes a second time, sometimes spoilt."""
+
+    def __init__(self, plan: Plan, judge: Judge) -> None:
+        self._rng = random.Random(f"load {plan.seed}")
+        self._burst_txs, self._judge = plan.burst_txs, judge
+        self._honest = [index for index in range(len(plan.powers)) if index != plan.twin]  # who may grow
+        self._sent: list[bytes] = []
+
+    def send(self, nodes: Sequence[SimNode]) -> None:
+        """Send one transaction, or a burst. Where no node is up, nothing is sent."""
+        ready = [node for node in nodes if node.parts is not None]
+        if ready:
+            for _ in range(self._rng.choice((1, 1, 1, self._burst_txs))):
+                self._send_one(ready)
+
+    def _send_one(self, ready: list[SimNode]) -> None:
+        rng = self._rng
+        chance = rng.random()
+        if chance < 0.1 and self._sent:
+            tx = rng.choice(self._sent)
+        else:
+            tx = self._new()
+            if chance > 0.95:
+                tx = tx[:-1] + bytes([tx[-1] ^ 1])  # the signature's last byte
+            else:
+                self._judge.good.add(tx)
+                self._sent.append(tx)
+        for node in rng.sample(ready, min(len(ready), rng.choice((1, 1, 2)))):
+            assert node.life is not None
+            node.loop.spawn(node.life, self._submit(node, tx, durable=rng.random() < 0.5))
+
+    def _new(self) -> bytes:
+        rng = self._rng
+        sender = person(rng.randrange(PEOPLE))
+        validator = operator(rng.choice(self._honest)).address
+        message = rng.choices(
+            (
+                Payment(sender.address, person(rng.randrange(PEOPLE)).address, rng.randint(1, DCHAT)),
+                Delegate(sender.address, validator, rng.randint(1, 2 * UNIT)),
+                Undelegate(sender.address, validator, rng.randint(1, UNIT)),
+            ),
+            (6, 3, 1),
+        )[0]
+        return build_tx(
+            chain_id=CHAIN_ID,
+            messages=(message,),
+            seats=(Seat(sender, None, with_policy=True),),
+            gas_price=GAS_PRICE,
+            expiry_height=self._judge.height + EXPIRY_BLOCKS,
+            memo=str(len(self._sent)).ljust(MEMO_BYTES),
+        )
+
+    async def _submit(self, node: SimNode, tx: bytes, *, durable: bool) -> None:
+        parts = node.parts
+        assert parts is not None
+        answer = await parts.pool.submit(tx)
+        if answer.code:
+            return
+        if durable:
+            with contextlib.suppress(OSError):  # of a disk that fails: then nothing is promised
+                await parts.journal.keep(tx)
+                self._judge.promised.setdefault(tx, node.name)

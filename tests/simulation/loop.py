@@ -1,0 +1,143 @@
+"""An event loop of simulated time, in which a node can vanish between two callbacks.
+
+Time moves only when nothing is ready, to the next timer; there are no sockets, threads or waits, and what is ready runs
+first in, first out. So a run is a function of what the callbacks do.
+
+Every callback, timer and task carries in its context the `Life` that scheduled it. When a life ends, as a process ends
+that is killed, none of them runs any more: no `finally`, no good-bye to peers, no last write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+TASKS_KEPT = 2_000  # of a life before those that are done are let go
+
+CLOSES_MAX = 5  # waits in the `finally` of a coroutine, one inside another
+
+
+class Life:
+    """One start of a node, until it stops."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_over = False
+        self.tasks: list[asyncio.Task[Any]] = []  # kept: a task that is collected would still run its `finally`
+        self.context = contextvars.copy_context()
+        self.context.run(LIFE.set, self)
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        if len(self.tasks) >= TASKS_KEPT:
+            self.tasks = [kept for kept in self.tasks if not kept.done() or kept._log_traceback]  # type: ignore[attr-defined]
+        self.tasks.append(task)
+
+    def failures(self) -> list[BaseException]:
+        """What tasks failed with that nobody asked for."""
+        unseen = [task for task in self.tasks if task.done() and task._log_traceback]  # type: ignore[attr-defined]
+        errors = [task.exception() for task in unseen if not task.cancelled()]
+        return [error for error in errors if error is not None]
+
+
+LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
+
+
+class Deadlock(Exception):
+    """Nothing is ready and nothing is due any more."""
+
+
+class _Jump:
+    """In the place of a selector: instead of waiting, moves the time on."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None:
+            raise Deadlock
+        self._loop.now_s += max(0.0, timeout)
+        return []
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """`failures` are the exceptions of callbacks; `spawn` starts a task of a life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.failures: list[BaseException] = []
+        self._selector = _Jump(self)
+        self._lives: list[Life] = []
+        self._is_dropping = False
+        self.set_task_factory(_make_task)  # type: ignore[arg-type]
+        self.set_exception_handler(lambda _, context: self._failed(context))
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+        return self._unless_over(super().call_soon(callback, *args, context=context))
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self._unless_over(super().call_at(when, callback, *args, context=context))
+
+    def spawn(self, life: Life, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        if life not in self._lives:
+            self._lives.append(life)
+        return self.create_task(work, context=life.context.copy())
+
+    def end(self, life: Life) -> None:
+        """Nothing of `life` runs from here on, but for the callback that may be running now."""
+        life.is_over = True
+        for handle in (*self._ready, *self._scheduled):  # type: ignore[attr-defined]
+            self._unless_over(handle)
+
+    def drop_all(self) -> None:
+        """End the coroutines that still wait, of all lives: one that is collected while it waits would complain."""
+        self._is_dropping = True
+        self.set_exception_handler(lambda _, context: None)
+        for task in asyncio.all_tasks(self):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            for _ in range(CLOSES_MAX):
+                with contextlib.suppress(RuntimeError):  # it waits again in a `finally`
+                    task.get_coro().close()  # type: ignore[union-attr]
+                    break
+
+    def _unless_over(self, handle: Any) -> Any:
+        life = handle._context.get(LIFE)
+        if self._is_dropping or (life is not None and life.is_over):
+            handle.cancel()
+        return handle
+
+    def _process_events(self, events: list[Any]) -> None:
+        assert not events
+
+    def _failed(self, context: dict[str, Any]) -> None:
+        error = context.get("exception") or RuntimeError(context["message"])
+        self.failures.append(error)
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], context: contextvars.Context | None = None
+) -> asyncio.Task[Any]:
+    context = contextvars.copy_context() if context is None else context
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
+    life = context.get(LIFE)
+    if life is not None:
+        life.keep(task)
+    return task
+
+
+def run(main: Callable[[VirtualLoop], Coroutine[Any, Any, None]]) -> None:
+    """Run `main(loop)` to its end; what it left running is dropped, not finished."""
+    loop = VirtualLoop()
+    try:
+        loop.run_until_complete(main(loop))
+    finally:
+        loop.drop_all()
+        loop.close()

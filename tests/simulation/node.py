@@ -1,0 +1,257 @@
+"""A node of the product on a simulated disk, network and clock: wired as node.runtime does, without its doors."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from chain.app import DchatApplication
+from chain.state.store import Stores
+from consensus.engine.block_store import BlockStore
+from consensus.engine.clock import InlineWorkers, Timer
+from consensus.engine.driver import ConsensusDriver
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.guards import open_file_signer
+from consensus.engine.handshake import handshake
+from consensus.engine.signer import FileSigner, Signer
+from consensus.engine.state_store import StateStore
+from consensus.engine.wal import Wal
+from consensus.types.ids import NIL_BLOCK_ID
+from consensus.types.vote import PREVOTE, Proposal, Vote
+from crypto.keys import Ed25519PrivKey, PubKey
+from genesis.doc import GenesisDoc
+from mempool.journal import Journal
+from mempool.pool import Pool
+from node.commits import OnSaved
+from node.gossip import Gossip
+from node.runtime import Pruner, drop_peer, set_block_limits, states_height
+from p2p.config import SwitchConfig
+from p2p.node_info import NodeInfo
+from p2p.node_key import NodeKey
+from p2p.switch import Switch
+from tests.simulation.disk import DATA, SimHome, Strike
+from tests.simulation.laws import Judge
+from tests.simulation.loop import Life, VirtualLoop
+from tests.simulation.network import Network
+from tests.simulation.plan import Plan
+
+T = TypeVar("T")
+
+START_NS = 1_700_000_000 * 10**9
+PORT = 26_656
+SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
+VERSIONS_KEPT = 10  # of the application's state: pruning is one more writer beside the commits
+
+
+class SimClock:
+    """The loop's time, with a wall clock that may be wrong."""
+
+    def __init__(self, loop: VirtualLoop, skew_ms: int) -> None:
+        self._loop, self._skew_ns = loop, skew_ms * 10**6
+
+    def now_ns(self) -> int:
+        return START_NS + self.monotonic_ns() + self._skew_ns
+
+    def monotonic_ns(self) -> int:
+        return int(self._loop.now_s * 1e9)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        return self._loop.call_later(delay_s, callback)
+
+
+class SimWorkers(InlineWorkers):
+    """In place, or, where the disk is slow, some time later: as threads would."""
+
+    def __init__(self, rng: random.Random, slow_ms: Callable[[], int]) -> None:
+        self._rng, self._slow_ms = rng, slow_ms
+
+    def run_disk(self, work: Callable[[], T]) -> Awaitable[T]:
+        slow_ms = self._slow_ms()
+        if not slow_ms:
+            return super().run_disk(work)
+        return asyncio.get_running_loop().create_task(self._later(self._rng.uniform(0, slow_ms) / 1_000, work))
+
+    async def _later(self, delay_s: float, work: Callable[[], T]) -> T:
+        await asyncio.sleep(delay_s)
+        return work()
+
+    def close(self) -> None:
+        pass
+
+
+class WatchedSigner:
+    """A file signer whose signatures the judge sees. A liar's prevotes are for nil, whatever they should be."""
+
+    def __init__(self, inner: FileSigner, node: str, judge: Judge, *, lies: bool) -> None:
+        self._inner, self._node, self._judge, self._lies = inner, node, judge, lies
+
+    @property
+    def pub_key(self) -> PubKey:
+        return self._inner.pub_key
+
+    @property
+    def last_height(self) -> int:
+        return self._inner.last_height
+
+    def last_vote(self, chain_id: str) -> Vote | None:
+        return self._inner.last_vote(chain_id)
+
+    def raise_floor(self, height: int) -> None:
+        self._inner.raise_floor(height)
+
+    def sign_vote(self, chain_id: str, vote: Vote, *, with_extension: bool) -> Vote:
+        if self._lies and vote.type == PREVOTE:
+            vote = replace(vote, block_id=NIL_BLOCK_ID)
+        signed = self._inner.sign_vote(chain_id, vote, with_extension=with_extension)
+        self._judge.signed(
+            self._node, self.pub_key.address, kind="prevote" if vote.type == PREVOTE else "precommit",
+            height=vote.height, round=vote.round, content=vote.block_id.hash.hex() or "nil",
+        )  # fmt: skip
+        return signed
+
+    def sign_proposal(self, chain_id: str, proposal: Proposal) -> Proposal:
+        signed = self._inner.sign_proposal(chain_id, proposal)
+        self._judge.signed(
+            self._node, self.pub_key.address, kind="proposal", height=proposal.height, round=proposal.round,
+            content=f"{proposal.block_id.hash.hex()} pol {proposal.pol_round}",
+        )  # fmt: skip
+        return signed
+
+
+_signer: type[Signer] = WatchedSigner
+
+
+@dataclass
+class Parts:
+    """Of one life."""
+
+    app: DchatApplication
+    executor: BlockExecutor
+    pool: Pool
+    journal: Journal
+    driver: ConsensusDriver
+    switch: Switch
+    gossip: Gossip
+
+
+@dataclass
+class SimNode:
+    """`boot` makes the parts from the home and starts them; it runs within a life of its own each time."""
+
+    name: str
+    place: int
+    key: Ed25519PrivKey
+    lies: bool
+    loop: VirtualLoop
+    network: Network
+    genesis: GenesisDoc
+    plan: Plan
+    judge: Judge
+    rng: random.Random
+    peers: tuple[str, ...]
+    strike: Strike
+    give_up: Callable[[str], None]
+    home: SimHome
+    life: Life | None = None  # None while it is down
+    parts: Parts | None = None  # None until the handshake is done
+    dead_since_s: float = 0.0  # when its disk was last seen to work
+    is_calm: bool = False  # no more faults: its disk is fast
+
+    @property
+    def host(self) -> str:
+        return f"20.0.0.{self.place + 1}"
+
+    @property
+    def node_key(self) -> NodeKey:
+        return NodeKey.from_seed(bytes([100 + self.place]) * 32)
+
+    @property
+    def address(self) -> str:
+        return f"{self.node_key.id}@{self.host}:{PORT}"
+
+    async def boot(self) -> None:
+        try:
+            await self._boot()
+        except Exception as error:
+            if self.strike.failed:
+                self.give_up(f"could not start: {error}")
+                return
+            self.judge.breaks("a node can start again", f"{self.name}: {type(error).__name__}: {error}")
+
+    async def _boot(self) -> None:
+        assert self.life is not None
+        skew_ms = self.plan.skew_ms[self.place]
+        clock = SimClock(self.loop, self.rng.randint(-skew_ms, skew_ms))
+        workers = SimWorkers(self.rng, lambda: 0 if self.is_calm else self.plan.slow_ms[self.place])
+        home, disk = self.home, self.home.disk
+        home.watch(self.strike.touch)
+        stores = Stores(home.app)
+        app = DchatApplication(stores)
+        blocks, states = BlockStore(home.blocks), StateStore(home.state)
+        pool = Pool(app, clock, workers, height=states_height(states))
+        evidence = Gossip.evidence_pool(home.state, blocks, states)
+        executor = BlockExecutor(
+            app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock,
+            fail_point=self.strike.touch,
+        )  # fmt: skip
+        state = await handshake(self.genesis, executor, software="simulation")
+        set_block_limits(pool, state)
+        disk.make_directory(DATA)
+        wal = Wal(disk, WAL_FOLDER, now_ns=clock.now_ns, head_bytes_max=self.plan.wal_head_bytes)
+        signer = WatchedSigner(
+            open_file_signer(disk, self.key, SIGN_STATE, blocks), self.name, self.judge, lies=self.lies
+        )
+        self.judge.started(self.name, blocks, state.last_block_height, state.app_hash)
+        switch = self._switch(clock)
+        driver = ConsensusDriver(
+            self.plan.config, state, executor, wal, signer, clock=clock, workers=workers, fatal=self._fatal,
+            on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
+            on_halt=lambda halt: self._fatal(0, f"halted: {halt}"),
+            fail_point=self.strike.touch,
+        )  # fmt: skip
+        gossip = Gossip.join(
+            switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
+            random=self.rng, extra_channel=True, our_address=self.key.pub_key.address, fatal=self._fatal,
+        )  # fmt: skip
+        journal = Journal(disk, JOURNAL, pool, workers)
+        driver.add_listener(OnSaved(self._saved))
+        driver.add_listener(Pruner(stores, workers, kept=VERSIONS_KEPT))  # type: ignore[arg-type]
+        driver.add_listener(OnSaved(journal.block_saved))
+        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip)
+        await self._start()
+
+    def _switch(self, clock: SimClock) -> Switch:
+        assert self.life is not None
+        config = SwitchConfig(
+            listen_address=f"{self.host}:{PORT}", persistent_peers=self.peers, address_book_strict=False
+        )
+        info = NodeInfo(self.node_key.id, "", self.genesis.chain_id, "0.38.26", b"", self.name)
+        return Switch(
+            config, node_key=self.node_key, node_info=info, sockets=self.network.door(self.host, self.life),
+            clock=clock.now_ns, rng=self.rng,
+        )  # fmt: skip
+
+    async def _start(self) -> None:
+        """As node.runtime.Node.start."""
+        parts = self.parts
+        assert parts is not None
+        self.loop.create_task(parts.pool.run(), name="mempool")
+        await parts.switch.start()
+        await parts.gossip.start()
+        await parts.gossip.begun.wait()
+        await parts.journal.restore()
+
+    def _saved(self, height: int) -> None:
+        assert self.parts is not None
+        block = self.parts.executor.blocks.load_block(height)
+        assert block is not None, height
+        self.judge.saved(self.name, block, self.parts.driver.state.app_hash)
+
+    def _fatal(self, code: int, line: str) -> None:
+        if self.strike.failed:
+            self.give_up(f"ended itself: {line}")
+            return
+        self.judge.breaks("no node ends itself", f"{self.name}: exit code {code}: {line}")
