@@ -55,7 +55,16 @@ def test_the_seeds_have_every_fault() -> None:
 def test_a_seed_gives_one_run_whatever_the_hashes_of_python_are() -> None:
     """In another process, with another order of every set of texts or bytes."""
     trace = simulate(CI_SEEDS[0]).judge.trace
-    command = [sys.executable, "scripts/simulate", "--engine", "--seeds", "1", "--start", str(CI_SEEDS[0])]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.campaigns.simulate",
+        "--engine",
+        "--seeds",
+        "1",
+        "--start",
+        str(CI_SEEDS[0]),
+    ]
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120)
     assert ran.stdout.strip().endswith(f"trace {sha256(trace.encode()).hexdigest()[:16]}")
