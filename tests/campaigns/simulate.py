@@ -9,8 +9,11 @@ for equal seeds and code. What is simulated and which laws are checked: docs/sim
 """
 
 import argparse
+import contextlib
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 
@@ -53,11 +56,22 @@ def read_options() -> argparse.Namespace:
     return options
 
 
+@contextlib.contextmanager
+def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """When interrupted: what has not begun is not begun any more."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
 def main() -> int:
     options = read_options()
     seeds = range(options.start, options.start + options.seeds)
     began, failed, traces = time.monotonic(), [], sha256()
-    with ProcessPoolExecutor(options.jobs) as pool:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as Ctrl-C: the workers end as well
+    with ProcessPoolExecutor(options.jobs) as pool, _cancelling(pool):
         results = pool.map(run_nodes if options.engine else run_cores, seeds, chunksize=1 if options.engine else 8)
         for done, (seed, error, trace) in enumerate(results, start=1):
             traces.update(trace.encode())
