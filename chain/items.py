@@ -61,7 +61,7 @@ class FailedItems:
     ) -> Generator[None, None, bool]:
         """Do the work over a branch that is merged when it is done, and dropped when it fails. Whether it was done.
 
-        The item must have left its queue already.
+        The caller takes the item out of its queue, whether it was done or not, unless what was done is only a part.
         """
         trial = Branch(branch.get)
         try:
