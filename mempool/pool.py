@@ -347,7 +347,9 @@ class Pool:
     # -------------------------------------------------------------------------------------------- the one task
 
     async def run(self) -> None:
-        """Check what is queued until cancelled; then answers everybody who still waits."""
+        """Check what is queued until cancelled, or until it fails; then answers everybody who still waits. May be run
+        again."""
+        self._stopped = False
         try:
             while True:
                 await self._wake.wait()
@@ -360,6 +362,7 @@ class Pool:
                         await self._admit_batch()
         finally:
             self._stopped = True
+            self._queue.clear()
             for waiting in list(self._waiting.values()):
                 self._finish(waiting, self._refused(Refusal.STOPPED, "the node is stopping; send it to another"))
 

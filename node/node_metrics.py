@@ -100,6 +100,17 @@ class NodeMetrics(SavedListener):
             "1 when no block came for long and fewer than 2/3 of the voting power vote in this round.",
             float(self._is_partitioned()),
         )
+        faults = views.faults
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_part_failures",
+            "Failures of this node's own parts (tasks, listeners, callbacks), by part.",
+            ("part",),
+            [((part,), count) for part, count in sorted(faults.failures.items())],
+        )
+        yield gauge(
+            "dchat_parts_failing", "Parts that failed and are not well again; /ready names them.", len(faults.down)
+        )
 
     def _on_chain(self) -> tuple[float, int]:
         """(our stake in DCHAT, our missed blocks), as signing info and slashing have them; of a key that is not

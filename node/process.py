@@ -125,18 +125,14 @@ class _Process:
         except HaltRequested as halt:
             return self._not_this_build(halt)
         _warn_about_genesis(config, node)
-        tasks: list[asyncio.Task[None]] = []
         try:
             await node.start()
             _settle_memory()
-            tasks = self._own_tasks(node, validator_key)
+            self._begin_own_tasks(node, validator_key)
             code, reason = await self._ended
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self._stop(node)
         if self.successor is not None:
             return code
@@ -145,17 +141,13 @@ class _Process:
         log.info("stopped", reason=reason)
         return code
 
-    def _own_tasks(self, node: Node, validator_key: PrivKey) -> list[asyncio.Task[None]]:
+    def _begin_own_tasks(self, node: Node, validator_key: PrivKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
-        tasks = []
         if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
-            tasks.append(asyncio.create_task(_join(node), name="join with a stake"))
-        if self._swap is not None and not self._swap.took_place:
-            preparing = _prepare(node, self._swap, validator_key)
-            tasks.append(asyncio.create_task(preparing, name="prepare the upgrade"))
-        for task in tasks:
-            task.add_done_callback(_tell_failure)
-        return tasks
+            node.tasks.side("join with a stake", lambda: _join(node))
+        swap = self._swap
+        if swap is not None and not swap.took_place:
+            node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
 
     async def _stop(self, node: Node) -> None:
         try:
@@ -288,11 +280,6 @@ async def _prepare(node: Node, swap: Swap, validator_key: PrivKey) -> None:
         except (IdentityError, OSError, ValueError, KeyError) as error:
             log.error("this node does not announce its readiness by itself", reason=str(error))
     await Preparation(node, swap, announcer).run()
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("what this node did by itself has ended; it goes on without", task=task.get_name(), exc_info=error)
 
 
 def _warn_about_genesis(config: Config, node: Node) -> None:

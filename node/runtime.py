@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from node.config import Config
 from node.doors import Doors
 from node.gossip import Gossip
 from node.home import Home
+from node.tasks import Faults, Tasks
 from node.version import ENGINE_VERSION, build_version
 from node.views import Me, Views, host_name
 from p2p import pex
@@ -63,6 +64,7 @@ log = structlog.get_logger(__name__)
 
 MIB = 1 << 20
 LANES = ("chat", "currency", "bridge")
+MEMPOOL = "mempool"  # the task that admits transactions
 PRUNE_EVERY = 20  # heights between two prunings of old versions
 
 
@@ -169,7 +171,7 @@ class Node:
     pruner: Pruner
     journal: Journal
     validator_key: PubKey
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    tasks: Tasks
 
     @staticmethod
     async def open(
@@ -201,12 +203,14 @@ class Node:
 
     async def start(self) -> None:
         """Open the doors, join the network, begin consensus. Raises OSError (a port is taken)."""
-        self._spawn(self.pool.run(), "mempool")
-        self._spawn(self.doors.lag.run(), "loop lag")
+        self.tasks.watch_loop(asyncio.get_running_loop())
+        self.tasks.side(MEMPOOL, self.pool.run, needed=True)
+        self.tasks.side("loop lag", self.doors.lag.run)
         await self.doors.start()
         await self.switch.start()
+        self.tasks.vital("p2p", self.switch.ended)
         await self.gossip.start()
-        self._spawn(self._restore(), "restore journal")
+        self.tasks.side("restore journal", self._restore)
 
     async def _restore(self) -> None:
         """What was promised before the last stop is admitted again, once nothing older can be missing."""
@@ -216,15 +220,15 @@ class Node:
     async def stop(self) -> None:
         """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""
         errors: list[Exception] = []
+        for name in sorted(self.tasks.names - {MEMPOOL}):  # whom the doors serve waits for the mempool
+            await self.tasks.stop(name)
         for step in (self.doors.stop, self.gossip.stop, self.switch.stop, self.driver.stop, self.pruner.stop):
             try:
                 await step()
             except Exception as error:
                 log.error("a part did not stop cleanly", part=step.__qualname__, error=repr(error))
                 errors.append(error)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.stop()
         await self.journal.close()
         self.workers.close()
         self.wal.close()
@@ -234,13 +238,7 @@ class Node:
 
     async def close_admission(self) -> None:
         """Take no more transactions; reading goes on."""
-        for task in self._tasks:
-            if task.get_name() == "mempool":
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
+        await self.tasks.stop(MEMPOOL)
 
 
 async def _wire(
@@ -295,10 +293,11 @@ async def _wire(
     driver.add_listener(watch)
     pruner = Pruner(stores, workers, kept=config.database.versions_kept)
     driver.add_listener(pruner)
+    faults = Faults()
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
-        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)),
+        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults,
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
     driver.add_listener(OnSaved(journal.block_saved))
@@ -306,7 +305,7 @@ async def _wire(
     driver.add_listener(doors.metrics)
     return Node(
         home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
-        pruner, journal, validator_key.pub_key,
+        pruner, journal, validator_key.pub_key, Tasks(fatal, faults),
     )  # fmt: skip
 
 

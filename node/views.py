@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
@@ -18,6 +18,7 @@ from consensus.types.block import Block
 from consensus.types.timestamps import format_rfc3339
 from mempool.pool import Pool
 from node.answers import Answers, NotThere
+from node.tasks import Faults
 from node.version import build_version
 from p2p.peer import PeerStatus
 from p2p.switch import Switch
@@ -54,6 +55,7 @@ class Views:
     sync_target: Callable[[], int]  # the highest height that peers told of; 0: none
     unhealthy_after_s: int
     known_upgrades: tuple[str, ...] = ()  # of this build
+    faults: Faults = field(default_factory=Faults)
 
     # -------------------------------------------------------------------------------------------------- health
 
@@ -88,6 +90,8 @@ class Views:
         answer: dict[str, Any] = {"ready": reason is None, "connected_peers": len(self.switch.peers)}
         if reason is not None:
             answer["reason"] = reason
+        if self.faults.down:
+            answer["failing"] = self.faults.down
         return reason is None, answer
 
     def _why_not_ready(self) -> str | None:
@@ -101,7 +105,7 @@ class Views:
             return "no peers"
         if self.height_age_s > self.unhealthy_after_s:
             return f"no block for {int(self.height_age_s)} s"
-        return None
+        return self.faults.not_served
 
     # -------------------------------------------------------------------------------------------------- status
 

@@ -132,6 +132,12 @@ class Switch:
         if self._main is not None:
             await self._main
 
+    async def ended(self) -> None:
+        """Return when a started switch has stopped. Raises what it failed with."""
+        assert self._main is not None, "not started"
+        await asyncio.wait({self._main})
+        self._main.result()
+
     async def run(self) -> None:
         """Run until `stop`. Raises OSError (listening), ExceptionGroup (a service failed)."""
         loop = asyncio.get_running_loop()
