@@ -66,6 +66,19 @@ class Peer(Protocol):
         """How many more messages `try_send` would take on this channel now."""
         ...
 
+    def useless(self, what: str, weight: int = 1) -> None:
+        """A message of it was of no use to us: counts against a leaky budget, past which the switch drops the peer.
+
+        For what an honest peer may send now and then (part of no block, vote of an unknown validator); what none
+        ever sends is a PeerFault. `what` is a constant text: it names the kind in logs and metrics. The peer is
+        dropped in a later turn of the loop, never inside this call.
+        """
+        ...
+
+    def spend_cpu(self, ns: int) -> None:
+        """Charge work that was done for it outside `Reactor.receive` (in a thread, or in a later turn)."""
+        ...
+
 
 class Reactor(Protocol):
     @property

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from p2p.budget import PeerBudget
 from p2p.connection import MultiplexConnection
 from p2p.link import Link
 from p2p.node_info import NodeInfo
@@ -32,6 +33,7 @@ class SwitchPeer:
 
     __slots__ = (
         "_channels",
+        "budget",
         "connected_since_ns",
         "connection",
         "gone",
@@ -42,7 +44,9 @@ class SwitchPeer:
         "node_info",
         "queue_room",
         "remote_address",
+        "spend_cpu",
         "try_send",
+        "useless",
     )
 
     try_send: Callable[[int, bytes], bool]
@@ -57,6 +61,9 @@ class SwitchPeer:
         self.remote_address = link.remote
         self.connected_since_ns = connected_since_ns
         self._channels = frozenset(info.channels)
+        self.budget = PeerBudget()
+        self.useless = self.budget.useless
+        self.spend_cpu = self.budget.spend_cpu
         self.gone = asyncio.Event()  # set after the reactors have heard that it left
 
     def attach(self, connection: MultiplexConnection) -> None:

@@ -76,6 +76,14 @@ class FakePeer:
         self.is_persistent = True
         self.remote_address = f"{id}:1"
         self.deliver: Callable[[int, bytes], None] | None = None
+        self.useless_by_kind: Counter[str] = Counter()  # what it sent that was of no use, by kind
+        self.cpu_ns = 0
+
+    def useless(self, what: str, weight: int = 1) -> None:
+        self.useless_by_kind[what] += weight
+
+    def spend_cpu(self, ns: int) -> None:
+        self.cpu_ns += ns
 
     def has_channel(self, channel_id: int) -> bool:
         return channel_id in self.channels
