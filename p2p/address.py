@@ -1,5 +1,6 @@
 """Addresses of nodes: reading both written forms, validity, routability, groups.
 
+Strangers write these texts: their length is bounded before anything else is looked at, and reading is linear.
 `ID@host:port` (an optional `scheme://` is ignored) and multiaddresses `/ip4/HOST/tcp/PORT[/p2p/ID]`, also /ip6,
 /dns, /dns4, /dns6. The id may be missing where the configuration allows it: the caller pins such an address to the
 id first seen. Nothing is resolved here: a host is an IP or a name.
@@ -9,7 +10,6 @@ Source: the p2p sheet, sections 2 and 7; the operator contract, [network].
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,10 +18,13 @@ from p2p.node_key import NODE_ID_CHARS, is_node_id
 
 DEFAULT_PORT = 26656
 HOST_CHARS_MAX = 253  # RFC 1035
+LABEL_CHARS_MAX = 63  # RFC 1035
+ADDRESS_CHARS_MAX = 512  # the longest good one has some 320: scheme, id, host, port, or a multiaddress' words
+SHOWN_CHARS_MAX = 80  # of a bad one, in an error
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.?)+", re.ASCII)
+_LABEL_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _NOT_ROUTABLE = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -118,6 +121,7 @@ def _embedded_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 def parse_address(text: str, *, id_required: bool = True) -> NodeAddress:
     """Read either form. Raises BadAddress, which says what is wrong and what is allowed."""
+    _check_length(text)
     address = _parse_multiaddress(text) if text.startswith("/") else _parse_plain(text)
     if id_required and not address.id:
         raise BadAddress(f"address {text!r}: no node id; write ID@host:port or /ip4/HOST/tcp/PORT/p2p/ID")
@@ -126,10 +130,24 @@ def parse_address(text: str, *, id_required: bool = True) -> NodeAddress:
 
 def parse_listen_address(text: str) -> NodeAddress:
     """Read where to listen: `host:port`, `tcp://host:port`, `/ip4/HOST/tcp/PORT`; port 0 lets the system choose."""
+    _check_length(text)
     address = _parse_multiaddress(text) if text.startswith("/") else _parse_plain(text, empty_host="0.0.0.0")
     if address.id:
         raise BadAddress(f"listen address {text!r}: an address to listen on has no node id")
     return address
+
+
+def _check_length(text: str) -> None:
+    if len(text) > ADDRESS_CHARS_MAX:
+        shown = text[:SHOWN_CHARS_MAX]
+        raise BadAddress(f"address {shown!r}... has {len(text)} characters, at most {ADDRESS_CHARS_MAX} allowed")
+
+
+def parse_ip(text: str) -> IPAddress:
+    """Raises ValueError for what is no IP, zones (`fe80::1%eth0`) included: they mean nothing elsewhere."""
+    if len(text) > HOST_CHARS_MAX or "%" in text:
+        raise ValueError(f"{text[:SHOWN_CHARS_MAX]!r} is no IP address without a zone")
+    return ipaddress.ip_address(text)
 
 
 def _parse_plain(text: str, *, empty_host: str = "") -> NodeAddress:
@@ -181,13 +199,23 @@ def _check_host(host: str, text: str) -> str:
     if not host:
         raise BadAddress(f"address {text!r}: the host is empty")
     try:
-        return str(ipaddress.ip_address(host))
+        return str(parse_ip(host))
     except ValueError:
-        if ":" in host or len(host) > HOST_CHARS_MAX or not _HOST_NAME.fullmatch(host):
+        if not _is_host_name(host):
             raise BadAddress(f"address {text!r}: host {host!r} is neither an IP nor a host name") from None
         if host.replace(".", "").isdigit():
             raise BadAddress(f"address {text!r}: {host!r} is no IPv4 address") from None
         return host
+
+
+def _is_host_name(host: str) -> bool:
+    """Labels between dots, the last dot may be there or not; underscores are allowed, as in names of services."""
+    if len(host) > HOST_CHARS_MAX:
+        return False
+    labels = host.removesuffix(".").split(".")
+    return not host.startswith("-") and all(
+        0 < len(label) <= LABEL_CHARS_MAX and _LABEL_CHARS.issuperset(label) for label in labels
+    )
 
 
 def _check_port(port: str, text: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from p2p.address import NodeAddress, parse_address
+from p2p.address import ADDRESS_CHARS_MAX, NodeAddress, parse_address
 from p2p.errors import BadAddress, BadNodeInfo
 from proto.tendermint.p2p import types_pb2
 
@@ -17,6 +17,7 @@ P2P_PROTOCOL = 8
 BLOCK_PROTOCOL = 11
 NODE_INFO_BYTES_MAX = 10_240  # the wire format's
 CHANNELS_MAX = 16  # the wire format's
+SHOWN_CHARS_MAX = 80  # of a text of theirs, in an error, a log line, a door's answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class NodeInfo:
     @property
     def address(self) -> NodeAddress:
         """The listen address with the id. Raises BadAddress."""
+        if len(self.listen_address) > ADDRESS_CHARS_MAX:
+            raise BadAddress(f"{len(self.listen_address)} characters, at most {ADDRESS_CHARS_MAX} allowed")
         text = self.listen_address.split("://", 1)[-1]
         return parse_address(f"{self.id}@{text}")
 
@@ -87,26 +90,31 @@ class NodeInfo:
         except BadAddress as error:
             raise BadNodeInfo(f"node info: listen_addr: {error}") from error
         if self.version and not _is_text(self.version):
-            raise BadNodeInfo(f"node info: version {self.version!r} is not empty or visible ASCII")
+            raise BadNodeInfo(f"node info: version {shown(self.version)} is not empty or visible ASCII")
         if len(self.channels) > CHANNELS_MAX:
             raise BadNodeInfo(f"node info: {len(self.channels)} channels, at most {CHANNELS_MAX} allowed")
         if len(set(self.channels)) != len(self.channels):
             raise BadNodeInfo(f"node info: channels {self.channels.hex()} name one twice")
         if not _is_text(self.moniker):
-            raise BadNodeInfo(f"node info: moniker {self.moniker!r} is not visible ASCII")
+            raise BadNodeInfo(f"node info: moniker {shown(self.moniker)} is not visible ASCII")
         if self.tx_index not in {"", "on", "off"}:
-            raise BadNodeInfo(f"node info: tx_index is {self.tx_index!r}, expected '', 'on' or 'off'")
+            raise BadNodeInfo(f"node info: tx_index is {shown(self.tx_index)}, expected '', 'on' or 'off'")
         if self.rpc_address and not _is_text(self.rpc_address):
-            raise BadNodeInfo(f"node info: rpc_address {self.rpc_address!r} is not empty or visible ASCII")
+            raise BadNodeInfo(f"node info: rpc_address {shown(self.rpc_address)} is not empty or visible ASCII")
 
     def check_compatible(self, other: NodeInfo) -> None:
         """Check that `other` can talk with us. Raises BadNodeInfo."""
         if other.block_protocol != self.block_protocol:
             raise BadNodeInfo(f"node info: block protocol is {other.block_protocol}, expected {self.block_protocol}")
         if other.network != self.network:
-            raise BadNodeInfo(f"node info: network is {other.network!r}, expected {self.network!r}")
+            raise BadNodeInfo(f"node info: network is {shown(other.network)}, expected {self.network!r}")
         if self.channels and not set(self.channels) & set(other.channels):
             raise BadNodeInfo(f"node info: no channel of {other.channels.hex()} is among ours, {self.channels.hex()}")
+
+
+def shown(text: str) -> str:
+    """A text of theirs as an error may hold it: quoted, escaped, short."""
+    return repr(text) if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]!r}... ({len(text)} characters)"
 
 
 def _is_text(text: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from p2p.budget import PeerBudget
 from p2p.connection import MultiplexConnection
 from p2p.link import Link
-from p2p.node_info import NodeInfo
+from p2p.node_info import SHOWN_CHARS_MAX, NodeInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class SwitchPeer:
         self.try_send = connection.try_send
         self.queue_room = connection.queue_room
 
+    @property
+    def moniker(self) -> str:
+        """As lines and doors show it: what it says of itself may have thousands of characters."""
+        return self.node_info.moniker[:SHOWN_CHARS_MAX]
+
     def has_channel(self, channel_id: int) -> bool:
         return channel_id in self._channels
 
@@ -86,10 +91,10 @@ class SwitchPeer:
     def status(self) -> PeerStatus:
         return PeerStatus(
             id=self.id,
-            moniker=self.node_info.moniker,
+            moniker=self.moniker,
             remote_address=self.remote_address,
             listen_address=self.node_info.listen_address,
-            version=self.node_info.version,
+            version=self.node_info.version[:SHOWN_CHARS_MAX],
             is_outbound=self.is_outbound,
             is_persistent=self.is_persistent,
             connected_since_ns=self.connected_since_ns,

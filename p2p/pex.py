@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from p2p.addrbook import SELECTION_MAX, AddressBook
-from p2p.address import NodeAddress
+from p2p.address import NodeAddress, parse_ip
 from p2p.base import ChannelDescriptor, Peer, PeerFault
 from p2p.errors import AlreadyConnected, BadAddress, P2PError
+from p2p.node_info import shown
 from p2p.node_key import is_node_id
 from p2p.peer import SwitchPeer
 from p2p.switch import Switch
@@ -291,11 +291,11 @@ def _own_address(peer: Peer) -> NodeAddress:
 def _checked(row: types_pb2.NetAddress) -> NodeAddress:
     """Raises PeerFault for what no honest peer sends: an id, IP or port that is none."""
     try:
-        ip = ipaddress.ip_address(row.ip)
+        ip = parse_ip(row.ip)
     except ValueError:
-        raise PeerFault(f"pex: {row.ip!r} is no IP") from None
+        raise PeerFault(f"pex: {shown(row.ip)} is no IP") from None
     if not is_node_id(row.id):
-        raise PeerFault(f"pex: {row.id!r} is no node id")
+        raise PeerFault(f"pex: {shown(row.id)} is no node id")
     if row.port > 65_535:
         raise PeerFault(f"pex: port {row.port} is not 0 to 65535")
     return NodeAddress(row.id, str(ip), row.port)

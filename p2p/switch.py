@@ -510,7 +510,7 @@ class Switch:
         log.info(
             "connected a peer",
             peer=peer.id,
-            moniker=peer.node_info.moniker,
+            moniker=peer.moniker,
             remote=peer.remote_address,
             outbound=peer.is_outbound,
         )
@@ -531,7 +531,7 @@ class Switch:
         self._socket_bytes_gone[0] += peer.link.bytes_in
         self._socket_bytes_gone[1] += peer.link.bytes_out
         self.counters["peers_lost"] += 1
-        log.info("lost a peer", peer=peer.id, moniker=peer.node_info.moniker, reason=reason)
+        log.info("lost a peer", peer=peer.id, moniker=peer.moniker, reason=reason)
         for reactor in self._reactors:
             try:
                 reactor.remove_peer(peer, reason)
