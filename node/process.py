@@ -7,6 +7,7 @@ to go on ends the process with a code above 0 and one clear last line (failure 1
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -34,7 +35,7 @@ from node.identity import load as load_identity
 from node.joining import Joining
 from node.readiness import Announcer, Preparation
 from node.runtime import Node
-from node.upgrade import EXIT_UPGRADE, Swap, UpgradeError, become, options_of, verify, write_info
+from node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, UpgradeError, become, options_of, write_info
 from node.version import build_version
 from node.views import host_name
 from p2p.errors import P2PError
@@ -66,7 +67,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
             process = _Process(home, loaded, reload)
             code = uvloop.run(process.main())
             if process.successor is not None:
-                become(process.successor, home, process.halt_height)
+                become(*process.successor, home, process.halt_height)
             return code
     except AlreadyRunning as error:
         return _last_line(EXIT_FAILED, str(error))
@@ -79,9 +80,15 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
 
 
 def _last_line(code: int, text: str) -> int:
-    sys.stderr.write(f"dchat: {text}\n")
-    sys.stderr.flush()
+    _say(f"dchat: {text}")
     return code
+
+
+def _say(line: str) -> None:
+    """To whom started us, if somebody listens still: a closed pipe changes no exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 class _Process:
@@ -90,7 +97,8 @@ class _Process:
         self._ended: asyncio.Future[tuple[int, str]] | None = None
         self._swap = Swap.of(home, loaded.config)
         self._halt: HaltRequested | None = None
-        self.successor: Swap | None = None  # the binary that is to take this process's place
+        self._stop_failed = ""
+        self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
 
     async def main(self) -> int:
@@ -138,6 +146,8 @@ class _Process:
             return code
         if code:
             return _last_line(code, reason)
+        if self._stop_failed:
+            return _last_line(EXIT_FAILED, self._stop_failed)
         log.info("stopped", reason=reason)
         return code
 
@@ -155,6 +165,9 @@ class _Process:
                 await node.stop()
         except TimeoutError:
             log.error("stopping took too long and was cut", seconds=STOP_TIMEOUT_S)
+        except Exception as error:  # why the node ended counts, not what its end met
+            log.error("the node did not stop cleanly", exc_info=error)
+            self._stop_failed = f"did not stop cleanly: {type(error).__name__}: {error}"
 
     def _end(self, code: int, reason: str) -> None:
         assert self._ended is not None
@@ -185,8 +198,7 @@ class _Process:
         if halt.reason is HaltReason.UPGRADE_NEEDED and plan is not None:
             write_info(self._home, plan, halt.height)
         log.error(str(halt))
-        sys.stderr.write(f"{halt}\n")  # as tools look for it: a line of its own, nothing escaped
-        sys.stderr.flush()
+        _say(str(halt))  # as tools look for it: a line of its own
         is_stopping = await self._asked_within(LINGER_S)
         if not is_stopping and not self._choose_successor(halt, plan):
             await self._serve(node, self._loaded.config.upgrade.serve_for)
@@ -208,12 +220,16 @@ class _Process:
         if swap.took_place:
             log.error("the upgrade binary does not know the upgrade", upgrade=swap.name, binary=str(swap.binary))
             return False
+        binary: OpenBinary | None = None
         try:
-            verify(swap.binary, plan)
+            binary = OpenBinary(swap.binary)
+            binary.verify(plan)
         except UpgradeError as error:
             log.error("the upgrade binary is refused", upgrade=swap.name, error=str(error))
+            if binary is not None:
+                binary.close()
             return False
-        self.successor = swap
+        self.successor = swap, binary
         return True
 
     async def _serve(self, node: Node, seconds: int) -> None:

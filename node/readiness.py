@@ -21,7 +21,7 @@ from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.keys import PrivKey
 from node.identity import Identity
 from node.own_tx import NextBlock, OwnTx
-from node.upgrade import Swap, UpgradeError, names_of, verify, version_of
+from node.upgrade import OpenBinary, Swap, UpgradeError
 from node.version import build_version
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class BinaryWatch:
     async def _examine(self, plan: Plan | None) -> Binary | None:
         swap = self._swap
         try:
-            found = await self._ask(await asyncio.to_thread(verify, swap.binary, plan))
+            with OpenBinary(swap.binary) as binary:
+                found = await self._ask(binary, await asyncio.to_thread(binary.verify, plan))
         except UpgradeError as error:
             self._again_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
             log.error("the upgrade binary is not ready", upgrade=swap.name, error=str(error))
@@ -88,11 +89,10 @@ class BinaryWatch:
         )  # fmt: skip
         return found
 
-    async def _ask(self, sha256: str) -> Binary:
+    async def _ask(self, binary: OpenBinary, sha256: str) -> Binary:
         """Only a file whose checksum was allowed is run; the same file not again. Raises UpgradeError."""
         if self._asked is None or self._asked.sha256 != sha256:
-            binary = self._swap.binary
-            self._asked = Binary(sha256, tuple(await names_of(binary)), await version_of(binary))
+            self._asked = Binary(sha256, tuple(await binary.names()), await binary.version())
         return self._asked
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,24 +100,34 @@ def info_json(plan: Plan, height: int) -> str:
 
 
 def write_info(home: Home, plan: Plan, height: int) -> list[Path]:
-    """Write upgrade-info.json, mode 0600, whole or not at all; also where Cosmovisor looks when that is elsewhere."""
+    """Write upgrade-info.json, mode 0600, whole or not at all; also where Cosmovisor looks when that is elsewhere.
+
+    A place that can't be written is logged, and keeps nobody from the others, nor the process from its exit code.
+    """
     folders = [home.data]
     if (daemon_home := os.environ.get("DAEMON_HOME")) and Path(daemon_home) / "data" != home.data:
         folders.append(Path(daemon_home) / "data")
     written = []
     for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path, draft = folder / INFO_FILE, folder / f".{INFO_FILE}.new"
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(info_json(plan, height))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_folder(folder)
-        written.append(path)
+        try:
+            written.append(_write_info_in(folder, info_json(plan, height)))
+        except OSError as error:
+            log.error("could not write the upgrade's info", file=str(folder / INFO_FILE), error=str(error))
     return written
+
+
+def _write_info_in(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path, draft = folder / INFO_FILE, folder / f".{INFO_FILE}.new"
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(folder)
+    return path
 
 
 def read_info(home: Home) -> dict[str, Any] | None:
@@ -148,55 +159,92 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(binary: Path, plan: Plan | None) -> str:
-    """The file's SHA-256, which the plan allows. Raises UpgradeError."""
-    check_file(binary)
-    try:
-        found = file_sha256(binary)
-    except OSError as error:
-        raise UpgradeError(f"upgrade binary {binary} cannot be read: {error.strerror}") from None
-    allowed = checksums_of(plan) if plan is not None else frozenset()
-    if allowed and found not in allowed:
-        raise UpgradeError(f"{binary}: SHA-256 is {found}, the plan allows {', '.join(sorted(allowed))}")
-    return found
+class OpenBinary:
+    """An upgrade binary, opened once: what is hashed is what is asked and what is executed, whatever takes its name
+    meanwhile. Nobody but its owner may write to it. Close it when it is not to be executed.
+    """
 
+    def __init__(self, path: Path) -> None:
+        """Raises UpgradeError."""
+        check_file(path)
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise UpgradeError(f"upgrade binary {path} cannot be read: {error.strerror}") from None
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022 or status.st_uid not in (0, os.getuid()):
+            self.close()
+            raise UpgradeError(
+                f"upgrade binary {path} could be written to by others than its owner (mode "
+                f"{stat.S_IMODE(status.st_mode):04o}, user {status.st_uid}); mend with: chmod go-w {path}"
+            )
 
-async def names_of(binary: Path, *, timeout_s: float = ASK_TIMEOUT_S) -> list[str]:
-    """The upgrades that a binary knows, by its own word. Raises UpgradeError."""
-    return (await _ask(binary, "upgrade", "names", timeout_s=timeout_s)).split()
+    def close(self) -> None:
+        os.close(self._descriptor)
 
+    def __enter__(self) -> OpenBinary:
+        return self
 
-async def version_of(binary: Path, *, timeout_s: float = ASK_TIMEOUT_S) -> str:
-    """A binary's version, by its own word. Raises UpgradeError."""
-    said = (await _ask(binary, "--version", timeout_s=timeout_s)).split()
-    if len(said) != 2 or said[0] != "dchat":
-        raise UpgradeError(f"{binary} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
-    return said[1]
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
+    def verify(self, plan: Plan | None) -> str:
+        """The SHA-256, which the plan allows. Raises UpgradeError."""
+        try:
+            with os.fdopen(os.dup(self._descriptor), "rb") as file:
+                file.seek(0)
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UpgradeError(f"upgrade binary {self.path} cannot be read: {error.strerror}") from None
+        allowed = checksums_of(plan) if plan is not None else frozenset()
+        if allowed and found not in allowed:
+            raise UpgradeError(f"{self.path}: SHA-256 is {found}, the plan allows {', '.join(sorted(allowed))}")
+        return found
 
-async def _ask(binary: Path, *arguments: str, timeout_s: float) -> str:
-    """What it prints. Raises UpgradeError."""
-    environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
-    pipe = asyncio.subprocess.PIPE
-    asking = f"{binary} {' '.join(arguments)}"
-    try:
-        asked = await asyncio.create_subprocess_exec(
-            binary, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=environment
-        )
-    except OSError as error:
-        raise UpgradeError(f"{binary} does not run: {error}") from None
-    try:
-        async with asyncio.timeout(timeout_s):
-            out, err = await asked.communicate()
-    except TimeoutError:
-        raise UpgradeError(f"{asking}: no answer within {timeout_s:g} s") from None
-    finally:
-        if asked.returncode is None:
-            asked.kill()
-            await asked.wait()
-    if asked.returncode:
-        raise UpgradeError(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
-    return out.decode(errors="replace")
+    async def names(self, *, timeout_s: float = ASK_TIMEOUT_S) -> list[str]:
+        """The upgrades that it knows, by its own word. Raises UpgradeError."""
+        return (await self._ask("upgrade", "names", timeout_s=timeout_s)).split()
+
+    async def version(self, *, timeout_s: float = ASK_TIMEOUT_S) -> str:
+        """By its own word. Raises UpgradeError."""
+        said = (await self._ask("--version", timeout_s=timeout_s)).split()
+        if len(said) != 2 or said[0] != "dchat":
+            raise UpgradeError(f"{self.path} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
+        return said[1]
+
+    async def _ask(self, *arguments: str, timeout_s: float) -> str:
+        """What it prints. Raises UpgradeError."""
+        environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
+        pipe = asyncio.subprocess.PIPE
+        asking = f"{self.path} {' '.join(arguments)}"
+        try:
+            asked = await asyncio.create_subprocess_exec(
+                f"/proc/self/fd/{self._descriptor}", *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=pipe,
+                stderr=pipe, env=environment, pass_fds=(self._descriptor,),
+            )  # fmt: skip
+        except OSError as error:
+            raise UpgradeError(f"{self.path} does not run: {error}") from None
+        try:
+            async with asyncio.timeout(timeout_s):
+                out, err = await asked.communicate()
+        except TimeoutError:
+            raise UpgradeError(f"{asking}: no answer within {timeout_s:g} s") from None
+        finally:
+            if asked.returncode is None:
+                asked.kill()
+                await asked.wait()
+        if asked.returncode:
+            raise UpgradeError(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
+        return out.decode(errors="replace")
+
+    def execute(self, arguments: Sequence[str]) -> NoReturn:
+        """Take this process's place. Raises UpgradeError."""
+        os.set_inheritable(self._descriptor, True)  # a script's interpreter reads it by its number
+        try:
+            os.execve(self._descriptor, [str(self.path), *arguments], os.environ)
+        except OSError as error:
+            raise UpgradeError(f"{self.path} cannot be executed: {error}") from None
 
 
 def copy_data(home: Home, folder: Path) -> None:
@@ -225,10 +273,10 @@ def copy_data(home: Home, folder: Path) -> None:
         raise UpgradeError(f"cannot copy {home.data} to {folder}: {error}") from None
 
 
-def become(swap: Swap, home: Home, height: int, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Back up if asked, then replace this process. Nothing of the node may be open. Raises UpgradeError.
+def become(swap: Swap, binary: OpenBinary, home: Home, height: int, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Back up if asked, then replace this process by the binary that was verified. Nothing of the node may be open.
 
-    arguments: after the program's name; None: this process's own.
+    arguments: after the program's name; None: this process's own. Raises UpgradeError.
     """
     if swap.backup is not None:
         folder = swap.backup / f"data-backup-{swap.name}-{height}"
@@ -241,8 +289,4 @@ def become(swap: Swap, home: Home, height: int, arguments: Sequence[str] | None 
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[SWAPPED] = swap.name
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        os.execv(swap.binary, [str(swap.binary), *given])
-    except OSError as error:
-        raise UpgradeError(f"{swap.binary} cannot be executed: {error}") from None
+    binary.execute(list(sys.argv[1:] if arguments is None else arguments))

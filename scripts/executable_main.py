@@ -87,7 +87,7 @@ def run():
         entry for entry in sys.path[1:] if "site-packages" not in entry and "dist-packages" not in entry
     ]
     sys.dont_write_bytecode = False  # the folder is ours; without it each start would compile everything anew
-    sys.argv[0] = here
+    sys.argv[0] = os.path.realpath(here)  # its name, also where it was started by an open file
     from cli.main import main
 
     main()
