@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
 
 from consensus.core.events import VoteKind
 from consensus.types.block import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
+from node.tasks import Faults
+
+FAILURES_MAX: Final = 10  # in a row: then a listener is switched off, and its lines in the log with it
+
+log = structlog.get_logger(__name__)
 
 
 class SavedListener:
@@ -23,6 +31,40 @@ class SavedListener:
     def part_added(self, height: int, round: int, index: int) -> None: ...
     def vote_added(self, vote: Vote) -> None: ...
     def majority_seen(self, kind: VoteKind, round: int) -> None: ...
+
+
+class SafeListener(SavedListener):
+    """Keeps what a listener raises from consensus, which calls it in the middle of its work: the driver is given no
+    listener of the node but inside of one of these.
+
+    A failure is logged, counted, and told by /ready until the listener hears of a block without one; after
+    FAILURES_MAX in a row it is switched off. needed: this node is not ready for clients while it fails.
+    """
+
+    def __init__(self, name: str, listener: SavedListener, faults: Faults, *, needed: bool = False) -> None:
+        self.name, self._listener, self._faults, self._needed = name, listener, faults, needed
+        self._in_a_row = 0
+
+    @property
+    def is_off(self) -> bool:
+        return self._in_a_row >= FAILURES_MAX
+
+    def block_saved(self, height: int) -> None:
+        if self.is_off:
+            return
+        try:
+            self._listener.block_saved(height)
+        except Exception as error:
+            self._in_a_row += 1
+            self._faults.failed(self.name, error, needed=self._needed)
+            log.error(
+                "a listener failed; the chain goes on", listener=self.name, height=height, in_a_row=self._in_a_row,
+                switched_off=self.is_off, exc_info=error,
+            )  # fmt: skip
+            return
+        if self._in_a_row:
+            self._in_a_row = 0
+            self._faults.recovered(self.name)
 
 
 class OnSaved(SavedListener):

@@ -17,6 +17,7 @@ from chain.currency.staking.records import CONSENSUS_KEY
 from chain.currency.staking.stake import validator_of
 from chain.economy_messages import MONIKER_BYTES_MAX, CreateValidator
 from crypto.keys import Ed25519PubKey
+from node.commits import SafeListener
 from node.identity import Identity
 from node.own_tx import NextBlock, OwnTx
 
@@ -37,7 +38,7 @@ class Joining:
         self._stake, self._min_self_delegation = stake, min_self_delegation
         self._own = OwnTx(node, operator, FILE, purpose="the stake")
         self._blocks = NextBlock()
-        node.driver.add_listener(self._blocks)
+        node.driver.add_listener(SafeListener("joining with a stake", self._blocks, node.views.faults))
 
     async def run(self) -> None:
         """Until this node's key is a validator's, or there is nothing to be done about it."""

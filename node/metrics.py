@@ -11,12 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from p2p.log_limit import LogLimit
+
 BLOCK_TIME_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 2.7, 3, 3.3, 4, 5, 10, 30)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+_limited = LogLimit(structlog.get_logger(__name__), source_name="source")
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -48,6 +53,7 @@ class Registry:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._sources: list[Callable[[], Iterator[Metric]]] = []
+        self._failures = 0
         self.block_time = Histogram(
             "dchat_validator_block_time_seconds",
             "Time between two blocks, by this node's clock.",
@@ -65,8 +71,14 @@ class Registry:
         self._sources.append(source)
 
     def collect(self) -> Iterator[Metric]:
+        """Of all sources; one that fails takes none of the others' away."""
         for source in self._sources:
-            yield from source()
+            try:
+                yield from list(source())
+            except Exception as error:
+                self._failures += 1
+                _limited.error("a source of metrics failed; the page lacks it", source.__qualname__, error=repr(error))
+        yield counter("dchat_metrics_sources_failed", "Sources that failed while metrics were read.", self._failures)
 
     def render(self) -> tuple[bytes, str]:
         """The page and its content type."""

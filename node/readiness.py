@@ -19,6 +19,7 @@ from chain.tx import decode
 from chain.upgrade.messages import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.keys import PrivKey
+from node.commits import SafeListener
 from node.identity import Identity
 from node.own_tx import NextBlock, OwnTx
 from node.upgrade import OpenBinary, Swap, UpgradeError
@@ -190,7 +191,7 @@ class Preparation:
     def __init__(self, node: Node, swap: Swap, announcer: Announcer | None) -> None:
         self._node, self._watch, self._announcer = node, BinaryWatch(swap), announcer
         self._blocks = NextBlock()
-        node.driver.add_listener(self._blocks)
+        node.driver.add_listener(SafeListener("upgrade readiness", self._blocks, node.views.faults))
 
     async def run(self) -> None:
         """Until cancelled. Looks at once, then after each block."""

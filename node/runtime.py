@@ -41,7 +41,7 @@ from genesis.doc import GenesisDoc
 from mempool.journal import Journal
 from mempool.pool import Pool, PoolConfig
 from node.answers import Answers
-from node.commits import CommitWatch, OnSaved, SavedListener
+from node.commits import CommitWatch, OnSaved, SafeListener, SavedListener
 from node.config import Config
 from node.doors import Doors
 from node.gossip import Gossip
@@ -290,19 +290,19 @@ async def _wire(
     pex.install(switch, book, exchange=config.p2p.pex)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
-    driver.add_listener(watch)
-    pruner = Pruner(stores, workers, kept=config.database.versions_kept)
-    driver.add_listener(pruner)
     faults = Faults()
+    driver.add_listener(SafeListener("waits for commits", watch, faults, needed=True))
+    pruner = Pruner(stores, workers, kept=config.database.versions_kept)
+    driver.add_listener(SafeListener("pruning", pruner, faults))
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
         config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults,
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
-    driver.add_listener(OnSaved(journal.block_saved))
+    driver.add_listener(SafeListener("journal", OnSaved(journal.block_saved), faults))
     doors = Doors(home, config, views, watch, gossip, journal, evidence, lambda: app.block_events)
-    driver.add_listener(doors.metrics)
+    driver.add_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
         home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
         pruner, journal, validator_key.pub_key, Tasks(fatal, faults),
