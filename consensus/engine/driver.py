@@ -21,7 +21,6 @@ from consensus.core.core import Core
 from consensus.core.events import (
     BlockValidated,
     BuildBlock,
-    Built,
     CoreConfig,
     Decide,
     Effect,
@@ -43,6 +42,7 @@ from consensus.core.events import (
     VoteKind,
     VoteRefused,
 )
+from consensus.engine.block_work import BlockWork
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.executor import BlockExecutor, save_decided
 from consensus.engine.failpoints import FailPoint, no_fail_point
@@ -133,6 +133,9 @@ class ConsensusDriver:
             write=self._log,
             blame=self._blame,
             listeners=self._listeners,
+        )
+        self._work = BlockWork(
+            executor, self._round_state, state=lambda: self._state, spawn=self._spawn, push=self._push
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._consensus: asyncio.Task[None] | None = None
@@ -450,15 +453,8 @@ class ConsensusDriver:
         self._timers.set(event, effect.after_ms * NS_PER_MS)
 
     def _build(self, effect: BuildBlock) -> None:
-        if self._recorded is not None and self._recorded.has_own_proposal(effect.round):
-            return  # it follows from the log
-        last = self._round_state.last_commit
-        self._spawn(lambda: self._build_block(effect, last), "build block")
-
-    async def _build_block(self, effect: BuildBlock, last: RoundVotes | None) -> None:
-        commit = None if last is None else last.extended_commit(self._state.last_block_height)
-        block = await self._executor.build(self._state, commit, self._own.address)
-        self._push(BuiltBlock(Built(effect.height, effect.round, block.block_id), block))
+        if self._recorded is None or not self._recorded.has_own_proposal(effect.round):  # else it follows from the log
+            self._work.build(effect, self._own.address)
 
     def _hold(self, block: Block, height: int) -> None:
         """Our own new block: complete from the beginning."""
@@ -477,14 +473,7 @@ class ConsensusDriver:
             return
         self._events.appendleft(ProposalIn(proposal, ""))
         if effect.pol_round < 0:  # a new block: execute it while the others receive it
-            self._spawn(lambda: self._execute_own(block), "execute own block")
-
-    async def _execute_own(self, block: Block) -> None:
-        if block.height != self._state.next_height:
-            return  # decided meanwhile: alone, a validator is faster than its own tasks
-        response = await self._executor.process(self._state, block)
-        if not response.accepted:
-            log.error("the application refused its own proposal", height=block.height, why=response.reason)
+            self._work.execute_own(block)
 
     async def _sign_vote(self, effect: SignVote) -> None:
         if self._recorded is not None and self._recorded.has_own_vote(effect.kind, effect.round):
@@ -518,20 +507,9 @@ class ConsensusDriver:
     async def _validate(self, effect: ValidateBlock) -> None:
         block_id = _block_id(effect.value_id)
         if self._recorded is None:
-            self._spawn(lambda: self._validate_block(effect.height, block_id), "validate block")
+            self._work.validate(effect.height, block_id)
         else:
-            await self._validate_block(effect.height, block_id)
-
-    async def _validate_block(self, height: int, block_id: BlockID) -> None:
-        if height != self._state.next_height:
-            return  # decided meanwhile, as above
-        block = self._round_state.blocks[block_id]
-        reason = "its parts are not the block of its id"
-        if block is not None:
-            reason = await self._executor.validate(self._state, block)
-        if reason:
-            log.warning("refused a proposed block", height=height, block=block_id.hash.hex(), why=reason)
-        self._push(BlockValidated(height, block_id, not reason))
+            await self._work.validate_now(effect.height, block_id)
 
     def _gather(self, effect: GatherBlock) -> None:
         block_id = _block_id(effect.value_id)

@@ -1,0 +1,80 @@
+"""The running height's blocks at work: building our own, judging others', executing ahead what we proposed.
+
+Each runs in a task of its own beside the driver's loop and comes back to it as an input. What they find out is of
+the running height alone.
+Source: design sections 3 and 9; engine sheet section 5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TypeAlias
+
+import structlog
+
+from consensus.core.events import BlockValidated, BuildBlock, Built
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.inputs import BuiltBlock
+from consensus.engine.round_state import HeightState
+from consensus.types.block import Block
+from consensus.types.ids import BlockID
+from consensus.types.state import State
+
+Spawn: TypeAlias = Callable[[Callable[[], Coroutine[None, None, None]], str], asyncio.Task[None]]
+
+log = structlog.get_logger(__name__)
+
+
+class BlockWork:
+    """push: where answers go. spawn: starts a task whose failure ends consensus."""
+
+    def __init__(
+        self,
+        executor: BlockExecutor,
+        round_state: HeightState,
+        *,
+        state: Callable[[], State],
+        spawn: Spawn,
+        push: Callable[[BuiltBlock | BlockValidated], None],
+    ) -> None:
+        self._executor, self._round_state = executor, round_state
+        self._state, self._spawn, self._push = state, spawn, push
+
+    def build(self, effect: BuildBlock, proposer_address: bytes) -> None:
+        """Answered by BuiltBlock."""
+        last = self._round_state.last_commit
+
+        async def work() -> None:
+            state = self._state()
+            commit = None if last is None else last.extended_commit(state.last_block_height)
+            block = await self._executor.build(state, commit, proposer_address)
+            self._push(BuiltBlock(Built(effect.height, effect.round, block.block_id), block))
+
+        self._spawn(work, "build block")
+
+    def validate(self, height: int, block_id: BlockID) -> None:
+        """Answered by BlockValidated."""
+        self._spawn(lambda: self.validate_now(height, block_id), "validate block")
+
+    async def validate_now(self, height: int, block_id: BlockID) -> None:
+        if height != self._state().next_height:
+            return  # decided meanwhile
+        block = self._round_state.blocks[block_id]
+        reason = "its parts are not the block of its id"
+        if block is not None:
+            reason = await self._executor.validate(self._state(), block)
+        if reason:
+            log.warning("refused a proposed block", height=height, block=block_id.hash.hex(), why=reason)
+        self._push(BlockValidated(height, block_id, not reason))
+
+    def execute_own(self, block: Block) -> None:
+        """Execute what we proposed while the others receive it."""
+        self._spawn(lambda: self._execute_own(block), "execute own block")
+
+    async def _execute_own(self, block: Block) -> None:
+        if block.height != self._state().next_height:
+            return  # decided meanwhile: alone, a validator is faster than its own tasks
+        response = await self._executor.process(self._state(), block)
+        if not response.accepted:
+            log.error("the application refused its own proposal", height=block.height, why=response.reason)
