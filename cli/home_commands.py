@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import click
 from cli.base import Command, Exit, Group, Refusal, current_home, home_root, load_config
 from cli.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from cli.network_options import Wanted, network_options
+from consensus.types.errors import InvalidGenesis
+from crypto.keys import PrivKey
 from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
+from genesis.doc import GenesisDoc, parse_genesis
 from node import identity
 from node.config import Config
 from node.config.document import example_toml
@@ -86,13 +90,19 @@ def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:
 def make_home(
     root: Path, config: Config, *, chain_id: str, moniker: str = "", genesis_file: Path | None = None
 ) -> list[Path]:
-    """Make what is missing; returns the paths made. Raises HomeError, IdentityError."""
+    """Make what is missing; returns the paths made. Nothing is written that no start accepts (cosmos-omnibus#104).
+
+    Raises HomeError, IdentityError.
+    """
+    if moniker:
+        config = config.model_copy(update={"validator": config.validator.model_copy(update={"moniker": moniker})})
     home = Home.of(root, config)
+    check_home(home, config, chain_id=chain_id, genesis_file=genesis_file)
     made = []
     if not home.config_file.exists():
         text = example_toml()
         if moniker:
-            text = text.replace('moniker = ""', f'moniker = "{moniker}"')
+            text = text.replace('moniker = ""', f"moniker = {json.dumps(moniker)}")
         write_new(home.config_file, text)
         made.append(home.config_file)
     if not home.identity.exists():
@@ -103,16 +113,40 @@ def make_home(
         if genesis_file is not None:
             write_genesis(home, genesis_file.read_text())
         else:
-            write_genesis(home, single_validator_genesis(home, config, chain_id))
+            key, operator = load_validator_key(home), identity.load(home.identity)
+            write_genesis(home, single_validator_genesis(config, chain_id, key, operator.address).dumps())
         made.append(home.genesis)
     load_genesis(home)
     return made
 
 
-def single_validator_genesis(home: Home, config: Config, chain_id: str) -> str:
-    """A chain whose only validator is this node, and whose operator has the initial stake's worth beside the stake."""
-    key = load_validator_key(home).pub_key
-    operator = identity.load(home.identity)
+def check_home(home: Home, config: Config, *, chain_id: str, genesis_file: Path | None) -> None:
+    """That a node could start from this home once what is missing was made. Raises HomeError, IdentityError."""
+    from node import preflight
+
+    preflight.check_options(home, config)
+    if home.genesis.exists():
+        if not (home.databases / "state").exists():
+            preflight.check_genesis(load_genesis(home), config)
+    elif genesis_file is not None:
+        preflight.check_genesis(read_genesis(genesis_file), config)
+    else:
+        preflight.check_new_chain(
+            home, config, chain_id, lambda key, operator: single_validator_genesis(config, chain_id, key, operator)
+        )
+
+
+def read_genesis(path: Path) -> GenesisDoc:
+    """Raises HomeError."""
+    try:
+        return parse_genesis(path.read_bytes())
+    except (OSError, InvalidGenesis) as error:
+        raise HomeError(f"{path}: {error}") from None
+
+
+def single_validator_genesis(config: Config, chain_id: str, key: PrivKey, operator: bytes) -> GenesisDoc:
+    """A chain whose only validator is this node, and whose operator (an address) has the initial stake's worth beside
+    the stake. Raises InvalidGenesis, InvalidAppState, ValueError."""
     stake = config.staking.initial_stake
     least = config.staking.min_self_delegation
     return build_genesis(
@@ -120,13 +154,13 @@ def single_validator_genesis(home: Home, config: Config, chain_id: str) -> str:
         time_ns=time.time_ns(),
         stakes=[
             stake_of(
-                operator.address, key.bytes, stake, moniker=config.validator.moniker, min_self_delegation_dchat=least
+                operator, key.pub_key.bytes, stake, moniker=config.validator.moniker, min_self_delegation_dchat=least
             )
         ],
         economics=genesis_economics(config),
-        balances={operator.address: stake * UDCHAT_PER_DCHAT},
+        balances={operator: stake * UDCHAT_PER_DCHAT},
         block_bytes_max=config.consensus.max_block_size,
-    ).dumps()
+    )
 
 
 @click.command(cls=Command)

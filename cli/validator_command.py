@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from cli.base import Exit, Group, Refusal, home_root, home_was_said, load_config
-from cli.home_commands import make_home
+from cli.home_commands import check_home, make_home, read_genesis
 from cli.later import not_in_this_build
-from consensus.types.errors import InvalidGenesis
-from genesis.doc import GenesisDoc, parse_genesis
+from genesis.doc import GenesisDoc
 from node import identity
 from node.config import Config, Loaded
 from node.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
@@ -165,7 +164,7 @@ def _check_files(start: Start) -> None:
         raise Refusal(f"{home.identity} is a burner; a validator needs an identity that is kept", Exit.USAGE)
     if not home.genesis.exists():
         if start.genesis_file is not None:
-            _check_chain(start.genesis_file, _read_genesis(start.genesis_file), config)
+            _check_chain(start.genesis_file, read_genesis(start.genesis_file), config)
             return
         if config.network.bootstrap_validators or config.p2p.seeds:
             raise HomeError(
@@ -177,16 +176,8 @@ def _check_files(start: Start) -> None:
         return
     genesis = load_genesis(home)
     _check_chain(home.genesis, genesis, config)
-    if start.genesis_file is not None and _read_genesis(start.genesis_file) != genesis:
+    if start.genesis_file is not None and read_genesis(start.genesis_file) != genesis:
         raise HomeError(f"{start.genesis_file} is another genesis than {home.genesis}, which is never overwritten")
-
-
-def _read_genesis(path: Path) -> GenesisDoc:
-    """Raises HomeError."""
-    try:
-        return parse_genesis(path.read_bytes())
-    except (OSError, InvalidGenesis) as error:
-        raise HomeError(f"{path}: {error}") from None
 
 
 def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
@@ -195,8 +186,15 @@ def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
         raise HomeError(f"{path} is of chain {genesis.chain_id!r}, the options say {config.validator.chain_id!r}")
 
 
+def _check_start(start: Start) -> None:
+    """Raises HomeError, IdentityError."""
+    config = start.loaded.config
+    check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
+
+
 def _tell(start: Start, *, dry_run: bool) -> None:
     _guard(lambda: _check_files(start))
+    _guard(lambda: _check_start(start))
     for warning in start.loaded.warnings:
         click.echo(f"warning: {warning}")
     if dry_run:

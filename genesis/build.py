@@ -42,7 +42,10 @@ def build_genesis(
         genesis_time_ns=time_ns,
         consensus_params=ConsensusParams(
             block=BlockParams(max_bytes=block_bytes_max, max_gas=block_gas_max),
-            evidence=EvidenceParams(max_age_duration_ns=economics.staking.unbonding_s * 10**9),
+            evidence=EvidenceParams(
+                max_age_duration_ns=economics.staking.unbonding_s * 10**9,
+                max_bytes=min(EvidenceParams().max_bytes, block_bytes_max),
+            ),
         ),
         validators=tuple(
             GenesisValidator(Ed25519PubKey(stake.consensus_key), stake.power, stake.moniker) for stake in stakes

@@ -5,8 +5,10 @@ Tracebacks show lines of code and never the values of variables: one of them may
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -53,3 +55,14 @@ def _drop_below_level(_: object, method: str, event: structlog.typing.EventDict)
     if wanted < _level:
         raise structlog.DropEvent
     return event
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Nothing is logged inside: for work that is done only to see whether it can be done."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

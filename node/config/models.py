@@ -17,6 +17,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
 PEERS_MAX = 1_000  # one process; beyond it the file descriptors of a usual system run out
 MEGABYTES_MAX = 65_535  # a size of databases above this is read as bytes: both were written in old files
+TOKENS_MAX = 4_000_000_000_000  # twice as many, in udchat, fit a signed 64-bit number
 TIMEOUT_MS_MAX = 3_600_000  # an hour: more is a unit mistaken
 
 
@@ -134,8 +135,11 @@ class StakingSection(Section):
         "Stake of this validator, in tokens. A node whose key is no validator's yet sends it once, from its identity's "
         "account. 0: it follows without voting.",
         ge=0,
+        le=TOKENS_MAX,
     )
-    min_self_delegation: int = option(100_000, "What an operator must stake itself, in tokens.", scope="genesis", ge=0)
+    min_self_delegation: int = option(
+        100_000, "What an operator must stake itself, in tokens.", scope="genesis", ge=0, le=TOKENS_MAX
+    )
     unbonding_time: Seconds = option(1_209_600, "How long stake stays slashable after leaving.", scope="genesis")
 
 

@@ -1,0 +1,130 @@
+"""What a start would refuse, found before anything is written: the options, and the genesis that they make or name.
+
+Everything here builds what the start builds, by the same code, in memory; so what passes here starts.
+Source: the operator contract, `--validate`; cosmos-omnibus#104 (a check that lets through what no start accepts).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chain.app import DchatApplication
+from chain.genesis import InvalidAppState
+from chain.state.store import Stores
+from consensus.engine.block_store import BlockStore
+from consensus.engine.clock import InlineWorkers, LoopClock
+from consensus.engine.errors import EngineError
+from consensus.engine.evidence_pool import EvidencePool
+from consensus.engine.executor import BlockExecutor
+from consensus.engine.handshake import handshake
+from consensus.engine.state_store import StateStore
+from consensus.types.errors import InvalidData, InvalidGenesis
+from crypto.keys import Ed25519PrivKey
+from genesis.doc import GenesisDoc, parse_genesis
+from mempool.pool import Pool
+from node import identity, logs
+from node.config import Config
+from node.home import Home, HomeError
+from node.runtime import core_config, pool_config, switch_config
+from node.version import ENGINE_VERSION, build_version
+from node.views import host_name
+from p2p.address import parse_listen_address
+from p2p.errors import P2PError
+from p2p.node_info import NodeInfo
+from storage.memory import MemoryStore
+
+PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
+
+
+def check_options(home: Home, config: Config) -> None:
+    """Raises HomeError: every option that no start accepts, a line each."""
+    problems: list[str] = []
+
+    def look(option: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (P2PError, ValueError, OSError) as error:
+            problems.append(f"{option}: {error}")
+
+    look("[network], [p2p]", lambda: switch_config(config))
+    look("[consensus]", lambda: core_config(config))
+    look("[mempool]", lambda: pool_config(config))
+    look("[validator] moniker", lambda: _check_moniker(config.validator.moniker or host_name()))
+    if config.grpc.enabled:
+        look("[grpc] listen_address", lambda: parse_listen_address(config.grpc.listen_address))
+    look("[http] host", lambda: _check_host(config.http.host))
+    look("[observability] metrics_host", lambda: _check_host(config.observability.metrics_host))
+    look("[validator] data_dir", lambda: _check_folder(home.data))
+    look("[database] path", lambda: _check_folder(home.databases))
+    if config.tls.cert_file:
+        look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
+    if problems:
+        raise HomeError("\n".join(problems))
+
+
+def check_genesis(genesis: GenesisDoc, config: Config) -> None:
+    """Begin the chain in memory. Raises HomeError, which says what the engine or the application refuses."""
+    try:
+        with logs.silence():
+            asyncio.run(_begin(genesis, config))
+    except (EngineError, InvalidAppState, InvalidData, ValueError) as error:
+        raise HomeError(f"no chain can begin with this genesis: {error}") from None
+
+
+def check_new_chain(home: Home, config: Config, chain_id: str, plan: PlanGenesis) -> None:
+    """That the genesis which `plan` would make begins. Keys that are not there yet are stood in for.
+
+    Raises HomeError, IdentityError.
+    """
+    if config.staking.initial_stake < 1:
+        raise HomeError(
+            f"a new chain ({chain_id}) needs a validator with a stake: [staking] initial_stake is "
+            f"{config.staking.initial_stake}; allowed: 1 DCHAT and more (--stake N)"
+        )
+    operator = identity.load(home.identity) if home.identity.exists() else identity.generate()
+    try:
+        genesis = plan(Ed25519PrivKey.from_seed(secrets.token_bytes(32)), operator.address)
+        again = parse_genesis(genesis.dumps().encode(), default_time_ns=time.time_ns())
+    except (InvalidGenesis, InvalidAppState, ValueError) as error:
+        raise HomeError(f"no genesis can be made of these options: {error}") from None
+    check_genesis(again, config)
+
+
+async def _begin(genesis: GenesisDoc, config: Config) -> None:
+    clock, workers = LoopClock(), InlineWorkers()
+    app = DchatApplication(Stores(MemoryStore()))
+    blocks, states = BlockStore(MemoryStore()), StateStore(MemoryStore())
+    executor = BlockExecutor(
+        app, blocks, states, pool=Pool(app, clock, workers, pool_config(config)),
+        evidence=EvidencePool(MemoryStore(), blocks, states), workers=workers, clock=clock,
+    )  # fmt: skip
+    await handshake(genesis, executor, software=build_version())
+
+
+def _check_moniker(moniker: str) -> None:
+    """By the rule that peers apply (CometBFT v0.38, p2p/node_info.go)."""
+    NodeInfo("0" * 40, "tcp://0.0.0.0:0", "", ENGINE_VERSION, b"", moniker).validate()
+
+
+def _check_host(host: str) -> None:
+    parse_listen_address(f"[{host}]:0" if ":" in host else f"{host}:0")
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; a folder is needed")
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    for path in (certificate, key):
+        if not path.is_file():
+            raise ValueError(f"{path} is missing")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise ValueError(f"{certificate} and {key} are no certificate with its key: {error.reason}") from None
