@@ -54,7 +54,7 @@ from bridge.governance_records import (
 )
 from bridge.stake import HAS_KEPT, Stake, keep_changed
 from bridge.tally import Count, Tally, judge
-from chain.branch import Branch, Decoders, Readable, Scan, State
+from chain.branch import Branch, Decoders, Readable, Scan, State, check_records
 from chain.chat import governance as chat
 from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal, Result
 from chain.codec import height_bytes
@@ -113,6 +113,7 @@ def submit_proposal(ctx: Context, message: SubmitProposal) -> Leg:
     trial = _unmetered(Branch(branch.get), ctx.height, ctx.time_ns)
     for action in message.actions:
         attempt(trial, action)
+        check_records(trial.branch.writes)
     number = chat.next_number(branch)
     ends = ctx.time_ns + params.deposit_period_s * NS_PER_S
     proposal = Proposal(
@@ -381,6 +382,7 @@ def execute(ctx: BlockContext, proposal: Proposal) -> tuple[int, int]:
     for index, action in enumerate(proposal.actions, start=1):
         try:
             consensus = carry_out(run, action) or consensus
+            check_records(inner.writes)
         except TxError as error:
             return error.code, index
         except PANICS:

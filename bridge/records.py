@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from chain.codec import uint_field
+from chain.codec import bytes_field, uint_field
+from chain.currency import dec
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
 
 
 class Totals(NamedTuple):
-    """Since genesis. Amounts in udchat."""
+    """Since genesis. Amounts in udchat.
+
+    What was tipped and paid for joins are flows: the same money counts each time that it passes, so that no supply
+    bounds them, and who pays himself in circles can drive them past 64 bits. They are kept as long as they are.
+    """
 
     bundles_executed: int = 0
     bundles_failed: int = 0
@@ -19,13 +24,21 @@ class Totals(NamedTuple):
     udchat_joins: int = 0
 
     def encode(self) -> bytes:
-        tags = (b"\x08", b"\x10", b"\x18", b"\x20", b"\x28")
-        return b"".join([uint_field(tag, value) for tag, value in zip(tags, self, strict=True)])
+        tags = (b"\x08", b"\x10", b"\x18")
+        counts = [uint_field(tag, value) for tag, value in zip(tags, self, strict=False)]
+        flows = [
+            bytes_field(b"\x22", dec.to_bytes(self.udchat_tipped)),
+            bytes_field(b"\x2a", dec.to_bytes(self.udchat_joins)),
+        ]
+        return b"".join((*counts, *flows))
 
     @staticmethod
     def decode(stored: bytes) -> Totals:
         r = pb.BridgeTotals.FromString(stored)
-        return Totals(r.bundles_executed, r.bundles_failed, r.udchat_to_chat, r.udchat_tipped, r.udchat_joins)
+        return Totals(
+            r.bundles_executed, r.bundles_failed, r.udchat_to_chat, dec.from_bytes(r.udchat_tipped),
+            dec.from_bytes(r.udchat_joins),
+        )  # fmt: skip
 
 
 class BridgeParams(NamedTuple):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, TypeVar
 
-from chain.codec import bytes_field, message_field, uint_field
+from chain.codec import UINT64_MAX, bytes_field, message_field, uint_field
 from chain.errors import PolicyMismatch, PolicyMissing, Unauthorised, WrongSequence
 from chain.tx import POLICY_ED25519, SignerEntry, Tx
 from proto.dchat.v1 import state_pb2 as pb
@@ -46,6 +46,13 @@ def advance(entry: SignerEntry, sequences: Sequences, policy: bytes) -> Sequence
     if sequence:
         raise WrongSequence(f"{sequence}, expected 0")
     return tuple(sorted((*sequences, (key, 1))))
+
+
+def sequences_fit(sequences: Sequences) -> bool:
+    for _, following in sequences:  # noqa: SIM110  # once a payment: a third of what `all` takes
+        if not 0 <= following <= UINT64_MAX:
+            return False
+    return True
 
 
 def next_sequence(sequences: Sequences, key: bytes) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
+from chain.errors import NumberTooWide, RecordTooLarge
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from consensus.types.results import Event
 
@@ -24,6 +25,7 @@ SPACES: Final[Mapping[int, tuple[str, bool]]] = {  # the tag -> store, whether b
     SIDE_CHAT[0]: (CHAT, True),
     SIDE_CURRENCY[0]: (CURRENCY, True),
 }
+RECORD_BYTES_MAX: Final = 65_536  # the stores' bound of a value, and of each of these beside the trees
 RECORDS_PER_SLICE: Final = 200  # about a millisecond of encoding
 CACHE_GENERATION_RECORDS: Final = 200_000  # two generations of decoded accounts are at most about 200 MB
 
@@ -162,6 +164,40 @@ class Branch:
             self.writes = {}
         if self.events:
             self.events = []
+
+
+def check_records(writes: Mapping[bytes, Any]) -> None:
+    """Whether all of it can be stored as it is held: asked where somebody's work is merged, so that what cannot be
+    fails that work (a transaction, an action, an item of a queue) and never the block.
+
+    A record that is written often says by `fits` whether its numbers do; any other is encoded once more.
+    Raises: NumberTooWide, RecordTooLarge.
+    """
+    for record in writes.values():
+        if record is None:
+            continue
+        kind = type(record)
+        if kind is bytes:
+            _check_size(record)
+            continue
+        fits = getattr(kind, "fits", None)
+        if fits is None:
+            _check_encoded(record)
+        elif not fits(record):
+            raise NumberTooWide(kind.__name__)
+
+
+def _check_encoded(record: Record) -> None:
+    try:
+        stored = record.encode()
+    except (ValueError, OverflowError) as error:  # what the generated classes and `to_bytes` say
+        raise NumberTooWide(type(record).__name__) from error
+    _check_size(stored)
+
+
+def _check_size(stored: bytes) -> None:
+    if not 0 < len(stored) <= RECORD_BYTES_MAX:
+        raise RecordTooLarge(f"{len(stored)} bytes, allowed: 1 to {RECORD_BYTES_MAX}")
 
 
 class _Missing:

@@ -13,11 +13,13 @@ from chain.chat import governance as chat_governance
 from chain.chat import machine as chat
 from chain.chat.records import IDENTITY, ChatParams, PendingIdentity
 from chain.check import Pending
+from chain.codec import UINT64_MAX
 from chain.currency import economy
 from chain.currency import machine as currency
 from chain.currency.economy import Economy
 from chain.currency.records import ACCOUNT, CurrencyParams, PendingAccount
 from chain.currency.staking.records import Now
+from chain.execution import machine_time
 from chain.genesis import AppState, InvalidAppState
 from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.modules import BlockContext, Module, Modules
@@ -118,9 +120,11 @@ def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int,
         dict(genesis.balances),
     )
     economics = genesis.economics
+    if sum(genesis.balances.values()) + sum(entry.tokens for entry in economics.validators) > UINT64_MAX:
+        raise InvalidAppState(f"app_state: balances and stakes are above {UINT64_MAX} udchat together")
     economy.genesis(
         state, economics.params_with(evidence), economics.inflation, economics.validators,
-        Now(initial_height - 1, max(0, time_ns)),
+        Now(initial_height - 1, machine_time(time_ns)),
     )  # fmt: skip
     chat.genesis(
         state,

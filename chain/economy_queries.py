@@ -177,8 +177,8 @@ class EconomyQueries:
             community_pool=dec.text(distribution.pool_of(base).amount),
             distribution_balance=distribution.balance(base),
             inflation=dec.text(pulse.inflation),
-            minted=minter.minted + pulse.minted,
-            burned=minter.burned + pulse.burned,
+            minted=str(minter.minted + pulse.minted),
+            burned=str(minter.burned + pulse.burned),
             active_validators=len(active_of(base).members),
         )
 

@@ -118,6 +118,14 @@ class FeeNotTaken(EnvelopeError):
     code, rule = 21, "the chat lane's fee is 0"
 
 
+class NumberTooWide(EnvelopeError):
+    code, rule = 22, "every number fits the field of the record that keeps it"
+
+
+class RecordTooLarge(EnvelopeError):
+    code, rule = 23, "every record fits into its store"
+
+
 # ------------------------------------------------------------------------------ codespace "currency"
 
 

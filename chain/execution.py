@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from chain.branch import Base, Branch
+from chain.branch import Base, Branch, check_records
 from chain.context import Context, Leg
 from chain.errors import Expired, GasLimitTooHigh, TxError, WrongChain
 from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
@@ -24,6 +24,8 @@ from chain.tx import Tx, TxCache
 from consensus.abci import BlockRequest, Slices, ValidatorUpdate
 from consensus.types.params import ConsensusParams
 from consensus.types.results import Event, ExecTxResult
+
+TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * 10**9  # in 2222: with the longest period it is an int64
 
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
@@ -62,6 +64,12 @@ class Executed:
         return bool(self.upgraded) or self.consensus_params is not None
 
 
+def machine_time(time_ns: int) -> int:
+    """A block's time as the machines see it: what they make of it (the end of a period, a key of a queue) fits into its
+    64 bits, whatever the validators' clocks said."""
+    return min(max(time_ns, 0), TIME_NS_MAX)
+
+
 class Executor:
     """Runs transactions one by one over one block's branch. tells: whether somebody will read the events."""
 
@@ -74,7 +82,7 @@ class Executor:
         self._modules, self._signatures, self._rules, self._tells = modules, signatures, rules, tells
         self._handlers = modules.handlers
         self.block = block
-        self._ctx = Context(Branch(block.get), height=height, time_ns=time_ns)
+        self._ctx = Context(Branch(block.get), height=height, time_ns=machine_time(time_ns))
 
     def ante(self, tx: Tx) -> Context:
         """The first part, in the context's branch, not merged. Raises: TxError, and then the branch must be dropped."""
@@ -124,6 +132,7 @@ class Executor:
         try:
             for message in tx.messages:
                 legs.append(handlers[type(message)](ctx, message))
+            check_records(branch.writes)
         except TxError as error:
             failure, failed_leg, legs = error, len(legs) + 1, []
             branch.drop()
@@ -185,7 +194,7 @@ def execute_block(
     """
     block = Branch(base.get)
     context = BlockContext(
-        block, base.scan, request.height, request.time_ns, request.last_commit, request.misbehavior,
+        block, base.scan, request.height, machine_time(request.time_ns), request.last_commit, request.misbehavior,
         request.proposer_address,
         committed=base.get,
     )  # fmt: skip

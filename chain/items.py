@@ -16,8 +16,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import structlog
 
-from chain.branch import Branch, Scan
-from chain.codec import bytes_field, uint_field
+from chain.branch import Branch, Scan, check_records
+from chain.codec import bytes_field, uint32_field, uint_field
 from chain.errors import ActionPanicked, TxError
 from chain.events import Event
 from proto.dchat.v1 import state_pb2 as pb
@@ -40,7 +40,7 @@ class Failed(NamedTuple):
     value: bytes
 
     def encode(self) -> bytes:
-        return uint_field(b"\x08", self.height) + uint_field(b"\x10", self.code) + bytes_field(b"\x1a", self.value)
+        return uint_field(b"\x08", self.height) + uint32_field(b"\x10", self.code) + bytes_field(b"\x1a", self.value)
 
     @staticmethod
     def decode(stored: bytes) -> Failed:
@@ -66,6 +66,7 @@ class FailedItems:
         trial = Branch(branch.get)
         try:
             yield from work(trial) or ()
+            check_records(trial.writes)
         except (TxError, *PANICS) as error:
             code = error.code if isinstance(error, TxError) else ActionPanicked.code
             branch.set(self.prefix + queue + item, Failed(height, code, value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from chain.branch import Decoders, Readable, Scan, State
-from chain.codec import bytes_field, height_bytes, uint_field
+from chain.codec import UINT64_MAX, bytes_field, height_bytes, uint_field
 from chain.errors import ExpiryTooFar, Replayed
 from chain.tx import Tx
 from crypto.hash import sha256
@@ -23,6 +23,9 @@ class Marks:
 
     def __init__(self, count: int, running_hash: bytes) -> None:
         self.count, self.running_hash = count, running_hash
+
+    def fits(self) -> bool:
+        return 0 <= self.count <= UINT64_MAX
 
     def encode(self) -> bytes:
         return uint_field(b"\x08", self.count) + bytes_field(b"\x12", self.running_hash)

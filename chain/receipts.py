@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chain.codec import bytes_field, message_field, uint_field
+from chain.codec import bytes_field, message_field, uint32_field, uint_field
 from chain.context import Leg
 from chain.errors import TxError
 from chain.tx import Tx
@@ -17,12 +17,12 @@ def encode_receipt(
     tx: Tx, *, height: int, tx_index: int, legs: Sequence[Leg], failure: TxError | None, failed_leg: int, gas_used: int
 ) -> bytes:
     """failed_leg: index + 1 of the message that could not be executed; 0: none."""
-    parts = [b"\x0a\x20", tx.replay_id, uint_field(b"\x10", height), uint_field(b"\x18", tx_index)]
+    parts = [b"\x0a\x20", tx.replay_id, uint_field(b"\x10", height), uint32_field(b"\x18", tx_index)]
     if failure is not None:
         parts += (
-            uint_field(b"\x20", failure.code),
+            uint32_field(b"\x20", failure.code),
             bytes_field(b"\x2a", failure.codespace.encode()),
-            uint_field(b"\x30", failed_leg),
+            uint32_field(b"\x30", failed_leg),
         )
     for leg in legs:
         parts.append(message_field(b"\x3a", _encode_leg(leg)))

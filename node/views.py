@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from bridge.records import Totals
 from chain.messages import LANE_NAMES
 from consensus.core.events import VoteKind
 from consensus.engine.interfaces import RoundState, VoteView
@@ -269,9 +270,9 @@ class Views:
     def bridge(self) -> dict[str, Any]:
         """Both chains and the bridge after the last saved block: one height, so always in step."""
         height, roots = self.answers.height, self.answers.roots()
-        totals, supply = state_pb2.BridgeTotals(), state_pb2.Supply()
+        totals, supply = Totals(), state_pb2.Supply()
         if height and roots:
-            totals = state_pb2.BridgeTotals(**self.answers.queries.bridge_totals(height))
+            totals = Totals(**self.answers.queries.bridge_totals(height))
             supply.MergeFromString(self.answers.queries.supply(height).value or b"")
         chains = {name: {"height": height, "root": root.hex().upper()} for name, root in roots.items()}
         return {

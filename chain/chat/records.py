@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.auth import Sequences, encode_sequences, read_policy, read_sequences, waits_between
+from chain.auth import (
+    Sequences,
+    encode_sequences,
+    read_policy,
+    read_sequences,
+    sequences_fit,
+    waits_between,
+)
 from chain.branch import Readable
-from chain.codec import bytes_field, height_bytes, message_field, uint_field
+from chain.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
 from chain.errors import AllowanceExhausted
 from chain.state.mmr import Range
 from chain.tx import Tx
@@ -77,6 +84,13 @@ class Allowance:
             self.bytes_used, self.bought_messages + messages, self.bought_bytes + size,
         )  # fmt: skip
 
+    def fits(self) -> bool:
+        every = (
+            self.messages_per_period | self.bytes_per_period | self.period_start_height | self.messages_used
+            | self.bytes_used | self.bought_messages | self.bought_bytes
+        )  # fmt: skip
+        return 0 <= every <= UINT64_MAX  # one below 0 makes all of it negative
+
     def encode(self) -> bytes:
         return b"".join(
             (
@@ -99,7 +113,7 @@ class Allowance:
 
 
 class Identity:
-    """policy: canonical KeyPolicy."""
+    """policy: canonical KeyPolicy. What else it holds is bounded by what a registration may say."""
 
     __slots__ = ("address", "allowance", "created_height", "display", "name", "policy", "sequences")
 
@@ -115,6 +129,9 @@ class Identity:
     ) -> None:
         self.address, self.name, self.display, self.policy = address, name, display, policy
         self.sequences, self.allowance, self.created_height = sequences, allowance, created_height
+
+    def fits(self) -> bool:
+        return 0 <= self.created_height <= UINT64_MAX and self.allowance.fits() and sequences_fit(self.sequences)
 
     def with_use(self, sequences: Sequences, allowance: Allowance) -> Identity:
         return Identity(
@@ -163,6 +180,9 @@ class Channel:
     ) -> None:
         self.id, self.name, self.topic, self.owner, self.join_price = id, name, topic, owner, join_price
         self.member_count, self.range, self.created_height = member_count, range, created_height
+
+    def fits(self) -> bool:
+        return 0 <= self.join_price | self.member_count | self.range.count | self.created_height <= UINT64_MAX
 
     def changed(self, *, member_count: int, range: Range) -> Channel:
         return Channel(

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.auth import Sequences, encode_sequences, read_policy, read_sequences, waits_between
-from chain.codec import bytes_field, uint_field
+from chain.auth import (
+    Sequences,
+    encode_sequences,
+    read_policy,
+    read_sequences,
+    sequences_fit,
+    waits_between,
+)
+from chain.codec import UINT64_MAX, bytes_field, uint_field
 from proto.dchat.v1 import state_pb2 as pb
 
 
@@ -16,6 +23,9 @@ class Account:
 
     def __init__(self, address: bytes, balance: int, policy: bytes | None = None, sequences: Sequences = ()) -> None:
         self.address, self.balance, self.policy, self.sequences = address, balance, policy, sequences
+
+    def fits(self) -> bool:
+        return 0 <= self.balance <= UINT64_MAX and sequences_fit(self.sequences)
 
     def encode(self) -> bytes:
         return b"".join(
@@ -43,8 +53,11 @@ class Supply:
     def __init__(self, total: int, collected_fees: int) -> None:
         self.total, self.collected_fees = total, collected_fees
 
+    def fits(self) -> bool:
+        return 0 <= self.collected_fees <= UINT64_MAX and 0 <= self.total <= UINT64_MAX
+
     def encode(self) -> bytes:
-        return uint_field(b"\x08", self.total) + uint_field(b"\x10", self.collected_fees)
+        return uint_field(b"\x08", self.total) + uint_field(b"\x10", self.collected_fees) or b"\x08\x00"
 
     @staticmethod
     def decode(stored: bytes) -> Supply:

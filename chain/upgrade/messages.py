@@ -16,6 +16,7 @@ READY_NAMES_MAX: Final = 8
 SOFTWARE_BYTES_MAX: Final = 64
 PERMYRIAD: Final = 10_000
 HEIGHT_MAX: Final = (1 << 63) - 1
+POSTPONE_BLOCKS_MAX: Final = 10**9  # a century of calm blocks
 
 READINESS_DOMAIN: Final = b"dchat/readiness/v1"
 
@@ -84,8 +85,10 @@ def check_plan(plan: SoftwareUpgrade) -> None:
         )
     if plan.ready_share_permyriad > PERMYRIAD:
         raise InvalidField(f"software_upgrade.ready_share_permyriad: above {PERMYRIAD}")
-    if bool(plan.postpone_blocks) != bool(plan.ready_share_permyriad) or plan.postpone_blocks > HEIGHT_MAX:
-        raise InvalidField("software_upgrade.postpone_blocks: 1 and more exactly where a ready share is stated")
+    if bool(plan.postpone_blocks) != bool(plan.ready_share_permyriad) or plan.postpone_blocks > POSTPONE_BLOCKS_MAX:
+        raise InvalidField(
+            f"software_upgrade.postpone_blocks: 1 to {POSTPONE_BLOCKS_MAX} exactly where a ready share is stated"
+        )
 
 
 def decode_software_upgrade(m: pb.SoftwareUpgrade) -> SoftwareUpgrade:

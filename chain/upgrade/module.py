@@ -29,7 +29,14 @@ from chain.errors import (
 from chain.events import Event, consensus
 from chain.modules import BlockContext, Modules
 from chain.params import CHAIN, ChainRecord
-from chain.upgrade.messages import PERMYRIAD, AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, readiness_hash
+from chain.upgrade.messages import (
+    HEIGHT_MAX,
+    PERMYRIAD,
+    AnnounceReadiness,
+    CancelUpgrade,
+    SoftwareUpgrade,
+    readiness_hash,
+)
 from chain.upgrade.migrations import (
     MigrationContext,
     NewerStore,
@@ -65,6 +72,7 @@ from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import ed25519_verify
 
 NS_PER_S: Final = 10**9
+POSTPONED_MAX: Final = (1 << 32) - 1  # it is only told
 READINESS_PER_SLICE: Final = 100  # about a millisecond
 
 IsValidator: TypeAlias = Callable[[Readable, bytes], bool]  # whether a validator has that consensus address
@@ -177,8 +185,8 @@ def end_block(ctx: BlockContext) -> None:
     ready, total = ready_power(ctx.branch, plan.name, ctx.last_commit.votes)
     if total and ready * PERMYRIAD >= plan.ready_share_permyriad * total:
         return
-    later = max(plan.height, ctx.height + 1) + plan.postpone_blocks
-    ctx.branch.set(PLAN, plan._replace(height=later, postponed=plan.postponed + 1))
+    later = min(max(plan.height, ctx.height + 1) + plan.postpone_blocks, HEIGHT_MAX)
+    ctx.branch.set(PLAN, plan._replace(height=later, postponed=min(plan.postponed + 1, POSTPONED_MAX)))
     told = {"height": str(later), "ready_power": str(ready), "total_power": str(total)}
     ctx.branch.emit(Event.of("postpone_upgrade", name=plan.name, **told))
     log.info(

@@ -179,7 +179,9 @@ APART = {
     e.AmountOverflow,
     e.UpgradeAlreadyDone,
     e.AnnouncerUnknown,
-}  # tests of their own below, or in tests/upgrade
+    e.NumberTooWide,
+    e.RecordTooLarge,
+}  # tests of their own below, in test_records, or in tests/upgrade
 
 
 def test_every_error_is_here() -> None:

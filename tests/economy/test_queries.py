@@ -100,7 +100,7 @@ def test_pools_and_params(world: World, queries: EconomyQueries) -> None:
     pools = queries.pools()
     assert (pools.bonded, pools.active_validators) == ((1025 + 503) * UNIT, 2)
     assert pools.not_bonded == (396 + 2) * UNIT
-    assert pools.supply == (1900 + 200) * UNIT + pools.minted - pools.burned
+    assert pools.supply == (1900 + 200) * UNIT + int(pools.minted) - int(pools.burned)
     params = json.loads(world.app.queries.params_json())
     assert params["staking"]["params"]["validators_max"] == "100"
     assert params["slashing"]["params"]["slash_double_sign"] == "0.05"

@@ -308,7 +308,9 @@ class CommunityPool(NamedTuple):
 
 
 class Minter(NamedTuple):
-    """inflation, genesis_time_ns: as the chain began. minted, burned: since then, but for what the `Pulse` has."""
+    """inflation, genesis_time_ns: as the chain began. minted, burned: since then, but for what the `Pulse` has; flows,
+    which no supply bounds.
+    """
 
     inflation: int
     genesis_time_ns: int
@@ -319,13 +321,15 @@ class Minter(NamedTuple):
     def encode(self) -> bytes:
         return pb.Minter(
             inflation=self.inflation, genesis_time_ns=self.genesis_time_ns, genesis_supply=self.genesis_supply,
-            minted=self.minted, burned=self.burned,
+            minted=dec.to_bytes(self.minted), burned=dec.to_bytes(self.burned),
         ).SerializeToString(deterministic=True) or b"\x08\x00"  # fmt: skip
 
     @staticmethod
     def decode(stored: bytes) -> Minter:
         r = pb.Minter.FromString(stored)
-        return Minter(r.inflation, r.genesis_time_ns, r.genesis_supply, r.minted, r.burned)
+        return Minter(
+            r.inflation, r.genesis_time_ns, r.genesis_supply, dec.from_bytes(r.minted), dec.from_bytes(r.burned)
+        )
 
 
 class Pulse(NamedTuple):
@@ -345,13 +349,17 @@ class Pulse(NamedTuple):
 
     def encode(self) -> bytes:
         return pb.Pulse(
-            balance=self.balance, pool=dec.to_bytes(self.pool), minted=self.minted, burned=self.burned,
-            inflation=self.inflation, last_time_ns=self.last_time_ns, proposer=self.proposer,
+            balance=self.balance, pool=dec.to_bytes(self.pool), minted=dec.to_bytes(self.minted),
+            burned=dec.to_bytes(self.burned), inflation=self.inflation, last_time_ns=self.last_time_ns,
+            proposer=self.proposer,
         ).SerializeToString(deterministic=True)  # fmt: skip
 
     @staticmethod
     def of(r: pb.Pulse) -> Pulse:
-        return Pulse(r.balance, dec.from_bytes(r.pool), r.minted, r.burned, r.inflation, r.last_time_ns, r.proposer)
+        return Pulse(
+            r.balance, dec.from_bytes(r.pool), dec.from_bytes(r.minted), dec.from_bytes(r.burned), r.inflation,
+            r.last_time_ns, r.proposer,
+        )  # fmt: skip
 
 
 def consensus_address(key: bytes) -> bytes:

@@ -58,6 +58,7 @@ from crypto.hash import ADDRESS_BYTES
 
 Entry: TypeAlias = UnbondingEntry | RedelegationEntry
 HEIGHT_BYTES: Final = 8
+SHARES_MAX: Final = 1 << 256  # a Dec: 10^40 times what the whole supply is worth at 1:1
 SLASHED_PER_SLICE: Final = 40  # leavers of one validator; about a millisecond
 
 # ------------------------------------------------------------------------------ validators
@@ -156,6 +157,8 @@ def delegate(state: State, validator: Validator, *, delegator: bytes, amount: in
     shares = validator.shares_of(amount)
     if not shares:
         raise TinyAmount(f"{amount} udchat are worth no share")
+    if validator.shares + shares > SHARES_MAX:  # each slash to almost nothing makes the next shares so much cheaper
+        raise WorthlessShares("slashes left its shares next to nothing")
     after = validator._replace(tokens=validator.tokens + amount, shares=validator.shares + shares)
     put_validator(state, validator, after)
     owned = shares + (found.shares if found is not None else 0)

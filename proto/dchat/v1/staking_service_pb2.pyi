@@ -290,7 +290,7 @@ class GetStakingPoolsResponse(_message.Message):
     community_pool: str
     distribution_balance: int
     inflation: str
-    minted: int
-    burned: int
+    minted: str
+    burned: str
     active_validators: int
-    def __init__(self, height: _Optional[int] = ..., bonded: _Optional[int] = ..., not_bonded: _Optional[int] = ..., supply: _Optional[int] = ..., community_pool: _Optional[str] = ..., distribution_balance: _Optional[int] = ..., inflation: _Optional[str] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ..., active_validators: _Optional[int] = ...) -> None: ...
+    def __init__(self, height: _Optional[int] = ..., bonded: _Optional[int] = ..., not_bonded: _Optional[int] = ..., supply: _Optional[int] = ..., community_pool: _Optional[str] = ..., distribution_balance: _Optional[int] = ..., inflation: _Optional[str] = ..., minted: _Optional[str] = ..., burned: _Optional[str] = ..., active_validators: _Optional[int] = ...) -> None: ...

@@ -184,9 +184,9 @@ class BridgeTotals(_message.Message):
     bundles_executed: int
     bundles_failed: int
     udchat_to_chat: int
-    udchat_tipped: int
-    udchat_joins: int
-    def __init__(self, bundles_executed: _Optional[int] = ..., bundles_failed: _Optional[int] = ..., udchat_to_chat: _Optional[int] = ..., udchat_tipped: _Optional[int] = ..., udchat_joins: _Optional[int] = ...) -> None: ...
+    udchat_tipped: bytes
+    udchat_joins: bytes
+    def __init__(self, bundles_executed: _Optional[int] = ..., bundles_failed: _Optional[int] = ..., udchat_to_chat: _Optional[int] = ..., udchat_tipped: _Optional[bytes] = ..., udchat_joins: _Optional[bytes] = ...) -> None: ...
 
 class CurrencyParams(_message.Message):
     __slots__ = ("gas_price", "unordered_expiry_blocks_max")
@@ -469,12 +469,12 @@ class Pulse(_message.Message):
     PROPOSER_FIELD_NUMBER: _ClassVar[int]
     balance: int
     pool: bytes
-    minted: int
-    burned: int
+    minted: bytes
+    burned: bytes
     inflation: int
     last_time_ns: int
     proposer: bytes
-    def __init__(self, balance: _Optional[int] = ..., pool: _Optional[bytes] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ..., inflation: _Optional[int] = ..., last_time_ns: _Optional[int] = ..., proposer: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, balance: _Optional[int] = ..., pool: _Optional[bytes] = ..., minted: _Optional[bytes] = ..., burned: _Optional[bytes] = ..., inflation: _Optional[int] = ..., last_time_ns: _Optional[int] = ..., proposer: _Optional[bytes] = ...) -> None: ...
 
 class CommitSlots(_message.Message):
     __slots__ = ("addresses",)
@@ -498,9 +498,9 @@ class Minter(_message.Message):
     inflation: int
     genesis_time_ns: int
     genesis_supply: int
-    minted: int
-    burned: int
-    def __init__(self, inflation: _Optional[int] = ..., genesis_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[int] = ..., burned: _Optional[int] = ...) -> None: ...
+    minted: bytes
+    burned: bytes
+    def __init__(self, inflation: _Optional[int] = ..., genesis_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[bytes] = ..., burned: _Optional[bytes] = ...) -> None: ...
 
 class SigningInfo(_message.Message):
     __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned")
