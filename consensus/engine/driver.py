@@ -46,6 +46,7 @@ from consensus.engine.block_work import BlockWork
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.executor import BlockExecutor, save_decided
 from consensus.engine.failpoints import FailPoint, no_fail_point
+from consensus.engine.inbox import Entrance, NoCharges
 from consensus.engine.inputs import (
     BuiltBlock,
     EnteredStep,
@@ -60,7 +61,6 @@ from consensus.engine.inputs import (
 )
 from consensus.engine.intake import Intake
 from consensus.engine.interfaces import Listener
-from consensus.engine.metrics import EngineMetrics
 from consensus.engine.own_messages import OwnMessages
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
@@ -70,12 +70,12 @@ from consensus.engine.votes import RoundVotes, load_last_commit
 from consensus.engine.wal import Wal
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID
-from consensus.types.parts import Part, PartSet
+from consensus.types.parts import PartSet
 from consensus.types.state import State
 from consensus.types.timestamps import NS_PER_MS
-from consensus.types.vote import PRECOMMIT, Proposal, Vote
+from consensus.types.vote import PRECOMMIT, Proposal
+from p2p.log_limit import LogLimit
 
-INBOX_MESSAGES_MAX: Final = 2_000  # of peers; full of parts it is 128 MB
 LATE_PRECOMMIT_WAIT_MS: Final = 50  # design section 3, Pace
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
 STOP_S: Final = 10.0  # for the input at hand: a block is applied to the end
@@ -84,12 +84,13 @@ TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others ma
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
 
 log = structlog.get_logger(__name__)
+loud = LogLimit(log)
 
 
 Event: TypeAlias = TimedOut | BuiltBlock | BlockValidated | TxsAvailable | ProposalIn | VoteIn
 
 
-class ConsensusDriver:
+class ConsensusDriver(Entrance):
     """Satisfies interfaces.Driver. Made at rest: `apply_synced_block` until `start`, consensus from then on."""
 
     def __init__(
@@ -110,7 +111,7 @@ class ConsensusDriver:
     ) -> None:
         self.config = config
         self.core = Core(config)
-        self.metrics: EngineMetrics = executor.metrics
+        super().__init__(executor.metrics)
         self._state = state
         self._executor, self._wal, self._signer = executor, wal, signer
         self._clock, self._workers, self._fatal = clock, workers, fatal
@@ -123,15 +124,15 @@ class ConsensusDriver:
         self._round_state = HeightState()
         self._listeners: list[Listener] = []
         self._events: deque[Event] = deque()
-        self._inbox: deque[Message] = deque()
-        self._wake = asyncio.Event()
         self._intake = Intake(
             self.core,
             self._round_state,
             executor,
+            self._inbox,
             state=lambda: self._state,
             write=self._log,
             blame=self._blame,
+            useless=self._useless,
             listeners=self._listeners,
         )
         self._work = BlockWork(
@@ -145,7 +146,6 @@ class ConsensusDriver:
         self._txs_told = False
         self._commit_due_ns = 0  # monotonic: when timeout_commit of the last block is over
         self._step_since_ns = 0
-        self._is_running = False
         self._failure: BaseException | None = None  # what ended it
         self._halted: HaltRequested | None = None  # why the application wants no more blocks; nothing failed
 
@@ -171,35 +171,8 @@ class ConsensusDriver:
     def halted(self) -> HaltRequested | None:
         return self._halted
 
-    @property
-    def inbox_room(self) -> int:
-        return INBOX_MESSAGES_MAX - len(self._inbox)
-
     def add_listener(self, listener: Listener) -> None:
         self._listeners.append(listener)
-
-    def add_proposal(self, proposal: Proposal, peer_id: str) -> None:
-        self._put(ProposalIn(proposal, peer_id))
-
-    def add_part(self, height: int, round: int, part: Part, peer_id: str) -> None:
-        self._put(PartIn(height, round, part, peer_id))
-
-    def add_vote(self, vote: Vote, peer_id: str) -> None:
-        self._put(VoteIn(vote, peer_id))
-
-    def add_peer_majority(
-        self, kind: VoteKind, height: int, round: int, block_id: BlockID | None, peer_id: str
-    ) -> None:
-        self._put(MajorityIn(kind, height, round, block_id, peer_id))
-
-    def _put(self, message: Message) -> None:
-        """From a peer. A full inbox drops it: gossip sends again what is still missing."""
-        assert message.peer_id, "only the driver itself makes messages of its own"
-        if len(self._inbox) >= INBOX_MESSAGES_MAX or not self._is_running:
-            self.metrics.inbox_dropped += 1
-            return
-        self._inbox.append(message)
-        self._wake.set()
 
     def _push(self, event: Event) -> None:
         self._events.append(event)
@@ -330,8 +303,8 @@ class ConsensusDriver:
         while self._is_running:
             if self._events:
                 await self._take_event(self._events.popleft())
-            elif self._inbox:
-                await self._take_message(self._inbox.popleft())
+            elif (message := self._inbox.take()) is not None:
+                await self._take_message(message)
             else:
                 self._wake.clear()
                 await self._wake.wait()
@@ -358,7 +331,11 @@ class ConsensusDriver:
 
     async def _take_message(self, message: Message) -> None:
         """A message of a peer, of our own, or of the log."""
-        for event in self._intake.take(message):
+        began_ns = self._clock.monotonic_ns()
+        events = self._intake.take(message)
+        if message.peer_id:
+            self._charges.worked(message.peer_id, self._clock.monotonic_ns() - began_ns)
+        for event in events:
             await self._feed(event)
         if self._intake.all_precommits_came:
             self._intake.all_precommits_came = False
@@ -377,9 +354,12 @@ class ConsensusDriver:
             self._wal.append(encode_logged(logged, self._clock.now_ns()))
 
     def _blame(self, peer_id: str, reason: str) -> None:
-        log.warning("a peer broke the protocol", peer=peer_id, why=reason)
         if peer_id and self._recorded is None:
+            loud.warning("a peer broke the protocol", peer_id, why=reason)
+            self._inbox.forget(peer_id)
             self._on_fault(peer_id, reason)
+        else:
+            log.warning("refused a message of the log", why=reason)
 
     def _tell_proposal(self, proposal: Proposal) -> None:
         for listener in self._listeners:
@@ -413,8 +393,9 @@ class ConsensusDriver:
                 self._vote_counted()
             case Equivocation():
                 self._equivocated(effect)
-            case VoteRefused():
+            case VoteRefused(vote, reason):
                 self.metrics.votes_refused += 1
+                self._useless(vote.peer_id, reason, 1)
             case Decide():
                 self._decided = effect
             case _:
@@ -543,6 +524,7 @@ class ConsensusDriver:
         )
         assert first is not None, "a counted vote is kept"
         self.metrics.equivocations += 1
+        self._intake.conflicted(second)
         ours = second.validator_address == self._own.address
         log.error(
             "OUR OWN KEY signed two votes: does it run elsewhere too?" if ours else "a validator signed two votes",
@@ -616,7 +598,8 @@ class ConsensusDriver:
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
         self._executor.check_halt(height)
-        waited = self._intake.start_height()
+        self._intake.start_height()
+        self._inbox.start_height()
         self._round_state.start(height, validators, last_commit)
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
@@ -624,7 +607,6 @@ class ConsensusDriver:
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()
-        self._inbox.extendleft(reversed(waited))
 
     def _txs_available(self) -> None:
         if self._is_running and not self._txs_told:
@@ -643,7 +625,7 @@ class ConsensusDriver:
         """Take in again what the log holds of this height. Answers come before the next record."""
         height = self._state.next_height
         log.info("replaying the log", height=height, records=len(records))
-        self._recorded = records
+        self._recorded, charges, self._charges = records, self._charges, NoCharges()
         self.metrics.is_catching_up_from_wal = True
         timeouts: list[Event] = []
         await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
@@ -666,7 +648,7 @@ class ConsensusDriver:
                     timeouts.append(event)
                 else:
                     await self._take_event(event)
-        self._recorded = None
+        self._recorded, self._charges = None, charges
         self.metrics.is_catching_up_from_wal = False
         self._events.extend(timeouts)
         log.info("replayed the log", height=self.core.height, round=self.core.round, step=self.core.step.name)

@@ -1,13 +1,12 @@
 """Messages on their way to the core: checked, logged, kept; what remains is the core's inputs.
 
 What is of the next height waits for it, up to a bound: peers may be a moment ahead. A message that breaks the
-protocol costs its peer; one that is merely useless costs nothing.
+protocol costs its peer the connection; one that is merely useless counts against it.
 Source: engine sheet sections 3 and 5; CometBFT v0.38, consensus/state.go.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -18,6 +17,7 @@ from consensus.core.core import Core
 from consensus.core.events import BlockComplete, Input, PeerMajority, Step, VoteKind
 from consensus.engine.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
 from consensus.engine.executor import BlockExecutor
+from consensus.engine.inbox import Inbox
 from consensus.engine.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
 from consensus.engine.interfaces import Listener
 from consensus.engine.round_state import HeightState
@@ -29,7 +29,7 @@ from consensus.types.parts import PartSet
 from consensus.types.state import State
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 
-DEFERRED_MESSAGES_MAX: Final = 1_000  # of the next height
+BAD_PART_WEIGHT: Final = 4  # it was hashed: 64 KiB
 
 log = structlog.get_logger(__name__)
 
@@ -40,28 +40,31 @@ class Intake:
         core: Core,
         round_state: HeightState,
         executor: BlockExecutor,
+        inbox: Inbox,
         *,
         state: Callable[[], State],
         write: Callable[[Logged], None],
         blame: Callable[[str, str], None],
+        useless: Callable[[str, str, int], None],
         listeners: Sequence[Listener],
     ) -> None:
         self._core, self._round_state, self._executor = core, round_state, executor
-        self._state, self._write, self._blame, self._listeners = state, write, blame, listeners
+        self._inbox, self._listeners = inbox, listeners
+        self._state, self._write, self._blame, self._useless = state, write, blame, useless
         self._metrics = executor.metrics
         self.counting: Vote | None = None  # the vote that the core is being asked about
         self.all_precommits_came = False  # of the last height, by a late one
-        self.deferred: deque[Message] = deque()
         self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
+        self._claimed: set[tuple[VoteKind, int, BlockID | None]] = set()  # what any peer claims
+        self._conflicts: set[tuple[VoteKind, int, int]] = set()  # kind, round, validator: reported equivocators
 
-    def start_height(self) -> list[Message]:
-        """Forget the height before; what waited for the new one comes back."""
-        waited = list(self.deferred)
-        self.deferred.clear()
+    def start_height(self) -> None:
+        """Forget the height before."""
         self._claims.clear()
+        self._claimed.clear()
+        self._conflicts.clear()
         self._untold = None
-        return waited
 
     def take(self, message: Message) -> tuple[Input, ...]:
         """What the core is to hear of it, in order."""
@@ -78,8 +81,8 @@ class Intake:
     def _is_of_this_height(self, height: int, message: Message) -> bool:
         if height == self._core.height:
             return True
-        if height == self._core.height + 1 and len(self.deferred) < DEFERRED_MESSAGES_MAX:
-            self.deferred.append(message)
+        if height == self._core.height + 1 and message.peer_id:
+            self._inbox.defer(message)
         return False
 
     def _take_proposal(self, message: ProposalIn) -> tuple[Input, ...]:
@@ -121,15 +124,15 @@ class Intake:
             return ()
         self._metrics.parts_received += 1
         state, part = self._round_state, message.part
-        current, why = state.parts, "no such part set is open"
+        current, why, weight = state.parts, "part of no block", 1
         others = [parts for parts in state.part_sets.values() if parts is not current and not parts.is_complete]
         for parts in others if current is None else [current, *others]:
             if parts.header.total != part.proof.total:
                 continue
             try:
                 added = parts.add(part)
-            except InvalidPart as error:  # of another set, perhaps; the peer cannot know which we gather
-                why = str(error)
+            except InvalidPart:  # of another set, perhaps; the peer cannot know which we gather
+                why, weight = "part that fits no open set", BAD_PART_WEIGHT
                 continue
             if not added:
                 self._metrics.parts_duplicate += 1
@@ -139,7 +142,8 @@ class Intake:
                 listener.part_added(message.height, message.round, part.index)
             return (self._completed(state.block_ids[parts.header], parts),) if parts.is_complete else ()
         self._metrics.parts_refused += 1
-        log.debug("refused a part", peer=message.peer_id, index=part.index, why=why)
+        if message.round >= self._core.round:  # of a round that we left, it was of use when it was sent
+            self._useless(message.peer_id, why, weight)
         return ()
 
     def _completed(self, block_id: BlockID, parts: PartSet) -> Input:
@@ -173,12 +177,29 @@ class Intake:
             else:  # CometBFT's non-deterministic signature: neither counted nor evidence
                 self._metrics.votes_refused += 1
             return ()
+        if self._only_conflicts(kind, vote, value):
+            self._metrics.votes_refused += 1
+            self._useless(message.peer_id, "vote of a reported equivocator", 1)
+            return ()
         if not self._is_good_vote(message, late=False):
             return ()
         if message.peer_id:  # ours was logged when it was signed
             self._write(message)
         self.counting = vote
         return (core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id),)
+
+    def _only_conflicts(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> bool:
+        """Whether its validator's votes of this round conflict already, and nobody claims a majority for this one.
+
+        One conflict is verified, logged and reported. A key that signs thousands costs no more than that.
+        """
+        return (kind, vote.round, vote.validator_index) in self._conflicts and (
+            kind, vote.round, value
+        ) not in self._claimed  # fmt: skip
+
+    def conflicted(self, vote: Vote) -> None:
+        """The core reported the vote's validator as an equivocator."""
+        self._conflicts.add((VoteKind(vote.type), vote.round, vote.validator_index))
 
     def _is_good_vote(self, message: VoteIn, *, late: bool) -> bool:
         """late: of the height before, whose extensions are checked for their signature only."""
@@ -193,7 +214,7 @@ class Intake:
             if isinstance(error, BadSignatureFromPeer):
                 self._blame(message.peer_id, str(error))
             else:
-                log.debug("refused a vote", peer=message.peer_id, why=str(error))
+                self._useless(message.peer_id, "vote that cannot count", 1)
             return False
         return True
 
@@ -227,6 +248,7 @@ class Intake:
                 )
             return ()
         self._claims[key] = message.block_id
+        self._claimed.add((message.kind, message.round, message.block_id))
         self._write(message)
         return (PeerMajority(message.kind, message.height, message.round, message.block_id, message.peer_id),)
 

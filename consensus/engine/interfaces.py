@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from consensus.core.events import Step, VoteKind
+from consensus.engine.inbox import Charges
 from consensus.types.bits import BitArray
 from consensus.types.block import Block, BlockID, BlockMeta, Commit, ExtendedCommit, PartSetHeader
 from consensus.types.evidence import Evidence
@@ -150,15 +151,21 @@ class Driver(Protocol):
 
     def add_proposal(self, proposal: Proposal, peer_id: str) -> None: ...
     def add_part(self, height: int, round: int, part: Part, peer_id: str) -> None: ...
-    def add_vote(self, vote: Vote, peer_id: str) -> None: ...
+    def add_vote(self, vote: Vote, peer_id: str, *, first: bool = True) -> None:
+        """first: it names a known validator, so it goes before parts, claims and what is not."""
+        ...
+
     def add_peer_majority(
         self, kind: VoteKind, height: int, round: int, block_id: BlockID | None, peer_id: str
     ) -> None: ...
     def add_listener(self, listener: Listener) -> None: ...
 
-    @property
-    def inbox_room(self) -> int:
-        """How many more peers' messages the queue takes now; beyond it they are dropped and counted."""
+    def has_room(self, peer_id: str) -> bool:
+        """Whether this peer's queue takes one more message now; beyond it they are dropped and counted."""
+        ...
+
+    def charge_peers(self, charges: Charges) -> None:
+        """Tell `charges` from now on what peers' messages cost and were worth."""
         ...
 
     def apply_synced_block(self, block: Block, block_id: BlockID, parts: PartSet, commit: Commit) -> object:

@@ -97,6 +97,7 @@ class ConsensusReactor:
         self._seen = (0, 0)  # height and round that step_changed saw last
         self._peer_advanced: list[Callable[[str], None]] = []
         driver.add_listener(self)
+        driver.charge_peers(self)
         extension.add_handler(self)
 
     def start(self) -> None:
@@ -173,6 +174,17 @@ class ConsensusReactor:
         state.wake_ns = due_ns
         delay_ns = max(0, due_ns - self._clock.monotonic_ns())
         state.timer = self._clock.call_later(delay_ns / NS_PER_S, wake)
+
+    def useless(self, peer_id: str, what: str, weight: int = 1) -> None:
+        """The driver found no use for a peer's message: inbox.Charges."""
+        state = self._peers.get(peer_id)
+        if state is not None:
+            state.peer.useless(what, weight)
+
+    def worked(self, peer_id: str, ns: int) -> None:
+        state = self._peers.get(peer_id)
+        if state is not None:
+            state.peer.spend_cpu(ns)
 
     def drop(self, peer_id: str, reason: str) -> None:
         """The driver learned that a peer broke the protocol: its `on_fault`."""
@@ -377,8 +389,8 @@ class ConsensusReactor:
         except InvalidData as error:
             raise PeerFault(str(error)) from error
 
-    def _has_inbox_room(self) -> bool:
-        if self._driver.inbox_room > 0:
+    def _has_inbox_room(self, state: PeerState) -> bool:
+        if self._driver.has_room(state.peer.id):
             return True
         self.metrics.inbox_full += 1
         return False
@@ -391,11 +403,21 @@ class ConsensusReactor:
             state.add_vote(key, vote.validator_index)
             return
         # Ours, the last height's precommits, and the next height's, which the driver keeps for a moment.
-        if not -1 <= vote.height - self._rs.height <= 1 or not self._has_inbox_room():
+        if not -1 <= vote.height - self._rs.height <= 1 or not self._has_inbox_room(state):
+            return
+        is_known = self._is_of_validator(vote)
+        if not is_known and vote.height == self._rs.height:
+            state.peer.useless("vote of no validator")
             return
         state.add_vote(key, vote.validator_index)
         self._gossip.vote_came(vote, state.peer.id)
-        self._driver.add_vote(vote, state.peer.id)
+        self._driver.add_vote(vote, state.peer.id, first=is_known)
+
+    def _is_of_validator(self, vote: Vote) -> bool:
+        """Whether it names a validator of this height; who signed it is found out in its turn."""
+        keys = self._rs.validators.pub_keys
+        index = vote.validator_index
+        return 0 <= index < len(keys) and keys[index].address == vote.validator_address
 
     def _holds_vote(self, vote: Vote) -> bool:
         rs = self._rs
@@ -419,7 +441,7 @@ class ConsensusReactor:
         if is_behind or (held is not None and held.proof.leaf_hash == part.proof.leaf_hash):
             self.metrics.parts_duplicate += 1
             return
-        if message.height > rs.height + 1 or not self._has_inbox_room():
+        if message.height > rs.height + 1 or not self._has_inbox_room(state):
             return
         self._gossip.part_came(message.height, part, state.peer.id)
         self._driver.add_part(message.height, message.round, part, state.peer.id)
@@ -431,7 +453,7 @@ class ConsensusReactor:
         if proposal == self._rs.proposal:
             self.metrics.proposals_duplicate += 1
             return
-        if not 0 <= proposal.height - self._rs.height <= 1 or not self._has_inbox_room():
+        if not 0 <= proposal.height - self._rs.height <= 1 or not self._has_inbox_room(state):
             return
         self._gossip.proposal_came(proposal, state.peer.id)
         self._driver.add_proposal(proposal, state.peer.id)
@@ -443,7 +465,7 @@ class ConsensusReactor:
         if not state.claim(key, message.block_id):
             raise PeerFault(f"claimed two majorities for {message.kind.name.lower()}s of {key[0]}/{key[2]}")
         value = None if message.block_id.is_zero else message.block_id
-        if self._has_inbox_room():
+        if self._has_inbox_room(state):
             self._driver.add_peer_majority(message.kind, message.height, message.round, value, state.peer.id)
         votes = self._rs.votes(message.kind, message.round)
         held = BitArray(0) if votes is None else votes.bits_for(value)

@@ -11,7 +11,8 @@ import pytest
 
 from consensus.core.events import Step, VoteKind
 from consensus.engine.clock import LoopClock
-from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, INBOX_MESSAGES_MAX
+from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
+from consensus.engine.inbox import PEER_MESSAGES_MAX
 from consensus.engine.inputs import MajorityIn, PartIn, ProposalIn, VoteIn, decode_logged
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
@@ -298,7 +299,7 @@ async def test_what_is_of_the_next_height_waits_for_it_up_to_a_bound() -> None:
         bench.driver.add_vote(replace(bench.vote(bench.others[0]), height=2, round=round), "peer")
     await bench.settle()
     await until(lambda: not bench.driver._inbox)
-    assert len(bench.driver._intake.deferred) == 1_000
+    assert len(bench.driver._inbox._queues["peer"].deferred) == 1_000
     await bench.driver.stop()
 
 
@@ -392,12 +393,13 @@ async def test_execution_of_a_block_that_was_not_decided_is_given_up() -> None:
 async def test_full_inbox_drops_and_counts() -> None:
     bench = await make_bench()
     vote = bench.vote(bench.others[0])
-    for _ in range(INBOX_MESSAGES_MAX + 10):
+    for _ in range(PEER_MESSAGES_MAX + 10):
         bench.driver.add_vote(vote, "peer")
-    assert bench.driver.inbox_room == 0
+    assert not bench.driver.has_room("peer")
+    assert bench.driver.has_room("another")
     assert bench.driver.metrics.inbox_dropped == 10
-    await until(lambda: bench.driver.inbox_room == INBOX_MESSAGES_MAX)
-    assert bench.driver.metrics.votes_duplicate == INBOX_MESSAGES_MAX - 1
+    await until(lambda: bench.driver.has_room("peer") and not bench.driver._inbox)
+    assert bench.driver.metrics.votes_duplicate == PEER_MESSAGES_MAX - 1
     await bench.driver.stop()
 
 

@@ -77,6 +77,12 @@ class FakeDriver:
     def add_listener(self, listener: Any) -> None:
         self.listeners.append(listener)
 
+    def has_room(self, peer_id: str) -> bool:
+        return self.inbox_room > 0
+
+    def charge_peers(self, charges: Any) -> None:
+        self.charges = charges
+
     def begin(self, height: int, last: RoundVotes | None = None) -> None:
         rs = self.round_state
         rs.start(height, self.vals, last)
@@ -137,7 +143,7 @@ class FakeDriver:
             self._tell("part_added", height, round, part.index)
             self._advance()
 
-    def add_vote(self, vote: Vote, peer_id: str) -> None:
+    def add_vote(self, vote: Vote, peer_id: str, *, first: bool = True) -> None:
         rs = self.round_state
         if vote.height == rs.height + 1:
             self.later.append(("add_vote", (vote, peer_id)))

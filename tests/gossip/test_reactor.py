@@ -470,7 +470,7 @@ def test_two_votes_for_one_slot_both_go_on_their_way() -> None:
         peer.take()
     other = Vote(VoteKind.PREVOTE, 1, 0, NIL_BLOCK_ID, 5, mesh.vals[0].address, 0, b"of the twin")
     add_vote, waiting = node.driver.add_vote, []
-    node.driver.add_vote = lambda vote, peer_id: waiting.append(vote)  # type: ignore[method-assign]  # in the inbox
+    node.driver.add_vote = lambda vote, peer_id, first=True: waiting.append(vote)  # type: ignore[method-assign]  # in the inbox
     node.reactor.receive(0x22, peers[0], m.VoteMessage(other).encode())
     node.driver.add_vote = add_vote  # type: ignore[method-assign]
     assert waiting == [other]
