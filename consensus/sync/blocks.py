@@ -49,6 +49,9 @@ SETTLE_NS: Final = NS // 2  # after the start: peers connect and say where they 
 UNREPORTED_WAIT_NS: Final = 3 * NS  # how long we wait for the status of connected peers
 STALL_NS: Final = 6 * NS  # no progress, and somebody is where we are: go on in consensus
 
+STOOD_STILL_NS: Final = 2 * NS  # a turn that is so late finds us at fault, not the peers
+WAIT_NS_MIN: Final = NS // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
+
 log = structlog.get_logger(__name__)
 
 
@@ -145,6 +148,7 @@ class BlockSyncReactor:
         self._started_ns = 0
         self._progress_ns = 0
         self._status_ns = 0
+        self._due_ns = 0  # when the next turn comes at the latest
         self.metrics = BlockSyncMetrics()
 
     # ------------------------------------------------------------------------------------------------- reactor
@@ -270,20 +274,22 @@ class BlockSyncReactor:
         if self._is_sole_validator():
             return 0
         self.metrics.syncing = True
-        self._started_ns = self._progress_ns = self._status_ns = self._clock.monotonic_ns()
+        self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
         self._network.broadcast(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
         log.info("began block sync", height=self._driver.state.last_block_height)
         try:
             while True:
                 self._wake.clear()
-                self._expire()
-                self._ask()
+                now = self._clock.monotonic_ns()  # one reading a turn: what is due at it is done, the rest is armed
+                self._forgive_lateness(now)
+                self._expire(now)
+                self._ask(now)
                 if self._next_pair() is not None:
                     await self._apply_next()
-                elif self._is_caught_up():
+                elif self._is_caught_up(now):
                     break
                 else:
-                    self._arm()
+                    self._arm(now)
                     await self._wake.wait()
         finally:
             self.metrics.syncing = False
@@ -310,9 +316,9 @@ class BlockSyncReactor:
         """The highest claim of a peer that also claims to have the block that we need next."""
         return max((known.height for known in self._peers.values() if known.base <= self._next_height), default=0)
 
-    def _is_caught_up(self) -> bool:
+    def _is_caught_up(self, now: int) -> bool:
         """The last block of all has no successor to prove it: consensus fetches that one."""
-        now, height = self._clock.monotonic_ns(), self._driver.state.last_block_height
+        height = self._driver.state.last_block_height
         if now - self._started_ns < SETTLE_NS:
             return False
         reported = [known for known in self._peers.values() if known.reported]
@@ -331,11 +337,10 @@ class BlockSyncReactor:
         us = validators.by_address(self._our_address)
         return us is not None and us.voting_power * 3 >= validators.total_power
 
-    def _ask(self) -> None:
+    def _ask(self, now: int) -> None:
         """Ask for what is next: spread over the peers, a second peer for the very next when the first is slow."""
         first = self._next_height
         target = min(self.target, first + AHEAD_MAX - 1)
-        now = self._clock.monotonic_ns()
         for height in range(first, target + 1):
             if height in self._fetched:
                 continue
@@ -371,9 +376,16 @@ class BlockSyncReactor:
         ]
         return min(able, key=lambda known: len(known.asked), default=None)
 
-    def _expire(self) -> None:
+    def _forgive_lateness(self, now: int) -> None:
+        """A turn that comes long after it was due: we stood still (a suspended machine), not all peers at once."""
+        late, self._due_ns = now - self._due_ns, now
+        if late >= STOOD_STILL_NS:
+            self._progress_ns += late
+            for known in self._peers.values():
+                known.active_ns += late
+
+    def _expire(self, now: int) -> None:
         """Drop peers that were asked and are silent; ask for statuses again."""
-        now = self._clock.monotonic_ns()
         for known in list(self._peers.values()):
             if known.asked and now - known.active_ns >= PEER_TIMEOUT_NS:
                 self.metrics.timeouts += 1
@@ -398,19 +410,24 @@ class BlockSyncReactor:
         fetched = self._fetched.pop(height)
         self._buffered_bytes -= fetched.parts.byte_size
 
-    def _arm(self) -> None:
-        """Wake at the next deadline of any kind; everything else wakes by itself."""
-        now = self._clock.monotonic_ns()
-        deadlines = [self._status_ns + STATUS_EVERY_NS, self._started_ns + SETTLE_NS]
-        deadlines += [self._started_ns + UNREPORTED_WAIT_NS, self._progress_ns + STALL_NS]
+    def _arm(self, now: int) -> None:
+        """Wake at the next deadline of any kind; everything else wakes by itself.
+
+        What was due at `now` has been done. The next question for statuses is always ahead, so there is always one.
+        """
+        deadlines = [self._started_ns + SETTLE_NS, self._started_ns + UNREPORTED_WAIT_NS, self._progress_ns + STALL_NS]
         deadlines += [known.active_ns + PEER_TIMEOUT_NS for known in self._peers.values() if known.asked]
         for height in (self._next_height, self._next_height + 1):
             if height in self._wanted:
                 deadlines.append(self._wanted[height].since_ns + HEDGE_NS)
-        due = min(deadline for deadline in deadlines if deadline > now)
+        due = self._status_ns + STATUS_EVERY_NS
+        assert due > now, (due, now)  # _expire saw to it with the same `now`
+        due = min([due, *(deadline for deadline in deadlines if deadline > now)])
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._clock.call_later((due - now) / NS, self._wake.set)
+        wait_ns = max(WAIT_NS_MIN, due - self._clock.monotonic_ns())
+        self._due_ns = now + wait_ns
+        self._timer = self._clock.call_later(wait_ns / NS, self._wake.set)
 
     # -------------------------------------------------------------------------------------------------- applying
 
