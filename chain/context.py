@@ -25,10 +25,10 @@ class Context:
     policies: of each signer, by address, as the ante part found them valid.
     """
 
-    __slots__ = ("branch", "gas_limit", "gas_used", "height", "policies", "time_ns")
+    __slots__ = ("branch", "chain_id", "gas_limit", "gas_used", "height", "policies", "time_ns")
 
-    def __init__(self, branch: Branch, *, height: int, time_ns: int) -> None:
-        self.branch, self.height, self.time_ns = branch, height, time_ns
+    def __init__(self, branch: Branch, *, height: int, time_ns: int, chain_id: str = "") -> None:
+        self.branch, self.height, self.time_ns, self.chain_id = branch, height, time_ns, chain_id
         self.gas_used = self.gas_limit = 0
         self.policies: dict[bytes, bytes] = {}
 

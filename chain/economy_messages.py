@@ -6,19 +6,42 @@ Source: proto/dchat/v1/tx.proto.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from chain.errors import InvalidField
-from crypto.hash import ADDRESS_BYTES
-from crypto.keys import ED25519_KEY_BYTES
+from crypto.hash import ADDRESS_BYTES, sha256
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PubKey
 from proto.dchat.v1 import tx_pb2 as pb
 
 MONIKER_BYTES_MAX: Final = 70
 RATE_ONE: Final = 10**18
+POSSESSION_DOMAIN: Final = b"dchat/validator-key/v1"
+
+
+class ConsensusSigner(Protocol):
+    """What holds a consensus key: the home's file, or a signer elsewhere. `sign` may block."""
+
+    @property
+    def pub_key(self) -> PubKey: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+def possession_hash(chain_id: str, operator: bytes) -> bytes:
+    """What a consensus key signs to become the validator of `operator`: 32 bytes, so never a vote's sign-bytes.
+
+    Bound to both, so that nobody else can register the key with it, here or on another chain.
+    """
+    return sha256(POSSESSION_DOMAIN + chain_id.encode() + b"\x00" + operator)
+
+
+def prove_possession(signer: ConsensusSigner, chain_id: str, operator: bytes) -> bytes:
+    """CreateValidator.possession."""
+    return signer.sign(possession_hash(chain_id, operator))
 
 
 class CreateValidator(NamedTuple):
-    """Rates in units of 10^-18, amounts udchat."""
+    """Rates in units of 10^-18, amounts udchat. possession: `prove_possession` by the consensus key."""
 
     operator: bytes
     consensus_key: bytes
@@ -28,6 +51,7 @@ class CreateValidator(NamedTuple):
     commission_max_change_rate: int
     min_self_delegation: int
     amount: int
+    possession: bytes
 
 
 class EditValidator(NamedTuple):
@@ -100,6 +124,8 @@ def create_validator(m: pb.CreateValidator) -> CreateValidator:
         raise InvalidField(
             f"create_validator.consensus_key: {len(m.consensus_key)} bytes, expected {ED25519_KEY_BYTES}"
         )
+    if len(m.possession) != SIGNATURE_BYTES:
+        raise InvalidField(f"create_validator.possession: {len(m.possession)} bytes, expected {SIGNATURE_BYTES}")
     _moniker("create_validator", m.moniker)
     if not m.commission_rate <= m.commission_max_rate <= RATE_ONE:
         raise InvalidField("create_validator: commission_rate is at most commission_max_rate, which is at most 1")
@@ -109,7 +135,7 @@ def create_validator(m: pb.CreateValidator) -> CreateValidator:
         raise InvalidField("create_validator: min_self_delegation is 1 or more, and at most the amount")
     return CreateValidator(
         m.operator, m.consensus_key, m.moniker, m.commission_rate, m.commission_max_rate,
-        m.commission_max_change_rate, m.min_self_delegation, m.amount,
+        m.commission_max_change_rate, m.min_self_delegation, m.amount, m.possession,
     )  # fmt: skip
 
 

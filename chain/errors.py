@@ -347,6 +347,10 @@ class UnbondingTooSmall(StakingError):
     code, rule = 143, "no more than what is unbonding is cancelled"
 
 
+class KeyNotPossessed(StakingError):
+    code, rule = 144, "a new validator's consensus key signs for its operator on this chain"
+
+
 # ------------------------------------------------------------------------------ codespace "slashing"
 
 

@@ -82,7 +82,7 @@ class Executor:
         self._modules, self._signatures, self._rules, self._tells = modules, signatures, rules, tells
         self._handlers = modules.handlers
         self.block = block
-        self._ctx = Context(Branch(block.get), height=height, time_ns=machine_time(time_ns))
+        self._ctx = Context(Branch(block.get), height=height, time_ns=machine_time(time_ns), chain_id=rules.chain_id)
 
     def ante(self, tx: Tx) -> Context:
         """The first part, in the context's branch, not merged. Raises: TxError, and then the branch must be dropped."""

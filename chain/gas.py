@@ -19,7 +19,7 @@ GAS_MARK: Final = 2_000  # an unordered transaction's replay mark, written now a
 GAS_RECEIPT: Final = 6_000  # a bundle's receipt under the bridge's root, written now and removed later
 GAS_REWARDS: Final = 12_000  # ends a period: a validator's records, its history, the delegation, two accounts
 GAS_STAKE: Final = GAS_REWARDS + 3 * GAS_NEW_LEAF  # also indexes, pools, a queue
-GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF
+GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF + GAS_SIGNATURE  # its consensus key signs
 
 GAS_PER_MS: Final = 100_000
 

@@ -13,6 +13,7 @@ import click
 from chain.currency import dec
 from chain.economy_messages import (
     CancelUnbonding,
+    ConsensusSigner,
     CreateValidator,
     Delegate,
     EditValidator,
@@ -23,12 +24,15 @@ from chain.economy_messages import (
     Unjail,
     WithdrawCommission,
     WithdrawRewards,
+    prove_possession,
 )
 from cli.ask import Address, Amount, height_option, limit_option, node_option, run
-from cli.base import Command, Exit, Group, Refusal, current_home
+from cli.base import Command, Exit, Group, Refusal, current_home, show_json
 from cli.query_commands import plain, query
 from cli.tx_commands import send, sending, tx
-from crypto.keys import ED25519_KEY_BYTES
+from consensus.types.errors import InvalidData
+from consensus.types.files import parse_validator_key
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from node.client import Client
 from node.home import HomeError, load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
@@ -65,16 +69,17 @@ def stake() -> None:
     """Validate, delegate, and take rewards. A validator is named by its operator's address."""
 
 
-def consensus_key(text: str | None) -> bytes:
-    """From base64 or hex, a priv_validator_key.json, or the home's key. Raises Refusal."""
+def consensus_key(text: str | None) -> ConsensusSigner | bytes:
+    """From base64 or hex (a public key alone), a priv_validator_key.json, or the home's key. Raises Refusal."""
     if text is None:
         try:
-            return load_validator_key(current_home()[0]).pub_key.bytes
+            return load_validator_key(current_home()[0])
         except HomeError as error:
             raise Refusal(f"no consensus key: give --consensus-key, or --home with one ({error})") from None
-    key = _key_in(Path(text)) if text.endswith(".json") else text
+    if text.endswith(".json"):
+        return _key_in(Path(text))
     try:
-        found = bytes.fromhex(key) if len(key) == 2 * ED25519_KEY_BYTES else base64.b64decode(key, validate=True)
+        found = bytes.fromhex(text) if len(text) == 2 * ED25519_KEY_BYTES else base64.b64decode(text, validate=True)
     except ValueError:
         found = b""
     if len(found) != ED25519_KEY_BYTES:
@@ -86,14 +91,29 @@ def consensus_key(text: str | None) -> bytes:
     return found
 
 
-def _key_in(path: Path) -> str:
-    """The public key in a priv_validator_key.json, as it stands there. Raises Refusal."""
+def _key_in(path: Path) -> PrivKey:
+    """Of a priv_validator_key.json. Raises Refusal."""
     try:
-        return str(json.loads(path.read_text())["pub_key"]["value"])
+        return parse_validator_key(path.read_bytes())
     except OSError as error:
         raise Refusal(f"--consensus-key {path}: {error.strerror}", Exit.USAGE) from None
-    except (ValueError, KeyError, TypeError):
-        raise Refusal(f"--consensus-key {path}: is no priv_validator_key.json", Exit.USAGE) from None
+    except InvalidData as error:
+        raise Refusal(f"--consensus-key {path}: is no priv_validator_key.json: {error}", Exit.USAGE) from None
+
+
+class Possession(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """What `prove-key` printed: a signature in hex."""
+
+    name = "HEX"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        try:
+            found = value if isinstance(value, bytes) else bytes.fromhex(str(value))
+        except ValueError:
+            found = b""
+        if len(found) != SIGNATURE_BYTES:
+            self.fail(f"expected {2 * SIGNATURE_BYTES} hex characters, as prove-key prints them", param, ctx)
+        return found
 
 
 def chain_minimum(node: str | None) -> int:
@@ -105,28 +125,61 @@ def chain_minimum(node: str | None) -> int:
 @amount_option
 @click.option("--moniker", required=True, help="1 to 70 bytes, public.")
 @click.option("--consensus-key", "key", help="Base64, hex, or a priv_validator_key.json. Default: the home's.")
+@click.option(
+    "--possession", type=Possession(), help="The key's signature, of `prove-key`: when the key itself is not here."
+)
 @click.option("--commission-rate", type=Rate(), default="0.1", show_default=True)
 @click.option("--commission-max-rate", type=Rate(), default="0.2", show_default=True, help="For good.")
 @click.option("--commission-max-change-rate", type=Rate(), default="0.01", show_default=True, help="A day; for good.")
 @click.option("--min-self-delegation", type=Amount(), help="Default: the chain's own minimum.")
 @sending
 def create_validator(
-    amount: int, moniker: str, key: str | None, commission_rate: int, commission_max_rate: int,
-    commission_max_change_rate: int, min_self_delegation: int | None, **options: Any,
+    amount: int, moniker: str, key: str | None, possession: bytes | None, commission_rate: int,
+    commission_max_rate: int, commission_max_change_rate: int, min_self_delegation: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Make a validator of your account and a consensus key; the amount is your own stake in it."""
-    public = consensus_key(key)
+    """Make a validator of your account and a consensus key; the amount is your own stake in it.
+
+    The key signs that it is to be yours: with a key that lies elsewhere, give what `prove-key` printed there.
+    """
+    signer = consensus_key(key)
+    if isinstance(signer, bytes) and possession is None:
+        raise Refusal(
+            "--consensus-key is a public key alone; give --possession too: `dchat tx stake prove-key`, where it is",
+            Exit.USAGE,
+        )
     least = chain_minimum(options["node"]) if min_self_delegation is None else min_self_delegation
     if min_self_delegation is None and amount < least:
         raise Refusal(f"--amount is {amount} udchat; allowed: the chain's minimum, {least}, and more", Exit.USAGE)
-    send(
-        lambda me: [
-            CreateValidator(
-                me, public, moniker, commission_rate, commission_max_rate, commission_max_change_rate, least, amount
-            )
-        ],
-        options,
-    )
+    chain_id = options["chain_id"] or run(lambda client: client.status(), options["node"]).chain_id
+
+    def message(me: bytes) -> CreateValidator:
+        public = signer if isinstance(signer, bytes) else signer.pub_key.bytes
+        proof = possession
+        if proof is None:
+            assert not isinstance(signer, bytes)
+            proof = prove_possession(signer, chain_id, me)
+        return CreateValidator(
+            me, public, moniker, commission_rate, commission_max_rate, commission_max_change_rate, least, amount, proof
+        )
+
+    send(lambda me: [message(me)], options)
+
+
+@stake.command("prove-key", cls=Command)
+@click.option("--operator", type=Address(), required=True, help="The account that is to operate the validator.")
+@click.option("--chain-id", required=True)
+@click.option("--consensus-key", "key", help="A priv_validator_key.json. Default: the home's.")
+def prove_key(operator: bytes, chain_id: str, key: str | None) -> None:
+    """Print a consensus key with its signature for one operator and chain: for create-validator elsewhere.
+
+    Needs no node, and makes nobody a validator. A signer of another kind signs, with the key, the 32 bytes
+    SHA-256("dchat/validator-key/v1" + chain id + a zero byte + the operator's 20 bytes).
+    """
+    signer = consensus_key(key)
+    if isinstance(signer, bytes):
+        raise Refusal("--consensus-key: a priv_validator_key.json is expected: a public key cannot sign", Exit.USAGE)
+    proof = prove_possession(signer, chain_id, operator)
+    show_json({"consensus_key": signer.pub_key.bytes.hex(), "possession": proof.hex()})
 
 
 @stake.command("edit-validator", cls=Command)

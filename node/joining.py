@@ -15,7 +15,7 @@ import structlog
 from chain.currency.params import staking_of
 from chain.currency.staking.records import CONSENSUS_KEY
 from chain.currency.staking.stake import validator_of
-from chain.economy_messages import MONIKER_BYTES_MAX, CreateValidator
+from chain.economy_messages import MONIKER_BYTES_MAX, ConsensusSigner, CreateValidator, prove_possession
 from crypto.keys import Ed25519PubKey
 from node.commits import SafeListener
 from node.identity import Identity
@@ -31,10 +31,15 @@ RATE, MAX_RATE, MAX_CHANGE_RATE = 10**17, 2 * 10**17, 10**16  # 10 %, 20 %, 1 % 
 
 
 class Joining:
-    """stake, min_self_delegation: udchat. Raises ValueError, KeyError: FILE is no record of a transaction."""
+    """stake, min_self_delegation: udchat. signer: of this node's consensus key, which says that it is the operator's.
 
-    def __init__(self, node: Node, operator: Identity, *, stake: int, min_self_delegation: int) -> None:
-        self._node, self._operator = node, operator
+    Raises ValueError, KeyError: FILE is no record of a transaction.
+    """
+
+    def __init__(
+        self, node: Node, operator: Identity, signer: ConsensusSigner, *, stake: int, min_self_delegation: int
+    ) -> None:
+        self._node, self._operator, self._signer = node, operator, signer
         self._stake, self._min_self_delegation = stake, min_self_delegation
         self._own = OwnTx(node, operator, FILE, purpose="the stake")
         self._blocks = NextBlock()
@@ -78,11 +83,12 @@ class Joining:
 
     def _message(self) -> CreateValidator:
         node = self._node
-        key = node.validator_key
+        key = self._signer.pub_key
         assert isinstance(key, Ed25519PubKey), key  # the only kind that a home has
         moniker = node.views.me.moniker.encode()[:MONIKER_BYTES_MAX].decode(errors="ignore")
         least = staking_of(node.app.base).min_self_delegation
         return CreateValidator(
             self._operator.address, key.bytes, moniker, RATE, MAX_RATE, MAX_CHANGE_RATE,
             max(least, min(self._min_self_delegation, self._stake)), self._stake,
+            prove_possession(self._signer, node.genesis.chain_id, self._operator.address),
         )  # fmt: skip

@@ -154,7 +154,7 @@ class _Process:
     def _begin_own_tasks(self, node: Node, validator_key: PrivKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""
         if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
-            node.tasks.side("join with a stake", lambda: _join(node))
+            node.tasks.side("join with a stake", lambda: _join(node, validator_key))
         swap = self._swap
         if swap is not None and not swap.took_place:
             node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
@@ -274,13 +274,13 @@ def _plain(value: Fraction) -> str:
     return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
 
 
-async def _join(node: Node) -> None:
+async def _join(node: Node, validator_key: PrivKey) -> None:
     """Make this node's key a validator's. Not being able to is no reason to stop following the chain."""
     options = node.config.staking
     try:
         operator = load_identity(node.home.identity)
         await Joining(
-            node, operator, stake=options.initial_stake * UDCHAT_PER_DCHAT,
+            node, operator, validator_key, stake=options.initial_stake * UDCHAT_PER_DCHAT,
             min_self_delegation=options.min_self_delegation * UDCHAT_PER_DCHAT,
         ).run()  # fmt: skip
     except (IdentityError, OSError, ValueError, KeyError) as error:

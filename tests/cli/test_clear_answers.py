@@ -10,11 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
+from chain.economy_messages import possession_hash
 from chain.messages import Payment
 from cli.main import dchat
 from cli.render import says_nothing
+from crypto.bech32 import encode_address
 from node.client import NodeUnreachable
-from node.home import Home, make_keys
+from node.home import Home, load_validator_key, make_keys
 from node.runtime import PRUNE_EVERY
 from node.wallet import Session, submit
 from proto.dchat.v1 import governance_service_pb2 as gov
@@ -115,6 +117,34 @@ def test_consensus_keys_that_are_none(tmp_path: Path) -> None:
         line = ["tx", "stake", "create-validator", "--moniker", "m", "--amount", "1", "--consensus-key", str(key)]
         refused = CliRunner().invoke(dchat, line, prog_name="dchat")
         assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+
+
+def test_a_key_proves_itself_where_it_lies(tmp_path: Path) -> None:
+    """namada#106: what `create-validator` needs of a key that lies elsewhere, and asks for when it is not there."""
+    home = Home.of(tmp_path)
+    make_keys(home)
+    key, operator = load_validator_key(home), bytes(range(20))
+    line = [
+        "tx",
+        "stake",
+        "prove-key",
+        "--operator",
+        encode_address(operator),
+        "--chain-id",
+        "c",
+        "--home",
+        str(tmp_path),
+    ]
+    told = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)
+    assert told["consensus_key"] == key.pub_key.bytes.hex()
+    assert key.pub_key.verify(possession_hash("c", operator), bytes.fromhex(told["possession"]))
+    line = ["tx", "stake", "create-validator", "--moniker", "m", "--amount", "1", "--consensus-key"]
+    for more, said in (
+        ([told["consensus_key"]], "give --possession too"),
+        ([told["consensus_key"], "--possession", "00"], "expected 128 hex characters"),
+    ):
+        refused = CliRunner().invoke(dchat, [*line, *more], prog_name="dchat")
+        assert (refused.exit_code, said in refused.output) == (2, True), refused.output
 
 
 def test_a_checksum_of_a_plan_that_is_none() -> None:

@@ -71,7 +71,7 @@ from crypto.hash import ADDRESS_BYTES as SIZE
 from storage.memory import MemoryStore
 from tests.chain.harness import SECOND_NS, drain
 from tests.economy.shadow import Differs, Shadow
-from tests.economy.world import DCHAT, UNIT, World, consensus_key
+from tests.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
 OPERATORS: Final = tuple(f"v{number}" for number in range(5))
 PEOPLE: Final = tuple(f"p{number}" for number in range(9))
@@ -319,7 +319,9 @@ class Life(World):
         rng, balance = self.rng, self.balance(name)
         rate = rng.choice((0, ONE // 10, ONE))
         amount = rng.choice((UNIT - 1, UNIT, max(UNIT, balance // 2), max(UNIT, balance - 10 * DCHAT)))
-        return CreateValidator(self.address(name), self.keys[label].bytes, name, rate, ONE, ONE, DCHAT, amount)
+        operator = self.address(name)
+        proof = possession(label, operator)
+        return CreateValidator(operator, self.keys[label].bytes, name, rate, ONE, ONE, DCHAT, amount, proof)
 
     def _cancel(self, who: bytes) -> Message | None:
         found = [

@@ -26,7 +26,7 @@ from chain.economy_messages import (
     WithdrawRewards,
 )
 from chain.errors import TxError, declared_errors
-from tests.economy.world import STAKING, UNIT, World, consensus_key
+from tests.economy.world import STAKING, UNIT, World, consensus_key, possession
 
 CODESPACES = ("staking", "slashing", "distribution")
 
@@ -48,7 +48,9 @@ def world() -> World:
     )  # fmt: skip
     at = {name: world.address(name) for name in (*names, "ann")}
     world.keys["made"] = consensus_key("made")
-    world.do("made", create(world, operator=world.address("made"), consensus_key=world.keys["made"].bytes))
+    made = world.address("made")
+    proof = possession("made", made)
+    world.do("made", create(world, operator=made, consensus_key=world.keys["made"].bytes, possession=proof))
     for operator in ("v1", "v2", "down", "ruined"):
         world.do("ann", Delegate(at["ann"], at[operator], 10 * UNIT))
     world.do("ann", Redelegate(at["ann"], at["v1"], at["v2"], UNIT))
@@ -71,8 +73,9 @@ def world() -> World:
 
 def create(world: World, **changes: object) -> CreateValidator:
     message = CreateValidator(
-        world.address("new"), consensus_key("new").bytes, "new", ONE // 10, ONE // 5, ONE // 100, 2, 10 * UNIT
-    )
+        world.address("new"), consensus_key("new").bytes, "new", ONE // 10, ONE // 5, ONE // 100, 2, 10 * UNIT,
+        possession("new", world.address("new")),
+    )  # fmt: skip
     return message._replace(**changes)  # type: ignore[arg-type]
 
 
@@ -105,6 +108,7 @@ ERRORS: dict[type[TxError], Make] = {
     e.CommissionTooLow: lambda w: ("new", create(w, commission_rate=1)),
     e.StakeTooLow: lambda w: ("new", create(w, amount=10 * UNIT - 1)),
     e.ConsensusKeyRetired: lambda w: ("new", create(w, consensus_key=consensus_key("retired").bytes)),
+    e.KeyNotPossessed: lambda w: ("new", create(w, possession=possession("new", a(w, "v1")))),
     e.UnbondingTooSmall: lambda w: ("ann", CancelUnbonding(a(w, "ann"), a(w, "v1"), UNIT + 1, w.cancellable)),  # type: ignore[attr-defined]
     e.StillJailed: lambda w: ("down", Unjail(a(w, "down"))),
     e.NotJailed: lambda w: ("v1", Unjail(a(w, "v1"))),

@@ -32,7 +32,7 @@ from chain.governance import YES, AddDeposit, CancelProposal, SubmitProposal, Vo
 from chain.messages import LANE_BRIDGE, Payment
 from consensus.abci import FinalizeBlockResponse
 from consensus.types.results import Event
-from tests.economy.world import DCHAT, UNIT, World, consensus_key
+from tests.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
 ROOT = Path(__file__).parents[2]
 MIN = 10 * DCHAT
@@ -78,7 +78,8 @@ def test_staking(world: World) -> None:
     assert said(matured.events, "complete_unbonding") == {**pair, "amount": f"{UNIT}udchat"}
     assert said(matured.events, "complete_redelegation")["amount"] == f"{UNIT}udchat"
     new = CreateValidator(
-        world.address("new"), consensus_key("new").bytes, "new", 0, ONE, ONE, UNIT, 100 * UNIT
+        world.address("new"), consensus_key("new").bytes, "new", 0, ONE, ONE, UNIT, 100 * UNIT,
+        possession("new", world.address("new")),
     )  # fmt: skip
     world.keys["new"] = consensus_key("new")
     made = world.block(world.tx("new", new))

@@ -36,7 +36,7 @@ from chain.economy_messages import (
     WithdrawRewards,
 )
 from crypto.keys import Ed25519PubKey
-from tests.economy.world import SLASHING, STAKING, UNIT, World, consensus_key
+from tests.economy.world import SLASHING, STAKING, UNIT, World, consensus_key, possession
 
 VALIDATORS = tuple(f"v{number}" for number in range(8))
 AT_GENESIS = VALIDATORS[:5]
@@ -176,7 +176,7 @@ class History:
         key = self.chance.choice((f"{name} {self.world.height}", name, self.chance.choice(VALIDATORS)))
         message = CreateValidator(
             self.world.address(name), consensus_key(key).bytes, name, ONE // 10, ONE, ONE, UNIT // 2,
-            self.chance.choice((UNIT, 50 * UNIT, 110 * UNIT)),
+            self.chance.choice((UNIT, 50 * UNIT, 110 * UNIT)), possession(key, self.world.address(name)),
         )  # fmt: skip
         return name, message
 

@@ -6,10 +6,12 @@ test_liveness.py, the bypass by unbonding at the destination (GHSA-86h5-xcpx-cfq
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from chain import errors as e
 from chain.codec import UINT64_MAX
 from chain.currency import bank, distribution, mint, params, signing
 from chain.currency.bank import BONDED_POOL
@@ -35,11 +37,12 @@ from chain.economy_messages import (
     Redelegate,
     Undelegate,
     Unjail,
+    prove_possession,
 )
 from chain.errors import declared_errors
 from consensus.types.params import EvidenceParams
 from tests.economy.sandbox import Sandbox, address
-from tests.economy.world import SLASHING, STAKING, UNIT, World, consensus_key
+from tests.economy.world import SLASHING, STAKING, UNIT, World, consensus_key, possession, private_key
 
 HALF = ONE // 2
 
@@ -333,7 +336,17 @@ def test_queues_sort_by_time_and_have_a_budget() -> None:
 def test_a_key_is_one_validators() -> None:
     """#26460, tendermint/tendermint#1893: a key used twice, or a removal of somebody unknown, kills consensus."""
     world = World({"v1": 100 * UNIT, "v2": 100 * UNIT}, {"new": 500 * UNIT, "also": 500 * UNIT})
-    message = CreateValidator(world.address("new"), consensus_key("k").bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT)
+    message = CreateValidator(
+        world.address("new"),
+        consensus_key("k").bytes,
+        "new",
+        0,
+        ONE,
+        ONE,
+        UNIT,
+        200 * UNIT,
+        possession("k", world.address("new")),
+    )
     world.keys["new"] = consensus_key("k")
     twin = message._replace(operator=world.address("also"))
     response = world.block(world.tx("new", message), world.tx("also", twin))
@@ -344,6 +357,26 @@ def test_a_key_is_one_validators() -> None:
     assert [update.power for update in gone.validator_updates] == [0]
     for _ in range(4):
         assert world.block(seconds=700).validator_updates == ()
+
+
+@pytest.mark.parametrize("proof", [
+    pytest.param(lambda new, thief: possession("k", new), id="the owner's, seen in the mempool"),
+    pytest.param(lambda new, thief: possession("thief", thief), id="by another key"),
+    pytest.param(lambda new, thief: bytes(64), id="none"),
+    pytest.param(
+        lambda new, thief: prove_possession(private_key("k"), "another-chain", thief), id="for another chain",
+    ),
+])  # fmt: skip
+def test_nobody_registers_anothers_key(proof: Callable[[bytes, bytes], bytes]) -> None:
+    """namada#106: whoever was first with somebody else's key kept him out, and could have him slashed."""
+    world = World({"v1": 100 * UNIT, "v2": 100 * UNIT}, {"new": 500 * UNIT, "thief": 500 * UNIT})
+    new, thief = world.address("new"), world.address("thief")
+    key = private_key("k").pub_key
+    theft = CreateValidator(thief, key.bytes, "t", 0, ONE, ONE, UNIT, 200 * UNIT, proof(new, thief))
+    assert world.run("thief", theft).code == e.KeyNotPossessed.code
+    world.keys["new"] = key
+    world.do("new", CreateValidator(new, key.bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT, possession("k", new)))
+    assert world.names(world.height + 2) == {"v1", "v2", "new"}
 
 
 def test_power_is_of_whole_units() -> None:
@@ -364,7 +397,17 @@ def test_the_last_validator_stays() -> None:
     assert world.validator("v1").status == BONDED
     assert world.block().validator_updates == ()
     world.keys["new"] = consensus_key("new")
-    message = CreateValidator(world.address("new"), world.keys["new"].bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT)
+    message = CreateValidator(
+        world.address("new"),
+        world.keys["new"].bytes,
+        "new",
+        0,
+        ONE,
+        ONE,
+        UNIT,
+        200 * UNIT,
+        possession("new", world.address("new")),
+    )
     world.do("new", message)
     assert world.names(world.height + 2) == {"new"}
     assert world.validator("v1").status == UNBONDING
@@ -383,7 +426,9 @@ def test_commission_waits_a_day_and_rises_slowly() -> None:
     world = World({"v1": 100 * UNIT, "v2": 100 * UNIT}, {"new": 500 * UNIT})
     world.keys["new"] = consensus_key("new")
     new = world.address("new")
-    message = CreateValidator(new, world.keys["new"].bytes, "new", ONE // 2, ONE, ONE // 100, UNIT, 2 * UNIT)
+    message = CreateValidator(
+        new, world.keys["new"].bytes, "new", ONE // 2, ONE, ONE // 100, UNIT, 2 * UNIT, possession("new", new)
+    )
     world.do("new", message)
     assert world.run("new", EditValidator(new, commission_rate=0), seconds=86_399).code == 112
     world.do("new", EditValidator(new, commission_rate=ONE // 2 + ONE // 100), seconds=1)
@@ -428,7 +473,17 @@ def test_h_plus_2() -> None:
     world.keys["new"] = consensus_key("new")
     world.do(
         "new",
-        CreateValidator(world.address("new"), world.keys["new"].bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT),
+        CreateValidator(
+            world.address("new"),
+            world.keys["new"].bytes,
+            "new",
+            0,
+            ONE,
+            ONE,
+            UNIT,
+            200 * UNIT,
+            possession("new", world.address("new")),
+        ),
     )
     at = world.height
     assert (world.names(at + 1), world.names(at + 2)) == ({"v1", "v2"}, {"v1", "new"})

@@ -13,7 +13,7 @@ from chain.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from tests.economy.world import UNIT, World, amount, consensus_key
+from tests.economy.world import UNIT, World, amount, consensus_key, possession
 
 
 def test_a_chain_lives() -> None:
@@ -27,7 +27,9 @@ def test_a_chain_lives() -> None:
     world.blocks(3)
     world.do("ann", Delegate(ann, v1, 10 * UNIT))
     world.keys["v4"] = consensus_key("v4")
-    world.do("v4", CreateValidator(v4, world.keys["v4"].bytes, "v4", 0, ONE, ONE, UNIT, 1000 * UNIT))
+    world.do(
+        "v4", CreateValidator(v4, world.keys["v4"].bytes, "v4", 0, ONE, ONE, UNIT, 1000 * UNIT, possession("v4", v4))
+    )
     assert world.names(world.height + 1) == {"v1", "v2", "v3"}
     assert world.names(world.height + 2) == {"v1", "v2", "v3", "v4"}
     world.blocks(3)

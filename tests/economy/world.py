@@ -22,6 +22,7 @@ from chain.currency.records import ACCOUNT
 from chain.currency.staking import stake
 from chain.currency.staking.records import UNBONDINGS, Delegation, Unbonding, Validator
 from chain.economy_genesis import EconomicsGenesis
+from chain.economy_messages import prove_possession
 from chain.events import account
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.state.store import Stores
@@ -57,8 +58,17 @@ NO_TAX = DistributionParams(0, 0, 0, 0)
 NO_MINT = MintParams(inflation_change=0, inflation_max=0, inflation_min=0)
 
 
+def private_key(name: str) -> Ed25519PrivKey:
+    return Ed25519PrivKey.from_seed(sha256(b"consensus " + name.encode()))
+
+
 def consensus_key(name: str) -> PubKey:
-    return Ed25519PrivKey.from_seed(sha256(b"consensus " + name.encode())).pub_key
+    return private_key(name).pub_key
+
+
+def possession(name: str, operator: bytes) -> bytes:
+    """That the key of `name` is to be the operator's."""
+    return prove_possession(private_key(name), CHAIN_ID, operator)
 
 
 def amount(result: ExecTxResult) -> int:

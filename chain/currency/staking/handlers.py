@@ -32,6 +32,7 @@ from chain.economy_messages import (
     Unjail,
     WithdrawCommission,
     WithdrawRewards,
+    possession_hash,
 )
 from chain.errors import (
     CommissionAboveMaximum,
@@ -40,6 +41,7 @@ from chain.errors import (
     CommissionTooSoon,
     ConsensusKeyRetired,
     ConsensusKeyTaken,
+    KeyNotPossessed,
     MinSelfDelegationLowered,
     NoCommission,
     NoSelfDelegation,
@@ -55,6 +57,7 @@ from chain.errors import (
     WithdrawAddressRefused,
 )
 from chain.events import Event, account, coins, consensus, time_text
+from crypto.keys import ed25519_verify
 
 COMMISSION_PERIOD_NS: Final = 24 * 3_600 * 10**9
 
@@ -101,6 +104,8 @@ def create_validator(ctx: Context, message: CreateValidator) -> Leg:
         raise SelfDelegationTooLow(f"{message.min_self_delegation} udchat, needed: {params.min_self_delegation}")
     if message.amount < params.min_stake:
         raise StakeTooLow(f"{message.amount} udchat, needed: {params.min_stake}")
+    if not ed25519_verify(message.consensus_key, possession_hash(ctx.chain_id, operator), message.possession):
+        raise KeyNotPossessed(f"consensus address {consensus(address)}, operator {account(operator)}")
     validator = new_validator(
         state, operator=operator, consensus_key=message.consensus_key, moniker=message.moniker,
         rate=message.commission_rate, max_rate=message.commission_max_rate,

@@ -260,7 +260,7 @@ class AnnounceReadiness(_message.Message):
     def __init__(self, sender: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., names: _Optional[_Iterable[str]] = ..., software: _Optional[str] = ..., expiry_height: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class CreateValidator(_message.Message):
-    __slots__ = ("operator", "consensus_key", "moniker", "commission_rate", "commission_max_rate", "commission_max_change_rate", "min_self_delegation", "amount")
+    __slots__ = ("operator", "consensus_key", "moniker", "commission_rate", "commission_max_rate", "commission_max_change_rate", "min_self_delegation", "amount", "possession")
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
     MONIKER_FIELD_NUMBER: _ClassVar[int]
@@ -269,6 +269,7 @@ class CreateValidator(_message.Message):
     COMMISSION_MAX_CHANGE_RATE_FIELD_NUMBER: _ClassVar[int]
     MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    POSSESSION_FIELD_NUMBER: _ClassVar[int]
     operator: bytes
     consensus_key: bytes
     moniker: str
@@ -277,7 +278,8 @@ class CreateValidator(_message.Message):
     commission_max_change_rate: int
     min_self_delegation: int
     amount: int
-    def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
+    possession: bytes
+    def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., amount: _Optional[int] = ..., possession: _Optional[bytes] = ...) -> None: ...
 
 class EditValidator(_message.Message):
     __slots__ = ("operator", "moniker", "commission_rate", "min_self_delegation")
