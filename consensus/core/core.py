@@ -70,7 +70,11 @@ class BlockState(Enum):
     COMPLETE = auto()  # nobody needed it so far
     VALIDATING = auto()  # ValidateBlock is out
     VALID = auto()
+    WITHHELD = auto()  # valid for the chain; this node alone has a reason not to vote for it in this round
     INVALID = auto()
+
+
+ACCEPTABLE = (BlockState.VALID, BlockState.WITHHELD)  # where +2/3 prevoted it
 
 
 class NoValidators:
@@ -178,8 +182,7 @@ class Core:
             case BlockComplete():
                 self._blocks.setdefault(event.value_id, BlockState.COMPLETE)  # the v of lines 22, 28, 36, 49
             case BlockValidated():
-                if self.block_state(event.value_id) not in (BlockState.VALID, BlockState.INVALID):
-                    self._blocks[event.value_id] = BlockState.VALID if event.valid else BlockState.INVALID  # valid(v)
+                self._take_validated(event)  # valid(v)
             case Built():
                 self._take_built(event)  # lines 18-19
             case TxsAvailable():
@@ -215,6 +218,12 @@ class Core:
         is_near = event.round <= self.round + 1 or event.round in self._votes.rounds
         if self.round <= event.round and is_near and -1 <= event.pol_round < event.round:
             self._proposals.setdefault(event.round, event)  # the first counts, whatever else its proposer signs
+
+    def _take_validated(self, event: BlockValidated) -> None:
+        if self.block_state(event.value_id) in (BlockState.VALID, BlockState.INVALID):
+            return  # it holds for ever
+        good = BlockState.WITHHELD if event.withheld else BlockState.VALID
+        self._blocks[event.value_id] = good if event.valid else BlockState.INVALID
 
     def _take_built(self, event: Built) -> None:
         self._blocks[event.value_id] = BlockState.VALID  # also when too late: nobody sends it to who holds it
@@ -313,7 +322,7 @@ class Core:
         match self.block_state(self.commit_value):
             case BlockState.INVALID:
                 raise CommittedInvalidBlock(self.height, self.commit_round, self.commit_value)
-            case BlockState.VALID:
+            case BlockState.VALID | BlockState.WITHHELD:  # +2/3 have judged what we could not
                 self.is_decided = True
                 self._out.append(Decide(self.height, self.commit_round, self.commit_value))
                 return True
@@ -347,7 +356,9 @@ class Core:
             self._prevote(None, NilReason.LOCKED_ON_ANOTHER)  # lines 26, 32
         elif state is BlockState.INVALID:
             self._prevote(None, NilReason.INVALID_BLOCK)  # lines 26, 32
-        elif state is BlockState.VALID:
+        elif state is BlockState.WITHHELD and proposal.pol_round < 0:
+            self._prevote(None, NilReason.WITHHELD)
+        elif state in ACCEPTABLE:
             self._prevote(proposal.value_id, None)  # lines 24, 30
         else:
             return False
@@ -358,7 +369,7 @@ class Core:
         value = self._votes.get(VoteKind.PREVOTE, self.round).majority
         if self.step not in (Step.PREVOTE, Step.PRECOMMIT) or value is None or self.valid_round >= self.round:
             return False
-        if self.block_state(value) is not BlockState.VALID:
+        if self.block_state(value) not in ACCEPTABLE:
             return False
         self.valid_value, self.valid_round = value, self.round  # lines 42-43
         self._out.append(ValidValueSet(self.height, self.round, value))
@@ -410,6 +421,9 @@ class Core:
         """Lines 11-21. The proposer sets the timer too: building and signing may fail."""
         assert round >= self.round, (round, self.round)
         self.round = round
+        for value_id, state in self._blocks.items():
+            if state is BlockState.WITHHELD:
+                self._blocks[value_id] = BlockState.COMPLETE  # the reason may be gone: ask again
         self._enter(Step.PROPOSE)
         self._set_timer(Step.PROPOSE, self.config.timeout_propose_ms, self.config.timeout_propose_delta_ms)
         if self.our_index is None or self.validators.proposer(round) != self.our_index:

@@ -42,6 +42,7 @@ class NilReason(StrEnum):
     NO_PROPOSAL = "no_proposal"  # propose time-out and no proposal message
     INCOMPLETE_BLOCK = "incomplete_block"  # a proposal, but not all of its parts in time
     INVALID_BLOCK = "invalid_block"
+    WITHHELD = "withheld"  # something of this node alone speaks against the block; asked again in the next round
     LOCKED_ON_ANOTHER = "locked_on_another"  # line 26/32
     POL_MISSING = "pol_missing"  # the proposal's claimed polka was not seen in time
     POLKA_FOR_NIL = "polka_for_nil"  # line 44
@@ -95,11 +96,17 @@ class BlockComplete:
 
 @dataclass(frozen=True, slots=True)
 class BlockValidated:
-    """The answer to ValidateBlock. `valid` False: nobody correct votes for it."""
+    """The answer to ValidateBlock. `valid` False: nobody correct votes for it, now or ever.
+
+    withheld: valid as far as can be said here, but something of this node alone (its disk, its load, its
+    configuration) speaks against voting for it now. We prevote nil; but where +2/3 prevoted or precommitted it,
+    correct validators have judged it, and we follow. Asked again in the next round.
+    """
 
     height: int
     value_id: ValueId
     valid: bool
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +220,9 @@ class SignVote:
 
 @dataclass(frozen=True, slots=True)
 class ValidateBlock:
-    """Validate (and execute speculatively) the complete block; hand back BlockValidated. Asked once per value.
+    """Validate (and execute speculatively) the complete block; hand back BlockValidated.
+
+    Asked once per value, and again in a later round for one that was withheld.
 
     Never asked for a block of Built. In a replay of the WAL the answer comes before the next recorded input.
     """

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import structlog
 
 from consensus.core.events import BlockValidated, BuildBlock, Built
-from consensus.engine.executor import BlockExecutor
+from consensus.engine.executor import BlockExecutor, Judgement
 from consensus.engine.inputs import BuiltBlock
 from consensus.engine.round_state import HeightState
 from consensus.types.block import Block
@@ -61,12 +61,14 @@ class BlockWork:
         if height != self._state().next_height:
             return  # decided meanwhile
         block = self._round_state.blocks[block_id]
-        reason = "its parts are not the block of its id"
+        judged = Judgement(invalid="its parts are not the block of its id")
         if block is not None:
-            reason = await self._executor.validate(self._state(), block)
-        if reason:
-            log.warning("refused a proposed block", height=height, block=block_id.hash.hex(), why=reason)
-        self._push(BlockValidated(height, block_id, not reason))
+            judged = await self._executor.validate(self._state(), block)
+        if judged.invalid:
+            log.warning("refused a proposed block", height=height, block=block_id.hash.hex(), why=judged.invalid)
+        elif judged.withheld:
+            log.warning("cannot vote for a block", height=height, block=block_id.hash.hex(), why=judged.withheld)
+        self._push(BlockValidated(height, block_id, not judged.invalid, withheld=bool(judged.withheld)))
 
     def execute_own(self, block: Block) -> None:
         """Execute what we proposed while the others receive it."""

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, assert_never
 import structlog
 
 from consensus.abci import HaltRequested
-from consensus.core.core import Core
+from consensus.core.core import BlockState, Core
 from consensus.core.events import (
     BlockValidated,
     BuildBlock,
@@ -61,7 +61,7 @@ from consensus.engine.inputs import (
 )
 from consensus.engine.intake import Intake
 from consensus.engine.interfaces import Listener
-from consensus.engine.own_messages import OwnMessages
+from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
 from consensus.engine.signer import Signer
@@ -193,7 +193,7 @@ class ConsensusDriver(Entrance):
         """
         assert not self._is_running, "consensus runs: it decides by itself"
         self._executor.check_halt(block.height)
-        self._executor.check(self._state, block, now_ns=None)
+        self._executor.check(self._state, block, is_decided=True)
         if self._signer is not None:
             self._signer.raise_floor(block.height)
         save = save_decided(
@@ -476,14 +476,15 @@ class ConsensusDriver(Entrance):
             self._events.append(VoteIn(vote, ""))
 
     def _vote_time(self, block: Block | None) -> int:
-        """After the voted block's time; for nil, after all that a next block of this height could build on."""
-        times = [self._state.last_block_time_ns if block is None else block.header.time_ns]
-        if block is None:
-            proposal = self._round_state.proposal
-            values = (proposal and proposal.block_id, self.core.locked_value, self.core.valid_value)
-            known = [self._round_state.blocks.get(_block_id(value)) for value in values if value is not None]
-            times += [other.header.time_ns for other in known if other is not None]
-        return max(self._clock.now_ns(), max(times) + NS_PER_MS)
+        """After the voted block's time; for nil, after all that was validated and a next block may build on."""
+        if block is not None:
+            return vote_time(self._clock.now_ns(), [block.header.time_ns])
+        proposal = self._round_state.proposal
+        values = (proposal and proposal.block_id, self.core.locked_value, self.core.valid_value)
+        validated = [value for value in values if value and self.core.block_state(value) is BlockState.VALID]
+        blocks = [self._round_state.blocks.get(_block_id(value)) for value in validated]
+        times = [known.header.time_ns for known in blocks if known is not None]
+        return vote_time(self._clock.now_ns(), [self._state.last_block_time_ns, *times])
 
     async def _validate(self, effect: ValidateBlock) -> None:
         block_id = _block_id(effect.value_id)

@@ -164,15 +164,24 @@ class EvidencePool:
         return chosen, size
 
     def check(self, evidence: Sequence[Evidence], state: State) -> None:
-        """Of a proposed block. Raises InvalidEvidence (which, why)."""
+        """Of a proposed block. Raises InvalidEvidence (which, why); EvidenceUnverifiable when nothing else is wrong.
+
+        The latter is of this node alone: it lacks what others, who have it, judge by.
+        """
         seen: set[bytes] = set()
+        unverifiable: EvidenceUnverifiable | None = None
         for index, item in enumerate(evidence):
             if item.hash in seen:
                 raise InvalidEvidence(f"evidence[{index}] is in the block twice: {item.hash.hex()}")
             seen.add(item.hash)
             if self._is_committed(item):
                 raise InvalidEvidence(f"evidence[{index}] was committed before: {item.hash.hex()}")
-            self._check_one(item, index, state)
+            try:
+                self._check_one(item, index, state)
+            except EvidenceUnverifiable as error:
+                unverifiable = unverifiable or error
+        if unverifiable is not None:
+            raise unverifiable
 
     def _check_one(self, item: Evidence, index: int, state: State) -> None:
         """What is pending needs only its age checked again; not an attack, whose hash does not cover all of it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import structlog
@@ -37,7 +38,8 @@ from consensus.engine.metrics import EngineMetrics
 from consensus.engine.requests import block_request, extended_commit_info, misbehavior
 from consensus.engine.state_store import StateStore, encode_response
 from consensus.types.block import Block, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
-from consensus.types.errors import InvalidData
+from consensus.types.commits import rising_commit
+from consensus.types.errors import EvidenceUnverifiable, InvalidData, InvalidEvidence
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from consensus.types.state import State, next_block_state
@@ -51,6 +53,17 @@ TXS_PER_SLICE: Final = 64  # asked at once which signatures they need: about 1 m
 PRUNED_HEIGHTS_PER_BLOCK: Final = 1_000  # the rest is pruned with the next blocks
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Of a proposed block. invalid: the rule of the chain that it breaks; withheld: what speaks against it here alone.
+
+    Both empty: we vote for it.
+    """
+
+    invalid: str = ""
+    withheld: str = ""
 
 
 async def drive(slices: Slices[T]) -> T:
@@ -111,6 +124,8 @@ class BlockExecutor:
         data_bytes = max_data_bytes(state.params.block_bytes_max, validators=signers, evidence_bytes=evidence_bytes)
         txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
         del txs[self.block_size.txs_max :]
+        if last_commit is not None:
+            last_commit = rising_commit(last_commit, state.last_validators, after_ns=state.last_block_time_ns)
         commit = Commit() if last_commit is None else last_commit.commit()
         draft = make_block(state, txs=(), last_commit=commit, evidence=evidence, proposer_address=proposer_address)
         request = PrepareProposalRequest(
@@ -138,26 +153,40 @@ class BlockExecutor:
 
     # ---------------------------------------------------------------------------------------------- validating
 
-    def check(self, state: State, block: Block, *, now_ns: int | None, is_stored: bool = False) -> None:
+    def check(self, state: State, block: Block, *, is_decided: bool = False, is_stored: bool = False) -> None:
         """Everything about a block that does not need the application. Raises InvalidBlock (and InvalidData).
 
+        A function of the chain; EvidenceUnverifiable alone tells of this node, which lacks an old header.
+        is_decided: +2/3 committed it, and judged the evidence that we cannot.
         is_stored: the block was decided and saved here before a stop. Its evidence was judged then, and may be marked
         as committed already: that step comes before the state's.
         """
-        validate_block(state, block, now_ns=now_ns, verifier=self.signatures.verify_many)
-        if block.evidence and not is_stored:
-            self.evidence.check(block.evidence, state)
-
-    async def validate(self, state: State, block: Block) -> str:
-        """Why the proposed block is refused; empty when it is good. Executes it speculatively."""
-        started = self._clock.monotonic_ns()
+        validate_block(state, block, verifier=self.signatures.verify_many)
+        if not block.evidence or is_stored:
+            return
+        if any(item.height > state.last_block_height for item in block.evidence):
+            raise InvalidEvidence(f"block {block.height} has evidence that is not of the past")
         try:
-            self.check(state, block, now_ns=self._clock.now_ns())
+            self.evidence.check(block.evidence, state)
+        except EvidenceUnverifiable as error:
+            if not is_decided:
+                raise
+            log.warning("took over evidence that others judged", height=block.height, why=str(error))
+
+    async def validate(self, state: State, block: Block) -> Judgement:
+        """Whether we can vote for the proposed block. Executes it speculatively."""
+        started = self._clock.monotonic_ns()
+        withheld = ""
+        try:
+            self.check(state, block)
+        except EvidenceUnverifiable as error:
+            withheld = str(error)
         except InvalidData as error:
-            return str(error)
+            return Judgement(invalid=str(error))
         response = await self.process(state, block)
         self.metrics.proposal_process.add(self._clock.monotonic_ns() - started)
-        return "" if response.accepted else f"the application refused it: {response.reason}"
+        refused = "" if response.accepted else f"the application refused it: {response.reason}"
+        return Judgement(invalid=refused, withheld=withheld)
 
     def process(self, state: State, block: Block) -> asyncio.Task[ProcessProposalResponse]:
         """The application's judgement of a block, asked once a block; `apply` waits for it."""

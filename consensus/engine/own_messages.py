@@ -7,6 +7,8 @@ Source: design section 3, Safety; CometBFT v0.38, consensus/state.go (signVote, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 
 from consensus.abci import ExtendVoteRequest, VerifyVoteExtensionRequest
@@ -24,9 +26,20 @@ from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import PartSet
 from consensus.types.state import State
+from consensus.types.timestamps import NS_PER_MS, within_time
 from consensus.types.vote import Proposal, Vote
 
 log = structlog.get_logger(__name__)
+
+
+def vote_time(now_ns: int, built_on_ns: Iterable[int]) -> int:
+    """When a vote was cast: now, but after every time that a block which it speaks of, or follows, may have.
+
+    built_on_ns: times of blocks that were validated here, and of the last block; never of one that is only proposed.
+    A proposer could date it to the end of time, and move the median of the next commit with everybody's vote.
+    Source: CometBFT v0.38, consensus/state.go, voteTime.
+    """
+    return within_time(max(now_ns, *(time_ns + NS_PER_MS for time_ns in built_on_ns)))
 
 
 class OwnMessages:
@@ -56,7 +69,7 @@ class OwnMessages:
         """The signed proposal, once it and the block's parts are in the log; None when the signer refuses."""
         signer = self.signer
         assert signer is not None, "an observer has no turn"
-        unsigned = Proposal(effect.height, effect.round, effect.pol_round, block_id, self._clock.now_ns())
+        unsigned = Proposal(effect.height, effect.round, effect.pol_round, block_id, within_time(self._clock.now_ns()))
 
         def work() -> Proposal:
             signed = signer.sign_proposal(state.chain_id, unsigned)

@@ -186,6 +186,30 @@ def median_time(commit: Commit, validators: ValidatorSet) -> int:
     return weighted_median(weighted)
 
 
+def rising_commit(commit: ExtendedCommit, validators: ValidatorSet, *, after_ns: int) -> ExtendedCommit:
+    """`commit`, made to date the next block after `after_ns`, the time of its own block, where its votes allow.
+
+    Who voted nil with a slow clock, and whoever lies about the time, can together hold the median at or before the
+    block's own time: then no block could follow. A proposer may leave votes out, as long as +2/3 remain; correct
+    votes for the block are dated after it. Left as it is where nothing helps.
+    """
+    if median_time(commit.commit(), validators) > after_ns:
+        return commit
+    slots, powers = list(commit.signatures), validators.powers
+    spare = sum(power for slot, power in zip(slots, powers, strict=True) if slot.commit_sig.is_commit)
+    spare -= two_thirds(validators) + 1
+    early = [
+        i for i, slot in enumerate(slots) if not slot.commit_sig.is_absent and slot.commit_sig.timestamp_ns <= after_ns
+    ]
+    for index in sorted(early, key=lambda i: (slots[i].commit_sig.is_commit, powers[i], i)):
+        power = powers[index] if slots[index].commit_sig.is_commit else 0
+        if power <= spare:
+            spare -= power
+            slots[index] = ExtendedCommitSig(ABSENT_SIG)
+    rising = replace(commit, signatures=tuple(slots))
+    return rising if median_time(rising.commit(), validators) > after_ns else commit
+
+
 def weighted_median(weighted: Iterable[tuple[int, int]]) -> int:
     """Of (time, weight) pairs, in ascending time, the first that reaches half of all weight. Not of none."""
     ordered = sorted(weighted)

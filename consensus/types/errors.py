@@ -68,7 +68,7 @@ class InvalidEvidence(InvalidBlock):
 
 
 class EvidenceUnverifiable(InvalidEvidence):
-    """What is needed to judge the evidence (a header, a set) is not stored here."""
+    """What is needed to judge the evidence (a header, a set) is not stored here: of this node alone, nobody's fault."""
 
 
 class InvalidCommit(InvalidBlock):

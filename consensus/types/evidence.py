@@ -273,6 +273,9 @@ def verify_evidence(
 
     That it was not committed before is the pool's to know. Raises InvalidBlock, EvidenceUnverifiable.
     """
+    age = {"last_height": last_height, "last_time_ns": last_time_ns}
+    if is_expired(evidence.height, evidence.timestamp_ns, **age, params=params):  # also where its header is gone
+        raise InvalidEvidence(f"evidence of height {evidence.height} is expired at height {last_height}")
     header = source.header(evidence.height)
     if header is None:
         raise EvidenceUnverifiable(f"evidence is of height {evidence.height}, whose header is not stored here")
@@ -280,8 +283,6 @@ def verify_evidence(
         raise InvalidEvidence(
             f"evidence's time is {evidence.timestamp_ns}, block {evidence.height}'s is {header.time_ns}"
         )
-    if is_expired(evidence.height, header.time_ns, last_height=last_height, last_time_ns=last_time_ns, params=params):
-        raise InvalidEvidence(f"evidence of height {evidence.height} is expired at height {last_height}")
     validators = source.validators(evidence.height)
     if validators is None:
         raise EvidenceUnverifiable(f"the validators of height {evidence.height} are not stored here")
@@ -302,6 +303,8 @@ def _trusted_header(evidence: LightClientAttackEvidence, source: EvidenceSource)
     """Ours at the conflicting height; where we have not got so far, our latest if it is not earlier in time."""
     conflicting = evidence.conflicting_block.header
     trusted = source.signed_header(conflicting.height)
+    if trusted is None and conflicting.height <= source.latest_height:
+        raise EvidenceUnverifiable(f"the header of height {conflicting.height} is not stored here to compare with")
     if trusted is None:
         trusted = source.signed_header(source.latest_height)
         if trusted is None:

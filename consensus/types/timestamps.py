@@ -1,7 +1,8 @@
 """Times: integer nanoseconds since the Unix epoch, protobuf Timestamps, RFC 3339 text.
 
-Years 1 to 9999, as protobuf allows. An absent Timestamp that the format always writes means Go's zero time, the
-first instant of year 1; a present and empty one means 1970.
+Years 1 to 9999, as protobuf allows: what is read from outside is refused beyond them (Malformed), so that what is
+written may assert them; what is computed from several times is brought back by `within_time`. An absent Timestamp
+that the format always writes means Go's zero time, the first instant of year 1; a present and empty one means 1970.
 Source: CometBFT v0.38 data sheet, opening and section 13.
 """
 
@@ -28,6 +29,11 @@ TIME_NS_MAX: Final = SECONDS_MAX * NS_PER_S + NS_PER_S - 1
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _RFC3339: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?[Zz]")
+
+
+def within_time(time_ns: int) -> int:
+    """The nearest time that the formats can carry: for every time that is computed, not read."""
+    return min(max(time_ns, ZERO_TIME_NS), TIME_NS_MAX)
 
 
 def encode_timestamp(time_ns: int) -> bytes:

@@ -14,10 +14,7 @@ from consensus.types.errors import InvalidBlock, InvalidCommit, InvalidHeader
 from consensus.types.evidence import Evidence, encode_evidence_list, evidence_hash
 from consensus.types.header import Header
 from consensus.types.state import State
-from consensus.types.timestamps import NS_PER_S
 from crypto.batch import verify_many
-
-CLOCK_DRIFT_MAX_NS = 60 * NS_PER_S  # how far a block's time may be ahead of our clock
 
 
 def make_block(
@@ -50,13 +47,14 @@ def validate_block(
     state: State,
     block: Block,
     *,
-    now_ns: int | None = None,
     verifier: Verifier = verify_many,
 ) -> None:
     """Check that `block` may follow `state`: form, every hash, last commit, proposer, time, size of evidence.
 
+    A function of the chain alone: every node, now and later, answers alike. Our clock is not asked, as CometBFT's is
+    not: the median of the votes dates a block, and a node whose clock is off must not part from the others.
     Whether the evidence proves its point is `verify_evidence`'s question; whose turn it is, the round's.
-    now_ns: our clock; None for blocks decided long ago. Raises InvalidBlock.
+    Raises InvalidBlock.
     """
     block.validate()
     header = block.header
@@ -76,7 +74,7 @@ def validate_block(
     if header.proposer_address not in state.validators:
         raise InvalidHeader(f"block {header.height}: proposer {header.proposer_address.hex()} is no validator")
     _validate_last_commit(state, block, verifier)
-    _validate_time(state, block, now_ns)
+    _validate_time(state, block)
     evidence_bytes = len(encode_evidence_list(block.evidence))
     if evidence_bytes > state.params.evidence.max_bytes:
         raise InvalidBlock(
@@ -113,7 +111,7 @@ def _validate_last_commit(state: State, block: Block, verifier: Verifier) -> Non
     )
 
 
-def _validate_time(state: State, block: Block, now_ns: int | None) -> None:
+def _validate_time(state: State, block: Block) -> None:
     """The time is derived from the signatures that `_validate_last_commit` verified, and from nothing else."""
     time_ns, height = block.header.time_ns, block.height
     if height == state.initial_height:
@@ -126,5 +124,3 @@ def _validate_time(state: State, block: Block, now_ns: int | None) -> None:
     expected = median_time(block.last_commit, state.last_validators)
     if time_ns != expected:
         raise InvalidHeader(f"block {height}: time is {time_ns}, the median of last_commit is {expected}")
-    if now_ns is not None and time_ns >= now_ns + CLOCK_DRIFT_MAX_NS:
-        raise InvalidHeader(f"block {height}: time {time_ns} is {CLOCK_DRIFT_MAX_NS} ns or more ahead of our clock")

@@ -57,8 +57,8 @@ async def test_a_stored_blocks_evidence_is_not_judged_twice() -> None:
         KeyValueApp(MemoryStore()), blocks, states, pool=ListPool(), evidence=pool,  # type: ignore[arg-type]
         workers=InlineWorkers(), clock=LoopClock(),
     )  # fmt: skip
-    executor.check(found.before, found.block, now_ns=None)  # the first time: good
+    executor.check(found.before, found.block)  # the first time: good
     pool.update(after.before, found.block.evidence)  # and here the process stops, before the state is saved
     with pytest.raises(InvalidEvidence, match="committed"):
-        executor.check(found.before, found.block, now_ns=None)  # what a peer's block with it deserves
-    executor.check(found.before, found.block, now_ns=None, is_stored=True)
+        executor.check(found.before, found.block)  # what a peer's block with it deserves
+    executor.check(found.before, found.block, is_stored=True)

@@ -37,7 +37,7 @@ from consensus.types.params import ConsensusParams
 from consensus.types.parts import PART_BYTES, PARTS_MAX, Part, PartSet, parts_max
 from consensus.types.results import Event, EventAttribute, ExecTxResult, TxResult, result_proof, results_hash
 from consensus.types.timestamps import NS_PER_S, ZERO_TIME_NS, format_rfc3339, parse_rfc3339
-from consensus.types.validation import CLOCK_DRIFT_MAX_NS, make_block, validate_block
+from consensus.types.validation import make_block, validate_block
 from crypto import merkle
 from crypto.hash import EMPTY_HASH, sha256
 from proto.tendermint.libs.bits import types_pb2 as bits_pb
@@ -303,7 +303,7 @@ def rehashed(block: Block, **header: object) -> Block:
 
 
 def test_a_made_block_is_valid() -> None:
-    validate_block(STATE, BLOCK, now_ns=START_NS)
+    validate_block(STATE, BLOCK)
     assert Block.decode(BLOCK.encode()).block_id == BLOCK.block_id
 
 
@@ -359,19 +359,13 @@ def test_headers_that_break_a_rule(changes: dict[str, object]) -> None:
 )
 def test_blocks_that_do_not_follow(block: Block) -> None:
     with pytest.raises(InvalidBlock):
-        validate_block(STATE, block, now_ns=START_NS)
+        validate_block(STATE, block)
 
 
 def test_time_advances_even_where_the_median_does_not() -> None:
     late = replace(STATE, last_block_time_ns=BLOCK.header.time_ns)
     with pytest.raises(InvalidHeader, match="not after"):
         validate_block(late, BLOCK)
-
-
-def test_a_block_from_the_future_is_refused() -> None:
-    validate_block(STATE, BLOCK, now_ns=BLOCK.header.time_ns - CLOCK_DRIFT_MAX_NS + 1)
-    with pytest.raises(InvalidHeader):
-        validate_block(STATE, BLOCK, now_ns=BLOCK.header.time_ns - CLOCK_DRIFT_MAX_NS)
 
 
 def test_the_first_block_has_the_genesis_time_and_no_signatures() -> None:
