@@ -20,8 +20,10 @@ from consensus.engine.extension import ExtensionReactor
 from consensus.engine.interfaces import BlockStore, StateStore
 from consensus.engine.reactor import ConsensusReactor
 from consensus.sync.blocks import BlockSyncReactor
+from consensus.sync.claims import Claim, believed_height, is_level
 from mempool.pool import Pool
 from mempool.reactor import MempoolReactor
+from p2p.base import Network
 from p2p.switch import Switch
 from storage.kv import KeyValueStore
 
@@ -37,6 +39,8 @@ class Gossip:
     mempool: MempoolReactor
     evidence: EvidenceReactor
     sync: BlockSyncReactor
+    network: Network
+    clock: Clock
     fatal: Callable[[int, str], None]
     _begins: asyncio.Task[None] | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
@@ -84,7 +88,7 @@ class Gossip:
         switch.add_reactor(consensus)
         for reactor in (mempool, evidence_reactor, sync):
             switch.add_reactor(reactor)
-        return Gossip(driver, consensus, mempool, evidence_reactor, sync, fatal)
+        return Gossip(driver, consensus, mempool, evidence_reactor, sync, switch, clock, fatal)
 
     async def start(self) -> None:
         """Begin to take part: in a task, since catching up may take long. The switch runs already."""
@@ -116,9 +120,21 @@ class Gossip:
         return self.sync.metrics.syncing or self.highest_peer() > self.driver.state.last_block_height + 2
 
     def highest_peer(self) -> int:
-        """The highest height that peers say they have finished; 0: none known."""
-        finished = max((height - 1 for height, _, _ in self.consensus.peer_heights.values()), default=0)
-        return max(finished, self.sync.target if self.sync.metrics.syncing else 0)
+        """The height of the last block of the network, as far as peers can be believed; 0: none known."""
+        state = self.driver.state
+        if not self.sync.metrics.syncing and is_level(state.last_block_time_ns, self.clock.now_ns()):
+            return state.last_block_height
+        claims = self.sync.claims()
+        running = self.consensus.peer_heights
+        for peer in self.network.peers:
+            if peer.id in running:
+                height = max(running[peer.id][0] - 1, claims[peer.id].height if peer.id in claims else 0)
+                claims[peer.id] = Claim(height, is_chosen=peer.is_outbound or peer.is_persistent)
+        return believed_height(claims.values())
+
+    def waits_for(self) -> str:
+        """What keeps block sync from going on; empty: nothing."""
+        return self.sync.waits_for
 
     def counters(self) -> Mapping[str, Any]:
         """Name -> a dataclass of plain counters."""

@@ -297,7 +297,7 @@ async def _wire(
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
-        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults,
+        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults, gossip.waits_for,
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
     driver.add_listener(SafeListener("journal", OnSaved(journal.block_saved), faults))

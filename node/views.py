@@ -53,10 +53,11 @@ class Views:
     pool: Pool
     switch: Switch
     is_catching_up: Callable[[], bool]
-    sync_target: Callable[[], int]  # the highest height that peers told of; 0: none
+    sync_target: Callable[[], int]  # where the network is, as far as peers can be believed; 0: none known
     unhealthy_after_s: int
     known_upgrades: tuple[str, ...] = ()  # of this build
     faults: Faults = field(default_factory=Faults)
+    sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
 
     # -------------------------------------------------------------------------------------------------- health
 
@@ -101,7 +102,9 @@ class Views:
         if self.driver.halted is not None:
             return str(self.driver.halted)
         if self.is_catching_up():
-            return f"catching up: at height {self.answers.height} of {self.sync_target()}"
+            waits = self.sync_waits_for()
+            place = f"catching up: at height {self.answers.height} of {self.sync_target()}"
+            return f"{place}, waits for {waits}" if waits else place
         if len(self.driver.state.validators) > 1 and not self.switch.peers:
             return "no peers"
         if self.height_age_s > self.unhealthy_after_s:

@@ -29,6 +29,7 @@ from consensus.engine.messages import (
     StatusResponse,
     decode_block_sync,
 )
+from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.commits import Verifier, verify_commit, votes_from_extended_commit
 from consensus.types.errors import InvalidData
@@ -50,6 +51,7 @@ UNREPORTED_WAIT_NS: Final = 3 * NS  # how long we wait for the status of connect
 STALL_NS: Final = 6 * NS  # no progress, and somebody is where we are: go on in consensus
 
 STOOD_STILL_NS: Final = 2 * NS  # a turn that is so late finds us at fault, not the peers
+TELL_EVERY_NS: Final = 60 * NS  # what is waited for
 WAIT_NS_MIN: Final = NS // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
 
 log = structlog.get_logger(__name__)
@@ -121,7 +123,7 @@ class BlockSyncMetrics:
     blocks_served: int = 0
     timeouts: int = 0
     bad_blocks: int = 0
-    highest_claim: int = 0
+    highest_claim: int = 0  # that is believed
 
 
 class BlockSyncReactor:
@@ -148,6 +150,7 @@ class BlockSyncReactor:
         self._started_ns = 0
         self._progress_ns = 0
         self._status_ns = 0
+        self._told, self._told_ns = "", 0
         self._due_ns = 0  # when the next turn comes at the latest
         self.metrics = BlockSyncMetrics()
 
@@ -225,7 +228,7 @@ class BlockSyncReactor:
                 f"block sync: lowered its heights from {known.base}-{known.height} to {base}-{height}", ban_s=BAN_S
             )
         known.reported, known.base, known.height = True, base, height
-        self.metrics.highest_claim = max(self.metrics.highest_claim, height)
+        self.metrics.highest_claim = believed_height(self.claims().values())
         self._wake.set()
 
     def _take_refusal(self, peer: Peer, height: int) -> None:
@@ -289,6 +292,7 @@ class BlockSyncReactor:
                 elif self._is_caught_up(now):
                     break
                 else:
+                    self._tell_why_waiting(now)
                     self._arm(now)
                     await self._wake.wait()
         finally:
@@ -311,14 +315,32 @@ class BlockSyncReactor:
     def _next_height(self) -> int:
         return self._driver.state.next_height
 
+    def claims(self) -> dict[str, Claim]:
+        """By peer id, of those that have said which blocks they have."""
+        return {
+            id: Claim(known.height, is_chosen=known.peer.is_outbound or known.peer.is_persistent)
+            for id, known in self._peers.items()
+            if known.reported
+        }
+
+    @property
+    def _able(self) -> list[_SyncPeer]:
+        """Those that claim to have the block that we need next."""
+        return [known for known in self._peers.values() if known.reported and known.base <= self._next_height]
+
     @property
     def target(self) -> int:
-        """The highest claim of a peer that also claims to have the block that we need next."""
-        return max((known.height for known in self._peers.values() if known.base <= self._next_height), default=0)
+        """Where those that can serve us are, as far as they can be believed; 0: nobody can."""
+        claims = self.claims()
+        return believed_height(claims[known.peer.id] for known in self._able)
 
     def _is_caught_up(self, now: int) -> bool:
-        """The last block of all has no successor to prove it: consensus fetches that one."""
-        height = self._driver.state.last_block_height
+        """The last block of all has no successor to prove it: consensus fetches that one.
+
+        Claims decide only as far as most of them agree. What liars claim can't keep us here: nor those that deliver
+        nothing (no progress), nor those that do deliver each block as it is made (the last one is seconds old).
+        """
+        state = self._driver.state
         if now - self._started_ns < SETTLE_NS:
             return False
         reported = [known for known in self._peers.values() if known.reported]
@@ -328,8 +350,35 @@ class BlockSyncReactor:
             return False
         if self.target <= self._next_height and any(known.height <= self._next_height for known in reported):
             return True
+        if (
+            state.last_block_height
+            and now - self._started_ns >= STALL_NS
+            and is_level(state.last_block_time_ns, self._clock.now_ns())
+        ):
+            return True
         is_stalled = now - self._progress_ns >= STALL_NS
-        return is_stalled and any(known.height <= height + 1 for known in reported)
+        return is_stalled and any(known.height <= state.last_block_height + 1 for known in reported)
+
+    @property
+    def waits_for(self) -> str:
+        """Why nothing is fetched though this node syncs; empty: blocks are on their way, or it does not sync."""
+        if not self.metrics.syncing or self._wanted or self._fetched:
+            return ""
+        if not self._peers:
+            return "peers: none is connected"
+        reported = [known for known in self._peers.values() if known.reported]
+        if not reported:
+            return "peers to say which blocks they have"
+        if not self._able:
+            lowest = min(known.base for known in reported)
+            return f"a peer that still has block {self._next_height}: the lowest that is kept by any is {lowest}"
+        return ""
+
+    def _tell_why_waiting(self, now: int) -> None:
+        why = self.waits_for
+        if why and (why != self._told or now - self._told_ns >= TELL_EVERY_NS):
+            self._told, self._told_ns = why, now
+            log.warning("block sync waits", next_height=self._next_height, waits_for=why)
 
     def _could_block_alone(self) -> bool:
         """A third of the power is ours: the others cannot have gone on without us."""
@@ -340,7 +389,7 @@ class BlockSyncReactor:
     def _ask(self, now: int) -> None:
         """Ask for what is next: spread over the peers, a second peer for the very next when the first is slow."""
         first = self._next_height
-        target = min(self.target, first + AHEAD_MAX - 1)
+        target = min(max((known.height for known in self._able), default=0), first + AHEAD_MAX - 1)
         for height in range(first, target + 1):
             if height in self._fetched:
                 continue
@@ -453,7 +502,7 @@ class BlockSyncReactor:
         self._progress_ns = self._clock.monotonic_ns()
         self.metrics.blocks_applied += 1
         if self.metrics.blocks_applied % 100 == 0:
-            log.info("synced blocks", height=height, highest_claim=self.target)
+            log.info("synced blocks", height=height, target=self.target)
         await asyncio.sleep(0)
 
     def _blame(self, first: _Fetched, second: _Fetched, error: InvalidData) -> None:

@@ -1,0 +1,36 @@
+"""What may be believed of the heights that peers claim: nothing that a few of them could invent.
+
+A claim costs its sender nothing, so the highest one says nothing. The median does, as long as most of those who speak
+are honest; peers that this node chose itself (it dialled them, or its configuration names them) are heard alone where
+there are any, since anybody can open connections to us by the dozen. And a last block that is seconds old needs no
+claim at all: its time is what +2/3 of the power voted, so the network is not far beyond it.
+Source: known failures 14, ASA-2025-001; audit 12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+LEVEL_NS: Final = 10 * 1_000_000_000  # a last block this young: nobody can be far ahead of us
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """height: of the last block that a peer says it has. is_chosen: we dialled it, or configured it."""
+
+    height: int
+    is_chosen: bool
+
+
+def believed_height(claims: Iterable[Claim]) -> int:
+    """The median of the claims, the lower of two; 0 without any."""
+    known = list(claims)
+    heights = sorted(claim.height for claim in known if claim.is_chosen) or sorted(claim.height for claim in known)
+    return heights[(len(heights) - 1) // 2] if heights else 0
+
+
+def is_level(last_block_time_ns: int, now_ns: int) -> bool:
+    """The last block is so young that we are where the network is. With a wrong clock it is not: then claims count."""
+    return abs(now_ns - last_block_time_ns) < LEVEL_NS
