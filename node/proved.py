@@ -6,6 +6,9 @@ Each takes the answer of a call with `prove` and what was asked for, and returns
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
 
 from bridge.records import RECEIPT
 from chain.chat.governance import PROPOSAL, vote_key
@@ -26,6 +29,8 @@ StoredMessage = (
     state_pb2.Account | state_pb2.Identity | state_pb2.Channel | state_pb2.Receipt
     | governance_pb2.Proposal | governance_pb2.VoteRecord
 )  # fmt: skip
+
+Record = TypeVar("Record", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Proved:
         value = proof.value or None
         if (value is None) != (told is None):
             raise ProofFailed(f"{what}: the answer and its proof disagree on whether it exists")
-        if value is not None and told is not None and type(told).FromString(value) != told:
+        if value is not None and told is not None and _read(type(told), value, what) != told:
             raise ProofFailed(f"{what}: the answer is not the value that is proved")
         light = await self.verifier.state(proof, store=store, key=key, value=value)
         state = "exists as told" if value is not None else "does not exist"
@@ -118,7 +123,7 @@ class Proved:
         checked = await self.messages(many, channel_id, index)
         if is_there:
             return Checked(f"message {index} of the channel is as told after block {answer.height}", checked.light)
-        count = state_pb2.Channel.FromString(answer.channel_proof.value).message_count
+        count = _read(state_pb2.Channel, answer.channel_proof.value, "the channel").message_count
         if index < count:
             raise ProofFailed(f"message {index} is not told, and the channel has {count}")
         return Checked(f"message {index} does not exist after block {answer.height}: there are {count}", checked.light)
@@ -132,7 +137,7 @@ class Proved:
         if proof.height != answer.height:
             raise ProofFailed(f"the answer is of height {answer.height}, its proof of {proof.height}")
         light = await self.verifier.state(proof, store=CHAT, key=CHANNEL[1:] + channel_id, value=proof.value or None)
-        channel = state_pb2.Channel.FromString(proof.value)
+        channel = _read(state_pb2.Channel, proof.value, "the channel")
         if len(answer.messages) != len(answer.paths):
             raise ProofFailed(f"{len(answer.messages)} messages came with {len(answer.paths)} paths")
         for number, (message, path) in enumerate(zip(answer.messages, answer.paths, strict=True)):
@@ -143,3 +148,11 @@ class Proved:
         if not proof.value:
             return Checked(f"the channel does not exist after block {proof.height}", light)
         return Checked(f"{len(answer.messages)} of {channel.message_count} messages after block {proof.height}", light)
+
+
+def _read(kind: type[Record], stored: bytes, what: str) -> Record:
+    """Bytes that a node gave as a record. Raises ProofFailed."""
+    try:
+        return kind.FromString(stored)
+    except DecodeError as error:
+        raise ProofFailed(f"{what}: its {len(stored)} proved bytes are no record of it") from error

@@ -1,0 +1,509 @@
+"""The decoders and handlers that meet bytes of peers, clients, lying nodes and documents of others.
+
+A target takes any bytes and may refuse them only by the errors it names: whatever else it raises is a finding. The
+work of an input is counted in executed lines of the product, which no machine's load changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from chain import messages as chain_messages
+from chain.errors import TxError
+from chain.genesis import InvalidAppState, parse_app_state
+from chain.state import ics23, proofs
+from chain.state.errors import StateError
+from chain.tx import decode as decode_tx
+from consensus.abci import CheckTxRequest, ProofOp
+from consensus.engine.extension import decode as decode_extension
+from consensus.engine.messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
+from consensus.types.block import Block
+from consensus.types.commit import Commit, ExtendedCommit
+from consensus.types.errors import InvalidData
+from consensus.types.evidence import decode_evidence_list
+from consensus.types.files import parse_node_key, parse_sign_state, parse_validator_key
+from consensus.types.light import LightBlock
+from consensus.types.parts import PartSet
+from consensus.types.timestamps import format_rfc3339, parse_rfc3339
+from consensus.types.validators import ValidatorSet
+from consensus.types.vote import Proposal, Vote
+from crypto.bech32 import InvalidAddress, decode_address, encode_address
+from genesis.doc import parse_genesis
+from node.answers import BadQuestion
+from node.events import parse_where
+from node.proved import Proved
+from node.verify import ProofFailed, Trust
+from p2p.address import parse_address, parse_listen_address
+from p2p.base import PeerFault
+from p2p.errors import P2PError
+from p2p.node_info import NodeInfo
+from p2p.node_key import NodeKey
+from p2p.secret_connection import SecretHandshake
+from p2p.wire import decode_packet, delimited, split_delimited
+from proto.dchat.v1 import service_pb2 as pb
+
+ROOT = Path(__file__).parents[2]
+CORPUS = Path(__file__).parent / "corpus"
+LINES_BASE = 4_000  # what setting up a target may cost, whatever the input
+LINES_PER_BYTE = 40  # a field of two bytes becomes an object, is checked, and is written again
+
+Run = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`run` may raise `refusals` alone. A run of n bytes executes at most `base + per_byte * n` lines."""
+
+    name: str
+    run: Run
+    refusals: tuple[type[Exception], ...]
+    seeds: Callable[[], list[bytes]]
+    base: int = LINES_BASE
+    per_byte: int = LINES_PER_BYTE
+    bytes_max: int = 4_096
+
+    def once(self, data: bytes) -> bool:
+        """Whether it was taken. Raises what is a finding."""
+        try:
+            self.run(data)
+        except self.refusals:
+            return False
+        return True
+
+    def corpus(self) -> list[bytes]:
+        """The seeds, and what earlier runs found."""
+        path = CORPUS / f"{self.name}.txt"
+        kept = [bytes.fromhex(line) for line in path.read_text().split()] if path.exists() else []
+        return list(dict.fromkeys([*self.seeds(), *kept]))
+
+
+# ------------------------------------------------------------------------------------------------ seeds
+
+
+@cache
+def recorded() -> list[dict[str, Any]]:
+    """Heights of a chain that CometBFT made."""
+    with gzip.open(ROOT / "tests/data/recorded/four-validators/heights.jsonl.gz", "rt") as file:
+        return [json.loads(line) for _, line in zip(range(12), file, strict=False)]
+
+
+@cache
+def blocks() -> list[bytes]:
+    from consensus.types import json as cj
+
+    return [cj.block_from_json(raw["block"]["block"], "block").encode() for raw in recorded()[:6]]
+
+
+def commits() -> list[bytes]:
+    from consensus.types import json as cj
+
+    return [cj.commit_from_json(raw["commit"]["signed_header"]["commit"], "c").encode() for raw in recorded()[:4]]
+
+
+@cache
+def gossip_seeds() -> dict[int, list[bytes]]:
+    from tests.gossip.test_fuzz import SEEDS
+
+    return SEEDS
+
+
+def light_blocks() -> list[bytes]:
+    from consensus.types.light import SignedHeader
+    from tests.sync.test_blocks import chain, commit_for, genesis
+
+    block, state = chain(60)[3], genesis()
+    return [LightBlock(SignedHeader(block.header, commit_for(state, block)), state.validators).encode()]
+
+
+@cache
+def world() -> Any:
+    """An application with accounts, on which transactions are checked and never run."""
+    from tests.chain.harness import Chain
+
+    return Chain({"alice": 10**12, "bob": 10**12})
+
+
+@cache
+def txs() -> list[bytes]:
+    chain = world()
+    alice, bob = chain.address("alice"), chain.address("bob")
+    made = [
+        chain.tx("alice", chain_messages.Payment(alice, bob, 5)),
+        chain.tx("alice", chain_messages.RegisterIdentity(alice, "alice", "")),
+        chain.tx("bob", chain_messages.PostMessage(bob, bytes(32), b"hello", 0)),
+        chain.tx("bob", chain_messages.CreateChannel(bob, "lobby", 5, "topic")),
+        chain.tx(("alice", "bob"), chain_messages.Payment(alice, bob, 1), chain_messages.Payment(bob, alice, 1)),
+    ]
+    return [bytes(tx) for tx in made]
+
+
+# ------------------------------------------------------------------------------------------------ what is run
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _address(data: bytes) -> None:
+    text = _text(data)
+    for parse in (lambda: parse_address(text, id_required=False), lambda: parse_listen_address(text)):
+        try:
+            found = parse()
+        except P2PError:
+            continue
+        assert parse_address(str(found), id_required=False) == found, found
+        found.group(strict=True)
+        assert found.is_valid in (True, False)
+
+
+def _node_info(data: bytes) -> None:
+    info = NodeInfo.decode(data)
+    info.validate()
+    assert NodeInfo.decode(info.encode()) == info
+
+
+def _packets(data: bytes) -> None:
+    rest = data
+    while rest:
+        split = split_delimited(rest, limit=1_036, what="packet")
+        if split is None:
+            return
+        body, rest = split
+        decode_packet(body, 0, len(body))
+
+
+def _handshake(data: bytes) -> None:
+    ours = SecretHandshake(_KEY, bytes(32))
+    half = len(data) // 2
+    try:
+        ours.receive_hello(data[:half])
+    except P2PError:
+        ours.receive_hello(HELLO)
+    ours.receive_auth(data[half:])
+
+
+_KEY = NodeKey.generate()
+HELLO = b"\x0a\x20" + bytes(range(1, 33))
+
+
+def _consensus(data: bytes) -> None:
+    message = decode_consensus(data)
+    assert decode_consensus(message.encode()) == message
+
+
+def _block(data: bytes) -> None:
+    block = Block.decode(data)
+    block.validate()
+    assert Block.decode(block.encode()).hash == block.hash
+    assert PartSet.from_bytes(block.encode()).is_complete
+
+
+def _commit(data: bytes) -> None:
+    Commit.decode(data).validate()
+
+
+def _extended_commit(data: bytes) -> None:
+    ExtendedCommit.decode(data).commit().validate()
+
+
+def _vote(data: bytes) -> None:
+    vote = Vote.decode(data)
+    vote.validate()
+    vote.sign_bytes("chain")
+
+
+def _proposal(data: bytes) -> None:
+    proposal = Proposal.decode(data)
+    proposal.validate()
+    proposal.sign_bytes("chain")
+
+
+def _evidence(data: bytes) -> None:
+    for item in decode_evidence_list(data):
+        item.validate()
+        assert len(item.hash) == 32
+
+
+def _light_block(data: bytes) -> None:
+    block = LightBlock.decode(data)
+    block.validate(block.header.chain_id)
+
+
+def _validators(data: bytes) -> None:
+    found = ValidatorSet.decode(data)
+    assert len(found.hash) == 32
+    found.increment()
+
+
+def _tx(data: bytes) -> None:
+    decode_tx(data)
+
+
+def _check_tx(data: bytes) -> None:
+    app = world().app
+    app.identify_tx(data)
+    app.signature_checks([data])
+    app.check_tx(CheckTxRequest(data))
+
+
+def _genesis(data: bytes) -> None:
+    document = parse_genesis(data, default_time_ns=0)
+    parse_app_state(document.app_state)
+
+
+def _proof(data: bytes) -> None:
+    ics23.decode(data, ics23.SMT)
+
+
+def _proof_ops(data: bytes) -> None:
+    try:
+        answer = pb.StateProof.FromString(data)
+    except DecodeError:
+        return  # the library tells the caller
+    operations = [ProofOp(op.type, op.key, op.data) for op in answer.ops.ops]
+    proofs.verify(operations, bytes(32), store=answer.store, key=answer.key, value=answer.value or None)
+
+
+class _Believer:
+    """A verifier whose headers are all good: what follows from them is still checked."""
+
+    def __init__(self) -> None:
+        self.light = SimpleNamespace(height=2, hash=bytes(32))
+
+    async def state(self, *_: object, **__: object) -> Any:
+        return self.light
+
+    async def tx(self, *_: object) -> Any:
+        return self.light
+
+    def message(self, *arguments: Any) -> None:
+        from node.verify import Verifier
+
+        Verifier.message(self, *arguments)  # type: ignore[arg-type]
+
+
+def _finish(work: Coroutine[Any, Any, object]) -> None:
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+
+
+def _answers(data: bytes) -> None:
+    """What a lying node answers to a client that asks for proofs."""
+    if not data:
+        return
+    proved: Any = Proved(_Believer())  # type: ignore[arg-type]
+    asked: list[tuple[Any, Callable[[Any], Coroutine[Any, Any, object]]]] = [
+        (pb.GetAccountResponse, lambda answer: proved.account(answer, bytes(20))),
+        (pb.GetIdentityResponse, lambda answer: proved.identity(answer, bytes(20))),
+        (pb.GetChannelResponse, lambda answer: proved.channel(answer, bytes(32))),
+        (pb.GetMessageResponse, lambda answer: proved.message(answer, bytes(32), 0)),
+        (pb.ListMessagesResponse, lambda answer: proved.messages(answer, bytes(32), 0)),
+        (pb.GetBundleResponse, lambda answer: proved.bundle(answer, bytes(32))),
+    ]
+    kind, check = asked[data[0] % len(asked)]
+    try:
+        answer = kind.FromString(data[1:])
+    except DecodeError:
+        return  # the library tells the caller
+    _finish(check(answer))
+
+
+def _answer_seeds() -> list[bytes]:
+    from proto.dchat.v1 import state_pb2
+
+    account = state_pb2.Account(address=bytes(20), balance=5)
+    proof = pb.StateProof(store="currency", key=b"k", value=account.SerializeToString(), height=1)
+    channel = state_pb2.Channel(message_count=1, peaks=[bytes(32)])
+    of_channel = pb.StateProof(store="chat", key=b"k", value=channel.SerializeToString(), height=1)
+    return [
+        b"\0" + pb.GetAccountResponse(height=1, account=account, proof=proof).SerializeToString(),
+        b"\x02" + pb.GetChannelResponse(height=1, channel=channel, proof=of_channel).SerializeToString(),
+        b"\x04" + pb.ListMessagesResponse(height=1, channel_proof=of_channel).SerializeToString(),
+    ]
+
+
+def _documents(data: bytes) -> None:
+    for parse in (parse_node_key, parse_validator_key, parse_sign_state):
+        try:
+            parse(data)
+        except InvalidData:
+            continue
+
+
+def _texts(data: bytes) -> None:
+    text = _text(data)
+    for parse, refused in (
+        (decode_address, InvalidAddress),
+        (lambda text: format_rfc3339(parse_rfc3339(text)), ValueError),
+        (parse_where, ValueError),
+        (Trust.parse, ValueError),
+    ):
+        try:
+            parse(text)  # type: ignore[operator]
+        except refused:  # type: ignore[misc]
+            continue
+
+
+# ------------------------------------------------------------------------------------------------ handlers
+
+
+class _Handlers:
+    """Reactors as they stand in a node, of one peer that sends what it likes; made anew now and then."""
+
+    RUNS = 400
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._loop = asyncio.new_event_loop()
+
+    def _renew(self) -> None:
+        from tests.gossip.support import FakePeer
+        from tests.gossip.test_fuzz import CHANNELS, reactors
+
+        self._targets = reactors()
+        self.channels = sorted(self._targets)
+        self._peer = FakePeer("a" * 40, CHANNELS)
+        for reactor in dict.fromkeys(self._targets.values()):
+            reactor.add_peer(self._peer)
+        self._left = self.RUNS
+
+    def __call__(self, data: bytes) -> None:
+        """Messages one after the other: a channel's number, two bytes of length, the message."""
+        if self._left <= 0:
+            self._renew()
+        self._left -= 1
+        while len(data) > 3:
+            channel, size = self.channels[data[0] % len(self.channels)], int.from_bytes(data[1:3], "big")
+            message, data = data[3 : 3 + size], data[3 + size :]
+            try:
+                self._targets[channel].receive(channel, self._peer, message)
+            except PeerFault:
+                self._left = 0
+                return
+
+    def seeds(self) -> list[bytes]:
+        self._renew()
+        return [
+            bytes([self.channels.index(channel)]) + len(message).to_bytes(2, "big") + message
+            for channel, messages in gossip_seeds().items()
+            for message in messages
+            if len(message) < 65_536
+        ]
+
+
+_handlers = _Handlers()
+
+
+def _vote_seeds() -> list[bytes]:
+    from consensus.types.ids import BlockID, PartSetHeader
+
+    block_id = BlockID(b"h" * 32, PartSetHeader(2, b"p" * 32))
+    return [Vote(2, 1, 0, block_id, 5, b"a" * 20, 2, b"s" * 64).encode()]
+
+
+def _proposal_seeds() -> list[bytes]:
+    from consensus.types.ids import BlockID, PartSetHeader
+
+    block_id = BlockID(b"h" * 32, PartSetHeader(2, b"p" * 32))
+    return [Proposal(1, 0, -1, block_id, 5, b"s" * 64).encode()]
+
+
+def _validator_seeds() -> list[bytes]:
+    from tests.gossip.fakes import validators
+
+    return [validators(4).encode()]
+
+
+def _extended_seeds() -> list[bytes]:
+    return [b"\x08\x04", *commits()]
+
+
+def _genesis_seeds() -> list[bytes]:
+    from genesis.app_state import GenesisStake
+    from genesis.build import build_genesis
+
+    made = build_genesis(
+        chain_id="c", time_ns=10**18, stakes=[GenesisStake(bytes(19) + b"\1", bytes(31) + b"\1", 10**9, "m")],
+        balances={bytes(19) + b"\2": 5},
+    )  # fmt: skip
+    return [made.dumps().encode()]
+
+
+def _info_seeds() -> list[bytes]:
+    return [NodeInfo("a" * 40, "tcp://1.2.3.4:26656", "chain", "0.38.0", bytes((0, 32, 33, 64)), "moniker").encode()]
+
+
+def _address_seeds() -> list[bytes]:
+    ours = "a" * 40
+    texts = (
+        f"{ours}@1.2.3.4:26656", f"tcp://{ours}@[2001:db8::1]:1", f"/ip4/1.2.3.4/tcp/1/p2p/{ours}",
+        "/dns4/validator1.example.org/tcp/26656", "0.0.0.0:0", f"{ours}@a.b-c.example:65535",
+    )  # fmt: skip
+    return [text.encode() for text in texts]
+
+
+def _proof_seeds() -> list[bytes]:
+    from tests.state.test_proofs import HELD
+
+    return [op.data for op in HELD.ops]
+
+
+def _text_seeds() -> list[bytes]:
+    texts = (encode_address(bytes(20)), "2026-11-28T14:00:00.123456789Z", "type=transfer", f"12:{'ab' * 32}")
+    return [text.encode() for text in texts]
+
+
+def _document_seeds() -> list[bytes]:
+    folder = ROOT / "tests/data/files"
+    return [path.read_bytes() for path in sorted(folder.glob("*.json"))] + [b'{"height":"0","round":0,"step":0}']
+
+
+def _of(*channels: int) -> Callable[[], list[bytes]]:
+    return lambda: [data for channel in channels for data in gossip_seeds()[channel] if len(data) < 8_192]
+
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("address", _address, (), _address_seeds),
+        Target("node_info", _node_info, (P2PError,), _info_seeds),
+        Target("packets", _packets, (P2PError,), lambda: [delimited(bytes.fromhex("1a07082010011a01aa"))]),
+        Target("handshake", _handshake, (P2PError,), lambda: [HELLO + HELLO], base=60_000),
+        Target("consensus", _consensus, (InvalidData,), _of(0x20, 0x21, 0x22, 0x23)),
+        Target("block_sync", decode_block_sync, (InvalidData,), _of(0x40)),
+        Target("mempool", lambda data: decode_txs(data, bytes_max=65_536), (InvalidData,), lambda: [
+            encode_txs(txs()[:2])
+        ]),
+        Target("extension", decode_extension, (PeerFault,), _of(0x70)),
+        Target("evidence", _evidence, (InvalidData,), _of(0x38)),
+        Target("block", _block, (InvalidData,), blocks, bytes_max=16_384),
+        Target("commit", _commit, (InvalidData,), commits),
+        Target("extended_commit", _extended_commit, (InvalidData,), _extended_seeds),
+        Target("vote", _vote, (InvalidData,), _vote_seeds),
+        Target("proposal", _proposal, (InvalidData,), _proposal_seeds),
+        Target("light_block", _light_block, (InvalidData,), light_blocks),
+        Target("validators", _validators, (InvalidData,), _validator_seeds),
+        Target("tx", _tx, (TxError,), txs),
+        Target("check_tx", _check_tx, (), txs, base=20_000),
+        Target("genesis", _genesis, (InvalidData, InvalidAppState), _genesis_seeds, bytes_max=16_384),
+        Target("proof", _proof, (StateError,), _proof_seeds),
+        Target("proof_ops", _proof_ops, (StateError, ValueError), _answer_seeds),
+        Target("answers", _answers, (ProofFailed,), _answer_seeds),
+        Target("documents", _documents, (), _document_seeds),
+        Target("texts", _texts, (BadQuestion,), _text_seeds),
+        Target("handlers", _handlers, (), _handlers.seeds, base=200_000, per_byte=120, bytes_max=16_384),
+    )
+}  # fmt: skip
