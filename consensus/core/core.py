@@ -430,11 +430,14 @@ class Core:
             return
         if round in self._proposals or round <= self.valid_round:
             return  # we were here before a restart
-        if self.valid_value is not None and self.block_state(self.valid_value) is not BlockState.MISSING:
+        if self.valid_value is not None and self._is_held(self.valid_value):
             self._out.append(SignProposal(self.height, round, self.valid_value, self.valid_round))  # line 16
         else:
             self._build_round = round
             self._out.append(BuildBlock(self.height, round))  # line 18
+
+    def _is_held(self, value: ValueId) -> bool:
+        return self.block_state(value) not in (BlockState.MISSING, BlockState.INVALID)
 
     def _begin_or_wait(self) -> None:
         """The commit wait is over: begin round 0, or wait for something to put into a block."""

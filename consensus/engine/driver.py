@@ -19,6 +19,7 @@ import structlog
 from consensus.abci import HaltRequested
 from consensus.core.core import BlockState, Core
 from consensus.core.events import (
+    BlockComplete,
     BlockValidated,
     BuildBlock,
     CoreConfig,
@@ -69,7 +70,7 @@ from consensus.engine.timers import Timers
 from consensus.engine.votes import RoundVotes, load_last_commit
 from consensus.engine.wal import Wal
 from consensus.types.block import Block, Commit, ExtendedCommit
-from consensus.types.ids import BlockID
+from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.state import State
 from consensus.types.timestamps import NS_PER_MS
@@ -87,7 +88,7 @@ log = structlog.get_logger(__name__)
 loud = LogLimit(log)
 
 
-Event: TypeAlias = TimedOut | BuiltBlock | BlockValidated | TxsAvailable | ProposalIn | VoteIn
+Event: TypeAlias = TimedOut | BuiltBlock | BlockComplete | BlockValidated | TxsAvailable | ProposalIn | VoteIn
 
 
 class ConsensusDriver(Entrance):
@@ -322,7 +323,7 @@ class ConsensusDriver(Entrance):
             case BuiltBlock(built, block):
                 self._hold(block, built.height)
                 await self._feed(built)
-            case BlockValidated() | TxsAvailable():
+            case BlockComplete() | BlockValidated() | TxsAvailable():
                 await self._feed(event)
             case ProposalIn() | VoteIn():
                 await self._take_message(event)
@@ -439,11 +440,13 @@ class ConsensusDriver(Entrance):
 
     def _hold(self, block: Block, height: int) -> None:
         """Our own new block: complete from the beginning."""
-        if height != self.core.height:
-            return
-        state, block_id, parts = self._round_state, block.block_id, block.part_set()
-        state.part_sets[parts.header], state.block_ids[parts.header] = parts, block_id
-        self._round_state.blocks[block_id] = block
+        if height == self.core.height:
+            self._tell_complete(self._round_state.hold(block))
+
+    def _tell_complete(self, header: PartSetHeader) -> None:
+        """Parts may be here before a block id over them is asked for."""
+        for event in self._intake.completed(header):
+            self._push(event)
 
     async def _sign_proposal(self, effect: SignProposal) -> None:
         block_id = _block_id(effect.value_id)
@@ -498,6 +501,7 @@ class ConsensusDriver(Entrance):
         header = block_id.part_set_header
         self._round_state.open_parts(block_id, self._state.params.block_bytes_max)
         self._round_state.gathering[effect.round] = header
+        self._tell_complete(header)
         for listener in self._listeners:
             listener.part_set_opened(header, is_commit=effect.is_commit)
 

@@ -14,7 +14,7 @@ import structlog
 
 from consensus.core import events as core_events
 from consensus.core.core import Core
-from consensus.core.events import BlockComplete, Input, PeerMajority, Step, VoteKind
+from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
 from consensus.engine.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
 from consensus.engine.executor import BlockExecutor
 from consensus.engine.inbox import Inbox
@@ -22,10 +22,8 @@ from consensus.engine.inputs import Logged, MajorityIn, Message, PartIn, Proposa
 from consensus.engine.interfaces import Listener
 from consensus.engine.round_state import HeightState
 from consensus.engine.votes import value_of
-from consensus.types.block import Block
-from consensus.types.errors import InvalidData, InvalidPart, InvalidProposal, InvalidVote
-from consensus.types.ids import BlockID
-from consensus.types.parts import PartSet
+from consensus.types.errors import InvalidPart, InvalidProposal, InvalidVote
+from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.state import State
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 
@@ -110,9 +108,7 @@ class Intake:
             else:  # ours, from the log: its parts come next
                 self._untold = proposal
         told = core_events.Proposal(proposal.height, proposal.round, block_id, proposal.pol_round)
-        if parts.is_complete and block_id not in state.blocks:
-            return told, self._completed(block_id, parts)
-        return (told,)
+        return told, *self.completed(parts.header)
 
     def _tell_proposal(self, proposal: Proposal) -> None:
         for listener in self._listeners:
@@ -140,26 +136,28 @@ class Intake:
             self._write(message)
             for listener in self._listeners:
                 listener.part_added(message.height, message.round, part.index)
-            return (self._completed(state.block_ids[parts.header], parts),) if parts.is_complete else ()
+            return tuple(self.completed(parts.header))
         self._metrics.parts_refused += 1
         if message.round >= self._core.round:  # of a round that we left, it was of use when it was sent
             self._useless(message.peer_id, why, weight)
         return ()
 
-    def _completed(self, block_id: BlockID, parts: PartSet) -> Input:
-        """All parts are here. What they hold is judged when the core asks for it."""
-        height, untold = self._core.height, self._untold
-        if untold is not None and untold.block_id == block_id:
-            self._untold = None
-            self._tell_proposal(untold)
-        try:
-            block = Block.decode(parts.to_bytes())
-            fits = block.hash == block_id.hash and block.height == height
-            self._round_state.blocks[block_id] = block if fits else None
-        except InvalidData as error:
-            log.warning("gathered parts that are no block", height=height, why=str(error))
-            self._round_state.blocks[block_id] = None
-        return BlockComplete(height, block_id)
+    def completed(self, header: PartSetHeader) -> list[BlockComplete | BlockValidated]:
+        """What the core is to hear once all parts of `header` are here: of each block id over them, once.
+
+        What they hold is judged when the core asks for it; that they are not the block of an id is said at once.
+        """
+        told: list[BlockComplete | BlockValidated] = []
+        for block_id in self._round_state.complete(header):
+            untold = self._untold
+            if untold is not None and untold.block_id == block_id:
+                self._untold = None
+                self._tell_proposal(untold)
+            told.append(BlockComplete(self._core.height, block_id))
+            if self._round_state.blocks[block_id] is None:
+                log.warning("parts are not the block of their id", height=self._core.height, block=block_id.hash.hex())
+                told.append(BlockValidated(self._core.height, block_id, valid=False))
+        return told
 
     def _take_vote(self, message: VoteIn) -> tuple[Input, ...]:
         vote = message.vote

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
+
 from consensus.core.events import Step, VoteKind
 from consensus.engine.votes import RoundVotes, VoteBook
 from consensus.types.block import Block
+from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.validators import EMPTY_SET, ValidatorSet
 from consensus.types.vote import Proposal
 
 PREVOTE_WAIT_WIRE_STEP: Final = 5
+
+log = structlog.get_logger(__name__)
 
 
 class HeightState:
@@ -37,8 +42,9 @@ class HeightState:
         self.gathering: dict[int, PartSetHeader] = {}  # by round: what +2/3 prevoted and we lacked
         self.commit_header: PartSetHeader | None = None  # what +2/3 precommitted
         self.part_sets: dict[PartSetHeader, PartSet] = {}
-        self.block_ids: dict[PartSetHeader, BlockID] = {}
+        self.block_ids: dict[PartSetHeader, list[BlockID]] = {}  # a liar can name several over the same parts
         self.blocks: dict[BlockID, Block | None] = {}  # complete ones; None: no block, or not the one of its id
+        self._decoded: dict[PartSetHeader, Block | None] = {}  # of complete sets, decoded once
         self.book = VoteBook(())
 
     def start(self, height: int, validators: ValidatorSet, last_commit: RoundVotes | None) -> None:
@@ -50,7 +56,7 @@ class HeightState:
         self.last_commit = last_commit
         self.last_commit_round = -1 if last_commit is None else last_commit.round
         self.proposals, self.gathering, self.part_sets, self.block_ids = {}, {}, {}, {}
-        self.blocks, self.book = {}, VoteBook(validators.powers)
+        self.blocks, self._decoded, self.book = {}, {}, VoteBook(validators.powers)
 
     def enter(self, round: int, step: Step) -> None:
         self.round, self.step, self.wire_step = round, step, int(step)
@@ -73,13 +79,49 @@ class HeightState:
         return None if wanted is None else self.part_sets.get(wanted)
 
     def open_parts(self, block_id: BlockID, bytes_max: int) -> PartSet:
-        """The part set of `block_id`, begun if need be."""
+        """The part set of `block_id`, begun if need be. Other block ids may share it: `complete` answers for all."""
         header = block_id.part_set_header
+        ids = self.block_ids.setdefault(header, [])
+        if block_id not in ids:
+            ids.append(block_id)
         parts = self.part_sets.get(header)
         if parts is None:
             parts = self.part_sets[header] = PartSet(header, bytes_max=bytes_max)
-            self.block_ids[header] = block_id
         return parts
+
+    def hold(self, block: Block) -> PartSetHeader:
+        """Take in a block of our own, complete from the beginning."""
+        block_id, parts = block.block_id, block.part_set()
+        header = parts.header
+        self.open_parts(block_id, parts.bytes_max)
+        self.part_sets[header], self._decoded[header], self.blocks[block_id] = parts, block, block
+        return header
+
+    def complete(self, header: PartSetHeader) -> tuple[BlockID, ...]:
+        """The block ids over these parts that can be judged from now on, since all parts are here: see `blocks`.
+
+        Each is told once, whatever comes first: the parts, or one or the other id.
+        """
+        parts = self.part_sets.get(header)
+        waiting = tuple(block_id for block_id in self.block_ids.get(header, ()) if block_id not in self.blocks)
+        if parts is None or not parts.is_complete or not waiting:
+            return ()
+        if header not in self._decoded:
+            self._decoded[header] = _decoded(parts, self.height)
+        block = self._decoded[header]
+        for block_id in waiting:
+            self.blocks[block_id] = block if block is not None and block.hash == block_id.hash else None
+        return waiting
 
     def votes(self, kind: VoteKind, round: int) -> RoundVotes | None:
         return self.book.get(kind, round)
+
+
+def _decoded(parts: PartSet, height: int) -> Block | None:
+    """The block of `height` that the parts hold; None when they hold none."""
+    try:
+        block = Block.decode(parts.to_bytes())
+    except InvalidData as error:
+        log.warning("gathered parts that are no block", height=height, why=str(error))
+        return None
+    return block if block.height == height else None

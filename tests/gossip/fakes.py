@@ -103,7 +103,7 @@ class FakeDriver:
         rs = self.round_state
         parts = PartSet.from_bytes(random.Random(rs.height * 1_000 + rs.round).randbytes(self.block_bytes))
         block_id = BlockID(sha256(parts.to_bytes()), parts.header)
-        rs.part_sets[parts.header], rs.block_ids[parts.header] = parts, block_id
+        rs.part_sets[parts.header], rs.block_ids[parts.header] = parts, [block_id]
         self.add_proposal(Proposal(rs.height, rs.round, -1, block_id, 0, b"s" * 64), "")
 
     def vote(self, kind: VoteKind, block_id: BlockID, round: int | None = None) -> None:
