@@ -15,11 +15,13 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from hashlib import sha256
 
 from tests.campaigns.harness import say
 from tests.core import simulator as cores
 from tests.simulation import cluster as nodes
+from tests.simulation.plan import PROFILES
 
 SEEDS = {False: 2_000, True: 20}  # by --engine: a minute or so
 TOLD_EVERY = {False: 200, True: 10}
@@ -34,9 +36,9 @@ def run_cores(seed: int) -> tuple[int, str, str]:
     return seed, "", ""
 
 
-def run_nodes(seed: int) -> tuple[int, str, str]:
+def run_nodes(profile: str, seed: int) -> tuple[int, str, str]:
     try:
-        cluster = nodes.simulate(seed)
+        cluster = nodes.simulate(seed, profile)
     except nodes.SimulationFailed as error:
         return seed, str(error), ""
     return seed, "", cluster.judge.trace
@@ -50,6 +52,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help="how many (default 2000, with --engine 20)")
     parser.add_argument("--start", type=int, default=0, help="the first (default 0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="faults", help="of whole nodes (default faults)")
     options = parser.parse_args()
     if options.seeds is None:
         options.seeds = SEEDS[options.engine]
@@ -69,10 +72,11 @@ def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
 def main() -> int:
     options = read_options()
     seeds = range(options.start, options.start + options.seeds)
+    run = partial(run_nodes, options.profile) if options.engine else run_cores
     began, failed, traces = time.monotonic(), [], sha256()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as Ctrl-C: the workers end as well
     with ProcessPoolExecutor(options.jobs) as pool, _cancelling(pool):
-        results = pool.map(run_nodes if options.engine else run_cores, seeds, chunksize=1 if options.engine else 8)
+        results = pool.map(run, seeds, chunksize=1 if options.engine else 8)
         for done, (seed, error, trace) in enumerate(results, start=1):
             traces.update(trace.encode())
             if error:

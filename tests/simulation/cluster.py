@@ -20,16 +20,18 @@ import structlog
 from chain.currency.staking import stake
 from tests.simulation import loop as virtual
 from tests.simulation.disk import SimHome, Strike
+from tests.simulation.late import Wall, late_slices
 from tests.simulation.laws import Judge, LawBroken
-from tests.simulation.load import Load, genesis_of, operator, validator_key
+from tests.simulation.liar import Liar, View
+from tests.simulation.lies import lie
+from tests.simulation.load import CHAIN_ID, Load, genesis_of, operator, validator_key
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.node import SimNode
-from tests.simulation.plan import NEVER_S, Plan
+from tests.simulation.plan import NEVER_S, Plan, near_ms
+from tests.simulation.plan import off_ms as anything_ms
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
-HEIGHTS_AFTER = 5
-CALM_LOAD_S = 3.0  # that people still send something after the last fault
 POLL_S = 0.1
 DEAD_DISK_S = 30.0  # until a node that can save nothing must have ended: some messages come, and the log is flushed
 STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk
@@ -47,8 +49,9 @@ class Cluster:
 
     def __init__(self, plan: Plan, loop: VirtualLoop, spoil: Spoil | None = None) -> None:
         self.plan, self.loop, self._spoil = plan, loop, spoil
-        liar = None if plan.twin is None else validator_key(plan.twin).pub_key.address
-        self.judge = Judge(lambda: int(loop.now_s * 1_000), liar)
+        liars = [*plan.held_by_liars, *([] if plan.twin is None else [plan.twin])]
+        addresses = frozenset(validator_key(index).pub_key.address for index in liars)
+        self.judge = Judge(lambda: int(loop.now_s * 1_000), addresses, self._clocks_ns if plan.off_ms else None)
         self._chance = random.Random(f"faults {plan.seed}")
         self._air = random.Random(f"network {plan.seed}")
         self._links: dict[tuple[str, str], float] = {}
@@ -56,10 +59,12 @@ class Cluster:
         self.crashes = 0
         self._world = contextvars.copy_context()  # of no life
         genesis = genesis_of(plan)
-        self.nodes = [self._node(place, genesis) for place in range(plan.nodes)]
+        self.nodes = [self._node(place, genesis) for place in range(plan.nodes) if place not in plan.held_by_liars]
         places = [node.address for node in self.nodes]
         for node in self.nodes:
             node.peers = tuple(place for place in places if place != node.address)
+        self._eyes = random.Random(f"eyes {plan.seed}")
+        self.liars = [self._liar(place, held, places) for place, held in enumerate(plan.liars)]
         self._faults: list[asyncio.Task[None]] = []
         self._load = Load(plan, self.judge)
 
@@ -71,8 +76,33 @@ class Cluster:
             name, place, key, is_twin, self.loop, self.network, genesis, self.plan, self.judge,  # type: ignore[arg-type]
             random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: self._crash(node, what)),
             lambda why: self._end(node, why), SimHome(),
+            Wall(self.loop, off_ms=(self.plan.off_ms or {place: 0})[place], drift_ppm=self._drift_ppm(place)),
         )  # fmt: skip
         return node
+
+    def _drift_ppm(self, place: int) -> int:
+        return self.plan.drift_ppm[place] if self.plan.drift_ppm else 0
+
+    def _clocks_ns(self) -> tuple[int, int]:
+        """How far the clocks that count were ever off, at least and at most."""
+        walls = [node.wall for node in self.nodes if node.place not in self.plan.far]
+        return min(wall.low_ns for wall in walls), max(wall.high_ns for wall in walls)
+
+    def _liar(self, place: int, held: int | None, targets: list[str]) -> Liar:
+        key = None if held is None else validator_key(held)
+        rng = random.Random(f"liar {place} {self.plan.seed}")
+        return Liar(place, key, self.loop, self.network, CHAIN_ID, targets, self._look, self.judge, rng)
+
+    def _look(self) -> View | None:
+        """A node that takes part in consensus: mostly the one that is furthest."""
+        running = [node for node in self.nodes if node.parts is not None and node.parts.driver.is_running]
+        if not running:
+            return None
+        node = self._eyes.choice(running)
+        if self._eyes.random() < 0.7:
+            node = max(running, key=lambda node: self.judge.tops.get(node.name, 0))
+        assert node.parts is not None
+        return View(node.parts.driver, node.parts.executor)
 
     def _latency_s(self, source: str, target: str) -> float:
         low, high = self.plan.latency_ms
@@ -118,8 +148,8 @@ class Cluster:
         self.loop.call_soon(end, context=self._world)
 
     def _may_crash(self, node: SimNode) -> bool:
-        """Not the two that share a key: a record that is older than the chain keeps a signer from starting."""
-        return node.life is not None and node.key.pub_key.address != self.judge.liar
+        """Not those that share a key: a record that is older than the chain keeps a signer from starting."""
+        return node.life is not None and node.key.pub_key.address not in self.judge.liars
 
     # ----------------------------------------------------------------------------------------------------- faults
 
@@ -179,6 +209,21 @@ class Cluster:
         one, other = self._chance.sample(self.nodes, 2)
         self.network.reset(one.host, other.host)
 
+    def _stall_someone(self) -> None:
+        """Its process gets no turn for a while."""
+        node = self._chance.choice(self.nodes)
+        if node.life is not None:
+            for_s = self._chance.choice((0.05, 0.3, 0.8, 4.0)) * self._chance.uniform(0.3, 1.0)
+            self.loop.stall(node.life, for_s)
+            self.judge.note(f"{node.name} stalled for {for_s:.3f} s")
+
+    def _set_a_clock(self) -> None:
+        """Somebody's clock is set: anew, or right."""
+        node = self._chance.choice(self.nodes)
+        off_ms = near_ms if node.place not in self.plan.wandering or self._chance.random() < 0.3 else anything_ms
+        node.wall.set_off(off_ms(self._chance))
+        self.judge.note(f"{node.name}'s clock is off by {node.wall.off_ns() / 1e9:.3f} s")
+
     def _stop_faults(self) -> None:
         for task in self._faults:
             task.cancel()
@@ -199,16 +244,21 @@ class Cluster:
             spawn(self._now_and_then(plan.blackout_every_s, self._black_out)),
             spawn(self._now_and_then(plan.partition_every_s, self._part)),
             spawn(self._now_and_then(plan.reset_every_s, self._reset_some)),
+            spawn(self._now_and_then(plan.clock_jumps_every_s, self._set_a_clock)),
+            spawn(self._now_and_then(plan.stall_every_s, self._stall_someone)),
         ]
+        lying = [spawn(liar.run(plan.lies_every_ms / 1_000, lie)) for liar in self.liars]
         load = spawn(self._now_and_then(plan.tx_every_ms / 1_000, lambda: self._load.send(self.nodes)))
         await self._until(lambda: False, plan.faults_s)
         self._stop_faults()
-        await self._until(lambda: False, CALM_LOAD_S)
+        await self._until(lambda: False, plan.calm_load_s)
         load.cancel()
-        target = self.judge.height + HEIGHTS_AFTER
+        target = self.judge.height + plan.heights_after
         if not await self._until(lambda: self._has_recovered(target), RECOVERY_S):
             self._explain(target)
             self._raise_if_broken()
+        for task in lying:
+            task.cancel()
         self._check_end()
         self._raise_if_broken()
 
@@ -244,13 +294,17 @@ class Cluster:
         """Which law it was that did not come true in time."""
         tops = {node.name: self.judge.tops.get(node.name, 0) for node in self.nodes}
         if any(top < target for top in tops.values()) or any(node.parts is None for node in self.nodes):
-            self.judge.breaks("progress", f"not all at {target} after {RECOVERY_S:.0f} s: {tops}")
+            where = ", ".join(f"{node.name} {node.where}" for node in self.nodes)
+            self.judge.breaks("progress", f"not all at {target} after {RECOVERY_S:.0f} s: {where}")
         lost = [name for tx, name in self.judge.promised.items() if tx not in self.judge.committed]
         if lost:
             self.judge.breaks("what was promised is committed", f"{len(lost)} transactions of {sorted(set(lost))}")
         self.judge.breaks("the liar is jailed", f"validator {self.plan.twin} is not on every node")
 
     def _check_end(self) -> None:
+        for liar in self.liars:
+            if liar.life is not None:
+                self._check_tasks(liar.life)
         for node in self.nodes:
             assert node.life is not None
             assert node.parts is not None
@@ -292,20 +346,23 @@ class _Errors:
         raise structlog.DropEvent
 
 
-def simulate(seed: int, *, spoil: Spoil | None = None, change: Callable[[Plan], Plan] = replace) -> Cluster:
-    """Run one seed to its end. change: of its plan, for tests. Raises SimulationFailed."""
-    plan = change(Plan.of(seed))
+def simulate(
+    seed: int, profile: str = "faults", *, spoil: Spoil | None = None, change: Callable[[Plan], Plan] = replace
+) -> Cluster:
+    """Run one seed of a profile to its end. change: of its plan, for tests. Raises SimulationFailed."""
+    plan = change(Plan.of(seed, profile))
     made: list[Cluster] = []
 
     async def main(loop: VirtualLoop) -> None:
         made.append(Cluster(plan, loop, spoil))
         await made[0].run()
 
-    with _Errors() as errors:
+    with _Errors() as errors, late_slices():
         try:
             virtual.run(main)
         except LawBroken as broken:
-            said = [str(broken), f"plan: {plan}", *made[0].judge.last, *errors.lines]
-            replay = f"replay: scripts/simulate --engine --start {seed} --seeds 1"
+            said = [str(broken), f"plan: {plan}", *made[0].judge.last, *made[0].judge.lies, *errors.lines]
+            named = "" if profile == "faults" else f" --profile {profile}"
+            replay = f"replay: scripts/simulate --engine{named} --start {seed} --seeds 1"
             raise SimulationFailed("\n".join([*said, replay])) from None
     return made[0]

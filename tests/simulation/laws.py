@@ -17,6 +17,10 @@ from consensus.types.block import Block
 from consensus.types.evidence import DuplicateVoteEvidence
 
 EVENTS_SHOWN = 40
+LIES_SHOWN = 12
+START_NS = 1_700_000_000 * 10**9  # the simulated time 0
+NS_PER_MS = 10**6
+TIME_SLACK_NS = 10**9  # for votes that follow a block's time, and for what was drawn a moment ago
 
 
 class LawBroken(Exception):
@@ -28,15 +32,23 @@ class LawBroken(Exception):
 
 
 class Judge:
-    """Watches one run. `liar` is the address whose key two nodes share. The first broken law is kept in `broken`."""
+    """Watches one run. The first broken law is kept in `broken`.
 
-    def __init__(self, now_ms: Callable[[], int], liar: bytes | None) -> None:
-        self._now_ms, self.liar = now_ms, liar
+    liars: the addresses whose keys sign what they like. clocks_ns: how far the right clocks were ever off, at least and
+    at most.
+    """
+
+    def __init__(
+        self, now_ms: Callable[[], int], liars: frozenset[bytes], clocks_ns: Callable[[], tuple[int, int]] | None = None
+    ) -> None:
+        self._now_ms, self.liars, self._clocks_ns = now_ms, liars, clocks_ns
         self.broken: LawBroken | None = None
         self.last: deque[str] = deque(maxlen=EVENTS_SHOWN)
+        self.lies: deque[str] = deque(maxlen=LIES_SHOWN)
         self.events = 0
         self._trace = sha256()
         self.chain: dict[int, tuple[bytes, bytes, str]] = {}  # height -> block, application after it, who said so first
+        self._saved_ms: dict[int, int] = {}  # when a height was saved first
         self.tops: dict[str, int] = {}  # node -> the highest that it has saved
         self.committed: dict[bytes, int] = {}  # transaction -> height
         self.good: set[bytes] = set()  # transactions that may be in a block
@@ -52,10 +64,17 @@ class Judge:
         return max(self.tops.values(), default=0)
 
     def note(self, text: str) -> None:
+        self.last.append(self._traced(text))
+
+    def lied(self, text: str) -> None:
+        """A lie is an event as well; the last ones are shown apart from what others did."""
+        self.lies.append(self._traced(text))
+
+    def _traced(self, text: str) -> str:
         line = f"{self._now_ms():>8} {text}"
         self._trace.update(line.encode() + b"\n")
-        self.last.append(line)
         self.events += 1
+        return line
 
     def breaks(self, law: str, what: str) -> None:
         """Told from inside a node's calls, where raising would be the node's own failure."""
@@ -69,7 +88,7 @@ class Judge:
         """content: everything but the time."""
         self.note(f"{node} signed {kind} {height}/{round} {content[:16]}")
         before, by = self._signed.setdefault((address, kind, height, round), (content, node))
-        if before != content and address != self.liar:
+        if before != content and address not in self.liars:
             self.breaks("no key signs twice", f"{by} and then {node} signed two {kind}s at {height}/{round}")
 
     # ---------------------------------------------------------------------------------------------------- blocks
@@ -83,6 +102,8 @@ class Judge:
         self.tops[node] = height
         if height not in self.chain:
             self.chain[height] = (digest, app_hash, node)
+            self._saved_ms[height] = self._now_ms()
+            self._check_time(block)
             self._check_block(block)
             return
         known, known_app, by = self.chain[height]
@@ -91,6 +112,21 @@ class Judge:
         elif known_app != app_hash:
             self.breaks("equal app hashes", f"height {height}: {by} {known_app.hex()[:8]}, {node} {app_hash.hex()[:8]}")
 
+    def _check_time(self, block: Block) -> None:
+        """Its time is the median of precommits that were signed after the last height but one was saved."""
+        if self._clocks_ns is None or block.height <= 1:
+            return
+        low_ns, high_ns = self._clocks_ns()
+        since_start_ns = block.header.time_ns - START_NS
+        earliest_ns = self._saved_ms.get(block.height - 2, 0) * NS_PER_MS + low_ns
+        latest_ns = self._now_ms() * NS_PER_MS + high_ns
+        if not earliest_ns - TIME_SLACK_NS <= since_start_ns <= latest_ns + TIME_SLACK_NS:
+            said = f"block {block.height} is of {since_start_ns / 1e9:.3f} s"
+            self.breaks(
+                "a block's time is within those of right clocks",
+                f"{said}, right clocks say {earliest_ns / 1e9:.3f} to {latest_ns / 1e9:.3f}",
+            )
+
     def _check_block(self, block: Block) -> None:
         height = block.height
         if height - 1 in self.chain:
@@ -98,7 +134,7 @@ class Judge:
             if block.header.last_block_id.hash != before or block.header.app_hash != app_hash:
                 self.breaks("blocks follow each other", f"block {height} does not name the block or the state before")
         for item in block.evidence:
-            if not isinstance(item, DuplicateVoteEvidence) or item.vote_a.validator_address != self.liar:
+            if not isinstance(item, DuplicateVoteEvidence) or item.vote_a.validator_address not in self.liars:
                 self.breaks("the innocent are not accused", f"block {height} has {item}")
         for tx in block.txs:
             if tx not in self.good:
@@ -129,7 +165,7 @@ class Judge:
 
     def check_store(self, node: str, blocks: BlockStore) -> None:
         """The whole chain of a node is the one chain."""
-        for height in range(blocks.base, blocks.height + 1):
+        for height in range(blocks.base, self.tops.get(node, 0) + 1):
             meta = blocks.load_meta(height)
             if meta is None or meta.block_id.hash != self.chain[height][0] or blocks.load_block(height) is None:
                 self.breaks("chains are whole", f"{node} lacks or has another block {height}")

@@ -19,9 +19,9 @@ from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from genesis.app_state import build_app_state
 from genesis.doc import GenesisDoc, GenesisValidator
-from tests.simulation.laws import Judge
-from tests.simulation.node import START_NS, SimNode
-from tests.simulation.plan import Plan
+from tests.simulation.laws import START_NS, Judge
+from tests.simulation.node import SimNode
+from tests.simulation.plan import HOURS_MS, Plan
 
 CHAIN_ID = "simulation"
 DCHAT = 10**6
@@ -59,7 +59,7 @@ def genesis_of(plan: Plan) -> GenesisDoc:
     state = build_app_state(balances, currency=CurrencyGenesis(gas_price=GAS_PRICE), economics=economics)
     return GenesisDoc(
         chain_id=CHAIN_ID,
-        genesis_time_ns=START_NS - 10**9,
+        genesis_time_ns=START_NS - (10**9 if not plan.wandering else 2 * HOURS_MS * 10**6),  # all wait for it
         validators=tuple(GenesisValidator(key, power) for key, power in zip(keys, plan.powers, strict=True)),
         app_state=json.dumps(state, separators=(",", ":")).encode(),
     )
@@ -71,7 +71,8 @@ class Load:
     def __init__(self, plan: Plan, judge: Judge) -> None:
         self._rng = random.Random(f"load {plan.seed}")
         self._burst_txs, self._judge = plan.burst_txs, judge
-        self._honest = [index for index in range(len(plan.powers)) if index != plan.twin]  # who may grow
+        shrinking = {plan.twin, *plan.held_by_liars, *plan.far}
+        self._honest = [index for index in range(len(plan.powers)) if index not in shrinking]  # who may grow
         self._sent: list[bytes] = []
 
     def send(self, nodes: Sequence[SimNode]) -> None:

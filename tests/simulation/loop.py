@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import heapq
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -26,6 +27,7 @@ class Life:
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_over = False
+        self.stall: Stall | None = None
         self.tasks: list[asyncio.Task[Any]] = []  # kept: a task that is collected would still run its `finally`
         self.context = contextvars.copy_context()
         self.context.run(LIFE.set, self)
@@ -40,6 +42,21 @@ class Life:
         unseen = [task for task in self.tasks if task.done() and task._log_traceback]  # type: ignore[attr-defined]
         errors = [task.exception() for task in unseen if not task.cancelled()]
         return [error for error in errors if error is not None]
+
+
+class Stall:
+    """What waits for a life that does not run until `until_s`."""
+
+    def __init__(self, until_s: float) -> None:
+        self.until_s = until_s
+        self._held: list[tuple[float, asyncio.Handle]] = []
+
+    def take(self, due_s: float, handle: asyncio.Handle) -> None:
+        self._held.append((due_s, handle))
+
+    def in_order(self) -> list[asyncio.Handle]:
+        """By when they were due; those of one moment as they came."""
+        return [handle for _, handle in sorted(self._held, key=lambda held: held[0])]
 
 
 LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
@@ -72,6 +89,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._selector = _Jump(self)
         self._lives: list[Life] = []
         self._is_dropping = False
+        self._stalls = 0  # of lives, now
         self.set_task_factory(_make_task)  # type: ignore[arg-type]
         self.set_exception_handler(lambda _, context: self._failed(context))
 
@@ -79,12 +97,56 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.now_s
 
     def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+        stall = self._stall_of(context)
+        if stall is not None:
+            handle = asyncio.Handle(callback, args, self, context)
+            stall.take(self.now_s, handle)
+            return handle
         return self._unless_over(super().call_soon(callback, *args, context=context))
 
     def call_at(
         self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
+        stall = self._stall_of(context)
+        if stall is not None and when <= stall.until_s:
+            timer = asyncio.TimerHandle(when, callback, args, self, context)
+            stall.take(max(when, self.now_s), timer)
+            return timer
         return self._unless_over(super().call_at(when, callback, *args, context=context))
+
+    def _stall_of(self, context: contextvars.Context | None) -> Stall | None:
+        if not self._stalls:
+            return None
+        life = LIFE.get() if context is None else context.get(LIFE)
+        return None if life is None or life.is_over else life.stall
+
+    def stall(self, life: Life, for_s: float) -> None:
+        """Nothing of `life` runs for so long; then all that is due runs at once, as after a pause of the machine."""
+        if life.is_over or life.stall is not None:
+            return
+        ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]
+        stall = life.stall = Stall(self.now_s + for_s)
+        nothing = asyncio.Handle(lambda: None, (), self, contextvars.Context())
+        nothing.cancel()
+        for place, handle in enumerate(ready):
+            if handle._context.get(LIFE) is life:
+                stall.take(self.now_s, handle)
+                ready[place] = nothing
+        for handle in scheduled:
+            if handle._when <= stall.until_s and not handle._cancelled and handle._context.get(LIFE) is life:
+                stall.take(handle._when, handle)
+                handle._scheduled = False
+        scheduled[:] = [handle for handle in scheduled if handle._scheduled]
+        heapq.heapify(scheduled)
+        self._stalls += 1
+        self.call_at(stall.until_s, self._go_on, life, context=contextvars.Context())
+
+    def _go_on(self, life: Life) -> None:
+        assert life.stall is not None
+        stall, life.stall = life.stall, None
+        self._stalls -= 1
+        if not life.is_over:
+            self._ready.extend(stall.in_order())  # type: ignore[attr-defined]
 
     def spawn(self, life: Life, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         if life not in self._lives:

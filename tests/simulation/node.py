@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from chain.app import DchatApplication
 from chain.state.store import Stores
 from consensus.engine.block_store import BlockStore
-from consensus.engine.clock import InlineWorkers, Timer
 from consensus.engine.driver import ConsensusDriver
 from consensus.engine.executor import BlockExecutor
 from consensus.engine.guards import open_file_signer
@@ -33,53 +30,15 @@ from p2p.node_info import NodeInfo
 from p2p.node_key import NodeKey
 from p2p.switch import Switch
 from tests.simulation.disk import DATA, SimHome, Strike
+from tests.simulation.late import DELAYS, Delays, SimClock, SimWorkers, Wall
 from tests.simulation.laws import Judge
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.plan import Plan
 
-T = TypeVar("T")
-
-START_NS = 1_700_000_000 * 10**9
 PORT = 26_656
 SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
 VERSIONS_KEPT = 10  # of the application's state: pruning is one more writer beside the commits
-
-
-class SimClock:
-    """The loop's time, with a wall clock that may be wrong."""
-
-    def __init__(self, loop: VirtualLoop, skew_ms: int) -> None:
-        self._loop, self._skew_ns = loop, skew_ms * 10**6
-
-    def now_ns(self) -> int:
-        return START_NS + self.monotonic_ns() + self._skew_ns
-
-    def monotonic_ns(self) -> int:
-        return int(self._loop.now_s * 1e9)
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        return self._loop.call_later(delay_s, callback)
-
-
-class SimWorkers(InlineWorkers):
-    """In place, or, where the disk is slow, some time later: as threads would."""
-
-    def __init__(self, rng: random.Random, slow_ms: Callable[[], int]) -> None:
-        self._rng, self._slow_ms = rng, slow_ms
-
-    def run_disk(self, work: Callable[[], T]) -> Awaitable[T]:
-        slow_ms = self._slow_ms()
-        if not slow_ms:
-            return super().run_disk(work)
-        return asyncio.get_running_loop().create_task(self._later(self._rng.uniform(0, slow_ms) / 1_000, work))
-
-    async def _later(self, delay_s: float, work: Callable[[], T]) -> T:
-        await asyncio.sleep(delay_s)
-        return work()
-
-    def close(self) -> None:
-        pass
 
 
 class WatchedSigner:
@@ -155,9 +114,11 @@ class SimNode:
     strike: Strike
     give_up: Callable[[str], None]
     home: SimHome
+    wall: Wall
     life: Life | None = None  # None while it is down
     parts: Parts | None = None  # None until the handshake is done
     dead_since_s: float = 0.0  # when its disk was last seen to work
+    starts: int = 0
     is_calm: bool = False  # no more faults: its disk is fast
 
     @property
@@ -172,6 +133,15 @@ class SimNode:
     def address(self) -> str:
         return f"{self.node_key.id}@{self.host}:{PORT}"
 
+    @property
+    def where(self) -> str:
+        """height/round step, for a report."""
+        if self.parts is None:
+            return "is down"
+        state = self.parts.driver.round_state
+        running = "" if self.parts.driver.is_running else " (not in consensus)"
+        return f"{state.height}/{state.round} {state.step.name}{running}"
+
     async def boot(self) -> None:
         try:
             await self._boot()
@@ -183,9 +153,13 @@ class SimNode:
 
     async def _boot(self) -> None:
         assert self.life is not None
+        self.starts += 1
         skew_ms = self.plan.skew_ms[self.place]
-        clock = SimClock(self.loop, self.rng.randint(-skew_ms, skew_ms))
-        workers = SimWorkers(self.rng, lambda: 0 if self.is_calm else self.plan.slow_ms[self.place])
+        clock = SimClock(self.loop, self.wall, self.rng.randint(-skew_ms, skew_ms))
+        late = self.plan.late[self.place] if self.plan.late else None
+        delays = Delays(late, random.Random(f"late {self.name} {self.starts} {self.plan.seed}"))
+        DELAYS.set(delays)
+        workers = SimWorkers(self.rng, lambda: 0 if self.is_calm else self.plan.slow_ms[self.place], delays)
         home, disk = self.home, self.home.disk
         home.watch(self.strike.touch)
         stores = Stores(home.app)

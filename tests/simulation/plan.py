@@ -1,14 +1,32 @@
-"""What a seed decides about its run."""
+"""What a seed decides about its run, and which kinds of runs there are."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from consensus.core.events import CoreConfig
 from consensus.engine.wal import HEAD_BYTES_MAX
 
 NEVER_S = 10.0**9
+HOUR_MS = 3_600_000
+HOURS_MS = 9 * HOUR_MS
+OFF_MS = (1_000, 60_000, HOUR_MS, HOURS_MS)  # how wrong a wrong clock may be: seconds, minutes, hours
+NEAR_MS = 400  # how wrong a right clock may be
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How late what is handed to a thread comes back: up to `usual_ms`, and now and then up to `tail_ms`.
+
+    tails_ppm: how often. slice_ms: how long others may go on between two slices of the application, at most.
+    """
+
+    usual_ms: int
+    tail_ms: int
+    tails_ppm: int
+    slice_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +36,12 @@ class Plan:
     powers: of the validators, in units of stake. twin: the validator whose key also runs elsewhere, if any.
     slow_ms: by node, how long its disk takes at most. skew_ms: by node, how wrong its clock is at most, either way;
     anew at each start. wal_head_bytes: at what size a node's log is put aside.
+    off_ms, drift_ppm: by node, how wrong its clock is at first, and how it runs. clock_jumps_every_s: when some clock
+    is set anew: to anything, of those that are `wandering`. far: whose clocks count for nothing: less than a third of
+    the power.
+    late: by node, its threads. stall_every_s: when some process stands still for a while, then does all at once.
+    liars: for each liar the validator whose key it holds, which then runs nowhere else; None: it has no stake.
+    lies_every_ms: how often each lies. calm_load_s, heights_after: what must still come after the last fault.
     """
 
     seed: int
@@ -38,41 +62,207 @@ class Plan:
     burst_txs: int
     wal_head_bytes: int
     missed_blocks_window: int
+    off_ms: tuple[int, ...] = ()
+    drift_ppm: tuple[int, ...] = ()
+    wandering: frozenset[int] = frozenset()
+    far: frozenset[int] = frozenset()
+    clock_jumps_every_s: float = NEVER_S
+    late: tuple[Late | None, ...] = ()  # by node
+    stall_every_s: float = NEVER_S
+    liars: tuple[int | None, ...] = ()
+    lies_every_ms: int = 0
+    calm_load_s: float = 3.0
+    heights_after: int = 5
 
     @property
     def nodes(self) -> int:
-        """Validators, then observers, then the twin."""
+        """Places: of validators, then observers, then the twin."""
         return len(self.powers) + self.observers + (self.twin is not None)
 
+    @property
+    def held_by_liars(self) -> frozenset[int]:
+        """Validators whose nodes do not run: a liar has the key."""
+        return frozenset(index for index in self.liars if index is not None)
+
     @staticmethod
-    def of(seed: int) -> Plan:
-        rng = random.Random(f"plan {seed}")
-        count = rng.choice((4, 4, 4, 4, 5, 7))
-        powers = (10,) * count if rng.random() < 0.6 else tuple(rng.randint(5, 12) for _ in range(count))
-        twins = [index for index in range(count) if 3 * powers[index] < sum(powers)]
-        twin = rng.choice(twins) if twins and rng.random() < 0.35 else None
-        observers = rng.choice((0, 0, 0, 1))
-        nodes = count + observers + (twin is not None)
-        commit_ms, interval_ms = rng.choice(((0, 500), (100, 1_000), (100, 3_000)))
-        config = CoreConfig(
-            timeout_propose_ms=800, timeout_propose_delta_ms=200,
-            timeout_prevote_ms=300, timeout_prevote_delta_ms=100,
-            timeout_precommit_ms=300, timeout_precommit_delta_ms=100,
-            timeout_commit_ms=commit_ms, create_empty_blocks_interval_ms=interval_ms,
+    def of(seed: int, profile: str = "faults") -> Plan:
+        """profile: a key of PROFILES."""
+        return PROFILES[profile](seed)
+
+
+def _faults(seed: int) -> Plan:
+    """Nodes that stop, disks that fail, directions that fall silent, a key that runs twice."""
+    rng = random.Random(f"plan {seed}")
+    count = rng.choice((4, 4, 4, 4, 5, 7))
+    powers = (10,) * count if rng.random() < 0.6 else tuple(rng.randint(5, 12) for _ in range(count))
+    twins = [index for index in range(count) if 3 * powers[index] < sum(powers)]
+    twin = rng.choice(twins) if twins and rng.random() < 0.35 else None
+    observers = rng.choice((0, 0, 0, 1))
+    nodes = count + observers + (twin is not None)
+    commit_ms, interval_ms = rng.choice(((0, 500), (100, 1_000), (100, 3_000)))
+    return Plan(
+        seed, powers, twin, observers, _config(commit_ms, interval_ms),
+        latency_ms=rng.choice(((1, 5), (10, 60), (20, 200))),
+        slow_ms=tuple(rng.choice((0, 0, 0, 20, 200)) for _ in range(nodes)),
+        skew_ms=tuple(rng.choice((0, 0, 300)) for _ in range(nodes)),
+        faults_s=rng.randint(10, 40),
+        crash_every_s=rng.choice((1.5, 4.0, 12.0, NEVER_S)),
+        blackout_every_s=rng.choice((10.0, NEVER_S, NEVER_S, NEVER_S)),
+        disk_fails_every_s=rng.choice((3.0, 12.0, NEVER_S, NEVER_S, NEVER_S)),
+        partition_every_s=rng.choice((4.0, 15.0, NEVER_S)),
+        reset_every_s=rng.choice((1.0, 8.0, NEVER_S)),
+        tx_every_ms=rng.choice((200, 1_000)),
+        burst_txs=rng.choice((1, 1, 1, 20)),
+        wal_head_bytes=rng.choice((HEAD_BYTES_MAX, 8_192)),
+        missed_blocks_window=rng.choice((10_000, 10_000, 20)),
+    )  # fmt: skip
+
+
+def _config(commit_ms: int, interval_ms: int) -> CoreConfig:
+    return CoreConfig(
+        timeout_propose_ms=800, timeout_propose_delta_ms=200,
+        timeout_prevote_ms=300, timeout_prevote_delta_ms=100,
+        timeout_precommit_ms=300, timeout_precommit_delta_ms=100,
+        timeout_commit_ms=commit_ms, create_empty_blocks_interval_ms=interval_ms,
+    )  # fmt: skip
+
+
+def _short(rng: random.Random, seed: int) -> Plan:
+    """A small network for some seconds, with few other faults: what the other profiles begin with."""
+    count = rng.choice((4, 4, 4, 4, 4, 5))
+    powers = (10,) * count if rng.random() < 0.6 else tuple(rng.randint(7, 12) for _ in range(count))
+    commit_ms, interval_ms = rng.choice(((0, 800), (100, 1_000), (300, 2_000)))
+    return Plan(
+        seed, powers, None, 0, _config(commit_ms, interval_ms),
+        latency_ms=rng.choice(((1, 5), (5, 30), (20, 120))),
+        slow_ms=(0,) * count,
+        skew_ms=(0,) * count,
+        faults_s=rng.randint(3, 9),
+        crash_every_s=rng.choice((3.0, NEVER_S, NEVER_S)),
+        blackout_every_s=NEVER_S,
+        disk_fails_every_s=NEVER_S,
+        partition_every_s=rng.choice((4.0, NEVER_S, NEVER_S, NEVER_S)),
+        reset_every_s=rng.choice((3.0, NEVER_S, NEVER_S)),
+        tx_every_ms=rng.choice((400, 1_000, 2_500)),
+        burst_txs=1,
+        wal_head_bytes=rng.choice((HEAD_BYTES_MAX, 8_192)),
+        missed_blocks_window=10_000,
+        calm_load_s=1.0,
+        heights_after=3,
+    )  # fmt: skip
+
+
+def _minority(rng: random.Random, powers: tuple[int, ...]) -> frozenset[int]:
+    """Some validators with less than a third of the power together; at least one, where one has less."""
+    chosen: list[int] = []
+    for index in rng.sample(range(len(powers)), len(powers)):
+        if 3 * sum(powers[i] for i in [*chosen, index]) < sum(powers) and (not chosen or rng.random() < 0.8):
+            chosen.append(index)
+    return frozenset(chosen)
+
+
+def near_ms(rng: random.Random) -> int:
+    return rng.randint(-NEAR_MS, NEAR_MS)
+
+
+def off_ms(rng: random.Random) -> int:
+    """Ahead or behind, by seconds, minutes or hours."""
+    step = rng.randrange(len(OFF_MS) - 1)
+    return rng.choice((-1, 1)) * rng.randint(OFF_MS[step], OFF_MS[step + 1])
+
+
+def _clocks(seed: int) -> Plan:
+    """Wrong clocks, of less than a third of the power; the others are right within NEAR_MS."""
+    rng = random.Random(f"clocks {seed}")
+    plan = _short(rng, seed)
+    far = _minority(rng, plan.powers)
+    places = range(plan.nodes)
+    return replace(
+        plan,
+        wandering=far,
+        far=far,
+        off_ms=tuple(off_ms(rng) if place in far else near_ms(rng) for place in places),
+        drift_ppm=tuple(rng.choice((0, rng.randint(-200_000, 200_000))) if place in far else 0 for place in places),
+        clock_jumps_every_s=rng.choice((1.5, 4.0, NEVER_S)),
+    )
+
+
+def _wild_clocks(seed: int) -> Plan:
+    """All clocks are wrong, each otherwise."""
+    rng = random.Random(f"wild clocks {seed}")
+    plan = _short(rng, seed)
+    return replace(
+        plan,
+        wandering=frozenset(range(plan.nodes)),
+        off_ms=tuple(off_ms(rng) for _ in range(plan.nodes)),
+        drift_ppm=tuple(rng.choice((0, rng.randint(-200_000, 200_000))) for _ in range(plan.nodes)),
+        clock_jumps_every_s=rng.choice((1.5, 4.0, NEVER_S)),
+    )
+
+
+def _late_work(rng: random.Random, nodes: int) -> tuple[Late | None, ...]:
+    """Each node by itself: one that is much later than the others sees what they decided at once."""
+    kinds = (None, Late(20, 1_000, 30_000, 5), Late(100, 3_000, 50_000, 40), Late(600, 6_000, 50_000, 300))
+    return tuple(rng.choice(kinds) for _ in range(nodes))
+
+
+def _late(seed: int) -> Plan:
+    """Threads, disks and the application take their time, sometimes very long."""
+    rng = random.Random(f"late {seed}")
+    plan = _short(rng, seed)
+    if rng.random() < 0.7:  # many rounds: proposals that lose
+        wait_ms = rng.choice((30, 100, 200))
+        config = replace(
+            plan.config, timeout_propose_ms=wait_ms, timeout_propose_delta_ms=30, timeout_prevote_ms=wait_ms,
+            timeout_prevote_delta_ms=30, timeout_precommit_ms=wait_ms, timeout_precommit_delta_ms=30,
         )  # fmt: skip
-        return Plan(
-            seed, powers, twin, observers, config,
-            latency_ms=rng.choice(((1, 5), (10, 60), (20, 200))),
-            slow_ms=tuple(rng.choice((0, 0, 0, 20, 200)) for _ in range(nodes)),
-            skew_ms=tuple(rng.choice((0, 0, 300)) for _ in range(nodes)),
-            faults_s=rng.randint(10, 40),
-            crash_every_s=rng.choice((1.5, 4.0, 12.0, NEVER_S)),
-            blackout_every_s=rng.choice((10.0, NEVER_S, NEVER_S, NEVER_S)),
-            disk_fails_every_s=rng.choice((3.0, 12.0, NEVER_S, NEVER_S, NEVER_S)),
-            partition_every_s=rng.choice((4.0, 15.0, NEVER_S)),
-            reset_every_s=rng.choice((1.0, 8.0, NEVER_S)),
-            tx_every_ms=rng.choice((200, 1_000)),
-            burst_txs=rng.choice((1, 1, 1, 20)),
-            wal_head_bytes=rng.choice((HEAD_BYTES_MAX, 8_192)),
-            missed_blocks_window=rng.choice((10_000, 10_000, 20)),
-        )  # fmt: skip
+        plan = replace(plan, config=config)
+    return replace(
+        plan,
+        late=_late_work(rng, plan.nodes),
+        crash_every_s=rng.choice((4.0, NEVER_S, NEVER_S)),
+        stall_every_s=rng.choice((0.3, 1.5, NEVER_S)),
+        tx_every_ms=rng.choice((150, 400)),
+        burst_txs=rng.choice((1, 10)),
+    )
+
+
+def _liars(seed: int) -> Plan:
+    """Liars with and without stake, below a third of the power in all."""
+    rng = random.Random(f"liars {seed}")
+    plan = _short(rng, seed)
+    held = sorted(_minority(rng, plan.powers)) if rng.random() < 0.85 else []
+    liars = (*held, *(None,) * rng.choice((0, 1, 1, 2)))
+    return replace(
+        plan,
+        liars=liars or (None,),
+        lies_every_ms=rng.choice((100, 250, 600)),
+        late=_late_work(rng, plan.nodes) if rng.random() < 0.2 else (),
+    )
+
+
+def _all(seed: int) -> Plan:
+    """Some of everything."""
+    rng = random.Random(f"all {seed}")
+    plan = _liars(rng.randrange(10**9))
+    return replace(
+        plan,
+        seed=seed,
+        off_ms=tuple(near_ms(rng) for _ in range(plan.nodes)),
+        far=plan.held_by_liars,
+        clock_jumps_every_s=rng.choice((3.0, NEVER_S)),
+        late=_late_work(rng, plan.nodes) if rng.random() < 0.5 else (),
+        stall_every_s=rng.choice((1.0, NEVER_S)),
+        disk_fails_every_s=rng.choice((5.0, NEVER_S)),
+        blackout_every_s=rng.choice((5.0, NEVER_S, NEVER_S)),
+    )
+
+
+PROFILES: dict[str, Callable[[int], Plan]] = {
+    "faults": _faults,
+    "clocks": _clocks,
+    "wild-clocks": _wild_clocks,
+    "late": _late,
+    "liars": _liars,
+    "all": _all,
+}
