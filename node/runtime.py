@@ -259,8 +259,10 @@ async def _wire(
     app = DchatApplication(stores, upgrade_options=upgrade_options)
     blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
-    evidence = Gossip.evidence_pool(databases.state, blocks, states)
-    executor = BlockExecutor(app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock)
+    evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
+    executor = BlockExecutor(
+        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures
+    )
     state = await handshake(genesis, executor, software=build_version())
     set_block_limits(pool, state)
     disk.make_directory(home.data)

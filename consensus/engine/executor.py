@@ -177,6 +177,8 @@ class BlockExecutor:
         """Whether we can vote for the proposed block. Executes it speculatively."""
         started = self._clock.monotonic_ns()
         withheld = ""
+        if block.evidence:
+            await self.evidence.judge_ahead(block.evidence, state)
         try:
             self.check(state, block)
         except EvidenceUnverifiable as error:

@@ -166,10 +166,10 @@ class SimNode:
         app = DchatApplication(stores)
         blocks, states = BlockStore(home.blocks), StateStore(home.state)
         pool = Pool(app, clock, workers, height=states_height(states))
-        evidence = Gossip.evidence_pool(home.state, blocks, states)
+        evidence = Gossip.evidence_pool(home.state, blocks, states, workers)
         executor = BlockExecutor(
             app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock,
-            fail_point=self.strike.touch,
+            signatures=evidence.signatures, fail_point=self.strike.touch,
         )  # fmt: skip
         state = await handshake(self.genesis, executor, software="simulation")
         set_block_limits(pool, state)
