@@ -51,6 +51,7 @@ from node.version import ENGINE_VERSION, build_version
 from node.views import Me, Views, host_name
 from p2p import pex
 from p2p.addrbook import AddressBook
+from p2p.budget import BudgetConfig
 from p2p.config import SwitchConfig
 from p2p.connection import ConnectionConfig
 from p2p.node_info import NodeInfo
@@ -134,6 +135,11 @@ def switch_config(config: Config) -> SwitchConfig:
         allow_duplicate_ip=options.allow_duplicate_ip,
         address_book_strict=options.address_book_strict,
         connection=ConnectionConfig(send_rate=options.send_rate, receive_rate=options.recv_rate),
+        budget=BudgetConfig(
+            cpu_percent=options.cpu_per_peer,
+            strangers_cpu_percent=options.cpu_strangers,
+            useless_max=options.useless_messages,
+        ),
     )
 
 

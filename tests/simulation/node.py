@@ -205,7 +205,7 @@ class SimNode:
         info = NodeInfo(self.node_key.id, "", self.genesis.chain_id, "0.38.26", b"", self.name)
         return Switch(
             config, node_key=self.node_key, node_info=info, sockets=self.network.door(self.host, self.life),
-            clock=clock.now_ns, rng=self.rng,
+            clock=clock.now_ns, rng=self.rng, work_ns=lambda: 0, slice_ns=lambda: 0,
         )  # fmt: skip
 
     async def _start(self) -> None:
