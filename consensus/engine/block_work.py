@@ -1,7 +1,7 @@
 """The running height's blocks at work: building our own, judging others', executing ahead what we proposed.
 
 Each runs in a task of its own beside the driver's loop and comes back to it as an input. What they find out is of
-the running height alone.
+the running height alone: once that is decided, all of it is dropped, before the decided block is applied.
 Source: design sections 3 and 9; engine sheet section 5.
 """
 
@@ -14,6 +14,7 @@ from typing import TypeAlias
 import structlog
 
 from consensus.core.events import BlockValidated, BuildBlock, Built
+from consensus.engine.errors import Superseded
 from consensus.engine.executor import BlockExecutor, Judgement
 from consensus.engine.inputs import BuiltBlock
 from consensus.engine.round_state import HeightState
@@ -40,6 +41,28 @@ class BlockWork:
     ) -> None:
         self._executor, self._round_state = executor, round_state
         self._state, self._spawn, self._push = state, spawn, push
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def drop(self) -> None:
+        """Give up what still runs, and wait until it has ended: its height is decided."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _start(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
+        height = self._state().next_height
+
+        async def unless_decided() -> None:
+            try:
+                if self._state().next_height == height:
+                    await work()
+            except Superseded as error:
+                log.debug("dropped work on a block", what=name, why=str(error))
+
+        task = self._spawn(unless_decided, name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     def build(self, effect: BuildBlock, proposer_address: bytes) -> None:
         """Answered by BuiltBlock."""
@@ -51,15 +74,13 @@ class BlockWork:
             block = await self._executor.build(state, commit, proposer_address)
             self._push(BuiltBlock(Built(effect.height, effect.round, block.block_id), block))
 
-        self._spawn(work, "build block")
+        self._start(work, "build block")
 
     def validate(self, height: int, block_id: BlockID) -> None:
         """Answered by BlockValidated."""
-        self._spawn(lambda: self.validate_now(height, block_id), "validate block")
+        self._start(lambda: self.validate_now(height, block_id), "validate block")
 
     async def validate_now(self, height: int, block_id: BlockID) -> None:
-        if height != self._state().next_height:
-            return  # decided meanwhile
         block = self._round_state.blocks[block_id]
         judged = Judgement(invalid="its parts are not the block of its id")
         if block is not None:
@@ -72,11 +93,9 @@ class BlockWork:
 
     def execute_own(self, block: Block) -> None:
         """Execute what we proposed while the others receive it."""
-        self._spawn(lambda: self._execute_own(block), "execute own block")
+        self._start(lambda: self._execute_own(block), "execute own block")
 
     async def _execute_own(self, block: Block) -> None:
-        if block.height != self._state().next_height:
-            return  # decided meanwhile: alone, a validator is faster than its own tasks
-        response = await self._executor.process(self._state(), block)
+        response = await asyncio.shield(self._executor.process(self._state(), block))
         if not response.accepted:
             log.error("the application refused its own proposal", height=block.height, why=response.reason)

@@ -563,6 +563,7 @@ class ConsensusDriver(Entrance):
             commit=precommits.commit(height),
             extended=extended,
         )
+        await self._work.drop()
         self._state = await self._executor.apply(self._state, block, block_id, save=save)
         if self._signer is not None:
             self._signer.raise_floor(height)

@@ -30,6 +30,10 @@ class SigningRefused(EngineError):
     """The signer will not sign this: it is at or below what it signed or saw decided."""
 
 
+class Superseded(EngineError):
+    """Work on a block of a height that is decided by now: nobody needs it, and the application is past it."""
+
+
 class HandshakeError(ConsensusFailure):
     """Application, blocks and state do not fit together, and no replay mends it."""
 

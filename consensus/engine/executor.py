@@ -3,7 +3,9 @@
 Promises: after `apply` returns, block, results, application and state are on disk, each step synced before the next
 begins; a stop between any two is mended by the handshake. A block is executed while it is voted on, and the
 application keeps the outcome under the block's hash; commits' signatures that were verified as votes are not verified
-again. The application is asked one call at a time, and never holds the event loop longer than one of its slices.
+again. The application is asked one call at a time, and never holds the event loop longer than one of its slices. From
+the moment that `apply` is called, no other work on that height begins or goes on: finalize to commit is one critical
+section, and what comes late is Superseded.
 Source: design sections 4, 6, 9; CometBFT v0.38, state/execution.go; engine sheet sections 5 and 6.
 """
 
@@ -31,7 +33,7 @@ from consensus.abci import (
 from consensus.engine.block_size import BlockSize
 from consensus.engine.block_store import BlockStore
 from consensus.engine.clock import Clock, Workers
-from consensus.engine.errors import InvalidResponse
+from consensus.engine.errors import InvalidResponse, Superseded
 from consensus.engine.failpoints import FailPoint, no_fail_point
 from consensus.engine.interfaces import EvidencePool, TxPool
 from consensus.engine.metrics import EngineMetrics
@@ -104,7 +106,9 @@ class BlockExecutor:
         self._app_lock = asyncio.Lock()
         self.block_size = BlockSize()
         self._process_ns = 0  # of the block that is next
+        self._retain_height = 0  # what the application's last commit said
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
+        self._decided_height, self._decided_hash = 0, b""  # of the block that is being applied, or was last
 
     def check_halt(self, height: int) -> None:
         """Raises HaltRequested: the application will not execute block `height`, the next one."""
@@ -116,8 +120,9 @@ class BlockExecutor:
     async def build(self, state: State, last_commit: ExtendedCommit | None, proposer_address: bytes) -> Block:
         """A new block that follows `state`. last_commit: None before the first block.
 
-        Raises InvalidResponse when the application proposes more than fits.
+        Raises InvalidResponse when the application proposes more than fits; Superseded.
         """
+        self._check_wanted(state.next_height)
         started = self._clock.monotonic_ns()
         evidence, evidence_bytes = self.evidence.pending(state.params.evidence.max_bytes)
         signers = max(len(state.validators), len(state.last_validators))
@@ -139,6 +144,7 @@ class BlockExecutor:
             proposer_address=proposer_address,
         )
         async with self._app_lock:
+            self._check_wanted(state.next_height)
             response = await drive(self.app.prepare_proposal(request))
         if (size := txs_proto_bytes(response.txs)) > data_bytes:
             raise InvalidResponse(f"prepare_proposal gave {size} bytes of transactions, allowed {data_bytes}")
@@ -173,8 +179,13 @@ class BlockExecutor:
                 raise
             log.warning("took over evidence that others judged", height=block.height, why=str(error))
 
+    def _check_wanted(self, height: int, block_hash: bytes = b"") -> None:
+        """Raises Superseded when another block of `height` is decided."""
+        if height <= self._decided_height and block_hash != self._decided_hash:
+            raise Superseded(f"height {height} is decided")
+
     async def validate(self, state: State, block: Block) -> Judgement:
-        """Whether we can vote for the proposed block. Executes it speculatively."""
+        """Whether we can vote for the proposed block. Executes it speculatively. Raises Superseded."""
         started = self._clock.monotonic_ns()
         withheld = ""
         if block.evidence:
@@ -185,13 +196,14 @@ class BlockExecutor:
             withheld = str(error)
         except InvalidData as error:
             return Judgement(invalid=str(error))
-        response = await self.process(state, block)
+        response = await asyncio.shield(self.process(state, block))  # whoever gives up waiting, the work goes on
         self.metrics.proposal_process.add(self._clock.monotonic_ns() - started)
         refused = "" if response.accepted else f"the application refused it: {response.reason}"
         return Judgement(invalid=refused, withheld=withheld)
 
     def process(self, state: State, block: Block) -> asyncio.Task[ProcessProposalResponse]:
-        """The application's judgement of a block, asked once a block; `apply` waits for it."""
+        """The application's judgement of a block, asked once a block; `apply` waits for it. Raises Superseded."""
+        self._check_wanted(block.height, block.hash)
         task = self._processing.get(block.hash)
         if task is None:
             task = asyncio.get_running_loop().create_task(
@@ -204,6 +216,7 @@ class BlockExecutor:
         started = self._clock.monotonic_ns()
         await self._verify_ahead(request.txs)
         async with self._app_lock:
+            self._check_wanted(request.height, request.hash)
             response = await drive(self.app.process_proposal(request))
         self._process_ns = self._clock.monotonic_ns() - started
         return response
@@ -250,48 +263,64 @@ class BlockExecutor:
         """
         height, started = block.height, self._clock.monotonic_ns()
         assert height == state.next_height, (height, state.next_height)
+        self._decided_height, self._decided_hash = height, block.hash
         await self.forget_others(block.hash)
         if save is not None:
             await self._workers.run_disk(save)
-        response = saved_response
-        if response is None:
-            response = await self.finalize(state, block)
-            self._fail_point("block executed")
-            encoded = await drive(encode_response(response))
-            await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
-            self._fail_point("results saved")
-        after = _state_after(state, block, block_id, response)
-        retain_height, touched = 0, response.touched
-        if saved_response is None:
-            if isinstance(self.app, WritesAhead):
-                await self._workers.run_disk(self.app.write_commit)
-            committed = self.app.commit()
-            retain_height = committed.retain_height
-            touched = touched if committed.recheck is None else committed.recheck
-            self._fail_point("application committed")
-        # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
-        self.pool.update(height, block.txs, response.tx_results, touched)
-        self.evidence.update(after, block.evidence)
+        await self._finish_processing(block)
+        async with self._app_lock:
+            after = await self._execute(state, block, block_id, saved_response)
         self._fail_point("evidence updated")
         await self._workers.run_disk(lambda: self.states.save(after))
         self._fail_point("state saved")
-        if retain_height > self.blocks.base:
-            await self._workers.run_disk(lambda: self._prune(retain_height))
+        if self._retain_height > self.blocks.base:
+            await self._workers.run_disk(lambda: self._prune(self._retain_height))
             self._fail_point("pruned")
         self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + self._process_ns)
         self._process_ns = 0
         return after
 
-    async def finalize(self, state: State, block: Block) -> FinalizeBlockResponse:
-        """The outcome of a block. Changes nothing durable. Raises InvalidResponse, ConsensusFailure."""
+    async def _finish_processing(self, block: Block) -> None:
+        """Wait for the execution that was begun while the block was voted on."""
         running = self._processing.pop(block.hash, None)
         if running is not None and not (await running).accepted:
             log.error("the application refused a block that +2/3 decided", height=block.height)
-        return await self.replay(block_request(block, state.last_validators))
+
+    async def _execute(
+        self, state: State, block: Block, block_id: BlockID, saved_response: FinalizeBlockResponse | None
+    ) -> State:
+        """From the application's finalize to its commit, and what must follow in the same turn of the loop.
+
+        The caller holds the application's lock. Raises InvalidResponse, ConsensusFailure.
+        """
+        height, response = block.height, saved_response
+        if response is None:
+            response = await self._finalize(block_request(block, state.last_validators))
+            self._fail_point("block executed")
+            encoded = await drive(encode_response(response))
+            await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
+            self._fail_point("results saved")
+        after = _state_after(state, block, block_id, response)
+        self._retain_height, touched = 0, response.touched
+        if saved_response is None:
+            if isinstance(self.app, WritesAhead):
+                await self._workers.run_disk(self.app.write_commit)
+            committed = self.app.commit()
+            self._retain_height = committed.retain_height
+            touched = touched if committed.recheck is None else committed.recheck
+            self._fail_point("application committed")
+        # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
+        self.pool.update(height, block.txs, response.tx_results, touched)
+        self.evidence.update(after, block.evidence)
+        return after
 
     async def replay(self, request: BlockRequest) -> FinalizeBlockResponse:
+        """The outcome of a stored block, for an application that lacks it. Changes nothing durable."""
         async with self._app_lock:
-            response = await drive(self.app.finalize_block(request))
+            return await self._finalize(request)
+
+    async def _finalize(self, request: BlockRequest) -> FinalizeBlockResponse:
+        response = await drive(self.app.finalize_block(request))
         if len(response.tx_results) != len(request.txs):
             raise InvalidResponse(
                 f"finalize_block of height {request.height} gave {len(response.tx_results)} results, "

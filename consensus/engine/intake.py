@@ -130,6 +130,8 @@ class Intake:
             except InvalidPart:  # of another set, perhaps; the peer cannot know which we gather
                 why, weight = "part that fits no open set", BAD_PART_WEIGHT
                 continue
+            if not added and parts.get(part.index) != part:
+                continue  # of another set, in its place here
             if not added:
                 self._metrics.parts_duplicate += 1
                 return ()

@@ -143,3 +143,19 @@ async def test_a_liars_id_over_the_blocks_parts_does_not_keep_the_block_out(lie:
     )
     await the_others_decide(back, ids)
     await back.driver.stop()
+
+
+async def test_a_part_is_not_taken_for_the_one_in_its_place_in_another_set() -> None:
+    """audit 3's kin: a part of a set that is open was a "duplicate" where the wanted set held its own of that index."""
+    bench = await make_bench()
+    proposed, wanted = bench.block((b"a=1",)), bench.block((b"a=2",))
+    bench.driver.add_proposal(bench.proposal(proposed.block_id), "peer")
+    await until(lambda: bench.driver.round_state.proposal is not None)
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PREVOTE, wanted.block_id), "peer")
+    await bench.settle()
+    send_parts(bench, wanted.part_set(), "peer")
+    await until(lambda: wanted.block_id in bench.driver.round_state.blocks)
+    send_parts(bench, proposed.part_set(), "peer")
+    await until(lambda: bench.driver.round_state.blocks.get(proposed.block_id) == proposed, timeout_s=5)
+    await bench.driver.stop()
