@@ -17,9 +17,8 @@ import structlog
 from chain.branch import Base, Branch, encode_changes
 from chain.check import CheckState
 from chain.composition import PENDING, begin, compose
-from chain.errors import TxError
+from chain.errors import BadSignature, TxError
 from chain.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, touches_of
-from chain.gas import limit_of
 from chain.genesis import parse_app_state
 from chain.messages import LANE_CURRENCY, Payment
 from chain.params import CHAIN, ChainRecord
@@ -164,7 +163,7 @@ class DchatApplication:
         if self.stores.latest_version != NO_VERSION:
             self._chain = self.base.get(CHAIN)
             assert self._chain is not None
-            self._rules = Rules(self._chain.chain_id, limit_of(self._chain.block_gas_max))
+            self._rules = Rules(self._chain.chain_id, self._chain.block_gas_max)
         self._check = CheckState(self.base, height=self.stores.latest_version + 1)
         self._checker: Executor | None = None
 
@@ -178,7 +177,7 @@ class DchatApplication:
                 return STILL_GOOD
             self._admit(tx)
         except TxError as error:
-            return CheckTxResponse(error.code, error.log, error.codespace)
+            return CheckTxResponse(error.code, error.log, error.codespace, may_pass_later=error.may_pass_later)
         return _identity_of(tx)
 
     def _admit(self, tx: Tx) -> None:
@@ -226,6 +225,11 @@ class DchatApplication:
 
     def remember_verified(self, checks: Sequence[SignatureCheck]) -> None:
         self.signatures.remember(checks)
+
+    def bad_signature(self, tx: bytes) -> CheckTxResponse:
+        self.txs.drop(tx)
+        error = BadSignature()
+        return CheckTxResponse(error.code, error.log, error.codespace)
 
     # -------------------------------------------------------------------------- blocks
 
@@ -398,9 +402,12 @@ def _drain(steps: Slices[T]) -> T:
 
 def _identity_of(tx: Tx) -> CheckTxResponse:
     touches = touches_of(tx)
+    payer = tx.signers[tx.fee_payer]
     return CheckTxResponse(
         gas_wanted=tx.gas_limit,
         sender=touches[tx.fee_payer],
+        order_key=b"" if tx.unordered else touches[tx.fee_payer] + payer.sequence_key,
+        order=payer.sequence,
         lane=tx.lane_name,
         replay_id=tx.replay_id,
         touches=touches,

@@ -41,10 +41,10 @@ def advance(entry: SignerEntry, sequences: Sequences, policy: bytes) -> Sequence
     for position, (known, expected) in enumerate(sequences):
         if known == key:
             if sequence != expected:
-                raise WrongSequence(f"{sequence}, expected {expected}")
+                raise WrongSequence(got=sequence, expected=expected)
             return (*sequences[:position], (key, sequence + 1), *sequences[position + 1 :])
     if sequence:
-        raise WrongSequence(f"{sequence}, expected 0")
+        raise WrongSequence(got=sequence, expected=0)
     return tuple(sorted((*sequences, (key, 1))))
 
 

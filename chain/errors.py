@@ -17,6 +17,7 @@ class TxError(Exception):
     code: ClassVar[int] = 0
     codespace: ClassVar[str] = ""
     rule: ClassVar[str] = ""
+    may_pass_later: bool = False  # what it lacks may be brought by another transaction that is under way
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(f"{self.rule}: {detail}" if detail else self.rule)
@@ -72,10 +73,12 @@ class BadSignature(EnvelopeError):
 
 class Unauthorised(EnvelopeError):
     code, rule = 10, "the signatures satisfy the account's key policy"
+    may_pass_later = True
 
 
 class PolicyMissing(EnvelopeError):
     code, rule = 11, "an account's first transaction carries its key policy"
+    may_pass_later = True
 
 
 class PolicyMismatch(EnvelopeError):
@@ -84,6 +87,10 @@ class PolicyMismatch(EnvelopeError):
 
 class WrongSequence(EnvelopeError):
     code, rule = 13, "the sequence is the next one of its key"
+
+    def __init__(self, *, got: int, expected: int) -> None:
+        super().__init__(f"{got}, expected {expected}")
+        self.may_pass_later = got > expected
 
 
 class Expired(EnvelopeError):
@@ -135,14 +142,17 @@ class CurrencyError(TxError):
 
 class UnknownAccount(CurrencyError):
     code, rule = 40, "the account exists"
+    may_pass_later = True
 
 
 class Overspend(CurrencyError):
     code, rule = 41, "an account spends what it has"
+    may_pass_later = True
 
 
 class FeeUnpayable(CurrencyError):
     code, rule = 42, "the fee payer has the fee"
+    may_pass_later = True
 
 
 class RecipientRefused(CurrencyError):
@@ -162,6 +172,7 @@ class ChatError(TxError):
 
 class UnknownIdentity(ChatError):
     code, rule = 60, "the identity is registered"
+    may_pass_later = True
 
 
 class IdentityExists(ChatError):
@@ -202,6 +213,7 @@ class UnknownMessage(ChatError):
 
 class AllowanceExhausted(ChatError):
     code, rule = 70, "the identity's allowance covers the transaction"
+    may_pass_later = True
 
 
 # ------------------------------------------------------------------------------ codespace "bridge"

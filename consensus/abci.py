@@ -136,6 +136,9 @@ class CheckTxResponse:
     replay_id: bytes = b""  # two transactions with one replay id never both run
     touches: tuple[bytes, ...] = ()  # opaque keys; a block that touched one of them makes a recheck necessary
     expiry_height: int = 0  # 0: none; at a greater height the transaction is dropped
+    order_key: bytes = b""  # of those with one key, each has its place after the one before it; b"": it has none
+    order: int = 0  # that place
+    may_pass_later: bool = False  # of a refusal: for want of what another transaction under way may bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +342,10 @@ class ChecksSignatures(Protocol):
         ...
 
     def remember_verified(self, checks: Sequence[SignatureCheck]) -> None: ...
+
+    def bad_signature(self, tx: bytes) -> CheckTxResponse:
+        """What is answered to a transaction that carries a signature found bad, instead of checking it again."""
+        ...
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ class Refusal(IntEnum):
     EXPIRED = 8
     TOO_MUCH_GAS = 9
     STOPPED = 10  # the node is shutting down
+    FAILED = 11  # a fault of this node, told in its log
 
 
 TRY_LATER: Final = frozenset({Refusal.FULL, Refusal.SENDER_FULL, Refusal.LANE_FULL, Refusal.STOPPED})

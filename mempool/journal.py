@@ -101,7 +101,7 @@ class Journal:
     async def keep(self, tx: bytes) -> None:
         """Return when `tx`, which the pool has admitted, would outlive a crash. Raises OSError."""
         key = sha256(tx)
-        if self._pool.get(key) is None:
+        if not self._pool.has(key):
             return  # it is in a saved block already
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((tx, done))
@@ -142,7 +142,7 @@ class Journal:
             self._forget()
 
     def _forget(self) -> None:
-        gone = [key for key in self._kept if self._pool.get(key) is None]
+        gone = [key for key in self._kept if not self._pool.has(key)]
         for key in gone:
             self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
         if self._writing is None and self._dead_bytes > (DEAD_BYTES_MAX if self._kept else 0):

@@ -1,25 +1,26 @@
 """The mempool: transactions that wait for a block.
 
-Promises: what is in it passed `check_tx`; each transaction is verified once; its size in count, bytes, per sender and
-per lane is bounded, and whoever exceeds a bound is told which and to try later; the node's doors admit no more than
-recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is that of
-admission, so a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
-What peers send counts towards the doors' bound, but is held only to the pool's own: a peer has admitted it already,
-and a pool that lacks it could only propose it later.
+Promises: what is in it passed `check_tx`; each transaction is verified once; its size in count, bytes, per source, per
+sender and per lane is bounded, and whoever exceeds a bound is told which and to try later; the node's doors admit no
+more than recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is
+that of admission, so a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
+What peers send counts towards the doors' bound, but is held only to the pool's own: a peer has admitted it already.
+Whoever sends much keeps nobody else out: `mempool.shares` bounds what each source may take, `mempool.turns` gives each
+its part of admission's work, which is charged to it, and what was found bad is refused unseen for a while. What a peer
+sends before its time is held (`mempool.held`); what found no room is told to the gossip, which asks for it again.
 What the application can tell without running a transaction (`IdentifiesTxs`) is used to refuse before a signature is
 verified, so a flood costs little. Admissions wait while rechecks are due: the application's check state is then as
 if the pool's transactions had run on the last block.
-Source: engine sheet section 11; design.md sections 7 and 9.
+Source: engine sheet section 11; design.md sections 3, 7 and 9.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -34,86 +35,33 @@ from consensus.abci import (
 from consensus.engine.clock import Clock, Workers
 from consensus.types.results import ExecTxResult
 from crypto.keys import ed25519_verify
-from mempool.errors import Refusal, refuse
+from mempool.entry import ANSWERS_MAX, Entry, Origin, PoolConfig, PoolMetrics, Waiting, data_bytes
+from mempool.errors import CODESPACE, TRY_LATER, Refusal, refuse
+from mempool.fill import Room, Turn, fill
+from mempool.gather import gather
+from mempool.held import HELD_BLOCKS, Held
+from mempool.index import Index
+from mempool.intake import Intake
+from mempool.interfaces import Checks, Gossip
+from mempool.limits import Limits
 from mempool.pace import CommitPace
+from mempool.shares import Shares
+from mempool.standing import Standings
+from p2p.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
 
 SLICE_NS: Final = 2_000_000  # of the 3 ms that the loop may be held at most
-BATCH_TXS_MAX: Final = 64  # reading the checks of so many stays inside a slice
+BATCH_TXS_MAX: Final = 64  # a thread verifies so many in 3 ms; the next source's turn is not far
 THREAD_CHECKS_MIN: Final = 32  # fewer are verified in place: 1.6 ms, and no hand-over to a thread
-LANE_QUANTUM_BYTES: Final = 16_384  # what a lane may take in its turn when a block is filled
+DOUBTFUL_CHECKS_MIN: Final = 4  # likewise, where a source has sent bad ones: those cost several times as much
+CHECK_NS: Final = 50_000  # of a thread, per signature: what a peer is charged for one (a bad one takes longer)
 SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
-
-
-class Checks(Protocol):
-    """What the pool needs of the application."""
-
-    def check_tx(self, request: CheckTxRequest) -> CheckTxResponse: ...
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    txs_max: int = 5_000  # some seconds of what four validators on two cores commit: more would only wait longer
-    wait_ms_max: int = 2_000  # that a door's transaction may have to wait at the recent pace; 0: only counts bound
-    bytes_max: int = 32 * 1_048_576
-    tx_bytes_max: int = 1_048_576
-    sender_txs_max: int = 256  # bounds what one account's change makes us recheck
-    seen_max: int = 20_000  # remembered hashes of what was committed: four times the pool
-    lanes: tuple[str, ...] = ()  # each keeps a reserved share of the pool: half of it, split evenly
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A transaction in the pool. peers: ids of those known to have it (kept by the gossip)."""
-
-    key: bytes  # SHA-256 of the transaction
-    tx: bytes
-    source: str  # the peer that sent it; "": admitted through a door of this node
-    height: int  # the last block's when it was admitted
-    gas_wanted: int
-    sender: bytes
-    lane: str
-    replay_id: bytes
-    touches: tuple[bytes, ...]
-    expiry_height: int
-    peers: set[str] = field(default_factory=set)
-
-    @property
-    def proto_bytes(self) -> int:
-        """Its size in a block's data."""
-        return data_bytes(len(self.tx))
-
-
-def data_bytes(tx_bytes: int) -> int:
-    """What a transaction of `tx_bytes` takes in proto Data."""
-    length_bytes = 1 if tx_bytes < 128 else (tx_bytes.bit_length() + 6) // 7
-    return 1 + length_bytes + tx_bytes
-
-
-@dataclass(slots=True)
-class PoolMetrics:
-    admitted: int = 0
-    refused: int = 0  # by us or by the application
-    refused_full: int = 0  # of them for want of room
-    committed: int = 0
-    expired: int = 0
-    rechecked: int = 0
-    recheck_failed: int = 0
-    signatures_verified: int = 0
-    signatures_bad: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """On its way through admission."""
-
-    key: bytes
-    tx: bytes
-    source: str
-    done: Callable[[CheckTxResponse], None] | None
-    facts: CheckTxResponse | None = None  # what the application could tell without running it
+BAD_SIGNATURE: Final = "transaction with a bad signature"
+MALFORMED: Final = "malformed transaction"
+KNOWN_BAD: Final = "transaction that was found bad before"
+REFUSED: Final = "transactions that the application refuses"
 
 
 def verify_checks(checks: Sequence[SignatureCheck]) -> list[bool]:
@@ -125,31 +73,33 @@ class Pool:
     """Run `run` as long as the pool is used. Implements consensus.engine.interfaces.TxPool."""
 
     def __init__(
-        self, app: Checks, clock: Clock, workers: Workers, config: PoolConfig = PoolConfig(), *, height: int = 0
+        self, app: Checks, clock: Clock, workers: Workers, config: PoolConfig | None = None, *, height: int = 0
     ) -> None:
+        config = PoolConfig() if config is None else config
         assert config.txs_max > 0, config
         self._app, self._clock, self._workers, self.config = app, clock, workers, config
         self._identify = app.identify_tx if isinstance(app, IdentifiesTxs) else None
         self._signatures = app if isinstance(app, ChecksSignatures) else None
         self._height = height
-        self._gas_max = -1
         self._data_bytes_max = -1
-        self._entries: dict[bytes, Entry] = {}  # in order of admission
-        self._lanes: dict[str, dict[bytes, Entry]] = {}
-        self._bytes = 0
-        self._sender_txs: dict[bytes, int] = {}
-        self._replays: dict[bytes, bytes] = {}  # replay id -> key
-        self._touching: dict[bytes, dict[bytes, None]] = {}  # touched key -> keys of entries
-        self._expiring: dict[int, list[bytes]] = {}
+        self._index = Index()
+        self._bounds = Limits(config, self._index)
+        self._entries = self._index.entries
+        self._shares = Shares(config)
+        self._held = Held(txs_max=config.txs_max, bytes_max=config.bytes_max)
+        self._standings = Standings(config.seen_max)
+        self._turn = Turn()
         self._seen: OrderedDict[bytes, None] = OrderedDict()
-        self._waiting: dict[bytes, _Waiting] = {}
-        self._waiting_bytes = 0
-        self._queue: deque[_Waiting] = deque()
+        self._intake = Intake(self._shares)
         self._recheck: dict[bytes, None] = {}
         self._wake = asyncio.Event()
         self._available: list[Callable[[], None]] = []
         self._admitted: list[Callable[[Sequence[Entry]], None]] = []
+        self._room: list[Callable[[], None]] = []
+        self._gossip: Gossip | None = None
+        self._failed: Callable[[Exception], None] | None = None
         self._stopped = False
+        self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
         self.metrics = PoolMetrics()
         self._pace = CommitPace()
         self._door_txs_max = self._admissible()
@@ -162,17 +112,26 @@ class Pool:
 
     @property
     def byte_size(self) -> int:
-        return self._bytes
+        return self._index.bytes
 
     @property
     def queued(self) -> int:
         """On their way through admission."""
-        return len(self._waiting)
+        return len(self._intake)
+
+    @property
+    def held(self) -> int:
+        """Before their time: what must come first is missing."""
+        return len(self._held)
 
     @property
     def room(self) -> int:
         """How many more transactions may come now."""
-        return max(0, self.config.txs_max - len(self._entries) - len(self._waiting))
+        return max(0, self.config.txs_max - self._shares.count)
+
+    def room_for(self, peer_id: str) -> int:
+        """How many more transactions a peer may send now."""
+        return 0 if self._stopped else self._shares.peer_room(peer_id)
 
     @property
     def door_txs_max(self) -> int:
@@ -189,7 +148,7 @@ class Pool:
         return min(config.txs_max, self._pace.waiting_max(config.wait_ms_max)) if config.wait_ms_max else config.txs_max
 
     def lane_sizes(self) -> dict[str, int]:
-        return {lane: len(entries) for lane, entries in self._lanes.items()}
+        return {lane: len(entries) for lane, entries in self._index.lanes.items()}
 
     def get(self, key: bytes) -> Entry | None:
         return self._entries.get(key)
@@ -198,15 +157,24 @@ class Pool:
         """In order of admission."""
         return iter(self._entries.values())
 
+    def has(self, key: bytes) -> bool:
+        """Whether it is here, on its way in or held."""
+        return key in self._entries or key in self._intake or key in self._held
+
     def knows(self, key: bytes) -> bool:
-        """Whether it is here, on its way in, or was committed a short while ago."""
-        return key in self._entries or key in self._waiting or key in self._seen
+        """Whether it is here, on its way in, or was committed or found bad a short while ago."""
+        return self.has(key) or key in self._seen or self._standings.is_bad(key)
 
     # ----------------------------------------------------------------------------------------------- admission
 
     def set_block_limits(self, *, data_bytes_max: int, gas_max: int) -> None:
-        """What a block can take (-1: no limit). A transaction that fits no block is refused."""
-        self._data_bytes_max, self._gas_max = data_bytes_max, gas_max
+        """What a block can take (-1: no limit). A transaction that fits no block is refused, or leaves."""
+        lowered = 0 <= data_bytes_max < self._data_bytes_max or 0 <= gas_max < self._bounds.gas_max
+        self._data_bytes_max, self._bounds.gas_max = data_bytes_max, gas_max
+        if lowered:
+            room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
+            for key in [entry.key for entry in self._entries.values() if not room.fits(entry)]:
+                self._remove(key)
 
     def on_available(self, callback: Callable[[], None]) -> None:
         self._available.append(callback)
@@ -215,52 +183,39 @@ class Pool:
         """Call back with each batch that was admitted, in order: for gossip, and for a journal."""
         self._admitted.append(callback)
 
-    async def submit(self, tx: bytes, source: str = "") -> CheckTxResponse:
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call back after each block: there may be room again."""
+        self._room.append(callback)
+
+    def on_failure(self, callback: Callable[[Exception], None]) -> None:
+        """Call back with each error of ours that kept a transaction from being judged. Admission goes on."""
+        self._failed = callback
+
+    def set_gossip(self, gossip: Gossip) -> None:
+        self._gossip = gossip
+
+    async def submit(self, tx: bytes, source: str = "", *, client: str = "") -> CheckTxResponse:
         """Admit `tx` or say why not. code 0: admitted."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[CheckTxResponse] = loop.create_future()
+        return (await self.submit_many([tx], source, client=client))[0]
 
-        def done(response: CheckTxResponse) -> None:
-            if not answer.done():
-                answer.set_result(response)
+    async def submit_many(self, txs: Sequence[bytes], source: str = "", *, client: str = "") -> list[CheckTxResponse]:
+        """One answer per transaction, in order. They are queued together, so their signatures make one batch.
 
-        refused = self.offer(tx, source, done=done)
-        return refused if refused is not None else await answer
-
-    async def submit_many(self, txs: Sequence[bytes], source: str = "") -> list[CheckTxResponse]:
-        """One answer per transaction, in order. They are queued together, so their signatures make one batch."""
-        loop = asyncio.get_running_loop()
-        answers: list[CheckTxResponse | None] = [None] * len(txs)
-        left = len(txs)
-        all_done: asyncio.Future[None] = loop.create_future()
-
-        def finish(index: int, response: CheckTxResponse) -> None:
-            nonlocal left
-            answers[index] = response
-            left -= 1
-            if not left and not all_done.done():
-                all_done.set_result(None)
-
-        for index, tx in enumerate(txs):
-            refused = self.offer(tx, source, done=lambda response, index=index: finish(index, response))  # type: ignore[misc]
-            if refused is not None:
-                finish(index, refused)
-        if txs:
-            await all_done
-        return [answer for answer in answers if answer is not None]
+        source: the peer that sent them; client: else the door's client that did (any name of it: shares are per name).
+        """
+        return await gather(txs, lambda tx, done: self.offer(tx, source, client=client, done=done))
 
     def offer(
         self,
         tx: bytes,
         source: str = "",
         *,
+        client: str = "",
         key: bytes | None = None,
         done: Callable[[CheckTxResponse], None] | None = None,
     ) -> CheckTxResponse | None:
-        """Queue `tx` for admission; `done` hears the outcome. A refusal that needs no checking is returned at once.
-
-        key: the transaction's SHA-256 where the caller has it.
-        """
+        """Queue `tx` (SHA-256: `key`) for admission; `done` hears the outcome. A refusal that needs no checking is
+        returned at once. source, client: as in `submit_many`."""
         limit = self.config.tx_bytes_max  # before anything is decoded or hashed
         if len(tx) > limit or not tx:
             return self._refused(Refusal.TOO_LARGE, f"transaction has {len(tx)} bytes; allowed: 1 to {limit}")
@@ -270,36 +225,66 @@ class Pool:
         if self._stopped:
             return self._refused(Refusal.STOPPED, "the node is stopping; send it to another")
         key = sha256(tx).digest() if key is None else key
-        if key in self._entries or key in self._waiting:
+        if key in self._entries:
             return self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
+        origin, payer = (Origin.PEER, source) if source else (Origin.DOOR, client) if client else (Origin.OWN, "")
+        if (waiting := self._intake.get(key)) is not None:
+            return self._join(waiting, origin, payer, done)
         if key in self._seen:
             return self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
-        full = self._fullness(len(tx), source)
+        if (bad := self._standings.refusal(key, lasting_only=not source)) is not None:
+            return self._again_bad(key, source, bad)
+        if key in self._held and done is None:
+            return self._refused(Refusal.ALREADY_HERE, "transaction is held until what is before it comes")
+        full = self._fullness(len(tx), origin, payer)
         if full is not None:
             return full
-        waiting = _Waiting(key, tx, source, done)
-        self._waiting[key] = waiting
-        self._waiting_bytes += len(tx)
-        self._queue.append(waiting)
+        waiting = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
+        if (held := self._held.take(key)) is not None:  # who waits for an answer gets today's
+            waiting.held_height = held.held_height
+            waiting.others.append((held.origin, held.payer))
+        self._intake.push(waiting)
         self._wake.set()
         return None
 
-    def _fullness(self, tx_bytes: int, source: str) -> CheckTxResponse | None:
-        count = len(self._entries) + len(self._waiting)
-        if count >= self.config.txs_max:
-            limit = self.config.txs_max
-            return self._refused(Refusal.FULL, f"mempool is full: {count} of {limit} transactions; try later")
-        if not source and count >= self._door_txs_max:
-            return self._refused(Refusal.FULL, self._busy_text(count))
-        held, limit = self._bytes + self._waiting_bytes, self.config.bytes_max
-        if held + tx_bytes > limit:
-            return self._refused(Refusal.FULL, f"mempool is full: {held} of {limit} bytes; try later")
-        return None
+    def _join(
+        self, waiting: Waiting, origin: Origin, payer: str, done: Callable[[CheckTxResponse], None] | None
+    ) -> CheckTxResponse | None:
+        """Another source sends what waits already: it shall not wait for the first one's turn, nor go with that one."""
+        if done is not None:
+            if len(waiting.answers) >= ANSWERS_MAX:
+                return self._refused(Refusal.FULL, "too many wait for what becomes of this transaction; try later")
+            waiting.answers.append(done)
+        if self._intake.can_join(waiting, origin, payer) and self._fullness(len(waiting.tx), origin, payer) is None:
+            self._intake.join(waiting, origin, payer)
+        if done is not None:
+            return None
+        return self._refused(Refusal.ALREADY_HERE, "transaction is on its way into the mempool already")
 
-    def _busy_text(self, count: int) -> str:
+    def source_gone(self, peer_id: str) -> None:
+        """A peer left. If most of what it sent was bad, what it sent last is not looked at."""
+        if self._standings.is_mostly_bad(peer_id):
+            for waiting in self._intake.drop_lane(Origin.PEER, peer_id):
+                self._finish(waiting, self._refused(Refusal.FULL, "its sender sent too many bad ones; try later"))
+
+    def _again_bad(self, key: bytes, source: str, bad: CheckTxResponse) -> CheckTxResponse:
+        self.metrics.refused += 1
+        self.metrics.refused_known += 1
+        if source and (bad.codespace, bad.code) != (CODESPACE, Refusal.FAILED):
+            self._standings.bad(source, KNOWN_BAD, surely=self._standings.refusal(key, lasting_only=True) is not None)
+            self._charge()
+        return bad
+
+    def _fullness(self, tx_bytes: int, origin: Origin, payer: str) -> CheckTxResponse | None:
+        why = self._shares.refusal(origin, payer, tx_bytes, wait_txs_max=self._door_txs_max)
+        if why is None:
+            return None
+        return self._refused(Refusal.FULL, why or self._busy_text())
+
+    def _busy_text(self) -> str:
         pace, wait_ms = self._pace.txs_per_second, self.config.wait_ms_max
         return (
-            f"mempool is busy: {count} transactions wait, and blocks take about {pace} a second; "
+            f"mempool is busy: {self._shares.count} transactions wait, and blocks take about {pace} a second; "
             f"admitted is what they take in {wait_ms} ms ({self._door_txs_max} now); try later"
         )
 
@@ -309,40 +294,11 @@ class Pool:
             self.metrics.refused_full += 1
         return refuse(reason, why)
 
-    def _limits(self, facts: CheckTxResponse, waiting: _Waiting) -> CheckTxResponse | None:
-        """What the bounds say to a transaction whose sender, lane and expiry are known. None: welcome."""
-        if facts.sender:
-            count, limit = self._sender_txs.get(facts.sender, 0), self.config.sender_txs_max
-            if count >= limit:
-                return self._refused(
-                    Refusal.SENDER_FULL, f"sender {facts.sender.hex()} has {count} of {limit} waiting; try later"
-                )
-        if facts.replay_id and self._replays.get(facts.replay_id, waiting.key) != waiting.key:
-            return self._refused(Refusal.REPLAY, "a transaction with the same replay id is in the mempool already")
-        if facts.expiry_height and facts.expiry_height <= self._height:
-            return self._refused(
-                Refusal.EXPIRED,
-                f"transaction expired at height {facts.expiry_height}; the last block is {self._height}",
-            )
-        if self._gas_max >= 0 and facts.gas_wanted > self._gas_max:
-            return self._refused(
-                Refusal.TOO_MUCH_GAS, f"transaction wants {facts.gas_wanted} gas; a block has {self._gas_max}"
-            )
-        return self._lane_fullness(facts.lane, self.config.txs_max if waiting.source else self._door_txs_max)
-
-    def _lane_fullness(self, lane: str, txs_max: int) -> CheckTxResponse | None:
-        """A lane may fill its reserve of `txs_max`, then what is left of the shared half."""
-        names = self.config.lanes
-        reserve = txs_max // (2 * len(names)) if names else 0
-        count = len(self._lanes.get(lane, ()))
-        if lane in names and count < reserve:
-            return None
-        shared = sum(max(0, len(held) - (reserve if name in names else 0)) for name, held in self._lanes.items())
-        if shared >= txs_max - reserve * len(names):
-            return self._refused(
-                Refusal.LANE_FULL, f"mempool has no room for lane {lane!r}: {count} transactions wait; try later"
-            )
-        return None
+    def _limits(self, facts: CheckTxResponse, waiting: Waiting) -> CheckTxResponse | None:
+        is_door = waiting.origin is not Origin.PEER and len(self._entries) < self._door_txs_max
+        lane_txs_max = self._door_txs_max if is_door else self.config.txs_max
+        refused = self._bounds.refusal(waiting.key, facts, height=self._height, lane_txs_max=lane_txs_max)
+        return self._refused(*refused) if refused is not None else None
 
     # -------------------------------------------------------------------------------------------- the one task
 
@@ -354,7 +310,7 @@ class Pool:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._recheck or self._queue:
+                while self._recheck or self._intake.has_work:
                     if self._recheck:
                         self._recheck_slice()
                         await asyncio.sleep(0)
@@ -362,14 +318,13 @@ class Pool:
                         await self._admit_batch()
         finally:
             self._stopped = True
-            self._queue.clear()
-            for waiting in list(self._waiting.values()):
+            self._intake.clear_turns()
+            for waiting in self._intake:
                 self._finish(waiting, self._refused(Refusal.STOPPED, "the node is stopping; send it to another"))
 
     async def _admit_batch(self) -> None:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_TXS_MAX))]
-        batch = self._identified(batch)
-        await self._verify([waiting.tx for waiting in batch])
+        await asyncio.sleep(0)  # a flood of which nothing is left to check has no other pause
+        batch = await self._verified(await self._identified(self._intake.take(BATCH_TXS_MAX)))
         position = 0
         while position < len(batch):
             if self._recheck:  # a block came in between: its changes first
@@ -377,50 +332,111 @@ class Pool:
             else:
                 position = self._check_slice(batch, position)
             await asyncio.sleep(0)
+        self._charge()
 
-    def _identified(self, batch: list[_Waiting]) -> list[_Waiting]:
-        """Without those whose content, read but not run, already says no."""
+    async def _identified(self, batch: list[Waiting]) -> list[Waiting]:
+        """Without those whose content, read but not run, already says no. Reading large ones is done in slices."""
         if self._identify is None:
             return batch
         kept = []
+        clock = self._clock
+        began = last = clock.monotonic_ns()
         for waiting in batch:
-            facts = self._identify(waiting.tx)
-            if facts.code:
-                self.metrics.refused += 1
-            refused = facts if facts.code else self._limits(facts, waiting)
-            if refused is None:
-                waiting.facts = facts
+            if self._facts_of(waiting):
                 kept.append(waiting)
-            else:
-                self._finish(waiting, refused)
+            now = clock.monotonic_ns()
+            if waiting.source:
+                self._standings.spend(waiting.source, now - last)
+            last = now
+            if now - began >= SLICE_NS:
+                await asyncio.sleep(0)
+                began = last = clock.monotonic_ns()
         return kept
 
-    async def _verify(self, txs: list[bytes]) -> None:
-        if self._signatures is None or not txs:
-            return
-        checks = self._signatures.signature_checks(txs)
+    def _facts_of(self, waiting: Waiting) -> bool:
+        """Whether it may go on."""
+        assert self._identify is not None
+        if waiting.facts is None:
+            try:
+                facts = self._identify(waiting.tx)
+            except Exception as error:
+                self._failure(waiting, error)
+                return False
+            if facts.code:
+                self._found_bad(waiting, facts, MALFORMED)
+                return False
+            waiting.facts = facts
+        refused = self._limits(waiting.facts, waiting)
+        if refused is not None:
+            self._finish(waiting, refused)
+        return refused is None
+
+    def _found_bad(self, waiting: Waiting, response: CheckTxResponse, kind: str) -> None:
+        """No state makes it good."""
+        self.metrics.refused += 1
+        self._standings.remember(waiting.key, response, lasting=True)
+        for origin, payer in ((waiting.origin, waiting.payer), *waiting.others):
+            if origin is Origin.PEER:
+                self._standings.bad(payer, kind, surely=True)
+        self._finish(waiting, response)
+
+    def _failure(self, waiting: Waiting, error: Exception) -> None:
+        """This node could not judge it, and says so: what one transaction sets off shall not end admission."""
+        self.metrics.failed += 1
+        self._log.error("failed to judge a transaction", waiting.payer, hash=waiting.key.hex(), exc_info=error)
+        refused = self._refused(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
+        self._standings.remember(waiting.key, refused, lasting=False)
+        self._finish(waiting, refused)
+        if self._failed is not None:
+            self._failed(error)
+
+    async def _verified(self, batch: list[Waiting]) -> list[Waiting]:
+        """Without those whose signatures are bad: they are not checked a second time."""
+        if self._signatures is None or not batch:
+            return batch
+        checks = self._signatures.signature_checks([waiting.tx for waiting in batch])
         if not checks:
-            return
-        if len(checks) < THREAD_CHECKS_MIN:
+            return batch
+        is_doubtful = any(waiting.source and self._standings.is_doubtful(waiting.source) for waiting in batch)
+        if len(checks) < (DOUBTFUL_CHECKS_MIN if is_doubtful else THREAD_CHECKS_MIN):
             answers = verify_checks(checks)
         else:
             answers = await self._workers.run(lambda: verify_checks(checks))
-        good = [check for check, answer in zip(checks, answers, strict=True) if answer]
+        for waiting in batch:
+            if waiting.source:
+                self._standings.spend(waiting.source, CHECK_NS * len(checks) // len(batch))
+        bad = {check for check, answer in zip(checks, answers, strict=True) if not answer}
         self.metrics.signatures_verified += len(checks)
-        self.metrics.signatures_bad += len(checks) - len(good)
-        self._signatures.remember_verified(good)
+        self.metrics.signatures_bad += len(bad)
+        self._signatures.remember_verified([check for check in checks if check not in bad] if bad else checks)
+        return [waiting for waiting in batch if not self._is_forged(waiting, bad)] if bad else batch
 
-    def _check_slice(self, batch: list[_Waiting], position: int) -> int:
+    def _is_forged(self, waiting: Waiting, bad: set[SignatureCheck]) -> bool:
+        assert self._signatures is not None
+        if bad.isdisjoint(self._signatures.signature_checks([waiting.tx])):
+            return False
+        self._found_bad(waiting, self._signatures.bad_signature(waiting.tx), BAD_SIGNATURE)
+        return True
+
+    def _check_slice(self, batch: list[Waiting], position: int) -> int:
         """Check from `position` on for one slice; returns where to go on."""
-        deadline = self._clock.monotonic_ns() + SLICE_NS
+        last = self._clock.monotonic_ns()
+        deadline = last + SLICE_NS
         admitted: list[Entry] = []
         was_empty = not self._entries
         while position < len(batch):
-            entry = self._check(batch[position])
+            waiting = batch[position]
             position += 1
+            if self._intake.get(waiting.key) is not waiting:
+                continue
+            entry = self._check(waiting)
             if entry is not None:
                 admitted.append(entry)
-            if self._clock.monotonic_ns() >= deadline:
+            now = self._clock.monotonic_ns()
+            if waiting.source:
+                self._standings.spend(waiting.source, now - last)
+            last = now
+            if now >= deadline:
                 break
         if admitted:
             for callback in self._admitted:
@@ -430,7 +446,7 @@ class Pool:
                 self._tell_available()
         return position
 
-    def _check(self, waiting: _Waiting) -> Entry | None:
+    def _check(self, waiting: Waiting) -> Entry | None:
         if waiting.key in self._seen:  # committed while it was on its way through admission
             self._finish(waiting, self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT))
             return None
@@ -441,33 +457,95 @@ class Pool:
             if refused is not None:
                 self._finish(waiting, refused)
                 return None
-        response = self._app.check_tx(CheckTxRequest(waiting.tx, CheckTxType.NEW))
+        try:
+            response = self._app.check_tx(CheckTxRequest(waiting.tx, CheckTxType.NEW))
+        except Exception as error:
+            self._failure(waiting, error)
+            return None
         if response.code:
-            self.metrics.refused += 1
-            self._finish(waiting, response)
+            self._not_passed(waiting, response)
             return None
         if waiting.facts is None:
             refused = self._limits(response, waiting)
             if refused is not None:
                 self._finish(waiting, refused)
                 return None
-        entry = self._insert(waiting, response)
-        self._finish(waiting, response)
-        return entry
+        return self._insert(waiting, response)
 
-    def _finish(self, waiting: _Waiting, response: CheckTxResponse) -> None:
-        if self._waiting.pop(waiting.key, None) is not None:
-            self._waiting_bytes -= len(waiting.tx)
-        if waiting.done is not None:
-            waiting.done(response)
+    def _not_passed(self, waiting: Waiting, response: CheckTxResponse) -> None:
+        """The application refuses it. What a peer sends before its time is held, so that nobody need send it again."""
+        self.metrics.refused += 1
+        peers = [payer for origin, payer in waiting.senders if origin is Origin.PEER]
+        if peers and response.may_pass_later:
+            is_held = self._hold(waiting, (Origin.PEER, peers[0]))
+            self._finish(waiting, response)
+            if not is_held:
+                self._standings.bad(peers[0], REFUSED, surely=False)
+                if waiting.held_height < 0:  # for want of room: when there is some, it is asked for again
+                    self._came_to_nothing(waiting)
+            return
+        if peers:
+            self._standings.remember(waiting.key, response, lasting=False)
+        for peer in peers:
+            self._standings.bad(peer, REFUSED, surely=False)
+        self._finish(waiting, response)
+        if waiting.held_height >= 0 and waiting.facts is not None:  # it is gone, so it stands before nobody
+            self._try_next(waiting.facts.order_key)
+
+    # --------------------------------------------------------------------------------------- before their time
+
+    def _hold(self, waiting: Waiting, sender: tuple[Origin, str]) -> bool:
+        """Keep it in its sender's name until it may pass. False: there is no room, or it was held long enough."""
+        since = waiting.held_height if waiting.held_height >= 0 else self._height
+        if waiting.facts is None or self._height - since >= HELD_BLOCKS:
+            return False
+        origin, payer = sender
+        source = payer if origin is Origin.PEER else ""
+        held = Waiting(waiting.key, waiting.tx, source, origin, payer, [], waiting.facts, since, is_queued=False)
+        if not self._held.put(held):
+            return False
+        self.metrics.held += waiting.held_height < 0
+        return True
+
+    def _try_again(self, held: Waiting) -> None:
+        self._intake.push_ready(held)
+        self._wake.set()
+
+    def _try_next(self, order_key: bytes) -> None:
+        """What was before it is admitted, or gone."""
+        held = self._held.next_of(order_key) if order_key else None
+        if held is not None:
+            self._try_again(held)
+
+    # ------------------------------------------------------------------------------------------------ outcomes
+
+    def _finish(self, waiting: Waiting, response: CheckTxResponse) -> None:
+        """It is not admitted."""
+        if not self._intake.leave(waiting):
+            return
+        if response.codespace == CODESPACE and response.code in TRY_LATER:
+            self._came_to_nothing(waiting)
+        for answer in waiting.answers:
+            answer(response)
+
+    def _came_to_nothing(self, waiting: Waiting) -> None:
+        if self._gossip is not None:
+            for origin, payer in waiting.senders:
+                if origin is Origin.PEER:
+                    self._gossip.came_to_nothing(payer, waiting.key)
+
+    def _charge(self) -> None:
+        charges = self._standings.take_charges()
+        if self._gossip is not None:
+            for source, cpu_ns, useless in charges:
+                self._gossip.charge(source, cpu_ns=cpu_ns, useless=useless)
 
     def _tell_available(self) -> None:
         for callback in self._available:
             callback()
 
-    # ------------------------------------------------------------------------------------- insert and remove
-
-    def _insert(self, waiting: _Waiting, facts: CheckTxResponse) -> Entry:
+    def _insert(self, waiting: Waiting, facts: CheckTxResponse) -> Entry:
+        self._intake.admit(waiting)
         entry = Entry(
             key=waiting.key,
             tx=waiting.tx,
@@ -479,46 +557,29 @@ class Pool:
             replay_id=facts.replay_id,
             touches=facts.touches,
             expiry_height=facts.expiry_height,
+            origin=waiting.origin,
+            payer=waiting.payer,
+            order_key=facts.order_key,
+            order=facts.order,
         )
-        if waiting.source:
-            entry.peers.add(waiting.source)
-        self._entries[entry.key] = entry
-        self._lanes.setdefault(entry.lane, {})[entry.key] = entry
-        self._bytes += len(entry.tx)
-        if entry.sender:
-            self._sender_txs[entry.sender] = self._sender_txs.get(entry.sender, 0) + 1
-        if entry.replay_id:
-            self._replays[entry.replay_id] = entry.key
-        for touched in entry.touches:
-            self._touching.setdefault(touched, {})[entry.key] = None
-        if entry.expiry_height:
-            self._expiring.setdefault(entry.expiry_height, []).append(entry.key)
+        for origin, payer in waiting.senders:
+            if origin is Origin.PEER:
+                entry.peers.add(payer)
+                self._standings.good(payer)
+        self._index.insert(entry)
         self.metrics.admitted += 1
+        self.metrics.held_admitted += waiting.held_height >= 0
+        for answer in waiting.answers:
+            answer(facts)
+        if entry.order_key:
+            self._try_next(entry.order_key)
         return entry
 
     def _remove(self, key: bytes) -> Entry | None:
-        entry = self._entries.pop(key, None)
-        if entry is None:
-            return None
-        lane = self._lanes[entry.lane]
-        del lane[key]
-        if not lane:
-            del self._lanes[entry.lane]
-        self._bytes -= len(entry.tx)
-        if entry.sender:
-            left = self._sender_txs[entry.sender] - 1
-            if left:
-                self._sender_txs[entry.sender] = left
-            else:
-                del self._sender_txs[entry.sender]
-        if entry.replay_id:
-            self._replays.pop(entry.replay_id, None)
-        for touched in entry.touches:
-            keys = self._touching[touched]
-            del keys[key]
-            if not keys:
-                del self._touching[touched]
-        self._recheck.pop(key, None)
+        entry = self._index.remove(key)
+        if entry is not None:
+            self._shares.remove(entry.origin, entry.payer, len(entry.tx))
+            self._recheck.pop(key, None)
         return entry
 
     def _remember(self, key: bytes) -> None:
@@ -530,32 +591,16 @@ class Pool:
     # -------------------------------------------------------------------------------------------------- blocks
 
     def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
-        """Lanes in turn, by bytes; within a lane in order of admission, until its next one does not fit.
+        """For a proposal: see `mempool.fill`.
 
         A transaction whose recheck is still due may be among them: prepare_proposal drops what no longer passes.
         """
-        bytes_left = bytes_max if bytes_max >= 0 else self._bytes + PROTO_TX_OVERHEAD * len(self._entries)
-        gas_left = gas_max if gas_max >= 0 else None
-        turns = deque((iter(self._lanes[name].values()), 0) for name in sorted(self._lanes))
-        out: list[bytes] = []
-        held: dict[int, Entry] = {}
-        while turns:
-            entries, credit = turns.popleft()
-            credit += LANE_QUANTUM_BYTES
-            while (entry := held.pop(id(entries), None) or next(entries, None)) is not None:
-                size = entry.proto_bytes
-                if size > bytes_left or (gas_left is not None and entry.gas_wanted > gas_left):
-                    break  # this lane ends here, or a sender's later transaction would overtake
-                if size > credit and turns:
-                    held[id(entries)] = entry
-                    turns.append((entries, credit))
-                    break
-                credit -= size
-                bytes_left -= size
-                if gas_left is not None:
-                    gas_left -= entry.gas_wanted
-                out.append(entry.tx)
-        return out
+        if bytes_max < 0:
+            bytes_max = self._index.bytes + PROTO_TX_OVERHEAD * len(self._entries)
+        first = self._turn.next_of(self._entries, self._height + 1, bytes_max=bytes_max, gas_max=gas_max)
+        txs, passed = fill(self._index.lanes, first=first, bytes_max=bytes_max, gas_max=gas_max)
+        self.metrics.passed_over += passed
+        return txs
 
     def update(
         self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult], touched: frozenset[bytes] | None
@@ -567,8 +612,10 @@ class Pool:
         for tx, result in zip(txs, results, strict=True):
             key = sha256(tx).digest()
             entry = self._remove(key)
+            self._held.take(key)
             if entry is not None:
                 self.metrics.committed += 1
+                self._turn.took(height, entry, bytes_max=self._data_bytes_max, gas_max=self._bounds.gas_max)
             if result.code:
                 self._seen.pop(key, None)
             else:
@@ -578,17 +625,17 @@ class Pool:
         self._pace.block(len(txs), self._clock.monotonic_ns(), still_waiting=bool(self._entries))
         self._door_txs_max = self._admissible()
         self._queue_rechecks(None if touched is None else touched | again if again else touched)
+        self._standings.block(begins_anew=touched is None)
+        for held in self._held.take_all():
+            self._try_again(held)
         if self._entries:
             self._tell_available()
+        for callback in self._room:
+            callback()
 
     def _expired(self, height: int) -> list[Entry]:
         """Drop what no later block may hold."""
-        gone: list[Entry] = []
-        for expiry in sorted(expiry for expiry in self._expiring if expiry <= height):
-            for key in self._expiring.pop(expiry):
-                entry = self._remove(key)
-                if entry is not None:
-                    gone.append(entry)
+        gone = [entry for key in self._index.pop_expired(height) if (entry := self._remove(key)) is not None]
         self.metrics.expired += len(gone)
         return gone
 
@@ -596,11 +643,9 @@ class Pool:
         if touched is None:
             self._recheck = dict.fromkeys(self._entries)
         else:
-            touching = self._touching
+            touching = self._index.touching
             few = touched if len(touched) <= len(touching) else [name for name in touching if name in touched]
-            wanted = set(self._recheck)
-            for name in few:
-                wanted.update(touching.get(name, ()))
+            wanted = self._index.touched_by(few) | self._recheck.keys()
             # In order of admission: a sender's sequence is checked from its beginning.
             self._recheck = dict.fromkeys(key for key in self._entries if key in wanted) if wanted else {}
         if self._recheck:
@@ -612,11 +657,26 @@ class Pool:
             key = next(iter(self._recheck))
             del self._recheck[key]
             entry = self._entries[key]
-            response = self._app.check_tx(CheckTxRequest(entry.tx, CheckTxType.RECHECK))
+            try:
+                response = self._app.check_tx(CheckTxRequest(entry.tx, CheckTxType.RECHECK))
+            except Exception as error:
+                self.metrics.failed += 1
+                self._log.error("failed to judge a transaction again", entry.payer, hash=key.hex(), exc_info=error)
+                response = refuse(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
+                if self._failed is not None:
+                    self._failed(error)
             self.metrics.rechecked += 1
             if response.code:
-                self._remove(key)
-                self.metrics.recheck_failed += 1
-                log.info("dropped a transaction", hash=key.hex(), code=response.code, why=response.log)
+                self._recheck_failed(entry, response)
             if self._clock.monotonic_ns() >= deadline:
                 return
+
+    def _recheck_failed(self, entry: Entry, response: CheckTxResponse) -> None:
+        """Drop it; hold it when it may pass once more: one before it may have been dropped or not come yet."""
+        self._remove(entry.key)
+        self.metrics.recheck_failed += 1
+        self._log.info("dropped a transaction", entry.payer, hash=entry.key.hex(), code=response.code, why=response.log)
+        if response.may_pass_later:
+            facts = entry.facts()
+            waiting = Waiting(entry.key, entry.tx, entry.source, entry.origin, entry.payer, [], facts, is_queued=False)
+            self._hold(waiting, (entry.origin, entry.payer))

@@ -6,7 +6,8 @@ our own nodes but announced by hash, and fetched by those who lack it from one a
 the sender is connected to as well, even the announcement waits for long, since the sender has served it already. In a
 full mesh a transaction therefore travels once to each node, and is announced only when it waits longer than
 ANNOUNCE_LATE_NS. Large transactions are always announced. CometBFT peers get bodies, after a short wait when they are
-not ours.
+not ours. What still waits after AGAIN_NS is offered once more to everybody, and then ever more rarely: who had no room
+for it, or forgot it, has another chance. What is asked of whom is decided in `mempool.wants`.
 Source: design.md section 5; engine sheet section 11; CometBFT pull request 1472 (content-addressable gossip).
 """
 
@@ -17,7 +18,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 from consensus.engine.clock import Clock, Timer
 from consensus.engine.extension import (
@@ -28,7 +29,10 @@ from consensus.engine.extension import (
     encode,
 )
 from consensus.engine.messages import MEMPOOL_CHANNEL, InvalidMessage, decode_txs, encode_txs
-from mempool.pool import Entry, Pool, data_bytes
+from mempool.entry import Entry, data_bytes
+from mempool.errors import TRY_LATER
+from mempool.pool import Pool
+from mempool.wants import Random, Wants
 from p2p.base import ChannelDescriptor, Peer, PeerFault
 
 BATCH_WINDOW_NS: Final = 5_000_000  # what was admitted within it goes in one message
@@ -37,18 +41,16 @@ PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it
 RELAY_MIN_NS: Final = 5_000_000  # design.md section 5: 5 to 20 ms
 RELAY_SPREAD_NS: Final = 15_000_000
 ANNOUNCE_LATE_NS: Final = 500_000_000  # towards a neighbour of the sender: only if the sender failed it
-WANT_TIMEOUT_NS: Final = 500_000_000  # after it the next announcer is asked
-ANNOUNCERS_MAX: Final = 8  # remembered per wanted hash
+AGAIN_NS: Final = 10_000_000_000  # first; then after twice the time that it has waited
+AGAIN_DOUBLINGS: Final = 5  # of the time until the next: every five minutes at last
+AGAIN_TXS_MAX: Final = 512  # in one round, AGAIN_NS apart
+AGAIN_BYTES_MAX: Final = 65_536  # of them to a peer that takes bodies alone
+TWICE_BYTES_PER_S: Final = 131_072  # for what a peer asks for although it was sent it
+TWICE_BYTES_MAX: Final = 2 * 1_048_576  # of that saved up: a large one, or a pool's worth of small ones
 OWED_MAX: Final = 16_384  # bodies or hashes waiting for a slow peer's queue; beyond it the oldest are forgotten
-MISSED_MAX: Final = 5_000  # remembered while blocks are synced: a pool's worth; beyond it the oldest are forgotten
 TXS_PER_MESSAGE_MAX: Final = 16_384  # a body is not empty: more is a flood
 MESSAGE_OVERHEAD: Final = 16
-
-
-class Random(Protocol):
-    """The node's own generator: `randrange` of random.Random."""
-
-    def randrange(self, stop: int, /) -> int: ...
+ASKED_TWICE: Final = "asked again for transactions that it was sent"
 
 
 @dataclass(slots=True)
@@ -65,12 +67,6 @@ class TxGossipMetrics:
 
 
 @dataclass(slots=True, eq=False)
-class _Want:
-    asked: str
-    announcers: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
 class _PeerQueue:
     """What waits for a peer. is_ours: it has channel 0x70."""
 
@@ -79,10 +75,13 @@ class _PeerQueue:
     bodies: dict[bytes, Entry] = field(default_factory=dict)
     hashes: dict[bytes, Entry] = field(default_factory=dict)
     wants: dict[bytes, None] = field(default_factory=dict)
+    twice_bytes: int = TWICE_BYTES_MAX  # what it may be sent again, as of twice_ns
+    twice_ns: int = 0
 
 
 class MempoolReactor:
-    """Implements p2p.base.Reactor (channel 0x30) and consensus.engine.extension.ExtensionHandler."""
+    """Implements p2p.base.Reactor (channel 0x30), consensus.engine.extension.ExtensionHandler, and for the rest of this
+    room Gossip and Asking."""
 
     def __init__(self, pool: Pool, extension: ExtensionReactor, clock: Clock, random: Random) -> None:
         self._pool, self._extension, self._clock, self._random = pool, extension, clock, random
@@ -92,15 +91,15 @@ class MempoolReactor:
         self._numbers = itertools.count()
         self._relay_timer: Timer | None = None
         self._relay_timer_ns = 0
-        self._wanted: dict[bytes, _Want] = {}
-        self._want_deadlines: list[tuple[int, int, bytes, str]] = []  # in order: the time-out is one for all
-        self._want_timer: Timer | None = None
         self._receiving = True
-        self._missed: dict[bytes, str] = {}  # while not receiving: hash -> the peer that has it
         self._message_bytes_max = pool.config.tx_bytes_max + MESSAGE_OVERHEAD
+        self._again_timer: Timer | None = None
         self.metrics = TxGossipMetrics()
+        self.wants = Wants(pool, clock, random, self, self._silent)
         extension.add_handler(self)
         pool.on_admitted(self._admitted)
+        pool.on_room(self.wants.pump_all)
+        pool.set_gossip(self)
 
     def set_receiving(self, receiving: bool) -> None:
         """While the node syncs blocks, peers' transactions are ignored: it could not judge them.
@@ -108,23 +107,33 @@ class MempoolReactor:
         Afterwards it asks for what it missed: who sent or announced a transaction once does not do so again, and one
         that waits at a node that never proposes would wait for ever.
         """
-        self._receiving = receiving
-        if not receiving:
-            return
-        offered: dict[str, list[bytes]] = {}
-        for key, id in self._missed.items():
-            offered.setdefault(id, []).append(key)
-        self._missed.clear()
-        for id, keys in offered.items():
-            queue = self._peers.get(id)
-            if queue is not None and queue.is_ours:
-                self._heard_of(queue, keys)
+        self._receiving = self.wants.is_asking = receiving
+        if receiving:
+            self.wants.pump_all()
 
-    def _miss(self, id: str, keys: Iterable[bytes]) -> None:
-        for key in keys:
-            self._missed[key] = id
-        while len(self._missed) > MISSED_MAX:
-            del self._missed[next(iter(self._missed))]
+    def _silent(self, count: int) -> None:
+        self.metrics.want_timeouts += count
+
+    # ------------------------------------------------------------------------------------- for the pool and wants
+
+    def came_to_nothing(self, source: str, key: bytes) -> None:
+        self.metrics.dropped_full += 1
+        self.wants.came_to_nothing(source, key)
+
+    def charge(self, source: str, *, cpu_ns: int, useless: dict[str, int]) -> None:
+        queue = self._peers.get(source)
+        if queue is not None:
+            queue.peer.spend_cpu(cpu_ns)
+            for kind, count in useless.items():
+                queue.peer.useless(kind, count)
+
+    def useless(self, peer_id: str, what: str) -> None:
+        self.charge(peer_id, cpu_ns=0, useless={what: 1})
+
+    def ask(self, peer_id: str, keys: Sequence[bytes]) -> None:
+        queue = self._peers[peer_id]
+        queue.wants.update(dict.fromkeys(keys))
+        self._flush_wants(queue)
 
     # ---------------------------------------------------------------------------------------------------- peers
 
@@ -145,6 +154,7 @@ class MempoolReactor:
         self._peers[peer.id] = queue
         entries = {entry.key: entry for entry in self._pool.entries()}
         if queue.is_ours:
+            self.wants.add_peer(peer.id)
             queue.hashes = entries
         else:
             queue.bodies = entries
@@ -157,7 +167,8 @@ class MempoolReactor:
         del self._peers[peer.id]
         for entry in self._pool.entries():
             entry.peers.discard(peer.id)  # it may come back with an empty mempool
-        self._ask_others([key for key, want in self._wanted.items() if want.asked == peer.id])
+        self.wants.remove_peer(peer.id)
+        self._pool.source_gone(peer.id)
 
     def writable(self, channel_id: int, peer: Peer) -> None:
         queue = self._peers.get(peer.id)
@@ -172,7 +183,9 @@ class MempoolReactor:
     def _admitted(self, entries: Sequence[Entry]) -> None:
         """A batch that the pool took in: ours waits for the window, others' for their relay."""
         sources: dict[str, list[Entry]] = {}
+        again_ns = self._clock.monotonic_ns() + AGAIN_NS
         for entry in entries:
+            entry.again_ns = again_ns
             sources.setdefault(entry.source, []).append(entry)
         for source, batch in sources.items():
             if source:
@@ -181,6 +194,29 @@ class MempoolReactor:
                 if not self._window:
                     self._clock.call_later(BATCH_WINDOW_NS / 1e9, self._close_window)
                 self._window += batch
+        if self._again_timer is None:
+            self._again_timer = self._clock.call_later(AGAIN_NS / 1e9, self._offer_again)
+
+    def _offer_again(self) -> None:
+        """What waits for long is announced once more, oldest first, or sent to whom hashes mean nothing."""
+        self._again_timer = None
+        now = self._clock.monotonic_ns()
+        if self._pool.size:
+            self._again_timer = self._clock.call_later(AGAIN_NS / 1e9, self._offer_again)
+        due = [entry for entry in self._pool.entries() if entry.again_ns <= now][:AGAIN_TXS_MAX]
+        size, bodies = 0, []
+        for entry in due:
+            entry.offered_again += 1
+            entry.again_ns = now + AGAIN_NS * 2 ** min(entry.offered_again, AGAIN_DOUBLINGS)
+            size += len(entry.tx)
+            if size <= AGAIN_BYTES_MAX:
+                bodies.append(entry)
+        for id, queue in self._peers.items():
+            for entry in due if queue.is_ours else bodies:
+                if entry.source != id:
+                    entry.peers.discard(id)
+            self._owe(queue.hashes if queue.is_ours else queue.bodies, due if queue.is_ours else bodies)
+            self._flush(queue)
 
     def _close_window(self) -> None:
         """Send what gathered; a message that goes to several peers is encoded once."""
@@ -321,115 +357,57 @@ class MempoolReactor:
             raise PeerFault(f"mempool: {len(txs)} transactions in one message, at most {TXS_PER_MESSAGE_MAX}")
         pool, metrics, tx_bytes_max = self._pool, self.metrics, self._pool.config.tx_bytes_max
         if not self._receiving:
-            self._miss(peer.id, (sha256(tx).digest() for tx in txs if len(tx) <= tx_bytes_max))
+            self.wants.heard(peer.id, [sha256(tx).digest() for tx in txs if len(tx) <= tx_bytes_max])
             return
         metrics.received += len(txs)
         for tx in txs:
             if len(tx) > tx_bytes_max:
                 continue  # not even hashed
             key = sha256(tx).digest()
-            self._wanted.pop(key, None)
+            self.wants.arrived(key, peer.id)
             entry = pool.get(key)
             if entry is not None:
                 entry.peers.add(peer.id)
                 metrics.duplicates += 1
-            elif pool.knows(key):
-                metrics.duplicates += 1
-            elif not pool.room:
-                metrics.dropped_full += 1
-            else:
-                pool.offer(tx, peer.id, key=key)
+                continue
+            metrics.duplicates += pool.knows(key)
+            refused = pool.offer(tx, peer.id, key=key)
+            if refused is not None and refused.code in TRY_LATER:
+                self.came_to_nothing(peer.id, key)
 
     def receive_extension(self, peer: Peer, message: ExtensionMessage) -> None:
         queue = self._peers.get(peer.id)
         if queue is None:
             return
-        if message.have_txs and self._receiving:
-            self._heard_of(queue, message.have_txs)
-        elif message.have_txs:
-            self._miss(peer.id, message.have_txs)
+        if message.have_txs:
+            self.metrics.announcements_received += len(message.have_txs)
+            self.wants.heard(peer.id, message.have_txs)
         if message.want_txs:
             self._asked_for(queue, message.want_txs)
-
-    def _heard_of(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
-        """Ask for what is new, as far as the pool has room; remember who else could be asked."""
-        self.metrics.announcements_received += len(keys)
-        id, pool = queue.peer.id, self._pool
-        room = pool.room - len(self._wanted)
-        fresh: list[bytes] = []
-        for key in keys:
-            entry = pool.get(key)
-            if entry is not None:
-                entry.peers.add(id)
-            elif pool.knows(key):
-                continue
-            elif (want := self._wanted.get(key)) is not None:
-                if want.asked != id and id not in want.announcers and len(want.announcers) < ANNOUNCERS_MAX:
-                    want.announcers.append(id)
-            elif len(fresh) < room:
-                fresh.append(key)
-        if fresh:
-            self._ask(queue, fresh)
-
-    def _ask(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
-        id = queue.peer.id
-        deadline = self._clock.monotonic_ns() + WANT_TIMEOUT_NS
-        for key in keys:
-            want = self._wanted.get(key)
-            if want is None:
-                self._wanted[key] = _Want(id)
-            else:
-                want.asked = id
-            queue.wants[key] = None
-            self._want_deadlines.append((deadline, next(self._numbers), key, id))
-        self._arm_wants()
-        self._flush(queue)
-
-    def _arm_wants(self) -> None:
-        if self._want_timer is None and self._want_deadlines:
-            delay = max(0, self._want_deadlines[0][0] - self._clock.monotonic_ns())
-            self._want_timer = self._clock.call_later(delay / 1e9, self._want_timed_out)
-
-    def _want_timed_out(self) -> None:
-        self._want_timer = None
-        now = self._clock.monotonic_ns()
-        late: list[bytes] = []
-        count = 0
-        for deadline, _, key, id in self._want_deadlines:
-            if deadline > now:
-                break
-            count += 1
-            want = self._wanted.get(key)
-            if want is not None and want.asked == id:
-                late.append(key)
-        del self._want_deadlines[:count]
-        self.metrics.want_timeouts += len(late)
-        self._ask_others(late)
-        self._arm_wants()
-
-    def _ask_others(self, keys: Iterable[bytes]) -> None:
-        """Turn to the next announcer; forget what nobody else announced."""
-        asked: dict[str, list[bytes]] = {}
-        for key in keys:
-            want = self._wanted[key]
-            while want.announcers and want.announcers[0] not in self._peers:
-                want.announcers.pop(0)
-            if want.announcers and not self._pool.knows(key):
-                asked.setdefault(want.announcers.pop(0), []).append(key)
-            else:
-                del self._wanted[key]
-        for id, again in asked.items():
-            self._ask(self._peers[id], again)
 
     def _asked_for(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
         id = queue.peer.id
         for key in keys:
             entry = self._pool.get(key)
-            if entry is not None:
-                entry.peers.discard(id)  # it says itself that it lacks it
-                queue.bodies[key] = entry
+            if entry is None or key in queue.bodies:
+                continue
+            if id in entry.peers:  # it says itself that it lacks it: it had no room, or asks to make us send
+                if not self._may_send_twice(queue, len(entry.tx)):
+                    queue.peer.useless(ASKED_TWICE)
+                    continue
+                entry.peers.discard(id)
+            queue.bodies[key] = entry
         self._owe(queue.bodies, ())
         self._flush(queue)
+
+    def _may_send_twice(self, queue: _PeerQueue, size: int) -> bool:
+        now = self._clock.monotonic_ns()
+        earned = (now - queue.twice_ns) * TWICE_BYTES_PER_S // 1_000_000_000
+        queue.twice_bytes, queue.twice_ns = min(TWICE_BYTES_MAX, queue.twice_bytes + earned), now
+        if queue.twice_bytes < size:
+            return False
+        queue.twice_bytes -= size
+        return True
 
 
 def _batches(entries: Sequence[Entry]) -> Iterable[list[Entry]]:

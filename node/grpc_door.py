@@ -128,21 +128,22 @@ class TxService(rpc.TxServiceServicer):
         self._journal = journal
 
     async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
+        client = host_of(context)
         if request.wait == pb.WAIT_COMMIT:
-            return await self._guard.call(context, lambda: self._until_commit(request.tx), is_wait=True)
-        return await self._guard.call(context, lambda: self._admit(request.tx, durable=request.durable))
+            return await self._guard.call(context, lambda: self._until_commit(request.tx, client), is_wait=True)
+        return await self._guard.call(context, lambda: self._admit(request.tx, client, durable=request.durable))
 
-    async def _admit(self, tx: bytes, *, durable: bool) -> pb.BroadcastResponse:
-        answer = admission(sha256(tx), await self._pool.submit(tx))
+    async def _admit(self, tx: bytes, client: str, *, durable: bool) -> pb.BroadcastResponse:
+        answer = admission(sha256(tx), await self._pool.submit(tx, client=client))
         if durable and not answer.code:
             await self._journal.keep(tx)
         return answer
 
-    async def _until_commit(self, tx: bytes) -> pb.BroadcastResponse:
+    async def _until_commit(self, tx: bytes, client: str) -> pb.BroadcastResponse:
         tx_hash = sha256(tx)
         future = self._watch.expect(tx_hash)
         try:
-            answer = admission(tx_hash, await self._pool.submit(tx))
+            answer = admission(tx_hash, await self._pool.submit(tx, client=client))
             if answer.code:
                 return self._committed(tx_hash) or answer
             await future
@@ -160,7 +161,7 @@ class TxService(rpc.TxServiceServicer):
         async def work() -> pb.BroadcastManyResponse:
             if len(request.txs) > MANY_MAX:
                 raise BadQuestion(f"{len(request.txs)} transactions; allowed: {MANY_MAX}")
-            responses = await self._pool.submit_many(request.txs)
+            responses = await self._pool.submit_many(request.txs, client=host_of(context))
             pairs = zip(request.txs, responses, strict=True)
             return pb.BroadcastManyResponse(results=[admission(sha256(tx), response) for tx, response in pairs])
 

@@ -38,8 +38,9 @@ from consensus.engine.wal import Wal
 from consensus.types.block import max_data_bytes
 from crypto.keys import PrivKey, PubKey
 from genesis.doc import GenesisDoc
+from mempool.entry import PoolConfig
 from mempool.journal import Journal
-from mempool.pool import Pool, PoolConfig
+from mempool.pool import Pool
 from node.answers import Answers
 from node.commits import CommitWatch, OnSaved, SafeListener, SavedListener
 from node.config import Config
@@ -51,7 +52,6 @@ from node.version import ENGINE_VERSION, build_version
 from node.views import Me, Views, host_name
 from p2p import pex
 from p2p.addrbook import AddressBook
-from p2p.budget import BudgetConfig
 from p2p.config import SwitchConfig
 from p2p.connection import ConnectionConfig
 from p2p.node_info import NodeInfo
@@ -66,6 +66,7 @@ log = structlog.get_logger(__name__)
 MIB = 1 << 20
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
+ADMISSION = "admission"  # of one transaction, which this node could not judge
 PRUNE_EVERY = 20  # heights between two prunings of old versions
 
 
@@ -135,11 +136,6 @@ def switch_config(config: Config) -> SwitchConfig:
         allow_duplicate_ip=options.allow_duplicate_ip,
         address_book_strict=options.address_book_strict,
         connection=ConnectionConfig(send_rate=options.send_rate, receive_rate=options.recv_rate),
-        budget=BudgetConfig(
-            cpu_percent=options.cpu_per_peer,
-            strangers_cpu_percent=options.cpu_strangers,
-            useless_max=options.useless_messages,
-        ),
     )
 
 
@@ -265,10 +261,8 @@ async def _wire(
     app = DchatApplication(stores, upgrade_options=upgrade_options)
     blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
-    evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
-    executor = BlockExecutor(
-        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures
-    )
+    evidence = Gossip.evidence_pool(databases.state, blocks, states)
+    executor = BlockExecutor(app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock)
     state = await handshake(genesis, executor, software=build_version())
     set_block_limits(pool, state)
     disk.make_directory(home.data)
@@ -299,9 +293,12 @@ async def _wire(
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
     faults = Faults()
+    pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
     driver.add_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pruner = Pruner(stores, workers, kept=config.database.versions_kept)
     driver.add_listener(SafeListener("pruning", pruner, faults))
+    limits = OnSaved(lambda height: set_block_limits(pool, driver.state))  # governance may have changed them
+    driver.add_listener(SafeListener("block limits", limits, faults))
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,

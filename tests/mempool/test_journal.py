@@ -19,8 +19,9 @@ import pytest
 from consensus.engine.clock import InlineWorkers, LoopClock, ThreadWorkers
 from consensus.engine.disk import OsDisk
 from consensus.types.results import ExecTxResult
+from mempool.entry import PoolConfig
 from mempool.journal import Journal, frame, frames
-from mempool.pool import Pool, PoolConfig
+from mempool.pool import Pool
 from tests.engine.simdisk import SimulatedDisk
 from tests.mempool.test_pool import SequenceApp
 

@@ -8,9 +8,10 @@ import contextlib
 import pytest
 
 from consensus.engine.clock import InlineWorkers, LoopClock
+from mempool.entry import PoolConfig
 from mempool.errors import Refusal
 from mempool.pace import FLOOR_TXS, WINDOW_NS, CommitPace
-from mempool.pool import Pool, PoolConfig
+from mempool.pool import Pool
 from tests.mempool.test_pool import SequenceApp, ok, txs
 
 SECOND = 1_000_000_000

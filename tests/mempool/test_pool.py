@@ -16,8 +16,9 @@ from consensus.engine.clock import InlineWorkers, LoopClock
 from consensus.types.results import ExecTxResult
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
+from mempool.entry import PoolConfig, data_bytes
 from mempool.errors import Refusal
-from mempool.pool import Pool, PoolConfig, data_bytes
+from mempool.pool import Pool
 
 
 class SequenceApp:
@@ -290,6 +291,9 @@ class SigningApp(SequenceApp):
     def remember_verified(self, checks: Sequence[SignatureCheck]) -> None:
         self.verified.update(checks)
 
+    def bad_signature(self, tx: bytes) -> CheckTxResponse:
+        return CheckTxResponse(code=4, log="signature")
+
     def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
         if self._check_of(request.tx) not in self.verified:
             return CheckTxResponse(code=4, log="signature")
@@ -416,8 +420,8 @@ def _check_laws(pool: Pool, app: SequenceApp, bytes_max: int) -> None:
     assert pool.size == len(entries) <= 12
     assert pool.byte_size == sum(len(entry.tx) for entry in entries)
     assert sum(pool.lane_sizes().values()) == len(entries)
-    assert sum(pool._sender_txs.values()) == len(entries)
-    assert sum(map(len, pool._touching.values())) == len(entries)
+    assert sum(pool._index.senders.values()) == len(entries)
+    assert sum(map(len, pool._index.touching.values())) == len(entries)
     everything = pool.reap(bytes_max=-1, gas_max=-1)
     assert sorted(everything) == sorted(entry.tx for entry in entries)
     for reaped in (everything, pool.reap(bytes_max=bytes_max, gas_max=-1)):

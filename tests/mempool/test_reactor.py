@@ -12,7 +12,8 @@ from consensus.engine.clock import InlineWorkers
 from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, decode, encode
 from consensus.engine.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
 from crypto.hash import sha256
-from mempool.pool import Pool, PoolConfig
+from mempool.entry import PoolConfig
+from mempool.pool import Pool
 from mempool.reactor import BATCH_BYTES, TXS_PER_MESSAGE_MAX, MempoolReactor
 from p2p.base import PeerFault
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
@@ -23,9 +24,11 @@ STOCK = frozenset({MEMPOOL_CHANNEL})
 
 
 class TxNode:
-    def __init__(self, host: FakeHost, clock: ManualClock, seed: int, *, ours: bool, config: PoolConfig) -> None:
+    def __init__(
+        self, host: FakeHost, clock: ManualClock, seed: int, *, ours: bool, config: PoolConfig, app: SequenceApp
+    ) -> None:
         self.host = host
-        self.pool = Pool(SequenceApp(), clock, InlineWorkers(), config)
+        self.pool = Pool(app, clock, InlineWorkers(), config)
         self.extension = ExtensionReactor()
         self.reactor = MempoolReactor(self.pool, self.extension, clock, random.Random(seed))
         host.install(*([self.extension] if ours else []), self.reactor)
@@ -40,11 +43,16 @@ class TxMesh:
         self.nodes: list[TxNode] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def add(self, count: int = 1, *, ours: bool = True, config: PoolConfig = PoolConfig()) -> None:  # noqa: B008
+    def add(
+        self, count: int = 1, *, ours: bool = True, config: PoolConfig | None = None, app: SequenceApp | None = None
+    ) -> None:
         for _ in range(count):
             index = len(self.nodes)
             host = self.network.host(f"{index:040x}")
-            self.nodes.append(TxNode(host, self.clock, index, ours=ours, config=config))
+            node = TxNode(
+                host, self.clock, index, ours=ours, config=config or PoolConfig(), app=app or SequenceApp()
+            )  # fmt: skip
+            self.nodes.append(node)
             self._tasks.append(asyncio.create_task(self.nodes[-1].pool.run()))
 
     def link(self, first: int, second: int) -> None:
@@ -203,7 +211,7 @@ async def test_an_announcer_that_leaves_is_replaced_at_once(mesh: TxMesh) -> Non
     node.reactor.remove_peer(peers[0], "gone")
     assert [decode(message).want_txs for message in peers[1].take(EXTENSION_CHANNEL)] == [(bytes(32),)]
     node.reactor.remove_peer(peers[1], "gone")
-    assert node.reactor._wanted == {}
+    assert len(node.reactor.wants) == 0
 
 
 async def test_nothing_is_asked_for_that_finds_no_room(mesh: TxMesh) -> None:
@@ -215,7 +223,7 @@ async def test_nothing_is_asked_for_that_finds_no_room(mesh: TxMesh) -> None:
     peer.take()
     hashes = tuple(sha256(b"%d" % number) for number in range(30))
     node.extension.receive(EXTENSION_CHANNEL, peer, encode(ExtensionMessage(have_txs=hashes)))
-    assert [len(decode(message).want_txs) for message in peer.take(EXTENSION_CHANNEL)] == [10]
+    assert [len(decode(message).want_txs) for message in peer.take(EXTENSION_CHANNEL)] == [7]  # its share
     await mesh.submit(0, some_txs(10))
     node.reactor.receive(MEMPOOL_CHANNEL, peer, encode_txs([b"late:0"]))
     assert node.reactor.metrics.dropped_full == 1

@@ -1,0 +1,72 @@
+"""The transactions of a pool, and the ways to find them: by lane, sender, replay id, touched key, expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mempool.entry import Entry
+
+
+class Index:
+    """Entries by key, in order of admission."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.lanes: dict[str, dict[bytes, Entry]] = {}
+        self.bytes = 0
+        self.senders: dict[bytes, int] = {}  # how many of each wait
+        self.replays: dict[bytes, bytes] = {}  # replay id -> key
+        self.touching: dict[bytes, dict[bytes, None]] = {}  # touched key -> keys of entries
+        self._expiring: dict[int, list[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def insert(self, entry: Entry) -> None:
+        self.entries[entry.key] = entry
+        self.lanes.setdefault(entry.lane, {})[entry.key] = entry
+        self.bytes += len(entry.tx)
+        if entry.sender:
+            self.senders[entry.sender] = self.senders.get(entry.sender, 0) + 1
+        if entry.replay_id:
+            self.replays[entry.replay_id] = entry.key
+        for touched in entry.touches:
+            self.touching.setdefault(touched, {})[entry.key] = None
+        if entry.expiry_height:
+            self._expiring.setdefault(entry.expiry_height, []).append(entry.key)
+
+    def remove(self, key: bytes) -> Entry | None:
+        entry = self.entries.pop(key, None)
+        if entry is None:
+            return None
+        lane = self.lanes[entry.lane]
+        del lane[key]
+        if not lane:
+            del self.lanes[entry.lane]
+        self.bytes -= len(entry.tx)
+        if entry.sender:
+            left = self.senders[entry.sender] - 1
+            if left:
+                self.senders[entry.sender] = left
+            else:
+                del self.senders[entry.sender]
+        if entry.replay_id:
+            self.replays.pop(entry.replay_id, None)
+        for touched in entry.touches:
+            keys = self.touching[touched]
+            del keys[key]
+            if not keys:
+                del self.touching[touched]
+        return entry
+
+    def pop_expired(self, height: int) -> Iterator[bytes]:
+        """Keys of what no block after `height` may hold; some may be gone already."""
+        for expiry in sorted(expiry for expiry in self._expiring if expiry <= height):
+            yield from self._expiring.pop(expiry)
+
+    def touched_by(self, names: Iterable[bytes]) -> set[bytes]:
+        """Keys of the entries that touch one of `names`."""
+        found: set[bytes] = set()
+        for name in names:
+            found.update(self.touching.get(name, ()))
+        return found

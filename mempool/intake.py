@@ -1,0 +1,112 @@
+"""Transactions on their way through admission: whose they are, and whose turn it is.
+
+One transaction may be sent by many. It takes the share of one of them, and stands in the lane of each, so that it waits
+for the first of their turns and does not go when one of them does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from mempool.entry import OTHERS_MAX, Origin, Waiting
+from mempool.shares import Shares
+from mempool.turns import Turns
+
+
+class Intake:
+    def __init__(self, shares: Shares) -> None:
+        self._shares = shares
+        self._by_key: dict[bytes, Waiting] = {}
+        self._turns = Turns()
+        self._ready: deque[Waiting] = deque()  # held ones whose time may have come: read and verified already
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._by_key
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return iter(list(self._by_key.values()))
+
+    def get(self, key: bytes) -> Waiting | None:
+        return self._by_key.get(key)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._ready or self._turns)
+
+    def push(self, waiting: Waiting) -> None:
+        self._enter(waiting)
+        self._turns.push(waiting.origin, waiting.payer, waiting)
+
+    def push_ready(self, held: Waiting) -> None:
+        self._enter(held)
+        self._ready.append(held)
+
+    def _enter(self, waiting: Waiting) -> None:
+        assert waiting.key not in self._by_key, waiting.key.hex()
+        self._by_key[waiting.key] = waiting
+        self._shares.add(waiting.origin, waiting.payer, len(waiting.tx))
+
+    def take(self, count: int) -> list[Waiting]:
+        """The next ones, in turns."""
+        batch: list[Waiting] = []
+        while self._ready and 2 * len(batch) < count:
+            waiting = self._ready.popleft()
+            if self._by_key.get(waiting.key) is waiting:
+                batch.append(waiting)
+        while len(batch) < count and (next_one := self._turns.take()) is not None:
+            if next_one.is_queued and self._by_key.get(next_one.key) is next_one:  # else another's turn came first
+                next_one.is_queued = False
+                batch.append(next_one)
+        return batch
+
+    def leave(self, waiting: Waiting) -> bool:
+        """It is refused: its share is free. False: it had left before."""
+        if self._by_key.pop(waiting.key, None) is None:
+            return False
+        self._shares.remove(waiting.origin, waiting.payer, len(waiting.tx))
+        return True
+
+    def admit(self, waiting: Waiting) -> None:
+        """It is in the pool, and keeps its share there."""
+        del self._by_key[waiting.key]
+
+    def clear_turns(self) -> None:
+        self._turns.clear()
+        self._ready.clear()
+
+    def can_join(self, waiting: Waiting, origin: Origin, payer: str) -> bool:
+        """Whether it would gain a lane by another who sends it."""
+        return waiting.is_queued and (origin, payer) not in waiting.senders and len(waiting.others) < OTHERS_MAX
+
+    def join(self, waiting: Waiting, origin: Origin, payer: str) -> None:
+        """Another sends it. What a client of ours or we ourselves send is ours from now on, and goes out as such."""
+        waiting.others.append((origin, payer))
+        self._turns.push(origin, payer, waiting)
+        if waiting.origin is Origin.PEER and origin is not Origin.PEER:
+            self._pass_on(waiting, (origin, payer))
+
+    def _pass_on(self, waiting: Waiting, to: tuple[Origin, str]) -> None:
+        self._shares.remove(waiting.origin, waiting.payer, len(waiting.tx))
+        waiting.others.remove(to)
+        waiting.others.append((waiting.origin, waiting.payer))
+        waiting.origin, waiting.payer = to
+        waiting.source = waiting.payer if waiting.origin is Origin.PEER else ""
+        self._shares.add(waiting.origin, waiting.payer, len(waiting.tx))
+
+    def drop_lane(self, origin: Origin, payer: str) -> list[Waiting]:
+        """Empty one source's lane. Returns what nobody else sent."""
+        gone, only = (origin, payer), []
+        for waiting in self._turns.drop(origin, payer):
+            if not waiting.is_queued or self._by_key.get(waiting.key) is not waiting:
+                continue
+            if (waiting.origin, waiting.payer) == gone:
+                if not waiting.others:
+                    only.append(waiting)
+                    continue
+                self._pass_on(waiting, waiting.others[0])
+            waiting.others.remove(gone)
+        return only
