@@ -282,6 +282,7 @@ async def _wire(
         fatal=fatal,
         on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
         on_halt=on_halt,
+        watch_before_signing_ns=config.consensus.watch_before_signing * 10**6,
     )
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,

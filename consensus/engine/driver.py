@@ -62,6 +62,7 @@ from consensus.engine.inputs import (
 )
 from consensus.engine.intake import Intake
 from consensus.engine.interfaces import Listener
+from consensus.engine.own_key import WatchOver
 from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
@@ -88,7 +89,9 @@ log = structlog.get_logger(__name__)
 loud = LogLimit(log)
 
 
-Event: TypeAlias = TimedOut | BuiltBlock | BlockComplete | BlockValidated | TxsAvailable | ProposalIn | VoteIn
+Event: TypeAlias = (
+    TimedOut | BuiltBlock | BlockComplete | BlockValidated | TxsAvailable | ProposalIn | VoteIn | WatchOver
+)
 
 
 class ConsensusDriver(Entrance):
@@ -108,6 +111,7 @@ class ConsensusDriver(Entrance):
         on_fault: Callable[[str, str], None] = lambda peer_id, reason: None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
         late_precommit_wait_ms: int = LATE_PRECOMMIT_WAIT_MS,
+        watch_before_signing_ns: int = 0,
         fail_point: FailPoint = no_fail_point,
     ) -> None:
         self.config = config
@@ -117,6 +121,7 @@ class ConsensusDriver(Entrance):
         self._executor, self._wal, self._signer = executor, wal, signer
         self._clock, self._workers, self._fatal = clock, workers, fatal
         self._on_fault, self._on_halt = on_fault, on_halt
+        self._watch_ns = watch_before_signing_ns
         self._late_wait_ns = late_precommit_wait_ms * NS_PER_MS
         self._fail_point = fail_point
         self._own = OwnMessages(
@@ -134,6 +139,7 @@ class ConsensusDriver(Entrance):
             write=self._log,
             blame=self._blame,
             useless=self._useless,
+            watch=self._own.watch,
             listeners=self._listeners,
         )
         self._work = BlockWork(
@@ -197,6 +203,8 @@ class ConsensusDriver(Entrance):
         self._executor.check(self._state, block, is_decided=True)
         if self._signer is not None:
             self._signer.raise_floor(block.height)
+        for shown in (block.last_commit, commit):
+            self._own.watch.saw_commit(shown)
         save = save_decided(
             self._executor.blocks, None, self._fail_point, block=block, parts=parts, commit=commit, extended=extended
         )
@@ -218,6 +226,10 @@ class ConsensusDriver(Entrance):
         self._is_running = True
         self._executor.pool.on_available(self._txs_available)
         self._step_since_ns = self._clock.monotonic_ns()
+        if self._watch_ns:
+            log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=self._watch_ns / 1e9)
+            self._own.watch.wait_until(self._step_since_ns + self._watch_ns)
+            self._timers.call_later("watch", self._watch_ns / 1e9, lambda: self._push(WatchOver()))
         self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
         self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
         self._flush_later()
@@ -327,6 +339,11 @@ class ConsensusDriver(Entrance):
                 await self._feed(event)
             case ProposalIn() | VoteIn():
                 await self._take_message(event)
+            case WatchOver():
+                log.info("signs from now on: nobody else was seen to use its key")
+                for effect in self._own.watch.take_put_off():
+                    if effect.height == self.core.height:
+                        await self._carry_out(effect)
             case _:
                 assert_never(event)
 
@@ -376,6 +393,8 @@ class ConsensusDriver(Entrance):
                 self._set_timer(effect)
             case BuildBlock():
                 self._build(effect)
+            case SignProposal() | SignVote() if self._own.watch.puts_off(effect, self._clock.monotonic_ns()):
+                pass
             case SignProposal():
                 await self._sign_proposal(effect)
             case SignVote():
@@ -551,6 +570,7 @@ class ConsensusDriver(Entrance):
         precommits = self._round_state.book.get(VoteKind.PRECOMMIT, decided.round)
         assert block is not None, "the core decides valid blocks"
         assert precommits is not None, "a decision has precommits"
+        self._own.watch.saw_commit(block.last_commit)
         extended = None
         if self._state.params.abci.extensions_enabled(height):
             extended = precommits.extended_commit(height)

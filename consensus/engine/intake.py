@@ -20,6 +20,7 @@ from consensus.engine.executor import BlockExecutor
 from consensus.engine.inbox import Inbox
 from consensus.engine.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
 from consensus.engine.interfaces import Listener
+from consensus.engine.own_key import OwnKeyWatch
 from consensus.engine.round_state import HeightState
 from consensus.engine.votes import value_of
 from consensus.types.errors import InvalidPart, InvalidProposal, InvalidVote
@@ -44,12 +45,13 @@ class Intake:
         write: Callable[[Logged], None],
         blame: Callable[[str, str], None],
         useless: Callable[[str, str, int], None],
+        watch: OwnKeyWatch,
         listeners: Sequence[Listener],
     ) -> None:
         self._core, self._round_state, self._executor = core, round_state, executor
         self._inbox, self._listeners = inbox, listeners
         self._state, self._write, self._blame, self._useless = state, write, blame, useless
-        self._metrics = executor.metrics
+        self._metrics, self._watch = executor.metrics, watch
         self.counting: Vote | None = None  # the vote that the core is being asked about
         self.all_precommits_came = False  # of the last height, by a late one
         self._untold: Proposal | None = None
@@ -176,6 +178,8 @@ class Intake:
                 self._metrics.votes_duplicate += 1
             else:  # CometBFT's non-deterministic signature: neither counted nor evidence
                 self._metrics.votes_refused += 1
+                if self._watch.is_ours(vote.validator_address):
+                    self._is_good_vote(message, late=False)  # then it was signed elsewhere
             return ()
         if self._only_conflicts(kind, vote, value):
             self._metrics.votes_refused += 1
@@ -202,7 +206,10 @@ class Intake:
         self._conflicts.add((VoteKind(vote.type), vote.round, vote.validator_index))
 
     def _is_good_vote(self, message: VoteIn, *, late: bool) -> bool:
-        """late: of the height before, whose extensions are checked for their signature only."""
+        """late: of the height before, whose extensions are checked for their signature only.
+
+        Raises KeyUsedElsewhere.
+        """
         vote, state = message.vote, self._state()
         validators = state.last_validators if late else state.validators
         try:
@@ -216,6 +223,8 @@ class Intake:
             else:
                 self._useless(message.peer_id, "vote that cannot count", 1)
             return False
+        if message.peer_id:
+            self._watch.saw_vote(vote)
         return True
 
     def _take_late_precommit(self, message: VoteIn) -> None:

@@ -20,6 +20,7 @@ from consensus.engine.executor import BlockExecutor
 from consensus.engine.failpoints import FailPoint, no_fail_point
 from consensus.engine.inputs import PartIn, ProposalIn, VoteIn, encode_logged
 from consensus.engine.metrics import EngineMetrics
+from consensus.engine.own_key import OwnKeyWatch
 from consensus.engine.signer import Signer
 from consensus.engine.wal import Wal
 from consensus.types.block import Block
@@ -57,6 +58,7 @@ class OwnMessages:
         fail_point: FailPoint = no_fail_point,
     ) -> None:
         self.signer = signer
+        self.watch = OwnKeyWatch(signer)
         self._wal, self._executor = wal, executor
         self._clock, self._workers, self._metrics, self._fail_point = clock, workers, metrics, fail_point
 
@@ -137,6 +139,7 @@ class OwnMessages:
         self._remember(signed.sign_bytes(state.chain_id), signed.signature)
         self._metrics.sign.add(self._clock.monotonic_ns() - started)
         self._metrics.last_signed_height = effect.height
+        self.watch.signed(signed)
         return signed
 
     def _extension(self, block: Block) -> bytes | None:

@@ -51,6 +51,11 @@ class Signer(Protocol):
         """The highest height that it knows to have signed at; 0 for none, or when a remote one does not say."""
         ...
 
+    @property
+    def last_position(self) -> tuple[int, int, int]:
+        """Height, round and step (SignStep) signed last; zeros for none."""
+        ...
+
     def sign_vote(self, chain_id: str, vote: Vote, *, with_extension: bool) -> Vote:
         """`vote` signed; its timestamp may be an earlier one, of the same vote signed before. Raises SigningRefused."""
         ...
@@ -103,6 +108,10 @@ class FileSigner:
     @property
     def last_height(self) -> int:
         return self._state.height
+
+    @property
+    def last_position(self) -> tuple[int, int, int]:
+        return self._state.position
 
     @property
     def state(self) -> SignState:

@@ -124,6 +124,12 @@ class ConsensusSection(Section):
         3_000, "The longest gap between blocks when nothing waits. 0: empty blocks one after the other."
     )
     create_empty_blocks: bool = option(True, "Off: no block until a transaction waits.")
+    watch_before_signing: Milliseconds = option(
+        0,
+        "How long after consensus began this node signs nothing, to see whether its key already signs elsewhere; "
+        "then it stops. Worth 30s after a home was moved or restored. 0: it signs at once, and stops when it sees "
+        "that later.",
+    )
     max_block_size: int = option(10_485_760, "Bytes of a block at most.", scope="genesis", ge=65_536, le=104_857_600)
 
 

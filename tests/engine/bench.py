@@ -113,6 +113,7 @@ async def make_node(
     on_fault: Callable[[str, str], None] = lambda peer_id, reason: None,
     app: KeyValueApp | None = None,
     late_precommit_wait_ms: int = 50,
+    watch_before_signing_ns: int = 0,
 ) -> Node:
     """A node at rest, after its handshake. index: of its validator key; None observes."""
     clock, workers = clock or LoopClock(), workers or InlineWorkers()
@@ -147,6 +148,7 @@ async def make_node(
         on_fault=on_fault,
         fail_point=fail_point,
         late_precommit_wait_ms=late_precommit_wait_ms,
+        watch_before_signing_ns=watch_before_signing_ns,
     )
     return Node(driver, executor, app, pool, evidence, wal, home, fatal)
 

@@ -73,7 +73,8 @@ class Cluster:
         key = validator_key(self.plan.twin if is_twin and self.plan.twin is not None else place)
         name = f"twin{self.plan.twin}" if is_twin else f"n{place}"
         node = SimNode(
-            name, place, key, is_twin, self.loop, self.network, genesis, self.plan, self.judge,  # type: ignore[arg-type]
+            name, place, key, is_twin, is_twin or place == self.plan.twin, self.loop, self.network,
+            genesis, self.plan, self.judge,  # type: ignore[arg-type]
             random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: self._crash(node, what)),
             lambda why: self._end(node, why), SimHome(),
             Wall(self.loop, off_ms=(self.plan.off_ms or {place: 0})[place], drift_ppm=self._drift_ppm(place)),

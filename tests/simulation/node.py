@@ -55,6 +55,10 @@ class WatchedSigner:
     def last_height(self) -> int:
         return self._inner.last_height
 
+    @property
+    def last_position(self) -> tuple[int, int, int]:
+        return self._inner.last_position
+
     def last_vote(self, chain_id: str) -> Vote | None:
         return self._inner.last_vote(chain_id)
 
@@ -104,6 +108,7 @@ class SimNode:
     place: int
     key: Ed25519PrivKey
     lies: bool
+    shares_its_key: bool  # it and its twin have one, and neither stops for that
     loop: VirtualLoop
     network: Network
     genesis: GenesisDoc
@@ -186,6 +191,8 @@ class SimNode:
             on_halt=lambda halt: self._fatal(0, f"halted: {halt}"),
             fail_point=self.strike.touch,
         )  # fmt: skip
+        if self.shares_its_key:
+            driver._own.watch.address = b""  # liars do not stop when they see each other
         gossip = Gossip.join(
             switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
             random=self.rng, extra_channel=True, our_address=self.key.pub_key.address, fatal=self._fatal,
