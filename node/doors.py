@@ -6,8 +6,11 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+import structlog
+
 from consensus.engine.evidence_pool import EvidencePool
 from mempool.journal import Journal
+from node import handles
 from node.commits import CommitWatch
 from node.config import Config
 from node.events import EventFeed
@@ -24,6 +27,8 @@ from node.views import Views
 if TYPE_CHECKING:
     from node.gossip import Gossip
 
+log = structlog.get_logger(__name__)
+
 
 class Doors:
     """`start` opens all or none; `stop` closes what is open."""
@@ -33,8 +38,10 @@ class Doors:
         evidence: EvidencePool, block_events: BlockEvents,
     ) -> None:  # fmt: skip
         self._config = config
-        rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
+        self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         registry = Registry()
+        share = handles.share_out(config, found := handles.raise_limit())
+        log.info("shared out file handles", handles=found, **share._asdict())
         events = EventFeed(views.answers, watch)
         files = None
         if config.tls.cert_file:
@@ -53,12 +60,13 @@ class Doors:
                 status=views.status_proto,
                 upgrade=views.upgrade_proto,
                 tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
+                connections_max=share.grpc,
             )
         context = None
         if files:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*files)
-        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context)
+        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share)
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         self.lag = LoopLag(registry)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -27,15 +26,17 @@ from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from mempool.journal import Journal
 from mempool.pool import Pool
-from node.answers import Answers, BadQuestion, NotThere, NotYet
+from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
 from node.config.models import GrpcSection
 from node.events import EventFeed
 from node.evidence_door import EvidenceDesk
 from node.governance_door import SERVICE as GOVERNANCE
 from node.governance_door import GovService
+from node.grpc_connections import GrpcConnections
+from node.grpc_guard import Context, Guard, open_calls_max
 from node.grpc_requests import ReadsRequests
-from node.limits import Busy, RateLimit, Slots
+from node.limits import RateLimit
 from node.staking_door import SERVICE as STAKING
 from node.staking_door import StakingService
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
@@ -46,80 +47,26 @@ from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
 log = structlog.get_logger(__name__)
 
 MANY_MAX = 5_000  # transactions of one BroadcastMany
+STREAMS_PER_CONNECTION_MAX = 4_096  # the library ends what is past it by an error that clients do not understand
+LOOKAHEAD_BYTES = 16_384  # of a request that nobody has asked for yet
+METADATA_BYTES_MAX = 16_384
+HANDSHAKE_MS = 5_000  # who connects and says nothing is left
+KEEPALIVE_MS = 60_000
 STREAM_BLOCKS_PER_TURN = 4  # then the loop is given back
 SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE)
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-T = TypeVar("T")
-_STATUS = {
-    BadQuestion: grpc.StatusCode.INVALID_ARGUMENT,
-    NotThere: grpc.StatusCode.NOT_FOUND,
-    NotYet: grpc.StatusCode.FAILED_PRECONDITION,
-    Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
+# What a call is worth in plain ones, of its client's rate.
+COSTS = {
+    "/dchat.v1.StateService/GetInvariants": 50,
+    "/dchat.v1.GovService/GetTally": 20,
+    "/dchat.v1.ChainService/BroadcastEvidence": 20,
+    "/dchat.v1.ChainService/GetBlock": 4,
+    "/dchat.v1.ChainService/GetBlockResults": 4,
+    "/dchat.v1.ChainService/StreamEvents": 4,
+    "/dchat.v1.ChainService/StreamBlocks": 4,
 }
 
-
-class Guard:
-    """Limits and error codes around each call."""
-
-    def __init__(self, options: GrpcSection, rate: RateLimit) -> None:
-        self._timeout_s = options.request_timeout / 1_000
-        self._rate = rate
-        self.calls = Slots("calls", options.concurrent_requests_max)
-        self.waits = Slots("waits and streams", options.concurrent_waits_max)
-        self.counts: dict[str, int] = {}  # by status
-
-    async def call(self, context: Context, work: Callable[[], Awaitable[T]], *, is_wait: bool = False) -> T:
-        """Run one unary call."""
-        try:
-            self._rate.take(host_of(context))
-            with (self.waits if is_wait else self.calls).hold():
-                async with asyncio.timeout(self._timeout_s):
-                    answer = await work()
-        except Exception as error:
-            await self.fail(context, error)
-        self._count("OK")
-        return answer
-
-    async def fail(self, context: Context, error: Exception) -> NoReturn:
-        """End the call with the error's code."""
-        status = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
-        self._count(status.name)
-        if status is grpc.StatusCode.INTERNAL:
-            log.error("a call failed", error=repr(error), exc_info=error)
-            await context.abort(status, "the node failed to answer; its log says why")
-        text = str(error) or f"no answer within {self._timeout_s:g} s"
-        await context.abort(status, text)
-        raise AssertionError("abort raises")
-
-    @contextlib.asynccontextmanager
-    async def stream(self, context: Context) -> AsyncIterator[None]:
-        """Around one call that streams its answers: it lasts as long as the client wants."""
-        try:
-            self._rate.take(host_of(context))
-            with self.waits.hold():
-                yield
-        except Exception as error:
-            await self.fail(context, error)
-        self._count("OK")
-
-    async def refuse(self, context: Context, text: str) -> NoReturn:
-        """End a call whose request cannot be read. It counts towards the client's rate like any other."""
-        try:
-            self._rate.take(host_of(context))
-        except Busy as error:
-            await self.fail(context, error)
-        await self.fail(context, BadQuestion(text))
-
-    def _count(self, status: str) -> None:
-        self.counts[status] = self.counts.get(status, 0) + 1
-
-
-def host_of(context: Context) -> str:
-    """The client's address: gRPC says `ipv4:127.0.0.1:40312`, `ipv6:%5B::1%5D:40312`, `unix:...`."""
-    kind, _, rest = urllib.parse.unquote(context.peer()).partition(":")
-    return kind if kind == "unix" else rest.rpartition(":")[0].strip("[]")
+T = TypeVar("T")
 
 
 class TxService(rpc.TxServiceServicer):
@@ -315,16 +262,18 @@ class GrpcDoor:
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
         tls: tuple[bytes, bytes] | None = None,
+        connections_max: int | None = None,
     ) -> None:
+        """connections_max: fewer than the option says, where there are too few file handles."""
         self._options, self._tls = options, tls
-        self.guard = Guard(options, rate)
+        self._connections_max = connections_max or options.connections_max
+        self.connections: GrpcConnections | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self.guard = Guard(options, rate, shut=self._shut)
         self._server = grpc.aio.server(
-            interceptors=[ReadsRequests(self.guard.refuse)],
-            options=[
-                ("grpc.max_receive_message_length", options.message_bytes_max),
-                ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
-                ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
-            ],
+            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES))],
+            options=server_options(options, self._connections_max),
+            maximum_concurrent_rpcs=open_calls_max(options),
         )
         self._health = AsyncHealthServicer()
         server = self._server
@@ -353,6 +302,9 @@ class GrpcDoor:
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from None
         await self._server.start()
+        self.connections = GrpcConnections(self.port, self._connections_max)
+        self._sweeping = asyncio.create_task(self.connections.run(), name="grpc connections")
+        self._sweeping.add_done_callback(_tell_end)
         for service in ("", *SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         log.info("opened the gRPC door", address=address, port=self.port, tls=self._tls is not None)
@@ -362,3 +314,35 @@ class GrpcDoor:
         """Answer no more, let running calls finish for `grace_s`."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    def _shut(self, peer: str) -> None:
+        if self.connections is not None:
+            self.connections.shut(peer)
+
+
+def server_options(options: GrpcSection, connections_max: int) -> list[tuple[str, int]]:
+    """What the library is told, so that it holds little before our code has a say: `node.grpc_guard`."""
+    return [
+        ("grpc.max_receive_message_length", options.message_bytes_max),
+        ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
+        ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
+        ("grpc.max_allowed_incoming_connections", connections_max),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+        ("grpc.http2.bdp_probe", 0),  # it raises what is taken ahead by megabytes
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+        ("grpc.http2.settings_timeout", HANDSHAKE_MS),
+        ("grpc.max_connection_idle_ms", options.idle_timeout),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),  # who does not answer a ping is gone
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
+    ]
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("connections of the gRPC door are not counted any more", exc_info=error)

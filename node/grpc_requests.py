@@ -1,33 +1,40 @@
-"""Reading gRPC requests: bytes that are no request are the client's fault, and are answered so.
+"""Reading gRPC requests: nothing is read before the guard lets it in, and bytes that are no request are the client's
+fault, and are answered so.
 
-The library reads a request before any code of ours runs, and treats a failure as the server's: status UNKNOWN, a
-traceback in the log. Here every method takes its requests as bytes, and they are read under the door's limits; what
-cannot be read is refused by `Refuse`, which ends the call. Holds for each service of the server, health and
-reflection too.
+The library reads a request before any code of ours runs, as large as it is allowed to be and as slow as its sender
+likes, and treats a failure as the server's: status UNKNOWN, a traceback in the log. Here every method is one that
+takes a stream, of which nothing is read until it is asked for; what stands in it is asked for under `node.grpc_guard`'s
+limits, and what cannot be read ends the call. Holds for each service of the server, health and reflection too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Refuse: TypeAlias = Callable[[Context, str], Awaitable[NoReturn]]
+from node.answers import BadQuestion
+from node.grpc_guard import Context, Ended, Guard
+from node.limits import Busy
+
 Read: TypeAlias = Callable[[bytes], Any]
-Take: TypeAlias = Callable[[Any, Context], Awaitable[Any]]  # a request, or many, as bytes: read
+
+STREAM_REQUESTS_MAX: Final = 1_000  # of one call that takes many (reflection); each counts as a call
 
 
 class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
-    """Give it to the server. refuse: ends the call because of the text."""
+    """Give it to the server. costs: what a call of a method is worth in plain ones, by its path; others: 1.
 
-    def __init__(self, refuse: Refuse) -> None:
-        self._refuse = refuse
+    guarded: services whose methods pass `Guard.call` or `Guard.stream` themselves.
+    """
+
+    def __init__(self, guard: Guard, *, costs: Mapping[str, int], guarded: frozenset[str]) -> None:
+        self._guard, self._costs, self._guarded = guard, costs, guarded
         self._known: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}  # by method, of those that the server has
 
     async def intercept_service(
@@ -38,64 +45,109 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
             handler = await continuation(handler_call_details)
             if handler is None or handler.request_deserializer is None:
                 return handler
-            self._known[method] = self._reading(method, handler)
+            is_guarded = method.split("/")[1] in self._guarded
+            made = _Method(self._guard, method, handler, self._costs.get(method, 1), is_guarded=is_guarded)
+            self._known[method] = made.made
         return self._known[method]
 
-    def _reading(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        """`handler`, given bytes."""
-        read: Read = handler.request_deserializer
-        kind = getattr(getattr(read, "__self__", None), "__name__", "message of its type")
 
-        async def one(data: bytes, context: Context) -> Any:
+class _Method:
+    """One method, taking bytes and giving bytes."""
+
+    def __init__(self, guard: Guard, path: str, handler: Any, cost: int, *, is_guarded: bool) -> None:
+        self._guard, self._path, self._cost, self._is_guarded = guard, path, cost, is_guarded
+        self._parse: Read = handler.request_deserializer
+        self._serialize: Callable[[Any], bytes] = handler.response_serializer
+        self._kind = getattr(getattr(self._parse, "__self__", None), "__name__", "message of its type")
+        self._takes_many, tells_many = bool(handler.request_streaming), bool(handler.response_streaming)
+        self._behaviour = getattr(handler, _BEHAVIOURS[self._takes_many, tells_many])
+        make: Any = grpc.stream_unary_rpc_method_handler
+        act: Callable[..., Any] = self._answer
+        if tells_many:
+            make = grpc.stream_stream_rpc_method_handler
+            act = self._tell if inspect.isasyncgenfunction(self._behaviour) else self._write
+        self.made: grpc.RpcMethodHandler[Any, Any] = make(act, response_serializer=self._encode)
+
+    def _encode(self, answer: Any) -> bytes:
+        return answer if isinstance(answer, bytes) else self._serialize(answer)
+
+    async def _take(self, context: Context, *, is_stream: bool) -> tuple[str, Any]:
+        """(client, request or requests); ends the call when it is not let in."""
+        guard = self._guard
+        try:
+            client = guard.enter(context, cost=self._cost)
+            if not self._is_guarded:
+                guard.occupy(client, guard.streams if is_stream else guard.calls)
+            if self._takes_many:
+                return client, self._many(context, client)
+            return client, self._read(await guard.read(context, client))
+        except Exception as error:
+            guard.fail(context, error)
+
+    def _read(self, data: bytes) -> Any:
+        try:
+            return self._parse(data)
+        except DecodeError:
+            raise BadQuestion(f"{self._path}: the request of {len(data)} bytes is not a {self._kind}") from None
+
+    async def _many(self, context: Context, client: str) -> AsyncIterator[Any]:
+        for _ in range(STREAM_REQUESTS_MAX):
             try:
-                return read(data)
-            except DecodeError:
-                await self._refuse(context, f"{method}: the request of {len(data)} bytes is not a {kind}")
+                data = await self._guard.read_more(context, client)
+                if data is None:
+                    return
+                request = self._read(data)
+            except Exception as error:
+                self._guard.fail(context, error)
+            yield request
+        self._guard.fail(context, BadQuestion(f"{STREAM_REQUESTS_MAX} requests of one call are the limit"))
 
-        async def many(stream: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
-            async for data in stream:
-                yield await one(data, context)
+    async def _answer(self, _: object, context: Context) -> bytes:
+        try:
+            client, request = await self._take(context, is_stream=False)
+            data = self._encode(await self._behaviour(request, context))
+            try:
+                self._guard.answering(context, client, len(data))
+            except Busy as error:
+                self._guard.fail(context, error)
+        except Ended:
+            return b""
+        return data
 
-        async def stream_of(stream: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
-            return many(stream, context)
+    async def _tell(self, _: object, context: Context) -> AsyncIterator[bytes]:
+        with contextlib.suppress(Ended):
+            async with contextlib.aclosing(self._told(context)) as told:
+                async for data in told:
+                    yield data
 
-        streams_in, streams_out = bool(handler.request_streaming), bool(handler.response_streaming)
-        behaviour = getattr(handler, _BEHAVIOURS[streams_in, streams_out])
-        make = _MAKERS[streams_in, streams_out]
-        take = stream_of if streams_in else one
-        made: grpc.RpcMethodHandler[Any, Any] = make(
-            _answering(behaviour, take), response_serializer=handler.response_serializer
-        )
-        return made
+    async def _told(self, context: Context) -> AsyncGenerator[bytes]:
+        client, request = await self._take(context, is_stream=True)
+        async with contextlib.aclosing(self._behaviour(request, context)) as found:
+            async for answer in found:
+                data = self._encode(answer)
+                try:
+                    taken = self._guard.telling(context, client, len(data), self._place(answer))
+                except Busy as error:
+                    self._guard.fail(context, error)
+                with taken:
+                    yield data
+
+    async def _write(self, _: object, context: Context) -> None:
+        """A behaviour that writes its few and small answers itself (health)."""
+        with contextlib.suppress(Ended):
+            _, request = await self._take(context, is_stream=True)
+            await self._behaviour(request, context)
+
+    def _place(self, answer: Any) -> str:
+        """Where a stream stands, for who goes on later."""
+        cursor = getattr(answer, "cursor", None)
+        return f"{self._path}" if cursor is None else f"{self._path} at {cursor.height}:{cursor.index}"
 
 
-def _answering(behaviour: Callable[..., Any], take: Take) -> Callable[..., Any]:
-    """`behaviour` after `take`. The library tells by its kind of function how it answers: it stays of that kind."""
-    if inspect.isasyncgenfunction(behaviour):
-
-        async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with contextlib.aclosing(behaviour(await take(request, context), context)) as found:
-                async for answer in found:
-                    yield answer
-
-        return answers
-
-    async def answer(request: Any, context: Context) -> Any:
-        return await behaviour(await take(request, context), context)
-
-    return answer
-
-
-# By (requests stream, responses stream): where a handler has its function, and what makes one.
-_BEHAVIOURS = {
+# By (requests stream, responses stream): where a handler has its function.
+_BEHAVIOURS: Final = {
     (False, False): "unary_unary",
     (False, True): "unary_stream",
     (True, False): "stream_unary",
     (True, True): "stream_stream",
-}
-_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
 }

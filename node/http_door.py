@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ipaddress
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -19,20 +21,30 @@ from consensus.engine.executor import drive
 from consensus.types.events import HEIGHT_MAX, Cursor
 from node.answers import BadQuestion, NotThere
 from node.config.models import HttpSection
+from node.connections import Connection, Gate, quiet_logger
 from node.events import EventFeed, EventFilter, parse_where
-from node.limits import Busy, RateLimit, Slots
+from node.handles import DoorHandles
+from node.limits import Busy, Flooding, RateLimit, Slots, is_loopback
 from node.metrics import Registry
 from node.results import block_results_json
 from node.views import BLOCKS_MAX, Views
+from p2p.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
+_limited = LogLimit(log, source_name="path")
 
 BLOCKS_DEFAULT = 10
 EVENTS_DEFAULT = 100
 EVENTS_MAX = 1_000  # of one page: a few hundred kilobytes of JSON
 DIGITS_MAX = 20  # of a number: more than any that is allowed has
-CONNECTIONS_BACKLOG = 128
-HEADER_BYTES_MAX = 8_190  # aiohttp's own default, named: a longer line is answered 400
+LINE_BYTES_MAX = 8_190  # of a request's first line: a longer one is answered 400
+FIELD_BYTES_MAX = 4_096  # of one header
+HEADERS_MAX = 64  # more than any client or proxy sends
+BODY_S = 1.0  # for a body, which no request here needs: then the connection is closed
+QUERY_PARAMS_MAX = 64
+NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_hosts`
+# What a request is worth in plain ones, of its client's rate.
+COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/metrics": 2}
 
 Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,11 +62,16 @@ class HttpDoor:
         *,
         rate: RateLimit,
         tls: ssl.SSLContext | None,
+        handles: DoorHandles | None = None,
     ) -> None:
+        """handles: connections that there are file handles for, where they are fewer than the options say."""
         self._options, self._views, self._events, self._registry, self._tls = options, views, events, registry, tls
         self._rate = rate
         self.slots = Slots("HTTP requests", options.concurrent_requests_max)
+        self.gate = Gate("HTTP door", handles.http if handles else options.connections_max)
+        self.metrics_gate = Gate("metrics port", handles.metrics if handles else options.metrics_connections_max)
         self._runners: list[web.AppRunner] = []
+        self._quiet = quiet_logger()
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
@@ -71,37 +88,57 @@ class HttpDoor:
             "/bridge/status": lambda _: web.json_response(self._views.bridge()),
             "/metrics": self._metrics,
         }
-        bound = await self._listen(routes, host, port, tls=self._tls)
+        names = allowed_hosts(host, self._options.allowed_hosts)
+        bound = await self._listen(self.gate, routes, host, port, tls=self._tls, names=names)
         log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
         return bound
 
     async def start_metrics(self, host: str, port: int) -> int:
-        bound = await self._listen({"/metrics": self._metrics}, host, port, tls=None)
+        """Where other machines reach it, scrapers may call it by any name."""
+        names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
+        bound = await self._listen(self.metrics_gate, {"/metrics": self._metrics}, host, port, tls=None, names=names)
         log.info("opened the metrics port", host=host, port=bound)
         return bound
 
     async def _listen(
         self,
+        gate: Gate,
         routes: dict[str, Answer],
         host: str,
         port: int,
         *,
         tls: ssl.SSLContext | None,
+        names: frozenset[str] | None,
     ) -> int:
         app = web.Application(client_max_size=self._options.request_bytes_max, middlewares=[self._guard])
+        app[NAMES] = names
         for path, handler in routes.items():
             app.router.add_get(path, _plain(handler))
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1.0, max_line_size=HEADER_BYTES_MAX, max_field_size=HEADER_BYTES_MAX
-        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=CONNECTIONS_BACKLOG)
-        await site.start()
-        addresses: list[Any] = runner.addresses
-        return int(addresses[0][1])
+        options: dict[str, Any] = {
+            "max_line_size": LINE_BYTES_MAX,
+            "max_field_size": FIELD_BYTES_MAX,
+            "max_headers": HEADERS_MAX,
+            "keepalive_timeout": self._options.idle_timeout / 1_000,
+            "lingering_time": BODY_S,
+            "read_bufsize": LINE_BYTES_MAX,
+            "auto_decompress": False,
+            "access_log": None,
+            "logger": self._quiet,
+        }
+
+        def make(gate: Gate, client: str) -> Connection:
+            manager = runner.server
+            assert manager is not None
+            return Connection(gate, client, manager, **options)
+
+        return await gate.listen(make, host, port, tls=tls)
 
     async def stop(self) -> None:
+        """Accept no more, let running requests finish for a moment, close."""
+        await asyncio.gather(self.gate.close(), self.metrics_gate.close())
         for runner in self._runners:
             await runner.cleanup()
 
@@ -130,11 +167,27 @@ class HttpDoor:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Limits around each request, errors as JSON."""
+        connection = request.protocol
+        assert isinstance(connection, Connection), connection
+        connection.requests += 1
         try:
-            self._rate.take(request.remote or "")
-            with self.slots.hold():
+            return await self._answer_to(request, handler, connection.client)
+        except Flooding as error:
+            connection.gate.cut(connection, str(error))
+            raise ConnectionError(str(error)) from None
+        finally:
+            connection.requests -= 1
+
+    async def _answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
+        try:
+            self._rate.take(client, cost=COSTS.get(request.path, 1))
+            _check_host(request)
+            _check_query(request)
+            with self.slots.hold(client):
                 async with asyncio.timeout(self._options.request_timeout / 1_000):
                     return await handler(request)
+        except Flooding:
+            raise
         except web.HTTPException as error:
             return web.json_response({"error": error.reason}, status=error.status)
         except BadQuestion as error:
@@ -146,8 +199,55 @@ class HttpDoor:
         except TimeoutError:
             return web.json_response({"error": "no answer in time"}, status=504)
         except Exception as error:
-            log.error("a request failed", path=request.path, error=repr(error), exc_info=error)
+            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
             return web.json_response({"error": "the node failed to answer; its log says why"}, status=500)
+
+
+def allowed_hosts(host: str, more: Sequence[str]) -> frozenset[str] | None:
+    """Names that a Host header may have, beside any IP address; None: any."""
+    if "*" in more:
+        return None
+    return frozenset(name.lower().rstrip(".") for name in ("localhost", host, socket.gethostname(), *more) if name)
+
+
+def _check_host(request: web.Request) -> None:
+    """A page whose name was turned into this machine's address (DNS rebinding) still sends its own name.
+
+    Raises HTTPForbidden.
+    """
+    names, said = request.app[NAMES], request.headers.get("Host")
+    if names is None or said is None:  # browsers always send it
+        return
+    name = host_name_of(said)
+    if name not in names and not _is_ip(name):
+        raise web.HTTPForbidden(reason=f"this door is not called {said[:64]!r}; [http] allowed_hosts can allow it")
+
+
+def host_name_of(said: str) -> str:
+    """The name in a Host header, without the port; what is none is no name that anybody has."""
+    name, colon, port = said.lower().rpartition(":")
+    if not colon or said.endswith("]"):
+        name = said.lower()
+    elif not (port.isascii() and port.isdigit()):
+        return ""
+    if name.startswith("[") and name.endswith("]"):
+        return name[1:-1]
+    return name.rstrip(".")
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_query(request: web.Request) -> None:
+    """Raises BadQuestion."""
+    count = request.rel_url.raw_query_string.count("&") + 1
+    if count > QUERY_PARAMS_MAX:
+        raise BadQuestion(f"the query has {count} parameters; allowed: {QUERY_PARAMS_MAX}")
 
 
 def _plain(handler: Answer) -> Handler:

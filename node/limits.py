@@ -1,67 +1,153 @@
-"""What one client, and all together, may ask of a door."""
+"""What one client, and all together, may ask of a door.
+
+A client is an IPv4 address, an IPv6 /64 (a host has 2^64 addresses in it), or this machine: programs on it have more
+room than anybody outside, and not without end. What is remembered of clients is bounded.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from typing import Final
 
-CLIENTS_MAX = 10_000  # addresses remembered; the one longest silent goes first
+CLIENTS_MAX = 10_000  # remembered; the one longest silent goes first
 BURST_FACTOR = 2
+LOCAL: Final = "local"  # every program on this machine
+LOCAL_FACTOR: Final = 25  # its rate, in those of a client outside
+IPV6_PREFIX: Final = 64
+REMOTE_SHARE: Final = 4  # one client outside has at most one part in so many
 
 
 class Busy(Exception):
     """Too many at once, or too fast: try later."""
 
 
+class Flooding(Busy):
+    """Asks more than twice as fast as it may, for long: its connection is worth nothing any more."""
+
+
+@functools.lru_cache(maxsize=4_096)
+def client_of(host: str) -> str:
+    """Whom a request from this address counts to. Of a client it is itself."""
+    if host in (LOCAL, "localhost", "unix", ""):
+        return LOCAL
+    if "/" in host:
+        return host
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        elif not address.is_loopback:
+            return str(ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
+    return LOCAL if address.is_loopback else str(address)
+
+
+def is_loopback(host: str) -> bool:
+    return client_of(host) == LOCAL
+
+
+def share_of(total: int, client: str) -> int:
+    """What one client may have of `total`: this machine three quarters, another a quarter; never nothing."""
+    return max(1, total * 3 // 4 if client == LOCAL else total // REMOTE_SHARE)
+
+
 class RateLimit:
-    """A token bucket per client address. Loopback is not limited: it is the operator's own."""
+    """A token bucket per client. per_second: of a client outside; 0: no limit."""
 
     def __init__(self, per_second: int, *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._per_second, self._now_ns = per_second, now_ns
-        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()  # host -> (tokens, at ns)
+        # client -> (tokens, at ns, how many more were refused than let through since it last had all tokens)
+        self._buckets: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
         self.refused = 0
 
-    def take(self, host: str) -> None:
-        """Count one request. Raises Busy."""
-        if not self._per_second or is_loopback(host):
+    def take(self, host: str, *, cost: int = 1) -> None:
+        """Count one request, which is worth `cost` plain ones. Raises Busy, Flooding."""
+        if not self._per_second:
             return
-        now, burst = self._now_ns(), float(self._per_second * BURST_FACTOR)
-        tokens, at = self._buckets.pop(host, (burst, now))
-        tokens = min(burst, tokens + (now - at) * self._per_second / 1e9)
-        self._buckets[host] = (max(tokens - 1, 0.0), now)
+        client = client_of(host)
+        per_second = self._per_second * (LOCAL_FACTOR if client == LOCAL else 1)
+        cost = min(cost, per_second)
+        now, burst = self._now_ns(), float(per_second * BURST_FACTOR)
+        tokens, at, refused = self._buckets.pop(client, (burst, now, 0))
+        tokens = min(burst, tokens + (now - at) * per_second / 1e9)
+        is_let_through = tokens >= cost
+        refused = 0 if tokens == burst else max(0, refused - 1) if is_let_through else refused + 1
+        self._buckets[client] = (tokens - cost if is_let_through else tokens, now, refused)
         if len(self._buckets) > CLIENTS_MAX:
             self._buckets.popitem(last=False)
-        if tokens < 1:
+        if not is_let_through:
             self.refused += 1
-            raise Busy(f"more than {self._per_second} requests a second from {host}; try later")
+            kind = Flooding if refused > burst else Busy
+            raise kind(f"more than {per_second} requests a second from {client}; try later")
 
 
 class Slots:
-    """So many at once."""
+    """So many at once; of one client only its share, so that no client alone has all."""
 
     def __init__(self, name: str, slots_max: int) -> None:
         self.name, self.slots_max = name, slots_max
         self.used = 0
         self.refused = 0
+        self._by_client: Counter[str] = Counter()
 
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Raises Busy."""
+    def take(self, client: str = LOCAL) -> None:
+        """Raises Busy. Give it back."""
+        share = share_of(self.slots_max, client)
         if self.used >= self.slots_max:
             self.refused += 1
             raise Busy(f"{self.slots_max} {self.name} at once are the limit; try later")
+        if self._by_client[client] >= share:
+            self.refused += 1
+            raise Busy(f"{share} {self.name} at once are the limit of one client; try later")
         self.used += 1
+        self._by_client[client] += 1
+
+    def give(self, client: str = LOCAL) -> None:
+        self.used -= 1
+        self._by_client[client] -= 1
+        if self._by_client[client] <= 0:
+            del self._by_client[client]
+
+    @contextlib.contextmanager
+    def hold(self, client: str = LOCAL) -> Iterator[None]:
+        """Raises Busy."""
+        self.take(client)
         try:
             yield
         finally:
-            self.used -= 1
+            self.give(client)
 
 
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "unix", "")
+class Room:
+    """So many bytes at once; of one client its share, or one thing of any size."""
+
+    def __init__(self, name: str, bytes_max: int) -> None:
+        self.name, self.bytes_max = name, bytes_max
+        self.used = 0
+        self.refused = 0
+        self._by_client: Counter[str] = Counter()
+
+    def take(self, client: str, size: int) -> None:
+        """Raises Busy. Give it back."""
+        held = self._by_client[client]
+        share = share_of(self.bytes_max, client)
+        if (held and held + size > share) or (self.used and self.used + size > self.bytes_max):
+            self.refused += 1
+            if not held:
+                del self._by_client[client]
+            raise Busy(f"{self.bytes_max} bytes of {self.name} at once are the limit, {share} of one client; try later")
+        self.used += size
+        self._by_client[client] = held + size
+
+    def give(self, client: str, size: int) -> None:
+        self.used -= size
+        self._by_client[client] -= size
+        if self._by_client[client] <= 0:
+            del self._by_client[client]

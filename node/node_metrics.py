@@ -221,11 +221,48 @@ class NodeMetrics(SavedListener):
             yield from plain_counters(
                 f"dchat_{name}", name.replace("_", " ").capitalize(), counted, gauges=GOSSIP_GAUGES
             )
-        if self._doors.grpc is not None:
+        yield from self._clients()
+
+    def _clients(self) -> Iterator[Metric]:
+        """What the doors' clients hold and were refused."""
+        doors, grpc = self._doors, self._doors.grpc
+        sizes = [(("http",), doors.http.gate.size), (("metrics",), doors.http.metrics_gate.size)]
+        gates = (("http", doors.http.gate.counts), ("metrics", doors.http.metrics_gate.counts))
+        events = [((door, event), count) for door, counts in gates for event, count in sorted(counts.items())]
+        slots = [doors.http.slots]
+        if grpc is not None:
+            guard = grpc.guard
+            sizes.append((("grpc",), grpc.connections.size if grpc.connections else 0))
+            events += [(("grpc", f"cut: {why}"), count) for why, count in sorted(guard.cut.items())]
+            events.append((("grpc", "shut down"), grpc.connections.shut_down if grpc.connections else 0))
+            slots += [guard.open_calls, guard.calls, guard.waits, guard.streams]
             yield labelled(
                 CounterMetricFamily,
                 "dchat_grpc_calls",
                 "Calls answered, by status.",
                 ("status",),
-                [((status,), count) for status, count in self._doors.grpc.guard.counts.items()],
+                [((status,), count) for status, count in guard.counts.items()],
             )
+            yield labelled(
+                GaugeMetricFamily,
+                "dchat_door_bytes",
+                "Bytes of requests and answers that are held.",
+                ("of",),
+                [((room.name,), room.used) for room in (guard.requests, guard.answers)],
+            )
+        yield labelled(GaugeMetricFamily, "dchat_door_connections", "Connections of clients.", ("door",), sizes)
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_door_connection_events",
+            "Connections accepted, refused, evicted or cut.",
+            ("door", "event"),
+            events,
+        )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_door_refused",
+            "Requests refused since too many were there at once, by what there are so many of.",
+            ("of",),
+            [((one.name,), one.refused) for one in slots],
+        )
+        yield counter("dchat_door_rate_refused", "Requests refused by the rate of their client.", doors.rate.refused)

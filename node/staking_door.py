@@ -15,7 +15,7 @@ from proto.dchat.v1 import staking_service_pb2_grpc as rpc
 if TYPE_CHECKING:
     import grpc.aio
 
-    from node.grpc_door import Guard
+    from node.grpc_guard import Guard
 
 SERVICE: Final = "dchat.v1.StakingService"
 

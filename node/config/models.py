@@ -210,6 +210,22 @@ class HttpSection(Section):
     request_bytes_max: int = option(65_536, "Bytes of a request's body at most.", ge=1_024)
     concurrent_requests_max: int = option(64, "Requests served at once; more are answered 503.", ge=1)
     request_timeout: Milliseconds = option(10_000, "A request that takes longer is answered 504.")
+    idle_timeout: Milliseconds = option(
+        15_000, "A connection that sends no whole request header for so long is closed.", ge=100
+    )
+    connections_max: int = option(
+        256,
+        "Connections at most; one client has at most a quarter of them, programs on this machine three quarters. "
+        "Fewer where the system gives too few file handles (see the log).",
+        ge=16,
+    )
+    metrics_connections_max: int = option(32, "The same of the metrics port.", ge=16)
+    allowed_hosts: Addresses = option(
+        [],
+        "Names by which clients may call this door, besides IP addresses, localhost, this machine's name and `host`: "
+        "a Host header with another is refused, so that web pages cannot read a node through a name of theirs. "
+        '["*"]: any.',
+    )
 
 
 class GrpcSection(Section):
@@ -217,13 +233,21 @@ class GrpcSection(Section):
 
     enabled: bool = option(True, "Open it.")
     listen_address: str = option("127.0.0.1:26670", "host:port. Port 0: any free one, named in the log.")
-    message_bytes_max: int = option(16_777_216, "Bytes of a request at most.", ge=65_536)
+    message_bytes_max: int = option(4_194_304, "Bytes of a request at most.", ge=65_536)
+    connections_max: int = option(
+        1_024,
+        "Connections at most; one client has at most a quarter of them, programs on this machine three quarters. "
+        "Fewer where the system gives too few file handles (see the log).",
+        ge=16,
+    )
+    idle_timeout: Milliseconds = option(300_000, "A connection without a call for so long is closed.", ge=1_000)
     concurrent_requests_max: int = option(
         256,
         "Requests served at once; more are answered RESOURCE_EXHAUSTED. Waits for commits and streams count apart.",
         ge=1,
     )
     concurrent_waits_max: int = option(20_000, "Waits for commits, and streams, at once.", ge=1)
+    concurrent_streams_max: int = option(256, "Of these streams at once.", ge=1)
     request_timeout: Milliseconds = option(30_000, "The longest wait for an answer, whatever deadline the client sets.")
     reflection: bool = option(True, "Let clients ask for the schema.")
 
@@ -236,7 +260,8 @@ class TlsSection(Section):
 
 
 class RateLimitSection(Section):
-    """Requests per client address, on the HTTP and the gRPC door. Loopback clients are not limited."""
+    """Requests per client (an IPv4 address, an IPv6 /64), on the HTTP and the gRPC door. All programs on this machine
+    are one client with 25 times as many. What is costly to answer counts as several."""
 
     enabled: bool = option(True, "Limit.", env="DCHAT_RATE_LIMIT_ENABLED")
     requests_per_second: int = option(

@@ -50,8 +50,10 @@ async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> No
 
 
 @contextlib.asynccontextmanager
-async def running_node(folder: Path, *, options: str = "", pace: Pace = QUICK) -> AsyncIterator[Running]:
-    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file."""
+async def running_node(
+    folder: Path, *, options: str = "", grpc: str = "", http: str = "", pace: Pace = QUICK
+) -> AsyncIterator[Running]:
+    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file; grpc, http: of a section."""
     if (folder / "network.json").exists():
         from cli.network import load_network
 
@@ -61,6 +63,10 @@ async def running_node(folder: Path, *, options: str = "", pace: Pace = QUICK) -
     root = network.home_of(network.nodes[0])
     with (root / "validator-config.toml").open("a") as file:
         file.write(options)
+    for section, lines in (("[grpc]\n", grpc), ("[http]\n", http)):
+        file_text = (root / "validator-config.toml").read_text()
+        assert section in file_text or not lines, section
+        (root / "validator-config.toml").write_text(file_text.replace(section, section + lines, 1))
     config = load(root / "validator-config.toml", environment={}).config
     home = Home.of(root, config)
     failures: list[tuple[int, str]] = []

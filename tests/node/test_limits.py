@@ -49,9 +49,79 @@ def test_each_client_has_its_own_rate() -> None:
         rate.take("192.0.2.1")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost", "unix", ""])
-def test_the_operators_own_are_not_limited(host: str) -> None:
-    assert taken(RateLimit(1), host, 50) == 50
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost", "unix", ""])
+def test_programs_on_this_machine_have_more_and_not_without_end(host: str) -> None:
+    """audit 13: loopback was exempt from every limit."""
+    assert taken(RateLimit(1, now_ns=Clock()), host, 500) == limits.LOCAL_FACTOR * limits.BURST_FACTOR
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("no address", "unknown"),
+    ],
+)
+def test_whom_an_address_counts_to(host: str, client: str) -> None:
+    """audit 13: a host has all addresses of its /64, and each would have limits of its own."""
+    assert limits.client_of(host) == client
+    assert limits.client_of(client) == client
+
+
+def test_costly_requests_count_as_several_and_who_goes_on_floods() -> None:
+    clock = Clock()
+    rate = RateLimit(10, now_ns=clock)
+    rate.take("192.0.2.1", cost=10)
+    rate.take("192.0.2.1", cost=1_000)  # never more than a second's worth
+    for _ in range(10 * limits.BURST_FACTOR):
+        with pytest.raises(Busy) as refused:
+            rate.take("192.0.2.1")
+        assert type(refused.value) is Busy
+    with pytest.raises(limits.Flooding):
+        rate.take("192.0.2.1")
+    for _ in range(100):  # three times as fast as it may: no pause between makes it forgotten
+        clock.now_ns += 10**8
+        rate.take("192.0.2.1")
+        for _ in range(2):
+            with pytest.raises(limits.Flooding):
+                rate.take("192.0.2.1")
+    clock.now_ns += 3 * 10**9
+    for _ in range(10 * limits.BURST_FACTOR):
+        rate.take("192.0.2.1")  # who waits is welcome again
+    with pytest.raises(Busy) as refused:
+        rate.take("192.0.2.1")
+    assert type(refused.value) is Busy
+
+
+def test_no_client_has_all_slots() -> None:
+    slots = Slots("calls", 8)
+    for _ in range(2):
+        slots.take("192.0.2.1")
+    with pytest.raises(Busy, match="2 calls at once are the limit of one client; try later"):
+        slots.take("192.0.2.1")
+    for _ in range(6):
+        slots.take()
+    with pytest.raises(Busy, match="8 calls at once are the limit; try later"):
+        slots.take("192.0.2.2")
+    slots.give("192.0.2.1")
+    slots.take("192.0.2.2")
+
+
+def test_room_is_for_bytes_and_one_thing_of_any_size_passes() -> None:
+    room = limits.Room("requests", 100)
+    room.take("192.0.2.1", 90)  # alone
+    with pytest.raises(Busy, match="100 bytes of requests at once are the limit, 25 of one client"):
+        room.take("192.0.2.1", 1)
+    with pytest.raises(Busy):
+        room.take("192.0.2.2", 20)
+    room.give("192.0.2.1", 90)
+    room.take("192.0.2.2", 500)
+    room.give("192.0.2.2", 500)
+    assert (room.used, room.refused, dict(room._by_client)) == (0, 2, {})
 
 
 def test_no_rate_is_no_limit() -> None:

@@ -27,6 +27,8 @@ MAKERS = {
     "mempool/journal.py": "who waits for a promise is answered with the error",
     "node/gossip.py": "block sync's guard: a failure ends the process",
     "node/runtime.py": "the pruner tells its failures",
+    "node/connections.py": "the gate tells its failures",
+    "node/grpc_door.py": "the door tells its failures",
     "p2p/switch.py": "its task group, whose end `Switch.ended` raises",
     "cli/bench/live.py": "the benchmark awaits its followers",
 }
