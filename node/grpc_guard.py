@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import urllib.parse
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import grpc
@@ -89,29 +91,30 @@ class Turns:
         self._deadlines: dict[asyncio.Timeout, float] = {}  # of who reads: when it began
         self._waiting: OrderedDict[tuple[str, str], deque[asyncio.Future[None]]] = OrderedDict()
 
-    @contextlib.asynccontextmanager
-    async def hold(self, client: str, peer: str) -> AsyncIterator[None]:
-        """peer: the client's connection. Raises TimeoutError: the turn, or the end of it, did not come in time."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(READ_S) as deadline:
-            if self._waiting or not self._has_turn(client):
-                await self._wait(client, peer)
-            else:
-                self._reading[client] += 1
-            began = loop.time()
-            self._deadlines[deadline] = began
-            if self._waiting:
-                self._hurry(deadline, began)
-            try:
-                yield
-            finally:
-                del self._deadlines[deadline]
-                self._left(client)
+    def hold(self, client: str, peer: str) -> Turn:
+        """For the time of one turn. peer: the client's connection."""
+        return Turn(self, client, peer)
+
+    def take(self, client: str) -> bool:
+        """At once, if nobody waits and one is free."""
+        if self._waiting or not self._has_turn(client):
+            return False
+        self._reading[client] += 1
+        return True
+
+    def began(self, deadline: asyncio.Timeout, began: float) -> None:
+        self._deadlines[deadline] = began
+        if self._waiting:
+            self._hurry(deadline, began)
+
+    def give(self, client: str, deadline: asyncio.Timeout) -> None:
+        del self._deadlines[deadline]
+        self._left(client)
 
     def _has_turn(self, client: str) -> bool:
         return self._reading.total() < self.at_once_max and self._reading[client] < share_of(self.at_once_max, client)
 
-    async def _wait(self, client: str, peer: str) -> None:
+    async def wait(self, client: str, peer: str) -> None:
         """Returns with the turn taken."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault((client, peer), deque()).append(turn)
@@ -163,6 +166,32 @@ class Turns:
                 turn.set_result(None)
 
 
+class Turn:
+    """`async with`: the turn, in time. Raises TimeoutError: it, or the end of what is done in it, did not come so."""
+
+    __slots__ = ("_client", "_deadline", "_peer", "_turns")
+
+    def __init__(self, turns: Turns, client: str, peer: str) -> None:
+        self._turns, self._client, self._peer = turns, client, peer
+        self._deadline = asyncio.timeout(READ_S)
+
+    async def __aenter__(self) -> None:
+        await self._deadline.__aenter__()
+        try:
+            if not self._turns.take(self._client):
+                await self._turns.wait(self._client, self._peer)
+        except BaseException as error:
+            await self._deadline.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._turns.began(self._deadline, asyncio.get_running_loop().time())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._turns.give(self._client, self._deadline)
+        await self._deadline.__aexit__(kind, error, trace)
+
+
 class Guard:
     """Limits and error codes around each call. shut: ends the connection of a peer, as gRPC names it."""
 
@@ -186,7 +215,7 @@ class Guard:
 
     def enter(self, context: Context, *, cost: int) -> str:
         """Count a call that came in; returns its client. Raises Busy."""
-        client = client_of(host_of(context))
+        client = client_at(context.peer())
         try:
             self._rate.take(client, cost=cost)
         except Flooding:
@@ -267,7 +296,7 @@ class Guard:
     async def call(self, context: Context, work: Callable[[], Awaitable[T]], *, is_wait: bool = False) -> T:
         """Run one unary call."""
         try:
-            with (self.waits if is_wait else self.calls).hold(client_of(host_of(context))):
+            with (self.waits if is_wait else self.calls).hold(client_at(context.peer())):
                 async with asyncio.timeout(self._timeout_s):
                     answer = await work()
         except Exception as error:
@@ -278,7 +307,7 @@ class Guard:
     @contextlib.asynccontextmanager
     async def stream(self, context: Context) -> AsyncIterator[None]:
         """Around one call that streams its answers: it lasts as long as the client wants."""
-        client = client_of(host_of(context))
+        client = client_at(context.peer())
         try:
             with self.waits.hold(client), self.streams.hold(client):
                 yield
@@ -294,7 +323,7 @@ class Guard:
         self.counts[status.name] += 1
         context.set_code(status)
         if status is grpc.StatusCode.INTERNAL:
-            _limited.error("a call failed", client_of(host_of(context)), error=repr(error), exc_info=error)
+            _limited.error("a call failed", client_at(context.peer()), error=repr(error), exc_info=error)
             context.set_details("the node failed to answer; its log says why")
         else:
             context.set_details((str(error) or f"no answer within {self._timeout_s:g} s")[:DETAILS_LENGTH_MAX])
@@ -313,7 +342,8 @@ def open_calls_max(options: GrpcSection) -> int:
     return 2 * (options.concurrent_requests_max + options.concurrent_waits_max) + REFUSALS_AT_ONCE
 
 
-def host_of(context: Context) -> str:
-    """The client's address: gRPC says `ipv4:127.0.0.1:40312`, `ipv6:%5B::1%5D:40312`, `unix:...`."""
-    kind, _, rest = urllib.parse.unquote(context.peer()).partition(":")
-    return kind if kind == "unix" else rest.rpartition(":")[0].strip("[]")
+@functools.lru_cache(maxsize=4_096)
+def client_at(peer: str) -> str:
+    """Whom a call counts to: gRPC says `ipv4:127.0.0.1:40312`, `ipv6:%5B::1%5D:40312`, `unix:...`."""
+    kind, _, rest = urllib.parse.unquote(peer).partition(":")
+    return client_of(kind if kind == "unix" else rest.rpartition(":")[0].strip("[]"))
