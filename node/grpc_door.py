@@ -34,7 +34,7 @@ from node.evidence_door import EvidenceDesk
 from node.governance_door import SERVICE as GOVERNANCE
 from node.governance_door import GovService
 from node.grpc_connections import GrpcConnections
-from node.grpc_guard import Context, Guard, open_calls_max
+from node.grpc_guard import Context, Guard, client_at, open_calls_max
 from node.grpc_requests import ReadsRequests
 from node.limits import RateLimit
 from node.staking_door import SERVICE as STAKING
@@ -75,7 +75,7 @@ class TxService(rpc.TxServiceServicer):
         self._journal = journal
 
     async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
-        client = host_of(context)
+        client = client_at(context.peer())
         if request.wait == pb.WAIT_COMMIT:
             return await self._guard.call(context, lambda: self._until_commit(request.tx, client), is_wait=True)
         return await self._guard.call(context, lambda: self._admit(request.tx, client, durable=request.durable))
@@ -108,7 +108,7 @@ class TxService(rpc.TxServiceServicer):
         async def work() -> pb.BroadcastManyResponse:
             if len(request.txs) > MANY_MAX:
                 raise BadQuestion(f"{len(request.txs)} transactions; allowed: {MANY_MAX}")
-            responses = await self._pool.submit_many(request.txs, client=host_of(context))
+            responses = await self._pool.submit_many(request.txs, client=client_at(context.peer()))
             pairs = zip(request.txs, responses, strict=True)
             return pb.BroadcastManyResponse(results=[admission(sha256(tx), response) for tx, response in pairs])
 

@@ -112,7 +112,7 @@ async def test_requests_that_are_being_answered_count(tmp_path: Path, monkeypatc
     async with running_node(tmp_path) as running, running.client() as client:
         guard = guard_of(running)
         never = asyncio.Event()
-        monkeypatch.setattr(running.node.pool, "submit", lambda tx: never.wait())
+        monkeypatch.setattr(running.node.pool, "submit", lambda tx, **_: never.wait())
         request = pb.BroadcastRequest(tx=bytes(4_000_000)).SerializeToString()
         calls = [client._channel.unary_unary(BROADCAST)(request, timeout=30) for _ in range(8)]
         done, waiting = await asyncio.wait([asyncio.ensure_future(call) for call in calls], timeout=3)
