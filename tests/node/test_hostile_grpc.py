@@ -285,5 +285,5 @@ async def test_who_gives_up_waiting_leaves_no_trace() -> None:
 def test_the_bounds_hold_for_any_size_of_a_request(size: int) -> None:
     """audit 13: what is stated in the docs follows from the options."""
     bounds = bounds_of(GrpcSection(message_bytes_max=size))
-    assert bounds.reading <= max(64 * MIB, 4 * size)
-    assert bounds.requests == max(64 * MIB, size)
+    assert bounds.reading <= max(32 * MIB, 4 * size)
+    assert bounds.requests == max(32 * MIB, size)
