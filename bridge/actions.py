@@ -8,14 +8,15 @@ Source: staking sheet, sections 5 and 6; issue 4, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from bridge import governance_params
 from bridge.governance_params import GovernanceParams
 from bridge.records import ESCROW_ADDRESS, BridgeParams
 from bridge.records import PARAMS as BRIDGE_PARAMS
+from chain import genesis
 from chain.branch import State
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import ChatParams
@@ -27,6 +28,7 @@ from chain.currency.params import NS_PER_S, InvalidParam, SlashingParams
 from chain.currency.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.records import CurrencyParams
 from chain.errors import InvalidProposal, RecipientRefused, TreasuryTooSmall
+from chain.gas import BLOCK_GAS_MAX
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, check_params
 from chain.governance import Action, ChangeParams, SpendTreasury
 from chain.params import CHAIN, ChainRecord
@@ -38,8 +40,14 @@ from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 
 GOVERNANCE_PARAMS: Final = b"bG"  # -> GovernanceParams
 REFUSED_RECIPIENTS: Final = MODULE_ADDRESSES | {ESCROW_ADDRESS, GOVERNANCE_ADDRESS}
-BLOCK_GAS_MIN: Final = 1_000_000  # a proposal that undoes it must still fit in a block
-BLOCK_BYTES_MIN: Final = 131_072  # and so must the largest transaction, twice
+BLOCK_RANGES: Final[Mapping[str, tuple[int, int]]] = {
+    # The largest transaction fits into its lane's share of bytes and gas, beside evidence and the commit of the largest
+    # set; what validators can carry and execute in time, a proposal that undoes it can get through.
+    "max_bytes": (1_048_576, 22_020_096),
+    "max_gas": (10_000_000, BLOCK_GAS_MAX),
+}
+EVIDENCE_SHARE: Final = 4  # of a block's bytes, one in as many at most
+SUPPLY_SHARE: Final = 100  # of all udchat, a minimum deposit is one in as many at most: somebody has to have it
 
 # module -> its record's key, the record and the rules of a genesis
 _MACHINES: Final[Mapping[str, tuple[bytes, Any, Any]]] = {
@@ -47,7 +55,6 @@ _MACHINES: Final[Mapping[str, tuple[bytes, Any, Any]]] = {
     "chat": (CHAT_PARAMS, ChatParams, ChatGenesis),
     "bridge": (BRIDGE_PARAMS, BridgeParams, BridgeGenesis),
 }
-_BLOCK: Final = ("max_bytes", "max_gas")
 MODULES: Final = (*economic.MODULES, *_MACHINES, "governance", "block")
 _DIGITS: Final = frozenset("0123456789")
 
@@ -111,6 +118,7 @@ def change_params(state: State, changes: Mapping[str, Mapping[str, str]]) -> Con
     governance = None
     if "governance" in changes:
         governance = governance_params.changed(governance_params_of(state), changes["governance"])
+        _check_deposits(state, governance, changes["governance"])
     consensus = _consensus(state, changes.get("block", {}), economy.get("slashing"))
 
     economic.set_all(state, economy)
@@ -126,38 +134,66 @@ def change_params(state: State, changes: Mapping[str, Mapping[str, str]]) -> Con
     return consensus
 
 
+def ranges() -> dict[str, dict[str, tuple[str, str]]]:
+    """module -> param -> the least and the greatest value, as text. What must hold between params is beside these."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for module, (_, kind) in economic.MODULES.items():
+        found[module] = {name: economic.range_text(name) for name in kind._fields}
+    for module, (_, _, rules) in _MACHINES.items():
+        found[module] = {field.name: _range_text(*genesis.RANGES[field.name]) for field in fields(rules)}
+    found["governance"] = {name: governance_params.range_text(name) for name in governance_params.RANGES}
+    found["block"] = {name: _range_text(*ends) for name, ends in BLOCK_RANGES.items()}
+    return found
+
+
+def _range_text(low: int, high: int) -> tuple[str, str]:
+    return str(low), str(high)
+
+
+def _check_deposits(state: State, params: GovernanceParams, changed: Iterable[str]) -> None:
+    """Raises: InvalidParam: a new minimum deposit that nobody may have."""
+    most = distribution.total_supply(state) // SUPPLY_SHARE
+    for name in ("min_deposit", "expedited_min_deposit"):
+        if name in changed and getattr(params, name) > most:
+            raise InvalidParam(
+                f"governance.{name} is {getattr(params, name)}; allowed: a hundredth of all udchat, {most}, at most"
+            )
+
+
 def _machine(state: State, name: str, values: Mapping[str, str]) -> Any:
     key, record, rules = _MACHINES[name]
     before = state.get(key)
     names = getattr(before, "_fields", None) or before.__slots__
-    fields = {field: getattr(before, field) for field in names}
+    found = {field: getattr(before, field) for field in names}
     for field, text in values.items():
-        if field not in fields:
-            raise InvalidParam(f"{name}.{field[:40]} is unknown; allowed: {', '.join(sorted(fields))}")
-        fields[field] = _number(f"{name}.{field}", text)
-    check_params(name, rules(**fields))
-    return record(**fields)
+        if field not in found:
+            raise InvalidParam(f"{name}.{field[:40]} is unknown; allowed: {', '.join(sorted(found))}")
+        found[field] = _number(f"{name}.{field}", text)
+    check_params(name, rules(**found))
+    return record(**found)
 
 
 def _consensus(state: State, block: Mapping[str, str], slashing: Any) -> ConsensusParams | None:
     """The engine's parameters with the block's changed, and with the age of evidence that slashing goes by."""
     before: ConsensusParams = state.get(CONSENSUS_PARAMS)
-    fields = {"max_bytes": before.block.max_bytes, "max_gas": before.block.max_gas}
+    found = {"max_bytes": before.block.max_bytes, "max_gas": before.block.max_gas}
     for name, text in block.items():
-        if name not in _BLOCK:
-            raise InvalidParam(f"block.{name[:40]} is unknown; allowed: {', '.join(_BLOCK)}")
-        fields[name] = -1 if text == "-1" else _number(f"block.{name}", text)
+        if name not in BLOCK_RANGES:
+            raise InvalidParam(f"block.{name[:40]} is unknown; allowed: {', '.join(BLOCK_RANGES)}")
+        (low, high), value = BLOCK_RANGES[name], _number(f"block.{name}", text)
+        if not low <= value <= high:
+            raise InvalidParam(f"block.{name} is {value}; allowed: {low} to {high}")
+        found[name] = value
     evidence = before.evidence
     if isinstance(slashing, SlashingParams):
         evidence = EvidenceParams(
-            slashing.evidence_age_blocks_max, slashing.evidence_age_s_max * NS_PER_S, before.evidence.max_bytes
+            slashing.evidence_age_blocks_max, slashing.evidence_age_s_max * NS_PER_S, evidence.max_bytes
         )
-    after = replace(before, block=BlockParams(**fields), evidence=evidence)
+    if "max_bytes" in block:  # however full of evidence a block is, transactions find room
+        evidence = replace(evidence, max_bytes=min(evidence.max_bytes, found["max_bytes"] // EVIDENCE_SHARE))
+    after = replace(before, block=BlockParams(**found), evidence=evidence)
     if after == before:
         return None
-    for name, least in (("max_gas", BLOCK_GAS_MIN), ("max_bytes", BLOCK_BYTES_MIN)):
-        if -1 < fields[name] < least and name in block:
-            raise InvalidParam(f"block.{name} is {fields[name]}; allowed: -1, or {least} and more")
     before.validate_update(after, 0)
     return after
 

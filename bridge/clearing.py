@@ -6,7 +6,7 @@ records a block; what is left goes on in the next. A job that breaks is set asid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -26,15 +26,23 @@ from chain.codec import height_bytes
 from chain.currency import bank, distribution
 from chain.currency.bank import DISTRIBUTION
 from chain.currency.dec import ONE
+from chain.gas import most_of
+from chain.messages import GAS_VOTE
 from chain.modules import BlockContext
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from crypto.hash import ADDRESS_BYTES
 
 MARK: Final = b"\x01"
-SWEPT_PER_BLOCK: Final = 300  # records cleared away: more than a block of votes adds on average
+SWEPT_PER_SLICE: Final = 20  # about a millisecond of deposits
+UNITS_DEPOSIT: Final = 2  # of clearing away: paying a deposit back costs twice what a vote's removal does
 # What is cleared away, in this order: people's money first.
 JOB_DEPOSITS, JOB_VOTES, JOB_DEDUCTED, JOB_KEPT = 1, 2, 3, 4
 REFUND, BURN, TO_TREASURY = 0, 1, 2  # what becomes of the share of deposits that is not paid back
+
+
+def swept_per_block(block_gas_max: int) -> int:
+    """Units of clearing away: as many votes, and half as many deposits, as a block can add."""
+    return most_of(GAS_VOTE, block_gas_max)
 
 
 def push_job(state: State, what: int, number: int, ballot: int = 0, *, how: bytes = MARK) -> None:
@@ -68,7 +76,7 @@ def sweep(ctx: BlockContext) -> Iterator[None]:
     branch, waiting = ctx.branch, job_count(ctx.branch)
     if not waiting:
         return
-    budget, done = SWEPT_PER_BLOCK, 0
+    budget, done = swept_per_block(ctx.block_gas_max), 0
     for key, how in ctx.scan(JOBS):
         if budget <= 0:
             break
@@ -76,9 +84,9 @@ def sweep(ctx: BlockContext) -> Iterator[None]:
             continue  # until no count goes on
         left = 0
 
-        def work(over: Branch, key: bytes = key, how: bytes = how, budget: int = budget) -> None:
+        def work(over: Branch, key: bytes = key, how: bytes = how, budget: int = budget) -> Generator[None, None, None]:
             nonlocal left
-            left = _work_at(replace(ctx, branch=over), key, how, budget)
+            left = yield from _work_at(replace(ctx, branch=over), key, how, budget)
 
         item = key[len(JOBS) :]
         good = yield from FAILED_ITEMS.run(branch, work, queue=JOBS, item=item, height=ctx.height, value=how)
@@ -90,40 +98,44 @@ def sweep(ctx: BlockContext) -> Iterator[None]:
     branch.set(JOB_COUNT, height_bytes(waiting - done) if waiting > done else None)
 
 
-def _work_at(ctx: BlockContext, key: bytes, how: bytes, budget: int) -> int:
+def _work_at(ctx: BlockContext, key: bytes, how: bytes, budget: int) -> Generator[None, None, int]:
     """Do a job as far as the budget goes; returns what is left of it; 0: there may be more to do."""
     what, number, ballot = job_of(key)
     if what == JOB_KEPT:
-        return forget_kept(ctx.branch, ctx.scan, budget=budget)
+        return (yield from forget_kept(ctx.branch, ctx.scan, budget=budget))
     if what == JOB_DEPOSITS:
-        return _settle_deposits(ctx, number, how, budget)
+        return (yield from _settle_deposits(ctx, number, how, budget))
     prefix = DEDUCTED if what == JOB_DEDUCTED else VOTE
-    return _delete_all(ctx, prefix + number + bytes((ballot,)), budget)
+    return (yield from _delete_all(ctx, prefix + number + bytes((ballot,)), budget))
 
 
-def _delete_all(ctx: BlockContext, prefix: bytes, budget: int) -> int:
+def _delete_all(ctx: BlockContext, prefix: bytes, budget: int) -> Generator[None, None, int]:
     """Returns what is left of the budget; 0: there may be more."""
     for key, _ in ctx.scan(prefix):
-        if not budget:
+        if budget <= 0:
             return 0
         ctx.branch.set(key, None)
         budget -= 1
+        if budget % SWEPT_PER_SLICE == 0:
+            yield
     return budget
 
 
-def _settle_deposits(ctx: BlockContext, number: bytes, how: bytes, budget: int) -> int:
+def _settle_deposits(ctx: BlockContext, number: bytes, how: bytes, budget: int) -> Generator[None, None, int]:
     """Pay deposits back but for the share that is burned or goes to the treasury. As `_delete_all`."""
     branch, what, share = ctx.branch, how[0], int.from_bytes(how[1:], "big")
     settled = kept = 0
     for key, deposit in ctx.scan(DEPOSITS + number):
-        if not budget:
+        if budget <= 0:
             break
-        budget -= 1
+        budget -= UNITS_DEPOSIT
         cost = deposit.amount * share // ONE
         bank.pay_out(branch, pool=GOVERNANCE_ADDRESS, recipient=key[-ADDRESS_BYTES:], amount=deposit.amount - cost)
         branch.set(key, None)
         settled += deposit.amount
         kept += cost
+        if budget % SWEPT_PER_SLICE < UNITS_DEPOSIT:
+            yield
     if kept and what == TO_TREASURY:
         bank.pay_out(branch, pool=GOVERNANCE_ADDRESS, recipient=DISTRIBUTION, amount=kept)
         distribution.add_to_pool(branch, kept * ONE)
@@ -132,4 +144,4 @@ def _settle_deposits(ctx: BlockContext, number: bytes, how: bytes, budget: int) 
     left = int.from_bytes(branch.get(HELD + number) or b"", "big") - settled
     assert left >= 0, (number, left)
     branch.set(HELD + number, height_bytes(left) if left else None)
-    return budget if not left else 0
+    return max(0, budget) if not left else 0

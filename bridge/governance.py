@@ -74,18 +74,25 @@ from chain.errors import (
     TxError,
 )
 from chain.events import Event, account, coins, time_text
+from chain.gas import GAS_LATER, most_of
 from chain.governance import AddDeposit, CancelProposal, SubmitProposal
 from chain.items import PANICS
 from chain.modules import BlockContext
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from consensus.types.params import ConsensusParams
 
-UNITS_PER_BLOCK: Final = 1_500  # of counting: about 11 ms, 250 votes (`bridge.tally` says what a step costs)
+GAS_COUNTED: Final = 6_000  # of a block's limit for each unit of counting: votes are counted as fast as stake can vote
+COUNTS_MAX: Final = 32  # that wait or go on: each keeps a version of the stake that changes meanwhile
 UNITS_PER_SLICE: Final = 100
 UNITS_DECISION: Final = 100  # carrying out what passed
 GAS_UNLIMITED: Final = 1 << 62  # what voters decided has no gas limit; its size is bounded by that of a proposal
 
 MARK: Final = b"\x01"
+
+
+def units_per_block(block_gas_max: int) -> int:
+    """Of counting; a unit is about 10 us (`bridge.tally` says what a step costs)."""
+    return most_of(GAS_COUNTED, block_gas_max)
 
 
 class _Timers(TimeQueue):
@@ -230,7 +237,7 @@ def count_votes(ctx: BlockContext) -> Iterator[None]:
     """Go on with the counts, oldest first, for the block's units. Yields between two slices of work."""
     if ctx.branch.get(TALLIES) is None:
         return
-    budget = UNITS_PER_BLOCK
+    budget = units_per_block(ctx.block_gas_max)
     stakes: dict[int, Stake] = {}
     for key, _ in ctx.scan(QUEUE):
         if budget <= 0:
@@ -410,7 +417,8 @@ def close(ctx: BlockContext) -> Iterator[None]:
     if tallies is not None:
         keep_changed(ctx.branch, ctx.committed, oldest_pin=tallies.oldest_pin, newest_pin=tallies.newest_pin)
     now = Now(ctx.height, ctx.time_ns)
-    yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now))
+    looks = most_of(GAS_LATER, ctx.block_gas_max)
+    yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now), items_max=looks)
     yield from sweep(ctx)
 
 
@@ -439,6 +447,10 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         chat.delete_proposal(branch, number)
         branch.emit(Event.of("inactive_proposal", proposal_id=str(number), proposal_result="proposal_dropped"))
     elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
+        tallies: Tallies | None = branch.get(TALLIES)
+        if tallies is not None and tallies.waiting >= COUNTS_MAX:  # its voting goes on until there is room
+            TIMERS.push(branch, proposal.voting_end_time_ns, item)
+            return
         chat.put_proposal(branch, proposal._replace(status=TALLYING))
         _begin_count(branch, number, pin=now.height)
     elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now.time_ns:

@@ -15,8 +15,9 @@ from chain.currency.dec import ONE
 from chain.currency.params import InvalidParam
 from proto.dchat.v1 import governance_pb2 as pb
 
-PERIOD_S_MAX: Final = 366 * 86_400
-AMOUNT_MAX: Final = 10**18
+DAY_S: Final = 86_400
+PERIOD_S_MAX: Final = 30 * DAY_S  # whatever a vote got wrong, another can right within as much
+AMOUNT_MAX: Final = 10**11  # 100,000 DCHAT
 
 
 class GovernanceParams(NamedTuple):
@@ -68,7 +69,10 @@ class GovernanceParams(NamedTuple):
         return max(1, self.min_deposit_of(expedited) * self.min_deposit_ratio // ONE)
 
 
+# What each may be: none may have a value under which no proposal passes any more. Turnout can't be asked beyond what
+# keeps the chain going, more than all can't be for it, and a veto is more than a few votes.
 _SHARE: Final = (0, ONE)
+_MAJORITY: Final = (ONE // 2, 9 * ONE // 10)
 _FLAG: Final = (0, 1)
 _PERIOD: Final = (1, PERIOD_S_MAX)
 RANGES: Final[Mapping[str, tuple[int, int]]] = {
@@ -77,17 +81,17 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "deposit_period_s": _PERIOD,
     "voting_period_s": _PERIOD,
     "expedited_voting_period_s": _PERIOD,
-    "quorum": _SHARE,
-    "threshold": (1, ONE),
-    "expedited_threshold": (1, ONE),
-    "veto_threshold": (1, ONE),
+    "quorum": (0, 2 * ONE // 3),
+    "threshold": _MAJORITY,
+    "expedited_threshold": _MAJORITY,
+    "veto_threshold": (ONE // 10, ONE),
     "min_deposit_ratio": _SHARE,
     "cancel_ratio": _SHARE,
     "cancel_to_treasury": _FLAG,
     "burn_vetoed": _FLAG,
     "burn_without_quorum": _FLAG,
     "burn_without_deposit": _FLAG,
-    "votes_kept_s": (0, 10 * PERIOD_S_MAX),
+    "votes_kept_s": (0, 366 * DAY_S),
 }
 SHARES: Final = frozenset(
     ("quorum", "threshold", "expedited_threshold", "veto_threshold", "min_deposit_ratio", "cancel_ratio")
@@ -123,6 +127,12 @@ def changed(params: GovernanceParams, values: Mapping[str, str]) -> GovernancePa
     after = params._replace(**{name: _number(name, value) for name, value in values.items()})
     check(after)
     return after
+
+
+def range_text(name: str) -> tuple[str, str]:
+    """The least and the greatest value."""
+    low, high = RANGES[name]
+    return _text(name, low), _text(name, high)
 
 
 def _text(name: str, value: int) -> str:

@@ -20,6 +20,7 @@ from bridge.records import (
     BridgeParams,
     Totals,
 )
+from chain import gas
 from chain.auth import authorise
 from chain.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State
 from chain.chat import machine as chat
@@ -34,11 +35,12 @@ from chain.events import Event, account, coins
 from chain.marks import ReplayMarks
 from chain.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx import Tx
-from crypto.hash import HASH_BYTES
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
 DECODERS: Final[Decoders] = {TOTALS: Totals.decode, PARAMS: BridgeParams.decode, **MARKS.decoders}
-PRUNED_PER_BLOCK: Final = 1_000  # receipts, and as many marks: more than a block of bundles adds on average
+RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
+HEIGHT_BYTES: Final = 8
+MARK: Final = b"\x01"
 UDCHAT_PER_DCHAT: Final = 10**6
 
 
@@ -154,8 +156,7 @@ def totals_of(state: Readable) -> Totals:
 def settle(branch: Branch, tx: Tx, receipt: bytes, height: int, executed: bool) -> None:
     """Keep the receipt of a bundle, whatever became of it, and count it."""
     branch.set(RECEIPT + tx.replay_id, receipt)
-    queue = QUEUE + height_bytes(height)
-    branch.set(queue, (branch.get(queue) or b"") + tx.replay_id)
+    branch.set(QUEUE + height_bytes(height) + tx.replay_id, MARK)
     totals = totals_of(branch)
     if executed:
         branch.set(TOTALS, totals._replace(bundles_executed=totals.bundles_executed + 1))
@@ -163,35 +164,31 @@ def settle(branch: Branch, tx: Tx, receipt: bytes, height: int, executed: bool) 
         branch.set(TOTALS, totals._replace(bundles_failed=totals.bundles_failed + 1))
 
 
-def end_block(state: State, scan: Scan, height: int) -> None:
-    """Remove receipts past their time and expired marks: bounded numbers, oldest first, the rest next time."""
-    _prune_receipts(state, height)
-    MARKS.prune(state, scan, height=height, budget=PRUNED_PER_BLOCK)
+def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:
+    """Remove receipts past their time and expired marks, oldest first: as many of each as a block can add."""
+    budget = gas.most_of(gas.GAS_LEAST_TX, block_gas_max)
+    yield from _prune_receipts(state, scan, height, budget)
+    yield from MARKS.prune(state, scan, height=height, budget=budget)
 
 
-def _prune_receipts(state: State, height: int) -> None:
+def _prune_receipts(state: State, scan: Scan, height: int, budget: int) -> Iterator[None]:
+    """Goes on behind the last that went, so that what is gone is never read again."""
     params: BridgeParams = state.get(PARAMS)
     last = height - params.receipt_blocks  # receipts of this height and below are past their time
-    backlog: bytes | None = state.get(BACKLOG)
-    at = int.from_bytes(backlog, "big") if backlog else last
-    budget = PRUNED_PER_BLOCK
-    while 0 < at <= last and budget > 0:
-        queue = QUEUE + height_bytes(at)
-        waiting: bytes | None = state.get(queue)
-        if waiting:
-            gone = waiting[: budget * HASH_BYTES]
-            for start in range(0, len(gone), HASH_BYTES):
-                state.set(RECEIPT + gone[start : start + HASH_BYTES], None)
-            budget -= len(gone) // HASH_BYTES
-            rest = waiting[len(gone) :]
-            state.set(queue, rest or None)
-            if rest:
-                break
-        at += 1
-    if 0 < at <= last:
-        state.set(BACKLOG, height_bytes(at))
-    elif backlog:
-        state.set(BACKLOG, None)
+    if last <= 0:
+        return
+    start: bytes | None = state.get(BACKLOG)
+    end, gone = QUEUE + height_bytes(last + 1), start
+    for number, (key, _) in enumerate(scan(QUEUE, QUEUE + start if start else b""), start=1):
+        if key >= end or number > budget:
+            break
+        state.set(key, None)
+        gone = key[len(QUEUE) :]
+        state.set(RECEIPT + gone[HEIGHT_BYTES:], None)
+        if number % RECEIPTS_PER_SLICE == 0:
+            yield
+    if gone != start:
+        state.set(BACKLOG, gone)
 
 
 # ------------------------------------------------------------------------------ the whole
@@ -215,9 +212,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     totals = totals_of(state)
     held = currency.balance_of(state, ESCROW_ADDRESS)
     yield "bridge: escrow holds what crossed to chat", held == totals.udchat_to_chat, f"{held}, {totals.udchat_to_chat}"
-    queued = sorted(
-        ids[start : start + HASH_BYTES] for _, ids in scan(QUEUE) for start in range(0, len(ids), HASH_BYTES)
-    )
+    queued = sorted(key[len(QUEUE) + HEIGHT_BYTES :] for key, _ in scan(QUEUE))
     kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
     yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"
     differing = 0

@@ -67,5 +67,5 @@ ESCROW_ADDRESS: Final = sha256(b"dchat/module/bridge")[:ADDRESS_BYTES]  # no key
 RECEIPT: Final = b"be"  # ‖ replay id -> Receipt
 TOTALS: Final = b"bt"
 PARAMS: Final = b"bp"
-QUEUE: Final = b"Bq"  # side: ‖ height -> the replay ids of its receipts, in order
-BACKLOG: Final = b"bQ"  # -> the first height whose receipts are not all removed; absent: none waits
+QUEUE: Final = b"Bq"  # side: ‖ height ‖ replay id of one of its receipts
+BACKLOG: Final = b"bQ"  # -> height ‖ replay id of the last receipt that was removed; absent: none was

@@ -9,7 +9,7 @@ Source: issue 4, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, NamedTuple
 
 from chain.branch import Branch, Scan, State
@@ -19,6 +19,7 @@ from proto.dchat.v1 import governance_pb2 as pb
 KEPT: Final = b"bk"  # ‖ key of a stake record -> Kept
 HAS_KEPT: Final = b"bK"  # -> MARK while there may be some
 MARK: Final = b"\x01"
+FORGOTTEN_PER_SLICE: Final = 50
 
 PINNED: Final = {VALIDATOR: Validator.decode, DELEGATION: Delegation.decode, ACTIVE: ActiveSet.decode}
 
@@ -138,12 +139,14 @@ class Stake:
         return PINNED[key[:2]](value) if value else None
 
 
-def forget_kept(state: State, scan: Scan, *, budget: int) -> int:
+def forget_kept(state: State, scan: Scan, *, budget: int) -> Generator[None, None, int]:
     """Remove what was kept, when no count goes on; returns what is left of the budget."""
     for key, _ in scan(KEPT):
-        if not budget:
+        if budget <= 0:
             return 0
         state.set(key, None)
         budget -= 1
+        if budget % FORGOTTEN_PER_SLICE == 0:
+            yield
     state.set(HAS_KEPT, None)
     return budget

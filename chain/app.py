@@ -19,6 +19,7 @@ from chain.check import CheckState
 from chain.composition import PENDING, begin, compose
 from chain.errors import BadSignature, TxError
 from chain.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, touches_of
+from chain.gas import limit_of
 from chain.genesis import parse_app_state
 from chain.messages import LANE_CURRENCY, Payment
 from chain.params import CHAIN, ChainRecord
@@ -163,7 +164,7 @@ class DchatApplication:
         if self.stores.latest_version != NO_VERSION:
             self._chain = self.base.get(CHAIN)
             assert self._chain is not None
-            self._rules = Rules(self._chain.chain_id, self._chain.block_gas_max)
+            self._rules = Rules(self._chain.chain_id, limit_of(self._chain.block_gas_max))
         self._check = CheckState(self.base, height=self.stores.latest_version + 1)
         self._checker: Executor | None = None
 

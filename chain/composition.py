@@ -8,6 +8,7 @@ from typing import Final
 from bridge import governance
 from bridge import machine as bridge
 from bridge.records import ESCROW_ADDRESS, BridgeParams
+from chain import gas
 from chain.branch import State
 from chain.chat import governance as chat_governance
 from chain.chat import machine as chat
@@ -55,7 +56,7 @@ def compose() -> Modules:
                 currency.handlers(REFUSED),
                 lane=LANE_CURRENCY,
                 ante=currency.ante,
-                end_block=(lambda ctx: currency.end_block(ctx.branch, ctx.scan, ctx.height),),
+                end_block=(lambda ctx: currency.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),),
                 invariants=currency.invariants,
             ),
             Module(
@@ -64,7 +65,7 @@ def compose() -> Modules:
                 chat.handlers(),
                 lane=LANE_CHAT,
                 ante=chat.ante,
-                end_block=(lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height),),
+                end_block=(lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),),
                 invariants=chat.invariants,
             ),
             Module(
@@ -74,7 +75,10 @@ def compose() -> Modules:
                 lane=LANE_BRIDGE,
                 ante=bridge.ante,
                 settle=bridge.settle,
-                end_block=(lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height), governance.close),
+                end_block=(
+                    lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),
+                    governance.close,
+                ),
                 invariants=bridge.invariants,
             ),
             Module(  # last: it sees what every other module's end of block set
@@ -100,7 +104,11 @@ def _economy() -> Module:
 
     def end_block(ctx: BlockContext) -> Iterator[None]:
         updates = yield from economics.end_block(
-            ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns), upgraded=bool(ctx.upgraded)
+            ctx.branch,
+            ctx.scan,
+            Now(ctx.height, ctx.time_ns),
+            upgraded=bool(ctx.upgraded),
+            items_max=gas.most_of(gas.GAS_STAKE + gas.GAS_LATER, ctx.block_gas_max),
         )
         ctx.validator_updates += updates
 

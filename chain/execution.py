@@ -39,7 +39,7 @@ TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: b"ua", LANE_BRIDGE: b"ua"}
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for all transactions of a block. block_gas_max: -1 is no limit."""
+    """What holds for all transactions of a block. block_gas_max: always finite (`chain.gas.limit_of`)."""
 
     chain_id: str
     block_gas_max: int
@@ -91,7 +91,7 @@ class Executor:
             raise WrongChain(f"{tx.chain_id!r}, expected {rules.chain_id!r}")
         if tx.expiry_height and ctx.height > tx.expiry_height:
             raise Expired(f"after {tx.expiry_height}, this is {ctx.height}")
-        if tx.gas_limit > rules.block_gas_max >= 0:
+        if tx.gas_limit > rules.block_gas_max:
             raise GasLimitTooHigh(f"{tx.gas_limit}, allowed: {rules.block_gas_max}")
         ctx.gas_used, ctx.gas_limit = tx.intrinsic_gas, tx.gas_limit
         self._modules.ante[tx.lane](ctx, tx)
@@ -196,7 +196,7 @@ def execute_block(
     context = BlockContext(
         block, base.scan, request.height, machine_time(request.time_ns), request.last_commit, request.misbehavior,
         request.proposer_address,
-        committed=base.get,
+        committed=base.get, block_gas_max=rules.block_gas_max,
     )  # fmt: skip
     if pre_block is not None:
         yield from pre_block(context)
@@ -213,7 +213,7 @@ def execute_block(
         try:
             tx = cache.get(raw)
             gas_wanted += tx.gas_limit
-            if strict and gas_wanted > rules.block_gas_max >= 0:
+            if strict and gas_wanted > rules.block_gas_max:
                 fault = GasLimitTooHigh(f"the block's {gas_wanted}, allowed: {rules.block_gas_max}")
                 return Executed(results, {}, (), txs, f"transaction {index}: {fault.log}")
             results.append(executor.run(tx, index))

@@ -17,11 +17,25 @@ GAS_POST: Final = 5_000  # a message also grows its channel's mountain range and
 GAS_NEW_LEAF: Final = 5_000  # a leaf that was not there lengthens paths, and stays
 GAS_MARK: Final = 2_000  # an unordered transaction's replay mark, written now and removed later
 GAS_RECEIPT: Final = 6_000  # a bundle's receipt under the bridge's root, written now and removed later
+GAS_LATER: Final = 20_000  # what waits for its time is looked at, paid out or forgotten in a later block
 GAS_REWARDS: Final = 12_000  # ends a period: a validator's records, its history, the delegation, two accounts
 GAS_STAKE: Final = GAS_REWARDS + 3 * GAS_NEW_LEAF  # also indexes, pools, a queue
 GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF + GAS_SIGNATURE  # its consensus key signs
 
 GAS_PER_MS: Final = 100_000
+BLOCK_GAS_MAX: Final = 1_000_000_000  # ten seconds: a block without a limit of its own has this one
+GAS_LEAST_TX: Final = GAS_TRANSACTION + GAS_SIGNATURE + GAS_MESSAGE + GAS_MARK  # with a mark: its bytes come on top
+
+
+def limit_of(block_gas_max: int) -> int:
+    """The gas that a block may use by a chain's parameter; -1: it states none."""
+    return BLOCK_GAS_MAX if block_gas_max < 0 else min(block_gas_max, BLOCK_GAS_MAX)
+
+
+def most_of(gas_each: int, block_gas_limit: int) -> int:
+    """How many things of a price a block can add at most, and so how many of them a later block must be able to clear
+    away: state that is made faster than it goes grows for ever."""
+    return block_gas_limit // gas_each + 1
 
 
 def block_gas_for(timeout_propose_ms: int) -> int:

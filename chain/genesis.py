@@ -85,15 +85,16 @@ class AppState:
 Params: TypeAlias = CurrencyGenesis | ChatGenesis | BridgeGenesis
 P = TypeVar("P", CurrencyGenesis, ChatGenesis, BridgeGenesis)
 
-# What a param may be; 1 and more unless said here. A divisor is never 0 (SDK 2025-003).
-_RANGES: Final = {
-    "gas_price": (0, 10**12),
+# What a param may be. A divisor is never 0 (SDK 2025-003), and none has a value that keeps a vote from repairing it: a
+# transaction can be paid, has the time to arrive, and what a block leaves goes before a disk is full.
+RANGES: Final = {
+    "gas_price": (0, 10**7),  # a hundred times what is usual: a vote costs 0.4 DCHAT
     "message_bytes_max": (1, 49_152),  # the envelope still fits into a transaction
     "starter_messages_per_period": (0, 10**9),
     "starter_bytes_per_period": (0, 10**12),
     "allowance_period_blocks": (1, 10**9),
-    "unordered_expiry_blocks_max": (1, 100_000),
-    "receipt_blocks": (1, 10**9),
+    "unordered_expiry_blocks_max": (10, 100_000),
+    "receipt_blocks": (1, 1_000_000),  # a month
     "messages_per_dchat": (1, 10**9),
     "bytes_per_dchat": (1, 10**12),
 }
@@ -128,7 +129,7 @@ def parse_app_state(data: bytes) -> AppState:
 def check_params(where: str, params: Params) -> None:
     """Raises: InvalidAppState, with the allowed range."""
     for field in fields(params):
-        low, high = _RANGES[field.name]
+        low, high = RANGES[field.name]
         value = getattr(params, field.name)
         if not low <= value <= high:
             raise InvalidAppState(f"{where}.{field.name} is {value}; allowed: {low} to {high}")

@@ -6,6 +6,7 @@ Source: design sections 6 and 7.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from typing import Final
 
 from chain.branch import Decoders, Readable, Scan, State
@@ -36,9 +37,11 @@ class Marks:
         return Marks(record.count, record.running_hash)
 
 
+HEIGHT_BYTES: Final = 8
 NO_MARKS: Final = Marks(0, bytes(32))
 MARKS: Final = b"r"  # tag ‖ r ‖ expiry height -> Marks; side tag ‖ r ‖ expiry height ‖ replay id -> its number
-BACKLOG: Final = b"R"  # tag ‖ R -> the first expiry height whose marks are not all gone; absent: the last block's
+BACKLOG: Final = b"R"  # tag ‖ R -> the first expiry height whose marks are not all gone ‖ the last replay id that is
+MARKS_PER_SLICE: Final = 100  # below a millisecond
 
 
 class ReplayMarks:
@@ -63,35 +66,45 @@ class ReplayMarks:
         state.set(self._leaf + at, Marks(marks.count + 1, sha256(marks.running_hash + tx.replay_id)))
         state.set(self._side + at + tx.replay_id, height_bytes(marks.count))
 
-    def prune(self, state: State, scan: Scan, *, height: int, budget: int) -> int:
-        """Remove marks that expired before `height`, oldest first, at most `budget`; return what is left of it."""
-        backlog: bytes | None = state.get(self._backlog)
-        expiry = int.from_bytes(backlog, "big") if backlog else height - 1
+    def prune(self, state: State, scan: Scan, *, height: int, budget: int) -> Iterator[None]:
+        """Remove marks that expired before `height`, oldest first, at most `budget`: not fewer than a block can add.
+
+        Goes on where the last block stopped, and never reads again what is gone. Yields between slices.
+        """
+        backlog: bytes = state.get(self._backlog) or b""
+        expiry = int.from_bytes(backlog[:HEIGHT_BYTES], "big") if backlog else height - 1
+        last = backlog[HEIGHT_BYTES:]
         while expiry < height and budget > 0:
             at = height_bytes(expiry)
             if state.get(self._leaf + at) is not None:
-                budget = self._prune_height(state, scan, at, budget)
-                if state.get(self._leaf + at) is not None:
+                budget, last = yield from self._prune_height(state, scan, at, budget, last)
+                if last:
                     break
-            expiry += 1
+            expiry, last = expiry + 1, b""
         if expiry < height:
-            state.set(self._backlog, height_bytes(expiry))
+            state.set(self._backlog, height_bytes(expiry) + last)
         elif backlog:
             state.set(self._backlog, None)
-        return budget
 
-    def _prune_height(self, state: State, scan: Scan, at: bytes, budget: int) -> int:
-        for key, _ in scan(self._side + at):
+    def _prune_height(
+        self, state: State, scan: Scan, at: bytes, budget: int, last: bytes
+    ) -> Generator[None, None, tuple[int, bytes]]:
+        """Returns what is left of the budget, and the last replay id that went; empty: all of the height's did."""
+        prefix = self._side + at
+        for number, (key, _) in enumerate(scan(prefix, prefix + last if last else b""), start=1):
             if not budget:
-                return 0
+                return 0, last
             state.set(key, None)
             budget -= 1
+            last = key[len(prefix) :]
+            if number % MARKS_PER_SLICE == 0:
+                yield
         state.set(self._leaf + at, None)
-        return budget
+        return budget, b""
 
     def disagreeing(self, state: Readable, scan: Scan) -> list[bytes]:
         """The expiry heights whose leaf is not the hash of the marks beside it (one being pruned is left out)."""
-        backlog = state.get(self._backlog)
+        backlog = (state.get(self._backlog) or b"")[:HEIGHT_BYTES]
         wrong = []
         for key, leaf in scan(self._leaf):
             at = key[len(self._leaf) :]

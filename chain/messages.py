@@ -226,6 +226,7 @@ _CURRENCY: Final = frozenset((LANE_CURRENCY, LANE_BRIDGE))
 _CHAT: Final = frozenset((LANE_CHAT, LANE_BRIDGE))
 _BRIDGE: Final = frozenset((LANE_BRIDGE,))
 
+GAS_DEPOSIT: Final = 2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF + gas.GAS_LATER
 GAS_VOTE: Final = gas.GAS_NEW_LEAF + 3 * gas.GAS_MESSAGE  # written now, counted later and removed in the end
 
 KINDS: Final[dict[str, Kind]] = {
@@ -251,9 +252,9 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("create_validator", economy.create_validator, CreateValidator, _CURRENCY, gas.GAS_VALIDATOR),
         Kind("edit_validator", economy.edit_validator, EditValidator, _CURRENCY, gas.GAS_MESSAGE),
         Kind("delegate", economy.delegate, Delegate, _CURRENCY, gas.GAS_STAKE),
-        Kind("undelegate", economy.undelegate, Undelegate, _CURRENCY, gas.GAS_STAKE),
+        Kind("undelegate", economy.undelegate, Undelegate, _CURRENCY, gas.GAS_STAKE + gas.GAS_LATER),
         Kind("cancel_unbonding", economy.cancel_unbonding, CancelUnbonding, _CURRENCY, gas.GAS_STAKE),
-        Kind("redelegate", economy.redelegate, Redelegate, _CURRENCY, 2 * gas.GAS_STAKE),
+        Kind("redelegate", economy.redelegate, Redelegate, _CURRENCY, 2 * gas.GAS_STAKE + gas.GAS_LATER),
         Kind("unjail", economy.unjail, Unjail, _CURRENCY, gas.GAS_MESSAGE),
         Kind("withdraw_rewards", economy.withdraw_rewards, WithdrawRewards, _CURRENCY, gas.GAS_REWARDS),
         Kind("withdraw_commission", economy.withdraw_commission, WithdrawCommission, _CURRENCY, gas.GAS_MESSAGE),
@@ -267,9 +268,9 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("fund_community_pool", economy.fund_community_pool, FundCommunityPool, _CURRENCY, gas.GAS_MESSAGE),
         Kind(
             "submit_proposal", gov.decode_submit_proposal, SubmitProposal, _BRIDGE,
-            4 * gas.GAS_MESSAGE + 4 * gas.GAS_NEW_LEAF, gov.fill_submit_proposal,
+            4 * gas.GAS_MESSAGE + 4 * gas.GAS_NEW_LEAF + 4 * gas.GAS_LATER, gov.fill_submit_proposal,
         ),
-        Kind("add_deposit", gov.decode_add_deposit, AddDeposit, _BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF),
+        Kind("add_deposit", gov.decode_add_deposit, AddDeposit, _BRIDGE, GAS_DEPOSIT),
         Kind("vote", gov.decode_vote, Vote, _CHAT, GAS_VOTE),
         Kind(
             "vote_weighted", gov.decode_vote_weighted, VoteWeighted, _CHAT, GAS_VOTE, gov.fill_vote_weighted

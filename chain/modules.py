@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from chain.branch import Branch, Decoders, Readable, Scan
 from chain.context import Context, Handler
+from chain.gas import BLOCK_GAS_MAX
 from chain.messages import Message
 from chain.tx import Tx
 from consensus.abci import CommitInfo, Misbehavior, ValidatorUpdate
@@ -33,6 +34,7 @@ class BlockContext:
     misbehavior: Sequence[Misbehavior]
     proposer: bytes = b""  # this block's, by consensus address
     committed: Callable[[bytes], Any] = _nothing
+    block_gas_max: int = BLOCK_GAS_MAX  # finite: what a queue may do in a block goes by it (`chain.gas.most_of`)
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
     consensus_params: ConsensusParams | None = None  # set: in force from the next height on
     upgraded: str = ""  # the upgrade that was carried out in this block

@@ -46,8 +46,10 @@ class Gossip:
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
 
     @staticmethod
-    def evidence_pool(db: KeyValueStore, blocks: BlockStore, states: StateStore) -> EvidencePool:
-        return EvidencePool(db, blocks, states)
+    def evidence_pool(
+        db: KeyValueStore, blocks: BlockStore, states: StateStore, workers: Workers | None = None
+    ) -> EvidencePool:
+        return EvidencePool(db, blocks, states, workers=workers)
 
     @staticmethod
     def join(
@@ -72,7 +74,7 @@ class Gossip:
         extension = ExtensionReactor()
         consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random)
         mempool = MempoolReactor(pool, extension, clock, random)
-        evidence_reactor = EvidenceReactor(evidence, consensus, driver, clock)
+        evidence_reactor = EvidenceReactor(evidence, consensus, driver, switch, clock, workers)
         consensus.on_peer_advanced(evidence_reactor.peer_advanced)
         sync = BlockSyncReactor(
             driver,

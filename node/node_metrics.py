@@ -217,6 +217,23 @@ class NodeMetrics(SavedListener):
             ("event",),
             [((name,), count) for name, count in switch.counters.items()],
         )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_useless_messages",
+            "Messages of peers that were of no use, by kind and weighed; too many of them drop a peer.",
+            ("kind",),
+            [((kind,), count) for kind, count in switch.useless_messages.items()],
+        )
+        held = CounterMetricFamily(
+            "dchat_network_held_seconds", "How long peers were not read from, for what their messages cost."
+        )
+        held.add_metric((), switch.held_s)
+        yield held
+        yield gauge(
+            "dchat_network_unfinished_bytes",
+            "Bytes of peers' messages that are not whole yet.",
+            switch.unfinished_bytes,
+        )
         for name, counted in self._gossip.counters().items():
             yield from plain_counters(
                 f"dchat_{name}", name.replace("_", " ").capitalize(), counted, gauges=GOSSIP_GAUGES

@@ -52,6 +52,7 @@ from node.version import ENGINE_VERSION, build_version
 from node.views import Me, Views, host_name
 from p2p import pex
 from p2p.addrbook import AddressBook
+from p2p.budget import BudgetConfig
 from p2p.config import SwitchConfig
 from p2p.connection import ConnectionConfig
 from p2p.node_info import NodeInfo
@@ -136,6 +137,11 @@ def switch_config(config: Config) -> SwitchConfig:
         allow_duplicate_ip=options.allow_duplicate_ip,
         address_book_strict=options.address_book_strict,
         connection=ConnectionConfig(send_rate=options.send_rate, receive_rate=options.recv_rate),
+        budget=BudgetConfig(
+            cpu_percent=options.cpu_per_peer,
+            strangers_cpu_percent=options.cpu_strangers,
+            useless_max=options.useless_messages,
+        ),
     )
 
 
@@ -261,8 +267,10 @@ async def _wire(
     app = DchatApplication(stores, upgrade_options=upgrade_options)
     blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
-    evidence = Gossip.evidence_pool(databases.state, blocks, states)
-    executor = BlockExecutor(app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock)
+    evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
+    executor = BlockExecutor(
+        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures
+    )
     state = await handshake(genesis, executor, software=build_version())
     set_block_limits(pool, state)
     disk.make_directory(home.data)

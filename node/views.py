@@ -306,6 +306,8 @@ def peer_json(peer: PeerStatus) -> dict[str, Any]:
         "connected_since": format_rfc3339(peer.connected_since_ns),
         "bytes_in": peer.bytes_in,
         "bytes_out": peer.bytes_out,
+        "held_seconds": round(peer.held_s, 3),
+        "useless_messages": peer.useless_messages,
     }
 
 

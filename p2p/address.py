@@ -107,6 +107,19 @@ class NodeAddress:
         return str(ipaddress.ip_network((ip, bits), strict=False))
 
 
+def host_group(host: str) -> str:
+    """What one holder of a host address has at no cost: an IPv4 address, an IPv6 /64; a name is itself."""
+    try:
+        ip = parse_ip(host)
+    except ValueError:
+        return host
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return f"{ipaddress.IPv6Address(ip.packed[:8] + bytes(8))}/64"
+
+
 def _embedded_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """The IPv4 inside 6to4, Teredo, NAT64 and translated addresses."""
     raw = ip.packed

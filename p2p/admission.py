@@ -1,4 +1,4 @@
-"""Who may come in: bans that expire, and the gate that unknown connections pass.
+"""Who may come in: bans that expire and grow with each offence, and the gate that unknown connections pass.
 
 Pure but for the clocks it is given. Everything here is bounded.
 """
@@ -12,6 +12,11 @@ from p2p.errors import Rejected
 
 BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first makes room
 GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the table starts anew
+OFFENCES_MAX = 4_096  # remembered names; past this the oldest is forgotten
+OFFENCE_FORGOTTEN_S = 6 * 3600.0
+BAN_FIRST_S = 60
+BAN_MAX_S = 24 * 3600
+FAULTS_FORGIVEN = 2  # breaches of the protocol: an upgrade gone wrong, a bug; then each is an offence
 NS_PER_S = 1_000_000_000
 
 
@@ -45,6 +50,31 @@ class Bans:
     def all(self) -> dict[str, int]:
         """{id: until, ns}, those that still hold."""
         return {id: until for id, until in self._until_ns.items() if until > self._clock()}
+
+
+class Offences:
+    """How often a name (a node id, a part of the internet) gave offence of late. `time_s`: seconds that only rise."""
+
+    def __init__(self, time_s: Callable[[], float]) -> None:
+        self._time_s = time_s
+        self._of: dict[str, tuple[int, float]] = {}
+
+    def add(self, name: str) -> int:
+        """Count one more; returns how many there are within `OFFENCE_FORGOTTEN_S` of one another."""
+        now = self._time_s()
+        count, last = self._of.pop(name, (0, now))
+        count = count + 1 if now - last < OFFENCE_FORGOTTEN_S else 1
+        self._of[name] = (count, now)
+        if len(self._of) > OFFENCES_MAX:
+            del self._of[next(iter(self._of))]
+        return count
+
+
+def ban_seconds(offences: int, *, forgiven: int) -> int:
+    """How long to keep away who gave offence so often: not at all at first, then four times as long each time."""
+    if offences <= forgiven:
+        return 0
+    return min(BAN_FIRST_S << 2 * min(offences - forgiven - 1, 16), BAN_MAX_S)
 
 
 class Gate:

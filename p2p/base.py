@@ -27,13 +27,17 @@ class PeerFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChannelDescriptor:
-    """One multiplexed channel. Sizes in bytes; `send_queue_messages` bounds what waits per peer."""
+    """One multiplexed channel. Sizes in bytes; `send_queue_messages` bounds what waits per peer.
+
+    `unasked_bytes_max`: larger messages are taken only after `Peer.expect`; 0: there is no such bound.
+    """
 
     id: int
     name: str
     priority: int
     send_queue_messages: int
     receive_message_bytes_max: int
+    unasked_bytes_max: int = 0
 
 
 class Peer(Protocol):
@@ -77,6 +81,11 @@ class Peer(Protocol):
 
     def spend_cpu(self, ns: int) -> None:
         """Charge work that was done for it outside `Reactor.receive` (in a thread, or in a later turn)."""
+        ...
+
+    def expect(self, channel_id: int, bytes_max: int, within_s: float) -> None:
+        """We asked this peer for a message of up to `bytes_max`: until then it may send one larger than the channel's
+        `unasked_bytes_max`. Once for each that we ask for."""
         ...
 
 

@@ -1,21 +1,264 @@
-"""What one peer may cost us: one object per peer, asked by the connection, charged by the reactors."""
+"""What one peer may cost us: time on the loop, memory, useless messages. One object per peer, one place for all limits.
+
+A peer that passes its share of time is not read from for a while; one whose useless messages or unfinished bytes pass
+their bound is dropped, and kept away longer each time. Nothing here costs another peer. Rates are leaky buckets.
+`work_ns` measures CPU time of this thread: a peer does not pay for a busy machine. Simulators give a clock that stands.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+NS_PER_S: Final = 1_000_000_000
+SLICE_NS: Final = 1_000_000  # what one peer's messages hold the loop before another's are looked at
+TURN_NS: Final = 2_000_000  # what all peers' messages hold it before anything else may run
+SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READS` is measured, and counts for all
+SAMPLED_READS: Final = 8
+CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
+EXPECTED_MAX: Final = 256  # announced messages that a peer may owe on a channel
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetConfig:
+    """Shares of one core in percent, 0: no limit."""
+
+    cpu_percent: int = 25  # each peer, on the average; an honest validator takes a few
+    strangers_cpu_percent: int = 40  # all peers together that the operator did not name
+    cpu_burst_ms: int = 250  # above the share, before it is felt
+    useless_max: int = 1_000  # an honest peer's lost races, all at once
+    useless_per_s: int = 20  # forgiven
+    unfinished_bytes_max: int = 3 * 1024 * 1024  # of messages that have begun, beside those that we asked for
+    unfinished_total_bytes_max: int = 64 * 1024 * 1024  # of all peers
+    unfinished_s: float = 60.0  # from a message's first packet to its last
+
+    def __post_init__(self) -> None:
+        for name in ("cpu_percent", "strangers_cpu_percent"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 100")
+        for name in ("cpu_burst_ms", "useless_max", "useless_per_s", "unfinished_bytes_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+
+
+class CpuShare:
+    """A leaky bucket of nanoseconds: `level_ns` falls by the share of what passes; above the burst one must wait."""
+
+    __slots__ = ("_at", "_burst_ns", "_share", "_time_s", "is_over", "level_ns")
+
+    def __init__(self, percent: int, burst_ms: int, time_s: Callable[[], float]) -> None:
+        self._share = percent / 100
+        self._burst_ns = burst_ms * 1_000_000
+        self._time_s = time_s
+        self._at = time_s()
+        self.level_ns = 0.0
+        self.is_over = False  # then `wait_s` says for how long; the hot path looks no further
+
+    def spend(self, ns: int) -> None:
+        if not self._share:
+            return
+        self._leak()
+        self.level_ns = min(self.level_ns + ns, self._burst_ns + CPU_DEBT_NS)
+        self.is_over = self.level_ns > self._burst_ns
+
+    def wait_s(self) -> float:
+        """Seconds until it may go on; 0 when it may now."""
+        if not self.is_over:
+            return 0.0
+        self._leak()
+        over_ns = self.level_ns - self._burst_ns
+        self.is_over = over_ns > 0
+        return max(0.001, over_ns / NS_PER_S / self._share) if self.is_over else 0.0
+
+    def _leak(self) -> None:
+        now = self._time_s()
+        self.level_ns = max(0.0, self.level_ns - (now - self._at) * NS_PER_S * self._share)
+        self._at = now
+
+
+class Served(Protocol):
+    """A connection with input left."""
+
+    @property
+    def budget(self) -> PeerBudget: ...
+
+    def go_on(self) -> None: ...
+
+
+class SharedBudget:
+    """What all peers of a switch share: the strangers' time, memory of unfinished messages, the turns of the loop."""
+
+    def __init__(
+        self,
+        config: BudgetConfig,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        work_ns: Callable[[], int] = time.thread_time_ns,
+        slice_ns: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.config = config
+        self.work_ns, self.slice_ns = work_ns, slice_ns
+        self.strangers = CpuShare(config.strangers_cpu_percent, config.cpu_burst_ms, loop.time)
+        self.unfinished_bytes = 0
+        self.held_s = 0.0  # all peers that left
+        self.useless_by_kind: Counter[str] = Counter()
+        self._loop = loop
+        self._waiting: dict[Served, None] = {}
+        self._turn_ns = 0
+        self._is_scheduled = False
+
+    @property
+    def turn_is_over(self) -> bool:
+        return self._turn_ns >= TURN_NS
+
+    def spend_turn(self, ns: int) -> None:
+        self._turn_ns += ns
+
+    def wait(self, connection: Served) -> None:
+        """Call `connection.go_on` in a later turn of the loop; the one that took least of late goes first."""
+        self._waiting[connection] = None
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._next_turn)
+
+    def forget(self, connection: Served) -> None:
+        self._waiting.pop(connection, None)
+
+    def _next_turn(self) -> None:
+        self._is_scheduled = False
+        self._turn_ns = 0
+        again = list(self._waiting)
+        again.sort(key=lambda waiting: waiting.budget.cpu.level_ns)
+        for connection in again:
+            if self.turn_is_over:
+                break
+            if connection in self._waiting:
+                del self._waiting[connection]
+                connection.go_on()
+        if self._waiting and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._next_turn)
 
 
 class PeerBudget:
-    """Counts only, so far."""
+    """One peer's. `on_spent(why)` is called once, when it sent too much that was of no use."""
 
-    __slots__ = ("cpu_ns", "useless_by_kind")
+    __slots__ = (
+        "_expected",
+        "_is_spent",
+        "_on_spent",
+        "_reads",
+        "_strangers",
+        "_time_s",
+        "_useless",
+        "_useless_at",
+        "cpu",
+        "held_s",
+        "is_named",
+        "shared",
+        "unfinished_bytes",
+        "useless_by_kind",
+    )
 
-    def __init__(self) -> None:
-        self.cpu_ns = 0
-        self.useless_by_kind: Counter[str] = Counter()
+    def __init__(
+        self,
+        shared: SharedBudget,
+        *,
+        time_s: Callable[[], float],
+        is_named: bool = False,
+        on_spent: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        config = shared.config
+        self.shared, self.is_named = shared, is_named
+        self._strangers = shared.strangers
+        self.cpu = CpuShare(config.cpu_percent, config.cpu_burst_ms, time_s)
+        self.held_s = 0.0  # how long it was not read from
+        self.unfinished_bytes = 0
+        self.useless_by_kind: Counter[str] = Counter()  # kinds are constants of ours
+        self._on_spent, self._time_s = on_spent, time_s
+        self._is_spent = False
+        self._useless, self._useless_at = 0.0, time_s()
+        self._reads = 0
+        self._expected: dict[int, list[tuple[float, int]]] = {}  # by channel: (until, bytes at most), oldest first
+
+    # --- useless messages -------------------------------------------------------------------------------------
 
     def useless(self, what: str, weight: int = 1) -> None:
         self.useless_by_kind[what] += weight
+        self.shared.useless_by_kind[what] += weight
+        config, now = self.shared.config, self._time_s()
+        self._useless = max(0.0, self._useless - (now - self._useless_at) * config.useless_per_s) + weight
+        self._useless_at = now
+        if self._useless > config.useless_max and not self._is_spent:
+            self._is_spent = True
+            self._on_spent(f"sent too much that is of no use, last: {what}")
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def begin(self, size: int) -> int:
+        """Before `size` bytes of it are handled: what `end` wants. 0: not measured; below 0: counts for its like."""
+        if size > SMALL_READ_BYTES:
+            return self.shared.work_ns()
+        self._reads += 1
+        return 0 if self._reads % SAMPLED_READS else -self.shared.work_ns()
+
+    def end(self, began_ns: int) -> None:
+        if began_ns:
+            now_ns = self.shared.work_ns()
+            ns = now_ns - began_ns if began_ns > 0 else (now_ns + began_ns) * SAMPLED_READS
+            self.shared.spend_turn(ns)
+            self.spend_cpu(ns)
 
     def spend_cpu(self, ns: int) -> None:
-        self.cpu_ns += ns
+        self.cpu.spend(ns)
+        if not self.is_named:
+            self._strangers.spend(ns)
+
+    def wait_s(self) -> float:
+        """Seconds until it may be read from."""
+        if self.is_named or not self._strangers.is_over:
+            return self.cpu.wait_s() if self.cpu.is_over else 0.0
+        return max(self.cpu.wait_s(), self._strangers.wait_s())
+
+    # --- memory -----------------------------------------------------------------------------------------------
+
+    def hold(self, size: int, *, is_asked: bool) -> None:
+        """Count bytes of unfinished messages; below 0: they are gone. The total does not count what was asked for."""
+        self.unfinished_bytes += size
+        if not is_asked:
+            self.shared.unfinished_bytes += size
+
+    def expect(self, channel_id: int, bytes_max: int, within_s: float) -> None:
+        """We asked for a message of up to so many bytes: so long it may be larger than the channel's small bound."""
+        owed = self._expected.setdefault(channel_id, [])
+        self._prune(owed)
+        if len(owed) < EXPECTED_MAX:
+            owed.append((self._time_s() + within_s, bytes_max))
+
+    def came(self, channel_id: int) -> None:
+        """A large message on this channel is whole: one that was expected."""
+        owed = self._expected.get(channel_id)
+        if owed:
+            del owed[0]
+
+    def expects(self, channel_id: int) -> int:
+        """The largest message that it owes us on this channel; 0 when none."""
+        owed = self._expected.get(channel_id)
+        if not owed:
+            return 0
+        self._prune(owed)
+        return max((bytes_max for _, bytes_max in owed), default=0)
+
+    @property
+    def unfinished_max(self) -> int:
+        """How many bytes of unfinished messages it may have with us now."""
+        return self.shared.config.unfinished_bytes_max + sum(self.expects(channel) for channel in self._expected)
+
+    def _prune(self, owed: list[tuple[float, int]]) -> None:
+        now = self._time_s()
+        while owed and owed[0][0] < now:
+            del owed[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from p2p.address import NodeAddress, parse_address, parse_listen_address
+from p2p.budget import BudgetConfig
 from p2p.connection import ConnectionConfig
 from p2p.errors import BadAddress
 from p2p.node_key import is_node_id
@@ -30,6 +31,7 @@ class SwitchConfig:
     allow_duplicate_ip: bool = False  # loopback is always allowed: it says nothing about who is behind it
     address_book_strict: bool = True  # only routable addresses enter the book
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
 
     dial_timeout_s: float = 3.0
     phase_timeout_s: float = 3.0  # each of hello, authentication, node info

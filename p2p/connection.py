@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from p2p.base import ChannelDescriptor
-from p2p.errors import ConnectionFault
+from p2p.budget import SLICE_NS, PeerBudget
+from p2p.errors import ConnectionFault, LargerThanAsked, TooSlow
 from p2p.wire import (
     CHANNEL_PING,
     CHANNEL_PONG,
@@ -28,7 +29,7 @@ from p2p.wire import (
 
 SEND_BATCH_BYTES = 65_536  # what one turn writes before other work runs: some 0.2 ms of sealing
 SEND_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # a channel's queue is bounded in messages and in bytes; one always fits
-RECEIVE_SLICE_S = 0.002  # the loop is never held longer by one peer's messages
+CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a message that was handed on is all
 RECENTLY_SENT_DECAY = 0.8
 RECENTLY_SENT_DECAY_S = 2.0
 FLUSH_BYTES_MAX = 1024 * 1024  # what a stopping connection still writes out
@@ -92,13 +93,15 @@ class _Rate:
 
 class _Channel:
     __slots__ = (
+        "allowed",
         "bytes_in",
         "bytes_out",
         "id",
+        "is_asked",
         "name",
         "offset",
         "partial",
-        "partial_bytes",
+        "partial_since",
         "priority",
         "queue",
         "queue_bytes",
@@ -106,6 +109,7 @@ class _Channel:
         "receive_max",
         "recently_sent",
         "refused",
+        "unasked_max",
     )
 
     def __init__(self, descriptor: ChannelDescriptor) -> None:
@@ -116,13 +120,16 @@ class _Channel:
         self.priority = descriptor.priority
         self.queue_max = descriptor.send_queue_messages
         self.receive_max = descriptor.receive_message_bytes_max
+        self.unasked_max = descriptor.unasked_bytes_max or descriptor.receive_message_bytes_max
+        self.allowed = self.unasked_max  # what the message at hand may have
         self.queue: deque[bytes] = deque()  # its head is the message that is being sent
         self.queue_bytes = 0
         self.offset = 0  # how much of the head is on its way
         self.refused = False
         self.recently_sent = 0.0
-        self.partial: list[bytes] = []
-        self.partial_bytes = 0
+        self.partial = bytearray()  # of a message that is not whole yet
+        self.partial_since = 0.0
+        self.is_asked = False  # that message is larger than any that was not asked for
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -135,7 +142,7 @@ class MultiplexConnection:
     """Owned by a link, which feeds it and is its pipe.
 
     `deliver(channel id, message)` may raise PeerFault; `on_writable(channel id)` follows a refused `try_send`;
-    `on_fault(error)` is called once at most.
+    `on_fault(error)` is called once at most; `on_memory()` when all peers' unfinished messages together are too much.
     """
 
     def __init__(
@@ -146,18 +153,24 @@ class MultiplexConnection:
         peer_channels: frozenset[int],
         loop: asyncio.AbstractEventLoop,
         pipe: Pipe,
+        budget: PeerBudget,
         deliver: Callable[[int, bytes], None],
         on_writable: Callable[[int], None],
         on_fault: Callable[[Exception], None],
+        on_memory: Callable[[], None] = lambda: None,
     ) -> None:
         self._channels = {descriptor.id: _Channel(descriptor) for descriptor in channels}
         self._sendable = {id: channel for id, channel in self._channels.items() if id in peer_channels}
         self._config = config
         self._loop = loop
         self._pipe = pipe
+        self.budget = budget
+        self._shared = budget.shared
+        self._unfinished_max = budget.shared.config.unfinished_bytes_max
         self._deliver = deliver
         self._on_writable = on_writable
         self._on_fault = on_fault
+        self._on_memory = on_memory
         now = loop.time()
         self._packet_max = packet_bytes_max(config.payload_bytes_max)
         self._batch_max = min(SEND_BATCH_BYTES, config.send_rate // RATE_SAMPLES_PER_S or SEND_BATCH_BYTES)
@@ -168,7 +181,8 @@ class MultiplexConnection:
         self._ping_due = self._pong_due = False  # one of each at most waits to be sent
         self._pump_scheduled = self._write_paused = self._closed = self._draining = False
         self._inbox = b""
-        self._held = False  # reading is paused by us, and _go_on will follow
+        self._held = False  # reading is paused by us, and `go_on` will follow
+        self._held_since = 0.0
         self._ping_timer: asyncio.TimerHandle | None = None
         self._pong_timer: asyncio.TimerHandle | None = None
 
@@ -187,6 +201,8 @@ class MultiplexConnection:
         self._active.clear()
         self._sendable.clear()
         self._inbox = b""
+        self._shared.forget(self)
+        self._forget_unfinished()
 
     def flush_and_close(self) -> None:
         """Hand the queued messages (a megabyte at most) to the pipe, then close."""
@@ -326,40 +342,67 @@ class MultiplexConnection:
 
     # --- receiving --------------------------------------------------------------------------------------------
 
-    def feed(self, data: bytes) -> None:
-        """Take stream bytes from the peer. Faults go to `on_fault`, nothing is raised."""
+    def feed(self, data: bytes, *, began_ns: int | None = None) -> None:
+        """Take stream bytes from the peer. Faults go to `on_fault`, nothing is raised.
+
+        `began_ns`: from the budget's `begin`, when work for these bytes has begun already.
+        """
         if self._closed:
             return
         self._receive_rate.spend(len(data))
         self._inbox = self._inbox + data if self._inbox else data
         if not self._held:
-            self._go_on()
+            if self._shared.turn_is_over:
+                self._hold(0)
+            else:
+                self.go_on(began_ns=began_ns)
 
-    def _go_on(self) -> None:
-        was_held, self._held = self._held, False
+    def go_on(self, *, began_ns: int | None = None) -> None:
+        """Handle what waits, for a slice of time at most, if the budget allows it now."""
         if self._closed:
             return
-        try:
-            finished = self._consume()
-        except Exception as error:  # a fault of the peer, or a reactor's failure: the owner tells them apart
-            self._fail(error)
-            return
-        if self._is_closed():
-            return
-        wait_s = self._receive_rate.wait_s(self._loop.time())
+        budget = self.budget
+        wait_s, finished = budget.wait_s(), False
+        if not wait_s:
+            if began_ns is None:
+                began_ns = budget.begin(len(self._inbox))
+            try:
+                finished = self._consume()
+            except Exception as error:  # a fault of the peer, or a reactor's failure: the owner tells them apart
+                self._fail(error)
+                return
+            if began_ns:
+                budget.end(began_ns)
+                wait_s = budget.wait_s()
+            if self._is_closed():
+                return
+            wait_s = max(wait_s, self._receive_rate.wait_s(self._loop.time()))
         if not finished or wait_s:
-            self._held = True
-            if not was_held:
-                self._pipe.pause_reading()
-            self._loop.call_later(wait_s, self._go_on)
-        elif was_held:
+            self._hold(wait_s)
+        elif self._held:
+            self._held = False
+            budget.held_s += self._loop.time() - self._held_since
             self._pipe.resume_reading()
+
+    def _hold(self, wait_s: float) -> None:
+        """Read no more; go on after `wait_s`, when it is this peer's turn."""
+        if not self._held:
+            self._held, self._held_since = True, self._loop.time()
+            self._pipe.pause_reading()
+        if wait_s:
+            self._loop.call_later(wait_s, self._wait_turn)
+        else:
+            self._shared.wait(self)
+
+    def _wait_turn(self) -> None:
+        if not self._closed:
+            self._shared.wait(self)
 
     def _consume(self) -> bool:
         """Handle the inbox's complete packets; False when its time was up before its bytes were."""
         data, pos, end = self._inbox, 0, len(self._inbox)
-        now = self._loop.time
-        slice_ends = now() + RECEIVE_SLICE_S
+        finished = True
+        work = slice_ends_ns = 0
         while pos < end:
             length, start = data[pos], pos + 1
             if length > 0x7F:
@@ -376,15 +419,19 @@ class MultiplexConnection:
             if stop > end:
                 break
             channel_id, eof, payload = decode_packet(data, start, stop)
-            if self._receive_packet(channel_id, eof, payload, stop - pos):
-                if self._closed:
-                    return True
-                if now() > slice_ends:
-                    self._inbox = data[stop:]
-                    return not self._inbox
+            work += self._receive_packet(channel_id, eof, payload, stop - pos)
+            if self._closed:
+                return True
             pos = stop
+            if work >= CLOCK_WORK and pos < end:
+                work, now_ns = 0, self._shared.slice_ns()
+                if not slice_ends_ns:
+                    slice_ends_ns = now_ns + SLICE_NS
+                elif now_ns > slice_ends_ns:
+                    finished = False
+                    break
         self._inbox = data[pos:] if pos else data
-        return True
+        return finished
 
     def _long_length(self, data: bytes, pos: int, end: int) -> tuple[int, int]:
         """Read a length of two bytes and more at `pos`: (length, where the packet starts), start 0 if incomplete."""
@@ -400,42 +447,95 @@ class MultiplexConnection:
             raise ConnectionFault("packet: the length has more than 10 bytes")
         return 0, 0
 
-    def _receive_packet(self, channel_id: int, eof: bool, payload: bytes, size: int) -> bool:
-        """Add one packet to its channel; True when that completed a message, which was delivered."""
+    def _receive_packet(self, channel_id: int, eof: bool, payload: bytes, size: int) -> int:
+        """Add one packet to its channel and hand on a message that it completes; returns the work that this was."""
         channel = self._channels.get(channel_id)
         if channel is None:
             self._receive_control(channel_id)
-            return False
+            return 1
         channel.bytes_in += size
-        total = channel.partial_bytes + len(payload)
-        if total > channel.receive_max:
-            raise ConnectionFault(
-                f"channel {channel.id:#04x} ({channel.name}): message of at least {total} bytes, "
-                f"at most {channel.receive_max} allowed"
-            )
+        partial = channel.partial
+        total = len(partial) + len(payload)
+        if total > channel.allowed:
+            self._check_asked(channel, total)
         if not eof:
-            if payload:
-                channel.partial.append(payload)
-                channel.partial_bytes = total
-            return False
-        if channel.partial:
-            channel.partial.append(payload)
-            payload = b"".join(channel.partial)
-            channel.partial = []
-            channel.partial_bytes = 0
+            self._add_unfinished(channel, payload)
+            return 1
+        if partial:
+            self.budget.hold(-len(partial), is_asked=channel.is_asked)
+            partial += payload
+            channel.partial = bytearray()
+            payload = bytes(partial)
+        if channel.is_asked:
+            channel.is_asked, channel.allowed = False, channel.unasked_max
+            self.budget.came(channel_id)
         self._deliver(channel_id, payload)
-        return True
+        return CLOCK_WORK
+
+    def _add_unfinished(self, channel: _Channel, payload: bytes) -> None:
+        if not payload:
+            self.budget.useless("packet without bytes")
+            return
+        if not channel.partial:
+            channel.partial_since = self._loop.time()
+        channel.partial += payload
+        budget = self.budget
+        budget.hold(len(payload), is_asked=channel.is_asked)
+        if budget.unfinished_bytes > self._unfinished_max and budget.unfinished_bytes > budget.unfinished_max:
+            raise ConnectionFault(
+                f"unfinished messages: {budget.unfinished_bytes} bytes, at most {budget.unfinished_max} allowed"
+            )
+        if self._shared.unfinished_bytes > self._shared.config.unfinished_total_bytes_max:
+            self._on_memory()
+
+    def _check_asked(self, channel: _Channel, total: int) -> None:
+        """Above a channel's small bound goes only what we asked this peer for."""
+        allowed = min(channel.receive_max, max(channel.unasked_max, self.budget.expects(channel.id)))
+        if total > allowed:
+            is_owed = channel.unasked_max < allowed < channel.receive_max
+            raise (LargerThanAsked if is_owed else ConnectionFault)(
+                f"channel {channel.id:#04x} ({channel.name}): message of at least {total} bytes, "
+                f"at most {allowed} allowed"
+            )
+        channel.allowed = allowed
+        if not channel.is_asked:
+            self.budget.hold(-len(channel.partial), is_asked=False)
+            channel.is_asked = True
+            self.budget.hold(len(channel.partial), is_asked=True)
+
+    def _forget_unfinished(self) -> None:
+        for channel in self._channels.values():
+            self.budget.hold(-len(channel.partial), is_asked=channel.is_asked)
+            channel.partial, channel.is_asked, channel.allowed = bytearray(), False, channel.unasked_max
+
+    def check_deadlines(self) -> None:
+        """Fail the peer whose message does not end: now and then."""
+        too_late = self._loop.time() - self._shared.config.unfinished_s
+        for channel in self._channels.values():
+            if channel.partial and channel.partial_since < too_late and not self._held:
+                if channel.is_asked and self.budget.expects(channel.id):
+                    continue  # it was asked for, and has until then
+                self._fail(
+                    TooSlow(
+                        f"channel {channel.id:#04x} ({channel.name}): message not finished within "
+                        f"{self._shared.config.unfinished_s:g} s"
+                    )
+                )
+                return
 
     # --- keep-alive -------------------------------------------------------------------------------------------
 
     def _receive_control(self, channel_id: int) -> None:
         if channel_id == CHANNEL_PING:
+            self.budget.useless("ping")  # one a minute is nothing to the budget
             self._pong_due = True
             self._schedule_pump()
         elif channel_id == CHANNEL_PONG:
             if self._pong_timer is not None:
                 self._pong_timer.cancel()
                 self._pong_timer = None
+            else:
+                self.budget.useless("pong nobody asked for")
         else:
             raise ConnectionFault(f"packet: channel {channel_id:#04x} is not one of ours")
 
@@ -447,4 +547,4 @@ class MultiplexConnection:
 
     def _pong_missing(self) -> None:
         self._pong_timer = None
-        self._fail(ConnectionFault(f"no pong within {self._config.pong_timeout_s} s of a ping"))
+        self._fail(TooSlow(f"no pong within {self._config.pong_timeout_s} s of a ping"))

@@ -23,7 +23,19 @@ class BadNodeInfo(P2PError):
 
 
 class ConnectionFault(P2PError):
-    """The other side broke the packet format, a limit, or fell silent."""
+    """The other side broke the packet format or a limit."""
+
+
+class NoOffence(ConnectionFault):
+    """Costs the connection, but an honest peer can get there."""
+
+
+class TooSlow(NoOffence):
+    """It fell silent, or did not finish in time: a bad line does that too."""
+
+
+class LargerThanAsked(NoOffence):
+    """An answer is larger than we thought when we asked: the parameters may have changed since."""
 
 
 class Rejected(P2PError):

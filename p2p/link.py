@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 WRITE_BUFFER_BYTES = 131_072  # above this the transport asks to pause; a vote never waits behind more of ours
+STUCK_BYTES = 4_096  # a reader that takes less between two looks while more waits does not read
 FLUSH_TIMEOUT_S = 2.0  # a peer that does not read what is left is not waited for
 
 
@@ -94,6 +95,7 @@ class Link(asyncio.Protocol):
         self.close_error: Exception | None = None
         self.received_at = loop.time()
         self.bytes_in = self.bytes_out = 0
+        self._taken = 0  # of bytes_out, what had left the transport when `is_stuck` last looked
         self.established: asyncio.Future[SwitchPeer] | None = loop.create_future() if dialed is not None else None
 
     @property
@@ -141,14 +143,16 @@ class Link(asyncio.Protocol):
         size = len(data)
         self.bytes_in += size
         self.received_at = self._loop.time()
-        if self._connection is not None:
+        connection = self._connection
+        if connection is not None:
             assert self._opener is not None
+            began_ns = connection.budget.begin(size)
             try:
                 stream = self._opener.open(data)
             except P2PError as error:
                 self.close(error)
                 return
-            self._connection.feed(stream)
+            connection.feed(stream, began_ns=began_ns)
         elif not self.is_closed:
             self._guard(self._handshake_received, data)
 
@@ -203,6 +207,15 @@ class Link(asyncio.Protocol):
         """Cut a link that is closed but still flushing."""
         if self._transport is not None:
             self._transport.abort()
+
+    def is_stuck(self) -> bool:
+        """Whether the other side has taken next to nothing of what we wrote since the last call."""
+        if self._transport is None:
+            return False
+        waiting = self._transport.get_write_buffer_size()
+        taken = self.bytes_out - waiting
+        before, self._taken = self._taken, taken
+        return waiting > 0 and taken - before < STUCK_BYTES
 
     # --- Pipe -------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ class PeerStatus:
     connected_since_ns: int
     bytes_in: int
     bytes_out: int
+    held_s: float  # how long it was not read from, for what its messages cost
+    useless_messages: int  # by weight
 
 
 class SwitchPeer:
@@ -36,6 +38,7 @@ class SwitchPeer:
         "budget",
         "connected_since_ns",
         "connection",
+        "expect",
         "gone",
         "id",
         "is_outbound",
@@ -52,7 +55,9 @@ class SwitchPeer:
     try_send: Callable[[int, bytes], bool]
     queue_room: Callable[[int], int]
 
-    def __init__(self, link: Link, info: NodeInfo, *, is_persistent: bool, connected_since_ns: int) -> None:
+    def __init__(
+        self, link: Link, info: NodeInfo, budget: PeerBudget, *, is_persistent: bool, connected_since_ns: int
+    ) -> None:
         self.link = link
         self.id = link.id
         self.node_info = info
@@ -61,9 +66,10 @@ class SwitchPeer:
         self.remote_address = link.remote
         self.connected_since_ns = connected_since_ns
         self._channels = frozenset(info.channels)
-        self.budget = PeerBudget()
-        self.useless = self.budget.useless
-        self.spend_cpu = self.budget.spend_cpu
+        self.budget = budget
+        self.useless = budget.useless
+        self.spend_cpu = budget.spend_cpu
+        self.expect = budget.expect
         self.gone = asyncio.Event()  # set after the reactors have heard that it left
 
     def attach(self, connection: MultiplexConnection) -> None:
@@ -100,6 +106,8 @@ class SwitchPeer:
             connected_since_ns=self.connected_since_ns,
             bytes_in=self.link.bytes_in,
             bytes_out=self.link.bytes_out,
+            held_s=self.budget.held_s,
+            useless_messages=self.budget.useless_by_kind.total(),
         )
 
     def __repr__(self) -> str:

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from p2p.address import NodeAddress
-from p2p.admission import Bans, Gate
+from p2p.address import NodeAddress, host_group
+from p2p.admission import FAULTS_FORGIVEN, Bans, Gate, Offences, ban_seconds
 from p2p.base import ChannelDescriptor, Network, Peer, PeerFault, Reactor
+from p2p.budget import PeerBudget, SharedBudget
 from p2p.config import SwitchConfig
 from p2p.connection import MultiplexConnection
-from p2p.errors import AlreadyConnected, BadNodeInfo, DialError, P2PError, Rejected
+from p2p.errors import AlreadyConnected, BadNodeInfo, DialError, NoOffence, P2PError, Rejected
 from p2p.link import Link, Phase
 from p2p.node_info import CHANNELS_MAX, NodeInfo
 from p2p.node_key import NodeKey
@@ -37,6 +38,8 @@ log = structlog.get_logger()
 
 DUPLICATE_SILENT_S = 5.0  # a peer this silent that proves its key anew has lost the old connection
 STEADY_S = 60.0  # a connection that lived this long starts the redial back-off over
+SWEEP_S = 5.0  # between two looks for messages that do not end and readers that do not read
+STUCK_S = 30.0
 PINS_MAX = 1_024  # addresses without id come from the configuration only
 
 ConnectionFilter = Callable[[str, int], None]  # (host, port); raises Rejected
@@ -47,7 +50,8 @@ class Switch:
     """Implements p2p.base.Network.
 
     `node_info` needs id, network, version and moniker; channels and listen address are filled in here.
-    `clock` gives nanoseconds since the epoch (bans, dates); waits use the running loop's time.
+    `clock` gives nanoseconds since the epoch (bans, dates); waits use the running loop's time. `work_ns` and `slice_ns`
+    measure what peers cost; a simulator gives clocks that stand.
     """
 
     def __init__(
@@ -59,12 +63,15 @@ class Switch:
         sockets: Sockets | None = None,
         clock: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
+        work_ns: Callable[[], int] = time.thread_time_ns,
+        slice_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.config = config
         self.id = node_key.id
         self.clock = clock
         self.rng = rng if rng is not None else random.Random()
         self.bans = Bans(clock)
+        self.host_bans = Bans(clock)  # parts of the internet whose strangers are kept away
         self.pins: dict[str, str] = {}  # host:port of an address without id -> the id first seen there
         self.connection_filters: list[ConnectionFilter] = []
         self.peer_filters: list[PeerFilter] = []
@@ -85,6 +92,9 @@ class Switch:
         self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
         self._traffic_gone: Counter[tuple[str, int]] = Counter()
         self._socket_bytes_gone = [0, 0]
+        self._work_ns, self._slice_ns = work_ns, slice_ns
+        self._shared: SharedBudget | None = None
+        self._offences: Offences | None = None
         self._listener: Listener | None = None
         self._gate: Gate | None = None
         self._stop = asyncio.Event()
@@ -142,6 +152,8 @@ class Switch:
         """Run until `stop`. Raises OSError (listening), ExceptionGroup (a service failed)."""
         loop = asyncio.get_running_loop()
         config = self.config
+        self._shared = SharedBudget(config.budget, loop, work_ns=self._work_ns, slice_ns=self._slice_ns)
+        self._offences = Offences(loop.time)
         self._gate = Gate(
             total_max=config.unauthenticated_max,
             per_host_max=config.unauthenticated_per_ip_max,
@@ -155,6 +167,7 @@ class Switch:
                 self._started.set()
                 for address in config.persistent_addresses:
                     self._spawn(self._keep_connected(address), f"keep {address}")
+                self._spawn(self._sweep(), "sweep")
                 for name, service in self._services:
                     self._spawn(_run_service(service), name)
                 await self._stop.wait()
@@ -396,6 +409,10 @@ class Switch:
         left_s = self.bans.left_s(peer_id)
         if left_s:
             raise Rejected(f"{peer_id} is banned for another {left_s:.0f} s")
+        if not link.is_outbound and not self._is_exempt(peer_id):
+            left_s = self.host_bans.left_s(host_group(link.remote_host))
+            if left_s:
+                raise Rejected(f"strangers from {link.remote_host} are kept away for another {left_s:.0f} s")
         if link.dialed is not None and not link.dialed.id:
             self._pin(link.dialed, peer_id, persistent=link.persistent)
         self._settle_duplicates(link)
@@ -463,6 +480,7 @@ class Switch:
         peer = SwitchPeer(
             link,
             info,
+            self._budget_of(link.id),
             is_persistent=link.persistent or link.id in self._persistent_ids,
             connected_since_ns=self.clock(),
         )
@@ -472,9 +490,11 @@ class Switch:
             peer_channels=peer.channels,
             loop=asyncio.get_running_loop(),
             pipe=link,
+            budget=peer.budget,
             deliver=partial(self._deliver, peer),
             on_writable=partial(self._writable, peer),
             on_fault=partial(self._fault, peer),
+            on_memory=self._free_memory,
         )
         peer.attach(connection)
         self._add(peer)
@@ -528,6 +548,8 @@ class Switch:
         del self._peers[peer.id]
         self._peers_tuple = tuple(self._peers.values())
         _add_traffic(self._traffic_gone, peer)
+        if self._shared is not None:
+            self._shared.held_s += peer.budget.held_s
         self._socket_bytes_gone[0] += peer.link.bytes_in
         self._socket_bytes_gone[1] += peer.link.bytes_out
         self.counters["peers_lost"] += 1
@@ -550,14 +572,85 @@ class Switch:
         """Drop the peer for what it did, or for what we could not do with what it sent."""
         if isinstance(error, PeerFault):
             self.counters["peer_faults"] += 1
-            self.drop_peer(peer, f"broke the protocol: {error}", ban_s=error.ban_s)
+            self._offended(peer, f"broke the protocol: {error}", forgiven=FAULTS_FORGIVEN, ban_s=error.ban_s)
+        elif isinstance(error, NoOffence):
+            peer.link.close(error)
         elif isinstance(error, P2PError):
             self.counters["peer_faults"] += 1
-            peer.link.close(error)
+            self._offended(peer, str(error), forgiven=FAULTS_FORGIVEN)
         else:
             self.counters["reactor_failed"] += 1
             log.error("a reactor failed", peer=peer.id, error=repr(error), exc_info=error)
             peer.link.close(f"our reactor failed: {error!r}")
+
+    # --- what peers cost --------------------------------------------------------------------------------------
+
+    @property
+    def useless_messages(self) -> dict[str, int]:
+        """By kind and weight, of all peers since the start."""
+        return dict(self._shared.useless_by_kind) if self._shared is not None else {}
+
+    @property
+    def held_s(self) -> float:
+        """How long peers were not read from, for what their messages cost; all peers since the start."""
+        gone = self._shared.held_s if self._shared is not None else 0.0
+        return gone + sum(peer.budget.held_s for peer in self._peers_tuple)
+
+    @property
+    def unfinished_bytes(self) -> int:
+        return self._shared.unfinished_bytes if self._shared is not None else 0
+
+    def _budget_of(self, peer_id: str) -> PeerBudget:
+        assert self._shared is not None, "the switch does not run"
+        return PeerBudget(
+            self._shared,
+            time_s=asyncio.get_running_loop().time,
+            is_named=self._is_exempt(peer_id),
+            on_spent=lambda why: self._spent(peer_id, why),
+        )
+
+    def _spent(self, peer_id: str, why: str) -> None:
+        """A peer's useless messages passed their budget, somewhere inside a reactor: drop it in a later turn."""
+
+        def drop() -> None:
+            peer = self._peers.get(peer_id)
+            if peer is not None:
+                self.counters["over_budget"] += 1
+                self._offended(peer, why)
+
+        asyncio.get_running_loop().call_soon(drop)
+
+    def _offended(self, peer: SwitchPeer, why: str, *, forgiven: int = 0, ban_s: int = 0) -> None:
+        """Drop the peer, and keep it and strangers from its part of the internet away, longer each time."""
+        assert self._offences is not None, "the switch does not run"
+        ban_s = max(ban_s, ban_seconds(self._offences.add(peer.id), forgiven=forgiven))
+        self.drop_peer(peer, why, ban_s=ban_s)
+        if not self._is_exempt(peer.id):
+            place = host_group(peer.remote_host)
+            host_ban_s = ban_seconds(self._offences.add(place), forgiven=forgiven)
+            if host_ban_s:
+                self.host_bans.ban(place, host_ban_s)
+
+    def _free_memory(self) -> None:
+        """All unfinished messages together are too much: the peer that holds most of them goes."""
+        peers = [peer for peer in self._peers_tuple if not peer.link.is_closed]
+        worst = max(peers, key=lambda peer: peer.budget.unfinished_bytes, default=None)
+        if worst is not None:
+            self.counters["over_budget"] += 1
+            self._offended(worst, f"unfinished messages of all peers hold {self.unfinished_bytes} bytes, most are its")
+
+    async def _sweep(self) -> None:
+        """Look now and then for what no packet tells: messages that do not end, readers that do not read."""
+        stuck: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            stuck = {peer.id: stuck.get(peer.id, 0) + 1 for peer in self._peers_tuple if peer.link.is_stuck()}
+            for peer in self._peers_tuple:
+                if stuck.get(peer.id, 0) * SWEEP_S >= STUCK_S:
+                    self.counters["stuck_readers"] += 1
+                    self.drop_peer(peer, f"took nothing of what waits for it in {STUCK_S:.0f} s")
+                else:
+                    peer.connection.check_deadlines()
 
 
 if TYPE_CHECKING:

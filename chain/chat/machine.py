@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
+from chain import gas
 from chain.auth import advance, authorise
 from chain.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State
 from chain.chat.records import (
@@ -59,7 +60,6 @@ DECODERS: Final[Decoders] = {
     PARAMS: ChatParams.decode,
     **MARKS.decoders,
 }
-MARKS_PRUNED_PER_BLOCK: Final = 2_000
 EMPTY: Final = Range()
 
 
@@ -223,9 +223,9 @@ def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> Non
 # ------------------------------------------------------------------------------ blocks
 
 
-def end_block(state: State, scan: Scan, height: int) -> None:
-    """Remove expired replay marks, a bounded number."""
-    MARKS.prune(state, scan, height=height, budget=MARKS_PRUNED_PER_BLOCK)
+def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:
+    """Remove expired replay marks: as many as a block can add."""
+    return MARKS.prune(state, scan, height=height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
 
 
 def genesis(state: State, params: ChatParams) -> None:

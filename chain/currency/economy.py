@@ -66,13 +66,14 @@ class Economy:
             yield from slashing.punish(branch, scan, found, now)
 
     def end_block(
-        self, branch: Branch, scan: Scan, now: Now, *, upgraded: bool
+        self, branch: Branch, scan: Scan, now: Now, *, upgraded: bool, items_max: int
     ) -> Generator[None, None, list[ValidatorUpdate]]:
-        """What the engine must be told; in slices. upgraded: this block carried out an upgrade."""
+        """What the engine must be told; in slices. upgraded: this block carried out an upgrade. items_max: of each
+        queue."""
         slashing.params_changed(branch)
         if upgraded:
             valset.retry_failed(branch, scan)
-        return (yield from valset.end_block(branch, scan, now))
+        return (yield from valset.end_block(branch, scan, now, items_max=items_max))
 
 
 def is_validator(state: Readable, address: bytes) -> bool:

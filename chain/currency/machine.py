@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from chain import gas
 from chain.auth import advance, authorise
 from chain.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State
 from chain.codec import UINT64_MAX
@@ -28,7 +29,6 @@ DECODERS: Final[Decoders] = {
     PARAMS: CurrencyParams.decode,
     **MARKS.decoders,
 }
-MARKS_PRUNED_PER_BLOCK: Final = 2_000  # at most as many as a block of payments adds; about 10 ms
 
 
 def account_of(state: Readable, address: bytes) -> Account | None:
@@ -129,9 +129,9 @@ def take_fee(state: State, balance: int, fee: int) -> int:
     return balance - fee
 
 
-def end_block(state: State, scan: Scan, height: int) -> None:
-    """Remove expired replay marks, a bounded number."""
-    MARKS.prune(state, scan, height=height, budget=MARKS_PRUNED_PER_BLOCK)
+def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:
+    """Remove expired replay marks: as many as a block can add."""
+    return MARKS.prune(state, scan, height=height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:

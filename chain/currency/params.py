@@ -141,7 +141,7 @@ RANGES: Final[Mapping[str, Range]] = {
     "slash_double_sign": _SHARE,
     "slash_downtime": _SHARE,
     "evidence_age_s_max": Range(1, 10 * 365 * 86_400),
-    "evidence_age_blocks_max": Range(1, 10**12),
+    "evidence_age_blocks_max": Range(1, 10**8),  # nodes keep the blocks: a decade
     "community_tax": _SHARE,
     "base_proposer_reward": _SHARE,
     "bonus_proposer_reward": _SHARE,
@@ -197,6 +197,12 @@ def to_text(params: EconomicParams) -> dict[str, str]:
         name: dec.text(value) if RANGES[name].is_rate else str(value)
         for name, value in zip(params._fields, params, strict=True)
     }
+
+
+def range_text(name: str) -> tuple[str, str]:
+    """The least and the greatest value."""
+    low, high, is_rate = RANGES[name]
+    return (dec.text(low), dec.text(high)) if is_rate else (str(low), str(high))
 
 
 def value_from_text(where: str, name: str, value: object) -> int:

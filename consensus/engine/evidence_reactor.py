@@ -2,27 +2,36 @@
 
 A peer can when it is past the evidence's height and the evidence is not too old for it. Event-driven: on new
 evidence, on a peer's new height, on a queue with room; what stays pending is sent again every RESEND_S, since a peer
-that could not judge it then may now.
+that could not judge it then may now, or had no room for it.
+
+What comes in is judged first and remembered only if it is kept. A message of one small item is judged in place;
+anything larger waits its turn, one message a peer, and is decoded and verified in a thread.
 Source: engine sheet section 10; CometBFT v0.38, evidence/reactor.go.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol
 
 import structlog
 
-from consensus.engine.clock import Clock, Timer
+from consensus.engine.clock import Clock, Timer, Workers
 from consensus.engine.evidence_pool import EvidencePool
 from consensus.engine.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.types.errors import EvidenceUnverifiable
-from consensus.types.evidence import Evidence, decode_evidence_list, encode_evidence_list
+from consensus.types.evidence import DuplicateVoteEvidence, Evidence, decode_evidence_list, encode_evidence_list
 from consensus.types.state import State
-from p2p.base import ChannelDescriptor, Peer, PeerFault
+from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
+from p2p.log_limit import LogLimit
 
 RESEND_S: Final = 10.0  # upstream restarts its list as often
-ITEMS_PER_MESSAGE_MAX: Final = 64  # each costs two signature checks: 64 are 6 ms
+ITEMS_PER_MESSAGE_MAX: Final = 64  # each costs two signature checks: 64 are 6 ms of a thread
+INLINE_BYTES_MAX: Final = 2_048  # two votes with their block ids are some 400: 0.2 ms to judge
+WAITING_MAX: Final = 16  # messages of all peers that wait for the thread: 16 MB
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +51,24 @@ class HasState(Protocol):
 class EvidenceReactor:
     """Implements p2p.base.Reactor."""
 
-    def __init__(self, pool: EvidencePool, heights: PeerHeights, driver: HasState, clock: Clock) -> None:
-        self._pool, self._heights, self._driver, self._clock = pool, heights, driver, clock
+    def __init__(
+        self,
+        pool: EvidencePool,
+        heights: PeerHeights,
+        driver: HasState,
+        network: Network,
+        clock: Clock,
+        workers: Workers,
+    ) -> None:
+        self._pool, self._heights, self._driver = pool, heights, driver
+        self._network, self._clock, self._workers = network, clock, workers
         self._peers: dict[str, Peer] = {}
-        self._known: dict[str, set[bytes]] = {}  # hashes that a peer sent or was sent
+        self._known: dict[str, set[bytes]] = {}  # hashes of pending evidence that a peer sent or was sent
+        self._senders: dict[bytes, str] = {}  # by offence, of what is judged now: it is not sent back
+        self._waiting: deque[tuple[Peer, bytes]] = deque()
+        self._judging: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
+        self._limited = LogLimit(log)
         pool.on_added(self._added)
 
     @property
@@ -54,6 +76,10 @@ class EvidenceReactor:
         return (ChannelDescriptor(EVIDENCE_CHANNEL, "evidence", 6, 16, CONSENSUS_MESSAGE_BYTES_MAX),)
 
     def stop(self) -> None:
+        self._waiting.clear()
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -65,6 +91,9 @@ class EvidenceReactor:
     def remove_peer(self, peer: Peer, reason: str) -> None:
         if self._peers.get(peer.id) is peer:
             del self._peers[peer.id], self._known[peer.id]
+            self._waiting = deque(waiting for waiting in self._waiting if waiting[0] is not peer)
+
+    # ------------------------------------------------------------------------------------------------- sending
 
     def writable(self, channel_id: int, peer: Peer) -> None:
         if peer.id in self._peers:
@@ -77,6 +106,9 @@ class EvidenceReactor:
             self._push(peer)
 
     def _added(self, evidence: Evidence) -> None:
+        sender = self._known.get(self._senders.get(evidence.offence, ""))
+        if sender is not None:
+            sender.add(evidence.hash)
         for peer in self._peers.values():
             self._push(peer)
 
@@ -99,22 +131,77 @@ class EvidenceReactor:
             self._known[peer.id].clear()
             self._push(peer)
 
+    # ----------------------------------------------------------------------------------------------- receiving
+
     def receive(self, channel_id: int, peer: Peer, message: bytes) -> None:
         """Raises PeerFault: no evidence list, or an item that proves nothing."""
+        if len(message) > INLINE_BYTES_MAX:
+            self._take_later(peer, message)
+            return
         try:
-            items = decode_evidence_list(message)
-            if not 0 < len(items) <= ITEMS_PER_MESSAGE_MAX:
-                raise PeerFault(f"evidence: {len(items)} items in a message; allowed: 1 to {ITEMS_PER_MESSAGE_MAX}")
-            for item in items:
-                if peer.id in self._known:
-                    self._known[peer.id].add(item.hash)
-                self._take(peer, item)
+            for item in decode_evidence_list(message, items_max=ITEMS_PER_MESSAGE_MAX):
+                self._senders[item.offence] = peer.id
+                self._judged(peer, item, is_new=self._pool.add(item))
+        except EvidenceUnverifiable as error:
+            self._not_judged(peer, error)
         except ValueError as error:  # InvalidData, or a key of a light block that is none
             raise PeerFault(f"evidence: {error}") from error
+        finally:
+            self._senders.clear()
 
-    def _take(self, peer: Peer, item: Evidence) -> None:
+    def _judged(self, peer: Peer, item: Evidence, *, is_new: bool) -> None:
+        """Repeats are usual: peers send every RESEND_S what they have."""
+        if not is_new and not self._pool.knows(item):
+            peer.useless("evidence that is too old, too large, or one too many of its validator")
+
+    def _not_judged(self, peer: Peer, error: EvidenceUnverifiable) -> None:
+        """We lack the header or the set: behind, or pruned. That is nobody's fault; it comes again in RESEND_S."""
+        peer.useless("evidence that cannot be judged here")
+        self._limited.info("could not judge evidence", peer.id, why=str(error))
+
+    def _take_later(self, peer: Peer, message: bytes) -> None:
+        """A message that finds no place is lost: it comes again in RESEND_S."""
+        size_max = self._driver.state.params.evidence.max_bytes + INLINE_BYTES_MAX
+        if len(message) > size_max:
+            peer.useless("evidence that fits in no block")
+        elif len(self._waiting) >= WAITING_MAX or any(waiting[0] is peer for waiting in self._waiting):
+            peer.useless("more large evidence than can be judged")
+        else:
+            self._waiting.append((peer, message))
+            if self._judging is None:
+                self._judging = asyncio.get_running_loop().create_task(self._judge_waiting(), name="judge evidence")
+
+    async def _judge_waiting(self) -> None:
         try:
-            self._pool.add(item)
-        except EvidenceUnverifiable as error:
-            # We lack the header or the set: behind, or pruned. That is nobody's fault.
-            log.info("could not judge evidence", peer=peer.id, height=item.height, why=str(error))
+            while self._waiting:
+                peer, message = self._waiting.popleft()
+                try:
+                    await self._judge_large(peer, message)
+                except EvidenceUnverifiable as error:
+                    self._not_judged(peer, error)
+                except ValueError as error:
+                    self._network.drop_peer(peer, f"evidence: {error}")
+                except Exception as error:  # of ours: this message is lost, the next are judged
+                    self._limited.error("failed to judge evidence", peer.id, error=repr(error))
+        finally:
+            self._judging = None
+
+    async def _judge_large(self, peer: Peer, message: bytes) -> None:
+        items, spent_ns = await self._workers.run(lambda: _prepared(message))
+        for item in items:
+            self._senders[item.offence] = peer.id
+            is_new, judging_ns = await self._pool.add_aside(item)
+            self._judged(peer, item, is_new=is_new)
+            spent_ns += judging_ns
+        peer.spend_cpu(spent_ns)
+
+
+def _prepared(message: bytes) -> tuple[tuple[Evidence, ...], int]:
+    """Decoded, what is asked of each later computed and kept; and the nanoseconds it took. For a thread."""
+    started = time.thread_time_ns()
+    items = decode_evidence_list(message, items_max=ITEMS_PER_MESSAGE_MAX)
+    for item in items:
+        item.encode()
+        if isinstance(item, DuplicateVoteEvidence):
+            assert item.hash
+    return items, time.thread_time_ns() - started

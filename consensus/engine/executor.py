@@ -188,6 +188,8 @@ class BlockExecutor:
         """Whether we can vote for the proposed block. Executes it speculatively. Raises Superseded."""
         started = self._clock.monotonic_ns()
         withheld = ""
+        if block.evidence:
+            await self.evidence.judge_ahead(block.evidence, state)
         try:
             self.check(state, block)
         except EvidenceUnverifiable as error:

@@ -200,6 +200,10 @@ class BlockStore(Protocol):
 class StateStore(Protocol):
     def load(self) -> State | None: ...
     def load_validators(self, height: int) -> ValidatorSet | None: ...
+    def load_members(self, height: int) -> ValidatorSet | None:
+        """As `load_validators`, with priorities of some height below. From any thread."""
+        ...
+
     def load_results(self, height: int) -> tuple[ExecTxResult, ...] | None: ...
 
 
@@ -233,8 +237,15 @@ class EvidencePool(Protocol):
         """Evidence for a proposal and its size in proto bytes; oldest first."""
         ...
 
+    async def judge_ahead(self, evidence: Sequence[Evidence], state: State) -> None:
+        """Verify signatures of a proposed block's evidence in threads, so that `check` need not. Raises nothing."""
+        ...
+
     def check(self, evidence: Sequence[Evidence], state: State) -> None:
-        """Of a proposed block. Raises InvalidEvidence (which, why): false, expired, committed, or twice."""
+        """Of a proposed block. Raises InvalidEvidence (which, why): false, expired, committed, or twice.
+
+        EvidenceUnverifiable: a reason to vote nil, not against the block.
+        """
         ...
 
     def update(self, state: State, evidence: Sequence[Evidence]) -> None:

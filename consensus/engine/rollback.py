@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from consensus.engine.block_store import BlockStore
 from consensus.engine.errors import EngineError
-from consensus.engine.evidence_pool import COMMITTED, evidence_key
+from consensus.engine.evidence_pool import committed_keys
 from consensus.engine.state_store import PARAMS, STATE_KEY, VALIDATORS, StateStore, key_of
 from consensus.types.state import State
 from storage.kv import KeyValueStore, Write
@@ -77,6 +77,6 @@ def rollback(db: KeyValueStore, blocks: BlockStore, states: StateStore) -> State
         batch += [(key, None) for key, _ in db.scan(key_of(prefix, known + 1), key_of(prefix, (1 << 63) - 1))]
     block = blocks.load_block(height)
     assert block is not None, height
-    batch += [(evidence_key(COMMITTED, item), None) for item in block.evidence]
+    batch += [(key, None) for item in block.evidence for key in committed_keys(item)]
     db.write(batch, sync=True)
     return before

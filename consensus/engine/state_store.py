@@ -26,6 +26,7 @@ VALIDATORS, PARAMS, RESULTS, TX = b"v", b"p", b"r", b"t"
 CHECKPOINT_HEIGHTS: Final = 100
 PRUNED_HEIGHTS_PER_BATCH: Final = 100
 COMPACT_EVERY_HEIGHTS: Final = 100
+MEMBERS_KEPT: Final = 8  # sets in memory, for evidence of past heights
 RESULTS_PER_SLICE: Final = 200  # encoded in a row: about 1 ms
 
 
@@ -72,6 +73,7 @@ class StateStore:
         self._db = db
         self._compacted_below = 0
         self._last_read: tuple[int, abci_pb.ResponseFinalizeBlock] | None = None
+        self._members: dict[bytes, ValidatorSet] = {}  # by key; a stored set never changes
         data = db.get(STATE_KEY)
         self._state = None if data is None else State.decode(data)
 
@@ -93,6 +95,29 @@ class StateStore:
                 validators = validators.increment()
             return validators
         return None
+
+    def load_members(self, height: int) -> ValidatorSet | None:
+        """As `load_validators`, but for the priorities, which are of some height below: who may sign, with what power.
+
+        Cheap for any height, and the last sets read are kept: peers choose the heights. From any thread.
+        """
+        if self._state is None or height > self._state.next_height + 1:
+            return None
+        for key, _ in self._db.scan(VALIDATORS, key_of(VALIDATORS, height + 1), reverse=True):
+            return self._members_at(key)
+        return None
+
+    def _members_at(self, key: bytes) -> ValidatorSet | None:
+        known = self._members.get(key)
+        if known is None:
+            data = self._db.get(key)
+            if data is None:
+                return None  # pruned meanwhile
+            known = ValidatorSet.decode(data)
+            if len(self._members) >= MEMBERS_KEPT:
+                self._members = {}
+            self._members[key] = known
+        return known
 
     def load_params(self, height: int) -> ConsensusParams | None:
         """The parameters in force at `height`."""

@@ -43,6 +43,9 @@ REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
 AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
 BUFFER_BYTES_MAX: Final = 64 * 1_048_576  # of blocks that wait for their turn; then only the next two are asked for
 PEER_TIMEOUT_NS: Final = 10 * NS  # asked, and no block came: dropped and banned
+LATE_S: Final = 300.0  # so long after a request its answer may still be on its way
+SLACK_BYTES: Final = 4 * 1_048_576  # extended commit and frame
+SMALL_BYTES_MAX: Final = 4_096  # what is not a block: nobody begins a larger message that was not asked for
 HEDGE_NS: Final = 1 * NS  # the next height is asked of a second peer when the first takes longer
 BAN_S: Final = 60  # as upstream
 STATUS_EVERY_NS: Final = 10 * NS  # as upstream
@@ -158,7 +161,8 @@ class BlockSyncReactor:
 
     @property
     def channels(self) -> tuple[ChannelDescriptor, ...]:
-        return (ChannelDescriptor(BLOCK_SYNC_CHANNEL, "block sync", 5, 1_000, BLOCK_SYNC_MESSAGE_BYTES_MAX),)
+        size = BLOCK_SYNC_MESSAGE_BYTES_MAX
+        return (ChannelDescriptor(BLOCK_SYNC_CHANNEL, "block sync", 5, 1_000, size, unasked_bytes_max=SMALL_BYTES_MAX),)
 
     def add_peer(self, peer: Peer) -> None:
         self._peers[peer.id] = _SyncPeer(peer)
@@ -406,6 +410,9 @@ class BlockSyncReactor:
                 continue
             if not known.peer.try_send(BLOCK_SYNC_CHANNEL, BlockRequest(height).encode()):
                 continue
+            # The parameters may have let blocks grow by then; a late answer is still one.
+            size = 4 * self._driver.state.params.block_bytes_max + SLACK_BYTES
+            known.peer.expect(BLOCK_SYNC_CHANNEL, min(size, BLOCK_SYNC_MESSAGE_BYTES_MAX), LATE_S)
             if not known.asked:
                 known.active_ns = now
             known.asked.add(height)

@@ -71,6 +71,10 @@ class EvidenceUnverifiable(InvalidEvidence):
     """What is needed to judge the evidence (a header, a set) is not stored here: of this node alone, nobody's fault."""
 
 
+class EvidenceUnwanted(EvidenceUnverifiable):
+    """It proves an offence that counts already, or with more bytes than it takes: CometBFT takes it, we vote nil."""
+
+
 class InvalidCommit(InvalidBlock):
     """A commit that breaks a rule by itself."""
 

@@ -7,7 +7,7 @@ Source: CometBFT v0.38 data sheet, section 10; evidence/verify.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
 from consensus.types.commits import Verifier, verify_commit_light, verify_commit_light_trusting
@@ -50,6 +50,29 @@ class DuplicateVoteEvidence:
     @property
     def height(self) -> int:
         return self.vote_a.height
+
+    @property
+    def offence(self) -> bytes:
+        """What was done, whoever tells it and however: who signed twice, where. Only what signatures cover."""
+        vote = self.vote_a
+        return b"v%d/%d/%d/" % (vote.height, vote.round, vote.type) + vote.validator_address
+
+    @property
+    def accused(self) -> tuple[bytes, ...]:
+        """Addresses."""
+        return (self.vote_a.validator_address,)
+
+    def canonical(self, validators: ValidatorSet) -> DuplicateVoteEvidence:
+        """The same offence without what no signature of the votes covers: the set's own index, no extension.
+
+        validators: the set of the votes' height. Raises InvalidEvidence: the offender was no member.
+        """
+        index = validators.index_of(self.vote_a.validator_address)
+        if index is None:
+            raise InvalidEvidence(f"{self.vote_a.validator_address.hex()} was no validator at height {self.height}")
+        votes = (self.vote_a, self.vote_b)
+        plain = [replace(v, validator_index=index, extension=b"", extension_signature=b"") for v in votes]
+        return self if plain == list(votes) else replace(self, vote_a=plain[0], vote_b=plain[1])
 
     @property
     def hash(self) -> bytes:
@@ -117,6 +140,20 @@ class LightClientAttackEvidence:
     @property
     def height(self) -> int:
         return self.common_height
+
+    @property
+    def offence(self) -> bytes:
+        """The conflicting block: told of with any common height, it was signed once."""
+        return b"l" + self.conflicting_block.hash
+
+    @property
+    def accused(self) -> tuple[bytes, ...]:
+        """Addresses, as the evidence names them."""
+        return tuple(validator.address for validator in self.byzantine_validators)
+
+    def canonical(self, validators: ValidatorSet) -> LightClientAttackEvidence:
+        """As it is: `verify_light_client_attack` derives all that it names."""
+        return self
 
     @property
     def hash(self) -> bytes:
@@ -222,9 +259,11 @@ def encode_evidence_list(evidence: Sequence[Evidence]) -> bytes:
     return b"".join(message_field(b"\x0a", item.encode_wrapped()) for item in evidence)
 
 
-def decode_evidence_list(data: bytes) -> tuple[Evidence, ...]:
-    """Raises Malformed, InvalidBlock, InvalidValidators."""
+def decode_evidence_list(data: bytes, *, items_max: int | None = None) -> tuple[Evidence, ...]:
+    """items_max: looked at before any item is. Raises Malformed, InvalidBlock, InvalidValidators."""
     message = parse(pb.EvidenceList, data, bytes_max=_EVIDENCE_BYTES_MAX, what="evidence list")
+    if items_max is not None and not 0 < len(message.evidence) <= items_max:
+        raise InvalidEvidence(f"{len(message.evidence)} items in an evidence list; allowed: 1 to {items_max}")
     return tuple(evidence_from_proto(item) for item in message.evidence)
 
 

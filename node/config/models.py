@@ -283,6 +283,26 @@ class P2PSection(Section):
     allow_duplicate_ip: bool = option(True, "Several peers from one address.")
     send_rate: int = option(20_480_000, "Bytes a second to one peer at most.", ge=1_024)
     recv_rate: int = option(20_480_000, "Bytes a second from one peer at most.", ge=1_024)
+    cpu_per_peer: int = option(
+        25,
+        "Percent of a core that the messages of one peer may take on the average; it is read from more slowly then. "
+        "0: no limit.",
+        ge=0,
+        le=100,
+    )
+    cpu_strangers: int = option(
+        40,
+        "The same for all peers together that are named neither in bootstrap_validators nor in "
+        "unconditional_peer_ids. 0: no limit.",
+        ge=0,
+        le=100,
+    )
+    useless_messages: int = option(
+        1_000,
+        "Messages of no use that a peer may send at once; 20 a second are forgiven. Past it the peer is dropped and "
+        "kept away, one minute first, four times as long each time. Named peers are dropped, never kept away.",
+        ge=100,
+    )
     extra_channel: bool = option(True, "Speak the channel 0x70 with our own kind: fewer duplicates.")
 
 

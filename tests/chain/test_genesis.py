@@ -13,7 +13,7 @@ import pytest
 from bridge.records import ESCROW_ADDRESS
 from chain.branch import Branch
 from chain.composition import begin
-from chain.genesis import _RANGES, BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, parse_app_state
+from chain.genesis import RANGES, BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, parse_app_state
 from consensus.types.params import EvidenceParams
 from crypto.bech32 import encode_address
 from crypto.keys import Ed25519PrivKey
@@ -92,7 +92,7 @@ def test_missing_fields_are_named() -> None:
 
 def test_every_param_has_a_range() -> None:
     names = {field.name for kind in (CurrencyGenesis, ChatGenesis, BridgeGenesis) for field in fields(kind)}
-    assert names == set(_RANGES)
+    assert names == set(RANGES)
     with pytest.raises(InvalidAppState, match="allowed: 1 to"):
         build_app_state({ANN: 1}, chat=ChatGenesis(allowance_period_blocks=0))
 

@@ -33,11 +33,11 @@ ROOMS = ("red", "green")
 AMOUNTS = st.sampled_from((1, 999, 10**5, 10**6, 10**9))
 
 OPTIONS: dict[str, Any] = {
-    "currency": CurrencyGenesis(gas_price=1_000, unordered_expiry_blocks_max=4),
-    "chat": ChatGenesis(allowance_period_blocks=5, message_bytes_max=200, unordered_expiry_blocks_max=4),
+    "currency": CurrencyGenesis(gas_price=1_000, unordered_expiry_blocks_max=10),
+    "chat": ChatGenesis(allowance_period_blocks=5, message_bytes_max=200, unordered_expiry_blocks_max=10),
     "bridge": BridgeGenesis(
         starter_messages_per_period=4, starter_bytes_per_period=3_000, messages_per_dchat=10, receipt_blocks=3,
-        unordered_expiry_blocks_max=4,
+        unordered_expiry_blocks_max=10,
     ),
 }  # fmt: skip
 

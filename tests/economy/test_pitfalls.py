@@ -19,7 +19,7 @@ from chain.currency.dec import ONE
 from chain.currency.params import DistributionParams, InvalidParam, MintParams, SlashingParams, StakingParams
 from chain.currency.records import SUPPLY, Supply
 from chain.currency.staking import stake
-from chain.currency.staking.queues import PER_BLOCK, TIME_BYTES, TimeQueue
+from chain.currency.staking.queues import ITEMS_MAX, TIME_BYTES, TimeQueue
 from chain.currency.staking.records import (
     BONDED,
     MINTER,
@@ -319,14 +319,14 @@ def test_queues_sort_by_time_and_have_a_budget() -> None:
     """likecoin/likecoin-chain#75: a queue keyed by text sorted wrongly. And a flood is spread over blocks."""
     box = Sandbox({"v": UNIT})
     queue = TimeQueue(b"Uq")
-    count = PER_BLOCK + 5
+    count = ITEMS_MAX + 5
     for number in range(count):
         queue.push(box.branch, 10 ** (number % 10) + number, b"%05d" % number)
     expected = sorted(range(count), key=lambda number: 10 ** (number % 10) + number)
     first = queue.take_due(box.branch, box.scan, 10**12)
-    assert [int(due[TIME_BYTES:]) for due in first] == expected[:PER_BLOCK]
+    assert [int(due[TIME_BYTES:]) for due in first] == expected[:ITEMS_MAX]
     rest = queue.take_due(box.branch, box.scan, 10**12)
-    assert [int(due[TIME_BYTES:]) for due in rest] == expected[PER_BLOCK:]
+    assert [int(due[TIME_BYTES:]) for due in rest] == expected[ITEMS_MAX:]
     assert queue.take_due(box.branch, box.scan, 10**12) == []
 
 

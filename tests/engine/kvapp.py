@@ -185,6 +185,9 @@ class NoEvidence:
     def __init__(self) -> None:
         self.reported: list[tuple[Vote, Vote]] = []
 
+    async def judge_ahead(self, evidence: Sequence[Evidence], state: State) -> None:
+        pass
+
     def pending(self, bytes_max: int) -> tuple[list[Evidence], int]:
         return [], 0
 

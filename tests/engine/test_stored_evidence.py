@@ -42,7 +42,7 @@ class RecordedStates(StateStore):
         super().__init__(MemoryStore())
         self._recorded = recorded
 
-    def load_validators(self, height: int):  # type: ignore[no-untyped-def]
+    def load_members(self, height: int):  # type: ignore[no-untyped-def]
         return self._recorded.validators(height)
 
 

@@ -78,12 +78,16 @@ class FakePeer:
         self.deliver: Callable[[int, bytes], None] | None = None
         self.useless_by_kind: Counter[str] = Counter()  # what it sent that was of no use, by kind
         self.cpu_ns = 0
+        self.expected: list[tuple[int, int]] = []  # channel and size of what it was asked for
 
     def useless(self, what: str, weight: int = 1) -> None:
         self.useless_by_kind[what] += weight
 
     def spend_cpu(self, ns: int) -> None:
         self.cpu_ns += ns
+
+    def expect(self, channel_id: int, bytes_max: int, within_s: float) -> None:
+        self.expected.append((channel_id, bytes_max))
 
     def has_channel(self, channel_id: int) -> bool:
         return channel_id in self.channels

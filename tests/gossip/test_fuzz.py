@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from consensus.core.events import VoteKind
 from consensus.engine import messages as m
+from consensus.engine.clock import InlineWorkers
 from consensus.engine.evidence_reactor import EvidenceReactor
 from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
 from consensus.sync.blocks import BlockSyncReactor
@@ -80,7 +81,7 @@ def reactors() -> dict[int, Any]:
     sync.metrics.syncing = True
     heights: Any = SimpleNamespace(peer_heights={})
     evidence_driver: Any = SimpleNamespace(state=state(6))
-    evidence = EvidenceReactor(pool_at(6), heights, evidence_driver, ManualClock())
+    evidence = EvidenceReactor(pool_at(6), heights, evidence_driver, node.host, ManualClock(), InlineWorkers())
     return {
         **dict.fromkeys((32, 33, 34, 35), node.reactor),
         0x38: evidence,

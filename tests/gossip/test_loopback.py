@@ -62,7 +62,7 @@ class FullNode:
         extension = ExtensionReactor()
         consensus = ConsensusReactor(engine.driver, executor.blocks, extension, switch, clock, chance)
         mempool = MempoolReactor(pool, extension, clock, chance)
-        accusing = EvidenceReactor(evidence, consensus, engine.driver, clock)
+        accusing = EvidenceReactor(evidence, consensus, engine.driver, switch, clock, InlineWorkers())
         consensus.on_peer_advanced(accusing.peer_advanced)
         address = key_of(index).pub_key.address
         sync = BlockSyncReactor(

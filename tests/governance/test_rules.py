@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge import actions
+from bridge import actions, governance
 from bridge import governance_records as records
 from bridge.actions import governance_params_of
 from bridge.governance_params import GovernanceParams, changed, check, to_text
@@ -221,7 +221,7 @@ def test_an_expedited_proposal_that_fails_turns_regular_without_its_votes() -> N
 
 def test_the_second_ballot_is_counted_without_what_the_first_deducted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nothing of the first is cleared away yet."""
-    monkeypatch.setattr("bridge.clearing.SWEPT_PER_BLOCK", 0)
+    monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 0)
     world = voters()
     world.delegate("dan", "v0", 4)
     number = world.propose(deposit=5 * MIN, expedited=True)
@@ -246,7 +246,7 @@ def test_a_second_ballot_has_time_even_when_counting_took_long() -> None:
 
 def test_cancelling_the_second_ballot_clears_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """#16162 again, while the first ballot is still being erased."""
-    monkeypatch.setattr("bridge.clearing.SWEPT_PER_BLOCK", 2)
+    monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 2)
     world = voters()
     number = world.propose(deposit=5 * MIN, expedited=True)
     world.block(*[world.vote(f"w{i}", number, NO) for i in range(9)])
@@ -279,7 +279,7 @@ def test_text() -> None:
     ("chat", "message_bytes_max", "99", lambda w: w.get(CHAT_PARAMS).message_bytes_max == 99),
     ("bridge", "messages_per_dchat", "5", lambda w: w.get(b"bp").messages_per_dchat == 5),
     ("governance", "voting_period_s", "50000", lambda w: governance_params_of(w).voting_period_s == 50_000),
-    ("block", "max_gas", "9000000", lambda w: w.get(CHAIN).block_gas_max == 9_000_000),
+    ("block", "max_gas", "90000000", lambda w: w.get(CHAIN).block_gas_max == 90_000_000),
     ("block", "max_bytes", "4000000", lambda w: w.consensus_params.block.max_bytes == 4_000_000),
     ("slashing", "evidence_age_blocks_max", "77", lambda w: w.consensus_params.evidence.max_age_num_blocks == 77),
 ])  # fmt: skip
@@ -309,7 +309,7 @@ def test_params_of_any_module(module: str, name: str, value: str, read: Callable
     ([("governance", "threshold", "0")], "allowed"),
     ([("governance", "voting_period_s", "100")], "expedited_voting_period_s"),
     ([("governance", "threshold", "0.7")], "expedited_threshold"),
-    ([("governance", "min_deposit", "99000000")], "expedited_min_deposit"),
+    ([("governance", "min_deposit", "990000000")], "expedited_min_deposit"),
     ([("block", "max_gas", "5")], "allowed"),
     ([("block", "max_bytes", "-2")], "digits"),
     ([("block", "max_bytes", "999999999999")], "max_bytes"),
@@ -563,8 +563,8 @@ def test_a_block_costs_the_same_however_many_votes_there_are(
     voters_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """#3270, cosmos/gaia#2910, sei-protocol/sei-chain#4000: to count, pay back and erase stays in its budget."""
-    monkeypatch.setattr("bridge.governance.UNITS_PER_BLOCK", 200)
-    monkeypatch.setattr("bridge.clearing.SWEPT_PER_BLOCK", 40)
+    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 200)
+    monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 40)
     world = voters(GovernanceParams(votes_kept_s=0))
     number = world.propose()
     for index in range(voters_count):
@@ -592,7 +592,7 @@ def test_many_proposals_that_end_together_are_closed_within_a_budget() -> None:
     world.block(*[world.vote("v0", number, YES) for number in numbers], seconds=0)
     world.block(seconds=DAY)
     world.check_invariants()
-    assert [world.status(number) for number in numbers].count("voting") == 250
+    assert [world.status(number) for number in numbers].count("voting") == 450 - governance.COUNTS_MAX
     world.settle(200)
     assert {world.status(number) for number in numbers} == {"passed"}
     world.check_invariants()

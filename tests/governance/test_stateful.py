@@ -88,7 +88,7 @@ class Governance(RuleBasedStateMachine):
 
     @initialize(units=st.sampled_from([4, 9, 25, 1_500]), swept=st.sampled_from([1, 3, 300]))
     def begin(self, units: int, swept: int) -> None:
-        governance.UNITS_PER_BLOCK, clearing.SWEPT_PER_BLOCK = units, swept  # type: ignore[misc]
+        governance.units_per_block, clearing.swept_per_block = lambda gas: units, lambda gas: swept
         self.world = World(GovernanceParams(burn_without_quorum=1, votes_kept_s=7_000).shortened(1_000))
         for name in EVERYBODY:
             self.world.fund(name, 1_000 * DCHAT)
@@ -101,7 +101,7 @@ class Governance(RuleBasedStateMachine):
         self.changes: dict[bytes, Any] = {}
 
     def teardown(self) -> None:
-        governance.UNITS_PER_BLOCK, clearing.SWEPT_PER_BLOCK = DEFAULTS  # type: ignore[misc]
+        governance.units_per_block, clearing.swept_per_block = DEFAULTS
 
     # ------------------------------------------------------------------ what people do
 
@@ -288,7 +288,7 @@ def test_a_long_walk(seed: int) -> None:
     assert seen >= {DEPOSIT, VOTING, TALLYING, chat.PASSED, chat.REJECTED}
 
 
-DEFAULTS = (governance.UNITS_PER_BLOCK, clearing.SWEPT_PER_BLOCK)
+DEFAULTS = (governance.units_per_block, clearing.swept_per_block)
 TestGovernance = Governance.TestCase
 TestGovernance.settings = settings(
     max_examples=2_000 if LONG else 40,

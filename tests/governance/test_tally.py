@@ -271,7 +271,7 @@ def closed(world: World, number: int) -> None:
 
 def test_what_changes_after_the_pin_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Delegations that go, come and change, a slash, validators that leave and join, all while it is counted."""
-    monkeypatch.setattr("bridge.governance.UNITS_PER_BLOCK", 5)
+    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 5)
     world = delegated()
     number = world.propose()
     world.block(*[world.vote(who, number, YES) for who in ("v0", "v1", "v2")], world.vote("dan", number, NO),
@@ -301,7 +301,7 @@ def test_what_changes_after_the_pin_does_not_count(monkeypatch: pytest.MonkeyPat
 
 def test_two_counts_each_at_its_own_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second closes while the first is counted, and stake changed in between; and again before it is counted."""
-    monkeypatch.setattr("bridge.governance.UNITS_PER_BLOCK", 4)
+    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 4)
     world = delegated()
     first = world.propose()
     second = world.propose()
@@ -324,7 +324,7 @@ def test_two_counts_each_at_its_own_pin(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_rewards_alone_keep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that changed but weighs the same is not kept."""
-    monkeypatch.setattr("bridge.governance.UNITS_PER_BLOCK", 4)
+    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 4)
     world = delegated()
     number = world.propose()
     world.block(world.vote("dan", number, NO))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2p.base import ChannelDescriptor, PeerFault
+from p2p.budget import SLICE_NS, BudgetConfig, PeerBudget, SharedBudget
 from p2p.connection import ConnectionConfig, MultiplexConnection
 from p2p.errors import ConnectionFault
 from p2p.wire import (
@@ -31,6 +32,8 @@ from proto.tendermint.p2p import conn_pb2, pex_pb2
 LOW = ChannelDescriptor(0x01, "low", 1, 4, 5_000)
 HIGH = ChannelDescriptor(0x22, "high", 10, 4, 5_000)
 PEX = ChannelDescriptor(0x00, "pex", 1, 4, 5_000)
+ASKED = ChannelDescriptor(0x40, "block sync", 5, 4, 1_000_000, unasked_bytes_max=2_000)
+FREE = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0)
 
 
 # --- packets ----------------------------------------------------------------------------------------------------------
@@ -144,8 +147,17 @@ class StillLoop:
 class Bench:
     """One connection, its pipe and its owner."""
 
-    def __init__(self, *, peer_channels: frozenset[int] = frozenset({0x00, 0x01, 0x22}), **config: Any) -> None:
-        self.loop = StillLoop()
+    def __init__(
+        self,
+        *,
+        peer_channels: frozenset[int] = frozenset({0x00, 0x01, 0x22}),
+        budget: BudgetConfig = FREE,
+        shared: SharedBudget | None = None,
+        loop: StillLoop | None = None,
+        is_named: bool = False,
+        **config: Any,
+    ) -> None:
+        self.loop = loop or StillLoop()
         self.written = b""
         self.writes = 0
         self.reading = True
@@ -153,16 +165,32 @@ class Bench:
         self.writable: list[int] = []
         self.faults: list[Exception] = []
         self.on_deliver: Callable[[int, bytes], None] = lambda channel_id, message: None
+        self.work_ns = 1  # the thread's CPU time, moved by hand
+        self.clock_reads = 0
+        self.memory_calls = 0
+        loop_ = cast(asyncio.AbstractEventLoop, self.loop)
+        self.shared = shared or SharedBudget(budget, loop_, work_ns=lambda: self.work_ns, slice_ns=self._slice_ns)
+        self.spent: list[str] = []
+        self.budget = PeerBudget(self.shared, time_s=self.loop.time, is_named=is_named, on_spent=self.spent.append)
         self.connection = MultiplexConnection(
-            (PEX, LOW, HIGH),
+            (PEX, LOW, HIGH, ASKED),
             ConnectionConfig(**({"send_rate": 0, "receive_rate": 0} | config)),
             peer_channels=peer_channels,
-            loop=cast(asyncio.AbstractEventLoop, self.loop),
+            loop=loop_,
             pipe=self,
+            budget=self.budget,
             deliver=self._deliver,
             on_writable=self.writable.append,
             on_fault=self.faults.append,
+            on_memory=self._too_much_memory,
         )
+
+    def _slice_ns(self) -> int:
+        self.clock_reads += 1
+        return self.work_ns
+
+    def _too_much_memory(self) -> None:
+        self.memory_calls += 1
 
     def _deliver(self, channel_id: int, message: bytes) -> None:
         self.delivered.append((channel_id, message))
@@ -309,7 +337,8 @@ def test_random_bytes_end_in_one_fault_at_most(stream: bytes) -> None:
 def test_empty_packets_that_never_end_cost_no_memory() -> None:
     bench = Bench()
     bench.connection.feed(packet(0x22, b"", eof=False) * 1000)
-    assert bench.connection._channels[0x22].partial == []
+    assert bench.connection._channels[0x22].partial == b""
+    assert bench.budget.useless_by_kind == {"packet without bytes": 1000}
     bench.connection.feed(packet(0x22, b"x"))
     assert bench.delivered == [(0x22, b"x")]
 
@@ -344,7 +373,7 @@ def test_one_peer_never_holds_the_loop_for_long() -> None:
     bench = Bench()
 
     def slow(channel_id: int, message: bytes) -> None:
-        bench.loop.now += 0.001
+        bench.work_ns += SLICE_NS
 
     bench.on_deliver = slow
     bench.connection.feed(packet(0x22, b"x") * 10)

@@ -171,10 +171,10 @@ class SimNode:
         app = DchatApplication(stores)
         blocks, states = BlockStore(home.blocks), StateStore(home.state)
         pool = Pool(app, clock, workers, height=states_height(states))
-        evidence = Gossip.evidence_pool(home.state, blocks, states)
+        evidence = Gossip.evidence_pool(home.state, blocks, states, workers)
         executor = BlockExecutor(
             app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock,
-            fail_point=self.strike.touch,
+            signatures=evidence.signatures, fail_point=self.strike.touch,
         )  # fmt: skip
         state = await handshake(self.genesis, executor, software="simulation")
         set_block_limits(pool, state)
@@ -212,7 +212,7 @@ class SimNode:
         info = NodeInfo(self.node_key.id, "", self.genesis.chain_id, "0.38.26", b"", self.name)
         return Switch(
             config, node_key=self.node_key, node_info=info, sockets=self.network.door(self.host, self.life),
-            clock=clock.now_ns, rng=self.rng,
+            clock=clock.now_ns, rng=self.rng, work_ns=lambda: 0, slice_ns=lambda: 0,
         )  # fmt: skip
 
     async def _start(self) -> None:

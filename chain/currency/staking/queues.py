@@ -22,7 +22,7 @@ from chain.currency.staking.records import (
 )
 from chain.items import FailedItems
 
-PER_BLOCK: Final = 200  # items of one queue: about 50 ms with the leaves they change
+ITEMS_MAX: Final = 200  # of one queue in a block, where nobody says how many a block can add
 TIME_BYTES: Final = 8
 ITEMS_PER_SLICE: Final = 50  # about a millisecond of unbondings
 
@@ -44,8 +44,8 @@ class TimeQueue:
     def remove(self, state: State, time_ns: int, item: bytes) -> None:
         state.set(self.prefix + height_bytes(time_ns) + item, None)
 
-    def take_due(self, branch: Branch, scan: Scan, now_ns: int) -> list[bytes]:
-        """Remove what is due, at most PER_BLOCK, and return it in order of time: 8 bytes of time ‖ item.
+    def take_due(self, branch: Branch, scan: Scan, now_ns: int, items_max: int = ITEMS_MAX) -> list[bytes]:
+        """Remove what is due, at most `items_max`, and return it in order of time: 8 bytes of time ‖ item.
 
         Those that this block pushed wait for the next.
         """
@@ -56,11 +56,11 @@ class TimeQueue:
         size = len(self.prefix)
         due: list[bytes] = []
         following: bytes | None = None
-        for key, _ in scan(self.prefix):
+        for key, _ in scan(self.prefix, self.prefix + head):
             if branch.get(key) is None:
                 continue  # removed in this block
             at = key[size : size + TIME_BYTES]
-            if at > now or len(due) == PER_BLOCK:
+            if at > now or len(due) == items_max:
                 following = at
                 break
             due.append(key[size:])
@@ -81,13 +81,14 @@ class TimeQueue:
         self.push(state, int.from_bytes(due[:TIME_BYTES], "big"), due[TIME_BYTES:])
 
     def work_off(
-        self, branch: Branch, scan: Scan, now: Now, failed: FailedItems, work: Callable[[bytes, Branch], None]
-    ) -> Iterator[None]:
+        self, branch: Branch, scan: Scan, now: Now, failed: FailedItems, work: Callable[[bytes, Branch], None], *,
+        items_max: int = ITEMS_MAX,
+    ) -> Iterator[None]:  # fmt: skip
         """Do the work of each item that is due, in a branch of its own; what fails lies in `failed` from now on.
 
         Yields between two slices.
         """
-        for number, due in enumerate(self.take_due(branch, scan, now.time_ns), start=1):
+        for number, due in enumerate(self.take_due(branch, scan, now.time_ns, items_max), start=1):
             run = partial(work, due[TIME_BYTES:])
             yield from failed.run(branch, run, queue=self.prefix, item=due, height=now.height)
             if number % ITEMS_PER_SLICE == 0:

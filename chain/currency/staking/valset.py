@@ -18,7 +18,7 @@ from chain.currency import bank, distribution, signing
 from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
 from chain.currency.params import NS_PER_S, STAKING, staking_of
 from chain.currency.staking import stake
-from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
+from chain.currency.staking.queues import ITEMS_MAX, REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
 from chain.currency.staking.records import (
     ACTIVE,
     BONDED,
@@ -48,13 +48,19 @@ def active_of(state: Readable) -> ActiveSet:
     return state.get(ACTIVE) or NOBODY
 
 
-def end_block(branch: Branch, scan: Scan, now: Now) -> Generator[None, None, list[ValidatorUpdate]]:
-    """The set's changes for the engine; then what matured: validators, unbondings, redelegations. In slices."""
+def end_block(
+    branch: Branch, scan: Scan, now: Now, *, items_max: int = ITEMS_MAX
+) -> Generator[None, None, list[ValidatorUpdate]]:
+    """The set's changes for the engine; then what matured: validators, unbondings, redelegations, as many of each as a
+    block can add. In slices."""
     updates = update_set(branch, scan, now)
     yield
-    yield from VALIDATOR_QUEUE.work_off(branch, scan, now, FAILED, _mature_validator)
-    yield from UNBONDING_QUEUE.work_off(branch, scan, now, FAILED, partial(_pay_unbonding, now))
-    yield from REDELEGATION_QUEUE.work_off(branch, scan, now, FAILED, partial(_forget_redelegation, now))
+    for queue, work in (
+        (VALIDATOR_QUEUE, _mature_validator),
+        (UNBONDING_QUEUE, partial(_pay_unbonding, now)),
+        (REDELEGATION_QUEUE, partial(_forget_redelegation, now)),
+    ):
+        yield from queue.work_off(branch, scan, now, FAILED, work, items_max=items_max)
     return updates
 
 

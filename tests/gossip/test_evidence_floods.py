@@ -1,0 +1,297 @@
+"""Evidence as an attacker sends it: copies, junk of one key, what nobody can judge, old offences told again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus.engine.clock import InlineWorkers
+from consensus.engine.evidence_pool import PENDING_PER_VALIDATOR_MAX, EvidencePool
+from consensus.engine.evidence_reactor import INLINE_BYTES_MAX, WAITING_MAX, EvidenceReactor
+from consensus.engine.messages import EVIDENCE_CHANNEL
+from consensus.types.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence
+from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.params import ConsensusParams, EvidenceParams
+from consensus.types.vote import PRECOMMIT, Vote
+from crypto.hash import sha256
+from p2p.base import PeerFault
+from storage.memory import MemoryStore
+from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
+from tests.gossip.test_evidence import CHAIN, GOOD, KEYS, PARAMS, SECOND_NS, SET, Stored, evidence, pool_at, state, vote
+
+CHANNELS = frozenset({EVIDENCE_CHANNEL})
+
+
+def at_round(round: int, *, height: int = 5, key: int = 0) -> DuplicateVoteEvidence:
+    votes = vote(height, b"a", key=key, round=round), vote(height, b"b", key=key, round=round)
+    return DuplicateVoteEvidence.from_votes(*votes, validators=SET, time_ns=height * SECOND_NS)
+
+
+def precommits(height: int = 5, **unsigned: Any) -> DuplicateVoteEvidence:
+    """Two precommits; unsigned: fields of the first that its signature does not cover."""
+    signed = []
+    for name in (b"a", b"b"):
+        address = KEYS[0].pub_key.address
+        block_id = BlockID(sha256(name), PartSetHeader(1, sha256(name)))
+        one = Vote(PRECOMMIT, height, 0, block_id, 7, address, SET.index_of(address) or 0)
+        signed.append(one.signed(KEYS[0].sign(one.sign_bytes(CHAIN))))
+    signed.sort(key=lambda one: one.block_id.key())
+    signed[0] = replace(signed[0], **unsigned)
+    return DuplicateVoteEvidence(*signed, SET.total_power, 10, height * SECOND_NS)
+
+
+copies = st.one_of(
+    st.builds(
+        lambda a, b: replace(
+            GOOD, vote_a=replace(GOOD.vote_a, validator_index=a), vote_b=replace(GOOD.vote_b, validator_index=b)
+        ),
+        st.integers(0, 2**31 - 1),
+        st.integers(0, 2**31 - 1),
+    ),
+    st.sampled_from([b"a", b"b", b"c", b"d"]).map(
+        lambda other: DuplicateVoteEvidence.from_votes(
+            vote(5, b"x"), vote(5, other), validators=SET, time_ns=5 * SECOND_NS
+        )
+    ),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(copies, min_size=1, max_size=20))
+def test_one_equivocation_is_one_piece_whatever_its_copies_say(items: list[DuplicateVoteEvidence]) -> None:
+    """tendermint#4675: an index that nobody signed made 10,000 pieces of one offence."""
+    pool = pool_at(6)
+    for item in items:
+        pool.add(item)
+    (kept,), _ = pool.pending(-1)
+    assert kept == kept.canonical(SET)
+    pool.check([kept], state(6))
+    pool.update(state(7), [kept])
+    assert not any(pool.add(item) for item in items)
+    assert pool.size == 0
+
+
+@pytest.mark.parametrize(
+    "unsigned", [{"validator_index": 1}, {"extension": b"x" * 99, "extension_signature": b"y" * 64}]
+)
+def test_what_no_signature_covers_is_derived_from_peers_and_not_voted_for_in_blocks(unsigned: dict[str, Any]) -> None:
+    """tendermint#4675"""
+    pool = pool_at(6)
+    assert pool.add(precommits(**unsigned))
+    assert pool.all_pending() == [precommits()]
+    with pytest.raises(EvidenceUnwanted):
+        pool_at(6).check([precommits(**unsigned)], state(6))
+    pool.update(state(7), [precommits(**unsigned)])  # +2/3 decided it: it is the same offence
+    assert pool.size == 0
+    assert not pool.add(precommits())
+
+
+def test_copies_in_a_block_and_after_it_are_not_voted_for() -> None:
+    """tendermint#4675: in one block, and one a block."""
+    copy = DuplicateVoteEvidence.from_votes(vote(5, b"a"), vote(5, b"c"), validators=SET, time_ns=5 * SECOND_NS)
+    with pytest.raises(EvidenceUnwanted, match="counts already"):
+        pool_at(6).check([GOOD, copy], state(6))
+    db = MemoryStore()
+    pool_at(6, db).update(state(6), [GOOD])
+    again = pool_at(7, db)
+    with pytest.raises(EvidenceUnwanted, match="counts already"):
+        again.check([copy], state(7))
+    assert not again.add(copy)
+
+
+def test_an_old_key_fills_its_own_share_only() -> None:
+    """audit 14: 10,000 pieces of junk by one key left no room for the real one."""
+    pool = pool_at(6)
+    for round in range(500):
+        pool.add(at_round(round))
+    assert pool.size == PENDING_PER_VALIDATOR_MAX
+    real = at_round(0, height=6, key=1)
+    assert pool.add(real)
+    one, _ = pool.pending(2 * len(encode_evidence_list([GOOD])) + 8)
+    assert real in one  # in turn: not behind all that is older
+
+
+def test_what_is_reported_by_one_validator_does_not_crowd_out_another() -> None:
+    """audit 14"""
+    source: Any = Stored(4)
+    pool = EvidencePool(MemoryStore(), source, source)
+    for round in range(2_000):
+        pool.report_conflicting_votes(vote(5, b"a", round=round), vote(5, b"b", round=round))
+    pool.report_conflicting_votes(vote(5, b"a", key=1), vote(5, b"b", key=1))
+    source.height = 5
+    pool.update(state(5), ())
+    assert {item.accused[0] for item in pool.all_pending()} == {key.pub_key.address for key in KEYS[:2]}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 5_000))
+def test_pending_never_gives_more_than_fits(bytes_max: int) -> None:
+    """cometbft#5984"""
+    pool = pool_at(9)
+    for key in range(4):
+        for height in (5, 6):
+            pool.add(evidence(height, key=key))
+    chosen, size = pool.pending(bytes_max)
+    assert size == len(encode_evidence_list(chosen)) <= bytes_max
+    left = [item for item in pool.all_pending() if item not in chosen]
+    assert all(size + len(encode_evidence_list([item])) > bytes_max for item in left)
+
+
+def raised(height: int, blocks: int) -> Any:
+    params = ConsensusParams(evidence=EvidenceParams(max_age_num_blocks=blocks, max_age_duration_ns=blocks * SECOND_NS))
+    return replace(state(height), params=params)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("was_committed", [True, False])
+def test_an_offence_that_was_too_old_once_never_counts_again(was_committed: bool, restarts: bool) -> None:
+    """cosmos-sdk#3205: marks were pruned, then the age was raised, and the old evidence entered again."""
+    db = MemoryStore()
+    source: Any = Stored(2_100)
+    pool = EvidencePool(db, source, source)
+    pool.update(state(6), [GOOD] if was_committed else [])
+    for height in range(7, 2_100, 50):
+        pool.update(state(height), [])
+    assert pool.floor == 2_057 - PARAMS.evidence.max_age_num_blocks - 1
+    if restarts:
+        pool = EvidencePool(db, source, source)
+    pool.update(raised(2_100, 5_000), [])
+    assert not pool.add(GOOD)
+    with pytest.raises(InvalidEvidence):
+        pool.check([GOOD], raised(2_100, 5_000))
+    fresh = evidence(2_090)
+    assert pool.add(fresh)  # what never was too old still counts, once
+    pool.update(raised(2_100, 5_000), [fresh])
+    assert not pool.add(fresh)
+
+
+# ------------------------------------------------------------------------------------------------------ reactor
+
+
+class Node:
+    """A reactor at a height, and what it logs."""
+
+    def __init__(self, height: int) -> None:
+        clock = ManualClock()
+        self.pool = pool_at(height)
+        self.host = FakeHost("0" * 40, FakeNetwork(clock))
+        heights: Any = SimpleNamespace(peer_heights={})
+        driver: Any = SimpleNamespace(state=state(height))
+        self.reactor = EvidenceReactor(self.pool, heights, driver, self.host, clock, InlineWorkers())
+
+    def connect(self, letter: str) -> FakePeer:
+        peer = FakePeer(letter * 40, CHANNELS)
+        self.host.links[peer.id] = peer
+        self.reactor.add_peer(peer)
+        return peer
+
+    def remembered(self) -> int:
+        return sum(map(len, self.reactor._known.values())) + len(self.reactor._waiting) + self.pool.size
+
+
+@pytest.mark.parametrize(
+    ("height", "item"),
+    [
+        pytest.param(4, at_round, id="of a height to come"),
+        pytest.param(30, at_round, id="too old"),
+        pytest.param(6, at_round, id="one key without end"),
+    ],
+)
+def test_what_is_of_no_use_is_not_remembered_and_counts_against_its_sender(height: int, item: Any) -> None:
+    """audit 9: evidence that nobody can judge was remembered, and logged a line each."""
+    node = Node(height)
+    peer = node.connect("a")
+    with structlog.testing.capture_logs() as lines:
+        for number in range(300):
+            node.reactor.receive(EVIDENCE_CHANNEL, peer, encode_evidence_list([item(number)]))
+    assert node.remembered() <= 2 * PENDING_PER_VALIDATOR_MAX
+    assert len(lines) <= 3
+    assert sum(peer.useless_by_kind.values()) >= 300 - PENDING_PER_VALIDATOR_MAX
+
+
+def test_repeats_of_what_waits_or_was_committed_cost_an_honest_peer_nothing() -> None:
+    """audit 9: stock peers send their list again every 10 s."""
+    node = Node(6)
+    peer = node.connect("a")
+    for _ in range(50):
+        node.reactor.receive(EVIDENCE_CHANNEL, peer, encode_evidence_list([GOOD]))
+    node.pool.update(state(7), [GOOD])
+    for _ in range(50):
+        node.reactor.receive(EVIDENCE_CHANNEL, peer, encode_evidence_list([GOOD]))
+    assert not peer.useless_by_kind
+
+
+def test_evidence_that_came_too_early_is_taken_when_it_comes_again() -> None:
+    """celestia-core#2497: what was refused because something was missing is offered again."""
+    source: Any = Stored(4)
+    pool = EvidencePool(MemoryStore(), source, source)
+    with pytest.raises(EvidenceUnverifiable):
+        pool.add(GOOD)
+    source.height = 5
+    pool.update(state(5), [])
+    assert pool.add(GOOD)
+
+
+async def settle(reactor: EvidenceReactor) -> None:
+    if reactor._judging is not None:
+        await asyncio.wait_for(reactor._judging, 10)
+
+
+async def test_large_messages_wait_one_a_peer_and_are_judged_aside() -> None:
+    """audit 14: a light client attack, or a list of many items, was decoded and verified in one go on the loop."""
+    node = Node(6)
+    peers = [node.connect(chr(ord("a") + number)) for number in range(20)]
+    message = encode_evidence_list([at_round(round, key=2) for round in range(9)])
+    assert len(message) > INLINE_BYTES_MAX
+    for peer in peers:
+        for _ in range(3):
+            node.reactor.receive(EVIDENCE_CHANNEL, peer, message)
+    assert len(node.reactor._waiting) == WAITING_MAX
+    assert node.pool.size == 0  # nothing was done in the call
+    await settle(node.reactor)
+    assert node.pool.size == 9
+    assert node.host.dropped == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(b"\xff" * (INLINE_BYTES_MAX + 1), id="no protobuf"),
+        pytest.param(b"\x0a\x00" * INLINE_BYTES_MAX, id="too many items"),
+        pytest.param(
+            encode_evidence_list([replace(at_round(round), validator_power=99) for round in range(9)]), id="false"
+        ),
+    ],
+)
+async def test_false_large_messages_cost_the_peer(message: bytes) -> None:
+    node = Node(6)
+    peer = node.connect("a")
+    node.host._network.disconnect = lambda one, other: None  # type: ignore[method-assign]
+    node.reactor.receive(EVIDENCE_CHANNEL, peer, message)
+    await settle(node.reactor)
+    assert [id for id, _, _ in node.host.dropped] == [peer.id]
+
+
+def test_evidence_that_fits_in_no_block_is_not_even_decoded() -> None:
+    node = Node(6)
+    peer = node.connect("a")
+    size = PARAMS.evidence.max_bytes + INLINE_BYTES_MAX + 1
+    node.reactor.receive(EVIDENCE_CHANNEL, peer, bytes(size))
+    assert node.remembered() == 0
+    assert sum(peer.useless_by_kind.values()) == 1
+
+
+def test_false_evidence_still_costs_the_connection() -> None:
+    node = Node(6)
+    with pytest.raises(PeerFault):
+        node.reactor.receive(
+            EVIDENCE_CHANNEL, node.connect("a"), encode_evidence_list([replace(GOOD, validator_power=99)])
+        )
