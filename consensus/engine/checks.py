@@ -32,7 +32,7 @@ def check_proposal(proposal: Proposal, state: State, signatures: SignatureCache)
     Validators of `state` are the running height's.
     """
     proposal.validate()
-    total, allowed = proposal.block_id.part_set_header.total, parts_max(state.params.block.max_bytes)
+    total, allowed = proposal.block_id.part_set_header.total, parts_max(state.block_bytes_max)
     if total > allowed:
         raise InvalidProposal(f"proposal {proposal.height}/{proposal.round} is of {total} parts, at most {allowed}")
     proposer = state.validators.proposer_of(proposal.round)

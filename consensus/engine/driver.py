@@ -518,7 +518,7 @@ class ConsensusDriver(Entrance):
     def _gather(self, effect: GatherBlock) -> None:
         block_id = _block_id(effect.value_id)
         header = block_id.part_set_header
-        self._round_state.open_parts(block_id, self._state.params.block_bytes_max)
+        self._round_state.open_parts(block_id, self._state.block_bytes_max)
         self._round_state.gathering[effect.round] = header
         self._tell_complete(header)
         for listener in self._listeners:

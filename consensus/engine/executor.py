@@ -124,9 +124,10 @@ class BlockExecutor:
         """
         self._check_wanted(state.next_height)
         started = self._clock.monotonic_ns()
-        evidence, evidence_bytes = self.evidence.pending(state.params.evidence.max_bytes)
         signers = max(len(state.validators), len(state.last_validators))
-        data_bytes = max_data_bytes(state.params.block_bytes_max, validators=signers, evidence_bytes=evidence_bytes)
+        room = max_data_bytes(state.block_bytes_max, validators=signers)
+        evidence, evidence_bytes = self.evidence.pending(min(state.params.evidence.max_bytes, room))
+        data_bytes = room - evidence_bytes
         txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
         del txs[self.block_size.txs_max :]
         if last_commit is not None:

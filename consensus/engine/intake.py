@@ -103,7 +103,7 @@ class Intake:
             self._write(message)
         block_id = proposal.block_id
         state.proposals[proposal.round] = proposal
-        parts = state.open_parts(block_id, self._state().params.block_bytes_max)
+        parts = state.open_parts(block_id, self._state().block_bytes_max)
         if proposal.round == self._core.round:
             if message.peer_id or parts.is_complete:
                 self._tell_proposal(proposal)

@@ -447,7 +447,7 @@ class ConsensusReactor:
         self._driver.add_part(message.height, message.round, part, state.peer.id)
 
     def _take_proposal(self, state: PeerState, proposal: Proposal) -> None:
-        check_proposal(proposal, self._driver.state.params.block_bytes_max)
+        check_proposal(proposal, self._driver.state.block_bytes_max)
         self.metrics.proposals_received += 1
         state.set_proposal(proposal)
         if proposal == self._rs.proposal:

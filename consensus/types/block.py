@@ -208,18 +208,17 @@ class BlockMeta:
         )
 
 
+def beside_data_bytes(validators: int) -> int:
+    """What header and last commit take at most."""
+    return BLOCK_OVERHEAD_BYTES + HEADER_BYTES_MAX + COMMIT_BYTES + COMMIT_SIG_BYTES * validators
+
+
 def max_data_bytes(block_bytes_max: int, *, validators: int, evidence_bytes: int = 0) -> int:
     """How many bytes of Data fit in a block beside header, commit and evidence.
 
     Raises InvalidBlock when not even those fit: the block size is set too small for this network.
     """
-    rest = (
-        block_bytes_max
-        - BLOCK_OVERHEAD_BYTES
-        - HEADER_BYTES_MAX
-        - (COMMIT_BYTES + COMMIT_SIG_BYTES * validators)
-        - evidence_bytes
-    )
+    rest = block_bytes_max - beside_data_bytes(validators) - evidence_bytes
     if rest < 0:
         raise InvalidBlock(
             f"block.max_bytes is {block_bytes_max}: {-rest} too few for the header, "

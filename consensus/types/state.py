@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from consensus.types.block import beside_data_bytes
 from consensus.types.errors import InvalidValidators
 from consensus.types.header import Header, Version
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
@@ -56,6 +57,15 @@ class State:
     def version(self) -> Version:
         """What the next header must have."""
         return Version(app=self.app_version)
+
+    @property
+    def block_bytes_max(self) -> int:
+        """The most bytes that the next block may have: the parameter, or what header and commit need at most.
+
+        No parameter can forbid the empty block, which would end the chain.
+        """
+        signers = max(len(self.validators), len(self.last_validators))
+        return max(self.params.block_bytes_max, beside_data_bytes(signers))
 
     def to_proto(self) -> pb.State:
         message = pb.State(

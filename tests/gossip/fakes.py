@@ -64,7 +64,10 @@ class FakeDriver:
         self.index, self.vals, self.block_bytes = index, vals, block_bytes
         self.round_state = HeightState()
         self.state = SimpleNamespace(
-            initial_height=1, params=SimpleNamespace(block_bytes_max=4_000_000), validators=vals
+            initial_height=1,
+            params=SimpleNamespace(block_bytes_max=4_000_000),
+            block_bytes_max=4_000_000,
+            validators=vals,
         )
         self.blocks = FakeBlocks()
         self.listeners: list[Any] = []
