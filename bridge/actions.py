@@ -19,7 +19,7 @@ from bridge.records import PARAMS as BRIDGE_PARAMS
 from chain import genesis
 from chain.branch import State
 from chain.chat.records import PARAMS as CHAT_PARAMS
-from chain.chat.records import ChatParams
+from chain.chat.records import ChatParams, bytes_per_mgas
 from chain.context import Context
 from chain.currency import distribution
 from chain.currency import params as economic
@@ -115,6 +115,7 @@ def change_params(state: State, changes: Mapping[str, Mapping[str, str]]) -> Con
             raise InvalidParam(f"{module[:40]!r} is no module with params; allowed: {', '.join(MODULES)}")
     economy = economic.changed(state, {name: changes[name] for name in economic.MODULES if name in changes})
     machines = {name: _machine(state, name, changes[name]) for name in _MACHINES if name in changes}
+    _price_chat(state, machines)
     governance = None
     if "governance" in changes:
         governance = governance_params.changed(governance_params_of(state), changes["governance"])
@@ -165,12 +166,23 @@ def _machine(state: State, name: str, values: Mapping[str, str]) -> Any:
     before = state.get(key)
     names = getattr(before, "_fields", None) or before.__slots__
     found = {field: getattr(before, field) for field in names}
+    settable = sorted(field.name for field in fields(rules))
     for field, text in values.items():
-        if field not in found:
-            raise InvalidParam(f"{name}.{field[:40]} is unknown; allowed: {', '.join(sorted(found))}")
+        if field not in settable:
+            raise InvalidParam(f"{name}.{field[:40]} is unknown; allowed: {', '.join(settable)}")
         found[field] = _number(f"{name}.{field}", text)
-    check_params(name, rules(**found))
+    check_params(name, rules(**{field: found[field] for field in settable}))
     return record(**found)
+
+
+def _price_chat(state: State, machines: dict[str, Any]) -> None:
+    """Add the chat's price of gas to what changes, when the currency's or an allowance's does."""
+    if machines.keys().isdisjoint(("currency", "bridge")):
+        return
+    now = {name: machines.get(name) or state.get(key) for name, (key, _, _) in _MACHINES.items()}
+    chat: ChatParams = now["chat"]
+    price = bytes_per_mgas(gas_price=now["currency"].gas_price, bytes_per_dchat=now["bridge"].bytes_per_dchat)
+    machines["chat"] = ChatParams(chat.message_bytes_max, chat.unordered_expiry_blocks_max, price)
 
 
 def _consensus(state: State, block: Mapping[str, str], slashing: Any) -> ConsensusParams | None:

@@ -455,6 +455,7 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         _begin_count(branch, number, pin=now.height)
     elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now.time_ns:
         push_job(branch, JOB_VOTES, number, proposal.ballot)
+        chat.put_proposal(branch, proposal._replace(summary="", actions=()))  # what stays is small: title and result
 
 
 def _begin_count(state: State, number: int, *, pin: int) -> None:

@@ -85,13 +85,18 @@ def _recorded(branch: Branch, account: Account | None, address: bytes) -> bytes 
 
 
 def register_identity(ctx: Context, message: RegisterIdentity) -> Leg:
+    """Whoever pays the fee pays the price, for what it brings once and for the leaves that stay."""
     params: BridgeParams = ctx.branch.get(PARAMS)
-    allowance = Allowance(params.starter_messages_per_period, params.starter_bytes_per_period, ctx.height)
+    allowance = Allowance(params.starter_messages, params.starter_bytes)
     chat.register(
         ctx, address=message.address, name=message.name, display=message.display,
         policy=ctx.policies[message.address], allowance=allowance,
     )  # fmt: skip
-    return Leg("register_identity", subject=message.address)
+    price = params.registration_price
+    if price:
+        currency.transfer(ctx, sender=ctx.payer, recipient=ESCROW_ADDRESS, amount=price)
+        _count(ctx, udchat_to_chat=price)
+    return Leg("register_identity", price, message.address)
 
 
 def tip(ctx: Context, message: Tip) -> Leg:

@@ -42,23 +42,24 @@ class Totals(NamedTuple):
 
 
 class BridgeParams(NamedTuple):
-    starter_messages_per_period: int
-    starter_bytes_per_period: int
+    starter_messages: int
+    starter_bytes: int
     messages_per_dchat: int
     bytes_per_dchat: int
     receipt_blocks: int
     unordered_expiry_blocks_max: int
+    registration_price: int
 
     def encode(self) -> bytes:
-        tags = (b"\x08", b"\x10", b"\x18", b"\x20", b"\x28", b"\x30")
+        tags = (b"\x08", b"\x10", b"\x18", b"\x20", b"\x28", b"\x30", b"\x38")
         return b"".join([uint_field(tag, value) for tag, value in zip(tags, self, strict=True)])
 
     @staticmethod
     def decode(stored: bytes) -> BridgeParams:
         r = pb.BridgeParams.FromString(stored)
         return BridgeParams(
-            r.starter_messages_per_period, r.starter_bytes_per_period, r.messages_per_dchat, r.bytes_per_dchat,
-            r.receipt_blocks, r.unordered_expiry_blocks_max,
+            r.starter_messages, r.starter_bytes, r.messages_per_dchat, r.bytes_per_dchat, r.receipt_blocks,
+            r.unordered_expiry_blocks_max, r.registration_price,
         )  # fmt: skip
 
 

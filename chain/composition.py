@@ -12,7 +12,7 @@ from chain import gas
 from chain.branch import State
 from chain.chat import governance as chat_governance
 from chain.chat import machine as chat
-from chain.chat.records import IDENTITY, ChatParams, PendingIdentity
+from chain.chat.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
 from chain.check import Pending
 from chain.codec import UINT64_MAX
 from chain.currency import economy
@@ -137,17 +137,17 @@ def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int,
     chat.genesis(
         state,
         ChatParams(
-            genesis.chat.allowance_period_blocks,
             genesis.chat.message_bytes_max,
             genesis.chat.unordered_expiry_blocks_max,
+            bytes_per_mgas(gas_price=genesis.currency.gas_price, bytes_per_dchat=genesis.bridge.bytes_per_dchat),
         ),
     )
     b = genesis.bridge
     bridge.genesis(
         state,
         BridgeParams(
-            b.starter_messages_per_period, b.starter_bytes_per_period, b.messages_per_dchat, b.bytes_per_dchat,
-            b.receipt_blocks, b.unordered_expiry_blocks_max,
+            b.starter_messages, b.starter_bytes, b.messages_per_dchat, b.bytes_per_dchat, b.receipt_blocks,
+            b.unordered_expiry_blocks_max, b.registration_price,
         ),
     )  # fmt: skip
     governance.genesis(state, genesis.governance)

@@ -22,14 +22,15 @@ class Leg(NamedTuple):
 class Context:
     """One transaction's execution. `branch` is the message branch: all of it is merged, or none.
 
-    policies: of each signer, by address, as the ante part found them valid.
+    policies: of each signer, by address, as the ante part found them valid. payer: of the fee.
     """
 
-    __slots__ = ("branch", "chain_id", "gas_limit", "gas_used", "height", "policies", "time_ns")
+    __slots__ = ("branch", "chain_id", "gas_limit", "gas_used", "height", "payer", "policies", "time_ns")
 
     def __init__(self, branch: Branch, *, height: int, time_ns: int, chain_id: str = "") -> None:
         self.branch, self.height, self.time_ns, self.chain_id = branch, height, time_ns, chain_id
         self.gas_used = self.gas_limit = 0
+        self.payer = b""
         self.policies: dict[bytes, bytes] = {}
 
     def use_gas(self, amount: int) -> None:

@@ -93,7 +93,7 @@ class Executor:
             raise Expired(f"after {tx.expiry_height}, this is {ctx.height}")
         if tx.gas_limit > rules.block_gas_max:
             raise GasLimitTooHigh(f"{tx.gas_limit}, allowed: {rules.block_gas_max}")
-        ctx.gas_used, ctx.gas_limit = tx.intrinsic_gas, tx.gas_limit
+        ctx.gas_used, ctx.gas_limit, ctx.payer = tx.intrinsic_gas, tx.gas_limit, tx.payer
         self._modules.ante[tx.lane](ctx, tx)
         self._signatures.require(tx)
         return ctx

@@ -15,6 +15,7 @@ GAS_SIGNATURE: Final = 6_000  # one Ed25519 verification without help, 60 us
 GAS_MESSAGE: Final = 3_000  # two records read and rewritten, their paths in the tree
 GAS_POST: Final = 5_000  # a message also grows its channel's mountain range and is stored beside it
 GAS_NEW_LEAF: Final = 5_000  # a leaf that was not there lengthens paths, and stays
+GAS_STAYS: Final = 20_000  # a leaf that nobody ever takes away: of an identity, a channel, a membership, a proposal
 GAS_MARK: Final = 2_000  # an unordered transaction's replay mark, written now and removed later
 GAS_RECEIPT: Final = 6_000  # a bundle's receipt under the bridge's root, written now and removed later
 GAS_LATER: Final = 20_000  # what waits for its time is looked at, paid out or forgotten in a later block

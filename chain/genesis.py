@@ -19,6 +19,7 @@ from chain.currency.params import InvalidParam
 from chain.economy_genesis import SECTIONS, EconomicsGenesis, InvalidAppState, parse_economics
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 
+UDCHAT_PER_DCHAT: Final = 10**6
 APP_STATE_BYTES_MAX: Final = 256 << 20  # a million accounts and room
 
 
@@ -32,19 +33,21 @@ class CurrencyGenesis:
 
 @dataclass(frozen=True, slots=True)
 class ChatGenesis:
-    allowance_period_blocks: int = 1_200  # an hour of calm blocks
     message_bytes_max: int = 16_384
     unordered_expiry_blocks_max: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeGenesis:
-    starter_messages_per_period: int = 100
-    starter_bytes_per_period: int = 65_536
+    """starter_*: what a registration brings, once; never more than its price would buy (`check_params`)."""
+
+    starter_messages: int = 100
+    starter_bytes: int = 262_144  # for as many short messages
     messages_per_dchat: int = 1_000
     bytes_per_dchat: int = 1_048_576
     receipt_blocks: int = 100_000  # three and a half days of calm blocks
     unordered_expiry_blocks_max: int = 1_000
+    registration_price: int = 250_000  # udchat
 
 
 _ECONOMICS: Final = EconomicsGenesis()
@@ -90,9 +93,9 @@ P = TypeVar("P", CurrencyGenesis, ChatGenesis, BridgeGenesis)
 RANGES: Final = {
     "gas_price": (0, 10**7),  # a hundred times what is usual: a vote costs 0.4 DCHAT
     "message_bytes_max": (1, 49_152),  # the envelope still fits into a transaction
-    "starter_messages_per_period": (0, 10**9),
-    "starter_bytes_per_period": (0, 10**12),
-    "allowance_period_blocks": (1, 10**9),
+    "starter_messages": (0, 10**9),
+    "starter_bytes": (0, 10**12),
+    "registration_price": (0, 10**9),
     "unordered_expiry_blocks_max": (10, 100_000),
     "receipt_blocks": (1, 1_000_000),  # a month
     "messages_per_dchat": (1, 10**9),
@@ -133,6 +136,24 @@ def check_params(where: str, params: Params) -> None:
         value = getattr(params, field.name)
         if not low <= value <= high:
             raise InvalidAppState(f"{where}.{field.name} is {value}; allowed: {low} to {high}")
+    if isinstance(params, BridgeGenesis):
+        _check_starter(where, params)
+
+
+def _check_starter(where: str, params: BridgeGenesis) -> None:
+    """An identity is no cheaper way to messages than buying them, or spam would register instead.
+
+    Raises: InvalidAppState.
+    """
+    for name, per_dchat in (
+        ("starter_messages", params.messages_per_dchat), ("starter_bytes", params.bytes_per_dchat)
+    ):  # fmt: skip
+        most = params.registration_price * per_dchat // UDCHAT_PER_DCHAT
+        if getattr(params, name) > most:
+            raise InvalidAppState(
+                f"{where}.{name} is {getattr(params, name)}; allowed: what registration_price, "
+                f"{params.registration_price} udchat, buys: {most} at most"
+            )
 
 
 def _params_json(params: Params) -> dict[str, str]:

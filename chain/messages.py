@@ -233,12 +233,12 @@ KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
         Kind("payment", _payment, Payment, _CURRENCY, gas.GAS_MESSAGE),
-        Kind("create_channel", _create_channel, CreateChannel, _CHAT, gas.GAS_MESSAGE + 2 * gas.GAS_NEW_LEAF),
-        Kind("join_channel", _join_channel, JoinChannel, _CHAT, gas.GAS_MESSAGE + gas.GAS_NEW_LEAF),
+        Kind("create_channel", _create_channel, CreateChannel, _CHAT, gas.GAS_MESSAGE + 2 * gas.GAS_STAYS),
+        Kind("join_channel", _join_channel, JoinChannel, _CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),
         Kind("post_message", _post_message, PostMessage, _CHAT, gas.GAS_POST),
-        Kind("register_identity", _register_identity, RegisterIdentity, _BRIDGE, 2 * gas.GAS_NEW_LEAF),
+        Kind("register_identity", _register_identity, RegisterIdentity, _BRIDGE, 2 * gas.GAS_STAYS),
         Kind("tip", _tip, Tip, _BRIDGE, gas.GAS_MESSAGE),
-        Kind("pay_to_join", _pay_to_join, PayToJoin, _BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF),
+        Kind("pay_to_join", _pay_to_join, PayToJoin, _BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS),
         Kind("buy_allowance", _buy_allowance, BuyAllowance, _BRIDGE, 2 * gas.GAS_MESSAGE),
         Kind("software_upgrade", decode_software_upgrade, SoftwareUpgrade, _BRIDGE, gas.GAS_MESSAGE),
         Kind("cancel_upgrade", decode_cancel_upgrade, CancelUpgrade, _BRIDGE, gas.GAS_MESSAGE),
@@ -268,7 +268,7 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("fund_community_pool", economy.fund_community_pool, FundCommunityPool, _CURRENCY, gas.GAS_MESSAGE),
         Kind(
             "submit_proposal", gov.decode_submit_proposal, SubmitProposal, _BRIDGE,
-            4 * gas.GAS_MESSAGE + 4 * gas.GAS_NEW_LEAF + 4 * gas.GAS_LATER, gov.fill_submit_proposal,
+            4 * gas.GAS_MESSAGE + 3 * gas.GAS_NEW_LEAF + gas.GAS_STAYS + 4 * gas.GAS_LATER, gov.fill_submit_proposal,
         ),
         Kind("add_deposit", gov.decode_add_deposit, AddDeposit, _BRIDGE, GAS_DEPOSIT),
         Kind("vote", gov.decode_vote, Vote, _CHAT, GAS_VOTE),

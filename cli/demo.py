@@ -51,7 +51,8 @@ LINE_BYTES_MAX = 4_096  # of a script; the chain's own limit is larger
 SCRIPT_BYTES_MAX = 64 * 1_048_576
 SPEECH_LINES_MAX = MESSAGES_MAX  # consecutive lines of one speaker travel in one transaction
 SPEAKER_BALANCE = 50 * DCHAT
-MESSAGES_A_DCHAT = 1_000  # the chain's default price of allowance
+MESSAGES_A_DCHAT, BYTES_A_DCHAT = 1_000, 1_048_576  # the chain's default price of allowance
+LINE_ALLOWANCE_BYTES = 2_500  # what a message takes beside its text: its gas, at the chain's default price
 AT_ONCE = 32  # scenes that play at the same time
 PAGE = 500  # messages read in one call
 
@@ -229,7 +230,8 @@ async def _hire(stage: Stage, speakers: dict[str, Session], lines: Sequence[Line
     async def prepare(name: str, session: Session) -> None:
         await stage.send(session, RegisterIdentity(session.wallet.address, slug(name, tag), name[:64]))
         own = [line for line in lines if line.speaker == name]
-        price = 2 + len(own) // MESSAGES_A_DCHAT + sum(len(line.text) + 400 for line in own) // 1_048_576
+        size = sum(2 * len(line.text) + LINE_ALLOWANCE_BYTES for line in own)
+        price = 2 + len(own) // MESSAGES_A_DCHAT + size // BYTES_A_DCHAT
         await stage.send(session, BuyAllowance(session.wallet.address, price * DCHAT))
 
     await asyncio.gather(*(prepare(name, session) for name, session in speakers.items()))

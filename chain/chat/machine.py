@@ -26,12 +26,11 @@ from chain.chat.records import (
     Channel,
     ChatParams,
     Identity,
-    charge_of,
     encode_message,
     member_key,
     message_key,
 )
-from chain.codec import UINT64_MAX, uint_field
+from chain.codec import uint_field
 from chain.context import Context, Handler, Leg
 from chain.errors import (
     AlreadyMember,
@@ -111,8 +110,7 @@ def ante(ctx: Context, tx: Tx) -> None:
         sequences = identity.sequences if tx.unordered else advance(entry, identity.sequences, policy)
         allowance = identity.allowance
         if index == tx.fee_payer:
-            messages, size = charge_of(tx)
-            allowance = allowance.spend(messages, size, height=ctx.height, period_blocks=params.allowance_period_blocks)
+            allowance = allowance.spend(*params.charge_of(tx))
         branch.set(IDENTITY + entry.address, identity.with_use(sequences, allowance))
     if tx.unordered:
         MARKS.add(branch, tx)
@@ -215,7 +213,7 @@ def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> Non
     """Raises: UnknownIdentity, AmountOverflow."""
     identity = require_identity(ctx.branch, address)
     allowance = identity.allowance.with_bought(messages, size)
-    if allowance.bought_messages > UINT64_MAX or allowance.bought_bytes > UINT64_MAX:
+    if not allowance.fits():
         raise AmountOverflow("the identity's allowance")
     ctx.branch.set(IDENTITY + address, identity.with_use(identity.sequences, allowance))
 

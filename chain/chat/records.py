@@ -21,95 +21,32 @@ from proto.dchat.v1 import state_pb2 as pb
 
 
 class Allowance:
-    """What an identity may still post: so much in each period of blocks, and beyond that what it bought."""
+    """What an identity may still do on the chat chain: it was bought, and nothing refills it."""
 
-    __slots__ = (
-        "bought_bytes",
-        "bought_messages",
-        "bytes_per_period",
-        "bytes_used",
-        "messages_per_period",
-        "messages_used",
-        "period_start_height",
-    )
+    __slots__ = ("messages", "size")
 
-    def __init__(
-        self,
-        messages_per_period: int,
-        bytes_per_period: int,
-        period_start_height: int,
-        messages_used: int = 0,
-        bytes_used: int = 0,
-        bought_messages: int = 0,
-        bought_bytes: int = 0,
-    ) -> None:
-        self.messages_per_period, self.bytes_per_period = messages_per_period, bytes_per_period
-        self.period_start_height = period_start_height
-        self.messages_used, self.bytes_used = messages_used, bytes_used
-        self.bought_messages, self.bought_bytes = bought_messages, bought_bytes
+    def __init__(self, messages: int, size: int) -> None:
+        self.messages, self.size = messages, size
 
-    def refilled(self, height: int, period_blocks: int) -> tuple[int, int, int]:
-        """(start of the period that holds `height`, messages and bytes used in it)."""
-        start = self.period_start_height
-        if height - start < period_blocks:
-            return start, self.messages_used, self.bytes_used
-        return height - (height - start) % period_blocks, 0, 0
-
-    def spend(self, messages: int, size: int, *, height: int, period_blocks: int) -> Allowance:
-        """What is left; the period's share goes first. Raises: AllowanceExhausted."""
-        start, messages_used, bytes_used = self.refilled(height, period_blocks)
-        messages_free = min(messages, max(0, self.messages_per_period - messages_used))
-        bytes_free = min(size, max(0, self.bytes_per_period - bytes_used))
-        messages_left = self.bought_messages - (messages - messages_free)
-        bytes_left = self.bought_bytes - (size - bytes_free)
-        if messages_left < 0 or bytes_left < 0:
-            raise AllowanceExhausted(
-                f"{max(0, -messages_left)} messages and {max(0, -bytes_left)} bytes short until block "
-                f"{start + period_blocks}"
-            )
-        return Allowance(
-            self.messages_per_period, self.bytes_per_period, start, messages_used + messages_free,
-            bytes_used + bytes_free, messages_left, bytes_left,
-        )  # fmt: skip
-
-    def exhausted(self, height: int, period_blocks: int) -> Allowance:
-        """With nothing left for this period."""
-        start, _, _ = self.refilled(height, period_blocks)
-        messages, size = self.messages_per_period, self.bytes_per_period
-        return Allowance(messages, size, start, messages, size)
+    def spend(self, messages: int, size: int) -> Allowance:
+        """What is left. Raises: AllowanceExhausted."""
+        left = Allowance(self.messages - messages, self.size - size)
+        if left.messages < 0 or left.size < 0:
+            raise AllowanceExhausted(f"{max(0, -left.messages)} messages and {max(0, -left.size)} bytes short")
+        return left
 
     def with_bought(self, messages: int, size: int) -> Allowance:
-        return Allowance(
-            self.messages_per_period, self.bytes_per_period, self.period_start_height, self.messages_used,
-            self.bytes_used, self.bought_messages + messages, self.bought_bytes + size,
-        )  # fmt: skip
+        return Allowance(self.messages + messages, self.size + size)
 
     def fits(self) -> bool:
-        every = (
-            self.messages_per_period | self.bytes_per_period | self.period_start_height | self.messages_used
-            | self.bytes_used | self.bought_messages | self.bought_bytes
-        )  # fmt: skip
-        return 0 <= every <= UINT64_MAX  # one below 0 makes all of it negative
+        return 0 <= self.messages | self.size <= UINT64_MAX
 
     def encode(self) -> bytes:
-        return b"".join(
-            (
-                uint_field(b"\x08", self.messages_per_period),
-                uint_field(b"\x10", self.bytes_per_period),
-                uint_field(b"\x18", self.period_start_height),
-                uint_field(b"\x20", self.messages_used),
-                uint_field(b"\x28", self.bytes_used),
-                uint_field(b"\x30", self.bought_messages),
-                uint_field(b"\x38", self.bought_bytes),
-            )
-        )
+        return uint_field(b"\x08", self.messages) + uint_field(b"\x10", self.size)
 
     @staticmethod
     def read(a: pb.Allowance) -> Allowance:
-        return Allowance(
-            a.messages_per_period, a.bytes_per_period, a.period_start_height, a.messages_used, a.bytes_used,
-            a.bought_messages, a.bought_bytes,
-        )  # fmt: skip
+        return Allowance(a.messages, a.bytes)
 
 
 class Identity:
@@ -231,75 +168,74 @@ def encode_message(
 
 
 class ChatParams:
-    __slots__ = ("allowance_period_blocks", "message_bytes_max", "unordered_expiry_blocks_max")
+    """bytes_per_mgas: what a million gas takes of an allowance. Set by nobody: it follows from what the currency chain
+    asks for gas and the bridge gives for a DCHAT, so that reserved gas has one price in every lane.
+    """
 
-    def __init__(self, allowance_period_blocks: int, message_bytes_max: int, unordered_expiry_blocks_max: int) -> None:
-        assert allowance_period_blocks > 0, allowance_period_blocks  # it divides (SDK 2025-003)
-        self.allowance_period_blocks, self.message_bytes_max = allowance_period_blocks, message_bytes_max
-        self.unordered_expiry_blocks_max = unordered_expiry_blocks_max
+    __slots__ = ("bytes_per_mgas", "message_bytes_max", "unordered_expiry_blocks_max")
+
+    def __init__(self, message_bytes_max: int, unordered_expiry_blocks_max: int, bytes_per_mgas: int) -> None:
+        self.message_bytes_max, self.unordered_expiry_blocks_max = message_bytes_max, unordered_expiry_blocks_max
+        self.bytes_per_mgas = bytes_per_mgas
+
+    def charge_of(self, tx: Tx) -> tuple[int, int]:
+        """(messages, bytes) of allowance that a chat transaction takes, whatever becomes of it."""
+        return len(tx.messages), max(len(tx.raw), -(-tx.gas_limit * self.bytes_per_mgas // MGAS))
 
     def encode(self) -> bytes:
         return b"".join(
             (
-                uint_field(b"\x08", self.allowance_period_blocks),
-                uint_field(b"\x10", self.message_bytes_max),
-                uint_field(b"\x18", self.unordered_expiry_blocks_max),
+                uint_field(b"\x08", self.message_bytes_max),
+                uint_field(b"\x10", self.unordered_expiry_blocks_max),
+                uint_field(b"\x18", self.bytes_per_mgas),
             )
         )
 
     @staticmethod
     def decode(stored: bytes) -> ChatParams:
         r = pb.ChatParams.FromString(stored)
-        return ChatParams(r.allowance_period_blocks, r.message_bytes_max, r.unordered_expiry_blocks_max)
+        return ChatParams(r.message_bytes_max, r.unordered_expiry_blocks_max, r.bytes_per_mgas)
+
+
+def bytes_per_mgas(*, gas_price: int, bytes_per_dchat: int) -> int:
+    """What a million gas costs in udchat, in bytes of allowance at the bridge's price; rounded up."""
+    return -(-gas_price * bytes_per_dchat // UDCHAT_PER_DCHAT)
 
 
 class PendingIdentity:
     """What admitted transactions will take from an identity."""
 
-    __slots__ = ("allowances", "policy", "sequences")
+    __slots__ = ("messages", "policy", "sequences", "size")
 
     def __init__(self) -> None:
         self.policy = b""
         self.sequences: Sequences = ()
-        self.allowances: tuple[int, int] = (0, 0)
+        self.messages = self.size = 0
 
     def add(self, before: Identity, after: Identity, tx: Tx) -> tuple[int, int]:
         self.policy, self.sequences = after.policy, after.sequences
-        messages, size = charge_of(tx) if tx.payer == after.address else (0, 0)
-        self.allowances = (self.allowances[0] + messages, self.allowances[1] + size)
+        messages = before.allowance.messages - after.allowance.messages
+        size = before.allowance.size - after.allowance.size
+        self.messages, self.size = self.messages + messages, self.size + size
         return messages, size
 
     def release(self, cost: tuple[int, int]) -> None:
-        self.allowances = (self.allowances[0] - cost[0], self.allowances[1] - cost[1])
+        self.messages, self.size = self.messages - cost[0], self.size - cost[1]
 
     def agrees(self, committed: Identity, ordered: int, height: int, base: Readable) -> bool:
-        params: ChatParams = base.get(PARAMS)
-        try:
-            committed.allowance.spend(*self.allowances, height=height, period_blocks=params.allowance_period_blocks)
-        except AllowanceExhausted:
-            return False
-        if committed.policy != self.policy:
+        has = committed.allowance
+        if committed.policy != self.policy or has.messages < self.messages or has.size < self.size:
             return False
         return waits_between(committed.sequences, self.sequences) == ordered
 
     def apply(self, committed: Identity, height: int, base: Readable) -> Identity:
-        params: ChatParams = base.get(PARAMS)
-        period_blocks = params.allowance_period_blocks
-        messages, size = self.allowances
-        try:
-            left = committed.allowance.spend(messages, size, height=height, period_blocks=period_blocks)
-        except AllowanceExhausted:
-            left = committed.allowance.exhausted(height, period_blocks)
+        has = committed.allowance
+        left = Allowance(max(0, has.messages - self.messages), max(0, has.size - self.size))
         return committed.with_use(self.sequences or committed.sequences, left)
 
 
-GAS_PER_ALLOWANCE_BYTE: Final = 100  # the chat lane pays for gas in bytes: so that a high limit is not free
-
-
-def charge_of(tx: Tx) -> tuple[int, int]:
-    """(messages, bytes) of allowance that a chat transaction takes, whatever becomes of it."""
-    return len(tx.messages), max(len(tx.raw), -(-tx.gas_limit // GAS_PER_ALLOWANCE_BYTE))
-
+MGAS: Final = 1_000_000
+UDCHAT_PER_DCHAT: Final = 1_000_000
 
 IDENTITY: Final = b"ci"  # ‖ address
 IDENTITY_NAME: Final = b"cn"  # ‖ name -> address

@@ -47,7 +47,11 @@ def test_story() -> None:
     assert chain.balance("ann") == before + 7
     totals = chain.app.queries.bridge_totals()
     assert (totals["bundles_executed"], totals["bundles_failed"]) == (4, 0)
-    assert (totals["udchat_to_chat"], totals["udchat_tipped"], totals["udchat_joins"]) == (DCHAT, 7, DCHAT)
+    assert (totals["udchat_to_chat"], totals["udchat_tipped"], totals["udchat_joins"]) == (
+        DCHAT + 2 * 250_000,
+        7,
+        DCHAT,
+    )
 
     proved, found = chain.app.queries.messages(ROOM, limit=100, with_proof=True)
     assert chain.app.queries.channel_of_name("room") == ROOM

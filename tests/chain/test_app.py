@@ -199,7 +199,7 @@ def test_what_is_admitted_counts_against_the_balance() -> None:
 
 
 def test_what_is_admitted_counts_against_the_allowance() -> None:
-    chain = rich(bridge=BridgeGenesis(starter_messages_per_period=2))
+    chain = rich(bridge=BridgeGenesis(starter_messages=2))
     ann = chain.address("ann")
     chain.block(chain.tx("ann", RegisterIdentity(ann, "ann", "")))
     chain.block(chain.tx("ann", CreateChannel(ann, "room", 0, "")))

@@ -47,7 +47,7 @@ def world() -> Chain:
     chain = Chain(
         {"ann": 100 * DCHAT, "bob": 50 * DCHAT, "carl": 50 * DCHAT, "poor": 10, "dora": 0, "rich": UINT64_MAX // 2},
         chat=ChatGenesis(message_bytes_max=1_000),
-        bridge=BridgeGenesis(starter_messages_per_period=20, starter_bytes_per_period=8_000),
+        bridge=BridgeGenesis(starter_messages=20, starter_bytes=40_000),
         max_gas=GAS_MAX,
         upgrade_authority="ann",
     )
@@ -270,11 +270,11 @@ def test_amounts_beyond_64_bits() -> None:
     chain.block(chain.tx("ann", RegisterIdentity(chain.address("ann"), "ann", "")))
     key = IDENTITY + chain.address("ann")
     identity = chain.app.base.get(key)
-    full = Allowance(1, 1, 1, bought_messages=UINT64_MAX - 5)
+    full = Allowance(UINT64_MAX - 5, 1)
     chain.app.base.merge({key: identity.with_use((), full)})
     result = chain.block(chain.tx("ann", BuyAllowance(chain.address("ann"), DCHAT))).tx_results[0]
     assert result.code == e.AmountOverflow.code
-    assert chain.app.base.get(key).allowance.bought_messages == full.bought_messages
+    assert chain.app.base.get(key).allowance.messages == full.messages
 
 
 def test_table_for_users_is_complete() -> None:

@@ -55,7 +55,8 @@ def at(*path: Any) -> Callable[[dict[str, Any], Any], None]:
     (at("chat", "params", "message_bytes_max"), "٥", "ASCII"),
     (at("chat", "params", "message_bytes_max"), str(2**64), "a string of digits"),
     (at("chat", "params", "message_bytes_max"), "99999999", "allowed: 1 to"),
-    (at("chat", "params", "allowance_period_blocks"), "0", "allowed: 1 to"),
+    (at("chat", "params", "message_bytes_max"), "0", "allowed: 1 to"),
+    (at("bridge", "params", "registration_price"), "1", "what registration_price, 1 udchat, buys: 0"),
     (at("bridge", "params", "messages_per_dchat"), "0", "allowed: 1 to"),
     (at("currency", "accounts"), {}, "is no list"),
     (at("currency", "accounts"), [], "is empty"),
@@ -94,7 +95,7 @@ def test_every_param_has_a_range() -> None:
     names = {field.name for kind in (CurrencyGenesis, ChatGenesis, BridgeGenesis) for field in fields(kind)}
     assert names == set(RANGES)
     with pytest.raises(InvalidAppState, match="allowed: 1 to"):
-        build_app_state({ANN: 1}, chat=ChatGenesis(allowance_period_blocks=0))
+        build_app_state({ANN: 1}, chat=ChatGenesis(message_bytes_max=0))
 
 
 def test_the_escrow_begins_empty() -> None:

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from chain.chat.records import ChatParams
 from chain.check import CheckState
 from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.messages import (
@@ -34,9 +32,9 @@ AMOUNTS = st.sampled_from((1, 999, 10**5, 10**6, 10**9))
 
 OPTIONS: dict[str, Any] = {
     "currency": CurrencyGenesis(gas_price=1_000, unordered_expiry_blocks_max=10),
-    "chat": ChatGenesis(allowance_period_blocks=5, message_bytes_max=200, unordered_expiry_blocks_max=10),
+    "chat": ChatGenesis(message_bytes_max=200, unordered_expiry_blocks_max=10),
     "bridge": BridgeGenesis(
-        starter_messages_per_period=4, starter_bytes_per_period=3_000, messages_per_dchat=10, receipt_blocks=3,
+        starter_messages=8, starter_bytes=6_000, messages_per_dchat=1_000, receipt_blocks=3, registration_price=9_000,
         unordered_expiry_blocks_max=10,
     ),
 }  # fmt: skip
@@ -191,9 +189,3 @@ def test_histories() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
-
-
-def test_a_period_of_no_blocks_is_impossible() -> None:
-    """SDK 2025-003: nothing divides by a parameter that may be zero."""
-    with pytest.raises(AssertionError):
-        ChatParams(0, 1, 1)

@@ -91,8 +91,6 @@ def value(kind: type[Any], name: str, hint: Any, ints: tuple[int, ...]) -> st.Se
     }  # fmt: skip
     if name in special:
         return special[name]
-    if kind.__name__ == "ChatParams" and name == "allowance_period_blocks":
-        return st.sampled_from([one for one in ints if one > 0])  # its constructor asserts it: a divisor
     return of_type(hint, ints)
 
 

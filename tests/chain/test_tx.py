@@ -154,14 +154,11 @@ def test_account(address: bytes, balance: int, key: bytes | None, sequences: tup
 def test_identity(
     address: bytes, text: str, key: bytes, sequences: tuple[tuple[bytes, int], ...], numbers: list[int]
 ) -> None:
-    allowance = Allowance(*numbers[:7])
+    allowance = Allowance(*numbers[:2])
     identity = Identity(address, text, text, single_key_policy(key), sequences, allowance, numbers[7])
     expected = pb.Identity(
         address=address, name=text, display=text, sequences=proto_sequences(sequences), created_height=numbers[7],
-        allowance=pb.Allowance(**dict(zip(
-            ("messages_per_period", "bytes_per_period", "period_start_height", "messages_used", "bytes_used",
-             "bought_messages", "bought_bytes"), numbers[:7], strict=True,
-        ))),
+        allowance=pb.Allowance(messages=numbers[0], bytes=numbers[1]),
     )  # fmt: skip
     expected.policy.ed25519 = key
     assert identity.encode() == expected.SerializeToString(deterministic=True)
@@ -197,8 +194,8 @@ def test_small_records(n: list[int], running_hash: bytes) -> None:
     )
     for record, message in (
         (CurrencyParams(n[0], n[1]), pb.CurrencyParams),
-        (ChatParams(n[0] + 1, n[1], n[2]) if n[0] < 2**64 - 1 else None, pb.ChatParams),
-        (BridgeParams(*n), pb.BridgeParams),
+        (ChatParams(n[0], n[1], n[2]), pb.ChatParams),
+        (BridgeParams(*n, n[0]), pb.BridgeParams),
         (Totals(*n[:5]), pb.BridgeTotals),
         (Totals(n[0], n[1], n[2], n[3] << 64, n[4] << 200), pb.BridgeTotals),
     ):

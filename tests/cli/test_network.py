@@ -100,14 +100,14 @@ def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             word for change in (
                 "staking.min_stake=1000000000", "slashing.missed_blocks_window=20", "slashing.tombstone=0",
                 "distribution.community_tax=0.5", "mint.blocks_per_year=1000", "currency.gas_price=0",
-                "chat.message_bytes_max=99", "bridge.receipt_blocks=9", "governance.quorum=0", "block.max_gas=-1",
+                "chat.message_bytes_max=99", "bridge.receipt_blocks=9", "governance.quorum=0", "block.max_gas=20000000",
             ) for word in ("--param", change)
         ),
         {
             "staking": {"min_stake": "1000000000"}, "slashing": {"missed_blocks_window": "20", "tombstone": "0"},
             "distribution": {"community_tax": "0.5"}, "mint": {"blocks_per_year": "1000"},
             "currency": {"gas_price": "0"}, "chat": {"message_bytes_max": "99"}, "bridge": {"receipt_blocks": "9"},
-            "governance": {"quorum": "0"}, "block": {"max_gas": "-1"},
+            "governance": {"quorum": "0"}, "block": {"max_gas": "20000000"},
         },
         id="every module",
     ),

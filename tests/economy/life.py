@@ -36,7 +36,7 @@ from chain.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.genesis import BridgeGenesis, CurrencyGenesis
 from chain.governance import (
     OPTIONS,
     WHOLE,
@@ -119,7 +119,7 @@ class Life(World):
             {name: rng.randrange(1, 20) * UNIT + rng.randrange(UNIT) for name in NAMES},
             staking=STAKING, slashing=SLASHING, distribution=DistributionParams(), mint=MINT, inflation=ONE // 5,
             rates={"v0": ONE // 10, "v1": ONE // 3, "v2": ONE}, check=False, governance=GOVERNANCE,
-            currency=CurrencyGenesis(gas_price=100_000), chat=ChatGenesis(allowance_period_blocks=30),
+            currency=CurrencyGenesis(gas_price=100_000),
             bridge=BridgeGenesis(receipt_blocks=50), gas_price=100_000,
         )  # fmt: skip
         self.tried: Counter[tuple[str, str]] = Counter()

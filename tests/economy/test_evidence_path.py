@@ -19,7 +19,7 @@ from chain.state.store import Stores
 from consensus.engine.block_store import BlockStore
 from consensus.engine.clock import InlineWorkers, LoopClock
 from consensus.engine.evidence_pool import EvidencePool
-from consensus.engine.executor import BlockExecutor, Judgement
+from consensus.engine.executor import BlockExecutor
 from consensus.engine.handshake import handshake
 from consensus.engine.state_store import StateStore
 from consensus.types.block import Block
@@ -92,7 +92,7 @@ class OneNode:
 
     async def grow(self, block: Block | None = None) -> Block:
         block = block or await self.build()
-        assert await self.executor.validate(self.state, block) == Judgement()
+        assert (await self.executor.validate(self.state, block)).invalid == ""
         block_id, members = block.block_id, self.state.validators
         names = {key(name).pub_key.address: name for name in NAMES}
         votes: list[Vote | None] = [

@@ -27,13 +27,22 @@ TOGETHER = {
     ("staking", "unbonding_s", 0): {"slashing.evidence_age_s_max": "1"},
     ("slashing", "evidence_age_s_max", 1): {"staking.unbonding_s": TEN_YEARS},
     ("mint", "inflation_min", 1): {"mint.inflation_max": "1"},
+    ("bridge", "starter_messages", 1): {
+        "bridge.registration_price": "1000000000", "bridge.messages_per_dchat": "1000000000",
+    },
+    ("bridge", "starter_bytes", 1): {
+        "bridge.registration_price": "1000000000", "bridge.bytes_per_dchat": "1000000000000",
+    },
+    ("bridge", "messages_per_dchat", 0): {"bridge.starter_messages": "0"},
+    ("bridge", "bytes_per_dchat", 0): {"bridge.starter_bytes": "0"},
+    ("bridge", "registration_price", 0): {"bridge.starter_messages": "0", "bridge.starter_bytes": "0"},
     ("governance", "min_deposit", 1): {"governance.expedited_min_deposit": "100000000000"},
     ("governance", "expedited_min_deposit", 0): {"governance.min_deposit": "1"},
     ("governance", "voting_period_s", 0): {"governance.expedited_voting_period_s": "1"},
     ("governance", "expedited_voting_period_s", 1): {"governance.voting_period_s": "2592000"},
     ("governance", "threshold", 1): {"governance.expedited_threshold": "0.9"},
     ("governance", "expedited_threshold", 0): {"governance.threshold": "0.5"},
-}
+}  # fmt: skip
 
 
 def started() -> World:

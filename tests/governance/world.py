@@ -76,8 +76,8 @@ class World:
         self._balance = balance
         branch = Branch(self.state.get)
         currency.genesis(branch, CurrencyParams(100_000, 1_000), {address("dora"): balance})
-        branch.set(CHAT_PARAMS, ChatParams(1_200, 16_384, 1_000))
-        branch.set(BRIDGE_PARAMS, BridgeParams(100, 65_536, 1_000, 1_048_576, 100_000, 1_000))
+        branch.set(CHAT_PARAMS, ChatParams(16_384, 1_000, 104_858))
+        branch.set(BRIDGE_PARAMS, BridgeParams(100, 262_144, 1_000, 1_048_576, 100_000, 1_000, 250_000))
         branch.set(CHAIN, ChainRecord("chain", 1, bytes(32), 1 << 20, -1, 1))
         branch.set(CONSENSUS_PARAMS, ConsensusParams())
         branch.set(MINTER, Minter(0, 0, balance))

@@ -56,7 +56,7 @@ def test_state_of_both_machines_changes_once_and_is_recorded() -> None:
     response = ok(chain)
     base = chain.app.base
     assert base.get(CURRENCY_PARAMS).gas_price == price // 2
-    assert base.get(IDENTITY + chain.address("ann")).allowance.bought_messages == 7
+    assert base.get(IDENTITY + chain.address("ann")).allowance.messages == 100 - 1 + 7
     assert base.get(b"cc" + channel_id("room")).topic == "topic!"
     versions = dict(base.get(VERSIONS).of)
     assert (versions["chat"], versions["currency"], versions["bridge"]) == (3, 2, 1)
@@ -71,7 +71,7 @@ def test_state_of_both_machines_changes_once_and_is_recorded() -> None:
     chain.restart(upgrades=(V2,))
     chain.gas_price = price // 2
     ok(chain)
-    assert base.get(IDENTITY + chain.address("ann")).allowance.bought_messages == 7
+    assert base.get(IDENTITY + chain.address("ann")).allowance.messages == 100 - 1 + 7
     tx = plan(chain, 20)
     assert chain.block(tx).tx_results[0].code == UpgradeAlreadyDone.code
 

@@ -77,22 +77,12 @@ class Identity(_message.Message):
     def __init__(self, address: _Optional[bytes] = ..., name: _Optional[str] = ..., display: _Optional[str] = ..., policy: _Optional[_Union[_tx_pb2.KeyPolicy, _Mapping]] = ..., sequences: _Optional[_Iterable[_Union[KeySequence, _Mapping]]] = ..., allowance: _Optional[_Union[Allowance, _Mapping]] = ..., created_height: _Optional[int] = ...) -> None: ...
 
 class Allowance(_message.Message):
-    __slots__ = ("messages_per_period", "bytes_per_period", "period_start_height", "messages_used", "bytes_used", "bought_messages", "bought_bytes")
-    MESSAGES_PER_PERIOD_FIELD_NUMBER: _ClassVar[int]
-    BYTES_PER_PERIOD_FIELD_NUMBER: _ClassVar[int]
-    PERIOD_START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
-    MESSAGES_USED_FIELD_NUMBER: _ClassVar[int]
-    BYTES_USED_FIELD_NUMBER: _ClassVar[int]
-    BOUGHT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
-    BOUGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
-    messages_per_period: int
-    bytes_per_period: int
-    period_start_height: int
-    messages_used: int
-    bytes_used: int
-    bought_messages: int
-    bought_bytes: int
-    def __init__(self, messages_per_period: _Optional[int] = ..., bytes_per_period: _Optional[int] = ..., period_start_height: _Optional[int] = ..., messages_used: _Optional[int] = ..., bytes_used: _Optional[int] = ..., bought_messages: _Optional[int] = ..., bought_bytes: _Optional[int] = ...) -> None: ...
+    __slots__ = ("messages", "bytes")
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    messages: int
+    bytes: int
+    def __init__(self, messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Channel(_message.Message):
     __slots__ = ("id", "name", "topic", "owner", "join_price", "member_count", "message_count", "peaks", "created_height")
@@ -197,30 +187,32 @@ class CurrencyParams(_message.Message):
     def __init__(self, gas_price: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
 
 class ChatParams(_message.Message):
-    __slots__ = ("allowance_period_blocks", "message_bytes_max", "unordered_expiry_blocks_max")
-    ALLOWANCE_PERIOD_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("message_bytes_max", "unordered_expiry_blocks_max", "bytes_per_mgas")
     MESSAGE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
-    allowance_period_blocks: int
+    BYTES_PER_MGAS_FIELD_NUMBER: _ClassVar[int]
     message_bytes_max: int
     unordered_expiry_blocks_max: int
-    def __init__(self, allowance_period_blocks: _Optional[int] = ..., message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
+    bytes_per_mgas: int
+    def __init__(self, message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ..., bytes_per_mgas: _Optional[int] = ...) -> None: ...
 
 class BridgeParams(_message.Message):
-    __slots__ = ("starter_messages_per_period", "starter_bytes_per_period", "messages_per_dchat", "bytes_per_dchat", "receipt_blocks", "unordered_expiry_blocks_max")
-    STARTER_MESSAGES_PER_PERIOD_FIELD_NUMBER: _ClassVar[int]
-    STARTER_BYTES_PER_PERIOD_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("starter_messages", "starter_bytes", "messages_per_dchat", "bytes_per_dchat", "receipt_blocks", "unordered_expiry_blocks_max", "registration_price")
+    STARTER_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    STARTER_BYTES_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_PER_DCHAT_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_DCHAT_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
-    starter_messages_per_period: int
-    starter_bytes_per_period: int
+    REGISTRATION_PRICE_FIELD_NUMBER: _ClassVar[int]
+    starter_messages: int
+    starter_bytes: int
     messages_per_dchat: int
     bytes_per_dchat: int
     receipt_blocks: int
     unordered_expiry_blocks_max: int
-    def __init__(self, starter_messages_per_period: _Optional[int] = ..., starter_bytes_per_period: _Optional[int] = ..., messages_per_dchat: _Optional[int] = ..., bytes_per_dchat: _Optional[int] = ..., receipt_blocks: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
+    registration_price: int
+    def __init__(self, starter_messages: _Optional[int] = ..., starter_bytes: _Optional[int] = ..., messages_per_dchat: _Optional[int] = ..., bytes_per_dchat: _Optional[int] = ..., receipt_blocks: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ..., registration_price: _Optional[int] = ...) -> None: ...
 
 class ChainRecord(_message.Message):
     __slots__ = ("chain_id", "initial_height", "genesis_hash", "block_bytes_max", "block_gas_max", "app_version")
