@@ -42,7 +42,7 @@ class Turn:
         for entry in entries.values():
             if height - entry.height <= STARVED_BLOCKS:
                 break
-            if passed.isdisjoint(entry.touches) and Room(bytes_max, gas_max).fits(entry):
+            if passed.isdisjoint(entry.touches) and Room(bytes_max, gas_max).fits(entry.proto_bytes, entry.gas_wanted):
                 return entry
             passed.update(entry.touches)
         return None
@@ -56,13 +56,13 @@ class Room:
         self._bytes_low = bytes_max // FULL_DIVISOR
         self._gas_low = gas_max // FULL_DIVISOR
 
-    def fits(self, entry: Entry) -> bool:
-        return entry.proto_bytes <= self.bytes and (self.gas is None or entry.gas_wanted <= self.gas)
+    def fits(self, proto_bytes: int, gas: int) -> bool:
+        return proto_bytes <= self.bytes and (self.gas is None or gas <= self.gas)
 
-    def take(self, entry: Entry) -> None:
-        self.bytes -= entry.proto_bytes
+    def take(self, proto_bytes: int, gas: int) -> None:
+        self.bytes -= proto_bytes
         if self.gas is not None:
-            self.gas -= entry.gas_wanted
+            self.gas -= gas
 
     @property
     def is_used_up(self) -> bool:
@@ -75,8 +75,8 @@ def fill(
     """The transactions of a proposal, and how many were passed over. first: the starved one whose turn it is."""
     room = Room(bytes_max, gas_max)
     out: list[bytes] = []
-    if first is not None and room.fits(first):
-        room.take(first)
+    if first is not None and room.fits(first.proto_bytes, first.gas_wanted):
+        room.take(first.proto_bytes, first.gas_wanted)
         out.append(first.tx)
     else:
         first = None
@@ -91,7 +91,7 @@ def fill(
         while entry is not None or (entry := next(entries, None)) is not None:
             if entry is not first:
                 size = entry.proto_bytes
-                if not passed.isdisjoint(entry.touches) or not room.fits(entry):
+                if (passed and not passed.isdisjoint(entry.touches)) or not room.fits(size, entry.gas_wanted):
                     passed.update(entry.touches)
                     count += 1
                     if room.is_used_up:
@@ -101,7 +101,7 @@ def fill(
                     break
                 else:
                     credit -= size
-                    room.take(entry)
+                    room.take(size, entry.gas_wanted)
                     out.append(entry.tx)
             entry = None
     return out, count

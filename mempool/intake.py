@@ -57,10 +57,11 @@ class Intake:
             waiting = self._ready.popleft()
             if self._by_key.get(waiting.key) is waiting:
                 batch.append(waiting)
-        while len(batch) < count and (next_one := self._turns.take()) is not None:
-            if next_one.is_queued and self._by_key.get(next_one.key) is next_one:  # else another's turn came first
-                next_one.is_queued = False
-                batch.append(next_one)
+        while len(batch) < count and (taken := self._turns.take(count - len(batch))):
+            for waiting in taken:
+                if waiting.is_queued and self._by_key.get(waiting.key) is waiting:  # else another's turn came first
+                    waiting.is_queued = False
+                    batch.append(waiting)
         return batch
 
     def leave(self, waiting: Waiting) -> bool:
@@ -78,26 +79,25 @@ class Intake:
         self._turns.clear()
         self._ready.clear()
 
-    def can_join(self, waiting: Waiting, origin: Origin, payer: str) -> bool:
+    def can_join(self, waiting: Waiting, origin: int, payer: str) -> bool:
         """Whether it would gain a lane by another who sends it."""
         return waiting.is_queued and (origin, payer) not in waiting.senders and len(waiting.others) < OTHERS_MAX
 
-    def join(self, waiting: Waiting, origin: Origin, payer: str) -> None:
+    def join(self, waiting: Waiting, origin: int, payer: str) -> None:
         """Another sends it. What a client of ours or we ourselves send is ours from now on, and goes out as such."""
-        waiting.others.append((origin, payer))
+        waiting.others += ((origin, payer),)
         self._turns.push(origin, payer, waiting)
         if waiting.origin is Origin.PEER and origin is not Origin.PEER:
             self._pass_on(waiting, (origin, payer))
 
-    def _pass_on(self, waiting: Waiting, to: tuple[Origin, str]) -> None:
+    def _pass_on(self, waiting: Waiting, to: tuple[int, str]) -> None:
         self._shares.remove(waiting.origin, waiting.payer, len(waiting.tx))
-        waiting.others.remove(to)
-        waiting.others.append((waiting.origin, waiting.payer))
+        waiting.others = (*(other for other in waiting.others if other != to), (waiting.origin, waiting.payer))
         waiting.origin, waiting.payer = to
         waiting.source = waiting.payer if waiting.origin is Origin.PEER else ""
         self._shares.add(waiting.origin, waiting.payer, len(waiting.tx))
 
-    def drop_lane(self, origin: Origin, payer: str) -> list[Waiting]:
+    def drop_lane(self, origin: int, payer: str) -> list[Waiting]:
         """Empty one source's lane. Returns what nobody else sent."""
         gone, only = (origin, payer), []
         for waiting in self._turns.drop(origin, payer):
@@ -108,5 +108,5 @@ class Intake:
                     only.append(waiting)
                     continue
                 self._pass_on(waiting, waiting.others[0])
-            waiting.others.remove(gone)
+            waiting.others = tuple(other for other in waiting.others if other != gone)
         return only

@@ -37,7 +37,7 @@ from consensus.types.results import ExecTxResult
 from crypto.keys import ed25519_verify
 from mempool.entry import ANSWERS_MAX, Entry, Origin, PoolConfig, PoolMetrics, Waiting, data_bytes
 from mempool.errors import CODESPACE, TRY_LATER, Refusal, refuse
-from mempool.fill import Room, Turn, fill
+from mempool.fill import STARVED_BLOCKS, Room, Turn, fill
 from mempool.gather import gather
 from mempool.held import HELD_BLOCKS, Held
 from mempool.index import Index
@@ -99,6 +99,7 @@ class Pool:
         self._gossip: Gossip | None = None
         self._failed: Callable[[Exception], None] | None = None
         self._stopped = False
+        self._spent_ns = 0  # for the batch in hand
         self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
         self.metrics = PoolMetrics()
         self._pace = CommitPace()
@@ -173,7 +174,9 @@ class Pool:
         self._data_bytes_max, self._bounds.gas_max = data_bytes_max, gas_max
         if lowered:
             room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
-            for key in [entry.key for entry in self._entries.values() if not room.fits(entry)]:
+            for key in [
+                entry.key for entry in self._entries.values() if not room.fits(entry.proto_bytes, entry.gas_wanted)
+            ]:
                 self._remove(key)
 
     def on_available(self, callback: Callable[[], None]) -> None:
@@ -232,7 +235,7 @@ class Pool:
             return self._join(waiting, origin, payer, done)
         if key in self._seen:
             return self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
-        if (bad := self._standings.refusal(key, lasting_only=not source)) is not None:
+        if self._standings.is_bad(key) and (bad := self._standings.refusal(key, lasting_only=not source)) is not None:
             return self._again_bad(key, source, bad)
         if key in self._held and done is None:
             return self._refused(Refusal.ALREADY_HERE, "transaction is held until what is before it comes")
@@ -242,13 +245,13 @@ class Pool:
         waiting = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
         if (held := self._held.take(key)) is not None:  # who waits for an answer gets today's
             waiting.held_height = held.held_height
-            waiting.others.append((held.origin, held.payer))
+            waiting.others = ((held.origin, held.payer),)
         self._intake.push(waiting)
         self._wake.set()
         return None
 
     def _join(
-        self, waiting: Waiting, origin: Origin, payer: str, done: Callable[[CheckTxResponse], None] | None
+        self, waiting: Waiting, origin: int, payer: str, done: Callable[[CheckTxResponse], None] | None
     ) -> CheckTxResponse | None:
         """Another source sends what waits already: it shall not wait for the first one's turn, nor go with that one."""
         if done is not None:
@@ -275,7 +278,7 @@ class Pool:
             self._charge()
         return bad
 
-    def _fullness(self, tx_bytes: int, origin: Origin, payer: str) -> CheckTxResponse | None:
+    def _fullness(self, tx_bytes: int, origin: int, payer: str) -> CheckTxResponse | None:
         why = self._shares.refusal(origin, payer, tx_bytes, wait_txs_max=self._door_txs_max)
         if why is None:
             return None
@@ -324,7 +327,9 @@ class Pool:
 
     async def _admit_batch(self) -> None:
         await asyncio.sleep(0)  # a flood of which nothing is left to check has no other pause
-        batch = await self._verified(await self._identified(self._intake.take(BATCH_TXS_MAX)))
+        taken = self._intake.take(BATCH_TXS_MAX)
+        self._spent_ns = 0
+        batch = await self._verified(await self._identified(taken))
         position = 0
         while position < len(batch):
             if self._recheck:  # a block came in between: its changes first
@@ -332,6 +337,22 @@ class Pool:
             else:
                 position = self._check_slice(batch, position)
             await asyncio.sleep(0)
+        self._account(taken)
+
+    def _account(self, batch: list[Waiting]) -> None:
+        """Each peer is charged for what of the batch's work its bytes took."""
+        work: dict[str, list[int]] = {}
+        size = 0
+        for waiting in batch:
+            entry = work.get(waiting.source)
+            if entry is None:
+                entry = work[waiting.source] = [0, 0]
+            entry[0] += 1
+            entry[1] += len(waiting.tx)
+            size += len(waiting.tx)
+        for source, (txs, part) in work.items():
+            if source:
+                self._standings.worked_for(source, txs=txs, cpu_ns=self._spent_ns * part // size)
         self._charge()
 
     async def _identified(self, batch: list[Waiting]) -> list[Waiting]:
@@ -339,18 +360,16 @@ class Pool:
         if self._identify is None:
             return batch
         kept = []
-        clock = self._clock
-        began = last = clock.monotonic_ns()
+        began = self._clock.monotonic_ns()
         for waiting in batch:
             if self._facts_of(waiting):
                 kept.append(waiting)
-            now = clock.monotonic_ns()
-            if waiting.source:
-                self._standings.spend(waiting.source, now - last)
-            last = now
+            now = self._clock.monotonic_ns()
             if now - began >= SLICE_NS:
+                self._spent_ns += now - began
                 await asyncio.sleep(0)
-                began = last = clock.monotonic_ns()
+                began = self._clock.monotonic_ns()
+        self._spent_ns += self._clock.monotonic_ns() - began
         return kept
 
     def _facts_of(self, waiting: Waiting) -> bool:
@@ -402,9 +421,7 @@ class Pool:
             answers = verify_checks(checks)
         else:
             answers = await self._workers.run(lambda: verify_checks(checks))
-        for waiting in batch:
-            if waiting.source:
-                self._standings.spend(waiting.source, CHECK_NS * len(checks) // len(batch))
+        self._spent_ns += CHECK_NS * len(checks)
         bad = {check for check, answer in zip(checks, answers, strict=True) if not answer}
         self.metrics.signatures_verified += len(checks)
         self.metrics.signatures_bad += len(bad)
@@ -420,8 +437,7 @@ class Pool:
 
     def _check_slice(self, batch: list[Waiting], position: int) -> int:
         """Check from `position` on for one slice; returns where to go on."""
-        last = self._clock.monotonic_ns()
-        deadline = last + SLICE_NS
+        began = now = self._clock.monotonic_ns()
         admitted: list[Entry] = []
         was_empty = not self._entries
         while position < len(batch):
@@ -433,11 +449,9 @@ class Pool:
             if entry is not None:
                 admitted.append(entry)
             now = self._clock.monotonic_ns()
-            if waiting.source:
-                self._standings.spend(waiting.source, now - last)
-            last = now
-            if now >= deadline:
+            if now - began >= SLICE_NS:
                 break
+        self._spent_ns += now - began
         if admitted:
             for callback in self._admitted:
                 callback(admitted)
@@ -494,7 +508,7 @@ class Pool:
 
     # --------------------------------------------------------------------------------------- before their time
 
-    def _hold(self, waiting: Waiting, sender: tuple[Origin, str]) -> bool:
+    def _hold(self, waiting: Waiting, sender: tuple[int, str]) -> bool:
         """Keep it in its sender's name until it may pass. False: there is no room, or it was held long enough."""
         since = waiting.held_height if waiting.held_height >= 0 else self._height
         if waiting.facts is None or self._height - since >= HELD_BLOCKS:
@@ -562,10 +576,11 @@ class Pool:
             order_key=facts.order_key,
             order=facts.order,
         )
-        for origin, payer in waiting.senders:
+        if waiting.source:
+            entry.peers.add(waiting.source)
+        for origin, payer in waiting.others:
             if origin is Origin.PEER:
                 entry.peers.add(payer)
-                self._standings.good(payer)
         self._index.insert(entry)
         self.metrics.admitted += 1
         self.metrics.held_admitted += waiting.held_height >= 0
@@ -612,10 +627,12 @@ class Pool:
         for tx, result in zip(txs, results, strict=True):
             key = sha256(tx).digest()
             entry = self._remove(key)
-            self._held.take(key)
+            if self._held:
+                self._held.take(key)
             if entry is not None:
                 self.metrics.committed += 1
-                self._turn.took(height, entry, bytes_max=self._data_bytes_max, gas_max=self._bounds.gas_max)
+                if height - entry.height > STARVED_BLOCKS:
+                    self._turn.took(height, entry, bytes_max=self._data_bytes_max, gas_max=self._bounds.gas_max)
             if result.code:
                 self._seen.pop(key, None)
             else:

@@ -30,7 +30,7 @@ from consensus.engine.extension import (
 )
 from consensus.engine.messages import MEMPOOL_CHANNEL, InvalidMessage, decode_txs, encode_txs
 from mempool.entry import Entry, data_bytes
-from mempool.errors import TRY_LATER
+from mempool.errors import TRY_LATER, Refusal
 from mempool.pool import Pool
 from mempool.wants import Random, Wants
 from p2p.base import ChannelDescriptor, Peer, PeerFault
@@ -50,6 +50,7 @@ TWICE_BYTES_MAX: Final = 2 * 1_048_576  # of that saved up: a large one, or a po
 OWED_MAX: Final = 16_384  # bodies or hashes waiting for a slow peer's queue; beyond it the oldest are forgotten
 TXS_PER_MESSAGE_MAX: Final = 16_384  # a body is not empty: more is a flood
 MESSAGE_OVERHEAD: Final = 16
+ALREADY_KNOWN: Final = frozenset({Refusal.ALREADY_HERE, Refusal.SEEN_BEFORE})
 ASKED_TWICE: Final = "asked again for transactions that it was sent"
 
 
@@ -355,7 +356,7 @@ class MempoolReactor:
             raise PeerFault(str(error)) from error
         if len(txs) > TXS_PER_MESSAGE_MAX:
             raise PeerFault(f"mempool: {len(txs)} transactions in one message, at most {TXS_PER_MESSAGE_MAX}")
-        pool, metrics, tx_bytes_max = self._pool, self.metrics, self._pool.config.tx_bytes_max
+        pool, metrics, tx_bytes_max, wants = self._pool, self.metrics, self._pool.config.tx_bytes_max, self.wants
         if not self._receiving:
             self.wants.heard(peer.id, [sha256(tx).digest() for tx in txs if len(tx) <= tx_bytes_max])
             return
@@ -364,15 +365,19 @@ class MempoolReactor:
             if len(tx) > tx_bytes_max:
                 continue  # not even hashed
             key = sha256(tx).digest()
-            self.wants.arrived(key, peer.id)
+            if wants:
+                wants.arrived(key, peer.id)
             entry = pool.get(key)
             if entry is not None:
                 entry.peers.add(peer.id)
                 metrics.duplicates += 1
                 continue
-            metrics.duplicates += pool.knows(key)
             refused = pool.offer(tx, peer.id, key=key)
-            if refused is not None and refused.code in TRY_LATER:
+            if refused is None:
+                continue
+            if refused.code in ALREADY_KNOWN:
+                metrics.duplicates += 1
+            elif refused.code in TRY_LATER:
                 self.came_to_nothing(peer.id, key)
 
     def receive_extension(self, peer: Peer, message: ExtensionMessage) -> None:

@@ -70,32 +70,26 @@ class Standings:
                 self._charged.discard(gone)
         return standing
 
-    def good(self, source: str) -> None:
-        """A peer's transaction was admitted."""
-        self._count(self._of(source), bad=False)
+    def worked_for(self, source: str, *, txs: int, cpu_ns: int) -> None:
+        """Admission dealt with so many of a peer's transactions; the bad ones among them are told by `bad`."""
+        standing = self._of(source)
+        standing.seen += txs
+        standing.cpu_ns += cpu_ns
+        self._charged.add(source)
+        while standing.seen > SAMPLE_TXS:
+            standing.seen //= 2
+            standing.bad //= 2
+            standing.is_doubtful = standing.is_doubtful and standing.bad > 0
 
     def bad(self, source: str, kind: str, *, surely: bool) -> None:
         """A peer's transaction was of no use. surely: no honest peer would have sent it."""
         standing = self._of(source)
-        self._count(standing, bad=True)
+        standing.bad += 1
         if surely:
             standing.is_doubtful = True
         if surely or (standing.seen >= SAMPLE_MIN and 2 * standing.bad > standing.seen):
             standing.useless[kind] = standing.useless.get(kind, 0) + 1
             self._charged.add(source)
-
-    @staticmethod
-    def _count(standing: _Standing, *, bad: bool) -> None:
-        standing.seen += 1
-        standing.bad += bad
-        if standing.seen > SAMPLE_TXS:
-            standing.seen //= 2
-            standing.bad //= 2
-            standing.is_doubtful = standing.is_doubtful and standing.bad > 0
-
-    def spend(self, source: str, cpu_ns: int) -> None:
-        self._of(source).cpu_ns += cpu_ns
-        self._charged.add(source)
 
     def is_doubtful(self, source: str) -> bool:
         """Whether some of its latest transactions were such as no honest peer sends."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Final
 
-from mempool.entry import Origin, Waiting
+from mempool.entry import Waiting
 
 TURN_BYTES: Final = 4_096  # about fifteen payments
 OVERHEAD_BYTES: Final = 64  # of each: an empty one costs something too
@@ -36,12 +36,12 @@ class Turns:
     """A queue with a lane per source. Its length is bounded by the shares of who fills it."""
 
     def __init__(self) -> None:
-        self._parts: OrderedDict[Origin, _Part] = OrderedDict()
+        self._parts: OrderedDict[int, _Part] = OrderedDict()
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def push(self, origin: Origin, payer: str, waiting: Waiting) -> None:
+    def push(self, origin: int, payer: str, waiting: Waiting) -> None:
         part = self._parts.get(origin)
         if part is None:
             part = self._parts[origin] = _Part()
@@ -50,7 +50,7 @@ class Turns:
             source = part.sources[payer] = _Source()
         source.waiting.append(waiting)
 
-    def drop(self, origin: Origin, payer: str) -> list[Waiting]:
+    def drop(self, origin: int, payer: str) -> list[Waiting]:
         """Take all of one source out of its lane."""
         part = self._parts.get(origin)
         source = part.sources.pop(payer, None) if part is not None else None
@@ -58,27 +58,31 @@ class Turns:
             del self._parts[origin]
         return list(source.waiting) if source is not None else []
 
-    def take(self) -> Waiting | None:
-        """The next one."""
+    def take(self, count: int) -> list[Waiting]:
+        """The next ones, `count` at most."""
         parts = self._parts
-        if not parts:
-            return None
-        while True:
+        taken: list[Waiting] = []
+        while parts and len(taken) < count:
             origin, part = next(iter(parts.items()))
             source = _whose_turn(part.sources)
-            cost = _cost(source.waiting[0])
-            if part.credit >= cost:
-                break
-            part.credit += TURN_BYTES
-            parts.move_to_end(origin)
-        waiting = source.waiting.popleft()
-        part.credit -= cost
-        source.credit -= cost
-        if not source.waiting:  # who has nothing to send saves nothing up
-            part.sources.popitem(last=False)
-            if not part.sources:
-                del parts[origin]
-        return waiting
+            lane, spent = source.waiting, 0
+            credit = min(part.credit, source.credit)
+            while lane and len(taken) < count:
+                cost = len(lane[0].tx) + OVERHEAD_BYTES
+                if spent + cost > credit:
+                    break
+                spent += cost
+                taken.append(lane.popleft())
+            part.credit -= spent
+            source.credit -= spent
+            if not lane:  # who has nothing to send saves nothing up
+                part.sources.popitem(last=False)
+                if not part.sources:
+                    del parts[origin]
+            elif len(taken) < count and part.credit < _cost(lane[0]):
+                part.credit += TURN_BYTES
+                parts.move_to_end(origin)
+        return taken
 
     def clear(self) -> None:
         self._parts.clear()

@@ -212,7 +212,7 @@ def test_a_newcomer_always_finds_room(txs_max: int, slowness: int, bursts: list[
     """audit 11: whatever any sources took before, a peer, a door's client and the node itself may add some."""
     shares, wait_txs_max = Shares(PoolConfig(txs_max=txs_max)), max(FLOOR_TXS, txs_max // slowness)
 
-    def origin(name: str) -> Origin:
+    def origin(name: str) -> int:
         return Origin.OWN if not name else Origin.DOOR if name.startswith("door") else Origin.PEER
 
     def may_add(name: str) -> bool:
