@@ -23,7 +23,7 @@ from chain.gas import limit_of
 from chain.genesis import parse_app_state
 from chain.messages import LANE_CURRENCY, Payment
 from chain.params import CHAIN, ChainRecord
-from chain.proposals import select
+from chain.proposals import FIRST_TURN_BLOCKS, select
 from chain.queries import Queries
 from chain.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
@@ -247,7 +247,10 @@ class DchatApplication:
                 candidates.append(self.txs.get(raw))
             except TxError:
                 continue
-        chosen = select(candidates, bytes_max=request.max_tx_bytes, gas_max=self._rules.block_gas_max)
+        chosen = select(
+            candidates, bytes_max=request.max_tx_bytes, gas_max=self._rules.block_gas_max,
+            first_turn=request.height % FIRST_TURN_BLOCKS == 0,
+        )  # fmt: skip
         executor = Executor(
             self.modules, self.signatures, self._rules, Branch(self.base.get),
             height=request.height, time_ns=request.time_ns, tells=False,

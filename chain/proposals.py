@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chain.execution import touches_of
 from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.tx import Tx
 
+FIRST_TURN_BLOCKS: Final = 7  # so often the first in order takes its turn: prime, to meet each of several proposers
 SHARES_PERCENT: Final = {LANE_CHAT: 40, LANE_CURRENCY: 40, LANE_BRIDGE: 20}
 
 
@@ -21,26 +23,35 @@ def size_in_block(tx: Tx) -> int:
     return length + (2 if length < 0x80 else 3 if length < 0x4000 else 4)
 
 
-def select(txs: Sequence[Tx], *, bytes_max: int, gas_max: int) -> list[Tx]:
+def select(txs: Sequence[Tx], *, bytes_max: int, gas_max: int, first_turn: bool = False) -> list[Tx]:
     """Those that fit, in the given order. gas_max: -1 is no limit.
 
-    Within a lane the order is kept and the first that does not fit ends it: a later one may rest on it.
+    What does not fit is passed over and others go on, but for later ones of its signers, which may rest on it.
+    first_turn: the first that fits a block goes in before the lanes' shares, so that nothing is passed over for ever.
     """
     gas_room = sum(tx.gas_limit for tx in txs) if gas_max < 0 else gas_max
-    txs = [tx for tx in txs if tx.gas_limit <= gas_room and size_in_block(tx) <= bytes_max]
+    if sum(map(size_in_block, txs)) <= bytes_max and sum(tx.gas_limit for tx in txs) <= gas_room:
+        return list(txs)  # a mempool that filled the block itself has thought of the rest
     chosen: set[int] = set()
-    closed: set[int] = set()
     bytes_left, gas_left = bytes_max, gas_room
+    if first_turn:
+        for position, tx in enumerate(txs):
+            if size_in_block(tx) <= bytes_left and tx.gas_limit <= gas_left:
+                chosen.add(position)
+                bytes_left -= size_in_block(tx)
+                gas_left -= tx.gas_limit
+                break
     reserved = {lane: [bytes_max * share // 100, gas_room * share // 100] for lane, share in SHARES_PERCENT.items()}
     for limited in (True, False):
-        closed.clear()
+        passed: set[bytes] = set()  # signers of what does not fit
         for position, tx in enumerate(txs):
-            if position in chosen or tx.lane in closed:
+            if position in chosen:
                 continue
-            size, gas = size_in_block(tx), tx.gas_limit
+            size, gas, signers = size_in_block(tx), tx.gas_limit, touches_of(tx)
             share = reserved[tx.lane]
-            if size > bytes_left or gas > gas_left or (limited and (size > share[0] or gas > share[1])):
-                closed.add(tx.lane)
+            fits = size <= bytes_left and gas <= gas_left and not (limited and (size > share[0] or gas > share[1]))
+            if not fits or not passed.isdisjoint(signers):
+                passed.update(signers)
                 continue
             share[0] -= size
             share[1] -= gas

@@ -289,6 +289,19 @@ def test_a_flood_in_one_lane_starves_no_other() -> None:
     assert sum(tx.gas_limit for tx in by_gas) <= 20 * flood[1].gas_limit
 
 
+def test_one_that_reserves_the_whole_block_stops_nobody_and_gets_its_turn() -> None:
+    """sei-chain#3892, with an engine whose mempool gives us more than a block holds."""
+    chain = rich()
+    gas_max = decode(pay(chain)).gas_limit * 20
+    whole = decode(pay(chain, gas_limit=gas_max))
+    later = decode(pay(chain))
+    others = [decode(pay(chain, "bob")) for _ in range(10)]
+    chosen = select([whole, later, *others], bytes_max=1 << 20, gas_max=gas_max)
+    assert chosen == others  # without `later`, which would overtake
+    turn = select([whole, later, *others], bytes_max=1 << 20, gas_max=gas_max, first_turn=True)
+    assert turn == [whole]
+
+
 def test_what_we_prepare_we_accept() -> None:
     """SDK 2024-002."""
     chain = rich()
