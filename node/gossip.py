@@ -83,6 +83,7 @@ class Gossip:
             clock,
             verifier=executor.signatures.verify_many,
             our_address=our_address,
+            workers=workers,
         )
         # The extension first: the others ask it who is ours.
         if extra_channel:
@@ -116,6 +117,7 @@ class Gossip:
             await asyncio.gather(self._begins, return_exceptions=True)
         self.consensus.stop()
         self.evidence.stop()
+        self.sync.stop()
 
     def is_catching_up(self) -> bool:
         """Blocks are synced, or peers are more than a height ahead: what they say is fetched, not decided here."""

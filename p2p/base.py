@@ -27,7 +27,7 @@ class PeerFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChannelDescriptor:
-    """One multiplexed channel. Sizes in bytes; `send_queue_messages` bounds what waits per peer.
+    """One multiplexed channel. Sizes in bytes; `send_queue_messages` and `send_queue_bytes` bound what waits per peer.
 
     `unasked_bytes_max`: larger messages are taken only after `Peer.expect`; 0: there is no such bound.
     """
@@ -38,6 +38,7 @@ class ChannelDescriptor:
     send_queue_messages: int
     receive_message_bytes_max: int
     unasked_bytes_max: int = 0
+    send_queue_bytes: int = 32 * 1024 * 1024  # one message always fits
 
 
 class Peer(Protocol):
@@ -67,7 +68,7 @@ class Peer(Protocol):
         ...
 
     def queue_room(self, channel_id: int) -> int:
-        """How many more messages `try_send` would take on this channel now."""
+        """How many more messages `try_send` would take on this channel now; 0: then `Reactor.writable` follows."""
         ...
 
     def useless(self, what: str, weight: int = 1) -> None:

@@ -28,7 +28,6 @@ from p2p.wire import (
 )
 
 SEND_BATCH_BYTES = 65_536  # what one turn writes before other work runs: some 0.2 ms of sealing
-SEND_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # a channel's queue is bounded in messages and in bytes; one always fits
 CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a message that was handed on is all
 RECENTLY_SENT_DECAY = 0.8
 RECENTLY_SENT_DECAY_S = 2.0
@@ -105,6 +104,7 @@ class _Channel:
         "priority",
         "queue",
         "queue_bytes",
+        "queue_bytes_max",
         "queue_max",
         "receive_max",
         "recently_sent",
@@ -119,6 +119,7 @@ class _Channel:
         self.name = descriptor.name
         self.priority = descriptor.priority
         self.queue_max = descriptor.send_queue_messages
+        self.queue_bytes_max = descriptor.send_queue_bytes
         self.receive_max = descriptor.receive_message_bytes_max
         self.unasked_max = descriptor.unasked_bytes_max or descriptor.receive_message_bytes_max
         self.allowed = self.unasked_max  # what the message at hand may have
@@ -234,7 +235,7 @@ class MultiplexConnection:
             return False
         queue = channel.queue
         waiting = len(queue)
-        if waiting >= channel.queue_max or (waiting and channel.queue_bytes + len(message) > SEND_QUEUE_BYTES_MAX):
+        if waiting >= channel.queue_max or (waiting and channel.queue_bytes + len(message) > channel.queue_bytes_max):
             channel.refused = True
             return False
         if not waiting:
@@ -248,9 +249,13 @@ class MultiplexConnection:
 
     def queue_room(self, channel_id: int) -> int:
         channel = self._sendable.get(channel_id)
-        if channel is None or channel.queue_bytes >= SEND_QUEUE_BYTES_MAX:
+        if channel is None:
             return 0
-        return max(0, channel.queue_max - len(channel.queue))
+        room = channel.queue_max - len(channel.queue)
+        if room <= 0 or channel.queue_bytes >= channel.queue_bytes_max:
+            channel.refused = True
+            return 0
+        return room
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -277,7 +282,8 @@ class MultiplexConnection:
         if self._active:
             self._schedule_pump()
         for channel in tuple(self._sendable.values()):
-            if channel.refused and len(channel.queue) < channel.queue_max:
+            has_room = len(channel.queue) < channel.queue_max and channel.queue_bytes < channel.queue_bytes_max
+            if channel.refused and has_room:
                 channel.refused = False
                 self._notify_writable(channel)
 

@@ -11,7 +11,6 @@ Source: engine sheet section 10; CometBFT v0.38, evidence/reactor.go.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from consensus.engine.aside import Aside
 from consensus.engine.clock import Clock, Timer, Workers
 from consensus.engine.evidence_pool import EvidencePool
 from consensus.engine.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
@@ -66,7 +66,9 @@ class EvidenceReactor:
         self._known: dict[str, set[bytes]] = {}  # hashes of pending evidence that a peer sent or was sent
         self._senders: dict[bytes, str] = {}  # by offence, of what is judged now: it is not sent back
         self._waiting: deque[tuple[Peer, bytes]] = deque()
-        self._judging: asyncio.Task[None] | None = None
+        self._judging = Aside(
+            "judge evidence", clock, lambda: self._waiting.popleft() if self._waiting else None, self._judge_large
+        )
         self._timer: Timer | None = None
         self._limited = LogLimit(log)
         pool.on_added(self._added)
@@ -77,9 +79,7 @@ class EvidenceReactor:
 
     def stop(self) -> None:
         self._waiting.clear()
-        if self._judging is not None:
-            self._judging.cancel()
-            self._judging = None
+        self._judging.stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -91,7 +91,8 @@ class EvidenceReactor:
     def remove_peer(self, peer: Peer, reason: str) -> None:
         if self._peers.get(peer.id) is peer:
             del self._peers[peer.id], self._known[peer.id]
-            self._waiting = deque(waiting for waiting in self._waiting if waiting[0] is not peer)
+            for waiting in [waiting for waiting in self._waiting if waiting[0] is peer]:
+                self._waiting.remove(waiting)
 
     # ------------------------------------------------------------------------------------------------- sending
 
@@ -168,32 +169,24 @@ class EvidenceReactor:
             peer.useless("more large evidence than can be judged")
         else:
             self._waiting.append((peer, message))
-            if self._judging is None:
-                self._judging = asyncio.get_running_loop().create_task(self._judge_waiting(), name="judge evidence")
+            self._judging.wake()
 
-    async def _judge_waiting(self) -> None:
+    async def _judge_large(self, job: tuple[Peer, bytes]) -> None:
+        peer, message = job
         try:
-            while self._waiting:
-                peer, message = self._waiting.popleft()
-                try:
-                    await self._judge_large(peer, message)
-                except EvidenceUnverifiable as error:
-                    self._not_judged(peer, error)
-                except ValueError as error:
-                    self._network.drop_peer(peer, f"evidence: {error}")
-                except Exception as error:  # of ours: this message is lost, the next are judged
-                    self._limited.error("failed to judge evidence", peer.id, error=repr(error))
+            items, spent_ns = await self._workers.run(lambda: _prepared(message))
+            for item in items:
+                self._senders[item.offence] = peer.id
+                is_new, judging_ns = await self._pool.add_aside(item)
+                self._judged(peer, item, is_new=is_new)
+                spent_ns += judging_ns
+            peer.spend_cpu(spent_ns)
+        except EvidenceUnverifiable as error:
+            self._not_judged(peer, error)
+        except ValueError as error:
+            self._network.drop_peer(peer, f"evidence: {error}")
         finally:
-            self._judging = None
-
-    async def _judge_large(self, peer: Peer, message: bytes) -> None:
-        items, spent_ns = await self._workers.run(lambda: _prepared(message))
-        for item in items:
-            self._senders[item.offence] = peer.id
-            is_new, judging_ns = await self._pool.add_aside(item)
-            self._judged(peer, item, is_new=is_new)
-            spent_ns += judging_ns
-        peer.spend_cpu(spent_ns)
+            self._senders.clear()
 
 
 def _prepared(message: bytes) -> tuple[tuple[Evidence, ...], int]:

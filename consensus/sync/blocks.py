@@ -2,22 +2,25 @@
 
 Serves whoever asks, always. To catch up, `run` asks several peers for the heights after ours, at once; a block is
 applied when the commit in its successor proves it, and nothing that a peer merely says is trusted: a claimed height
-is a hint whom to ask, a peer that does not deliver what it claims is dropped and banned, and what nobody delivers
-does not keep us from consensus, where a node catches up too (failure 14, ASA-2025-001, ASA-2024-008). Each signature
-is verified once: the commit that proves a block is the one that its successor carries (failure 15).
+is a hint whom to ask, and what nobody delivers does not keep us from consensus, where a node catches up too (failure
+14, ASA-2025-001, ASA-2024-008). Who sends what is false is dropped and banned; who is slow or has pruned a block is
+asked last, or for others. Each signature is verified once: the commit that proves a block is the one that its successor
+carries (failure 15). Blocks are served and decoded in threads, a few at a time.
 Source: engine sheet section 12; CometBFT v0.38, blocksync/.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
 
-from consensus.engine.clock import Clock, Timer
+from consensus.engine.aside import Aside
+from consensus.engine.clock import Clock, InlineWorkers, Timer, Workers
 from consensus.engine.interfaces import BlockStore
 from consensus.engine.messages import (
     BLOCK_SYNC_CHANNEL,
@@ -30,23 +33,29 @@ from consensus.engine.messages import (
     decode_block_sync,
 )
 from consensus.sync.claims import Claim, believed_height, is_level
+from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
+from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
 from consensus.types.block import Block, Commit, ExtendedCommit
-from consensus.types.commits import Verifier, verify_commit, votes_from_extended_commit
+from consensus.types.commits import Verifier
 from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from consensus.types.state import State
 from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
+from p2p.log_limit import LogLimit
 
 NS: Final = 1_000_000_000
 REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
 AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
 BUFFER_BYTES_MAX: Final = 64 * 1_048_576  # of blocks that wait for their turn; then only the next two are asked for
-PEER_TIMEOUT_NS: Final = 10 * NS  # asked, and no block came: dropped and banned
+PEER_TIMEOUT_NS: Final = 15 * NS  # asked, and no block came: asked last from then on; as upstream, which drops it
 LATE_S: Final = 300.0  # so long after a request its answer may still be on its way
 SLACK_BYTES: Final = 4 * 1_048_576  # extended commit and frame
 SMALL_BYTES_MAX: Final = 4_096  # what is not a block: nobody begins a larger message that was not asked for
-HEDGE_NS: Final = 1 * NS  # the next height is asked of a second peer when the first takes longer
+HEDGE_NS: Final = 1 * NS  # the next height is asked of one peer more each time that so long no block comes
+LATE_MAX: Final = 4 * REQUESTS_PER_PEER_MAX  # heights whose answer may still come, after we gave up on it
+INLINE_BYTES_MAX: Final = 16_384  # a block of this size is decoded in 0.3 ms; larger ones in a thread
+STATUS_MIN_NS: Final = NS  # stock peers ask for our heights every 10 s
 BAN_S: Final = 60  # as upstream
 STATUS_EVERY_NS: Final = 10 * NS  # as upstream
 SETTLE_NS: Final = NS // 2  # after the start: peers connect and say where they are
@@ -85,28 +94,22 @@ class _SyncPeer:
     reported: bool = False
     base: int = 0
     height: int = 0
+    pruned: int = 0  # it said of this height, which it had claimed, that it has no block
     asked: set[int] = field(default_factory=set)
+    late: dict[int, None] = field(default_factory=dict)  # asked for, and given up; the oldest first
+    decoding: int = 0  # its blocks that wait for the thread
     active_ns: int = 0  # when it was first asked, or last delivered
+    is_slow: bool = False  # it let a time pass in which it was asked
+    delivered: int = 0
+    status_owed: int = 1  # statuses that we may be sent: one on connection, one for each question
+    status_ns: int = -STATUS_MIN_NS  # when it last asked for ours
+
+    def has(self, height: int) -> bool:
+        return max(self.base, self.pruned + 1) <= height <= self.height
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fetched:
-    peer_id: str
-    block: Block
-    parts: PartSet
-    extended: ExtendedCommit | None
-
-    @property
-    def block_id(self) -> BlockID:
-        return BlockID(self.block.hash, self.parts.header)
-
-
-class _Lie(InvalidData):
-    """What a peer sent contradicts what +2/3 signed."""
-
-    def __init__(self, reason: str, *liars: str) -> None:
-        super().__init__(reason)
-        self.liars = liars
+class WrongSoftware(Exception):
+    """+2/3 of the validators that we know decided a block that is invalid here: no peer can be blamed for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,12 +144,21 @@ class BlockSyncReactor:
         *,
         verifier: Verifier,
         our_address: bytes = b"",
+        workers: Workers | None = None,
     ) -> None:
         self._driver, self._blocks, self._network, self._clock = driver, blocks, network, clock
         self._verifier, self._our_address = verifier, our_address
+        self._workers = workers or InlineWorkers()
+        self._server = BlockServer(blocks, clock, self._workers, self._served)
+        self._large: deque[tuple[_SyncPeer, BlockResponse]] = deque()  # to be decoded in a thread
+        self._decoding = Aside(
+            "decode blocks", clock, lambda: self._large.popleft() if self._large else None, self._decode_large
+        )
+        self._limited = LogLimit(log)
+        self._block_bytes = 0  # of the blocks that come, about; 0: none came yet
         self._peers: dict[str, _SyncPeer] = {}
         self._wanted: dict[int, _Wanted] = {}
-        self._fetched: dict[int, _Fetched] = {}
+        self._fetched: dict[int, Fetched] = {}
         self._buffered_bytes = 0
         self._wake = asyncio.Event()
         self._timer: Timer | None = None
@@ -161,14 +173,29 @@ class BlockSyncReactor:
 
     @property
     def channels(self) -> tuple[ChannelDescriptor, ...]:
-        size = BLOCK_SYNC_MESSAGE_BYTES_MAX
-        return (ChannelDescriptor(BLOCK_SYNC_CHANNEL, "block sync", 5, 1_000, size, unasked_bytes_max=SMALL_BYTES_MAX),)
+        size, queue = BLOCK_SYNC_MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX
+        return (
+            ChannelDescriptor(
+                BLOCK_SYNC_CHANNEL,
+                "block sync",
+                5,
+                1_000,
+                size,
+                unasked_bytes_max=SMALL_BYTES_MAX,
+                send_queue_bytes=queue,
+            ),
+        )
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.stop()
+        self._decoding.stop()
 
     def add_peer(self, peer: Peer) -> None:
         self._peers[peer.id] = _SyncPeer(peer)
         self._send_status(peer)
         if self.metrics.syncing:
-            peer.try_send(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
+            self._ask_status(self._peers[peer.id])
             self._wake.set()
 
     def remove_peer(self, peer: Peer, reason: str) -> None:
@@ -176,6 +203,7 @@ class BlockSyncReactor:
         if known is None or known.peer is not peer:
             return
         del self._peers[peer.id]
+        self._server.forget(peer)
         for height in known.asked:
             wanted = self._wanted.get(height)
             if wanted is not None:
@@ -185,6 +213,7 @@ class BlockSyncReactor:
         self._wake.set()
 
     def writable(self, channel_id: int, peer: Peer) -> None:
+        self._server.writable(peer)
         self._wake.set()
 
     def receive(self, channel_id: int, peer: Peer, message: bytes) -> None:
@@ -195,7 +224,7 @@ class BlockSyncReactor:
                 case BlockRequest(height):
                     self._serve(peer, height)
                 case StatusRequest():
-                    self._send_status(peer)
+                    self._answer_status(peer)
                 case StatusResponse(height, base):
                     self._take_status(peer, height, base)
                 case NoBlockResponse(height):
@@ -210,20 +239,32 @@ class BlockSyncReactor:
         status = StatusResponse(self._blocks.height, self._blocks.base)
         peer.try_send(BLOCK_SYNC_CHANNEL, status.encode())
 
+    def _answer_status(self, peer: Peer) -> None:
+        known = self._peers.get(peer.id)
+        now = self._clock.monotonic_ns()
+        if known is not None and now - known.status_ns < STATUS_MIN_NS:
+            peer.useless("a status request too soon")
+            return
+        if known is not None:
+            known.status_ns = now
+        self._send_status(peer)
+
+    def _ask_status(self, known: _SyncPeer) -> None:
+        if known.peer.try_send(BLOCK_SYNC_CHANNEL, StatusRequest().encode()):
+            known.status_owed += 1
+
+    def _ask_statuses(self) -> None:
+        for known in self._peers.values():
+            self._ask_status(known)
+
     def _serve(self, peer: Peer, height: int) -> None:
-        """A queue without room loses the answer: the peer asks again, or another."""
-        if not peer.queue_room(BLOCK_SYNC_CHANNEL):
-            return
-        data = self._blocks.load_block_bytes(height)
-        if data is None:
-            peer.try_send(BLOCK_SYNC_CHANNEL, NoBlockResponse(height).encode())
-            return
-        extended = self._blocks.load_extended_commit(height)
-        response = BlockResponse(data, b"" if extended is None else extended.encode())
-        if peer.try_send(BLOCK_SYNC_CHANNEL, response.encode()):
-            self.metrics.blocks_served += 1
+        self._server.ask(peer, height)
+
+    def _served(self) -> None:
+        self.metrics.blocks_served += 1
 
     def _take_status(self, peer: Peer, height: int, base: int) -> None:
+        """A peer that lowers what it said lies: within one connection heights only rise (CometBFT's rule)."""
         known = self._peers.get(peer.id)
         if known is None:
             return
@@ -231,17 +272,26 @@ class BlockSyncReactor:
             raise PeerFault(
                 f"block sync: lowered its heights from {known.base}-{known.height} to {base}-{height}", ban_s=BAN_S
             )
+        known.status_owed -= 1
+        if known.status_owed < 0:
+            known.status_owed = 0
+            peer.useless("a status that was not asked for")
         known.reported, known.base, known.height = True, base, height
         self.metrics.highest_claim = believed_height(self.claims().values())
         self._wake.set()
 
     def _take_refusal(self, peer: Peer, height: int) -> None:
-        """It claims the height and does not have it: believe the less of the two."""
+        """It claimed the height: most likely it pruned the block meanwhile, and what is below. That is no lie."""
         known = self._peers.get(peer.id)
-        if known is not None and height in known.asked:
-            self._forget_request(known, height)
-            known.height = min(known.height, height - 1)
-            self._wake.set()
+        if known is None:
+            return
+        if height not in known.asked and height not in known.late:
+            peer.useless("a refusal of what was not asked for")
+            return
+        known.late.pop(height, None)
+        self._forget_request(known, height)
+        known.pruned = max(known.pruned, height)
+        self._wake.set()
 
     def _forget_request(self, known: _SyncPeer, height: int) -> None:
         known.asked.discard(height)
@@ -255,21 +305,52 @@ class BlockSyncReactor:
         known = self._peers.get(peer.id)
         if known is None or not self.metrics.syncing:
             return
-        block = Block.decode(response.block)
-        height = block.height
-        if height not in known.asked:
+        if known.decoding >= len(known.asked) + len(known.late):
+            raise PeerFault("block sync: a block that was not asked for", ban_s=BAN_S)
+        if len(response.block) <= INLINE_BYTES_MAX:
+            self._take_fetched(known, decode_fetched(peer.id, response))
+            return
+        known.decoding += 1
+        self._large.append((known, response))
+        self._decoding.wake()
+
+    async def _decode_large(self, job: tuple[_SyncPeer, BlockResponse]) -> None:
+        known, response = job
+        try:
+            fetched = await self._workers.run(lambda: decode_fetched(known.peer.id, response))
+            if self._peers.get(known.peer.id) is known and self.metrics.syncing:
+                self._take_fetched(known, fetched)
+        except (InvalidData, PeerFault) as error:
+            self.metrics.bad_blocks += 1
+            self._drop(known.peer.id, str(error))
+        finally:
+            known.decoding -= 1
+
+    def _take_fetched(self, known: _SyncPeer, fetched: Fetched) -> None:
+        """Raises PeerFault: it was never asked for this one."""
+        height, size = fetched.block.height, fetched.parts.byte_size
+        is_late = height not in known.asked
+        if is_late and height not in known.late:
             raise PeerFault(f"block sync: block {height} was not asked for", ban_s=BAN_S)
-        known.asked.discard(height)
-        known.active_ns = self._clock.monotonic_ns()
+        if is_late:
+            del known.late[height]
+        else:
+            known.asked.discard(height)  # asked again after we gave up: the other answer may come too
+        known.active_ns, known.is_slow = self._clock.monotonic_ns(), False
+        known.delivered += 1
         self.metrics.blocks_received += 1
-        self.metrics.bytes_received += len(response.block)
-        wanted = self._wanted.pop(height, None)
-        if wanted is None or height in self._fetched:
-            return  # another was faster
-        extended = ExtendedCommit.decode(response.extended_commit) if response.extended_commit else None
-        self._fetched[height] = _Fetched(peer.id, block, PartSet.from_bytes(response.block), extended)
-        self._buffered_bytes += len(response.block)
+        self.metrics.bytes_received += size
+        self._block_bytes = max(size, self._block_bytes * 7 // 8)
         self._wake.set()
+        if not is_late:
+            self._wanted.pop(height, None)
+        if height in self._fetched or not self._next_height <= height < self._next_height + AHEAD_MAX:
+            return  # another was faster
+        if self._buffered_bytes + size > 2 * BUFFER_BYTES_MAX and height > self._next_height + 1:
+            return  # blocks grew all at once: it is asked for again in its turn
+        self._wanted.pop(height, None)
+        self._fetched[height] = fetched
+        self._buffered_bytes += size
 
     # ------------------------------------------------------------------------------------------------ catching up
 
@@ -282,7 +363,7 @@ class BlockSyncReactor:
             return 0
         self.metrics.syncing = True
         self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
-        self._network.broadcast(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
+        self._ask_statuses()
         log.info("began block sync", height=self._driver.state.last_block_height)
         try:
             while True:
@@ -305,9 +386,11 @@ class BlockSyncReactor:
                 self._timer.cancel()
             self._wanted.clear()
             self._fetched.clear()
+            self._large.clear()
             self._buffered_bytes = 0
             for known in self._peers.values():
                 known.asked.clear()
+                known.late.clear()
         log.info("ended block sync", height=self._driver.state.last_block_height, applied=self.metrics.blocks_applied)
         return self.metrics.blocks_applied
 
@@ -330,7 +413,10 @@ class BlockSyncReactor:
     @property
     def _able(self) -> list[_SyncPeer]:
         """Those that claim to have the block that we need next."""
-        return [known for known in self._peers.values() if known.reported and known.base <= self._next_height]
+        height = self._next_height
+        return [
+            known for known in self._peers.values() if known.reported and max(known.base, known.pruned + 1) <= height
+        ]
 
     @property
     def target(self) -> int:
@@ -397,12 +483,13 @@ class BlockSyncReactor:
         for height in range(first, target + 1):
             if height in self._fetched:
                 continue
-            if self._buffered_bytes > BUFFER_BYTES_MAX and height > first + 1:
+            if height > first + 1 and not self._has_room():
                 return
             wanted = self._wanted.get(height)
-            hedge = height <= first + 1 and wanted is not None and now - wanted.since_ns >= HEDGE_NS
-            if wanted is not None and not (hedge and len(wanted.asked) < 2):
-                continue
+            if wanted is not None:
+                patience = 1 + (now - wanted.since_ns) // HEDGE_NS if height <= first + 1 else 1
+                if len(wanted.asked) >= patience:
+                    continue
             known = self._choose(height, () if wanted is None else wanted.asked)
             if known is None:
                 if wanted is None:
@@ -421,16 +508,20 @@ class BlockSyncReactor:
             else:
                 wanted.asked.append(known.peer.id)
 
+    def _has_room(self) -> bool:
+        """For one more block in the buffer, with those that are on their way."""
+        expected = self._block_bytes or min(self._driver.state.params.block_bytes_max, 1_048_576)
+        return self._buffered_bytes + len(self._wanted) * expected <= BUFFER_BYTES_MAX
+
     def _choose(self, height: int, asked: tuple[str, ...] | list[str]) -> _SyncPeer | None:
-        """The least busy of those that claim the height."""
+        """Of those that claim the height the least busy; slow ones last. A second one must have delivered before."""
         able = [
             known
             for known in self._peers.values()
-            if known.base <= height <= known.height
-            and len(known.asked) < REQUESTS_PER_PEER_MAX
-            and known.peer.id not in asked
+            if known.has(height) and len(known.asked) < REQUESTS_PER_PEER_MAX and known.peer.id not in asked
         ]
-        return min(able, key=lambda known: len(known.asked), default=None)
+        again = bool(asked)
+        return min(able, key=lambda it: (it.is_slow, again and not it.delivered, len(it.asked)), default=None)
 
     def _forgive_lateness(self, now: int) -> None:
         """A turn that comes long after it was due: we stood still (a suspended machine), not all peers at once."""
@@ -441,14 +532,24 @@ class BlockSyncReactor:
                 known.active_ns += late
 
     def _expire(self, now: int) -> None:
-        """Drop peers that were asked and are silent; ask for statuses again."""
+        """Ask others instead of peers that were asked and are silent; ask for statuses again."""
         for known in list(self._peers.values()):
             if known.asked and now - known.active_ns >= PEER_TIMEOUT_NS:
                 self.metrics.timeouts += 1
-                self._drop(known.peer.id, f"no block for {PEER_TIMEOUT_NS // NS} s")
+                self._give_up(known)
         if now - self._status_ns >= STATUS_EVERY_NS:
             self._status_ns = now
-            self._network.broadcast(BLOCK_SYNC_CHANNEL, StatusRequest().encode())
+            self._ask_statuses()
+
+    def _give_up(self, known: _SyncPeer) -> None:
+        """It is slow, or its way is: no reason to lose it. What it sends late is still of use."""
+        self._limited.info("a peer is slow to send blocks", known.peer.id, asked=len(known.asked))
+        for height in sorted(known.asked):
+            self._forget_request(known, height)
+            known.late[height] = None
+        while len(known.late) > LATE_MAX:
+            del known.late[next(iter(known.late))]
+        known.is_slow = True
 
     def _drop(self, peer_id: str, reason: str) -> None:
         """Drop and ban; forget what it delivered and what it was asked for."""
@@ -475,7 +576,7 @@ class BlockSyncReactor:
         deadlines += [known.active_ns + PEER_TIMEOUT_NS for known in self._peers.values() if known.asked]
         for height in (self._next_height, self._next_height + 1):
             if height in self._wanted:
-                deadlines.append(self._wanted[height].since_ns + HEDGE_NS)
+                deadlines.append(self._wanted[height].since_ns + HEDGE_NS * len(self._wanted[height].asked))
         due = self._status_ns + STATUS_EVERY_NS
         assert due > now, (due, now)  # _expire saw to it with the same `now`
         due = min([due, *(deadline for deadline in deadlines if deadline > now)])
@@ -487,7 +588,7 @@ class BlockSyncReactor:
 
     # -------------------------------------------------------------------------------------------------- applying
 
-    def _next_pair(self) -> tuple[_Fetched, _Fetched] | None:
+    def _next_pair(self) -> tuple[Fetched, Fetched] | None:
         height = self._next_height
         first, second = self._fetched.get(height), self._fetched.get(height + 1)
         return None if first is None or second is None else (first, second)
@@ -498,13 +599,18 @@ class BlockSyncReactor:
         first, second = pair
         height = first.block.height
         try:
-            commit = self._prove(first, second)
+            commit = prove(self._driver.state, first, second, self._verifier)
             await self._driver.apply_synced_block(
                 first.block, first.block_id, first.parts, commit, extended=first.extended
             )
-        except InvalidData as error:
+        except Lie as error:
             self._blame(first, second, error)
             return
+        except InvalidData as error:
+            raise WrongSoftware(
+                f"block {height} was decided by +2/3 of the validators and is refused here: {error}; "
+                "this node's software, configuration or data differs from the network's"
+            ) from error
         self._discard(height)
         self._progress_ns = self._clock.monotonic_ns()
         self.metrics.blocks_applied += 1
@@ -512,68 +618,13 @@ class BlockSyncReactor:
             log.info("synced blocks", height=height, target=self.target)
         await asyncio.sleep(0)
 
-    def _blame(self, first: _Fetched, second: _Fetched, error: InvalidData) -> None:
-        """Drop and ban who lied; both senders where that cannot be told."""
+    def _blame(self, first: Fetched, second: Fetched, error: Lie) -> None:
+        """Drop and ban who lied."""
         height = first.block.height
         self.metrics.bad_blocks += 1
-        liars = error.liars if isinstance(error, _Lie) else (first.peer_id, second.peer_id)
-        log.warning("refused a synced block", height=height, peers=liars, why=str(error))
+        self._limited.warning("refused a synced block", ",".join(error.liars), height=height, why=str(error))
         for fetched in (first, second):
-            if fetched.peer_id in liars and fetched.block.height in self._fetched:
+            if fetched.peer_id in error.liars and fetched.block.height in self._fetched:
                 self._discard(fetched.block.height)  # its sender may be gone already
-        for peer_id in dict.fromkeys(liars):
+        for peer_id in dict.fromkeys(error.liars):
             self._drop(peer_id, f"block {height}: {error}")
-
-    def _prove(self, first: _Fetched, second: _Fetched) -> Commit:
-        """The commit for the first that the second carries. Raises _Lie.
-
-        The commit is judged by itself before it is compared with the block, so that it is known who lied.
-        """
-        state, height = self._driver.state, first.block.height
-        commit = second.block.last_commit
-        try:
-            if commit is None:
-                raise InvalidData(f"block {height + 1} has no last_commit")
-            commit.validate()
-            # All of it, not only +2/3: it becomes our seen commit, and is checked in full in the next block anyway.
-            verify_commit(
-                state.chain_id,
-                state.validators,
-                commit,
-                block_id=commit.block_id,
-                height=height,
-                verifier=self._verifier,
-            )
-        except InvalidData as error:
-            raise _Lie(f"block {height + 1} has a false last_commit: {error}", second.peer_id) from error
-        if commit.block_id != first.block_id:
-            raise _Lie(f"it is {first.block.hash.hex()}, decided was {commit.block_id.hash.hex()}", first.peer_id)
-        self._check_extensions(first)
-        return commit
-
-    def _check_extensions(self, first: _Fetched) -> None:
-        height, extended = first.block.height, first.extended
-        enabled = self._driver.state.params.abci.extensions_enabled(height)
-        if enabled != (extended is not None):
-            raise _Lie(f"extended commit {'missing' if enabled else 'not expected'}", first.peer_id)
-        if extended is None:
-            return
-        state = self._driver.state
-        try:
-            plain = extended.commit()
-            plain.validate()
-            verify_commit(
-                state.chain_id,
-                state.validators,
-                plain,
-                block_id=first.block_id,
-                height=height,
-                verifier=self._verifier,
-            )
-        except InvalidData as error:
-            raise _Lie(f"its extended commit is false: {error}", first.peer_id) from error
-        for vote, validator in zip(votes_from_extended_commit(extended), state.validators, strict=True):
-            if vote is None or vote.is_nil:
-                continue
-            if not vote.verify_extension(state.chain_id, validator.pub_key):
-                raise _Lie(f"the extension of {validator.address.hex()} is not signed by it", first.peer_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -155,6 +156,7 @@ class Bench:
         shared: SharedBudget | None = None,
         loop: StillLoop | None = None,
         is_named: bool = False,
+        high: ChannelDescriptor = HIGH,
         **config: Any,
     ) -> None:
         self.loop = loop or StillLoop()
@@ -173,7 +175,7 @@ class Bench:
         self.spent: list[str] = []
         self.budget = PeerBudget(self.shared, time_s=self.loop.time, is_named=is_named, on_spent=self.spent.append)
         self.connection = MultiplexConnection(
-            (PEX, LOW, HIGH, ASKED),
+            (PEX, LOW, high, ASKED),
             ConnectionConfig(**({"send_rate": 0, "receive_rate": 0} | config)),
             peer_channels=peer_channels,
             loop=loop_,
@@ -270,12 +272,22 @@ def test_queues_are_bounded_in_messages_and_tell_when_there_is_room() -> None:
     assert bench.connection.queue_room(0x22) == 4
 
 
-def test_queues_are_bounded_in_bytes_but_one_message_always_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p2p.connection.SEND_QUEUE_BYTES_MAX", 1000)
-    bench = Bench()
+def test_queues_are_bounded_in_bytes_but_one_message_always_fits() -> None:
+    bench = Bench(high=replace(HIGH, send_queue_bytes=1_000))
     assert bench.connection.try_send(0x22, bytes(5000))
     assert not bench.connection.try_send(0x22, b"x")
     assert bench.connection.queue_room(0x22) == 0
+
+
+def test_who_asked_for_room_and_found_none_is_told_when_there_is() -> None:
+    """mintlayer-core#1314"""
+    bench = Bench(high=replace(HIGH, send_queue_bytes=1_000))
+    bench.connection.pause_writing()
+    assert bench.connection.try_send(0x22, bytes(5000))
+    assert bench.connection.queue_room(0x22) == 0
+    bench.connection.resume_writing()
+    bench.loop.advance(0)
+    assert bench.writable == [0x22]
 
 
 def test_a_channel_that_the_peer_lacks_takes_nothing() -> None:

@@ -394,24 +394,6 @@ async def test_a_peer_that_leaves_takes_nothing_along(sync: Sync) -> None:
     assert await sync.run(5) == 59
 
 
-async def test_serving(sync: Sync) -> None:
-    reactor = sync.add(chain(60), base=10)
-    peer = FakePeer("b" * 40, CHANNELS)
-    reactor.add_peer(peer)
-    for request in (m.StatusRequest(), m.BlockRequest(10), m.BlockRequest(9), m.BlockRequest(61)):
-        reactor.receive(BLOCK_SYNC_CHANNEL, peer, request.encode())
-    assert [m.decode_block_sync(message) for message in peer.take()] == [
-        m.StatusResponse(60, 10),  # on connect
-        m.StatusResponse(60, 10),
-        m.BlockResponse(chain(60)[9].encode()),
-        m.NoBlockResponse(9),
-        m.NoBlockResponse(61),
-    ]
-    peer.room = 0
-    reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.BlockRequest(10).encode())  # no room: the answer is lost, nothing else
-    assert peer.take() == []
-
-
 async def test_an_unasked_block_while_not_syncing_is_ignored(sync: Sync) -> None:
     reactor = sync.add(chain(60))
     peer = FakePeer("b" * 40, CHANNELS)

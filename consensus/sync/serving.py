@@ -1,0 +1,113 @@
+"""Serving blocks to peers that sync: a block is read only for a peer whose queue can take it, one at a time, in turn.
+
+A slow reader costs a few remembered heights: nothing is read, and nothing waits in memory, that it does not take.
+Reading and encoding run in a thread, and are charged to whom they are for.
+Source: engine sheet section 12; mintlayer-core#1314.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from consensus.engine.aside import Aside
+from consensus.engine.clock import Clock, Workers
+from consensus.engine.interfaces import BlockStore
+from consensus.engine.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
+from p2p.base import Peer
+
+REQUESTS_MAX: Final = 64  # remembered per peer: three times what a syncing node asks one peer for
+BLOCK_RESPONSE: Final = b"\x1a"  # the first byte of one on the wire
+QUEUE_BYTES_MAX: Final = 2 * 1_048_576  # of a peer's channel: two usual blocks; one always fits
+
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """asked: heights, in order. ready: an answer that found no room, to be tried first when there is (`is_full`)."""
+
+    peer: Peer
+    asked: dict[int, None] = field(default_factory=dict)
+    ready: bytes | None = None
+    is_full: bool = False
+
+
+class BlockServer:
+    """on_served: called for each block that went into a queue."""
+
+    def __init__(self, blocks: BlockStore, clock: Clock, workers: Workers, on_served: Callable[[], None]) -> None:
+        self._blocks, self._workers, self._on_served = blocks, workers, on_served
+        self._readers: dict[str, _Reader] = {}  # who waits, the next to be served first
+        self._aside = Aside("serve blocks", clock, self._next, self._serve)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are remembered, of all peers."""
+        return sum(len(reader.asked) for reader in self._readers.values())
+
+    def ask(self, peer: Peer, height: int) -> None:
+        """A height twice is asked once; what can't be served is said at once, without a look at the disk."""
+        if not self._blocks.base <= height <= self._blocks.height:
+            peer.try_send(BLOCK_SYNC_CHANNEL, NoBlockResponse(height).encode())
+            return
+        reader = self._readers.get(peer.id)
+        if reader is None or reader.peer is not peer:
+            reader = self._readers[peer.id] = _Reader(peer)
+        if height in reader.asked or len(reader.asked) >= REQUESTS_MAX:
+            peer.useless("a block request too many")
+            return
+        reader.asked[height] = None
+        self._aside.wake()
+
+    def writable(self, peer: Peer) -> None:
+        reader = self._readers.get(peer.id)
+        if reader is not None:
+            reader.is_full = False
+            self._aside.wake()
+
+    def forget(self, peer: Peer) -> None:
+        reader = self._readers.get(peer.id)
+        if reader is not None and reader.peer is peer:
+            del self._readers[peer.id]
+
+    def stop(self) -> None:
+        self._readers.clear()
+        self._aside.stop()
+
+    def _next(self) -> _Reader | None:
+        """The first in turn whose queue has room, which goes to the end of the line; None: `writable` will follow."""
+        for id, reader in list(self._readers.items()):
+            if not reader.is_full and reader.peer.queue_room(BLOCK_SYNC_CHANNEL):
+                del self._readers[id]
+                self._readers[id] = reader
+                return reader
+        return None
+
+    async def _serve(self, reader: _Reader) -> None:
+        peer = reader.peer
+        answer, reader.ready = reader.ready or b"", None
+        if not answer:
+            height = next(iter(reader.asked))
+            del reader.asked[height]
+            answer, spent_ns = await self._workers.run(lambda: self._read(height))
+            peer.spend_cpu(spent_ns)
+        if self._readers.get(peer.id) is not reader:
+            return  # it left meanwhile
+        if not peer.try_send(BLOCK_SYNC_CHANNEL, answer):
+            reader.ready, reader.is_full = answer, True
+            return
+        if answer[:1] == BLOCK_RESPONSE:
+            self._on_served()
+        if not reader.asked:
+            del self._readers[peer.id]
+
+    def _read(self, height: int) -> tuple[bytes, int]:
+        """The encoded answer, and the nanoseconds it took. For a thread."""
+        started = time.thread_time_ns()
+        data = self._blocks.load_block_bytes(height)
+        if data is None:  # pruned meanwhile
+            return NoBlockResponse(height).encode(), time.thread_time_ns() - started
+        extended = self._blocks.load_extended_commit(height)
+        answer = BlockResponse(data, b"" if extended is None else extended.encode()).encode()
+        return answer, time.thread_time_ns() - started
