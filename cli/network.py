@@ -297,7 +297,7 @@ def node_config(
         "grpc": {"listen_address": f"{host}:{ports.grpc}"},
         "http": {"host": host},
         "observability": {"metrics_host": host, "metrics_port": ports.metrics, "health_port": ports.http},
-        "p2p": {"address_book_strict": False, "allow_duplicate_ip": True},
+        "p2p": {"address_book_strict": False},
         **(told or {}),
     }
     lines = [f"# {node.name} of a test network; validator-config.example.toml names every option."]

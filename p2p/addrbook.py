@@ -59,6 +59,11 @@ class Entry:
     last_attempt_ns: int = 0
     last_success_ns: int = 0
 
+    @property
+    def has_only_failed(self) -> bool:
+        """Nobody answered there as this id so far: another place that is told takes its place."""
+        return not self.is_old and self.attempts > 0 and not self.last_success_ns
+
     def is_bad(self, now_ns: int) -> bool:
         """Whether it may be evicted first. Old entries and those tried in the last minute are not bad."""
         if self.is_old or self.last_attempt_ns > now_ns - _MINUTE_NS:
@@ -131,7 +136,7 @@ class AddressBook:
         """
         self._check(address, source)
         known = self._entries.get(address.id)
-        if known is not None and known.address != address and proven:
+        if known is not None and known.address != address and (proven or known.has_only_failed):
             self.remove(address.id)
             known = None
         if known is not None:

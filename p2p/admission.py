@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from p2p.address import host_group
 from p2p.errors import Rejected
 
 BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first makes room
+KNOWN_HOSTS_MAX = 256
 GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the table starts anew
 OFFENCES_MAX = 4_096  # remembered names; past this the oldest is forgotten
 OFFENCE_FORGOTTEN_S = 6 * 3600.0
@@ -78,37 +80,67 @@ def ban_seconds(offences: int, *, forgiven: int) -> int:
 
 
 class Gate:
-    """Bounds what connections cost that have not proved an identity. Answers CVE-2020-5303."""
+    """Bounds what connections cost that have not proved an identity. Answers CVE-2020-5303.
 
-    def __init__(self, *, total_max: int, per_host_max: int, per_host_per_s: int, time_s: Callable[[], float]) -> None:
+    Counted by `host_group` (an IPv4 address, an IPv6 /64) and over all. Hosts of peers that the operator named are
+    counted by themselves: a flood from everywhere must not keep a validator out.
+    """
+
+    def __init__(
+        self, *, total_max: int, per_host_max: int, per_host_per_s: int, per_s: int, time_s: Callable[[], float]
+    ) -> None:
         self._total_max = total_max
         self._per_host_max = per_host_max
         self._per_host_per_s = per_host_per_s
+        self._per_s = per_s
         self._time_s = time_s
         self._open: Counter[str] = Counter()
+        self._strangers = 0  # of `_open`
         self._second = 0
         self._accepted: Counter[str] = Counter()  # in this second
+        self._accepted_strangers = 0
+        self.known: dict[str, None] = {}  # groups of named peers' hosts, KNOWN_HOSTS_MAX of them
+
+    def add_known(self, host: str) -> None:
+        group = host_group(host)
+        self.known.pop(group, None)
+        self.known[group] = None
+        if len(self.known) > KNOWN_HOSTS_MAX:
+            del self.known[next(iter(self.known))]
 
     @property
     def unauthenticated(self) -> int:
         return self._open.total()
 
-    def enter(self, host: str) -> None:
-        """Count a connection in. Raises Rejected, and then does not count it."""
+    def enter(self, host: str) -> tuple[str, bool]:
+        """Count a connection in; returns what `leave` wants. Raises Rejected, and then does not count it."""
+        group = host_group(host)
+        is_stranger = group not in self.known
+        self._begin_second()
+        if is_stranger and self._strangers >= self._total_max:
+            raise Rejected(f"{self._total_max} connections wait for authentication already")
+        if self._open[group] >= self._per_host_max:
+            raise Rejected(f"{self._per_host_max} connections of {group} wait for authentication already")
+        if self._accepted[group] >= self._per_host_per_s:
+            raise Rejected(f"{group} opened {self._per_host_per_s} connections within a second")
+        if is_stranger and self._accepted_strangers >= self._per_s:
+            raise Rejected(f"strangers opened {self._per_s} connections within a second")
+        self._accepted[group] += 1
+        self._open[group] += 1
+        self._strangers += is_stranger
+        self._accepted_strangers += is_stranger
+        return group, is_stranger
+
+    def leave(self, group: str, is_stranger: bool) -> None:
+        self._strangers -= is_stranger
+        self._open[group] -= 1
+        if self._open[group] <= 0:
+            del self._open[group]
+
+    def _begin_second(self) -> None:
         second = int(self._time_s())
         if second != self._second or len(self._accepted) >= GATE_HOSTS_MAX:
+            if second != self._second:
+                self._accepted_strangers = 0
             self._second = second
             self._accepted.clear()
-        if self._open.total() >= self._total_max:
-            raise Rejected(f"{self._total_max} connections wait for authentication already")
-        if self._open[host] >= self._per_host_max:
-            raise Rejected(f"{self._per_host_max} connections of {host} wait for authentication already")
-        if self._accepted[host] >= self._per_host_per_s:
-            raise Rejected(f"{host} opened {self._per_host_per_s} connections within a second")
-        self._accepted[host] += 1
-        self._open[host] += 1
-
-    def leave(self, host: str) -> None:
-        self._open[host] -= 1
-        if self._open[host] <= 0:
-            del self._open[host]

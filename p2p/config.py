@@ -28,7 +28,8 @@ class SwitchConfig:
     max_inbound_peers: int = 40
     max_outbound_peers: int = 10  # binds address exchange; persistent peers are always dialed
     max_peers: int = 100  # inbound and outbound together; unconditional and persistent ones excepted
-    allow_duplicate_ip: bool = False  # loopback is always allowed: it says nothing about who is behind it
+    allow_duplicate_ip: bool = False  # named peers are never turned away for it
+    loopback_strangers_max: int = 8  # unnamed peers on this machine: loopback says nothing about who is behind it
     address_book_strict: bool = True  # only routable addresses enter the book
     connection: ConnectionConfig = field(default_factory=ConnectionConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -37,7 +38,8 @@ class SwitchConfig:
     phase_timeout_s: float = 3.0  # each of hello, authentication, node info
     unauthenticated_max: int = 64  # connections that have not proved an identity yet (CVE-2020-5303)
     unauthenticated_per_ip_max: int = 16  # so that one host cannot hold all of them
-    accepts_per_ip_per_s: int = 50  # a handshake costs us 1 ms: one host takes at most a twentieth of a core
+    accepts_per_ip_per_s: int = 20  # a handshake costs us 1 ms: one host (IPv6: /64) takes at most 2 % of a core
+    accepts_per_s: int = 60  # and all strangers together 6 %
     redial_first_s: float = 0.25  # a killed neighbour is back soon
     redial_max_s: float = 30.0
     stop_timeout_s: float = 2.0  # for queued messages to leave

@@ -17,7 +17,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from p2p.addrbook import SELECTION_MAX, AddressBook
-from p2p.address import NodeAddress, parse_ip
+from p2p.address import NodeAddress, host_group, parse_ip
 from p2p.base import ChannelDescriptor, Peer, PeerFault
 from p2p.errors import AlreadyConnected, BadAddress, P2PError
 from p2p.node_info import shown
@@ -36,7 +36,8 @@ FREE_REQUESTS = 2
 BAN_S = 24 * 3600
 OWN_REQUEST_GAP_S = REQUEST_GAP_S * 1.2  # ours, so that no clock or delay makes a peer see less than its gap
 ASKED_MAX = 1_000  # peers whose last request is remembered: more than are ever connected
-DIAL_ATTEMPTS_MAX = 16  # then the address is banned for a day
+DIAL_WAIT_MAX_S = 3600.0  # between two tries of an address: failing to dial is no fault, so it is never banned
+HOST_DIAL_GAP_S = 10.0  # between two dials of one host, when the book is strict: nobody makes us a flood
 CRAWL_GAP_S = 120.0  # a seed visits an address this often at most
 SEED_PEER_AGE_MAX_S = 28 * 3600
 SEED_NEW_PERCENT = 30
@@ -66,7 +67,8 @@ class PexReactor:
         self._asked: set[str] = set()  # peers whose answer we wait for
         self._asked_s: OrderedDict[str, float] = OrderedDict()  # when we last asked whom, over reconnections as well
         self._requests: dict[str, tuple[int, float]] = {}  # of each peer: how many, when the last (loop's time)
-        self._dials: dict[str, _Dials] = {}
+        self._dials: dict[str, _Dials] = {}  # by address, id included; by host:port where nobody answered
+        self._host_dials: OrderedDict[str, float] = OrderedDict()  # when we last dialed a host
         self._crawled: dict[str, float] = {}
         self._now = asyncio.Event()  # set when a round should not wait
         self._seed_ids = {address.id for address in self._config.seed_addresses if address.id}
@@ -79,8 +81,9 @@ class PexReactor:
             if self._book.needs_more or self._config.seed_mode:
                 self._ask(peer)
         else:
-            address = _own_address(peer)
-            self._add(address, address, proven=True)
+            told, source = _told_address(peer), _place(peer)
+            # Believed of its own place alone: a changed address elsewhere may be somebody else's.
+            self._add(told, source, proven=host_group(told.host) == host_group(source.host))
 
     def remove_peer(self, peer: Peer, reason: str) -> None:
         self._asked.discard(peer.id)
@@ -130,7 +133,7 @@ class PexReactor:
         if peer.id not in self._asked:
             raise PeerFault("pex: addresses that nobody asked for", ban_s=BAN_S)
         self._asked.discard(peer.id)
-        source = _own_address(peer)
+        source = _place(peer)
         for row in answer.addrs[:SELECTION_MAX]:
             self._add(_checked(row), source)
         self.counters["answers_received"] += 1
@@ -201,37 +204,48 @@ class PexReactor:
             address = self._book.pick(bias)
             if address is None or address.id in chosen or self._switch.is_under_way(address):
                 continue
-            history = self._dials.get(address.id)
-            if history is None or history.next_s <= now_s:
+            if self._may_dial(address, now_s) and not any(_is_near(address, other) for other in chosen.values()):
                 chosen[address.id] = address
             if len(chosen) == places:
                 break
         return list(chosen.values())
 
+    def _may_dial(self, address: NodeAddress, now_s: float) -> bool:
+        for name in (str(address), address.host_port):
+            history = self._dials.get(name)
+            if history is not None and history.next_s > now_s:
+                return False
+        last_s = self._host_dials.get(host_group(address.host))
+        return last_s is None or not self._book.strict or now_s - last_s >= HOST_DIAL_GAP_S
+
     async def _dial(self, address: NodeAddress) -> bool:
         self._book.mark_attempt(address.id)
+        place = host_group(address.host)
+        self._host_dials.pop(place, None)
+        self._host_dials[place] = asyncio.get_running_loop().time()
+        if len(self._host_dials) > DIAL_HISTORY_MAX:
+            self._host_dials.popitem(last=False)
         try:
             await self._switch.dial(address)
         except AlreadyConnected:
             return True
         except P2PError as error:
             log.debug("failed to dial an address of the book", reason=str(error))
-            self._failed(address)
+            # Where somebody answered, only this id failed: whoever announces it there costs the place nothing.
+            self._failed(address.host_port if isinstance(error.__cause__, OSError) else str(address))
             return False
-        self._dials.pop(address.id, None)
+        for name in (str(address), address.host_port):
+            self._dials.pop(name, None)
         self._book.mark_connected(address.id)
         return True
 
-    def _failed(self, address: NodeAddress) -> None:
-        history = self._dials.pop(address.id, None)
+    def _failed(self, name: str) -> None:
+        history = self._dials.pop(name, None)
         failures = 1 if history is None else history.failures + 1
-        if failures > DIAL_ATTEMPTS_MAX:
-            self._switch.ban(address.id, BAN_S, reason=f"dialed {failures} times without success")
-            return
         if len(self._dials) >= DIAL_HISTORY_MAX:
             del self._dials[next(iter(self._dials))]
-        wait_s = 2.0**failures + self._switch.rng.random()
-        self._dials[address.id] = _Dials(failures, asyncio.get_running_loop().time() + wait_s)
+        wait_s = min(2.0 ** min(failures, 32), DIAL_WAIT_MAX_S) * self._switch.rng.uniform(0.75, 1.25)
+        self._dials[name] = _Dials(failures, asyncio.get_running_loop().time() + wait_s)
 
     async def _dial_seeds(self) -> None:
         seeds = list(self._config.seed_addresses)
@@ -276,14 +290,21 @@ class PexReactor:
                 self._book.mark_good(peer.id)
 
 
-def _own_address(peer: Peer) -> NodeAddress:
+def _is_near(address: NodeAddress, other: NodeAddress) -> bool:
+    return address.host_port == other.host_port
+
+
+def _told_address(peer: Peer) -> NodeAddress:
     """Where the peer says it listens; where it connects from if that is no address with an IP."""
     try:
         address = peer.node_info.address
     except BadAddress:
         address = None
-    if address is not None and address.ip is not None:
-        return address
+    return address if address is not None and address.ip is not None else _place(peer)
+
+
+def _place(peer: Peer) -> NodeAddress:
+    """Where the peer's socket is: the source of what it tells us. What it says of itself chooses no bucket."""
     host = peer.link.remote_host if isinstance(peer, SwitchPeer) else ""
     return NodeAddress(peer.id, host, 0)
 

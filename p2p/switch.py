@@ -88,7 +88,7 @@ class Switch:
         self._peers_tuple: tuple[SwitchPeer, ...] = ()
         self._links: set[Link] = set()  # that are no peers yet: connecting, shaking hands
         self._closing: set[Link] = set()  # that may still write
-        self._entered: dict[Link, str] = {}  # inbound links that the gate counts
+        self._entered: dict[Link, tuple[str, bool]] = {}  # inbound links that the gate counts
         self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
         self._traffic_gone: Counter[tuple[str, int]] = Counter()
         self._socket_bytes_gone = [0, 0]
@@ -158,8 +158,12 @@ class Switch:
             total_max=config.unauthenticated_max,
             per_host_max=config.unauthenticated_per_ip_max,
             per_host_per_s=config.accepts_per_ip_per_s,
+            per_s=config.accepts_per_s,
             time_s=loop.time,
         )
+        for address in config.persistent_addresses:
+            if address.ip is not None:
+                self._gate.add_known(address.host)
         try:
             await self._listen(loop)
             async with asyncio.TaskGroup() as tasks:
@@ -385,19 +389,27 @@ class Switch:
             raise Rejected("we stop")
         if not link.is_outbound:
             assert self._gate is not None
-            self._gate.enter(link.remote_host)
-            self._entered[link] = link.remote_host
+            self._entered[link] = self._gate.enter(link.remote_host)
         self._links.add(link)
         for check in self.connection_filters:
             check(link.remote_host, link.remote_port)
 
     def _check_ip(self, link: Link) -> None:
         """Raises Rejected for a second identity from one IP, unless that is allowed or the operator named it."""
-        if self.config.allow_duplicate_ip or self._is_exempt(link.id) or _is_loopback(link.remote_host):
+        if self.config.allow_duplicate_ip or self._is_exempt(link.id):
             return
+        place = host_group(link.remote_host)
         others = (*(p.link for p in self._peers_tuple), *(other for other in self._links if other.id))
-        if any(o is not link and o.remote_host == link.remote_host and not o.is_closed for o in others):
-            raise Rejected(f"{link.remote_host} is connected already (allow_duplicate_ip is off)")
+        strangers = sum(
+            other is not link
+            and not other.is_closed
+            and not self._is_exempt(other.id)
+            and host_group(other.remote_host) == place
+            for other in others
+        )
+        allowed = self.config.loopback_strangers_max if _is_loopback(link.remote_host) else 1
+        if strangers >= allowed:
+            raise Rejected(f"{place} is connected already (allow_duplicate_ip is off)")
 
     def link_authenticated(self, link: Link) -> NodeInfo:
         self._leave_gate(link)
@@ -418,13 +430,15 @@ class Switch:
         self._settle_duplicates(link)
         self._check_ip(link)  # after a stale connection of this very peer has gone
         self._check_limits(link.id, outbound=link.is_outbound)
+        if self._gate is not None and self._is_exempt(peer_id):
+            self._gate.add_known(link.remote_host)
         return self._info
 
     def _leave_gate(self, link: Link) -> None:
-        host = self._entered.pop(link, None)
-        if host is not None:
+        entered = self._entered.pop(link, None)
+        if entered is not None:
             assert self._gate is not None
-            self._gate.leave(host)
+            self._gate.leave(*entered)
 
     def _pin(self, address: NodeAddress, peer_id: str, *, persistent: bool) -> None:
         if persistent:

@@ -280,7 +280,11 @@ class P2PSection(Section):
     max_outbound_peers: int = option(10, "Peers that we dial beyond the bootstrap ones, at most.", ge=0, le=PEERS_MAX)
     pex: bool = option(True, "Exchange addresses with peers.")
     address_book_strict: bool = option(True, "Pass on and dial only routable addresses. Off on a test network.")
-    allow_duplicate_ip: bool = option(True, "Several peers from one address.")
+    allow_duplicate_ip: bool = option(
+        False,
+        "Several peers from one address (IPv6: one /64). Peers that are named in bootstrap_validators or "
+        "unconditional_peer_ids may always come; of others on this machine's loopback, eight.",
+    )
     send_rate: int = option(20_480_000, "Bytes a second to one peer at most.", ge=1_024)
     recv_rate: int = option(20_480_000, "Bytes a second from one peer at most.", ge=1_024)
     cpu_per_peer: int = option(
