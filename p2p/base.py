@@ -80,6 +80,10 @@ class Peer(Protocol):
         """
         ...
 
+    def useful(self) -> None:
+        """It was the first to bring something that we needed: after many, the address book counts it as good."""
+        ...
+
     def spend_cpu(self, ns: int) -> None:
         """Charge work that was done for it outside `Reactor.receive` (in a thread, or in a later turn)."""
         ...

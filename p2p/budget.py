@@ -161,6 +161,7 @@ class PeerBudget:
         "is_named",
         "shared",
         "unfinished_bytes",
+        "useful_messages",
         "useless_by_kind",
     )
 
@@ -183,6 +184,7 @@ class PeerBudget:
         self._is_spent = False
         self._useless, self._useless_at = 0.0, time_s()
         self._reads = 0
+        self.useful_messages = 0
         self._expected: dict[int, list[tuple[float, int]]] = {}  # by channel: (until, bytes at most), oldest first
 
     # --- useless messages -------------------------------------------------------------------------------------
@@ -196,6 +198,9 @@ class PeerBudget:
         if self._useless > config.useless_max and not self._is_spent:
             self._is_spent = True
             self._on_spent(f"sent too much that is of no use, last: {what}")
+
+    def useful(self) -> None:
+        self.useful_messages += 1
 
     # --- time -------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class SwitchPeer:
         "remote_address",
         "spend_cpu",
         "try_send",
+        "useful",
         "useless",
     )
 
@@ -68,6 +69,7 @@ class SwitchPeer:
         self._channels = frozenset(info.channels)
         self.budget = budget
         self.useless = budget.useless
+        self.useful = budget.useful
         self.spend_cpu = budget.spend_cpu
         self.expect = budget.expect
         self.gone = asyncio.Event()  # set after the reactors have heard that it left

@@ -41,7 +41,7 @@ HOST_DIAL_GAP_S = 10.0  # between two dials of one host, when the book is strict
 CRAWL_GAP_S = 120.0  # a seed visits an address this often at most
 SEED_PEER_AGE_MAX_S = 28 * 3600
 SEED_NEW_PERCENT = 30
-GOOD_AFTER_S = 60.0  # a peer that stayed this long was of use
+USEFUL_FOR_GOOD = 10_000  # votes and parts that a peer was the first to bring: then its address is good, as upstream's
 SAVE_PERIOD_S = 120.0
 DIAL_HISTORY_MAX = 4096
 
@@ -284,9 +284,8 @@ class PexReactor:
             await self._dial_seeds()
 
     def _mark_good(self) -> None:
-        now_ns = self._switch.clock()
         for peer in self._switch.peers:
-            if peer.is_outbound and now_ns - peer.connected_since_ns >= GOOD_AFTER_S * _NS:
+            if peer.is_outbound and peer.budget.useful_messages >= USEFUL_FOR_GOOD:
                 self._book.mark_good(peer.id)
 
 

@@ -138,6 +138,7 @@ class ConsensusDriver(Entrance):
             state=lambda: self._state,
             write=self._log,
             blame=self._blame,
+            useful=self._useful,
             useless=self._useless,
             watch=self._own.watch,
             listeners=self._listeners,

@@ -34,6 +34,10 @@ class Charges(Protocol):
 
     def useless(self, peer_id: str, what: str, weight: int = 1) -> None: ...
 
+    def useful(self, peer_id: str) -> None:
+        """It was the first to bring a vote or a part."""
+        ...
+
     def worked(self, peer_id: str, ns: int) -> None:
         """The driver worked so long for this peer's message."""
         ...
@@ -43,6 +47,8 @@ class NoCharges:
     """Before a reactor has joined, and while the log is replayed."""
 
     def useless(self, peer_id: str, what: str, weight: int = 1) -> None: ...
+
+    def useful(self, peer_id: str) -> None: ...
 
     def worked(self, peer_id: str, ns: int) -> None: ...
 
@@ -275,6 +281,10 @@ class Entrance:
             self.metrics.inbox_dropped += 1
             return
         self._wake.set()
+
+    def _useful(self, peer_id: str) -> None:
+        if peer_id:
+            self._charges.useful(peer_id)
 
     def _useless(self, peer_id: str, what: str, weight: int) -> None:
         if peer_id:

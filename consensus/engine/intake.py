@@ -44,13 +44,15 @@ class Intake:
         state: Callable[[], State],
         write: Callable[[Logged], None],
         blame: Callable[[str, str], None],
+        useful: Callable[[str], None],
         useless: Callable[[str, str, int], None],
         watch: OwnKeyWatch,
         listeners: Sequence[Listener],
     ) -> None:
         self._core, self._round_state, self._executor = core, round_state, executor
         self._inbox, self._listeners = inbox, listeners
-        self._state, self._write, self._blame, self._useless = state, write, blame, useless
+        self._state, self._write, self._blame = state, write, blame
+        self._useful, self._useless = useful, useless
         self._metrics, self._watch = executor.metrics, watch
         self.counting: Vote | None = None  # the vote that the core is being asked about
         self.all_precommits_came = False  # of the last height, by a late one
@@ -138,6 +140,7 @@ class Intake:
                 self._metrics.parts_duplicate += 1
                 return ()
             self._write(message)
+            self._useful(message.peer_id)
             for listener in self._listeners:
                 listener.part_added(message.height, message.round, part.index)
             return tuple(self.completed(parts.header))
@@ -180,6 +183,7 @@ class Intake:
                 self._metrics.votes_refused += 1
                 if self._watch.is_ours(vote.validator_address):
                     self._is_good_vote(message, late=False)  # then it was signed elsewhere
+                self._useless(message.peer_id, "vote signed twice", 1)
             return ()
         if self._only_conflicts(kind, vote, value):
             self._metrics.votes_refused += 1
@@ -189,6 +193,7 @@ class Intake:
             return ()
         if message.peer_id:  # ours was logged when it was signed
             self._write(message)
+            self._useful(message.peer_id)
         self.counting = vote
         return (core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id),)
 

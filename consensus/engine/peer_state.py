@@ -23,7 +23,6 @@ VoteSetKey: TypeAlias = tuple[int, VoteKind, int]  # height, kind, round
 VOTE_SETS_MAX: Final = 128  # per peer: both kinds of 64 rounds; what is beyond is not remembered
 PART_SETS_MAX: Final = 8  # per peer and height
 CLAIMS_MAX: Final = 128  # majorities that a peer may claim in one height
-USEFUL_FOR_GOOD: Final = 10_000  # votes and parts: upstream marks a peer good after so many
 
 
 class PeerState:
@@ -44,7 +43,6 @@ class PeerState:
         "round",
         "step",
         "timer",
-        "useful",
         "wake_ns",
         "wants_parts",
     )
@@ -58,7 +56,6 @@ class PeerState:
         self.header: PartSetHeader | None = None  # of the parts that it gathers
         self.wants_parts = False  # it said itself which of them it lacks
         self.claims: dict[VoteSetKey, BlockID] = {}
-        self.useful = 0
         self.timer: Timer | None = None
         self.wake_ns = 0
         self._masks: dict[PartSetHeader, int] = {}

@@ -51,6 +51,7 @@ from consensus.types.errors import InvalidData
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
 from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
+from p2p.log_limit import LogLimit
 
 STALL_CHECK_S: Final = 2.0  # upstream's peer_query_maj23_sleep_duration
 ANNOUNCE_SOON_S: Final = 0.003  # below the shortest wait of a relay: where peers are not all connected
@@ -64,7 +65,7 @@ CHANNELS: Final = (
     ChannelDescriptor(VOTE_SET_BITS_CHANNEL, "vote set bits", 1, 2, CONSENSUS_MESSAGE_BYTES_MAX),
 )
 
-log = structlog.get_logger(__name__)
+loud = LogLimit(structlog.get_logger(__name__))
 
 
 class ConsensusReactor:
@@ -180,6 +181,11 @@ class ConsensusReactor:
         state = self._peers.get(peer_id)
         if state is not None:
             state.peer.useless(what, weight)
+
+    def useful(self, peer_id: str) -> None:
+        state = self._peers.get(peer_id)
+        if state is not None:
+            state.peer.useful()
 
     def worked(self, peer_id: str, ns: int) -> None:
         state = self._peers.get(peer_id)
@@ -356,7 +362,8 @@ class ConsensusReactor:
         try:
             decoded = decode_consensus(message)
             if CHANNEL_OF[type(decoded)] != channel_id:
-                log.warning("ignored a message on the wrong channel", peer=peer.id, channel=f"{channel_id:#x}")
+                loud.warning("ignored a message on the wrong channel", peer.id, channel=f"{channel_id:#x}")
+                peer.useless("message on the wrong channel")
                 return
             match decoded:
                 case VoteMessage(vote):
@@ -365,6 +372,8 @@ class ConsensusReactor:
                     self._take_part(state, decoded)
                 case HasVote(height, round, kind, index):
                     state.add_vote((height, kind, round), index)
+                    if abs(height - state.height) > 1:
+                        peer.useless("vote told of another height")
                 case NewRoundStep():
                     check_new_round_step(decoded, self._driver.state.initial_height)
                     before = state.height
@@ -373,12 +382,17 @@ class ConsensusReactor:
                         if state.height != before:
                             for callback in self._peer_advanced:
                                 callback(peer.id)
+                    else:
+                        peer.useless("step that is no later one")
                 case ProposalMessage(proposal):
                     self._take_proposal(state, proposal)
                 case NewValidBlock():
+                    if state.wants_parts and state.header == decoded.header:
+                        peer.useless("parts told anew")  # now and then it is nothing; each may make us send a block
                     if state.apply_valid_block(decoded):
                         self._push(state)
                 case ProposalPol():
+                    peer.useless("proof of lock told")
                     state.apply_pol(decoded)
                 case VoteSetMaj23():
                     self._take_claim(state, decoded)
@@ -403,7 +417,10 @@ class ConsensusReactor:
             state.add_vote(key, vote.validator_index)
             return
         # Ours, the last height's precommits, and the next height's, which the driver keeps for a moment.
-        if not -1 <= vote.height - self._rs.height <= 1 or not self._has_inbox_room(state):
+        if not -1 <= vote.height - self._rs.height <= 1:
+            state.peer.useless("vote of another height")
+            return
+        if not self._has_inbox_room(state):
             return
         is_known = self._is_of_validator(vote)
         if not is_known and vote.height == self._rs.height:
@@ -441,7 +458,10 @@ class ConsensusReactor:
         if is_behind or (held is not None and held.proof.leaf_hash == part.proof.leaf_hash):
             self.metrics.parts_duplicate += 1
             return
-        if message.height > rs.height + 1 or not self._has_inbox_room(state):
+        if message.height > rs.height + 1:
+            state.peer.useless("part of another height")
+            return
+        if not self._has_inbox_room(state):
             return
         self._gossip.part_came(message.height, part, state.peer.id)
         self._driver.add_part(message.height, message.round, part, state.peer.id)
@@ -453,12 +473,16 @@ class ConsensusReactor:
         if proposal == self._rs.proposal:
             self.metrics.proposals_duplicate += 1
             return
-        if not 0 <= proposal.height - self._rs.height <= 1 or not self._has_inbox_room(state):
+        if not 0 <= proposal.height - self._rs.height <= 1:
+            state.peer.useless("proposal of another height")
+            return
+        if not self._has_inbox_room(state):
             return
         self._gossip.proposal_came(proposal, state.peer.id)
         self._driver.add_proposal(proposal, state.peer.id)
 
     def _take_claim(self, state: PeerState, message: VoteSetMaj23) -> None:
+        state.peer.useless("majority told")  # a few every two seconds are nothing; each is answered
         if not self._is_active or message.height != self._rs.height:
             return
         key = (message.height, message.kind, message.round)
@@ -477,6 +501,7 @@ class ConsensusReactor:
 
         Where it lags it may hold another vote of an equivocator whose vote its commit needs.
         """
+        state.peer.useless("votes told anew")  # as answers to what we claim they are nothing
         key: VoteSetKey = (message.height, message.kind, message.round)
         for_block = 0
         if message.height == self._rs.height:

@@ -180,9 +180,13 @@ class Told:
 
     def __init__(self) -> None:
         self.useless_by_kind: Counter[tuple[str, str]] = Counter()
+        self.useful_by_peer: Counter[str] = Counter()
 
     def useless(self, peer_id: str, what: str, weight: int = 1) -> None:
         self.useless_by_kind[peer_id, what] += weight
+
+    def useful(self, peer_id: str) -> None:
+        self.useful_by_peer[peer_id] += 1
 
     def worked(self, peer_id: str, ns: int) -> None:
         assert ns >= 0
@@ -224,6 +228,7 @@ async def test_a_height_is_decided_under_ten_floods() -> None:
         + told.useless_by_kind["flood3", "part that fits no open set"]
     )
     assert not any(peer == "honest" for peer, _ in told.useless_by_kind)
+    assert told.useful_by_peer == {"honest": block.part_set().header.total + 4}
     await bench.driver.stop()
 
 

@@ -78,10 +78,14 @@ class FakePeer:
         self.deliver: Callable[[int, bytes], None] | None = None
         self.useless_by_kind: Counter[str] = Counter()  # what it sent that was of no use, by kind
         self.cpu_ns = 0
+        self.useful_messages = 0
         self.expected: list[tuple[int, int]] = []  # channel and size of what it was asked for
 
     def useless(self, what: str, weight: int = 1) -> None:
         self.useless_by_kind[what] += weight
+
+    def useful(self) -> None:
+        self.useful_messages += 1
 
     def spend_cpu(self, ns: int) -> None:
         self.cpu_ns += ns

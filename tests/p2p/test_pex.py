@@ -13,7 +13,7 @@ import pytest
 from p2p.addrbook import AddressBook
 from p2p.address import parse_address
 from p2p.memory import MemoryNetwork
-from p2p.pex import PexReactor, install
+from p2p.pex import USEFUL_FOR_GOOD, PexReactor, install
 from proto.tendermint.p2p import pex_pb2, types_pb2
 from tests.p2p.support import STATE, Node, node_key, running, simulate, until
 
@@ -79,7 +79,12 @@ def test_addresses_pass_from_neighbour_to_neighbour() -> None:
             await asyncio.sleep(120)
             entry = nodes[0].book.get(nodes[1].id)
             assert entry is not None
-            assert entry.is_old  # it stayed for a minute
+            assert not entry.is_old, "audit 12: to stay connected makes nobody good"
+            peer = nodes[0].switch.peer(nodes[1].id)
+            assert peer is not None
+            for _ in range(USEFUL_FOR_GOOD):
+                peer.useful()
+            await until(lambda: entry.is_old, timeout_s=60)
 
     simulate(scenario)
 
