@@ -64,9 +64,15 @@ class Index:
         for expiry in sorted(expiry for expiry in self._expiring if expiry <= height):
             yield from self._expiring.pop(expiry)
 
-    def touched_by(self, names: Iterable[bytes]) -> set[bytes]:
-        """Keys of the entries that touch one of `names`."""
-        found: set[bytes] = set()
-        for name in names:
-            found.update(self.touching.get(name, ()))
-        return found
+    def in_order(self, touched: frozenset[bytes] | None, due: Iterable[bytes]) -> dict[bytes, None]:
+        """Keys of the entries that touch one of `touched` (None: all), and of those that are `due`.
+
+        In order of admission: a sender's sequence is checked from its beginning.
+        """
+        if touched is None:
+            return dict.fromkeys(self.entries)
+        touching = self.touching
+        wanted = set(due)
+        for name in touched if len(touched) <= len(touching) else [name for name in touching if name in touched]:
+            wanted.update(touching.get(name, ()))
+        return dict.fromkeys(key for key in self.entries if key in wanted) if wanted else {}

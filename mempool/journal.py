@@ -84,7 +84,7 @@ class Journal:
                     admitted += 1
                 elif refused == Refusal.STOPPED:
                     return admitted
-                elif refused in TRY_LATER or (not refused and tries < TRIES_MAX):
+                elif refused in TRY_LATER or (refused in {0, Refusal.FAILED} and tries < TRIES_MAX):
                     later.append(tx)
             todo, tries = later, tries + 1
             if todo:

@@ -46,7 +46,7 @@ from mempool.interfaces import Checks, Gossip
 from mempool.limits import Limits
 from mempool.pace import CommitPace
 from mempool.shares import Shares
-from mempool.standing import Standings
+from mempool.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
 from p2p.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
@@ -57,11 +57,9 @@ THREAD_CHECKS_MIN: Final = 32  # fewer are verified in place: 1.6 ms, and no han
 DOUBTFUL_CHECKS_MIN: Final = 4  # likewise, where a source has sent bad ones: those cost several times as much
 CHECK_NS: Final = 50_000  # of a thread, per signature: what a peer is charged for one (a bad one takes longer)
 SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
+LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
+NO_BOUND: Final = 1 << 62
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
-BAD_SIGNATURE: Final = "transaction with a bad signature"
-MALFORMED: Final = "malformed transaction"
-KNOWN_BAD: Final = "transaction that was found bad before"
-REFUSED: Final = "transactions that the application refuses"
 
 
 def verify_checks(checks: Sequence[SignatureCheck]) -> list[bool]:
@@ -96,6 +94,7 @@ class Pool:
         self._available: list[Callable[[], None]] = []
         self._admitted: list[Callable[[Sequence[Entry]], None]] = []
         self._room: list[Callable[[], None]] = []
+        self._dropped: list[Callable[[bytes, CheckTxResponse], None]] = []
         self._gossip: Gossip | None = None
         self._failed: Callable[[Exception], None] | None = None
         self._stopped = False
@@ -189,6 +188,10 @@ class Pool:
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call back after each block: there may be room again."""
         self._room.append(callback)
+
+    def on_dropped(self, callback: Callable[[bytes, CheckTxResponse], None]) -> None:
+        """Call back when what was admitted leaves without a block, with its key and the reason."""
+        self._dropped.append(callback)
 
     def on_failure(self, callback: Callable[[Exception], None]) -> None:
         """Call back with each error of ours that kept a transaction from being judged. Admission goes on."""
@@ -300,6 +303,8 @@ class Pool:
     def _limits(self, facts: CheckTxResponse, waiting: Waiting) -> CheckTxResponse | None:
         is_door = waiting.origin is not Origin.PEER and len(self._entries) < self._door_txs_max
         lane_txs_max = self._door_txs_max if is_door else self.config.txs_max
+        if waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS:
+            lane_txs_max = NO_BOUND
         refused = self._bounds.refusal(waiting.key, facts, height=self._height, lane_txs_max=lane_txs_max)
         return self._refused(*refused) if refused is not None else None
 
@@ -337,22 +342,7 @@ class Pool:
             else:
                 position = self._check_slice(batch, position)
             await asyncio.sleep(0)
-        self._account(taken)
-
-    def _account(self, batch: list[Waiting]) -> None:
-        """Each peer is charged for what of the batch's work its bytes took."""
-        work: dict[str, list[int]] = {}
-        size = 0
-        for waiting in batch:
-            entry = work.get(waiting.source)
-            if entry is None:
-                entry = work[waiting.source] = [0, 0]
-            entry[0] += 1
-            entry[1] += len(waiting.tx)
-            size += len(waiting.tx)
-        for source, (txs, part) in work.items():
-            if source:
-                self._standings.worked_for(source, txs=txs, cpu_ns=self._spent_ns * part // size)
+        self._standings.account(taken, lambda key: key in self._entries, self._spent_ns)
         self._charge()
 
     async def _identified(self, batch: list[Waiting]) -> list[Waiting]:
@@ -597,6 +587,10 @@ class Pool:
             self._recheck.pop(key, None)
         return entry
 
+    def _tell_dropped(self, key: bytes, why: CheckTxResponse) -> None:
+        for callback in self._dropped:
+            callback(key, why)
+
     def _remember(self, key: bytes) -> None:
         self._seen[key] = None
         self._seen.move_to_end(key)
@@ -654,17 +648,13 @@ class Pool:
         """Drop what no later block may hold."""
         gone = [entry for key in self._index.pop_expired(height) if (entry := self._remove(key)) is not None]
         self.metrics.expired += len(gone)
+        for entry in gone:
+            text = f"transaction expired at height {entry.expiry_height}; the last block is {height}"
+            self._tell_dropped(entry.key, refuse(Refusal.EXPIRED, text))
         return gone
 
     def _queue_rechecks(self, touched: frozenset[bytes] | None) -> None:
-        if touched is None:
-            self._recheck = dict.fromkeys(self._entries)
-        else:
-            touching = self._index.touching
-            few = touched if len(touched) <= len(touching) else [name for name in touching if name in touched]
-            wanted = self._index.touched_by(few) | self._recheck.keys()
-            # In order of admission: a sender's sequence is checked from its beginning.
-            self._recheck = dict.fromkeys(key for key in self._entries if key in wanted) if wanted else {}
+        self._recheck = self._index.in_order(touched, self._recheck.keys())
         if self._recheck:
             self._wake.set()
 
@@ -696,4 +686,6 @@ class Pool:
         if response.may_pass_later:
             facts = entry.facts()
             waiting = Waiting(entry.key, entry.tx, entry.source, entry.origin, entry.payer, [], facts, is_queued=False)
-            self._hold(waiting, (entry.origin, entry.payer))
+            if self._hold(waiting, (entry.origin, entry.payer)):
+                return
+        self._tell_dropped(entry.key, response)

@@ -392,16 +392,19 @@ class MempoolReactor:
 
     def _asked_for(self, queue: _PeerQueue, keys: Sequence[bytes]) -> None:
         id = queue.peer.id
+        is_too_much = False
         for key in keys:
             entry = self._pool.get(key)
             if entry is None or key in queue.bodies:
                 continue
             if id in entry.peers:  # it says itself that it lacks it: it had no room, or asks to make us send
                 if not self._may_send_twice(queue, len(entry.tx)):
-                    queue.peer.useless(ASKED_TWICE)
+                    is_too_much = True
                     continue
                 entry.peers.discard(id)
             queue.bodies[key] = entry
+        if is_too_much:
+            queue.peer.useless(ASKED_TWICE)
         self._owe(queue.bodies, ())
         self._flush(queue)
 

@@ -10,13 +10,19 @@ most of what that peer sends.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from consensus.abci import CheckTxResponse
+from mempool.entry import Waiting
 
 SAMPLE_TXS: Final = 256  # then both numbers are halved: the latest count
 SAMPLE_MIN: Final = 64  # fewer say nothing
 REASON_CHARS_MAX: Final = 256  # kept of a refusal's text
+BAD_SIGNATURE: Final = "transaction with a bad signature"
+MALFORMED: Final = "malformed transaction"
+KNOWN_BAD: Final = "transaction that was found bad before"
+REFUSED: Final = "transactions that the application refuses"
 SOURCES_MAX: Final = 1_024  # more than there may be peers
 
 
@@ -70,12 +76,31 @@ class Standings:
                 self._charged.discard(gone)
         return standing
 
-    def worked_for(self, source: str, *, txs: int, cpu_ns: int) -> None:
-        """Admission dealt with so many of a peer's transactions; the bad ones among them are told by `bad`."""
+    def account(self, batch: Iterable[Waiting], is_admitted: Callable[[bytes], bool], spent_ns: int) -> None:
+        """A batch is done. Each peer is charged for the work, by bytes, that came to nothing: the rest pays for itself.
+
+        The bad ones among them were told by `bad`.
+        """
+        work: dict[str, list[int]] = {}
+        size = 0
+        for waiting in batch:
+            entry = work.get(waiting.source)
+            if entry is None:
+                entry = work[waiting.source] = [0, 0]
+            entry[0] += 1
+            if not is_admitted(waiting.key):
+                entry[1] += len(waiting.tx)
+            size += len(waiting.tx)
+        for source, (txs, part) in work.items():
+            if source:
+                self._worked_for(source, txs, spent_ns * part // size)
+
+    def _worked_for(self, source: str, txs: int, cpu_ns: int) -> None:
         standing = self._of(source)
         standing.seen += txs
-        standing.cpu_ns += cpu_ns
-        self._charged.add(source)
+        if cpu_ns:
+            standing.cpu_ns += cpu_ns
+            self._charged.add(source)
         while standing.seen > SAMPLE_TXS:
             standing.seen //= 2
             standing.bad //= 2

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from consensus.abci import CheckTxResponse
 from consensus.core.events import VoteKind
 from consensus.types.block import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
@@ -82,7 +83,7 @@ class CommitWatch(SavedListener):
 
     def __init__(self, tx_hashes_of: Callable[[int], Sequence[bytes]]) -> None:
         self._tx_hashes_of = tx_hashes_of
-        self._waiting: dict[bytes, list[asyncio.Future[int]]] = {}
+        self._waiting: dict[bytes, list[asyncio.Future[CheckTxResponse | None]]] = {}
         self._next_block = asyncio.Event()
 
     @property
@@ -90,13 +91,14 @@ class CommitWatch(SavedListener):
         """Transactions that somebody waits for."""
         return len(self._waiting)
 
-    def expect(self, tx_hash: bytes) -> asyncio.Future[int]:
-        """A future of the height that holds the transaction. Give it to `forget` when done."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    def expect(self, tx_hash: bytes) -> asyncio.Future[CheckTxResponse | None]:
+        """Done when a saved height holds the transaction (None), or when the mempool let it go (why). Give it to
+        `forget` when done."""
+        future: asyncio.Future[CheckTxResponse | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tx_hash, []).append(future)
         return future
 
-    def forget(self, tx_hash: bytes, future: asyncio.Future[int]) -> None:
+    def forget(self, tx_hash: bytes, future: asyncio.Future[CheckTxResponse | None]) -> None:
         future.cancel()
         left = [other for other in self._waiting.get(tx_hash, ()) if other is not future]
         if left:
@@ -116,4 +118,10 @@ class CommitWatch(SavedListener):
         for tx_hash in self._tx_hashes_of(height):
             for future in self._waiting.pop(tx_hash, ()):
                 if not future.done():
-                    future.set_result(height)
+                    future.set_result(None)
+
+    def dropped(self, tx_hash: bytes, why: CheckTxResponse) -> None:
+        """The mempool let it go without a block: nobody need wait for it here."""
+        for future in self._waiting.pop(tx_hash, ()):
+            if not future.done():
+                future.set_result(why)

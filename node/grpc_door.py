@@ -93,8 +93,8 @@ class TxService(rpc.TxServiceServicer):
             answer = admission(tx_hash, await self._pool.submit(tx, client=client))
             if answer.code:
                 return self._committed(tx_hash) or answer
-            await future
-            return self._committed(tx_hash) or answer
+            dropped = await future
+            return self._committed(tx_hash) or (answer if dropped is None else admission(tx_hash, dropped))
         finally:
             self._watch.forget(tx_hash, future)
 

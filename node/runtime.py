@@ -304,6 +304,7 @@ async def _wire(
     faults = Faults()
     pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
     driver.add_listener(SafeListener("waits for commits", watch, faults, needed=True))
+    pool.on_dropped(watch.dropped)
     pruner = Pruner(stores, workers, kept=config.database.versions_kept)
     driver.add_listener(SafeListener("pruning", pruner, faults))
     limits = OnSaved(lambda height: set_block_limits(pool, driver.state))  # governance may have changed them

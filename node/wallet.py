@@ -22,7 +22,9 @@ from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
 EXPIRY_BLOCKS = 200  # of what is unordered; the chain's limit may be lower
-RESEND_S = 2.0  # between attempts when a node does not answer
+RESEND_FIRST_S = 0.5  # between attempts when a node does not answer, or says to try later; twice as long each time
+RESEND_MAX_S = 8.0
+BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
 ADMITTED = 0
 TRY_LATER = frozenset((mempool.CODESPACE, int(code)) for code in mempool.TRY_LATER)
 
@@ -175,7 +177,7 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
 
     Raises TxRefused, TxExpired, NodeUnreachable (at the deadline; it may still be committed), ClientError.
     """
-    last = "no answer"
+    last, wait_s = "no answer", RESEND_FIRST_S
     try:
         decoded = decode(tx)
     except TxError as error:  # every node would say the same
@@ -188,17 +190,20 @@ async def submit(client: Client, tx: bytes, *, wait_commit: bool = True, deadlin
                     outcome = Outcome.of(response, decoded.replay_id)
                     if outcome.code == ADMITTED:
                         return outcome
-                    if (outcome.codespace, outcome.code) in TRY_LATER:
-                        last = outcome.log
-                        await asyncio.sleep(RESEND_S)
-                        continue
-                    # Refused as a repeat of itself: an earlier attempt got through.
-                    return await _find(client, decoded.id, decoded.replay_id) or _refuse(outcome)
+                    if (outcome.codespace, outcome.code) not in TRY_LATER:
+                        # Refused as a repeat of itself: an earlier attempt got through.
+                        return await _find(client, decoded.id, decoded.replay_id) or _refuse(outcome)
+                    last = outcome.log
                 except NodeUnreachable:
                     if (found := await _find_quietly(client, decoded.id, decoded.replay_id)) is not None:
                         return found
-                    await _check_expiry(client, decoded.expiry_height, decoded.id)
-                    await asyncio.sleep(RESEND_S)
+                except ClientError as error:
+                    if error.status != BUSY:
+                        raise
+                    last = str(error)
+                await _check_expiry(client, decoded.expiry_height, decoded.id)
+                await asyncio.sleep(wait_s)
+                wait_s = min(RESEND_MAX_S, 2 * wait_s)
     except TimeoutError:
         raise NodeUnreachable(
             f"{client.address} did not take {sha256(tx).hex()} within {deadline_s:g} s, and said last: {last}"
@@ -220,7 +225,9 @@ async def _find(client: Client, tx_hash: bytes, replay_id: bytes) -> Outcome | N
 async def _find_quietly(client: Client, tx_hash: bytes, replay_id: bytes) -> Outcome | None:
     try:
         return await _find(client, tx_hash, replay_id)
-    except NodeUnreachable:
+    except TxRefused:
+        raise
+    except ClientError:  # gone, or busy
         return None
 
 
@@ -229,7 +236,7 @@ async def _check_expiry(client: Client, expiry_height: int, tx_hash: bytes) -> N
         return
     try:
         latest = (await client.status()).latest_block_height
-    except NodeUnreachable:
+    except ClientError:  # gone, or busy
         return
     if latest > expiry_height:
         raise TxExpired(f"{tx_hash.hex()} expired at height {expiry_height}; the chain is at {latest}")

@@ -516,3 +516,54 @@ async def test_a_transaction_that_breaks_us_ends_no_admission(mesh: TxMesh, wher
         assert not peer.useless_by_kind  # it is our fault
         assert node.pool.metrics.failed == len(told)
         assert (await node.pool.submit(b"s:1")).code == 0
+
+
+# ------------------------------------------------------------------------------------------------ more of the kind
+
+
+async def test_those_who_fill_a_lane_do_not_close_it_to_others(mesh: TxMesh) -> None:
+    """audit 11, sibling: a lane's bound is not one source's to use up."""
+    mesh.add(1, app=IdentifyingApp(), config=PoolConfig(txs_max=1_000, wait_ms_max=0, lanes=("chat", "currency")))
+    node = mesh.nodes[0]
+    for letter in "abc":
+        node.reactor.receive(MEMPOOL_CHANNEL, connect(node, letter), encode_txs(some_txs(1_000, letter)))
+        await mesh.advance(0.2)
+    full = node.pool.size
+    assert full > 600
+    assert (await node.pool.submit(b"late:0", client="1.2.3.4")).code == 0
+    node.reactor.receive(MEMPOOL_CHANNEL, connect(node, "d"), encode_txs(some_txs(5, "late")))
+    await mesh.advance(0.2)
+    assert node.pool.size == full + 6
+
+
+async def test_who_waits_for_a_dropped_one_is_told(mesh: TxMesh) -> None:
+    """Before, a client that waited for the commit of what had expired waited for its whole time-out."""
+    app = SequenceApp()
+    mesh.add(1, app=app)
+    node = mesh.nodes[0]
+    told: dict[bytes, int] = {}
+    node.pool.on_dropped(lambda key, why: told.update({key: why.code}))
+    await mesh.submit(0, [b"a:0:expiry=2", b"b:0", b"c:0"])
+    node.pool.update(1, [b"c:0"], ok(1), app.commit([b"c:0"]))
+    app.committed[b"b"] = app.checking[b"b"] = 7
+    node.pool.update(2, [], [], None)
+    await mesh.advance(0.1)
+    assert told == {sha256(b"a:0:expiry=2"): Refusal.EXPIRED, sha256(b"b:0"): 3}
+
+
+async def test_honest_traffic_is_not_charged(mesh: TxMesh, app: ForgeableApp) -> None:
+    """What is admitted pays for itself; copies and lost races cost nobody the connection."""
+    async with node_of(app, mesh) as node:
+        peers = [connect(node, letter, STOCK) for letter in "abc"]
+        fine = signed("fine", 900)
+        for height in range(1, 4):
+            batch = fine[300 * (height - 1) : 300 * height]
+            for peer in peers:  # as CometBFT's gossip does
+                node.reactor.receive(MEMPOOL_CHANNEL, peer, encode_txs(batch))
+                await mesh.advance(0.1)
+            node.pool.update(height, batch, ok(300), app.commit(batch))
+            for peer in peers:
+                node.reactor.receive(MEMPOOL_CHANNEL, peer, encode_txs(batch[:50]))
+            await mesh.advance(0.1)
+        assert [(peer.cpu_ns, peer.useless_by_kind.total()) for peer in peers] == [(0, 0)] * 3
+        assert set(app.verified.values()) == {1}
