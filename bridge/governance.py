@@ -65,17 +65,19 @@ from chain.currency.dec import ONE
 from chain.currency.params import NS_PER_S
 from chain.currency.staking.queues import TimeQueue
 from chain.currency.staking.records import Now
+from chain.currency.staking.stake import has_stake
 from chain.errors import (
     ActionPanicked,
     DepositsClosed,
     DepositTooSmall,
+    NoStake,
     NotCancellable,
     NotProposer,
     TxError,
 )
 from chain.events import Event, account, coins, time_text
 from chain.gas import GAS_LATER, most_of
-from chain.governance import AddDeposit, CancelProposal, SubmitProposal
+from chain.governance import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
 from chain.items import PANICS
 from chain.modules import BlockContext
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
@@ -199,12 +201,23 @@ def _drop_votes(state: State, proposal: Proposal) -> None:
             push_job(state, JOB_VOTES, proposal.id, ballot)
 
 
+def _by_who_has_stake(cast: Handler) -> Handler:
+    """A vote of nobody's stake would only be work for those who count."""
+
+    def vote(ctx: Context, message: Vote | VoteWeighted) -> Leg:
+        if not has_stake(ctx.branch, message.voter):
+            raise NoStake(account(message.voter))
+        return cast(ctx, message)
+
+    return vote
+
+
 def handlers() -> dict[type[Any], Handler]:
     return {
         SubmitProposal: submit_proposal,
         AddDeposit: add_deposit,
         CancelProposal: cancel_proposal,
-        **chat.handlers(),
+        **{kind: _by_who_has_stake(cast) for kind, cast in chat.handlers().items()},
     }
 
 

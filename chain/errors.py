@@ -444,6 +444,10 @@ class ActionPanicked(GovernanceError):
     code, rule = 198, "an action of a proposal, or an item of a queue, that breaks fails, and changes nothing"
 
 
+class NoStake(GovernanceError):
+    code, rule = 199, "votes are cast by accounts that delegate, or operate a validator"
+
+
 def declared_errors() -> tuple[type[TxError], ...]:
     """Every error that has a number, ascending by it."""
     return tuple(sorted(_leaves(TxError), key=lambda error: error.code))

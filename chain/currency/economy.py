@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from chain.branch import Branch, Decoders, Readable, Scan, State
 from chain.currency import bank, distribution, mint, params, signing, slashing
 from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
-from chain.currency.params import EconomicParams, StakingParams
+from chain.currency.params import STAKING, EconomicParams, StakingParams
 from chain.currency.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.staking import records, stake, valset
 from chain.currency.staking.handlers import handlers, new_validator
@@ -71,6 +71,8 @@ class Economy:
         """What the engine must be told; in slices. upgraded: this block carried out an upgrade. items_max: of each
         queue."""
         slashing.params_changed(branch)
+        if STAKING in branch.writes:
+            yield from valset.raise_commissions(branch, scan, now)
         if upgraded:
             valset.retry_failed(branch, scan)
         return (yield from valset.end_block(branch, scan, now, items_max=items_max))

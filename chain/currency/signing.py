@@ -16,11 +16,16 @@ from chain.currency.params import SLASHING, WINDOW_MAX, SlashingParams
 from chain.currency.staking.records import LIVENESS, SIGNING
 from proto.dchat.v1 import state_pb2 as pb
 
+OFFENCES_MAX: Final = 64  # heights that are remembered one by one
 FOREVER_NS: Final = (1 << 63) - 1  # shown as 9999-12-31T23:59:59Z
 
 
 class SigningInfo(NamedTuple):
-    """offset: of the commit at height `counted_since`. run_start, last_miss: offsets + 1; 0: none."""
+    """offset: of the commit at height `counted_since`. run_start, last_miss: offsets + 1; 0: none.
+
+    offences: heights at which it signed twice and was punished for it, ascending; `offences_floor`: there and below
+    nothing counts any more, for want of room to remember each.
+    """
 
     start_height: int
     offset: int = 0
@@ -31,6 +36,19 @@ class SigningInfo(NamedTuple):
     missed_total: int = 0
     jailed_until_ns: int = 0
     tombstoned: bool = False
+    offences: tuple[int, ...] = ()
+    offences_floor: int = 0
+
+    def was_punished(self, height: int) -> bool:
+        """Whether what it did at `height` has counted: an offence counts once, for ever."""
+        return height <= self.offences_floor or height in self.offences
+
+    def with_offence(self, height: int) -> SigningInfo:
+        assert not self.was_punished(height), (self, height)
+        offences, floor = tuple(sorted((*self.offences, height))), self.offences_floor
+        if len(offences) > OFFENCES_MAX:
+            floor, offences = offences[0], offences[1:]
+        return self._replace(offences=offences, offences_floor=floor)
 
     def offset_at(self, height: int) -> int:
         """Of the commit that the block at `height` carries; while counted."""
@@ -70,6 +88,7 @@ class SigningInfo(NamedTuple):
                 run_start=self.run_start, last_miss=self.last_miss,
                 misses=self.misses.to_bytes((self.misses.bit_length() + 7) // 8, "big"),
                 missed_total=self.missed_total, jailed_until_ns=self.jailed_until_ns, tombstoned=self.tombstoned,
+                offences=self.offences, offences_floor=self.offences_floor,
             ).SerializeToString(deterministic=True)
             or b"\x08\x00"
         )  # fmt: skip
@@ -79,7 +98,7 @@ class SigningInfo(NamedTuple):
         r = pb.SigningInfo.FromString(stored)
         return SigningInfo(
             r.start_height, r.offset, r.counted_since, r.run_start, r.last_miss, int.from_bytes(r.misses, "big"),
-            r.missed_total, r.jailed_until_ns, r.tombstoned,
+            r.missed_total, r.jailed_until_ns, r.tombstoned, tuple(r.offences), r.offences_floor,
         )  # fmt: skip
 
 

@@ -199,13 +199,16 @@ def params_changed(branch: Branch) -> None:
 
 def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Generator[None, None, int | None]:
     """Slash, jail and, by the param, tombstone for one piece of evidence. Returns the udchat burned of the validator's
-    own tokens; None: it is ignored (unknown, unbonded, tombstoned, or too old by time and by blocks). In slices.
+    own tokens; None: it is ignored (unknown, unbonded, tombstoned, punished for that height already, or too old by time
+    and by blocks). In slices.
     """
     params = slashing_of(branch)
     address = misbehavior.address
     validator = _by_address(branch, address)
     info = info_of(branch, address)
     if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:
+        return None
+    if info.was_punished(misbehavior.height):
         return None
     age_ns = now.time_ns - misbehavior.time_ns
     age_blocks = now.height - misbehavior.height
@@ -225,7 +228,9 @@ def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Ge
     until = FOREVER_NS if params.tombstone else now.time_ns + params.double_sign_jail_s * NS_PER_S
     branch.set(
         SIGNING + address,
-        info._replace(jailed_until_ns=max(until, info.jailed_until_ns), tombstoned=bool(params.tombstone)),
+        info.with_offence(misbehavior.height)._replace(
+            jailed_until_ns=max(until, info.jailed_until_ns), tombstoned=bool(params.tombstone)
+        ),
     )
     _tell_slashed(branch, address, misbehavior.power, reason, burned)
     return burned

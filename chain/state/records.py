@@ -19,6 +19,7 @@ divides: from there a reader need not go on to the latest.
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -178,7 +179,8 @@ class RecordCache:
 
     What a commit changed is laid on top at once, and settles into the younger generation in slices, later.
     Each generation is many small dicts, since a large one takes milliseconds to grow, or to be freed.
-    Safe to read from one thread while another puts.
+    Any thread may call any of it: what changes it holds the lock, and a reader that found an old record keeps it for
+    longer only if nothing newer came meanwhile.
     """
 
     MISS = b"(not cached)"  # no record: it is compared by identity
@@ -191,6 +193,7 @@ class RecordCache:
         self._top: Mapping[bytes, Record | None] = {}
         self._young_bytes = 0
         self._generation_bytes = bytes_max // 3
+        self._lock = threading.Lock()
         self.clear()
 
     def get(self, key: bytes) -> Record | None:
@@ -203,10 +206,20 @@ class RecordCache:
         if record is self.MISS:
             record = self._old[shard].get(key, self.MISS)
             if record is not self.MISS:
-                self.put(key, record)
+                self._promote(key, shard, record)
         return record
 
+    def _promote(self, key: bytes, shard: int, record: Record | None) -> None:
+        with self._lock:
+            is_latest = key not in self._top and key not in self._young[shard]
+            if is_latest and self._old[shard].get(key, self.MISS) is record:
+                self._put(key, record)
+
     def put(self, key: bytes, record: Record | None) -> None:
+        with self._lock:
+            self._put(key, record)
+
+    def _put(self, key: bytes, record: Record | None) -> None:
         self._young[key[-1] ^ key[len(key) >> 1]][key] = record
         self._young_bytes += len(key) + len(record or b"") + CACHED_RECORD_OVERHEAD_BYTES
         if self._young_bytes > self._generation_bytes:
@@ -234,7 +247,8 @@ class RecordCache:
         self._top = {}
 
     def clear(self) -> None:
-        self._young, self._old, self._top, self._young_bytes = _shards(), _shards(), {}, 0
+        with self._lock:
+            self._young, self._old, self._top, self._young_bytes = _shards(), _shards(), {}, 0
 
     @property
     def bytes_held_max(self) -> int:

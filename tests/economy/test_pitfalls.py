@@ -495,3 +495,68 @@ def test_h_plus_2() -> None:
     index = distribution.slots_of(world.state).index
     assert world.keys["new"].address in index
     assert world.keys["v2"].address not in index
+
+
+# ------------------------------------------------------------------------------ one offence, one minimum
+
+
+def test_an_offence_counts_once_for_ever() -> None:
+    """cosmos-sdk#3205: without a tombstone the same evidence in four blocks slashed four times, and evidence that had
+    been forgotten came in again when governance raised its age.
+    """
+    world = World(
+        {"v1": 100 * UNIT, "v2": 100 * UNIT, "v3": 100 * UNIT}, staking=STAKING._replace(unbonding_s=10_000),
+        slashing=SLASHING._replace(tombstone=0, evidence_age_s_max=100, evidence_age_blocks_max=5),
+        evidence=EvidenceParams(max_age_num_blocks=5, max_age_duration_ns=100 * 10**9),
+    )  # fmt: skip
+    world.blocks(4)
+    first, second = world.double_sign("v1", height=2), world.double_sign("v1", height=3)
+    world.block(misbehavior=[first])
+    assert world.validator("v1").tokens == 95 * UNIT
+    for _ in range(4):
+        world.block(misbehavior=[first, first])
+    assert world.validator("v1").tokens == 95 * UNIT
+    world.block(misbehavior=[second])  # another offence
+    assert world.validator("v1").tokens == 90 * UNIT
+    world.blocks(20, seconds=50)
+    world.set_params(slashing={"evidence_age_s_max": "9000", "evidence_age_blocks_max": "1000"})
+    world.block(misbehavior=[first, second])
+    assert world.validator("v1").tokens == 90 * UNIT
+
+
+def test_offences_take_bounded_room() -> None:
+    """cosmos-sdk#3205: what is remembered for ever is bounded, and what is forgotten counts no more."""
+    info = signing.SigningInfo(1)
+    for height in range(5, 5 + 2 * signing.OFFENCES_MAX):
+        info = info.with_offence(height)
+        assert signing.SigningInfo.decode(info.encode()) == info
+    assert len(info.offences) == signing.OFFENCES_MAX
+    assert all(info.was_punished(height) for height in range(5 + 2 * signing.OFFENCES_MAX))
+    assert not info.was_punished(5 + 2 * signing.OFFENCES_MAX)
+
+
+def test_a_raised_minimum_commission_raises_everybody() -> None:
+    """celestia-app#5526: who was below stayed below it, and could not be edited any more."""
+    world = World({"v1": 100 * UNIT, "v2": 100 * UNIT}, {"new": 500 * UNIT}, rates={"v2": HALF})
+    new, key = world.address("new"), consensus_key("new")
+    world.keys["new"] = key
+    low = CreateValidator(new, key.bytes, "n", 0, ONE // 100, ONE // 100, UNIT, 50 * UNIT, possession("new", new))
+    world.do("new", low)
+    world.set_params(staking={"min_commission": "0.05"})
+    rates = {name: (world.validator(name).rate, world.validator(name).max_rate) for name in ("v1", "v2", "new")}
+    assert rates == {"v1": (ONE // 20, ONE), "v2": (HALF, ONE), "new": (ONE // 20, ONE // 20)}
+    world.do("new", EditValidator(new, "still", min_self_delegation=2 * UNIT))
+    world.do("v1", EditValidator(world.address("v1"), commission_rate=ONE // 10), seconds=86_400)
+    world.set_params(staking={"min_commission": "0"})
+    assert world.validator("new").rate == ONE // 20
+
+
+def test_a_validator_made_in_the_block_that_raises_the_minimum_is_raised() -> None:
+    """celestia-app#5526: nobody slips through."""
+    world = World({"v1": 100 * UNIT, "v2": 100 * UNIT}, {"new": 500 * UNIT})
+    new, key = world.address("new"), consensus_key("new")
+    world.keys["new"] = key
+    low = CreateValidator(new, key.bytes, "n", 0, ONE, ONE, UNIT, 50 * UNIT, possession("new", new))
+    world.param_changes[world.height + 1] = {"staking": {"min_commission": "0.05"}}
+    world.do("new", low)
+    assert world.validator("new").rate == ONE // 20

@@ -120,6 +120,19 @@ def test_without_its_deposit_a_proposal_is_gone_after_the_period(burns: int) -> 
     assert supply.total == sum(found.balance for _, found in world.scan(b"ua"))
 
 
+def test_only_who_has_stake_votes() -> None:
+    """audit 14: votes of nobody's stake were counted like others, and delayed every result."""
+    world = voters()
+    number = world.propose()
+    assert world.refused(world.vote("eve", number, YES)) is e.NoStake
+    for name in ("v0", "w0"):  # an operator without a delegation of its own still decides for its delegators
+        if name == "w0":
+            world.has_say(name)
+        assert world.refused(world.vote(name, number, YES)) is None
+    world.has_say("w0", False)
+    assert world.refused(world.vote("w0", number, YES)) is e.NoStake
+
+
 def test_votes_of_the_block_in_which_voting_ends_count() -> None:
     world = voters()
     number = world.propose()
@@ -159,6 +172,7 @@ def test_cancelling_costs_half_and_leaves_nothing(to_treasury: int) -> None:
     """#16162: no votes stay behind. Each deposit loses its half, cut; the rest is paid back."""
     world = voters(GovernanceParams(cancel_to_treasury=to_treasury))
     world.fund("eve", 100 * DCHAT)
+    world.has_say("eve")
     before, supply = world.balance("dora"), currency.supply_of(world).total
     number = world.propose()
     world.block(world.deposit("eve", number, 10**5 + 1), world.vote("v0", number, YES), world.vote("eve", number, NO))
@@ -249,6 +263,8 @@ def test_cancelling_the_second_ballot_clears_both(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 2)
     world = voters()
     number = world.propose(deposit=5 * MIN, expedited=True)
+    for i in range(9):
+        world.has_say(f"w{i}")
     world.block(*[world.vote(f"w{i}", number, NO) for i in range(9)])
     world.block(seconds=DAY // 2)
     while world.status(number) != "voting":
@@ -603,6 +619,6 @@ def test_many_proposals_that_end_together_are_closed_within_a_budget() -> None:
 def test_every_refusal_is_tried_here() -> None:
     tried = {
         e.UnknownProposal, e.VotingClosed, e.DepositTooSmall, e.DepositsClosed, e.NotProposer, e.NotCancellable,
-        e.InvalidProposal, e.TreasuryTooSmall, e.ActionPanicked,
+        e.InvalidProposal, e.TreasuryTooSmall, e.ActionPanicked, e.NoStake,
     }  # fmt: skip
     assert tried == {error for error in e.declared_errors() if error.codespace == "governance"}

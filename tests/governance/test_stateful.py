@@ -92,6 +92,7 @@ class Governance(RuleBasedStateMachine):
         self.world = World(GovernanceParams(burn_without_quorum=1, votes_kept_s=7_000).shortened(1_000))
         for name in EVERYBODY:
             self.world.fund(name, 1_000 * DCHAT)
+            self.world.has_say(name)
         self.world.fill_treasury(50 * DCHAT)
         for index, name in enumerate(VALIDATORS):
             self.world.validator(name, 30, own=5 + index)

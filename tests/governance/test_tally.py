@@ -100,7 +100,9 @@ def test_a_validator_may_delegate_to_another() -> None:
 
 
 def test_a_voter_without_stake_weighs_nothing_and_one_with_stake_decides_alone_over_it() -> None:
+    """Whose stake is gone when voting ends; who never had any can't vote."""
     world = delegated()
+    world.has_say("nobody")
     status, result = decided(world, ("nobody", NO_WITH_VETO), ("dan", YES))
     assert (status, result.yes, result.no_with_veto, result.votes) == ("passed", 30 * P, 0, 2)
 
@@ -273,6 +275,7 @@ def test_what_changes_after_the_pin_does_not_count(monkeypatch: pytest.MonkeyPat
     """Delegations that go, come and change, a slash, validators that leave and join, all while it is counted."""
     monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 5)
     world = delegated()
+    world.has_say("late")
     number = world.propose()
     world.block(*[world.vote(who, number, YES) for who in ("v0", "v1", "v2")], world.vote("dan", number, NO),
                 world.vote("late", number, NO))  # fmt: skip

@@ -30,6 +30,7 @@ from chain.currency.records import ACCOUNT, Account, CurrencyParams
 from chain.currency.staking.records import (
     ACTIVE,
     BONDED,
+    DELEGATES,
     DELEGATION,
     MINTER,
     POOL,
@@ -119,6 +120,11 @@ class World:
         """Set a delegation to so many units; the validator's shares and tokens are left as they are."""
         key = DELEGATION + address(who) + address(to)
         self.put(key, Delegation(units * POWER_UNIT * ONE) if units else None)
+        self.has_say(who, units > 0)
+
+    def has_say(self, who: str, has: bool = True) -> None:
+        """That it delegates to somebody: asked when it votes."""
+        self.put(DELEGATES + address(who), bytes((0, 0, 0, 1)) if has else None)
 
     def unbond_validator(self, name: str) -> None:
         found = self.get(VALIDATOR + address(name))

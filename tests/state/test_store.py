@@ -19,6 +19,7 @@ from chain.state.errors import (
     VersionUnavailable,
     WrongVersion,
 )
+from chain.state.records import RecordCache
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.state.store import (
     KEY_BYTES_MAX,
@@ -408,6 +409,35 @@ def test_a_stale_preparation_does_not_bring_old_records_back() -> None:
     with pytest.raises(StalePending):
         list(stale)
     assert {stores.get(CHAT, key) for key in pairs[CHAT]} == {b"3"}
+
+
+def test_a_reader_never_puts_an_old_record_over_a_newer_one() -> None:
+    """audit 20: a reader found a record in the old generation, a commit came between and was settled, and the reader
+    then kept what it had found: this node went on with an account of before.
+    """
+    cache = RecordCache(30_000)
+    key, other = b"key", b"other"
+    cache.put(key, b"before")
+    while cache._old[key[-1] ^ key[1]].get(key) is None:
+        cache.put(other, bytes(900))  # until the generations turn
+
+    class Interrupted(dict[bytes, bytes | None]):
+        """A commit of another thread, at the worst moment."""
+
+        def get(self, wanted: bytes, default: object = None) -> object:  # type: ignore[override]
+            found = super().get(wanted, default)  # type: ignore[arg-type]
+            if wanted == key and cache._top == {} and not done:
+                done.append(True)
+                cache.lay({key: b"after"})
+                list(cache.settle())
+            return found
+
+    done: list[bool] = []
+    shard = key[-1] ^ key[1]
+    cache._old[shard] = Interrupted(cache._old[shard])
+    assert cache.get(key) == b"before"
+    assert done
+    assert cache.get(key) == b"after"
 
 
 def test_the_cache_keeps_its_bound() -> None:

@@ -21,6 +21,7 @@ from chain.currency.staking.records import (
     BY_OPERATOR,
     BY_POWER,
     CONSENSUS_KEY,
+    DELEGATES,
     DELEGATION,
     FAILED,
     HISTORICAL,
@@ -129,6 +130,9 @@ def _indexes(scan: Scan, validators: dict[bytes, Validator]) -> Law:
     compare("consensus keys", CONSENSUS_KEY, {v.address for v in validators.values()})
     compare("rewards", REWARDS, set(validators))
     compare("by operator", BY_OPERATOR, {pair[SIZE:] + pair[:SIZE] for pair in delegations})
+    many = Counter(pair[:SIZE] for pair in delegations)
+    if dict(many) != {key[len(DELEGATES) :]: int.from_bytes(count, "big") for key, count in scan(DELEGATES)}:
+        wrong.append("delegates")
     compare("by delegator", BY_DELEGATOR, {pair[SIZE:] + pair[:SIZE] for pair, _ in unbondings})
     compare("by mover", BY_MOVER, {m[SIZE : 2 * SIZE] + m[2 * SIZE :] + m[:SIZE] for m, _ in moves})
     receiving: Counter[bytes] = Counter()

@@ -44,6 +44,7 @@ FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item
 
 BY_POWER: Final = b"Up"  # ‖ 2^64 - 1 - power ‖ operator
 BY_OPERATOR: Final = b"Ud"  # ‖ operator ‖ delegator
+DELEGATES: Final = b"UN"  # ‖ delegator -> to how many validators
 BY_DELEGATOR: Final = b"Uu"  # unbondings: ‖ delegator ‖ operator
 BY_MOVER: Final = b"Ue"  # redelegations: ‖ delegator ‖ destination ‖ source
 UNBONDINGS_BEGUN: Final = b"Ux"  # ‖ operator ‖ creation height ‖ delegator

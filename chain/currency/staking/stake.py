@@ -23,6 +23,7 @@ from chain.currency.staking.records import (
     BY_MOVER,
     BY_OPERATOR,
     CONSENSUS_KEY,
+    DELEGATES,
     DELEGATION,
     MARK,
     POWER_UNIT,
@@ -129,8 +130,17 @@ def delegation_of(state: Readable, delegator: bytes, operator: bytes) -> Delegat
 
 
 def put_delegation(state: State, delegator: bytes, operator: bytes, delegation: Delegation | None) -> None:
+    change = (delegation is not None) - (delegation_of(state, delegator, operator) is not None)
     state.set(DELEGATION + delegator + operator, delegation)
     state.set(BY_OPERATOR + operator + delegator, MARK if delegation is not None else None)
+    if change:
+        count = int.from_bytes(state.get(DELEGATES + delegator) or b"", "big") + change
+        state.set(DELEGATES + delegator, count.to_bytes(4, "big") if count else None)
+
+
+def has_stake(state: Readable, address: bytes) -> bool:
+    """Whether it delegates to anybody, or operates a validator."""
+    return state.get(DELEGATES + address) is not None or validator_of(state, address) is not None
 
 
 def require_delegation(state: Readable, delegator: bytes, operator: bytes) -> Delegation:

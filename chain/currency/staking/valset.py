@@ -9,12 +9,12 @@ Source: staking sheet, section 1.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
 from chain.branch import Branch, Readable, Scan
-from chain.currency import bank, distribution, signing
+from chain.currency import bank, dec, distribution, signing
 from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
 from chain.currency.params import NS_PER_S, STAKING, staking_of
 from chain.currency.staking import stake
@@ -36,11 +36,12 @@ from chain.currency.staking.records import (
     read_power_key,
 )
 from chain.currency.staking.stake import put_validator, validator_of
-from chain.events import Event, account, consensus
+from chain.events import Event, account, coins, consensus
 from consensus.abci import ValidatorUpdate
 from crypto.hash import ADDRESS_BYTES
 from crypto.keys import Ed25519PubKey
 
+RAISED_PER_SLICE: Final = 50
 NOBODY: Final = ActiveSet(())
 
 
@@ -65,6 +66,30 @@ def end_block(
 
 
 # ------------------------------------------------------------------------------ the set
+
+
+def raise_commissions(branch: Branch, scan: Scan, now: Now) -> Iterator[None]:
+    """After a change of the params: nobody stays below the least commission, whatever its own maximum was; and what was
+    earned until now was earned at the rate before. In slices.
+    """
+    least = staking_of(branch).min_commission
+    keys = {key for key, _ in scan(VALIDATOR)} | {key for key in branch.writes if key.startswith(VALIDATOR)}
+    for number, key in enumerate(sorted(keys), start=1):
+        validator: Validator | None = branch.get(key)
+        if validator is not None and validator.rate < least:
+            distribution.settle(branch, validator)
+            raised = validator._replace(
+                rate=least, max_rate=max(validator.max_rate, least), commission_time_ns=now.time_ns
+            )
+            put_validator(branch, validator, raised)
+            branch.emit(
+                Event.of(
+                    "edit_validator", validator=account(raised.operator), moniker=raised.moniker,
+                    commission_rate=dec.text(least), min_self_delegation=coins(raised.min_self_delegation),
+                )
+            )  # fmt: skip
+        if number % RAISED_PER_SLICE == 0:
+            yield
 
 
 def update_set(branch: Branch, scan: Scan, now: Now) -> list[ValidatorUpdate]:

@@ -495,7 +495,7 @@ class Minter(_message.Message):
     def __init__(self, inflation: _Optional[int] = ..., genesis_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[bytes] = ..., burned: _Optional[bytes] = ...) -> None: ...
 
 class SigningInfo(_message.Message):
-    __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned")
+    __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned", "offences", "offences_floor")
     START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     COUNTED_SINCE_FIELD_NUMBER: _ClassVar[int]
@@ -505,6 +505,8 @@ class SigningInfo(_message.Message):
     MISSED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     JAILED_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     TOMBSTONED_FIELD_NUMBER: _ClassVar[int]
+    OFFENCES_FIELD_NUMBER: _ClassVar[int]
+    OFFENCES_FLOOR_FIELD_NUMBER: _ClassVar[int]
     start_height: int
     offset: int
     counted_since: int
@@ -514,7 +516,9 @@ class SigningInfo(_message.Message):
     missed_total: int
     jailed_until_ns: int
     tombstoned: bool
-    def __init__(self, start_height: _Optional[int] = ..., offset: _Optional[int] = ..., counted_since: _Optional[int] = ..., run_start: _Optional[int] = ..., last_miss: _Optional[int] = ..., misses: _Optional[bytes] = ..., missed_total: _Optional[int] = ..., jailed_until_ns: _Optional[int] = ..., tombstoned: _Optional[bool] = ...) -> None: ...
+    offences: _containers.RepeatedScalarFieldContainer[int]
+    offences_floor: int
+    def __init__(self, start_height: _Optional[int] = ..., offset: _Optional[int] = ..., counted_since: _Optional[int] = ..., run_start: _Optional[int] = ..., last_miss: _Optional[int] = ..., misses: _Optional[bytes] = ..., missed_total: _Optional[int] = ..., jailed_until_ns: _Optional[int] = ..., tombstoned: _Optional[bool] = ..., offences: _Optional[_Iterable[int]] = ..., offences_floor: _Optional[int] = ...) -> None: ...
 
 class Liveness(_message.Message):
     __slots__ = ("absent", "watches", "recheck")
