@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from bridge import governance_params
@@ -39,6 +39,10 @@ from proto.dchat.v1 import service_pb2, state_pb2
 PARAMS: Final = {"bridge": BRIDGE_PARAMS, "chat": CHAT_PARAMS, "currency": CURRENCY_PARAMS}
 CODE_QUERY: Final = 1
 CODESPACE_QUERY: Final = "query"
+
+
+class Abandoned(Exception):
+    """Nobody wants the answer any more."""
 
 
 class Found(NamedTuple):
@@ -193,10 +197,20 @@ class Queries:
         """The three stores' roots, name -> 32 bytes."""
         return dict(self.view(height).roots)
 
-    def invariants(self, height: int = 0) -> list[tuple[str, bool, str]]:
-        """(name, whether it holds, the figures). Reads the whole state: costs with its size."""
+    def invariants(self, height: int = 0, is_wanted: Callable[[], bool] = lambda: True) -> list[tuple[str, bool, str]]:
+        """(name, whether it holds, the figures). Reads the whole state: costs with its size.
+
+        is_wanted: asked for each record that is read. Raises Abandoned when it says no.
+        """
         base = Base(self.view(height), self._modules.decoders)
-        return self._modules.check_invariants(base, base.scan)
+
+        def scan(prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+            for found in base.scan(prefix, start):
+                if not is_wanted():
+                    raise Abandoned
+                yield found
+
+        return self._modules.check_invariants(base, scan)
 
     def query(self, request: QueryRequest) -> QueryResponse:
         """ABCI's: path `/store/<name>/key`, data the key."""

@@ -7,7 +7,7 @@ proves it comes along. Reads are bounded by the limits of the schema. Raises Not
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from chain.state.errors import StateError, VersionUnavailable
 from chain.state.roots import CHAT
 from consensus.abci import Slices
 from consensus.engine.interfaces import BlockStore
-from consensus.types.block import Block, Commit
+from consensus.types.block import Block, BlockMeta, Commit
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.results import ExecTxResult, result_proof
 from consensus.types.validators import EMPTY_SET
+from consensus.types.wire import message_field
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from node.results import event_protos, outcomes
 from proto.dchat.v1 import service_pb2 as pb
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from consensus.engine.state_store import StateStore
     from proto.tendermint.abci import types_pb2 as abci_pb
 
+BLOCK_ID_TAG, BLOCK_TAG = b"\x0a", b"\x12"  # of GetBlockResponse and StreamBlocksResponse
 BLOCKS_MAX = 100
 BLOCKS_DEFAULT = 20
 CHANNELS_MAX = 100
@@ -122,6 +124,14 @@ class Answers:
     # -------------------------------------------------------------------------------------------------- blocks
 
     def block(self, height: int, block_hash: bytes = b"") -> pb.GetBlockResponse:
+        return pb.GetBlockResponse.FromString(self.block_encoded(height, block_hash))
+
+    def block_encoded(self, height: int, block_hash: bytes = b"") -> bytes:
+        """A GetBlockResponse's bytes: the block as it is stored, never decoded."""
+        meta, data = self._stored_block(height, block_hash)
+        return message_field(BLOCK_ID_TAG, meta.block_id.encode()) + message_field(BLOCK_TAG, data)
+
+    def _stored_block(self, height: int, block_hash: bytes = b"") -> tuple[BlockMeta, bytes]:
         if block_hash:
             if len(block_hash) != HASH_BYTES:
                 raise BadQuestion(f"hash has {len(block_hash)} bytes; expected {HASH_BYTES}")
@@ -133,7 +143,15 @@ class Answers:
         meta, data = self.blocks.load_meta(chosen), self.blocks.load_block_bytes(chosen)
         if meta is None or data is None:
             raise NotThere(f"block {chosen}")
-        return pb.GetBlockResponse(block_id=meta.block_id.to_proto(), block=block_pb2.Block.FromString(data))
+        return meta, data
+
+    def meta(self, height: int) -> BlockMeta:
+        """What is kept beside a block; 0: of the latest. Raises NotThere."""
+        chosen = self._block_height(height)
+        meta = self.blocks.load_meta(chosen)
+        if meta is None:
+            raise NotThere(f"block {chosen}")
+        return meta
 
     def load_block(self, height: int) -> Block:
         chosen = self._block_height(height)
@@ -156,19 +174,22 @@ class Answers:
 
     def txs(self, height: int) -> Sequence[bytes]:
         """A block's transactions. Raises NotThere."""
-        return self.block(height).block.data.txs
+        return txs_of(self._stored_block(height)[1])
 
-    def streamed(self, height: int, *, with_results: bool) -> Slices[pb.StreamBlocksResponse]:
-        """Block `height` as a stream carries it."""
-        found = self.block(height)
-        answer = pb.StreamBlocksResponse(block_id=found.block_id, block=found.block)
+    def streamed(self, height: int, *, with_results: bool) -> Slices[bytes]:
+        """Block `height` as a stream carries it: a StreamBlocksResponse's bytes, the block as it is stored."""
+        meta, data = self._stored_block(height)
+        answer = pb.StreamBlocksResponse()
         stored = self.states.load_stored(height)
         if stored is not None:
             answer.app_hash = stored.app_hash
             if with_results:
-                answer.results.extend((yield from outcomes(found.block.data.txs, stored)))
+                yield
+                answer.results.extend((yield from outcomes(txs_of(data), stored)))
                 answer.events.extend(event_protos(stored.events))
-        return answer
+        yield
+        head = message_field(BLOCK_ID_TAG, meta.block_id.encode()) + message_field(BLOCK_TAG, data)
+        return head + answer.SerializeToString()
 
     def block_results(self, height: int) -> Slices[pb.GetBlockResultsResponse]:
         chosen = self._block_height(height)
@@ -399,11 +420,11 @@ class Answers:
                 answer.ready_power += power
         return answer
 
-    def invariants(self, height: int) -> pb.GetInvariantsResponse:
-        """Reads the whole state: call it in a thread."""
+    def invariants(self, height: int, is_wanted: Callable[[], bool] = lambda: True) -> pb.GetInvariantsResponse:
+        """Reads the whole state: call it in a thread. Raises Abandoned: is_wanted said no meanwhile."""
         chosen = self.state_height(height, prove=False)
         with reading():
-            rows = self.queries.invariants(chosen)
+            rows = self.queries.invariants(chosen, is_wanted)
         answer = pb.GetInvariantsResponse(height=chosen)
         for name, holds, detail in rows:
             answer.invariants.add(name=name, holds=holds, detail=detail)
@@ -415,6 +436,11 @@ class Answers:
             return self.queries.roots(self.height) if self.height else {}
         except VersionUnavailable:  # the application is a step ahead while a block is saved
             return {}
+
+
+def txs_of(block: bytes) -> Sequence[bytes]:
+    """The transactions of an encoded block."""
+    return block_pb2.Block.FromString(block).data.txs
 
 
 @contextlib.contextmanager

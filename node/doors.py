@@ -37,12 +37,12 @@ class Doors:
         self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents,
     ) -> None:  # fmt: skip
-        self._config = config
+        self._config, self._views = config, views
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         registry = Registry()
         share = handles.share_out(config, found := handles.raise_limit())
         log.info("shared out file handles", handles=found, **share._asdict())
-        events = EventFeed(views.answers, watch)
+        events = EventFeed(views.answers, watch, views.share)
         files = None
         if config.tls.cert_file:
             files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
@@ -61,6 +61,7 @@ class Doors:
                 upgrade=views.upgrade_proto,
                 tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
                 connections_max=share.grpc,
+                reading=views.reading,
             )
         context = None
         if files:
@@ -89,3 +90,4 @@ class Doors:
         if self.grpc is not None:
             closing.append(self.grpc.stop())
         await asyncio.gather(*closing)
+        await self._views.reading.close()

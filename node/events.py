@@ -7,8 +7,9 @@ consensus.types.events. Raises NotThere below what is kept, BadQuestion for a fi
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
+import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,9 @@ from consensus.types.events import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
 from crypto.hash import sha256
 from node.answers import Answers, BadQuestion, NotThere
 from node.commits import CommitWatch
-from node.results import event_json, event_proto
+from node.limits import LOCAL
+from node.loop_share import LoopShare
+from node.results import TEXTS_PER_SLICE, event_json, event_proto
 from proto.dchat.v1 import service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ WHERE_MAX: Final = 8  # more than any event has attributes that tell it from oth
 TEXT_LENGTH_MAX: Final = 256  # of a type, key or value: longer than an address, a hash or a name
 EVENTS_PER_SLICE: Final = 200  # looked at in a row: about 0.5 ms
 PROGRESS_BLOCKS: Final = 100  # without a match, then the reader hears how far it has come: skipped again in 10 ms
+TELL_NS: Final = 30_000  # of the loop, to send one event
 PAGE_BLOCKS_MAX: Final = 200  # read for one page: of 5,000 events each they take 3 s of the 10 that a request has
 
 
@@ -96,13 +100,15 @@ class Page:
     cursor: Cursor
     has_more: bool
 
-    def json(self) -> Slices[dict[str, Any]]:
-        events: list[dict[str, Any]] = []
+    def text(self) -> Slices[bytes]:
+        """JSON, made piece by piece."""
+        events: list[str] = []
         for placed in self.events:
-            events.append(placed_json(placed))
-            if len(events) % EVENTS_PER_SLICE == 0:
+            events.append(json.dumps(placed_json(placed)))
+            if len(events) % TEXTS_PER_SLICE == 0:
                 yield
-        return {"events": events, "cursor": str(self.cursor), "has_more": self.has_more}
+        tail = json.dumps({"cursor": str(self.cursor), "has_more": self.has_more})
+        return f'{{"events": [{", ".join(events)}], {tail[1:]}'.encode()
 
 
 def placed_json(placed: pb.StreamEventsResponse) -> dict[str, Any]:
@@ -121,8 +127,9 @@ def placed_json(placed: pb.StreamEventsResponse) -> dict[str, Any]:
 class EventFeed:
     """Streams and pages of events."""
 
-    def __init__(self, answers: Answers, watch: CommitWatch) -> None:
-        self._answers, self._watch = answers, watch
+    def __init__(self, answers: Answers, watch: CommitWatch, share: LoopShare | None = None) -> None:
+        """share: of the loop, that all readers have together."""
+        self._answers, self._watch, self.share = answers, watch, share or LoopShare()
 
     def first(self, after: Cursor | None, from_height: int, *, otherwise: int) -> Cursor:
         """The least cursor that is wanted. otherwise: the height to begin with when neither is given.
@@ -148,7 +155,9 @@ class EventFeed:
         if height < base:
             raise NotThere(f"events of block {height}: this node has {base} and up")
 
-    async def stream(self, request: pb.StreamEventsRequest) -> AsyncGenerator[pb.StreamEventsResponse]:
+    async def stream(
+        self, request: pb.StreamEventsRequest, *, client: str = LOCAL
+    ) -> AsyncGenerator[pb.StreamEventsResponse]:
         """What the request asks for, until its last block or for ever; now and then a message without an event."""
         wanted = EventFilter.of(request.types, [(item.key, item.value) for item in request.where])
         if request.to_height < 0:
@@ -156,7 +165,8 @@ class EventFeed:
         after = Cursor(request.after.height, request.after.index) if request.HasField("after") else None
         first = self.first(after, request.from_height, otherwise=self._answers.height + 1)
         quiet_blocks = 0
-        async with contextlib.aclosing(self._walk(first, wanted, to_height=request.to_height)) as walk:
+        walking = self._walk(first, wanted, to_height=request.to_height, client=client)
+        async with contextlib.aclosing(walking) as walk:
             async for told in walk:
                 quiet_blocks = 0 if told.HasField("event") else quiet_blocks + 1
                 is_last = not told.HasField("event") and told.cursor.height == request.to_height
@@ -164,7 +174,7 @@ class EventFeed:
                     quiet_blocks = 0
                     yield told
 
-    async def page(self, first: Cursor, wanted: EventFilter, *, limit: int) -> Page:
+    async def page(self, first: Cursor, wanted: EventFilter, *, limit: int, client: str = LOCAL) -> Page:
         """At most `limit` events of what is saved, from `first` on, from a bounded number of blocks."""
         latest = self._answers.height
         last = min(latest, first.height + PAGE_BLOCKS_MAX - 1)
@@ -172,7 +182,7 @@ class EventFeed:
         cursor = _before(first)
         if first.height > last:
             return Page(found, cursor, has_more=False)
-        async with contextlib.aclosing(self._walk(first, wanted, to_height=last)) as walk:
+        async with contextlib.aclosing(self._walk(first, wanted, to_height=last, client=client)) as walk:
             async for told in walk:
                 cursor = Cursor(told.cursor.height, told.cursor.index)
                 if told.HasField("event"):
@@ -182,7 +192,7 @@ class EventFeed:
         return Page(found, cursor, has_more=last < latest)
 
     async def _walk(
-        self, first: Cursor, wanted: EventFilter, *, to_height: int
+        self, first: Cursor, wanted: EventFilter, *, to_height: int, client: str
     ) -> AsyncGenerator[pb.StreamEventsResponse]:
         """Every match, and the end of each block; waits for blocks that are not saved. to_height 0: without end."""
         height, index = first
@@ -191,14 +201,28 @@ class EventFeed:
             if height > self._answers.height:
                 await saved.wait()
                 continue
-            for told in self._of_block(height, index, wanted):
-                if told is None:
-                    await asyncio.sleep(0)
-                else:
+            looking = self._of_block(height, index, wanted)
+            while (found := await self._slice(looking, client)) is not None:
+                for told in found:
                     yield told
             yield _placed(Cursor.of_end(height))
             height, index = height + 1, 0
-            await asyncio.sleep(0)  # a reader that only skips must not hold the loop
+
+    async def _slice(
+        self, looking: Iterator[pb.StreamEventsResponse | None], client: str
+    ) -> list[pb.StreamEventsResponse] | None:
+        """The matches of the next slice, in this reader's turn; None: the block has no more."""
+        await self.share.turn(client)
+        began = time.perf_counter_ns()
+        found: list[pb.StreamEventsResponse] = []
+        try:
+            for told in looking:
+                if told is None:
+                    return found
+                found.append(told)
+            return found or None
+        finally:
+            self.share.did(time.perf_counter_ns() - began + len(found) * TELL_NS)
 
     def _of_block(self, height: int, first_index: int, wanted: EventFilter) -> Iterator[pb.StreamEventsResponse | None]:
         """The matches of a block from `first_index` on; None after each EVENTS_PER_SLICE that were looked at."""

@@ -5,6 +5,7 @@ It goes the way of what peers send: verified before it is kept, then gossiped, t
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from consensus.engine.evidence_pool import EvidencePool
@@ -19,6 +20,13 @@ EVIDENCE_BYTES_MAX: Final = 1_048_576  # as much as a block takes of it by the f
 class EvidenceDesk:
     def __init__(self, pool: EvidencePool) -> None:
         self._pool = pool
+        self._one_at_a_time = asyncio.Lock()
+
+    async def take_one(self, request: pb.BroadcastEvidenceRequest) -> pb.BroadcastEvidenceResponse:
+        """As `take`, one after the other: signatures of one piece are checked in a turn of the loop, never of many."""
+        async with self._one_at_a_time:
+            await asyncio.sleep(0)
+            return self.take(request)
 
     def take(self, request: pb.BroadcastEvidenceRequest) -> pb.BroadcastEvidenceResponse:
         """Raises BadQuestion: it is no evidence, or proves nothing; NotYet: what is needed to judge it is not here."""

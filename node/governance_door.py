@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from node.answers import Answers
 from node.governance_answers import GovernanceAnswers
+from node.reading import Reading
 from proto.dchat.v1 import governance_service_pb2 as pb
 from proto.dchat.v1 import governance_service_pb2_grpc as rpc
 
@@ -23,15 +23,13 @@ class Calls(Protocol):
 
 
 class GovService(rpc.GovServiceServicer):
-    def __init__(self, guard: Calls, answers: Answers) -> None:
-        self._guard, self._answers = guard, GovernanceAnswers(answers)
-        self._one_count = asyncio.Lock()  # of votes, at a time
+    """Reads run in a thread: a proposal is large, and a list of them longer."""
+
+    def __init__(self, guard: Calls, answers: Answers, reading: Reading) -> None:
+        self._guard, self._answers, self._reading = guard, GovernanceAnswers(answers), reading
 
     async def _ask(self, context: Any, work: Callable[[Any], T], request: Any) -> T:
-        async def now() -> T:
-            return work(request)
-
-        return await self._guard.call(context, now)
+        return await self._guard.call(context, lambda: self._reading.run(lambda: work(request)))
 
     async def GetProposal(self, request: pb.GetProposalRequest, context: Any) -> pb.GetProposalResponse:
         return await self._ask(context, self._answers.proposal, request)
@@ -49,8 +47,8 @@ class GovService(rpc.GovServiceServicer):
         return await self._ask(context, self._answers.deposits, request)
 
     async def GetTally(self, request: pb.GetTallyRequest, context: Any) -> pb.GetTallyResponse:
-        async def work() -> pb.GetTallyResponse:
-            async with self._one_count:
-                return await asyncio.to_thread(self._answers.tally, request)
-
-        return await self._guard.call(context, work)
+        """One count for all who ask for the same, and no two at once."""
+        key = ("tally", request.proposal_id, request.height)
+        return await self._guard.call(
+            context, lambda: self._reading.shared(key, lambda _: self._answers.tally(request))
+        )

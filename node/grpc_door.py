@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -21,7 +21,6 @@ from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # publi
 from grpc_reflection.v1alpha import reflection
 
 from consensus.abci import CheckTxResponse
-from consensus.engine.executor import drive
 from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from mempool.journal import Journal
@@ -37,6 +36,7 @@ from node.grpc_connections import GrpcConnections
 from node.grpc_guard import Context, Guard, client_at, open_calls_max
 from node.grpc_requests import ReadsRequests
 from node.limits import RateLimit
+from node.reading import Reading
 from node.staking_door import SERVICE as STAKING
 from node.staking_door import StakingService
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
@@ -52,7 +52,6 @@ LOOKAHEAD_BYTES = 16_384  # of a request that nobody has asked for yet
 METADATA_BYTES_MAX = 16_384
 HANDSHAKE_MS = 5_000  # who connects and says nothing is left
 KEEPALIVE_MS = 60_000
-STREAM_BLOCKS_PER_TURN = 4  # then the loop is given back
 SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE)
 
 # What a call is worth in plain ones, of its client's rate.
@@ -70,9 +69,11 @@ T = TypeVar("T")
 
 
 class TxService(rpc.TxServiceServicer):
-    def __init__(self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch, journal: Journal) -> None:
+    def __init__(
+        self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch, journal: Journal, reading: Reading
+    ) -> None:
         self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
-        self._journal = journal
+        self._journal, self._reading = journal, reading
 
     async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
         client = client_at(context.peer())
@@ -91,8 +92,8 @@ class TxService(rpc.TxServiceServicer):
         future = self._watch.expect(tx_hash)
         try:
             answer = admission(tx_hash, await self._pool.submit(tx, client=client))
-            if answer.code:
-                return self._committed(tx_hash) or answer
+            if answer.code:  # perhaps it is in a block already, of any age: its results are read anew
+                return await self._reading.run(lambda: self._committed(tx_hash)) or answer
             dropped = await future
             return self._committed(tx_hash) or (answer if dropped is None else admission(tx_hash, dropped))
         finally:
@@ -116,7 +117,7 @@ class TxService(rpc.TxServiceServicer):
 
     async def GetTx(self, request: pb.GetTxRequest, context: Context) -> pb.GetTxResponse:
         return await self._guard.call(
-            context, lambda: _now(lambda: self._answers.tx(request.hash, prove=request.prove))
+            context, lambda: self._reading.run(lambda: self._answers.tx(request.hash, prove=request.prove))
         )
 
 
@@ -140,19 +141,25 @@ class ChainService(rpc.ChainServiceServicer):
         events: EventFeed,
         evidence: EvidenceDesk,
         status: Callable[[], pb.GetStatusResponse],
+        reading: Reading,
     ) -> None:
         self._guard, self._answers, self._watch, self._events, self._status = guard, answers, watch, events, status
-        self._evidence = evidence
+        self._evidence, self._reading = evidence, reading
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         return await self._guard.call(context, lambda: _now(self._status))
 
     async def GetBlock(self, request: pb.GetBlockRequest, context: Context) -> pb.GetBlockResponse:
-        return await self._guard.call(context, lambda: _now(lambda: self._answers.block(request.height, request.hash)))
+        """The block's bytes go out as they are stored."""
+        return await self._guard.call(
+            context,
+            lambda: self._reading.run(lambda: cast(Any, self._answers.block_encoded(request.height, request.hash))),
+        )
 
     async def ListBlocks(self, request: pb.ListBlocksRequest, context: Context) -> pb.ListBlocksResponse:
         return await self._guard.call(
-            context, lambda: _now(lambda: self._answers.list_blocks(request.max_height, request.limit))
+            context,
+            lambda: self._reading.run(lambda: self._answers.list_blocks(request.max_height, request.limit)),
         )
 
     async def GetCommit(self, request: pb.GetCommitRequest, context: Context) -> pb.GetCommitResponse:
@@ -162,15 +169,18 @@ class ChainService(rpc.ChainServiceServicer):
             answer.light_block.MergeFromString(light.encode())
             return answer
 
-        return await self._guard.call(context, lambda: _now(work))
+        return await self._guard.call(context, lambda: self._reading.run(work))
 
     async def GetValidators(self, request: pb.GetValidatorsRequest, context: Context) -> pb.GetValidatorsResponse:
-        return await self._guard.call(context, lambda: _now(lambda: self._answers.validators(request.height)))
+        return await self._guard.call(
+            context, lambda: self._reading.run(lambda: self._answers.validators(request.height))
+        )
 
     async def StreamBlocks(
         self, request: pb.StreamBlocksRequest, context: Context
     ) -> AsyncIterator[pb.StreamBlocksResponse]:
         """A slow reader holds up only itself: blocks are read from disk as it takes them."""
+        client = client_at(context.peer())
         async with self._guard.stream(context):
             height = request.from_height or self._answers.height + 1
             if height < max(1, self._answers.base):
@@ -180,35 +190,44 @@ class ChainService(rpc.ChainServiceServicer):
                 if height > self._answers.height:
                     await event.wait()
                     continue
-                yield await drive(self._answers.streamed(height, with_results=request.with_results))
+                slices = self._answers.streamed(height, with_results=request.with_results)
+                yield cast(Any, await self._events.share.drive(slices, client))
                 height += 1
-                if height % STREAM_BLOCKS_PER_TURN == 0:
-                    await asyncio.sleep(0)
 
     async def GetBlockResults(self, request: pb.GetBlockResultsRequest, context: Context) -> pb.GetBlockResultsResponse:
-        return await self._guard.call(context, lambda: drive(self._answers.block_results(request.height)))
+        share, client = self._events.share, client_at(context.peer())
+        return await self._guard.call(context, lambda: share.drive(self._answers.block_results(request.height), client))
 
     async def BroadcastEvidence(
         self, request: pb.BroadcastEvidenceRequest, context: Context
     ) -> pb.BroadcastEvidenceResponse:
-        return await self._guard.call(context, lambda: _now(lambda: self._evidence.take(request)))
+        return await self._guard.call(context, lambda: self._evidence.take_one(request))
 
     async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: Context
     ) -> AsyncIterator[pb.StreamEventsResponse]:
         """A slow reader holds up only itself, as with blocks."""
-        async with self._guard.stream(context), contextlib.aclosing(self._events.stream(request)) as events:
+        telling = self._events.stream(request, client=client_at(context.peer()))
+        async with self._guard.stream(context), contextlib.aclosing(telling) as events:
             async for told in events:
                 yield told
 
 
 class StateService(rpc.StateServiceServicer):
-    def __init__(self, guard: Guard, answers: Answers, upgrade: Callable[[int], pb.GetUpgradeResponse]) -> None:
-        self._guard, self._answers, self._upgrade = guard, answers, upgrade
-        self._one_at_a_time = asyncio.Lock()  # of what reads the whole state
+    """Single values are read at once; what is proved or listed in a thread."""
+
+    def __init__(
+        self, guard: Guard, answers: Answers, upgrade: Callable[[int], pb.GetUpgradeResponse], reading: Reading
+    ) -> None:
+        self._guard, self._answers, self._upgrade, self._reading = guard, answers, upgrade, reading
 
     async def _ask(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
+        if getattr(request, "prove", True):
+            return await self._list(context, work, request)
         return await self._guard.call(context, lambda: _now(lambda: work(request)))
+
+    async def _list(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
+        return await self._guard.call(context, lambda: self._reading.run(lambda: work(request)))
 
     async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.GetAccountResponse:
         return await self._ask(context, self._answers.account, request)
@@ -226,7 +245,7 @@ class StateService(rpc.StateServiceServicer):
         return await self._ask(context, self._answers.message, request)
 
     async def ListMessages(self, request: pb.ListMessagesRequest, context: Context) -> pb.ListMessagesResponse:
-        return await self._ask(context, self._answers.list_messages, request)
+        return await self._list(context, self._answers.list_messages, request)
 
     async def GetBundle(self, request: pb.GetBundleRequest, context: Context) -> pb.GetBundleResponse:
         return await self._ask(context, self._answers.bundle, request)
@@ -238,11 +257,14 @@ class StateService(rpc.StateServiceServicer):
         return await self._ask(context, lambda asked: self._upgrade(asked.height), request)
 
     async def GetInvariants(self, request: pb.GetInvariantsRequest, context: Context) -> pb.GetInvariantsResponse:
-        async def work() -> pb.GetInvariantsResponse:
-            async with self._one_at_a_time:
-                return await asyncio.to_thread(self._answers.invariants, request.height)
-
-        return await self._guard.call(context, work)
+        """One reading of the whole state for all who ask for the same height, and no two at once."""
+        height = request.height
+        return await self._guard.call(
+            context,
+            lambda: self._reading.shared(
+                ("invariants", height), lambda is_wanted: self._answers.invariants(height, is_wanted)
+            ),
+        )
 
 
 class GrpcDoor:
@@ -263,8 +285,10 @@ class GrpcDoor:
         upgrade: Callable[[int], pb.GetUpgradeResponse],
         tls: tuple[bytes, bytes] | None = None,
         connections_max: int | None = None,
+        reading: Reading | None = None,
     ) -> None:
         """connections_max: fewer than the option says, where there are too few file handles."""
+        self._reading = reading = reading or Reading()
         self._options, self._tls = options, tls
         self._connections_max = connections_max or options.connections_max
         self.connections: GrpcConnections | None = None
@@ -277,13 +301,13 @@ class GrpcDoor:
         )
         self._health = AsyncHealthServicer()
         server = self._server
-        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal), server)  # type: ignore[no-untyped-call]
+        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal, reading), server)  # type: ignore[no-untyped-call]
         rpc.add_ChainServiceServicer_to_server(
-            ChainService(self.guard, answers, watch, events, evidence, status), server
+            ChainService(self.guard, answers, watch, events, evidence, status, reading), server
         )  # type: ignore[no-untyped-call]
-        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade), server)  # type: ignore[no-untyped-call]
-        staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers), server)  # type: ignore[no-untyped-call]
-        gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers), server)  # type: ignore[no-untyped-call]
+        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]
+        staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         if options.reflection:
             names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -317,6 +341,7 @@ class GrpcDoor:
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._reading.close()
 
     def _shut(self, peer: str) -> None:
         if self.connections is not None:

@@ -17,16 +17,15 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from consensus.engine.executor import drive
 from consensus.types.events import HEIGHT_MAX, Cursor
 from node.answers import BadQuestion, NotThere
 from node.config.models import HttpSection
 from node.connections import Connection, Gate, quiet_logger
 from node.events import EventFeed, EventFilter, parse_where
 from node.handles import DoorHandles
-from node.limits import Busy, Flooding, RateLimit, Slots, is_loopback
+from node.limits import Busy, Flooding, RateLimit, Slots, client_of, is_loopback
 from node.metrics import Registry
-from node.results import block_results_json
+from node.results import block_results_text
 from node.views import BLOCKS_MAX, Views
 from p2p.log_limit import LogLimit
 
@@ -80,7 +79,7 @@ class HttpDoor:
             "/ready": lambda _: _answer(*self._views.ready()),
             "/status": lambda _: web.json_response(self._views.status()),
             "/peers": lambda _: web.json_response(self._views.peers()),
-            "/chain/latest-block": lambda _: web.json_response(self._views.block(0, with_txs=True)),
+            "/chain/latest-block": self._latest_block,
             "/chain/blocks": self._blocks,
             "/chain/block-results": self._block_results,
             "/chain/events": self._event_page,
@@ -142,14 +141,18 @@ class HttpDoor:
         for runner in self._runners:
             await runner.cleanup()
 
+    async def _latest_block(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._views.block(0, with_txs=True, client=client_of(request.remote or "")))
+
     async def _blocks(self, request: web.Request) -> web.Response:
         limit = whole_of(request, "limit", default=BLOCKS_DEFAULT, least=1, most=BLOCKS_MAX)
         return web.json_response(await self._views.blocks(limit))
 
     async def _block_results(self, request: web.Request) -> web.Response:
         height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)
-        found = await drive(self._views.answers.block_results(height))
-        return web.json_response(await drive(block_results_json(found)))
+        share, client = self._events.share, client_of(request.remote or "")
+        found = await share.drive(self._views.answers.block_results(height), client)
+        return _json(await share.drive(block_results_text(found), client))
 
     async def _event_page(self, request: web.Request) -> web.Response:
         """?after=H:I or ?from_height=H (neither: the earliest kept), type and where any number of times, limit."""
@@ -157,8 +160,9 @@ class HttpDoor:
         limit = whole_of(request, "limit", default=EVENTS_DEFAULT, least=1, most=EVENTS_MAX)
         from_height = whole_of(request, "from_height", default=0, least=0, most=HEIGHT_MAX)
         first = self._events.first(after_of(request), from_height, otherwise=max(1, self._views.answers.base))
-        page = await self._events.page(first, wanted, limit=limit)
-        return web.json_response(await drive(page.json()))
+        client = client_of(request.remote or "")
+        page = await self._events.page(first, wanted, limit=limit, client=client)
+        return _json(await self._events.share.drive(page.text(), client))
 
     def _metrics(self, _: web.Request) -> web.Response:
         body, content_type = self._registry.render()
@@ -256,6 +260,10 @@ def _plain(handler: Answer) -> Handler:
         return await answer if inspect.isawaitable(answer) else answer
 
     return handle
+
+
+def _json(text: bytes) -> web.Response:
+    return web.Response(body=text, content_type="application/json", charset="utf-8")
 
 
 def _answer(is_well: bool, body: dict[str, Any]) -> web.Response:

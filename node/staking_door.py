@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from chain.economy_queries import ROWS_MAX, EconomyQueries
 from crypto.hash import ADDRESS_BYTES
 from node.answers import Answers, BadQuestion, reading
+from node.reading import Reading
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import staking_service_pb2_grpc as rpc
 
@@ -26,8 +26,8 @@ T = TypeVar("T")
 class StakingService(rpc.StakingServiceServicer):
     """Reads run in a thread: a list may read past much before its first row."""
 
-    def __init__(self, guard: Guard, answers: Answers) -> None:
-        self._guard, self._answers = guard, answers
+    def __init__(self, guard: Guard, answers: Answers, threads: Reading) -> None:
+        self._guard, self._answers, self._threads = guard, answers, threads
         self._queries = EconomyQueries(answers.queries)
 
     async def _read(self, context: Context, look: Callable[[], T]) -> T:
@@ -35,7 +35,7 @@ class StakingService(rpc.StakingServiceServicer):
             with reading():
                 return look()
 
-        return await self._guard.call(context, lambda: asyncio.to_thread(work))
+        return await self._guard.call(context, lambda: self._threads.run(work))
 
     def _height(self, height: int) -> int:
         return self._answers.state_height(height, prove=False)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,16 @@ from google.protobuf.message import DecodeError
 
 from bridge.records import Totals
 from chain.messages import LANE_NAMES
+from consensus.abci import Slices
 from consensus.core.events import VoteKind
 from consensus.engine.interfaces import RoundState, VoteView
-from consensus.types.block import Block
 from consensus.types.timestamps import format_rfc3339
+from crypto.hash import sha256
 from mempool.pool import Pool
 from node.answers import Answers, NotThere
+from node.limits import LOCAL
+from node.loop_share import LoopShare
+from node.reading import Reading
 from node.tasks import Faults
 from node.version import build_version
 from p2p.peer import PeerStatus
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from consensus.engine.driver import ConsensusDriver
 
 BLOCKS_MAX = 100
+TOLD_MAX = 2 * BLOCKS_MAX  # blocks whose short description is remembered
+TXS_PER_SLICE = 200  # of which hash and lane are looked at in a row: about 1 ms
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,9 @@ class Views:
     known_upgrades: tuple[str, ...] = ()  # of this build
     faults: Faults = field(default_factory=Faults)
     sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
+    share: LoopShare = field(kw_only=True, default_factory=LoopShare)  # of the loop, of all who read
+    reading: Reading = field(kw_only=True, default_factory=Reading)
+    _told: dict[int, dict[str, Any]] = field(kw_only=True, default_factory=dict)
 
     # -------------------------------------------------------------------------------------------------- health
 
@@ -208,34 +216,44 @@ class Views:
 
     # -------------------------------------------------------------------------------------------------- blocks
 
-    def block(self, height: int, *, with_txs: bool) -> dict[str, Any]:
-        """with_txs: the transactions' hashes by chain, not only their numbers. Raises NotThere."""
-        block = self.answers.load_block(height)
-        commit, _ = self.answers.commit(block.height)
-        by_chain = txs_by_chain(block)
+    async def block(self, height: int, *, with_txs: bool, client: str = LOCAL) -> dict[str, Any]:
+        """0: the latest. with_txs: the transactions' hashes by chain, not only their numbers. Raises NotThere.
+
+        What a block is is told by what is kept beside it; the block itself is read in a thread, its transactions are
+        looked at in slices, and what was told is remembered.
+        """
+        meta = self.answers.meta(height)
+        height = meta.header.height
+        known = self._told.get(height)
+        if known is not None and not with_txs:
+            return known
+        commit, is_canonical = self.answers.commit(height)
+        txs = await self.reading.run(lambda: self.answers.txs(height)) if meta.num_txs else ()
+        by_chain = await self.share.drive(txs_by_chain(txs), client)
         answer: dict[str, Any] = {
-            "height": block.height,
-            "hash": block.hash.hex().upper(),
-            "time": format_rfc3339(block.header.time_ns),
+            "height": height,
+            "hash": meta.block_id.hash.hex().upper(),
+            "time": format_rfc3339(meta.header.time_ns),
             "round": commit.round,
-            "proposer_address": block.header.proposer_address.hex().upper(),
-            "app_hash": block.header.app_hash.hex().upper(),
-            "num_txs": len(block.txs),
+            "proposer_address": meta.header.proposer_address.hex().upper(),
+            "app_hash": meta.header.app_hash.hex().upper(),
+            "num_txs": meta.num_txs,
             "txs_by_chain": {name: len(hashes) for name, hashes in by_chain.items()},
         }
-        if with_txs:
-            answer["txs"] = by_chain
-        return answer
+        if is_canonical:
+            self._remember(height, answer)
+        return {**answer, "txs": by_chain} if with_txs else answer
+
+    def _remember(self, height: int, told: dict[str, Any]) -> None:
+        self._told[height] = told
+        while len(self._told) > TOLD_MAX:
+            del self._told[next(iter(self._told))]
 
     async def blocks(self, limit: int) -> dict[str, Any]:
-        """Newest first. A block may be large: the loop is given back after each."""
+        """Newest first."""
         latest = self.answers.height
         lowest = max(self.answers.base, 1, latest - min(limit, BLOCKS_MAX) + 1)
-        found = []
-        for height in range(latest, lowest - 1, -1):
-            found.append(self.block(height, with_txs=False))
-            await asyncio.sleep(0)
-        return {"blocks": found}
+        return {"blocks": [await self.block(height, with_txs=False) for height in range(latest, lowest - 1, -1)]}
 
     # ----------------------------------------------------------------------------------------------- consensus
 
@@ -319,15 +337,17 @@ def vote_json(votes: VoteView | None, index: int) -> str | None:
     return vote.block_id.hash.hex().upper() or "nil"
 
 
-def txs_by_chain(block: Block) -> dict[str, list[str]]:
+def txs_by_chain(txs: Sequence[bytes]) -> Slices[dict[str, list[str]]]:
     """Hashes of a block's transactions under chat, currency and bridge."""
     found: dict[str, list[str]] = {"chat": [], "currency": [], "bridge": []}
-    for tx, tx_hash in zip(block.txs, block.data.tx_hashes, strict=True):
+    for number, tx in enumerate(txs):
+        if number % TXS_PER_SLICE == TXS_PER_SLICE - 1:
+            yield
         try:
             lane = tx_pb2.TxBody.FromString(tx_pb2.Tx.FromString(tx).body).lane
         except DecodeError:  # of another application's chain
             continue
-        found.setdefault(LANE_NAMES.get(lane, "other"), []).append(tx_hash.hex())
+        found.setdefault(LANE_NAMES.get(lane, "other"), []).append(sha256(tx).hex())
     return found
 
 

@@ -1,0 +1,89 @@
+"""Reads of the state that would hold the event loop: in a few threads, and the costly ones one at a time.
+
+What reads the whole state (invariants, a tally) is done once for all who ask for the same meanwhile, never two at once,
+and is given up when nobody waits any more: a client that leaves, or whose time is over, leaves no work behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from chain.queries import Abandoned
+
+THREADS: Final = 2  # each holds the interpreter as long as it runs Python: more would not read more
+
+T = TypeVar("T")
+IsWanted = Callable[[], bool]
+
+
+class _Job:
+    def __init__(self) -> None:
+        self.waiters = 0
+        self.is_wanted = True
+        self.answer: asyncio.Future[Any]
+
+
+class Reading:
+    """`close` when nobody asks any more."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, "reads")
+        self._costly = ThreadPoolExecutor(1, "costly reads")
+        self._jobs: dict[Hashable, _Job] = {}
+        self.started = 0  # costly ones
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """`work`, in a thread. One that has not begun when its caller leaves never does."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def shared(self, key: Hashable, work: Callable[[IsWanted], T]) -> T:
+        """`work`, or what somebody else's of the same key, that still runs, answers. It asks now and then whether it
+        is wanted, and raises Abandoned when not."""
+        job = self._jobs.get(key)
+        if job is None or not job.is_wanted:
+            job = self._start(key, work)
+        job.waiters += 1
+        try:
+            answer: T = await asyncio.shield(job.answer)
+            return answer
+        finally:
+            job.waiters -= 1
+            if not job.waiters:
+                job.is_wanted = False  # harmless when it is done
+                if self._jobs.get(key) is job:
+                    del self._jobs[key]
+
+    def _start(self, key: Hashable, work: Callable[[IsWanted], Any]) -> _Job:
+        job = _Job()
+
+        def do() -> Any:
+            if not job.is_wanted:
+                raise Abandoned
+            self.started += 1
+            return work(lambda: job.is_wanted)
+
+        job.answer = asyncio.get_running_loop().run_in_executor(self._costly, do)
+        job.answer.add_done_callback(_look)
+        self._jobs[key] = job
+        return job
+
+    async def close(self) -> None:
+        """Returns when no thread reads any more: then the databases may be closed."""
+        for job in self._jobs.values():
+            job.is_wanted = False
+        for threads in (self._threads, self._costly):
+            threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._wait)
+
+    def _wait(self) -> None:
+        self._threads.shutdown()
+        self._costly.shutdown()
+
+
+def _look(answer: asyncio.Future[Any]) -> None:
+    """An error that nobody waits for is nobody's."""
+    if not answer.cancelled():
+        answer.exception()

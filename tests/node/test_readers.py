@@ -1,0 +1,259 @@
+"""Readers of the doors have a share of the event loop, and what is costly to read is read once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from chain.queries import Abandoned, Queries
+from node import loop_share
+from node.client import ClientError
+from node.events import EventFeed, EventFilter
+from node.loop_share import LoopShare
+from node.reading import Reading
+from node.views import Views
+from proto.dchat.v1 import service_pb2 as pb
+
+from .running import running_node, until
+from .telling import telling_chain
+
+
+class Clock:
+    """Time that passes by what slices say they took."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+async def turns_of_the_loop(counted: list[int]) -> None:
+    while True:
+        counted[0] += 1
+        await asyncio.sleep(0)
+
+
+async def test_200_readers_have_one_slice_in_each_turn_of_the_loop() -> None:
+    """audit 13: streams that match nothing each did a slice in one turn: the loop was held 0.3 s."""
+    share, counted, in_turn = LoopShare(), [0], dict[int, int]()
+
+    async def read(client: str) -> None:
+        for _ in range(5):
+            await share.turn(client)
+            in_turn[counted[0]] = in_turn.get(counted[0], 0) + 1
+
+    counting = asyncio.create_task(turns_of_the_loop(counted))
+    await asyncio.gather(*(read(f"192.0.2.{number}") for number in range(200)))
+    counting.cancel()
+    assert share.slices == sum(in_turn.values()) == 1_000
+    assert max(in_turn.values()) <= 2  # the turn's count is taken anywhere in it
+    assert share.waiting == 0
+
+
+async def test_clients_read_in_turn_however_many_readers_one_has() -> None:
+    """audit 13: under one budget, a client with a hundred streams gets as much as a client with one."""
+    share, order = LoopShare(), list[str]()
+
+    async def read(client: str, slices: int) -> None:
+        for _ in range(slices):
+            await share.turn(client)
+            order.append(client)
+
+    many = [asyncio.create_task(read("many", 10)) for _ in range(100)]
+    await until(lambda: share.waiting > 50)
+    before = len(order)
+    await asyncio.create_task(read("one", 20))
+    assert order[before:].count("many") <= 25
+    for task in many:
+        task.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
+    await asyncio.wait_for(share.turn("last"), 5)  # who left blocks nobody
+
+
+async def test_readers_together_use_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: work, not wishes: after the burst, a slice waits until the loop was free for long enough."""
+    clock = Clock()
+    share = LoopShare(now_ns=clock)
+    for _ in range(10):
+        await asyncio.wait_for(share.turn("a"), 1)
+        share.did(loop_share.BURST_NS // 10 + 1)
+    waiting = asyncio.create_task(share.turn("a"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.ns += int(loop_share.BURST_NS / loop_share.SHARE)
+    await asyncio.wait_for(waiting, 2)
+
+
+async def test_events_that_nobody_wants_are_looked_through_in_turn() -> None:
+    """audit 13: 200 streams that match nothing, over a chain of full blocks: the chain goes on meanwhile."""
+    async with telling_chain() as telling, telling.client() as client:
+        await telling.make_blocks(10, pairs=500)
+        streams = [
+            asyncio.create_task(_drain(client.stream_events(from_height=1, types=["nothing"]))) for _ in range(150)
+        ]
+        guard = telling.grpc.guard
+        await until(lambda: guard.streams.used >= 150)
+        await asyncio.wait_for(telling.make_blocks(3), 20)
+        for task in streams:
+            task.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
+        await until(lambda: guard.streams.used == 0)
+
+
+async def _drain(stream: object) -> None:
+    async for _ in stream:  # type: ignore[attr-defined]
+        pass
+
+
+async def test_streams_have_a_bound_in_all_and_of_one_client(tmp_path: Path) -> None:
+    """audit 13: a bounded number, the rest is told to try later."""
+    async with running_node(tmp_path, grpc="concurrent_streams_max = 8\n") as running, running.client() as client:
+        streams = [client.stream_events(types=["nothing"]) for _ in range(6)]
+        reading = [asyncio.create_task(_drain(stream)) for stream in streams]
+        door = running.node.doors.grpc
+        assert door is not None
+        await until(lambda: door.guard.streams.used == 6)
+        with pytest.raises(ClientError, match="6 streams at once are the limit of one client; try later"):
+            await _drain(client.stream_events(types=["nothing"]))
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+
+
+# ------------------------------------------------------------------------------------------------------ costly reads
+
+
+async def test_what_is_costly_is_read_once_for_all_who_ask_and_never_twice_at_once() -> None:
+    """audit 13: GetInvariants ran six times at once after time-outs."""
+    reading, lock, most, runs = Reading(), threading.Lock(), [0, 0], [0]
+    gate = threading.Event()
+
+    def work(_: Callable[[], bool]) -> str:
+        with lock:
+            most[0] += 1
+            most[1] = max(most[1], most[0])
+            runs[0] += 1
+        gate.wait(10)
+        with lock:
+            most[0] -= 1
+        return "held"
+
+    askers = [asyncio.create_task(reading.shared(("invariants", number % 2), work)) for number in range(20)]
+    await until(lambda: runs[0] == 1)
+    gate.set()
+    assert await asyncio.gather(*askers) == ["held"] * 20
+    assert (most[1], runs[0]) == (1, 2)
+    await reading.close()
+
+
+async def test_what_nobody_waits_for_is_given_up() -> None:
+    """audit 13: a time-out of the last asker ends the work, and what had not begun never does."""
+    reading, ended, begun = Reading(), threading.Event(), list[str]()
+
+    def slow(is_wanted: Callable[[], bool]) -> None:
+        begun.append("slow")
+        while is_wanted():
+            time.sleep(0.001)
+        ended.set()
+        raise Abandoned
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await reading.shared("slow", slow)
+    second = asyncio.create_task(reading.shared("slow", slow))
+    queued = asyncio.create_task(reading.shared("other", lambda _: begun.append("other")))
+    await until(ended.is_set)
+    queued.cancel()
+    second.cancel()
+    await asyncio.gather(second, queued, return_exceptions=True)
+    assert await reading.shared("third", lambda _: 3) == 3
+    assert "other" not in begun
+    assert not reading._jobs
+    await reading.close()
+
+
+async def test_invariants_of_a_running_node_stop_when_the_client_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 13: six calls that time out at the client leave no thread behind that reads the state."""
+    scanning = threading.Semaphore(0)
+    async with running_node(tmp_path) as running, running.client() as client:
+        reads = running.node.views.reading
+        with monkeypatch.context() as patched:
+            patched.setattr(Queries, "invariants", _endless_invariants(scanning))
+            for _ in range(6):
+                with pytest.raises(ClientError):
+                    await client.call(client.state.GetInvariants, pb.GetInvariantsRequest(), deadline_s=0.2)
+            await until(lambda: not reads._jobs)
+        assert all(row.holds for row in (await client.invariants()).invariants)
+        assert reads.started <= 8
+
+
+def _endless_invariants(scanning: threading.Semaphore) -> Callable[..., list[tuple[str, bool, str]]]:
+    def invariants(self: Queries, height: int, is_wanted: Callable[[], bool]) -> list[tuple[str, bool, str]]:
+        scanning.release()
+        while is_wanted():
+            time.sleep(0.001)
+        raise Abandoned
+
+    return invariants
+
+
+async def test_the_scan_of_the_invariants_asks_whether_it_is_wanted(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running:
+        queries = running.node.views.answers.queries
+        with pytest.raises(Abandoned):
+            queries.invariants(0, lambda: False)
+        assert queries.invariants(0)
+
+
+# ------------------------------------------------------------------------------------------------- blocks over HTTP
+
+
+async def test_blocks_are_described_without_being_decoded_on_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 20: /chain/latest-block decoded a whole block on the loop, and /chain/blocks a hundred."""
+    async with running_node(tmp_path) as running, aiohttp.ClientSession() as http:
+        views: Views = running.node.views
+        await until(lambda: views.answers.height >= 3)
+        loop_thread, read_in = threading.get_ident(), list[int]()
+        blocks = views.answers.blocks
+        real = type(blocks).load_block_bytes
+
+        def load_block_bytes(self: object, height: int) -> bytes | None:
+            read_in.append(threading.get_ident())
+            return real(self, height)  # type: ignore[arg-type]
+
+        def never(self: object, height: int) -> None:
+            raise AssertionError(f"block {height} is decoded")
+
+        monkeypatch.setattr(type(blocks), "load_block_bytes", load_block_bytes)
+        monkeypatch.setattr(type(blocks), "load_block", never)
+        for path in ("/chain/latest-block", "/chain/blocks?limit=100", "/chain/blocks?limit=100"):
+            async with http.get(f"http://127.0.0.1:{running.ports[1]}{path}") as answer:
+                assert answer.status == 200, await answer.text()
+        assert loop_thread not in read_in
+        monkeypatch.undo()
+
+
+async def test_a_page_of_events_of_many_clients_is_fair() -> None:
+    """audit 13: pages are under the same share as streams."""
+    async with telling_chain() as telling:
+        await telling.make_blocks(5, pairs=300)
+        feed = EventFeed(telling.answers, telling.watch)
+        first = feed.first(None, 1, otherwise=1)
+        pages = await asyncio.gather(
+            *(feed.page(first, EventFilter.of(["nothing"], []), limit=10, client=f"c{n}") for n in range(50))
+        )
+        assert {page.has_more for page in pages} == {False}
+        assert feed.share.slices >= 50
+        assert feed.share.waiting == 0
