@@ -17,9 +17,15 @@ import click
 
 from node.config import CONFIG_FILE, Config, ConfigError, Loaded, load
 from node.home import Home, default_root
+from node.text import safe
 from node.version import build_version
 
 HOME_KEY = "dchat.home"
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Say it. The one way in which a command says anything: most of what it tells comes from other people."""
+    click.echo(safe(text), err=err)
 
 
 class Exit(IntEnum):
@@ -42,7 +48,7 @@ class Refusal(click.ClickException):
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"dchat: {self.format_message()}", err=True)
+        echo(f"dchat: {self.format_message()}", err=True)
 
 
 def _remember_home(context: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -52,7 +58,7 @@ def _remember_home(context: click.Context, _: click.Parameter, value: str | None
 
 def _show_version(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        click.echo(f"dchat {build_version()}")
+        echo(f"dchat {build_version()}")
         context.exit()
 
 
@@ -124,4 +130,4 @@ def current_home() -> tuple[Home, Config]:
 
 def show_json(value: object) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    echo(json.dumps(value, indent=2, ensure_ascii=False))

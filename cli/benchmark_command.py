@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from cli import processes
-from cli.base import Group, Refusal
+from cli.base import Group, Refusal, echo
 from cli.bench.live import Load, floor_us, metrics_of, run_load
 from cli.bench.load import Sender, make_senders
 from cli.bench.stages import FLOOR, PROPOSER_ONLY, measure_stages
@@ -83,13 +83,13 @@ def relay(duration: int, message_rate: int) -> None:
 async def _measure(seconds: float, rate: int, validators: int) -> dict[str, Any]:
     before_us = floor_us()
     with tempfile.TemporaryDirectory(prefix="dchat-benchmark-") as folder:
-        click.echo("measuring the stages one by one")
+        echo("measuring the stages one by one")
         stages = await asyncio.to_thread(measure_stages, Path(folder) / "stages")
         network = make_network(
             Path(folder) / "network", validators=validators, chain_id="dchat-benchmark", pace=Pace(),
             ports=free_ports(validators),
         )  # fmt: skip
-        click.echo(f"loading {validators} validator(s) with {rate} payments a second for {seconds:g} s")
+        echo(f"loading {validators} validator(s) with {rate} payments a second for {seconds:g} s")
         try:
             for node in network.nodes:
                 processes.start(network, node)
@@ -166,7 +166,7 @@ def _show(result: dict[str, Any]) -> None:
             ("a validator under this load, all in all", f"{used} us", f"{result['floors_per_tx']:.2f}"),
         ]
     )
-    click.echo()
+    echo()
     apart = load["block_interval_s"]
     _table(
         [
@@ -184,6 +184,4 @@ def _show(result: dict[str, Any]) -> None:
 def _table(rows: list[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for first, *rest in rows:
-        click.echo(
-            "  ".join([f"{first:<{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(rest, widths[1:], strict=True))])
-        )
+        echo("  ".join([f"{first:<{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(rest, widths[1:], strict=True))]))

@@ -35,7 +35,7 @@ from chain.messages import (
     channel_id,
 )
 from chain.tx import MESSAGES_MAX
-from cli.base import Exit, Refusal
+from cli.base import Exit, Refusal, echo
 from cli.network import Network, NetworkError, load_network
 from crypto.bech32 import encode_address
 from genesis.doc import parse_genesis
@@ -123,14 +123,14 @@ async def tell_story(stage: Stage, tag: str) -> None:
     alice, bob = stage.session(stage.account("alice")), stage.session(stage.account("bob"))
     for name, session in (("alice", alice), ("bob", bob)):
         await _register(stage, session, slug(name, tag), name.title())
-        click.echo(f"{name} is {encode_address(session.wallet.address)}")
+        echo(f"{name} is {encode_address(session.wallet.address)}")
     paid = await stage.send(alice, Payment(alice.wallet.address, bob.wallet.address, 25 * DCHAT))
-    click.echo(f"alice paid bob 25 DCHAT in block {paid.height}")
+    echo(f"alice paid bob 25 DCHAT in block {paid.height}")
     name = f"tea house {tag}"
     channel = channel_id(name)
     await stage.send(bob, CreateChannel(bob.wallet.address, name, 5 * DCHAT, "one pays to come in"))
     joined = await stage.send(alice, PayToJoin(alice.wallet.address, channel, 5 * DCHAT))
-    click.echo(f"bob opened {name!r} at 5 DCHAT; alice paid and joined in block {joined.height}, in one transaction")
+    echo(f"bob opened {name!r} at 5 DCHAT; alice paid and joined in block {joined.height}, in one transaction")
     talk = [
         (bob, "Come in. The kettle is on, and both books will show it."),
         (alice, "Both books? I paid in one and walked in by the other."),
@@ -140,7 +140,7 @@ async def tell_story(stage: Stage, tag: str) -> None:
     for speaker, text in talk:
         await stage.send(speaker, PostMessage(speaker.wallet.address, channel, text.encode(), 0))
     tipped = await stage.send(alice, Tip(alice.wallet.address, channel, 2, 3 * DCHAT))
-    click.echo(f"alice tipped bob's third line 3 DCHAT in block {tipped.height}")
+    echo(f"alice tipped bob's third line 3 DCHAT in block {tipped.height}")
     await _check_story(stage, [alice.wallet, bob.wallet], channel, [text for _, text in talk], [joined, tipped])
 
 
@@ -178,7 +178,7 @@ async def provable(stage: Stage) -> int:
 
 def _show(stage: Stage, what: str) -> None:
     stage.checked += 1
-    click.echo(f"  proved: {what}")
+    echo(f"  proved: {what}")
 
 
 # --------------------------------------------------------------------------------------------------- a script
@@ -189,7 +189,7 @@ async def play(stage: Stage, lines: Sequence[Line], tag: str) -> None:
     scenes = list(dict.fromkeys(line.scene for line in lines))
     speakers = {name: stage.session(Wallet.from_seed(secrets.token_bytes(32))) for name in _cast(lines)}
     await _hire(stage, speakers, lines, tag)
-    click.echo(f"{len(speakers)} speakers registered in {time.monotonic() - started:.1f} s")
+    echo(f"{len(speakers)} speakers registered in {time.monotonic() - started:.1f} s")
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(scene: str) -> None:
@@ -198,7 +198,7 @@ async def play(stage: Stage, lines: Sequence[Line], tag: str) -> None:
 
     await asyncio.gather(*(one(scene) for scene in scenes))
     took = time.monotonic() - started
-    click.echo(f"{len(lines)} lines in {len(scenes)} scenes said in {took:.1f} s")
+    echo(f"{len(lines)} lines in {len(scenes)} scenes said in {took:.1f} s")
     height = await provable(stage)
     for scene in scenes:
         texts = [line.text for line in lines if line.scene == scene]
@@ -274,7 +274,7 @@ async def read_back(stage: Stage, channel: bytes, texts: Sequence[str], height: 
         raise Refusal(
             f"channel {channel.hex()}: line {at} is not what was said; {len(found)} of {len(texts)} are there"
         )
-    click.echo(f"  proved: {len(found)} messages of {channel.hex()[:12]}, in the order in which they were said")
+    echo(f"  proved: {len(found)} messages of {channel.hex()[:12]}, in the order in which they were said")
 
 
 async def check_transactions(stage: Stage) -> None:
@@ -283,7 +283,7 @@ async def check_transactions(stage: Stage) -> None:
         answer = await stage.client.tx(outcome.hash, prove=True)
         await stage.proved.tx(answer, outcome.hash)
         stage.checked += 1
-    click.echo(f"  proved: {len(stage.sent)} transactions, each in its block")
+    echo(f"  proved: {len(stage.sent)} transactions, each in its block")
 
 
 async def check_invariants(network: Network) -> None:
@@ -294,7 +294,7 @@ async def check_invariants(network: Network) -> None:
         broken = [f"{law.name}: {law.detail}" for law in answer.invariants if not law.holds]
         if broken:
             raise Refusal(f"{node.name} at height {answer.height}: {'; '.join(broken)}")
-        click.echo(f"{node.name}: {len(answer.invariants)} invariants hold at height {answer.height}")
+        echo(f"{node.name}: {len(answer.invariants)} invariants hold at height {answer.height}")
 
 
 async def run(network: Network, script: Path | None, through: int) -> None:
@@ -309,7 +309,7 @@ async def run(network: Network, script: Path | None, through: int) -> None:
         else:
             await play(stage, read_script(script), tag)
     await check_invariants(network)
-    click.echo(f"done: {stage.checked} proofs verified against commits that lead back to {verifier.trust}")
+    echo(f"done: {stage.checked} proofs verified against commits that lead back to {verifier.trust}")
 
 
 @click.command(help=__doc__)

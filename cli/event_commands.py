@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 
 from cli.ask import node_option, run
-from cli.base import Command
+from cli.base import Command, echo
 from cli.query_commands import plain, query
 from consensus.types.events import Cursor
 from node.client import Client, ClientError
@@ -87,7 +87,7 @@ class Reading:
                 self.after = Cursor(told.cursor.height, told.cursor.index)
                 if not told.HasField("event"):
                     continue
-                click.echo(json.dumps(placed_json(told), ensure_ascii=False))
+                echo(json.dumps(placed_json(told), ensure_ascii=False))
                 printed += 1
                 if printed == self.limit:
                     return
@@ -120,7 +120,7 @@ def query_events(
     reading = Reading(after, from_height or 0, types, where, follow, limit or 0)
     run(reading.read, node)
     if reading.after is not None:
-        click.echo(f"to go on: --after {reading.after}", err=True)
+        echo(f"to go on: --after {reading.after}", err=True)
 
 
 @query.command("block-results", cls=Command)

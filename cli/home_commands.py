@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cli.base import Command, Exit, Group, Refusal, current_home, home_root, load_config
+from cli.base import Command, Exit, Group, Refusal, current_home, echo, home_root, load_config
 from cli.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from cli.network_options import Wanted, network_options
 from consensus.types.errors import InvalidGenesis
@@ -36,8 +36,8 @@ def keygen(output: Path | None, burner: bool) -> None:
         made.save(path)
     except IdentityError as error:
         raise Refusal(str(error)) from None
-    click.echo(f"wrote {path}")
-    click.echo(f"address {made.address_text}")
+    echo(f"wrote {path}")
+    echo(f"address {made.address_text}")
 
 
 @click.group("identity", cls=Group)
@@ -57,11 +57,11 @@ def identity_verify(file: Path | None) -> None:
     key = loaded.wallet.key
     if not key.pub_key.verify(b"dchat identity verify", key.sign(b"dchat identity verify")):
         raise Refusal(f"{path}: the key does not verify what it signs")
-    click.echo(f"address {loaded.address_text}")
-    click.echo(f"burner {'yes' if loaded.burner else 'no'}")
+    echo(f"address {loaded.address_text}")
+    echo(f"burner {'yes' if loaded.burner else 'no'}")
     if not is_private(path):
         raise Refusal(f"{path}: others can read it; mend with: chmod 600 {path}")
-    click.echo("ok")
+    echo("ok")
 
 
 @click.command(cls=Command)
@@ -82,9 +82,9 @@ def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:
     except (HomeError, IdentityError, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
     for path in made:
-        click.echo(f"made {path}")
+        echo(f"made {path}")
     if not made:
-        click.echo(f"{root} is complete already")
+        echo(f"{root} is complete already")
 
 
 def make_home(
@@ -181,5 +181,5 @@ def testnet(output: Path | None, chain_id: str, host: str, wanted: Wanted) -> No
         raise Refusal(str(error)) from None
     for node in network.nodes:
         ports = node.ports
-        click.echo(f"made {network.home_of(node)}  p2p {ports.p2p}  http {ports.http}  grpc {ports.grpc}")
-    click.echo(f"made accounts {', '.join(network.accounts)} in {folder / 'accounts'}")
+        echo(f"made {network.home_of(node)}  p2p {ports.p2p}  http {ports.http}  grpc {ports.grpc}")
+    echo(f"made accounts {', '.join(network.accounts)} in {folder / 'accounts'}")

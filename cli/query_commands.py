@@ -10,12 +10,13 @@ import click
 from google.protobuf.message import Message
 
 from cli.ask import Address, Hash, height_option, limit_option, node_option, run
-from cli.base import Command, Exit, Group, Refusal, current_home, show_json
+from cli.base import Command, Exit, Group, Refusal, current_home, echo, show_json
 from cli.render import PROOF_FIELDS, message_json, says_nothing
 from cli.tx_commands import channel_of
 from consensus.types.errors import InvalidGenesis
 from genesis.doc import parse_genesis
 from node.client import Client
+from node.config.models import duration_s
 from node.home import HomeError, load_genesis
 from node.proved import Checked, Proved
 from node.verify import ProofFailed, Trust, Verifier
@@ -28,6 +29,20 @@ def query() -> None:
     """Look things up through a node's gRPC door. Answers are JSON."""
 
 
+class Age(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """Seconds of `600`, `600s`, `10m`, `1h`."""
+
+    name = "AGE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            seconds = duration_s(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        assert isinstance(seconds, int)
+        return seconds
+
+
 def proving(command: Callable[..., Any]) -> Callable[..., Any]:
     """--prove and where trust begins."""
     options = (
@@ -38,6 +53,13 @@ def proving(command: Callable[..., Any]) -> Callable[..., Any]:
             "genesis_file",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="Begin with this genesis. Default: the home's.",
+        ),
+        click.option(
+            "--max-age",
+            type=Age(),
+            default="10m",
+            show_default=True,
+            help="Refuse a state whose header is older, by this machine's clock. 0: any age.",
         ),
         node_option,
     )
@@ -76,23 +98,28 @@ def ask(
         return
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
-    async def work(client: Client) -> tuple[Message, Checked]:
+    async def work(client: Client) -> tuple[Message, Checked, int]:
         chain_id = trust.genesis.chain_id if trust.genesis is not None else (await client.status()).chain_id
         height = await client.provable_height() if of_state else 0
         answer: Any = await look(client, True, height)
         if of_state and answer.height != height:  # an old state has proofs too
             raise ProofFailed(f"asked for the state after block {height}, got it after {answer.height}")
-        return answer, await check(Proved(Verifier(client, trust, chain_id=chain_id)), answer)
+        verifier = Verifier(client, trust, chain_id=chain_id)
+        checked = await check(Proved(verifier), answer)
+        if of_state:  # what was in a block is so for ever
+            verifier.check_age(checked.light, how["max_age"])
+        return answer, checked, int(verifier.age_s(checked.light))
 
-    answer, checked = run(work, how["node"])
+    answer, checked, age_s = run(work, how["node"])
     shown = message_json(answer)
     for name in PROOF_FIELDS:
         shown.pop(name, None)
-    verified: dict[str, Any] = {"what": checked.what, **checked.header, "trusted": str(trust)}
+    verified: dict[str, Any] = {"what": checked.what, **checked.header, "age_seconds": age_s, "trusted": str(trust)}
     if not_covered := [name for name in UNPROVED if shown.get(name)]:
         verified["not_covered"] = not_covered
     show_json({**shown, "verified": verified})
-    click.echo(f"verified: {checked.what}, by header {checked.header['header_height']}, from {trust}", err=True)
+    by = f"header {checked.header['header_height']}, {age_s} s old"
+    echo(f"verified: {checked.what}, by {by}, from {trust}", err=True)
 
 
 def plain(look: Callable[[Client], Awaitable[Message]], node: str | None) -> None:
@@ -100,7 +127,7 @@ def plain(look: Callable[[Client], Awaitable[Message]], node: str | None) -> Non
     answer = run(look, node)
     show_json(message_json(answer))
     if says_nothing(answer):
-        click.echo("dchat: there is none", err=True)
+        echo("dchat: there is none", err=True)
 
 
 @query.command("tx", cls=Command)

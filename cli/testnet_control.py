@@ -18,12 +18,14 @@ from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from cli import processes
-from cli.base import Command, Exit, Refusal
+from cli.base import Command, Exit, Refusal, echo
 from cli.network import NETWORK_FILE, Network, NetworkError, NodeEntry, load_network
 from cli.network_options import Wanted, network_options
 from cli.processes import ControlError
+from node.text import safe_line
 
 ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
 REFRESH_S = 0.5
@@ -85,7 +87,7 @@ class Watcher:
 def table_of(network: Network, rows: list[Row], caption: str = "") -> Table:
     """Fits into 80 columns."""
     title = f"{network.chain_id} in {network.folder}"
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(title=Text(title), caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("node", "process", "height", "round", "step", "peers", "tx/s", "mempool", "app hash"):
         table.add_column(name, justify="left" if name in ("node", "step", "app hash") else "right", no_wrap=True)
     for row in rows:
@@ -98,15 +100,20 @@ def table_of(network: Network, rows: list[Row], caption: str = "") -> Table:
         table.add_row(
             row.node.name,
             str(row.pid or "?"),
-            str(status["latest_block_height"]),
-            str(status["consensus_round"]),
-            str(status["consensus_step"]),
-            str(status["peer_count"]),
+            _cell(status["latest_block_height"]),
+            _cell(status["consensus_round"]),
+            _cell(status["consensus_step"]),
+            _cell(status["peer_count"]),
             f"{row.txs_per_s:.1f}",
-            str(status["mempool_size"]),
-            status["latest_app_hash"][:8].lower(),
+            _cell(status["mempool_size"]),
+            _cell(status["latest_app_hash"][:8].lower()),
         )
     return table
+
+
+def _cell(value: object) -> Text:
+    """What a node says of itself, as plain text: neither escape sequences nor rich's own markup."""
+    return Text(safe_line(str(value)))
 
 
 def _console() -> Console:
@@ -184,13 +191,13 @@ def _run(network: Network, *, detach: bool) -> None:
         asyncio.run(_wait_for_blocks(network))
         asyncio.run(_show_once(network))
         ports = network.nodes[0].ports
-        click.echo(f"gRPC {network.host}:{ports.grpc}  HTTP http://{network.host}:{ports.http}/status")
+        echo(f"gRPC {network.host}:{ports.grpc}  HTTP http://{network.host}:{ports.http}/status")
         return
     try:
         asyncio.run(_watch(network))
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave half of them running
-        click.echo("stopping all validators")
+        echo("stopping all validators")
         processes.stop(network, network.nodes)
 
 
@@ -198,7 +205,7 @@ def _network(folder: Path, wanted: Wanted) -> Network:
     """The one in `folder`, made if there is none. Options that would change one that exists are refused."""
     if not (folder / NETWORK_FILE).exists():
         network = wanted.make(folder)
-        click.echo(f"made a network of {len(network.nodes)} validators in {folder}")
+        echo(f"made a network of {len(network.nodes)} validators in {folder}")
         return network
     network = load_network(folder)
     if wanted.validators == len(network.nodes):
@@ -246,21 +253,21 @@ def _act(network: Network, action: str, number: int | None, lines: int) -> None:
                 raise SystemExit(int(Exit.FAILED))
         case "logs":
             for node in chosen:
-                click.echo(f"--- {processes.log_file(network, node)}")
-                click.echo(processes.tail(network, node, lines))
+                echo(f"--- {processes.log_file(network, node)}")
+                echo(processes.tail(network, node, lines))
         case "stop":
             stopped = processes.stop(network, chosen)
-            click.echo(f"stopped {', '.join(node.name for node in stopped) or 'nothing: none ran'}")
+            echo(f"stopped {', '.join(node.name for node in stopped) or 'nothing: none ran'}")
         case "start" if number is None:
             _start_all(network)
-            click.echo(f"started {len(network.nodes)} validators")
+            echo(f"started {len(network.nodes)} validators")
         case "start":
-            click.echo(f"started {chosen[0].name} as process {processes.start(network, chosen[0])}")
+            echo(f"started {chosen[0].name} as process {processes.start(network, chosen[0])}")
         case "kill":
             if number is None:
                 raise Refusal("kill needs the number of a validator", Exit.USAGE)
             processes.kill(network, chosen[0])
-            click.echo(f"killed {chosen[0].name}")
+            echo(f"killed {chosen[0].name}")
 
 
 if __name__ == "__main__":

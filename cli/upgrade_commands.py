@@ -22,7 +22,7 @@ from chain.upgrade.messages import (
     sign_readiness,
 )
 from cli.ask import Hash, load_identity, node_option, run
-from cli.base import Command, Exit, Group, Refusal, current_home, show_json
+from cli.base import Command, Exit, Group, Refusal, current_home, echo, show_json
 from cli.render import message_json
 from cli.tx_commands import send, sending
 from consensus.engine.errors import EngineError
@@ -55,7 +55,7 @@ def names() -> None:
     """
     importlib.import_module("node.process")
     for one in UPGRADES:
-        click.echo(one.name)
+        echo(one.name)
 
 
 @upgrade.command(cls=Command)
@@ -189,9 +189,7 @@ def rehearse_command(plan_name: str, blocks: int, folder: Path | None) -> None:
     if blocks < 1:
         raise Refusal(f"--blocks is {blocks}; allowed: 1 and more", Exit.USAGE)
     try:
-        report = rehearse(
-            plan_name, home, config, blocks=blocks, parent=folder, say=lambda text: click.echo(text, err=True)
-        )
+        report = rehearse(plan_name, home, config, blocks=blocks, parent=folder, say=lambda text: echo(text, err=True))
     except (RehearsalFailed, StorageError, StateError) as error:
         raise Refusal(str(error)) from None
     show_json(report.as_json())
@@ -213,7 +211,7 @@ def rollback_command() -> None:
             height, app_hash = rollback(home, config)
     except (AlreadyRunning, EngineError, StorageError, StateError, OSError) as error:
         raise Refusal(str(error)) from None
-    click.echo(f"rolled back to height {height} app_hash {app_hash}")
+    echo(f"rolled back to height {height} app_hash {app_hash}")
 
 
 @click.command("pre-upgrade", cls=Command, hidden=True)
@@ -223,9 +221,9 @@ def pre_upgrade() -> None:
     try:
         info = read_info(home)
     except UpgradeError as error:
-        click.echo(f"dchat: {error}", err=True)
+        echo(f"dchat: {error}", err=True)
         raise SystemExit(PRE_UPGRADE_ABORT) from None
     known = [one.name for one in UPGRADES]
     if info is not None and info["name"] not in known:
-        click.echo(f"dchat: this build does not know {info['name']}; it knows: {', '.join(known) or 'none'}", err=True)
+        echo(f"dchat: this build does not know {info['name']}; it knows: {', '.join(known) or 'none'}", err=True)
         raise SystemExit(PRE_UPGRADE_ABORT)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cli.base import Exit, Group, Refusal, home_root, home_was_said, load_config
+from cli.base import Exit, Group, Refusal, echo, home_root, home_was_said, load_config
 from cli.home_commands import check_home, make_home, read_genesis
 from cli.later import not_in_this_build
 from genesis.doc import GenesisDoc
@@ -196,16 +196,16 @@ def _tell(start: Start, *, dry_run: bool) -> None:
     _guard(lambda: _check_files(start))
     _guard(lambda: _check_start(start))
     for warning in start.loaded.warnings:
-        click.echo(f"warning: {warning}")
+        echo(f"warning: {warning}")
     if dry_run:
         config = start.loaded.config
         for path in _missing(start.home):
-            click.echo(f"would make {path}")
-        click.echo(f"would listen for peers on {config.network.listen_address}")
-        click.echo(f"would open gRPC on {config.grpc.listen_address}")
-        click.echo(f"would open HTTP on {config.http.host}:{config.observability.health_port}")
-        click.echo(f"would open metrics on {config.observability.metrics_host}:{config.observability.metrics_port}")
-    click.echo("ok")
+            echo(f"would make {path}")
+        echo(f"would listen for peers on {config.network.listen_address}")
+        echo(f"would open gRPC on {config.grpc.listen_address}")
+        echo(f"would open HTTP on {config.http.host}:{config.observability.health_port}")
+        echo(f"would open metrics on {config.observability.metrics_host}:{config.observability.metrics_port}")
+    echo("ok")
 
 
 def _guard(action: object) -> None:

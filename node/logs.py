@@ -13,6 +13,9 @@ from typing import Any
 
 import structlog
 
+from node.text import safe, safe_line
+
+LIBRARIES_FORMAT = "%(levelname)s %(name)s %(message)s"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _level = 20
 
@@ -37,6 +40,7 @@ def configure(*, level: str, json_lines: bool, name: str = "") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *([] if json_lines else [_safe_values]),  # JSON escapes them itself
             renderer,
         ],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
@@ -45,9 +49,22 @@ def configure(*, level: str, json_lines: bool, name: str = "") -> None:
     if name:
         structlog.contextvars.bind_contextvars(node=name)
     # Libraries' warnings come through the same stream.
-    logging.basicConfig(
-        level=max(_level, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=max(_level, logging.WARNING), stream=sys.stderr, format=LIBRARIES_FORMAT)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_SafeFormatter(LIBRARIES_FORMAT))
+
+
+class _SafeFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return safe(super().format(record))
+
+
+def _safe_values(_: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Text from outside is in many values: monikers, addresses, reasons, errors. None of them begins a line."""
+    for name, value in event.items():
+        if value is not None and not isinstance(value, bool | int | float):
+            event[name] = safe(value) if name == "exception" else safe_line(str(value))
+    return event
 
 
 def _drop_below_level(_: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

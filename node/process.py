@@ -35,6 +35,7 @@ from node.identity import load as load_identity
 from node.joining import Joining
 from node.readiness import Announcer, Preparation
 from node.runtime import Node
+from node.text import safe_line
 from node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, UpgradeError, become, options_of, write_info
 from node.version import build_version
 from node.views import host_name
@@ -87,7 +88,7 @@ def _last_line(code: int, text: str) -> int:
 def _say(line: str) -> None:
     """To whom started us, if somebody listens still: a closed pipe changes no exit code."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{safe_line(line)}\n")
         sys.stderr.flush()
 
 

@@ -17,6 +17,7 @@ from chain.codec import height_bytes
 from chain.currency.records import ACCOUNT
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from consensus.types.light import LightBlock
+from consensus.types.timestamps import format_rfc3339
 from node.verify import ProofFailed, Verifier
 from proto.dchat.v1 import governance_pb2, governance_service_pb2, state_pb2
 from proto.dchat.v1 import service_pb2 as pb
@@ -46,6 +47,7 @@ class Checked:
         return {
             "header_height": self.light.height,
             "header_hash": self.light.hash.hex().upper(),
+            "header_time": format_rfc3339(self.light.header.time_ns),
             "app_hash": self.light.header.app_hash.hex().upper(),
         }
 

@@ -150,6 +150,22 @@ class Verifier:
             root = min(self._verified)  # the root stays: from it everything can be verified anew
             del self._verified[next(height for height in self._verified if height not in (root, block.height))]
 
+    def age_s(self, light: LightBlock) -> float:
+        """Seconds since a header's time, by this machine's clock."""
+        return max(0.0, (self._now_ns() - light.header.time_ns) / 1e9)
+
+    def check_age(self, light: LightBlock, max_age_s: int) -> None:
+        """A node that tells the truth of long ago, or that is kept from hearing more, proves that too. 0: any age.
+
+        Raises ProofFailed.
+        """
+        age = self.age_s(light)
+        if max_age_s and age > max_age_s:
+            raise ProofFailed(
+                f"header {light.height} is {int(age)} s old, allowed: {max_age_s} s. The node is behind, or the chain "
+                "stands still; ask another node, or allow more (--max-age, 0: any age)"
+            )
+
     # -------------------------------------------------------------------------------------------------- state
 
     async def state(self, proof: pb.StateProof, *, store: str, key: bytes, value: bytes | None) -> LightBlock:

@@ -152,7 +152,7 @@ async def test_a_message_cannot_be_hidden(told: Told) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"code": 41}, {"data": b""}, {"gas_used": 1}, {"height": 3}, {"index": 1}],
+    [{"code": 41}, {"data": b""}, {"gas_used": 1}, {"height": 99}, {"index": 1}],
     ids=lambda change: next(iter(change)),
 )
 async def test_what_became_of_a_transaction_cannot_be_lied_about(told: Told, change: dict[str, Any]) -> None:
@@ -168,3 +168,24 @@ async def test_what_became_of_a_transaction_cannot_be_lied_about(told: Told, cha
             setattr(answer, name, value)
         with pytest.raises(ProofFailed):
             await proved.tx(answer, told.paid.hash)
+
+
+async def test_a_proof_says_how_old_it_is_and_an_old_one_is_refused(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 18: a node that was left behind, or keeps its client in the past, proves the past."""
+    alice = told.running.account("alice").address_text
+    document = await told.proved("account", alice)
+    assert 0 <= document["verified"]["age_seconds"] < 600
+    assert document["verified"]["header_time"].endswith("Z")
+    real = Verifier.age_s
+    monkeypatch.setattr(Verifier, "age_s", lambda self, light: real(self, light) + 3_600)
+    refused = await told.dchat("query", "account", alice, "--prove")
+    assert refused.exit_code == Exit.PROOF
+    assert "s old, allowed: 600 s" in refused.stderr
+    for allowed in ("0", "2h"):
+        passed = await told.dchat("query", "account", alice, "--prove", "--max-age", allowed)
+        assert passed.exit_code == 0, passed.output
+        assert ", 36" in passed.stderr
+    assert (await told.dchat("query", "tx", told.paid.hash.hex(), "--prove")).exit_code == 0  # a block is for ever
+    assert (await told.dchat("query", "account", alice, "--prove", "--max-age", "old")).exit_code == 2

@@ -1,0 +1,36 @@
+"""Text from outside, before it reaches a terminal: titles, monikers, memos, messages, reasons.
+
+Control characters move the cursor, rewrite what was said before and start escape sequences; bidi controls show text in
+another order than it has; both are shown as what they are, `\\u001b`. Everything else stays readable in its own script.
+The escapes are JSON's: in a JSON document they stand inside of strings, and mean the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# C0 without tab and newline, DEL and C1; soft hyphen; Arabic letter mark, zero-width space, directional marks, line and
+# paragraph separators, bidi embeddings, overrides and isolates, invisible operators; byte order mark; interlinear
+# marks; surrogates (bytes that were none of UTF-8); tags. Joiners stay: scripts and emoji need them.
+_UNSAFE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_LINE_BREAKS: Final = re.compile("[\t\n]")
+ESCAPES: Final = {"\t": "\\t", "\n": "\\n"}
+
+
+def safe(text: str) -> str:
+    """`text` for a terminal; tabs and newlines stay, as in a document of ours."""
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_escaped, text)
+
+
+def safe_line(text: str) -> str:
+    """`text` as one line: nothing in it begins another one."""
+    return _LINE_BREAKS.sub(lambda found: ESCAPES[found[0]], safe(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
