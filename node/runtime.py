@@ -280,18 +280,10 @@ async def _wire(
     info = NodeInfo(node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
     switch = Switch(switch_config(config), node_key=node_key, node_info=info)
     driver = ConsensusDriver(
-        core_config(config),
-        state,
-        executor,
-        wal,
-        signer,
-        clock=clock,
-        workers=workers,
-        fatal=fatal,
-        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
-        on_halt=on_halt,
+        core_config(config), state, executor, wal, signer, clock=clock, workers=workers, fatal=fatal,
+        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), on_halt=on_halt,
         watch_before_signing_ns=config.consensus.watch_before_signing * 10**6,
-    )
+    )  # fmt: skip
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
         random=chance, extra_channel=config.p2p.extra_channel,
