@@ -96,7 +96,7 @@ RANGES: Final = {
     "starter_messages": (0, 10**9),
     "starter_bytes": (0, 10**12),
     "registration_price": (0, 10**9),
-    "unordered_expiry_blocks_max": (10, 100_000),
+    "unordered_expiry_blocks_max": (200, 100_000),  # what wallets and nodes ask for by themselves is never too far
     "receipt_blocks": (1, 1_000_000),  # a month
     "messages_per_dchat": (1, 10**9),
     "bytes_per_dchat": (1, 10**12),

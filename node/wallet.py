@@ -21,7 +21,7 @@ from node.client import Client, ClientError, NodeUnreachable, NotFound
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
-EXPIRY_BLOCKS = 200  # of what is unordered; the chain's limit may be lower
+EXPIRY_BLOCKS = 200  # of what is unordered; no chain's limit is lower
 RESEND_FIRST_S = 0.5  # between attempts when a node does not answer, or says to try later; twice as long each time
 RESEND_MAX_S = 8.0
 BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits

@@ -31,11 +31,11 @@ ROOMS = ("red", "green")
 AMOUNTS = st.sampled_from((1, 999, 10**5, 10**6, 10**9))
 
 OPTIONS: dict[str, Any] = {
-    "currency": CurrencyGenesis(gas_price=1_000, unordered_expiry_blocks_max=10),
-    "chat": ChatGenesis(message_bytes_max=200, unordered_expiry_blocks_max=10),
+    "currency": CurrencyGenesis(gas_price=1_000, unordered_expiry_blocks_max=200),
+    "chat": ChatGenesis(message_bytes_max=200, unordered_expiry_blocks_max=200),
     "bridge": BridgeGenesis(
         starter_messages=8, starter_bytes=6_000, messages_per_dchat=1_000, receipt_blocks=3, registration_price=9_000,
-        unordered_expiry_blocks_max=10,
+        unordered_expiry_blocks_max=200,
     ),
 }  # fmt: skip
 

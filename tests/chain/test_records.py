@@ -23,9 +23,10 @@ from chain.codec import UINT64_MAX, height_bytes, uint_field, varint
 from chain.composition import compose
 from chain.currency.records import Account, Supply
 from chain.currency.staking.records import Minter, Pulse
-from chain.errors import NumberTooWide, RecordTooLarge, TxError
+from chain.economy_genesis import InvalidAppState
+from chain.errors import InvalidField, NumberTooWide, RecordTooLarge, TxError
 from chain.execution import TIME_NS_MAX
-from chain.governance import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal, Vote
+from chain.governance import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal
 from chain.items import FailedItems
 from chain.messages import (
     CreateChannel,
@@ -39,8 +40,10 @@ from chain.messages import (
 )
 from chain.state.store import Stores
 from chain.tx import single_key_policy
+from chain.upgrade.messages import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, check_plan
 from proto.dchat.v1 import state_pb2
 from tests.chain.harness import Chain, drain
+from tests.economy.world import World
 
 DCHAT = 10**6
 INNER = ("Allowance",)  # parts of records with an `encode` of their own
@@ -281,7 +284,7 @@ def test_no_time_of_a_block_stops_the_machines(time_ns: int) -> None:
     txs = (
         chain.tx("ann", CreateChannel(ann, "room", 0, "")),
         chain.tx("ann", PostMessage(ann, channel_id("room"), b"x", 0)),
-        chain.tx("ann", proposal, AddDeposit(ann, 1, DCHAT), Vote(ann, 1, 1)),
+        chain.tx("ann", proposal, AddDeposit(ann, 1, DCHAT)),
     )
     request = replace(chain.request(txs), time_ns=time_ns)
     response = drain(chain.app.finalize_block(request))
@@ -292,3 +295,19 @@ def test_no_time_of_a_block_stops_the_machines(time_ns: int) -> None:
     (message,) = chain.app.queries.messages(channel_id("room"), start=0, limit=1)[1]
     stored = state_pb2.ChatMessage.FromString(message.value)
     assert stored.time_ns == min(max(time_ns, 0), TIME_NS_MAX)
+
+
+def test_a_genesis_is_no_richer_than_a_record() -> None:
+    """audit 15: balances and stakes were bounded apart, and their sum is one number."""
+    assert World({"v1": 2**63}, {"ann": 2**63 - 1}).app.base.get(b"us").total == UINT64_MAX
+    with pytest.raises(InvalidAppState, match="together"):
+        World({"v1": 2**63}, {"ann": 2**63})
+
+
+@pytest.mark.parametrize("blocks", [0, POSTPONE_BLOCKS_MAX + 1, 2**63 - 1])
+def test_no_plan_is_postponed_beyond_all_heights(blocks: int) -> None:
+    """audit 15: put off by 2^63 - 1 blocks, twice, its height was one that no record holds, at the end of a block."""
+    plan = SoftwareUpgrade(bytes(20), "v2", 2**63 - 1, ready_share_permyriad=1, postpone_blocks=POSTPONE_BLOCKS_MAX)
+    check_plan(plan)
+    with pytest.raises(InvalidField):
+        check_plan(plan._replace(postpone_blocks=blocks))

@@ -157,6 +157,15 @@ def test_a_minimum_deposit_is_one_that_somebody_has() -> None:
         assert (refused.code, "a hundredth" in refused.log) == (InvalidProposal.code, True), refused.log
 
 
+def test_what_clients_ask_for_by_themselves_is_always_taken() -> None:
+    """audit 17: a proposal from the command line, a node's own stake: under every legal bound of expiry."""
+    from node import own_tx, wallet
+
+    for module in ("currency", "chat", "bridge"):
+        least = int(ranges()[module]["unordered_expiry_blocks_max"][0])
+        assert max(own_tx.EXPIRY_BLOCKS, wallet.EXPIRY_BLOCKS) <= least
+
+
 def test_the_ends_are_told() -> None:
     """docs/governance.md lists them."""
     text = (Path(__file__).parents[2] / "docs" / "governance.md").read_text()
