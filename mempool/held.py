@@ -9,7 +9,6 @@ Bounded in number and bytes, in all and per source; what finds no room is refuse
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
 from typing import Final
 
 from mempool.entry import Waiting
@@ -26,26 +25,23 @@ class Held:
         self._txs_max = max(16, txs_max // HELD_DIVISOR)
         self._bytes_max = bytes_max // HELD_DIVISOR
         self._bytes = 0
-        self._by_key: OrderedDict[bytes, Waiting] = OrderedDict()
+        self.by_key: dict[bytes, Waiting] = {}  # in order of arrival
         self._sources: dict[str, list[int]] = {}  # (transactions, bytes)
         self._queues: dict[bytes, list[tuple[int, bytes]]] = {}  # order key -> heap of (place, key)
 
     def __len__(self) -> int:
-        return len(self._by_key)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._by_key
+        return len(self.by_key)
 
     def put(self, waiting: Waiting) -> bool:
         """Keep it. False: there is no room."""
         size, source = len(waiting.tx), self._sources.get(waiting.payer, [0, 0])
-        if len(self._by_key) >= self._txs_max or self._bytes + size > self._bytes_max:
+        if len(self.by_key) >= self._txs_max or self._bytes + size > self._bytes_max:
             return False
         if source[0] >= self._txs_max // SOURCE_DIVISOR or source[1] + size > self._bytes_max // SOURCE_DIVISOR:
             return False
-        assert waiting.key not in self._by_key, waiting.key.hex()
+        assert waiting.key not in self.by_key, waiting.key.hex()
         assert waiting.facts is not None, waiting.key.hex()
-        self._by_key[waiting.key] = waiting
+        self.by_key[waiting.key] = waiting
         self._sources[waiting.payer] = [source[0] + 1, source[1] + size]
         self._bytes += size
         if waiting.facts.order_key:
@@ -54,7 +50,7 @@ class Held:
         return True
 
     def take(self, key: bytes) -> Waiting | None:
-        waiting = self._by_key.pop(key, None)
+        waiting = self.by_key.pop(key, None)
         if waiting is None:
             return None
         source = self._sources[waiting.payer]
@@ -66,10 +62,10 @@ class Held:
         assert waiting.facts is not None
         queue = self._queues.get(waiting.facts.order_key)
         if queue is not None:  # its place in the heap stays, and is passed over
-            while queue and queue[0][1] not in self._by_key:
+            while queue and queue[0][1] not in self.by_key:
                 heapq.heappop(queue)
             if len(queue) > 2 * self._txs_max:
-                queue[:] = sorted(place for place in queue if place[1] in self._by_key)
+                queue[:] = sorted(place for place in queue if place[1] in self.by_key)
             if not queue:
                 del self._queues[waiting.facts.order_key]
         return waiting
@@ -82,13 +78,13 @@ class Held:
     def take_all(self) -> list[Waiting]:
         """Each order's from its lowest place on; else as they came."""
         kept = sorted(
-            enumerate(self._by_key.values()),
+            enumerate(self.by_key.values()),
             key=lambda pair: (
                 pair[1].facts.order if pair[1].facts is not None and pair[1].facts.order_key else 0,
                 pair[0],
             ),
         )
-        self._by_key.clear()
+        self.by_key.clear()
         self._sources.clear()
         self._queues.clear()
         self._bytes = 0

@@ -17,21 +17,15 @@ from mempool.turns import Turns
 class Intake:
     def __init__(self, shares: Shares) -> None:
         self._shares = shares
-        self._by_key: dict[bytes, Waiting] = {}
+        self.by_key: dict[bytes, Waiting] = {}
         self._turns = Turns()
         self._ready: deque[Waiting] = deque()  # held ones whose time may have come: read and verified already
 
     def __len__(self) -> int:
-        return len(self._by_key)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._by_key
+        return len(self.by_key)
 
     def __iter__(self) -> Iterator[Waiting]:
-        return iter(list(self._by_key.values()))
-
-    def get(self, key: bytes) -> Waiting | None:
-        return self._by_key.get(key)
+        return iter(list(self.by_key.values()))
 
     @property
     def has_work(self) -> bool:
@@ -46,8 +40,8 @@ class Intake:
         self._ready.append(held)
 
     def _enter(self, waiting: Waiting) -> None:
-        assert waiting.key not in self._by_key, waiting.key.hex()
-        self._by_key[waiting.key] = waiting
+        assert waiting.key not in self.by_key, waiting.key.hex()
+        self.by_key[waiting.key] = waiting
         self._shares.add(waiting.origin, waiting.payer, len(waiting.tx))
 
     def take(self, count: int) -> list[Waiting]:
@@ -55,25 +49,25 @@ class Intake:
         batch: list[Waiting] = []
         while self._ready and 2 * len(batch) < count:
             waiting = self._ready.popleft()
-            if self._by_key.get(waiting.key) is waiting:
+            if self.by_key.get(waiting.key) is waiting:
                 batch.append(waiting)
         while len(batch) < count and (taken := self._turns.take(count - len(batch))):
             for waiting in taken:
-                if waiting.is_queued and self._by_key.get(waiting.key) is waiting:  # else another's turn came first
+                if waiting.is_queued and self.by_key.get(waiting.key) is waiting:  # else another's turn came first
                     waiting.is_queued = False
                     batch.append(waiting)
         return batch
 
     def leave(self, waiting: Waiting) -> bool:
         """It is refused: its share is free. False: it had left before."""
-        if self._by_key.pop(waiting.key, None) is None:
+        if self.by_key.pop(waiting.key, None) is None:
             return False
         self._shares.remove(waiting.origin, waiting.payer, len(waiting.tx))
         return True
 
     def admit(self, waiting: Waiting) -> None:
         """It is in the pool, and keeps its share there."""
-        del self._by_key[waiting.key]
+        del self.by_key[waiting.key]
 
     def clear_turns(self) -> None:
         self._turns.clear()
@@ -101,7 +95,7 @@ class Intake:
         """Empty one source's lane. Returns what nobody else sent."""
         gone, only = (origin, payer), []
         for waiting in self._turns.drop(origin, payer):
-            if not waiting.is_queued or self._by_key.get(waiting.key) is not waiting:
+            if not waiting.is_queued or self.by_key.get(waiting.key) is not waiting:
                 continue
             if (waiting.origin, waiting.payer) == gone:
                 if not waiting.others:

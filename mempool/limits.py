@@ -35,10 +35,16 @@ class Limits:
         """A lane may fill its reserve of `txs_max`, then what is left of the shared half."""
         names, lanes = self._config.lanes, self._index.lanes
         reserve = txs_max // (2 * len(names)) if names else 0
-        count = len(lanes.get(lane, ()))
-        if lane in names and count < reserve:
+        shared_max = txs_max - reserve * len(names)
+        if len(self._index.entries) < shared_max:
             return None
-        shared = sum(max(0, len(held) - (reserve if name in names else 0)) for name, held in lanes.items())
-        if shared >= txs_max - reserve * len(names):
+        held = lanes.get(lane)
+        count = len(held) if held is not None else 0
+        if count < reserve and lane in names:
+            return None
+        shared = 0
+        for name, entries in lanes.items():
+            shared += max(0, len(entries) - (reserve if name in names else 0))
+        if shared >= shared_max:
             return Refusal.LANE_FULL, f"mempool has no room for lane {lane!r}: {count} transactions wait; try later"
         return None

@@ -58,7 +58,6 @@ DOUBTFUL_CHECKS_MIN: Final = 4  # likewise, where a source has sent bad ones: th
 CHECK_NS: Final = 50_000  # of a thread, per signature: what a peer is charged for one (a bad one takes longer)
 SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
 LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
-NO_BOUND: Final = 1 << 62
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
 
 
@@ -159,7 +158,7 @@ class Pool:
 
     def has(self, key: bytes) -> bool:
         """Whether it is here, on its way in or held."""
-        return key in self._entries or key in self._intake or key in self._held
+        return key in self._entries or key in self._intake.by_key or key in self._held.by_key
 
     def knows(self, key: bytes) -> bool:
         """Whether it is here, on its way in, or was committed or found bad a short while ago."""
@@ -234,19 +233,21 @@ class Pool:
         if key in self._entries:
             return self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
         origin, payer = (Origin.PEER, source) if source else (Origin.DOOR, client) if client else (Origin.OWN, "")
-        if (waiting := self._intake.get(key)) is not None:
+        if (waiting := self._intake.by_key.get(key)) is not None:
             return self._join(waiting, origin, payer, done)
         if key in self._seen:
             return self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
-        if self._standings.is_bad(key) and (bad := self._standings.refusal(key, lasting_only=not source)) is not None:
+        bads = self._standings
+        if (key in bads.known_bad or key in bads.refused) and (bad := bads.refusal(key, lasting_only=not source)):
             return self._again_bad(key, source, bad)
-        if key in self._held and done is None:
+        is_held = key in self._held.by_key
+        if is_held and done is None:
             return self._refused(Refusal.ALREADY_HERE, "transaction is held until what is before it comes")
-        full = self._fullness(len(tx), origin, payer)
-        if full is not None:
-            return full
+        why = self._shares.refusal(origin, payer, len(tx), wait_txs_max=self._door_txs_max)
+        if why is not None:
+            return self._refused(Refusal.FULL, why or self._busy_text())
         waiting = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
-        if (held := self._held.take(key)) is not None:  # who waits for an answer gets today's
+        if is_held and (held := self._held.take(key)) is not None:  # who waits for an answer gets today's
             waiting.held_height = held.held_height
             waiting.others = ((held.origin, held.payer),)
         self._intake.push(waiting)
@@ -261,7 +262,11 @@ class Pool:
             if len(waiting.answers) >= ANSWERS_MAX:
                 return self._refused(Refusal.FULL, "too many wait for what becomes of this transaction; try later")
             waiting.answers.append(done)
-        if self._intake.can_join(waiting, origin, payer) and self._fullness(len(waiting.tx), origin, payer) is None:
+        size, most = len(waiting.tx), self._door_txs_max
+        if (
+            self._intake.can_join(waiting, origin, payer)
+            and self._shares.refusal(origin, payer, size, wait_txs_max=most) is None
+        ):
             self._intake.join(waiting, origin, payer)
         if done is not None:
             return None
@@ -281,12 +286,6 @@ class Pool:
             self._charge()
         return bad
 
-    def _fullness(self, tx_bytes: int, origin: int, payer: str) -> CheckTxResponse | None:
-        why = self._shares.refusal(origin, payer, tx_bytes, wait_txs_max=self._door_txs_max)
-        if why is None:
-            return None
-        return self._refused(Refusal.FULL, why or self._busy_text())
-
     def _busy_text(self) -> str:
         pace, wait_ms = self._pace.txs_per_second, self.config.wait_ms_max
         return (
@@ -303,10 +302,11 @@ class Pool:
     def _limits(self, facts: CheckTxResponse, waiting: Waiting) -> CheckTxResponse | None:
         is_door = waiting.origin is not Origin.PEER and len(self._entries) < self._door_txs_max
         lane_txs_max = self._door_txs_max if is_door else self.config.txs_max
-        if waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS:
-            lane_txs_max = NO_BOUND
         refused = self._bounds.refusal(waiting.key, facts, height=self._height, lane_txs_max=lane_txs_max)
-        return self._refused(*refused) if refused is not None else None
+        if refused is None:
+            return None
+        has_few = waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS
+        return None if has_few and refused[0] is Refusal.LANE_FULL else self._refused(*refused)
 
     # -------------------------------------------------------------------------------------------- the one task
 
@@ -433,7 +433,7 @@ class Pool:
         while position < len(batch):
             waiting = batch[position]
             position += 1
-            if self._intake.get(waiting.key) is not waiting:
+            if self._intake.by_key.get(waiting.key) is not waiting:
                 continue
             entry = self._check(waiting)
             if entry is not None:
@@ -551,21 +551,10 @@ class Pool:
     def _insert(self, waiting: Waiting, facts: CheckTxResponse) -> Entry:
         self._intake.admit(waiting)
         entry = Entry(
-            key=waiting.key,
-            tx=waiting.tx,
-            source=waiting.source,
-            height=self._height,
-            gas_wanted=facts.gas_wanted,
-            sender=facts.sender,
-            lane=facts.lane,
-            replay_id=facts.replay_id,
-            touches=facts.touches,
-            expiry_height=facts.expiry_height,
-            origin=waiting.origin,
-            payer=waiting.payer,
-            order_key=facts.order_key,
-            order=facts.order,
-        )
+            waiting.key, waiting.tx, waiting.source, self._height, facts.gas_wanted, facts.sender, facts.lane,
+            facts.replay_id, facts.touches, facts.expiry_height, waiting.origin, waiting.payer, facts.order_key,
+            facts.order,
+        )  # fmt: skip
         if waiting.source:
             entry.peers.add(waiting.source)
         for origin, payer in waiting.others:
@@ -618,10 +607,11 @@ class Pool:
         assert len(txs) == len(results), (len(txs), len(results))
         self._height = height
         again: set[bytes] = set()
+        held = self._held.by_key
         for tx, result in zip(txs, results, strict=True):
             key = sha256(tx).digest()
             entry = self._remove(key)
-            if self._held:
+            if key in held:
                 self._held.take(key)
             if entry is not None:
                 self.metrics.committed += 1
@@ -637,8 +627,8 @@ class Pool:
         self._door_txs_max = self._admissible()
         self._queue_rechecks(None if touched is None else touched | again if again else touched)
         self._standings.block(begins_anew=touched is None)
-        for held in self._held.take_all():
-            self._try_again(held)
+        for waiting in self._held.take_all():
+            self._try_again(waiting)
         if self._entries:
             self._tell_available()
         for callback in self._room:

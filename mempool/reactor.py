@@ -365,7 +365,7 @@ class MempoolReactor:
             if len(tx) > tx_bytes_max:
                 continue  # not even hashed
             key = sha256(tx).digest()
-            if wants:
+            if key in wants.wanted:
                 wants.arrived(key, peer.id)
             entry = pool.get(key)
             if entry is not None:

@@ -40,20 +40,20 @@ class Standings:
 
     def __init__(self, bad_max: int) -> None:
         self._bad_max = bad_max
-        self._bad: OrderedDict[bytes, CheckTxResponse] = OrderedDict()
-        self._refused: OrderedDict[bytes, CheckTxResponse] = OrderedDict()  # since the last block
+        self.known_bad: OrderedDict[bytes, CheckTxResponse] = OrderedDict()
+        self.refused: OrderedDict[bytes, CheckTxResponse] = OrderedDict()  # since the last block
         self._sources: OrderedDict[str, _Standing] = OrderedDict()
         self._charged: set[str] = set()
 
     def is_bad(self, key: bytes) -> bool:
-        return key in self._bad or key in self._refused
+        return key in self.known_bad or key in self.refused
 
     def refusal(self, key: bytes, *, lasting_only: bool) -> CheckTxResponse | None:
         """What was answered. lasting_only: without what another block may cure."""
-        return self._bad.get(key) or (None if lasting_only else self._refused.get(key))
+        return self.known_bad.get(key) or (None if lasting_only else self.refused.get(key))
 
     def remember(self, key: bytes, response: CheckTxResponse, *, lasting: bool) -> None:
-        kept, most = (self._bad, self._bad_max) if lasting else (self._refused, self._bad_max // 4)
+        kept, most = (self.known_bad, self._bad_max) if lasting else (self.refused, self._bad_max // 4)
         text = response.log[:REASON_CHARS_MAX]
         kept[key] = CheckTxResponse(code=response.code, codespace=response.codespace, log=text)
         if len(kept) > most:
@@ -61,9 +61,9 @@ class Standings:
 
     def block(self, *, begins_anew: bool) -> None:
         """A block changed what may pass. begins_anew: the rules may be others now."""
-        self._refused.clear()
+        self.refused.clear()
         if begins_anew:
-            self._bad.clear()
+            self.known_bad.clear()
 
     # --------------------------------------------------------------------------------------------------- peers
 

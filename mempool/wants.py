@@ -61,13 +61,13 @@ class Wants:
         self._pool, self._clock, self._random, self._asking = pool, clock, random, asking
         self._on_timeouts = on_timeouts
         self._peers: dict[str, _Peer] = {}
-        self._wanted: dict[bytes, str] = {}  # hash -> who was asked
+        self.wanted: dict[bytes, str] = {}  # hash -> who was asked
         self._timer: Timer | None = None
         self.is_asking = True
 
     def __len__(self) -> int:
         """Hashes that somebody was asked for."""
-        return len(self._wanted)
+        return len(self.wanted)
 
     def offered(self, peer_id: str) -> int:
         """Hashes remembered of one peer."""
@@ -103,7 +103,7 @@ class Wants:
 
     def arrived(self, key: bytes, sender: str) -> None:
         """A body came."""
-        by = self._wanted.pop(key, None)
+        by = self.wanted.pop(key, None)
         if by is None:
             return
         for other in self._peers.values():
@@ -133,13 +133,13 @@ class Wants:
             del peer.offers[key]
             if pool.knows(key):
                 continue
-            by = self._wanted.get(key)
+            by = self.wanted.get(key)
             if by is not None and not self._is_rather(peer_id, by):
                 _keep(peer.elsewhere, key)
                 continue
             if by is not None:
                 self._peers[by].asked.pop(key, None)
-            self._wanted[key] = peer_id
+            self.wanted[key] = peer_id
             fresh.append(key)
         if fresh:
             if not peer.asked:
@@ -179,7 +179,7 @@ class Wants:
         peer.asked.clear()
         lost, turned_to = 0, set()
         for key in keys:
-            del self._wanted[key]
+            del self.wanted[key]
             if self._pool.knows(key):
                 continue
             lost += 1
