@@ -224,6 +224,13 @@ class NodeMetrics(SavedListener):
             ("kind",),
             [((kind,), count) for kind, count in switch.useless_messages.items()],
         )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_part_failures",
+            "Tasks of the network that failed and began anew, by name.",
+            ("part",),
+            [((name,), count) for name, count in switch.children.failures.items()],
+        )
         held = CounterMetricFamily(
             "dchat_network_held_seconds", "How long peers were not read from, for what their messages cost."
         )

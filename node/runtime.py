@@ -294,6 +294,7 @@ async def _wire(
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
     faults = Faults()
+    switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
     pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
     driver.add_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)

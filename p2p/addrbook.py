@@ -36,6 +36,7 @@ OLD_BUCKETS_PER_GROUP = 4
 NEW_BUCKETS_PER_ADDRESS = 4
 ENOUGH_ADDRESSES = 1000  # with fewer we ask for more
 SELECTION_MIN, SELECTION_MAX, SELECTION_PERCENT = 32, 250, 23
+DRAWN_PER_TOLD = 8  # looked at for each address of an answer: a stranger asks, so it is no matter of the book's size
 OWN_ADDRESSES_MAX = 64
 FAILURES_NEVER_SEEN_MAX = 3  # attempts after which an address that never worked is bad
 FAILURES_MAX = 10  # and one that has not worked for a week
@@ -253,8 +254,8 @@ class AddressBook:
         """
         size = len(self._entries)
         count = min(max(min(SELECTION_MIN, size), size * SELECTION_PERCENT // 100), SELECTION_MAX)
-        entries = [entry for entry in self._entries.values() if not self.is_banned(entry.address.id)]
-        self._rng.shuffle(entries)
+        drawn = self._rng.sample(list(self._entries.values()), min(size, DRAWN_PER_TOLD * count))
+        entries = [entry for entry in drawn if not self.is_banned(entry.address.id)]
         if new_percent is not None:
             new = [entry for entry in entries if not entry.is_old]
             old = [entry for entry in entries if entry.is_old]

@@ -18,6 +18,7 @@ from p2p.address import NodeAddress
 from p2p.base import PeerFault
 from p2p.connection import MultiplexConnection
 from p2p.errors import HandshakeError, P2PError
+from p2p.log_limit import LogLimit
 from p2p.node_info import NODE_INFO_BYTES_MAX, NodeInfo
 from p2p.node_key import NodeKey, node_id
 from p2p.secret_connection import HANDSHAKE_MESSAGE_BYTES_MAX, Opener, Sealer, SecretHandshake
@@ -26,7 +27,7 @@ from p2p.wire import delimited, split_delimited
 if TYPE_CHECKING:
     from p2p.peer import SwitchPeer
 
-log = structlog.get_logger()
+loud = LogLimit(structlog.get_logger(), source_name="remote")
 
 WRITE_BUFFER_BYTES = 131_072  # above this the transport asks to pause; a vote never waits behind more of ours
 STUCK_BYTES = 4_096  # a reader that takes less between two looks while more waits does not read
@@ -244,7 +245,7 @@ class Link(asyncio.Protocol):
         except (P2PError, PeerFault) as error:
             self.close(error)
         except Exception as error:
-            log.exception("a handshake failed on our side", remote=self.remote, phase=self.phase.value)
+            loud.error("a handshake failed on our side", self.remote, phase=self.phase.value, exc_info=error)
             self.close(error)
 
     def _enter(self, phase: Phase) -> None:

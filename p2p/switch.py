@@ -13,11 +13,11 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,12 +29,15 @@ from p2p.config import SwitchConfig
 from p2p.connection import MultiplexConnection
 from p2p.errors import AlreadyConnected, BadNodeInfo, DialError, NoOffence, P2PError, Rejected
 from p2p.link import Link, Phase
+from p2p.log_limit import LogLimit
 from p2p.node_info import CHANNELS_MAX, NodeInfo
 from p2p.node_key import NodeKey
 from p2p.peer import PeerStatus, SwitchPeer
 from p2p.sockets import Listener, Sockets, TcpSockets
+from p2p.tasks import Children
 
 log = structlog.get_logger()
+loud = LogLimit(log)  # for lines that strangers can cause at will
 
 DUPLICATE_SILENT_S = 5.0  # a peer this silent that proves its key anew has lost the old connection
 STEADY_S = 60.0  # a connection that lived this long starts the redial back-off over
@@ -101,8 +104,7 @@ class Switch:
         self._started = asyncio.Event()
         self._stopping = False
         self._all_closed = asyncio.Event()
-        self._tasks: asyncio.TaskGroup | None = None
-        self._children: set[asyncio.Task[None]] = set()
+        self.children = Children()
         self._main: asyncio.Task[None] | None = None
 
     # --- setting up -------------------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ class Switch:
         self._main.result()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises OSError (listening), ExceptionGroup (a service failed)."""
+        """Run until `stop`. Raises OSError (listening). A service that fails begins anew (`children`)."""
         loop = asyncio.get_running_loop()
         config = self.config
         self._shared = SharedBudget(config.budget, loop, work_ns=self._work_ns, slice_ns=self._slice_ns)
@@ -167,16 +169,15 @@ class Switch:
         try:
             await self._listen(loop)
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+                self.children.group = tasks
                 self._started.set()
                 for address in config.persistent_addresses:
-                    self._spawn(self._keep_connected(address), f"keep {address}")
-                self._spawn(self._sweep(), "sweep")
+                    self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
+                self.children.spawn("sweep", self._sweep)
                 for name, service in self._services:
-                    self._spawn(_run_service(service), name)
+                    self.children.spawn(name, service)
                 await self._stop.wait()
-                for task in tuple(self._children):
-                    task.cancel()
+                self.children.cancel()
         finally:
             self._stopping = True
             if self._listener is not None:
@@ -193,12 +194,6 @@ class Switch:
         shown = told or at or NodeAddress("", "0.0.0.0", 0)
         self._info = replace(self._info, channels=channels, listen_address=f"tcp://{shown.host_port}")
         self._info.validate()
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        assert self._tasks is not None, "the switch does not run"
-        task = self._tasks.create_task(work, name=name)
-        self._children.add(task)
-        task.add_done_callback(self._children.discard)
 
     async def _close_all(self) -> None:
         """Flush and close every link; cut those that are not done in time."""
@@ -259,11 +254,11 @@ class Switch:
         fault of ours, or a day's ban over a slip, would cut a validator off its network."""
         if self._is_exempt(peer_id):
             self.counters["named_faults"] += 1
-            log.warning("a peer that was named broke the protocol", peer=peer_id, reason=reason)
+            loud.warning("a peer that was named broke the protocol", peer_id, reason=reason)
             return
         self.bans.ban(peer_id, ban_s)
         self.counters["banned"] += 1
-        log.warning("banned a peer", peer=peer_id, ban_s=ban_s, reason=reason)
+        loud.warning("banned a peer", peer_id, ban_s=ban_s, reason=reason)
 
     def is_connected(self, peer_id: str) -> bool:
         return peer_id in self._peers
@@ -332,7 +327,7 @@ class Switch:
         """From now on keep connected to `address` (its id may be missing), as to those of the configuration."""
         if address.id:
             self._persistent_ids.add(address.id)
-        self._spawn(self._keep_connected(address), f"keep {address}")
+        self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
 
     def _check_dial(self, address: NodeAddress, *, persistent: bool) -> None:
         if address.id == self.id:
@@ -524,7 +519,7 @@ class Switch:
             self._socket_bytes_gone[1] += link.bytes_out
             refused = isinstance(link.close_error, Rejected)
             self.counters["refused" if refused else "handshake_failed"] += 1
-            log.debug("a connection did not become a peer", remote=link.remote, peer=link.id, reason=reason)
+            loud.debug("a connection did not become a peer", link.id, remote=link.remote, reason=reason)
         if link.established is not None and not link.established.done():
             already = isinstance(link.close_error, AlreadyConnected)
             error = DialError(f"dial {link.dialed}: {reason}")
@@ -541,9 +536,9 @@ class Switch:
         self._links.discard(link)
         self._peers[peer.id] = peer
         self._peers_tuple = tuple(self._peers.values())
-        log.info(
+        self._say_of(
+            peer,
             "connected a peer",
-            peer=peer.id,
             moniker=peer.moniker,
             remote=peer.remote_address,
             outbound=peer.is_outbound,
@@ -567,7 +562,7 @@ class Switch:
         self._socket_bytes_gone[0] += peer.link.bytes_in
         self._socket_bytes_gone[1] += peer.link.bytes_out
         self.counters["peers_lost"] += 1
-        log.info("lost a peer", peer=peer.id, moniker=peer.moniker, reason=reason)
+        self._say_of(peer, "lost a peer", moniker=peer.moniker, reason=reason)
         for reactor in self._reactors:
             try:
                 reactor.remove_peer(peer, reason)
@@ -575,6 +570,13 @@ class Switch:
                 self.counters["reactor_failed"] += 1
                 log.exception("a reactor failed to let a peer go", peer=peer.id)
         peer.gone.set()
+
+    def _say_of(self, peer: SwitchPeer, event: str, **fields: object) -> None:
+        """A line for each that the operator named; of strangers, who come and go as they like, at a rate."""
+        if self._is_exempt(peer.id):
+            log.info(event, peer=peer.id, **fields)
+        else:
+            loud.info(event, peer.id, **fields)
 
     def _deliver(self, peer: SwitchPeer, channel_id: int, message: bytes) -> None:
         self._reactor_of[channel_id].receive(channel_id, peer, message)
@@ -594,7 +596,7 @@ class Switch:
             self._offended(peer, str(error), forgiven=FAULTS_FORGIVEN)
         else:
             self.counters["reactor_failed"] += 1
-            log.error("a reactor failed", peer=peer.id, error=repr(error), exc_info=error)
+            loud.error("a reactor failed", peer.id, error=repr(error), exc_info=error)
             peer.link.close(f"our reactor failed: {error!r}")
 
     # --- what peers cost --------------------------------------------------------------------------------------
@@ -669,10 +671,6 @@ class Switch:
 
 if TYPE_CHECKING:
     _network: type[Network] = Switch
-
-
-async def _run_service(service: Callable[[], Awaitable[None]]) -> None:
-    await service()
 
 
 def _dials(link: Link, address: NodeAddress) -> bool:
