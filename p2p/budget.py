@@ -20,6 +20,7 @@ TURN_NS: Final = 2_000_000  # what all peers' messages hold it before anything e
 SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READS` is measured, and counts for all
 SAMPLED_READS: Final = 8
 CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
+ASKED_DISCOUNT: Final = 4  # what we asked a peer for costs it a quarter: else syncing from one would be slow
 EXPECTED_MAX: Final = 256  # announced messages that a peer may owe on a channel
 
 
@@ -216,7 +217,7 @@ class PeerBudget:
             now_ns = self.shared.work_ns()
             ns = now_ns - began_ns if began_ns > 0 else (now_ns + began_ns) * SAMPLED_READS
             self.shared.spend_turn(ns)
-            self.spend_cpu(ns)
+            self.spend_cpu(ns // ASKED_DISCOUNT if self._expected and self._owes() else ns)
 
     def spend_cpu(self, ns: int) -> None:
         self.cpu.spend(ns)
@@ -257,6 +258,9 @@ class PeerBudget:
             return 0
         self._prune(owed)
         return max((bytes_max for _, bytes_max in owed), default=0)
+
+    def _owes(self) -> bool:
+        return any(self.expects(channel) for channel in self._expected)
 
     @property
     def unfinished_max(self) -> int:

@@ -27,6 +27,9 @@ from p2p.wire import (
     packet_prefix,
 )
 
+SEND_BYTES_MAX = (
+    6 * 1024 * 1024
+)  # queued on all channels: what a peer that reads slowly can make us keep; one always fits
 SEND_BATCH_BYTES = 65_536  # what one turn writes before other work runs: some 0.2 ms of sealing
 CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a message that was handed on is all
 RECENTLY_SENT_DECAY = 0.8
@@ -178,6 +181,7 @@ class MultiplexConnection:
         self._send_rate = _Rate(config.send_rate, now)
         self._receive_rate = _Rate(config.receive_rate, now)
         self._active: list[_Channel] = []  # channels with something to send
+        self._queued_bytes = 0
         self._decayed_at = now
         self._ping_due = self._pong_due = False  # one of each at most waits to be sent
         self._pump_scheduled = self._write_paused = self._closed = self._draining = False
@@ -235,13 +239,19 @@ class MultiplexConnection:
             return False
         queue = channel.queue
         waiting = len(queue)
-        if waiting >= channel.queue_max or (waiting and channel.queue_bytes + len(message) > channel.queue_bytes_max):
+        size = len(message)
+        if waiting and (
+            waiting >= channel.queue_max
+            or channel.queue_bytes + size > channel.queue_bytes_max
+            or self._queued_bytes + size > SEND_BYTES_MAX
+        ):
             channel.refused = True
             return False
         if not waiting:
             self._active.append(channel)
         queue.append(message)
-        channel.queue_bytes += len(message)
+        channel.queue_bytes += size
+        self._queued_bytes += size
         if not self._pump_scheduled and not self._write_paused:
             self._pump_scheduled = True
             self._loop.call_soon(self._pump)
@@ -252,7 +262,8 @@ class MultiplexConnection:
         if channel is None:
             return 0
         room = channel.queue_max - len(channel.queue)
-        if room <= 0 or channel.queue_bytes >= channel.queue_bytes_max:
+        is_full = channel.queue_bytes >= channel.queue_bytes_max or self._queued_bytes >= SEND_BYTES_MAX
+        if room <= 0 or (channel.queue and is_full):
             channel.refused = True
             return 0
         return room
@@ -282,7 +293,11 @@ class MultiplexConnection:
         if self._active:
             self._schedule_pump()
         for channel in tuple(self._sendable.values()):
-            has_room = len(channel.queue) < channel.queue_max and channel.queue_bytes < channel.queue_bytes_max
+            has_room = not channel.queue or (
+                len(channel.queue) < channel.queue_max
+                and channel.queue_bytes < channel.queue_bytes_max
+                and self._queued_bytes < SEND_BYTES_MAX
+            )
             if channel.refused and has_room:
                 channel.refused = False
                 self._notify_writable(channel)
@@ -330,6 +345,7 @@ class MultiplexConnection:
             payload = message[offset:] if offset else message
             channel.queue.popleft()
             channel.queue_bytes -= len(message)
+            self._queued_bytes -= len(message)
             channel.offset = 0
         out.append(prefix)
         out.append(payload)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 loud = LogLimit(structlog.get_logger(), source_name="remote")
 
 WRITE_BUFFER_BYTES = 131_072  # above this the transport asks to pause; a vote never waits behind more of ours
-STUCK_BYTES = 4_096  # a reader that takes less between two looks while more waits does not read
+STUCK_BYTES = 16_384  # a reader that takes less between two looks while more waits does not read
 FLUSH_TIMEOUT_S = 2.0  # a peer that does not read what is left is not waited for
 
 

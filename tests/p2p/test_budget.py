@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
 from p2p.budget import NS_PER_S, SLICE_NS, BudgetConfig
+from p2p.connection import SEND_BYTES_MAX
 from p2p.errors import ConnectionFault, TooSlow
 from p2p.wire import PING, PONG
 from tests.p2p.test_connection import FREE, Bench, StillLoop, packet
@@ -250,7 +251,7 @@ def test_strangers_together_are_held_to_theirs_and_who_sends_little_is_served_fi
         bench.on_deliver = cost
     data = packet(0x22, b"x") * 500
     waits: list[int] = []
-    for millisecond in range(5_000):
+    for millisecond in range(2_000):
         for bench in benches:
             flood(bench, data)
         if millisecond % 50 == 0 and honest.reading:
@@ -260,8 +261,8 @@ def test_strangers_together_are_held_to_theirs_and_who_sends_little_is_served_fi
         if len(honest.delivered) > before:
             before = len(honest.delivered)
             waits.append(millisecond - sent)
-    assert work[0] <= NS_PER_S * (5 * 0.40 * 1.1 + 0.050)  # a tenth: reads too small to be measured each
-    assert len(waits) >= 60
+    assert work[0] <= NS_PER_S * (2 * 0.40 * 1.1 + 0.050)  # a tenth: reads too small to be measured each
+    assert len(waits) >= 20
     assert sorted(waits)[len(waits) // 2] <= 100
 
 
@@ -298,7 +299,7 @@ def test_a_turn_of_the_loop_ends_for_all_peers_together() -> None:
 def test_useless_messages_leak(per_s: int, spent: bool) -> None:
     bench = Bench()
     for _ in range(1_200):
-        for _ in range(per_s):
+        for _ in range(per_s if not bench.spent else 0):
             bench.budget.useless("part of no block")
         bench.loop.advance(1)
     assert bool(bench.spent) is spent
@@ -342,3 +343,42 @@ def test_unfinished_bytes_are_counted_exactly(packets: list[tuple[int, int, bool
         )
     bench.connection.close()
     assert bench.shared.unfinished_bytes == 0
+
+
+# --- what waits for a peer -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [100, 60_000, 1_000_000, 5_000_000])
+def test_what_waits_for_a_slow_reader_is_bounded_over_all_channels(size: int) -> None:
+    """audit 14, mintlayer-core#1314: 32 MB waited on each channel of each peer; a message always fits alone."""
+    bench = Bench(peer_channels=frozenset({0x00, 0x01, 0x22, 0x40}))
+    bench.connection.pause_writing()
+    taken = 0
+    for channel in (0x40, 0x22, 0x01, 0x00):
+        assert bench.connection.queue_room(channel) > 0
+        while bench.connection.try_send(channel, bytes(size)):
+            taken += size
+        assert bench.connection.queue_room(channel) == 0 or size > 100
+    assert taken <= SEND_BYTES_MAX + 4 * size
+    assert taken == bench.connection._queued_bytes
+    bench.write_stream = lambda data: None  # type: ignore[method-assign]
+    bench.connection.resume_writing()
+    bench.loop.advance(1)
+    assert bench.connection._queued_bytes == 0
+    assert bench.connection.try_send(0x22, bytes(size))
+
+
+def test_answers_that_we_asked_for_cost_a_peer_less() -> None:
+    """audit 10: else block sync from one peer would go no faster than a stranger may flood."""
+    used = []
+    for asked in (False, True):
+        bench = Bench(budget=BudgetConfig(cpu_percent=20, strangers_cpu_percent=0, cpu_burst_ms=50))
+        costly(bench)
+        if asked:
+            bench.budget.expect(0x40, 50_000, 100.0)
+        data = packet(0x22, b"x") * 1_000
+        for _ in range(2_000):
+            flood(bench, data)
+            bench.loop.advance(0.001)
+        used.append(len(bench.delivered))
+    assert 3 <= used[1] / used[0] <= 4.2
