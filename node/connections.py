@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import logging
 import socket
 import ssl
@@ -22,10 +23,11 @@ import structlog
 from aiohttp import web
 
 from node.limits import client_of, share_of
+from node.tasks import Faults
 from p2p.log_limit import LogLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
 BACKLOG: Final = 128
 TLS_S: Final = 5.0
@@ -35,6 +37,7 @@ UNREAD_BYTES_MAX: Final = 64 << 20  # of answers that wait for slow readers; of 
 SEND_BUFFER_BYTES: Final = 131_072  # of the system's memory for an answer: it would give megabytes
 SWEEP_S: Final = 0.5
 REFUSAL_PAUSE_S: Final = 0.002  # after each connection that is one too many: a flood of them costs little of the loop
+AGAIN_S: Final = 1.0  # after a failure of our own
 NO_HANDLE_PAUSE_S: Final = 0.5
 _NO_HANDLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -100,8 +103,9 @@ class Connection(web.RequestHandler):
 class Gate:
     """Accepts for one door. `listen`, then `close`."""
 
-    def __init__(self, name: str, connections_max: int) -> None:
-        self.name, self.connections_max = name, connections_max
+    def __init__(self, name: str, connections_max: int, faults: Faults | None = None) -> None:
+        """faults: where failures of its tasks are told."""
+        self.name, self.connections_max, self._faults = name, connections_max, faults or Faults()
         self.open_connections: dict[Connection, None] = {}  # in the order in which they came
         self.counts: Counter[str] = Counter()  # accepted, refused, evicted, cut
         self._by_client: Counter[str] = Counter()
@@ -127,8 +131,8 @@ class Gate:
             self._close_sockets()
             raise
         for listening in self._sockets:
-            self._own(self._accept(listening, make, tls), f"{self.name} accepts")
-        self._own(self._sweep(), f"{self.name} sweeps")
+            self._own(self._again(f"{self.name} accepts", functools.partial(self._accept, listening, make, tls)))
+        self._own(self._again(f"{self.name} sweeps", self._sweep))
         return int(self._sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -148,15 +152,25 @@ class Gate:
             listening.close()
         self._sockets.clear()
 
-    def _own(self, work: Any, name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+    @property
+    def task_names(self) -> frozenset[str]:
+        return frozenset(task.get_name() for task in self._tasks)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a part of a door failed", task=task.get_name(), exc_info=error)
+    def _own(self, work: Coroutine[Any, Any, None], name: str = "") -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name or f"{self.name} task")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _again(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """`work`, begun anew when it fails, which is said aloud."""
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                self._faults.failed(name, error, needed=True)
+                log.error("a part of a door failed and begins anew", part=name, exc_info=error)
+            await asyncio.sleep(AGAIN_S)
+            self._faults.recovered(name)
 
     # ---------------------------------------------------------------------------------------------- accepting
 
@@ -194,7 +208,7 @@ class Gate:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection, accepted, ssl=tls, ssl_handshake_timeout=TLS_S if tls is not None else None
             )
-        except OSError as error:  # ssl.SSLError and time-outs are some too
+        except Exception as error:  # of the handshake, whatever a client sends; ours end nothing else
             self.counts["failed"] += 1
             _limited.info("an HTTP connection did not begin", client, door=self.name, error=str(error))
         finally:

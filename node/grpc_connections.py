@@ -46,7 +46,10 @@ class GrpcConnections:
         try:
             while True:
                 await asyncio.sleep(SWEEP_S)
-                await loop.run_in_executor(self._thread, self.sweep)
+                try:
+                    await loop.run_in_executor(self._thread, self.sweep)
+                except Exception as error:  # what could not be looked at now is looked at next time
+                    _limited.error("failed to look at the gRPC connections", "any", error=repr(error), exc_info=error)
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -67,8 +67,9 @@ class HttpDoor:
         self._options, self._views, self._events, self._registry, self._tls = options, views, events, registry, tls
         self._rate = rate
         self.slots = Slots("HTTP requests", options.concurrent_requests_max)
-        self.gate = Gate("HTTP door", handles.http if handles else options.connections_max)
-        self.metrics_gate = Gate("metrics port", handles.metrics if handles else options.metrics_connections_max)
+        self.gate = Gate("HTTP door", handles.http if handles else options.connections_max, views.faults)
+        metrics_max = handles.metrics if handles else options.metrics_connections_max
+        self.metrics_gate = Gate("metrics port", metrics_max, views.faults)
         self._runners: list[web.AppRunner] = []
         self._quiet = quiet_logger()
 

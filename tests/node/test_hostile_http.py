@@ -285,3 +285,21 @@ def test_the_limit_of_handles_is_raised() -> None:
         assert handles.raise_limit() == min(hard, handles.HANDLES_WANTED)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_door_that_fails_begins_anew_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 6: an exception in a door's own task ends neither the door nor anything else."""
+    monkeypatch.setattr(connections, "AGAIN_S", 0.05)
+    async with running_node(tmp_path) as running:
+        faults = running.node.views.faults
+
+        def fail(self: Gate, client: str) -> bool:
+            raise RuntimeError("no room for thought")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Gate, "_has_room", fail)
+            async with many(running.ports[1], 1):
+                await until(lambda: faults.failures["HTTP door accepts"] == 1)
+        await until(lambda: not faults.down)
+        assert b"200 OK" in await get(running.ports[1])
+        assert running.failures == []

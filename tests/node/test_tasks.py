@@ -27,8 +27,8 @@ MAKERS = {
     "mempool/journal.py": "who waits for a promise is answered with the error",
     "node/gossip.py": "block sync's guard: a failure ends the process",
     "node/runtime.py": "the pruner tells its failures",
-    "node/connections.py": "the gate tells its failures",
-    "node/grpc_door.py": "the door tells its failures",
+    "node/connections.py": "the gate begins anew and tells it",
+    "node/grpc_door.py": "its sweep begins anew and tells it",
     "p2p/switch.py": "its task group, whose end `Switch.ended` raises",
     "cli/bench/live.py": "the benchmark awaits its followers",
 }
@@ -206,5 +206,7 @@ async def test_all_tasks_of_a_running_node_are_owned(tmp_path: Path) -> None:
         ours = {name for name in named if not name.startswith("Task-")}
         owned = set(node.tasks.names) | {task.get_name() for task in node.driver._tasks}
         owned |= {task.get_name() for task in node.switch._children} | {f"switch {node.views.me.moniker}"}
+        owned |= {"grpc connections"}  # the gRPC door's, which begins it anew
+        owned |= node.doors.http.gate.task_names | node.doors.http.metrics_gate.task_names
         assert ours <= owned | {"block sync"}
     assert {task for task in asyncio.all_tasks() - before if not task.get_name().startswith("Task-")} == set()
