@@ -57,6 +57,11 @@ class GenesisDoc:
             raise InvalidGenesis(f"genesis: initial_height is {self.initial_height}; allowed: 1 to {INT64_MAX}")
         if self.genesis_time_ns == ZERO_TIME_NS:
             raise InvalidGenesis("genesis: genesis_time is missing")
+        if self.genesis_time_ns > INT64_MAX:
+            raise InvalidGenesis(
+                f"genesis: genesis_time is {format_rfc3339(self.genesis_time_ns)}; "
+                f"allowed: until {format_rfc3339(INT64_MAX)}, the last time in 64 bits of nanoseconds"
+            )
         try:
             self.consensus_params.validate()
         except InvalidData as error:

@@ -67,7 +67,7 @@ from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
 from consensus.engine.signer import Signer
-from consensus.engine.timers import Timers
+from consensus.engine.timers import Timers, genesis_wait_ms
 from consensus.engine.votes import RoundVotes, load_last_commit
 from consensus.engine.wal import Wal
 from consensus.types.block import Block, Commit, ExtendedCommit
@@ -331,8 +331,7 @@ class ConsensusDriver(Entrance):
     async def _take_event(self, event: Event) -> None:
         match event:
             case TimedOut():
-                self._log(event)
-                await self._feed(event.elapsed)
+                await self._take_timeout(event)
             case BuiltBlock(built, block):
                 self._hold(block, built.height)
                 await self._feed(built)
@@ -347,6 +346,14 @@ class ConsensusDriver(Entrance):
                         await self._carry_out(effect)
             case _:
                 assert_never(event)
+
+    async def _take_timeout(self, event: TimedOut) -> None:
+        waits = event.elapsed.step is self.core.step is Step.NEW_HEIGHT
+        if waits and (wait_ms := genesis_wait_ms(self._state, self._clock.now_ns())):
+            self._timers.set(event, wait_ms * NS_PER_MS)
+            return
+        self._log(event)
+        await self._feed(event.elapsed)
 
     async def _take_message(self, message: Message) -> None:
         """A message of a peer, of our own, or of the log."""
@@ -625,6 +632,7 @@ class ConsensusDriver(Entrance):
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
         self._executor.check_halt(height)
+        commit_wait_ms = max(commit_wait_ms, genesis_wait_ms(self._state, self._clock.now_ns()))
         self._intake.start_height()
         self._inbox.start_height()
         self._round_state.start(height, validators, last_commit)

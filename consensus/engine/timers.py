@@ -1,12 +1,34 @@
-"""The time-outs of the running height, one a step and round, and the log's flush."""
+"""The time-outs of the running height, one a step and round, the log's flush, and the wait for the genesis time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
+
+import structlog
 
 from consensus.core.events import Step
 from consensus.engine.clock import Clock, Timer
 from consensus.engine.inputs import TimedOut
+from consensus.types.state import State
+from consensus.types.timestamps import NS_PER_MS, NS_PER_S, format_rfc3339
+
+GENESIS_LOOK_MS: Final = 60_000  # at the clock, while the genesis time is ahead: it may be set meanwhile
+
+log = structlog.get_logger(__name__)
+
+
+def genesis_wait_ms(state: State, now_ns: int) -> int:
+    """How long to wait before the first block, and then to ask again; 0 from the genesis time on.
+
+    Only our own beginning waits: a network whose clocks are ahead of ours is followed at once.
+    """
+    left_ns = 0 if state.last_block_height else state.last_block_time_ns - now_ns
+    if left_ns <= 0:
+        return 0
+    when = format_rfc3339(state.last_block_time_ns)
+    log.info("waiting for the genesis time", genesis_time=when, seconds=-(-left_ns // NS_PER_S))
+    return min(-(-left_ns // NS_PER_MS), GENESIS_LOOK_MS)
 
 
 class Timers:
