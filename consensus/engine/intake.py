@@ -58,13 +58,15 @@ class Intake:
         self.all_precommits_came = False  # of the last height, by a late one
         self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
-        self._claimed: set[tuple[VoteKind, int, BlockID | None]] = set()  # what any peer claims
+        self._claimed: dict[tuple[VoteKind, int, BlockID | None], MajorityIn] = {}  # what any peer claims, the first
+        self._logged_claims: set[MajorityIn] = set()  # membership only
         self._conflicts: set[tuple[VoteKind, int, int]] = set()  # kind, round, validator: reported equivocators
 
     def start_height(self) -> None:
         """Forget the height before."""
         self._claims.clear()
         self._claimed.clear()
+        self._logged_claims.clear()
         self._conflicts.clear()
         self._untold = None
 
@@ -192,10 +194,18 @@ class Intake:
         if not self._is_good_vote(message, late=False):
             return ()
         if message.peer_id:  # ours was logged when it was signed
+            self._write_claim(kind, vote, value)
             self._write(message)
             self._useful(message.peer_id)
         self.counting = vote
         return (core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id),)
+
+    def _write_claim(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> None:
+        """Log the claim that makes an equivocator's second vote count; others change nothing, and cost nothing."""
+        votes, claim = self._round_state.votes(kind, vote.round), self._claimed.get((kind, vote.round, value))
+        if claim is not None and claim not in self._logged_claims and votes and votes.get(vote.validator_index):
+            self._logged_claims.add(claim)
+            self._write(claim)
 
     def _only_conflicts(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> bool:
         """Whether its validator's votes of this round conflict already, and nobody claims a majority for this one.
@@ -262,8 +272,7 @@ class Intake:
                 )
             return ()
         self._claims[key] = message.block_id
-        self._claimed.add((message.kind, message.round, message.block_id))
-        self._write(message)
+        self._claimed.setdefault((message.kind, message.round, message.block_id), message)
         return (PeerMajority(message.kind, message.height, message.round, message.block_id, message.peer_id),)
 
     def _may_exist(self, round: int) -> bool:

@@ -4,7 +4,8 @@ A record is crc32c (Castagnoli) of the payload, u32 big endian; its length, u32 
 TimedWALMessage. The head is `wal`, full heads become `wal.000`, `wal.001`, ...; what is read is read in that order.
 `append` buffers; `sync` makes everything appended durable. A torn tail of the head is cut when the log is opened,
 and said so; a damaged record with valid ones behind it is WalCorrupted, which names the file and the offset.
-`append` and `sync` may be called from different threads.
+`append` and `sync` may be called from different threads. Old files are removed once the whole is large, but never one
+that may hold a record of the running height: our own votes, and with them a lock, are in it.
 Source: CometBFT v0.38, consensus/wal.go, libs/autofile; engine sheet section 8.
 """
 
@@ -139,6 +140,7 @@ class Wal:
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         self._unsynced = False
+        self._height_begins = 0  # the number of the first rotated file that may hold records of the running height
         self.cut_bytes = 0  # what opening cut from a torn tail
         disk.make_directory(directory)
         self._head_bytes = self._cut_torn_tail()
@@ -205,6 +207,9 @@ class Wal:
 
     def end_height(self, height: int) -> None:
         """Record, durably, that the block of `height` is saved: replay begins behind this record."""
+        with self._file_lock:
+            rotated = self._rotated()
+            self._height_begins = int(rotated[-1][4:]) + 1 if rotated else 0  # what the head will be called
         self.append(end_height_payload(height, self._now_ns()))
         self.sync()
 
@@ -234,7 +239,7 @@ class Wal:
         sizes = [self._disk.size(self._directory / name) for name in rotated]
         total = sum(sizes)
         for name, size in list(zip(rotated, sizes, strict=True))[:REMOVED_FILES_MAX]:
-            if total < self._group_bytes_max:
+            if total < self._group_bytes_max or int(name[4:]) >= self._height_begins:
                 return
             self._disk.remove(self._directory / name)
             total -= size

@@ -1,5 +1,11 @@
 """The errors of the block types: one tree, whose root says that data from outside breaks a rule.
 
+The line between an error and an assertion: bytes, text and numbers from outside are judged where they enter (decoding,
+`validate`, `intake`, `checks`) and refused with one of these errors; behind that, and for what this node computed, an
+assertion says what our own code promises. So no assertion may depend on a value that was not judged before: a time that
+is computed from others' times is brought into range first (`timestamps.within_time`), a block that is only proposed is
+asked for nothing.
+
 Each message says what, where, what was expected and what came. Whoever sent the data is at fault, never this node;
 the one exception, `InvalidGenesis` and `InvalidParams`, concern the operator's own files or the application's answer.
 """

@@ -77,10 +77,13 @@ class Bench:
 
 
 class SlowClock(LoopClock):
-    """Years behind."""
+    """Set years back once the first height has begun: before it, the node would wait for the genesis time."""
+
+    def __init__(self) -> None:
+        self.is_set_back = False
 
     def now_ns(self) -> int:
-        return 10**18
+        return 10**18 if self.is_set_back else super().now_ns()
 
 
 async def make_bench(**options: Any) -> Bench:
@@ -351,7 +354,9 @@ async def test_round_that_a_transaction_began_is_begun_again_by_the_log() -> Non
 
 async def test_votes_are_stamped_after_what_they_build_on_also_when_the_clock_is_behind() -> None:
     """Design section 3: max(now, the voted block's time + 1 ms); for nil after all blocks of the height."""
-    bench = await make_bench(clock=SlowClock(), config=replace(PATIENT, timeout_prevote_ms=1))
+    clock = SlowClock()
+    bench = await make_bench(clock=clock, config=replace(PATIENT, timeout_prevote_ms=1))
+    clock.is_set_back = True
     block = bench.block()
     bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
     bench.send_block(block)
@@ -483,3 +488,27 @@ async def test_block_sync_applies_proved_blocks_and_nothing_is_signed_at_their_h
     await late.driver.start()
     assert late.wal.messages_after(5) is not None
     await late.driver.stop()
+
+
+async def test_claims_of_majorities_fill_no_log() -> None:
+    """audit 7: whoever comes back under ever new ids may claim for ever; logged is the claim that made a vote count."""
+    bench = await make_bench()
+    for number in range(300):
+        claimed = BlockID(b"%032d" % number, PartSetHeader(1, b"p" * 32))
+        bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, claimed, f"peer{number}")
+    bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, OTHER, "honest")
+    liar = bench.others[0]
+    for block_id in (BlockID(), OTHER):
+        bench.driver.add_vote(bench.vote(liar, PREVOTE, block_id), "honest")
+    await until(lambda: bool(bench.node.evidence.reported))
+    votes = bench.driver.round_state.votes(VoteKind.PREVOTE, 0)
+    assert votes is not None
+    assert liar in votes.bits_for(OTHER)
+    assert [claim.block_id for claim in bench.logged(MajorityIn)] == [OTHER]
+    bench.node.wal.sync()
+    back = await restart(bench)
+    await until(lambda: back.driver.core.step is Step.PROPOSE)
+    votes = back.driver.round_state.votes(VoteKind.PREVOTE, 0)
+    assert votes is not None
+    assert liar in votes.bits_for(OTHER)  # also after a restart
+    await back.driver.stop()

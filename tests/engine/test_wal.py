@@ -282,3 +282,27 @@ def test_files_are_the_owners_alone(tmp_path: Path) -> None:
     wal.close()
     assert (tmp_path / "cs.wal").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "cs.wal" / "wal").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_no_flood_rotates_the_running_height_out_of_the_log(restarts: bool) -> None:
+    """audit 7: a gigabyte of votes in one height removed its start, and with it our own votes and the lock."""
+    disk = SimulatedDisk()
+    wal = open_wal(disk, head_bytes_max=300, group_bytes_max=1500)
+    for height in range(1, 10):
+        wal.append(vote(height))
+        wal.end_height(height)
+    for round in range(100, 200):
+        wal.append(vote(round))
+        wal.sync()
+        if restarts and round % 10 == 0:
+            wal = open_wal(disk.crashed(), head_bytes_max=300, group_bytes_max=1500)
+            disk = wal._disk  # type: ignore[assignment]
+    kept = wal.messages_after(9)
+    assert kept is not None
+    assert [message.msg.msg_info.msg.vote.vote.round for message in kept] == list(range(100, 200))
+    for height in range(10, 150):  # and once it is over its files go
+        wal.end_height(height)
+        wal.append(vote(height))
+        wal.sync()
+    assert sum(disk.size(FOLDER / name) for name in disk.names(FOLDER)) < 1500 + 4 * 300
