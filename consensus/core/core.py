@@ -9,46 +9,18 @@ applied, in the order of `_apply_rules`, until none does. A time-out is an input
 Source: arXiv:1807.04938, Algorithm 1; docs/core-to-wire.md for the wire's names.
 """
 
+# ruff: noqa: I001 - one name a line would be a page of imports
 from __future__ import annotations
 
 from enum import Enum, auto
 from typing import assert_never
 
-# isort: off (one name a line would be a page of imports)
 from consensus.core.events import (
-    BlockComplete,
-    BlockValidated,
-    BuildBlock,
-    Built,
-    CoreConfig,
-    Decide,
-    Effect,
-    Elapsed,
-    Equivocation,
-    GatherBlock,
-    Input,
-    NilReason,
-    PeerMajority,
-    PolkaSeen,
-    Proposal,
-    SetTimer,
-    SignProposal,
-    SignVote,
-    StartHeight,
-    Step,
-    StepChanged,
-    TxsAvailable,
-    ValidateBlock,
-    Validators,
-    ValidValueSet,
-    ValueId,
-    Vote,
-    VoteCounted,
-    VoteKind,
+    BlockComplete, BlockValidated, BuildBlock, Built, CoreConfig, Decide, Effect, Elapsed, Equivocation,
+    GatherBlock, Input, NilReason, PeerMajority, PolkaSeen, Proposal, SetTimer, SignProposal, SignVote, StartHeight,
+    Step, StepChanged, TxsAvailable, ValidateBlock, Validators, ValidValueSet, ValueId, Vote, VoteCounted, VoteKind,
     VoteRefused,
 )  # fmt: skip
-
-# isort: on
 from consensus.core.votes import Counted, HeightVotes, VoteSet
 
 WAITING = (Step.NEW_HEIGHT, Step.NEW_ROUND)  # round 0 has not begun

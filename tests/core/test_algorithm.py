@@ -574,7 +574,7 @@ def test_the_core_can_be_read_beside_the_paper() -> None:
     """Under 1,000 lines, no function over 70."""
     sources = {path.name: path.read_text() for path in sorted(SOURCE.glob("*.py"))}
     assert {"core.py", "events.py", "votes.py"} <= set(sources)
-    assert sum(len(text.splitlines()) for text in sources.values()) < 1_100
+    assert sum(len(text.splitlines()) for text in sources.values()) < 1_000
     for name, text in sources.items():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
