@@ -92,7 +92,9 @@ class Cluster:
     def _liar(self, place: int, held: int | None, targets: list[str]) -> Liar:
         key = None if held is None else validator_key(held)
         rng = random.Random(f"liar {place} {self.plan.seed}")
-        return Liar(place, key, self.loop, self.network, CHAIN_ID, targets, self._look, self.judge, rng)
+        liar = Liar(place, key, self.loop, self.network, CHAIN_ID, targets, self._look, self.judge, rng)
+        liar.is_rival = self.plan.rivals
+        return liar
 
     def _look(self) -> View | None:
         """A node that takes part in consensus: mostly the one that is furthest."""

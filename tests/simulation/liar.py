@@ -42,6 +42,7 @@ CHANNELS = (
 )  # fmt: skip
 MESSAGE_BYTES_MAX = 1 << 20
 HEARD_MAX = 200  # messages that it can repeat
+REDIAL_S = 1.5
 ANOTHER_SELF_S = 3.0  # at most so often
 PORT = 26_656
 
@@ -100,6 +101,7 @@ class Liar:
         self.name = f"liar{place}"
         self.place, self.key, self.chain_id, self.judge, self.rng = place, key, chain_id, judge, rng
         self.look = look
+        self.is_rival = False  # it does nothing but propose against what is being decided
         self.proposed: set[tuple[int, int]] = set()  # heights and rounds
         self._loop, self._network, self._targets = loop, network, targets
         self._selves = 0
@@ -136,8 +138,9 @@ class Liar:
     async def _join(self, life: Life) -> None:
         key = NodeKey.from_seed(bytes([200 + self.place, *self._selves.to_bytes(2, "big")]).ljust(32, b"!"))
         config = SwitchConfig(
-            listen_address=f"{self.host()}:{PORT}", persistent_peers=tuple(self._targets), address_book_strict=False
-        )
+            listen_address=f"{self.host()}:{PORT}", persistent_peers=tuple(self._targets), address_book_strict=False,
+            redial_first_s=REDIAL_S,
+        )  # fmt: skip
         self._switch = Switch(
             config, node_key=key, node_info=NodeInfo(key.id, "", self.chain_id, "0.38.26", b"", self.name),
             sockets=self._network.door(self.host(), life), clock=self.now_ns, rng=self.rng,

@@ -62,7 +62,10 @@ def lie(liar: Liar) -> None:
     if view is not None and liar.key is not None and liar.key.pub_key.address in view.state.validators:
         if _propose(liar, view):
             return
-        name, act = liar.rng.choices(WITH_STAKE, (8, 3, 3, 2, 1))[0]
+        if liar.is_rival:
+            _spoil_round(liar, view)
+            return
+        name, act = liar.rng.choices(WITH_STAKE, (4, 3, 3, 2, 2, 3))[0]
         if name:
             liar.judge.lied(f"{liar.name} lied: {name}")
             act(liar, view)
@@ -331,11 +334,32 @@ def _nothing(liar: Liar, view: View) -> None:
     """As one without stake."""
 
 
+def _spoil_round(liar: Liar, view: View) -> None:
+    """A prevote for what is proposed, a precommit for nil: where somebody is away there is a polka and no decision.
+
+    With it comes a claim, so that our other precommit can count later.
+    """
+    proposal, rounds = view.rounds.proposal, view.rounds
+    if proposal is None:
+        return
+    height, round, value = rounds.height, rounds.round, proposal.block_id
+    claim = VoteSetMaj23(height, round, VoteKind.PRECOMMIT, value).encode()
+    votes = [
+        _own_vote(liar, view, kind, height, round, voted)
+        for kind, voted in ((PREVOTE, value), (PRECOMMIT, NIL_BLOCK_ID))
+    ]
+    for peer in liar.peers:
+        for message in votes:
+            liar.send(peer, VOTE_CHANNEL, message)
+        liar.send(peer, STATE_CHANNEL, claim)
+
+
 WITH_STAKE: Sequence[tuple[str, Callable[[Liar, View], None]]] = (
     ("voted along", _vote_along),
     ("conflicting votes", _conflicting_votes),
     ("far votes", _far_votes),
     ("one vote twice", _same_vote_twice),
+    ("a spoilt round", _spoil_round),
     ("", _nothing),
 )
 
@@ -355,7 +379,9 @@ def _propose(liar: Liar, view: View) -> bool:
         if view.state.validators.proposer_of(round).address != liar.key.pub_key.address:
             continue
         liar.proposed.add((rounds.height, round))
-        name, proposal = liar.rng.choice(PROPOSALS)
+        name, proposal = PROPOSALS[0] if liar.is_rival else liar.rng.choice(PROPOSALS)
+        if round and (liar.is_rival or liar.rng.random() < 0.5):
+            name, proposal = "a rival of the last round's block", _rival
         liar.judge.lied(f"{liar.name} proposed at {rounds.height}/{round}: {name}")
         with suppress(InvalidData):  # what cannot even be encoded
             proposal(liar, view, round)
@@ -431,6 +457,19 @@ def _two_blocks(liar: Liar, view: View, round: int) -> None:
     one, others = _split(liar)
     for block, peers in ((first, one), (second, others)):
         _say(liar, view, round, block.block_id, block.part_set(), peers)
+
+
+def _rival(liar: Liar, view: View, round: int) -> None:
+    """A new block, and at once the precommit that decides the last round's: validation of the one meets the other."""
+    prevotes = view.rounds.votes(VoteKind.PREVOTE, round - 1)
+    block = _block(liar, view, view.executor.pool.reap(bytes_max=10_000, gas_max=10**6))
+    _say(liar, view, round, block.block_id, block.part_set(), liar.peers, votes=False)
+    if prevotes is None or prevotes.majority is None:
+        return
+    height, value = view.rounds.height, prevotes.majority
+    precommit = _own_vote(liar, view, PRECOMMIT, height, round - 1, value)
+    for peer in liar.peers:
+        liar.send(peer, VOTE_CHANNEL, precommit)
 
 
 def _odd_time(liar: Liar, view: View, round: int) -> None:

@@ -41,7 +41,8 @@ class Plan:
     the power.
     late: by node, its threads. stall_every_s: when some process stands still for a while, then does all at once.
     liars: for each liar the validator whose key it holds, which then runs nowhere else; None: it has no stake.
-    lies_every_ms: how often each lies. calm_load_s, heights_after: what must still come after the last fault.
+    lies_every_ms: how often each lies. rivals: they only propose against what is being decided.
+    calm_load_s, heights_after: what must still come after the last fault.
     """
 
     seed: int
@@ -71,6 +72,7 @@ class Plan:
     stall_every_s: float = NEVER_S
     liars: tuple[int | None, ...] = ()
     lies_every_ms: int = 0
+    rivals: bool = False
     calm_load_s: float = 3.0
     heights_after: int = 5
 
@@ -137,7 +139,7 @@ def _short(rng: random.Random, seed: int) -> Plan:
         latency_ms=rng.choice(((1, 5), (5, 30), (20, 120))),
         slow_ms=(0,) * count,
         skew_ms=(0,) * count,
-        faults_s=rng.randint(3, 9),
+        faults_s=rng.randint(2, 7),
         crash_every_s=rng.choice((3.0, NEVER_S, NEVER_S)),
         blackout_every_s=NEVER_S,
         disk_fails_every_s=NEVER_S,
@@ -147,8 +149,8 @@ def _short(rng: random.Random, seed: int) -> Plan:
         burst_txs=1,
         wal_head_bytes=rng.choice((HEAD_BYTES_MAX, 8_192)),
         missed_blocks_window=10_000,
-        calm_load_s=1.0,
-        heights_after=3,
+        calm_load_s=0.5,
+        heights_after=2,
     )  # fmt: skip
 
 
@@ -241,6 +243,27 @@ def _liars(seed: int) -> Plan:
     )
 
 
+def _rivals(seed: int) -> Plan:
+    """A lying validator proposes against what is being decided, where disks are slow and somebody is often away."""
+    rng = random.Random(f"rivals {seed}")
+    plan = _short(rng, seed)
+    count = len(plan.powers)
+    config = replace(plan.config, timeout_propose_ms=400, timeout_prevote_ms=100, timeout_precommit_ms=100)
+    return replace(
+        plan,
+        powers=(10,) * count,
+        config=config,
+        liars=(rng.randrange(count),),
+        rivals=True,
+        lies_every_ms=rng.choice((50, 100)),
+        late=tuple(rng.choice((Late(20, 200, 50_000, 20), Late(100, 3_000, 50_000, 40))) for _ in range(count)),
+        crash_every_s=rng.choice((1.5, 3.0)),
+        stall_every_s=rng.choice((0.5, 2.0)),
+        tx_every_ms=200,
+        burst_txs=10,
+    )
+
+
 def _all(seed: int) -> Plan:
     """Some of everything."""
     rng = random.Random(f"all {seed}")
@@ -264,5 +287,6 @@ PROFILES: dict[str, Callable[[int], Plan]] = {
     "wild-clocks": _wild_clocks,
     "late": _late,
     "liars": _liars,
+    "rivals": _rivals,
     "all": _all,
 }
