@@ -1,7 +1,8 @@
 """What went wrong in systems like ours, and which test shows that it does not go wrong here.
 
 `python -m tests.known_failures` writes docs/known-failures.md. A test names a row in its docstring, or in the string of
-a table: an advisory by its id (`ASA-2025-002`), an operators' complaint by its number (`failure 8`).
+a table: an advisory by its id (`ASA-2025-002`), an operators' complaint by its number (`failure 8`), a report that was
+tried here by its place (`tendermint#2294`), what an audit of this code found by its number (`audit 7`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ class Row:
 
     @property
     def pattern(self) -> re.Pattern[str]:
+        if self.name.startswith("audit "):  # also `audit 7 and 8`, `audit 7, 10`
+            number = self.name.removeprefix("audit ")
+            return re.compile(rf"\baudit (?:\d+a?(?:, | and |, and ))*{number}\b", re.IGNORECASE)
         if self.name.isdigit():
             return re.compile(rf"\b(?:failures?|rows?) (?:\d+(?:, | and ))*{self.name}\b", re.IGNORECASE)
         series, dash, number = self.name.rpartition("-")
@@ -104,9 +108,60 @@ COMPLAINTS = (
     Row("33", "a node slows as history grows"),
 )
 
+# Shown on this code by trying to stop it from outside; the numbers are those that tests name (`audit 7`).
+AUDIT = (
+    Row("audit 1", "a text of a peer freezes the process: a host pattern that backtracks"),
+    Row("audit 2", "a proposed block's time ends every honest node, or moves the median"),
+    Row("audit 3", "two block ids with one part-set header leave a node waiting for ever"),
+    Row("audit 4", "a slow clock calls a block invalid that the others decide"),
+    Row("audit 5", "work on a losing proposal meets the state after the decision"),
+    Row("audit 6", "a task ends without a line, or a listener ends consensus"),
+    Row("audit 7", "all peers share one inbox; equivocations fill the log and rotate a lock away"),
+    Row("audit 7a", "a node that waits for its peers dies of its own timer"),
+    Row("audit 8", "unfinished messages take gigabytes"),
+    Row("audit 9", "evidence that nobody can judge is remembered and logged"),
+    Row("audit 10", "empty packets, pings and HasVote hold the loop"),
+    Row("audit 11", "one peer's junk transactions or invented hashes keep honest ones out"),
+    Row(
+        "audit 12",
+        "handshakes without a global rate; one socket fills the book; an invented height withholds readiness",
+    ),
+    Row("audit 13", "clients of the doors take the file handles, the memory, the loop"),
+    Row(
+        "audit 14",
+        "blocks served on the loop, junk evidence of an old key, votes without stake, ids told at wrong places",
+    ),
+    Row("audit 15", "a number past 64 bits runs on and is read back as another"),
+    Row("audit 16", "state that is bought once and spams for ever"),
+    Row("audit 17", "state made faster than it is pruned; params that stop the chain"),
+    Row("audit 18", "keys not proved, binaries swapped after the check, headers of any age, any Host"),
+    Row("audit 20", "records read without their lock, blocks decoded on the loop, control characters on the terminal"),
+)
+
+# Public reports of other systems that were tried here, and happened here too.
+TRIED = (
+    Row("celestia-core#2497", "what is refused for its order is never offered again"),
+    Row("tendermint#7723", "what found full pools is never offered again"),
+    Row("cometbft#623", "a sender of bad signatures keeps everybody out"),
+    Row("sei-chain#3892", "one transaction as large as a block starves all payments"),
+    Row("irishub#922", "reserved gas has another price in another lane"),
+    Row("tendermint#4675", "copies of one offence, by fields that nobody signed, fill pool and blocks"),
+    Row("cometbft#5984", "building a proposal fails under a legal param"),
+    Row("cosmos-sdk#3205", "one offence is punished again and again"),
+    Row("tendermint#2294", "a genesis time ahead of the clock makes validators stand still for good"),
+    Row("tendermint#3572", "an honest node that was away is banned"),
+    Row("mintlayer-core#1314", "requests of a slow reader are served ahead of its reading"),
+    Row("celestia-app#5526", "a raised minimum commission freezes validators below it"),
+    Row("namada#106", "somebody else registers a validator's consensus key"),
+    Row("lighthouse#2069", "two processes sign with one key and nobody notices"),
+    Row("cosmos-omnibus#104", "a check passes what no start accepts"),
+    Row("cosmos-sdk#11952", "a file that can't be written at the upgrade's height changes the exit code"),
+    Row("grpc#39803", "messages are taken in before they are bounded"),
+)
+
 
 # What a string must have to name a row at all.
-NAMES = re.compile(r"failure|\brow|[ACI]SA-|CVE-|GHSA-|SDK |IBC |c#|Dragonberry|Elderflower", re.IGNORECASE)
+NAMES = re.compile(r"failure|\brow|[ACI]SA-|CVE-|GHSA-|SDK |IBC |c#|Dragonberry|Elderflower|audit|#\d", re.IGNORECASE)
 
 
 def strings(node: ast.AST) -> str:
@@ -141,12 +196,14 @@ def render() -> str:
     lines = [
         "# Known failures of systems like ours",
         "",
-        "Each row happened elsewhere; each is a test of ours, or comes with the part that could have it. Written by",
+        "Each row happened elsewhere, or here; each is a test of ours, or comes with what could have it. Written by",
         "`python -m tests.known_failures` from the tests that name the rows; a test says when it is stale.",
     ]
     for title, head, rows in (
         ("Security advisories", "advisory", ADVISORIES),
         ("What operators and users complain about", "failure", COMPLAINTS),
+        ("Reports of other systems that happened here too", "report", TRIED),
+        ("What an audit stopped this code with", "attack", AUDIT),
     ):
         lines += ["", f"## {title}", "", f"| {head} | what went wrong | tests |", "|---|---|---|"]
         for row in rows:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import known_failures
-from tests.known_failures import ADVISORIES, COMPLAINTS, Row
+from tests.known_failures import ADVISORIES, AUDIT, COMPLAINTS, TRIED, Row
 
 ROOT = Path(__file__).parents[1]
 FUNCTION_LINES_MAX = 70
@@ -79,7 +79,7 @@ def test_scripts_can_be_run() -> None:
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("row", [*ADVISORIES, *COMPLAINTS], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [*ADVISORIES, *COMPLAINTS, *TRIED, *AUDIT], ids=lambda row: row.name)
 def test_every_known_failure_has_a_test_or_comes_later(row: Row) -> None:
     """A row is never lost: it is named by a test, or says what it comes with."""
     assert known_failures.tests_of(row) or row.later
@@ -88,7 +88,7 @@ def test_every_known_failure_has_a_test_or_comes_later(row: Row) -> None:
 def test_the_page_of_known_failures_names_every_row_and_only_tests_that_are_there() -> None:
     """Mend with `python -m tests.known_failures`."""
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in known_failures.PAGE.read_text().splitlines()}
-    for row in (*ADVISORIES, *COMPLAINTS):
+    for row in (*ADVISORIES, *COMPLAINTS, *TRIED, *AUDIT):
         named = {f"tests/{where}" for where in re.findall(r"`([^`]+)`", lines[row.name])}
         there = set(known_failures.tests_of(row))
         assert named <= there, row

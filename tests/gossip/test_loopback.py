@@ -167,6 +167,7 @@ async def test_a_node_that_was_away_syncs_blocks_and_takes_part_again(net: Net) 
 async def test_equivocation_is_detected_gossiped_and_committed(net: Net) -> None:
     """Node 1 alone sees validator 0's second vote; every node's next blocks carry the evidence once."""
     await net.reach(2)
+    net.nodes[0].engine.driver._own.watch.address = b""  # a liar does not stop when it sees itself
     witness, liar = net.nodes[1], key_of(0)
     index = witness.engine.driver.state.validators.index_of(liar.pub_key.address)
     assert index is not None

@@ -29,7 +29,9 @@ MAKERS = {
     "node/runtime.py": "the pruner tells its failures",
     "node/connections.py": "the gate begins anew and tells it",
     "node/grpc_door.py": "its sweep begins anew and tells it",
+    "consensus/engine/aside.py": "a job that fails is logged, and the next begins",
     "p2p/switch.py": "its task group, whose end `Switch.ended` raises",
+    "p2p/tasks.py": "the switch's children begin anew and tell it",
     "cli/bench/live.py": "the benchmark awaits its followers",
 }
 
@@ -205,7 +207,7 @@ async def test_all_tasks_of_a_running_node_are_owned(tmp_path: Path) -> None:
         named = {task.get_name() for task in asyncio.all_tasks() - before}
         ours = {name for name in named if not name.startswith("Task-")}
         owned = set(node.tasks.names) | {task.get_name() for task in node.driver._tasks}
-        owned |= {task.get_name() for task in node.switch._children} | {f"switch {node.views.me.moniker}"}
+        owned |= {task.get_name() for task in node.switch.children._tasks} | {f"switch {node.views.me.moniker}"}
         owned |= {"grpc connections"}  # the gRPC door's, which begins it anew
         owned |= node.doors.http.gate.task_names | node.doors.http.metrics_gate.task_names
         assert ours <= owned | {"block sync"}

@@ -68,5 +68,5 @@ async def hold(loop: VirtualLoop, first: int) -> None:
 
 @pytest.mark.parametrize("first", [pytest.param(1, id="no peers"), pytest.param(2, id="no quorum")])
 def test_a_state_that_may_last_for_ever_is_held_for_days(first: int) -> None:
-    """audit 7: a node that waits for its peers dies."""
+    """audit 7a: a node that waits for its peers dies."""
     virtual.run(lambda loop: hold(loop, first))

@@ -177,7 +177,7 @@ async def play(waiting: Waiting, event: tuple[Any, ...]) -> None:
 def test_whatever_the_clock_and_the_peers_do_it_waits_with_a_deadline_and_does_not_spin(
     script: list[tuple[Any, ...]],
 ) -> None:
-    """audit 7"""
+    """audit 7a"""
 
     async def run() -> None:
         waiting = Waiting()
@@ -201,7 +201,7 @@ def test_whatever_the_clock_and_the_peers_do_it_waits_with_a_deadline_and_does_n
     ],
 )
 async def test_days_of_waiting_take_a_turn_each_few_seconds(claims: list[tuple[int, int] | None], days: int) -> None:
-    """audit 7: a fresh home whose peers can't be reached died within two minutes."""
+    """audit 7a: a fresh home whose peers can't be reached died within two minutes."""
     waiting = Waiting()
     waiting.clock.drift_ns = 137_003
     await waiting.settle()
@@ -217,7 +217,7 @@ async def test_days_of_waiting_take_a_turn_each_few_seconds(claims: list[tuple[i
 
 
 async def test_a_machine_that_was_suspended_blames_no_peer() -> None:
-    """audit 7, tendermint#3572: after standing still, what is overdue is our own fault."""
+    """audit 7a, tendermint#3572: after standing still, what is overdue is our own fault."""
     waiting = Waiting()
     for name in NAMES:
         waiting.connect(name)
