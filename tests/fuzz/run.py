@@ -6,11 +6,14 @@ What a target raises beside its refusals ends the run, with the input in a file 
 from __future__ import annotations
 
 import logging
+import random
 import sys
 from collections.abc import Callable
 
 import atheris
 import structlog
+
+from tests.fuzz.mutate import mutated
 
 PRODUCT = ["bridge", "chain", "consensus", "crypto", "genesis", "mempool", "node", "p2p"]
 
@@ -25,11 +28,21 @@ def chosen(name: str) -> Callable[[bytes], object]:
     return lambda data: targets[data[0] % len(targets)].once(data[1:]) if data else None
 
 
+def mutate(data: bytes, size_max: int, seed: int) -> bytes:
+    """Half by the wire format, half by libFuzzer. Bytes in front that are no part of a message stay."""
+    rng = random.Random(seed)
+    if rng.random() < 0.5:
+        return bytes(atheris.Mutate(data, size_max))
+    head = rng.choice((0, 0, 0, 1, 3, 4))
+    changed = data[:head] + mutated(data[head:], rng)
+    return changed if len(changed) <= size_max else bytes(atheris.Mutate(data, size_max))
+
+
 def main() -> None:
     name, *flags = sys.argv[1:]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     run = chosen(name)
-    atheris.Setup([sys.argv[0], *flags], run)
+    atheris.Setup([sys.argv[0], *flags], run, custom_mutator=mutate)
     atheris.Fuzz()
 
 
