@@ -1,0 +1,1 @@
+"""A hostile peer, client or validator against four real processes; see docs/hostile.md."""
