@@ -30,9 +30,11 @@ from tests.simulation.network import Network
 from tests.simulation.node import SimNode
 from tests.simulation.plan import NEVER_S, Plan, near_ms
 from tests.simulation.plan import off_ms as anything_ms
+from tests.simulation.side import Injected
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
 POLL_S = 0.1
+PROBE_EVERY_S = 5.0
 DEAD_DISK_S = 30.0  # until a node that can save nothing must have ended: some messages come, and the log is flushed
 STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk
 ERRORS_SHOWN = 8
@@ -57,6 +59,7 @@ class Cluster:
         self._links: dict[tuple[str, str], float] = {}
         self.network = Network(loop, self._latency_s)
         self.crashes = 0
+        self._probe_at_s = 0.0
         self._world = contextvars.copy_context()  # of no life
         genesis = genesis_of(plan)
         self.nodes = [self._node(place, genesis) for place in range(plan.nodes) if place not in plan.held_by_liars]
@@ -220,6 +223,12 @@ class Cluster:
             self.loop.stall(node.life, for_s)
             self.judge.note(f"{node.name} stalled for {for_s:.3f} s")
 
+    def _plant(self) -> None:
+        """Something in somebody raises."""
+        node = self._chance.choice(self.nodes)
+        if node.parts is not None:
+            node.plant(self._chance)
+
     def _set_a_clock(self) -> None:
         """Somebody's clock is set: anew, or right."""
         node = self._chance.choice(self.nodes)
@@ -249,6 +258,7 @@ class Cluster:
             spawn(self._now_and_then(plan.reset_every_s, self._reset_some)),
             spawn(self._now_and_then(plan.clock_jumps_every_s, self._set_a_clock)),
             spawn(self._now_and_then(plan.stall_every_s, self._stall_someone)),
+            spawn(self._now_and_then(plan.plant_every_s, self._plant)),
         ]
         lying = [spawn(liar.run(plan.lies_every_ms / 1_000, lie)) for liar in self.liars]
         load = spawn(self._now_and_then(plan.tx_every_ms / 1_000, lambda: self._load.send(self.nodes)))
@@ -276,6 +286,9 @@ class Cluster:
         return False
 
     def _raise_if_broken(self) -> None:
+        for task in self._faults:
+            if task.done() and not task.cancelled():
+                task.result()  # a fault of ours
         if self.judge.broken is not None:
             raise self.judge.broken
 
@@ -283,8 +296,18 @@ class Cluster:
         return (
             all(node.parts is not None and self.judge.tops.get(node.name, 0) >= target for node in self.nodes)
             and all(tx in self.judge.committed for tx in self.judge.promised)
+            and (self.plan.plant_every_s == NEVER_S or self._all_admit())
             and all(self._has_jailed(node) for node in self.nodes)
         )
+
+    def _all_admit(self) -> bool:
+        """Each node has admitted something new since the faults, and it was committed."""
+        if self.loop.now_s >= self._probe_at_s:
+            self._probe_at_s = self.loop.now_s + PROBE_EVERY_S
+            for node in self.nodes:
+                if node.parts is not None and node.probe not in self.judge.committed:
+                    self._load.probe(node)
+        return all(node.probe in self.judge.committed for node in self.nodes)
 
     def _has_jailed(self, node: SimNode) -> bool:
         if self.plan.twin is None:
@@ -302,6 +325,8 @@ class Cluster:
         lost = [name for tx, name in self.judge.promised.items() if tx not in self.judge.committed]
         if lost:
             self.judge.breaks("what was promised is committed", f"{len(lost)} transactions of {sorted(set(lost))}")
+        if deaf := [node.name for node in self.nodes if self.plan.plant_every_s < NEVER_S and not node.probe]:
+            self.judge.breaks("nodes admit what is new", f"not {' '.join(deaf)}")
         self.judge.breaks("the liar is jailed", f"validator {self.plan.twin} is not on every node")
 
     def _check_end(self) -> None:
@@ -319,8 +344,8 @@ class Cluster:
 
     def _check_tasks(self, life: Life) -> None:
         for error in (*life.failures(), *self.loop.failures):
-            if not isinstance(error, Exception):
-                continue  # a stop that was struck
+            if not isinstance(error, Exception) or isinstance(error, Injected):
+                continue  # a stop that was struck, or what was planted
             text = "".join(traceback.format_exception(error)[-3:])
             self.judge.breaks("nothing fails unseen", f"{life.name}: {text}")
 

@@ -379,8 +379,8 @@ def _propose(liar: Liar, view: View) -> bool:
         if view.state.validators.proposer_of(round).address != liar.key.pub_key.address:
             continue
         liar.proposed.add((rounds.height, round))
-        name, proposal = PROPOSALS[0] if liar.is_rival else liar.rng.choice(PROPOSALS)
-        if round and (liar.is_rival or liar.rng.random() < 0.5):
+        name, proposal = liar.rng.choice(PROPOSALS)
+        if liar.is_rival or (round and liar.rng.random() < 0.5):
             name, proposal = "a rival of the last round's block", _rival
         liar.judge.lied(f"{liar.name} proposed at {rounds.height}/{round}: {name}")
         with suppress(InvalidData):  # what cannot even be encoded

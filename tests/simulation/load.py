@@ -82,6 +82,19 @@ class Load:
             for _ in range(self._rng.choice((1, 1, 1, self._burst_txs))):
                 self._send_one(ready)
 
+    def probe(self, node: SimNode) -> None:
+        """A new payment; where the node admits it, it is the node's `probe`."""
+        assert node.life is not None
+        tx = self._new(payment=True)
+        self._judge.good.add(tx)
+        self._sent.append(tx)
+        node.loop.spawn(node.life, self._probe(node, tx))
+
+    async def _probe(self, node: SimNode, tx: bytes) -> None:
+        assert node.parts is not None
+        if not (await node.parts.pool.submit(tx)).code:
+            node.probe = tx
+
     def _send_one(self, ready: list[SimNode]) -> None:
         rng = self._rng
         chance = rng.random()
@@ -98,7 +111,7 @@ class Load:
             assert node.life is not None
             node.loop.spawn(node.life, self._submit(node, tx, durable=rng.random() < 0.5))
 
-    def _new(self) -> bytes:
+    def _new(self, *, payment: bool = False) -> bytes:
         rng = self._rng
         sender = person(rng.randrange(PEOPLE))
         validator = operator(rng.choice(self._honest)).address
@@ -108,7 +121,7 @@ class Load:
                 Delegate(sender.address, validator, rng.randint(1, 2 * UNIT)),
                 Undelegate(sender.address, validator, rng.randint(1, UNIT)),
             ),
-            (6, 3, 1),
+            (1, 0, 0) if payment else (6, 3, 1),
         )[0]
         return build_tx(
             chain_id=CHAIN_ID,

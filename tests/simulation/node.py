@@ -22,19 +22,22 @@ from crypto.keys import Ed25519PrivKey, PubKey
 from genesis.doc import GenesisDoc
 from mempool.journal import Journal
 from mempool.pool import Pool
-from node.commits import OnSaved
+from node.commits import OnSaved, SafeListener
 from node.gossip import Gossip
-from node.runtime import Pruner, drop_peer, set_block_limits, states_height
+from node.runtime import MEMPOOL, Pruner, drop_peer, set_block_limits, states_height
+from node.tasks import Tasks
 from p2p.config import SwitchConfig
 from p2p.node_info import NodeInfo
 from p2p.node_key import NodeKey
 from p2p.switch import Switch
+from tests.simulation import side
 from tests.simulation.disk import DATA, SimHome, Strike
 from tests.simulation.late import DELAYS, Delays, SimClock, SimWorkers, Wall
 from tests.simulation.laws import Judge
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.network import Network
 from tests.simulation.plan import Plan
+from tests.simulation.side import Bystander, Injected, WatchedFaults
 
 PORT = 26_656
 SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
@@ -98,6 +101,8 @@ class Parts:
     driver: ConsensusDriver
     switch: Switch
     gossip: Gossip
+    tasks: Tasks
+    bystander: Bystander
 
 
 @dataclass
@@ -124,6 +129,7 @@ class SimNode:
     parts: Parts | None = None  # None until the handshake is done
     dead_since_s: float = 0.0  # when its disk was last seen to work
     starts: int = 0
+    probe: bytes = b""  # a transaction that it admitted after the faults
     is_calm: bool = False  # no more faults: its disk is fast
 
     @property
@@ -151,7 +157,7 @@ class SimNode:
         try:
             await self._boot()
         except Exception as error:
-            if self.strike.failed:
+            if self.strike.failed or isinstance(error, Injected):
                 self.give_up(f"could not start: {error}")
                 return
             self.judge.breaks("a node can start again", f"{self.name}: {type(error).__name__}: {error}")
@@ -199,9 +205,14 @@ class SimNode:
         )  # fmt: skip
         journal = Journal(disk, JOURNAL, pool, workers)
         driver.add_listener(OnSaved(self._saved))
-        driver.add_listener(Pruner(stores, workers, kept=VERSIONS_KEPT))  # type: ignore[arg-type]
-        driver.add_listener(OnSaved(journal.block_saved))
-        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip)
+        faults, bystander = WatchedFaults(self.judge, self.name, lambda: bool(self.strike.failed)), Bystander()
+        switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
+        pruner = Pruner(stores, workers, kept=VERSIONS_KEPT)  # type: ignore[arg-type]
+        tell = OnSaved(lambda height: journal.block_saved(height))  # noqa: PLW0108  (it may be replaced: side.py)
+        for name, listener in (("pruning", pruner), ("journal", tell), ("metrics", bystander)):
+            driver.add_listener(SafeListener(name, listener, faults))
+        tasks = Tasks(self._fatal, faults)
+        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander)
         await self._start()
 
     def _switch(self, clock: SimClock) -> Switch:
@@ -219,11 +230,22 @@ class SimNode:
         """As node.runtime.Node.start."""
         parts = self.parts
         assert parts is not None
-        self.loop.create_task(parts.pool.run(), name="mempool")
+        parts.tasks.side(MEMPOOL, parts.pool.run, needed=True)
         await parts.switch.start()
+        parts.tasks.vital("p2p", parts.switch.ended)
         await parts.gossip.start()
         await parts.gossip.begun.wait()
         await parts.journal.restore()
+
+    def plant(self, rng: random.Random) -> None:
+        """Let one call of one part raise."""
+        parts = self.parts
+        assert parts is not None
+        where = side.plant(
+            rng, bystander=parts.bystander, driver=parts.driver, executor=parts.executor, gossip=parts.gossip,
+            journal=parts.journal, pool=parts.pool, switch=parts.switch,
+        )  # fmt: skip
+        self.judge.note(f"{self.name}: {where} will raise")
 
     def _saved(self, height: int) -> None:
         assert self.parts is not None
@@ -232,7 +254,7 @@ class SimNode:
         self.judge.saved(self.name, block, self.parts.driver.state.app_hash)
 
     def _fatal(self, code: int, line: str) -> None:
-        if self.strike.failed:
+        if self.strike.failed or (code and "Injected" in line):
             self.give_up(f"ended itself: {line}")
             return
         self.judge.breaks("no node ends itself", f"{self.name}: exit code {code}: {line}")

@@ -40,6 +40,7 @@ class Plan:
     is set anew: to anything, of those that are `wandering`. far: whose clocks count for nothing: less than a third of
     the power.
     late: by node, its threads. stall_every_s: when some process stands still for a while, then does all at once.
+    plant_every_s: when one call of a part of some node raises.
     liars: for each liar the validator whose key it holds, which then runs nowhere else; None: it has no stake.
     lies_every_ms: how often each lies. rivals: they only propose against what is being decided.
     calm_load_s, heights_after: what must still come after the last fault.
@@ -70,6 +71,7 @@ class Plan:
     clock_jumps_every_s: float = NEVER_S
     late: tuple[Late | None, ...] = ()  # by node
     stall_every_s: float = NEVER_S
+    plant_every_s: float = NEVER_S
     liars: tuple[int | None, ...] = ()
     lies_every_ms: int = 0
     rivals: bool = False
@@ -252,6 +254,7 @@ def _rivals(seed: int) -> Plan:
     return replace(
         plan,
         powers=(10,) * count,
+        faults_s=rng.randint(4, 9),
         config=config,
         liars=(rng.randrange(count),),
         rivals=True,
@@ -262,6 +265,12 @@ def _rivals(seed: int) -> Plan:
         tx_every_ms=200,
         burst_txs=10,
     )
+
+
+def _side(seed: int) -> Plan:
+    """Exceptions in every part of a node."""
+    rng = random.Random(f"side {seed}")
+    return replace(_short(rng, seed), plant_every_s=rng.choice((0.3, 0.7)), tx_every_ms=rng.choice((200, 400)))
 
 
 def _all(seed: int) -> Plan:
@@ -288,5 +297,6 @@ PROFILES: dict[str, Callable[[int], Plan]] = {
     "late": _late,
     "liars": _liars,
     "rivals": _rivals,
+    "side": _side,
     "all": _all,
 }

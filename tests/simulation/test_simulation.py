@@ -25,7 +25,7 @@ from tests.simulation.node import SIGN_STATE, WAL_FOLDER
 from tests.simulation.plan import NEVER_S, PROFILES, Plan
 
 CI_SEEDS = (43, 77, 106, 523, 622)  # short ones that have every fault between them
-PROFILE_SEEDS = 12  # of each, half a second and less
+PROFILE_SEEDS = 10  # of each, half a second and less
 SEEDS_TO_FIND_A_FAULT = 10
 ROOT = Path(__file__).resolve().parents[2]
 
