@@ -17,9 +17,9 @@ from types import MappingProxyType
 
 from consensus.core.events import ValueId, Vote, VoteKind
 
-# A peer may open this many rounds beyond the next one: enough to learn that the network went on without us, too few
-# to fill our memory.
-PEER_ROUNDS_MAX = 2
+# A validator's votes may open this many rounds beyond the next one, and no further on than that: enough to learn that
+# the network went on without us, too few to fill our memory. Not counted by peer: ids cost nothing.
+VALIDATOR_ROUNDS_MAX, ROUNDS_AHEAD_MAX = 2, 10_000
 
 
 def is_two_thirds(power: int, total: int) -> bool:
@@ -41,7 +41,7 @@ class Counted(Enum):
     REPEAT = "known already"
     KNOWN_CONFLICT = "of a reported equivocator"
     BAD_INDEX = "no validator has its index"
-    ROUND_REFUSED = "its peer may not open its round"
+    ROUND_REFUSED = "its validator may not open its round"
     WRONG_HEIGHT = "not of this height"
 
 
@@ -146,7 +146,7 @@ class HeightVotes:
         self._powers = powers
         self._total = sum(powers)
         self._rounds: dict[int, _Round] = {}
-        self._opened: dict[str, set[int]] = {}  # by peer: the later rounds that exist because of it
+        self._opened: dict[int, set[int]] = {}  # by validator: the later rounds that exist because of it
         self._nothing = VoteSet(powers, self._total)
         self.skip_round = -1  # the highest round in which f+1 take part (line 55)
 
@@ -170,11 +170,11 @@ class HeightVotes:
         return 0 if found is None else found.power
 
     def add(self, vote: Vote, current_round: int) -> Counted:
-        """Count a vote, opening its round where its peer may."""
+        """Count a vote, opening its round where its validator may."""
         index = vote.validator_index
         if not 0 <= index < len(self._powers):
             return Counted.BAD_INDEX
-        if not self._may_open(vote.round, vote.peer_id, current_round):
+        if not self._may_open(vote, current_round):
             return Counted.ROUND_REFUSED
         of_round = self._open(vote.round)
         counted = of_round.of(vote.kind).add(vote)
@@ -196,15 +196,13 @@ class HeightVotes:
             found = self._rounds[round] = _Round(self._powers, self._total)
         return found
 
-    def _may_open(self, round: int, peer_id: str, current_round: int) -> bool:
-        if round in self._rounds or 0 <= round <= current_round + 1:
+    def _may_open(self, vote: Vote, current_round: int) -> bool:
+        if vote.round in self._rounds or 0 <= vote.round <= current_round + 1:
             return True
-        if round < 0:
+        if vote.round < 0 or not vote.peer_id:
+            return vote.round >= 0  # ours, from the write-ahead log
+        opened = {other for other in self._opened.get(vote.validator_index, ()) if other > current_round + 1}
+        if len(opened) >= VALIDATOR_ROUNDS_MAX or vote.round > current_round + ROUNDS_AHEAD_MAX:
             return False
-        if not peer_id:
-            return True  # ours, from the write-ahead log
-        opened = {other for other in self._opened.get(peer_id, ()) if other > current_round + 1}
-        if len(opened) >= PEER_ROUNDS_MAX:
-            return False
-        self._opened[peer_id] = opened | {round}
+        self._opened[vote.validator_index] = opened | {vote.round}
         return True

@@ -182,6 +182,10 @@ class ConsensusDriver(Entrance):
     def add_listener(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
+    def peer_left(self, peer_id: str) -> None:
+        self._inbox.forget(peer_id)
+        self._intake.forget(peer_id)
+
     def _push(self, event: Event) -> None:
         self._events.append(event)
         self._wake.set()

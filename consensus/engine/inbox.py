@@ -190,7 +190,7 @@ class Inbox:
             queue.has_first_turn = bool(queue.first)
 
     def forget(self, peer_id: str) -> None:
-        """Drop what waits of a peer that broke the protocol."""
+        """Drop what waits of a peer that broke the protocol, or left."""
         queue = self._queues.pop(peer_id, None)
         if queue is None:
             return

@@ -7,6 +7,7 @@ Source: engine sheet sections 3 and 5; CometBFT v0.38, consensus/state.go.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ import structlog
 from consensus.core import events as core_events
 from consensus.core.core import Core
 from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
+from consensus.core.votes import is_one_third
 from consensus.engine.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
 from consensus.engine.executor import BlockExecutor
 from consensus.engine.inbox import Inbox
@@ -29,6 +31,7 @@ from consensus.types.state import State
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 
 BAD_PART_WEIGHT: Final = 4  # it was hashed: 64 KiB
+SECONDS_MAX: Final = 64  # conflicting votes of a key that count in a height because a peer claims a majority for them
 
 log = structlog.get_logger(__name__)
 
@@ -59,16 +62,33 @@ class Intake:
         self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
         self._claimed: dict[tuple[VoteKind, int, BlockID | None], MajorityIn] = {}  # what any peer claims, the first
-        self._logged_claims: set[MajorityIn] = set()  # membership only
+        self._used_claims: set[MajorityIn] = set()  # told to the core, and logged; membership only
+        self._seconds: Counter[int] = Counter()  # by validator: counted besides another
         self._conflicts: set[tuple[VoteKind, int, int]] = set()  # kind, round, validator: reported equivocators
 
     def start_height(self) -> None:
         """Forget the height before."""
         self._claims.clear()
         self._claimed.clear()
-        self._logged_claims.clear()
+        self._used_claims.clear()
+        self._seconds.clear()
         self._conflicts.clear()
         self._untold = None
+
+    def forget(self, peer_id: str) -> None:
+        """The peer left: what nobody else claims is claimed no more. Else ids that come and go would fill memory.
+
+        What made a vote count stays: the core has it, as this peer's.
+        """
+        height = self._core.height
+        theirs = [(key, value) for key, value in self._claims.items() if key[0] == peer_id]
+        for key, value in theirs:
+            if MajorityIn(key[1], height, key[2], value, peer_id) not in self._used_claims:
+                del self._claims[key]
+        if not theirs:
+            return
+        left = {(kind, round, value) for (_, kind, round), value in self._claims.items()}
+        self._claimed = {key: claim for key, claim in self._claimed.items() if key in left}
 
     def take(self, message: Message) -> tuple[Input, ...]:
         """What the core is to hear of it, in order."""
@@ -193,28 +213,41 @@ class Intake:
             return ()
         if not self._is_good_vote(message, late=False):
             return ()
+        claim = self._claim_to_use(kind, vote, value)
+        if claim is not None:
+            self._write(claim)
         if message.peer_id:  # ours was logged when it was signed
-            self._write_claim(kind, vote, value)
             self._write(message)
             self._useful(message.peer_id)
         self.counting = vote
-        return (core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id),)
+        told = core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id)
+        if claim is None:
+            return (told,)
+        return PeerMajority(kind, vote.height, vote.round, value, claim.peer_id), told
 
-    def _write_claim(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> None:
-        """Log the claim that makes an equivocator's second vote count; others change nothing, and cost nothing."""
+    def _claim_to_use(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> MajorityIn | None:
+        """The claim that makes an equivocator's second vote count; others change nothing, and cost nothing."""
         votes, claim = self._round_state.votes(kind, vote.round), self._claimed.get((kind, vote.round, value))
-        if claim is not None and claim not in self._logged_claims and votes and votes.get(vote.validator_index):
-            self._logged_claims.add(claim)
-            self._write(claim)
+        if claim is None or votes is None or votes.get(vote.validator_index) is None:
+            return None
+        self._seconds[vote.validator_index] += 1
+        if claim in self._used_claims:
+            return None
+        self._used_claims.add(claim)
+        return claim
 
     def _only_conflicts(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> bool:
         """Whether its validator's votes of this round conflict already, and nobody claims a majority for this one.
 
-        One conflict is verified, logged and reported. A key that signs thousands costs no more than that.
+        One conflict is verified, logged and reported. A key that signs thousands costs no more than that, and with
+        claims under ever new ids SECONDS_MAX; past them a vote counts for what an honest validator is known to want.
         """
-        return (kind, vote.round, vote.validator_index) in self._conflicts and (
-            kind, vote.round, value
-        ) not in self._claimed  # fmt: skip
+        if (kind, vote.round, vote.validator_index) not in self._conflicts:
+            return False
+        if (kind, vote.round, value) not in self._claimed:
+            return True
+        power = self._core.votes(kind, vote.round).power_for(value)
+        return self._seconds[vote.validator_index] >= SECONDS_MAX and not is_one_third(power, self._core.total_power)
 
     def conflicted(self, vote: Vote) -> None:
         """The core reported the vote's validator as an equivocator."""
@@ -261,7 +294,10 @@ class Intake:
         self.all_precommits_came = last.is_full
 
     def _take_majority(self, message: MajorityIn) -> tuple[Input, ...]:
-        """A peer says one thing of a set: to repeat it tells nothing, to contradict it is a lie."""
+        """A peer says one thing of a set: to repeat it tells nothing, to contradict it is a lie.
+
+        It is kept here while the peer is connected; the core hears of it with the vote that it makes count.
+        """
         if message.height != self._core.height or not self._may_exist(message.round):
             return ()
         key = (message.peer_id, message.kind, message.round)
@@ -273,7 +309,7 @@ class Intake:
             return ()
         self._claims[key] = message.block_id
         self._claimed.setdefault((message.kind, message.round, message.block_id), message)
-        return (PeerMajority(message.kind, message.height, message.round, message.block_id, message.peer_id),)
+        return ()
 
     def _may_exist(self, round: int) -> bool:
         return 0 <= round <= self._core.round + 1 or round in self._core.rounds

@@ -168,6 +168,10 @@ class Driver(Protocol):
         """Tell `charges` from now on what peers' messages cost and were worth."""
         ...
 
+    def peer_left(self, peer_id: str) -> None:
+        """Forget what waits of it and what it claimed; others bring again what it leaves behind."""
+        ...
+
     def apply_synced_block(self, block: Block, block_id: BlockID, parts: PartSet, commit: Commit) -> object:
         """An awaitable: save and apply a block that its commit proves, outside of consensus (block sync).
 

@@ -142,6 +142,7 @@ class ConsensusReactor:
         state = self._peers.get(peer.id)
         if state is not None and state.peer is peer:
             del self._peers[peer.id]
+            self._driver.peer_left(peer.id)
             if state.timer is not None:
                 state.timer.cancel()
 

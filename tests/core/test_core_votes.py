@@ -28,7 +28,14 @@ from consensus.core.events import (
     VoteKind,
     VoteRefused,
 )
-from consensus.core.votes import PEER_ROUNDS_MAX, Counted, HeightVotes, is_one_third, is_two_thirds
+from consensus.core.votes import (
+    ROUNDS_AHEAD_MAX,
+    VALIDATOR_ROUNDS_MAX,
+    Counted,
+    HeightVotes,
+    is_one_third,
+    is_two_thirds,
+)
 from tests.core.driving import CONFIG, US, H, core_after, precommit, precommits, prevote, prevotes, proposed, start
 from tests.core.laws import Judge, Watch
 
@@ -102,20 +109,26 @@ class TestEquivocation:
 
 
 class TestLimits:
-    def test_a_peer_opens_two_rounds_beyond_the_next(self) -> None:
+    def test_a_validators_votes_open_two_rounds_beyond_the_next(self) -> None:
+        """audit 7: one key opened two rounds under each new peer id, and the height's memory had no bound."""
         core = core_after([])
-        asked = [core.handle(prevote(2, None, round, "p9")) for round in (0, 1, 5, 9, 7, 9)]
+        asked = [core.handle(prevote(2, None, round, f"p{round}")) for round in (0, 1, 5, 9, 7, 9)]
         kinds = [type(effects[0]) for effects in asked]
         assert kinds == [VoteCounted, VoteCounted, VoteCounted, VoteCounted, VoteRefused, VoteRefused]
-        assert asked[4] == (VoteRefused(prevote(2, None, 7, "p9"), Counted.ROUND_REFUSED.value),)
+        assert asked[4] == (VoteRefused(prevote(2, None, 7, "p7"), Counted.ROUND_REFUSED.value),)
         assert asked[5] == (VoteRefused(prevote(2, None, 9, "p9"), Counted.REPEAT.value),)
         assert core.rounds == (0, 1, 5, 9)
 
-    def test_another_peer_has_its_own_two(self) -> None:
+    def test_another_validator_has_its_own_two(self) -> None:
         core = core_after([prevote(2, None, round, "p9") for round in (5, 9)])
-        assert core.handle(prevote(2, None, 7, "p8")) == (VoteCounted(prevote(2, None, 7, "p8")),)
+        assert core.handle(prevote(3, None, 7, "p9")) == (VoteCounted(prevote(3, None, 7, "p9")),)
 
-    def test_rounds_that_came_near_no_longer_weigh_on_the_peer(self) -> None:
+    def test_a_round_too_far_ahead_is_refused(self) -> None:
+        """audit 7: to find a round's proposer costs as much as the round is high."""
+        far = prevote(2, None, ROUNDS_AHEAD_MAX + 1, "p9")
+        assert core_after([]).handle(far) == (VoteRefused(far, Counted.ROUND_REFUSED.value),)
+
+    def test_rounds_that_came_near_no_longer_weigh_on_the_validator(self) -> None:
         core = core_after([prevote(2, None, round, "p9") for round in (2, 3)])
         core.handle(prevote(3, None, 3, "p8"))
         assert core.round == 3
@@ -199,7 +212,7 @@ def test_tallies_agree_with_a_plain_count(
         assert found.has_majority == bool(winners)
         assert not winners or found.majority in winners
     beyond = [round for round in votes.rounds if round > 1]
-    assert len(beyond) <= 3 * PEER_ROUNDS_MAX
+    assert len(beyond) <= 3 * VALIDATOR_ROUNDS_MAX
 
 
 INPUTS: st.SearchStrategy[Input] = st.one_of(

@@ -14,6 +14,8 @@ from consensus.engine.clock import LoopClock
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
 from consensus.engine.inbox import PEER_MESSAGES_MAX
 from consensus.engine.inputs import MajorityIn, PartIn, ProposalIn, VoteIn, decode_logged
+from consensus.engine.intake import SECONDS_MAX
+from consensus.engine.votes import RoundVotes
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
@@ -512,3 +514,44 @@ async def test_claims_of_majorities_fill_no_log() -> None:
     assert votes is not None
     assert liar in votes.bits_for(OTHER)  # also after a restart
     await back.driver.stop()
+
+
+async def test_what_peers_that_left_claimed_is_forgotten_but_for_what_made_a_vote_count() -> None:
+    """audit 7: ids cost nothing. Claims, and what waits for the next height, were kept of each that ever came."""
+    bench = await make_bench()
+    liar = bench.others[0]
+    bench.driver.add_vote(bench.vote(liar), "honest")
+    for number in range(100):
+        peer, claimed = f"peer{number}", BlockID(b"%032d" % number, PartSetHeader(1, b"p" * 32))
+        bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, claimed, peer)
+        bench.driver.add_vote(bench.vote(liar, block_id=claimed), peer)
+        bench.driver.add_vote(replace(bench.vote(liar), height=2), peer)
+        await until(lambda: not bench.driver._inbox)
+        bench.driver.peer_left(peer)
+    intake, inbox = bench.driver._intake, bench.driver._inbox
+    votes = bench.driver.round_state.votes(VoteKind.PREVOTE, 0)
+    assert votes is not None
+    assert isinstance(votes, RoundVotes)
+    counted = [value for value in votes._by_value if liar in votes.bits_for(value)]
+    assert len(counted) == 1 + SECONDS_MAX
+    assert len(intake._claims) == len(intake._claimed) == len(bench.logged(MajorityIn)) == SECONDS_MAX
+    assert (inbox.peers, inbox.bytes) == (0, 0)
+    wanted = BlockID(b"w" * 32, PartSetHeader(1, b"p" * 32))
+    bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, wanted, "honest")
+    for index in (bench.others[1], bench.others[2], liar):
+        bench.driver.add_vote(bench.vote(index, block_id=wanted), "honest")
+    await until(lambda: bench.driver.core.votes(VoteKind.PREVOTE, 0).has_majority)  # +2/3 need the liar's
+    await bench.driver.stop()
+
+
+async def test_the_same_claim_of_another_peer_outlives_the_first_ones_leaving() -> None:
+    bench = await make_bench()
+    liar = bench.others[0]
+    for peer in ("first", "second"):
+        bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, None, peer)
+    await until(lambda: not bench.driver._inbox)
+    bench.driver.peer_left("first")
+    for block_id in (OTHER, BlockID()):
+        bench.driver.add_vote(bench.vote(liar, block_id=block_id), "second")
+    await until(lambda: bool(bench.driver.core.votes(VoteKind.PREVOTE, 0).power_for(None)))
+    await bench.driver.stop()

@@ -271,6 +271,6 @@ async def test_useless_votes_and_parts_are_charged_to_their_sender() -> None:
     bench.driver.add_vote(bench.vote(bench.others[0], round=11), "b")  # a third round that this peer opens
     await until(lambda: not bench.driver._inbox)
     await bench.settle()
-    assert told.useless_by_kind == {("a", "part of no block"): 1, ("b", "its peer may not open its round"): 1}
+    assert told.useless_by_kind == {("a", "part of no block"): 1, ("b", "its validator may not open its round"): 1}
     assert bench.driver.core.step is not Step.COMMIT
     await bench.driver.stop()

@@ -72,6 +72,7 @@ class FakeDriver:
         self.blocks = FakeBlocks()
         self.listeners: list[Any] = []
         self.inbox_room = 1_000
+        self.left: list[str] = []
         self.paused = False  # do not vote or decide
         self.later: list[tuple[str, Any]] = []  # of the next height
         self.claims: list[tuple[VoteKind, int, int, BlockID | None, str]] = []
@@ -85,6 +86,9 @@ class FakeDriver:
 
     def charge_peers(self, charges: Any) -> None:
         self.charges = charges
+
+    def peer_left(self, peer_id: str) -> None:
+        self.left.append(peer_id)
 
     def begin(self, height: int, last: RoundVotes | None = None) -> None:
         rs = self.round_state

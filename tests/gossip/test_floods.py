@@ -117,3 +117,15 @@ def test_what_a_peer_can_make_us_remember_is_bounded() -> None:
     assert len(state._votes) <= VOTE_SETS_MAX
     assert len(state._masks) <= PART_SETS_MAX
     assert len(state.claims) <= CLAIMS_MAX
+
+
+def test_the_driver_hears_which_peer_left_so_that_it_can_forget() -> None:
+    """audit 7: not of one that was replaced by a new connection of the same id."""
+    node = ConsensusMesh().nodes[0]
+    old, new = FakePeer("a" * 40, STOCK), FakePeer("a" * 40, STOCK)
+    node.reactor.add_peer(old)
+    node.reactor.add_peer(new)
+    node.reactor.remove_peer(old, "replaced")
+    assert node.driver.left == []
+    node.reactor.remove_peer(new, "gone")
+    assert node.driver.left == ["a" * 40]
