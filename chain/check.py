@@ -90,7 +90,9 @@ class CheckState:
             entry.ordered += not tx.unordered
             entry.base, entry.merged, entry.height = self._base.get(key), after, self.height
             keys.append(key)
-        if tx.expiry_height:
+        if (
+            0 < tx.expiry_height <= self.height + STALE_BLOCKS
+        ):  # what expires later is stale, and checked again, by then
             self._expiring.setdefault(tx.expiry_height, []).extend(keys)
         if len(keys) > 1:
             for key in keys:

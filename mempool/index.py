@@ -17,7 +17,7 @@ class Index:
         self.senders: dict[bytes, int] = {}  # how many of each wait
         self.replays: dict[bytes, bytes] = {}  # replay id -> key
         self.touching: dict[bytes, dict[bytes, None]] = {}  # touched key -> keys of entries
-        self._expiring: dict[int, list[bytes]] = {}
+        self._expiring: dict[int, dict[bytes, None]] = {}  # of what is here alone: a far expiry leaves nothing behind
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -33,7 +33,7 @@ class Index:
         for touched in entry.touches:
             self.touching.setdefault(touched, {})[entry.key] = None
         if entry.expiry_height:
-            self._expiring.setdefault(entry.expiry_height, []).append(entry.key)
+            self._expiring.setdefault(entry.expiry_height, {})[entry.key] = None
 
     def remove(self, key: bytes) -> Entry | None:
         entry = self.entries.pop(key, None)
@@ -57,10 +57,15 @@ class Index:
             del keys[key]
             if not keys:
                 del self.touching[touched]
+        expiring = self._expiring.get(entry.expiry_height)
+        if expiring is not None:  # None: it goes because it expires
+            del expiring[key]
+            if not expiring:
+                del self._expiring[entry.expiry_height]
         return entry
 
     def pop_expired(self, height: int) -> Iterator[bytes]:
-        """Keys of what no block after `height` may hold; some may be gone already."""
+        """Keys of what no block after `height` may hold; they are to be removed."""
         for expiry in sorted(expiry for expiry in self._expiring if expiry <= height):
             yield from self._expiring.pop(expiry)
 

@@ -27,7 +27,7 @@ from mempool.errors import CODESPACE, TRY_LATER, Refusal
 from mempool.pool import Pool
 
 HEAD_BYTES: Final = 8
-TX_BYTES_MAX: Final = 1 << 20  # a longer length is a torn or foreign frame
+TX_BYTES_MAX: Final = 100 << 20  # a block's, whatever the mempool takes: a longer length is a torn or foreign frame
 DEAD_BYTES_MAX: Final = 4 << 20  # of forgotten transactions; then the file is written anew
 RETRY_S: Final = 1.0  # at the start: the pool may have no room yet, or lack the last blocks
 TRIES_MAX: Final = 5  # of what the application refuses, before it is forgotten
@@ -44,7 +44,9 @@ class Journal:
     def __init__(self, disk: Disk, path: Path, pool: Pool, workers: Workers) -> None:
         self._disk, self._path, self._pool, self._workers = disk, path, pool, workers
         self._kept: dict[bytes, bytes] = {}  # by SHA-256, in order
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[bytes, bytes]] = []  # (SHA-256, transaction), to be written next
+        self._promises: dict[bytes, asyncio.Future[None]] = {}  # of these and of those being written
+        self._is_due = False  # that the file is written anew
         self._writing: asyncio.Task[None] | None = None
         self._dead_bytes = 0
         self.left = self._read()
@@ -82,9 +84,11 @@ class Journal:
                 refused = answer.codespace == CODESPACE and answer.code
                 if not answer.code or refused == Refusal.ALREADY_HERE:
                     admitted += 1
-                elif refused == Refusal.STOPPED:
-                    return admitted
-                elif refused in TRY_LATER or (refused in {0, Refusal.FAILED} and tries < TRIES_MAX):
+                elif (
+                    refused in TRY_LATER
+                    or refused == Refusal.STOPPED
+                    or (refused in {0, Refusal.FAILED} and tries < TRIES_MAX)
+                ):
                     later.append(tx)
             todo, tries = later, tries + 1
             if todo:
@@ -99,34 +103,53 @@ class Journal:
     # ------------------------------------------------------------------------------------------------ keeping
 
     async def keep(self, tx: bytes) -> None:
-        """Return when `tx`, which the pool has admitted, would outlive a crash. Raises OSError."""
+        """Return when `tx`, which the pool has admitted, would outlive a crash. Raises OSError.
+
+        However often it is asked for, it is written once.
+        """
         key = sha256(tx)
-        if not self._pool.has(key):
-            return  # it is in a saved block already
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((tx, done))
+        if key in self._kept or not self._pool.has(key):
+            return  # it was written before, or is in a saved block already
+        written = self._promises.get(key)
+        if written is None:
+            written = self._promises[key] = asyncio.get_running_loop().create_future()
+            written.add_done_callback(_look)
+            self._waiting.append((key, tx))
+            self._wake()
+        await asyncio.shield(written)  # others may wait for the same
+
+    def _wake(self) -> None:
         if self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write(), name="journal")
-        await done
+            self._writing = asyncio.get_running_loop().create_task(self._work(), name="journal")
+
+    async def _work(self) -> None:
+        """All that is to be written, one after the other. The file is written anew as soon as that is due, or it would
+        grow as long as promises are asked for."""
+        try:
+            while self._is_due or self._waiting:
+                if self._is_due:
+                    self._is_due = False
+                    await self._rewrite()
+                else:
+                    await self._write()
+        finally:
+            self._writing = None
 
     async def _write(self) -> None:
         """One sync for all that came while the last one ran."""
+        batch, self._waiting = self._waiting, []
+        failure: Exception | None = None
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                try:
-                    await self._workers.run_disk(lambda batch=batch: self._append([tx for tx, _ in batch]))  # type: ignore[misc]
-                except OSError as error:
-                    for _, done in batch:
-                        if not done.done():
-                            done.set_exception(error)
-                    continue
-                for tx, done in batch:
-                    self._kept[sha256(tx)] = tx
-                    if not done.done():
-                        done.set_result(None)
-        finally:
-            self._writing = None
+            await self._workers.run_disk(lambda: self._append([tx for _, tx in batch]))
+        except Exception as error:
+            failure = error
+        for key, tx in batch:
+            written = self._promises.pop(key)
+            if failure is not None:
+                written.set_exception(failure)
+            else:
+                self._kept[key] = tx
+                written.set_result(None)
 
     def _append(self, txs: Sequence[bytes]) -> None:
         file, self._file = self._file, _Failed()
@@ -145,21 +168,18 @@ class Journal:
         gone = [key for key in self._kept if not self._pool.has(key)]
         for key in gone:
             self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
-        if self._writing is None and self._dead_bytes > (DEAD_BYTES_MAX if self._kept else 0):
-            self._writing = asyncio.get_running_loop().create_task(self._rewrite(), name="journal")
+        if self._dead_bytes > (DEAD_BYTES_MAX if self._kept else 0):
+            self._is_due = True
+            self._wake()
 
     async def _rewrite(self) -> None:
         """The file with what is still kept alone; a crash leaves the old or the new one."""
-        content = b"".join(map(frame, self._kept.values()))
+        content, dead_bytes = b"".join(map(frame, self._kept.values())), self._dead_bytes
         try:
             await self._workers.run_disk(lambda: self._replace(content))
-            self._dead_bytes = 0
+            self._dead_bytes -= dead_bytes
         except OSError as error:
             log.error("failed to write the journal anew", file=str(self._path), error=repr(error))
-        finally:
-            self._writing = None
-            if self._waiting:
-                self._writing = asyncio.get_running_loop().create_task(self._write(), name="journal")
 
     def _replace(self, content: bytes) -> None:
         self._file.close()
@@ -188,6 +208,12 @@ class _Failed:
 
     def close(self) -> None:
         pass
+
+
+def _look(written: asyncio.Future[None]) -> None:
+    """Who asked may have left: an error that nobody waits for is nobody's."""
+    if not written.cancelled():
+        written.exception()
 
 
 def frame(tx: bytes) -> bytes:

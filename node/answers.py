@@ -226,6 +226,11 @@ class Answers:
             raise NotThere(f"transaction {tx_hash.hex()} is in no block that this node has")
         return place
 
+    def is_saved(self, tx_hash: bytes) -> bool:
+        """Whether a saved block has it."""
+        place = self.states.find_tx(tx_hash)
+        return place is not None and place[0] <= self.height
+
     def committed(self, tx_hash: bytes) -> pb.BroadcastResponse:
         """What became of a transaction, for who waited for it. Raises NotThere."""
         height, index = self._place(tx_hash)

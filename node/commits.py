@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -79,10 +79,13 @@ class OnSaved(SavedListener):
 
 
 class CommitWatch(SavedListener):
-    """Wakes who waits when a height is on disk."""
+    """Wakes who waits when a height is on disk.
 
-    def __init__(self, tx_hashes_of: Callable[[int], Sequence[bytes]]) -> None:
-        self._tx_hashes_of = tx_hashes_of
+    is_saved: whether a saved block has the transaction of that hash. Asked for each that somebody waits for, whose
+    number the door bounds: the block is not read."""
+
+    def __init__(self, is_saved: Callable[[bytes], bool]) -> None:
+        self._is_saved = is_saved
         self._waiting: dict[bytes, list[asyncio.Future[CheckTxResponse | None]]] = {}
         self._next_block = asyncio.Event()
 
@@ -115,8 +118,8 @@ class CommitWatch(SavedListener):
         event.set()
         if not self._waiting:
             return
-        for tx_hash in self._tx_hashes_of(height):
-            for future in self._waiting.pop(tx_hash, ()):
+        for tx_hash in [waiting for waiting in self._waiting if self._is_saved(waiting)]:
+            for future in self._waiting.pop(tx_hash):
                 if not future.done():
                     future.set_result(None)
 

@@ -10,7 +10,6 @@ from typing import Final
 
 from consensus.engine.evidence_pool import EvidencePool
 from consensus.types.errors import EvidenceUnverifiable
-from consensus.types.evidence import decode_evidence
 from node.answers import BadQuestion, NotYet
 from proto.dchat.v1 import service_pb2 as pb
 
@@ -22,20 +21,17 @@ class EvidenceDesk:
         self._pool = pool
         self._one_at_a_time = asyncio.Lock()
 
-    async def take_one(self, request: pb.BroadcastEvidenceRequest) -> pb.BroadcastEvidenceResponse:
-        """As `take`, one after the other: signatures of one piece are checked in a turn of the loop, never of many."""
-        async with self._one_at_a_time:
-            await asyncio.sleep(0)
-            return self.take(request)
+    async def take(self, request: pb.BroadcastEvidenceRequest) -> pb.BroadcastEvidenceResponse:
+        """One after the other, and aside: what is read and verified of a large piece would hold the loop.
 
-    def take(self, request: pb.BroadcastEvidenceRequest) -> pb.BroadcastEvidenceResponse:
-        """Raises BadQuestion: it is no evidence, or proves nothing; NotYet: what is needed to judge it is not here."""
+        Raises BadQuestion: it is no evidence, or proves nothing; NotYet: what is needed to judge it is not here.
+        """
         size = len(request.evidence)
         if not 0 < size <= EVIDENCE_BYTES_MAX:
             raise BadQuestion(f"evidence has {size} bytes; allowed: 1 to {EVIDENCE_BYTES_MAX}")
         try:
-            evidence = decode_evidence(request.evidence)
-            is_new = self._pool.add(evidence)
+            async with self._one_at_a_time:
+                evidence, is_new = await self._pool.add_encoded(request.evidence)
         except EvidenceUnverifiable as error:
             raise NotYet(f"this node cannot judge it: {error}") from error
         except ValueError as error:  # InvalidData and its kinds, or a key that is none

@@ -201,7 +201,7 @@ class ChainService(rpc.ChainServiceServicer):
     async def BroadcastEvidence(
         self, request: pb.BroadcastEvidenceRequest, context: Context
     ) -> pb.BroadcastEvidenceResponse:
-        return await self._guard.call(context, lambda: self._evidence.take_one(request))
+        return await self._guard.call(context, lambda: self._evidence.take(request))
 
     async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: Context

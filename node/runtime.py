@@ -292,7 +292,7 @@ async def _wire(
     book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
     pex.install(switch, book, exchange=config.p2p.pex)
     answers = Answers(blocks, states, app.queries)
-    watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
+    watch = CommitWatch(answers.is_saved)
     faults = Faults()
     switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
     pool.on_failure(lambda error: faults.failures.update([ADMISSION]))

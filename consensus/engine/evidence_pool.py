@@ -184,6 +184,22 @@ class EvidencePool:
         canonical, spent_ns = await self._workers.run(judge)
         return self._keep(canonical), spent_ns
 
+    async def add_encoded(self, data: bytes) -> tuple[Evidence, bool]:
+        """Decode one piece and add it, both aside, for a caller that nobody vouches for. Whether it is new.
+
+        Raises as `add`; ValueError (InvalidData, or a key that is none): it is no evidence.
+        """
+
+        def prepare() -> Evidence:
+            evidence = decode_evidence(data)
+            evidence.encode()
+            if isinstance(evidence, DuplicateVoteEvidence):
+                assert evidence.hash  # of what we decoded: computed here, and kept
+            return evidence
+
+        evidence = await self._workers.run(prepare)
+        return evidence, (await self.add_aside(evidence))[0]
+
     def _is_wanted(self, evidence: Evidence, state: State) -> bool:
         """Asked before anything costly: one that is not is neither verified nor remembered."""
         return (

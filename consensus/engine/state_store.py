@@ -133,8 +133,9 @@ class StateStore:
         """The application's answer as it is stored, for readers of a part of it: 2,500 results are read in 2 ms, and
         made into ours in 25. The last one is kept, since all who waited for a block ask for the same. Do not change
         it."""
-        if self._last_read is not None and self._last_read[0] == height:
-            return self._last_read[1]
+        last = self._last_read  # once: readers in other threads put theirs there meanwhile
+        if last is not None and last[0] == height:
+            return last[1]
         data = self.load_encoded(height)
         if data is None:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chain.auth import waits_between
-from chain.check import CheckState
+from chain.check import STALE_BLOCKS, CheckState
 from chain.currency.records import Account, PendingAccount
 from chain.execution import touches_of
 from chain.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
@@ -134,6 +134,32 @@ def test_an_expiring_one_makes_its_sender_be_checked_again() -> None:
     chain.block(first)
     assert not is_counted(chain, third)
     assert recheck(chain, third) != 0, "the one before it can be in no block any more"
+
+
+def test_of_a_far_expiry_nothing_is_kept() -> None:
+    """audit 17: of each admitted transaction its expiry height stayed in memory until the chain came to it."""
+    chain = new_chain()
+    for ahead in (1, STALE_BLOCKS, STALE_BLOCKS + 1, 10**6, 2**62):
+        chain.block(*admitted(chain, chain.tx("ann", pay(chain), expiry_height=chain.height + ahead)))
+    for _ in range(STALE_BLOCKS):
+        chain.block()
+    assert chain.app._check._expiring == {}
+
+
+def test_one_that_expires_after_the_stale_ones_were_looked_at_makes_its_sender_be_checked_again() -> None:
+    chain = new_chain()
+    last = chain.tx("ann", pay(chain), expiry_height=chain.height + STALE_BLOCKS + 3)
+    after = chain.tx("ann", pay(chain))
+    admitted(chain, last, after)
+    for _ in range(STALE_BLOCKS + 1):
+        chain.block()
+        for raw in (last, after):  # as the pool does with those of the senders that it is told of
+            if chain.recheck:
+                assert recheck(chain, raw) == 0
+    chain.block()
+    chain.block()
+    assert not is_counted(chain, after)
+    assert recheck(chain, after) != 0, "the one before it can be in no block any more"
 
 
 class Accounts:

@@ -78,6 +78,31 @@ async def test_a_response_reads_back() -> None:
     assert decode_response(await drive(encode_response(response))) == response
 
 
+async def test_a_reader_gets_the_block_that_it_asked_for_whatever_others_read_meanwhile() -> None:
+    """audit 20: readers in threads share the last answer read: between the look at its height and the taking of it,
+    another's could be put there, and a client was told what became of another block's transactions."""
+
+    class Interrupted(int):
+        """A height in whose comparison another thread reads."""
+
+        def __eq__(self, other: object) -> bool:
+            is_equal = int(self) == other
+            states._last_read = (2, decoded[2])
+            return is_equal
+
+        __hash__ = int.__hash__
+
+    states, decoded = StateStore(MemoryStore()), {}
+    for height in (1, 2):
+        response = FinalizeBlockResponse((ExecTxResult(code=height),), bytes(32))
+        states.save_response(height, await drive(encode_response(response)), [])
+        decoded[height] = states.load_stored(height)
+    states._last_read = (Interrupted(1), decoded[1])
+    stored = states.load_stored(1)
+    assert stored is not None
+    assert [result.code for result in stored.tx_results] == [1]
+
+
 @pytest.mark.parametrize("tells", [True, False])
 async def test_events_are_stored_and_change_no_hash(open_db: Callable[[str], KeyValueStore], tells: bool) -> None:
     """A node whose application tells of events and one whose does not make the same chain."""

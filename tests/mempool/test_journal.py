@@ -188,6 +188,79 @@ async def test_a_full_pool_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
         assert [entry.tx for entry in pool.entries()] == TXS[4:]
 
 
+async def test_however_often_a_promise_is_asked_for_it_is_written_once(tmp_path: Path) -> None:
+    """audit 13: a client that hands in one waiting transaction again and again filled the disk: each was appended, and
+    none of the copies was ever taken for forgotten."""
+    path = tmp_path / "journal"
+    async with journal_at(path) as (journal, pool, _):
+        await admit(journal, pool, TXS[0])
+        await asyncio.gather(*(journal.keep(tx) for _ in range(20) for tx in TXS[:1]))
+        await pool.submit_many(TXS[1:])
+        await asyncio.gather(*(journal.keep(tx) for _ in range(20) for tx in TXS))
+        assert frames(path.read_bytes())[0] == TXS
+
+
+async def test_who_leaves_takes_no_promise_from_others(tmp_path: Path) -> None:
+    async with journal_at(tmp_path / "journal") as (journal, pool, _):
+        await pool.submit_many(TXS)
+        leaving, staying = (asyncio.create_task(journal.keep(TXS[0])) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await staying
+        assert len(journal) == 1
+
+
+async def test_the_file_is_written_anew_while_promises_are_asked_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 13: it was written anew only when nobody waited for a promise, so it grew for as long as many asked."""
+    monkeypatch.setattr("mempool.journal.DEAD_BYTES_MAX", 200)
+    path, sizes = tmp_path / "journal", list[int]()
+    async with journal_at(path) as (journal, pool, app):
+
+        async def ask(sender: int) -> None:
+            for number in range(40):
+                tx = b"s%d:%d" % (sender, number)
+                assert (await pool.submit(tx)).code == 0
+                await journal.keep(tx)
+                pool.update(number + 1, [tx], [ExecTxResult()], app.commit([tx]))
+                journal.block_saved(number + 1)
+                sizes.append(path.stat().st_size)
+
+        await asyncio.gather(*map(ask, range(8)))
+    assert max(sizes) < 600, "of 5 kB"
+
+
+@pytest.mark.parametrize("size", [(1 << 20) + 1, 5 << 20])
+def test_what_the_mempool_may_take_is_read_again(size: int) -> None:
+    """audit 15: of a transaction above 1 MiB the promise was written, and at the start cut off with all behind it."""
+    txs = [bytes(size), b"behind"]
+    assert frames(b"".join(map(frame, txs)))[0] == txs
+
+
+async def test_a_mempool_that_begins_anew_is_given_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 6: the mempool's task fails while promises are restored: they were given up, and from then on nothing that
+    came was ever forgotten."""
+    monkeypatch.setattr("mempool.journal.RETRY_S", 0.01)
+    path = tmp_path / "journal"
+    path.write_bytes(b"".join(map(frame, TXS)))
+    app, workers = SequenceApp(), ThreadWorkers()
+    pool = Pool(app, LoopClock(), workers)
+    pool._stopped = True  # as its task leaves it
+    journal = Journal(OsDisk(), path, pool, workers)
+    restoring = asyncio.create_task(journal.restore())
+    await asyncio.sleep(0.05)
+    running = asyncio.create_task(pool.run())
+    assert await restoring == len(TXS)
+    pool.update(1, TXS, [ExecTxResult()] * len(TXS), app.commit(TXS))
+    journal.block_saved(1)
+    assert len(journal) == 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await journal.close()
+    workers.close()
+
+
 KILLED = """
 import asyncio, sys
 from pathlib import Path

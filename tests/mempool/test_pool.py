@@ -250,6 +250,19 @@ async def test_expired_transactions_leave_and_their_senders_others_are_rechecked
         assert [entry.tx for entry in pool.entries()] == [b"b:0:expiry=3", b"c:0"]
 
 
+async def test_of_a_far_expiry_nothing_is_left_once_it_is_in_a_block() -> None:
+    """audit 17: each expiry height stayed in the index for as long as it lay ahead, and was looked at in each block.
+    An ordered transaction may name any."""
+    app = SequenceApp()
+    async with running(app) as pool:
+        sent = [f"a:{n}:expiry={2**62 + n}".encode() for n in range(50)] + txs("b", 2, options=":expiry=9")
+        assert {answer.code for answer in await pool.submit_many(sent)} == {0}
+        pool.update(1, sent[:51], ok(51), app.commit(sent[:51]))
+        assert list(pool._index._expiring) == [9]
+        pool.update(9, [], [], frozenset())
+        assert (pool.size, pool._index._expiring) == (0, {})
+
+
 async def test_available_is_told_when_the_first_comes_and_after_a_block_that_leaves_some() -> None:
     app = SequenceApp()
     told: list[int] = []

@@ -125,7 +125,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
     app = SteadyApp(home.app, retain_blocks=retain_blocks)
     chain = await make_node(genesis_of(1), 0, home, config=ON_DEMAND, app=app)
     answers = Answers(chain.executor.blocks, chain.executor.states, UNUSED)
-    watch = CommitWatch(lambda height: answers.load_block(height).data.tx_hashes)
+    watch = CommitWatch(answers.is_saved)
     chain.driver.add_listener(watch)
     events, rate = EventFeed(answers, watch), RateLimit(0)
     grpc = GrpcDoor(

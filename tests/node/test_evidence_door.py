@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from click.testing import CliRunner
 from chain.currency.staking.records import VALIDATOR
 from chain.events import consensus
 from cli.main import dchat
-from consensus.types.evidence import DuplicateVoteEvidence
+from consensus.engine import evidence_pool
+from consensus.types.evidence import DuplicateVoteEvidence, Evidence, decode_evidence
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.json import evidence_json
 from consensus.types.vote import Vote
@@ -88,6 +90,29 @@ async def test_what_proves_nothing_is_refused_and_kept_by_nobody(tmp_path: Path)
             ahead = [replace(vote, height=10_000) for vote in (true.vote_a, true.vote_b)]
             await client.broadcast_evidence(replace(true, vote_a=ahead[0], vote_b=ahead[1]).encode_wrapped())
         assert not any(block.evidence for block in [one.node.views.answers.load_block(3)])
+
+
+async def test_what_a_client_hands_in_is_read_and_judged_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 20: evidence from a door was decoded and its signatures verified on the loop, up to 1 MiB of it."""
+    async with running_node(tmp_path / "net") as one, one.client() as client:
+        await until(lambda: one.node.views.answers.height >= 3)
+        judged_in, real = list[int](), evidence_pool.verify_evidence
+
+        def verify(*args: object, **options: object) -> None:
+            judged_in.append(threading.get_ident())
+            real(*args, **options)  # type: ignore[arg-type]
+
+        def decode(data: bytes) -> Evidence:
+            judged_in.append(threading.get_ident())
+            return decode_evidence(data)
+
+        evidence = two_votes(one, 2)
+        monkeypatch.setattr(evidence_pool, "verify_evidence", verify)
+        monkeypatch.setattr(evidence_pool, "decode_evidence", decode)
+        answer = await client.broadcast_evidence(evidence.encode_wrapped())
+        assert answer.is_new
+        assert len(judged_in) == 2
+        assert threading.get_ident() not in judged_in
 
 
 async def test_the_command_takes_cometbfts_json(tmp_path: Path) -> None:

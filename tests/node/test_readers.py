@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from chain.queries import Abandoned, Queries
+from crypto.hash import sha256
 from node import loop_share
 from node.client import ClientError
 from node.events import EventFeed, EventFilter
@@ -243,6 +244,25 @@ async def test_blocks_are_described_without_being_decoded_on_the_loop(
                 assert answer.status == 200, await answer.text()
         assert loop_thread not in read_in
         monkeypatch.undo()
+
+
+async def test_who_waits_for_a_transaction_has_no_block_read_on_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 20: as long as somebody waited for a transaction, each block was decoded on the loop as it was saved."""
+    async with telling_chain() as telling:
+
+        def never(self: object, height: int) -> None:
+            raise AssertionError(f"block {height} is read")
+
+        for name in ("load_block", "load_block_bytes"):
+            monkeypatch.setattr(type(telling.answers.blocks), name, never)
+        tx = b"k%d-0=0" % (telling.answers.height + 2)
+        future, other = telling.watch.expect(sha256(tx)), telling.watch.expect(bytes(32))
+        await telling.make_blocks(1)
+        assert not future.done()
+        await telling.make_blocks(1)
+        assert await asyncio.wait_for(future, 5) is None
+        assert (telling.watch.waiting, other.done()) == (1, False)
+        telling.watch.forget(bytes(32), other)
 
 
 async def test_a_page_of_events_of_many_clients_is_fair() -> None:

@@ -96,7 +96,7 @@ async def test_ends_when_there_is_no_hope(script: list[Any], height: int, error:
 
 @pytest.mark.parametrize("why", [None, refuse(Refusal.EXPIRED, "expired")], ids=["committed", "dropped"])
 async def test_who_waits_for_a_commit_is_told_either_way(why: CheckTxResponse | None) -> None:
-    watch = CommitWatch(lambda height: [sha256(TX)])
+    watch = CommitWatch(lambda tx_hash: tx_hash == sha256(TX))
     future = watch.expect(sha256(TX))
     if why is None:
         watch.block_saved(1)
