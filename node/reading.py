@@ -1,12 +1,14 @@
 """Reads of the state that would hold the event loop: in a few threads, and the costly ones one at a time.
 
 What reads the whole state (invariants, a tally) is done once for all who ask for the same meanwhile, never two at once,
-and is given up when nobody waits any more: a client that leaves, or whose time is over, leaves no work behind.
+and is given up when nobody waits any more: a client that leaves, or whose time is over, leaves no work. After such
+a reading the next waits several times as long, so that together they take a small part of a core.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -14,6 +16,9 @@ from typing import Any, Final, TypeVar
 from chain.queries import Abandoned
 
 THREADS: Final = 2  # each holds the interpreter as long as it runs Python: more would not read more
+COSTLY_PAUSE: Final = 9  # times the time that a costly one took: a tenth of a core
+COSTLY_PAUSE_S_MAX: Final = 20.0  # below what clients wait for an answer
+LOOK_S: Final = 0.05
 
 T = TypeVar("T")
 IsWanted = Callable[[], bool]
@@ -34,6 +39,7 @@ class Reading:
         self._costly = ThreadPoolExecutor(1, "costly reads")
         self._jobs: dict[Hashable, _Job] = {}
         self.started = 0  # costly ones
+        self._next_s = 0.0  # monotonic: when the next costly one may begin
 
     async def run(self, work: Callable[[], T]) -> T:
         """`work`, in a thread. One that has not begun when its caller leaves never does."""
@@ -60,15 +66,26 @@ class Reading:
         job = _Job()
 
         def do() -> Any:
+            self._pause(lambda: job.is_wanted)
             if not job.is_wanted:
                 raise Abandoned
             self.started += 1
-            return work(lambda: job.is_wanted)
+            began = time.thread_time()
+            try:
+                return work(lambda: job.is_wanted)
+            finally:
+                took_s = time.thread_time() - began
+                self._next_s = time.monotonic() + min(took_s * COSTLY_PAUSE, COSTLY_PAUSE_S_MAX)
 
         job.answer = asyncio.get_running_loop().run_in_executor(self._costly, do)
         job.answer.add_done_callback(_look)
         self._jobs[key] = job
         return job
+
+    def _pause(self, is_wanted: IsWanted) -> None:
+        """In the costly ones' thread: until the next may begin, or nobody wants it any more."""
+        while is_wanted() and (left_s := self._next_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, LOOK_S))
 
     async def close(self) -> None:
         """Returns when no thread reads any more: then the databases may be closed."""

@@ -140,6 +140,7 @@ def switch_config(config: Config) -> SwitchConfig:
         budget=BudgetConfig(
             cpu_percent=options.cpu_per_peer,
             strangers_cpu_percent=options.cpu_strangers,
+            unearned_cpu_percent=options.cpu_unearned,
             useless_max=options.useless_messages,
         ),
     )

@@ -21,6 +21,8 @@ SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READ
 SAMPLED_READS: Final = 8
 CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
 ASKED_DISCOUNT: Final = 4  # what we asked a peer for costs it a quarter: else syncing from one would be slow
+USEFUL_NS: Final = 2_000_000  # of time on the loop that a useful message earns its sender: its duplicates come with it
+EARNED_NS_MAX: Final = 200_000_000
 EXPECTED_MAX: Final = 256  # announced messages that a peer may owe on a channel
 
 
@@ -30,7 +32,9 @@ class BudgetConfig:
 
     cpu_percent: int = 25  # each peer, on the average; an honest validator takes a few
     strangers_cpu_percent: int = 40  # all peers together that the operator did not name
+    unearned_cpu_percent: int = 10  # of that, what strangers take who did not earn it by useful messages
     cpu_burst_ms: int = 250  # above the share, before it is felt
+    unearned_burst_ms: int = 100
     useless_max: int = 1_000  # an honest peer's lost races, all at once
     useless_per_s: int = 20  # forgiven
     unfinished_bytes_max: int = 3 * 1024 * 1024  # of messages that have begun, beside those that we asked for
@@ -38,10 +42,10 @@ class BudgetConfig:
     unfinished_s: float = 60.0  # from a message's first packet to its last
 
     def __post_init__(self) -> None:
-        for name in ("cpu_percent", "strangers_cpu_percent"):
+        for name in ("cpu_percent", "strangers_cpu_percent", "unearned_cpu_percent"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 100")
-        for name in ("cpu_burst_ms", "useless_max", "useless_per_s", "unfinished_bytes_max"):
+        for name in ("cpu_burst_ms", "unearned_burst_ms", "useless_max", "useless_per_s", "unfinished_bytes_max"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
@@ -104,6 +108,7 @@ class SharedBudget:
         self.config = config
         self.work_ns, self.slice_ns = work_ns, slice_ns
         self.strangers = CpuShare(config.strangers_cpu_percent, config.cpu_burst_ms, loop.time)
+        self.unearned = CpuShare(config.unearned_cpu_percent, config.unearned_burst_ms, loop.time)
         self.unfinished_bytes = 0
         self.held_s = 0.0  # all peers that left
         self.useless_by_kind: Counter[str] = Counter()
@@ -149,6 +154,7 @@ class PeerBudget:
     """One peer's. `on_spent(why)` is called once, when it sent too much that was of no use."""
 
     __slots__ = (
+        "_earned_ns",
         "_expected",
         "_is_spent",
         "_on_spent",
@@ -177,6 +183,7 @@ class PeerBudget:
         config = shared.config
         self.shared, self.is_named = shared, is_named
         self._strangers = shared.strangers
+        self._earned_ns = 0
         self.cpu = CpuShare(config.cpu_percent, config.cpu_burst_ms, time_s)
         self.held_s = 0.0  # how long it was not read from
         self.unfinished_bytes = 0
@@ -202,6 +209,7 @@ class PeerBudget:
 
     def useful(self) -> None:
         self.useful_messages += 1
+        self._earned_ns = min(self._earned_ns + USEFUL_NS, EARNED_NS_MAX)
 
     # --- time -------------------------------------------------------------------------------------------------
 
@@ -221,14 +229,24 @@ class PeerBudget:
 
     def spend_cpu(self, ns: int) -> None:
         self.cpu.spend(ns)
-        if not self.is_named:
-            self._strangers.spend(ns)
+        if self.is_named:
+            return
+        self._strangers.spend(ns)
+        earned_ns = min(ns, self._earned_ns)
+        self._earned_ns -= earned_ns
+        if ns > earned_ns:
+            self.shared.unearned.spend(ns - earned_ns)
 
     def wait_s(self) -> float:
         """Seconds until it may be read from."""
-        if self.is_named or not self._strangers.is_over:
-            return self.cpu.wait_s() if self.cpu.is_over else 0.0
-        return max(self.cpu.wait_s(), self._strangers.wait_s())
+        wait_s = self.cpu.wait_s() if self.cpu.is_over else 0.0
+        if self.is_named:
+            return wait_s
+        if self._strangers.is_over:
+            wait_s = max(wait_s, self._strangers.wait_s())
+        if self.shared.unearned.is_over and not self._earned_ns:
+            wait_s = max(wait_s, self.shared.unearned.wait_s())
+        return wait_s
 
     # --- memory -----------------------------------------------------------------------------------------------
 

@@ -301,6 +301,13 @@ class P2PSection(Section):
         ge=0,
         le=100,
     )
+    cpu_unearned: int = option(
+        10,
+        "Of that, what those take who bring nothing: a message that was of use (a vote that counted, a part) earns its "
+        "sender time, and the rest shares this. 0: no limit.",
+        ge=0,
+        le=100,
+    )
     useless_messages: int = option(
         1_000,
         "Messages of no use that a peer may send at once; 20 a second are forgiven. Past it the peer is dropped and "

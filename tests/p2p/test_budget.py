@@ -33,7 +33,7 @@ def flood(bench: Bench, data: bytes) -> None:
 
 def test_an_unfinished_message_takes_the_memory_of_its_bytes() -> None:
     """audit 8: packets of one byte were kept as objects of 34 and a place in a list: 2.9 GB a peer."""
-    bench = Bench(budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0))
+    bench = Bench(budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0))
     one = packet(0x01, b"x", eof=False)
     bench.connection.feed(one * 100)
     tracemalloc.start()
@@ -87,7 +87,7 @@ def test_one_answer_is_owed_for_one_question_and_not_for_ever() -> None:
 
 def test_unfinished_messages_have_a_bound_per_peer_that_grows_with_what_was_asked_for() -> None:
     """audit 8"""
-    config = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unfinished_bytes_max=7_000)
+    config = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0, unfinished_bytes_max=7_000)
     for asked, left in ((0, 7_000), (30_000, 37_000)):
         bench = Bench(budget=config)
         if asked:
@@ -103,7 +103,9 @@ def test_unfinished_messages_have_a_bound_per_peer_that_grows_with_what_was_aske
 
 def test_past_the_total_the_owner_is_asked_to_free_memory() -> None:
     """audit 8"""
-    config = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unfinished_total_bytes_max=6_000)
+    config = BudgetConfig(
+        cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0, unfinished_total_bytes_max=6_000
+    )
     first = Bench(budget=config)
     second = Bench(shared=first.shared, loop=first.loop)
     for bench in (first, second):
@@ -116,7 +118,9 @@ def test_past_the_total_the_owner_is_asked_to_free_memory() -> None:
 
 def test_a_message_that_does_not_end_costs_the_connection_but_is_no_offence() -> None:
     """audit 8"""
-    bench = Bench(budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unfinished_s=10.0))
+    bench = Bench(
+        budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0, unfinished_s=10.0)
+    )
     bench.connection.feed(packet(0x01, b"x", eof=False))
     for _ in range(10):
         bench.loop.advance(1)
@@ -129,7 +133,9 @@ def test_a_message_that_does_not_end_costs_the_connection_but_is_no_offence() ->
 
 
 def test_what_was_asked_for_has_the_time_that_was_given() -> None:
-    bench = Bench(budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unfinished_s=10.0))
+    bench = Bench(
+        budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0, unfinished_s=10.0)
+    )
     bench.budget.expect(0x40, 50_000, 100.0)
     for _ in range(3):
         bench.connection.feed(packet(0x40, bytes(1_000), eof=False))
@@ -155,7 +161,9 @@ FLOODS: dict[str, bytes] = {
 @pytest.mark.parametrize("name", FLOODS)
 def test_time_is_looked_at_per_packet(name: str) -> None:
     """audit 10: 256 KiB of packets that end no message held the loop for 75 ms."""
-    bench = Bench(budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, useless_max=10**9))
+    bench = Bench(
+        budget=BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0, useless_max=10**9)
+    )
     handled = 0
     receive = bench.connection._receive_packet
 
@@ -219,7 +227,7 @@ def costly(bench: Bench) -> None:
 @pytest.mark.parametrize("percent", [5, 25, 100])
 def test_a_peer_is_held_to_its_share_of_time(percent: int, is_named: bool) -> None:
     """audit 10: one peer took 0.8 to 1.9 cores at 5 MB/s."""
-    config = BudgetConfig(cpu_percent=percent, strangers_cpu_percent=0, cpu_burst_ms=50)
+    config = BudgetConfig(cpu_percent=percent, strangers_cpu_percent=0, unearned_cpu_percent=0, cpu_burst_ms=50)
     bench = Bench(budget=config, is_named=is_named)
     costly(bench)
     seconds = 10
@@ -236,7 +244,7 @@ def test_a_peer_is_held_to_its_share_of_time(percent: int, is_named: bool) -> No
 
 def test_strangers_together_are_held_to_theirs_and_who_sends_little_is_served_first() -> None:
     """audit 10 and 12: forty flooding strangers leave an honest one its place."""
-    config = BudgetConfig(cpu_percent=25, strangers_cpu_percent=40, cpu_burst_ms=50)
+    config = BudgetConfig(cpu_percent=25, strangers_cpu_percent=40, unearned_cpu_percent=0, cpu_burst_ms=50)
     loop = StillLoop()
     first = Bench(budget=config, loop=loop)
     work = [0]
@@ -266,8 +274,46 @@ def test_strangers_together_are_held_to_theirs_and_who_sends_little_is_served_fi
     assert sorted(waits)[len(waits) // 2] <= 100
 
 
+def test_who_brings_nothing_takes_little_and_who_is_useful_earns_its_time() -> None:
+    """audit 7 and 10: ten floods took two fifths of a core, and with it half of the pace of a busy machine."""
+    config = BudgetConfig(strangers_cpu_percent=40, unearned_cpu_percent=10, unearned_burst_ms=100, cpu_percent=0)
+    loop = StillLoop()
+    first = Bench(budget=config, loop=loop)
+    work = [0]
+    floods = [first, *(Bench(shared=first.shared, loop=loop) for _ in range(9))]
+    useful = Bench(shared=first.shared, loop=loop)
+    first.shared.work_ns = first.shared.slice_ns = lambda: work[0] + 1
+
+    def cost(channel_id: int, message: bytes) -> None:
+        work[0] += COST_NS
+
+    for bench in floods:
+        bench.on_deliver = cost
+    done = [0]
+
+    def cost_of_use(channel_id: int, message: bytes) -> None:
+        work[0] += COST_NS
+        done[0] += 1
+        useful.connection.budget.useful()
+
+    useful.on_deliver = cost_of_use
+    data, votes = packet(0x22, b"x") * 500, packet(0x22, b"vote" * 220) * 3
+    fed = 0
+    for _ in range(2_000):
+        for bench in floods:
+            flood(bench, data)
+        if useful.reading:
+            useful.connection.feed(votes)
+            fed += 1
+        loop.advance(0.001)
+    of_floods = work[0] - done[0] * COST_NS
+    assert of_floods <= NS_PER_S * (2 * 0.10 * 1.2 + 0.100)
+    assert fed >= 1_900  # it was hardly ever held
+    assert done[0] == 3 * fed
+
+
 def test_work_done_elsewhere_counts_and_holds_for_a_while_only() -> None:
-    bench = Bench(budget=BudgetConfig(cpu_percent=25, strangers_cpu_percent=0))
+    bench = Bench(budget=BudgetConfig(cpu_percent=25, strangers_cpu_percent=0, unearned_cpu_percent=0))
     bench.budget.spend_cpu(3600 * NS_PER_S)
     assert 0 < bench.budget.wait_s() < 6
     bench.connection.feed(packet(0x22, b"x"))
@@ -372,7 +418,9 @@ def test_answers_that_we_asked_for_cost_a_peer_less() -> None:
     """audit 10: else block sync from one peer would go no faster than a stranger may flood."""
     used = []
     for asked in (False, True):
-        bench = Bench(budget=BudgetConfig(cpu_percent=20, strangers_cpu_percent=0, cpu_burst_ms=50))
+        bench = Bench(
+            budget=BudgetConfig(cpu_percent=20, strangers_cpu_percent=0, unearned_cpu_percent=0, cpu_burst_ms=50)
+        )
         costly(bench)
         if asked:
             bench.budget.expect(0x40, 50_000, 100.0)
