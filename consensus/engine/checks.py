@@ -12,7 +12,7 @@ from typing import Final
 from consensus.abci import Application, VerifyVoteExtensionRequest
 from consensus.engine.wal import PAYLOAD_BYTES_MAX
 from consensus.types.errors import InvalidProposal, InvalidVote
-from consensus.types.parts import parts_max
+from consensus.types.parts import PARTS_MAX, parts_max
 from consensus.types.state import State
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
@@ -48,6 +48,8 @@ def check_vote(vote: Vote, validators: ValidatorSet, chain_id: str, signatures: 
     where = f"vote {vote.height}/{vote.round}"
     if vote.validator_index >= len(validators):
         raise InvalidVote(f"{where}: validator_index is {vote.validator_index}; there are {len(validators)}")
+    if vote.block_id.part_set_header.total > PARTS_MAX:
+        raise InvalidVote(f"{where}: for a block of {vote.block_id.part_set_header.total} parts, at most {PARTS_MAX}")
     key = validators.pub_keys[vote.validator_index]
     if vote.validator_address != key.address:
         raise InvalidVote(

@@ -47,6 +47,7 @@ DECIDED_HOLD_NS: Final = 150_000_000  # the others decide a height within this, 
 WIRE_NEW_HEIGHT: Final = 1
 WIRE_COMMIT: Final = 8
 CATCH_UP_CACHE_HEIGHTS: Final = 8
+OLD_HEIGHT_EVERY_NS: Final = 5_000_000  # a peer's heights are read from disk: no faster than it could take them over
 NEVER_NS: Final = 1 << 62
 ARRIVALS_MAX: Final = 65_536  # of each kind and height: peers can send false ones without end
 
@@ -168,6 +169,10 @@ class Gossip:
         self._vote_arrivals = {key: value for key, value in self._vote_arrivals.items() if key[0] >= height}
         self._proposal_arrivals = {key: value for key, value in self._proposal_arrivals.items() if key[0] > height}
         self._part_arrivals = {key: value for key, value in self._part_arrivals.items() if key[0] > height}
+        self._part_messages.clear()
+
+    def round_begun(self) -> None:
+        """Encoded parts name their round; those of rounds before would fill memory while a height takes long."""
         self._part_messages.clear()
 
     def _may_go(self, arrival: Arrival | None, state: PeerState) -> bool:
@@ -296,6 +301,12 @@ class Gossip:
         if is_recent and not state.wants_parts:
             self._due_ns = min(self._due_ns, hold_until)
             return
+        if height not in self._old_heights:
+            now = self._clock.monotonic_ns()
+            if now < state.read_due_ns:
+                self._due_ns = min(self._due_ns, state.read_due_ns)
+                return
+            state.read_due_ns = now + OLD_HEIGHT_EVERY_NS
         old = self.old_height(height)
         if old is not None:
             self._push_commit(state, old)

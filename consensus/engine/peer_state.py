@@ -40,6 +40,7 @@ class PeerState:
         "number",
         "peer",
         "pol_round",
+        "read_due_ns",
         "round",
         "step",
         "timer",
@@ -58,6 +59,7 @@ class PeerState:
         self.claims: dict[VoteSetKey, BlockID] = {}
         self.timer: Timer | None = None
         self.wake_ns = 0
+        self.read_due_ns = 0  # a height that it is in is not read from disk before
         self._masks: dict[PartSetHeader, int] = {}
         self._votes: dict[VoteSetKey, int] = {}
 

@@ -105,7 +105,7 @@ class ConsensusReactor:
         """Consensus runs: say where we are, and take part."""
         self._is_active = True
         self._height_since_ns = self._clock.monotonic_ns()
-        self._stall_timer = self._clock.call_later(STALL_CHECK_S, self._check_stall)
+        self._stall_timer = self._later(STALL_CHECK_S, self._check_stall)
         self.step_changed()
 
     def stop(self) -> None:
@@ -155,12 +155,39 @@ class ConsensusReactor:
         self._plan_announcement()
 
     def _push(self, state: PeerState) -> None:
-        if self._is_active:
+        if not self._is_active:
+            return
+        try:
             self._wake_at(state, self._gossip.push(state))
+        except Exception as error:
+            self._failed(state, error)
 
     def _push_all(self) -> None:
-        for state in self._peers.values():
+        for state in tuple(self._peers.values()):
             self._push(state)
+
+    def _send(self, state: PeerState, channel_id: int, message: bytes) -> bool:
+        try:
+            return state.peer.try_send(channel_id, message)
+        except Exception as error:
+            self._failed(state, error)
+            return False
+
+    def _failed(self, state: PeerState, error: Exception) -> None:
+        """What a peer made us do failed: that costs this peer, not the others, nor the driver that told us."""
+        loud.error("consensus gossip failed for a peer, which is dropped", state.peer.id, error=repr(error))
+        self._network.drop_peer(state.peer, f"consensus gossip failed: {error!r}")
+
+    def _later(self, after_s: float, work: Callable[[], None]) -> Timer:
+        """As the clock's `call_later`; a failure is told, and gossip goes on."""
+
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:
+                loud.error("a turn of consensus gossip failed", getattr(work, "__name__", "?"), error=repr(error))
+
+        return self._clock.call_later(after_s, run)
 
     def _wake_at(self, state: PeerState, due_ns: int) -> None:
         """See to it that the peer is pushed to at `due_ns` or earlier."""
@@ -175,7 +202,7 @@ class ConsensusReactor:
 
         state.wake_ns = due_ns
         delay_ns = max(0, due_ns - self._clock.monotonic_ns())
-        state.timer = self._clock.call_later(delay_ns / NS_PER_S, wake)
+        state.timer = self._later(delay_ns / NS_PER_S, wake)
 
     def useless(self, peer_id: str, what: str, weight: int = 1) -> None:
         """The driver found no use for a peer's message: inbox.Charges."""
@@ -205,12 +232,13 @@ class ConsensusReactor:
         if not self._is_active:
             return
         if self._step_timer is None:  # steps that follow one another in one turn of the loop are said once
-            self._step_timer = self._clock.call_later(0, self._tell_step)
+            self._step_timer = self._later(0, self._tell_step)
         position = (self._rs.height, self._rs.round)
         if position != self._seen:
             if position[0] != self._seen[0]:
                 self._height_since_ns = self._clock.monotonic_ns()
             self._seen = position
+            self._gossip.round_begun()
             self._push_all()
 
     def _tell_step(self) -> None:
@@ -221,9 +249,9 @@ class ConsensusReactor:
         tell_ours = position != self._told or gathers
         self._told = position
         message = self._step_message().encode()
-        for state in self._peers.values():
+        for state in tuple(self._peers.values()):
             if tell_ours or not state.is_ours:
-                state.peer.try_send(STATE_CHANNEL, message)
+                self._send(state, STATE_CHANNEL, message)
                 self.metrics.steps_sent += 1
 
     def _step_message(self) -> NewRoundStep:
@@ -232,7 +260,7 @@ class ConsensusReactor:
         return NewRoundStep(rs.height, rs.round, rs.wire_step, elapsed_s, rs.last_commit_round)
 
     def _send_step(self, state: PeerState) -> None:
-        if state.peer.try_send(STATE_CHANNEL, self._step_message().encode()):
+        if self._send(state, STATE_CHANNEL, self._step_message().encode()):
             self.metrics.steps_sent += 1
 
     def proposal_set(self, proposal: Proposal) -> None:
@@ -250,9 +278,9 @@ class ConsensusReactor:
         if parts is None or not self._is_active:
             return
         message = NewValidBlock(self._rs.height, self._rs.round, parts.header, parts.bit_array(), is_commit).encode()
-        for state in self._peers.values():
+        for state in tuple(self._peers.values()):
             if to_ours or not state.is_ours:
-                state.peer.try_send(STATE_CHANNEL, message)
+                self._send(state, STATE_CHANNEL, message)
 
     def part_added(self, height: int, round: int, index: int) -> None:
         parts = self._rs.parts
@@ -277,12 +305,12 @@ class ConsensusReactor:
 
     def _tell_has_vote(self, vote: Vote) -> None:
         message: bytes | None = None
-        for state in self._peers.values():
+        for state in tuple(self._peers.values()):
             if not state.is_ours and state.height == vote.height:
                 message = (
                     message or HasVote(vote.height, vote.round, VoteKind(vote.type), vote.validator_index).encode()
                 )
-                state.peer.try_send(STATE_CHANNEL, message)
+                self._send(state, STATE_CHANNEL, message)
 
     def majority_seen(self, kind: VoteKind, round: int) -> None:
         """Claims are made when a height stalls: until then everybody is about to see the majority too."""
@@ -295,7 +323,7 @@ class ConsensusReactor:
     def _plan_announcement(self) -> None:
         if self._announce_timer is None and self._is_active and self._extension.peers:
             after_s = ANNOUNCE_FULL_MESH_S if self._extension.is_full_mesh else ANNOUNCE_SOON_S
-            self._announce_timer = self._clock.call_later(after_s, self._announce)
+            self._announce_timer = self._later(after_s, self._announce)
 
     def _announce(self, *, exact: bool = False) -> None:
         """Tell our own peers which parts and votes of the height we hold."""
@@ -308,7 +336,7 @@ class ConsensusReactor:
             return
         encoded = encode(message)
         for state in peers:
-            if state.peer.try_send(EXTENSION_CHANNEL, encoded):
+            if self._send(state, EXTENSION_CHANNEL, encoded):
                 self.metrics.announcements_sent += 1
 
     def _holdings(self, *, exact: bool) -> ExtensionMessage:
@@ -327,14 +355,14 @@ class ConsensusReactor:
 
     def _check_stall(self) -> None:
         """A height that takes long: claim majorities, ask for what is missing, say exactly what we hold."""
-        self._stall_timer = self._clock.call_later(STALL_CHECK_S, self._check_stall)
+        self._stall_timer = self._later(STALL_CHECK_S, self._check_stall)
         if self._clock.monotonic_ns() - self._height_since_ns < STALL_CHECK_S * NS_PER_S // 2:
             return
         parts = self._rs.parts
         if parts is not None and not parts.is_complete:
             self._tell_valid_block(is_commit=self._rs.wire_step == WIRE_COMMIT, to_ours=True)
         self._announce(exact=True)
-        for state in self._peers.values():
+        for state in tuple(self._peers.values()):
             self._claim_majorities(state)
             self._push(state)
 
@@ -346,12 +374,12 @@ class ConsensusReactor:
                     votes = rs.votes(kind, round) if round >= 0 else None
                     if votes is not None and votes.has_majority:
                         claim = VoteSetMaj23(rs.height, round, kind, votes.majority or NIL_BLOCK_ID)
-                        state.peer.try_send(STATE_CHANNEL, claim.encode())
+                        self._send(state, STATE_CHANNEL, claim.encode())
         elif 0 < state.height < rs.height:
             old = self._gossip.old_height(state.height)
             if old is not None:
                 claim = VoteSetMaj23(state.height, old.round, VoteKind.PRECOMMIT, old.meta.block_id)
-                state.peer.try_send(STATE_CHANNEL, claim.encode())
+                self._send(state, STATE_CHANNEL, claim.encode())
 
     # ------------------------------------------------------------------------------------------ from the peers
 
@@ -495,7 +523,7 @@ class ConsensusReactor:
         votes = self._rs.votes(message.kind, message.round)
         held = BitArray(0) if votes is None else votes.bits_for(value)
         answer = VoteSetBits(message.height, message.round, message.kind, message.block_id, held)
-        state.peer.try_send(VOTE_SET_BITS_CHANNEL, answer.encode())
+        self._send(state, VOTE_SET_BITS_CHANNEL, answer.encode())
 
     def _take_vote_set_bits(self, state: PeerState, message: VoteSetBits) -> None:
         """Of the votes for this block the peer holds exactly those that it names, as far as we can tell.

@@ -18,7 +18,7 @@ from consensus.engine.intake import SECONDS_MAX
 from consensus.engine.votes import RoundVotes
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
-from consensus.types.parts import PartSet
+from consensus.types.parts import PARTS_MAX, PartSet
 from consensus.types.validation import make_block
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from genesis.doc import GenesisDoc
@@ -554,4 +554,17 @@ async def test_the_same_claim_of_another_peer_outlives_the_first_ones_leaving() 
     for block_id in (OTHER, BlockID()):
         bench.driver.add_vote(bench.vote(liar, block_id=block_id), "second")
     await until(lambda: bool(bench.driver.core.votes(VoteKind.PREVOTE, 0).power_for(None)))
+    await bench.driver.stop()
+
+
+@pytest.mark.parametrize("type", [PREVOTE, PRECOMMIT])
+async def test_votes_for_a_block_of_impossible_size_never_count(type: int) -> None:
+    """audit 2: with +2/3 of them, opening its part set ended the process."""
+    bench = await make_bench()
+    huge = BlockID(b"h" * 32, PartSetHeader(PARTS_MAX + 1, b"p" * 32))
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, type, huge), "peer")
+    await until(lambda: bench.driver.metrics.votes_refused == 3)
+    assert bench.driver.is_running
+    assert not bench.driver.core.votes(VoteKind(type), 0).power
     await bench.driver.stop()
