@@ -373,7 +373,7 @@ def _propose(liar: Liar, view: View) -> bool:
     rounds = view.rounds
     if rounds.height != view.state.next_height:
         return False
-    for round in (rounds.round, rounds.round + 1):
+    for round in (rounds.round,) if liar.is_rival else (rounds.round, rounds.round + 1):
         if (rounds.height, round) in liar.proposed:
             continue
         if view.state.validators.proposer_of(round).address != liar.key.pub_key.address:
