@@ -47,6 +47,8 @@ BLOCK_RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "max_gas": (10_000_000, BLOCK_GAS_MAX),
 }
 EVIDENCE_SHARE: Final = 4  # of a block's bytes, one in as many at most
+VOTING_S_LEAST: Final = 3_600  # that a vote may set: in less nobody hears of the vote that is to right it
+VOTING_PERIODS: Final = ("voting_period_s", "expedited_voting_period_s")
 SUPPLY_SHARE: Final = 100  # of all udchat, a minimum deposit is one in as many at most: somebody has to have it
 
 # module -> its record's key, the record and the rules of a genesis
@@ -118,8 +120,10 @@ def change_params(state: State, changes: Mapping[str, Mapping[str, str]]) -> Con
     _price_chat(state, machines)
     governance = None
     if "governance" in changes:
-        governance = governance_params.changed(governance_params_of(state), changes["governance"])
+        before = governance_params_of(state)
+        governance = governance_params.changed(before, changes["governance"])
         _check_deposits(state, governance, changes["governance"])
+        _check_periods(before, governance)
     consensus = _consensus(state, changes.get("block", {}), economy.get("slashing"))
 
     economic.set_all(state, economy)
@@ -143,6 +147,8 @@ def ranges() -> dict[str, dict[str, tuple[str, str]]]:
     for module, (_, _, rules) in _MACHINES.items():
         found[module] = {field.name: _range_text(*genesis.RANGES[field.name]) for field in fields(rules)}
     found["governance"] = {name: governance_params.range_text(name) for name in governance_params.RANGES}
+    for name in VOTING_PERIODS:
+        found["governance"][name] = (str(VOTING_S_LEAST), found["governance"][name][1])
     found["block"] = {name: _range_text(*ends) for name, ends in BLOCK_RANGES.items()}
     return found
 
@@ -159,6 +165,14 @@ def _check_deposits(state: State, params: GovernanceParams, changed: Iterable[st
             raise InvalidParam(
                 f"governance.{name} is {getattr(params, name)}; allowed: a hundredth of all udchat, {most}, at most"
             )
+
+
+def _check_periods(before: GovernanceParams, params: GovernanceParams) -> None:
+    """Raises: InvalidParam: a vote that is over before anybody can vote. What a genesis began with may stay."""
+    for name in VOTING_PERIODS:
+        value, least = getattr(params, name), min(VOTING_S_LEAST, getattr(before, name))
+        if value < least:
+            raise InvalidParam(f"governance.{name} is {value}; a vote may set it to {least} and more")
 
 
 def _machine(state: State, name: str, values: Mapping[str, str]) -> Any:

@@ -247,7 +247,7 @@ KINDS: Final[dict[str, Kind]] = {
             decode_announce_readiness,
             AnnounceReadiness,
             _BRIDGE,
-            gas.GAS_MESSAGE + gas.GAS_SIGNATURE,
+            gas.GAS_MESSAGE + gas.GAS_SIGNATURE + gas.GAS_STAYS,  # it outlives the validator
         ),
         Kind("create_validator", economy.create_validator, CreateValidator, _CURRENCY, gas.GAS_VALIDATOR),
         Kind("edit_validator", economy.edit_validator, EditValidator, _CURRENCY, gas.GAS_MESSAGE),

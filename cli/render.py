@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from chain.currency import dec
-from consensus.types.timestamps import format_rfc3339
+from consensus.types.timestamps import TIME_NS_MAX, ZERO_TIME_NS, format_rfc3339
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 
@@ -62,7 +62,7 @@ def _is_thing(field: Any) -> bool:
 def _value(message: Message, field: Any, value: Any) -> Any:
     if isinstance(value, Message):
         if value.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
-            return format_rfc3339(value.seconds * 10**9 + value.nanos)  # type: ignore[attr-defined]
+            return _time(value.seconds * 10**9 + value.nanos)  # type: ignore[attr-defined]
         return message_json(value)
     if isinstance(value, bytes):
         return _bytes(message.DESCRIPTOR.name, field.name, value)
@@ -73,7 +73,7 @@ def _value(message: Message, field: Any, value: Any) -> Any:
     if field.name == "weight":
         return dec.text(value)
     if field.name == "json":
-        return json.loads(value)
+        return _document(value)
     return value
 
 
@@ -87,8 +87,21 @@ def _is_time(field: Any) -> bool:
     return bool(field.name.endswith("time_ns"))
 
 
-def _time(value: int) -> str:
-    return "9999-12-31T23:59:59Z" if value == FOREVER_NS else format_rfc3339(value)
+def _time(value: int) -> str | int:
+    """A time that none is, of a node that lies, is shown as the number that it sent."""
+    if value == FOREVER_NS:
+        return "9999-12-31T23:59:59Z"
+    return format_rfc3339(value) if ZERO_TIME_NS <= value <= TIME_NS_MAX else value
+
+
+def _document(text: str) -> Any:
+    """JSON that a node sent; as it came when it is none, or nested too deeply to be shown."""
+    try:
+        found = json.loads(text)
+        json.dumps([[[[[[[[found]]]]]]]], indent=2)  # it will stand inside of other things
+    except (ValueError, RecursionError):
+        return text
+    return found
 
 
 def _bytes(message_name: str, field_name: str, value: bytes) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chain.codec import UINT64_MAX
 from chain.currency import dec
 from chain.economy_messages import (
     CancelUnbonding,
@@ -33,7 +33,7 @@ from cli.tx_commands import send, sending, tx
 from consensus.types.errors import InvalidData
 from consensus.types.files import parse_validator_key
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
-from node.client import Client
+from node.client import Client, whole_param
 from node.home import HomeError, load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -118,7 +118,11 @@ class Possession(click.ParamType):  # type: ignore[type-arg]  # generic in the s
 
 def chain_minimum(node: str | None) -> int:
     """The least self-delegation that the chain asks of a validator now, udchat."""
-    return int(json.loads(run(lambda client: client.params(), node).json)["staking"]["params"]["min_self_delegation"])
+
+    async def ask(client: Client) -> int:
+        return whole_param(await client.params(), "staking", "min_self_delegation", most=UINT64_MAX)
+
+    return run(ask, node)
 
 
 @stake.command("create-validator", cls=Command)

@@ -6,6 +6,7 @@ What a node answers is not believed here; `node.verify` checks proofs. Amounts a
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,22 @@ class ClientError(Exception):
     def __init__(self, message: str, *, status: str = "") -> None:
         super().__init__(message)
         self.status = status
+
+
+def whole_param(params: pb.GetParamsResponse, module: str, name: str, *, most: int) -> int:
+    """A param that a node states. most: what a chain allows.
+
+    Raises ClientError: it states none, or one that no chain has, and what is signed by it would cost what it likes.
+    """
+    try:
+        value = int(json.loads(params.json)[module]["params"][name])
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
+        raise ClientError(f"the node's params have no {module}.{name}: ask another node") from None
+    if not 0 <= value <= most:
+        raise ClientError(
+            f"the node says that {module}.{name} is {str(value)[:40]}; no chain has more than {most}: ask another node"
+        )
+    return value
 
 
 class NodeUnreachable(ClientError):

@@ -7,17 +7,19 @@ bytes are sent again. They never run twice: a sequence or a replay mark sees to 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from chain.build import Seat, Wallet, build_tx, lane_of
 from chain.errors import TxError, WrongSequence
+from chain.genesis import RANGES
 from chain.messages import LANE_BRIDGE, LANE_CHAT, Message
 from chain.tx import decode
 from crypto.hash import sha256
 from mempool import errors as mempool
-from node.client import Client, ClientError, NodeUnreachable, NotFound
+from node.client import Client, ClientError, NodeUnreachable, NotFound, whole_param
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
@@ -58,7 +60,11 @@ class Outcome:
 
     @staticmethod
     def of(response: pb.BroadcastResponse | pb.GetTxResponse, replay_id: bytes) -> Outcome:
-        receipt = state_pb2.Receipt.FromString(response.data) if response.data else None
+        """Raises ClientError: the node's answer is none."""
+        try:
+            receipt = state_pb2.Receipt.FromString(response.data) if response.data else None
+        except DecodeError as error:
+            raise ClientError(f"the node's answer holds no receipt: {error}") from None
         return Outcome(
             response.hash,
             replay_id,
@@ -94,8 +100,8 @@ class Session:
         if self._facts is None or refresh:
             status = await self.client.status()
             if self._facts is None:
-                params = json.loads((await self.client.params()).json)
-                price = int(params["currency"]["params"]["gas_price"])
+                params = await self.client.params()
+                price = whole_param(params, "currency", "gas_price", most=RANGES["gas_price"][1])
                 self._facts = ChainFacts(status.chain_id, price, status.latest_block_height)
             self._facts.height = status.latest_block_height
         return self._facts

@@ -38,7 +38,7 @@ TOGETHER = {
     ("bridge", "registration_price", 0): {"bridge.starter_messages": "0", "bridge.starter_bytes": "0"},
     ("governance", "min_deposit", 1): {"governance.expedited_min_deposit": "100000000000"},
     ("governance", "expedited_min_deposit", 0): {"governance.min_deposit": "1"},
-    ("governance", "voting_period_s", 0): {"governance.expedited_voting_period_s": "1"},
+    ("governance", "voting_period_s", 0): {"governance.expedited_voting_period_s": "3600"},
     ("governance", "expedited_voting_period_s", 1): {"governance.voting_period_s": "2592000"},
     ("governance", "threshold", 1): {"governance.expedited_threshold": "0.9"},
     ("governance", "expedited_threshold", 0): {"governance.threshold": "0.5"},
@@ -155,6 +155,19 @@ def test_a_minimum_deposit_is_one_that_somebody_has() -> None:
             "ann", change(world, {f"governance.{name}": str(UNIT), "governance.expedited_min_deposit": str(UNIT)})
         )
         assert (refused.code, "a hundredth" in refused.log) == (InvalidProposal.code, True), refused.log
+
+
+@pytest.mark.parametrize("began_with", [4, 86_400])
+def test_no_vote_makes_votes_shorter_than_anybody_can_hear_of(began_with: int) -> None:
+    """audit 17: with a voting period of a second no vote passes any more, so none would ever right it. A network that
+    began with a shorter one, for tests, keeps it, and goes no lower."""
+    names = ("voting_period_s", "expedited_voting_period_s")
+    periods = GovernanceParams().shortened(began_with)._replace(expedited_voting_period_s=began_with)
+    world = World({"v1": 40 * UNIT}, {"ann": 50_000 * UNIT}, gas_price=100_000, governance=periods)
+    least = min(began_with, 3_600)
+    for value, is_refused in ((1, True), (least - 1, True), (least, False), (2_592_000, False)):
+        result = world.run("ann", change(world, {f"governance.{name}": str(value) for name in names}))
+        assert (result.code == InvalidProposal.code) is is_refused, (value, result)
 
 
 def test_what_clients_ask_for_by_themselves_is_always_taken() -> None:
