@@ -26,7 +26,7 @@ from consensus.types.header import Header
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.light import LightBlock
 from consensus.types.parts import PartSet
-from consensus.types.results import results_hash
+from consensus.types.results import ExecTxResult, results_hash
 from consensus.types.timestamps import parse_rfc3339
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from proto.dchat.v1 import service_pb2
@@ -140,6 +140,11 @@ class Voice:
         status = service_pb2.GetStatusResponse.FromString(await self._call("GetStatus", b""))
         if status.latest_block_height != height - 1:
             raise ValueError(f"at {status.latest_block_height}, not {height - 1}")
+        results = service_pb2.GetBlockResultsResponse.FromString(
+            await self._call(
+                "GetBlockResults", service_pb2.GetBlockResultsRequest(height=height - 1).SerializeToString()
+            )
+        )
         light = await self.light_block(height - 1)
         last, commit = light.signed_header.header, light.signed_header.commit
         data = Data(())
@@ -148,7 +153,7 @@ class Voice:
             time_ns=median_time(commit, light.validators), last_block_id=commit.block_id, last_commit_hash=commit.hash,
             data_hash=data.hash, validators_hash=last.next_validators_hash,
             next_validators_hash=last.next_validators_hash, consensus_hash=last.consensus_hash,
-            app_hash=status.latest_app_hash, last_results_hash=results_hash(()), evidence_hash=evidence_hash(()),
+            app_hash=status.latest_app_hash, last_results_hash=results_hash(map(result_of, results.results)), evidence_hash=evidence_hash(()),
             proposer_address=self.address,
         )  # fmt: skip
         return Block(header, data, (), commit)
@@ -161,6 +166,7 @@ class Voice:
             at = (int(told.get("height", 0)), int(told.get("round", 0)))
             if at != done and told.get("proposer", "").lower() == self.address.hex():
                 done = at
+                self.world.count["own blocks committed"] = await asyncio.to_thread(own_blocks, self.world, self.address)
                 try:
                     await act(*at)
                     self.world.count["turns"] += 1
@@ -178,6 +184,16 @@ def consensus_of(targets: list[Target]) -> dict[str, str]:
     return {}
 
 
+def own_blocks(world: World, proposer: bytes) -> int:
+    """How many of the last hundred blocks are ours: that the honest ones of our attacks pass at all."""
+    target = world.targets[-1]
+    with contextlib.suppress(OSError, ValueError):
+        with urllib.request.urlopen(f"http://{target.host}:{target.http}/chain/blocks?limit=100", timeout=1) as answer:
+            blocks = json.load(answer)["blocks"]
+        return sum(block["proposer_address"].lower() == proposer.hex() for block in blocks)
+    return 0
+
+
 def block_messages(parts: PartSet, height: int, round: int, *, count: int | None = None) -> bytes:
     """Packets of the first `count` parts (all)."""
     found = []
@@ -186,6 +202,11 @@ def block_messages(parts: PartSet, height: int, round: int, *, count: int | None
         assert part is not None
         found.append(packets(0x21, messages.BlockPart(height, round, part).encode()))
     return b"".join(found)
+
+
+def result_of(outcome: service_pb2.TxOutcome) -> ExecTxResult:
+    """What of it the next header's hash covers."""
+    return ExecTxResult(code=outcome.code, data=outcome.data, gas_wanted=outcome.gas_wanted, gas_used=outcome.gas_used)
 
 
 async def every_turn(world: World, make: Callable[[Voice, Block, int, int], Awaitable[None]]) -> None:
