@@ -140,11 +140,9 @@ class Voice:
         status = service_pb2.GetStatusResponse.FromString(await self._call("GetStatus", b""))
         if status.latest_block_height != height - 1:
             raise ValueError(f"at {status.latest_block_height}, not {height - 1}")
-        results = service_pb2.GetBlockResultsResponse.FromString(
-            await self._call(
-                "GetBlockResults", service_pb2.GetBlockResultsRequest(height=height - 1).SerializeToString()
-            )
-        )
+        request = service_pb2.GetBlockResultsRequest(height=height - 1).SerializeToString()
+        results = service_pb2.GetBlockResultsResponse.FromString(await self._call("GetBlockResults", request))
+        results_root = results_hash(map(result_of, results.results))
         light = await self.light_block(height - 1)
         last, commit = light.signed_header.header, light.signed_header.commit
         data = Data(())
@@ -153,7 +151,7 @@ class Voice:
             time_ns=median_time(commit, light.validators), last_block_id=commit.block_id, last_commit_hash=commit.hash,
             data_hash=data.hash, validators_hash=last.next_validators_hash,
             next_validators_hash=last.next_validators_hash, consensus_hash=last.consensus_hash,
-            app_hash=status.latest_app_hash, last_results_hash=results_hash(map(result_of, results.results)), evidence_hash=evidence_hash(()),
+            app_hash=status.latest_app_hash, last_results_hash=results_root, evidence_hash=evidence_hash(()),
             proposer_address=self.address,
         )  # fmt: skip
         return Block(header, data, (), commit)
