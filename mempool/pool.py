@@ -172,10 +172,9 @@ class Pool:
         self._data_bytes_max, self._bounds.gas_max = data_bytes_max, gas_max
         if lowered:
             room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
-            for key in [
-                entry.key for entry in self._entries.values() if not room.fits(entry.proto_bytes, entry.gas_wanted)
-            ]:
-                self._remove(key)
+            for entry in [one for one in self._entries.values() if not room.fits(one.proto_bytes, one.gas_wanted)]:
+                self._remove(entry.key)
+                self._tell_dropped(entry.key, refuse(Refusal.TOO_LARGE, "no block takes it any more: the limits fell"))
 
     def on_available(self, callback: Callable[[], None]) -> None:
         self._available.append(callback)

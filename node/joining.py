@@ -33,7 +33,7 @@ RATE, MAX_RATE, MAX_CHANGE_RATE = 10**17, 2 * 10**17, 10**16  # 10 %, 20 %, 1 % 
 class Joining:
     """stake, min_self_delegation: udchat. signer: of this node's consensus key, which says that it is the operator's.
 
-    Raises ValueError, KeyError: FILE is no record of a transaction.
+    Raises ValueError: FILE is no record of a transaction.
     """
 
     def __init__(

@@ -18,7 +18,9 @@ import structlog
 
 from chain.build import Seat, build_tx, fee_for, gas_for
 from chain.currency.machine import account_of, params_of
+from chain.errors import TxError
 from chain.messages import Message
+from chain.tx import decode
 from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from node.answers import NotThere
@@ -55,11 +57,17 @@ class Sent:
 
     @staticmethod
     def load(path: Path) -> Sent | None:
-        """Raises ValueError, KeyError: the file is another's."""
+        """Raises ValueError: the file is another's, or was damaged."""
         if not path.exists():
             return None
-        found = json.loads(path.read_text())
-        return Sent(bytes.fromhex(found["tx"]), int(found["expiry_height"]))
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            sent = Sent(bytes.fromhex(found["tx"]), int(found["expiry_height"]))
+            if decode(sent.tx).expiry_height != sent.expiry_height:
+                raise ValueError("its heights differ")
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, TxError) as error:
+            raise ValueError(f"{path} is no record of a transaction of this node's: {error}") from None
+        return sent
 
     def save(self, path: Path) -> None:
         """Durable when it returns."""
@@ -84,7 +92,7 @@ class Placed:
 class OwnTx:
     """One at a time. file: its name in the data folder. purpose: what it is for, in the log's words.
 
-    Raises ValueError, KeyError: the file is no record of a transaction.
+    Raises ValueError: the file is no record of a transaction.
     """
 
     def __init__(self, node: Node, operator: Identity, file: str, *, purpose: str) -> None:

@@ -59,6 +59,8 @@ def check_options(home: Home, config: Config) -> None:
         look("[grpc] listen_address", lambda: parse_listen_address(config.grpc.listen_address))
     look("[http] host", lambda: _check_host(config.http.host))
     look("[observability] metrics_host", lambda: _check_host(config.observability.metrics_host))
+    if not problems:  # they can all be read
+        look("ports", lambda: _check_ports(config))
     look("[validator] data_dir", lambda: _check_folder(home.data))
     look("[database] path", lambda: _check_folder(home.databases))
     if config.tls.cert_file:
@@ -113,6 +115,41 @@ def _check_moniker(moniker: str) -> None:
 
 def _check_host(host: str) -> None:
     parse_listen_address(f"[{host}]:0" if ":" in host else f"{host}:0")
+
+
+def _check_ports(config: Config) -> None:
+    """Raises ValueError: two doors of one node want one port, so that no start opens both."""
+    shown = config.observability
+    doors = [
+        ("[network] listen_address", config.network.listen_address),
+        ("[observability] health_port", _at(config.http.host, shown.health_port)),
+    ]
+    if config.grpc.enabled:
+        doors.append(("[grpc] listen_address", config.grpc.listen_address))
+    if shown.metrics_enabled:
+        doors.append(("[observability] metrics_port", _at(shown.metrics_host, shown.metrics_port)))
+    found: list[tuple[str, str, int]] = []
+    for option, text in doors:
+        address = parse_listen_address(text)
+        host = "127.0.0.1" if address.host == "localhost" else address.host
+        for other, there, port in found:
+            if address.port == port != 0 and _overlap(host, there):
+                raise ValueError(f"{other} and {option} are both at port {port}; allowed: a port of its own for each")
+        found.append((option, host, address.port))
+
+
+def _overlap(host: str, other: str) -> bool:
+    """Whether both listen at one address: the same, or one is any of the other's family."""
+    if host == other:
+        return True
+    return any(
+        wildcard in (host, other) and (":" in host) == (":" in wildcard) == (":" in other)
+        for wildcard in ("0.0.0.0", "::")
+    )
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _check_folder(folder: Path) -> None:

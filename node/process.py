@@ -284,7 +284,7 @@ async def _join(node: Node, validator_key: PrivKey) -> None:
             node, operator, validator_key, stake=options.initial_stake * UDCHAT_PER_DCHAT,
             min_self_delegation=options.min_self_delegation * UDCHAT_PER_DCHAT,
         ).run()  # fmt: skip
-    except (IdentityError, OSError, ValueError, KeyError) as error:
+    except (IdentityError, OSError, ValueError) as error:
         log.error("this node does not stake by itself", reason=str(error))
 
 
@@ -294,7 +294,7 @@ async def _prepare(node: Node, swap: Swap, validator_key: PrivKey) -> None:
     if node.config.upgrade.announce:
         try:
             announcer = Announcer(node, load_identity(node.home.identity), validator_key, name=swap.name)
-        except (IdentityError, OSError, ValueError, KeyError) as error:
+        except (IdentityError, OSError, ValueError) as error:
             log.error("this node does not announce its readiness by itself", reason=str(error))
     await Preparation(node, swap, announcer).run()
 

@@ -113,11 +113,13 @@ class Word(NamedTuple):
 
 
 class Announcer:
-    """key: of consensus. name: the upgrade's. Raises ValueError, KeyError: FILE is no record of a transaction."""
+    """key: of consensus. name: the upgrade's. Raises ValueError: FILE is no record of an announcement."""
 
     def __init__(self, node: Node, operator: Identity, key: PrivKey, *, name: str) -> None:
         self._node, self._operator, self._key, self._name = node, operator, key, name
         self._own = OwnTx(node, operator, FILE, purpose="the announcement of readiness")
+        if self._own.sent is not None and _word_of(self._own.sent.tx) is None:
+            raise ValueError(f"{node.home.data / FILE} holds another transaction than an announcement")
         self._told: Readiness | None = None
         self._failed_height = 0  # told already
 
@@ -179,10 +181,10 @@ class Announcer:
             )  # fmt: skip
 
 
-def _word_of(tx: bytes) -> Word:
+def _word_of(tx: bytes) -> Word | None:
+    """None: it announces nothing."""
     message = decode(tx).messages[0]
-    assert isinstance(message, AnnounceReadiness), message
-    return Word(message.names, message.software)
+    return Word(message.names, message.software) if isinstance(message, AnnounceReadiness) else None
 
 
 class Preparation:

@@ -551,6 +551,20 @@ async def test_who_waits_for_a_dropped_one_is_told(mesh: TxMesh) -> None:
     assert told == {sha256(b"a:0:expiry=2"): Refusal.EXPIRED, sha256(b"b:0"): 3}
 
 
+async def test_who_waits_for_one_that_fits_no_block_any_more_is_told(mesh: TxMesh) -> None:
+    """audit 17: governance lowers a block's limit: what left the pool for it was dropped without a word."""
+    mesh.add(1, app=SequenceApp())
+    node = mesh.nodes[0]
+    told: dict[bytes, int] = {}
+    node.pool.on_dropped(lambda key, why: told.update({key: why.code}))
+    node.pool.set_block_limits(data_bytes_max=1_000, gas_max=100)
+    large = b"a:0:fill=" + b"x" * 300
+    await mesh.submit(0, [large, b"b:0:gas=50", b"c:0"])
+    node.pool.set_block_limits(data_bytes_max=200, gas_max=20)
+    assert told == {sha256(large): Refusal.TOO_LARGE, sha256(b"b:0:gas=50"): Refusal.TOO_LARGE}
+    assert node.pool.size == 1
+
+
 async def test_honest_traffic_is_not_charged(mesh: TxMesh, app: ForgeableApp) -> None:
     """What is admitted pays for itself; copies and lost races cost nobody the connection."""
     async with node_of(app, mesh) as node:

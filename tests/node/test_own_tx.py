@@ -58,6 +58,35 @@ async def test_it_is_on_disk_before_it_is_handed_in_and_a_restart_hands_in_the_s
     assert decode(own.sent.tx).expiry_height == own.sent.expiry_height
 
 
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "7", "null", "[" * 100_000, "\x1b", '{"tx": "00"}', '{"tx": null, "expiry_height": 1}',
+        '{"tx": "zz", "expiry_height": 1}', '{"tx": "00ff", "expiry_height": 1}', '{"tx": "", "expiry_height": 1}',
+        f'{{"tx": "00", "expiry_height": {HUGE}}}', '{"tx": "00", "expiry_height": Infinity}',
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_told_by_its_file(tmp_path: Path, text: str) -> None:
+    """audit 6: of some damage the task that reads the file failed, and began anew for ever."""
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ValueError, match="no record of a transaction"):
+        Paying(tmp_path).own()
+
+
+async def test_a_record_of_another_height_than_its_transactions_is_refused(tmp_path: Path) -> None:
+    """audit 6: with a height beyond all heights no other would ever be made."""
+    world = Paying(tmp_path)
+    await world.steps(world.own(), SETTLED_BLOCKS + 1)
+    text = (tmp_path / FILE).read_text()
+    assert world.own().sent is not None
+    (tmp_path / FILE).write_text(text.replace('"expiry_height": ', '"expiry_height": 1'))
+    with pytest.raises(ValueError, match="heights differ"):
+        world.own()
+
+
 @pytest.mark.parametrize(
     ("code", "makes_another"), [pytest.param(0, True, id="it ran"), pytest.param(5, False, id="it failed: not at once")]
 )
@@ -127,5 +156,5 @@ async def test_a_refusal_is_tried_again_and_told_once(
 
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{}")
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="no record"):
         Paying(tmp_path).own()
