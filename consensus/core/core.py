@@ -25,6 +25,7 @@ from consensus.core.votes import Counted, HeightVotes, VoteSet
 
 WAITING = (Step.NEW_HEIGHT, Step.NEW_ROUND)  # round 0 has not begun
 VOTING = (Step.PROPOSE, Step.PREVOTE, Step.PRECOMMIT)
+BLOCK_ROUNDS_KEPT = 8  # a block that no polka made ours is forgotten this many rounds later
 
 
 class CommittedInvalidBlock(Exception):
@@ -302,10 +303,8 @@ class Core:
 
     def _skip_round(self) -> bool:
         """Lines 55-56: f+1 are in a later round. While round 0 waits to begin, it is a later round too."""
-        if self.step is Step.COMMIT:
-            return False
         reached = -1 if self.step in WAITING else self.round
-        if self._votes.skip_round <= reached:
+        if self.step is Step.COMMIT or self._votes.skip_round <= reached:
             return False
         self._start_round(self._votes.skip_round)
         return True
@@ -393,20 +392,29 @@ class Core:
         """Lines 11-21. The proposer sets the timer too: building and signing may fail."""
         assert round >= self.round, (round, self.round)
         self.round = round
-        for value_id, state in self._blocks.items():
-            if state is BlockState.WITHHELD:
-                self._blocks[value_id] = BlockState.COMPLETE  # the reason may be gone: ask again
+        self._forget_blocks()
         self._enter(Step.PROPOSE)
         self._set_timer(Step.PROPOSE, self.config.timeout_propose_ms, self.config.timeout_propose_delta_ms)
-        if self.our_index is None or self.validators.proposer(round) != self.our_index:
-            return
-        if round in self._proposals or round <= self.valid_round:
-            return  # we were here before a restart
+        is_ours = self.our_index is not None and self.validators.proposer(round) == self.our_index
+        if not is_ours or round in self._proposals or round <= self.valid_round:
+            return  # another's turn, or we were here before a restart
         if self.valid_value is not None and self._is_held(self.valid_value):
             self._out.append(SignProposal(self.height, round, self.valid_value, self.valid_round))  # line 16
         else:
             self._build_round = round
             self._out.append(BuildBlock(self.height, round))  # line 18
+
+    def _forget_blocks(self) -> None:
+        """Of rounds long past: who wants one gathers it again. What was withheld may be valid by now: ask again."""
+        since, kept = self.round - BLOCK_ROUNDS_KEPT, {self.locked_value, self.valid_value}
+        kept.update(value_id for value_id, round, _ in self._gathered if round > since)
+        kept.update(said.value_id for round, said in self._proposals.items() if round > since)
+        old = {said.value_id for said in self._proposals.values()} - kept
+        for value_id, state in list(self._blocks.items()):
+            if value_id in old and state not in (BlockState.VALIDATING, BlockState.INVALID):
+                del self._blocks[value_id]
+            elif state is BlockState.WITHHELD:
+                self._blocks[value_id] = BlockState.COMPLETE
 
     def _is_held(self, value: ValueId) -> bool:
         return self.block_state(value) not in (BlockState.MISSING, BlockState.INVALID)

@@ -60,7 +60,6 @@ class VoteSet:
         self._first: dict[int, Vote] = {}
         self._tallies: dict[ValueId | None, _Tally] = {}
         self._claims: dict[str, ValueId | None] = {}  # by peer: one claim each
-        self._claimed: set[ValueId | None] = set()  # their values, asked for membership only
         self._reported = 0  # bitmap of reported equivocators
         self.bitmap = 0  # everyone who voted here, for whatever
         self.power = 0  # their power, each counted once
@@ -90,9 +89,7 @@ class VoteSet:
 
     def claim(self, peer_id: str, value: ValueId | None) -> None:
         """Remember a peer's first claim of a majority; a later, different one is ignored."""
-        if peer_id not in self._claims:
-            self._claims[peer_id] = value
-            self._claimed.add(value)
+        self._claims.setdefault(peer_id, value)
 
     def add(self, vote: Vote) -> Counted:
         """Count a vote of this set; vote.validator_index is in range."""
@@ -106,14 +103,12 @@ class VoteSet:
             return Counted.NEW
         if self.bitmap_for(vote.value_id) & bit:
             return Counted.REPEAT
-        if vote.value_id in self._claimed:
+        if vote.value_id in self._claims.values():
             self._reported |= bit
             self._count(vote.value_id, index, bit)
             return Counted.SECOND
-        if self._reported & bit:
-            return Counted.KNOWN_CONFLICT
-        self._reported |= bit
-        return Counted.CONFLICT
+        known, self._reported = self._reported & bit, self._reported | bit
+        return Counted.KNOWN_CONFLICT if known else Counted.CONFLICT
 
     def _count(self, value: ValueId | None, index: int, bit: int) -> None:
         tally = self._tallies.get(value)

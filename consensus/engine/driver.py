@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, assert_never
 import structlog
 
 from consensus.abci import HaltRequested
-from consensus.core.core import BlockState, Core
+from consensus.core.core import Core
 from consensus.core.events import (
     BlockComplete,
     BlockValidated,
@@ -65,7 +65,7 @@ from consensus.engine.interfaces import Listener
 from consensus.engine.own_key import WatchOver
 from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
-from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState
+from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
 from consensus.engine.signer import Signer
 from consensus.engine.timers import Timers, genesis_wait_ms
 from consensus.engine.votes import RoundVotes, load_last_commit
@@ -339,6 +339,8 @@ class ConsensusDriver(Entrance):
             case BuiltBlock(built, block):
                 self._hold(block, built.height)
                 await self._feed(built)
+            case BlockComplete(_, value_id) if value_id not in self._round_state.blocks:
+                pass  # a round began meanwhile, and it was forgotten
             case BlockComplete() | BlockValidated() | TxsAvailable():
                 await self._feed(event)
             case ProposalIn() | VoteIn():
@@ -439,6 +441,8 @@ class ConsensusDriver(Entrance):
         self._step_since_ns = now
         is_new_round = effect.round != state.round
         state.enter(effect.round, effect.step)
+        if effect.step is Step.PROPOSE:
+            state.forget_blocks(self.core.block_state)
         if effect.step is Step.COMMIT:
             state.commit_round = self.core.commit_round
             state.commit_header = _block_id(self.core.commit_value).part_set_header
@@ -481,8 +485,9 @@ class ConsensusDriver(Entrance):
 
     async def _sign_proposal(self, effect: SignProposal) -> None:
         block_id = _block_id(effect.value_id)
-        parts, block = self._round_state.part_sets[block_id.part_set_header], self._round_state.blocks[block_id]
-        assert block is not None, "the core proposes valid blocks"
+        parts, block = self._round_state.part_sets.get(block_id.part_set_header), self._round_state.blocks.get(block_id)
+        if parts is None or block is None:
+            return  # put off for so many rounds that it was forgotten
         proposal = await self._own.proposal(effect, block_id, parts, self._state)
         if proposal is None:
             return
@@ -504,21 +509,16 @@ class ConsensusDriver(Entrance):
             )
         index = self.core.our_index
         assert index is not None, "an observer is not asked to vote"
-        block = None if effect.value_id is None else self._round_state.blocks[_block_id(effect.value_id)]
-        vote = await self._own.vote(effect, index, self._vote_time(block), block, self._state)
+        block = None if effect.value_id is None else self._round_state.blocks.get(_block_id(effect.value_id))
+        if effect.value_id is not None and block is None:
+            return  # put off for so many rounds that it was forgotten
+        built_on_ns = [self._state.last_block_time_ns, *times_judged(self.core, self._round_state)]
+        if block is not None:
+            built_on_ns = [block.header.time_ns]
+        time_ns = vote_time(self._clock.now_ns(), built_on_ns)
+        vote = await self._own.vote(effect, index, time_ns, block, self._state)
         if vote is not None:
             self._events.append(VoteIn(vote, ""))
-
-    def _vote_time(self, block: Block | None) -> int:
-        """After the voted block's time; for nil, after all that was validated and a next block may build on."""
-        if block is not None:
-            return vote_time(self._clock.now_ns(), [block.header.time_ns])
-        proposal = self._round_state.proposal
-        values = (proposal and proposal.block_id, self.core.locked_value, self.core.valid_value)
-        validated = [value for value in values if value and self.core.block_state(value) is BlockState.VALID]
-        blocks = [self._round_state.blocks.get(_block_id(value)) for value in validated]
-        times = [known.header.time_ns for known in blocks if known is not None]
-        return vote_time(self._clock.now_ns(), [self._state.last_block_time_ns, *times])
 
     async def _validate(self, effect: ValidateBlock) -> None:
         block_id = _block_id(effect.value_id)

@@ -7,10 +7,12 @@ Source: CometBFT v0.38, consensus/types/round_state.go; engine sheet sections 1 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 
+from consensus.core.core import BLOCK_ROUNDS_KEPT, BlockState, Core
 from consensus.core.events import Step, VoteKind
 from consensus.engine.votes import RoundVotes, VoteBook
 from consensus.types.block import Block
@@ -21,6 +23,7 @@ from consensus.types.validators import EMPTY_SET, ValidatorSet
 from consensus.types.vote import Proposal
 
 PREVOTE_WAIT_WIRE_STEP: Final = 5
+HELD: Final = frozenset((BlockState.COMPLETE, BlockState.VALIDATING, BlockState.VALID, BlockState.WITHHELD))
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +116,31 @@ class HeightState:
             self.blocks[block_id] = block if block is not None and block.hash == block_id.hash else None
         return waiting
 
+    def forget_blocks(self, state_of: Callable[[BlockID], BlockState]) -> None:
+        """A round begins: what the core forgot is told anew when it is complete again; drop parts of rounds long past.
+
+        Else a height that takes hundreds of rounds holds a block of each.
+        """
+        self.blocks = {block_id: block for block_id, block in self.blocks.items() if state_of(block_id) in HELD}
+        since = self.round - BLOCK_ROUNDS_KEPT
+        wanted = {block_id.part_set_header for block_id in self.blocks}
+        wanted.update(said.block_id.part_set_header for round, said in self.proposals.items() if round > since)
+        wanted.update(header for round, header in self.gathering.items() if round > since)
+        for header in [header for header in self.part_sets if header not in wanted and header != self.commit_header]:
+            del self.part_sets[header]
+            self.block_ids.pop(header, None)
+            self._decoded.pop(header, None)
+
     def votes(self, kind: VoteKind, round: int) -> RoundVotes | None:
         return self.book.get(kind, round)
+
+
+def times_judged(core: Core, state: HeightState) -> list[int]:
+    """Times of the proposed, locked and valid blocks, where they were found valid: a next block may build on them."""
+    proposal = state.proposal
+    values = (proposal and proposal.block_id, core.locked_value, core.valid_value)
+    judged = [value for value in values if isinstance(value, BlockID) and core.block_state(value) is BlockState.VALID]
+    return [block.header.time_ns for value in judged if (block := state.blocks.get(value)) is not None]
 
 
 def _decoded(parts: PartSet, height: int) -> Block | None:

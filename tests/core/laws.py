@@ -7,6 +7,7 @@ Source: arXiv:1807.04938, sections 2 (agreement, validity, termination) and 4 (t
 
 from __future__ import annotations
 
+from consensus.core.core import BLOCK_ROUNDS_KEPT
 from consensus.core.events import (
     Effect,
     Equivocation,
@@ -114,7 +115,9 @@ class Watch:
                 self._first(("proposal", effect.height, effect.round), effect)
                 self._judge.proposed(self._node, effect)
             case ValidateBlock():
-                self._first(("validate", effect.height, effect.value_id), effect)
+                round = self._at[1] if self._at[0] == effect.height else 0
+                forgotten = round // BLOCK_ROUNDS_KEPT  # a block of rounds long past may be asked for again
+                self._first(("validate", effect.height, effect.value_id, forgotten and round), effect)
             case Equivocation():
                 if effect.first.validator_index not in self._judge.faulty:
                     raise LawBroken("the innocent are not accused", f"{self._node}: {effect}")
