@@ -120,7 +120,10 @@ class EvidenceReactor:
         for evidence in self._pool.all_pending() if self._pool.size else ():
             if evidence.hash in known or not evidence.height < height <= evidence.height + age_max:
                 continue
-            if not peer.try_send(EVIDENCE_CHANNEL, encode_evidence_list([evidence])):
+            message = encode_evidence_list([evidence])
+            if len(message) > CONSENSUS_MESSAGE_BYTES_MAX:
+                continue  # of a block, where the parameters allow more than a message holds: who sends it is dropped
+            if not peer.try_send(EVIDENCE_CHANNEL, message):
                 return
             known.add(evidence.hash)
         if self._pool.size and self._timer is None:

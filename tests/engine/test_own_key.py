@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,9 @@ from consensus.types.block import Commit
 from consensus.types.commit import CommitSig
 from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
-from tests.engine.bench import FAST, SLOW_PROPOSER, Home, genesis_of, make_node, until
+from tests.engine.bench import FAST, SLOW_PROPOSER, Home, StopAt, genesis_of, make_node, until
 from tests.engine.memnet import MemoryNetwork
-from tests.engine.test_driver import OTHER, Bench, make_bench, own_votes
+from tests.engine.test_driver import OTHER, Bench, make_bench, own_votes, restart
 
 S = 10**9
 
@@ -161,3 +162,56 @@ def test_an_observer_has_no_key() -> None:
     watch = OwnKeyWatch(None)
     watch.saw_commit(_slot(b"", b""))
     assert not watch.is_ours(b"")
+
+
+ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
+
+
+def malleated(vote: Vote) -> Vote:
+    """The same equation holds with S + L: what anybody could make of a signature, were it accepted."""
+    s = int.from_bytes(vote.signature[32:], "little") + ED25519_ORDER
+    return replace(vote, signature=vote.signature[:32] + s.to_bytes(32, "little"))
+
+
+@pytest.mark.parametrize("passage", [1, 2], ids=["prevote", "precommit"])
+@pytest.mark.parametrize("point", ["vote signed", "vote logged"])
+async def test_echoes_of_what_was_signed_before_a_stop_are_no_second_process(point: str, passage: int) -> None:
+    """lighthouse#2069: a stop at any step of signing, then peers that show all of it, again and again."""
+    bench = await make_bench(fail_point=StopAt(point, passage))
+    signer, signed = bench.driver._own.signer, list[Vote]()
+    assert signer is not None
+    sign_vote = signer.sign_vote
+
+    def remember(*args: Any, **options: Any) -> Vote:
+        signed.append(sign_vote(*args, **options))
+        return signed[-1]
+
+    signer.sign_vote = remember  # type: ignore[method-assign]
+    block = bench.block()
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PREVOTE, block.block_id), "peer")
+    await until(lambda: bench.driver._consensus is not None and bench.driver._consensus.done())
+    assert len(signed) == passage
+    back = await restart(bench)
+    for number in range(4):
+        for vote in signed:
+            back.driver.add_vote(vote, f"echo {number}")
+            back.driver.add_vote(malleated(vote), f"liar {number}")
+        await back.settle()
+    await until(lambda: back.driver.core.step is not Step.NEW_HEIGHT)
+    back.driver.add_proposal(back.proposal(block.block_id), "peer")
+    back.send_block(block)
+    for kind in (PREVOTE, PRECOMMIT):
+        for index in back.others:
+            back.driver.add_vote(back.vote(index, kind, block.block_id), "peer")
+    await until(lambda: back.node.height == 1)
+    for vote in signed:  # late, of the height before
+        back.driver.add_vote(vote, "late")
+        back.driver.add_vote(malleated(vote), "liar")
+    await back.settle()
+    await until(lambda: not back.driver._inbox)
+    assert not back.node.fatal
+    assert back.driver.is_running
+    await back.driver.stop()

@@ -11,7 +11,7 @@ import pytest
 from consensus.engine.clock import InlineWorkers
 from consensus.engine.evidence_pool import COMMITTED, FLOOR_KEY, PENDING, EvidencePool, evidence_key
 from consensus.engine.evidence_reactor import EvidenceReactor
-from consensus.engine.messages import EVIDENCE_CHANNEL
+from consensus.engine.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.types.errors import EvidenceUnverifiable, InvalidEvidence
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
@@ -305,3 +305,19 @@ def test_evidence_that_we_cannot_judge_costs_nobody_the_connection() -> None:
     pool, reactor, _, _ = reactor_at(4)
     reactor.receive(EVIDENCE_CHANNEL, FakePeer(PEER, frozenset({EVIDENCE_CHANNEL})), encode_evidence_list([GOOD]))
     assert pool.size == 0
+
+
+def test_evidence_larger_than_a_message_is_not_gossiped_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 9: a block may carry more than a message holds; a peer drops who sends it, and an honest node would."""
+    pool, reactor, heights, _ = reactor_at(9)
+    large, small = evidence(5), evidence(6)
+    monkeypatch.setattr(
+        "consensus.engine.evidence_reactor.encode_evidence_list",
+        lambda items: b"x" * (CONSENSUS_MESSAGE_BYTES_MAX + 1) if items == [large] else encode_evidence_list(items),
+    )
+    peer = FakePeer(PEER, frozenset({EVIDENCE_CHANNEL}))
+    reactor.add_peer(peer)
+    heights[PEER] = (9, 0, 1)
+    pool.add(large)
+    pool.add(small)
+    assert peer.take() == [encode_evidence_list([small])]
