@@ -261,6 +261,7 @@ class Node:
                     net.after(net.validation_ms(), lambda: self._answer(life, answer))
             case GatherBlock():
                 self.wanted[effect.value_id] = None
+                self.blocks.pop(effect.value_id, None)  # of a round long past: the core forgot it
             case VoteCounted(vote):
                 self.votes.setdefault((vote.kind, vote.round, vote.value_id), {})[vote.validator_index] = vote
             case SignProposal():

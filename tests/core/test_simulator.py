@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+import consensus.core.core
 import consensus.core.votes
 from consensus.core.core import BlockState, Core
 from consensus.core.events import CoreConfig, Elapsed, SignProposal, Step, ValueId, Vote, VoteKind
+from tests.core import laws
 from tests.core.simulator import Network, Node, Plan, SimulationFailed, simulate
 
 CI_SEEDS = 100
@@ -171,3 +173,11 @@ def test_two_decisions_at_a_height_are_found() -> None:
     network.judge.decided("n0", 1, 0, "A")
     with pytest.raises(Exception, match=r"agreement: two commits at height 1 \(n0 A, n1 B\)"):
         network.judge.decided("n1", 1, 0, "B")
+
+
+@pytest.mark.parametrize("seed", [9004, 9030, 9094])
+def test_blocks_that_are_forgotten_after_a_round_are_gathered_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 2: what memory is saved in long heights costs no network its progress."""
+    for module in (consensus.core.core, laws):
+        monkeypatch.setattr(module, "BLOCK_ROUNDS_KEPT", 1)
+    simulate(seed)
