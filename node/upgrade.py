@@ -65,6 +65,9 @@ class Swap:
         backup = home.root / Path(options.backup).expanduser() if options.backup else None
         swap = Swap(options.name, options.height, home.root / Path(options.binary).expanduser(), backup)
         check_file(swap.binary)
+        for copied in (home.data, home.databases):
+            if backup is not None and backup.resolve().is_relative_to(copied.resolve()):
+                raise UpgradeError(f"[upgrade] backup: {backup} lies inside of {copied}, which is what it would copy")
         return swap
 
     @property
@@ -251,7 +254,8 @@ def copy_data(home: Home, folder: Path) -> None:
     """Copy databases and log into a new `folder`; nothing may write to them. Raises UpgradeError.
 
     Tables of LevelDB never change, so they are linked where they can be. The record of signatures stays behind: an
-    old one that is brought back would let the key sign twice (known failure 9).
+    old one that is brought back would let the key sign twice (known failure 9). It has its name when it is whole: one
+    that broke off is not taken for a backup afterwards.
     """
 
     def link_or_copy(source: str, target: str) -> str:
@@ -264,11 +268,15 @@ def copy_data(home: Home, folder: Path) -> None:
         return shutil.copy2(source, target)
 
     ignored = shutil.ignore_patterns(home.sign_state.name, home.pid_file.name, "LOCK", f"{REHEARSAL_PREFIX}*")
+    draft = folder.with_name(f"{folder.name}.part")
     try:
-        shutil.copytree(home.data, folder, copy_function=link_or_copy, ignore=ignored)
+        if draft.exists():
+            shutil.rmtree(draft)
+        shutil.copytree(home.data, draft, copy_function=link_or_copy, ignore=ignored)
         if home.databases != home.data:
             for name in ("blocks", "state", "app"):
-                shutil.copytree(home.databases / name, folder / name, copy_function=link_or_copy, ignore=ignored)
+                shutil.copytree(home.databases / name, draft / name, copy_function=link_or_copy, ignore=ignored)
+        draft.rename(folder)
     except OSError as error:
         raise UpgradeError(f"cannot copy {home.data} to {folder}: {error}") from None
 

@@ -3,6 +3,7 @@ process from its exit code (cosmos-sdk#11952)."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,18 @@ import pytest
 
 from chain.upgrade.plan import Plan
 from cli.network import Pace, free_ports, make_network
+from node.config import load
 from node.home import Home
-from node.upgrade import EXIT_UPGRADE, INFO_FILE, OpenBinary, UpgradeError, file_sha256, write_info
+from node.upgrade import (
+    EXIT_UPGRADE,
+    INFO_FILE,
+    OpenBinary,
+    Swap,
+    UpgradeError,
+    copy_data,
+    file_sha256,
+    write_info,
+)
 from tests.upgrade.builds import Daemon, make_build
 from tests.upgrade.test_readiness import write_binary
 
@@ -77,6 +88,32 @@ def test_a_folder_that_cannot_take_the_info_keeps_nobody_from_the_other(
     (home.data / INFO_FILE).mkdir(parents=True)
     monkeypatch.setenv("DAEMON_HOME", str(tmp_path / "daemon"))
     assert write_info(home, Plan("spring", 9), 9) == [tmp_path / "daemon" / "data" / INFO_FILE]
+
+
+def test_a_backup_that_broke_off_is_not_taken_for_one(tmp_path: Path) -> None:
+    """cosmos-sdk#11952: the disk was full, say; at the next start the half of a copy was kept as the backup."""
+    home, folder = Home.of(tmp_path / "home"), tmp_path / "backup"
+    home.data.mkdir(parents=True)
+    for name in ("a", "b"):
+        (home.data / name).write_text(name)
+    os.mkfifo(home.data / "c")  # cannot be copied
+    with pytest.raises(UpgradeError, match="cannot copy"):
+        copy_data(home, folder)
+    assert not folder.exists()
+    (home.data / "c").unlink()
+    copy_data(home, folder)
+    assert sorted(path.name for path in tmp_path.rglob("backup*/*")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("place", ["data", "data/backups", "data/../data/backups"])
+def test_a_backup_inside_of_what_it_copies_is_refused_at_the_start(tmp_path: Path, place: str) -> None:
+    """cosmos-omnibus#104: it would copy itself into itself, at the height."""
+    say(tmp_path / "build", "x")
+    flags = {"upgrade.name": "v2", "upgrade.binary": str(tmp_path / "build"), "upgrade.backup": place}
+    config = load(environment={}, flags=flags).config
+    home = Home.of(tmp_path, config)
+    with pytest.raises(UpgradeError, match="inside of"):
+        Swap.of(home, config)
 
 
 # ------------------------------------------------------------------------------------------------ real processes
