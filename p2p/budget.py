@@ -32,9 +32,9 @@ class BudgetConfig:
 
     cpu_percent: int = 25  # each peer, on the average; an honest validator takes a few
     strangers_cpu_percent: int = 40  # all peers together that the operator did not name
-    unearned_cpu_percent: int = 10  # of that, what strangers take who did not earn it by useful messages
+    unearned_cpu_percent: int = 5  # of that, what strangers take who did not earn it by useful messages
     cpu_burst_ms: int = 250  # above the share, before it is felt
-    unearned_burst_ms: int = 100
+    unearned_burst_ms: int = 50
     useless_max: int = 1_000  # an honest peer's lost races, all at once
     useless_per_s: int = 20  # forgiven
     unfinished_bytes_max: int = 3 * 1024 * 1024  # of messages that have begun, beside those that we asked for

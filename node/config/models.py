@@ -302,7 +302,7 @@ class P2PSection(Section):
         le=100,
     )
     cpu_unearned: int = option(
-        10,
+        5,
         "Of that, what those take who bring nothing: a message that was of use (a vote that counted, a part) earns its "
         "sender time, and the rest shares this. 0: no limit.",
         ge=0,
