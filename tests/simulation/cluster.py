@@ -34,6 +34,7 @@ from tests.simulation.side import Injected
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
 POLL_S = 0.1
+STOP_S = 15.0  # as node.process cuts a stop
 PROBE_EVERY_S = 5.0
 DEAD_DISK_S = 30.0  # until a node that can save nothing must have ended: some messages come, and the log is flushed
 STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk
@@ -127,10 +128,13 @@ class Cluster:
 
     def _crash(self, node: SimNode, when: str) -> None:
         """From here on nothing of the node runs; its home is what survived."""
+        killed = self._chance.random() < 0.5
+        self.judge.note(f"{node.name} {'was killed' if killed else 'lost power'}: {when}")
+        self._gone(node, killed=killed)
+
+    def _gone(self, node: SimNode, *, killed: bool) -> None:
         life, rng = node.life, self._chance
         assert life is not None
-        killed = rng.random() < 0.5
-        self.judge.note(f"{node.name} {'was killed' if killed else 'lost power'}: {when}")
         self._check_tasks(life)
         self.loop.end(life)
         node.life = node.parts = None
@@ -142,6 +146,39 @@ class Cluster:
         self.network.drop_host(node.host, with_power=killed)
         down_s = rng.choice((0.05, 1.0, 5.0, 15.0)) * rng.uniform(0.5, 1.5)
         self.loop.call_later(down_s, self._start, node, context=self._world)
+
+    async def _stop(self, node: SimNode, life: Life) -> None:
+        """An orderly stop, as after SIGTERM."""
+        self.judge.note(f"{node.name} was asked to stop")
+        try:
+            async with asyncio.timeout(STOP_S):
+                await node.stop()
+        except TimeoutError:
+            self.judge.breaks("a stop comes to its end", f"{node.name} did not in {STOP_S:.0f} s")
+        except OSError as error:
+            if not node.strike.failed:
+                self.judge.breaks("a stop comes to its end", f"{node.name}: {error}")
+        current = asyncio.current_task()
+        left = [
+            getattr(task.get_coro(), "__qualname__", "")
+            for task in life.tasks
+            if not task.done() and task is not current
+        ]
+        if left:
+            self.judge.breaks("a stop leaves nothing behind", f"{node.name}: {' '.join(left)}")
+        self.judge.note(f"{node.name} stopped")
+        self.loop.call_soon(self._after_stop, node, life, context=self._world)
+
+    def _after_stop(self, node: SimNode, life: Life) -> None:
+        if node.life is life:
+            self._gone(node, killed=True)
+
+    def _stop_someone(self) -> None:
+        node = self._chance.choice(self.nodes)
+        is_up = node.parts is not None and node.parts.is_started  # a signal that comes before waits for it
+        if self._may_crash(node) and is_up and node.life is not None and not node.life.stops:
+            node.life.stops = True
+            self.loop.spawn(node.life, self._stop(node, node.life))
 
     def _end(self, node: SimNode, why: str) -> None:
         """The node said that it cannot go on, in one of its callbacks: the process ends after it."""
@@ -259,6 +296,7 @@ class Cluster:
             spawn(self._now_and_then(plan.clock_jumps_every_s, self._set_a_clock)),
             spawn(self._now_and_then(plan.stall_every_s, self._stall_someone)),
             spawn(self._now_and_then(plan.plant_every_s, self._plant)),
+            spawn(self._now_and_then(plan.stop_every_s, self._stop_someone)),
         ]
         lying = [spawn(liar.run(plan.lies_every_ms / 1_000, lie)) for liar in self.liars]
         load = spawn(self._now_and_then(plan.tx_every_ms / 1_000, lambda: self._load.send(self.nodes)))

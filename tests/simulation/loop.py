@@ -27,6 +27,7 @@ class Life:
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_over = False
+        self.stops = False  # it was asked to
         self.stall: Stall | None = None
         self.tasks: list[asyncio.Task[Any]] = []  # kept: a task that is collected would still run its `finally`
         self.context = contextvars.copy_context()

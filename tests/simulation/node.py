@@ -103,6 +103,9 @@ class Parts:
     gossip: Gossip
     tasks: Tasks
     bystander: Bystander
+    pruner: Pruner
+    wal: Wal
+    is_started: bool = False
 
 
 @dataclass
@@ -212,7 +215,7 @@ class SimNode:
         for name, listener in (("pruning", pruner), ("journal", tell), ("metrics", bystander)):
             driver.add_listener(SafeListener(name, listener, faults))
         tasks = Tasks(self._fatal, faults)
-        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander)
+        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander, pruner, wal)
         await self._start()
 
     def _switch(self, clock: SimClock) -> Switch:
@@ -234,8 +237,31 @@ class SimNode:
         await parts.switch.start()
         parts.tasks.vital("p2p", parts.switch.ended)
         await parts.gossip.start()
-        await parts.gossip.begun.wait()
-        await parts.journal.restore()
+        parts.tasks.side("restore journal", self._restore)
+        parts.is_started = True
+
+    async def _restore(self) -> None:
+        assert self.parts is not None
+        await self.parts.gossip.begun.wait()
+        await self.parts.journal.restore()
+
+    async def stop(self) -> None:
+        """As node.runtime.Node.stop: in its order, without the doors."""
+        parts = self.parts
+        assert parts is not None
+        for name in sorted(parts.tasks.names - {MEMPOOL}):
+            await parts.tasks.stop(name)
+        errors: list[Exception] = []
+        for step in (parts.gossip.stop, parts.switch.stop, parts.driver.stop, parts.pruner.stop):
+            try:
+                await step()
+            except Exception as error:
+                errors.append(error)
+        await parts.tasks.stop()
+        await parts.journal.close()
+        parts.wal.close()
+        if errors:
+            raise errors[0]
 
     def plant(self, rng: random.Random) -> None:
         """Let one call of one part raise."""

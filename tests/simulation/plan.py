@@ -40,7 +40,7 @@ class Plan:
     is set anew: to anything, of those that are `wandering`. far: whose clocks count for nothing: less than a third of
     the power.
     late: by node, its threads. stall_every_s: when some process stands still for a while, then does all at once.
-    plant_every_s: when one call of a part of some node raises.
+    plant_every_s: when one call of a part of some node raises. stop_every_s: when one is asked to stop.
     liars: for each liar the validator whose key it holds, which then runs nowhere else; None: it has no stake.
     lies_every_ms: how often each lies. rivals: they only propose against what is being decided.
     calm_load_s, heights_after: what must still come after the last fault.
@@ -72,6 +72,7 @@ class Plan:
     late: tuple[Late | None, ...] = ()  # by node
     stall_every_s: float = NEVER_S
     plant_every_s: float = NEVER_S
+    stop_every_s: float = NEVER_S
     liars: tuple[int | None, ...] = ()
     lies_every_ms: int = 0
     rivals: bool = False
@@ -187,6 +188,7 @@ def _clocks(seed: int) -> Plan:
         far=far,
         off_ms=tuple(off_ms(rng) if place in far else near_ms(rng) for place in places),
         drift_ppm=tuple(rng.choice((0, rng.randint(-200_000, 200_000))) if place in far else 0 for place in places),
+        stop_every_s=rng.choice((2.0, NEVER_S, NEVER_S)),
         clock_jumps_every_s=rng.choice((1.5, 4.0, NEVER_S)),
     )
 
@@ -285,6 +287,7 @@ def _all(seed: int) -> Plan:
         clock_jumps_every_s=rng.choice((3.0, NEVER_S)),
         late=_late_work(rng, plan.nodes) if rng.random() < 0.5 else (),
         stall_every_s=rng.choice((1.0, NEVER_S)),
+        stop_every_s=rng.choice((2.0, NEVER_S)),
         disk_fails_every_s=rng.choice((5.0, NEVER_S)),
         blackout_every_s=rng.choice((5.0, NEVER_S, NEVER_S)),
     )

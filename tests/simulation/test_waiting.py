@@ -31,7 +31,7 @@ def calm(plan: Plan) -> Plan:
         powers=(10, 10, 10, 10), twin=None, observers=0, slow_ms=(0,) * 4, skew_ms=(0,) * 4, faults_s=0,
         crash_every_s=NEVER_S, blackout_every_s=NEVER_S, disk_fails_every_s=NEVER_S, partition_every_s=NEVER_S,
         reset_every_s=NEVER_S, off_ms=(), drift_ppm=(), wandering=frozenset(), far=frozenset(), late=(), liars=(),
-        clock_jumps_every_s=NEVER_S, stall_every_s=NEVER_S,
+        clock_jumps_every_s=NEVER_S, stall_every_s=NEVER_S, plant_every_s=NEVER_S, stop_every_s=NEVER_S,
     )  # fmt: skip
 
 
