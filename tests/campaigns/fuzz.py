@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of every decoder and handler that meets outside bytes: tests/fuzz/targets.py names them.
 
 Each target runs in a process of its own, from the corpus in the repository, a stated number of executions. What opens
-new paths is merged into the corpus with --keep. A finding stops the target; its input is printed in hex.
+new paths is written into the corpus with --keep. A finding stops the target; its input is printed in hex.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from tests.campaigns.harness import ROOT, CampaignFailed, say
 from tests.fuzz.targets import CORPUS, TARGETS, Target
 
-KEPT_MAX = 120  # inputs of a target in the repository
-KEPT_BYTES_MAX = 2_048  # of one: seeds may be longer, they are made
+KEPT_MAX = 60  # inputs of a target in the repository
+KEPT_BYTES_MAX = 1_024  # of one: seeds may be longer, they are made
 DONE = re.compile(rb"Done (\d+) runs in (\d+) second")
 
 
@@ -53,7 +53,7 @@ async def fuzz(target: Target, *, runs: int, seed: int, keep: bool) -> Result:
         if code or done is None:
             return Result(target.name, 0, 0, f"{finding_in(folder)}\n{log[-3_000:].decode(errors='replace')}")
         if keep:
-            await merge(target, corpus, folder)
+            keep_new(target, corpus)
         return Result(target.name, int(done[1]), int(done[2]))
 
 
@@ -63,13 +63,10 @@ def finding_in(folder: Path) -> str:
     return f"input {files[0].read_bytes().hex()[:4_000]}" if files else "no input was kept"
 
 
-async def merge(target: Target, corpus: Path, folder: Path) -> None:
-    """Write the smallest set that covers as much into the repository."""
-    least = folder / "least"
-    least.mkdir()
-    await atheris(target, "-merge=1", str(least), str(corpus), output=folder / "merge.log")
+def keep_new(target: Target, corpus: Path) -> None:
+    """Write into the repository what opened new paths, the smallest first."""
     made = set(target.seeds())
-    kept = sorted((path.read_bytes() for path in least.iterdir()), key=lambda data: (len(data), data))
+    kept = sorted((path.read_bytes() for path in corpus.iterdir()), key=lambda data: (len(data), data))
     lines = [data.hex() for data in kept if data and data not in made and len(data) <= KEPT_BYTES_MAX][:KEPT_MAX]
     CORPUS.mkdir(exist_ok=True)
     (CORPUS / f"{target.name}.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -104,5 +101,5 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=400_000, help="executions of each target")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="merge what opened new paths into the corpus")
+    parser.add_argument("--keep", action="store_true", help="write what opened new paths into the corpus")
     asyncio.run(main(parser.parse_args()))
