@@ -43,7 +43,7 @@ def with_params(doc: GenesisDoc, changes: Changes) -> GenesisDoc:
     block = doc.consensus_params.block
     state.set(CHAIN, ChainRecord(doc.chain_id, doc.initial_height, bytes(32), block.max_bytes, block.max_gas, 0))
     state.set(CONSENSUS_PARAMS, doc.consensus_params)
-    change_params(state, _with_age_of_evidence(changes))
+    change_params(state, _with_age_of_evidence(changes), at_genesis=True)
     changed = json.dumps(_read(state, app_state).to_json(), ensure_ascii=True, separators=(",", ":")).encode()
     parse_app_state(changed)  # that the validators fit: fewer may be allowed now
     return replace(doc, app_state=changed, consensus_params=state.get(CONSENSUS_PARAMS))

@@ -85,7 +85,7 @@ class Core:
         self._votes = HeightVotes(start.validators.powers)
         self._proposals: dict[int, Proposal] = {}
         self._blocks: dict[ValueId, BlockState] = {}
-        self._gathered: set[tuple[ValueId, int, bool]] = set()  # membership only
+        self._gathered: dict[tuple[ValueId, int, bool], None] = {}  # in the order of asking
         self._nil_reasons: dict[tuple[VoteKind, int], NilReason] = {}
         self._build_round = -1  # BuildBlock is out for it
         self._txs_wait = False
@@ -469,7 +469,7 @@ class Core:
         key = (value, round, is_commit)
         if key in self._gathered:
             return False
-        self._gathered.add(key)
+        self._gathered[key] = None
         self._out.append(GatherBlock(self.height, round, value, is_commit))
         return True
 
