@@ -34,7 +34,9 @@ OPERATOR = 4  # the validator whose key is the attacker's, where it has one
 OBSERVER_SEED = bytes(31) + b"\x2a"
 LOAD_PER_S = 24
 ATTEMPTS = 2  # of a pace that fell: other work on the machine is no attack
-HOSTS = tuple(f"127.{a}.{b}.{c}" for a, b, c in ((n % 7 + 1, n % 200, n % 250 + 1) for n in range(1, 201)))
+HOSTS, HOSTS_MANY = 8, 200  # addresses that an attacker has; where a host is kept away it is not the end of him
+OBSERVER_HOST = "127.0.0.77"  # of its own: who shares a host with an attacker may be refused with him
+REACHED = ("connected", "authenticated", "handshakes", "opened", "half open", "slow peers", "streams", "requests")
 
 
 class Net(Testnet):
@@ -196,6 +198,7 @@ class Arena:
         self.net, self.rules, self.folder, self.nodes = net, rules, folder, nodes
         self.watch, self.logs = Watch(net, nodes), Logs(net, nodes)
         self.well = True
+        self._uses = 0
         self.keep = False  # the attacker goes on to the next case
         self.recorded = folder / "recorded.txt"
         self._calm: Pace | None = None
@@ -210,13 +213,19 @@ class Arena:
         args.setdefault("validators", [node.address for node in net.nodes])
         args.setdefault("ids", sorted(self._honest))
         args.setdefault("ports", [node.ports.p2p for node in net.nodes] + [node.ports.http for node in net.nodes])
+        hosts = [OBSERVER_HOST] if case.attack == "observe" else self._hosts(HOSTS_MANY if case.hosts else HOSTS)
         return {
             "attack": case.attack, "args": args, "targets": [vars(net.target(index)) for index in case.targets],
             "chain_id": net.network.chain_id, "seed": self.rules.seed * 1_000 + number,
             "rate": case.rate // case.processes, "recorded": str(self.recorded),
             "validator_home": str(net.network.home_of(net.network.node(OPERATOR))) if case.needs == "validator" else "",
-            "sources": list(HOSTS) if case.hosts else [""],
+            "sources": hosts,
         }  # fmt: skip
+
+    def _hosts(self, count: int) -> list[str]:
+        """Addresses that nobody used before."""
+        self._uses += 1
+        return [f"127.{10 + self._uses % 240}.{number}.{1 + self._uses // 240}" for number in range(1, count + 1)]
 
     async def _attackers(self, case: Case) -> list[Helper]:
         helpers = [Helper("attacker", [self._spec(case, number)], self.folder) for number in range(case.processes)]
@@ -321,6 +330,8 @@ class Arena:
                 result.told[name] = result.told.get(name, 0) + count
             if one.get("error"):
                 result.failures.append(f"the attacker failed itself: {one['error'][:300]}")
+        if not any(name in REACHED or name.startswith("answered") for name in result.told):
+            result.failures.append("the attack reached nobody")
         result.sent_mb = result.told.get("bytes", 0) / 1e6
         blocks = result.attacked.blocks * result.attacked.seconds
         for index, size in logged.items():

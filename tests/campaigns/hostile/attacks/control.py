@@ -46,7 +46,11 @@ async def _observe(world: World, target: Target, key: NodeKey, file: IO[str] | N
     while True:
         wire = Wire(key)
         try:
-            await wire.open(target, plain_info(key, world.chain_id, channels=STOCK_CHANNELS, moniker="observer"))
+            await wire.open(
+                target,
+                plain_info(key, world.chain_id, channels=STOCK_CHANNELS, moniker="observer"),
+                source=world.source(),
+            )
             world.count["connected"] += 1
             follow(wire, file)
             await wire.closed.wait()

@@ -20,6 +20,11 @@ FRAME_BYTES = 16_384
 ABORTED = (OSError, TimeoutError, asyncio.IncompleteReadError, grpc.RpcError)
 
 
+def from_(world: World) -> tuple[str, int] | None:
+    source = world.source()
+    return (source, 0) if source else None
+
+
 async def hold(world: World, port_of: object, first: bytes, *, drip: bytes = b"", every_s: float = 1.0) -> None:
     """Connections that say `first` and then nothing, or `drip` byte by byte; opened again when they are closed."""
     assert callable(port_of)
@@ -29,9 +34,7 @@ async def hold(world: World, port_of: object, first: bytes, *, drip: bytes = b""
         while True:
             writer = None
             try:
-                source = world.source()
-                local = (source, 0) if source else None
-                reader, writer = await asyncio.open_connection(target.host, port_of(target), local_addr=local)
+                reader, writer = await asyncio.open_connection(target.host, port_of(target), local_addr=from_(world))
                 world.count["opened"] += 1
                 writer.write(first)
                 if drip:
@@ -96,7 +99,7 @@ async def http_flood(world: World) -> None:
     async def one(target: Target) -> None:
         while True:
             with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_connection(target.host, target.http)
+                reader, writer = await asyncio.open_connection(target.host, target.http, local_addr=from_(world))
                 try:
                     while True:
                         if writer.transport.is_closing():
@@ -217,6 +220,7 @@ async def unfinished_grpc(world: World) -> None:
 
     async def one(target: Target) -> None:
         while True:
+            world.count["opened"] += 1
             with contextlib.suppress(OSError):
                 await _unfinished(world, target, streams, size, body)
             world.count["connections ended"] += 1
@@ -226,7 +230,7 @@ async def unfinished_grpc(world: World) -> None:
 
 
 async def _unfinished(world: World, target: Target, streams: int, size: int, body: bytes) -> None:
-    reader, writer = await asyncio.open_connection(target.host, target.grpc)
+    reader, writer = await asyncio.open_connection(target.host, target.grpc, local_addr=from_(world))
     link = Http2(reader, writer)
     sent = dict.fromkeys(range(1, 2 * streams, 2), 0)
     try:
