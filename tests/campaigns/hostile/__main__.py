@@ -41,9 +41,7 @@ async def run_all(
     left = [case for case in cases if case.needs == "network"]
     while left and brief:
         async with arena(rules, folder, needs="network") as made:
-            for result in (some := await made.run_briefly(left)):
-                done(result)
-            left = left[len(some) :]
+            left = left[len(await made.run_briefly(left, done)) :]
     while left:
         async with arena(rules, folder, needs="network") as made:
             while left and made.well:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -277,9 +277,11 @@ class Arena:
             await self._stop_under_attack(case, result)
         return result
 
-    async def run_briefly(self, cases: list[Case]) -> list[Result]:
+    async def run_briefly(
+        self, cases: list[Case], told: Callable[[Result], None] = lambda result: None
+    ) -> list[Result]:
         """For CI: one load and one observer for all cases, no comparison of paces beyond `pace_min`, one stop at the
-        end. Ends at the first case that leaves the network unwell."""
+        end. Ends at the first case that leaves the network unwell. told: hears of each when it is done."""
         results: list[Result] = []
         specs = [self._spec(case, 0) for case in (*cases, cases[-1])]
         attacker = Helper("attacker", specs, self.folder)
@@ -295,12 +297,15 @@ class Arena:
                 result.failures.append(f"pace {result.attacked}; calm {result.calm}")
             if not self.well:
                 break
+            if case is not cases[-1]:
+                told(result)
         observed, paid = await end_all((observer, load))
         self._judge_strangers(cases[-1], results[-1], observed, paid)
         if self.well:
             await self._stop_under_attack(cases[-1], results[-1], [attacker])
         else:
             attacker.close()
+        told(results[-1])
         return results
 
     async def _attack(self, case: Case, result: Result, helpers: list[Helper]) -> None:
