@@ -76,7 +76,8 @@ class Link(asyncio.Protocol):
     ) -> None:
         self._owner = owner
         self._loop = loop
-        self._handshake: SecretHandshake | None = SecretHandshake(key)
+        self._key = key
+        self._handshake: SecretHandshake | None = None  # made when the owner has let the link in: it costs a key pair
         self._phase_timeout_s = phase_timeout_s
         self._deadline: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
@@ -260,7 +261,7 @@ class Link(asyncio.Protocol):
     def _begin(self) -> None:
         self._owner.link_opened(self)
         assert self._transport is not None
-        assert self._handshake is not None
+        self._handshake = SecretHandshake(self._key)
         self._enter(Phase.HELLO)
         hello = self._handshake.hello()
         self.bytes_out += len(hello)

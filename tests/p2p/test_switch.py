@@ -8,9 +8,11 @@ from collections.abc import Callable, Coroutine
 import pytest
 import uvloop
 
+import p2p.secret_connection
 from p2p.address import parse_address
 from p2p.base import Peer, PeerFault
 from p2p.errors import AlreadyConnected, DialError, Rejected
+from p2p.secret_connection import ephemeral_public
 from tests.p2p.support import DATA, OURS, STATE, VOTE, Node, running, until
 
 
@@ -302,6 +304,25 @@ async def test_silent_connections_are_cut_by_deadline_and_bounded_in_number() ->
         await until(lambda: a.switch.counters["handshake_failed"] == 5)
         await connect(b, a)
         for _, writer in silent:
+            writer.close()
+
+
+async def test_no_key_is_made_for_a_connection_that_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 12: every connection cost a key pair, also one that the gate refused in the same turn."""
+    made: list[bytes] = []
+
+    def make(private: bytes) -> bytes:
+        made.append(private)
+        return ephemeral_public(private)
+
+    monkeypatch.setattr(p2p.secret_connection, "ephemeral_public", make)
+    a = Node("a", unauthenticated_per_ip_max=2, accepts_per_ip_per_s=1000)
+    async with running(a):
+        port = a.switch.listen_port
+        writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(20)]
+        await until(lambda: a.switch.counters["refused"] == 18)
+        assert len(made) == 2
+        for writer in writers:
             writer.close()
 
 
