@@ -112,6 +112,11 @@ class AddressBook:
     def get(self, peer_id: str) -> Entry | None:
         return self._entries.get(peer_id)
 
+    def is_good(self, peer_id: str) -> bool:
+        """Whether it has been a useful peer."""
+        entry = self._entries.get(peer_id)
+        return entry is not None and entry.is_old
+
     @property
     def needs_more(self) -> bool:
         return len(self._entries) < ENOUGH_ADDRESSES

@@ -39,6 +39,7 @@ class SwitchPeer:
         "connected_since_ns",
         "connection",
         "expect",
+        "gave_offence",
         "gone",
         "id",
         "is_outbound",
@@ -72,6 +73,7 @@ class SwitchPeer:
         self.useful = budget.useful
         self.spend_cpu = budget.spend_cpu
         self.expect = budget.expect
+        self.gave_offence = False
         self.gone = asyncio.Event()  # set after the reactors have heard that it left
 
     def attach(self, connection: MultiplexConnection) -> None:

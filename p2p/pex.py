@@ -352,11 +352,12 @@ def install(switch: Switch, book: AddressBook, *, exchange: bool = True) -> PexR
     """
     book.load()
     book.private_ids = switch.config.private_peer_ids
-    book.is_banned = lambda peer_id: switch.bans.left_s(peer_id) > 0
+    book.is_banned = lambda peer_id: switch.ban_left_s(peer_id) > 0
     book.add_own(NodeAddress(switch.id, "", 0))
     for address in switch.config.persistent_addresses:
         with contextlib.suppress(BadAddress):  # a name, or not for others to know
             book.add(address, address)
+    switch.is_known_good = book.is_good
     for peer_id, until_ns in book.bans.items():
         left_s = (until_ns - switch.clock()) // _NS
         if left_s > 0:

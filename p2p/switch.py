@@ -16,13 +16,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import structlog
 
 from p2p.address import NodeAddress, host_group
-from p2p.admission import FAULTS_FORGIVEN, Bans, Gate, Offences, ban_seconds
+from p2p.admission import FAULTS_FORGIVEN, NS_PER_S, Bans, Gate
 from p2p.base import ChannelDescriptor, Network, Peer, PeerFault, Reactor
 from p2p.budget import PeerBudget, SharedBudget
 from p2p.config import SwitchConfig
@@ -33,6 +32,8 @@ from p2p.log_limit import LogLimit
 from p2p.node_info import CHANNELS_MAX, NodeInfo
 from p2p.node_key import NodeKey
 from p2p.peer import PeerStatus, SwitchPeer
+from p2p.places import Places
+from p2p.reputation import STEADY_S, Reputation
 from p2p.sockets import Listener, Sockets, TcpSockets
 from p2p.tasks import Children
 
@@ -40,7 +41,6 @@ log = structlog.get_logger()
 loud = LogLimit(log)  # for lines that strangers can cause at will
 
 DUPLICATE_SILENT_S = 5.0  # a peer this silent that proves its key anew has lost the old connection
-STEADY_S = 60.0  # a connection that lived this long starts the redial back-off over
 SWEEP_S = 5.0  # between two looks for messages that do not end and readers that do not read
 STUCK_S = 30.0
 PINS_MAX = 1_024  # addresses without id come from the configuration only
@@ -74,10 +74,10 @@ class Switch:
         self.clock = clock
         self.rng = rng if rng is not None else random.Random()
         self.bans = Bans(clock)
-        self.host_bans = Bans(clock)  # parts of the internet whose strangers are kept away
         self.pins: dict[str, str] = {}  # host:port of an address without id -> the id first seen there
         self.connection_filters: list[ConnectionFilter] = []
         self.peer_filters: list[PeerFilter] = []
+        self.is_known_good: Callable[[str], bool] = lambda peer_id: False  # the address book says
         self.on_own_address: Callable[[NodeAddress], None] = lambda address: None
         self.counters: Counter[str] = Counter()  # refused, handshake_failed, peers_lost, reactor_failed, ...
         self._key = node_key
@@ -93,11 +93,12 @@ class Switch:
         self._closing: set[Link] = set()  # that may still write
         self._entered: dict[Link, tuple[str, bool]] = {}  # inbound links that the gate counts
         self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
+        self._places = Places(config, self._is_exempt)
         self._traffic_gone: Counter[tuple[str, int]] = Counter()
         self._socket_bytes_gone = [0, 0]
         self._work_ns, self._slice_ns = work_ns, slice_ns
         self._shared: SharedBudget | None = None
-        self._offences: Offences | None = None
+        self._reputation: Reputation | None = None
         self._listener: Listener | None = None
         self._gate: Gate | None = None
         self._stop = asyncio.Event()
@@ -155,7 +156,8 @@ class Switch:
         loop = asyncio.get_running_loop()
         config = self.config
         self._shared = SharedBudget(config.budget, loop, work_ns=self._work_ns, slice_ns=self._slice_ns)
-        self._offences = Offences(loop.time)
+        forgotten_s = config.budget.useless_max / config.budget.useless_per_s
+        self._reputation = Reputation(loop.time, wait_max_s=forgotten_s, is_known_good=self.is_known_good)
         self._gate = Gate(
             total_max=config.unauthenticated_max,
             per_host_max=config.unauthenticated_per_ip_max,
@@ -236,12 +238,16 @@ class Switch:
             peer.try_send(channel_id, message)
 
     def drop_peer(self, peer: Peer, reason: str, *, ban_s: int = 0) -> None:
-        """Close the peer's connection; the reactors hear of it in a later turn of the loop."""
-        if ban_s > 0:
-            self.ban(peer.id, ban_s, reason=reason)
+        """Close the peer's connection; the reactors hear of it in a later turn of the loop. With `ban_s` it gave
+        offence."""
         ours = self._peers.get(peer.id)
         if ours is not None and (ours is peer or not isinstance(peer, SwitchPeer)):
-            ours.link.close(reason)
+            if ban_s > 0:
+                self._offended(ours, reason, ban_s=ban_s)
+            else:
+                ours.link.close(reason)
+        elif ban_s > 0:
+            self.ban(peer.id, ban_s, reason=reason)
 
     def release_peer(self, peer: Peer, reason: str) -> None:
         """Close without a fault of the peer: what is queued for it still leaves."""
@@ -259,6 +265,10 @@ class Switch:
         self.bans.ban(peer_id, ban_s)
         self.counters["banned"] += 1
         loud.warning("banned a peer", peer_id, ban_s=ban_s, reason=reason)
+
+    def ban_left_s(self, peer_id: str) -> float:
+        """Seconds of its ban; who was named since is not banned any more."""
+        return 0.0 if self._is_exempt(peer_id) else self.bans.left_s(peer_id)
 
     def is_connected(self, peer_id: str) -> bool:
         return peer_id in self._peers
@@ -327,20 +337,21 @@ class Switch:
         """From now on keep connected to `address` (its id may be missing), as to those of the configuration."""
         if address.id:
             self._persistent_ids.add(address.id)
+            self.bans.lift(address.id)
         self.children.spawn(f"keep {address}", partial(self._keep_connected, address))
 
     def _check_dial(self, address: NodeAddress, *, persistent: bool) -> None:
         if address.id == self.id:
             raise Rejected(f"dial {address}: that is ourselves")
-        left_s = self.bans.left_s(address.id)
-        if left_s:
+        left_s = self.ban_left_s(address.id)
+        if left_s and not persistent:
             raise Rejected(f"dial {address}: banned for another {left_s:.0f} s")
         if address.id in self._peers:
             raise AlreadyConnected(address.id, "is already connected")
         if self.is_under_way(address):
             raise AlreadyConnected(address.id or address.host_port, "is being connected already")
         if not persistent:
-            self._check_limits(address.id, outbound=True)
+            self._places.check_room(address.id, self._peers_tuple, outbound=True)
 
     async def _keep_connected(self, address: NodeAddress) -> None:
         """Redial a persistent peer for ever; the wait grows to `redial_max_s` and starts over after a steady time."""
@@ -349,6 +360,8 @@ class Switch:
         while True:
             began = loop.time()
             peer_id = address.id or self.pins.get(address.host_port, "")
+            if peer_id:  # one pinned before the start as well
+                self._persistent_ids.add(peer_id)
             peer = self._peers.get(peer_id)
             try:
                 if peer is None:
@@ -363,7 +376,7 @@ class Switch:
                 await peer.gone.wait()
                 failures = 0 if loop.time() - began >= STEADY_S else min(failures, 4) + 1
             wait_s = min(self.config.redial_first_s * 2 ** min(failures, 32), self.config.redial_max_s)
-            await asyncio.sleep(max(wait_s * self.rng.uniform(0.75, 1.25), self.bans.left_s(peer_id)))
+            await asyncio.sleep(wait_s * self.rng.uniform(0.75, 1.25))
 
     # --- LinkOwner --------------------------------------------------------------------------------------------
 
@@ -389,23 +402,6 @@ class Switch:
         for check in self.connection_filters:
             check(link.remote_host, link.remote_port)
 
-    def _check_ip(self, link: Link) -> None:
-        """Raises Rejected for a second identity from one IP, unless that is allowed or the operator named it."""
-        if self.config.allow_duplicate_ip or self._is_exempt(link.id):
-            return
-        place = host_group(link.remote_host)
-        others = (*(p.link for p in self._peers_tuple), *(other for other in self._links if other.id))
-        strangers = sum(
-            other is not link
-            and not other.is_closed
-            and not self._is_exempt(other.id)
-            and host_group(other.remote_host) == place
-            for other in others
-        )
-        allowed = self.config.loopback_strangers_max if _is_loopback(link.remote_host) else 1
-        if strangers >= allowed:
-            raise Rejected(f"{place} is connected already (allow_duplicate_ip is off)")
-
     def link_authenticated(self, link: Link) -> NodeInfo:
         self._leave_gate(link)
         peer_id = link.id
@@ -413,18 +409,20 @@ class Switch:
             if link.dialed is not None:
                 self.on_own_address(link.dialed.with_id(peer_id))
             raise Rejected("that is ourselves")
-        left_s = self.bans.left_s(peer_id)
-        if left_s:
+        left_s = self.ban_left_s(peer_id)
+        if left_s and not link.persistent:
             raise Rejected(f"{peer_id} is banned for another {left_s:.0f} s")
-        if not link.is_outbound and not self._is_exempt(peer_id):
-            left_s = self.host_bans.left_s(host_group(link.remote_host))
-            if left_s:
-                raise Rejected(f"strangers from {link.remote_host} are kept away for another {left_s:.0f} s")
+        was_here = peer_id in self._peers
         if link.dialed is not None and not link.dialed.id:
             self._pin(link.dialed, peer_id, persistent=link.persistent)
         self._settle_duplicates(link)
-        self._check_ip(link)  # after a stale connection of this very peer has gone
-        self._check_limits(link.id, outbound=link.is_outbound)
+        self._places.check_address(
+            link, self._peers_tuple, self._links
+        )  # after a stale connection of this very peer has gone
+        self._places.check_room(link.id, self._peers_tuple, outbound=link.is_outbound)
+        if not link.is_outbound and not was_here and not self._is_exempt(peer_id):
+            assert self._reputation is not None, "the switch does not run"
+            self._reputation.enter(peer_id, host_group(link.remote_host))
         if self._gate is not None and self._is_exempt(peer_id):
             self._gate.add_known(link.remote_host)
         return self._info
@@ -467,24 +465,13 @@ class Switch:
     def _is_exempt(self, peer_id: str) -> bool:
         return peer_id in self.config.unconditional_peer_ids or peer_id in self._persistent_ids
 
-    def _check_limits(self, peer_id: str, *, outbound: bool) -> None:
-        """Raises Rejected when there is no room for one more such peer."""
-        if self._is_exempt(peer_id):
-            return
-        counted = [peer for peer in self._peers_tuple if not self._is_exempt(peer.id)]
-        if len(counted) >= self.config.max_peers:
-            raise Rejected(f"max_peers ({self.config.max_peers}) are connected")
-        inbound = sum(not peer.is_outbound for peer in counted)
-        if not outbound and inbound >= self.config.max_inbound_peers:
-            raise Rejected(f"max_inbound_peers ({self.config.max_inbound_peers}) are connected")
-
     def link_ready(self, link: Link, info: NodeInfo) -> MultiplexConnection:
         if info.id != link.id:
             raise BadNodeInfo(f"node info: id is {info.id}, but the connection's key is that of {link.id}")
         self._info.check_compatible(info)
         for check in self.peer_filters:
             check(info)
-        self._check_limits(link.id, outbound=link.is_outbound)  # others may have finished since
+        self._places.check_room(link.id, self._peers_tuple, outbound=link.is_outbound)  # others may have finished since
         assert link.id not in self._peers, link.id  # _settle_duplicates lets one link per id live
         peer = SwitchPeer(
             link,
@@ -569,6 +556,10 @@ class Switch:
             except Exception:
                 self.counters["reactor_failed"] += 1
                 log.exception("a reactor failed to let a peer go", peer=peer.id)
+        if not peer.gave_offence and not self._is_exempt(peer.id) and self._reputation is not None:
+            connected_s = (self.clock() - peer.connected_since_ns) / NS_PER_S
+            useful = peer.budget.useful_messages
+            self._reputation.left(peer.id, host_group(peer.remote_host), connected_s=connected_s, useful=useful)
         peer.gone.set()
 
     def _say_of(self, peer: SwitchPeer, event: str, **fields: object) -> None:
@@ -637,15 +628,14 @@ class Switch:
         asyncio.get_running_loop().call_soon(drop)
 
     def _offended(self, peer: SwitchPeer, why: str, *, forgiven: int = 0, ban_s: int = 0) -> None:
-        """Drop the peer, and keep it and strangers from its part of the internet away, longer each time."""
-        assert self._offences is not None, "the switch does not run"
-        ban_s = max(ban_s, ban_seconds(self._offences.add(peer.id), forgiven=forgiven))
-        self.drop_peer(peer, why, ban_s=ban_s)
-        if not self._is_exempt(peer.id):
-            place = host_group(peer.remote_host)
-            host_ban_s = ban_seconds(self._offences.add(place), forgiven=forgiven)
-            if host_ban_s:
-                self.host_bans.ban(place, host_ban_s)
+        """Drop the peer and keep it away, longer each time; new ids from its place come more seldom."""
+        assert self._reputation is not None, "the switch does not run"
+        place = "" if self._is_exempt(peer.id) else host_group(peer.remote_host)
+        peer.gave_offence = True
+        ban_s = self._reputation.offended(peer.id, place, forgiven=forgiven, ban_s=ban_s)
+        if ban_s:
+            self.ban(peer.id, ban_s, reason=why)
+        peer.link.close(why)
 
     def _free_memory(self) -> None:
         """All unfinished messages together are too much: the peer that holds most of them goes."""
@@ -675,13 +665,6 @@ if TYPE_CHECKING:
 
 def _dials(link: Link, address: NodeAddress) -> bool:
     return not link.is_closed and link.dialed is not None and link.dialed.host_port == address.host_port
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _add_traffic(total: Counter[tuple[str, int]], peer: SwitchPeer) -> None:

@@ -188,7 +188,7 @@ async def test_a_fault_drops_and_bans_until_the_ban_ends() -> None:
         with pytest.raises(Rejected, match="banned for another 60 s"):
             await a.switch.dial(parse_address(b.address))
         now[0] += 60 * 10**9
-        await connect(b, a)
+        await connect(a, b)
 
 
 async def test_a_peer_that_the_operator_named_is_dropped_and_not_banned() -> None:
