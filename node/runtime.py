@@ -132,7 +132,7 @@ def switch_config(config: Config) -> SwitchConfig:
         unconditional_peer_ids=frozenset(options.unconditional_peer_ids),
         private_peer_ids=frozenset(options.private_peer_ids),
         max_inbound_peers=options.max_inbound_peers,
-        max_outbound_peers=options.max_outbound_peers,
+        max_outbound_peers=options.max_outbound_peers if options.pex else 0,  # else nothing dials them
         max_peers=config.network.max_peers,
         allow_duplicate_ip=options.allow_duplicate_ip,
         address_book_strict=options.address_book_strict,

@@ -1,15 +1,45 @@
-"""Who may have one of the places for peers: how many there are in all, inbound, and of one address."""
+"""Who may have one of the places for peers: how many there are in all, inbound, and of one address; who goes for whom.
+
+Strangers who keep quiet could hold all inbound places for ever, so a full house makes room for a newcomer from a part
+of the internet (/16, /32 of IPv6) that has fewer places than another: there the inbound stranger goes that brought
+least, the youngest of several. Where no part has more than others, one of the younger half of the places is passed on
+now and then. Nobody goes whom the operator named, whom we dialed, or who brought something of late. What evictions can
+be used for is bounded by rates, and each makes the parts more even: nobody can turn the house over with them.
+Source: the idea is Bitcoin Core's (src/node/eviction.cpp): protect who is useful or old, thin out the largest group.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from ipaddress import ip_address
 
-from p2p.address import host_group
+from p2p.address import NodeAddress, host_group
 from p2p.config import SwitchConfig
 from p2p.errors import Rejected
 from p2p.link import Link
 from p2p.peer import SwitchPeer
+
+USEFUL_HALF_LIFE_S = 300.0
+USEFUL_ENOUGH = 8.0  # useful messages of late (halved each half-life): who brought so many is not asked to go
+LEAD = 2  # a part of the internet has so many places more than the newcomer's, so it still has as many afterwards
+EVICTION_GAP_S = 10.0  # between two evictions
+EVICTION_PART_GAP_S = 600.0  # between two for the sake of one part: who comes and goes makes others go once
+ROTATION_GAP_S = 60.0  # between two evictions where no part leads
+ROTATION_AFTER_S = 600.0  # who is here shorter stays then
+PARTS_MAX = 1_024  # that others went for of late; past this the oldest is forgotten
+
+
+@dataclass(slots=True)
+class _Brought:
+    """What one inbound stranger brought: `score` at `at_s`, from `seen` useful messages."""
+
+    part: str
+    since_s: float
+    at_s: float
+    score: float = 0.0
+    seen: int = 0
 
 
 class Places:
@@ -18,6 +48,15 @@ class Places:
     def __init__(self, config: SwitchConfig, is_named: Callable[[str], bool]) -> None:
         self._config = config
         self._is_named = is_named
+        self._brought: dict[str, _Brought] = {}  # of inbound peers, in the order of their coming
+        self._evicted_for: dict[str, float] = {}  # part -> when, oldest first
+        self._evicted_s = float("-inf")
+
+    @property
+    def inbound_max(self) -> int:
+        """Those that we dial keep their places, half of all at most: strangers must not decide whom we can reach."""
+        config = self._config
+        return min(config.max_inbound_peers, config.max_peers - min(config.max_outbound_peers, config.max_peers // 2))
 
     def check_address(self, link: Link, peers: Iterable[SwitchPeer], links: Iterable[Link]) -> None:
         """Raises Rejected for a second identity from one IP, unless that is allowed or the operator named it."""
@@ -36,16 +75,79 @@ class Places:
         if strangers >= allowed:
             raise Rejected(f"{place} is connected already (allow_duplicate_ip is off)")
 
-    def check_room(self, peer_id: str, peers: Iterable[SwitchPeer], *, outbound: bool) -> None:
-        """Raises Rejected when there is no room for one more such peer."""
-        if self._is_named(peer_id):
-            return
-        counted = [peer for peer in peers if not self._is_named(peer.id)]
-        if len(counted) >= self._config.max_peers:
+    def check_outbound(self, peer_id: str, peers: Iterable[SwitchPeer]) -> None:
+        """Raises Rejected when there is no room for one more that we dial."""
+        if not self._is_named(peer_id) and len(self._counted(peers)) >= self._config.max_peers:
             raise Rejected(f"max_peers ({self._config.max_peers}) are connected")
-        inbound = sum(not peer.is_outbound for peer in counted)
-        if not outbound and inbound >= self._config.max_inbound_peers:
-            raise Rejected(f"max_inbound_peers ({self._config.max_inbound_peers}) are connected")
+
+    def check_inbound(self, peer_id: str, host: str, peers: Iterable[SwitchPeer], *, now_s: float) -> SwitchPeer | None:
+        """Returns who has to go for this newcomer; None: there is room. Raises Rejected when there is none."""
+        if self._is_named(peer_id):
+            return None
+        counted = self._counted(peers)
+        inbound = [peer for peer in counted if not peer.is_outbound]
+        if len(counted) < self._config.max_peers and len(inbound) < self.inbound_max:
+            return None
+        victim = self._victim(part_of(host), inbound, now_s)
+        if victim is None:
+            raise Rejected(f"{len(inbound)} inbound peers are connected (max_inbound_peers, max_peers)")
+        return victim
+
+    def _counted(self, peers: Iterable[SwitchPeer]) -> list[SwitchPeer]:
+        return [peer for peer in peers if not peer.link.is_closed and not self._is_named(peer.id)]
+
+    # --- who goes ---------------------------------------------------------------------------------------------
+
+    def joined(self, peer: SwitchPeer, *, now_s: float) -> None:
+        if not peer.is_outbound:
+            self._brought[peer.id] = _Brought(part_of(peer.remote_host), now_s, now_s)
+
+    def left(self, peer: SwitchPeer) -> None:
+        self._brought.pop(peer.id, None)
+
+    def look(self, peers: Iterable[SwitchPeer], *, now_s: float) -> None:
+        """Take note of what they brought: now and then, so that no message costs anything for it."""
+        for peer in peers:
+            known = self._brought.get(peer.id)
+            if known is not None:
+                useful = peer.budget.useful_messages
+                known.score = known.score * 0.5 ** ((now_s - known.at_s) / USEFUL_HALF_LIFE_S) + useful - known.seen
+                known.at_s, known.seen = now_s, useful
+
+    def evicted(self, newcomer_host: str, *, now_s: float) -> None:
+        """Somebody went for a newcomer of this host."""
+        part = part_of(newcomer_host)
+        self._evicted_s = now_s
+        self._evicted_for.pop(part, None)
+        self._evicted_for[part] = now_s
+        if len(self._evicted_for) > PARTS_MAX:
+            del self._evicted_for[next(iter(self._evicted_for))]
+
+    def _victim(self, part: str, inbound: list[SwitchPeer], now_s: float) -> SwitchPeer | None:
+        since_s = now_s - self._evicted_s
+        if since_s < EVICTION_GAP_S or now_s - self._evicted_for.get(part, float("-inf")) < EVICTION_PART_GAP_S:
+            return None
+        self.look(inbound, now_s=now_s)
+        of = self._brought
+        places = Counter(of[peer.id].part for peer in inbound)
+        idle = [peer for peer in inbound if of[peer.id].score < USEFUL_ENOUGH]
+        crowd = max((places[of[peer.id].part] for peer in idle), default=0)
+        if crowd >= places[part] + LEAD:
+            crowded = [peer for peer in idle if places[of[peer.id].part] == crowd]
+            return min(reversed(crowded), key=lambda peer: int(of[peer.id].score))
+        if since_s < ROTATION_GAP_S or crowd <= places[part]:
+            return None
+        older = {peer.id for peer in inbound[: len(inbound) // 2]}
+        for peer in idle:
+            known = of[peer.id]
+            if peer.id not in older and places[known.part] == crowd and now_s - known.since_s >= ROTATION_AFTER_S:
+                return peer
+        return None
+
+
+def part_of(host: str) -> str:
+    """The part of the internet that a host is in: the address book's groups."""
+    return NodeAddress("", host, 0).group(strict=False)
 
 
 def _is_loopback(host: str) -> bool:

@@ -351,7 +351,7 @@ class Switch:
         if self.is_under_way(address):
             raise AlreadyConnected(address.id or address.host_port, "is being connected already")
         if not persistent:
-            self._places.check_room(address.id, self._peers_tuple, outbound=True)
+            self._places.check_outbound(address.id, self._peers_tuple)
 
     async def _keep_connected(self, address: NodeAddress) -> None:
         """Redial a persistent peer for ever; the wait grows to `redial_max_s` and starts over after a steady time."""
@@ -419,7 +419,7 @@ class Switch:
         self._places.check_address(
             link, self._peers_tuple, self._links
         )  # after a stale connection of this very peer has gone
-        self._places.check_room(link.id, self._peers_tuple, outbound=link.is_outbound)
+        self._check_room(link)
         if not link.is_outbound and not was_here and not self._is_exempt(peer_id):
             assert self._reputation is not None, "the switch does not run"
             self._reputation.enter(peer_id, host_group(link.remote_host))
@@ -465,13 +465,30 @@ class Switch:
     def _is_exempt(self, peer_id: str) -> bool:
         return peer_id in self.config.unconditional_peer_ids or peer_id in self._persistent_ids
 
+    def _check_room(self, link: Link) -> SwitchPeer | None:
+        """Returns who has to go for this newcomer, if somebody has. Raises Rejected."""
+        if link.is_outbound:
+            self._places.check_outbound(link.id, self._peers_tuple)
+            return None
+        now_s = asyncio.get_running_loop().time()
+        return self._places.check_inbound(link.id, link.remote_host, self._peers_tuple, now_s=now_s)
+
+    def _make_room(self, link: Link) -> None:
+        """A newcomer that passed every check takes its place, of another if need be. Raises Rejected."""
+        victim = self._check_room(link)
+        if victim is not None:
+            self.counters["evicted"] += 1
+            self._places.evicted(link.remote_host, now_s=asyncio.get_running_loop().time())
+            victim.link.close("made room for a peer from elsewhere")
+            self._remove(victim, victim.link.close_reason)
+
     def link_ready(self, link: Link, info: NodeInfo) -> MultiplexConnection:
         if info.id != link.id:
             raise BadNodeInfo(f"node info: id is {info.id}, but the connection's key is that of {link.id}")
         self._info.check_compatible(info)
         for check in self.peer_filters:
             check(info)
-        self._places.check_room(link.id, self._peers_tuple, outbound=link.is_outbound)  # others may have finished since
+        self._make_room(link)  # others may have finished since
         assert link.id not in self._peers, link.id  # _settle_duplicates lets one link per id live
         peer = SwitchPeer(
             link,
@@ -522,6 +539,7 @@ class Switch:
         link.peer = peer
         self._links.discard(link)
         self._peers[peer.id] = peer
+        self._places.joined(peer, now_s=asyncio.get_running_loop().time())
         self._peers_tuple = tuple(self._peers.values())
         self._say_of(
             peer,
@@ -542,6 +560,7 @@ class Switch:
         if self._peers.get(peer.id) is not peer:
             return
         del self._peers[peer.id]
+        self._places.left(peer)
         self._peers_tuple = tuple(self._peers.values())
         _add_traffic(self._traffic_gone, peer)
         if self._shared is not None:
@@ -650,6 +669,7 @@ class Switch:
         stuck: dict[str, int] = {}
         while True:
             await asyncio.sleep(SWEEP_S)
+            self._places.look(self._peers_tuple, now_s=asyncio.get_running_loop().time())
             stuck = {peer.id: stuck.get(peer.id, 0) + 1 for peer in self._peers_tuple if peer.link.is_stuck()}
             for peer in self._peers_tuple:
                 if stuck.get(peer.id, 0) * SWEEP_S >= STUCK_S:

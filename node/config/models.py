@@ -98,7 +98,13 @@ class NetworkSection(Section):
     rpc_listen_address: str = option(
         "127.0.0.1:26657", "The CometBFT-compatible JSON-RPC door. Accepted; this build does not open it."
     )
-    max_peers: int = option(100, "Peers at most, in and out together.", env="DCHAT_MAX_PEERS", ge=1, le=PEERS_MAX)
+    max_peers: int = option(
+        100,
+        "Peers at most, in and out together; [p2p] max_outbound_peers of them (half at most) are for those we dial.",
+        env="DCHAT_MAX_PEERS",
+        ge=1,
+        le=PEERS_MAX,
+    )
     bootstrap_validators: Addresses = option(
         [],
         "Peers to dial and to redial for ever: /ip4/HOST/tcp/PORT/p2p/ID, /dns4/..., ID@host:port or host:port.",
@@ -276,7 +282,13 @@ class P2PSection(Section):
     seeds: Addresses = option([], "Peers that are asked for addresses, then left.")
     unconditional_peer_ids: Addresses = option([], "Node ids that no limit turns away.")
     private_peer_ids: Addresses = option([], "Node ids whose addresses are never passed on.")
-    max_inbound_peers: int = option(40, "Peers that dialled us, at most.", ge=0, le=PEERS_MAX)
+    max_inbound_peers: int = option(
+        40,
+        "Peers that dialled us, at most. When all places are taken, a quiet one may have to go for a newcomer from a "
+        "part of the internet that has fewer; named peers never.",
+        ge=0,
+        le=PEERS_MAX,
+    )
     max_outbound_peers: int = option(10, "Peers that we dial beyond the bootstrap ones, at most.", ge=0, le=PEERS_MAX)
     pex: bool = option(True, "Exchange addresses with peers.")
     address_book_strict: bool = option(True, "Pass on and dial only routable addresses. Off on a test network.")

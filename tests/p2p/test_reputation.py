@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2p.addrbook import AddressBook
@@ -137,6 +137,7 @@ def test_a_flood_of_places_leaves_small_places_alone() -> None:
     assert "alone" in standing
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["offend", "fault", "enter"]), st.floats(0, 2_000)), max_size=60))
 def test_nobody_waits_longer_than_the_longest_wait(steps: list[tuple[str, float]]) -> None:
     bench = Bench()
