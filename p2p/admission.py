@@ -6,20 +6,26 @@ Pure but for the clocks it is given. Everything here is bounded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from p2p.address import host_group
+from p2p.address import NodeAddress, host_group
 from p2p.errors import Rejected
 
 BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first makes room
 KNOWN_HOSTS_MAX = 256
-GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the table starts anew
+GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the oldest is forgotten
+FRESH_S = 60.0  # a host that was let in so recently shares half of what may come in a second
+HANDSHAKE_S = 1.0  # what an honest handshake takes at most on a bad line; who takes longer may have to make room
 OFFENCES_MAX = 4_096  # remembered names; past this the oldest is forgotten
 OFFENCE_FORGOTTEN_S = 6 * 3600.0
 BAN_FIRST_S = 60
 BAN_MAX_S = 24 * 3600
 FAULTS_FORGIVEN = 2  # breaches of the protocol: an upgrade gone wrong, a bug; then each is an offence
 NS_PER_S = 1_000_000_000
+
+Entrant = TypeVar("Entrant", bound=Hashable)
 
 
 class Bans:
@@ -79,11 +85,21 @@ def ban_seconds(offences: int, *, forgiven: int) -> int:
     return min(BAN_FIRST_S << 2 * min(offences - forgiven - 1, 16), BAN_MAX_S)
 
 
-class Gate:
+@dataclass(slots=True)
+class _Entry:
+    host: str  # its group
+    crowd: str
+    is_stranger: bool
+    since_s: float
+
+
+class Gate(Generic[Entrant]):
     """Bounds what connections cost that have not proved an identity. Answers CVE-2020-5303.
 
     Counted by `host_group` (an IPv4 address, an IPv6 /64) and over all. Hosts of peers that the operator named are
-    counted by themselves: a flood from everywhere must not keep a validator out.
+    counted by themselves: a flood from everywhere must not keep a validator out. A few hosts must not keep other
+    strangers out either: those who hold most, or hold on for long, make room, and half of what may come in a second is
+    for hosts that were not here of late.
     """
 
     def __init__(
@@ -94,11 +110,13 @@ class Gate:
         self._per_host_per_s = per_host_per_s
         self._per_s = per_s
         self._time_s = time_s
-        self._open: Counter[str] = Counter()
-        self._strangers = 0  # of `_open`
+        self._entries: dict[Entrant, _Entry] = {}  # oldest first
+        self._open: Counter[str] = Counter()  # by host
+        self._strangers: Counter[str] = Counter()  # by crowd
         self._second = 0
-        self._accepted: Counter[str] = Counter()  # in this second
-        self._accepted_strangers = 0
+        self._accepted: Counter[str] = Counter()  # by host, in this second
+        self._accepted_fresh = self._accepted_again = 0  # strangers in this second
+        self._seen_s: dict[str, float] = {}  # crowd -> when one of it was let in last, oldest first
         self.known: dict[str, None] = {}  # groups of named peers' hosts, KNOWN_HOSTS_MAX of them
 
     def add_known(self, host: str) -> None:
@@ -110,37 +128,81 @@ class Gate:
 
     @property
     def unauthenticated(self) -> int:
-        return self._open.total()
+        return len(self._entries)
 
-    def enter(self, host: str) -> tuple[str, bool]:
-        """Count a connection in; returns what `leave` wants. Raises Rejected, and then does not count it."""
-        group = host_group(host)
+    def enter(self, host: str, entrant: Entrant) -> Entrant | None:
+        """Count a connection in; returns the one that has to go for it, already counted out, or None.
+
+        Raises Rejected, and then does not count it.
+        """
+        now = self._time_s()
+        group, crowd = host_group(host), _crowd(host)
         is_stranger = group not in self.known
-        self._begin_second()
-        if is_stranger and self._strangers >= self._total_max:
-            raise Rejected(f"{self._total_max} connections wait for authentication already")
+        is_fresh = now - self._seen_s.get(crowd, float("-inf")) >= FRESH_S
+        self._check_rates(group, is_stranger=is_stranger, is_fresh=is_fresh)
+        victim = None
         if self._open[group] >= self._per_host_max:
-            raise Rejected(f"{self._per_host_max} connections of {group} wait for authentication already")
-        if self._accepted[group] >= self._per_host_per_s:
-            raise Rejected(f"{group} opened {self._per_host_per_s} connections within a second")
-        if is_stranger and self._accepted_strangers >= self._per_s:
-            raise Rejected(f"strangers opened {self._per_s} connections within a second")
-        self._accepted[group] += 1
+            victim = next(other for other, entry in self._entries.items() if entry.host == group)
+            if now - self._entries[victim].since_s < HANDSHAKE_S:
+                raise Rejected(f"{self._per_host_max} connections of {group} wait for authentication already")
+        elif is_stranger and self._strangers.total() >= self._total_max:
+            victim = self._slowest(crowd, now)
+            if victim is None:
+                raise Rejected(f"{self._total_max} connections wait for authentication already")
+        if victim is not None:
+            self.leave(victim)
+        self._entries[entrant] = _Entry(group, crowd, is_stranger, now)
         self._open[group] += 1
-        self._strangers += is_stranger
-        self._accepted_strangers += is_stranger
-        return group, is_stranger
+        self._accepted[group] += 1
+        if is_stranger:
+            self._strangers[crowd] += 1
+            self._accepted_fresh += is_fresh
+            self._accepted_again += not is_fresh
+            self._seen_s.pop(crowd, None)
+            self._seen_s[crowd] = now
+            if len(self._seen_s) > GATE_HOSTS_MAX:
+                del self._seen_s[next(iter(self._seen_s))]
+        return victim
 
-    def leave(self, group: str, is_stranger: bool) -> None:
-        self._strangers -= is_stranger
-        self._open[group] -= 1
-        if self._open[group] <= 0:
-            del self._open[group]
+    def leave(self, entrant: Entrant) -> None:
+        """Idempotent."""
+        entry = self._entries.pop(entrant, None)
+        if entry is None:
+            return
+        _count_down(self._open, entry.host)
+        if entry.is_stranger:
+            _count_down(self._strangers, entry.crowd)
 
-    def _begin_second(self) -> None:
+    def _slowest(self, crowd: str, now: float) -> Entrant | None:
+        """The eldest of the crowd that holds most, if it holds more than the newcomer's; else whoever takes long."""
+        most = max(self._strangers.values(), default=0)
+        leads = most >= self._strangers[crowd] + 2
+        for entrant, entry in self._entries.items():
+            if entry.is_stranger and (not leads or self._strangers[entry.crowd] == most):
+                return entrant if leads or now - entry.since_s >= HANDSHAKE_S else None
+        return None
+
+    def _check_rates(self, group: str, *, is_stranger: bool, is_fresh: bool) -> None:
         second = int(self._time_s())
-        if second != self._second or len(self._accepted) >= GATE_HOSTS_MAX:
-            if second != self._second:
-                self._accepted_strangers = 0
+        if second != self._second:
             self._second = second
             self._accepted.clear()
+            self._accepted_fresh = self._accepted_again = 0
+        if self._accepted[group] >= self._per_host_per_s:
+            raise Rejected(f"{group} opened {self._per_host_per_s} connections within a second")
+        again_max = self._per_s - self._per_s // 2
+        full = self._accepted_fresh + self._accepted_again >= self._per_s
+        if is_stranger and (full or (not is_fresh and self._accepted_again >= again_max)):
+            raise Rejected(f"strangers opened {self._per_s} connections within a second")
+
+
+def _crowd(host: str) -> str:
+    """Whose connections count together where strangers compete: an IPv4 address, an IPv6 /32 (a holder of one address
+    has any number of them)."""
+    return NodeAddress("", host, 0).group(strict=False) if ":" in host else host
+
+
+def _count_down(counter: Counter[str], name: str) -> None:
+    counter[name] -= 1
+    if counter[name] <= 0:
+        del counter[name]

@@ -91,7 +91,6 @@ class Switch:
         self._peers_tuple: tuple[SwitchPeer, ...] = ()
         self._links: set[Link] = set()  # that are no peers yet: connecting, shaking hands
         self._closing: set[Link] = set()  # that may still write
-        self._entered: dict[Link, tuple[str, bool]] = {}  # inbound links that the gate counts
         self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
         self._places = Places(config, self._is_exempt)
         self._traffic_gone: Counter[tuple[str, int]] = Counter()
@@ -100,7 +99,7 @@ class Switch:
         self._shared: SharedBudget | None = None
         self._reputation: Reputation | None = None
         self._listener: Listener | None = None
-        self._gate: Gate | None = None
+        self._gate: Gate[Link] | None = None
         self._stop = asyncio.Event()
         self._started = asyncio.Event()
         self._stopping = False
@@ -397,13 +396,16 @@ class Switch:
             raise Rejected("we stop")
         if not link.is_outbound:
             assert self._gate is not None
-            self._entered[link] = self._gate.enter(link.remote_host)
+            victim = self._gate.enter(link.remote_host, link)
+            if victim is not None:
+                victim.close(Rejected("made room for another connection"))
         self._links.add(link)
         for check in self.connection_filters:
             check(link.remote_host, link.remote_port)
 
     def link_authenticated(self, link: Link) -> NodeInfo:
-        self._leave_gate(link)
+        if self._gate is not None:
+            self._gate.leave(link)
         peer_id = link.id
         if peer_id == self.id:
             if link.dialed is not None:
@@ -426,12 +428,6 @@ class Switch:
         if self._gate is not None and self._is_exempt(peer_id):
             self._gate.add_known(link.remote_host)
         return self._info
-
-    def _leave_gate(self, link: Link) -> None:
-        entered = self._entered.pop(link, None)
-        if entered is not None:
-            assert self._gate is not None
-            self._gate.leave(*entered)
 
     def _pin(self, address: NodeAddress, peer_id: str, *, persistent: bool) -> None:
         if persistent:
@@ -514,7 +510,8 @@ class Switch:
         return connection
 
     def link_closed(self, link: Link, reason: str) -> None:
-        self._leave_gate(link)
+        if self._gate is not None:
+            self._gate.leave(link)
         self._links.discard(link)
         if link.peer is not None:
             self._remove(link.peer, reason)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from p2p.address import host_group, parse_address
-from p2p.admission import GATE_HOSTS_MAX, KNOWN_HOSTS_MAX, Gate
+from p2p.admission import GATE_HOSTS_MAX, HANDSHAKE_S, KNOWN_HOSTS_MAX, Gate
 from p2p.errors import DialError, Rejected
 from p2p.memory import MemoryNetwork
 from tests.p2p.support import Node, node_key, running, simulate, until
@@ -16,19 +16,30 @@ from tests.p2p.support import Node, node_key, running, simulate, until
 class Bench:
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.gate = Gate(total_max=64, per_host_max=16, per_host_per_s=20, per_s=60, time_s=lambda: self.now)
+        self.gate: Gate[int] = Gate(total_max=64, per_host_max=16, per_host_per_s=20, per_s=60, time_s=lambda: self.now)
+        self.entered: list[int] = []
+        self.gone: list[int] = []
+
+    def enters(self, host: str) -> bool:
+        entrant = len(self.entered)
+        try:
+            victim = self.gate.enter(host, entrant)
+        except Rejected:
+            return False
+        self.entered.append(entrant)
+        if victim is not None:
+            self.gone.append(victim)
+        return True
 
     def rush(self, hosts: list[str], *, stay: bool = False) -> int:
         """How many come in."""
-        entered = []
+        entered = 0
         for host in hosts:
-            try:
-                entered.append(self.gate.enter(host))
-            except Rejected:
-                continue
-            if not stay:
-                self.gate.leave(*entered[-1])
-        return len(entered)
+            if self.enters(host):
+                entered += 1
+                if not stay:
+                    self.gate.leave(self.entered[-1])
+        return entered
 
 
 @pytest.mark.parametrize(
@@ -75,6 +86,44 @@ def test_half_open_connections_have_a_bound_that_a_named_hosts_pass() -> None:
     assert bench.gate.unauthenticated == 64
 
 
+@pytest.mark.parametrize("hosts", [4, 20, 60])
+def test_a_few_hosts_do_not_keep_other_strangers_out(hosts: int) -> None:
+    """audit 12: four addresses with sixteen half-open connections each held all the room for strangers for ever."""
+    bench = Bench()
+    for second in range(30):
+        bench.now += 1
+        for number in range(1_000):
+            bench.enters(f"10.0.0.{number % hosts}")
+        if second > 5:
+            assert bench.enters(f"20.0.0.{second}"), second
+            mine = bench.entered[-1]
+            for number in range(1_000):
+                bench.enters(f"10.0.0.{number % hosts}")
+            assert mine not in bench.gone
+            bench.gate.leave(mine)
+    assert bench.gate.unauthenticated <= 64
+
+
+def test_an_ipv6_network_counts_as_one_where_strangers_compete() -> None:
+    bench = Bench()
+    for second in range(30):
+        bench.now += 1
+        for number in range(1_000):
+            bench.enters(f"2001:470:{second:x}:{number:x}::1")
+        if second > 1:
+            assert bench.enters(f"20.0.0.{second}"), second
+
+
+def test_a_neighbour_that_opens_and_waits_leaves_room_at_the_same_address() -> None:
+    bench = Bench()
+    assert bench.rush(["10.0.0.1"] * 16, stay=True) == 16
+    assert not bench.enters("10.0.0.1"), "a handshake is given its time"
+    bench.now += HANDSHAKE_S
+    assert bench.enters("10.0.0.1")
+    assert bench.gone == [0]
+    assert bench.gate.unauthenticated == 16
+
+
 def test_what_is_remembered_is_bounded() -> None:
     bench = Bench()
     for number in range(3 * GATE_HOSTS_MAX):
@@ -82,6 +131,9 @@ def test_what_is_remembered_is_bounded() -> None:
         bench.rush([f"11.{number >> 16}.{number >> 8 & 255}.{number & 255}"])
     assert len(bench.gate.known) == KNOWN_HOSTS_MAX
     assert len(bench.gate._accepted) <= GATE_HOSTS_MAX
+    assert len(bench.gate._seen_s) <= GATE_HOSTS_MAX
+    assert not bench.gate._open
+    assert not bench.gate._strangers
 
 
 @pytest.mark.parametrize(
