@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from consensus.abci import CheckTxResponse
@@ -49,18 +49,14 @@ class Entry:
     replay_id: bytes
     touches: tuple[bytes, ...]
     expiry_height: int
-    origin: int = Origin.OWN
-    payer: str = ""  # whose share it takes
-    order_key: bytes = b""
-    order: int = 0
+    origin: int
+    payer: str  # whose share it takes
+    order_key: bytes
+    order: int
+    proto_bytes: int  # its size in a block's data
+    peers: set[str]
     again_ns: int = 0  # when the gossip offers it again to who should have it already
     offered_again: int = 0  # how often it has
-    peers: set[str] = field(default_factory=set)
-
-    @property
-    def proto_bytes(self) -> int:
-        """Its size in a block's data."""
-        return data_bytes(len(self.tx))
 
     def facts(self) -> CheckTxResponse:
         """What the application said of it."""
@@ -80,6 +76,14 @@ def data_bytes(tx_bytes: int) -> int:
     """What a transaction of `tx_bytes` takes in proto Data."""
     length_bytes = 1 if tx_bytes < 128 else (tx_bytes.bit_length() + 6) // 7
     return 1 + length_bytes + tx_bytes
+
+
+def tx_bytes_max(data_bytes_max: int) -> int:
+    """The largest transaction that fits; 0: none does."""
+    size = max(0, data_bytes_max)
+    while size and data_bytes(size) > data_bytes_max:
+        size -= 1
+    return size
 
 
 @dataclass(slots=True)

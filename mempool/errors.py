@@ -6,6 +6,7 @@ These are answers, not exceptions: a refusal costs nobody but the sender.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from consensus.abci import CheckTxResponse
@@ -27,8 +28,10 @@ class Refusal(IntEnum):
     FAILED = 11  # a fault of this node, told in its log
 
 
-TRY_LATER: Final = frozenset({Refusal.FULL, Refusal.SENDER_FULL, Refusal.LANE_FULL, Refusal.STOPPED})
+NO_ROOM: Final = frozenset({Refusal.FULL, Refusal.SENDER_FULL, Refusal.LANE_FULL})
+TRY_LATER: Final = NO_ROOM | {Refusal.STOPPED}
 
 
+@lru_cache(maxsize=64)  # a batch that finds no room hears the same answer once for each of its transactions
 def refuse(reason: Refusal, log: str) -> CheckTxResponse:
     return CheckTxResponse(code=int(reason), codespace=CODESPACE, log=log)

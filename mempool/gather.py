@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from consensus.abci import CheckTxResponse
 
-Offer = Callable[[bytes, Callable[[CheckTxResponse], None]], CheckTxResponse | None]
+Done = Callable[[CheckTxResponse], None]
+Offer = Callable[[Sequence[Done]], list[CheckTxResponse | None]]
 
 
-async def gather(txs: Sequence[bytes], offer: Offer) -> list[CheckTxResponse]:
-    """In order. offer: queues one, whose answer comes later; or answers at once."""
-    answers: list[CheckTxResponse | None] = [None] * len(txs)
-    left = len(txs)
+async def gather(count: int, offer: Offer) -> list[CheckTxResponse]:
+    """In order. offer: answers at once, or says None and calls back in a later turn of the loop."""
+    left = count
     all_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def finish(index: int, response: CheckTxResponse) -> None:
@@ -23,10 +24,8 @@ async def gather(txs: Sequence[bytes], offer: Offer) -> list[CheckTxResponse]:
         if not left and not all_done.done():
             all_done.set_result(None)
 
-    for index, tx in enumerate(txs):
-        refused = offer(tx, lambda response, index=index: finish(index, response))  # type: ignore[misc]
-        if refused is not None:
-            finish(index, refused)
-    if txs:
+    answers = offer([partial(finish, index) for index in range(count)])
+    left -= count - answers.count(None)
+    if left:
         await all_done
     return [answer for answer in answers if answer is not None]

@@ -23,17 +23,25 @@ class Index:
         return len(self.entries)
 
     def insert(self, entry: Entry) -> None:
-        self.entries[entry.key] = entry
-        self.lanes.setdefault(entry.lane, {})[entry.key] = entry
+        key, sender, touching = entry.key, entry.sender, self.touching
+        self.entries[key] = entry
+        lane = self.lanes.get(entry.lane)
+        if lane is None:
+            lane = self.lanes[entry.lane] = {}
+        lane[key] = entry
         self.bytes += len(entry.tx)
-        if entry.sender:
-            self.senders[entry.sender] = self.senders.get(entry.sender, 0) + 1
+        if sender:
+            self.senders[sender] = self.senders.get(sender, 0) + 1
         if entry.replay_id:
-            self.replays[entry.replay_id] = entry.key
+            self.replays[entry.replay_id] = key
         for touched in entry.touches:
-            self.touching.setdefault(touched, {})[entry.key] = None
+            keys = touching.get(touched)
+            if keys is None:
+                touching[touched] = {key: None}
+            else:
+                keys[key] = None
         if entry.expiry_height:
-            self._expiring.setdefault(entry.expiry_height, {})[entry.key] = None
+            self._expiring.setdefault(entry.expiry_height, {})[key] = None
 
     def remove(self, key: bytes) -> Entry | None:
         entry = self.entries.pop(key, None)
@@ -44,21 +52,22 @@ class Index:
         if not lane:
             del self.lanes[entry.lane]
         self.bytes -= len(entry.tx)
-        if entry.sender:
-            left = self.senders[entry.sender] - 1
+        sender, senders, touching = entry.sender, self.senders, self.touching
+        if sender:
+            left = senders[sender] - 1
             if left:
-                self.senders[entry.sender] = left
+                senders[sender] = left
             else:
-                del self.senders[entry.sender]
+                del senders[sender]
         if entry.replay_id:
             self.replays.pop(entry.replay_id, None)
         for touched in entry.touches:
-            keys = self.touching[touched]
+            keys = touching[touched]
             del keys[key]
             if not keys:
-                del self.touching[touched]
-        expiring = self._expiring.get(entry.expiry_height)
-        if expiring is not None:  # None: it goes because it expires
+                del touching[touched]
+        if entry.expiry_height and (expiring := self._expiring.get(entry.expiry_height)) is not None:
+            # None: it goes because it expires
             del expiring[key]
             if not expiring:
                 del self._expiring[entry.expiry_height]

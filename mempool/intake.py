@@ -7,7 +7,7 @@ for the first of their turns and does not go when one of them does.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mempool.entry import OTHERS_MAX, Origin, Waiting
 from mempool.shares import Shares
@@ -31,18 +31,16 @@ class Intake:
     def has_work(self) -> bool:
         return bool(self._ready or self._turns)
 
-    def push(self, waiting: Waiting) -> None:
-        self._enter(waiting)
-        self._turns.push(waiting.origin, waiting.payer, waiting)
+    def push(self, origin: int, payer: str, batch: Sequence[Waiting]) -> None:
+        """One source's, which are in `by_key` already: they take its share, and queue up in its lane."""
+        self._shares.add(origin, payer, sum([len(waiting.tx) for waiting in batch]), txs=len(batch))
+        self._turns.push(origin, payer, batch)
 
     def push_ready(self, held: Waiting) -> None:
-        self._enter(held)
+        assert held.key not in self.by_key, held.key.hex()
+        self.by_key[held.key] = held
+        self._shares.add(held.origin, held.payer, len(held.tx))
         self._ready.append(held)
-
-    def _enter(self, waiting: Waiting) -> None:
-        assert waiting.key not in self.by_key, waiting.key.hex()
-        self.by_key[waiting.key] = waiting
-        self._shares.add(waiting.origin, waiting.payer, len(waiting.tx))
 
     def take(self, count: int) -> list[Waiting]:
         """The next ones, in turns."""
@@ -65,10 +63,6 @@ class Intake:
         self._shares.remove(waiting.origin, waiting.payer, len(waiting.tx))
         return True
 
-    def admit(self, waiting: Waiting) -> None:
-        """It is in the pool, and keeps its share there."""
-        del self.by_key[waiting.key]
-
     def clear_turns(self) -> None:
         self._turns.clear()
         self._ready.clear()
@@ -80,7 +74,7 @@ class Intake:
     def join(self, waiting: Waiting, origin: int, payer: str) -> None:
         """Another sends it. What a client of ours or we ourselves send is ours from now on, and goes out as such."""
         waiting.others += ((origin, payer),)
-        self._turns.push(origin, payer, waiting)
+        self._turns.push(origin, payer, (waiting,))
         if waiting.origin is Origin.PEER and origin is not Origin.PEER:
             self._pass_on(waiting, (origin, payer))
 

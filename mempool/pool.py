@@ -24,21 +24,13 @@ from typing import Final
 
 import structlog
 
-from consensus.abci import (
-    ChecksSignatures,
-    CheckTxRequest,
-    CheckTxResponse,
-    CheckTxType,
-    IdentifiesTxs,
-    SignatureCheck,
-)
+from consensus.abci import ChecksSignatures, CheckTxRequest, CheckTxResponse, CheckTxType, IdentifiesTxs
 from consensus.engine.clock import Clock, Workers
 from consensus.types.results import ExecTxResult
-from crypto.keys import ed25519_verify
-from mempool.entry import ANSWERS_MAX, Entry, Origin, PoolConfig, PoolMetrics, Waiting, data_bytes
-from mempool.errors import CODESPACE, TRY_LATER, Refusal, refuse
+from mempool.entry import ANSWERS_MAX, Entry, Origin, PoolConfig, PoolMetrics, Waiting, data_bytes, tx_bytes_max
+from mempool.errors import CODESPACE, NO_ROOM, TRY_LATER, Refusal, refuse
 from mempool.fill import STARVED_BLOCKS, Room, Turn, fill
-from mempool.gather import gather
+from mempool.gather import Done, gather
 from mempool.held import HELD_BLOCKS, Held
 from mempool.index import Index
 from mempool.intake import Intake
@@ -47,23 +39,18 @@ from mempool.limits import Limits
 from mempool.pace import CommitPace
 from mempool.shares import Shares
 from mempool.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
+from mempool.verify import Verifier
 from p2p.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
 
 SLICE_NS: Final = 2_000_000  # of the 3 ms that the loop may be held at most
 BATCH_TXS_MAX: Final = 64  # a thread verifies so many in 3 ms; the next source's turn is not far
-THREAD_CHECKS_MIN: Final = 32  # fewer are verified in place: 1.6 ms, and no hand-over to a thread
-DOUBTFUL_CHECKS_MIN: Final = 4  # likewise, where a source has sent bad ones: those cost several times as much
-CHECK_NS: Final = 50_000  # of a thread, per signature: what a peer is charged for one (a bad one takes longer)
+CLOCK_BYTES: Final = 1_024  # of transactions between two looks at the clock: some four payments
+STOPPED_TEXT: Final = "the node is stopping; send it to another"
 SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
 LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
-
-
-def verify_checks(checks: Sequence[SignatureCheck]) -> list[bool]:
-    """One answer per check; libsodium works outside of the interpreter's lock."""
-    return [ed25519_verify(key, message, signature) for key, message, signature in checks]
 
 
 class Pool:
@@ -74,13 +61,13 @@ class Pool:
     ) -> None:
         config = PoolConfig() if config is None else config
         assert config.txs_max > 0, config
-        self._app, self._clock, self._workers, self.config = app, clock, workers, config
+        self._app, self._clock, self.config = app, clock, config
         self._identify = app.identify_tx if isinstance(app, IdentifiesTxs) else None
-        self._signatures = app if isinstance(app, ChecksSignatures) else None
         self._height = height
-        self._data_bytes_max = -1
+        self._data_bytes_max, self._tx_bytes_max = -1, config.tx_bytes_max
         self._index = Index()
         self._bounds = Limits(config, self._index)
+        self._bounds.height = height
         self._entries = self._index.entries
         self._shares = Shares(config)
         self._held = Held(txs_max=config.txs_max, bytes_max=config.bytes_max)
@@ -100,8 +87,10 @@ class Pool:
         self._spent_ns = 0  # for the batch in hand
         self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
         self.metrics = PoolMetrics()
+        self._verifier = Verifier(app, workers, self.metrics) if isinstance(app, ChecksSignatures) else None
         self._pace = CommitPace()
-        self._door_txs_max = self._admissible()
+        self._door_txs_max = 0
+        self._set_doors()
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -142,9 +131,11 @@ class Pool:
         """Taken by recent blocks while transactions waited; 0: not known."""
         return self._pace.txs_per_second
 
-    def _admissible(self) -> int:
-        config = self.config
-        return min(config.txs_max, self._pace.waiting_max(config.wait_ms_max)) if config.wait_ms_max else config.txs_max
+    def _set_doors(self) -> None:
+        """By the pace of late."""
+        most, wait_ms = self.config.txs_max, self.config.wait_ms_max
+        self._door_txs_max = min(most, self._pace.waiting_max(wait_ms)) if wait_ms else most
+        self._bounds.set_doors(self._door_txs_max)
 
     def lane_sizes(self) -> dict[str, int]:
         return {lane: len(entries) for lane, entries in self._index.lanes.items()}
@@ -170,6 +161,9 @@ class Pool:
         """What a block can take (-1: no limit). A transaction that fits no block is refused, or leaves."""
         lowered = 0 <= data_bytes_max < self._data_bytes_max or 0 <= gas_max < self._bounds.gas_max
         self._data_bytes_max, self._bounds.gas_max = data_bytes_max, gas_max
+        self._tx_bytes_max = self.config.tx_bytes_max
+        if data_bytes_max >= 0:
+            self._tx_bytes_max = min(self._tx_bytes_max, tx_bytes_max(data_bytes_max))
         if lowered:
             room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
             for entry in [one for one in self._entries.values() if not room.fits(one.proto_bytes, one.gas_wanted)]:
@@ -202,71 +196,103 @@ class Pool:
         """Admit `tx` or say why not. code 0: admitted."""
         return (await self.submit_many([tx], source, client=client))[0]
 
-    async def submit_many(self, txs: Sequence[bytes], source: str = "", *, client: str = "") -> list[CheckTxResponse]:
-        """One answer per transaction, in order. They are queued together, so their signatures make one batch.
+    async def submit_many(
+        self, txs: Sequence[bytes], source: str = "", *, client: str = "", keys: Sequence[bytes] | None = None
+    ) -> list[CheckTxResponse]:
+        """One answer per transaction (SHA-256: `keys`), in order. They are queued together, so their signatures make
+        one batch.
 
         source: the peer that sent them; client: else the door's client that did (any name of it: shares are per name).
         """
-        return await gather(txs, lambda tx, done: self.offer(tx, source, client=client, done=done))
+        return await gather(len(txs), lambda dones: self.offer(txs, keys, source=source, client=client, dones=dones))
 
     def offer(
         self,
-        tx: bytes,
-        source: str = "",
+        txs: Sequence[bytes],
+        keys: Sequence[bytes] | None = None,
         *,
+        source: str = "",
         client: str = "",
-        key: bytes | None = None,
-        done: Callable[[CheckTxResponse], None] | None = None,
-    ) -> CheckTxResponse | None:
-        """Queue `tx` (SHA-256: `key`) for admission; `done` hears the outcome. A refusal that needs no checking is
-        returned at once. source, client: as in `submit_many`."""
-        limit = self.config.tx_bytes_max  # before anything is decoded or hashed
-        if len(tx) > limit or not tx:
-            return self._refused(Refusal.TOO_LARGE, f"transaction has {len(tx)} bytes; allowed: 1 to {limit}")
-        if 0 <= self._data_bytes_max < data_bytes(len(tx)):
-            limit = self._data_bytes_max
-            return self._refused(Refusal.TOO_LARGE, f"transaction has {len(tx)} bytes; a block takes {limit}")
-        if self._stopped:
-            return self._refused(Refusal.STOPPED, "the node is stopping; send it to another")
-        key = sha256(tx).digest() if key is None else key
-        if key in self._entries:
-            return self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
+        dones: Sequence[Done] | None = None,
+    ) -> list[CheckTxResponse | None]:
+        """Queue `txs` (SHA-256: `keys`) for admission. Refusals that need no checking are returned at once; where None
+        is, one of `dones` hears the outcome. source, client: as in `submit_many`."""
         origin, payer = (Origin.PEER, source) if source else (Origin.DOOR, client) if client else (Origin.OWN, "")
-        if (waiting := self._intake.by_key.get(key)) is not None:
-            return self._join(waiting, origin, payer, done)
-        if key in self._seen:
-            return self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
-        bads = self._standings
-        if (key in bads.known_bad or key in bads.refused) and (bad := bads.refusal(key, lasting_only=not source)):
-            return self._again_bad(key, source, bad)
-        is_held = key in self._held.by_key
-        if is_held and done is None:
-            return self._refused(Refusal.ALREADY_HERE, "transaction is held until what is before it comes")
-        why = self._shares.refusal(origin, payer, len(tx), wait_txs_max=self._door_txs_max)
-        if why is not None:
-            return self._refused(Refusal.FULL, why or self._busy_text())
-        waiting = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
-        if is_held and (held := self._held.take(key)) is not None:  # who waits for an answer gets today's
-            waiting.held_height = held.held_height
-            waiting.others = ((held.origin, held.payer),)
-        self._intake.push(waiting)
-        self._wake.set()
-        return None
+        total, door_txs_max = sum(map(len, txs)), self._door_txs_max
+        size_max = 0 if self._stopped else self._tx_bytes_max
+        has_room = self._shares.takes_all(origin, payer, len(txs), total, wait_txs_max=door_txs_max)
+        intake, entries, seen, held = self._intake, self._entries, self._seen, self._held.by_key
+        by_key, known_bad, refused = intake.by_key, self._standings.known_bad, self._standings.refused
+        answers: list[CheckTxResponse | None] = [None] * len(txs)
+        queued: list[Waiting] = []
+        busy = ""  # what is said to all once it was said to one: nothing leaves meanwhile
+        try:
+            for index, tx in enumerate(txs):
+                if not 0 < len(tx) <= size_max:  # before anything is decoded or hashed
+                    answers[index] = self._unfit(len(tx))
+                    continue
+                key = sha256(tx).digest() if keys is None else keys[index]
+                done = dones[index] if dones is not None else None
+                if key in entries or key in by_key or key in seen or key in known_bad or key in refused or key in held:
+                    is_answered, answers[index] = self._known(key, source, (origin, payer), done)
+                    if is_answered:
+                        continue
+                if not has_room:
+                    why = busy or self._shares.refusal(origin, payer, len(tx), wait_txs_max=door_txs_max)
+                    if why == "":
+                        why = busy = self._busy_text()
+                    if why is not None:
+                        answers[index] = self._refused(Refusal.FULL, why)
+                        continue
+                waiting = by_key[key] = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
+                queued.append(waiting)
+                if key in held and (before := self._held.take(key)) is not None:  # who waits for an answer gets today's
+                    waiting.held_height, waiting.others = before.held_height, ((before.origin, before.payer),)
+                if not has_room:  # the next one is asked for behind it
+                    intake.push(origin, payer, queued)
+                    queued = []
+        finally:
+            if queued:
+                intake.push(origin, payer, queued)
+            self._wake.set()
+        return answers
 
-    def _join(
-        self, waiting: Waiting, origin: int, payer: str, done: Callable[[CheckTxResponse], None] | None
-    ) -> CheckTxResponse | None:
+    def _unfit(self, size: int) -> CheckTxResponse:
+        limit = self.config.tx_bytes_max
+        if not 0 < size <= limit:
+            return self._refused(Refusal.TOO_LARGE, f"transaction has {size} bytes; allowed: 1 to {limit}")
+        if size > self._tx_bytes_max:
+            return self._refused(
+                Refusal.TOO_LARGE, f"transaction has {size} bytes; a block takes {self._data_bytes_max}"
+            )
+        return self._refused(Refusal.STOPPED, STOPPED_TEXT)
+
+    def _known(
+        self, key: bytes, source: str, sender: tuple[int, str], done: Done | None
+    ) -> tuple[bool, CheckTxResponse | None]:
+        """Whether that is all to be done with what is here, on its way, held, or was here; and what is answered."""
+        if key in self._entries:
+            return True, self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
+        if (waiting := self._intake.by_key.get(key)) is not None:
+            return True, self._join(waiting, *sender, done)
+        if key in self._seen:
+            return True, self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
+        if bad := self._standings.refusal(key, lasting_only=not source):
+            return True, self._again_bad(key, source, bad)
+        if done is None and key in self._held.by_key:
+            return True, self._refused(Refusal.ALREADY_HERE, "transaction is held until what is before it comes")
+        return False, None
+
+    def _join(self, waiting: Waiting, origin: int, payer: str, done: Done | None) -> CheckTxResponse | None:
         """Another source sends what waits already: it shall not wait for the first one's turn, nor go with that one."""
         if done is not None:
             if len(waiting.answers) >= ANSWERS_MAX:
                 return self._refused(Refusal.FULL, "too many wait for what becomes of this transaction; try later")
             waiting.answers.append(done)
-        size, most = len(waiting.tx), self._door_txs_max
-        if (
-            self._intake.can_join(waiting, origin, payer)
-            and self._shares.refusal(origin, payer, size, wait_txs_max=most) is None
-        ):
-            self._intake.join(waiting, origin, payer)
+        if self._intake.can_join(waiting, origin, payer):
+            size = len(waiting.tx)
+            if self._shares.refusal(origin, payer, size, wait_txs_max=self._door_txs_max) is None:
+                self._intake.join(waiting, origin, payer)
         if done is not None:
             return None
         return self._refused(Refusal.ALREADY_HERE, "transaction is on its way into the mempool already")
@@ -294,18 +320,20 @@ class Pool:
 
     def _refused(self, reason: Refusal, why: str) -> CheckTxResponse:
         self.metrics.refused += 1
-        if reason in {Refusal.FULL, Refusal.SENDER_FULL, Refusal.LANE_FULL}:
+        if reason in NO_ROOM:
             self.metrics.refused_full += 1
         return refuse(reason, why)
 
-    def _limits(self, facts: CheckTxResponse, waiting: Waiting) -> CheckTxResponse | None:
-        is_door = waiting.origin is not Origin.PEER and len(self._entries) < self._door_txs_max
-        lane_txs_max = self._door_txs_max if is_door else self.config.txs_max
-        refused = self._bounds.refusal(waiting.key, facts, height=self._height, lane_txs_max=lane_txs_max)
+    def _is_welcome(self, waiting: Waiting, facts: CheckTxResponse) -> bool:
+        """What the bounds say. False: it is answered."""
+        refused = self._bounds.refusal(waiting, facts)
         if refused is None:
-            return None
+            return True
         has_few = waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS
-        return None if has_few and refused[0] is Refusal.LANE_FULL else self._refused(*refused)
+        if not has_few or refused[0] is not Refusal.LANE_FULL:
+            self._finish(waiting, self._refused(*refused))
+            return False
+        return True
 
     # -------------------------------------------------------------------------------------------- the one task
 
@@ -327,7 +355,7 @@ class Pool:
             self._stopped = True
             self._intake.clear_turns()
             for waiting in self._intake:
-                self._finish(waiting, self._refused(Refusal.STOPPED, "the node is stopping; send it to another"))
+                self._finish(waiting, self._refused(Refusal.STOPPED, STOPPED_TEXT))
 
     async def _admit_batch(self) -> None:
         await asyncio.sleep(0)  # a flood of which nothing is left to check has no other pause
@@ -341,7 +369,7 @@ class Pool:
             else:
                 position = self._check_slice(batch, position)
             await asyncio.sleep(0)
-        self._standings.account(taken, lambda key: key in self._entries, self._spent_ns)
+        self._standings.account(taken, self._entries, self._spent_ns)
         self._charge()
 
     async def _identified(self, batch: list[Waiting]) -> list[Waiting]:
@@ -349,11 +377,14 @@ class Pool:
         if self._identify is None:
             return batch
         kept = []
-        began = self._clock.monotonic_ns()
+        began, size = self._clock.monotonic_ns(), 0
         for waiting in batch:
             if self._facts_of(waiting):
                 kept.append(waiting)
-            now = self._clock.monotonic_ns()
+            size += len(waiting.tx)
+            if size < CLOCK_BYTES:
+                continue
+            now, size = self._clock.monotonic_ns(), 0
             if now - began >= SLICE_NS:
                 self._spent_ns += now - began
                 await asyncio.sleep(0)
@@ -374,10 +405,7 @@ class Pool:
                 self._found_bad(waiting, facts, MALFORMED)
                 return False
             waiting.facts = facts
-        refused = self._limits(waiting.facts, waiting)
-        if refused is not None:
-            self._finish(waiting, refused)
-        return refused is None
+        return self._is_welcome(waiting, waiting.facts)
 
     def _found_bad(self, waiting: Waiting, response: CheckTxResponse, kind: str) -> None:
         """No state makes it good."""
@@ -399,48 +427,43 @@ class Pool:
             self._failed(error)
 
     async def _verified(self, batch: list[Waiting]) -> list[Waiting]:
-        """Without those whose signatures are bad: they are not checked a second time."""
-        if self._signatures is None or not batch:
+        """Without those whose signatures are bad."""
+        if self._verifier is None or not batch:
             return batch
-        checks = self._signatures.signature_checks([waiting.tx for waiting in batch])
-        if not checks:
+        is_doubtful = any(self._standings.is_doubtful(source) for source in {waiting.source for waiting in batch})
+        bad, spent_ns = await self._verifier.bad_of([waiting.tx for waiting in batch], is_doubtful=is_doubtful)
+        self._spent_ns += spent_ns
+        if not bad:
             return batch
-        is_doubtful = any(waiting.source and self._standings.is_doubtful(waiting.source) for waiting in batch)
-        if len(checks) < (DOUBTFUL_CHECKS_MIN if is_doubtful else THREAD_CHECKS_MIN):
-            answers = verify_checks(checks)
-        else:
-            answers = await self._workers.run(lambda: verify_checks(checks))
-        self._spent_ns += CHECK_NS * len(checks)
-        bad = {check for check, answer in zip(checks, answers, strict=True) if not answer}
-        self.metrics.signatures_verified += len(checks)
-        self.metrics.signatures_bad += len(bad)
-        self._signatures.remember_verified([check for check in checks if check not in bad] if bad else checks)
-        return [waiting for waiting in batch if not self._is_forged(waiting, bad)] if bad else batch
-
-    def _is_forged(self, waiting: Waiting, bad: set[SignatureCheck]) -> bool:
-        assert self._signatures is not None
-        if bad.isdisjoint(self._signatures.signature_checks([waiting.tx])):
-            return False
-        self._found_bad(waiting, self._signatures.bad_signature(waiting.tx), BAD_SIGNATURE)
-        return True
+        good = []
+        for waiting in batch:
+            refused = self._verifier.refusal(waiting.tx, bad)
+            if refused is None:
+                good.append(waiting)
+            else:
+                self._found_bad(waiting, refused, BAD_SIGNATURE)
+        return good
 
     def _check_slice(self, batch: list[Waiting], position: int) -> int:
         """Check from `position` on for one slice; returns where to go on."""
-        began = now = self._clock.monotonic_ns()
+        began, size = self._clock.monotonic_ns(), 0
         admitted: list[Entry] = []
         was_empty = not self._entries
+        by_key = self._intake.by_key
         while position < len(batch):
             waiting = batch[position]
             position += 1
-            if self._intake.by_key.get(waiting.key) is not waiting:
+            if by_key.get(waiting.key) is not waiting:
                 continue
             entry = self._check(waiting)
             if entry is not None:
                 admitted.append(entry)
-            now = self._clock.monotonic_ns()
-            if now - began >= SLICE_NS:
-                break
-        self._spent_ns += now - began
+            size += len(waiting.tx)
+            if size >= CLOCK_BYTES:
+                size = 0
+                if self._clock.monotonic_ns() - began >= SLICE_NS:
+                    break
+        self._spent_ns += self._clock.monotonic_ns() - began
         if admitted:
             for callback in self._admitted:
                 callback(admitted)
@@ -455,11 +478,9 @@ class Pool:
             return None
         # Limits that depend on what was admitted since the batch was read are asked again, before check_tx can
         # change the application's check state.
-        if waiting.facts is not None:
-            refused = self._limits(waiting.facts, waiting)
-            if refused is not None:
-                self._finish(waiting, refused)
-                return None
+        facts = waiting.facts
+        if facts is not None and not self._is_welcome(waiting, facts):
+            return None
         try:
             response = self._app.check_tx(CheckTxRequest(waiting.tx, CheckTxType.NEW))
         except Exception as error:
@@ -468,11 +489,8 @@ class Pool:
         if response.code:
             self._not_passed(waiting, response)
             return None
-        if waiting.facts is None:
-            refused = self._limits(response, waiting)
-            if refused is not None:
-                self._finish(waiting, refused)
-                return None
+        if facts is None and not self._is_welcome(waiting, response):
+            return None
         return self._insert(waiting, response)
 
     def _not_passed(self, waiting: Waiting, response: CheckTxResponse) -> None:
@@ -548,24 +566,24 @@ class Pool:
             callback()
 
     def _insert(self, waiting: Waiting, facts: CheckTxResponse) -> Entry:
-        self._intake.admit(waiting)
+        key, tx, source, order_key = waiting.key, waiting.tx, waiting.source, facts.order_key
+        del self._intake.by_key[key]  # it keeps its share
         entry = Entry(
-            waiting.key, waiting.tx, waiting.source, self._height, facts.gas_wanted, facts.sender, facts.lane,
-            facts.replay_id, facts.touches, facts.expiry_height, waiting.origin, waiting.payer, facts.order_key,
-            facts.order,
+            key, tx, source, self._height, facts.gas_wanted, facts.sender, facts.lane, facts.replay_id, facts.touches,
+            facts.expiry_height, waiting.origin, waiting.payer, order_key, facts.order, data_bytes(len(tx)),
+            {source} if source else set(),
         )  # fmt: skip
-        if waiting.source:
-            entry.peers.add(waiting.source)
         for origin, payer in waiting.others:
             if origin is Origin.PEER:
                 entry.peers.add(payer)
         self._index.insert(entry)
         self.metrics.admitted += 1
-        self.metrics.held_admitted += waiting.held_height >= 0
+        if waiting.held_height >= 0:
+            self.metrics.held_admitted += 1
         for answer in waiting.answers:
             answer(facts)
-        if entry.order_key:
-            self._try_next(entry.order_key)
+        if order_key and self._held.by_key:
+            self._try_next(order_key)
         return entry
 
     def _remove(self, key: bytes) -> Entry | None:
@@ -580,8 +598,9 @@ class Pool:
             callback(key, why)
 
     def _remember(self, key: bytes) -> None:
+        if key in self._seen:
+            self._seen.move_to_end(key)
         self._seen[key] = None
-        self._seen.move_to_end(key)
         if len(self._seen) > self.config.seen_max:
             self._seen.popitem(last=False)
 
@@ -604,7 +623,7 @@ class Pool:
     ) -> None:
         """A block was committed: drop its transactions and the expired ones, queue the rechecks that it calls for."""
         assert len(txs) == len(results), (len(txs), len(results))
-        self._height = height
+        self._height = self._bounds.height = height
         again: set[bytes] = set()
         held = self._held.by_key
         for tx, result in zip(txs, results, strict=True):
@@ -623,7 +642,7 @@ class Pool:
         for expired in self._expired(height):
             again.update(expired.touches)
         self._pace.block(len(txs), self._clock.monotonic_ns(), still_waiting=bool(self._entries))
-        self._door_txs_max = self._admissible()
+        self._set_doors()
         self._queue_rechecks(None if touched is None else touched | again if again else touched)
         self._standings.block(begins_anew=touched is None)
         for waiting in self._held.take_all():

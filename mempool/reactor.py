@@ -361,24 +361,33 @@ class MempoolReactor:
             self.wants.heard(peer.id, [sha256(tx).digest() for tx in txs if len(tx) <= tx_bytes_max])
             return
         metrics.received += len(txs)
+        id, get, wanted = peer.id, pool.get, wants.wanted
+        fresh: list[bytes] = []
+        keys: list[bytes] = []
+        asked: list[bytes] = []
         for tx in txs:
             if len(tx) > tx_bytes_max:
                 continue  # not even hashed
             key = sha256(tx).digest()
-            if key in wants.wanted:
-                wants.arrived(key, peer.id)
-            entry = pool.get(key)
+            if key in wanted:
+                asked.append(key)
+            entry = get(key)
             if entry is not None:
-                entry.peers.add(peer.id)
+                entry.peers.add(id)
                 metrics.duplicates += 1
-                continue
-            refused = pool.offer(tx, peer.id, key=key)
+            else:
+                fresh.append(tx)
+                keys.append(key)
+        answers = pool.offer(fresh, keys, source=id) if fresh else []
+        for key in asked:
+            wants.arrived(key, id)
+        for key, refused in zip(keys, answers, strict=True):
             if refused is None:
                 continue
             if refused.code in ALREADY_KNOWN:
-                metrics.duplicates += 1
+                self.metrics.duplicates += 1
             elif refused.code in TRY_LATER:
-                self.came_to_nothing(peer.id, key)
+                self.came_to_nothing(id, key)
 
     def receive_extension(self, peer: Peer, message: ExtensionMessage) -> None:
         queue = self._peers.get(peer.id)

@@ -33,15 +33,16 @@ class Shares:
         self._parts = [[0, 0] for _ in Origin.ALL]
         self._held: list[dict[str, list[int]]] = [{} for _ in Origin.ALL]  # (transactions, bytes) of each source
 
-    def add(self, origin: int, payer: str, tx_bytes: int) -> None:
+    def add(self, origin: int, payer: str, tx_bytes: int, *, txs: int = 1) -> None:
+        """tx_bytes: of all of them."""
         held, part = self._held[origin].get(payer), self._parts[origin]
         if held is None:
             held = self._held[origin][payer] = [0, 0]
-        held[0] += 1
+        held[0] += txs
         held[1] += tx_bytes
-        part[0] += 1
+        part[0] += txs
         part[1] += tx_bytes
-        self.count += 1
+        self.count += txs
         self.bytes += tx_bytes
 
     def remove(self, origin: int, payer: str, tx_bytes: int) -> None:
@@ -60,25 +61,38 @@ class Shares:
         """Transactions of one source."""
         return self._held[origin].get(payer, NOTHING)[0]
 
-    def refusal(self, origin: int, payer: str, tx_bytes: int, *, wait_txs_max: int) -> str | None:
+    def takes_all(self, origin: int, payer: str, txs: int, tx_bytes: int, *, wait_txs_max: int) -> bool:
+        """Whether `payer` may add all of so many, one after the other. Not always said when it may.
+
+        Each bound that `refusal` knows is the nearer the more is held, so the last one is asked for, behind the bytes
+        of all.
+        """
+        return txs > 0 and self.refusal(origin, payer, 0, wait_txs_max=wait_txs_max, behind=(txs - 1, tx_bytes)) is None
+
+    def refusal(
+        self, origin: int, payer: str, tx_bytes: int, *, wait_txs_max: int, behind: tuple[int, int] = NOTHING
+    ) -> str | None:
         """Why `payer` may not add a transaction of `tx_bytes` now; "": because blocks take less; None: it may.
 
-        wait_txs_max: how many transactions blocks take soon, which bounds what doors admit.
+        wait_txs_max: how many transactions blocks take soon, which bounds what doors admit. behind: transactions and
+        bytes that `payer` adds before it.
         """
         count, size = self._held[origin].get(payer, NOTHING)
+        count, size = count + behind[0], size + behind[1]
+        all_count, all_bytes = self.count + behind[0], self.bytes + behind[1]
         if origin == Origin.OWN:
-            if self.count >= self._txs_max or self.bytes + tx_bytes > self._bytes_max:
-                return self._full(for_bytes=self.count < self._txs_max)
-            return "" if self.count >= wait_txs_max and count >= wait_txs_max // DOORS_DIVISOR_MAX else None
+            if all_count >= self._txs_max or all_bytes + tx_bytes > self._bytes_max:
+                return self._full(for_bytes=all_count < self._txs_max)
+            return "" if all_count >= wait_txs_max and count >= wait_txs_max // DOORS_DIVISOR_MAX else None
         part = self._parts[origin]
-        free_txs = min(self._all_max[0] - self.count, self._part_max[0] - part[0])
-        free_bytes = min(self._all_max[1] - self.bytes, self._part_max[1] - part[1]) - tx_bytes
+        free_txs = min(self._all_max[0] - all_count, self._part_max[0] - part[0] - behind[0])
+        free_bytes = min(self._all_max[1] - all_bytes, self._part_max[1] - part[1] - behind[1]) - tx_bytes
         if free_txs <= 0 or free_bytes < 0:
             return self._full(for_bytes=free_txs > 0)
         factor = PEER_FACTOR
         if origin == Origin.DOOR:
             factor = CLIENT_FACTOR
-            free_txs = min(free_txs, self._free_wait(wait_txs_max))
+            free_txs = min(free_txs, self._free_wait(wait_txs_max, behind[0]))
             if count >= min(wait_txs_max, factor * free_txs):
                 return ""
         if count >= factor * free_txs:
@@ -92,12 +106,12 @@ class Shares:
             return f"mempool is full: {self.bytes} of {self._bytes_max} bytes; try later"
         return f"mempool is full: {self.count} of {self._txs_max} transactions; try later"
 
-    def _free_wait(self, wait_txs_max: int) -> int:
+    def _free_wait(self, wait_txs_max: int, behind: int) -> int:
         """What the doors may still admit so that it is committed soon. What peers send takes from it, but for a part
         of the doors' own, or a peer with much to send would close them."""
         own = wait_txs_max // min(1 + len(self._held[Origin.PEER]), DOORS_DIVISOR_MAX)
         room = wait_txs_max + wait_txs_max // CLIENT_FACTOR - self.count
-        return max(0, room, own - self._parts[Origin.DOOR][0])
+        return max(0, room - behind, own - self._parts[Origin.DOOR][0] - behind)
 
     def peer_room(self, payer: str) -> int:
         """How many more transactions a peer may add if nobody else does."""

@@ -10,7 +10,7 @@ most of what that peer sends.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 from consensus.abci import CheckTxResponse
@@ -76,7 +76,7 @@ class Standings:
                 self._charged.discard(gone)
         return standing
 
-    def account(self, batch: Iterable[Waiting], is_admitted: Callable[[bytes], bool], spent_ns: int) -> None:
+    def account(self, batch: Iterable[Waiting], admitted: Container[bytes], spent_ns: int) -> None:
         """A batch is done. Each peer is charged for the work, by bytes, that came to nothing: the rest pays for itself.
 
         The bad ones among them were told by `bad`.
@@ -88,7 +88,7 @@ class Standings:
             if entry is None:
                 entry = work[waiting.source] = [0, 0]
             entry[0] += 1
-            if not is_admitted(waiting.key):
+            if waiting.key not in admitted:
                 entry[1] += len(waiting.tx)
             size += len(waiting.tx)
         for source, (txs, part) in work.items():

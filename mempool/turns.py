@@ -8,6 +8,7 @@ Source: Shreedhar and Varghese, Efficient fair queuing using deficit round robin
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import Final
 
 from mempool.entry import Waiting
@@ -41,14 +42,14 @@ class Turns:
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def push(self, origin: int, payer: str, waiting: Waiting) -> None:
+    def push(self, origin: int, payer: str, waiting: Iterable[Waiting]) -> None:
         part = self._parts.get(origin)
         if part is None:
             part = self._parts[origin] = _Part()
         source = part.sources.get(payer)
         if source is None:
             source = part.sources[payer] = _Source()
-        source.waiting.append(waiting)
+        source.waiting.extend(waiting)
 
     def drop(self, origin: int, payer: str) -> list[Waiting]:
         """Take all of one source out of its lane."""

@@ -18,7 +18,7 @@ from consensus.abci import CheckTxRequest, CheckTxResponse, SignatureCheck
 from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, decode, encode
 from consensus.engine.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
 from crypto.hash import sha256
-from mempool import pool as pool_module
+from mempool import verify as verify_module
 from mempool.entry import Origin, PoolConfig
 from mempool.errors import Refusal
 from mempool.pace import FLOOR_TXS
@@ -61,7 +61,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> ForgeableApp:
         app.verified.update(key for key, _, _ in checks)
         return [key.endswith(b":sig=good") for key, _, _ in checks]
 
-    monkeypatch.setattr(pool_module, "verify_checks", verify)
+    monkeypatch.setattr(verify_module, "verify_checks", verify)
     return app
 
 
