@@ -99,6 +99,7 @@ class AddressBook:
         self._entries: dict[str, Entry] = {}
         self._new: list[dict[str, Entry]] = [{} for _ in range(NEW_BUCKETS)]
         self._old: list[dict[str, Entry]] = [{} for _ in range(OLD_BUCKETS)]
+        self._old_count = 0
         self._own: dict[str, None] = {}  # our own ids and places
 
     # --- what is in it ----------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class AddressBook:
 
     @property
     def old_count(self) -> int:
-        return sum(entry.is_old for entry in self._entries.values())
+        return self._old_count
 
     # --- changes ----------------------------------------------------------------------------------------------
 
@@ -168,6 +169,7 @@ class AddressBook:
     def remove(self, peer_id: str) -> None:
         entry = self._entries.pop(peer_id, None)
         if entry is not None:
+            self._old_count -= entry.is_old
             for bucket in entry.buckets:
                 self._bucket(entry, bucket).pop(peer_id, None)
 
@@ -202,8 +204,10 @@ class AddressBook:
             del target[oldest.address.id]
             oldest.buckets.clear()
             oldest.is_old = False
+            self._old_count -= 1
             self._put_new(oldest, self._new_bucket(oldest.address, oldest.source))
         entry.is_old = True
+        self._old_count += 1
         entry.buckets.append(number)
         target[peer_id] = entry
 
@@ -326,6 +330,7 @@ class AddressBook:
                 entry.buckets.append(number)
         if entry.buckets:
             self._entries[peer_id] = entry
+            self._old_count += entry.is_old
 
     def snapshot(self, *, bans: dict[str, int]) -> dict[str, Any]:
         """What `write` needs, detached from the book: cheap, for the event loop."""

@@ -72,7 +72,7 @@ class NodeAddress:
         """Whether both name one node: their host and port agree, or their ids."""
         return self.host_port == other.host_port or (self.id == other.id and self.id != "")
 
-    @property
+    @cached_property
     def is_valid(self) -> bool:
         """A good id and an IP that a packet could be sent to."""
         ip = self.ip
@@ -85,7 +85,7 @@ class NodeAddress:
         ip = self.ip
         return ip is not None and (ip.is_loopback or (ip.version == 4 and ip.packed[0] == 0))
 
-    @property
+    @cached_property
     def is_routable(self) -> bool:
         """Valid, and meant to be reached from anywhere."""
         ip = self.ip
@@ -100,9 +100,15 @@ class NodeAddress:
             return "local"
         if strict and not self.is_routable:
             return "unroutable"
+        return self._network
+
+    @cached_property
+    def _network(self) -> str:
+        ip = self.ip
+        assert ip is not None, "names have none"
         inner = ip if isinstance(ip, ipaddress.IPv4Address) else _embedded_ipv4(ip)
         if inner is not None:
-            return str(ipaddress.ip_network((inner, 16), strict=False))
+            return f"{inner.packed[0]}.{inner.packed[1]}.0.0/16"
         bits = 36 if ip in _HURRICANE_ELECTRIC else 32
         return str(ipaddress.ip_network((ip, bits), strict=False))
 

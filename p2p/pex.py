@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +23,7 @@ from p2p.errors import AlreadyConnected, BadAddress, P2PError
 from p2p.node_info import shown
 from p2p.node_key import is_node_id
 from p2p.peer import SwitchPeer
+from p2p.reputation import STEADY_S
 from p2p.switch import Switch
 from proto.tendermint.p2p import pex_pb2, types_pb2
 
@@ -33,6 +34,7 @@ MESSAGE_BYTES_MAX = 64_000  # 250 addresses of 256 bytes
 ENSURE_PERIOD_S = 30.0
 REQUEST_GAP_S = ENSURE_PERIOD_S / 3  # between two requests of one peer, after two free ones
 FREE_REQUESTS = 2
+TOO_SOON_WEIGHT = 200  # a request too soon is not answered: a peer that we read late looks like that, a flood does too
 BAN_S = 24 * 3600
 OWN_REQUEST_GAP_S = REQUEST_GAP_S * 1.2  # ours, so that no clock or delay makes a peer see less than its gap
 ASKED_MAX = 1_000  # peers whose last request is remembered: more than are ever connected
@@ -44,6 +46,8 @@ SEED_NEW_PERCENT = 30
 USEFUL_FOR_GOOD = 10_000  # votes and parts that a peer was the first to bring: then its address is good, as upstream's
 SAVE_PERIOD_S = 120.0
 DIAL_HISTORY_MAX = 4096
+ROUND_GAP_S = 1.0  # between two rounds, whatever happens
+TOLD_PER_TURN = 16  # addresses of an answer that are looked at in a turn of the loop: some 2 ms
 
 _NS = 1_000_000_000
 _REQUEST = pex_pb2.Message(pex_request=pex_pb2.PexRequest()).SerializeToString()
@@ -70,6 +74,7 @@ class PexReactor:
         self._dials: dict[str, _Dials] = {}  # by address, id included; by host:port where nobody answered
         self._host_dials: OrderedDict[str, float] = OrderedDict()  # when we last dialed a host
         self._crawled: dict[str, float] = {}
+        self._told: deque[tuple[NodeAddress, Peer]] = deque()  # at most one answer of each peer
         self._now = asyncio.Event()  # set when a round should not wait
         self._seed_ids = {address.id for address in self._config.seed_addresses if address.id}
         self.counters: Counter[str] = Counter()  # addresses_heard, requests_answered, ...
@@ -88,8 +93,20 @@ class PexReactor:
     def remove_peer(self, peer: Peer, reason: str) -> None:
         self._asked.discard(peer.id)
         self._requests.pop(peer.id, None)
+        if not peer.is_outbound:
+            return  # strangers come and go at will, and it frees no place of those that we fill
+        if isinstance(peer, SwitchPeer) and peer.link.dialed is not None:
+            self._judge(peer, peer.link.dialed)
         if not self._config.seed_mode and self._switch.outbound_count < self._config.max_outbound_peers:
             self._now.set()
+
+    def _judge(self, peer: SwitchPeer, dialed: NodeAddress) -> None:
+        """Who takes our call and hangs up is called ever more seldom, until it stays."""
+        address = dialed.with_id(peer.id)
+        if (self._switch.clock() - peer.connected_since_ns) / _NS >= STEADY_S:
+            self._dials.pop(str(address), None)
+        elif address.id not in self._seed_ids:
+            self._failed(str(address))
 
     def writable(self, channel_id: int, peer: Peer) -> None:
         """Nothing waits: a request that found no room is made again in the next round."""
@@ -117,7 +134,8 @@ class PexReactor:
         count, last_s = self._requests.get(peer.id, (0, 0.0))
         now_s = asyncio.get_running_loop().time()
         if count >= FREE_REQUESTS and now_s - last_s < REQUEST_GAP_S:
-            raise PeerFault(f"pex: request {now_s - last_s:.1f} s after the last, {REQUEST_GAP_S} allowed", ban_s=BAN_S)
+            peer.useless("an address request too soon", TOO_SOON_WEIGHT)
+            return
         self._requests[peer.id] = (count + 1, now_s)
         self._send(peer, self._book.selection())
 
@@ -133,12 +151,21 @@ class PexReactor:
         if peer.id not in self._asked:
             raise PeerFault("pex: addresses that nobody asked for", ban_s=BAN_S)
         self._asked.discard(peer.id)
-        source = _place(peer)
-        for row in answer.addrs[:SELECTION_MAX]:
-            self._add(_checked(row), source)
+        told = [_checked(row) for row in answer.addrs[:SELECTION_MAX]]
         self.counters["answers_received"] += 1
+        if not self._told:
+            asyncio.get_running_loop().call_soon(self._take_some)
+        self._told.extend((address, peer) for address in told)
         if peer.id in self._seed_ids:
             self._now.set()
+
+    def _take_some(self) -> None:
+        """A few of the addresses that we were told, then others' turn."""
+        for _ in range(min(TOLD_PER_TURN, len(self._told))):
+            address, peer = self._told.popleft()
+            self._add(address, _place(peer))
+        if self._told:
+            asyncio.get_running_loop().call_soon(self._take_some)
 
     def _add(self, address: NodeAddress, source: NodeAddress, *, proven: bool = False) -> None:
         try:
@@ -167,14 +194,17 @@ class PexReactor:
         rng = self._switch.rng
         if self._switch.peers:
             await asyncio.sleep(rng.uniform(0, ENSURE_PERIOD_S))
+        loop = asyncio.get_running_loop()
         while True:
+            began_s = loop.time()
             self._now.clear()
             await (self._crawl() if self._config.seed_mode else self._ensure_peers())
             self._mark_good()
             try:
                 async with asyncio.timeout(ENSURE_PERIOD_S):
                     await self._now.wait()
-                    await asyncio.sleep(rng.uniform(0.05, 0.2))  # several losses at once are one round
+                    # Several losses at once are one round.
+                    await asyncio.sleep(max(rng.uniform(0.05, 0.2), began_s + ROUND_GAP_S - loop.time()))
             except TimeoutError:
                 continue
 
@@ -234,8 +264,7 @@ class PexReactor:
             # Where somebody answered, only this id failed: whoever announces it there costs the place nothing.
             self._failed(address.host_port if isinstance(error.__cause__, OSError) else str(address))
             return False
-        for name in (str(address), address.host_port):
-            self._dials.pop(name, None)
+        self._dials.pop(address.host_port, None)  # what is held against the id, `_judge` forgets
         self._book.mark_connected(address.id)
         return True
 
