@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -94,20 +95,36 @@ async def test_readers_together_use_no_more_than_their_share(monkeypatch: pytest
     await asyncio.wait_for(waiting, 2)
 
 
-async def test_events_that_nobody_wants_are_looked_through_in_turn() -> None:
-    """audit 13: 200 streams that match nothing, over a chain of full blocks: the chain goes on meanwhile."""
+async def test_events_that_nobody_wants_are_looked_through_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: 200 streams that match nothing, over a chain of full blocks: each new block was looked through by all
+    of them in one turn of the loop. What they want could be in each block, so that each must be looked through.
+    """
+    counted, begun = [0], Counter[int]()
+    real = EventFeed._of_block
+
+    def look(
+        self: EventFeed, height: int, first_index: int, wanted: EventFilter
+    ) -> Iterator[pb.StreamEventsResponse | None]:
+        begun[counted[0]] += 1
+        yield from real(self, height, first_index, wanted)
+
+    monkeypatch.setattr(EventFeed, "_of_block", look)
     async with telling_chain() as telling, telling.client() as client:
-        await telling.make_blocks(10, pairs=500)
+        await telling.make_blocks(2, pairs=200)
+        counting = asyncio.create_task(turns_of_the_loop(counted))
         streams = [
-            asyncio.create_task(_drain(client.stream_events(from_height=1, types=["nothing"]))) for _ in range(150)
+            asyncio.create_task(_drain(client.stream_events(from_height=1, types=["pairs"], where=[("count", "1")])))
+            for _ in range(60)
         ]
         guard = telling.grpc.guard
-        await until(lambda: guard.streams.used >= 150)
-        await asyncio.wait_for(telling.make_blocks(3), 20)
-        for task in streams:
+        await until(lambda: guard.waits.used >= 60)
+        await asyncio.wait_for(telling.make_blocks(2, pairs=200), 20)
+        await until(lambda: begun.total() >= 60 * 4, timeout_s=60)
+        assert max(begun.values()) <= 2  # the turn's count is taken anywhere in it
+        for task in (*streams, counting):
             task.cancel()
-        await asyncio.gather(*streams, return_exceptions=True)
-        await until(lambda: guard.streams.used == 0)
+        await asyncio.gather(*streams, counting, return_exceptions=True)
+        await until(lambda: guard.waits.used == 0)
 
 
 async def _drain(stream: object) -> None:

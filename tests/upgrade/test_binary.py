@@ -129,15 +129,19 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 @pytest.mark.network
 async def test_the_code_and_the_line_come_though_the_info_cannot_be_written(daemon: Daemon, tmp_path: Path) -> None:
-    """cosmos-sdk#11952: before, another exit code, and no UPGRADE line."""
+    """cosmos-sdk#11952: before, another exit code, and no UPGRADE line. And audit 18: the line is one line of plain
+    text, whatever the plan says for people; before, its escapes reached the terminal of whoever looks."""
     daemon.environment["DCHAT_UPGRADE__SERVE_FOR"] = "0"
     (daemon.home / "data" / INFO_FILE).mkdir(parents=True)  # no file can take this name
     from tests.upgrade.test_process import plan_in
 
     daemon.start(make_build(tmp_path / "build"))
-    height = await plan_in(daemon, 8)
+    height = await plan_in(daemon, 8, info="see docs\x1b[2J\u202e\ndchat: all is well")
     assert await daemon.wait_exit() == EXIT_UPGRADE
-    assert f'UPGRADE "spring" NEEDED at height: {height}: see docs' in daemon.log.read_text().splitlines()
+    written = daemon.log.read_text()
+    line = f'UPGRADE "spring" NEEDED at height: {height}: see docs\\u001b[2J\\u202e\\ndchat: all is well'
+    assert line in written.split("\n"), written[-2000:]
+    assert not {"\x1b", "\u202e"} & set(written)
     assert daemon.said("could not write the upgrade's info")
 
 

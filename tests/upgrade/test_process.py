@@ -42,13 +42,13 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     one.kill()
 
 
-async def plan_in(one: Daemon, blocks: int, **fields: Any) -> int:
+async def plan_in(one: Daemon, blocks: int, info: str = "see docs", **fields: Any) -> int:
     """Set the plan so many blocks ahead; returns its height."""
     await one.reach(2)
     alice = identity.load(one.network.folder / one.network.accounts["alice"])
     async with one.client as client:
         height = (await client.status()).latest_block_height + blocks
-        plan = SoftwareUpgrade(alice.address, "spring", height, "see docs", **fields)
+        plan = SoftwareUpgrade(alice.address, "spring", height, info, **fields)
         await Session(client, alice.wallet).send([plan])
     return height
 
