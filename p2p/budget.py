@@ -167,6 +167,7 @@ class PeerBudget:
         "held_s",
         "is_named",
         "shared",
+        "unasked_bytes",
         "unfinished_bytes",
         "useful_messages",
         "useless_by_kind",
@@ -187,6 +188,7 @@ class PeerBudget:
         self.cpu = CpuShare(config.cpu_percent, config.cpu_burst_ms, time_s)
         self.held_s = 0.0  # how long it was not read from
         self.unfinished_bytes = 0
+        self.unasked_bytes = 0  # of these, what we did not ask for: what counts in the total of all peers
         self.useless_by_kind: Counter[str] = Counter()  # kinds are constants of ours
         self._on_spent, self._time_s = on_spent, time_s
         self._is_spent = False
@@ -254,6 +256,7 @@ class PeerBudget:
         """Count bytes of unfinished messages; below 0: they are gone. The total does not count what was asked for."""
         self.unfinished_bytes += size
         if not is_asked:
+            self.unasked_bytes += size
             self.shared.unfinished_bytes += size
 
     def expect(self, channel_id: int, bytes_max: int, within_s: float) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
 
-from p2p.address import NodeAddress
+from p2p.address import NodeAddress, host_group
 from p2p.base import PeerFault
 from p2p.connection import MultiplexConnection
 from p2p.errors import HandshakeError, P2PError
@@ -331,3 +331,11 @@ class Link(asyncio.Protocol):
         connection.start()
         if rest:
             connection.feed(rest)
+
+
+def may_lead_elsewhere(other: Link, proven: Link) -> bool:
+    """Whether we dial the id of a proven connection at an address where strangers say it is, and it may not be: whoever
+    tells us such an address must not keep the id itself away."""
+    if other.dialed is None or other.id or other.persistent:
+        return False
+    return host_group(other.dialed.host) != host_group(proven.remote_host)

@@ -27,7 +27,7 @@ from p2p.budget import PeerBudget, SharedBudget
 from p2p.config import SwitchConfig
 from p2p.connection import MultiplexConnection
 from p2p.errors import AlreadyConnected, BadNodeInfo, DialError, NoOffence, P2PError, Rejected
-from p2p.link import Link, Phase
+from p2p.link import Link, Phase, may_lead_elsewhere
 from p2p.log_limit import LogLimit
 from p2p.node_info import CHANNELS_MAX, NodeInfo
 from p2p.node_key import NodeKey
@@ -453,6 +453,9 @@ class Switch:
         for other in tuple(self._links):
             if other is link or not self._names(other, link.id):
                 continue
+            if may_lead_elsewhere(other, link):
+                other.close(AlreadyConnected(link.id, "came itself, from another address"))
+                continue
             lower_dialed = link.is_outbound == (self.id < link.id)
             if other.is_outbound == link.is_outbound or not lower_dialed:
                 raise AlreadyConnected(link.id, "is being connected already")
@@ -654,9 +657,10 @@ class Switch:
         peer.link.close(why)
 
     def _free_memory(self) -> None:
-        """All unfinished messages together are too much: the peer that holds most of them goes."""
-        peers = [peer for peer in self._peers_tuple if not peer.link.is_closed]
-        worst = max(peers, key=lambda peer: peer.budget.unfinished_bytes, default=None)
+        """All unfinished messages together are too much: the peer that holds most that nobody asked for goes, a named
+        one only if no stranger holds any."""
+        peers = [peer for peer in self._peers_tuple if not peer.link.is_closed and peer.budget.unasked_bytes]
+        worst = max(peers, key=lambda peer: (not self._is_exempt(peer.id), peer.budget.unasked_bytes), default=None)
         if worst is not None:
             self.counters["over_budget"] += 1
             self._offended(worst, f"unfinished messages of all peers hold {self.unfinished_bytes} bytes, most are its")

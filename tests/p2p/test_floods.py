@@ -149,3 +149,30 @@ async def test_an_honest_peer_is_heard_while_others_flood() -> None:
         assert not friend.gone.is_set()
         shares = node.switch.peers
         assert sum(peer.budget.held_s > 0 for peer in shares if peer.id != honest.id) >= 1
+
+
+async def test_who_sends_what_we_asked_for_is_not_dropped_for_the_memory_of_others() -> None:
+    """audit 8: the peer that held most went, and what we had asked it for counted: a block's sender was banned."""
+    budget = BudgetConfig(unfinished_total_bytes_max=200_000)
+    node = Node("node", channels=ALL, connection=FAST, budget=budget)
+    hostile = [Node(f"hostile{number}", channels=ALL, connection=FAST) for number in range(4)]
+    honest = Node("honest", channels=ALL, connection=FAST)
+    async with running(node, honest, *hostile):
+        friend = await honest.switch.dial(parse_address(node.address))
+        await until(lambda: node.switch.peers)
+        node.switch.peers[0].expect(0x40, 400_000, 60.0)
+        peers = [await one.switch.dial(parse_address(node.address)) for one in hostile]
+        for _ in range(200):
+            friend.link.write_stream(packet(0x40, bytes(1_000), eof=False))
+        await until(lambda: node.switch.peers[0].budget.unfinished_bytes == 200_000)
+        for _ in range(100):
+            for peer in peers:
+                peer.link.write_stream(packet(0x21, bytes(1_000), eof=False))
+            await asyncio.sleep(0)
+        await until(lambda: node.switch.counters["over_budget"])
+        await until(lambda: any(peer.gone.is_set() for peer in peers))
+        friend.link.write_stream(packet(0x40, b"", eof=True))
+        await until(lambda: node.reactor.received)
+        assert len(node.reactor.received[0][2]) == 200_000
+        assert not friend.gone.is_set()
+        assert node.switch.bans.left_s(honest.id) == 0

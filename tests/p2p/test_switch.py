@@ -12,8 +12,9 @@ import p2p.secret_connection
 from p2p.address import parse_address
 from p2p.base import Peer, PeerFault
 from p2p.errors import AlreadyConnected, DialError, Rejected
+from p2p.memory import MemoryNetwork
 from p2p.secret_connection import ephemeral_public
-from tests.p2p.support import DATA, OURS, STATE, VOTE, Node, running, until
+from tests.p2p.support import DATA, OURS, STATE, VOTE, Node, running, simulate, until
 
 
 async def connect(a: Node, b: Node) -> None:
@@ -119,6 +120,28 @@ async def test_both_dial_at_once_and_one_connection_stays() -> None:
                 for peer in n.switch.peers:
                     n.switch.drop_peer(peer, "next round")
             await until(lambda: all(not n.switch.peers for n in nodes))
+
+
+def test_an_id_announced_at_a_tarpit_still_gets_in_itself() -> None:
+    """audit 14: while we dialed it where somebody had said it was, the id itself was "being connected already"."""
+
+    async def scenario(clock: Callable[[], int]) -> None:
+        network = MemoryNetwork()
+        hub = Node("hub", sockets=network.sockets("20.0.0.1"), clock=clock, listen_address="20.0.0.1:7")
+        honest = Node("honest", sockets=network.sockets("20.0.0.2"), clock=clock, listen_address="")
+        tarpit = await network.sockets("20.0.0.3").listen(asyncio.Protocol, "20.0.0.3", 7)
+        async with running(hub, honest):
+            assert hub.id < honest.id, "else the honest one's call counts anyway"
+            wrong = asyncio.create_task(hub.switch.dial(parse_address(f"{honest.id}@20.0.0.3:7")))
+            await until(lambda: hub.switch.outbound_count == 1)
+            await honest.switch.dial(parse_address(f"{hub.id}@20.0.0.1:7"))
+            await until(lambda: hub.switch.is_connected(honest.id))
+            with pytest.raises(AlreadyConnected, match="from another address"):
+                await wrong
+            assert hub.switch.outbound_count == 0
+        tarpit.close()
+
+    simulate(scenario)
 
 
 async def test_an_address_without_id_is_pinned_to_the_id_first_seen() -> None:
