@@ -2,9 +2,10 @@
 
 Strangers who keep quiet could hold all inbound places for ever, so a full house makes room for a newcomer from a part
 of the internet (/16, /32 of IPv6) that has fewer places than another: there the inbound stranger goes that brought
-least, the youngest of several. Where no part has more than others, one of the younger half of the places is passed on
-now and then. Nobody goes whom the operator named, whom we dialed, or who brought something of late. What evictions can
-be used for is bounded by rates, and each makes the parts more even: nobody can turn the house over with them.
+least, the youngest of several; within one part the same by address. Where nobody has more than others, one of the
+younger half of the places is passed on now and then. Nobody goes whom the operator named, whom we dialed, or who
+brought something of late. What evictions can be used for is bounded by rates, and each makes the parts more even:
+nobody can turn the house over with them.
 Source: the idea is Bitcoin Core's (src/node/eviction.cpp): protect who is useful or old, thin out the largest group.
 """
 
@@ -25,10 +26,10 @@ USEFUL_HALF_LIFE_S = 300.0
 USEFUL_ENOUGH = 8.0  # useful messages of late (halved each half-life): who brought so many is not asked to go
 LEAD = 2  # a part of the internet has so many places more than the newcomer's, so it still has as many afterwards
 EVICTION_GAP_S = 10.0  # between two evictions
-EVICTION_PART_GAP_S = 600.0  # between two for the sake of one part: who comes and goes makes others go once
+EVICTION_PART_GAP_S = 600.0  # between two for one part or address: who comes and goes makes others go once
 ROTATION_GAP_S = 60.0  # between two evictions where no part leads
 ROTATION_AFTER_S = 600.0  # who is here shorter stays then
-PARTS_MAX = 1_024  # that others went for of late; past this the oldest is forgotten
+PARTS_MAX = 1_024  # parts and addresses that others went for of late; past this the oldest is forgotten
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class _Brought:
     """What one inbound stranger brought: `score` at `at_s`, from `seen` useful messages."""
 
     part: str
+    place: str
     since_s: float
     at_s: float
     score: float = 0.0
@@ -49,7 +51,7 @@ class Places:
         self._config = config
         self._is_named = is_named
         self._brought: dict[str, _Brought] = {}  # of inbound peers, in the order of their coming
-        self._evicted_for: dict[str, float] = {}  # part -> when, oldest first
+        self._evicted_for: dict[str, float] = {}  # part or address -> when, oldest first
         self._evicted_s = float("-inf")
 
     @property
@@ -88,7 +90,7 @@ class Places:
         inbound = [peer for peer in counted if not peer.is_outbound]
         if len(counted) < self._config.max_peers and len(inbound) < self.inbound_max:
             return None
-        victim = self._victim(part_of(host), inbound, now_s)
+        victim = self._victim(host, inbound, now_s)
         if victim is None:
             raise Rejected(f"{len(inbound)} inbound peers are connected (max_inbound_peers, max_peers)")
         return victim
@@ -100,7 +102,7 @@ class Places:
 
     def joined(self, peer: SwitchPeer, *, now_s: float) -> None:
         if not peer.is_outbound:
-            self._brought[peer.id] = _Brought(part_of(peer.remote_host), now_s, now_s)
+            self._brought[peer.id] = _Brought(part_of(peer.remote_host), host_group(peer.remote_host), now_s, now_s)
 
     def left(self, peer: SwitchPeer) -> None:
         self._brought.pop(peer.id, None)
@@ -116,33 +118,57 @@ class Places:
 
     def evicted(self, newcomer_host: str, *, now_s: float) -> None:
         """Somebody went for a newcomer of this host."""
-        part = part_of(newcomer_host)
         self._evicted_s = now_s
-        self._evicted_for.pop(part, None)
-        self._evicted_for[part] = now_s
-        if len(self._evicted_for) > PARTS_MAX:
+        for name in (part_of(newcomer_host), host_group(newcomer_host)):
+            self._evicted_for.pop(name, None)
+            self._evicted_for[name] = now_s
+        while len(self._evicted_for) > PARTS_MAX:
             del self._evicted_for[next(iter(self._evicted_for))]
 
-    def _victim(self, part: str, inbound: list[SwitchPeer], now_s: float) -> SwitchPeer | None:
-        since_s = now_s - self._evicted_s
-        if since_s < EVICTION_GAP_S or now_s - self._evicted_for.get(part, float("-inf")) < EVICTION_PART_GAP_S:
+    def _victim(self, host: str, inbound: list[SwitchPeer], now_s: float) -> SwitchPeer | None:
+        """Of the part, else of the address, that holds most and leads the newcomer's; else one of the younger half."""
+        if now_s - self._evicted_s < EVICTION_GAP_S or not inbound:
             return None
         self.look(inbound, now_s=now_s)
-        of = self._brought
-        places = Counter(of[peer.id].part for peer in inbound)
-        idle = [peer for peer in inbound if of[peer.id].score < USEFUL_ENOUGH]
-        crowd = max((places[of[peer.id].part] for peer in idle), default=0)
-        if crowd >= places[part] + LEAD:
-            crowded = [peer for peer in idle if places[of[peer.id].part] == crowd]
-            return min(reversed(crowded), key=lambda peer: int(of[peer.id].score))
-        if since_s < ROTATION_GAP_S or crowd <= places[part]:
+        here = [self._brought[peer.id] for peer in inbound]
+        parts, places = Counter(known.part for known in here), Counter(known.place for known in here)
+        part, place = part_of(host), host_group(host)
+        idle = [peer for peer in inbound if self._brought[peer.id].score < USEFUL_ENOUGH]
+        if not self._went_for(part, now_s):
+            crowd = [parts[self._brought[peer.id].part] for peer in idle]
+            if max(crowd, default=0) >= parts[part] + LEAD:
+                return self._least(idle, crowd)
+        # Whoever goes now must leave the parts as even as they are.
+        fits = [peer for peer in idle if self._fits(peer, part, parts)]
+        if not self._went_for(place, now_s):
+            crowd = [places[self._brought[peer.id].place] for peer in fits]
+            if max(crowd, default=0) >= places[place] + LEAD:
+                return self._least(fits, crowd)
+        if now_s - self._evicted_s < ROTATION_GAP_S or self._went_for(part, now_s):
             return None
         older = {peer.id for peer in inbound[: len(inbound) // 2]}
-        for peer in idle:
-            known = of[peer.id]
-            if peer.id not in older and places[known.part] == crowd and now_s - known.since_s >= ROTATION_AFTER_S:
-                return peer
-        return None
+        return next(
+            (
+                peer
+                for peer in fits
+                if peer.id not in older and now_s - self._brought[peer.id].since_s >= ROTATION_AFTER_S
+            ),
+            None,
+        )
+
+    def _least(self, peers: list[SwitchPeer], crowd: list[int]) -> SwitchPeer:
+        """Of the largest crowd (`crowd[i]` is that of `peers[i]`) who brought least, the youngest of several."""
+        most = max(crowd)
+        largest = [peer for peer, size in zip(peers, crowd, strict=True) if size == most]
+        return min(reversed(largest), key=lambda peer: int(self._brought[peer.id].score))
+
+    def _fits(self, peer: SwitchPeer, part: str, parts: Counter[str]) -> bool:
+        other = self._brought[peer.id].part
+        return other == part or parts[other] > parts[part]
+
+    def _went_for(self, name: str, now_s: float) -> bool:
+        """Whether somebody went of late for a newcomer of this part or address."""
+        return now_s - self._evicted_for.get(name, float("-inf")) < EVICTION_PART_GAP_S
 
 
 def part_of(host: str) -> str:

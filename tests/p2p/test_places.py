@@ -173,6 +173,31 @@ def test_where_no_part_leads_a_young_place_is_passed_on_now_and_then() -> None:
     assert {f"quiet{number}" for number in range(4)} <= set(house.peers), "the elder half stays"
 
 
+def test_one_host_does_not_hold_the_places_of_its_network() -> None:
+    """In a network of one /16, as a test network or a data centre is, addresses count; `allow_duplicate_ip` is on."""
+    house = House(8)
+    for number in range(8):
+        assert house.comes(f"id{number}", "10.0.0.1")
+    assert not house.comes("more", "10.0.0.1")
+    assert house.comes("neighbour", "10.0.0.2")
+    assert house.gone == ["id7"]
+    house.now += EVICTION_GAP_S
+    assert house.comes("another", "10.0.0.3")
+    for second in range(100):
+        house.now += EVICTION_GAP_S / 5
+        house.comes(f"more{second}", "10.0.0.1")
+    assert {"neighbour", "another"} <= set(house.peers)
+
+
+def test_quiet_strangers_pass_places_on_within_their_own_network() -> None:
+    house = House(8)
+    crowd(house, 8)
+    house.now += ROTATION_AFTER_S
+    assert house.comes("neighbour", "30.0.9.9")
+    assert house.gone == ["crowd4"]
+    assert not house.comes("next", "30.0.9.8")
+
+
 def test_what_is_remembered_is_bounded() -> None:
     house = House(4)
     for number in range(3 * PARTS_MAX):
