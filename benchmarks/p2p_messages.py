@@ -19,6 +19,7 @@ import uvloop
 
 from p2p.address import parse_address
 from p2p.base import ChannelDescriptor, Peer
+from p2p.budget import BudgetConfig
 from p2p.config import SwitchConfig
 from p2p.connection import ConnectionConfig
 from p2p.node_info import NodeInfo
@@ -50,10 +51,14 @@ class Endpoint:
         self.on_room()
 
 
-def make(name: str) -> tuple[Switch, Endpoint]:
-    key = NodeKey.generate()
+def make(name: str, key: NodeKey, other: NodeKey) -> tuple[Switch, Endpoint]:
+    """other: whom its operator names, as validators name each other; strangers would be held to their budget."""
     config = SwitchConfig(
-        listen_address="127.0.0.1:0", connection=ConnectionConfig(send_rate=0, receive_rate=0), redial_first_s=0.05
+        listen_address="127.0.0.1:0",
+        unconditional_peer_ids=frozenset({other.id}),
+        connection=ConnectionConfig(send_rate=0, receive_rate=0),
+        budget=BudgetConfig(cpu_percent=100),
+        redial_first_s=0.05,
     )
     info = NodeInfo(key.id, "", "bench", "0.1.0", b"", name)
     switch, endpoint = Switch(config, node_key=key, node_info=info), Endpoint()
@@ -102,7 +107,8 @@ async def paced(peer: Peer, sender: Endpoint, receiver: Endpoint, message: bytes
 
 
 async def measure(size: int, count: int) -> list[dict[str, float | str]]:
-    (a, sender), (b, receiver) = make("a"), make("b")
+    keys = NodeKey.generate(), NodeKey.generate()
+    (a, sender), (b, receiver) = make("a", *keys), make("b", *reversed(keys))
     await a.start()
     await b.start()
     try:

@@ -18,7 +18,7 @@ from chain.branch import Base, Branch, encode_changes
 from chain.check import CheckState
 from chain.composition import PENDING, begin, compose
 from chain.errors import BadSignature, TxError
-from chain.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, touches_of
+from chain.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block
 from chain.gas import limit_of
 from chain.genesis import parse_app_state
 from chain.messages import LANE_CURRENCY, Payment
@@ -174,7 +174,7 @@ class DchatApplication:
         """Whether it would be executed after everything admitted before it. See `chain.check`."""
         try:
             tx = self.txs.get(request.tx)
-            if request.type is CheckTxType.RECHECK and self._check.counts(tx, touches_of(tx)):
+            if request.type is CheckTxType.RECHECK and self._check.counts(tx, tx.touches):
                 return STILL_GOOD
             self._admit(tx)
         except TxError as error:
@@ -202,7 +202,7 @@ class DchatApplication:
                 executor.messages(tx)
             get = self._check.get
             changes = [
-                (key, PENDING[key[:2]], get(key), writes[key]) for key in touches_of(tx) if writes.get(key) is not None
+                (key, PENDING[key[:2]], get(key), writes[key]) for key in tx.touches if writes.get(key) is not None
             ]
             self._check.admit(tx, changes)
         finally:
@@ -301,7 +301,7 @@ class DchatApplication:
             return executed.rejected
         proven, beside = yield from encode_changes(executed.writes)
         pending = yield from self.stores.prepare_steps(request.height, proven, beside)
-        touched = {key for tx in executed.txs for key in touches_of(tx)}
+        touched = {key for tx in executed.txs for key in tx.touches}
         response = FinalizeBlockResponse(
             tuple(executed.results),
             pending.app_hash,
@@ -333,7 +333,7 @@ class DchatApplication:
             self._load()
         else:
             self.base.merge(outcome.executed.writes)
-            included = [(key, tx) for tx in outcome.executed.txs for key in touches_of(tx)]
+            included = [(key, tx) for tx in outcome.executed.txs for key in tx.touches]
             touched = outcome.response.touched or ()
             again = frozenset(self._check.block_committed(included, touched, outcome.height + 1))
         self._checker = None
@@ -405,18 +405,20 @@ def _drain(steps: Slices[T]) -> T:
 
 
 def _identity_of(tx: Tx) -> CheckTxResponse:
-    touches = touches_of(tx)
-    payer = tx.signers[tx.fee_payer]
-    return CheckTxResponse(
-        gas_wanted=tx.gas_limit,
-        sender=touches[tx.fee_payer],
-        order_key=b"" if tx.unordered else touches[tx.fee_payer] + payer.sequence_key,
-        order=payer.sequence,
-        lane=tx.lane_name,
-        replay_id=tx.replay_id,
-        touches=touches,
-        expiry_height=tx.expiry_height,
-    )
+    """What admission tells of it; made once, and asked for when it is identified and when it is admitted."""
+    if tx.facts is None:
+        payer, sender = tx.signers[tx.fee_payer], tx.touches[tx.fee_payer]
+        tx.facts = CheckTxResponse(
+            gas_wanted=tx.gas_limit,
+            sender=sender,
+            order_key=b"" if tx.unordered else sender + payer.sequence_key,
+            order=payer.sequence,
+            lane=tx.lane_name,
+            replay_id=tx.replay_id,
+            touches=tx.touches,
+            expiry_height=tx.expiry_height,
+        )
+    return tx.facts
 
 
 __all__ = ["APP_VERSION", "CommitInfo", "DchatApplication", "GenesisDiffers"]

@@ -16,7 +16,6 @@ from typing import Final, TypeAlias
 from chain.branch import Base, Branch, check_records
 from chain.context import Context, Leg
 from chain.errors import Expired, GasLimitTooHigh, TxError, WrongChain
-from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.modules import BlockContext, Modules
 from chain.receipts import encode_receipt
 from chain.signatures import Signatures
@@ -32,9 +31,6 @@ PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
 SIGNATURE_UNITS: Final = 3  # of one that is verified here
 BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
-
-# The key of a signer's record on the machine that authorises the lane: what an admission rests on.
-TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: b"ua", LANE_BRIDGE: b"ua"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +164,6 @@ def failed_result(
         events=events,
         codespace=error.codespace,
     )
-
-
-def touches_of(tx: Tx) -> tuple[bytes, ...]:
-    """The keys of what the transaction's admission rests on: its signers' records, in their order."""
-    prefix = TOUCHES[tx.lane]
-    return tuple([prefix + entry.address for entry in tx.signers])
 
 
 def execute_block(

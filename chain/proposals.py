@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from chain.execution import touches_of
 from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.tx import Tx
 
@@ -47,7 +46,7 @@ def select(txs: Sequence[Tx], *, bytes_max: int, gas_max: int, first_turn: bool 
         for position, tx in enumerate(txs):
             if position in chosen:
                 continue
-            size, gas, signers = size_in_block(tx), tx.gas_limit, touches_of(tx)
+            size, gas, signers = size_in_block(tx), tx.gas_limit, tx.touches
             share = reserved[tx.lane]
             fits = size <= bytes_left and gas <= gas_left and not (limited and (size > share[0] or gas > share[1]))
             if not fits or not passed.isdisjoint(signers):

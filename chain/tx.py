@@ -25,7 +25,8 @@ from chain.errors import (
     TooMany,
     WrongLane,
 )
-from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_NAMES, Message, decode_message
+from chain.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
+from consensus.abci import CheckTxResponse
 from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
@@ -42,6 +43,9 @@ MEMO_BYTES_MAX: Final = 256
 HEIGHT_MAX: Final = (1 << 63) - 1  # a block's height is an int64
 GAS_LIMIT_MAX: Final = (1 << 63) - 1  # results carry it as int64
 
+# The key of a signer's record on the machine that authorises the lane: what an admission rests on.
+TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: b"ua", LANE_BRIDGE: b"ua"}
+
 POLICY_ED25519: Final = b"\x0a\x20"  # canonical KeyPolicy{ed25519}: this, then the key
 
 
@@ -56,12 +60,12 @@ class SignerEntry(NamedTuple):
 
 class Tx:
     """A decoded transaction. Immutable but for `verified`: whether all its signatures were found valid on this node,
-    as (public key, message, signature); it never says that these keys may sign.
+    as (public key, message, signature), which never says that these keys may sign; and for `facts`.
     """
 
     __slots__ = (
-        "body", "chain_id", "expiry_height", "fee", "fee_payer", "gas_limit", "id", "intrinsic_gas", "lane", "messages",
-        "raw", "replay_id", "sign_hash", "signatures", "signers", "unordered", "verified",
+        "body", "chain_id", "expiry_height", "facts", "fee", "fee_payer", "gas_limit", "id", "intrinsic_gas", "lane",
+        "messages", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered", "verified",
     )  # fmt: skip
 
     raw: bytes
@@ -80,7 +84,9 @@ class Tx:
     expiry_height: int
     unordered: bool
     signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
+    touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order
     verified: bool
+    facts: CheckTxResponse | None  # what admission tells of it, once it was asked
 
     @property
     def lane_name(self) -> str:
@@ -134,7 +140,7 @@ def decode(raw: bytes) -> Tx:
     tx = Tx()
     tx.raw, tx.body = raw, content
     tx.id, tx.replay_id, tx.sign_hash = sha256(raw), sha256(content), sign_hash(content)
-    tx.verified = False
+    tx.verified, tx.facts = False, None
     _read_fields(tx, body)
     tx.signatures = _read_signatures(envelope, len(tx.signers))
     costs = _read_messages(tx, body)
@@ -183,6 +189,8 @@ def _read_fields(tx: Tx, body: pb.TxBody) -> None:
         raise FeeNotTaken(f"{tx.fee}")
     unordered = tx.unordered
     tx.signers = tuple([_read_signer(signer, unordered) for signer in body.signers])
+    prefix = TOUCHES[tx.lane]
+    tx.touches = tuple([prefix + entry.address for entry in tx.signers])
     tx.fee_payer = body.fee_payer
     if tx.fee_payer >= len(tx.signers):
         raise InvalidField(f"fee_payer: {tx.fee_payer}, there are {len(tx.signers)} signers")

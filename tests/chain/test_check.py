@@ -7,7 +7,6 @@ import pytest
 from chain.auth import waits_between
 from chain.check import STALE_BLOCKS, CheckState
 from chain.currency.records import Account, PendingAccount
-from chain.execution import touches_of
 from chain.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
 from chain.tx import Tx, decode
 from consensus.abci import CheckTxRequest, CheckTxType
@@ -42,7 +41,7 @@ def admitted(chain: Chain, *txs: bytes) -> list[bytes]:
 
 def is_counted(chain: Chain, raw: bytes) -> bool:
     tx = chain.app.txs.get(raw)
-    return chain.app._check.counts(tx, touches_of(tx))
+    return chain.app._check.counts(tx, tx.touches)
 
 
 def recheck(chain: Chain, raw: bytes) -> int:
