@@ -115,15 +115,34 @@ class NodeAddress:
 
 def host_group(host: str) -> str:
     """What one holder of a host address has at no cost: an IPv4 address, an IPv6 /64; a name is itself."""
-    try:
-        ip = parse_ip(host)
-    except ValueError:
+    ip = _socket_ip(host)
+    if ip is None:
         return host
-    if isinstance(ip, ipaddress.IPv4Address):
-        return str(ip)
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return f"{ipaddress.IPv6Address(ip.packed[:8] + bytes(8))}/64"
+    return str(ip) if isinstance(ip, ipaddress.IPv4Address) else _prefix(ip, 8)
+
+
+def site_group(host: str) -> str:
+    """What a site has: an IPv6 /48. Empty for what is no IPv6 address."""
+    ip = _socket_ip(host)
+    return _prefix(ip, 6) if isinstance(ip, ipaddress.IPv6Address) else ""
+
+
+def is_loopback(host: str) -> bool:
+    ip = _socket_ip(host)
+    return ip is not None and ip.is_loopback
+
+
+def _socket_ip(host: str) -> IPAddress | None:
+    """The IP of a socket's end, as IPv4 where it is one inside IPv6, its zone left out. None for a name."""
+    try:
+        ip = parse_ip(host.partition("%")[0])
+    except ValueError:
+        return None
+    return ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None else ip
+
+
+def _prefix(ip: ipaddress.IPv6Address, size: int) -> str:
+    return f"{ipaddress.IPv6Address(ip.packed[:size] + bytes(16 - size))}/{8 * size}"
 
 
 def _embedded_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

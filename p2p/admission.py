@@ -88,7 +88,7 @@ def ban_seconds(offences: int, *, forgiven: int) -> int:
 @dataclass(slots=True)
 class _Entry:
     host: str  # its group
-    crowd: str
+    crowd: str  # whose connections count together where strangers compete
     is_stranger: bool
     since_s: float
 
@@ -136,14 +136,15 @@ class Gate(Generic[Entrant]):
         Raises Rejected, and then does not count it.
         """
         now = self._time_s()
-        group, crowd = host_group(host), _crowd(host)
+        group = host_group(host)
+        crowd = NodeAddress("", host, 0).group(strict=False) if "/" in group else group  # IPv6: a /32
         is_stranger = group not in self.known
         is_fresh = now - self._seen_s.get(crowd, float("-inf")) >= FRESH_S
         self._check_rates(group, is_stranger=is_stranger, is_fresh=is_fresh)
         victim = None
         if self._open[group] >= self._per_host_max:
-            victim = next(other for other, entry in self._entries.items() if entry.host == group)
-            if now - self._entries[victim].since_s < HANDSHAKE_S:
+            victim = next((other for other, entry in self._entries.items() if entry.host == group), None)
+            if victim is None or now - self._entries[victim].since_s < HANDSHAKE_S:
                 raise Rejected(f"{self._per_host_max} connections of {group} wait for authentication already")
         elif is_stranger and self._strangers.total() >= self._total_max:
             victim = self._slowest(crowd, now)
@@ -194,12 +195,6 @@ class Gate(Generic[Entrant]):
         full = self._accepted_fresh + self._accepted_again >= self._per_s
         if is_stranger and (full or (not is_fresh and self._accepted_again >= again_max)):
             raise Rejected(f"strangers opened {self._per_s} connections within a second")
-
-
-def _crowd(host: str) -> str:
-    """Whose connections count together where strangers compete: an IPv4 address, an IPv6 /32 (a holder of one address
-    has any number of them)."""
-    return NodeAddress("", host, 0).group(strict=False) if ":" in host else host
 
 
 def _count_down(counter: Counter[str], name: str) -> None:

@@ -161,11 +161,11 @@ class PexReactor:
 
     def _take_some(self) -> None:
         """A few of the addresses that we were told, then others' turn."""
-        for _ in range(min(TOLD_PER_TURN, len(self._told))):
-            address, peer = self._told.popleft()
-            self._add(address, _place(peer))
+        some = [self._told.popleft() for _ in range(min(TOLD_PER_TURN, len(self._told)))]
         if self._told:
             asyncio.get_running_loop().call_soon(self._take_some)
+        for address, peer in some:
+            self._add(address, _place(peer))
 
     def _add(self, address: NodeAddress, source: NodeAddress, *, proven: bool = False) -> None:
         try:

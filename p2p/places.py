@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from p2p.address import NodeAddress, host_group
+from p2p.address import NodeAddress, host_group, is_loopback
 from p2p.config import SwitchConfig
 from p2p.errors import Rejected
 from p2p.link import Link
@@ -73,7 +72,7 @@ class Places:
             and host_group(other.remote_host) == place
             for other in others
         )
-        allowed = self._config.loopback_strangers_max if _is_loopback(link.remote_host) else 1
+        allowed = self._config.loopback_strangers_max if is_loopback(link.remote_host) else 1
         if strangers >= allowed:
             raise Rejected(f"{place} is connected already (allow_duplicate_ip is off)")
 
@@ -174,10 +173,3 @@ class Places:
 def part_of(host: str) -> str:
     """The part of the internet that a host is in: the address book's groups."""
     return NodeAddress("", host, 0).group(strict=False)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from p2p.address import host_group, site_group
 from p2p.admission import FAULTS_FORGIVEN, Offences, ban_seconds
 from p2p.errors import Rejected
 
@@ -20,6 +21,7 @@ STANDING_MAX = 1_024  # ids known good
 STANDING_PER_PLACE = 8
 PLACES_MAX = 4_096  # that gave offence; past this the one whose last was longest ago is forgotten
 SPENT_LEVELS = FAULTS_FORGIVEN + 1  # what passed a budget is felt at once; breaches of the protocol after some
+SITE_SHARE = 0.25  # of an offence that an IPv6 /48 answers for, beside the /64: it may be one site or many
 LEVEL_MAX = 12.0
 LEVEL_FORGOTTEN_S = 600.0  # one level
 NEWCOMER_WAIT_MAX_S = 60.0
@@ -79,7 +81,7 @@ class Newcomers:
     def __len__(self) -> int:
         return len(self._of)
 
-    def offended(self, place: str, levels: int) -> None:
+    def offended(self, place: str, levels: float) -> None:
         now = self._time_s()
         known = self._of.pop(place, None)
         level = self._level(known, now) if known is not None else 0.0
@@ -126,24 +128,28 @@ class Reputation:
         self._is_known_good = is_known_good
         self._offences = Offences(time_s)
 
-    def enter(self, peer_id: str, place: str) -> None:
+    def enter(self, peer_id: str, host: str) -> None:
         """A stranger proved its id. Raises Rejected when it is a new one and has to wait for what others did."""
         if peer_id in self.standing or self._is_known_good(peer_id):
             return
-        wait_s = self.newcomers.wait_s(place)
+        groups = host_group(host), site_group(host)
+        wait_s = max(self.newcomers.wait_s(group) for group in groups)
         if wait_s > 0:
-            raise Rejected(f"strangers of {place} gave offence, the next new one may come in {wait_s:.0f} s")
-        self.newcomers.entered(place)
+            raise Rejected(f"strangers of {host} gave offence, the next new one may come in {wait_s:.0f} s")
+        for group in groups:
+            self.newcomers.entered(group)
 
-    def offended(self, peer_id: str, place: str, *, forgiven: int, ban_s: int) -> int:
-        """Count an offence; returns for how many seconds to keep the id away, 0: not at all. `place`: empty for a peer
+    def offended(self, peer_id: str, host: str, *, forgiven: int, ban_s: int) -> int:
+        """Count an offence; returns for how many seconds to keep the id away, 0: not at all. `host`: empty for a peer
         that the operator named."""
         self.standing.forget(peer_id)
-        if place:
-            self.newcomers.offended(place, 1 if forgiven and not ban_s else SPENT_LEVELS)
+        levels = 1 if forgiven and not ban_s else SPENT_LEVELS
+        for group, share in ((host_group(host), 1.0), (site_group(host), SITE_SHARE)):
+            if group:
+                self.newcomers.offended(group, levels * share)
         return max(ban_s, ban_seconds(self._offences.add(peer_id), forgiven=forgiven))
 
-    def left(self, peer_id: str, place: str, *, connected_s: float, useful: int) -> None:
+    def left(self, peer_id: str, host: str, *, connected_s: float, useful: int) -> None:
         """A stranger left that had given no offence."""
         if connected_s >= STEADY_S:
-            self.standing.remember(peer_id, place, useful=useful)
+            self.standing.remember(peer_id, host_group(host), useful=useful)

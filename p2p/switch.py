@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from p2p.address import NodeAddress, host_group
+from p2p.address import NodeAddress
 from p2p.admission import FAULTS_FORGIVEN, NS_PER_S, Bans, Gate
 from p2p.base import ChannelDescriptor, Network, Peer, PeerFault, Reactor
 from p2p.budget import PeerBudget, SharedBudget
@@ -424,7 +424,7 @@ class Switch:
         self._check_room(link)
         if not link.is_outbound and not was_here and not self._is_exempt(peer_id):
             assert self._reputation is not None, "the switch does not run"
-            self._reputation.enter(peer_id, host_group(link.remote_host))
+            self._reputation.enter(peer_id, link.remote_host)
         if self._gate is not None and self._is_exempt(peer_id):
             self._gate.add_known(link.remote_host)
         return self._info
@@ -578,7 +578,7 @@ class Switch:
         if not peer.gave_offence and not self._is_exempt(peer.id) and self._reputation is not None:
             connected_s = (self.clock() - peer.connected_since_ns) / NS_PER_S
             useful = peer.budget.useful_messages
-            self._reputation.left(peer.id, host_group(peer.remote_host), connected_s=connected_s, useful=useful)
+            self._reputation.left(peer.id, peer.remote_host, connected_s=connected_s, useful=useful)
         peer.gone.set()
 
     def _say_of(self, peer: SwitchPeer, event: str, **fields: object) -> None:
@@ -649,9 +649,9 @@ class Switch:
     def _offended(self, peer: SwitchPeer, why: str, *, forgiven: int = 0, ban_s: int = 0) -> None:
         """Drop the peer and keep it away, longer each time; new ids from its place come more seldom."""
         assert self._reputation is not None, "the switch does not run"
-        place = "" if self._is_exempt(peer.id) else host_group(peer.remote_host)
+        host = "" if self._is_exempt(peer.id) else peer.remote_host
         peer.gave_offence = True
-        ban_s = self._reputation.offended(peer.id, place, forgiven=forgiven, ban_s=ban_s)
+        ban_s = self._reputation.offended(peer.id, host, forgiven=forgiven, ban_s=ban_s)
         if ban_s:
             self.ban(peer.id, ban_s, reason=why)
         peer.link.close(why)

@@ -50,6 +50,7 @@ class Bench:
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
         ("::1", "::/64"),
+        ("fe80::1:2:3:4%eth0", "fe80::/64"),
         ("localhost", "localhost"),
     ],
 )
@@ -114,6 +115,11 @@ def test_an_ipv6_network_counts_as_one_where_strangers_compete() -> None:
             assert bench.enters(f"20.0.0.{second}"), second
 
 
+def test_ipv4_counts_by_address_on_a_socket_of_both_kinds() -> None:
+    bench = Bench()
+    assert bench.rush([f"::ffff:10.0.0.{number}" for number in range(100)]) == 60
+
+
 def test_a_neighbour_that_opens_and_waits_leaves_room_at_the_same_address() -> None:
     bench = Bench()
     assert bench.rush(["10.0.0.1"] * 16, stay=True) == 16
@@ -142,6 +148,7 @@ def test_what_is_remembered_is_bounded() -> None:
         pytest.param("20.0.0.2", 1, id="one stranger of an address"),
         pytest.param("2001:470:1:2::{:x}", 1, id="one of an IPv6 /64"),
         pytest.param("127.0.0.1", 8, id="eight of this machine"),
+        pytest.param("::ffff:127.0.0.1", 8, id="eight of this machine, on a socket of both kinds"),
     ],
 )
 def test_strangers_of_one_address(host: str, allowed: int) -> None:

@@ -85,6 +85,15 @@ def test_the_wait_grows_with_each_offence_and_has_an_end() -> None:
     assert len(bench.reputation.newcomers) == 0
 
 
+def test_a_site_with_many_networks_is_held_back_as_well() -> None:
+    """An IPv6 /48 has 65,536 of the /64 that count as one host; its neighbours in the /32 are not concerned."""
+    bench = Bench()
+    entered = sum(bench.attack(1.0, every_s=1.0, place=f"2001:470:7:{number:x}::1") for number in range(3_600))
+    assert entered <= 13 + 3_600 / WAIT_MAX_S
+    assert bench.reputation.newcomers.wait_s("2001:470:7:ffff::1") <= WAIT_MAX_S
+    assert bench.enters("neighbour", "2001:470:8::1")
+
+
 def test_a_slip_of_the_protocol_holds_nobody_back() -> None:
     bench = Bench()
     assert bench.offends("upgraded", forgiven=2) == 0
