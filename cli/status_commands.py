@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import urllib.error
-import urllib.request
 from typing import Any
 
+import aiohttp
 import click
 
 from cli.ask import node_address, node_option, run
 from cli.base import Command, Exit, Refusal, current_home, show_json
 from cli.render import message_json
-from node.client import Client
+from node.client import Client, quoted
 from node.version import ENGINE_VERSION, build_version
 from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 
@@ -22,20 +22,28 @@ SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmo
 
 
 def get_json(url: str) -> tuple[int, Any]:
-    """Status code and JSON of a GET. Raises Refusal (unreachable, not JSON)."""
+    """Status code and JSON of a GET. Raises Refusal (unreachable, too slow, too much, not JSON)."""
     if not url.startswith(("http://", "https://")):
         raise Refusal(f"{url!r} is no http(s) address", Exit.USAGE)
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            status, body = answer.status, answer.read(ANSWER_BYTES_MAX)
-    except urllib.error.HTTPError as error:
-        status, body = error.code, error.read(ANSWER_BYTES_MAX)
-    except (OSError, urllib.error.URLError) as error:
-        raise Refusal(f"{url} did not answer: {error}", Exit.UNREACHABLE) from None
+        status, body = asyncio.run(_get(url))
+    except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
+        reason = quoted(str(error)) or f"not whole within {TIMEOUT_S:g} s"
+        raise Refusal(f"{url} did not answer: {reason}", Exit.UNREACHABLE) from None
     try:
         return status, json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(f"{url} answered {status} without JSON", Exit.UNREACHABLE) from None
+
+
+async def _get(url: str) -> tuple[int, bytes]:
+    """All of it within TIMEOUT_S, however it is dealt out, and of nobody else whom the answer names."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url, allow_redirects=False) as answer:
+        body = b""
+        while len(body) <= ANSWER_BYTES_MAX and (piece := await answer.content.read(65_536)):
+            body += piece
+        return answer.status, body[:ANSWER_BYTES_MAX]
 
 
 @click.command(cls=Command)
@@ -50,7 +58,9 @@ def health(url: str | None) -> None:
     status, answer = get_json(address if address.endswith("/health") else f"{address}/health")
     show_json(answer)
     if status != 200:
-        raise Refusal(f"not healthy: {answer.get('reason', status)}")
+        raise Refusal(
+            f"not healthy: {quoted(str(answer.get('reason', status) if isinstance(answer, dict) else status))}"
+        )
 
 
 @click.command(cls=Command)

@@ -17,6 +17,7 @@ import grpc.aio
 
 from chain.tx import TX_BYTES_MAX
 from consensus.types.events import Cursor
+from node.text import safe_line
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
@@ -24,8 +25,11 @@ from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
 
 DEFAULT_ADDRESS = "127.0.0.1:26670"
 MESSAGE_BYTES_MAX = 64 * 1_048_576  # a block of the format's limit fits
+SMALL_BYTES_MAX = 16 * 1_048_576  # what whoever signs has to read: records, and two headers with 10,000 validators each
+QUOTE_CHARACTERS_MAX = 1_000  # of a node's own words in ours
 DEADLINE_S = 10.0
 COMMIT_DEADLINE_S = 60.0
+STREAM_IDLE_S = 60.0  # of events that are saved: a message comes with every hundred blocks, if not sooner
 MANY_MAX = 1_000  # transactions of one BroadcastMany
 
 T = TypeVar("T")
@@ -37,6 +41,15 @@ class ClientError(Exception):
     def __init__(self, message: str, *, status: str = "") -> None:
         super().__init__(message)
         self.status = status
+
+
+def quoted(text: str) -> str:
+    """A node's words within a sentence of ours: one line, of bounded length, without control characters.
+
+    What a node says must not look like what this program says: a line of its own could claim that it was paid.
+    """
+    shown = safe_line(text[: QUOTE_CHARACTERS_MAX + 1])
+    return shown if len(text) <= QUOTE_CHARACTERS_MAX else f"{shown[:QUOTE_CHARACTERS_MAX]} (and so on)"
 
 
 def whole_param(params: pb.GetParamsResponse, module: str, name: str, *, most: int) -> int:
@@ -68,7 +81,7 @@ _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_
 
 def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
     """The client's error for a call's."""
-    code, details = error.code(), error.details() or ""
+    code, details = error.code(), quoted(error.details() or "")
     if code in _UNREACHABLE:
         return NodeUnreachable(f"{address} did not answer: {details}", status=code.name)
     if code is grpc.StatusCode.NOT_FOUND:
@@ -77,12 +90,21 @@ def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
 
 
 class Client:
-    """One node. Use as `async with Client("127.0.0.1:26670") as node:`; connects with the first call."""
+    """One node. Use as `async with Client("127.0.0.1:26670") as node:`; connects with the first call.
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, tls_root: Path | None = None) -> None:
+    answer_bytes_max: of one answer; a larger one is an error.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        tls_root: Path | None = None,
+        answer_bytes_max: int = MESSAGE_BYTES_MAX,
+    ) -> None:
         self.address = address
         options = [
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+            ("grpc.max_receive_message_length", answer_bytes_max),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             # a node that was restarted is back within a second, not gRPC's two minutes
             ("grpc.initial_reconnect_backoff_ms", 100),
@@ -168,10 +190,15 @@ class Client:
     async def stream_blocks(
         self, from_height: int = 0, *, with_results: bool = False
     ) -> AsyncIterator[pb.StreamBlocksResponse]:
-        """Blocks in order without a gap, then live. Ends by an error when the node stops."""
+        """Blocks in order without a gap, then live. Ends by an error when the node stops, or leaves one out."""
         request = pb.StreamBlocksRequest(from_height=from_height, with_results=with_results)
+        expected = from_height
         try:
             async for block in self.chain.StreamBlocks(request):
+                height = block.block.header.height
+                if expected and height != expected:
+                    raise ClientError(f"{self.address} streamed block {height}, expected {expected}: ask another node")
+                expected = height + 1
                 yield block
         except grpc.aio.AioRpcError as error:
             raise explain(error, self.address) from None
@@ -192,15 +219,27 @@ class Client:
 
         A message without an event tells how far the stream has come: resume from the last cursor that came, of either
         kind. to_height: ends after this block; 0: goes on live, and ends by an error when the node stops.
+        Raises ClientError where the node tells one twice or goes back, NodeUnreachable where it stops before the end.
         """
         request = pb.StreamEventsRequest(from_height=from_height, to_height=to_height, types=types)
         if after is not None:
             request.after.height, request.after.index = after
         for key, value in where:
             request.where.add(key=key, value=value)
+        last, stream = after, aiter(self.chain.StreamEvents(request))
         try:
-            async for told in self.chain.StreamEvents(request):
+            while True:
+                async with asyncio.timeout(STREAM_IDLE_S if to_height else None):
+                    told = await anext(stream, None)
+                if told is None:
+                    return
+                cursor = Cursor(told.cursor.height, told.cursor.index)
+                if (last is not None and cursor <= last) or (to_height and cursor.height > to_height):
+                    raise ClientError(f"{self.address} streamed {cursor} after {last}: ask another node")
+                last = cursor
                 yield told
+        except TimeoutError:
+            raise NodeUnreachable(f"{self.address} said nothing for {STREAM_IDLE_S:g} s") from None
         except grpc.aio.AioRpcError as error:
             raise explain(error, self.address) from None
 
