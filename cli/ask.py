@@ -14,7 +14,7 @@ import click
 from cli.base import Exit, Refusal, current_home
 from crypto.bech32 import InvalidAddress, decode_address
 from node import identity
-from node.client import Client, ClientError, NodeUnreachable
+from node.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from node.identity import Identity, IdentityError
 from node.verify import ProofFailed
 
@@ -52,11 +52,11 @@ def node_address(said: str | None) -> str:
     return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
 
 
-def run(work: Callable[[Client], Awaitable[T]], node: str | None) -> T:
+def run(work: Callable[[Client], Awaitable[T]], node: str | None, *, answer_bytes_max: int = MESSAGE_BYTES_MAX) -> T:
     """Run `work` with a client; its errors become the command's."""
 
     async def main() -> T:
-        async with Client(node_address(node)) as client:
+        async with Client(node_address(node), answer_bytes_max=answer_bytes_max) as client:
             return await work(client)
 
     try:

@@ -75,7 +75,7 @@ class Stage:
     sent: list[Outcome] = field(default_factory=list)
 
     def session(self, wallet: Wallet) -> Session:
-        return Session(self.client, wallet)
+        return Session(self.client, wallet, chain_id=self.network.chain_id)
 
     def account(self, name: str) -> Wallet:
         return identity.load(self.network.folder / self.network.accounts[name]).wallet

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import click
 from google.protobuf.message import Message
 
 from cli.ask import Address, Hash, height_option, limit_option, node_option, run
-from cli.base import Command, Exit, Group, Refusal, current_home, echo, show_json
+from cli.base import Command, Group, Refusal, echo, show_json
 from cli.render import PROOF_FIELDS, message_json, says_nothing
+from cli.trust import root_of_trust, trust_options
 from cli.tx_commands import channel_of
-from consensus.types.errors import InvalidGenesis
-from genesis.doc import parse_genesis
 from node.client import Client
 from node.config.models import duration_s
-from node.home import HomeError, load_genesis
 from node.proved import Checked, Proved
-from node.verify import ProofFailed, Trust, Verifier
+from node.verify import ProofFailed, Verifier
 
 UNPROVED = ("log", "events")  # of a transaction: told by the node, under no hash
 
@@ -47,13 +44,7 @@ def proving(command: Callable[..., Any]) -> Callable[..., Any]:
     """--prove and where trust begins."""
     options = (
         click.option("--prove", is_flag=True, help="Ask for a proof and verify it here."),
-        click.option("--trust", metavar="HEIGHT:HASH", help="The header that trust begins with."),
-        click.option(
-            "--genesis",
-            "genesis_file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Begin with this genesis. Default: the home's.",
-        ),
+        trust_options,
         click.option(
             "--max-age",
             type=Age(),
@@ -66,20 +57,6 @@ def proving(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def root_of_trust(trust: str | None, genesis_file: Path | None) -> Trust:
-    """Raises Refusal."""
-    try:
-        if trust is not None:
-            return Trust.parse(trust)
-        if genesis_file is not None:
-            return Trust.of_genesis(parse_genesis(genesis_file.read_bytes()))
-        return Trust.of_genesis(load_genesis(current_home()[0]))
-    except HomeError as error:
-        raise Refusal(f"nothing to begin trust with: give --trust HEIGHT:HASH or --genesis FILE ({error})") from None
-    except (InvalidGenesis, ValueError) as error:
-        raise Refusal(str(error), Exit.USAGE) from None
 
 
 def ask(
@@ -99,7 +76,7 @@ def ask(
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
     async def work(client: Client) -> tuple[Message, Checked, int]:
-        chain_id = trust.genesis.chain_id if trust.genesis is not None else (await client.status()).chain_id
+        chain_id = trust.genesis.chain_id if trust.genesis is not None else ""
         height = await client.provable_height() if of_state else 0
         answer: Any = await look(client, True, height)
         if of_state and answer.height != height:  # an old state has proofs too

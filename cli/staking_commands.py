@@ -11,6 +11,7 @@ import click
 
 from chain.codec import UINT64_MAX
 from chain.currency import dec
+from chain.currency.params import StakingParams
 from chain.economy_messages import (
     CancelUnbonding,
     ConsensusSigner,
@@ -29,6 +30,7 @@ from chain.economy_messages import (
 from cli.ask import Address, Amount, height_option, limit_option, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home, show_json
 from cli.query_commands import plain, query
+from cli.trust import signing_facts
 from cli.tx_commands import send, sending, tx
 from consensus.types.errors import InvalidData
 from consensus.types.files import parse_validator_key
@@ -38,6 +40,7 @@ from node.home import HomeError, load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
+USUAL_MINIMUM = StakingParams().min_self_delegation
 STATUSES = ("bonded", "unbonding", "unbonded")
 
 
@@ -117,12 +120,21 @@ class Possession(click.ParamType):  # type: ignore[type-arg]  # generic in the s
 
 
 def chain_minimum(node: str | None) -> int:
-    """The least self-delegation that the chain asks of a validator now, udchat."""
+    """The least self-delegation that the chain asks of a validator now, udchat, by the node's word.
+
+    Raises Refusal: the node asks for more than chains usually do.
+    """
 
     async def ask(client: Client) -> int:
         return whole_param(await client.params(), "staking", "min_self_delegation", most=UINT64_MAX)
 
-    return run(ask, node)
+    least = run(ask, node)
+    if least > USUAL_MINIMUM:  # signed for good: it can only rise, and stake below it jails
+        raise Refusal(
+            f"the node says that the chain's minimum self-delegation is {least} udchat, usual is {USUAL_MINIMUM}. If "
+            f"it is right (ask another node: dchat query params), say it yourself: --min-self-delegation {least}udchat"
+        )
+    return least
 
 
 @stake.command("create-validator", cls=Command)
@@ -151,17 +163,17 @@ def create_validator(
             "--consensus-key is a public key alone; give --possession too: `dchat tx stake prove-key`, where it is",
             Exit.USAGE,
         )
+    facts = signing_facts(options)
     least = chain_minimum(options["node"]) if min_self_delegation is None else min_self_delegation
     if min_self_delegation is None and amount < least:
         raise Refusal(f"--amount is {amount} udchat; allowed: the chain's minimum, {least}, and more", Exit.USAGE)
-    chain_id = options["chain_id"] or run(lambda client: client.status(), options["node"]).chain_id
 
     def message(me: bytes) -> CreateValidator:
         public = signer if isinstance(signer, bytes) else signer.pub_key.bytes
         proof = possession
         if proof is None:
             assert not isinstance(signer, bytes)
-            proof = prove_possession(signer, chain_id, me)
+            proof = prove_possession(signer, facts.chain_id, me)
         return CreateValidator(
             me, public, moniker, commission_rate, commission_max_rate, commission_max_change_rate, least, amount, proof
         )

@@ -1,4 +1,7 @@
-"""`dchat tx`: build, sign and send transactions."""
+"""`dchat tx`: build, sign and send transactions.
+
+For which chain, and what is believed of the node: `cli.trust`. One command signs one transaction (`node.wallet`).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,11 @@ from chain.messages import (
 from cli.ask import Address, Amount, load_identity, node_option, parse_amount, run
 from cli.base import Command, Exit, Group, Refusal, show_json
 from cli.render import message_json
-from node.client import Client
-from node.wallet import Outcome, Session, TxRefused
+from cli.trust import Signing, trust_options
+from node.client import SMALL_BYTES_MAX, Client
+from node.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
+
+WAITS = ("proof", "commit", "admission")
 
 
 @click.group(cls=Group)
@@ -43,17 +49,26 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
         node_option,
         click.option(
             "--wait",
-            type=click.Choice(["commit", "admission"]),
-            default="commit",
-            show_default=True,
-            help="Return when it is in a saved block, or when it is admitted.",
+            type=click.Choice(WAITS),
+            help="Return when the next header proves what became of it (the default), when it is in a block by the "
+            "node's word, or when the node has admitted it.",
         ),
         click.option("--memo", default="", help="Up to 256 bytes, public."),
-        click.option("--fee", type=Amount(), help="Default: the least that the chain takes."),
+        click.option("--fee", type=Amount(), help="Default: the least that the chain takes, by the node's word."),
+        click.option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT."),
         click.option("--gas-limit", type=int, help="Default: an estimate that is enough."),
         click.option("--unordered", is_flag=True, help="With a replay mark and an expiry instead of a sequence."),
-        click.option("--expiry-blocks", type=int, default=0, help="Refuse it after so many blocks."),
-        click.option("--chain-id", default="", help="Default: the node's."),
+        click.option(
+            "--expiry-blocks",
+            type=click.IntRange(0),
+            default=0,
+            help=f"No block takes it after so many. Default: {ORDERED_EXPIRY_BLOCKS}, unordered {EXPIRY_BLOCKS}.",
+        ),
+        trust_options,
+        click.option("--chain-id", default="", help="Default: of what trust begins with."),
+        click.option(
+            "--believe-node", is_flag=True, help="Check nothing that the node says: only for a node of your own."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -71,19 +86,25 @@ class Refused(Refusal):
 def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None) -> None:
     """Build the messages for the sender's address, send them, show what became of them."""
     who = load_identity(options["sender"])
+    signing = Signing.of(options)
+    wait = options["wait"] or ("proof" if signing.trust is not None else "commit")
+    if wait == "proof" and signing.trust is None:
+        raise Refusal("--wait proof, and --believe-node: one of them", Exit.USAGE)
     messages = make(who.address)
+    sessions: list[Session] = []
 
     async def work(client: Client) -> Outcome:
-        return await Session(client, who.wallet).send(
+        sessions.append(signing.session(client, who.wallet, fee_max=options["max_fee"]))
+        return await sessions[0].send(
             messages,
-            wait_commit=options["wait"] == "commit",
+            wait_commit=wait != "admission",
+            prove=wait == "proof",
             lane=lane,
             unordered=options["unordered"],
             expiry_blocks=options["expiry_blocks"],
             fee=options["fee"],
             gas_limit=options["gas_limit"],
             memo=options["memo"],
-            chain_id=options["chain_id"],
         )
 
     try:
@@ -91,6 +112,9 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
     except TxRefused as error:
         show_json(outcome_json(error.outcome))
         raise Refused(error) from None
+    except KeyboardInterrupt:
+        tx = sessions[0].handed if sessions else None
+        raise Refusal(f"stopped; {open_until(tx.id, tx.expiry_height) if tx else 'nothing was handed in'}") from None
     except ValueError as error:  # a number that no field holds
         raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
 
@@ -108,7 +132,7 @@ def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
         assert isinstance(outcome, Outcome)
         return outcome
 
-    outcome = run(guarded, node)
+    outcome = run(guarded, node, answer_bytes_max=SMALL_BYTES_MAX)
     if outcome is None:
         raise refused[0]
     return outcome
@@ -124,6 +148,8 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "height": outcome.height,
         "index": outcome.index,
         "gas_used": outcome.gas_used,
+        "expiry_height": outcome.expiry_height,
+        "proved_by_header": outcome.proved_by or None,
     }
     if outcome.receipt is not None:
         shown["receipt"] = message_json(outcome.receipt)

@@ -24,6 +24,7 @@ from chain.upgrade.messages import (
 from cli.ask import Hash, load_identity, node_option, run
 from cli.base import Command, Exit, Group, Refusal, current_home, echo, show_json
 from cli.render import message_json
+from cli.trust import signing_facts
 from cli.tx_commands import send, sending
 from consensus.engine.errors import EngineError
 from node import logs
@@ -151,19 +152,18 @@ def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any)
         raise Refusal(str(error), Exit.USAGE) from None
     who = load_identity(options["sender"])
 
-    async def ask(client: Client) -> tuple[pb.GetStatusResponse, frozenset[str]]:
-        upgrades = await client.upgrade()
-        return await client.status(), frozenset(one.name for one in upgrades.done)
+    async def ask(client: Client) -> frozenset[str]:
+        return frozenset(one.name for one in (await client.upgrade()).done)
 
-    told, done = run(ask, options["node"])
+    facts, done = signing_facts(options), run(ask, options["node"])
     names_ = () if withdraw else tuple(sorted(set(named or _coming(done))))
     if not names_ and not withdraw:
         raise Refusal("this build knows no upgrade that is to come; name one with --name, or --withdraw", Exit.USAGE)
     unsigned = AnnounceReadiness(
         who.address, key.pub_key.bytes, names_, software or build_version(),
-        told.latest_block_height + READY_EXPIRY_BLOCKS, b"",
+        facts.height + READY_EXPIRY_BLOCKS, b"",
     )  # fmt: skip
-    message = sign_readiness(key, options["chain_id"] or told.chain_id, unsigned)
+    message = sign_readiness(key, facts.chain_id, unsigned)
     send(lambda me: [message], options)
 
 

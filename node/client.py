@@ -29,8 +29,10 @@ SMALL_BYTES_MAX = 16 * 1_048_576  # what whoever signs has to read: records, and
 QUOTE_CHARACTERS_MAX = 1_000  # of a node's own words in ours
 DEADLINE_S = 10.0
 COMMIT_DEADLINE_S = 60.0
+HEIGHT_DEADLINE_S = 60.0
 STREAM_IDLE_S = 60.0  # of events that are saved: a message comes with every hundred blocks, if not sooner
 MANY_MAX = 1_000  # transactions of one BroadcastMany
+HEIGHT_MAX = 1 << 62  # above it a node's word is no height: the next one, and an expiry, still fit their fields
 
 T = TypeVar("T")
 
@@ -173,7 +175,10 @@ class Client:
         return await self.call(self.chain.BroadcastEvidence, pb.BroadcastEvidenceRequest(evidence=evidence))
 
     async def status(self) -> pb.GetStatusResponse:
-        return await self.call(self.chain.GetStatus, pb.GetStatusRequest())
+        answer: pb.GetStatusResponse = await self.call(self.chain.GetStatus, pb.GetStatusRequest())
+        if not 0 <= answer.latest_block_height <= HEIGHT_MAX:
+            raise ClientError(f"{self.address} says that its last block is {answer.latest_block_height}; no chain's is")
+        return answer
 
     async def block(self, height: int = 0, *, block_hash: bytes = b"") -> pb.GetBlockResponse:
         return await self.call(self.chain.GetBlock, pb.GetBlockRequest(height=height, hash=block_hash))
@@ -243,10 +248,11 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise explain(error, self.address) from None
 
-    async def wait_for_height(self, height: int, *, deadline_s: float = 60.0) -> int:
-        """Return once the node has saved `height`. Raises NodeUnreachable at the deadline."""
+    async def wait_for_height(self, height: int, *, deadline_s: float | None = None) -> int:
+        """Return once the node has saved `height`. Raises NodeUnreachable at the deadline: HEIGHT_DEADLINE_S."""
+        limit_s = HEIGHT_DEADLINE_S if deadline_s is None else deadline_s
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(limit_s):
                 latest = (await self.status()).latest_block_height
                 if latest >= height:
                     return latest
@@ -255,7 +261,7 @@ class Client:
                         return block.block.header.height
         except TimeoutError:
             pass
-        raise NodeUnreachable(f"{self.address} did not reach height {height} within {deadline_s:g} s")
+        raise NodeUnreachable(f"{self.address} did not reach height {height} within {limit_s:g} s")
 
     async def provable_height(self) -> int:
         """The latest height as of now, once the header that proves its state is there as well."""

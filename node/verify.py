@@ -22,7 +22,7 @@ from consensus.types.results import ExecTxResult
 from crypto import merkle
 from crypto.hash import sha256
 from genesis.doc import GenesisDoc
-from node.client import Client, ClientError
+from node.client import HEIGHT_MAX, Client, ClientError
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import types_pb2
@@ -63,11 +63,15 @@ class Trust:
 
 
 class Verifier:
-    """Verifies answers of one client. Keeps the headers it has verified."""
+    """Verifies answers of one client. Keeps the headers it has verified.
+
+    chain_id: empty, where trust begins with a header's hash: then it is that header's.
+    """
 
     def __init__(
         self, client: Client, trust: Trust, *, chain_id: str, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
+        assert chain_id or trust.hash is not None
         self.client, self.trust, self.chain_id = client, trust, chain_id
         self._now_ns = now_ns
         self._verified: dict[int, LightBlock] = {}
@@ -85,6 +89,8 @@ class Verifier:
             raise ProofFailed(str(error)) from error
 
     async def _header(self, height: int, given: types_pb2.LightBlock | None) -> LightBlock:
+        if not 0 < height <= HEIGHT_MAX:
+            raise ProofFailed(f"no header has the height {height}")
         if not self._verified:
             await self._begin()
         if (known := self._verified.get(height)) is not None:
@@ -104,7 +110,9 @@ class Verifier:
     async def _begin(self) -> None:
         block = await self._fetch(self.trust.height)
         if self.trust.hash is not None:
-            verify_root(block, chain_id=self.chain_id, expected_hash=self.trust.hash)
+            chain_id = self.chain_id or block.header.chain_id  # which the hash covers
+            verify_root(block, chain_id=chain_id, expected_hash=self.trust.hash)
+            self.chain_id = chain_id
         else:
             assert self.trust.genesis is not None
             verify_root(block, chain_id=self.chain_id, expected_set=self.trust.genesis.validator_set())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chain.build import Wallet
+from chain.build import Seat, Wallet, build_tx
 from chain.genesis import RANGES
 from chain.messages import Payment
 from chain.tx import decode
@@ -33,7 +33,7 @@ class LyingClient:
     async def status(self) -> pb.GetStatusResponse:
         return pb.GetStatusResponse(chain_id="lies-1", latest_block_height=7)
 
-    async def account(self, address: bytes) -> pb.GetAccountResponse:
+    async def account(self, address: bytes, *, height: int, prove: bool) -> pb.GetAccountResponse:
         return pb.GetAccountResponse()
 
 
@@ -100,5 +100,7 @@ def test_an_answer_with_impossible_values_is_shown(answer: Any, capsys: pytest.C
 
 def test_a_receipt_that_is_none_is_the_nodes_fault() -> None:
     """audit 20: it ended the command in a traceback."""
+    wallet = Wallet.from_seed(bytes(32))
+    tx = build_tx(chain_id="c", messages=[Payment(wallet.address, BOB, 1)], seats=[Seat(wallet, 0, with_policy=True)])
     with pytest.raises(ClientError, match="no receipt"):
-        Outcome.of(pb.BroadcastResponse(data=b"\xff"), b"")
+        Outcome.of(pb.BroadcastResponse(data=b"\xff"), decode(tx))
