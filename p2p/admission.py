@@ -17,6 +17,7 @@ BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first ma
 KNOWN_HOSTS_MAX = 256
 GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the oldest is forgotten
 FRESH_S = 60.0  # a host that was let in so recently shares half of what may come in a second
+HELD_PER_S = 2  # connections of a host whose next stranger has to wait anyway: a handshake costs us a millisecond
 HANDSHAKE_S = 1.0  # what an honest handshake takes at most on a bad line; who takes longer may have to make room
 OFFENCES_MAX = 4_096  # remembered names; past this the oldest is forgotten
 OFFENCE_FORGOTTEN_S = 6 * 3600.0
@@ -130,17 +131,18 @@ class Gate(Generic[Entrant]):
     def unauthenticated(self) -> int:
         return len(self._entries)
 
-    def enter(self, host: str, entrant: Entrant) -> Entrant | None:
+    def enter(self, host: str, entrant: Entrant, *, is_held: bool = False) -> Entrant | None:
         """Count a connection in; returns the one that has to go for it, already counted out, or None.
 
-        Raises Rejected, and then does not count it.
+        `is_held`: strangers of this host have to wait, and none is known good. Raises Rejected, then it is not counted.
         """
         now = self._time_s()
         group = host_group(host)
         crowd = NodeAddress("", host, 0).group(strict=False) if "/" in group else group  # IPv6: a /32
         is_stranger = group not in self.known
         is_fresh = now - self._seen_s.get(crowd, float("-inf")) >= FRESH_S
-        self._check_rates(group, is_stranger=is_stranger, is_fresh=is_fresh)
+        per_s = HELD_PER_S if is_held and is_stranger else self._per_host_per_s
+        self._check_rates(group, per_s, is_stranger=is_stranger, is_fresh=is_fresh)
         victim = None
         if self._open[group] >= self._per_host_max:
             victim = next((other for other, entry in self._entries.items() if entry.host == group), None)
@@ -183,14 +185,14 @@ class Gate(Generic[Entrant]):
                 return entrant if leads or now - entry.since_s >= HANDSHAKE_S else None
         return None
 
-    def _check_rates(self, group: str, *, is_stranger: bool, is_fresh: bool) -> None:
+    def _check_rates(self, group: str, host_per_s: int, *, is_stranger: bool, is_fresh: bool) -> None:
         second = int(self._time_s())
         if second != self._second:
             self._second = second
             self._accepted.clear()
             self._accepted_fresh = self._accepted_again = 0
-        if self._accepted[group] >= self._per_host_per_s:
-            raise Rejected(f"{group} opened {self._per_host_per_s} connections within a second")
+        if self._accepted[group] >= host_per_s:
+            raise Rejected(f"{group} opened {host_per_s} connections within a second")
         again_max = self._per_s - self._per_s // 2
         full = self._accepted_fresh + self._accepted_again >= self._per_s
         if is_stranger and (full or (not is_fresh and self._accepted_again >= again_max)):

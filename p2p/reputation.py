@@ -40,6 +40,10 @@ class Standing:
     def __contains__(self, peer_id: str) -> bool:
         return peer_id in self._place_of
 
+    def knows(self, place: str) -> bool:
+        """Whether somebody of this place is known good."""
+        return place in self._places
+
     def remember(self, peer_id: str, place: str, *, useful: int) -> None:
         """Full: of the place, or else of the place that has most, the id that brought least goes."""
         self.forget(peer_id)
@@ -132,12 +136,18 @@ class Reputation:
         """A stranger proved its id. Raises Rejected when it is a new one and has to wait for what others did."""
         if peer_id in self.standing or self._is_known_good(peer_id):
             return
-        groups = host_group(host), site_group(host)
-        wait_s = max(self.newcomers.wait_s(group) for group in groups)
+        wait_s = self._wait_s(host)
         if wait_s > 0:
             raise Rejected(f"strangers of {host} gave offence, the next new one may come in {wait_s:.0f} s")
-        for group in groups:
+        for group in (host_group(host), site_group(host)):
             self.newcomers.entered(group)
+
+    def is_held(self, host: str) -> bool:
+        """Whether no stranger of this host has to be let in now, but for those that the address book knows."""
+        return self._wait_s(host) > 0 and not self.standing.knows(host_group(host))
+
+    def _wait_s(self, host: str) -> float:
+        return max(self.newcomers.wait_s(group) for group in (host_group(host), site_group(host)))
 
     def offended(self, peer_id: str, host: str, *, forgiven: int, ban_s: int) -> int:
         """Count an offence; returns for how many seconds to keep the id away, 0: not at all. `host`: empty for a peer

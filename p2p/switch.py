@@ -396,7 +396,9 @@ class Switch:
             raise Rejected("we stop")
         if not link.is_outbound:
             assert self._gate is not None
-            victim = self._gate.enter(link.remote_host, link)
+            assert self._reputation is not None
+            is_held = self._reputation.is_held(link.remote_host)
+            victim = self._gate.enter(link.remote_host, link, is_held=is_held)
             if victim is not None:
                 victim.close(Rejected("made room for another connection"))
         self._links.add(link)

@@ -120,6 +120,22 @@ def test_ipv4_counts_by_address_on_a_socket_of_both_kinds() -> None:
     assert bench.rush([f"::ffff:10.0.0.{number}" for number in range(100)]) == 60
 
 
+def test_a_host_whose_strangers_have_to_wait_costs_few_handshakes() -> None:
+    """One host with many ids: each try cost a handshake, twenty a second, also while none of them could get in."""
+    bench = Bench()
+    bench.gate.add_known("10.9.9.9")
+    for host, allowed in (("10.0.0.1", 2), ("10.9.9.9", 20)):
+        entered = 0
+        for number in range(1_000):
+            try:
+                bench.gate.enter(host, number, is_held=True)
+            except Rejected:
+                continue
+            bench.gate.leave(number)
+            entered += 1
+        assert entered == allowed, host
+
+
 def test_a_neighbour_that_opens_and_waits_leaves_room_at_the_same_address() -> None:
     bench = Bench()
     assert bench.rush(["10.0.0.1"] * 16, stay=True) == 16

@@ -114,6 +114,19 @@ def test_who_was_here_without_offence_does_not_wait_and_an_offence_ends_that() -
     assert not bench.enters("steady")
 
 
+def test_a_host_is_held_while_nobody_there_is_known_good() -> None:
+    bench = Bench()
+    assert not bench.reputation.is_held(HOUSE)
+    bench.attack(600)
+    assert bench.reputation.is_held(HOUSE)
+    bench.reputation.left("steady", HOUSE, connected_s=STEADY_S, useful=0)
+    assert not bench.reputation.is_held(HOUSE)
+    bench.offends("steady")
+    assert bench.reputation.is_held(HOUSE)
+    bench.now += WAIT_MAX_S
+    assert not bench.reputation.is_held(HOUSE)
+
+
 def test_standing_is_no_way_around_the_rate() -> None:
     """An id must have come as a newcomer, and stayed longer than a newcomer waits, to be known good."""
     assert STEADY_S >= NEWCOMER_WAIT_MAX_S >= WAIT_MAX_S
