@@ -19,6 +19,7 @@ SLICE_NS: Final = 1_000_000  # what one peer's messages hold the loop before ano
 TURN_NS: Final = 2_000_000  # what all peers' messages hold it before anything else may run
 SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READS` is measured, and counts for all
 SAMPLED_READS: Final = 8
+TICK_S: Final = 0.02  # who must wait goes on at one of these: many who wait cost one timer
 CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
 ASKED_DISCOUNT: Final = 4  # what we asked a peer for costs it a quarter: else syncing from one would be slow
 USEFUL_NS: Final = 2_000_000  # of time on the loop that a useful message earns its sender: its duplicates come with it
@@ -32,9 +33,9 @@ class BudgetConfig:
 
     cpu_percent: int = 25  # each peer, on the average; an honest validator takes a few
     strangers_cpu_percent: int = 40  # all peers together that the operator did not name
-    unearned_cpu_percent: int = 5  # of that, what strangers take who did not earn it by useful messages
+    unearned_cpu_percent: int = 2  # of that, what strangers take who did not earn it by useful messages
     cpu_burst_ms: int = 250  # above the share, before it is felt
-    unearned_burst_ms: int = 50
+    unearned_burst_ms: int = 20
     useless_max: int = 1_000  # an honest peer's lost races, all at once
     useless_per_s: int = 20  # forgiven
     unfinished_bytes_max: int = 3 * 1024 * 1024  # of messages that have begun, beside those that we asked for
@@ -114,6 +115,7 @@ class SharedBudget:
         self.useless_by_kind: Counter[str] = Counter()
         self._loop = loop
         self._waiting: dict[Served, None] = {}
+        self._later: dict[int, list[Served]] = {}  # by tick
         self._turn_ns = 0
         self._is_scheduled = False
 
@@ -130,6 +132,22 @@ class SharedBudget:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._next_turn)
+
+    def wait_for(self, connection: Served, wait_s: float) -> None:
+        """`wait`, in `wait_s` or up to `TICK_S` later. Who waits for the common share is looked at in every tick, with
+        all the others: who took least goes first then."""
+        if not connection.budget.cpu.is_over:
+            wait_s = min(wait_s, TICK_S / 2)
+        tick = int((self._loop.time() + wait_s) / TICK_S) + 1
+        later = self._later.get(tick)
+        if later is None:
+            later = self._later[tick] = []
+            self._loop.call_later(tick * TICK_S - self._loop.time(), self._tick, tick)
+        later.append(connection)
+
+    def _tick(self, tick: int) -> None:
+        for connection in self._later.pop(tick):
+            self.wait(connection)
 
     def forget(self, connection: Served) -> None:
         self._waiting.pop(connection, None)

@@ -284,12 +284,18 @@ class MultiplexConnection:
         self._pump_scheduled = False
         if self._closed or self._write_paused:
             return
-        wait_s = self._send_rate.wait_s(self._loop.time())
+        budget = self.budget
+        wait_s = max(self._send_rate.wait_s(self._loop.time()), 0.0 if budget.is_named else budget.wait_s())
         if wait_s:
             self._pump_scheduled = True
             self._loop.call_later(wait_s, self._pump)
             return
-        self._write_batch()
+        if budget.is_named:
+            self._write_batch()
+        else:  # what it is told costs as much as what it says
+            began_ns = self._shared.work_ns()
+            self._write_batch()
+            budget.spend_cpu(self._shared.work_ns() - began_ns)
         if self._active:
             self._schedule_pump()
         for channel in tuple(self._sendable.values()):
@@ -412,12 +418,8 @@ class MultiplexConnection:
             self._held, self._held_since = True, self._loop.time()
             self._pipe.pause_reading()
         if wait_s:
-            self._loop.call_later(wait_s, self._wait_turn)
+            self._shared.wait_for(self, wait_s)
         else:
-            self._shared.wait(self)
-
-    def _wait_turn(self) -> None:
-        if not self._closed:
             self._shared.wait(self)
 
     def _consume(self) -> bool:

@@ -7,7 +7,7 @@ gossip), so the channel has a reactor of its own that decodes once and hands on.
 A neighbour list is what keeps copies rare. Whoever holds a thing sends it, or announces it, to each neighbour that
 lacks it. Who received it from S therefore need not hurry towards a peer that S is connected to as well: it waits for
 long, and is nearly always overtaken by that peer's own announcement. Only towards peers that S does not know does it
-relay soon. In a full mesh nothing is relayed, and hardly anything announced.
+relay soon. In a full mesh nothing is relayed, and hardly anything announced; who sends copies is told sooner.
 Source: design.md section 5; proto/dchat/p2p/v1/gossip.proto.
 """
 
@@ -180,7 +180,6 @@ class ExtensionReactor:
         self._peers: dict[str, Peer] = {}
         self._neighbours: dict[str, frozenset[str]] = {}
         self._owed: dict[str, Peer] = {}  # peers whose queue was full when our list was due
-        self.is_full_mesh = True  # each of our peers says that it is connected to all the others
 
     def add_handler(self, handler: ExtensionHandler) -> None:
         self._handlers.append(handler)
@@ -218,7 +217,6 @@ class ExtensionReactor:
         decoded = decode(message)
         if decoded.neighbours is not None and self._peers.get(peer.id) is peer:
             self._neighbours[peer.id] = decoded.neighbours
-            self._judge_mesh()
         for handler in self._handlers:
             handler.receive_extension(peer, decoded)
 
@@ -228,12 +226,7 @@ class ExtensionReactor:
         for handler in self._handlers:
             handler.extension_writable(peer)
 
-    def _judge_mesh(self) -> None:
-        ids = set(self._peers)
-        self.is_full_mesh = all(len(ids - self._neighbours.get(id, frozenset())) == 1 for id in ids)
-
     def _tell_neighbours(self) -> None:
-        self._judge_mesh()
         for peer in self._peers.values():
             self._send_neighbours(peer)
 

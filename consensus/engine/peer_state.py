@@ -22,6 +22,10 @@ VoteSetKey: TypeAlias = tuple[int, VoteKind, int]  # height, kind, round
 
 VOTE_SETS_MAX: Final = 128  # per peer: both kinds of 64 rounds; what is beyond is not remembered
 PART_SETS_MAX: Final = 8  # per peer and height
+VOTE_COPY: Final = 2  # forgiven in so many heights
+PART_COPY: Final = 48
+COPIES_MAX: Final = 64
+COPIES_MANY: Final = 16
 CLAIMS_MAX: Final = 128  # majorities that a peer may claim in one height
 
 
@@ -29,6 +33,8 @@ class PeerState:
     """height 0: the peer has not said where it is. wake_ns: when it is to be looked at again (0: no timer)."""
 
     __slots__ = (
+        "_copies",
+        "_copies_at",
         "_masks",
         "_votes",
         "claims",
@@ -59,9 +65,21 @@ class PeerState:
         self.claims: dict[VoteSetKey, BlockID] = {}
         self.timer: Timer | None = None
         self.wake_ns = 0
+        self._copies = self._copies_at = 0  # that it sent of late, as of our height `_copies_at`
         self.read_due_ns = 0  # a height that it is in is not read from disk before
         self._masks: dict[PartSetHeader, int] = {}
         self._votes: dict[VoteSetKey, int] = {}
+
+    def sent_copy(self, height: int, weight: int) -> None:
+        """It sent what we held already; height: ours; weight: VOTE_COPY or PART_COPY."""
+        self._copies, self._copies_at = min(self._copies_left(height) + weight, COPIES_MAX), height
+
+    def sends_copies(self, height: int) -> bool:
+        """Whether it did so of late, with a part, or with a vote in every second height: it is told too late."""
+        return self._copies_left(height) > COPIES_MANY
+
+    def _copies_left(self, height: int) -> int:
+        return max(0, self._copies - (height - self._copies_at))
 
     # -------------------------------------------------------------------------------------------- where it is
 

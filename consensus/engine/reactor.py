@@ -9,6 +9,7 @@ Source: engine sheet section 14; p2p sheet section 5; design.md section 5.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, assert_never
 
 import structlog
@@ -45,7 +46,7 @@ from consensus.engine.messages import (
     check_proposal,
     decode_consensus,
 )
-from consensus.engine.peer_state import PeerState, VoteSetKey
+from consensus.engine.peer_state import PART_COPY, VOTE_COPY, PeerState, VoteSetKey
 from consensus.types.bits import BitArray
 from consensus.types.errors import InvalidData
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
@@ -54,8 +55,8 @@ from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
 from p2p.log_limit import LogLimit
 
 STALL_CHECK_S: Final = 2.0  # upstream's peer_query_maj23_sleep_duration
-ANNOUNCE_SOON_S: Final = 0.003  # below the shortest wait of a relay: where peers are not all connected
-ANNOUNCE_FULL_MESH_S: Final = 0.040  # below LATE_VOTE_NS: where nobody relays before that
+ANNOUNCE_SOON_S: Final = 0.003  # below the shortest wait of a relay: to who sent us copies of late
+ANNOUNCE_LATER_S: Final = 0.040  # below LATE_VOTE_NS: to who relays nothing before that
 NS_PER_S: Final = 1_000_000_000
 
 CHANNELS: Final = (
@@ -92,7 +93,7 @@ class ConsensusReactor:
         self._is_active = False
         self._step_timer: Timer | None = None
         self._told = (0, 0)  # height and round that our own peers heard last
-        self._announce_timer: Timer | None = None
+        self._announce_timers: dict[bool, Timer] = {}  # by whether it is soon
         self._stall_timer: Timer | None = None
         self._height_since_ns = 0
         self._seen = (0, 0)  # height and round that step_changed saw last
@@ -110,11 +111,12 @@ class ConsensusReactor:
 
     def stop(self) -> None:
         self._is_active = False
-        timers = [self._step_timer, self._announce_timer, self._stall_timer]
+        timers = [self._step_timer, self._stall_timer, *self._announce_timers.values()]
         for timer in timers + [state.timer for state in self._peers.values()]:
             if timer is not None:
                 timer.cancel()
-        self._step_timer = self._announce_timer = self._stall_timer = None
+        self._step_timer = self._stall_timer = None
+        self._announce_timers.clear()
 
     def on_peer_advanced(self, callback: Callable[[str], None]) -> None:
         """Call back with a peer's id when it says that it is in a new height."""
@@ -321,14 +323,25 @@ class ConsensusReactor:
     # ------------------------------------------------------------------------------------------- announcements
 
     def _plan_announcement(self) -> None:
-        if self._announce_timer is None and self._is_active and self._extension.peers:
-            after_s = ANNOUNCE_FULL_MESH_S if self._extension.is_full_mesh else ANNOUNCE_SOON_S
-            self._announce_timer = self._later(after_s, self._announce)
+        """What a peer does not know that we hold, it may send once more. Who has done so is told sooner: that depends
+        on this peer alone, and not on who else is connected."""
+        timers = self._announce_timers
+        if self._is_active and len(timers) < 2:
+            for soon in {self._is_soon(state) for state in self._peers.values() if state.is_ours}:
+                if soon not in timers:
+                    after_s = ANNOUNCE_SOON_S if soon else ANNOUNCE_LATER_S
+                    timers[soon] = self._later(after_s, partial(self._announce_due, soon))
 
-    def _announce(self, *, exact: bool = False) -> None:
-        """Tell our own peers which parts and votes of the height we hold."""
-        self._announce_timer = None
-        peers = [state for state in self._peers.values() if state.is_ours and state.height <= self._rs.height]
+    def _is_soon(self, state: PeerState) -> bool:
+        return state.sends_copies(self._rs.height)
+
+    def _announce_due(self, soon: bool) -> None:
+        del self._announce_timers[soon]
+        self._announce([state for state in self._peers.values() if state.is_ours and self._is_soon(state) is soon])
+
+    def _announce(self, to: list[PeerState], *, exact: bool = False) -> None:
+        """Tell peers of our own kind which parts and votes of the height we hold."""
+        peers = [state for state in to if state.height <= self._rs.height]
         if not peers or not self._is_active:
             return
         message = self._holdings(exact=exact)
@@ -361,7 +374,7 @@ class ConsensusReactor:
         parts = self._rs.parts
         if parts is not None and not parts.is_complete:
             self._tell_valid_block(is_commit=self._rs.wire_step == WIRE_COMMIT, to_ours=True)
-        self._announce(exact=True)
+        self._announce([state for state in self._peers.values() if state.is_ours], exact=True)
         for state in tuple(self._peers.values()):
             self._claim_majorities(state)
             self._push(state)
@@ -443,6 +456,7 @@ class ConsensusReactor:
         key = (vote.height, VoteKind(vote.type), vote.round)
         if self._holds_vote(vote):
             self.metrics.votes_duplicate += 1
+            state.sent_copy(self._rs.height, VOTE_COPY)
             state.add_vote(key, vote.validator_index)
             return
         # Ours, the last height's precommits, and the next height's, which the driver keeps for a moment.
@@ -486,6 +500,8 @@ class ConsensusReactor:
         is_behind = message.height < rs.height
         if is_behind or (held is not None and held.proof.leaf_hash == part.proof.leaf_hash):
             self.metrics.parts_duplicate += 1
+            if not is_behind:
+                state.sent_copy(rs.height, PART_COPY)
             return
         if message.height > rs.height + 1:
             state.peer.useless("part of another height")

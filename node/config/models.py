@@ -314,9 +314,9 @@ class P2PSection(Section):
         le=100,
     )
     cpu_unearned: int = option(
-        5,
-        "Of that, what those take who bring nothing: a message that was of use (a vote that counted, a part) earns its "
-        "sender time, and the rest shares this. 0: no limit.",
+        2,
+        "Of that, what those take who bring nothing, what they are told included: a message that was of use (a vote "
+        "that counted, a part) earns its sender time, and the rest shares this. 0: no limit.",
         ge=0,
         le=100,
     )

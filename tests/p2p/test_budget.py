@@ -263,8 +263,8 @@ def test_strangers_together_are_held_to_theirs_and_who_sends_little_is_served_fi
         for bench in benches:
             flood(bench, data)
         if millisecond % 50 == 0 and honest.reading:
-            honest.connection.feed(packet(0x22, b"honest"))
             sent, before = millisecond, len(honest.delivered)
+            honest.connection.feed(packet(0x22, b"honest"))
         loop.advance(0.001)
         if len(honest.delivered) > before:
             before = len(honest.delivered)
@@ -430,3 +430,54 @@ def test_answers_that_we_asked_for_cost_a_peer_less() -> None:
             bench.loop.advance(0.001)
         used.append(len(bench.delivered))
     assert 3 <= used[1] / used[0] <= 4.2
+
+
+# --- what it costs to speak to a peer, and to let many wait ---------------------------------------------------------
+
+
+def test_what_a_stranger_is_told_costs_its_share_and_a_named_peer_nothing() -> None:
+    """audit 7 and 10: nobody paid for what ten silent strangers are told of each vote and part."""
+    config = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=10, unearned_burst_ms=10)
+    for is_named in (False, True):
+        bench = Bench(budget=config, is_named=is_named)
+        work = [0]
+
+        def work_ns(work: list[int] = work) -> int:
+            work[0] += 500_000  # each look at the clock is half a millisecond of work
+            return work[0]
+
+        bench.shared.work_ns = work_ns
+        sent = 0
+        for _ in range(1_000):
+            sent += bench.connection.try_send(0x22, bytes(60_000))
+            bench.loop.advance(0.001)
+        if is_named:
+            assert sent == 1_000
+            assert work[0] == 0
+        else:
+            assert work[0] <= 2 * NS_PER_S * 0.10 + 2 * 10_000_000
+            assert 0 < sent < 300, "and who makes messages for it hears that there is no room"
+
+
+def test_who_waits_for_the_common_share_costs_one_timer_with_all_others() -> None:
+    """audit 7: forty held connections were forty timers, and forty wake-ups, for each slice of work."""
+    config = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=1, unearned_burst_ms=10)
+    loop = StillLoop()
+    first = Bench(budget=config, loop=loop)
+    benches = [first, *(Bench(shared=first.shared, loop=loop) for _ in range(39))]
+    costly(first)
+    for bench in benches[1:]:
+        bench.on_deliver = first.on_deliver
+    for bench in benches:
+        flood(bench, packet(0x22, b"x") * 2_000)
+    timers: list[float] = []
+    later = loop.call_later
+
+    def call_later(delay: float, call: Callable[..., object], *args: object) -> object:
+        if delay:
+            timers.append(delay)
+        return later(delay, call, *args)
+
+    loop.call_later = call_later  # type: ignore[method-assign, assignment]
+    loop.advance(1.0)
+    assert 0 < len(timers) <= 60

@@ -34,7 +34,7 @@ LOW = ChannelDescriptor(0x01, "low", 1, 4, 5_000)
 HIGH = ChannelDescriptor(0x22, "high", 10, 4, 5_000)
 PEX = ChannelDescriptor(0x00, "pex", 1, 4, 5_000)
 ASKED = ChannelDescriptor(0x40, "block sync", 5, 4, 1_000_000, unasked_bytes_max=2_000)
-FREE = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0)
+FREE = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0)
 
 
 # --- packets ----------------------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="append a line of JSON for each case")
     parser.add_argument("--product", type=Path, default=ROOT, help="the repository whose nodes are attacked")
     parser.add_argument("--brief", action="store_true", help="one load and stranger for all, no comparison, one stop")
+    parser.add_argument("--fast", action="store_true", help="blocks without a pause: the calm takes the whole machine")
     parser.add_argument("--pace-min", type=float, default=PACE_MIN, help="of the calm pace")
     arguments = parser.parse_args()
     if arguments.list:
@@ -72,8 +73,9 @@ def main() -> None:
     be_quiet()
     say(f"seed {arguments.seed}, {len(cases)} cases")
     rules = Rules(
-        arguments.seconds, arguments.seed, arguments.pace_min, stop=not arguments.no_stop, root=arguments.product
-    )
+        arguments.seconds, arguments.seed, arguments.pace_min, stop=not arguments.no_stop, root=arguments.product,
+        block_ms=0 if arguments.fast else Rules.block_ms,
+    )  # fmt: skip
     with folder_of("hostile") as folder:
         results = asyncio.run(run_all(cases, rules, folder, arguments.results, brief=arguments.brief))
         bad = [result for result in results if result.failures]

@@ -33,6 +33,7 @@ END_S = 15.0  # for a helper to say what it did
 OPERATOR = 4  # the validator whose key is the attacker's, where it has one
 OBSERVER_SEED = bytes(31) + b"\x2a"
 LOAD_PER_S = 24
+TIMEOUTS_MS = (1_000, 400, 400, 200, 50)  # propose, prevote, precommit, delta, commit
 ATTEMPTS = 2  # of a pace that fell: other work on the machine is no attack
 HOSTS, HOSTS_MANY = 8, 200  # addresses that an attacker has; where a host is kept away it is not the end of him
 OBSERVER_HOST = "127.0.0.77"  # of its own: who shares a host with an attacker may be refused with him
@@ -189,6 +190,7 @@ class Rules:
     stop: bool = True
     root: Path = ROOT
     record_s: float = 5.0  # of honest traffic, for replays
+    block_ms: int = 500  # between blocks; 0: `--fast`, where every CPU of the machine is busy before the attack
 
 
 class Arena:
@@ -535,9 +537,10 @@ async def knock(target: Target, key: NodeKey, chain_id: str) -> bool:
 async def arena(rules: Rules, folder: Path, *, needs: str, ports: list[Ports] | None = None) -> AsyncIterator[Arena]:
     """A new network: `network` of four, or `validator`, whose fourth is stopped. ports: the design's by default."""
     home = folder / f"net-{time.monotonic_ns()}"
-    if ports is not None:
-        make_network(home, pace=Timeouts.fast(), ports=ports)
-    with Net(home, *([] if ports is not None else ["--fast"]), root=rules.root) as net:
+    if ports is not None or rules.block_ms:
+        pace = Timeouts.fast() if not rules.block_ms else Timeouts(rules.block_ms, *TIMEOUTS_MS)
+        make_network(home, pace=pace, ports=ports)
+    with Net(home, *([] if (home / "network.json").exists() else ["--fast"]), root=rules.root) as net:
         nodes = ALL if needs == "network" else tuple(index for index in ALL if index != OPERATOR)
         if needs == "validator":
             await asyncio.to_thread(net.stop, OPERATOR)

@@ -56,7 +56,7 @@ def test_each_message_of_a_channel_is_made(channel: int) -> None:
 @pytest.mark.network
 async def test_four_nodes_stand_what_is_tried_on_them(tmp_path: Path) -> None:
     """`audit 1`, `audit 7`, `audit 8`, `audit 9`, `audit 10`, `audit 11`, `audit 12`, `audit 13`: against processes."""
-    rules = Rules(seconds=0.7, seed=13, pace_min=PACE_MIN, record_s=1.0)
+    rules = Rules(seconds=0.7, seed=13, pace_min=PACE_MIN, record_s=1.0, block_ms=0)
     async with arena(rules, tmp_path, needs="network", ports=free_ports(4)) as made:
         results = await made.run_briefly([BY_NAME[name] for name in SLICE])
     assert [result.case.name for result in results if result.failures] == [], "\n".join(table(results))
