@@ -40,6 +40,7 @@ from cli.tx_commands import Refused, send, sending
 from cli.upgrade_commands import PLAN_FIELDS, plan_of, plan_options
 from node.client import Client
 from node.proved import Checked, Proved
+from node.verify import ProofFailed
 from proto.dchat.v1 import governance_pb2 as gov
 from proto.dchat.v1 import governance_service_pb2 as pb
 
@@ -264,6 +265,8 @@ def query_vote(proposal: int, voter: bytes, **how: Any) -> None:
         return answer
 
     async def check(proved: Proved, answer: pb.GetVoteResponse) -> Checked:
+        if found[0].height != answer.height:  # of another time, when another ballot was the last
+            raise ProofFailed(f"asked for the proposal after block {answer.height}, got it after {found[0].height}")
         await proved.proposal(found[0], proposal)  # it says which ballot is the last
         return await proved.vote(answer, proposal, found[0].proposal.ballot, voter)
 

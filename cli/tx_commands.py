@@ -64,6 +64,9 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
             default=0,
             help=f"No block takes it after so many. Default: {ORDERED_EXPIRY_BLOCKS}, unordered {EXPIRY_BLOCKS}.",
         ),
+        click.option(
+            "--sequence", type=click.IntRange(0), help="Of an earlier attempt: of both only one can be executed."
+        ),
         trust_options,
         click.option("--chain-id", default="", help="Default: of what trust begins with."),
         click.option(
@@ -105,6 +108,7 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
             fee=options["fee"],
             gas_limit=options["gas_limit"],
             memo=options["memo"],
+            sequence=options["sequence"],
         )
 
     try:
@@ -114,7 +118,7 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         raise Refused(error) from None
     except KeyboardInterrupt:
         tx = sessions[0].handed if sessions else None
-        raise Refusal(f"stopped; {open_until(tx.id, tx.expiry_height) if tx else 'nothing was handed in'}") from None
+        raise Refusal(f"stopped; {open_until(tx) if tx else 'nothing was handed in'}") from None
     except ValueError as error:  # a number that no field holds
         raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
 
@@ -148,6 +152,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "height": outcome.height,
         "index": outcome.index,
         "gas_used": outcome.gas_used,
+        "sequence": outcome.sequence,
         "expiry_height": outcome.expiry_height,
         "proved_by_header": outcome.proved_by or None,
     }

@@ -77,6 +77,7 @@ class Outcome:
     receipt: state_pb2.Receipt | None = None
     expiry_height: int = 0
     proved_by: int = 0
+    sequence: int | None = None  # None: unordered
 
     @staticmethod
     def of(response: pb.BroadcastResponse | pb.GetTxResponse, tx: Tx) -> Outcome:
@@ -96,6 +97,7 @@ class Outcome:
             gas_used=response.gas_used,
             receipt=receipt,
             expiry_height=tx.expiry_height,
+            sequence=_sequence_of(tx),
         )
 
     @property
@@ -103,16 +105,25 @@ class Outcome:
         """Where it was handed in and is not known to be settled: what may still happen, and what to do."""
         if self.proved_by or not self.replay_id:
             return ""
-        return f"; so says this node: {open_until(self.hash, self.expiry_height)}"
+        return f"; so says this node: {_advice(self.hash, self.expiry_height, self.sequence)}"
 
 
-def open_until(tx_hash: bytes, expiry_height: int) -> str:
+def open_until(tx: Tx) -> str:
     """What is told of a signed transaction whose end is not known."""
+    return _advice(tx.id, tx.expiry_height, _sequence_of(tx))
+
+
+def _advice(tx_hash: bytes, expiry_height: int, sequence: int | None) -> str:
     until = f"until block {expiry_height}" if expiry_height else "until its sequence is used"
+    again = f", or give --sequence {sequence}: of both only one can be executed" if sequence is not None else ""
     return (
         f"{tx_hash.hex()} is signed and may still be executed {until}. Before you send it again, ask another node: "
-        f"dchat query tx {tx_hash.hex()} --prove"
+        f"dchat query tx {tx_hash.hex()} --prove{again}"
     )
+
+
+def _sequence_of(tx: Tx) -> int | None:
+    return None if tx.unordered else tx.signers[0].sequence
 
 
 @dataclass
@@ -190,13 +201,17 @@ class Session:
         gas_limit: int | None = None,
         memo: str = "",
         chain_id: str = "",
+        sequence: int | None = None,
     ) -> bytes:
         """A signed transaction. expiry_blocks 0: EXPIRY_BLOCKS when it is unordered, else ORDERED_EXPIRY_BLOCKS.
+        sequence: of an earlier attempt, so that only one of both can be executed; default: the next.
 
-        Raises ProofFailed, ClientError.
+        Raises ProofFailed, ClientError, ValueError (an unordered one has no sequence).
         """
         chosen = lane_of(messages) if lane is None else lane
         is_unordered = unordered or chosen == LANE_BRIDGE
+        if sequence is not None and is_unordered:
+            raise ValueError("it is unordered (a bundle always is), and has no sequence")
         try:
             async with asyncio.timeout(PREPARE_DEADLINE_S):
                 facts = await self.facts(refresh=True)
@@ -208,11 +223,11 @@ class Session:
         limit = gas_limit if gas_limit is not None else gas_for(messages, lane=chosen, memo=memo)
         if fee is None:
             fee = self._fee(limit, facts.gas_price) if chosen != LANE_CHAT else 0
-        sequence = None if is_unordered else self._take_sequence(chosen)
+        taken = None if is_unordered else self._take_sequence(chosen, sequence)
         return build_tx(
             chain_id=chain_id or facts.chain_id,
             messages=messages,
-            seats=[Seat(self.wallet, sequence, with_policy=not self._read[chosen].has_policy)],
+            seats=[Seat(self.wallet, taken, with_policy=not self._read[chosen].has_policy)],
             gas_limit=limit,
             fee=fee,
             lane=chosen,
@@ -244,9 +259,14 @@ class Session:
             return await told_standing(self.client, *who)
         return await proved_standing(self.client, self.proved, *who)
 
-    def _take_sequence(self, lane: int) -> int:
-        sequence = self._sequences[lane]
-        self._sequences[lane] = sequence + 1
+    def _take_sequence(self, lane: int, wanted: int | None) -> int:
+        sequence = self._sequences[lane] if wanted is None else wanted
+        if sequence < self._read[lane].next:
+            raise ClientError(
+                f"sequence {sequence} is used: what was signed with it before ran, or another of this key did. Nothing "
+                "was signed now; dchat query tx HASH --prove tells of the earlier one"
+            )
+        self._sequences[lane] = max(self._sequences[lane], sequence + 1)
         return sequence
 
     def forget(self) -> None:
@@ -260,7 +280,7 @@ class Session:
         """Build and submit. prove: what became of it in its block; default: where it can. options: as `build`.
 
         Where another device took the sequence in between, and only where that is proved, it is built and signed once
-        more. Raises TxRefused, TxExpired, ProofFailed, ClientError.
+        more, unless the sequence was given. Raises TxRefused, TxExpired, ProofFailed, ClientError.
         """
         raw = await self.build(messages, **options)  # type: ignore[arg-type]
         has_proof = (self.proved is not None) if prove is None else prove
@@ -274,8 +294,14 @@ class Session:
             if not _is_wrong_sequence(error.outcome) or self.proved is None or tx.unordered:
                 raise
             with _telling(tx):
-                if (outcome := await self._settle(tx, read, error)) is not None:
-                    return outcome
+                found = await self._taker(tx, read, error)
+                if found.replay_id == tx.replay_id:
+                    return await self._proved_outcome(found, (await self.client.tx(found.id)).height)
+            if options.get("sequence") is not None:
+                raise ClientError(
+                    f"{found.id.hex()} used the sequence, and {tx.id.hex()} will not be executed. If that is your "
+                    f"earlier attempt, it is done: dchat query tx {found.id.hex()} --prove"
+                ) from error
         except TxExpired:
             self.forget()
             raise
@@ -312,8 +338,8 @@ class Session:
             outcome = replace(outcome, codespace=broken.codespace, log=log)
         return _refuse(outcome)
 
-    async def _settle(self, tx: Tx, read: Standing, refused: TxRefused) -> Outcome | None:
-        """After "wrong sequence": None where `tx` is dead, its own outcome where it ran. Raises otherwise."""
+    async def _taker(self, tx: Tx, read: Standing, refused: TxRefused) -> Tx:
+        """After "wrong sequence": who used it, in a verified block; perhaps `tx` itself. Raises where none is shown."""
         assert self.proved is not None
         mine, unused = tx.signers[0].sequence, read.height  # not used in any block up to here
         try:
@@ -327,9 +353,7 @@ class Session:
             raise refused from None
         if found is None:
             raise ProofFailed(f"sequence {mine} was used after block {unused}, and no block to {now.height} has it")
-        if found.replay_id != tx.replay_id:
-            return None
-        return await self._proved_outcome(found, (await self.client.tx(found.id)).height)
+        return found
 
 
 @contextlib.contextmanager
@@ -340,7 +364,7 @@ def _telling(tx: Tx) -> Iterator[None]:
     except (TxRefused, TxExpired):  # they say it themselves
         raise
     except (ProofFailed, ClientError) as error:
-        advice = open_until(tx.id, tx.expiry_height)
+        advice = open_until(tx)
         if advice in str(error):
             raise
         raise type(error)(f"{error}; {advice}") from error
@@ -400,8 +424,7 @@ async def submit(
                 wait_s = min(RESEND_MAX_S, 2 * wait_s)
     except TimeoutError:
         raise NodeUnreachable(
-            f"{client.address} did not take {tx.id.hex()} within {limit_s:g} s, and said last: {last}; "
-            f"{open_until(tx.id, tx.expiry_height)}"
+            f"{client.address} did not take {tx.id.hex()} within {limit_s:g} s, and said last: {last}; {open_until(tx)}"
         ) from None
 
 

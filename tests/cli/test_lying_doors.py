@@ -33,6 +33,7 @@ from node.client import SMALL_BYTES_MAX, Client, ClientError, NodeUnreachable, N
 from node.proved import Proved
 from node.verify import ProofFailed, Trust, Verifier
 from node.wallet import EXPIRY_BLOCKS, ORDERED_EXPIRY_BLOCKS, Session
+from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 from tests.node.lying import Fault, Honest, Lie, LyingDoor, lying_door, says, twists
 from tests.node.running import Running, running_node, until
@@ -235,6 +236,38 @@ async def test_who_took_a_sequence_cannot_be_made_up(world: World, hides: str) -
     assert await world.paid() == 1
 
 
+@pytest.mark.parametrize("released", ["before", "never", "meanwhile"])
+async def test_sending_again_with_the_sequence_pays_once(world: World, released: str) -> None:
+    """audit 19: what a person is told to do after a door kept a payment back. The door lets it go when it likes."""
+    world.door.lies["Broadcast"] = by(WrongSequence if released == "meanwhile" else Overspend)
+    told = await world.pay("--sequence", 0, "--memo", "first")
+    world.door.lies.clear()
+    (first,) = world.signed
+    assert "--sequence 0: of both only one can be executed" in told.stderr
+    async with world.running.client() as honest:
+        if released == "before":
+            await honest.broadcast(first.raw, wait_commit=True)
+
+        async def meanwhile(request: pb.BroadcastRequest, passed_on: Honest) -> pb.BroadcastResponse:
+            await honest.broadcast(first.raw, wait_commit=True)
+            answer: pb.BroadcastResponse = await passed_on()
+            return answer
+
+        if released == "meanwhile":
+            world.door.lies["Broadcast"] = meanwhile
+        again = await world.pay("--sequence", 0, "--memo", "again")
+    assert (again.exit_code, len(world.signed)) == ((0, 2) if released == "never" else (1, 1 + (released != "before")))
+    if released == "before":
+        assert "sequence 0 is used" in again.stderr
+    elif released == "meanwhile":
+        assert f"{first.id.hex()} used the sequence" in again.stderr
+    assert await world.paid() == 1
+    bundle = await world.dchat(
+        "tx", "bundle", "--from", world.file("alice"), "--sequence", 1, "--leg", f"pay to={world.file('bob')} amount=1"
+    )
+    assert (bundle.exit_code, "has no sequence" in bundle.stderr) == (Exit.USAGE, True)
+
+
 # ------------------------------------------------------------------------------------- what is signed
 
 
@@ -430,6 +463,21 @@ async def test_a_calls_error_is_quoted(world: World) -> None:
     told = await world.pay()
     assert (told.exit_code, told.stderr.count("\n")) == (1, 1)
     assert "refused: no\\ndchat: paid\\u001b[2J\\u202e" in told.stderr
+
+
+async def test_a_vote_is_not_shown_by_an_old_proposal(world: World) -> None:
+    """Which ballot is the last is proved of the same height as the vote, else an old vote passes for the last one."""
+
+    async def older(request: gov.GetProposalRequest, honest: Honest) -> gov.GetProposalResponse:
+        request.height -= 1
+        answer: gov.GetProposalResponse = await honest()
+        return answer
+
+    question = ("query", "gov", "vote", 1, world.running.account("alice").address_text, "--prove")
+    assert (await world.dchat(*question)).exit_code == 0
+    world.door.lies["GetProposal"] = older
+    told = await world.dchat(*question)
+    assert (told.exit_code, "asked for the proposal after block" in told.stderr) == (Exit.PROOF, True), told.output
 
 
 @pytest.mark.parametrize("height", [-(2**63), 0, 2**62 + 1, 2**63 - 1])

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 
 Honest = Callable[[], Awaitable[Any]]
@@ -24,6 +25,7 @@ KINDS: dict[str, tuple[Any, Any]] = {
     "GetIdentity": (pb.GetIdentityRequest, pb.GetIdentityResponse),
     "GetParams": (pb.GetParamsRequest, pb.GetParamsResponse),
     "GetUpgrade": (pb.GetUpgradeRequest, pb.GetUpgradeResponse),
+    "GetProposal": (gov.GetProposalRequest, gov.GetProposalResponse),
 }
 
 
