@@ -265,6 +265,10 @@ class Switch:
         self.counters["banned"] += 1
         loud.warning("banned a peer", peer_id, ban_s=ban_s, reason=reason)
 
+    def _misses_named(self) -> bool:
+        """Whether a connection may be that of a peer which the operator named: from where it comes we can't know."""
+        return not self._peers.keys() >= (self.config.unconditional_peer_ids | self._persistent_ids)
+
     def ban_left_s(self, peer_id: str) -> float:
         """Seconds of its ban; who was named since is not banned any more."""
         return 0.0 if self._is_exempt(peer_id) else self.bans.left_s(peer_id)
@@ -397,7 +401,7 @@ class Switch:
         if not link.is_outbound:
             assert self._gate is not None
             assert self._reputation is not None
-            is_held = self._reputation.is_held(link.remote_host)
+            is_held = self._reputation.is_held(link.remote_host) and not self._misses_named()
             victim = self._gate.enter(link.remote_host, link, is_held=is_held)
             if victim is not None:
                 victim.close(Rejected("made room for another connection"))

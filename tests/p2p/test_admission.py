@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -197,5 +198,39 @@ def test_strangers_of_one_address(host: str, allowed: int) -> None:
             assert entered == allowed
             await until(lambda: len(hub.switch.peers) == allowed + len(named))
             assert node_key("hub").id == hub.id
+
+    simulate(scenario)
+
+
+def test_strangers_of_an_address_that_gave_offence_are_kept_away_and_named_peers_not() -> None:
+    """audit 12: ids are free to make, so a ban of an id alone is none. They wait; nobody is shut out."""
+
+    async def scenario(clock: Callable[[], int]) -> None:
+        network = MemoryNetwork()
+
+        def make(name: str) -> Node:
+            return Node(name, sockets=network.sockets("20.0.0.2"), clock=clock, listen_address="")
+
+        named, liar, another = make("named"), make("liar"), make("another")
+        hub = Node(
+            "hub", sockets=network.sockets("20.0.0.1"), clock=clock, listen_address="20.0.0.1:7",
+            unconditional_peer_ids=frozenset({named.id}),
+        )  # fmt: skip
+        address = parse_address(f"{hub.id}@20.0.0.1:7")
+        async with running(hub, named, liar, another):
+            await liar.switch.dial(address)
+            for _ in range(1_001):
+                hub.switch.peers[0].useless("junk")
+            await until(lambda: not hub.switch.peers)
+            with pytest.raises(DialError):
+                await another.switch.dial(address)
+            for _ in range(4):
+                with pytest.raises(DialError):
+                    await another.switch.dial(address)
+            assert await named.switch.dial(address)
+            await asyncio.sleep(1.5)
+            with pytest.raises(DialError):
+                await liar.switch.dial(address)
+            assert await another.switch.dial(address)
 
     simulate(scenario)
