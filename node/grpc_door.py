@@ -109,9 +109,10 @@ class TxService(rpc.TxServiceServicer):
         async def work() -> pb.BroadcastManyResponse:
             if len(request.txs) > MANY_MAX:
                 raise BadQuestion(f"{len(request.txs)} transactions; allowed: {MANY_MAX}")
-            responses = await self._pool.submit_many(request.txs, client=client_at(context.peer()))
-            pairs = zip(request.txs, responses, strict=True)
-            return pb.BroadcastManyResponse(results=[admission(sha256(tx), response) for tx, response in pairs])
+            txs = list(request.txs)  # each look into the request copies a transaction
+            keys = [sha256(tx) for tx in txs]
+            responses = await self._pool.submit_many(txs, client=client_at(context.peer()), keys=keys)
+            return pb.BroadcastManyResponse(results=list(map(admission, keys, responses)))
 
         return await self._guard.call(context, work)
 
@@ -123,6 +124,8 @@ class TxService(rpc.TxServiceServicer):
 
 def admission(tx_hash: bytes, response: CheckTxResponse) -> pb.BroadcastResponse:
     """The pool's answer. What is in the pool already is admitted: handing in again is no fault."""
+    if not response.code:
+        return pb.BroadcastResponse(hash=tx_hash, log=response.log)
     if (response.codespace, response.code) == (CODESPACE, Refusal.ALREADY_HERE):
         return pb.BroadcastResponse(hash=tx_hash, log=response.log)
     return pb.BroadcastResponse(hash=tx_hash, code=response.code, codespace=response.codespace, log=response.log)
