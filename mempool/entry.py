@@ -43,33 +43,13 @@ class Entry:
     tx: bytes
     source: str  # the peer that sent it; "": admitted through a door of this node
     height: int  # the last block's when it was admitted
-    gas_wanted: int
-    sender: bytes
-    lane: str
-    replay_id: bytes
-    touches: tuple[bytes, ...]
-    expiry_height: int
+    facts: CheckTxResponse  # what the application said of it
     origin: int
     payer: str  # whose share it takes
-    order_key: bytes
-    order: int
     proto_bytes: int  # its size in a block's data
     peers: set[str]
     again_ns: int = 0  # when the gossip offers it again to who should have it already
     offered_again: int = 0  # how often it has
-
-    def facts(self) -> CheckTxResponse:
-        """What the application said of it."""
-        return CheckTxResponse(
-            gas_wanted=self.gas_wanted,
-            sender=self.sender,
-            lane=self.lane,
-            replay_id=self.replay_id,
-            touches=self.touches,
-            expiry_height=self.expiry_height,
-            order_key=self.order_key,
-            order=self.order,
-        )
 
 
 def data_bytes(tx_bytes: int) -> int:

@@ -30,7 +30,7 @@ class Turn:
 
     def took(self, height: int, entry: Entry, *, bytes_max: int, gas_max: int) -> None:
         """`entry` is in block `height`."""
-        is_large = 0 <= gas_max < 2 * entry.gas_wanted or 0 <= bytes_max < 2 * entry.proto_bytes
+        is_large = 0 <= gas_max < 2 * entry.facts.gas_wanted or 0 <= bytes_max < 2 * entry.proto_bytes
         if is_large and height - entry.height > STARVED_BLOCKS:
             self._last = height
 
@@ -42,9 +42,10 @@ class Turn:
         for entry in entries.values():
             if height - entry.height <= STARVED_BLOCKS:
                 break
-            if passed.isdisjoint(entry.touches) and Room(bytes_max, gas_max).fits(entry.proto_bytes, entry.gas_wanted):
+            facts = entry.facts
+            if passed.isdisjoint(facts.touches) and Room(bytes_max, gas_max).fits(entry.proto_bytes, facts.gas_wanted):
                 return entry
-            passed.update(entry.touches)
+            passed.update(facts.touches)
         return None
 
 
@@ -75,8 +76,8 @@ def fill(
     """The transactions of a proposal, and how many were passed over. first: the starved one whose turn it is."""
     room = Room(bytes_max, gas_max)
     out: list[bytes] = []
-    if first is not None and room.fits(first.proto_bytes, first.gas_wanted):
-        room.take(first.proto_bytes, first.gas_wanted)
+    if first is not None and room.fits(first.proto_bytes, first.facts.gas_wanted):
+        room.take(first.proto_bytes, first.facts.gas_wanted)
         out.append(first.tx)
     else:
         first = None
@@ -90,9 +91,9 @@ def fill(
         credit += LANE_QUANTUM_BYTES
         while entry is not None or (entry := next(entries, None)) is not None:
             if entry is not first:
-                size = entry.proto_bytes
-                if (passed and not passed.isdisjoint(entry.touches)) or not room.fits(size, entry.gas_wanted):
-                    passed.update(entry.touches)
+                size, facts = entry.proto_bytes, entry.facts
+                if (passed and not passed.isdisjoint(facts.touches)) or not room.fits(size, facts.gas_wanted):
+                    passed.update(facts.touches)
                     count += 1
                     if room.is_used_up:
                         return out, count
@@ -101,7 +102,7 @@ def fill(
                     break
                 else:
                     credit -= size
-                    room.take(size, entry.gas_wanted)
+                    room.take(size, facts.gas_wanted)
                     out.append(entry.tx)
             entry = None
     return out, count

@@ -23,54 +23,55 @@ class Index:
         return len(self.entries)
 
     def insert(self, entry: Entry) -> None:
-        key, sender, touching = entry.key, entry.sender, self.touching
+        key, facts, touching = entry.key, entry.facts, self.touching
+        sender = facts.sender
         self.entries[key] = entry
-        lane = self.lanes.get(entry.lane)
+        lane = self.lanes.get(facts.lane)
         if lane is None:
-            lane = self.lanes[entry.lane] = {}
+            lane = self.lanes[facts.lane] = {}
         lane[key] = entry
         self.bytes += len(entry.tx)
         if sender:
             self.senders[sender] = self.senders.get(sender, 0) + 1
-        if entry.replay_id:
-            self.replays[entry.replay_id] = key
-        for touched in entry.touches:
+        if facts.replay_id:
+            self.replays[facts.replay_id] = key
+        for touched in facts.touches:
             keys = touching.get(touched)
             if keys is None:
                 touching[touched] = {key: None}
             else:
                 keys[key] = None
-        if entry.expiry_height:
-            self._expiring.setdefault(entry.expiry_height, {})[key] = None
+        if facts.expiry_height:
+            self._expiring.setdefault(facts.expiry_height, {})[key] = None
 
     def remove(self, key: bytes) -> Entry | None:
         entry = self.entries.pop(key, None)
         if entry is None:
             return None
-        lane = self.lanes[entry.lane]
+        facts, senders, touching = entry.facts, self.senders, self.touching
+        lane = self.lanes[facts.lane]
         del lane[key]
         if not lane:
-            del self.lanes[entry.lane]
+            del self.lanes[facts.lane]
         self.bytes -= len(entry.tx)
-        sender, senders, touching = entry.sender, self.senders, self.touching
-        if sender:
+        if sender := facts.sender:
             left = senders[sender] - 1
             if left:
                 senders[sender] = left
             else:
                 del senders[sender]
-        if entry.replay_id:
-            self.replays.pop(entry.replay_id, None)
-        for touched in entry.touches:
+        if facts.replay_id:
+            self.replays.pop(facts.replay_id, None)
+        for touched in facts.touches:
             keys = touching[touched]
             del keys[key]
             if not keys:
                 del touching[touched]
-        if entry.expiry_height and (expiring := self._expiring.get(entry.expiry_height)) is not None:
+        if facts.expiry_height and (expiring := self._expiring.get(facts.expiry_height)) is not None:
             # None: it goes because it expires
             del expiring[key]
             if not expiring:
-                del self._expiring[entry.expiry_height]
+                del self._expiring[facts.expiry_height]
         return entry
 
     def pop_expired(self, height: int) -> Iterator[bytes]:

@@ -49,9 +49,10 @@ class Intake:
             waiting = self._ready.popleft()
             if self.by_key.get(waiting.key) is waiting:
                 batch.append(waiting)
+        by_key = self.by_key
         while len(batch) < count and (taken := self._turns.take(count - len(batch))):
             for waiting in taken:
-                if waiting.is_queued and self.by_key.get(waiting.key) is waiting:  # else another's turn came first
+                if waiting.is_queued and by_key.get(waiting.key) is waiting:  # else another's turn came first
                     waiting.is_queued = False
                     batch.append(waiting)
         return batch

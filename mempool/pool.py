@@ -166,7 +166,9 @@ class Pool:
             self._tx_bytes_max = min(self._tx_bytes_max, tx_bytes_max(data_bytes_max))
         if lowered:
             room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
-            for entry in [one for one in self._entries.values() if not room.fits(one.proto_bytes, one.gas_wanted)]:
+            for entry in [
+                one for one in self._entries.values() if not room.fits(one.proto_bytes, one.facts.gas_wanted)
+            ]:
                 self._remove(entry.key)
                 self._tell_dropped(entry.key, refuse(Refusal.TOO_LARGE, "no block takes it any more: the limits fell"))
 
@@ -569,8 +571,7 @@ class Pool:
         key, tx, source, order_key = waiting.key, waiting.tx, waiting.source, facts.order_key
         del self._intake.by_key[key]  # it keeps its share
         entry = Entry(
-            key, tx, source, self._height, facts.gas_wanted, facts.sender, facts.lane, facts.replay_id, facts.touches,
-            facts.expiry_height, waiting.origin, waiting.payer, order_key, facts.order, data_bytes(len(tx)),
+            key, tx, source, self._height, facts, waiting.origin, waiting.payer, data_bytes(len(tx)),
             {source} if source else set(),
         )  # fmt: skip
         for origin, payer in waiting.others:
@@ -597,13 +598,6 @@ class Pool:
         for callback in self._dropped:
             callback(key, why)
 
-    def _remember(self, key: bytes) -> None:
-        if key in self._seen:
-            self._seen.move_to_end(key)
-        self._seen[key] = None
-        if len(self._seen) > self.config.seen_max:
-            self._seen.popitem(last=False)
-
     # -------------------------------------------------------------------------------------------------- blocks
 
     def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
@@ -625,22 +619,29 @@ class Pool:
         assert len(txs) == len(results), (len(txs), len(results))
         self._height = self._bounds.height = height
         again: set[bytes] = set()
-        held = self._held.by_key
+        gone: list[Entry] = []
+        seen, held, recheck, remove = self._seen, self._held.by_key, self._recheck, self._index.remove
         for tx, result in zip(txs, results, strict=True):
             key = sha256(tx).digest()
-            entry = self._remove(key)
+            entry = remove(key)
+            if entry is not None:
+                gone.append(entry)
+                recheck.pop(key, None)
             if key in held:
                 self._held.take(key)
-            if entry is not None:
-                self.metrics.committed += 1
-                if height - entry.height > STARVED_BLOCKS:
-                    self._turn.took(height, entry, bytes_max=self._data_bytes_max, gas_max=self._bounds.gas_max)
-            if result.code:
-                self._seen.pop(key, None)
-            else:
-                self._remember(key)
+            if key in seen:
+                del seen[key]
+            if not result.code:
+                seen[key] = None
+        while len(seen) > self.config.seen_max:
+            seen.popitem(last=False)
+        self._shares.remove_all(gone)
+        self.metrics.committed += len(gone)
+        for entry in gone:
+            if height - entry.height > STARVED_BLOCKS:
+                self._turn.took(height, entry, bytes_max=self._data_bytes_max, gas_max=self._bounds.gas_max)
         for expired in self._expired(height):
-            again.update(expired.touches)
+            again.update(expired.facts.touches)
         self._pace.block(len(txs), self._clock.monotonic_ns(), still_waiting=bool(self._entries))
         self._set_doors()
         self._queue_rechecks(None if touched is None else touched | again if again else touched)
@@ -657,7 +658,7 @@ class Pool:
         gone = [entry for key in self._index.pop_expired(height) if (entry := self._remove(key)) is not None]
         self.metrics.expired += len(gone)
         for entry in gone:
-            text = f"transaction expired at height {entry.expiry_height}; the last block is {height}"
+            text = f"transaction expired at height {entry.facts.expiry_height}; the last block is {height}"
             self._tell_dropped(entry.key, refuse(Refusal.EXPIRED, text))
         return gone
 
@@ -692,8 +693,8 @@ class Pool:
         self.metrics.recheck_failed += 1
         self._log.info("dropped a transaction", entry.payer, hash=entry.key.hex(), code=response.code, why=response.log)
         if response.may_pass_later:
-            facts = entry.facts()
-            waiting = Waiting(entry.key, entry.tx, entry.source, entry.origin, entry.payer, [], facts, is_queued=False)
-            if self._hold(waiting, (entry.origin, entry.payer)):
+            origin, payer = entry.origin, entry.payer
+            waiting = Waiting(entry.key, entry.tx, entry.source, origin, payer, [], entry.facts, is_queued=False)
+            if self._hold(waiting, (origin, payer)):
                 return
         self._tell_dropped(entry.key, response)

@@ -8,9 +8,10 @@ Source: Choudhury and Hahne, Dynamic queue length thresholds for shared-memory p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from mempool.entry import Origin, PoolConfig
+from mempool.entry import Entry, Origin, PoolConfig
 
 PEER_FACTOR: Final = 4  # one peer alone may take 4/5 of the peers' part, each of n of them 4/(4n + 1)
 CLIENT_FACTOR: Final = 8  # one client alone may fill what the doors admit; an eighth more is there for others
@@ -45,13 +46,26 @@ class Shares:
         self.count += txs
         self.bytes += tx_bytes
 
-    def remove(self, origin: int, payer: str, tx_bytes: int) -> None:
+    def remove_all(self, entries: Iterable[Entry]) -> None:
+        """Of a block: counted up by who sent them first."""
+        freed: dict[tuple[int, str], list[int]] = {}
+        for entry in entries:
+            who = entry.origin, entry.payer
+            sizes = freed.get(who)
+            if sizes is None:
+                sizes = freed[who] = []
+            sizes.append(len(entry.tx))
+        for (origin, payer), sizes in freed.items():
+            self.remove(origin, payer, sum(sizes), txs=len(sizes))
+
+    def remove(self, origin: int, payer: str, tx_bytes: int, *, txs: int = 1) -> None:
+        """tx_bytes: of all of them."""
         held, part = self._held[origin][payer], self._parts[origin]
-        held[0] -= 1
+        held[0] -= txs
         held[1] -= tx_bytes
-        part[0] -= 1
+        part[0] -= txs
         part[1] -= tx_bytes
-        self.count -= 1
+        self.count -= txs
         self.bytes -= tx_bytes
         assert held[0] >= 0, (origin, payer)
         if not held[0]:

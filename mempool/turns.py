@@ -68,11 +68,13 @@ class Turns:
             source = _whose_turn(part.sources)
             lane, spent = source.waiting, 0
             credit = min(part.credit, source.credit)
-            while lane and len(taken) < count:
+            room = count - len(taken)
+            while lane and room:
                 cost = len(lane[0].tx) + OVERHEAD_BYTES
                 if spent + cost > credit:
                     break
                 spent += cost
+                room -= 1
                 taken.append(lane.popleft())
             part.credit -= spent
             source.credit -= spent
