@@ -197,7 +197,8 @@ def render() -> str:
         "# Known failures of systems like ours",
         "",
         "Each row happened elsewhere, or here; each is a test of ours, or comes with what could have it. Written by",
-        "`python -m tests.known_failures` from the tests that name the rows; a test says when it is stale.",
+        "`python -m tests.known_failures` from the tests that name the rows; a test says when it is stale. How rows",
+        "of the last two tables failed before they were mended: [before and after](before-and-after.md).",
     ]
     for title, head, rows in (
         ("Security advisories", "advisory", ADVISORIES),
@@ -205,7 +206,10 @@ def render() -> str:
         ("Reports of other systems that happened here too", "report", TRIED),
         ("What an audit stopped this code with", "attack", AUDIT),
     ):
-        lines += ["", f"## {title}", "", f"| {head} | what went wrong | tests |", "|---|---|---|"]
+        lines += ["", f"## {title}", ""]
+        if rows is AUDIT:
+            lines += ["Number 19 is the table above: what had been reported of others, tried here.", ""]
+        lines += [f"| {head} | what went wrong | tests |", "|---|---|---|"]
         for row in rows:
             found = "<br>".join(f"`{where.removeprefix('tests/')}`" for where in tests_of(row))
             lines.append(f"| {row.name} | {row.cause} | {found or f'comes with {row.later}'} |")

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 700
 CORE_LINES_MAX = 1_000
+BEFORE_AND_AFTER = ROOT / "docs" / "before-and-after.md"
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 # Where somebody's machine or mirror shows: home folders, hosts of registries, caches.
 MACHINE = re.compile(
@@ -93,3 +94,10 @@ def test_the_page_of_known_failures_names_every_row_and_only_tests_that_are_ther
         there = set(known_failures.tests_of(row))
         assert named <= there, row
         assert bool(named) == bool(there) or row.later, row
+
+
+def test_the_page_of_before_and_after_has_every_row_that_failed_here_and_names_tests_that_are_there() -> None:
+    rows = [line.split(" | ") for line in BEFORE_AND_AFTER.read_text().splitlines() if line.startswith("| ")][1:]
+    assert {row[0].removeprefix("| ") for row in rows} == {row.name for row in (*TRIED, *AUDIT)}
+    there = {where.removeprefix("tests/") for where, _ in known_failures.all_places()}
+    assert {row[1].strip("`") for row in rows} <= there

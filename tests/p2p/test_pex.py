@@ -292,6 +292,32 @@ def test_one_socket_reaches_few_buckets_whatever_it_says_of_itself() -> None:
     simulate(scenario)
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        pytest.param("9.9.9.9", "9.9.9.9", id="where it is: believed"),
+        pytest.param("30.1.1.1", "40.1.1.1", id="where somebody else may be: what others said stays"),
+    ],
+)
+def test_of_its_own_place_alone_a_peer_is_believed(told: str, kept: str) -> None:
+    """audit 12: what a peer says of itself led callers to any host it named."""
+
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        node = PexNode(0, network, clock, max_outbound_peers=0)
+        caller = Node(
+            "caller", sockets=network.sockets("9.9.9.9"), clock=clock, listen_address="",
+            external_address=f"tcp://{told}:{PORT}", channels=(STATE, *PexReactor.channels),
+        )  # fmt: skip
+        async with running(node, caller):
+            assert node.book.add(parse_address(f"{caller.id}@40.1.1.1:{PORT}"), parse_address(place(3)))
+            await caller.switch.dial(parse_address(place(0)))
+            await until(lambda: bool(node.switch.peers))
+            assert {str(address) for address in node.book.selection()} == {f"{caller.id}@{kept}:{PORT}"}
+
+    simulate(scenario)
+
+
 REQUEST = pex_pb2.Message(pex_request=pex_pb2.PexRequest()).SerializeToString()
 
 

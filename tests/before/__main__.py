@@ -1,0 +1,43 @@
+"""Run these tests over the product of an older commit, to see what they say of it.
+
+    python -m tests.before tests/chain/test_spam.py tests/mempool/test_attacks.py -k 'leaf or arrive'
+
+`tests.before.lent` stands in for what the older code does not have. docs/before-and-after.md has what came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMIT = "936c0fc"  # before issue 13
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.before", description=__doc__)
+    parser.add_argument("--commit", default=COMMIT)
+    parser.add_argument("--seconds", type=int, default=60, help="For each test, then it counts as failed.")
+    parser.add_argument("tests", nargs="+", help="As pytest takes them, and more of its options.")
+    options, more = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder) / "old"
+        old.mkdir()
+        archive = subprocess.run(["git", "archive", options.commit], cwd=ROOT, capture_output=True, check=True).stdout
+        subprocess.run(["tar", "x"], cwd=old, input=archive, check=True)
+        shutil.rmtree(old / "tests")
+        shutil.copytree(ROOT / "tests", old / "tests")
+        shutil.copy(ROOT / "tests" / "before" / "lent.py", old / "conftest.py")
+        environment = {**os.environ, "PYTHONPATH": str(old), "BEFORE_NOW": str(ROOT)}
+        environment["BEFORE_SECONDS"] = str(options.seconds)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+        return subprocess.run([*command, *options.tests, *more], cwd=old, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
