@@ -60,7 +60,10 @@ class Places:
         return min(config.max_inbound_peers, config.max_peers - min(config.max_outbound_peers, config.max_peers // 2))
 
     def check_address(self, link: Link, peers: Iterable[SwitchPeer], links: Iterable[Link]) -> None:
-        """Raises Rejected for a second identity from one IP, unless that is allowed or the operator named it."""
+        """Raises Rejected for a second identity from one IP, unless that is allowed or the operator named it.
+
+        Whom we dial may share its address with a stranger who dialed us: that one does not decide whom we reach.
+        """
         if self._config.allow_duplicate_ip or self._is_named(link.id):
             return
         place = host_group(link.remote_host)
@@ -68,6 +71,7 @@ class Places:
         strangers = sum(
             other is not link
             and not other.is_closed
+            and (other.is_outbound or not link.is_outbound)
             and not self._is_named(other.id)
             and host_group(other.remote_host) == place
             for other in others

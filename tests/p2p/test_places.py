@@ -309,6 +309,31 @@ def test_an_honest_stranger_gets_in_where_a_crowd_holds_all_places() -> None:
     simulate(scenario)
 
 
+def test_a_stranger_does_not_keep_us_from_dialing_its_address() -> None:
+    """A quiet stranger behind the address (or in the IPv6 /64) of an honest node made us refuse our own dial to it."""
+
+    async def scenario(clock: Callable[[], int]) -> None:
+        network = MemoryNetwork()
+        quiet, more = (
+            Node(name, sockets=network.sockets("60.0.0.1"), clock=clock, listen_address="")
+            for name in ("quiet", "more")
+        )
+        honest, second = (
+            Node(name, sockets=network.sockets("60.0.0.1"), clock=clock, listen_address=f"60.0.0.1:{port}")
+            for name, port in (("honest", 7), ("second", 8))
+        )
+        hub = Node("hub", sockets=network.sockets(HUB), clock=clock, listen_address=f"{HUB}:7")
+        async with running(hub, honest, second, quiet, more):
+            await quiet.switch.dial(parse_address(f"{hub.id}@{HUB}:7"))
+            assert await hub.switch.dial(parse_address(f"{honest.id}@60.0.0.1:7"))
+            with pytest.raises(P2PError, match="allow_duplicate_ip"):
+                await hub.switch.dial(parse_address(f"{second.id}@60.0.0.1:8"))
+            with pytest.raises(DialError):
+                await more.switch.dial(parse_address(f"{hub.id}@{HUB}:7"))
+
+    simulate(scenario)
+
+
 def test_strangers_do_not_decide_whom_we_can_dial() -> None:
     """Inbound peers took all of max_peers, and every dial of ours was refused by ourselves."""
 
