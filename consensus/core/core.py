@@ -88,8 +88,7 @@ class Core:
         self._gathered: dict[tuple[ValueId, int, bool], None] = {}  # in the order of asking
         self._nil_reasons: dict[tuple[VoteKind, int], NilReason] = {}
         self._build_round = -1  # BuildBlock is out for it
-        self._txs_wait = False
-        self._interval_over = False
+        self._txs_wait = self._interval_over = False
         self._prevote_wait_round = -1  # line 34 fired in it
         self._precommit_wait_round = -1  # line 47 fired in it
 
@@ -151,7 +150,7 @@ class Core:
             case Vote():
                 self._take_vote(event)  # the messages of lines 28, 34, 36, 44, 47, 49, 55
             case PeerMajority():
-                self._votes.claim(event.kind, event.round, event.peer_id, event.value_id, self.round)
+                self._take_claim(event)
             case BlockComplete():
                 self._blocks.setdefault(event.value_id, BlockState.COMPLETE)  # the v of lines 22, 28, 36, 49
             case BlockValidated():
@@ -168,8 +167,8 @@ class Core:
                 self._propose_elapsed(event)  # lines 57-60
             case Elapsed(Step.PREVOTE):
                 self._prevote_elapsed(event)  # lines 61-64
-            case Elapsed(Step.PRECOMMIT) if event.round == self.round and self.step in VOTING:
-                self._start_round(self.round + 1)  # lines 65-67
+            case Elapsed(Step.PRECOMMIT) if event.round >= self.round and self.step in VOTING:
+                self._start_round(event.round + 1)  # lines 65-67; of a later round only in a log that left out some
             case Elapsed():
                 pass  # of a step that is past
             case _:
@@ -231,12 +230,15 @@ class Core:
         is_ours = vote.validator_index == self.our_index and vote.kind is VoteKind.PRECOMMIT
         if not is_ours or vote.value_id is None:
             return
-        # an equivocator's vote may have been part of that polka
-        self._votes.claim(VoteKind.PREVOTE, vote.round, "", vote.value_id, self.round)
+        self._take_claim(PeerMajority(VoteKind.PREVOTE, self.height, vote.round, vote.value_id, ""))
         if vote.round > self.locked_round:
             self.locked_value, self.locked_round = vote.value_id, vote.round
-        if vote.round > self.valid_round:
-            self.valid_value, self.valid_round = vote.value_id, vote.round
+
+    def _take_claim(self, event: PeerMajority) -> None:
+        """An equivocator's vote may have been part of a polka. Our own claim proves that it was one (lines 42-43)."""
+        self._votes.claim(event.kind, event.round, event.peer_id, event.value_id, self.round)
+        if not event.peer_id and event.round > self.valid_round:
+            self.valid_value, self.valid_round = event.value_id, event.round
 
     def _propose_elapsed(self, event: Elapsed) -> None:
         """Lines 57-60; a proposal of which only the validity is unknown is waited for."""

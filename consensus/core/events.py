@@ -141,7 +141,7 @@ class PeerMajority:
     height: int
     round: int
     value_id: ValueId | None
-    peer_id: str
+    peer_id: str  # "": ours, of before a restart: a polka for a block that we held; the valid value is restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +222,8 @@ class SignVote:
 class ValidateBlock:
     """Validate (and execute speculatively) the complete block; hand back BlockValidated.
 
-    Asked once per value, and again in a later round for one that was withheld.
-
-    Never asked for a block of Built. In a replay of the WAL the answer comes before the next recorded input.
+    Asked once per value, and again in a later round for one that was withheld. Never asked for a block of Built.
+    In a replay of the WAL the answer comes before the next recorded input.
     """
 
     height: int

@@ -27,6 +27,10 @@ class Disk(Protocol):
         """Raises FileNotFoundError."""
         ...
 
+    def read_at(self, path: Path, offset: int, size: int) -> bytes:
+        """As many of `size` bytes as are there. Raises FileNotFoundError."""
+        ...
+
     def size(self, path: Path) -> int:
         """0 when there is no such file."""
         ...
@@ -72,6 +76,11 @@ class OsDisk:
 
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
+
+    def read_at(self, path: Path, offset: int, size: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
 
     def size(self, path: Path) -> int:
         try:

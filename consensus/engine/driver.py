@@ -44,6 +44,7 @@ from consensus.core.events import (
     VoteRefused,
 )
 from consensus.engine.block_work import BlockWork
+from consensus.engine.checkpoint import restate_log
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.executor import BlockExecutor, save_decided
 from consensus.engine.failpoints import FailPoint, no_fail_point
@@ -67,7 +68,7 @@ from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
 from consensus.engine.signer import Signer
-from consensus.engine.timers import Timers, genesis_wait_ms
+from consensus.engine.timers import Timers, genesis_wait_ms, starts_with_proof
 from consensus.engine.votes import RoundVotes, load_last_commit
 from consensus.engine.wal import Wal
 from consensus.types.block import Block, Commit, ExtendedCommit
@@ -151,6 +152,7 @@ class ConsensusDriver(Entrance):
         self._timers = Timers(clock, self._push)
         self._decided: Decide | None = None
         self._recorded: Recorded | None = None  # while the log is replayed
+        self._restate_due = False  # the log of the height is long
         self._txs_told = False
         self._commit_due_ns = 0  # monotonic: when timeout_commit of the last block is over
         self._step_since_ns = 0
@@ -313,14 +315,21 @@ class ConsensusDriver(Entrance):
     # -------------------------------------------------------------------------------------------------- the loop
 
     async def _run(self, records: Recorded, last_commit: RoundVotes | None) -> None:
-        if records:
-            await self._replay(records, last_commit)
-        else:
-            await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
+        needs_proof = starts_with_proof(self._executor.blocks, self._state)
+        self._recorded = records or None
+        await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=needs_proof)
+        if self._recorded is not None:
+            await self._replay(self._recorded)
         since = self._clock.monotonic_ns()
         while self._is_running:
             if self._events:
                 await self._take_event(self._events.popleft())
+            elif self._restate_due:  # all that we signed came back to the core
+                self._restate_due = False
+                await restate_log(
+                    self._wal, self.core, self._round_state, self._intake.used_claims, self.metrics,
+                    last_height=self._state.last_block_height, clock=self._clock, workers=self._workers,
+                )  # fmt: skip
             elif (message := self._inbox.take()) is not None:
                 await self._take_message(message)
             else:
@@ -449,6 +458,7 @@ class ConsensusDriver(Entrance):
         self.metrics.height, self.metrics.round = effect.height, effect.round
         if is_new_round:
             self.metrics.rounds_failed += 1
+            self._restate_due = self._wal.is_long
             log.info("began a round", height=effect.height, round=effect.round)
         self._new_step()
         proposal = state.proposal
@@ -621,17 +631,6 @@ class ConsensusDriver(Entrance):
         needs_proof = bool(block.txs or block.evidence) and self._state.app_hash != block.header.app_hash
         await self._enter_height(precommits, max(0, -(-wait_ns // NS_PER_MS)), needs_proof=needs_proof)
 
-    def _starts_with_proof(self) -> bool:
-        """Whether the first height after a start must not wait for transactions.
-
-        A block that changed the application is followed by one that proves its outcome. Empty blocks do not ask for
-        another, also where they change the application: else the chain would never be calm.
-        """
-        if not self._state.last_block_height:
-            return True
-        meta = self._executor.blocks.load_meta(self._state.last_block_height)
-        return meta is not None and meta.num_txs > 0 and meta.header.app_hash != self._state.app_hash
-
     async def _enter_height(self, last_commit: RoundVotes | None, commit_wait_ms: int, *, needs_proof: bool) -> None:
         self._timers.start_height()
         height, validators = self._state.next_height, self._state.validators
@@ -660,15 +659,14 @@ class ConsensusDriver(Entrance):
         event = TimedOut(Elapsed(Step.NEW_HEIGHT, self.core.height, 0), -(-left_ns // NS_PER_MS))
         self._timers.set(event, left_ns)
 
-    async def _replay(self, records: Recorded, last_commit: RoundVotes | None) -> None:
+    async def _replay(self, records: Recorded) -> None:
         """Take in again what the log holds of this height. Answers come before the next record."""
         height = self._state.next_height
         log.info("replaying the log", height=height, records=len(records))
-        self._recorded, charges, self._charges = records, self._charges, NoCharges()
+        charges, self._charges = self._charges, NoCharges()
         self.metrics.is_catching_up_from_wal = True
         timeouts: list[Event] = []
-        await self._enter_height(last_commit, self.config.timeout_commit_ms, needs_proof=self._starts_with_proof())
-        for logged in records.inputs:
+        for logged in records.inputs():
             if self.core.height != height:
                 break  # it was decided
             match logged:

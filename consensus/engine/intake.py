@@ -62,7 +62,7 @@ class Intake:
         self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
         self._claimed: dict[tuple[VoteKind, int, BlockID | None], MajorityIn] = {}  # what any peer claims, the first
-        self._used_claims: set[MajorityIn] = set()  # told to the core, and logged; membership only
+        self._used_claims: dict[MajorityIn, None] = {}  # told to the core, and logged
         self._seconds: Counter[int] = Counter()  # by validator: counted besides another
         self._conflicts: set[tuple[VoteKind, int, int]] = set()  # kind, round, validator: reported equivocators
 
@@ -74,6 +74,11 @@ class Intake:
         self._seconds.clear()
         self._conflicts.clear()
         self._untold = None
+
+    @property
+    def used_claims(self) -> tuple[MajorityIn, ...]:
+        """Those that made a vote count, in their order."""
+        return tuple(self._used_claims)
 
     def forget(self, peer_id: str) -> None:
         """The peer left: what nobody else claims is claimed no more. Else ids that come and go would fill memory.
@@ -233,7 +238,7 @@ class Intake:
         self._seconds[vote.validator_index] += 1
         if claim in self._used_claims:
             return None
-        self._used_claims.add(claim)
+        self._used_claims[claim] = None
         return claim
 
     def _only_conflicts(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> bool:
@@ -298,7 +303,11 @@ class Intake:
 
         It is kept here while the peer is connected; the core hears of it with the vote that it makes count.
         """
-        if message.height != self._core.height or not self._may_exist(message.round):
+        if message.height != self._core.height:
+            return ()
+        if not message.peer_id:
+            return self._take_own_claim(message)
+        if not self._may_exist(message.round):
             return ()
         key = (message.peer_id, message.kind, message.round)
         if key in self._claims:
@@ -310,6 +319,14 @@ class Intake:
         self._claims[key] = message.block_id
         self._claimed.setdefault((message.kind, message.round, message.block_id), message)
         return ()
+
+    def _take_own_claim(self, message: MajorityIn) -> tuple[Input, ...]:
+        """Of a checkpoint of the log: what +2/3 prevoted and we found valid. The parts of its block come next."""
+        if message.kind is not VoteKind.PREVOTE or message.block_id is None:
+            return ()
+        parts = self._round_state.open_parts(message.block_id, self._state().block_bytes_max)
+        told = PeerMajority(message.kind, message.height, message.round, message.block_id, "")
+        return told, *self.completed(parts.header)
 
     def _may_exist(self, round: int) -> bool:
         return 0 <= round <= self._core.round + 1 or round in self._core.rounds

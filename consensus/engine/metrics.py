@@ -64,6 +64,7 @@ class EngineMetrics:
     equivocations: int = 0
     own_signatures_refused: int = 0
     inbox_dropped: int = 0
+    wal_restated: int = 0  # times that the log of a height of many rounds was shortened
     nil_votes: Counter[tuple[str, str]] = field(default_factory=Counter)  # ours: (prevote or precommit, reason)
     step_ns: dict[str, Timing] = field(default_factory=dict)  # by step's name: time spent in it
     # durations

@@ -76,7 +76,7 @@ class OwnMessages:
         def work() -> Proposal:
             signed = signer.sign_proposal(state.chain_id, unsigned)
             self._log(ProposalIn(signed, ""))
-            for index in range(parts.header.total):
+            for index in range(parts.header.total if effect.pol_round < 0 else 0):  # those of an old block are logged
                 part = parts.get(index)
                 assert part is not None, index
                 self._log(PartIn(effect.height, effect.round, part, ""))

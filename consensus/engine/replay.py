@@ -6,13 +6,16 @@ correct vote counts nobody would ever leave it.
 
 Our own messages come from the log and are not signed again; what we were about to sign when the process stopped is
 signed then, and a refusal of the signer means to abstain.
+
+The log is read twice, record by record: for our own votes, then for all. Only those are held.
 Source: design section 3; CometBFT v0.38, consensus/replay.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import structlog
 
@@ -30,50 +33,64 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Recorded:
-    """Inputs in the order in which they took effect."""
+    """Records of the running height. `records` can be gone through again."""
 
-    logged: tuple[Logged, ...]
-    own_votes: frozenset[tuple[VoteKind, int]] = frozenset()
+    records: Iterable[wal_pb2.TimedWALMessage] = ()
+    count: int = 0
+    is_ended: bool = False  # the end of the height is among them
+    own_votes: tuple[Vote, ...] = ()
     own_proposals: frozenset[int] = frozenset()
 
     @staticmethod
-    def of(records: Sequence[wal_pb2.TimedWALMessage], height: int) -> Recorded:
-        """The records of `height`, decoded. A record of a kind or content that is unknown here is left out."""
-        logged: list[Logged] = []
-        for record in records:
-            try:
-                one = decode_logged(record)
-            except (InvalidData, ValueError) as error:
-                log.warning("left out a log record that cannot be read", why=str(error))
-                continue
-            if one is not None:
-                logged.append(one)
-        votes = [one.vote for one in logged if isinstance(one, VoteIn) and not one.peer_id]
-        proposals = [one.proposal for one in logged if isinstance(one, ProposalIn) and not one.peer_id]
-        return Recorded(
-            tuple(logged),
-            frozenset((VoteKind(vote.type), vote.round) for vote in votes if vote.height == height),
-            frozenset(proposal.round for proposal in proposals if proposal.height == height),
-        )
+    def of(records: Iterable[wal_pb2.TimedWALMessage], height: int) -> Recorded:
+        count, is_ended = 0, False
+        votes: list[Vote] = []
+        proposals: set[int] = set()
+        for one in _decoded(records, warns=True):
+            count += 1
+            match one:
+                case VoteIn(vote, "") if vote.height == height:
+                    votes.append(vote)
+                case ProposalIn(proposal, "") if proposal.height == height:
+                    proposals.add(proposal.round)
+                case EndedHeight(of_height):
+                    is_ended |= of_height == height
+        return Recorded(records, count, is_ended, tuple(votes), frozenset(proposals))
 
-    @property
-    def inputs(self) -> tuple[Logged, ...]:
-        """All of it, our own votes first."""
-        ours = tuple(one for one in self.logged if isinstance(one, VoteIn) and not one.peer_id)
-        return ours + self.logged
+    def inputs(self) -> Iterator[Logged]:
+        """All of it in the order in which it took effect, our own votes first. Raises WalCorrupted."""
+        for vote in self.own_votes:
+            yield VoteIn(vote, "")
+        yield from _decoded(self.records, warns=False)
 
     def with_own_vote(self, vote: Vote) -> Recorded:
-        key = (VoteKind(vote.type), vote.round)
-        return Recorded((*self.logged, VoteIn(vote, "")), self.own_votes | {key}, self.own_proposals)
+        return replace(self, own_votes=(*self.own_votes, vote))
 
     def __len__(self) -> int:
-        return len(self.logged)
+        return self.count or len(self.own_votes)
+
+    @cached_property
+    def _own(self) -> frozenset[tuple[int, int]]:
+        return frozenset((vote.type, vote.round) for vote in self.own_votes)
 
     def has_own_vote(self, kind: VoteKind, round: int) -> bool:
-        return (kind, round) in self.own_votes
+        return (kind, round) in self._own
 
     def has_own_proposal(self, round: int) -> bool:
         return round in self.own_proposals
+
+
+def _decoded(records: Iterable[wal_pb2.TimedWALMessage], *, warns: bool) -> Iterator[Logged]:
+    """A record of a kind or content that is unknown here is left out."""
+    for record in records:
+        try:
+            one = decode_logged(record)
+        except (InvalidData, ValueError) as error:
+            if warns:
+                log.warning("left out a log record that cannot be read", why=str(error))
+            continue
+        if one is not None:
+            yield one
 
 
 def recover(wal: Wal, signer: Signer | None, state: State, now_ns: int) -> Recorded:
@@ -95,13 +112,13 @@ def recover(wal: Wal, signer: Signer | None, state: State, now_ns: int) -> Recor
 
 def _from_log(wal: Wal, state: State) -> Recorded:
     before, height = state.last_block_height, state.next_height
-    records = wal.messages_after(before)
-    if records is None:
+    tail = wal.take_up(before)
+    if tail is None:
         log.info("the log lacks the end of the last height; nothing to replay", height=before)
         wal.end_height(before)
-        return Recorded(())
-    recorded = Recorded.of(records, height)
-    if EndedHeight(height) in recorded.logged:
+        return Recorded()
+    recorded = Recorded.of(tail, height)
+    if recorded.is_ended:
         log.error("the log has the end of a height that the block store lacks; not replayed", height=height)
-        return Recorded(())
+        return Recorded()
     return recorded

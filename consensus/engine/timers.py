@@ -1,4 +1,4 @@
-"""The time-outs of the running height, one a step and round, the log's flush, and the wait for the genesis time."""
+"""The time-outs of the running height, one a step and round, the log's flush, and what a first height waits for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from consensus.core.events import Step
+from consensus.engine.block_store import BlockStore
 from consensus.engine.clock import Clock, Timer
 from consensus.engine.inputs import TimedOut
 from consensus.types.state import State
@@ -29,6 +30,18 @@ def genesis_wait_ms(state: State, now_ns: int) -> int:
     when = format_rfc3339(state.last_block_time_ns)
     log.info("waiting for the genesis time", genesis_time=when, seconds=-(-left_ns // NS_PER_S))
     return min(-(-left_ns // NS_PER_MS), GENESIS_LOOK_MS)
+
+
+def starts_with_proof(blocks: BlockStore, state: State) -> bool:
+    """Whether the first height after a start must not wait for transactions.
+
+    A block that changed the application is followed by one that proves its outcome. Empty blocks do not ask for
+    another, also where they change the application: else the chain would never be calm.
+    """
+    if not state.last_block_height:
+        return True
+    meta = blocks.load_meta(state.last_block_height)
+    return meta is not None and meta.num_txs > 0 and meta.header.app_hash != state.app_hash
 
 
 class Timers:

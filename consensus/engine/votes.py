@@ -7,6 +7,8 @@ Source: CometBFT v0.38, types/vote_set.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from consensus.core.events import VoteKind
 from consensus.engine.block_store import BlockStore
 from consensus.engine.errors import ConsensusFailure
@@ -80,6 +82,11 @@ class RoundVotes:
     def first_of(self, index: int, value: BlockID | None) -> Vote | None:
         """The vote of `index` for `value`."""
         return self._by_value.get(value, {}).get(index)
+
+    def each(self) -> Iterator[Vote]:
+        """Every kept vote, those of the majority first: counted in this order they have it again."""
+        for value in sorted(self._by_value, key=lambda value: not self.has_majority or value != self.majority):
+            yield from self._by_value[value].values()
 
     def add(self, vote: Vote) -> bool:
         """Keep a verified vote that counts. False: it is here already."""

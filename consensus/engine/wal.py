@@ -5,14 +5,19 @@ TimedWALMessage. The head is `wal`, full heads become `wal.000`, `wal.001`, ...;
 `append` buffers; `sync` makes everything appended durable. A torn tail of the head is cut when the log is opened,
 and said so; a damaged record with valid ones behind it is WalCorrupted, which names the file and the offset.
 `append` and `sync` may be called from different threads. Old files are removed once the whole is large, but never one
-that may hold a record of the running height: our own votes, and with them a lock, are in it.
+that a replay would read: our own votes, and with them a lock, are in it.
+
+A height that takes many rounds does not make the log grow without end: `restate` writes what counts of it once more,
+behind another EndHeight of the height before, and a replay begins there (checkpoint.py says what counts). A replay
+reads record by record: it never holds a file.
 Source: CometBFT v0.38, consensus/wal.go, libs/autofile; engine sheet section 8.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,12 +31,15 @@ from consensus.engine.errors import EngineError, WalCorrupted
 from proto.tendermint.consensus import wal_pb2
 
 HEAD_NAME: Final = "wal"
+NEW_NAME: Final = "wal.new"  # a restatement that is not whole yet: of no meaning, removed when the log is opened
 FRAME_BYTES: Final = 8
 PAYLOAD_BYTES_MAX: Final = 1_048_576 + 24  # the format's: a message of 1 MiB with its time
 BUFFER_BYTES: Final = 40_960  # as CometBFT's: peers' messages are written out at this size or at the next sync
 HEAD_BYTES_MAX: Final = 10 * 1024 * 1024
 GROUP_BYTES_MAX: Final = 1024 * 1024 * 1024
 REMOVED_FILES_MAX: Final = 4  # per rotation, as CometBFT
+RESTATE_BYTES_MIN: Final = 32 * 1024 * 1024  # that a height must have logged before it is restated; most never do
+READ_BYTES: Final = 2 * 1024 * 1024  # at once; more than a frame
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +111,26 @@ def scan_file(data: bytes, name: str) -> Scan:
     return Scan(records, offset, len(data), why)
 
 
+def read_frames(
+    read_at: Callable[[int, int], bytes], size: int, name: str, start: int = 0
+) -> Iterator[tuple[int, wal_pb2.TimedWALMessage]]:
+    """The records of a file that has no torn tail, each with the offset behind it; READ_BYTES are held at a time.
+
+    Raises WalCorrupted.
+    """
+    offset, data, data_at = start, b"", start
+    while offset < size:
+        payload = payload_at(data, offset - data_at)
+        if isinstance(payload, str):  # it goes on behind what is held, unless that began with it
+            data, data_at = read_at(offset, min(READ_BYTES, size - offset)), offset
+            payload = payload_at(data, 0)
+        message = None if isinstance(payload, str) else parse_payload(payload)
+        if message is None:
+            raise WalCorrupted(name, offset, payload if isinstance(payload, str) else "the payload is no log message")
+        offset += FRAME_BYTES + len(payload)
+        yield offset, message
+
+
 def valid_record_follows(data: bytes, start: int) -> bool:
     """Whether a whole valid record begins anywhere at or after `start`: then the damage is not a torn write."""
     for offset in range(start, len(data) - FRAME_BYTES):
@@ -120,6 +148,31 @@ def end_height_payload(height: int, time_ns: int) -> bytes:
     return message.SerializeToString()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Before a record of the log. file: its number; the head's is the one that it gets when it is put aside."""
+
+    file: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What was in the log behind `begin` when this was made. Each iteration reads it again, record by record."""
+
+    wal: Wal
+    begin: Place
+    end: Place
+
+    def __iter__(self) -> Iterator[wal_pb2.TimedWALMessage]:
+        """Raises WalCorrupted."""
+        return self.wal.read(self.begin, self.end)
+
+    @property
+    def byte_size(self) -> int:
+        return self.wal.bytes_between(self.begin, self.end)
+
+
 class Wal:
     """Raises WalCorrupted when it is opened on a head whose middle is damaged."""
 
@@ -131,22 +184,30 @@ class Wal:
         now_ns: Callable[[], int],
         head_bytes_max: int = HEAD_BYTES_MAX,
         group_bytes_max: int = GROUP_BYTES_MAX,
+        restate_bytes_min: int = RESTATE_BYTES_MIN,
     ) -> None:
         assert head_bytes_max > 0, head_bytes_max
         self._disk, self._directory, self._now_ns = disk, directory, now_ns
         self._head_bytes_max, self._group_bytes_max = head_bytes_max, group_bytes_max
+        self._restate_bytes_min = restate_bytes_min
         self._lock = threading.Lock()  # of the buffer: held for moments only
         self._file_lock = threading.Lock()  # of the file: held while it syncs
         self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         self._unsynced = False
-        self._height_begins = 0  # the number of the first rotated file that may hold records of the running height
+        self._height_begins = 0  # the number of the first file that a replay of the running height may read
+        self._height_bytes = 0  # appended since it begins
+        self._restated_bytes = 0  # of the running height; not among them
         self.cut_bytes = 0  # what opening cut from a torn tail
         disk.make_directory(directory)
+        if NEW_NAME in disk.names(directory):
+            disk.remove(directory / NEW_NAME)
         self._head_bytes = self._cut_torn_tail()
+        rotated = self._rotated()
+        self._head_number = int(rotated[-1][4:]) + 1 if rotated else 0  # what the head will be called
         self._head: AppendFile = disk.open_append(self._head_path)
         disk.sync_directory(directory)
-        if not self._head_bytes and not self._rotated():
+        if not self._head_bytes and not rotated:
             self.end_height(0)
 
     @property
@@ -175,6 +236,7 @@ class Wal:
         with self._lock:
             self._buffer.append(frame)
             self._buffered_bytes += len(frame)
+            self._height_bytes += len(frame)
             full = self._buffered_bytes >= BUFFER_BYTES
             self._unsynced = True
         if full:
@@ -208,14 +270,57 @@ class Wal:
     def end_height(self, height: int) -> None:
         """Record, durably, that the block of `height` is saved: replay begins behind this record."""
         with self._file_lock:
-            rotated = self._rotated()
-            self._height_begins = int(rotated[-1][4:]) + 1 if rotated else 0  # what the head will be called
+            self._height_begins = self._head_number
         self.append(end_height_payload(height, self._now_ns()))
+        self._height_bytes = self._restated_bytes = 0
         self.sync()
 
     def close(self) -> None:
         self.sync()
         self._head.close()
+
+    # --------------------------------------------------------------------------------------------- restatement
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the running height should be restated: what is written for it stays below twice what is logged."""
+        return self._height_bytes >= max(self._restate_bytes_min, self._restated_bytes)
+
+    def restate(self, end_height: int, payloads: Iterable[bytes]) -> int:
+        """Let a replay after `end_height` begin with `payloads`; nothing logged before is needed then. Returns bytes.
+
+        They get a file of their own, which is whole on disk before it has a name that counts, and is never appended
+        to: after a stop at any point the old records are there, or all of the new ones. Nobody may append meanwhile.
+        """
+        size = self._write_new(itertools.chain((end_height_payload(end_height, self._now_ns()),), payloads))
+        with self._file_lock:
+            with self._lock:
+                self._unsynced = False
+            self._write_buffer()
+            self._head.sync()
+            if self._head_bytes:
+                self._put_head_aside()
+            self._disk.rename(self._directory / NEW_NAME, self._aside_path(self._head_number))
+            self._disk.sync_directory(self._directory)
+            self._height_begins, self._head_number = self._head_number, self._head_number + 1
+            self._height_bytes, self._restated_bytes = 0, size
+            self._remove_oldest(files_max=None)
+        return size
+
+    def _write_new(self, payloads: Iterable[bytes]) -> int:
+        path = self._directory / NEW_NAME
+        if NEW_NAME in self._disk.names(self._directory):
+            self._disk.remove(path)
+        size, file = 0, self._disk.open_append(path)
+        try:
+            for payload in payloads:
+                frame = encode_frame(payload)
+                file.write(frame)
+                size += len(frame)
+            file.sync()
+        finally:
+            file.close()
+        return size
 
     # ----------------------------------------------------------------------------------------------- rotation
 
@@ -224,21 +329,30 @@ class Wal:
         names = [name for name in self._disk.names(self._directory) if name.startswith(HEAD_NAME + ".")]
         return sorted((name for name in names if name[4:].isdecimal()), key=lambda name: int(name[4:]))
 
+    def _aside_path(self, number: int) -> Path:
+        return self._directory / f"{HEAD_NAME}.{number:03d}"
+
+    def _path(self, number: int) -> Path:
+        """Where the file is now."""
+        return self._head_path if number == self._head_number else self._aside_path(number)
+
     def _rotate(self) -> None:
+        self._put_head_aside()
+        self._remove_oldest(files_max=REMOVED_FILES_MAX)
+
+    def _put_head_aside(self) -> None:
         self._head.close()
-        rotated = self._rotated()
-        index = int(rotated[-1][4:]) + 1 if rotated else 0
-        self._disk.rename(self._head_path, self._directory / f"{HEAD_NAME}.{index:03d}")
+        self._disk.rename(self._head_path, self._aside_path(self._head_number))
+        self._head_number += 1
         self._head = self._disk.open_append(self._head_path)
         self._head_bytes = 0
         self._disk.sync_directory(self._directory)
-        self._remove_oldest()
 
-    def _remove_oldest(self) -> None:
+    def _remove_oldest(self, *, files_max: int | None) -> None:
         rotated = self._rotated()
         sizes = [self._disk.size(self._directory / name) for name in rotated]
         total = sum(sizes)
-        for name, size in list(zip(rotated, sizes, strict=True))[:REMOVED_FILES_MAX]:
+        for name, size in list(zip(rotated, sizes, strict=True))[:files_max]:
             if total < self._group_bytes_max or int(name[4:]) >= self._height_begins:
                 return
             self._disk.remove(self._directory / name)
@@ -247,36 +361,63 @@ class Wal:
 
     # ------------------------------------------------------------------------------------------------ reading
 
-    def messages_after(self, end_height: int) -> list[wal_pb2.TimedWALMessage] | None:
+    def records_after(self, end_height: int) -> Tail | None:
         """All that was logged after the last EndHeight(end_height); None when there is no such record.
 
-        Reads the newest file first and no older one than needed: heights rise, so a lower end of height ends the
-        search. Raises WalCorrupted.
+        Looks into the newest file first and into no older one than needed: heights rise, so a lower end of height
+        ends the search. Raises WalCorrupted.
         """
         self.flush()
-        later: list[wal_pb2.TimedWALMessage] = []
-        for name in reversed([*self._rotated(), HEAD_NAME]):
-            messages = [message for _, message in self._read(name)]
-            for index in range(len(messages) - 1, -1, -1):
-                message = messages[index].msg
-                if message.WhichOneof("sum") != "end_height":
-                    continue
-                if message.end_height.height == end_height:
-                    return messages[index + 1 :] + later
-                if message.end_height.height < end_height:
-                    return None
-            later = messages + later
+        end = Place(self._head_number, self._head_bytes)
+        for number in reversed(self._numbers()):
+            found, is_lower_there = None, False
+            for offset, message in self._frames(number):
+                if message.msg.WhichOneof("sum") == "end_height":
+                    height = message.msg.end_height.height
+                    found = Place(number, offset) if height == end_height else found
+                    is_lower_there |= height < end_height
+            if found is not None:
+                return Tail(self, found, end)
+            if is_lower_there:
+                return None
         return None
+
+    def take_up(self, end_height: int) -> Tail | None:
+        """As `records_after`, of the running height: from now on what is logged for it comes behind this."""
+        tail = self.records_after(end_height)
+        if tail is not None:
+            self._height_begins, self._height_bytes, self._restated_bytes = tail.begin.file, tail.byte_size, 0
+        return tail
 
     def all_messages(self) -> Iterator[wal_pb2.TimedWALMessage]:
         """Every message of the log, oldest first. Raises WalCorrupted."""
         self.flush()
-        for name in [*self._rotated(), HEAD_NAME]:
-            yield from (message for _, message in self._read(name))
+        return self.read(Place(0, 0), Place(self._head_number, self._head_bytes))
 
-    def _read(self, name: str) -> list[tuple[int, wal_pb2.TimedWALMessage]]:
-        path = self._directory / name
-        scan = scan_file(self._disk.read(path), str(path))
-        if scan.torn_bytes:  # full files end at a record, and the head's tail was cut when it was opened
-            raise WalCorrupted(str(path), scan.clean_bytes, scan.why)
-        return scan.records
+    def read(self, begin: Place, end: Place) -> Iterator[wal_pb2.TimedWALMessage]:
+        """The records between. The head may be put aside meanwhile. Raises WalCorrupted."""
+        for number in [number for number in self._numbers() if begin.file <= number <= end.file]:
+            start = begin.offset if number == begin.file else 0
+            for _, message in self._frames(number, start, end.offset if number == end.file else None):
+                yield message
+
+    def bytes_between(self, begin: Place, end: Place) -> int:
+        numbers = [number for number in self._numbers() if begin.file <= number < end.file]
+        return sum(map(self._size, numbers)) + end.offset - begin.offset
+
+    def _numbers(self) -> list[int]:
+        """Of the files, oldest first."""
+        return [*(int(name[4:]) for name in self._rotated()), self._head_number]
+
+    def _size(self, number: int) -> int:
+        return self._disk.size(self._path(number))
+
+    def _frames(
+        self, number: int, start: int = 0, end: int | None = None
+    ) -> Iterator[tuple[int, wal_pb2.TimedWALMessage]]:
+        """Of a file up to `end`. Full files end at a record, and the head's tail was cut when it was opened."""
+
+        def read_at(offset: int, size: int) -> bytes:
+            return self._disk.read_at(self._path(number), offset, size)
+
+        return read_frames(read_at, self._size(number) if end is None else end, str(self._path(number)), start)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from consensus.core.events import CoreConfig
 from consensus.engine.block_store import BlockStore
@@ -42,13 +43,21 @@ def key_of(index: int) -> Ed25519PrivKey:
     return Ed25519PrivKey.from_seed(bytes([index + 1]) * 32)
 
 
-def genesis_of(validators: int, *, params: ConsensusParams | None = None, initial_height: int = 1) -> GenesisDoc:
+def genesis_of(
+    validators: int,
+    *,
+    params: ConsensusParams | None = None,
+    initial_height: int = 1,
+    powers: Sequence[int] | None = None,
+) -> GenesisDoc:
     return GenesisDoc(
         chain_id="bench",
         genesis_time_ns=time.time_ns() - 10**9,
         initial_height=initial_height,
         consensus_params=params or ConsensusParams(),
-        validators=tuple(GenesisValidator(key_of(index).pub_key, 10) for index in range(validators)),
+        validators=tuple(
+            GenesisValidator(key_of(index).pub_key, power) for index, power in enumerate(powers or [10] * validators)
+        ),
     )
 
 
@@ -114,6 +123,7 @@ async def make_node(
     app: KeyValueApp | None = None,
     late_precommit_wait_ms: int = 50,
     watch_before_signing_ns: int = 0,
+    wal_limits: Mapping[str, int] = MappingProxyType({}),
 ) -> Node:
     """A node at rest, after its handshake. index: of its validator key; None observes."""
     clock, workers = clock or LoopClock(), workers or InlineWorkers()
@@ -131,7 +141,7 @@ async def make_node(
         fail_point=fail_point,
     )
     state = await handshake(genesis, executor, software="test")
-    wal = Wal(home.disk, home.data / "cs.wal", now_ns=clock.now_ns)
+    wal = Wal(home.disk, home.data / "cs.wal", now_ns=clock.now_ns, **wal_limits)
     signer = None
     if index is not None:
         signer = open_file_signer(home.disk, key_of(index), home.data / "priv_validator_state.json", blocks)

@@ -60,6 +60,11 @@ class SimulatedDisk:
             raise FileNotFoundError(path)
         return bytes(self.files[path].data)
 
+    def read_at(self, path: Path, offset: int, size: int) -> bytes:
+        if path not in self.files:
+            raise FileNotFoundError(path)
+        return bytes(self.files[path].data[offset : offset + size])
+
     def size(self, path: Path) -> int:
         return len(self.files[path].data) if path in self.files else 0
 

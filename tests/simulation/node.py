@@ -188,7 +188,10 @@ class SimNode:
         state = await handshake(self.genesis, executor, software="simulation")
         set_block_limits(pool, state)
         disk.make_directory(DATA)
-        wal = Wal(disk, WAL_FOLDER, now_ns=clock.now_ns, head_bytes_max=self.plan.wal_head_bytes)
+        wal = Wal(
+            disk, WAL_FOLDER, now_ns=clock.now_ns, head_bytes_max=self.plan.wal_head_bytes,
+            restate_bytes_min=self.plan.wal_head_bytes // 2,
+        )  # fmt: skip
         signer = WatchedSigner(
             open_file_signer(disk, self.key, SIGN_STATE, blocks), self.name, self.judge, lies=self.lies
         )

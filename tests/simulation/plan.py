@@ -35,7 +35,8 @@ class Plan:
 
     powers: of the validators, in units of stake. twin: the validator whose key also runs elsewhere, if any.
     slow_ms: by node, how long its disk takes at most. skew_ms: by node, how wrong its clock is at most, either way;
-    anew at each start. wal_head_bytes: at what size a node's log is put aside.
+    anew at each start. wal_head_bytes: at what size a node's log is put aside; at
+    half of it a height that takes many rounds is restated.
     off_ms, drift_ppm: by node, how wrong its clock is at first, and how it runs. clock_jumps_every_s: when some clock
     is set anew: to anything, of those that are `wandering`. far: whose clocks count for nothing: less than a third of
     the power.
