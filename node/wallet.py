@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,7 @@ FEE_MAX = 1_000_000  # udchat: four times what the largest transaction costs at 
 RESEND_FIRST_S = 0.5  # between attempts when a node does not answer, or says to try later; twice as long each time
 RESEND_MAX_S = 8.0
 SUBMIT_DEADLINE_S = 120.0
+HEIGHT_RECENT_S = 2.0  # some blocks: what is signed by an older one expires the sooner
 PREPARE_DEADLINE_S = 120.0  # to learn what is signed: some dozens of calls at most
 PROOF_DEADLINE_S = 90.0  # for the header that shows what became of it, and its way from the root
 TAKEN_DEADLINE_S = 30.0  # for the block with the transaction that was quicker
@@ -128,11 +130,13 @@ def _sequence_of(tx: Tx) -> int | None:
 
 @dataclass
 class ChainFacts:
-    """What a transaction needs to know of the chain. gas_price is the node's word."""
+    """What a transaction needs to know of the chain. gas_price is the node's word. read_s: when the height was read, by
+    the monotonic clock."""
 
     chain_id: str
     gas_price: int
     height: int
+    read_s: float = 0.0
 
 
 class Session:
@@ -168,8 +172,19 @@ class Session:
                 params = await self.client.params()
                 price = whole_param(params, "currency", "gas_price", most=RANGES["gas_price"][1])
                 self._facts = ChainFacts(self._chain_id, price, height)
-            self._facts.height = height
+            self._facts.height, self._facts.read_s = height, time.monotonic()
         return self._facts
+
+    async def _recent_facts(self, *, within_s: float) -> ChainFacts:
+        """Where the node is away an older height does as well: what is signed by it expires the sooner."""
+        if self._facts is not None and time.monotonic() < self._facts.read_s + within_s:
+            return self._facts
+        try:
+            return await self.facts(refresh=True)
+        except NodeUnreachable:
+            if self._facts is None:
+                raise
+            return self._facts
 
     async def _height(self) -> int:
         """The chain's; sees to it that the node is of the chain that is signed for."""
@@ -214,7 +229,7 @@ class Session:
             raise ValueError("it is unordered (a bundle always is), and has no sequence")
         try:
             async with asyncio.timeout(PREPARE_DEADLINE_S):
-                facts = await self.facts(refresh=True)
+                facts = await self._recent_facts(within_s=0.0 if is_unordered else HEIGHT_RECENT_S)
                 await self._learn(chosen)
         except TimeoutError:
             raise NodeUnreachable(

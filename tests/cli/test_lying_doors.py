@@ -347,6 +347,21 @@ async def test_all_that_is_signed_dies(world: World) -> None:
     assert world.signed[-1].lane == LANE_BRIDGE
 
 
+@pytest.mark.parametrize("unordered", [False, True])
+async def test_a_session_signs_on_while_its_node_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch, unordered: bool
+) -> None:
+    """By the last height that was verified: what is signed for another door expires the sooner."""
+    monkeypatch.setattr(wallet, "HEIGHT_RECENT_S", 0.0)
+    async with Client(world.door.address) as client:
+        session = world.session(client)
+        first = decode(await session.build([world.payment()], unordered=unordered))
+        await world.door.stop()
+        second = decode(await session.build([world.payment()], unordered=unordered, memo="second"))
+    assert second.expiry_height == first.expiry_height
+    assert second.signers[0].sequence == first.signers[0].sequence + (not unordered)
+
+
 async def test_the_default_fee_is_capped(world: World) -> None:
     """audit 18, sibling: any price that some chain might have was paid."""
     world.door.lies["GetParams"] = says(priced(PRICE_MAX))
