@@ -106,7 +106,7 @@ def scan_file(data: bytes, name: str) -> Scan:
             break
         records.append((offset, message))
         offset += FRAME_BYTES + len(payload)
-    if why and valid_record_follows(data, offset + 1):
+    if why and valid_record_follows(data, _extent_told_twice(data, offset) or offset + 1):
         raise WalCorrupted(name, offset, why)
     return Scan(records, offset, len(data), why)
 
@@ -129,6 +129,29 @@ def read_frames(
             raise WalCorrupted(name, offset, payload if isinstance(payload, str) else "the payload is no log message")
         offset += FRAME_BYTES + len(payload)
         yield offset, message
+
+
+def _extent_told_twice(data: bytes, offset: int) -> int | None:
+    """Where the damaged frame at `offset` ends, if the beginning of its payload tells the same length; None if not.
+
+    A payload is a time, then a message up to its end. What is inside a frame that a stop tore was chosen by a peer,
+    and may look like a valid record; it must not make the log look damaged.
+    """
+    begin = at = offset + FRAME_BYTES
+    length = int.from_bytes(data[offset + 4 : begin], "big")
+    if data[at : at + 1] != b"\x0a" or at + 1 >= len(data):
+        return None
+    at += 2 + data[at + 1]  # a time is far shorter than 128 bytes
+    if data[at : at + 1] != b"\x12":
+        return None
+    told = shift = 0
+    for byte in data[at + 1 : at + 5]:
+        told |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            end = at + 1 + shift // 7 + told
+            return end if end == begin + length else None
+    return None
 
 
 def valid_record_follows(data: bytes, start: int) -> bool:

@@ -181,6 +181,27 @@ def test_synced_records_survive_and_unsynced_may_not() -> None:
     assert after(open_wal(disk.crashed()), 1) == []
 
 
+@pytest.mark.parametrize("zeros", [0, 40, 4096])
+def test_what_a_peer_puts_into_a_part_never_makes_a_torn_log_look_damaged(zeros: int) -> None:
+    """audit 7: a part full of valid records, torn by a stop, kept a node from starting: `valid records follow it`."""
+    inside = encode_frame(end_height_payload(9, T0)) * 40
+    part = PartSet.from_bytes(b"x" * 100 + inside).get(0)
+    assert part is not None
+    disk = SimulatedDisk()
+    wal = open_wal(disk)
+    wal.append(vote(0))
+    wal.sync()
+    synced = disk.size(HEAD)
+    wal.append(encode_logged(PartIn(1, 0, part, "peer"), T0))
+    wal.flush()
+    for kept in range(disk.size(HEAD) - synced):
+        after = disk.crashed(kept_tail_bytes=kept)
+        after.files[HEAD].data += bytes(zeros)
+        again = open_wal(after)
+        assert votes_logged(again) == [0], kept
+        assert again.cut_bytes == kept + zeros
+
+
 def test_zeros_after_a_crash_are_a_torn_tail() -> None:
     disk = SimulatedDisk()
     open_wal(disk).append(vote(0))
