@@ -19,7 +19,7 @@ from cli.network import Pace as Timeouts
 from cli.network import Ports, load_network, make_network
 from consensus.types.timestamps import parse_rfc3339
 from p2p.node_key import NodeKey
-from tests.campaigns.harness import ROOT, CampaignFailed, Testnet
+from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, until
 from tests.campaigns.hostile.cases import ALL, Case
 from tests.campaigns.hostile.observe import Logs, Pace, Watch, stop_by_signal
 from tests.campaigns.hostile.wire import STOCK_CHANNELS, Target, Wire, faults, plain_info
@@ -254,6 +254,22 @@ class Arena:
         helper.go()
         return helper
 
+    async def _honest_are_there(self) -> None:
+        """The observer is connected to every node, and the load's payments are committed."""
+        before = await self.watch.statuses()
+
+        async def are_there() -> bool:
+            known = [await self.watch.peers_of(index) for index in self.nodes]
+            now = await self.watch.statuses()
+            paid = [
+                int(now[i]["committed_transactions"]) > int(before[i]["committed_transactions"])
+                for i in now
+                if i in before
+            ]
+            return all(self._observer_id in peers for peers in known) and any(paid)
+
+        await until("the observer and the load", are_there, timeout_s=20)
+
     async def record(self, seconds: float) -> None:
         """Honest traffic into a file, for replays."""
         load = await self._load()
@@ -312,7 +328,10 @@ class Arena:
 
     async def _attack(self, case: Case, result: Result, helpers: list[Helper]) -> None:
         if self._calm is None:
-            await asyncio.sleep(0.5)  # for the observer and the load to be there
+            try:
+                await self._honest_are_there()
+            except CampaignFailed as error:
+                result.failures.append(str(error))
             self._calm = await self.watch.pace(self.rules.seconds)
         result.calm = self._calm
         before = self.watch.memory()
@@ -470,7 +489,8 @@ class Arena:
     async def _pace_under(self, case: Case) -> Pace:
         load, observer = await self._load(), await self._observer()
         helpers = await self._attackers(case)
-        await asyncio.sleep(0.5)
+        with contextlib.suppress(CampaignFailed):  # the next case says so
+            await self._honest_are_there()
         for helper in helpers:
             helper.go()
         pace = await self.watch.pace(self.rules.seconds)
