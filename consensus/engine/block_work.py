@@ -77,11 +77,15 @@ class BlockWork:
         self._start(work, "build block")
 
     def validate(self, height: int, block_id: BlockID) -> None:
-        """Answered by BlockValidated."""
-        self._start(lambda: self.validate_now(height, block_id), "validate block")
+        """Answered by BlockValidated. The block is taken now: a round may begin before the work does, and what is known
+        not to be the block of its id is forgotten then."""
+        block = self._round_state.blocks[block_id]
+        self._start(lambda: self._validate(height, block_id, block), "validate block")
 
     async def validate_now(self, height: int, block_id: BlockID) -> None:
-        block = self._round_state.blocks[block_id]
+        await self._validate(height, block_id, self._round_state.blocks[block_id])
+
+    async def _validate(self, height: int, block_id: BlockID, block: Block | None) -> None:
         judged = Judgement(invalid="its parts are not the block of its id")
         if block is not None:
             judged = await self._executor.validate(self._state(), block)

@@ -19,10 +19,11 @@ from consensus.abci import (
     ProcessProposalResponse,
     Slices,
 )
-from consensus.core.events import Step
+from consensus.core.events import Step, VoteKind
 from consensus.engine.clock import InlineWorkers
 from consensus.types.block import Block
 from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE
 from storage.memory import MemoryStore
 from tests.engine.bench import SLOW_PROPOSER, Home, assert_equal_chains, genesis_of, make_node, until
@@ -203,3 +204,27 @@ async def test_validators_with_slow_disks_and_busy_threads_make_one_chain(seed: 
     await network.stop()
     assert_equal_chains(nodes)
     assert nodes[0].driver.core.step is not Step.NEW_ROUND
+
+
+@pytest.mark.parametrize("fillers", range(8))
+async def test_a_round_begins_before_what_is_no_block_was_looked_at(fillers: int) -> None:
+    """audit 5: parts that are no block are forgotten with the round; looking at them later ended the node (KeyError).
+
+    `fillers`: messages that go before the parts, so that the votes which end the round come right behind them.
+    """
+    bench, _ = await strict_bench()
+    junk = PartSet.from_bytes(b"\xff\xff")
+    block_id = BlockID(bytes(range(32)), junk.header)
+    bench.driver.add_proposal(bench.proposal(block_id), "peer")
+    await until(lambda: bench.driver.round_state.proposal is not None)
+    part = junk.get(0)
+    assert part is not None
+    bench.driver.add_part(1, 0, part, "another")
+    for number in range(fillers):
+        bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, BlockID(bytes([number]) * 32, junk.header), f"p{number}")
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index, PREVOTE, BlockID(), round=1), "peer")
+    await until(lambda: bench.driver.core.round == 1 or bool(bench.node.fatal))
+    await bench.settle()
+    assert not bench.node.fatal
+    await bench.driver.stop()
