@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from chain.messages import (
 )
 from cli.ask import Address, Amount, load_identity, node_option, parse_amount, run
 from cli.base import Command, Exit, Group, Refusal, show_json
+from cli.kept import keep, read_kept
 from cli.render import message_json
 from cli.trust import Signing, trust_options
 from node.client import SMALL_BYTES_MAX, Client
@@ -67,6 +69,11 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--sequence", type=click.IntRange(0), help="Of an earlier attempt: of both only one can be executed."
         ),
+        click.option(
+            "--keep",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write what is signed to this file first; given again with it, hand in the same: it is executed once.",
+        ),
         trust_options,
         click.option("--chain-id", default="", help="Default: of what trust begins with."),
         click.option(
@@ -95,13 +102,18 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         raise Refusal("--wait proof, and --believe-node: one of them", Exit.USAGE)
     messages = make(who.address)
     sessions: list[Session] = []
+    file: Path | None = options["keep"]
+    kept = read_kept(file, messages, who.address) if file is not None else None
 
     async def work(client: Client) -> Outcome:
         sessions.append(signing.session(client, who.wallet, fee_max=options["max_fee"]))
+        how = {"wait_commit": wait != "admission", "prove": wait == "proof"}
+        if kept is not None:
+            return await sessions[0].hand_in(kept, **how)
         return await sessions[0].send(
             messages,
-            wait_commit=wait != "admission",
-            prove=wait == "proof",
+            **how,
+            signed=partial(keep, file) if file is not None else None,
             lane=lane,
             unordered=options["unordered"],
             expiry_blocks=options["expiry_blocks"],

@@ -29,6 +29,17 @@ def write_new(path: Path, text: str) -> None:
         file.write(text)
 
 
+def replace_durably(path: Path, text: str) -> None:
+    """Write a file, or put another in its place; on disk, whole, when this returns."""
+    draft = path.with_name(f"{path.name}.new")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from crypto.hash import sha256
 from mempool.errors import CODESPACE, Refusal
 from node.answers import NotThere
 from node.commits import SavedListener
-from node.files import sync_folder
+from node.files import replace_durably
 from node.identity import Identity
 
 if TYPE_CHECKING:
@@ -71,13 +70,7 @@ class Sent:
 
     def save(self, path: Path) -> None:
         """Durable when it returns."""
-        fresh = path.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"tx": self.tx.hex(), "expiry_height": self.expiry_height}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        sync_folder(path.parent)
+        replace_durably(path, json.dumps({"tx": self.tx.hex(), "expiry_height": self.expiry_height}) + "\n")
 
 
 @dataclass(frozen=True)

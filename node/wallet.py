@@ -290,20 +290,27 @@ class Session:
         self._read.clear()
 
     async def send(
-        self, messages: Sequence[Message], *, wait_commit: bool = True, prove: bool | None = None, **options: object
+        self,
+        messages: Sequence[Message],
+        *,
+        wait_commit: bool = True,
+        prove: bool | None = None,
+        signed: Callable[[bytes], None] | None = None,
+        **options: object,
     ) -> Outcome:
-        """Build and submit. prove: what became of it in its block; default: where it can. options: as `build`.
+        """Build and submit. prove: what became of it in its block; default: where it can. signed: is given what will be
+        handed in. options: as `build`.
 
         Where another device took the sequence in between, and only where that is proved, it is built and signed once
         more, unless the sequence was given. Raises TxRefused, TxExpired, ProofFailed, ClientError.
         """
         raw = await self.build(messages, **options)  # type: ignore[arg-type]
-        has_proof = (self.proved is not None) if prove is None else prove
         try:
             tx = decoded(raw)
             read = self._read[tx.lane]
-            with _telling(tx):
-                return await self._hand_in(tx, wait_commit=wait_commit, prove=has_proof)
+            if signed is not None:
+                signed(raw)
+            return await self.hand_in(tx, wait_commit=wait_commit, prove=prove)
         except TxRefused as error:
             self.forget()
             if not _is_wrong_sequence(error.outcome) or self.proved is None or tx.unordered:
@@ -321,11 +328,17 @@ class Session:
             self.forget()
             raise
         again = decoded(await self.build(messages, **options))  # type: ignore[arg-type]
-        with _telling(again):
-            return await self._hand_in(again, wait_commit=wait_commit, prove=has_proof)
+        if signed is not None:
+            signed(again.raw)
+        return await self.hand_in(again, wait_commit=wait_commit, prove=prove)
+
+    async def hand_in(self, tx: Tx, *, wait_commit: bool = True, prove: bool | None = None) -> Outcome:
+        """What is signed already, for the first time or again: it is executed once. Raises what `send` does."""
+        with _telling(tx):
+            has_proof = (self.proved is not None) if prove is None else prove
+            return await self._hand_in(tx, wait_commit=wait_commit, prove=has_proof)
 
     async def _hand_in(self, tx: Tx, *, wait_commit: bool, prove: bool) -> Outcome:
-        """Raises what `send` does."""
         self.handed = tx
         try:
             outcome = await submit(self.client, tx.raw, wait_commit=wait_commit, height=self._height)

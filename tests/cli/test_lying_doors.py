@@ -268,6 +268,31 @@ async def test_sending_again_with_the_sequence_pays_once(world: World, released:
     assert (bundle.exit_code, "has no sequence" in bundle.stderr) == (Exit.USAGE, True)
 
 
+@pytest.mark.parametrize("kind", ["pay", "bundle"])
+async def test_a_kept_transaction_is_handed_in_again_and_pays_once(world: World, tmp_path: Path, kind: str) -> None:
+    """audit 19, of what has no sequence to be sent again with."""
+    file, leg = tmp_path / "kept", f"pay to={world.file('bob')} amount=1"
+    what = ("--to", world.file("bob"), "--amount", 1) if kind == "pay" else ("--leg", leg)
+    command = ("tx", kind, *what, "--from", world.file("alice"), "--keep", file)
+    world.door.lies["Broadcast"] = by(Overspend)
+    assert (await world.dchat(*command)).exit_code == 1
+    world.door.lies["Broadcast"] = by(Overspend, passed_on=True)
+    for _ in range(3):
+        told = await world.dchat(*command)
+        assert told.exit_code == 0, told.output  # found in its block, and proved
+        world.door.lies.clear()
+    assert len(world.signed) == 1
+    assert await world.paid() == 1
+    for changed in (("--amount", 2), ("--from", world.file("carol"))) if kind == "pay" else (("--leg", leg),):
+        other = await world.dchat(*command, *changed)
+        assert (other.exit_code, "holds another transaction" in other.stderr) == (Exit.USAGE, True), other.output
+    file.write_text("00")
+    assert "is no signed transaction" in (await world.dchat(*command)).stderr
+    nowhere = await world.dchat(*command[:-1], tmp_path / "none" / "kept")
+    assert (nowhere.exit_code, "nothing was handed in" in nowhere.stderr) == (Exit.USAGE, True)
+    assert len(world.signed) == 1
+
+
 # ------------------------------------------------------------------------------------- what is signed
 
 
