@@ -6,94 +6,34 @@ The door has everything that it was handed, for ever: "signed once" means that n
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from chain.errors import Overspend, Replayed, TxError, UnknownValidator, WrongSequence
 from chain.messages import LANE_BRIDGE, Payment
-from chain.tx import Tx, decode
-from cli import status_commands
+from chain.tx import decode
 from cli.base import Exit
-from cli.main import dchat
 from mempool.errors import CODESPACE, Refusal
 from node import client as node_client
 from node import wallet
-from node.client import SMALL_BYTES_MAX, Client, ClientError, NodeUnreachable, NotFound
-from node.proved import Proved
-from node.verify import ProofFailed, Trust, Verifier
+from node.client import SMALL_BYTES_MAX, Client, NodeUnreachable
+from node.verify import ProofFailed
 from node.wallet import EXPIRY_BLOCKS, ORDERED_EXPIRY_BLOCKS, Session
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
-from tests.node.lying import Fault, Honest, Lie, LyingDoor, lying_door, says, twists
-from tests.node.running import Running, running_node, until
+from tests.cli.lying_world import DCHAT, World
+from tests.node.lying import Fault, Honest, Lie, lying_door, says, twists
+from tests.node.running import running_node, until
 
-DCHAT = 1_000_000
 PRICE_MAX = 10**7
-
-
-@dataclass
-class World:
-    """An honest chain of one validator, and a liar in front of it."""
-
-    running: Running
-    door: LyingDoor
-
-    async def dchat(self, *arguments: object, home: Path | None = None, node: str = "") -> Result:
-        root = home or self.running.network.home_of(self.running.network.nodes[0])
-        line = [*map(str, arguments), "--home", str(root), "--node", node or self.door.address]
-        return await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat", env={"DCHAT_HOME": None})
-
-    def file(self, name: str) -> Path:
-        return self.running.network.folder / self.running.network.accounts[name]
-
-    async def pay(self, *options: object, home: Path | None = None) -> Result:
-        """One DCHAT from Alice to Bob."""
-        return await self.dchat(
-            "tx", "pay", "--from", self.file("alice"), "--to", self.file("bob"), "--amount", 1, *options, home=home
-        )
-
-    def session(self, client: Client) -> Session:
-        trust = Trust.of_genesis(self.running.node.genesis)
-        verifier = Verifier(client, trust, chain_id=self.running.network.chain_id)
-        return Session(client, self.running.account("alice").wallet, proved=Proved(verifier))
-
-    def payment(self) -> Payment:
-        return Payment(self.running.account("alice").address, self.running.account("bob").address, DCHAT)
-
-    async def paid(self) -> int:
-        """What Bob has got once the liar has made of all that it was handed what can be made of it, in DCHAT."""
-        async with self.running.client() as client:
-            for _ in self.door.handed:  # the order that suits the liar
-                for tx in self.door.handed:
-                    if not (await client.broadcast(tx)).code:
-                        await until_in_a_block(client, decode(tx))
-            bob = (await client.account(self.running.account("bob").address)).account.balance
-        return (bob - 1_000_000 * DCHAT) // DCHAT
-
-    @property
-    def signed(self) -> list[Tx]:
-        return [decode(tx) for tx in self.door.handed]
-
-
-async def until_in_a_block(client: Client, tx: Tx) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                await client.tx(tx.id)
-                return
-            except NotFound:
-                await client.wait_for_height((await client.status()).latest_block_height + 1)
 
 
 @pytest.fixture
@@ -636,66 +576,3 @@ async def test_expiry_is_told_by_a_verified_height(world: World, monkeypatch: py
     (tx,) = world.signed
     assert told.exit_code == Exit.UNREACHABLE, told.output
     assert f"may still be executed until block {tx.expiry_height}" in told.stderr
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 200_000, id="nested"),
-        pytest.param(b'HTTP/1.1 503 No\r\nContent-Length: 5\r\n\r\n["x"]', id="a list"),
-        pytest.param(
-            b"HTTP/1.1 302 No\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\n{}", id="elsewhere"
-        ),
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 3_000_000, id="endless"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, id="a header"),
-        pytest.param(b"\x1b[2J\ndchat: well\n\n", id="no HTTP"),
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n{", id="never whole"),
-    ],
-)
-async def test_an_http_door_that_lies_gets_a_plain_word(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """audit 13, sibling: the client's side. It ended in a traceback, went where the answer said, or lasted for ever."""
-    monkeypatch.setattr(status_commands, "TIMEOUT_S", 0.5)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            await writer.drain()
-            if answer.endswith(b"{") or not answer:  # held open
-                await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        line = ["health", "--url", f"http://127.0.0.1:{port}"]
-        told = await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
-    assert told.exit_code in (Exit.FAILED, Exit.UNREACHABLE), told.output
-    assert told.stderr.startswith("dchat: ")
-    assert told.stderr.count("\n") == 1
-    assert "\x1b" not in told.output
-
-
-@pytest.mark.parametrize(
-    "cursors", [[(2, 0), (2, 0)], [(2, 5), (1, 0)], [(2, 0), (9, 0)]], ids=["twice", "back", "past the end"]
-)
-async def test_events_come_once_and_in_order(cursors: list[tuple[int, int]]) -> None:
-    """Who resumes from the last cursor that came would read for ever, or count a payment twice."""
-
-    async def stream(request: Any, context: Any) -> AsyncIterator[pb.StreamEventsResponse]:
-        for height, index in cursors:
-            yield pb.StreamEventsResponse(cursor=pb.EventCursor(height=height, index=index), event=pb.Event(type="x"))
-
-    server = grpc.aio.server()
-    encode = pb.StreamEventsResponse.SerializeToString
-    handlers = {"StreamEvents": grpc.unary_stream_rpc_method_handler(stream, response_serializer=encode)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("dchat.v1.ChainService", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with Client(f"127.0.0.1:{port}") as client:
-            with pytest.raises(ClientError, match=r"streamed .* after .*: ask another node"):
-                assert [told async for told in client.stream_events(from_height=1, to_height=8)]
-    finally:
-        await server.stop(None)

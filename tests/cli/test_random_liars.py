@@ -24,7 +24,7 @@ from node import wallet
 from node.client import ClientError
 from node.wallet import Session
 from proto.dchat.v1 import service_pb2 as pb
-from tests.cli.test_lying_doors import World
+from tests.cli.lying_world import World
 from tests.node.lying import KINDS, Fault, Honest, Lie, lying_door
 from tests.node.running import running_node
 
