@@ -135,6 +135,10 @@ AUDIT = (
     Row("audit 16", "state that is bought once and spams for ever"),
     Row("audit 17", "state made faster than it is pruned; params that stop the chain"),
     Row("audit 18", "keys not proved, binaries swapped after the check, headers of any age, any Host"),
+    Row(
+        "audit 19",
+        "neighbours of what others reported (the table above): a door that lies makes a client sign twice, say",
+    ),
     Row("audit 20", "records read without their lock, blocks decoded on the loop, control characters on the terminal"),
 )
 
@@ -208,7 +212,10 @@ def render() -> str:
     ):
         lines += ["", f"## {title}", ""]
         if rows is AUDIT:
-            lines += ["Number 19 is the table above: what had been reported of others, tried here.", ""]
+            lines += [
+                "Number 19 is the table above, of what others reported and was tried here, with its neighbours.",
+                "",
+            ]
         lines += [f"| {head} | what went wrong | tests |", "|---|---|---|"]
         for row in rows:
             found = "<br>".join(f"`{where.removeprefix('tests/')}`" for where in tests_of(row))

@@ -221,8 +221,7 @@ async def test_a_kept_transaction_is_handed_in_again_and_pays_once(world: World,
         told = await world.dchat(*command)
         assert told.exit_code == 0, told.output  # found in its block, and proved
         world.door.lies.clear()
-    assert len(world.signed) == 1
-    assert await world.paid() == 1
+    assert (len(world.signed), await world.paid()) == (1, 1)
     for changed in (("--amount", 2), ("--from", world.file("carol"))) if kind == "pay" else (("--leg", leg),):
         other = await world.dchat(*command, *changed)
         assert (other.exit_code, "holds another transaction" in other.stderr) == (Exit.USAGE, True), other.output
