@@ -21,6 +21,9 @@ SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READ
 SAMPLED_READS: Final = 8
 TICK_S: Final = 0.02  # who must wait goes on at one of these: many who wait cost one timer
 CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
+HELD_S_MAX: Final = 10.0  # and for so long: many wait for one share, and who waits must still hear of a ping
+LONG_HELD_S_MAX: Final = 3600.0  # where only its own work counts, and pings are read all the same
+CALM_PART: Final = 20  # who takes less than such a part of the common share by itself is read from at least so often
 ASKED_DISCOUNT: Final = 4  # what we asked a peer for costs it a quarter: else syncing from one would be slow
 USEFUL_NS: Final = 2_000_000  # of time on the loop that a useful message earns its sender: its duplicates come with it
 EARNED_NS_MAX: Final = 200_000_000
@@ -54,11 +57,14 @@ class BudgetConfig:
 class CpuShare:
     """A leaky bucket of nanoseconds: `level_ns` falls by the share of what passes; above the burst one must wait."""
 
-    __slots__ = ("_at", "_burst_ns", "_share", "_time_s", "is_over", "level_ns")
+    __slots__ = ("_at", "_burst_ns", "_level_max_ns", "_share", "_time_s", "is_over", "level_ns")
 
-    def __init__(self, percent: int, burst_ms: int, time_s: Callable[[], float]) -> None:
+    def __init__(
+        self, percent: float, burst_ms: int, time_s: Callable[[], float], *, held_s_max: float = HELD_S_MAX
+    ) -> None:
         self._share = percent / 100
         self._burst_ns = burst_ms * 1_000_000
+        self._level_max_ns = self._burst_ns + min(CPU_DEBT_NS, held_s_max * NS_PER_S * self._share)
         self._time_s = time_s
         self._at = time_s()
         self.level_ns = 0.0
@@ -68,7 +74,7 @@ class CpuShare:
         if not self._share:
             return
         self._leak()
-        self.level_ns = min(self.level_ns + ns, self._burst_ns + CPU_DEBT_NS)
+        self.level_ns = min(self.level_ns + ns, self._level_max_ns)
         self.is_over = self.level_ns > self._burst_ns
 
     def wait_s(self) -> float:
@@ -156,7 +162,7 @@ class SharedBudget:
         self._is_scheduled = False
         self._turn_ns = 0
         again = list(self._waiting)
-        again.sort(key=lambda waiting: waiting.budget.cpu.level_ns)
+        again.sort(key=lambda waiting: waiting.budget.took_ns)
         for connection in again:
             if self.turn_is_over:
                 break
@@ -179,8 +185,10 @@ class PeerBudget:
         "_reads",
         "_strangers",
         "_time_s",
+        "_unearned",
         "_useless",
         "_useless_at",
+        "_waits_since",
         "cpu",
         "held_s",
         "is_named",
@@ -203,6 +211,9 @@ class PeerBudget:
         self.shared, self.is_named = shared, is_named
         self._strangers = shared.strangers
         self._earned_ns = 0
+        percent, burst_ms = config.unearned_cpu_percent / CALM_PART, config.unearned_burst_ms
+        self._unearned = CpuShare(percent, burst_ms, time_s, held_s_max=LONG_HELD_S_MAX)
+        self._waits_since: float | None = None  # for the common share
         self.cpu = CpuShare(config.cpu_percent, config.cpu_burst_ms, time_s)
         self.held_s = 0.0  # how long it was not read from
         self.unfinished_bytes = 0
@@ -256,6 +267,13 @@ class PeerBudget:
         self._earned_ns -= earned_ns
         if ns > earned_ns:
             self.shared.unearned.spend(ns - earned_ns)
+            self._unearned.spend(ns - earned_ns)
+
+    @property
+    def took_ns(self) -> float:
+        """What it took of late: who took least is looked at first. Of the share that strangers have in common one could
+        take most for a long time, and its own would not show that."""
+        return self.cpu.level_ns + self._unearned.level_ns
 
     def wait_s(self) -> float:
         """Seconds until it may be read from."""
@@ -267,6 +285,20 @@ class PeerBudget:
         if self.shared.unearned.is_over and not self._earned_ns:
             wait_s = max(wait_s, self.shared.unearned.wait_s())
         return wait_s
+
+    def read_wait_s(self) -> float:
+        """As `wait_s`; but who takes little waits no longer for what others took than `HELD_S_MAX`."""
+        wait_s = self.wait_s()
+        if not wait_s:
+            self._waits_since = None
+            return 0.0
+        now = self._time_s()
+        if self._waits_since is None:
+            self._waits_since = now
+        if now - self._waits_since < HELD_S_MAX or self.cpu.wait_s() or self._unearned.wait_s():
+            return wait_s
+        self._waits_since = None
+        return 0.0
 
     # --- memory -----------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a messag
 RECENTLY_SENT_DECAY = 0.8
 RECENTLY_SENT_DECAY_S = 2.0
 FLUSH_BYTES_MAX = 1024 * 1024  # what a stopping connection still writes out
+HELD_LOOK_S = 1.0  # between two looks for a pong that we may have held back, at least
 RATE_SAMPLES_PER_S = 10  # samples of 100 ms
 
 
@@ -188,6 +189,7 @@ class MultiplexConnection:
         self._inbox = b""
         self._held = False  # reading is paused by us, and `go_on` will follow
         self._held_since = 0.0
+        self._held_at_ping_s = 0.0  # of `_held_s`
         self._ping_timer: asyncio.TimerHandle | None = None
         self._pong_timer: asyncio.TimerHandle | None = None
 
@@ -285,8 +287,11 @@ class MultiplexConnection:
         if self._closed or self._write_paused:
             return
         budget = self.budget
-        wait_s = max(self._send_rate.wait_s(self._loop.time()), 0.0 if budget.is_named else budget.wait_s())
+        rate_wait_s = self._send_rate.wait_s(self._loop.time())
+        wait_s = max(rate_wait_s, 0.0 if budget.is_named else budget.wait_s())
         if wait_s:
+            if not rate_wait_s:
+                self._write_control()  # what the other side waits for before it gives us up; one for what was read
             self._pump_scheduled = True
             self._loop.call_later(wait_s, self._pump)
             return
@@ -314,14 +319,18 @@ class MultiplexConnection:
         except Exception as error:  # a PeerFault, or a reactor's own failure: the owner tells them apart
             self._fail(error)
 
+    def _take_control(self) -> list[bytes]:
+        out = [PING] * self._ping_due + [PONG] * self._pong_due
+        self._ping_due = self._pong_due = False
+        return out
+
+    def _write_control(self) -> None:
+        if out := self._take_control():
+            self._pipe.write_stream(b"".join(out))
+
     def _write_batch(self) -> int:
         """Write up to a batch of packets, least loaded channel first; return the number of stream bytes."""
-        out: list[bytes] = []
-        if self._ping_due:
-            out.append(PING)
-        if self._pong_due:
-            out.append(PONG)
-        self._ping_due = self._pong_due = False
+        out = self._take_control()
         size = 0
         active = self._active
         if len(active) > 1:
@@ -390,7 +399,7 @@ class MultiplexConnection:
         if self._closed:
             return
         budget = self.budget
-        wait_s, finished = budget.wait_s(), False
+        wait_s, finished = budget.read_wait_s(), False
         if not wait_s:
             if began_ns is None:
                 began_ns = budget.begin(len(self._inbox))
@@ -401,22 +410,40 @@ class MultiplexConnection:
                 return
             if began_ns:
                 budget.end(began_ns)
-                wait_s = budget.wait_s()
+                wait_s = budget.read_wait_s()
             if self._is_closed():
                 return
             wait_s = max(wait_s, self._receive_rate.wait_s(self._loop.time()))
         if not finished or wait_s:
             self._hold(wait_s)
         elif self._held:
-            self._held = False
-            budget.held_s += self._loop.time() - self._held_since
-            self._pipe.resume_reading()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._count_held()
+        self._held = False
+        self._pipe.resume_reading()
+
+    def _count_held(self) -> None:
+        """What the other side sent meanwhile is not late: it could not be read."""
+        now = self._loop.time()
+        held_s, self._held_since = now - self._held_since, now
+        self.budget.held_s += held_s
+        if self.budget.unfinished_bytes:
+            for channel in self._channels.values():
+                channel.partial_since = min(now, channel.partial_since + held_s)
+
+    def _held_s(self) -> float:
+        """How long it was not read from, until now."""
+        return self.budget.held_s + (self._loop.time() - self._held_since if self._held else 0.0)
 
     def _hold(self, wait_s: float) -> None:
         """Read no more; go on after `wait_s`, when it is this peer's turn."""
         if not self._held:
             self._held, self._held_since = True, self._loop.time()
             self._pipe.pause_reading()
+        else:
+            self._count_held()
         if wait_s:
             self._shared.wait_for(self, wait_s)
         else:
@@ -565,10 +592,20 @@ class MultiplexConnection:
 
     def _ping(self) -> None:
         self._ping_timer = self._loop.call_later(self._config.ping_interval_s, self._ping)
-        self._pong_timer = self._loop.call_later(self._config.pong_timeout_s, self._pong_missing)
+        if self._pong_timer is not None:
+            return  # one is out, and has more time for what we held back
+        self._await_pong(self._config.pong_timeout_s)
         self._ping_due = True
         self._schedule_pump()
 
+    def _await_pong(self, within_s: float) -> None:
+        self._held_at_ping_s = self._held_s()
+        self._pong_timer = self._loop.call_later(within_s, self._pong_missing)
+
     def _pong_missing(self) -> None:
         self._pong_timer = None
+        held_s = self._held_s() - self._held_at_ping_s
+        if held_s > 0:  # it may be here, unread
+            self._await_pong(max(held_s, HELD_LOOK_S))
+            return
         self._fail(TooSlow(f"no pong within {self._config.pong_timeout_s} s of a ping"))
