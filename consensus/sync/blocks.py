@@ -350,6 +350,7 @@ class BlockSyncReactor:
             return  # blocks grew all at once: it is asked for again in its turn
         self._wanted.pop(height, None)
         self._fetched[height] = fetched
+        known.peer.useful()
         self._buffered_bytes += size
 
     # ------------------------------------------------------------------------------------------------ catching up

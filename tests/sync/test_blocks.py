@@ -206,6 +206,18 @@ async def test_a_node_that_was_away_fetches_each_block_once(sync: Sync, peers: i
     assert all(not host.dropped for host in [sync.host, *sync.peers])
 
 
+async def test_who_brings_blocks_is_useful(sync: Sync) -> None:
+    """audit 7: blocks came out of the share of strangers who bring nothing; forty others could keep a node from
+    syncing with them."""
+    sync.add(chain(30))
+    sync.add(chain(30))
+    await sync.run(20)
+    assert sync.height == 29
+    brought = [peer.useful_messages for peer in sync.host.links.values()]
+    assert sum(brought) >= 29
+    assert all(brought)
+
+
 async def test_each_signature_is_verified_once(sync: Sync) -> None:
     """Failure 15: block sync checked signatures three times."""
     sync.add(chain(30))
