@@ -267,7 +267,8 @@ class PeerBudget:
         self._earned_ns -= earned_ns
         if ns > earned_ns:
             self.shared.unearned.spend(ns - earned_ns)
-            self._unearned.spend(ns - earned_ns)
+            if self.shared.unearned.is_over:  # what nobody else wanted is not held against it
+                self._unearned.spend(ns - earned_ns)
 
     @property
     def took_ns(self) -> float:
