@@ -158,7 +158,7 @@ class Gossip:
     def relay_ns(self, arrival: Arrival, state: PeerState) -> int:
         """When what came so may be passed on to this peer."""
         if arrival.source == state.peer.id:
-            return NEVER_NS
+            return arrival.late_ns  # it has it; if it says later that it lacks it, it forgot it or began anew
         late = state.is_ours and self._extension.are_neighbours(arrival.source, state.peer.id)
         return arrival.late_ns if late else arrival.due_ns
 

@@ -479,3 +479,34 @@ def test_two_votes_for_one_slot_both_go_on_their_way() -> None:
     node.driver.vote(VoteKind.PREVOTE, SOME_ID)
     sent = [m.decode_consensus(message) for message in peers[1].take(0x22)]
     assert [message.vote.block_id for message in sent if isinstance(message, m.VoteMessage)] == [SOME_ID]
+
+
+def test_who_forgot_the_part_that_it_sent_gets_it_back() -> None:
+    """audit 5: a proposer that forgot its block of rounds ago, which the others had locked, was never sent it again."""
+    mesh = ConsensusMesh()
+    node, peer = mesh.nodes[0], FakePeer("a" * 40, OURS)
+    node.driver.paused = True
+    node.driver.begin(1)
+    node.extension.add_peer(peer)
+    node.reactor.add_peer(peer)
+    node.reactor.start()
+    parts = PartSet.from_bytes(b"block")
+    part, block_id = parts.get(0), BlockID(b"h" * 32, parts.header)
+    assert part is not None
+    for message in (
+        m.NewRoundStep(1, 0, 3, 0, -1),
+        m.ProposalMessage(Proposal(1, 0, -1, block_id, 0, b"s" * 64)),
+        m.BlockPart(1, 0, part),
+    ):
+        node.reactor.receive(m.CHANNEL_OF[type(message)], peer, message.encode())
+    assert node.driver.round_state.parts is not None
+    assert node.driver.round_state.parts.is_complete
+    mesh.clock.advance(1)
+    assert not [one for one in peer.take(0x21) if isinstance(m.decode_consensus(one), m.BlockPart)]
+    node.driver.round_state.proposals[9] = Proposal(1, 9, 0, block_id, 0, b"s" * 64)
+    node.driver.enter(9, Step.PROPOSE)
+    node.reactor.receive(0x20, peer, m.NewRoundStep(1, 9, 3, 0, -1).encode())
+    node.reactor.receive(0x20, peer, m.NewValidBlock(1, 9, parts.header, BitArray(1), False).encode())
+    mesh.clock.advance(1)
+    sent = [m.decode_consensus(one) for one in peer.take(0x21)]
+    assert [one.part for one in sent if isinstance(one, m.BlockPart)] == [part]
