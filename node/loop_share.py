@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from consensus.abci import Slices
 
-SHARE: Final = 0.4
+SHARE: Final = 0.15
 BURST_NS: Final = 100_000_000
 
 T = TypeVar("T")
