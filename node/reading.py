@@ -2,12 +2,14 @@
 
 What reads the whole state (invariants, a tally) is done once for all who ask for the same meanwhile, never two at once,
 and is given up when nobody waits any more: a client that leaves, or whose time is over, leaves no work. After such
-a reading the next waits several times as long, so that together they take a small part of a core.
+a reading the next waits several times as long, so that together they take a small part of a core. The others have a
+quarter of a core: whoever asks without a pause waits, and the loop does not wait for the interpreter.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +20,9 @@ from chain.queries import Abandoned
 THREADS: Final = 2  # each holds the interpreter as long as it runs Python: more would not read more
 COSTLY_PAUSE: Final = 9  # times the time that a costly one took: a tenth of a core
 COSTLY_PAUSE_S_MAX: Final = 20.0  # below what clients wait for an answer
+SHARE: Final = 0.25  # of a core, for what is not costly
+BURST_S: Final = 0.25  # of work that is done at once
+WAIT_S_MAX: Final = 1.0
 LOOK_S: Final = 0.05
 
 T = TypeVar("T")
@@ -31,6 +36,46 @@ class _Job:
         self.answer: asyncio.Future[Any]
 
 
+class ReadShare:
+    """Work of several threads, held to SHARE of a core: `run` waits in its thread while they took more.
+
+    now_s, cpu_s, sleep: a monotonic clock, the calling thread's CPU time, and how to wait.
+    """
+
+    def __init__(
+        self,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+        cpu_s: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._now_s, self._cpu_s, self._sleep = now_s, cpu_s, sleep
+        self._lock = threading.Lock()
+        self._level_s, self._at = 0.0, now_s()
+
+    def run(self, work: Callable[[], T]) -> T:
+        if wait_s := self._wait_s():
+            self._sleep(wait_s)
+        began = self._cpu_s()
+        try:
+            return work()
+        finally:
+            self._did(self._cpu_s() - began)
+
+    def _wait_s(self) -> float:
+        with self._lock:
+            return min(max(0.0, self._leaked() - BURST_S) / SHARE, WAIT_S_MAX)
+
+    def _did(self, took_s: float) -> None:
+        with self._lock:
+            self._level_s = self._leaked() + took_s
+
+    def _leaked(self) -> float:
+        now = self._now_s()
+        self._level_s, self._at = max(0.0, self._level_s - (now - self._at) * SHARE), now
+        return self._level_s
+
+
 class Reading:
     """`close` when nobody asks any more."""
 
@@ -39,11 +84,12 @@ class Reading:
         self._costly = ThreadPoolExecutor(1, "costly reads")
         self._jobs: dict[Hashable, _Job] = {}
         self.started = 0  # costly ones
+        self._share = ReadShare()
         self._next_s = 0.0  # monotonic: when the next costly one may begin
 
     async def run(self, work: Callable[[], T]) -> T:
         """`work`, in a thread. One that has not begun when its caller leaves never does."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._share.run, work)
 
     async def shared(self, key: Hashable, work: Callable[[IsWanted], T]) -> T:
         """`work`, or what somebody else's of the same key, that still runs, answers. It asks now and then whether it
