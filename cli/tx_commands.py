@@ -96,11 +96,11 @@ class Refused(Refusal):
 def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None) -> None:
     """Build the messages for the sender's address, send them, show what became of them."""
     who = load_identity(options["sender"])
+    messages = make(who.address)  # what makes no sense is said before anything is asked for
     signing = Signing.of(options)
     wait = options["wait"] or ("proof" if signing.trust is not None else "commit")
     if wait == "proof" and signing.trust is None:
         raise Refusal("--wait proof, and --believe-node: one of them", Exit.USAGE)
-    messages = make(who.address)
     sessions: list[Session] = []
     file: Path | None = options["keep"]
     kept = read_kept(file, messages, who.address) if file is not None else None

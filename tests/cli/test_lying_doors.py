@@ -511,7 +511,7 @@ async def test_who_stops_a_command_is_told_what_is_out(world: World) -> None:
         if process.returncode is None:
             process.kill()
     (tx,) = world.signed
-    assert process.returncode == Exit.FAILED
+    assert process.returncode in (Exit.FAILED, Exit.UNREACHABLE), said  # it may end the call first, then the command
     assert f"{tx.id.hex()} is signed and may still be executed until block {tx.expiry_height}" in said
 
 
