@@ -78,7 +78,8 @@ class NotFound(ClientError):
     """The node has no such thing."""
 
 
-_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# CANCELLED: a node that stops ends the calls that it holds; what became of them is not known, as if it had not answered
+_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 
 def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
