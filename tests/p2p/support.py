@@ -153,6 +153,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return 1_700_000_000 * 10**9 + int(self.now_s * 1e9)
 
 
+async def pass_time(seconds: float) -> None:
+    """Let simulated time pass, where a rule is about time. What can be waited for is waited for with `until`."""
+    assert isinstance(asyncio.get_running_loop(), VirtualLoop), "in real time poll for a condition"
+    await asyncio.sleep(seconds)
+
+
 def simulate(scenario: Callable[[Callable[[], int]], Coroutine[Any, Any, None]]) -> None:
     """Run `scenario(clock)` in virtual time; whatever reaches the loop's exception handler fails."""
     failures: list[object] = []

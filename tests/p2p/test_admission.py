@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,7 @@ from p2p.address import host_group, parse_address
 from p2p.admission import GATE_HOSTS_MAX, HANDSHAKE_S, KNOWN_HOSTS_MAX, Gate
 from p2p.errors import DialError, Rejected
 from p2p.memory import MemoryNetwork
-from tests.p2p.support import Node, node_key, running, simulate, until
+from tests.p2p.support import Node, node_key, pass_time, running, simulate, until
 
 
 class Bench:
@@ -228,7 +227,7 @@ def test_strangers_of_an_address_that_gave_offence_are_kept_away_and_named_peers
                 with pytest.raises(DialError):
                     await another.switch.dial(address)
             assert await named.switch.dial(address)
-            await asyncio.sleep(1.5)
+            await pass_time(1.5)
             with pytest.raises(DialError):
                 await liar.switch.dial(address)
             assert await another.switch.dial(address)

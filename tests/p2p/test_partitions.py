@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from p2p.address import parse_address
 from p2p.errors import DialError
 from p2p.memory import MemoryNetwork
-from tests.p2p.support import Node, node_key, running, simulate, until
+from tests.p2p.support import Node, node_key, pass_time, running, simulate, until
 
 PORT = 26656
 Clock = Callable[[], int]
@@ -51,7 +50,7 @@ def test_a_mesh_forms_at_once_and_one_connection_a_pair_stays() -> None:
         nodes = mesh(network, clock, "abcdef")
         async with running(*nodes):
             await until(lambda: is_whole(nodes), timeout_s=5)
-            await asyncio.sleep(600)  # and stays as it is
+            await pass_time(600)  # and stays as it is
             assert all(node.reactor.removed == [] for node in nodes)
             assert all(len(node.reactor.added) == 5 for node in nodes)
 
@@ -69,7 +68,7 @@ def test_a_partition_of_hours_heals_within_the_longest_wait() -> None:
             for other in ("20.0.0.2", "20.0.0.3", "20.0.0.4"):
                 network.cut("20.0.0.1", other)
             await until(lambda: not nodes[0].switch.peers)
-            await asyncio.sleep(2 * 3600)
+            await pass_time(2 * 3600)
             assert all(len(node.switch.peers) == 2 for node in nodes[1:])
             for other in ("20.0.0.2", "20.0.0.3", "20.0.0.4"):
                 network.heal("20.0.0.1", other)
@@ -84,7 +83,7 @@ def test_a_silent_peer_is_dropped_by_keep_alive_and_redialled() -> None:
         a, b = mesh(network, clock, "ab")
         async with running(a, b):
             await until(lambda: is_whole([a, b]))
-            await asyncio.sleep(300)
+            await pass_time(300)
             assert a.reactor.removed == []
             network.silence("20.0.0.1", "20.0.0.2")
             await until(lambda: a.reactor.removed and b.reactor.removed, timeout_s=106)
@@ -132,7 +131,7 @@ def test_two_nodes_with_one_key_do_not_take_turns() -> None:
             async with running(twin):
                 for _ in range(200):
                     b.switch.broadcast(0x20, b"here")
-                    await asyncio.sleep(1)
+                    await pass_time(1)
                 assert not twin.switch.peers
         assert len(a.reactor.added) == 1
 
@@ -168,7 +167,7 @@ def test_back_off_grows_to_its_limit_and_no_further() -> None:
         network = MemoryNetwork()
         a = make(network, clock, "a", "20.0.0.1", persistent_peers=(place("b", "20.0.0.2"),))
         async with running(a):
-            await asyncio.sleep(3600)
+            await pass_time(3600)
             dialed = a.switch.counters["dialed"]
             assert 3600 / 37.5 <= dialed <= 3600 / 22.5 + 10
             async with running(make(network, clock, "b", "20.0.0.2")):

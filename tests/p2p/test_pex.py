@@ -17,7 +17,7 @@ from p2p.base import Peer
 from p2p.memory import MemoryNetwork
 from p2p.pex import TOLD_PER_TURN, USEFUL_FOR_GOOD, PexReactor, install
 from proto.tendermint.p2p import pex_pb2, types_pb2
-from tests.p2p.support import STATE, Node, node_key, running, simulate, until
+from tests.p2p.support import STATE, Node, node_key, pass_time, running, simulate, until
 
 PORT = 26656
 Clock = Callable[[], int]
@@ -78,7 +78,7 @@ def test_addresses_pass_from_neighbour_to_neighbour() -> None:
         nodes.append(PexNode(4, network, clock))
         async with running(*nodes):
             await until(lambda: nodes[0].switch.is_connected(nodes[4].id), timeout_s=600)
-            await asyncio.sleep(120)
+            await pass_time(120)
             entry = nodes[0].book.get(nodes[1].id)
             assert entry is not None
             assert not entry.is_old, "audit 12: to stay connected makes nobody good"
@@ -100,7 +100,7 @@ def test_private_peers_are_not_told() -> None:
             PexNode(index, network, clock, persistent_peers=(place(0),), max_outbound_peers=0) for index in (1, 2, 3)
         ]
         async with running(hub, *nodes):
-            await asyncio.sleep(300)
+            await pass_time(300)
             assert len(hub.switch.peers) == 3
             assert private not in hub.book
             assert private not in nodes[1].book
@@ -118,9 +118,9 @@ def test_failing_to_dial_is_no_fault() -> None:
         away = parse_address(place(9))
         node.book.add(away, away)
         async with running(node):
-            await asyncio.sleep(60)
+            await pass_time(60)
             assert 1 <= node.switch.counters["dialed"] <= 5
-            await asyncio.sleep(48 * 3600)
+            await pass_time(48 * 3600)
             assert node.switch.bans.all() == {}
             assert 17 < node.switch.counters["dialed"] <= 75, "it goes on, and ever more seldom"
             back = PexNode(9, network, clock, max_outbound_peers=0)
@@ -143,7 +143,7 @@ def test_an_id_announced_at_wrong_places_is_still_found_at_its_own() -> None:
             for number in range(40):  # nobody there, and somebody else there
                 node.book.add(parse_address(f"{honest.id}@{60 + number}.1.1.1:{PORT}"), liar)
                 node.book.add(parse_address(f"{honest.id}@{host(2)}:{PORT}"), liar)
-                await asyncio.sleep(120)
+                await pass_time(120)
             assert node.switch.bans.all() == {}
             assert not node.switch.is_connected(honest.id)
             node.book.add(parse_address(place(1)), parse_address(place(4)))
@@ -163,7 +163,7 @@ def test_ids_announced_at_one_host_make_no_flood_of_dials() -> None:
             for number in range(1_000):
                 liar = parse_address(place(3 + number % 100))
                 node.book.add(parse_address(f"{node_key(f'invented {number}').id}@{host(1)}:{PORT}"), liar)
-            await asyncio.sleep(600)
+            await pass_time(600)
             assert node.switch.counters["dialed"] <= 600 / 30 + 1, "one a round"
 
     simulate(scenario)
@@ -180,12 +180,12 @@ def test_who_takes_our_calls_and_hangs_up_is_called_ever_more_seldom(strict: boo
         liar.reactor.on_add = lambda peer: liar.switch.drop_peer(peer, "gotcha")
         async with running(node, liar):
             node.book.add(parse_address(place(1)), parse_address(place(1)))
-            await asyncio.sleep(3600)
+            await pass_time(3600)
             dialed = node.switch.counters["dialed"]
             assert 5 <= dialed <= 20
             liar.reactor.on_add = lambda peer: None
             await until(lambda: node.switch.peers, timeout_s=7200)
-            await asyncio.sleep(120)
+            await pass_time(120)
             node.switch.drop_peer(node.switch.peers[0], "a bad line")
             await until(lambda: not node.switch.peers)
             await until(lambda: node.switch.peers, timeout_s=60, what="it stayed, so nothing is held against it")
@@ -205,14 +205,14 @@ def test_strangers_that_come_and_go_begin_no_round() -> None:
         stranger = Node("s", clock=clock, listen_address="", sockets=network.sockets("99.0.0.1"))
         async with running(node, stranger):
             node.book.add(parse_address(place(5)), parse_address(place(6)))
-            await asyncio.sleep(31)
+            await pass_time(31)
             picks.clear()
             began = asyncio.get_running_loop().time()
             for _ in range(50):
                 peer = await stranger.switch.dial(parse_address(place(0)))
                 peer.link.close("away again")
                 await until(lambda: not node.switch.peers)
-                await asyncio.sleep(0.3)
+                await pass_time(0.3)
             rounds = 1 + (asyncio.get_running_loop().time() - began) / 30
             assert len(picks) <= 30 * rounds
 
@@ -275,7 +275,7 @@ def test_one_socket_reaches_few_buckets_whatever_it_says_of_itself() -> None:
                     f"liar {number}", sockets=network.sockets("9.9.9.9"), clock=clock, listen_address="",
                     external_address=f"tcp://{told}", channels=(STATE, *PexReactor.channels),
                 )  # fmt: skip
-                await asyncio.sleep(1)  # the gate's rate per host
+                await pass_time(1)  # the gate's rate per host
                 async with running(liar):
                     await liar.switch.dial(parse_address(place(0)))
                     peer = node.switch.peers[0]
@@ -343,7 +343,7 @@ def attack(act: Callable[[Node, PexNode], object], *, asked: bool = False) -> Pe
                 await attacker.switch.dial(parse_address(place(0)))
             await until(lambda: attacker.switch.peers and victim.switch.peers)
             act(attacker, victim)
-            await asyncio.sleep(5)
+            await pass_time(5)
             if not victim.reactor.removed:
                 assert attacker.switch.peers
 
@@ -398,7 +398,7 @@ def test_strangers_that_come_and_go_do_not_make_us_ask_a_neighbour_too_often() -
                     await stranger.switch.dial(parse_address(place(0)))
                     await until(lambda: len(busy.switch.peers) == 2)
                 await until(lambda: len(busy.switch.peers) == 1)
-                await asyncio.sleep(0.5)  # of the simulated clock: the round that the loss began
+                await pass_time(0.5)  # of the simulated clock: the round that the loss began
             assert not neighbour.switch.bans.left_s(busy.id)
             assert neighbour.switch.peers
             assert 1 <= neighbour.pex.counters["requests_answered"] <= 3

@@ -3,7 +3,6 @@ turn the house over by coming and going."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from p2p.places import (
     Places,
     part_of,
 )
-from tests.p2p.support import Node, node_key, running, simulate, until
+from tests.p2p.support import Node, node_key, pass_time, running, simulate, until
 
 HUB = "20.0.0.1"
 
@@ -302,7 +301,7 @@ def test_an_honest_stranger_gets_in_where_a_crowd_holds_all_places() -> None:
             assert not hub.switch.is_connected(quiet[4].id), "the youngest that brought nothing"
             assert hub.switch.bans.all() == {}
             assert not friend.gone.is_set()
-            await asyncio.sleep(EVICTION_GAP_S)
+            await pass_time(EVICTION_GAP_S)
             with pytest.raises(DialError):
                 await quiet[4].switch.dial(address)
 

@@ -27,7 +27,7 @@ from p2p.reputation import (
     Reputation,
     Standing,
 )
-from tests.p2p.support import Node, node_key, running, simulate, until
+from tests.p2p.support import Node, node_key, pass_time, running, simulate, until
 
 HUB, HOUSE = "20.0.0.1", "20.0.0.2"
 WAIT_MAX_S = 50.0  # what a thousand useless messages take to be forgiven
@@ -204,7 +204,7 @@ class Neighbours:
                 await node.switch.dial(self.address)
             except P2PError:
                 assert loop.time() - began < wait_s, f"{node.key.id} is kept out for {loop.time() - began:.0f} s"
-                await asyncio.sleep(1.0)
+                await pass_time(1.0)
             else:
                 await until(lambda: self.hub.switch.is_connected(node.id))
                 return loop.time() - began
@@ -235,7 +235,7 @@ def test_a_neighbour_that_was_here_before_comes_back_at_once() -> None:
         honest, liars = house.make("honest"), [house.make(f"liar{number}") for number in range(4)]
         async with running(house.hub, honest, *liars):
             friend = await honest.switch.dial(house.address)
-            await asyncio.sleep(STEADY_S + 1)
+            await pass_time(STEADY_S + 1)
             friend.link.close("restarts")
             await until(lambda: not house.hub.switch.peers)
             for liar in liars:
@@ -259,7 +259,7 @@ def test_a_liar_costs_no_connected_neighbour_its_place() -> None:
             house.network.silence(HOUSE, HUB)  # its line breaks, and the hub hears nothing of it
             friend.link.abort()
             await until(friend.gone.is_set)
-            await asyncio.sleep(6)
+            await pass_time(6)
             house.network.heal(HOUSE, HUB)
             assert house.hub.switch.is_connected(honest.id)
             await honest.switch.dial(house.address)
@@ -279,7 +279,7 @@ def test_many_ids_of_one_host_are_held_back_for_what_reactors_find() -> None:
                 try:
                     await liar.switch.dial(house.address)
                 except P2PError:
-                    await asyncio.sleep(0.5)
+                    await pass_time(0.5)
                     continue
                 await until(lambda: house.hub.switch.peers)
                 entered += 1
