@@ -9,20 +9,20 @@ quarter of a core: whoever asks without a pause waits, and the loop does not wai
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from chain.queries import Abandoned
+from p2p.budget import CpuShare
 
 THREADS: Final = 2  # each holds the interpreter as long as it runs Python: more would not read more
 COSTLY_PAUSE: Final = 9  # times the time that a costly one took: a tenth of a core
 COSTLY_PAUSE_S_MAX: Final = 20.0  # below what clients wait for an answer
-SHARE: Final = 0.25  # of a core, for what is not costly
-BURST_S: Final = 0.25  # of work that is done at once
-WAIT_S_MAX: Final = 1.0
+SHARE_PERCENT: Final = 25  # of a core, for what is not costly
+BURST_MS: Final = 250  # of work that is done at once
 LOOK_S: Final = 0.05
 
 T = TypeVar("T")
@@ -36,60 +36,40 @@ class _Job:
         self.answer: asyncio.Future[Any]
 
 
-class ReadShare:
-    """Work of several threads, held to SHARE of a core: `run` waits in its thread while they took more.
-
-    now_s, cpu_s, sleep: a monotonic clock, the calling thread's CPU time, and how to wait.
-    """
+class Reading:
+    """`close` when nobody asks any more. time_s, work_ns: a monotonic clock, and the calling thread's CPU time."""
 
     def __init__(
-        self,
-        *,
-        now_s: Callable[[], float] = time.monotonic,
-        cpu_s: Callable[[], float] = time.thread_time,
-        sleep: Callable[[float], None] = time.sleep,
+        self, *, time_s: Callable[[], float] = time.monotonic, work_ns: Callable[[], int] = time.thread_time_ns
     ) -> None:
-        self._now_s, self._cpu_s, self._sleep = now_s, cpu_s, sleep
-        self._lock = threading.Lock()
-        self._level_s, self._at = 0.0, now_s()
-
-    def run(self, work: Callable[[], T]) -> T:
-        if wait_s := self._wait_s():
-            self._sleep(wait_s)
-        began = self._cpu_s()
-        try:
-            return work()
-        finally:
-            self._did(self._cpu_s() - began)
-
-    def _wait_s(self) -> float:
-        with self._lock:
-            return min(max(0.0, self._leaked() - BURST_S) / SHARE, WAIT_S_MAX)
-
-    def _did(self, took_s: float) -> None:
-        with self._lock:
-            self._level_s = self._leaked() + took_s
-
-    def _leaked(self) -> float:
-        now = self._now_s()
-        self._level_s, self._at = max(0.0, self._level_s - (now - self._at) * SHARE), now
-        return self._level_s
-
-
-class Reading:
-    """`close` when nobody asks any more."""
-
-    def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "reads")
         self._costly = ThreadPoolExecutor(1, "costly reads")
         self._jobs: dict[Hashable, _Job] = {}
         self.started = 0  # costly ones
-        self._share = ReadShare()
+        self._turns = asyncio.Semaphore(THREADS)  # first come, first served; who leaves while it waits leaves no work
+        self._share = CpuShare(SHARE_PERCENT, BURST_MS, time_s)
+        self._took_ns: deque[int] = deque()  # by threads, not yet charged
+        self._work_ns = work_ns
         self._next_s = 0.0  # monotonic: when the next costly one may begin
 
     async def run(self, work: Callable[[], T]) -> T:
-        """`work`, in a thread. One that has not begun when its caller leaves never does."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._share.run, work)
+        """`work`, in a thread, when it is its turn. One that has not begun when its caller leaves never does."""
+        async with self._turns:
+            while wait_s := self._wait_s():
+                await asyncio.sleep(wait_s)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, work)
+
+    def _wait_s(self) -> float:
+        while self._took_ns:
+            self._share.spend(self._took_ns.popleft())
+        return self._share.wait_s()
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        began_ns = self._work_ns()
+        try:
+            return work()
+        finally:
+            self._took_ns.append(self._work_ns() - began_ns)
 
     async def shared(self, key: Hashable, work: Callable[[IsWanted], T]) -> T:
         """`work`, or what somebody else's of the same key, that still runs, answers. It asks now and then whether it

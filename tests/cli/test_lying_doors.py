@@ -537,8 +537,10 @@ async def test_huge_and_slow_answers_end(world: World, monkeypatch: pytest.Monke
     assert (told.exit_code, "larger than max" in told.stderr) == (1, True), told.output
     assert world.door.handed == []
 
+    forever = asyncio.Event()  # held here, as above
+
     async def never(request: Any, honest: Honest) -> Any:
-        await asyncio.Event().wait()
+        await forever.wait()
 
     monkeypatch.setattr(wallet, "PREPARE_DEADLINE_S", 0.3)
     world.door.lies.clear()

@@ -19,7 +19,7 @@ from node import loop_share
 from node.client import ClientError
 from node.events import EventFeed, EventFilter
 from node.loop_share import LoopShare
-from node.reading import BURST_S, COSTLY_PAUSE, SHARE, Reading, ReadShare
+from node.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
 from node.views import Views
 from node.wallet import Session
 from proto.dchat.v1 import service_pb2 as pb
@@ -324,23 +324,27 @@ async def test_costly_readings_take_a_small_part_of_a_core_however_often_they_ar
         await reading.close()
 
 
-def test_reads_in_threads_take_a_part_of_a_core() -> None:
+async def test_reads_in_threads_take_a_part_of_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 13: eight clients who asked for lists of blocks without a pause cost a third of the pace of blocks."""
-    time_s, cpu_s = [0.0], [0.0]
+    time_s, work_ns = [0.0], [0]
+    real_sleep = asyncio.sleep
 
-    def sleep(seconds: float) -> None:
+    async def sleep(seconds: float) -> None:
         time_s[0] += seconds
+        await real_sleep(0)
 
     def work() -> None:
         time_s[0] += 0.01
-        cpu_s[0] += 0.01
+        work_ns[0] += 10_000_000
 
-    share = ReadShare(now_s=lambda: time_s[0], cpu_s=lambda: cpu_s[0], sleep=sleep)
-    for _ in range(int(BURST_S / 0.01)):
-        share.run(work)
-    assert time_s[0] == pytest.approx(BURST_S), "a few at once wait for nothing"
+    monkeypatch.setattr("node.reading.asyncio.sleep", sleep)
+    reading = Reading(time_s=lambda: time_s[0], work_ns=lambda: work_ns[0])
+    for _ in range(BURST_MS // 10):
+        await reading.run(work)
+    assert time_s[0] == pytest.approx(BURST_MS / 1_000), "a few at once wait for nothing"
     for _ in range(1_000):
-        share.run(work)
-    assert cpu_s[0] <= SHARE * time_s[0] + BURST_S + 0.02
+        await reading.run(work)
+    assert work_ns[0] / 1e9 <= SHARE_PERCENT / 100 * time_s[0] + BURST_MS / 1_000 + 0.02
     with pytest.raises(ZeroDivisionError):
-        share.run(lambda: 1 / 0)  # what fails is charged and told all the same
+        await reading.run(lambda: 1 / 0)  # what fails is told, and charged
+    await reading.close()
