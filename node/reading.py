@@ -55,7 +55,7 @@ class Reading:
     async def run(self, work: Callable[[], T]) -> T:
         """`work`, in a thread, when it is its turn. One that has not begun when its caller leaves never does."""
         async with self._turns:
-            while wait_s := self._wait_s():
+            if wait_s := self._wait_s():
                 await asyncio.sleep(wait_s)
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, work)
 
