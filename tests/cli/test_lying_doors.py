@@ -502,9 +502,13 @@ async def test_who_stops_a_command_is_told_what_is_out(world: World) -> None:
     home = world.running.network.home_of(world.running.network.nodes[0])
     line = ["tx", "pay", "--from", world.file("alice"), "--to", world.file("bob"), "--amount", "1"]
     line += ["--home", home, "--node", world.door.address]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli", *map(str, line), stderr=asyncio.subprocess.PIPE
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli", *map(str, line), stderr=asyncio.subprocess.PIPE
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         await until(lambda: bool(world.door.handed), timeout_s=60)
         process.send_signal(signal.SIGINT)
