@@ -40,7 +40,7 @@ from cli.network import Network, NetworkError, load_network
 from crypto.bech32 import encode_address
 from genesis.doc import parse_genesis
 from node import identity
-from node.client import Client, NodeUnreachable
+from node.client import Client, ClientError, NodeUnreachable
 from node.home import Home
 from node.proved import Proved
 from node.verify import Trust, Verifier
@@ -326,6 +326,8 @@ def demo(home: Path, script: Path | None, through: int) -> None:
         raise Refusal(f"{error}; make one and start it: ./scripts/testnet --detach", Exit.USAGE) from None
     except NodeUnreachable as error:
         raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None
+    except ClientError as error:
+        raise Refusal(f"{error}; is it this network that runs? ./scripts/testnet status --home {home}") from None
 
 
 if __name__ == "__main__":

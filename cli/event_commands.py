@@ -118,9 +118,15 @@ def query_events(
     if after is not None and from_height:
         raise click.UsageError("--after and --from-height are both given; allowed: one of them")
     reading = Reading(after, from_height or 0, types, where, follow, limit or 0)
-    run(reading.read, node)
+    stopped = False
+    try:
+        run(reading.read, node)
+    except KeyboardInterrupt:  # how following ends
+        stopped = True
     if reading.after is not None:
         echo(f"to go on: --after {reading.after}", err=True)
+    if stopped and not follow:
+        raise click.Abort
 
 
 @query.command("block-results", cls=Command)

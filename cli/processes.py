@@ -59,17 +59,17 @@ def _names_home(pid: int, home: Path) -> bool:
     return b"validator" in arguments and os.fsencode(home.absolute()) in arguments
 
 
-def start(network: Network, node: NodeEntry) -> int:
+def start(network: Network, node: NodeEntry, *, module: str = "cli") -> int:
     """Start the node in a session of its own, its log appended to a file; returns the pid.
 
-    Returns when the process holds its home. Raises ControlError.
+    module: another program with this one's command line. Returns when the process holds its home. Raises ControlError.
     """
     if (pid := running_pid(network, node)) is not None:
         raise ControlError(f"{node.name} runs already, as process {pid}")
     home = network.home_of(node).absolute()
     with log_file(network, node).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "validator", "--home", str(home)],
+            [sys.executable, "-m", module, "validator", "--home", str(home)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

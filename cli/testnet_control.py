@@ -64,7 +64,7 @@ class Watcher:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
             async with session.get(url) as answer:
                 status: dict[str, Any] = await answer.json()
-                return status
+                return status if status.get("node_id") == node.node_id else None  # else another network's, at our port
         return None
 
     def _rate(self, node: NodeEntry, status: dict[str, Any] | None) -> float:

@@ -1,7 +1,8 @@
 """Must be shown 2 of the economics: a validator signs twice on purpose, and pays exactly what the rules say.
 
 Four validators, and a twin of the last one: a second process with its consensus key, an empty record of signatures and
-a node key of its own, made here from files; no option of the product does that. When the key is to propose, both
+a node key of its own, made here from files; no option of the product does that. A process of ours that sees its key
+elsewhere stops, so both run without that watch (tests/campaigns/careless.py). When the key is to propose, both
 propose different blocks and vote for their own. Meanwhile people delegate to it, take stake away and move it, so that
 the punishment has to reach what left since.
 
@@ -27,7 +28,7 @@ from chain.economy_messages import Delegate, Redelegate, Undelegate, Unjail
 from chain.errors import Tombstoned
 from chain.messages import Payment
 from cli import processes
-from cli.network import NodeEntry, Pace, Ports, make_network, node_config
+from cli.network import NodeEntry, Pace, Ports, free_ports, make_network, node_config
 from node import identity
 from node.client import Client, ClientError
 from node.config import Config
@@ -44,10 +45,11 @@ BLOCKS_MAX = 3  # from the infraction to the block with its evidence
 FRACTION = Fraction(1, 20)
 FEE_BURN_PERCENT = 20  # of the distribution's params
 DCHAT = 10**6
+CARELESS = "tests.campaigns.careless"
 PACE = Pace(500, 1_000, 300, 300, 200, 100)
 
 
-def make_twin(net: Testnet) -> NodeEntry:
+def make_twin(net: Testnet, ports: Ports) -> NodeEntry:
     """A home with the victim's consensus key that knows nothing of what it signed."""
     victim, index = net.network.node(VICTIM), len(net.nodes) + 1
     home = Home.of(net.home / "twin")
@@ -60,7 +62,7 @@ def make_twin(net: Testnet) -> NodeEntry:
     home.genesis.write_bytes(source.genesis.read_bytes())
     home.sign_state.write_text('{"height":"0","round":0,"step":0}\n')
     identity.generate().save(home.identity)
-    twin = NodeEntry(index, "twin", "twin", key.id, victim.address, Ports.of(index))
+    twin = NodeEntry(index, "twin", "twin", key.id, victim.address, ports)
     home.config_file.write_text(node_config(net.network, twin, PACE))
     return twin
 
@@ -99,7 +101,8 @@ async def keep_paying(net: Testnet, twin: NodeEntry) -> None:
 async def run_network(folder: Path, rng: random.Random) -> tuple[Testnet, NodeEntry]:
     """Until the key is out of the set, and some blocks more. Returns with all processes stopped."""
     options = Config.model_validate({"staking": {"unbonding_time": 86_400}})
-    make_network(folder / "net", pace=PACE, options=options)
+    ports = free_ports(5)
+    make_network(folder / "net", pace=PACE, options=options, ports=ports[:-1])
     with Testnet(folder / "net") as net:
         victim, other = net.network.node(VICTIM), net.network.node(2)
         operator = identity.load(net.network.home_of(victim) / "identity.json").wallet
@@ -112,15 +115,20 @@ async def run_network(folder: Path, rng: random.Random) -> tuple[Testnet, NodeEn
                 amount = rng.randrange(100_000 * DCHAT, 200_000 * DCHAT)
                 await Session(client, wallet).send([Delegate(wallet.address, operator.address, amount)])
             say("four accounts delegated to validator 4")
-            twin = make_twin(net)
+            net.stop(VICTIM)
+            await asyncio.to_thread(processes.start, net.network, victim, module=CARELESS)
+            twin = make_twin(net, ports[-1])
             moving = asyncio.create_task(keep_moving_stake(net, operator.address, target.address, rng))
-            pid = await asyncio.to_thread(processes.start, net.network, twin)
+            pid = await asyncio.to_thread(processes.start, net.network, twin, module=CARELESS)
             paying = asyncio.create_task(keep_paying(net, twin))
             started, height = time.monotonic(), (await client.status()).latest_block_height
             say(f"the twin of validator 4 runs (process {pid}), at height {height}")
             try:
 
                 async def is_out() -> bool:
+                    for node in (victim, twin):
+                        if processes.running_pid(net.network, node) is None:
+                            raise CampaignFailed(f"{node.name} ended:\n{processes.tail(net.network, node)}")
                     members = (await client.validators()).validators
                     return address not in {member.address for member in members}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 from typing import Any
 
 import pytest
@@ -62,6 +64,29 @@ async def test_following_goes_on_with_new_blocks() -> None:
         await until(lambda: telling.grpc.guard.waits.used == 1)
         await telling.make_blocks(2)
         assert [line["height"] for line in lines(await following)] == [3, 3, 3, 4, 4, 4]
+
+
+async def test_who_ends_following_is_told_where_to_go_on() -> None:
+    """Ctrl-C is how it ends."""
+    async with telling_chain() as telling:
+        await telling.make_blocks(2)
+        line = [sys.executable, "-m", "cli", "query", "events", "--from-height", "2", "--follow", "--node"]
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *line, f"127.0.0.1:{telling.grpc.port}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+        try:
+            assert process.stdout is not None
+            last = [json.loads(await process.stdout.readline()) for _ in range(6)][-1]
+            process.send_signal(signal.SIGINT)
+            said = (await process.communicate())[1].decode()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert (process.returncode, said) == (0, f"to go on: --after {last['cursor']}\n")
 
 
 @pytest.mark.parametrize(

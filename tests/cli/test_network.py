@@ -12,9 +12,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from click.testing import CliRunner, Result
 
@@ -316,6 +318,17 @@ def test_a_second_process_on_one_home_is_refused(single: Network) -> None:
     assert done.returncode == 1
     assert "runs on this home already" in done.stderr.splitlines()[-1]
     assert processes.running_pid(single, single.node(1)) is not None
+
+
+def test_a_node_of_another_network_at_our_ports_is_not_shown_as_ours(single: Network) -> None:
+    other = replace(single, nodes=tuple(replace(node, node_id="0" * 40) for node in single.nodes))
+
+    async def statuses(network: Network) -> list[bool]:
+        async with aiohttp.ClientSession() as session:
+            return [row.status is not None for row in await testnet_control.Watcher(network).rows(session)]
+
+    assert processes.wait_for(lambda: asyncio.run(statuses(single)) == [True], 30)
+    assert asyncio.run(statuses(other)) == [False]
 
 
 def test_sighup_loads_the_log_options_again(single: Network) -> None:
