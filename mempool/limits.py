@@ -28,6 +28,7 @@ class Limits:
     def __init__(self, config: PoolConfig, index: Index) -> None:
         self._index = index
         self._names, self._sender_txs_max = config.lanes, config.sender_txs_max
+        self._tx_bytes_max, self._wait_ms_max = config.tx_bytes_max, config.wait_ms_max
         self._all = _Lanes.of(config.txs_max, len(config.lanes))
         self.gas_max = -1
         self.height = 0
@@ -37,6 +38,17 @@ class Limits:
         """How many transactions may wait for what comes through doors, while fewer do."""
         self._door_txs_max = txs_max
         self._doors = _Lanes.of(txs_max, len(self._names))
+
+    def size_text(self, size: int, data_bytes_max: int) -> str:
+        if 0 < size <= self._tx_bytes_max:
+            return f"transaction has {size} bytes; a block takes {data_bytes_max}"
+        return f"transaction has {size} bytes; allowed: 1 to {self._tx_bytes_max}"
+
+    def busy_text(self, waiting: int, txs_per_second: int) -> str:
+        return (
+            f"mempool is busy: {waiting} transactions wait, and blocks take about {txs_per_second} a second; "
+            f"admitted is what they take in {self._wait_ms_max} ms ({self._door_txs_max} now); try later"
+        )
 
     def refusal(self, waiting: Waiting, facts: CheckTxResponse) -> tuple[Refusal, str] | None:
         """None: welcome."""

@@ -242,7 +242,7 @@ class Pool:
                 if not has_room:
                     why = busy or self._shares.refusal(origin, payer, len(tx), wait_txs_max=door_txs_max)
                     if why == "":
-                        why = busy = self._busy_text()
+                        why = busy = self._bounds.busy_text(self._shares.count, self._pace.txs_per_second)
                     if why is not None:
                         answers[index] = self._refused(Refusal.FULL, why)
                         continue
@@ -260,14 +260,9 @@ class Pool:
         return answers
 
     def _unfit(self, size: int) -> CheckTxResponse:
-        limit = self.config.tx_bytes_max
-        if not 0 < size <= limit:
-            return self._refused(Refusal.TOO_LARGE, f"transaction has {size} bytes; allowed: 1 to {limit}")
-        if size > self._tx_bytes_max:
-            return self._refused(
-                Refusal.TOO_LARGE, f"transaction has {size} bytes; a block takes {self._data_bytes_max}"
-            )
-        return self._refused(Refusal.STOPPED, STOPPED_TEXT)
+        if 0 < size <= self._tx_bytes_max:
+            return self._refused(Refusal.STOPPED, STOPPED_TEXT)
+        return self._refused(Refusal.TOO_LARGE, self._bounds.size_text(size, self._data_bytes_max))
 
     def _known(
         self, key: bytes, source: str, sender: tuple[int, str], done: Done | None
@@ -312,13 +307,6 @@ class Pool:
             self._standings.bad(source, KNOWN_BAD, surely=self._standings.refusal(key, lasting_only=True) is not None)
             self._charge()
         return bad
-
-    def _busy_text(self) -> str:
-        pace, wait_ms = self._pace.txs_per_second, self.config.wait_ms_max
-        return (
-            f"mempool is busy: {self._shares.count} transactions wait, and blocks take about {pace} a second; "
-            f"admitted is what they take in {wait_ms} ms ({self._door_txs_max} now); try later"
-        )
 
     def _refused(self, reason: Refusal, why: str) -> CheckTxResponse:
         self.metrics.refused += 1
