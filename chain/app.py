@@ -27,7 +27,7 @@ from chain.proposals import FIRST_TURN_BLOCKS, select
 from chain.queries import Queries
 from chain.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
-from chain.tx import Tx, TxCache
+from chain.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.upgrade.build_plan import UPGRADES
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
@@ -126,6 +126,11 @@ class DchatApplication:
         return InfoResponse(
             "dchat", SOFTWARE, version, self.last_height, self.stores.app_hash if self.last_height else b""
         )
+
+    @property
+    def tx_bytes_min(self) -> int:
+        """What is smaller does not decode, and a proposal that holds it is refused."""
+        return TX_BYTES_MIN
 
     @property
     def last_height(self) -> int:

@@ -35,6 +35,7 @@ SIGN_DOMAIN: Final = b"dchat/tx/v1"
 ADDRESS_DOMAIN: Final = b"dchat/address"
 
 TX_BYTES_MAX: Final = 65_536  # the largest message with room to spare, and one part of a block
+TX_BYTES_MIN: Final = 128  # an address of 20, a key of 32, a signature of 64 and their fields: the shortest has more
 MESSAGES_MAX: Final = 32  # a bundle is read by a person before it is signed
 SIGNERS_MAX: Final = 8
 SIGNATURES_MAX: Final = 16

@@ -327,6 +327,22 @@ class HaltsAhead(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSmallestTx(Protocol):
+    """An application that refuses every proposal with a smaller transaction: a block with more transactions than its
+    bytes have room for is refused before they are looked at."""
+
+    @property
+    def tx_bytes_min(self) -> int:
+        """1 or more. The same on every node of the chain."""
+        ...
+
+
+def tx_bytes_min(app: Application) -> int:
+    """Of the application's transactions; 1 when it does not say: none is empty."""
+    return app.tx_bytes_min if isinstance(app, HasSmallestTx) else 1
+
+
 SignatureCheck: TypeAlias = tuple[bytes, bytes, bytes]  # (ed25519 public key, message, signature)
 
 

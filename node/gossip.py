@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from consensus.abci import HaltRequested
+from consensus.abci import HaltRequested, tx_bytes_min
 from consensus.engine.clock import Clock, Workers
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, ConsensusDriver
 from consensus.engine.evidence_pool import EvidencePool
@@ -84,6 +84,7 @@ class Gossip:
             verifier=executor.signatures.verify_many,
             our_address=our_address,
             workers=workers,
+            tx_bytes_min=tx_bytes_min(executor.app),
         )
         # The extension first: the others ask it who is ours.
         if extra_channel:

@@ -140,6 +140,9 @@ AUDIT = (
         "neighbours of what others reported (the table above): a door that lies makes a client sign twice, say",
     ),
     Row("audit 20", "records read without their lock, blocks decoded on the loop, control characters on the terminal"),
+    Row(
+        "audit 21", "a block's bytes become a hundred times their worth of objects before anything bounds their number"
+    ),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -638,7 +638,7 @@ class ConsensusDriver(Entrance):
         commit_wait_ms = max(commit_wait_ms, genesis_wait_ms(self._state, self._clock.now_ns()))
         self._intake.start_height()
         self._inbox.start_height()
-        self._round_state.start(height, validators, last_commit)
+        self._round_state.start(height, validators, last_commit, self._executor.bounds(self._state))
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
         our_index = None if self._signer is None else validators.index_of(self._own.address)

@@ -29,6 +29,7 @@ from consensus.abci import (
     SignatureCheck,
     Slices,
     WritesAhead,
+    tx_bytes_min,
 )
 from consensus.engine.block_size import BlockSize
 from consensus.engine.block_store import BlockStore
@@ -39,7 +40,7 @@ from consensus.engine.interfaces import EvidencePool, TxPool
 from consensus.engine.metrics import EngineMetrics
 from consensus.engine.requests import block_request, extended_commit_info, misbehavior
 from consensus.engine.state_store import StateStore, encode_response
-from consensus.types.block import Block, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
+from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
 from consensus.types.commits import rising_commit
 from consensus.types.errors import EvidenceUnverifiable, InvalidData, InvalidEvidence
 from consensus.types.ids import BlockID
@@ -110,6 +111,10 @@ class BlockExecutor:
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
         self._decided_height, self._decided_hash = 0, b""  # of the block that is being applied, or was last
 
+    def bounds(self, state: State) -> BlockBounds:
+        """What the block after `state` may hold."""
+        return state.block_bounds(tx_bytes_min(self.app))
+
     def check_halt(self, height: int) -> None:
         """Raises HaltRequested: the application will not execute block `height`, the next one."""
         if isinstance(self.app, HaltsAhead) and (halt := self.app.halt_before(height)) is not None:
@@ -149,6 +154,9 @@ class BlockExecutor:
             response = await drive(self.app.prepare_proposal(request))
         if (size := txs_proto_bytes(response.txs)) > data_bytes:
             raise InvalidResponse(f"prepare_proposal gave {size} bytes of transactions, allowed {data_bytes}")
+        smallest = tx_bytes_min(self.app)
+        if any(len(tx) < smallest for tx in response.txs):
+            raise InvalidResponse("prepare_proposal gave a transaction below the smallest that the application takes")
         block = draft
         if response.txs:
             block = make_block(

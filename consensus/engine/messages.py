@@ -382,6 +382,10 @@ class BlockResponse:
     block: bytes
     extended_commit: bytes = b""
 
+    @property
+    def byte_size(self) -> int:
+        return len(self.block) + len(self.extended_commit)
+
     def encode(self) -> bytes:
         return message_field(b"\x1a", message_field(b"\x0a", self.block) + bytes_field(b"\x12", self.extended_commit))
 

@@ -15,7 +15,7 @@ import structlog
 from consensus.core.core import BLOCK_ROUNDS_KEPT, BlockState, Core
 from consensus.core.events import Step, VoteKind
 from consensus.engine.votes import RoundVotes, VoteBook
-from consensus.types.block import Block
+from consensus.types.block import Block, BlockBounds
 from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
@@ -47,11 +47,13 @@ class HeightState:
         self.part_sets: dict[PartSetHeader, PartSet] = {}
         self.block_ids: dict[PartSetHeader, list[BlockID]] = {}  # a liar can name several over the same parts
         self.blocks: dict[BlockID, Block | None] = {}  # complete ones; None: no block, or not the one of its id
+        self._hashes: dict[PartSetHeader, bytes] = {}  # of the header that a complete set holds; empty: none
         self._decoded: dict[PartSetHeader, Block | None] = {}  # of complete sets, decoded once
+        self._bounds = BlockBounds(0, 0)
         self.book = VoteBook(())
 
-    def start(self, height: int, validators: ValidatorSet, last_commit: RoundVotes | None) -> None:
-        """Drop the height before."""
+    def start(self, height: int, validators: ValidatorSet, last_commit: RoundVotes | None, bounds: BlockBounds) -> None:
+        """Drop the height before. bounds: what a block of this one may hold."""
         self.height, self.round = height, 0
         self.step, self.wire_step = Step.NEW_HEIGHT, int(Step.NEW_HEIGHT)
         self.commit_round, self.commit_header = -1, None
@@ -60,6 +62,7 @@ class HeightState:
         self.last_commit_round = -1 if last_commit is None else last_commit.round
         self.proposals, self.gathering, self.part_sets, self.block_ids = {}, {}, {}, {}
         self.blocks, self._decoded, self.book = {}, {}, VoteBook(validators.powers)
+        self._hashes, self._bounds = {}, bounds
 
     def enter(self, round: int, step: Step) -> None:
         self.round, self.step, self.wire_step = round, step, int(step)
@@ -98,6 +101,7 @@ class HeightState:
         header = parts.header
         self.open_parts(block_id, parts.bytes_max)
         self.part_sets[header], self._decoded[header], self.blocks[block_id] = parts, block, block
+        self._hashes[header] = block.hash
         return header
 
     def complete(self, header: PartSetHeader) -> tuple[BlockID, ...]:
@@ -109,12 +113,17 @@ class HeightState:
         waiting = tuple(block_id for block_id in self.block_ids.get(header, ()) if block_id not in self.blocks)
         if parts is None or not parts.is_complete or not waiting:
             return ()
-        if header not in self._decoded:
-            self._decoded[header] = _decoded(parts, self.height)
-        block = self._decoded[header]
+        if header not in self._hashes:
+            self._hashes[header] = _header_hash(parts, self.height)
         for block_id in waiting:
-            self.blocks[block_id] = block if block is not None and block.hash == block_id.hash else None
+            is_this = self._hashes[header] == block_id.hash
+            self.blocks[block_id] = self._block_of(header, parts) if is_this else None
         return waiting
+
+    def _block_of(self, header: PartSetHeader, parts: PartSet) -> Block | None:
+        if header not in self._decoded:
+            self._decoded[header] = _decoded(parts, self.height, self._bounds)
+        return self._decoded[header]
 
     def forget_blocks(self, state_of: Callable[[BlockID], BlockState]) -> None:
         """A round begins: what the core forgot is told anew when it is complete again; drop parts of rounds long past.
@@ -130,6 +139,7 @@ class HeightState:
             del self.part_sets[header]
             self.block_ids.pop(header, None)
             self._decoded.pop(header, None)
+            self._hashes.pop(header, None)
 
     def votes(self, kind: VoteKind, round: int) -> RoundVotes | None:
         return self.book.get(kind, round)
@@ -143,11 +153,21 @@ def times_judged(core: Core, state: HeightState) -> list[int]:
     return [block.header.time_ns for value in judged if (block := state.blocks.get(value)) is not None]
 
 
-def _decoded(parts: PartSet, height: int) -> Block | None:
-    """The block of `height` that the parts hold; None when they hold none."""
+def _header_hash(parts: PartSet, height: int) -> bytes:
+    """Of the header of `height` that the parts begin with: what names another block is not read any further."""
     try:
-        block = Block.decode(parts.to_bytes())
+        header = Block.decode_header(parts.to_bytes())
+    except InvalidData as error:
+        log.warning("gathered parts that are no block", height=height, why=str(error))
+        return b""
+    return header.hash if header.height == height else b""
+
+
+def _decoded(parts: PartSet, height: int, bounds: BlockBounds) -> Block | None:
+    """The block that the parts hold; None when they hold none, or more than a block of `height` may."""
+    try:
+        block = Block.decode(parts.to_bytes(), bounds=bounds)
     except InvalidData as error:
         log.warning("gathered parts that are no block", height=height, why=str(error))
         return None
-    return block if block.height == height else None
+    return block if block.hash else None  # none: it lacks its last commit

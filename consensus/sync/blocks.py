@@ -12,6 +12,7 @@ Source: engine sheet section 12; CometBFT v0.38, blocksync/.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ from consensus.engine.messages import (
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
 from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
-from consensus.types.block import Block, Commit, ExtendedCommit
+from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
+from consensus.types.commit import SIGNATURES_MAX
 from consensus.types.commits import Verifier
 from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID
@@ -47,9 +49,10 @@ from p2p.log_limit import LogLimit
 NS: Final = 1_000_000_000
 REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
 AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
-BUFFER_BYTES_MAX: Final = 64 * 1_048_576  # of blocks that wait for their turn; then only the next two are asked for
+BUFFER_BYTES_MAX: Final = 128 * 1_048_576  # held by blocks that wait for their turn; then only two are asked for
 PEER_TIMEOUT_NS: Final = 15 * NS  # asked, and no block came: asked last from then on; as upstream, which drops it
 LATE_S: Final = 300.0  # so long after a request its answer may still be on its way
+GROWTH: Final = 2  # by how much the parameters may let blocks grow before the one that is asked for
 SLACK_BYTES: Final = 4 * 1_048_576  # extended commit and frame
 SMALL_BYTES_MAX: Final = 4_096  # what is not a block: nobody begins a larger message that was not asked for
 HEDGE_NS: Final = 1 * NS  # the next height is asked of one peer more each time that so long no block comes
@@ -145,15 +148,18 @@ class BlockSyncReactor:
         verifier: Verifier,
         our_address: bytes = b"",
         workers: Workers | None = None,
+        tx_bytes_min: int = 1,
     ) -> None:
+        """tx_bytes_min: the application's."""
         self._driver, self._blocks, self._network, self._clock = driver, blocks, network, clock
         self._verifier, self._our_address = verifier, our_address
-        self._workers = workers or InlineWorkers()
+        self._workers, self._tx_bytes_min = workers or InlineWorkers(), tx_bytes_min
         self._server = BlockServer(blocks, clock, self._workers, self._served)
         self._large: deque[tuple[_SyncPeer, BlockResponse]] = deque()  # to be decoded in a thread
         self._decoding = Aside(
             "decode blocks", clock, lambda: self._large.popleft() if self._large else None, self._decode_large
         )
+        self._undecoded_bytes = 0  # of these
         self._limited = LogLimit(log)
         self._block_bytes = 0  # of the blocks that come, about; 0: none came yet
         self._peers: dict[str, _SyncPeer] = {}
@@ -307,31 +313,60 @@ class BlockSyncReactor:
             return
         if known.decoding >= len(known.asked) + len(known.late):
             raise PeerFault("block sync: a block that was not asked for", ban_s=BAN_S)
-        if len(response.block) <= INLINE_BYTES_MAX:
-            self._take_fetched(known, decode_fetched(peer.id, response))
+        height, size = Block.decode_header(response.block).height, response.byte_size
+        self._check_asked(known, height)
+        if size <= INLINE_BYTES_MAX:
+            self._take_fetched(known, decode_fetched(peer.id, response, self._bounds()))
+            return
+        if self._undecoded_bytes + size > BUFFER_BYTES_MAX and height > self._next_height + 1:
+            known.late.pop(height, None)
+            self._forget_request(known, height)  # it is asked for again in its turn
             return
         known.decoding += 1
+        self._undecoded_bytes += size
         self._large.append((known, response))
         self._decoding.wake()
 
+    def _check_asked(self, known: _SyncPeer, height: int) -> None:
+        """Raises PeerFault."""
+        if height not in known.asked and height not in known.late:
+            raise PeerFault(f"block sync: block {height} was not asked for", ban_s=BAN_S)
+
+    def _bounds(self) -> BlockBounds:
+        """Of any block that we ask for: parameters and validators may change before it."""
+        evidence_bytes = GROWTH * self._driver.state.params.evidence.max_bytes
+        return BlockBounds(evidence_bytes, SIGNATURES_MAX, self._tx_bytes_min)
+
     async def _decode_large(self, job: tuple[_SyncPeer, BlockResponse]) -> None:
+        """What the thread took is the sender's, also where nothing comes of it."""
         known, response = job
+        bounds, spent_ns = self._bounds(), 0
+
+        def decode() -> Fetched:
+            nonlocal spent_ns
+            started = time.thread_time_ns()
+            try:
+                return decode_fetched(known.peer.id, response, bounds)
+            finally:
+                spent_ns = time.thread_time_ns() - started
+
         try:
-            fetched = await self._workers.run(lambda: decode_fetched(known.peer.id, response))
+            fetched = await self._workers.run(decode)
             if self._peers.get(known.peer.id) is known and self.metrics.syncing:
                 self._take_fetched(known, fetched)
         except (InvalidData, PeerFault) as error:
             self.metrics.bad_blocks += 1
             self._drop(known.peer.id, str(error))
         finally:
+            known.peer.spend_cpu(spent_ns)
             known.decoding -= 1
+            self._undecoded_bytes = max(0, self._undecoded_bytes - response.byte_size)
 
     def _take_fetched(self, known: _SyncPeer, fetched: Fetched) -> None:
         """Raises PeerFault: it was never asked for this one."""
-        height, size = fetched.block.height, fetched.parts.byte_size
+        height, size = fetched.block.height, fetched.held_bytes
+        self._check_asked(known, height)
         is_late = height not in known.asked
-        if is_late and height not in known.late:
-            raise PeerFault(f"block sync: block {height} was not asked for", ban_s=BAN_S)
         if is_late:
             del known.late[height]
         else:
@@ -339,7 +374,7 @@ class BlockSyncReactor:
         known.active_ns, known.is_slow = self._clock.monotonic_ns(), False
         known.delivered += 1
         self.metrics.blocks_received += 1
-        self.metrics.bytes_received += size
+        self.metrics.bytes_received += fetched.parts.byte_size
         self._block_bytes = max(size, self._block_bytes * 7 // 8)
         self._wake.set()
         if not is_late:
@@ -388,7 +423,7 @@ class BlockSyncReactor:
             self._wanted.clear()
             self._fetched.clear()
             self._large.clear()
-            self._buffered_bytes = 0
+            self._undecoded_bytes = self._buffered_bytes = 0
             for known in self._peers.values():
                 known.asked.clear()
                 known.late.clear()
@@ -498,8 +533,7 @@ class BlockSyncReactor:
                 continue
             if not known.peer.try_send(BLOCK_SYNC_CHANNEL, BlockRequest(height).encode()):
                 continue
-            # The parameters may have let blocks grow by then; a late answer is still one.
-            size = 4 * self._driver.state.params.block_bytes_max + SLACK_BYTES
+            size = GROWTH * self._driver.state.block_bytes_max + SLACK_BYTES  # a late answer is still one
             known.peer.expect(BLOCK_SYNC_CHANNEL, min(size, BLOCK_SYNC_MESSAGE_BYTES_MAX), LATE_S)
             if not known.asked:
                 known.active_ns = now
@@ -566,7 +600,7 @@ class BlockSyncReactor:
 
     def _discard(self, height: int) -> None:
         fetched = self._fetched.pop(height)
-        self._buffered_bytes -= fetched.parts.byte_size
+        self._buffered_bytes -= fetched.held_bytes
 
     def _arm(self, now: int) -> None:
         """Wake at the next deadline of any kind; everything else wakes by itself.

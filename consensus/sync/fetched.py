@@ -7,14 +7,20 @@ Source: CometBFT v0.38, blocksync/; known failures 14 and 15.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from consensus.engine.messages import BlockResponse
-from consensus.types.block import Block, Commit, ExtendedCommit
+from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
+from consensus.types.bounds import COMMIT_SIGNATURE, count_fields
 from consensus.types.commits import Verifier, verify_commit, votes_from_extended_commit
 from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from consensus.types.state import State
+
+COPIES: Final = 3
+TX_HELD_BYTES: Final = 160  # of objects: the transaction's own, its hash's
+ITEM_HELD_BYTES: Final = 1_024  # of evidence, the larger one; and of a signature
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +34,16 @@ class Fetched:
     def block_id(self) -> BlockID:
         return BlockID(self.block.hash, self.parts.header)
 
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory, about: its bytes as they came, in parts and in pieces, and the pieces' objects."""
+        block, extended = self.block, self.extended
+        signatures = 0 if block.last_commit is None else len(block.last_commit.signatures)
+        if extended is not None:
+            signatures += len(extended.signatures)
+        objects = len(block.txs) * TX_HELD_BYTES + (len(block.evidence) + signatures) * ITEM_HELD_BYTES
+        return COPIES * self.parts.byte_size + objects
+
 
 class Lie(InvalidData):
     """What a peer sent contradicts what +2/3 signed."""
@@ -37,10 +53,13 @@ class Lie(InvalidData):
         self.liars = liars
 
 
-def decode_fetched(peer_id: str, response: BlockResponse) -> Fetched:
+def decode_fetched(peer_id: str, response: BlockResponse, bounds: BlockBounds) -> Fetched:
     """For a thread, where the block is large. Raises InvalidData."""
-    block = Block.decode(response.block)
-    extended = ExtendedCommit.decode(response.extended_commit) if response.extended_commit else None
+    block = Block.decode(response.block, bounds=bounds)
+    extended = None
+    if data := response.extended_commit:
+        count_fields(data, (0, len(data)), COMMIT_SIGNATURE, bounds.signatures, "extended signatures")
+        extended = ExtendedCommit.decode(data)
     fetched = Fetched(peer_id, block, PartSet.from_bytes(response.block), extended)
     assert fetched.block_id.part_set_header == fetched.parts.header  # hashed here: the block keeps its hash
     return fetched

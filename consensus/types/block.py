@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from consensus.types.bounds import HEADER, BlockBounds, split
 from consensus.types.commit import EMPTY_COMMIT, Commit, CommitSig, ExtendedCommit, ExtendedCommitSig
 from consensus.types.errors import InvalidBlock
 from consensus.types.evidence import (
@@ -31,6 +32,7 @@ from proto.tendermint.types import types_pb2 as pb
 __all__ = [
     "NIL_BLOCK_ID",
     "Block",
+    "BlockBounds",
     "BlockID",
     "BlockMeta",
     "Commit",
@@ -167,9 +169,17 @@ class Block:
         )
 
     @staticmethod
-    def decode(data: bytes) -> Block:
-        """Raises Malformed, InvalidBlock, InvalidValidators."""
+    def decode(data: bytes, *, bounds: BlockBounds | None = None) -> Block:
+        """bounds: none only for what was judged before. Raises Malformed, InvalidBlock, InvalidValidators."""
+        if bounds is not None:
+            bounds.check(data)
         return Block.from_proto(parse(block_pb.Block, data, bytes_max=BLOCK_BYTES_MAX, what="block"))
+
+    @staticmethod
+    def decode_header(data: bytes) -> Header:
+        """The header of a block's bytes, of which no more is read. Raises Malformed."""
+        start, end = split(data).get(HEADER, (0, 0))
+        return Header.decode(data[start:end])
 
 
 @dataclass(frozen=True, slots=True)

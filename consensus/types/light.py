@@ -93,6 +93,9 @@ class LightBlock:
         """Raises Malformed, InvalidLightBlock, InvalidValidators."""
         if not message.HasField("signed_header") or not message.HasField("validator_set"):
             raise InvalidLightBlock("light block lacks its signed header or its validator set")
+        slots, members = len(message.signed_header.commit.signatures), len(message.validator_set.validators)
+        if slots > members:  # before any is read: a slot can be two bytes, a validator can not
+            raise InvalidLightBlock(f"light block has {slots} signatures of {members} validators")
         return LightBlock(
             SignedHeader.from_proto(message.signed_header), ValidatorSet.from_proto(message.validator_set)
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from consensus.types.block import beside_data_bytes
+from consensus.types.block import BlockBounds, beside_data_bytes
 from consensus.types.errors import InvalidValidators
 from consensus.types.header import Header, Version
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
@@ -66,6 +66,10 @@ class State:
         """
         signers = max(len(self.validators), len(self.last_validators))
         return max(self.params.block_bytes_max, beside_data_bytes(signers))
+
+    def block_bounds(self, tx_bytes_min: int) -> BlockBounds:
+        """What the next block may hold. tx_bytes_min: the application's."""
+        return BlockBounds(self.params.evidence.max_bytes, len(self.last_validators), tx_bytes_min)
 
     def to_proto(self) -> pb.State:
         message = pb.State(

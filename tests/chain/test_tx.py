@@ -18,7 +18,7 @@ from chain.marks import Marks
 from chain.messages import KINDS, Message, Payment, PostMessage
 from chain.messages import encode_message as to_proto
 from chain.state.mmr import Range
-from chain.tx import TX_BYTES_MAX, TxCache, decode, single_key_policy
+from chain.tx import TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode, single_key_policy
 from crypto.hash import sha256
 from proto.dchat.v1 import state_pb2 as pb
 from proto.dchat.v1 import tx_pb2
@@ -62,6 +62,16 @@ BODY = tx_pb2.Tx.FromString(TX).body
 def test_one_encoding_alone_is_accepted(raw: bytes) -> None:
     with pytest.raises(NotCanonical):
         decode(raw)
+
+
+def test_no_transaction_is_smaller_than_the_application_says() -> None:
+    """audit 21: how many fit in a block follows from it. The least that has what `decode` asks of each is larger."""
+    body = tx_pb2.TxBody(chain_id="c", signers=[tx_pb2.Signer(address=bytes(20))], messages=[tx_pb2.Message()])
+    assert len(envelope(body.SerializeToString())) > TX_BYTES_MIN
+    assert len(TX) > TX_BYTES_MIN
+    for size in range(TX_BYTES_MIN):
+        with pytest.raises(TxError):
+            decode(TX[:size])
 
 
 def test_the_size_is_looked_at_first() -> None:

@@ -97,7 +97,11 @@ async def make_bench(*, powers: tuple[int, ...] | None = None, **options: Any) -
     options.setdefault("config", PATIENT)
     faults: list[tuple[str, str]] = []
     node = await make_node(
-        genesis, ours, Home(), on_fault=lambda peer, reason: faults.append((peer, reason)), **options
+        genesis,
+        ours,
+        options.pop("home", None) or Home(),
+        on_fault=lambda peer, reason: faults.append((peer, reason)),
+        **options,
     )
     bench = Bench(node, faults, genesis)
     await node.driver.start()

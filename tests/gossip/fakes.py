@@ -16,6 +16,7 @@ from consensus.engine.extension import ExtensionReactor
 from consensus.engine.reactor import ConsensusReactor
 from consensus.engine.round_state import HeightState
 from consensus.engine.votes import RoundVotes
+from consensus.types.block import BlockBounds
 from consensus.types.errors import InvalidPart
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import Part, PartSet
@@ -24,6 +25,8 @@ from consensus.types.vote import PRECOMMIT, Proposal, Vote
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from tests.gossip.support import FakeHost, FakeNetwork, ManualClock
+
+BOUNDS = BlockBounds(1_048_576, 100)
 
 
 def validators(count: int) -> ValidatorSet:
@@ -92,7 +95,7 @@ class FakeDriver:
 
     def begin(self, height: int, last: RoundVotes | None = None) -> None:
         rs = self.round_state
-        rs.start(height, self.vals, last)
+        rs.start(height, self.vals, last, BOUNDS)
         self._tell("step_changed")
         rs.enter(0, Step.PROPOSE)
         self._tell("step_changed")

@@ -12,9 +12,11 @@ from consensus.engine import messages as m
 from consensus.engine.messages import BLOCK_SYNC_CHANNEL
 from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import BlockSyncReactor, WrongSoftware
+from consensus.sync.fetched import decode_fetched
 from consensus.sync.serving import REQUESTS_MAX
-from consensus.types.block import Block
+from consensus.types.block import Block, BlockBounds, ExtendedCommit
 from consensus.types.errors import InvalidBlock
+from consensus.types.wire import int_field, message_field
 from crypto.batch import SignatureCache
 from p2p.base import PeerFault
 from tests.gossip.support import FakeNetwork, FakePeer, ManualClock
@@ -233,9 +235,9 @@ async def test_large_blocks_are_decoded_aside(sync: Sync, monkeypatch: pytest.Mo
     decoded: list[str] = []
     real = sync_blocks.decode_fetched
 
-    def noted(peer_id: str, response: m.BlockResponse) -> Any:
+    def noted(peer_id: str, response: m.BlockResponse, bounds: BlockBounds) -> Any:
         decoded.append(peer_id)
-        return real(peer_id, response)
+        return real(peer_id, response, bounds)
 
     monkeypatch.setattr(sync_blocks, "decode_fetched", noted)
     monkeypatch.setattr(sync_blocks, "INLINE_BYTES_MAX", 16)
@@ -289,4 +291,75 @@ async def test_blocks_that_grow_all_at_once_are_not_all_kept(sync: Sync, monkeyp
     for _ in range(3):
         sync.add(chain(60))
     assert await sync.run(30) == 59
-    assert biggest <= 2 * 4_000 + 2 * max(len(block.encode()) for block in chain(60))
+    bounds = BlockBounds(0, 10)
+    held = [decode_fetched("", m.BlockResponse(block.encode()), bounds).held_bytes for block in chain(60)]
+    assert biggest <= 2 * 4_000 + 2 * max(held)
+
+
+FAT = {
+    "evidence": b"\x1a" + b"\x0a\x06\x0a\x04\x0a\x00\x12\x00" * 50_000,
+    "transactions": b"\x12" + b"\x0a\x00" * 200_000,
+    "signatures": b"\x22" + b"\x22\x00" * 200_000,
+    "extended signatures": b"",
+}
+
+
+@pytest.mark.parametrize("name", FAT)
+async def test_who_answers_with_a_fat_block_is_charged_and_dropped(
+    sync: Sync, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 21: a stranger's 46 MB of evidence took a thread 132 s and 3.9 GB, and nobody was charged or blamed."""
+    made: list[object] = []
+    for kind in (Block, ExtendedCommit):
+        monkeypatch.setattr(kind, "from_proto", staticmethod(made.append))
+    peer = FakePeer("a" * 40, CHANNELS)
+    sync.host.links[peer.id] = peer
+    sync.reactor.add_peer(peer)
+    await sync.run(0.1)
+    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    await sync.run(0.1)
+    header = message_field(b"\x0a", int_field(b"\x18", 1))
+    if FAT[name]:
+        answer = m.BlockResponse(header + message_field(FAT[name][:1], FAT[name][1:]))
+    else:
+        monkeypatch.setattr(Block, "from_proto", staticmethod(lambda message: chain(60)[0]))
+        answer = m.BlockResponse(header, b"\x22\x00" * 200_000)
+    spent = peer.cpu_ns
+    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, answer.encode())
+    await sync.run(0.1)
+    assert made == []
+    assert peer.cpu_ns > spent
+    assert [(id, reason.startswith("block sync")) for id, reason, *_ in sync.host.dropped] == [(peer.id, True)]
+
+
+async def test_a_block_of_another_height_is_told_by_its_header(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: it was decoded whole, in a thread, to learn that nobody had asked for it."""
+    monkeypatch.setattr(Block, "from_proto", staticmethod(lambda message: pytest.fail("decoded")))
+    peer = FakePeer("a" * 40, CHANNELS)
+    sync.host.links[peer.id] = peer
+    sync.reactor.add_peer(peer)
+    await sync.run(0.1)
+    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    await sync.run(0.1)
+    other = message_field(b"\x0a", int_field(b"\x18", 1_000)) + message_field(b"\x12", bytes(100_000))
+    with pytest.raises(PeerFault, match="block 1000 was not asked for"):
+        sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.BlockResponse(other).encode())
+
+
+async def test_what_waits_to_be_decoded_is_bounded(sync: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: each peer could leave twenty of the largest messages there; who did nothing wrong is asked again."""
+    monkeypatch.setattr(sync_blocks, "INLINE_BYTES_MAX", 16)
+    monkeypatch.setattr(sync_blocks, "BUFFER_BYTES_MAX", 4_000)
+    peer = FakePeer("a" * 40, CHANNELS)
+    sync.host.links[peer.id] = peer
+    sync.reactor.add_peer(peer)
+    await sync.run(0.1)
+    sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.StatusResponse(60, 1).encode())
+    await sync.run(0.1)
+    for height in sorted(sync.reactor._peers[peer.id].asked):
+        sync.reactor.receive(BLOCK_SYNC_CHANNEL, peer, m.BlockResponse(chain(60)[height - 1].encode()).encode())
+    assert sync.reactor._undecoded_bytes <= 4_000
+    await sync.run(0.1)
+    assert sync.reactor._undecoded_bytes == 0
+    assert sync.host.dropped == []
+    assert sync.height > 0

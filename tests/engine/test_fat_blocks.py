@@ -1,0 +1,107 @@
+"""Proposals whose bytes would become a thousand times their worth: the node goes on, and makes nothing of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consensus.core.core import BlockState
+from consensus.core.events import Step
+from consensus.types.block import Block
+from consensus.types.commit import CommitSig
+from consensus.types.evidence import DuplicateVoteEvidence
+from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
+from consensus.types.vote import PREVOTE
+from consensus.types.wire import message_field
+from tests.engine.bench import until
+from tests.engine.test_driver import Bench, make_bench, own_votes
+
+EMPTY_VOTES = b"\x0a\x06\x0a\x04\x0a\x00\x12\x00"
+FAT: dict[str, bytes] = {
+    "evidence": b"\x1a" + EMPTY_VOTES * 50_000,
+    "transactions": b"\x12" + b"\x0a\x00" * 200_000,
+    "signatures": b"\x22" + b"\x22\x00" * 200_000,
+}
+
+
+class Made:
+    """Counts what decoding makes of a block."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.blocks = self.items = 0
+        whole, evidence, slot = Block.from_proto, DuplicateVoteEvidence.from_proto, CommitSig.from_proto
+
+        def from_proto(message: Any) -> Block:
+            self.blocks += 1
+            return whole(message)
+
+        def counted(inner: Any) -> Any:
+            def make(message: Any) -> Any:
+                self.items += 1
+                return inner(message)
+
+            return staticmethod(make)
+
+        monkeypatch.setattr(Block, "from_proto", staticmethod(from_proto))
+        monkeypatch.setattr(DuplicateVoteEvidence, "from_proto", counted(evidence))
+        monkeypatch.setattr(CommitSig, "from_proto", counted(slot))
+
+
+async def propose(bench: Bench, parts: PartSet, block_hash: bytes) -> BlockID:
+    """By whose turn it is; its parts from a peer, to the prevote."""
+    block_id = BlockID(block_hash, parts.header)
+    bench.driver.add_proposal(bench.proposal(block_id), "peer")
+    for index in range(parts.total):
+        part = parts.get(index)
+        assert part is not None
+        bench.driver.add_part(1, 0, part, "peer")
+        if index % 20 == 19:
+            await bench.settle()
+    await until(lambda: bench.driver.core.step is not Step.PROPOSE)
+    return block_id
+
+
+@pytest.mark.parametrize("name", FAT)
+async def test_a_fat_block_is_voted_nil_before_anything_is_made_of_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 21: 8 MB of evidence of one proposer, not even valid, held every node's loop for 14 s and took 743 MB."""
+    bench = await make_bench()
+    made = Made(monkeypatch)
+    key, content = FAT[name][:1], FAT[name][1:]
+    block = bench.block(())
+    raw = message_field(b"\x0a", block.header.encode()) + message_field(key, content)
+    block_id = await propose(bench, PartSet.from_bytes(raw), block.hash)
+    assert bench.driver.core.block_state(block_id) is BlockState.INVALID
+    assert (made.blocks, made.items) == (0, 0)
+    assert own_votes(bench) == [(PREVOTE, BlockID())]
+    assert bench.node.fatal == []
+    await bench.driver.stop()
+
+
+async def test_of_another_block_than_the_named_one_only_the_header_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: the id was compared after all was decoded."""
+    bench = await make_bench()
+    made = Made(monkeypatch)
+    block = bench.block((b"k=v",) * 100)
+    block_id = await propose(bench, block.part_set(), b"\x01" * 32)
+    assert bench.driver.core.block_state(block_id) is BlockState.INVALID
+    assert made.blocks == 0
+    await bench.driver.stop()
+
+
+async def test_the_log_of_a_fat_block_is_replayed_as_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: a restart decoded it once more."""
+    bench = await make_bench()
+    block = bench.block(())
+    raw = message_field(b"\x0a", block.header.encode()) + message_field(b"\x1a", FAT["evidence"][1:])
+    block_id = await propose(bench, PartSet.from_bytes(raw), block.hash)
+    await bench.driver.stop()
+    made = Made(monkeypatch)
+    again = await make_bench(home=bench.node.home)
+    await until(lambda: again.driver.core.step is not Step.PROPOSE)
+    assert again.driver.core.block_state(block_id) is BlockState.INVALID
+    assert made.items == 0
+    await again.driver.stop()
