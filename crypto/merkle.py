@@ -110,6 +110,8 @@ class Proof:
     @staticmethod
     def from_proto(message: pb.Proof) -> Proof:
         """Raises InvalidProof on a malformed shape."""
+        if len(message.aunts) > AUNTS_MAX:
+            raise InvalidProof(f"proof: {len(message.aunts)} aunts, at most {AUNTS_MAX}")
         proof = Proof(message.total, message.index, message.leaf_hash, tuple(message.aunts))
         proof.validate()
         return proof

@@ -53,6 +53,7 @@ from crypto.keys import ed25519_verify
 T = TypeVar("T")
 
 TXS_PER_SLICE: Final = 64  # asked at once which signatures they need: about 1 ms
+INLINE_ITEMS: Final = 500  # of a proposed block, hashed on the loop: about 1 ms; more in a thread
 PRUNED_HEIGHTS_PER_BLOCK: Final = 1_000  # the rest is pruned with the next blocks
 
 log = structlog.get_logger(__name__)
@@ -197,6 +198,8 @@ class BlockExecutor:
         """Whether we can vote for the proposed block. Executes it speculatively. Raises Superseded."""
         started = self._clock.monotonic_ns()
         withheld = ""
+        if len(block.txs) + len(block.evidence) > INLINE_ITEMS:
+            await self._workers.run(block.hash_pieces)
         if block.evidence:
             await self.evidence.judge_ahead(block.evidence, state)
         try:

@@ -56,6 +56,7 @@ class Lie(InvalidData):
 def decode_fetched(peer_id: str, response: BlockResponse, bounds: BlockBounds) -> Fetched:
     """For a thread, where the block is large. Raises InvalidData."""
     block = Block.decode(response.block, bounds=bounds)
+    block.hash_pieces()
     extended = None
     if data := response.extended_commit:
         count_fields(data, (0, len(data)), COMMIT_SIGNATURE, bounds.signatures, "extended signatures")

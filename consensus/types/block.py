@@ -144,6 +144,12 @@ class Block:
                 raise InvalidBlock(f"block {self.height}: {name} is {got.hex()}, expected {expected.hex()}")
         check_evidence_list(self.evidence)
 
+    def hash_pieces(self) -> None:
+        """Compute what `validate` compares with the header; it is kept. For a thread, where there are many pieces."""
+        assert self.data.hash
+        for item in self.evidence:
+            item.encode()
+
     def encode(self) -> bytes:
         """Protobuf bytes."""
         return b"".join(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from consensus.core.core import BlockState
 from consensus.core.events import Step
+from consensus.engine.clock import ThreadWorkers
 from consensus.types.block import Block
 from consensus.types.commit import CommitSig
 from consensus.types.evidence import DuplicateVoteEvidence
@@ -15,6 +17,7 @@ from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from consensus.types.vote import PREVOTE
 from consensus.types.wire import message_field
+from crypto import merkle
 from tests.engine.bench import until
 from tests.engine.test_driver import Bench, make_bench, own_votes
 
@@ -105,3 +108,25 @@ async def test_the_log_of_a_fat_block_is_replayed_as_cheaply(monkeypatch: pytest
     assert again.driver.core.block_state(block_id) is BlockState.INVALID
     assert made.items == 0
     await again.driver.stop()
+
+
+async def test_a_full_block_is_hashed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: 80,000 transactions within the bounds were hashed on the loop, 0.2 s of it."""
+    workers = ThreadWorkers()
+    bench = await make_bench(workers=workers)
+    hashed: list[bool] = []
+    root = merkle.root
+
+    def noted(items: Any) -> bytes:
+        if len(items) >= 1_000:
+            hashed.append(threading.current_thread() is threading.main_thread())
+        return root(items)
+
+    block = bench.block(tuple(b"k%d=v" % index for index in range(1_000)))
+    block_id = block.block_id
+    monkeypatch.setattr(merkle, "root", noted)
+    await propose(bench, block.part_set(), block.hash)
+    await until(lambda: bench.driver.core.block_state(block_id) is BlockState.VALID)
+    assert hashed == [False]
+    await bench.driver.stop()
+    workers.close()

@@ -176,6 +176,7 @@ def _validator() -> list[Case]:
         case("two-proposals", "two-proposals", "another good block to each"),
         case("half-a-block", "half-a-block", "the last part never comes"),
         case("junk-block", "junk-block", "parts of bytes that are no block"),
+        case("fat-block", "fat-block", "parts of a million empty things", args={"bytes": 4 * MB}, rate=15 * MB),
         case("odd-headers", "odd-headers", "one field of the header wrong", times=True),
         case("7-conflicts", "vote-flood", "conflicting votes at 5 MB/s", "7", args={}),
         case("same-header-votes", "same-header-votes", "votes for ever other hashes with one part-set header"),

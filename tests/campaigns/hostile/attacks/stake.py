@@ -29,6 +29,7 @@ from consensus.types.parts import PartSet
 from consensus.types.results import ExecTxResult, results_hash
 from consensus.types.timestamps import parse_rfc3339
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
+from consensus.types.wire import message_field
 from proto.dchat.v1 import service_pb2
 from tests.campaigns.hostile.attacks.packets import Where, random_id
 from tests.campaigns.hostile.wire import Target, Wire, packets
@@ -296,6 +297,21 @@ async def junk_block(world: World) -> None:
         parts = PartSet.from_bytes(world.rng.choice(contents))
         proposal = voice.proposal(height, round, BlockID(world.rng.randbytes(32), parts.header))
         await voice.send_all(packets(0x21, proposal) + block_messages(parts, height, round))
+
+    await every_turn(world, make)
+
+
+@attack
+async def fat_block(world: World) -> None:
+    """A block of the right header whose `bytes` are the shortest of what is counted: votes, transactions, slots."""
+    size = int(str(world.args["bytes"]))
+    items = {b"\x1a": b"\x0a\x06\x0a\x04\x0a\x00\x12\x00", b"\x12": b"\x0a\x00", b"\x22": b"\x22\x00"}
+    turns = itertools.cycle([message_field(key, item * (size // len(item))) for key, item in items.items()])
+
+    async def make(voice: Voice, block: Block, height: int, round: int) -> None:
+        parts = PartSet.from_bytes(message_field(b"\x0a", block.header.encode()) + next(turns))
+        await voice.send_all(packets(0x21, voice.proposal(height, round, BlockID(block.hash, parts.header))))
+        await voice.send_all(block_messages(parts, height, round))
 
     await every_turn(world, make)
 
