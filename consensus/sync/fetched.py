@@ -59,7 +59,7 @@ def decode_fetched(peer_id: str, response: BlockResponse, bounds: BlockBounds) -
     block.hash_pieces()
     extended = None
     if data := response.extended_commit:
-        count_fields(data, (0, len(data)), COMMIT_SIGNATURE, bounds.signatures, "extended signatures")
+        count_fields(data, (0, len(data)), COMMIT_SIGNATURE, "extended signatures", count_max=bounds.signatures)
         extended = ExtendedCommit.decode(data)
     fetched = Fetched(peer_id, block, PartSet.from_bytes(response.block), extended)
     assert fetched.block_id.part_set_header == fetched.parts.header  # hashed here: the block keeps its hash

@@ -43,10 +43,9 @@ class BlockBounds:
         start, end = pieces.get(EVIDENCE, (0, 0))
         if end - start > self.evidence_bytes:
             raise InvalidBlock(f"block has {end - start} bytes of evidence, at most {self.evidence_bytes}")
-        count_fields(data, (start, end), _EVIDENCE_ITEM, (end - start) // EVIDENCE_BYTES_MIN, "pieces of evidence")
-        count_fields(data, pieces.get(LAST_COMMIT, (0, 0)), COMMIT_SIGNATURE, self.signatures, "signatures")
-        start, end = pieces.get(DATA, (0, 0))
-        count_fields(data, (start, end), _TX, (end - start) // (2 + self.tx_bytes_min), "transactions")
+        count_fields(data, (start, end), _EVIDENCE_ITEM, "pieces of evidence", size_min=EVIDENCE_BYTES_MIN)
+        count_fields(data, pieces.get(LAST_COMMIT, (0, 0)), COMMIT_SIGNATURE, "signatures", count_max=self.signatures)
+        count_fields(data, pieces.get(DATA, (0, 0)), _TX, "transactions", size_min=self.tx_bytes_min)
 
 
 def split(data: bytes) -> dict[int, tuple[int, int]]:
@@ -63,21 +62,33 @@ def split(data: bytes) -> dict[int, tuple[int, int]]:
     return pieces
 
 
-def count_fields(data: bytes, span: tuple[int, int], key: int, count_max: int, what: str) -> int:
-    """How many fields of `key` are in `span`. Raises InvalidBlock when there are more than `count_max`; Malformed."""
+def count_fields(
+    data: bytes, span: tuple[int, int], key: int, what: str, *, count_max: int | None = None, size_min: int = 0
+) -> int:
+    """How many fields of `key` are in `span`. what: they are, in the plural.
+
+    Raises InvalidBlock at the first that is one too many, or has less than `size_min` bytes; Malformed.
+    """
     found = others = 0
     position, end = span
     while position < end:
         if data[position] == key and position + 2 < end and (data[position + 1] < 0x80 or data[position + 2] < 0x80):
             size = data[position + 1]  # in one byte or two, as nearly all are: 0.2 µs instead of 1
-            position += 2 + size if size < 0x80 else 3 + (size & 0x7F) + (data[position + 2] << 7)
+            position += 2
+            if size >= 0x80:
+                size = (size & 0x7F) + (data[position] << 7)
+                position += 1
+            position += size
         else:
-            got, _, position = next(_fields(data, position, end))
+            got, start, position = next(_fields(data, position, end))
+            size = position - start
             if got != key:
                 others = _count_other(others)
                 continue
         found += 1
-        if found > count_max:
+        if size < size_min:
+            raise InvalidBlock(f"there are {what} of {size} bytes, at least {size_min}")
+        if count_max is not None and found > count_max:
             raise InvalidBlock(f"more than {count_max} {what} in {span[1] - span[0]} bytes")
     if position > end:
         raise Malformed(f"protobuf: field {key >> 3} runs past the end")

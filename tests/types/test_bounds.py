@@ -127,12 +127,20 @@ def test_every_recorded_block_of_cometbft_is_within_its_bounds() -> None:
 def test_fields_are_counted_as_protobuf_does(items: list[bytes], others: int) -> None:
     data = Data(tuple(items)).encode() + b"\x28\x01" * others
     span = (0, len(data))
-    assert count_fields(data, span, 0x0A, len(items), "items") == len(items)
+    assert count_fields(data, span, 0x0A, "items", count_max=len(items)) == len(items)
     if items:
         with pytest.raises(InvalidBlock, match=r"more than \d+ items"):
-            count_fields(data, span, 0x0A, len(items) - 1, "items")
+            count_fields(data, span, 0x0A, "items", count_max=len(items) - 1)
         with pytest.raises(Malformed):
-            count_fields(data, (0, len(data) - 1 - 2 * others), 0x0A, len(items), "items")
+            count_fields(data, (0, len(data) - 1 - 2 * others), 0x0A, "items")
+
+
+def test_each_has_its_least_size_however_few_there_are() -> None:
+    for key, size in ((DATA, BOUNDS.tx_bytes_min), (EVIDENCE, EVIDENCE_BYTES_MIN)):
+        BOUNDS.check(HEADER_PIECE + piece(key, piece(0x0A, bytes(size))))
+        for less in (0, 1, size - 1):
+            with pytest.raises(InvalidBlock, match=f"of {less} bytes, at least {size}"):
+                BOUNDS.check(HEADER_PIECE + piece(key, piece(0x0A, bytes(size)) + piece(0x0A, bytes(less))))
 
 
 @given(st.binary(max_size=200))
