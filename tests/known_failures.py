@@ -143,6 +143,7 @@ AUDIT = (
     Row(
         "audit 21", "a block's bytes become a hundred times their worth of objects before anything bounds their number"
     ),
+    Row("audit 22", "a proposer signs another block for each node, and honest ones ban each other over the parts"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

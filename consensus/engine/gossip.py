@@ -201,13 +201,16 @@ class Gossip:
 
     def _push_proposal(self, state: PeerState) -> None:
         proposal = self._rs.proposal
-        if proposal is None or state.has_proposal or proposal.round != state.round:
+        if proposal is None or state.has_ours or proposal.round != state.round:
             return
-        if not self._may_go(self._proposal_arrivals.get((proposal.height, proposal.round)), state):
-            return
+        # Who said another one is told of ours at once: else it takes us for one that gathers what it does.
+        if not state.holds_other(proposal):
+            arrival = self._proposal_arrivals.get((proposal.height, proposal.round))
+            if state.said is not None or not self._may_go(arrival, state):
+                return
         if not state.peer.try_send(DATA_CHANNEL, ProposalMessage(proposal).encode()):
             return
-        state.set_proposal(proposal)
+        state.sent_proposal(proposal)
         if proposal.pol_round >= 0:
             votes = self._rs.votes(VoteKind.PREVOTE, proposal.pol_round)
             if votes is not None and votes.size:

@@ -18,6 +18,7 @@ from consensus.core.core import Core
 from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
 from consensus.core.votes import is_one_third
 from consensus.engine.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
+from consensus.engine.excuses import Excuses
 from consensus.engine.executor import BlockExecutor
 from consensus.engine.inbox import Inbox
 from consensus.engine.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
@@ -27,10 +28,11 @@ from consensus.engine.round_state import HeightState
 from consensus.engine.votes import value_of
 from consensus.types.errors import InvalidPart, InvalidProposal, InvalidVote
 from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.parts import parts_max
 from consensus.types.state import State
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 
-BAD_PART_WEIGHT: Final = 4  # it was hashed: 64 KiB
+BAD_PART_WEIGHT: Final = 4  # 64 KiB
 SECONDS_MAX: Final = 64  # conflicting votes of a key that count in a height because a peer claims a majority for them
 
 log = structlog.get_logger(__name__)
@@ -65,6 +67,7 @@ class Intake:
         self._used_claims: dict[MajorityIn, None] = {}  # told to the core, and logged
         self._seconds: Counter[int] = Counter()  # by validator: counted besides another
         self._conflicts: set[tuple[VoteKind, int, int]] = set()  # kind, round, validator: reported equivocators
+        self._excuses = Excuses()
 
     def start_height(self) -> None:
         """Forget the height before."""
@@ -73,6 +76,7 @@ class Intake:
         self._used_claims.clear()
         self._seconds.clear()
         self._conflicts.clear()
+        self._excuses.start_height()
         self._untold = None
 
     @property
@@ -85,6 +89,7 @@ class Intake:
 
         What made a vote count stays: the core has it, as this peer's.
         """
+        self._excuses.forget(peer_id)
         height = self._core.height
         theirs = [(key, value) for key, value in self._claims.items() if key[0] == peer_id]
         for key, value in theirs:
@@ -146,35 +151,44 @@ class Intake:
             listener.proposal_set(proposal)
 
     def _take_part(self, message: PartIn) -> tuple[Input, ...]:
-        """A part names its height and round, not its set: the one that is wanted now is tried first."""
+        """A part names its height and round; which set it is of, its proof says. Only what we gather is hashed."""
         if not self._is_of_this_height(message.height, message):
             return ()
         self._metrics.parts_received += 1
-        state, part = self._round_state, message.part
-        current, why, weight = state.parts, "part of no block", 1
-        others = [parts for parts in state.part_sets.values() if parts is not current and not parts.is_complete]
-        for parts in others if current is None else [current, *others]:
-            if parts.header.total != part.proof.total:
-                continue
-            try:
-                added = parts.add(part)
-            except InvalidPart:  # of another set, perhaps; the peer cannot know which we gather
-                why, weight = "part that fits no open set", BAD_PART_WEIGHT
-                continue
-            if not added and parts.get(part.index) != part:
-                continue  # of another set, in its place here
-            if not added:
-                self._metrics.parts_duplicate += 1
+        part = message.part
+        try:
+            parts = self._round_state.part_sets.get(part.set_header)
+            if parts is None:
+                self._take_unknown_part(message)
                 return ()
-            self._write(message)
-            self._useful(message.peer_id)
-            for listener in self._listeners:
-                listener.part_added(message.height, message.round, part.index)
-            return tuple(self.completed(parts.header))
+            added = parts.add(part)
+            if not added and parts.get(part.index) != part:
+                raise InvalidPart(f"part {part.index} has the proof of another")
+        except InvalidPart:  # who gathers it has proved it before it hands it on
+            self._refuse_part(message, "part that does not prove itself")
+            return ()
+        if not added:
+            self._metrics.parts_duplicate += 1
+            return ()
+        self._write(message)
+        self._useful(message.peer_id)
+        for listener in self._listeners:
+            listener.part_added(message.height, message.round, part.index)
+        return tuple(self.completed(parts.header))
+
+    def _take_unknown_part(self, message: PartIn) -> None:
+        """Of a round that we left it may be late: then it counts for the one before, whatever round it names."""
+        header, index = message.part.set_header, message.part.index
+        round = self._core.round if message.round >= self._core.round else self._core.round - 1
+        may_exist = header.total <= parts_max(self._state().block_bytes_max)
+        if may_exist and self._excuses.part(message.peer_id, round, header, index):
+            self._metrics.parts_refused += 1
+        else:
+            self._refuse_part(message, "part of no block")
+
+    def _refuse_part(self, message: PartIn, why: str) -> None:
         self._metrics.parts_refused += 1
-        if message.round >= self._core.round:  # of a round that we left, it was of use when it was sent
-            self._useless(message.peer_id, why, weight)
-        return ()
+        self._useless(message.peer_id, why, BAD_PART_WEIGHT)
 
     def completed(self, header: PartSetHeader) -> list[BlockComplete | BlockValidated]:
         """What the core is to hear once all parts of `header` are here: of each block id over them, once.
@@ -210,11 +224,11 @@ class Intake:
                 self._metrics.votes_refused += 1
                 if self._watch.is_ours(vote.validator_address):
                     self._is_good_vote(message, late=False)  # then it was signed elsewhere
-                self._useless(message.peer_id, "vote signed twice", 1)
+                self._other_vote(message, kind, "vote signed twice")
             return ()
         if self._only_conflicts(kind, vote, value):
             self._metrics.votes_refused += 1
-            self._useless(message.peer_id, "vote of a reported equivocator", 1)
+            self._other_vote(message, kind, "vote of a reported equivocator")
             return ()
         if not self._is_good_vote(message, late=False):
             return ()
@@ -229,6 +243,12 @@ class Intake:
         if claim is None:
             return (told,)
         return PeerMajority(kind, vote.height, vote.round, value, claim.peer_id), told
+
+    def _other_vote(self, message: VoteIn, kind: VoteKind, what: str) -> None:
+        """Its validator signed several: each peer holds one, and hands it on to those who hold another."""
+        vote = message.vote
+        if not self._excuses.vote(message.peer_id, kind, vote.round, vote.validator_index):
+            self._useless(message.peer_id, what, 1)
 
     def _claim_to_use(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> MajorityIn | None:
         """The claim that makes an equivocator's second vote count; others change nothing, and cost nothing."""

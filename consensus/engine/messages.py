@@ -15,7 +15,7 @@ from consensus.core.events import VoteKind
 from consensus.types.bits import BITS_MAX, BitArray
 from consensus.types.errors import InvalidData, Malformed
 from consensus.types.ids import BlockID, PartSetHeader
-from consensus.types.parts import PARTS_MAX, Part, parts_max
+from consensus.types.parts import PARTS_MAX, Part
 from consensus.types.vote import Proposal, Vote
 from consensus.types.wire import bytes_field, int_field, message_field, parse
 from proto.tendermint.blocksync import types_pb2 as sync_pb
@@ -330,11 +330,14 @@ def check_new_round_step(message: NewRoundStep, initial_height: int) -> None:
         )
 
 
-def check_proposal(proposal: Proposal, block_bytes_max: int) -> None:
-    """A block of the claimed parts must fit the chain's limit. Raises InvalidMessage."""
-    total, limit = proposal.block_id.part_set_header.total, parts_max(block_bytes_max)
-    if total > limit:
-        raise InvalidMessage(f"proposal {proposal.height}/{proposal.round}: {total} parts, at most {limit} allowed")
+def check_proposal(proposal: Proposal) -> None:
+    """No block has more than PARTS_MAX parts. Raises InvalidMessage.
+
+    The chain's own limit is a parameter of each height: who is a height ahead or behind may have another.
+    """
+    total = proposal.block_id.part_set_header.total
+    if total > PARTS_MAX:
+        raise InvalidMessage(f"proposal {proposal.height}/{proposal.round}: {total} parts, at most {PARTS_MAX}")
 
 
 # -------------------------------------------------------------------------------------------------- mempool

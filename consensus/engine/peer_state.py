@@ -38,7 +38,7 @@ class PeerState:
         "_masks",
         "_votes",
         "claims",
-        "has_proposal",
+        "has_ours",
         "header",
         "height",
         "is_ours",
@@ -48,6 +48,7 @@ class PeerState:
         "pol_round",
         "read_due_ns",
         "round",
+        "said",
         "step",
         "timer",
         "wake_ns",
@@ -58,7 +59,8 @@ class PeerState:
         self.peer, self.is_ours, self.number = peer, is_ours, number
         self.height = self.round = self.step = 0
         self.last_commit_round = -1
-        self.has_proposal = False
+        self.has_ours = False  # it was sent our proposal of its round
+        self.said: PartSetHeader | None = None  # of the proposal that it sent itself
         self.pol_round = -1
         self.header: PartSetHeader | None = None  # of the parts that it gathers
         self.wants_parts = False  # it said itself which of them it lacks
@@ -91,8 +93,8 @@ class PeerState:
         is_new_height, is_new_round = height != self.height, round != self.round
         self.height, self.round, self.step = height, round, message.step
         if is_new_height or is_new_round:
-            self.has_proposal, self.pol_round = False, -1
-            self.header, self.wants_parts = None, False
+            self.forget_proposal()
+            self.wants_parts = False
             if is_new_height or not self.is_ours:  # ours keep the parts of earlier rounds
                 self._masks.clear()
         if is_new_height:
@@ -112,14 +114,42 @@ class PeerState:
     def set_header(self, header: PartSetHeader) -> None:
         self.header = header
 
+    def forget_proposal(self) -> None:
+        """Of its round it has none."""
+        self.has_ours, self.said, self.pol_round, self.header = False, None, -1, None
+
+    def sent_proposal(self, proposal: Proposal) -> None:
+        """It was sent ours, so it gathers those parts unless it gathers others already."""
+        self.has_ours = True
+        if self.said is None:
+            self._gathers(proposal)
+
     def set_proposal(self, proposal: Proposal) -> None:
-        """It holds the proposal of its round, so it gathers those parts unless it gathers others already."""
-        if (proposal.height, proposal.round) != (self.height, self.round) or self.has_proposal:
+        """It sent the proposal of its round. Of several that the proposer signed it gathers this one's parts, whatever
+        it was sent by us."""
+        if (proposal.height, proposal.round) != (self.height, self.round) or self.said is not None:
             return
-        self.has_proposal = True
+        self.said = proposal.block_id.part_set_header
+        if not self.wants_parts:
+            self.header = None
+        self._gathers(proposal)
+
+    def _gathers(self, proposal: Proposal) -> None:
         self.pol_round = proposal.pol_round
         if self.header is None:
             self.header = proposal.block_id.part_set_header
+
+    def holds_other(self, proposal: Proposal) -> bool:
+        """Whether it sent another proposal of this round than ours."""
+        return self.said is not None and self.said != proposal.block_id.part_set_header
+
+    def part_came(self, height: int, round: int, header: PartSetHeader, index: int) -> None:
+        """It sent a part: that it holds, and gathers its set if it did not say otherwise."""
+        if height != self.height:
+            return
+        if round == self.round and not self.wants_parts:
+            self.header = header
+        self.add_part(header, index)
 
     def apply_valid_block(self, message: NewValidBlock) -> bool:
         """False: it is of another height, or of another round and no commit."""
@@ -140,7 +170,7 @@ class PeerState:
         self._masks.pop(header, None)
         self._masks[header] = mask
         if len(self._masks) > PART_SETS_MAX:
-            del self._masks[next(iter(self._masks))]
+            del self._masks[next(known for known in self._masks if known != self.header)]
 
     # -------------------------------------------------------------------------------------------------- votes
 

@@ -58,6 +58,7 @@ STALL_CHECK_S: Final = 2.0  # upstream's peer_query_maj23_sleep_duration
 ANNOUNCE_SOON_S: Final = 0.003  # below the shortest wait of a relay: to who sent us copies of late
 ANNOUNCE_LATER_S: Final = 0.040  # below LATE_VOTE_NS: to who relays nothing before that
 NS_PER_S: Final = 1_000_000_000
+EXACT_WEIGHT: Final = 10  # each may make us send a block again: forgiven to one in every stall check, not to a flood
 
 CHANNELS: Final = (
     ChannelDescriptor(STATE_CHANNEL, "state", 6, 100, CONSENSUS_MESSAGE_BYTES_MAX),
@@ -429,7 +430,7 @@ class ConsensusReactor:
                 case ProposalMessage(proposal):
                     self._take_proposal(state, proposal)
                 case NewValidBlock():
-                    if state.wants_parts and state.header == decoded.header:
+                    if state.wants_parts:
                         peer.useless("parts told anew")  # now and then it is nothing; each may make us send a block
                     if state.apply_valid_block(decoded):
                         self._push(state)
@@ -494,8 +495,7 @@ class ConsensusReactor:
         self.metrics.parts_received += 1
         rs, part = self._rs, message.part
         parts = rs.parts if message.height == rs.height else None
-        if message.height == state.height and state.header is not None:
-            state.add_part(state.header, part.index)
+        state.part_came(message.height, message.round, part.set_header, part.index)
         held = None if parts is None else parts.get(part.index)
         is_behind = message.height < rs.height
         if is_behind or (held is not None and held.proof.leaf_hash == part.proof.leaf_hash):
@@ -512,9 +512,11 @@ class ConsensusReactor:
         self._driver.add_part(message.height, message.round, part, state.peer.id)
 
     def _take_proposal(self, state: PeerState, proposal: Proposal) -> None:
-        check_proposal(proposal, self._driver.state.block_bytes_max)
+        check_proposal(proposal)  # what its own height allows, the driver knows when it is there
         self.metrics.proposals_received += 1
         state.set_proposal(proposal)
+        if self._rs.proposal is not None and state.holds_other(self._rs.proposal):
+            self._push(state)
         if proposal == self._rs.proposal:
             self.metrics.proposals_duplicate += 1
             return
@@ -566,7 +568,7 @@ class ConsensusReactor:
             return
         push = False
         if not message.has_parts and any(votes.exact and votes.height == state.height for votes in message.has_votes):
-            state.has_proposal, state.header = False, None  # it would have named the parts that it gathers
+            state.forget_proposal()  # it would have named the parts that it gathers
         for parts in message.has_parts:
             if parts.height == state.height:
                 if state.header is None or parts.exact:
@@ -581,4 +583,5 @@ class ConsensusReactor:
             else:
                 state.add_votes(key, votes.mask)
         if push:
+            state.peer.useless("holdings told exactly", EXACT_WEIGHT)
             self._push(state)

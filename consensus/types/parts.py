@@ -35,6 +35,7 @@ class Part:
     bytes: Bytes
     proof: merkle.Proof
     _encoded: Bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _header: PartSetHeader | None = field(default=None, init=False, repr=False, compare=False)
 
     def validate(self) -> None:
         """What can be said without the part-set header. Raises InvalidPart."""
@@ -51,6 +52,21 @@ class Part:
             self.proof.validate()
         except merkle.InvalidProof as error:
             raise InvalidPart(f"part {self.index}: {error}") from error
+
+    @property
+    def set_header(self) -> PartSetHeader:
+        """Of the set that it claims to be a part of: its proof leads there. Nothing is said of its bytes.
+
+        Raises InvalidPart when the proof leads nowhere.
+        """
+        header = self._header
+        if header is None:
+            try:
+                header = PartSetHeader(self.proof.total, self.proof.compute_root())
+            except merkle.InvalidProof as error:
+                raise InvalidPart(f"part {self.index}: {error}") from error
+            object.__setattr__(self, "_header", header)
+        return header
 
     def encode(self) -> Bytes:
         """Protobuf bytes; kept, since a part goes to every peer."""

@@ -223,10 +223,7 @@ async def test_a_height_is_decided_under_ten_floods() -> None:
     assert bench.driver.metrics.parts_refused == 0, "nothing of the flood was taken yet"
     await until(flood)  # it goes on at every turn of the loop
     assert bench.driver.metrics.inbox_dropped > 0, "the flood's own"
-    assert (
-        told.useless_by_kind["flood3", "part of no block"]
-        + told.useless_by_kind["flood3", "part that fits no open set"]
-    )
+    assert told.useless_by_kind["flood3", "part of no block"]
     assert not any(peer == "honest" for peer, _ in told.useless_by_kind)
     assert told.useful_by_peer == {"honest": block.part_set().header.total + 4}
     await bench.driver.stop()
@@ -243,7 +240,7 @@ async def test_one_conflict_per_validator_and_round_is_verified_and_logged() -> 
     await bench.settle()
     assert bench.driver.metrics.equivocations == 1
     assert len([one for one in bench.logged(VoteIn) if one.peer_id == "liar"]) == 2
-    assert told.useless_by_kind["liar", "vote of a reported equivocator"] == 498
+    assert told.useless_by_kind["liar", "vote of a reported equivocator"] == 497, "one may be an honest peer's"
     await bench.driver.stop()
 
 
@@ -265,12 +262,13 @@ async def test_useless_votes_and_parts_are_charged_to_their_sender() -> None:
     bench, told = await flooded_bench()
     junk = PartSet.from_bytes(b"junk").get(0)
     assert isinstance(junk, Part)
-    bench.driver.add_part(1, 0, junk, "a")
+    for _ in range(2):  # the first may be an honest peer's
+        bench.driver.add_part(1, 0, junk, "a")
     bench.driver.add_vote(bench.vote(bench.others[0], round=9), "b")
     bench.driver.add_vote(bench.vote(bench.others[0], round=10), "b")
     bench.driver.add_vote(bench.vote(bench.others[0], round=11), "b")  # a third round that this peer opens
     await until(lambda: not bench.driver._inbox)
     await bench.settle()
-    assert told.useless_by_kind == {("a", "part of no block"): 1, ("b", "its validator may not open its round"): 1}
+    assert told.useless_by_kind == {("a", "part of no block"): 4, ("b", "its validator may not open its round"): 1}
     assert bench.driver.core.step is not Step.COMMIT
     await bench.driver.stop()

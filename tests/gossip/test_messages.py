@@ -262,14 +262,14 @@ def test_round_step_against_the_initial_height(message: m.NewRoundStep, good: bo
             m.check_new_round_step(message, 5)
 
 
-@pytest.mark.parametrize(("total", "good"), [(1, True), (2, True), (3, False), (2**32 - 1, False)])
-def test_a_proposal_must_fit_the_chains_limit(total: int, good: bool) -> None:
+@pytest.mark.parametrize(("total", "good"), [(1, True), (1_601, True), (1_602, False), (2**32 - 1, False)])
+def test_a_proposal_must_fit_the_formats_limit(total: int, good: bool) -> None:
     proposal = Proposal(1, 0, -1, BlockID(TEXT, PartSetHeader(total, TEXT)), 0, b"s")
     if good:
-        m.check_proposal(proposal, 2 * PART_BYTES)
+        m.check_proposal(proposal)
     else:
         with pytest.raises(m.InvalidMessage):
-            m.check_proposal(proposal, 2 * PART_BYTES)
+            m.check_proposal(proposal)
 
 
 @pytest.mark.parametrize(

@@ -365,8 +365,10 @@ def test_new_valid_block_replaces_what_we_believe_of_a_peers_parts() -> None:
         pytest.param(0x20, m.NewRoundStep(1, 0, 3, 0, 0).encode(), id="last commit round at the initial height"),
         pytest.param(
             0x21,
-            m.ProposalMessage(Proposal(1, 0, -1, BlockID(b"h" * 32, PartSetHeader(99, b"p" * 32)), 0, b"s")).encode(),
-            id="a proposal of more parts than the chain allows",
+            m.ProposalMessage(
+                Proposal(1, 0, -1, BlockID(b"h" * 32, PartSetHeader(1_602, b"p" * 32)), 0, b"s")
+            ).encode(),
+            id="a proposal of more parts than any block has",
         ),
         pytest.param(0x22, m.VoteMessage(Vote(1, 1, 0, SOME_ID, 0, b"a" * 19, 0, b"s")).encode(), id="bad vote"),
     ],
