@@ -515,6 +515,16 @@ def _halves(liar: Liar, view: View, round: int) -> None:
             liar.send(peer, DATA_CHANNEL, BlockPart(view.rounds.height, round, part).encode())
 
 
+def _other_sets(liar: Liar, view: View, round: int) -> None:
+    """Another set of as many parts to each; all of its parts to one, none to the others: no block in any of them."""
+    whole = liar.rng.randrange(max(1, len(liar.peers)))
+    size = liar.rng.randint(2, 12) * PART_BYTES
+    for number, peer in enumerate(liar.peers):
+        parts = PartSet.from_bytes(_bytes(liar, size))
+        said = parts if number == whole else PartSet(parts.header)
+        _say(liar, view, round, BlockID(_bytes(liar), parts.header), said, [peer], votes=False)
+
+
 PROPOSALS: Sequence[tuple[str, Callable[[Liar, View, int], None]]] = (
     ("a good block", _honest_block),
     ("two ids with one part-set header", _shared_parts),
@@ -525,4 +535,5 @@ PROPOSALS: Sequence[tuple[str, Callable[[Liar, View, int], None]]] = (
     ("bad transactions", _bad_txs),
     ("what is no block", _no_block),
     ("halves", _halves),
+    ("another set to each", _other_sets),
 )

@@ -174,6 +174,7 @@ def _validator() -> list[Case]:
         ),
         case("3-one-header", "two-blocks-one-header", "two block ids with one part-set header", "3"),
         case("two-proposals", "two-proposals", "another good block to each"),
+        case("two-sets", "two-sets", "another set of 152 parts to each, whole to one"),
         case("half-a-block", "half-a-block", "the last part never comes"),
         case("junk-block", "junk-block", "parts of bytes that are no block"),
         case("fat-block", "fat-block", "parts of a million empty things", args={"bytes": 4 * MB}, rate=15 * MB),

@@ -45,6 +45,8 @@ ODD_TIMES = (
     0,
 )
 POLL_S = 0.01
+SET_BYTES = 9_900_000  # 152 parts
+HEAD_START_S = 0.004  # below the shortest wait of a relay: the first node is likely to relay first
 
 
 class Voice:
@@ -269,6 +271,22 @@ async def two_proposals(world: World) -> None:
             now = block.header.time_ns + 1_000_000_000
             await voice.send(name, packets(0x22, voice.vote(PREVOTE, height, round, block_id, now)))
             await voice.send(name, packets(0x22, voice.vote(PRECOMMIT, height, round, block_id, now)))
+
+    await every_turn(world, make)
+
+
+@attack
+async def two_sets(world: World) -> None:
+    """Another set of as many parts to each, the largest that the params allow: all parts to one, none to the others."""
+
+    async def make(voice: Voice, block: Block, height: int, round: int) -> None:
+        sets = {name: PartSet.from_bytes(world.rng.randbytes(SET_BYTES)) for name in sorted(voice.links)}
+        for name, parts in sets.items():  # the proposals first, so that no two nodes hold the same
+            block_id = BlockID(world.rng.randbytes(32), parts.header)
+            await voice.send(name, packets(0x21, voice.proposal(height, round, block_id)))
+            await asyncio.sleep(HEAD_START_S)
+        whole = min(sets)  # always the same: the others are to lose it
+        await voice.send(whole, block_messages(sets[whole], height, round))
 
     await every_turn(world, make)
 
