@@ -6,12 +6,13 @@ A job's failure is its owner's to handle; one that it does not handle is logged,
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 import structlog
 
-from consensus.engine.clock import Clock
+from consensus.engine.clock import Clock, Workers
 from p2p.log_limit import LogLimit
 
 T = TypeVar("T")
@@ -57,3 +58,21 @@ class Aside(Generic[T]):
                     _limited.error("a job failed", self._name, error=repr(error))
         finally:
             self._task = None
+
+
+class Bill:
+    """What work in threads took for somebody, however it ended: whoever owns the job charges it at the end."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self.spent_ns = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        def timed() -> T:
+            started = time.thread_time_ns()
+            try:
+                return work()
+            finally:
+                self.spent_ns += time.thread_time_ns() - started
+
+        return await self._workers.run(timed)

@@ -12,10 +12,10 @@ Source: engine sheet section 10; data sheet section 10; CometBFT v0.38, evidence
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -25,8 +25,10 @@ from consensus.types.errors import EvidenceUnverifiable, EvidenceUnwanted, Inval
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
     Evidence,
+    claimed_height,
     decode_evidence,
     encode_evidence_list,
+    evidence_from_proto,
     is_expired,
     verify_evidence,
 )
@@ -35,9 +37,11 @@ from consensus.types.light import SignedHeader
 from consensus.types.state import State
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Vote
+from consensus.types.wire import parse
 from crypto.batch import Check, SignatureCache, verify_many
 from crypto.hash import sha256
 from p2p.log_limit import LogLimit
+from proto.tendermint.types import evidence_pb2 as pb
 from storage.kv import KeyValueStore, Write
 
 COMMITTED: Final = b"\x00"
@@ -51,6 +55,15 @@ PENDING_PER_VALIDATOR_MAX: Final = 10  # a key can sign without end, an old one 
 REPORTED_MAX: Final = 1_000  # conflicting votes that wait for their height
 ITEMS_PER_JOB: Final = 16  # of a block's evidence, verified in a thread at once: 32 signatures, 2 ms
 PRUNE_COMMITTED_EVERY: Final = 1_000  # heights
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """consensus.engine.clock.Workers.run, or one that keeps the bill."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
+
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +79,15 @@ def offence_key(evidence: Evidence) -> bytes:
 def committed_keys(evidence: Evidence) -> tuple[bytes, bytes]:
     """The marks of evidence that is in a block."""
     return evidence_key(COMMITTED, evidence), offence_key(evidence)
+
+
+def _prepared(message: pb.Evidence) -> Evidence:
+    """Decoded, and what is asked of it later computed and kept. For a thread."""
+    evidence = evidence_from_proto(message)
+    evidence.encode()
+    if isinstance(evidence, DuplicateVoteEvidence):
+        _ = evidence.hash
+    return evidence
 
 
 class _Stored:
@@ -168,37 +190,30 @@ class EvidencePool:
             return False
         return self._keep(self._judge(evidence, state, self.signatures.verify_many))
 
-    async def add_aside(self, evidence: Evidence) -> tuple[bool, int]:
-        """As `add`, with the verification in a thread: for evidence that is large. It was encoded once already.
+    async def decode_aside(self, message: pb.Evidence, run: Run) -> Evidence:
+        """Decode one piece by `run`, in a thread: of what is large, or comes from nobody we know.
 
-        Returns the thread's nanoseconds too.
+        Raises EvidenceUnverifiable before more than its height is read: it is above the last block, or what would tell
+        is pruned. ValueError (InvalidData, or a key that is none): it is no evidence.
         """
+        height = claimed_height(message)
+        if height > self._floor and self._source.header(height) is None:
+            raise EvidenceUnverifiable(f"evidence is of height {height}, whose header is not stored here")
+        return await run(partial(_prepared, message))
+
+    async def add_aside(self, evidence: Evidence, run: Run) -> bool:
+        """As `add`, of what `decode_aside` gave, verified by `run`."""
         state = self._current()
         if state is None or not self._is_wanted(evidence, state):
-            return False, 0
-
-        def judge() -> tuple[Evidence, int]:
-            started = time.thread_time_ns()
-            return self._judge(evidence, state, verify_many), time.thread_time_ns() - started
-
-        canonical, spent_ns = await self._workers.run(judge)
-        return self._keep(canonical), spent_ns
+            return False
+        return self._keep(await run(partial(self._judge, evidence, state, verify_many)))
 
     async def add_encoded(self, data: bytes) -> tuple[Evidence, bool]:
-        """Decode one piece and add it, both aside, for a caller that nobody vouches for. Whether it is new.
-
-        Raises as `add`; ValueError (InvalidData, or a key that is none): it is no evidence.
-        """
-
-        def prepare() -> Evidence:
-            evidence = decode_evidence(data)
-            evidence.encode()
-            if isinstance(evidence, DuplicateVoteEvidence):
-                assert evidence.hash  # of what we decoded: computed here, and kept
-            return evidence
-
-        evidence = await self._workers.run(prepare)
-        return evidence, (await self.add_aside(evidence))[0]
+        """Decode one piece and add it, aside. Whether it is new. Raises as `decode_aside` and `add`."""
+        evidence = await self.decode_aside(
+            parse(pb.Evidence, data, bytes_max=len(data), what="evidence"), self._workers.run
+        )
+        return evidence, await self.add_aside(evidence, self._workers.run)
 
     def _is_wanted(self, evidence: Evidence, state: State) -> bool:
         """Asked before anything costly: one that is not is neither verified nor remembered."""
@@ -363,7 +378,8 @@ class EvidencePool:
         if item.height <= self._floor:
             raise EvidenceUnwanted(f"evidence of height {item.height} was too old at an earlier block already")
         validators = self._source.validators(item.height)
-        assert validators is not None, "it was verified with them"
+        if validators is None:  # pruned since it was verified
+            raise EvidenceUnverifiable(f"the validators of height {item.height} are not stored here")
         if not isinstance(item, DuplicateVoteEvidence) or item == item.canonical(validators):
             return
         key = validators.pub_keys[validators.index_of(item.vote_a.validator_address) or 0]

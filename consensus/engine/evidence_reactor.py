@@ -11,19 +11,19 @@ Source: engine sheet section 10; CometBFT v0.38, evidence/reactor.go.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
-from consensus.engine.aside import Aside
+from consensus.engine.aside import Aside, Bill
 from consensus.engine.clock import Clock, Timer, Workers
 from consensus.engine.evidence_pool import EvidencePool
 from consensus.engine.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.types.errors import EvidenceUnverifiable
-from consensus.types.evidence import DuplicateVoteEvidence, Evidence, decode_evidence_list, encode_evidence_list
+from consensus.types.evidence import Evidence, encode_evidence_list, evidence_from_proto, parse_evidence_list
 from consensus.types.state import State
 from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
 from p2p.log_limit import LogLimit
@@ -31,6 +31,8 @@ from p2p.log_limit import LogLimit
 RESEND_S: Final = 10.0  # upstream restarts its list as often
 ITEMS_PER_MESSAGE_MAX: Final = 64  # each costs two signature checks: 64 are 6 ms of a thread
 INLINE_BYTES_MAX: Final = 2_048  # two votes with their block ids are some 400: 0.2 ms to judge
+LARGE_WEIGHT_MAX: Final = 100  # of a large message that came to nothing; two a RESEND_S are forgiven
+FALSE_BAN_S: Final = 60
 WAITING_MAX: Final = 16  # messages of all peers that wait for the thread: 16 MB
 
 log = structlog.get_logger(__name__)
@@ -143,7 +145,7 @@ class EvidenceReactor:
             self._take_later(peer, message)
             return
         try:
-            for item in decode_evidence_list(message, items_max=ITEMS_PER_MESSAGE_MAX):
+            for item in map(evidence_from_proto, parse_evidence_list(message, items_max=ITEMS_PER_MESSAGE_MAX)):
                 self._senders[item.offence] = peer.id
                 self._judged(peer, item, is_new=self._pool.add(item))
         except EvidenceUnverifiable as error:
@@ -158,9 +160,9 @@ class EvidenceReactor:
         if not is_new and not self._pool.knows(item):
             peer.useless("evidence that is too old, too large, or one too many of its validator")
 
-    def _not_judged(self, peer: Peer, error: EvidenceUnverifiable) -> None:
+    def _not_judged(self, peer: Peer, error: EvidenceUnverifiable, *, weight: int = 1) -> None:
         """We lack the header or the set: behind, or pruned. That is nobody's fault; it comes again in RESEND_S."""
-        peer.useless("evidence that cannot be judged here")
+        peer.useless("evidence that cannot be judged here", weight)
         self._limited.info("could not judge evidence", peer.id, why=str(error))
 
     def _take_later(self, peer: Peer, message: bytes) -> None:
@@ -176,28 +178,16 @@ class EvidenceReactor:
 
     async def _judge_large(self, job: tuple[Peer, bytes]) -> None:
         peer, message = job
+        bill = Bill(self._workers)
         try:
-            items, spent_ns = await self._workers.run(lambda: _prepared(message))
-            for item in items:
-                self._senders[item.offence] = peer.id
-                is_new, judging_ns = await self._pool.add_aside(item)
-                self._judged(peer, item, is_new=is_new)
-                spent_ns += judging_ns
-            peer.spend_cpu(spent_ns)
+            for item in await bill.run(partial(parse_evidence_list, message, items_max=ITEMS_PER_MESSAGE_MAX)):
+                evidence = await self._pool.decode_aside(item, bill.run)
+                self._senders[evidence.offence] = peer.id
+                self._judged(peer, evidence, is_new=await self._pool.add_aside(evidence, bill.run))
         except EvidenceUnverifiable as error:
-            self._not_judged(peer, error)
+            self._not_judged(peer, error, weight=min(LARGE_WEIGHT_MAX, 1 + len(message) // INLINE_BYTES_MAX))
         except ValueError as error:
-            self._network.drop_peer(peer, f"evidence: {error}")
+            self._network.drop_peer(peer, f"evidence: {error}", ban_s=FALSE_BAN_S)
         finally:
             self._senders.clear()
-
-
-def _prepared(message: bytes) -> tuple[tuple[Evidence, ...], int]:
-    """Decoded, what is asked of each later computed and kept; and the nanoseconds it took. For a thread."""
-    started = time.thread_time_ns()
-    items = decode_evidence_list(message, items_max=ITEMS_PER_MESSAGE_MAX)
-    for item in items:
-        item.encode()
-        if isinstance(item, DuplicateVoteEvidence):
-            assert item.hash
-    return items, time.thread_time_ns() - started
+            peer.spend_cpu(bill.spent_ns)

@@ -250,6 +250,13 @@ def evidence_from_proto(message: pb.Evidence) -> Evidence:
     raise InvalidEvidence("evidence is of no known kind")
 
 
+def claimed_height(message: pb.Evidence) -> int:
+    """Of which height it says it is, before anything else of it is read; 0: it says none."""
+    if message.WhichOneof("sum") == "light_client_attack_evidence":
+        return message.light_client_attack_evidence.common_height
+    return message.duplicate_vote_evidence.vote_a.height
+
+
 def decode_evidence(data: bytes) -> Evidence:
     """One wrapped Evidence. Raises Malformed, InvalidBlock, InvalidValidators."""
     return evidence_from_proto(parse(pb.Evidence, data, bytes_max=_EVIDENCE_BYTES_MAX, what="evidence"))
@@ -260,11 +267,17 @@ def encode_evidence_list(evidence: Sequence[Evidence]) -> bytes:
     return b"".join(message_field(b"\x0a", item.encode_wrapped()) for item in evidence)
 
 
-def decode_evidence_list(data: bytes, *, items_max: int | None = None) -> tuple[Evidence, ...]:
-    """items_max: looked at before any item is. Raises Malformed, InvalidBlock, InvalidValidators."""
+def parse_evidence_list(data: bytes, *, items_max: int) -> list[pb.Evidence]:
+    """The items, none of them read. Raises Malformed, InvalidEvidence (too many, or none)."""
     message = parse(pb.EvidenceList, data, bytes_max=_EVIDENCE_BYTES_MAX, what="evidence list")
-    if items_max is not None and not 0 < len(message.evidence) <= items_max:
+    if not 0 < len(message.evidence) <= items_max:
         raise InvalidEvidence(f"{len(message.evidence)} items in an evidence list; allowed: 1 to {items_max}")
+    return list(message.evidence)
+
+
+def decode_evidence_list(data: bytes) -> tuple[Evidence, ...]:
+    """Raises Malformed, InvalidBlock, InvalidValidators."""
+    message = parse(pb.EvidenceList, data, bytes_max=_EVIDENCE_BYTES_MAX, what="evidence list")
     return tuple(evidence_from_proto(item) for item in message.evidence)
 
 

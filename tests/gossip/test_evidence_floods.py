@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,15 +13,23 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consensus.engine import aside, evidence_pool
 from consensus.engine.clock import InlineWorkers
 from consensus.engine.evidence_pool import PENDING_PER_VALIDATOR_MAX, EvidencePool
-from consensus.engine.evidence_reactor import INLINE_BYTES_MAX, WAITING_MAX, EvidenceReactor
+from consensus.engine.evidence_reactor import INLINE_BYTES_MAX, LARGE_WEIGHT_MAX, WAITING_MAX, EvidenceReactor
 from consensus.engine.messages import EVIDENCE_CHANNEL
-from consensus.types.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence
-from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
+from consensus.types.commit import CommitSig
+from consensus.types.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence, InvalidLightBlock
+from consensus.types.evidence import (
+    DuplicateVoteEvidence,
+    decode_evidence_list,
+    encode_evidence_list,
+    evidence_from_proto,
+)
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.params import ConsensusParams, EvidenceParams
 from consensus.types.vote import PRECOMMIT, Vote
+from consensus.types.wire import int_field, message_field
 from crypto.hash import sha256
 from p2p.base import PeerFault
 from storage.memory import MemoryStore
@@ -282,6 +291,71 @@ async def test_false_large_messages_cost_the_peer(message: bytes) -> None:
     node.reactor.receive(EVIDENCE_CHANNEL, peer, message)
     await settle(node)
     assert [id for id, _, _ in node.host.dropped] == [peer.id]
+
+
+def of_slots(count: int) -> bytes:
+    """An item whose light block claims one validator and `count` signatures of two bytes each."""
+    commit = int_field(b"\x08", 1) + message_field(b"\x22", b"") * count
+    signed = message_field(b"\x0a", b"") + message_field(b"\x12", commit)
+    block = message_field(b"\x0a", signed) + message_field(b"\x12", SET.encode())
+    attack = message_field(b"\x0a", block) + int_field(b"\x10", 1)
+    return message_field(b"\x0a", message_field(b"\x12", attack))
+
+
+@pytest.mark.parametrize(
+    ("first", "dropped"),
+    [
+        pytest.param(at_round(0, height=900), 0, id="cannot be judged here"),
+        pytest.param(replace(GOOD, validator_power=99), 1, id="false"),
+        pytest.param(replace(at_round(0), timestamp_ns=1), 1, id="of another time"),
+    ],
+)
+async def test_what_comes_to_nothing_is_paid_for_and_nothing_behind_it_is_read(
+    first: DuplicateVoteEvidence, dropped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 9: an item that cannot be judged, before 1 MB of others, had all of them decoded, and cost nothing."""
+    node = Node(6)
+    peer = node.connect("a")
+    bans: list[int] = []
+    monkeypatch.setattr(node.reactor._network, "drop_peer", lambda peer, why, ban_s=0: bans.append(ban_s))
+    clock = itertools.count(step=1_000)
+    monkeypatch.setattr(aside.time, "thread_time_ns", lambda: next(clock))
+    read: list[object] = []
+
+    def reading(item: Any) -> Any:
+        read.append(item)
+        return evidence_from_proto(item)
+
+    monkeypatch.setattr(evidence_pool, "evidence_from_proto", reading)
+    message = encode_evidence_list([first]) + of_slots(10_000) * 20
+    node.reactor.receive(EVIDENCE_CHANNEL, peer, message)
+    await settle(node)
+    assert len(read) == dropped  # the first, where its height is one of ours
+    assert peer.cpu_ns >= 1_000  # the parsing, and the judging where it came to that
+    assert (len(bans), all(bans)) == (dropped, True)
+    if not dropped:
+        assert sum(peer.useless_by_kind.values()) == LARGE_WEIGHT_MAX
+
+
+async def test_more_signatures_than_validators_are_refused_before_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 9: one light block of a few kB had ten thousand objects made."""
+
+    def never(*_: object) -> None:
+        raise AssertionError("a signature was read")
+
+    monkeypatch.setattr(CommitSig, "from_proto", never)
+    with pytest.raises(InvalidLightBlock, match=f"10000 signatures of {len(SET)} validators"):
+        decode_evidence_list(of_slots(10_000))
+
+
+def test_pending_evidence_whose_set_is_gone_cannot_be_judged_in_a_block() -> None:
+    """audit 9: it was asserted; a proposed block could reach it, and end the process, once blocks are pruned."""
+    pool = pool_at(6)
+    assert pool.add(GOOD)
+    stored: Any = pool._states
+    stored.sets_base = 6
+    with pytest.raises(EvidenceUnverifiable):
+        pool.check([GOOD], state(6))
 
 
 def test_evidence_that_fits_in_no_block_is_not_even_decoded() -> None:

@@ -16,13 +16,14 @@ from chain.currency.staking.records import VALIDATOR
 from chain.events import consensus
 from cli.main import dchat
 from consensus.engine import evidence_pool
-from consensus.types.evidence import DuplicateVoteEvidence, Evidence, decode_evidence
+from consensus.types.evidence import DuplicateVoteEvidence, Evidence, evidence_from_proto
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.json import evidence_json
 from consensus.types.vote import Vote
 from crypto.keys import PrivKey
 from node.client import ClientError
 from node.home import Home, load_validator_key
+from proto.tendermint.types import evidence_pb2 as pb
 from tests.node.running import Running, running_node, until
 
 pytestmark = pytest.mark.network
@@ -102,13 +103,13 @@ async def test_what_a_client_hands_in_is_read_and_judged_aside(tmp_path: Path, m
             judged_in.append(threading.get_ident())
             real(*args, **options)  # type: ignore[arg-type]
 
-        def decode(data: bytes) -> Evidence:
+        def decode(message: pb.Evidence) -> Evidence:
             judged_in.append(threading.get_ident())
-            return decode_evidence(data)
+            return evidence_from_proto(message)
 
         evidence = two_votes(one, 2)
         monkeypatch.setattr(evidence_pool, "verify_evidence", verify)
-        monkeypatch.setattr(evidence_pool, "decode_evidence", decode)
+        monkeypatch.setattr(evidence_pool, "evidence_from_proto", decode)
         answer = await client.broadcast_evidence(evidence.encode_wrapped())
         assert answer.is_new
         assert len(judged_in) == 2

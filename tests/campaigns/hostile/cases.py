@@ -67,6 +67,7 @@ def _peers() -> list[Case]:
              rate=10 * MB),
         case("8", "one-byte-packets", "one-byte-packets", "the same in packets of one byte"),
         case("9", "unjudgeable", "unjudgeable-evidence", "evidence of heights that nobody has", args={"ahead": 1_000}),
+        case("9", "fat", "fat-evidence", "a megabyte of light blocks behind an item that nobody can judge"),
         case("9", "next-height", "unjudgeable-evidence", "evidence of the next heights", args={"ahead": 0}),
         case("9", "lists", "evidence-lists", "evidence, sixty-four pieces a message"),
         case("10", "pings", "pings", "pings at 5 MB/s"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PREVOTE, Vote
+from consensus.types.wire import int_field, message_field
 from tests.campaigns.hostile.attacks.packets import Where, connections_of
 from tests.campaigns.hostile.wire import Target, Wire, packets
 from tests.campaigns.hostile.world import World, attack
@@ -39,6 +40,29 @@ async def unjudgeable_evidence(world: World) -> None:
         where = Where(wire)
         while True:
             await world.pour(wire, pieces(where))
+
+    await world.keep(act, connections=connections_of(world))
+
+
+def of_slots(count: int) -> bytes:
+    """An item of a list whose light block claims one validator, and `count` signatures of two bytes each."""
+    member = message_field(b"\x0a", b"\x0a\x14" + bytes(20))
+    commit = int_field(b"\x08", 1) + message_field(b"\x22", b"") * count
+    signed = message_field(b"\x0a", b"") + message_field(b"\x12", commit)
+    attack = message_field(b"\x0a", message_field(b"\x0a", signed) + message_field(b"\x12", member)) + b"\x10\x01"
+    return message_field(b"\x0a", message_field(b"\x12", attack))
+
+
+@attack
+async def fat_evidence(world: World) -> None:
+    """A megabyte a message: an item that nobody can judge, and behind it light blocks of thousands of empty slots."""
+    behind = of_slots(10_000) * 48
+
+    async def act(wire: Wire, _: Target) -> None:
+        where = Where(wire)
+        while True:
+            first = encode_evidence_list([made_up(world, where.height + 1_000)])
+            await world.pour(wire, [packets(0x38, first + behind)])
 
     await world.keep(act, connections=connections_of(world))
 
