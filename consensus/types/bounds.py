@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from consensus.types.errors import InvalidBlock, Malformed
-from consensus.types.evidence import EVIDENCE_BYTES_MIN
 
 HEADER: Final = 0x0A  # keys of a block's pieces: field number and wire type
 DATA: Final = 0x12
@@ -25,6 +24,7 @@ _TX: Final = 0x0A  # of Data
 _EVIDENCE_ITEM: Final = 0x0A  # of EvidenceList
 COMMIT_SIGNATURE: Final = 0x22  # of Commit and of ExtendedCommit
 
+EVIDENCE_BYTES_MIN: Final = 128  # a valid one has two addresses, two signatures and a block id: some more than that
 OTHER_FIELDS_MAX: Final = 64  # beside those that are counted: known ones, and what later versions may add
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 

@@ -25,7 +25,6 @@ from crypto.hash import HASH_BYTES, sha256, uvarint
 from proto.tendermint.types import evidence_pb2 as pb
 
 _EVIDENCE_BYTES_MAX: Final = 64 * 1_048_576  # a light block of the largest set
-EVIDENCE_BYTES_MIN: Final = 128  # a valid one has two addresses, two signatures and a block id: some more than that
 
 
 @dataclass(frozen=True, slots=True)

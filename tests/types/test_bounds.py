@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 
 from consensus.types import block as block_module
 from consensus.types.block import Block, BlockBounds, Data
-from consensus.types.bounds import DATA, EVIDENCE, HEADER, LAST_COMMIT, OTHER_FIELDS_MAX, count_fields
+from consensus.types.bounds import (
+    DATA,
+    EVIDENCE,
+    EVIDENCE_BYTES_MIN,
+    HEADER,
+    LAST_COMMIT,
+    OTHER_FIELDS_MAX,
+    count_fields,
+)
 from consensus.types.errors import InvalidBlock, InvalidData, Malformed
-from consensus.types.evidence import EVIDENCE_BYTES_MIN, DuplicateVoteEvidence, encode_evidence_list
+from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.vote import PREVOTE, Vote
 from consensus.types.wire import message_field
