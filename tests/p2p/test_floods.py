@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-import p2p.switch
+from p2p import switch
 from p2p.address import parse_address
 from p2p.base import ChannelDescriptor, Peer
 from p2p.budget import BudgetConfig
@@ -100,8 +100,8 @@ async def test_memory_of_all_unfinished_messages_has_a_bound_and_the_worst_goes(
 
 async def test_a_reader_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 8: it sends pongs, so it is not silent; what waits for it is memory of ours."""
-    monkeypatch.setattr(p2p.switch, "SWEEP_S", 0.05)
-    monkeypatch.setattr(p2p.switch, "STUCK_S", 0.5)
+    monkeypatch.setattr(switch, "SWEEP_S", 0.05)
+    monkeypatch.setattr(switch, "STUCK_S", 0.5)
     node, deaf = Node("node", connection=FAST), Node("deaf", connection=FAST)
     async with running(node, deaf):
         peer = await deaf.switch.dial(parse_address(node.address))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 import uvloop
 
-import p2p.secret_connection
+from p2p import secret_connection
 from p2p.address import parse_address
 from p2p.base import Peer, PeerFault
 from p2p.errors import AlreadyConnected, DialError, Rejected
@@ -338,7 +338,7 @@ async def test_no_key_is_made_for_a_connection_that_is_turned_away(monkeypatch: 
         made.append(private)
         return ephemeral_public(private)
 
-    monkeypatch.setattr(p2p.secret_connection, "ephemeral_public", make)
+    monkeypatch.setattr(secret_connection, "ephemeral_public", make)
     a = Node("a", unauthenticated_per_ip_max=2, accepts_per_ip_per_s=1000)
     async with running(a):
         port = a.switch.listen_port
