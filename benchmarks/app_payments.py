@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from chain.app import DchatApplication
-from chain.build import Seat, Wallet, build_tx
-from chain.messages import CreateChannel, JoinChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
 from chain.state.store import Stores
-from consensus.abci import (
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.messages import CreateChannel, JoinChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
+from consensus.abci.interface import (
     BlockRequest,
     CheckTxRequest,
     CheckTxType,
@@ -32,6 +31,7 @@ from consensus.abci import (
 from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
 from crypto.keys import ed25519_verify
+from dchat.app.app import DchatApplication
 from genesis.app_state import build_app_state
 from storage.memory import MemoryStore
 

@@ -19,19 +19,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from chain.app import DchatApplication
-from chain.branch import Base, Branch, encode_changes
-from chain.composition import compose
-from chain.currency import bank
-from chain.currency.dec import ONE
+from chain.app_state.economy import EconomicsGenesis
 from chain.currency.economy import GenesisStake
-from chain.currency.params import StakingParams
-from chain.currency.records import ACCOUNT, Account
+from chain.currency.ledger import bank
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.records import ACCOUNT, Account
+from chain.currency.ledger.stake_records import Now
 from chain.currency.staking import stake
-from chain.currency.staking.records import Now
-from chain.economy_genesis import EconomicsGenesis
+from chain.kernel.branch import Base, Branch, encode_changes
 from chain.state.store import Stores
-from consensus.abci import (
+from consensus.abci.interface import (
     BlockRequest,
     CommitInfo,
     InitChainRequest,
@@ -42,8 +40,10 @@ from consensus.abci import (
 )
 from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
+from dchat.app.app import DchatApplication
+from dchat.app.composition import compose
+from dchat.node.process import GC_THRESHOLDS
 from genesis.app_state import build_app_state
-from node.process import GC_THRESHOLDS
 from storage.kv import KeyValueStore
 from storage.memory import MemoryStore
 from storage.open import open_store

@@ -21,8 +21,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from consensus.engine.clock import ThreadWorkers
-from consensus.engine.disk import OsDisk
+from consensus.system.clock import ThreadWorkers
+from consensus.system.disk import OsDisk
 from storage.leveldb import LevelStore
 from tests.engine.bench import FAST, Home, assert_equal_chains, genesis_of, make_node
 from tests.engine.memnet import MemoryNetwork

@@ -29,15 +29,15 @@ from typing import Any, Final
 import structlog
 import uvloop
 
-from consensus.abci import CheckTxRequest, CheckTxResponse
-from consensus.engine.clock import InlineWorkers
-from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, encode
-from consensus.engine.messages import MEMPOOL_CHANNEL, encode_txs
-from consensus.types.results import ExecTxResult
-from mempool.entry import Entry, PoolConfig
-from mempool.pace import FLOOR_TXS
-from mempool.pool import Pool
-from mempool.reactor import MempoolReactor
+from consensus.abci.interface import CheckTxRequest, CheckTxResponse
+from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, encode
+from consensus.channels.messages import MEMPOOL_CHANNEL, encode_txs
+from consensus.mempool.admission.entry import Entry, PoolConfig
+from consensus.mempool.admission.pace import FLOOR_TXS
+from consensus.mempool.pool import Pool
+from consensus.mempool.reactor import MempoolReactor
+from consensus.state.results import ExecTxResult
+from consensus.system.clock import InlineWorkers
 
 PEERS: Final = 3
 SENDERS: Final = 200

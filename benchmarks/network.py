@@ -22,10 +22,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cli.bench.live import empty_interval, floor_us, metrics_of, run_load
-from cli.bench.load import make_senders
-from node import identity
-from node.client import Client
+from dchat.client.client import Client
+from dchat.devnet.live import empty_interval, floor_us, metrics_of, run_load
+from dchat.devnet.load import make_senders
+from dchat.home import identity
 from tests.campaigns.harness import Testnet, say, until
 
 SENDERS = 200

@@ -17,14 +17,14 @@ from collections.abc import Callable
 import structlog
 import uvloop
 
-from p2p.address import parse_address
-from p2p.base import ChannelDescriptor, Peer
-from p2p.budget import BudgetConfig
-from p2p.config import SwitchConfig
-from p2p.connection import ConnectionConfig
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.switch import Switch
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.base import ChannelDescriptor, Peer
+from consensus.p2p.conn.budget import BudgetConfig
+from consensus.p2p.conn.connection import ConnectionConfig
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
 
 CHANNEL = ChannelDescriptor(0x22, "vote", 7, 100, 1_048_576)
 

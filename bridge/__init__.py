@@ -1,1 +1,1 @@
-"""The atomic module: the only code that knows both machines."""
+"""The atomic module: the only machine that knows both."""

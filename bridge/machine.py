@@ -20,21 +20,21 @@ from bridge.records import (
     BridgeParams,
     Totals,
 )
-from chain import gas
-from chain.auth import authorise
-from chain.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State
 from chain.chat import machine as chat
 from chain.chat.records import IDENTITY, Allowance, Identity
-from chain.codec import height_bytes
-from chain.context import Context, Handler, Leg
 from chain.currency import machine as currency
-from chain.currency.records import ACCOUNT, Account, CurrencyParams
-from chain.currency.records import PARAMS as CURRENCY_PARAMS
-from chain.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
-from chain.events import Event, account, coins
-from chain.marks import ReplayMarks
-from chain.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
-from chain.tx import Tx
+from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
+from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
+from chain.kernel.auth import authorise
+from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.events import Event, account, coins
+from chain.kernel.marks import ReplayMarks
+from chain.tx import gas
+from chain.tx.codec import height_bytes
+from chain.tx.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
+from chain.tx.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
+from chain.tx.tx import Tx
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
 DECODERS: Final[Decoders] = {TOTALS: Totals.decode, PARAMS: BridgeParams.decode, **MARKS.decoders}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from chain.codec import bytes_field, uint_field
-from chain.currency import dec
+from chain.currency.ledger import dec
+from chain.tx.codec import bytes_field, uint_field
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
 

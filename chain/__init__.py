@@ -1,1 +1,1 @@
-"""The replicated application: transactions, the authenticated store, the two machines."""
+"""The application: transactions, the kernel, authenticated stores, the two machines, upgrades."""

@@ -1,1 +1,1 @@
-"""The Tendermint engine: formats (types), the algorithm (core), what runs it (engine), catching up (sync)."""
+"""The Tendermint engine, complete in itself: it runs any application behind `consensus.abci`."""

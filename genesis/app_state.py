@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.governance_params import GovernanceParams
-from bridge.governance_params import check as check_governance
-from chain.currency.economy import GenesisStake
-from chain.currency.params import InvalidParam
-from chain.economy_genesis import EconomicsGenesis, with_stakes
-from chain.genesis import (
+from chain.app_state.document import (
     AppState,
     BridgeGenesis,
     ChatGenesis,
@@ -19,6 +14,11 @@ from chain.genesis import (
     check_params,
     parse_app_state,
 )
+from chain.app_state.economy import EconomicsGenesis, with_stakes
+from chain.app_state.governance_params import GovernanceParams
+from chain.app_state.governance_params import check as check_governance
+from chain.currency.economy import GenesisStake
+from chain.currency.ledger.params import InvalidParam
 
 UDCHAT_PER_DCHAT = 10**6
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from chain.currency import dec
-from chain.currency.params import SlashingParams, StakingParams
-from chain.currency.staking.records import POWER_UNIT
-from chain.gas import block_gas_for
+from chain.currency.ledger import dec
+from chain.currency.ledger.params import SlashingParams, StakingParams
+from chain.currency.ledger.stake_records import POWER_UNIT
+from chain.tx.gas import block_gas_for
+from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from crypto.keys import Ed25519PubKey
 from genesis.app_state import UDCHAT_PER_DCHAT, EconomicsGenesis, GenesisStake, build_app_state, with_stakes
-from genesis.doc import GenesisDoc, GenesisValidator
 
 BLOCK_BYTES_MAX = 10_485_760  # the operator contract's max_block_size
 BLOCK_GAS_MAX = block_gas_for(3_000)  # the default propose time-out, in ms

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Refuse what could make two nodes differ, in the code that every node must run alike.
 
-    scripts/check_determinism.py [PATH...]      default: bridge chain consensus/core
+    scripts/check_determinism.py [PATH...]      default: bridge chain governance consensus/core
 
 Reads the source alone. It finds floats and true division, clocks, chance, environment, hash order (iteration over
 sets, hash(), id()), Unicode tables (case and class methods of str, str.split and str.strip without characters,
@@ -20,7 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-SCOPE = ("bridge", "chain", "consensus/core")
+SCOPE = ("bridge", "chain", "governance", "consensus/core")
 WAIVER = "# determinism:"
 
 BANNED_MODULES = {

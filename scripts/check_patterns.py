@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SCOPE = ("bridge", "chain", "cli", "consensus", "crypto", "genesis", "mempool", "node", "p2p", "storage", "scripts")
+SCOPE = ("bridge", "chain", "consensus", "crypto", "dchat", "genesis", "governance", "light", "storage", "scripts")
 FUNCTIONS = frozenset({"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"})
 REPEATS = frozenset({parser.MAX_REPEAT, parser.MIN_REPEAT})
 UNBOUNDED_FROM = 16  # that many repetitions are as good as no bound for what an attacker can build

@@ -88,7 +88,7 @@ def run():
     ]
     sys.dont_write_bytecode = False  # the folder is ours; without it each start would compile everything anew
     sys.argv[0] = os.path.realpath(here)  # its name, also where it was started by an open file
-    from cli.main import main
+    from dchat.cli.main import main
 
     main()
 

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chain.governance import YES, SubmitProposal, Vote
-from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
-from chain.upgrade.messages import SoftwareUpgrade
+from chain.tx.governance_messages import YES, SubmitProposal, Vote
+from chain.tx.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.upgrade_messages import SoftwareUpgrade
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
-from cli.network import Pace, free_ports, make_network
+from consensus.mempool.admission.errors import CODESPACE
 from crypto.hash import sha256
-from mempool.errors import CODESPACE
-from node import identity
-from node.client import ClientError, NodeUnreachable, NotFound
-from node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
-from node.wallet import Session
+from dchat.client.client import ClientError, NodeUnreachable, NotFound
+from dchat.client.wallet import Session
+from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.home import identity
+from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from tests.upgrade.builds import SPRING, Daemon, until
 
 ROOT = Path(__file__).resolve().parent.parent

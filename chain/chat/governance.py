@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from chain.branch import Decoders, Readable, Scan, State
-from chain.codec import height_bytes
-from chain.context import Context, Handler, Leg
-from chain.errors import UnknownProposal, VotingClosed
-from chain.events import Event, account
-from chain.governance import (
+from chain.kernel.branch import Decoders, Readable, Scan, State
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.events import Event, account
+from chain.tx.codec import height_bytes
+from chain.tx.errors import UnknownProposal, VotingClosed
+from chain.tx.governance_messages import (
     OPTION_NAMES,
     WHOLE,
     Action,
@@ -26,7 +26,7 @@ from chain.governance import (
     read_actions,
     write_actions,
 )
-from chain.governance import write_options as _write_options
+from chain.tx.governance_messages import write_options as _write_options
 from proto.dchat.v1 import governance_pb2 as pb
 
 PROPOSAL: Final = b"co"  # ‖ number -> Proposal

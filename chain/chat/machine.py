@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from chain import gas
-from chain.auth import advance, authorise
-from chain.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State
 from chain.chat.records import (
     CHANNEL,
     IDENTITY,
@@ -30,9 +27,15 @@ from chain.chat.records import (
     member_key,
     message_key,
 )
-from chain.codec import uint_field
-from chain.context import Context, Handler, Leg
-from chain.errors import (
+from chain.kernel.auth import advance, authorise
+from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.events import Event, account
+from chain.kernel.marks import ReplayMarks
+from chain.state.mmr import Range, ReadNode, leaf_hash
+from chain.tx import gas
+from chain.tx.codec import uint_field
+from chain.tx.errors import (
     AlreadyMember,
     AmountOverflow,
     ChannelExists,
@@ -45,11 +48,8 @@ from chain.errors import (
     UnknownIdentity,
     UnknownMessage,
 )
-from chain.events import Event, account
-from chain.marks import ReplayMarks
-from chain.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, PostMessage, channel_id
-from chain.state.mmr import Range, ReadNode, leaf_hash
-from chain.tx import Tx
+from chain.tx.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, PostMessage, channel_id
+from chain.tx.tx import Tx
 from proto.dchat.v1 import state_pb2 as pb
 
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)

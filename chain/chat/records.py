@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.auth import (
-    Sequences,
-    encode_sequences,
-    read_policy,
-    read_sequences,
-    sequences_fit,
-    waits_between,
-)
-from chain.branch import Readable
-from chain.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
-from chain.errors import AllowanceExhausted
+from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
+from chain.kernel.branch import Readable
 from chain.state.mmr import Range
-from chain.tx import Tx
+from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
+from chain.tx.errors import AllowanceExhausted
+from chain.tx.tx import Tx
 from proto.dchat.v1 import state_pb2 as pb
 
 

@@ -1,1 +1,1 @@
-"""The currency machine: accounts, payments, fees, supply. Pure and deterministic."""
+"""The currency machine: accounts, payments, fees, stake, supply. Pure and deterministic."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from chain.branch import Branch, Decoders, Readable, Scan, State
-from chain.currency import bank, distribution, mint, params, signing, slashing
-from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
-from chain.currency.params import STAKING, EconomicParams, StakingParams
-from chain.currency.records import ACCOUNT, SUPPLY, Account, Supply
-from chain.currency.staking import records, stake, valset
+from chain.currency.ledger import bank, params
+from chain.currency.ledger import stake_records as records
+from chain.currency.ledger.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
+from chain.currency.ledger.params import STAKING, EconomicParams, StakingParams
+from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
+from chain.currency.ledger.stake_records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now, Pulse
+from chain.currency.rewards import distribution, mint
+from chain.currency.staking import signing, slashing, stake, valset
 from chain.currency.staking.handlers import handlers, new_validator
 from chain.currency.staking.invariants import invariants
-from chain.currency.staking.records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now, Pulse
-from consensus.abci import CommitInfo, Misbehavior, ValidatorUpdate
+from chain.kernel.branch import Branch, Decoders, Readable, Scan, State
+from consensus.abci.interface import CommitInfo, Misbehavior, ValidatorUpdate
 
 DECODERS: Final[Decoders] = {
     **params.DECODERS,

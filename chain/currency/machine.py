@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chain import gas
-from chain.auth import advance, authorise
-from chain.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State
-from chain.codec import UINT64_MAX
-from chain.context import Context, Handler, Leg
-from chain.currency import distribution
-from chain.currency.bank import transferred
-from chain.currency.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
-from chain.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, RecipientRefused, UnknownAccount
-from chain.marks import ReplayMarks
-from chain.messages import Payment
-from chain.tx import Tx
+from chain.currency.ledger.bank import transferred
+from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
+from chain.currency.rewards import distribution
+from chain.kernel.auth import advance, authorise
+from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.marks import ReplayMarks
+from chain.tx import gas
+from chain.tx.codec import UINT64_MAX
+from chain.tx.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, RecipientRefused, UnknownAccount
+from chain.tx.messages import Payment
+from chain.tx.tx import Tx
 
 MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
 DECODERS: Final[Decoders] = {

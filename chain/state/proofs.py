@@ -14,7 +14,7 @@ from chain.state import ics23, smt
 from chain.state.errors import CorruptState, InvalidPair, InvalidProof
 from chain.state.roots import STORE_NAMES, root_item
 from chain.state.view import View
-from consensus.abci import ProofOp
+from consensus.abci.interface import ProofOp
 from crypto import merkle
 
 SMT_OP = "ics23:smt"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from chain.branch import Branch, Scan
+from chain.kernel.branch import Branch, Scan
 
 FIRST_VERSION: Final = 1
 RECORDS_PER_SLICE: Final = 100  # about 1 ms of decoding and rewriting between two yields

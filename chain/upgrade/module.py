@@ -15,10 +15,13 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from chain.branch import Branch, Decoders, Readable, Scan, State
-from chain.codec import height_bytes
-from chain.context import Context, Handler, Leg
-from chain.errors import (
+from chain.app_state.chain_params import CHAIN, ChainRecord
+from chain.kernel.branch import Branch, Decoders, Readable, Scan, State
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.events import Event, consensus
+from chain.kernel.modules import BlockContext, Modules
+from chain.tx.codec import height_bytes
+from chain.tx.errors import (
     AnnouncementExpired,
     AnnouncerUnknown,
     BadAnnouncement,
@@ -26,10 +29,7 @@ from chain.errors import (
     PlanInThePast,
     UpgradeAlreadyDone,
 )
-from chain.events import Event, consensus
-from chain.modules import BlockContext, Modules
-from chain.params import CHAIN, ChainRecord
-from chain.upgrade.messages import (
+from chain.tx.upgrade_messages import (
     HEIGHT_MAX,
     PERMYRIAD,
     AnnounceReadiness,
@@ -66,7 +66,7 @@ from chain.upgrade.plan import (
     decide,
     done_key,
 )
-from consensus.abci import HaltReason, HaltRequested, Slices, VoteInfo
+from consensus.abci.interface import HaltReason, HaltRequested, Slices, VoteInfo
 from consensus.types.params import ConsensusParams, VersionParams
 from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import ed25519_verify

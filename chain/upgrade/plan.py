@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
-from chain.codec import height_bytes
+from chain.tx.codec import height_bytes
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
 

@@ -1,1 +1,1 @@
-"""What drives the core: WAL, signer, timers, gossip, block execution, stores."""
+"""The running height: what drives the core and carries its effects out."""

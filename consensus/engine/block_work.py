@@ -14,13 +14,13 @@ from typing import TypeAlias
 import structlog
 
 from consensus.core.events import BlockValidated, BuildBlock, Built
-from consensus.engine.errors import Superseded
-from consensus.engine.executor import BlockExecutor, Judgement
-from consensus.engine.inputs import BuiltBlock
+from consensus.engine.incoming.inputs import BuiltBlock
 from consensus.engine.round_state import HeightState
+from consensus.execution.executor import BlockExecutor, Judgement
+from consensus.state.state import State
+from consensus.system.errors import Superseded
 from consensus.types.block import Block
 from consensus.types.ids import BlockID
-from consensus.types.state import State
 
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[None, None, None]], str], asyncio.Task[None]]
 

@@ -27,11 +27,11 @@ import structlog
 
 from consensus.core.core import VOTING, Core
 from consensus.core.events import Elapsed, Step, VoteKind
-from consensus.engine.clock import Clock, Workers
-from consensus.engine.inputs import Logged, MajorityIn, PartIn, ProposalIn, TimedOut, VoteIn, encode_logged
-from consensus.engine.metrics import EngineMetrics
+from consensus.engine.incoming.inputs import Logged, MajorityIn, PartIn, ProposalIn, TimedOut, VoteIn, encode_logged
 from consensus.engine.round_state import HeightState
-from consensus.engine.wal import Wal
+from consensus.execution.metrics import EngineMetrics
+from consensus.stores.wal import Wal
+from consensus.system.clock import Clock, Workers
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import Vote
 

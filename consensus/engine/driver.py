@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, assert_never
 
 import structlog
 
-from consensus.abci import HaltRequested
+from consensus.abci.interface import HaltRequested
 from consensus.core.core import Core
 from consensus.core.events import (
     BlockComplete,
@@ -45,11 +45,8 @@ from consensus.core.events import (
 )
 from consensus.engine.block_work import BlockWork
 from consensus.engine.checkpoint import restate_log
-from consensus.engine.clock import Clock, Workers
-from consensus.engine.executor import BlockExecutor, save_decided
-from consensus.engine.failpoints import FailPoint, no_fail_point
-from consensus.engine.inbox import Entrance, NoCharges
-from consensus.engine.inputs import (
+from consensus.engine.incoming.inbox import Entrance, NoCharges
+from consensus.engine.incoming.inputs import (
     BuiltBlock,
     EnteredStep,
     Logged,
@@ -63,21 +60,24 @@ from consensus.engine.inputs import (
 )
 from consensus.engine.intake import Intake
 from consensus.engine.interfaces import Listener
-from consensus.engine.own_key import WatchOver
 from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
-from consensus.engine.signer import Signer
 from consensus.engine.timers import Timers, genesis_wait_ms, starts_with_proof
 from consensus.engine.votes import RoundVotes, load_last_commit
-from consensus.engine.wal import Wal
+from consensus.execution.executor import BlockExecutor, save_decided
+from consensus.formats.timestamps import NS_PER_MS
+from consensus.privval.own_key import WatchOver
+from consensus.privval.signer import Signer
+from consensus.state.state import State
+from consensus.stores.wal import Wal
+from consensus.system.clock import Clock, Workers
+from consensus.system.failpoints import FailPoint, no_fail_point
+from consensus.system.log_limit import LogLimit
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
-from consensus.types.state import State
-from consensus.types.timestamps import NS_PER_MS
 from consensus.types.vote import PRECOMMIT, Proposal
-from p2p.log_limit import LogLimit
 
 LATE_PRECOMMIT_WAIT_MS: Final = 50  # design section 3, Pace
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered

@@ -17,19 +17,19 @@ from consensus.core import events as core_events
 from consensus.core.core import Core
 from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
 from consensus.core.votes import is_one_third
-from consensus.engine.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
-from consensus.engine.excuses import Excuses
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.inbox import Inbox
-from consensus.engine.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
+from consensus.engine.incoming.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
+from consensus.engine.incoming.excuses import Excuses
+from consensus.engine.incoming.inbox import Inbox
+from consensus.engine.incoming.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
 from consensus.engine.interfaces import Listener
-from consensus.engine.own_key import OwnKeyWatch
 from consensus.engine.round_state import HeightState
 from consensus.engine.votes import value_of
-from consensus.types.errors import InvalidPart, InvalidProposal, InvalidVote
+from consensus.execution.executor import BlockExecutor
+from consensus.formats.errors import InvalidPart, InvalidProposal, InvalidVote
+from consensus.privval.own_key import OwnKeyWatch
+from consensus.state.state import State
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import parts_max
-from consensus.types.state import State
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 
 BAD_PART_WEIGHT: Final = 4  # 64 KiB

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from consensus.core.events import Step, VoteKind
-from consensus.engine.inbox import Charges
-from consensus.types.bits import BitArray
+from consensus.engine.incoming.inbox import Charges
+from consensus.formats.bits import BitArray
+from consensus.state.results import ExecTxResult
+from consensus.state.state import State
 from consensus.types.block import Block, BlockID, BlockMeta, Commit, ExtendedCommit, PartSetHeader
 from consensus.types.evidence import Evidence
 from consensus.types.parts import Part, PartSet
-from consensus.types.results import ExecTxResult
-from consensus.types.state import State
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 

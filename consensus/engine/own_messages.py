@@ -11,23 +11,23 @@ from collections.abc import Iterable
 
 import structlog
 
-from consensus.abci import ExtendVoteRequest, VerifyVoteExtensionRequest
+from consensus.abci.interface import ExtendVoteRequest, VerifyVoteExtensionRequest
 from consensus.core.events import SignProposal, SignVote, VoteKind
-from consensus.engine.checks import EXTENSION_BYTES_LOGGED_MAX
-from consensus.engine.clock import Clock, Workers
-from consensus.engine.errors import SigningRefused
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.failpoints import FailPoint, no_fail_point
-from consensus.engine.inputs import PartIn, ProposalIn, VoteIn, encode_logged
-from consensus.engine.metrics import EngineMetrics
-from consensus.engine.own_key import OwnKeyWatch
-from consensus.engine.signer import Signer
-from consensus.engine.wal import Wal
+from consensus.engine.incoming.checks import EXTENSION_BYTES_LOGGED_MAX
+from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, encode_logged
+from consensus.execution.executor import BlockExecutor
+from consensus.execution.metrics import EngineMetrics
+from consensus.formats.timestamps import NS_PER_MS, within_time
+from consensus.privval.own_key import OwnKeyWatch
+from consensus.privval.signer import Signer
+from consensus.state.state import State
+from consensus.stores.wal import Wal
+from consensus.system.clock import Clock, Workers
+from consensus.system.errors import SigningRefused
+from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import PartSet
-from consensus.types.state import State
-from consensus.types.timestamps import NS_PER_MS, within_time
 from consensus.types.vote import Proposal, Vote
 
 log = structlog.get_logger(__name__)

@@ -20,11 +20,11 @@ from functools import cached_property
 import structlog
 
 from consensus.core.events import VoteKind
-from consensus.engine.inputs import EndedHeight, Logged, ProposalIn, VoteIn, decode_logged, encode_logged
-from consensus.engine.signer import Signer
-from consensus.engine.wal import Wal
-from consensus.types.errors import InvalidData
-from consensus.types.state import State
+from consensus.engine.incoming.inputs import EndedHeight, Logged, ProposalIn, VoteIn, decode_logged, encode_logged
+from consensus.formats.errors import InvalidData
+from consensus.privval.signer import Signer
+from consensus.state.state import State
+from consensus.stores.wal import Wal
 from consensus.types.vote import PRECOMMIT, Vote
 from proto.tendermint.consensus import wal_pb2
 

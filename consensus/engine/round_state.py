@@ -15,8 +15,8 @@ import structlog
 from consensus.core.core import BLOCK_ROUNDS_KEPT, BlockState, Core
 from consensus.core.events import Step, VoteKind
 from consensus.engine.votes import RoundVotes, VoteBook
+from consensus.formats.errors import InvalidData
 from consensus.types.block import Block, BlockBounds
-from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.validators import EMPTY_SET, ValidatorSet

@@ -8,11 +8,11 @@ from typing import Final
 import structlog
 
 from consensus.core.events import Step
-from consensus.engine.block_store import BlockStore
-from consensus.engine.clock import Clock, Timer
-from consensus.engine.inputs import TimedOut
-from consensus.types.state import State
-from consensus.types.timestamps import NS_PER_MS, NS_PER_S, format_rfc3339
+from consensus.engine.incoming.inputs import TimedOut
+from consensus.formats.timestamps import NS_PER_MS, NS_PER_S, format_rfc3339
+from consensus.state.state import State
+from consensus.stores.block_store import BlockStore
+from consensus.system.clock import Clock, Timer
 
 GENESIS_LOOK_MS: Final = 60_000  # at the clock, while the genesis time is ahead: it may be set meanwhile
 

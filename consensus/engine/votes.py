@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from consensus.core.events import VoteKind
-from consensus.engine.block_store import BlockStore
-from consensus.engine.errors import ConsensusFailure
-from consensus.types.bits import BitArray
+from consensus.formats.bits import BitArray
+from consensus.state.state import State
+from consensus.stores.block_store import BlockStore
+from consensus.system.errors import ConsensusFailure
 from consensus.types.commit import Commit, ExtendedCommit
 from consensus.types.commits import (
     commit_from_votes,
@@ -21,7 +22,6 @@ from consensus.types.commits import (
     votes_from_extended_commit,
 )
 from consensus.types.ids import BlockID
-from consensus.types.state import State
 from consensus.types.vote import Vote
 
 

@@ -20,10 +20,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from consensus.engine.aside import Aside
-from consensus.engine.clock import Clock, InlineWorkers, Timer, Workers
-from consensus.engine.interfaces import BlockStore
-from consensus.engine.messages import (
+from consensus.channels.messages import (
     BLOCK_SYNC_CHANNEL,
     BLOCK_SYNC_MESSAGE_BYTES_MAX,
     BlockRequest,
@@ -33,18 +30,21 @@ from consensus.engine.messages import (
     StatusResponse,
     decode_block_sync,
 )
+from consensus.engine.interfaces import BlockStore
+from consensus.formats.errors import InvalidData
+from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
+from consensus.state.state import State
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
 from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
+from consensus.system.aside import Aside
+from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
+from consensus.system.log_limit import LogLimit
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
 from consensus.types.commit import SIGNATURES_MAX
 from consensus.types.commits import Verifier
-from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
-from consensus.types.state import State
-from p2p.base import ChannelDescriptor, Network, Peer, PeerFault
-from p2p.log_limit import LogLimit
 
 NS: Final = 1_000_000_000
 REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
@@ -136,7 +136,7 @@ class BlockSyncMetrics:
 
 
 class BlockSyncReactor:
-    """Implements p2p.base.Reactor. `run` once, before consensus starts."""
+    """Implements consensus.p2p.conn.base.Reactor. `run` once, before consensus starts."""
 
     def __init__(
         self,

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from consensus.engine.messages import BlockResponse
+from consensus.channels.messages import BlockResponse
+from consensus.formats.bounds import COMMIT_SIGNATURE, count_fields
+from consensus.formats.errors import InvalidData
+from consensus.state.state import State
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
-from consensus.types.bounds import COMMIT_SIGNATURE, count_fields
 from consensus.types.commits import Verifier, verify_commit, votes_from_extended_commit
-from consensus.types.errors import InvalidData
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
-from consensus.types.state import State
 
 COPIES: Final = 3
 TX_HELD_BYTES: Final = 160  # of objects: the transaction's own, its hash's

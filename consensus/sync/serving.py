@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.engine.aside import Aside
-from consensus.engine.clock import Clock, Workers
+from consensus.channels.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
 from consensus.engine.interfaces import BlockStore
-from consensus.engine.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
-from p2p.base import Peer
+from consensus.p2p.conn.base import Peer
+from consensus.system.aside import Aside
+from consensus.system.clock import Clock, Workers
 
 REQUESTS_MAX: Final = 64  # remembered per peer: three times what a syncing node asks one peer for
 BLOCK_RESPONSE: Final = b"\x1a"  # the first byte of one on the wire

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.types.bounds import HEADER, BlockBounds, split
+from consensus.formats.bounds import HEADER, BlockBounds, split
+from consensus.formats.errors import InvalidBlock
+from consensus.formats.wire import int_field, message_field, parse
 from consensus.types.commit import EMPTY_COMMIT, Commit, CommitSig, ExtendedCommit, ExtendedCommitSig
-from consensus.types.errors import InvalidBlock
 from consensus.types.evidence import (
     Evidence,
     check_evidence_list,
@@ -23,7 +24,6 @@ from consensus.types.evidence import (
 from consensus.types.header import Header, Version
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.parts import BLOCK_BYTES_MAX, PartSet
-from consensus.types.wire import int_field, message_field, parse
 from crypto import merkle
 from crypto.hash import sha256, uvarint
 from proto.tendermint.types import block_pb2 as block_pb

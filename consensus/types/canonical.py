@@ -10,9 +10,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from consensus.formats.timestamps import encode_timestamp
+from consensus.formats.wire import bytes_field, int_field, message_field
 from consensus.types.ids import BlockID
-from consensus.types.timestamps import encode_timestamp
-from consensus.types.wire import bytes_field, int_field, message_field
 from crypto.hash import uvarint
 
 PREVOTE: Final = 1

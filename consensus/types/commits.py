@@ -11,16 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from consensus.types.commit import (
-    ABSENT_SIG,
-    FLAG_COMMIT,
-    FLAG_NIL,
-    Commit,
-    CommitSig,
-    ExtendedCommit,
-    ExtendedCommitSig,
-)
-from consensus.types.errors import (
+from consensus.formats.errors import (
     BadSignature,
     InvalidCommit,
     InvalidVote,
@@ -29,6 +20,15 @@ from consensus.types.errors import (
     WrongHeight,
     WrongSetSize,
     WrongSigner,
+)
+from consensus.types.commit import (
+    ABSENT_SIG,
+    FLAG_COMMIT,
+    FLAG_NIL,
+    Commit,
+    CommitSig,
+    ExtendedCommit,
+    ExtendedCommitSig,
 )
 from consensus.types.ids import BlockID
 from consensus.types.validators import ValidatorSet

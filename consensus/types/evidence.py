@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeAlias
 
+from consensus.formats.errors import EvidenceUnverifiable, InvalidBlock, InvalidEvidence, InvalidVote
+from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
+from consensus.formats.wire import int_field, message_field, parse
 from consensus.types.commits import Verifier, verify_commit_light, verify_commit_light_trusting
-from consensus.types.errors import EvidenceUnverifiable, InvalidBlock, InvalidEvidence, InvalidVote
 from consensus.types.header import Header
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.params import EvidenceParams
-from consensus.types.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
 from consensus.types.validators import Validator, ValidatorSet
 from consensus.types.vote import Vote
-from consensus.types.wire import int_field, message_field, parse
 from crypto import merkle
 from crypto.batch import verify_many
 from crypto.hash import HASH_BYTES, sha256, uvarint

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.types.errors import InvalidBlockId, InvalidHeader
+from consensus.formats.errors import InvalidBlockId, InvalidHeader
+from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
+from consensus.formats.wire import bytes_field, int_field, message_field, parse
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
-from consensus.types.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
-from consensus.types.wire import bytes_field, int_field, message_field, parse
 from crypto import merkle
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, uvarint
 from proto.tendermint.types import types_pb2 as pb

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.types.errors import InvalidBlockId
-from consensus.types.wire import bytes_field, int_field, message_field
+from consensus.formats.errors import InvalidBlockId
+from consensus.formats.wire import bytes_field, int_field, message_field
 from crypto.hash import HASH_BYTES
 from proto.tendermint.types import types_pb2 as pb
 

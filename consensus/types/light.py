@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from consensus.formats.errors import InvalidLightBlock
+from consensus.formats.wire import message_field, parse
 from consensus.types.commit import Commit
-from consensus.types.errors import InvalidLightBlock
 from consensus.types.header import Header
 from consensus.types.validators import ValidatorSet
-from consensus.types.wire import message_field, parse
 from proto.tendermint.types import types_pb2 as pb
 
 _LIGHT_BLOCK_BYTES_MAX = 64 * 1_048_576  # a commit of 10,000 slots of the longest signatures, and their set

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.types.errors import InvalidParams
+from consensus.formats.errors import InvalidParams
+from consensus.formats.timestamps import duration_ns, duration_proto
+from consensus.formats.wire import INT64_MAX, int_field, parse
 from consensus.types.parts import BLOCK_BYTES_MAX
-from consensus.types.timestamps import duration_ns, duration_proto
-from consensus.types.wire import INT64_MAX, int_field, parse
 from crypto.hash import sha256
 from crypto.keys import ED25519, SECP256K1
 from proto.tendermint.types import params_pb2 as pb

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from consensus.types.bits import BitArray
-from consensus.types.errors import InvalidPart
+from consensus.formats.bits import BitArray
+from consensus.formats.errors import InvalidPart
+from consensus.formats.wire import bytes_field, int_field, message_field, parse
 from consensus.types.ids import PartSetHeader
-from consensus.types.wire import bytes_field, int_field, message_field, parse
 from crypto import merkle
 from proto.tendermint.types import types_pb2 as pb
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from consensus.types.errors import InvalidValidators
-from consensus.types.wire import INT64_MAX, INT64_MIN, bytes_field, int_field, message_field, parse
+from consensus.formats.errors import InvalidValidators
+from consensus.formats.wire import INT64_MAX, INT64_MIN, bytes_field, int_field, message_field, parse
 from crypto import merkle
 from crypto.keys import InvalidKey, PubKey, encode_pub_key, pub_key_from_proto
 from proto.tendermint.types import validator_pb2 as pb

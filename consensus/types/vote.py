@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from consensus.formats.errors import InvalidProposal, InvalidVote
+from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
+from consensus.formats.wire import bytes_field, int_field, message_field, parse
 from consensus.types import canonical
 from consensus.types.canonical import PRECOMMIT, PREVOTE, PROPOSAL
 from consensus.types.commit import (
@@ -17,10 +20,7 @@ from consensus.types.commit import (
     CommitSig,
     ExtendedCommitSig,
 )
-from consensus.types.errors import InvalidProposal, InvalidVote
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
-from consensus.types.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
-from consensus.types.wire import bytes_field, int_field, message_field, parse
 from crypto.hash import ADDRESS_BYTES
 from crypto.keys import PubKey
 from proto.tendermint.types import types_pb2 as pb

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chain.messages import (
+from chain.state import mmr, proofs
+from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
     JoinChannel,
@@ -15,10 +16,9 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from chain.state import mmr, proofs
-from chain.tx import decode
-from consensus.abci import QueryRequest
-from consensus.types.results import result_proof, results_hash
+from chain.tx.tx import decode
+from consensus.abci.interface import QueryRequest
+from consensus.state.results import result_proof, results_hash
 from proto.dchat.v1 import state_pb2 as pb
 from tests.chain.harness import Chain
 
@@ -109,7 +109,7 @@ def test_a_bundle_with_an_impossible_leg_changes_nothing_but_the_fee_and_has_a_r
 
 @pytest.mark.parametrize("blocks", [3])
 def test_receipts_and_marks_are_removed_after_their_time(blocks: int) -> None:
-    from chain.genesis import BridgeGenesis
+    from chain.app_state.document import BridgeGenesis
 
     chain = Chain({"ann": 10 * DCHAT, "bob": 0}, bridge=BridgeGenesis(receipt_blocks=blocks))
     ann = chain.address("ann")

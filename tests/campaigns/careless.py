@@ -1,12 +1,13 @@
-"""`dchat` without the watch over its own key (consensus/engine/own_key.py): what somebody runs who means to sign twice.
+"""`dchat` without the watch over its own key (consensus/privval/own_key.py): what somebody runs who means to sign
+twice.
 
 python -m tests.campaigns.careless validator --home DIR
 """
 
 from __future__ import annotations
 
-from cli.main import main
-from consensus.engine.own_key import OwnKeyWatch
+from consensus.privval.own_key import OwnKeyWatch
+from dchat.cli.main import main
 
 
 def make_careless() -> None:

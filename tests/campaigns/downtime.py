@@ -18,19 +18,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from chain.currency import distribution
-from chain.currency.bank import BONDED_POOL, held
-from chain.currency.params import DISTRIBUTION, MINT
-from chain.currency.signing import info_of
-from chain.currency.staking.records import MINTER, VALIDATOR
-from chain.economy_messages import Delegate, WithdrawCommission, WithdrawRewards
-from chain.errors import StillJailed
-from cli.network import Pace, make_network
-from consensus.abci import BlockRequest, VoteInfo
-from node import identity
-from node.client import Client
-from node.config import Config
-from node.wallet import Session
+from chain.currency.ledger.bank import BONDED_POOL, held
+from chain.currency.ledger.params import DISTRIBUTION, MINT
+from chain.currency.ledger.stake_records import MINTER, VALIDATOR
+from chain.currency.rewards import distribution
+from chain.currency.staking.signing import info_of
+from chain.tx.economy_messages import Delegate, WithdrawCommission, WithdrawRewards
+from chain.tx.errors import StillJailed
+from consensus.abci.interface import BlockRequest, VoteInfo
+from dchat.client.client import Client
+from dchat.client.wallet import Session
+from dchat.config import Config
+from dchat.devnet.network import Pace, make_network
+from dchat.home import identity
 from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, be_quiet, folder_of, say, until
 from tests.campaigns.replay import Replay, check_same, kept_at, money_of
 from tests.campaigns.rules import D, Inflation, Window, shares_of_block, slash
@@ -93,7 +93,7 @@ def unjail(net: Testnet) -> tuple[int, str]:
     """By the command line, from the victim's home. Returns (exit code, what it said)."""
     home = net.network.home_of(net.network.node(VICTIM))
     done = subprocess.run(
-        [sys.executable, "-m", "cli", "tx", "stake", "unjail", "--home", str(home), "--node", net.grpc(1)],
+        [sys.executable, "-m", "dchat", "tx", "stake", "unjail", "--home", str(home), "--node", net.grpc(1)],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr

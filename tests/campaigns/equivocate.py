@@ -22,19 +22,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from chain.currency.signing import FOREVER_NS, info_of
-from chain.currency.staking.records import REDELEGATIONS, UNBONDING, UNBONDINGS, VALIDATOR
-from chain.economy_messages import Delegate, Redelegate, Undelegate, Unjail
-from chain.errors import Tombstoned
-from chain.messages import Payment
-from cli import processes
-from cli.network import NodeEntry, Pace, Ports, free_ports, make_network, node_config
-from node import identity
-from node.client import Client, ClientError
-from node.config import Config
-from node.home import Home
-from node.wallet import Session, TxRefused
-from p2p.node_key import NodeKey
+from chain.currency.ledger.stake_records import REDELEGATIONS, UNBONDING, UNBONDINGS, VALIDATOR
+from chain.currency.staking.signing import FOREVER_NS, info_of
+from chain.tx.economy_messages import Delegate, Redelegate, Undelegate, Unjail
+from chain.tx.errors import Tombstoned
+from chain.tx.messages import Payment
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.client.client import Client, ClientError
+from dchat.client.wallet import Session, TxRefused
+from dchat.config import Config
+from dchat.devnet import processes
+from dchat.devnet.network import NodeEntry, Pace, Ports, free_ports, make_network, node_config
+from dchat.home import identity
+from dchat.home.home import Home
 from tests.campaigns.harness import CampaignFailed, Testnet, be_quiet, folder_of, say, until
 from tests.campaigns.logs import messages
 from tests.campaigns.replay import Replay, check_same, kept_at, money_of

@@ -17,13 +17,13 @@ from collections import Counter
 import grpc
 import grpc.aio
 
-from node.client import Client
-from p2p.address import parse_address
-from p2p.base import ChannelDescriptor, Peer
-from p2p.config import SwitchConfig
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.switch import Switch
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.base import ChannelDescriptor, Peer
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
+from dchat.client.client import Client
 from proto.dchat.v1 import service_pb2
 from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import structlog
 
-from cli.network import Network, NodeEntry, load_network
-from cli.processes import running_pid
+from dchat.devnet.network import Network, NodeEntry, load_network
+from dchat.devnet.processes import running_pid
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05

@@ -16,10 +16,10 @@ import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from cli.bench.load import Sent, make_payments, make_senders, send_all
-from node import identity
-from node.client import Client, ClientError
-from node.wallet import Session
+from dchat.client.client import Client, ClientError
+from dchat.client.wallet import Session
+from dchat.devnet.load import Sent, make_payments, make_senders, send_all
+from dchat.home import identity
 from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
 from tests.campaigns.logs import double_signatures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from consensus.engine.wal import scan_file
+from consensus.stores.wal import scan_file
 from proto.tendermint.consensus import wal_pb2
 
 Slot = tuple[str, str, int, int]  # (kind, who, height, round)

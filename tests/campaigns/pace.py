@@ -12,11 +12,11 @@ import statistics
 import time
 from itertools import pairwise
 
-from cli.bench.load import Sender
-from consensus.types.timestamps import parse_rfc3339
-from node import identity
-from node.client import Client
-from node.wallet import Session
+from consensus.formats.timestamps import parse_rfc3339
+from dchat.client.client import Client
+from dchat.client.wallet import Session
+from dchat.devnet.load import Sender
+from dchat.home import identity
 from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
 
 TOLERANCE_S = 0.3

@@ -11,23 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chain.app import DchatApplication
-from chain.branch import Base
-from chain.currency import distribution
-from chain.currency.records import ACCOUNT, SUPPLY
+from chain.currency.ledger.records import ACCOUNT, SUPPLY
+from chain.currency.ledger.stake_records import CONSENSUS_KEY, MINTER, Validator
+from chain.currency.rewards import distribution
 from chain.currency.staking import stake
-from chain.currency.staking.records import CONSENSUS_KEY, MINTER, Validator
+from chain.kernel.branch import Base
 from chain.state.store import Stores
-from consensus.abci import BlockRequest, FinalizeBlockResponse, InitChainRequest, ValidatorUpdate
-from consensus.engine.block_store import BlockStore
-from consensus.engine.requests import block_request
-from consensus.engine.state_store import StateStore
+from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, InitChainRequest, ValidatorUpdate
+from consensus.abci.requests import block_request
+from consensus.documents.genesis import GenesisDoc
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
 from consensus.types.validators import EMPTY_SET, ValidatorSet
 from crypto.hash import sha256
-from genesis.doc import GenesisDoc
-from node.config import Config
-from node.home import Home, load_genesis
-from node.runtime import Databases
+from dchat.app.app import DchatApplication
+from dchat.config import Config
+from dchat.home.home import Home, load_genesis
+from dchat.node.runtime import Databases
 from storage.memory import MemoryStore
 from tests.campaigns.harness import CampaignFailed
 from tests.chain.harness import drain

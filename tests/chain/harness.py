@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bridge.governance_params import GovernanceParams
-from chain.app import DchatApplication
-from chain.build import Seat, Wallet, build_tx
-from chain.economy_genesis import EconomicsGenesis
-from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
-from chain.messages import Message
+from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.app_state.economy import EconomicsGenesis
+from chain.app_state.governance_params import GovernanceParams
 from chain.state.store import Stores
-from consensus.abci import (
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.messages import Message
+from consensus.abci.interface import (
     BlockRequest,
     CheckTxRequest,
     CheckTxResponse,
@@ -27,6 +26,7 @@ from consensus.abci import (
 )
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from crypto.hash import sha256
+from dchat.app.app import DchatApplication
 from genesis.app_state import build_app_state
 from storage.memory import MemoryStore
 
@@ -89,8 +89,8 @@ class Chain:
         unordered = options.pop("unordered", None)
         options.setdefault("gas_price", self.gas_price)
         options.setdefault("chain_id", CHAIN_ID)
-        from chain.build import lane_of
-        from chain.messages import LANE_BRIDGE, LANE_NAMES
+        from chain.tx.build import lane_of
+        from chain.tx.messages import LANE_BRIDGE, LANE_NAMES
 
         lane = options.get("lane") or lane_of(messages)
         if unordered is None:

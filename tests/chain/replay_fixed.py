@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from chain.genesis import BridgeGenesis
-from chain.messages import (
+from chain.app_state.document import BridgeGenesis
+from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
     JoinChannel,
@@ -17,7 +17,7 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from consensus.types.results import results_hash
+from consensus.state.results import results_hash
 from tests.chain.harness import Chain
 
 DCHAT = 10**6

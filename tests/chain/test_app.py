@@ -6,16 +6,15 @@ import json
 
 import pytest
 
-from chain.app import DchatApplication, GenesisDiffers
-from chain.check import STALE_BLOCKS
-from chain.errors import AllowanceExhausted, Overspend, WrongSequence
-from chain.genesis import BridgeGenesis
-from chain.messages import CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
-from chain.proposals import select, size_in_block
+from chain.app_state.document import BridgeGenesis
+from chain.kernel.check import STALE_BLOCKS
+from chain.kernel.proposals import select, size_in_block
 from chain.state import proofs
 from chain.state.store import Stores
-from chain.tx import decode
-from consensus.abci import (
+from chain.tx.errors import AllowanceExhausted, Overspend, WrongSequence
+from chain.tx.messages import CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.tx import decode
+from consensus.abci.interface import (
     CheckTxRequest,
     CheckTxType,
     InfoRequest,
@@ -24,6 +23,7 @@ from consensus.abci import (
     VerifyVoteExtensionRequest,
 )
 from consensus.types.params import ConsensusParams
+from dchat.app.app import DchatApplication, GenesisDiffers
 from genesis.app_state import build_app_state
 from proto.dchat.v1 import state_pb2
 from tests.chain.harness import CHAIN_ID, Chain, drain

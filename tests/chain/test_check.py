@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from chain.auth import waits_between
-from chain.check import STALE_BLOCKS, CheckState
-from chain.currency.records import Account, PendingAccount
-from chain.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
-from chain.tx import Tx, decode
-from consensus.abci import CheckTxRequest, CheckTxType
+from chain.currency.ledger.records import Account, PendingAccount
+from chain.kernel.auth import waits_between
+from chain.kernel.check import STALE_BLOCKS, CheckState
+from chain.tx.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.tx import Tx, decode
+from consensus.abci.interface import CheckTxRequest, CheckTxType
 from tests.chain.harness import Chain
 
 BALANCE = 10**9

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from bridge.records import ESCROW_ADDRESS
-from chain import errors as e
-from chain.build import Seat, build_body, sign_body
+from chain.app_state.document import BridgeGenesis, ChatGenesis
 from chain.chat.records import IDENTITY, Allowance
-from chain.codec import UINT64_MAX
-from chain.currency.records import ACCOUNT, Account
-from chain.errors import TxError, declared_errors
-from chain.genesis import BridgeGenesis, ChatGenesis
-from chain.messages import (
+from chain.currency.ledger.records import ACCOUNT, Account
+from chain.tx import errors as e
+from chain.tx.build import Seat, build_body, sign_body
+from chain.tx.codec import UINT64_MAX
+from chain.tx.errors import TxError, declared_errors
+from chain.tx.messages import (
     LANE_CHAT,
     BuyAllowance,
     CreateChannel,
@@ -30,8 +30,8 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from chain.tx import TX_BYTES_MAX, decode
-from chain.upgrade.messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
+from chain.tx.tx import TX_BYTES_MAX, decode
+from chain.tx.upgrade_messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
 from proto.dchat.v1 import tx_pb2
 from tests.chain.harness import CHAIN_ID, Chain
 

@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 
 from bridge.records import ESCROW_ADDRESS
-from chain.branch import Branch
-from chain.composition import begin
-from chain.genesis import RANGES, BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, parse_app_state
+from chain.app_state.document import (
+    RANGES,
+    BridgeGenesis,
+    ChatGenesis,
+    CurrencyGenesis,
+    InvalidAppState,
+    parse_app_state,
+)
+from chain.kernel.branch import Branch
 from consensus.types.params import EvidenceParams
 from crypto.bech32 import encode_address
 from crypto.keys import Ed25519PrivKey
+from dchat.app.composition import begin
 from genesis.app_state import build_app_state
 from genesis.build import build_genesis, stake_of
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from chain.check import CheckState
-from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
-from chain.messages import (
+from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.kernel.check import CheckState
+from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
     JoinChannel,
@@ -23,7 +23,7 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from consensus.abci import CheckTxRequest, CheckTxType
+from consensus.abci.interface import CheckTxRequest, CheckTxType
 from tests.chain.harness import Chain, drain
 
 NAMES = ("ann", "bob", "carl", "dora")

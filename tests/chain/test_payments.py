@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from chain.build import fee_for, gas_for
 from chain.currency.machine import supply_of
-from chain.messages import Payment
+from chain.tx.build import fee_for, gas_for
+from chain.tx.messages import Payment
 from tests.chain.harness import Chain
 
 DCHAT = 10**6

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from bridge.clearing import UNITS_DEPOSIT, swept_per_block
-from bridge.governance import units_per_block
-from bridge.tally import COST_DELEGATION, COST_VOTE
-from chain import gas
-from chain.branch import Branch
-from chain.build import Seat, build_tx
-from chain.economy_messages import Delegate, Undelegate
-from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
-from chain.marks import ReplayMarks
-from chain.messages import KINDS, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Payment
-from chain.tx import Tx, decode
+from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.kernel.branch import Branch
+from chain.kernel.marks import ReplayMarks
+from chain.tx import gas
+from chain.tx.build import Seat, build_tx
+from chain.tx.economy_messages import Delegate, Undelegate
+from chain.tx.messages import KINDS, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Payment
+from chain.tx.tx import Tx, decode
 from crypto.hash import sha256
+from governance.clearing import UNITS_DEPOSIT, swept_per_block
+from governance.module import units_per_block
+from governance.tally import COST_DELEGATION, COST_VOTE
 from tests.chain.harness import CHAIN_ID, Chain, drain
 from tests.economy.world import UNIT, World
 

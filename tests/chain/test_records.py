@@ -16,19 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.records import Totals
-from chain.app import DchatApplication
-from chain.branch import RECORD_BYTES_MAX, Branch, check_records
+from chain.app_state.economy import InvalidAppState
 from chain.chat.records import Range
-from chain.codec import UINT64_MAX, height_bytes, uint_field, varint
-from chain.composition import compose
-from chain.currency.records import Account, Supply
-from chain.currency.staking.records import Minter, Pulse
-from chain.economy_genesis import InvalidAppState
-from chain.errors import InvalidField, NumberTooWide, RecordTooLarge, TxError
-from chain.execution import TIME_NS_MAX
-from chain.governance import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal
-from chain.items import FailedItems
-from chain.messages import (
+from chain.currency.ledger.records import Account, Supply
+from chain.currency.ledger.stake_records import Minter, Pulse
+from chain.kernel.branch import RECORD_BYTES_MAX, Branch, check_records
+from chain.kernel.execution import TIME_NS_MAX
+from chain.kernel.items import FailedItems
+from chain.state.store import Stores
+from chain.tx.codec import UINT64_MAX, height_bytes, uint_field, varint
+from chain.tx.errors import InvalidField, NumberTooWide, RecordTooLarge, TxError
+from chain.tx.governance_messages import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal
+from chain.tx.messages import (
     CreateChannel,
     JoinChannel,
     Payment,
@@ -38,9 +37,10 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from chain.state.store import Stores
-from chain.tx import single_key_policy
-from chain.upgrade.messages import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, check_plan
+from chain.tx.tx import single_key_policy
+from chain.tx.upgrade_messages import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, check_plan
+from dchat.app.app import DchatApplication
+from dchat.app.composition import compose
 from proto.dchat.v1 import state_pb2
 from tests.chain.harness import Chain, drain
 from tests.economy.world import World
@@ -60,7 +60,7 @@ def classes() -> dict[str, type[Any]]:
     for decode in compose().decoders.values():
         name = decode.__qualname__.split(".")[0]
         kind = getattr(importlib.import_module(decode.__module__), name)
-        if kind.__module__.split(".")[0] in ("chain", "bridge"):
+        if kind.__module__.split(".")[0] in ("chain", "bridge", "governance"):
             found[name] = kind
     return found
 

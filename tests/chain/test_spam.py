@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.records import PARAMS as BRIDGE_PARAMS
-from chain import gas
-from chain.build import fee_for, gas_for
+from chain.app_state.document import BridgeGenesis, InvalidAppState, check_params
 from chain.chat import governance as chat_governance
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import bytes_per_mgas
 from chain.currency.machine import params_of
-from chain.economy_messages import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
-from chain.errors import AllowanceExhausted, Overspend
-from chain.genesis import BridgeGenesis, InvalidAppState, check_params
-from chain.governance import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
-from chain.messages import (
+from chain.tx import gas
+from chain.tx.build import fee_for, gas_for
+from chain.tx.economy_messages import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
+from chain.tx.errors import AllowanceExhausted, Overspend
+from chain.tx.governance_messages import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
+from chain.tx.messages import (
     LANE_BRIDGE,
     CreateChannel,
     JoinChannel,
@@ -30,7 +30,7 @@ from chain.messages import (
     RegisterIdentity,
     channel_id,
 )
-from chain.tx import decode
+from chain.tx.tx import decode
 from tests.chain.harness import Chain
 from tests.economy.world import ONE, UNIT, World, consensus_key, possession
 
@@ -157,7 +157,7 @@ def test_each_leaf_has_a_price(kind: str, world: World) -> None:
 
 
 def _kind_gas(message: Message) -> int:
-    from chain.messages import KIND_OF
+    from chain.tx.messages import KIND_OF
 
     return KIND_OF[type(message)].gas
 
@@ -188,7 +188,7 @@ def test_what_a_proposal_says_has_an_end() -> None:
 @pytest.mark.parametrize("gas_price", [0, 1, 100_000, 10**7])
 def test_reserved_gas_has_one_price_in_every_lane(gas_price: int) -> None:
     """irishub#922: a post that reserves the whole block's gas cost 1 DCHAT of allowance, a payment 10."""
-    from chain.genesis import CurrencyGenesis
+    from chain.app_state.document import CurrencyGenesis
 
     limit = 50_000_000
     bridge = BridgeGenesis(starter_messages=10**3, starter_bytes=10**9, registration_price=10**9)

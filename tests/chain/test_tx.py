@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.records import BridgeParams, Totals
-from chain.auth import encode_sequences
-from chain.build import Seat, Wallet, build_tx
 from chain.chat.records import Allowance, Channel, ChatParams, Identity, encode_message
-from chain.currency.records import Account, CurrencyParams, Supply
-from chain.errors import EnvelopeError, NotCanonical, TooLarge, TxError
-from chain.marks import Marks
-from chain.messages import KINDS, Message, Payment, PostMessage
-from chain.messages import encode_message as to_proto
+from chain.currency.ledger.records import Account, CurrencyParams, Supply
+from chain.kernel.auth import encode_sequences
+from chain.kernel.marks import Marks
 from chain.state.mmr import Range
-from chain.tx import TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode, single_key_policy
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.errors import EnvelopeError, NotCanonical, TooLarge, TxError
+from chain.tx.messages import KINDS, Message, Payment, PostMessage
+from chain.tx.messages import encode_message as to_proto
+from chain.tx.tx import TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode, single_key_policy
 from crypto.hash import sha256
 from proto.dchat.v1 import state_pb2 as pb
 from proto.dchat.v1 import tx_pb2

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from chain.messages import Payment
-from chain.tx import Tx, decode
-from cli.main import dchat
-from node.client import Client, NotFound
-from node.proved import Proved
-from node.verify import Trust, Verifier
-from node.wallet import Session
+from chain.tx.messages import Payment
+from chain.tx.tx import Tx, decode
+from dchat.cli.main import dchat
+from dchat.client.client import Client, NotFound
+from dchat.client.proved import Proved
+from dchat.client.verify import Trust, Verifier
+from dchat.client.wallet import Session
 from tests.node.lying import LyingDoor
 from tests.node.running import Running
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.bench.live import Load, quantile
-from cli.bench.stages import FLOOR
-from cli.main import dchat
+from dchat.cli.main import dchat
+from dchat.devnet.live import Load, quantile
+from dchat.devnet.stages import FLOOR
 
 
 @pytest.mark.network

@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
-from chain.economy_messages import possession_hash
-from chain.messages import Payment
-from cli.main import dchat
-from cli.render import says_nothing
+from chain.tx.economy_messages import possession_hash
+from chain.tx.messages import Payment
 from crypto.bech32 import encode_address
-from node.client import NodeUnreachable
-from node.home import Home, load_validator_key, make_keys
-from node.runtime import PRUNE_EVERY
-from node.wallet import Session, submit
+from dchat.cli.main import dchat
+from dchat.cli.terminal.render import says_nothing
+from dchat.client.client import NodeUnreachable
+from dchat.client.wallet import Session, submit
+from dchat.home.home import Home, load_validator_key, make_keys
+from dchat.node.runtime import PRUNE_EVERY
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import staking_service_pb2 as staking

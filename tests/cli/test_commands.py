@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.ask import parse_amount
-from cli.main import dchat
-from cli.network import Ports, load_network, make_network
-from node import identity
-from node.config import load
-from node.home import Home, HomeError, make_keys
+from dchat.cli.main import dchat
+from dchat.cli.terminal.ask import parse_amount
+from dchat.config import load
+from dchat.devnet.network import Ports, load_network, make_network
+from dchat.home import identity
+from dchat.home.home import Home, HomeError, make_keys
 
 CONTRACT_FLAGS = (
     "--config --identity --chain-id --listen --rpc-listen --data-dir --bootstrap --stake --log-level --json-logs "
@@ -276,12 +276,12 @@ def test_legs_of_a_bundle_that_make_no_sense(tmp_path: Path, leg: str, said: str
 
 
 def test_python_without_assertions_is_refused() -> None:
-    done = subprocess.run([sys.executable, "-O", "-m", "cli", "version"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-O", "-m", "dchat", "version"], capture_output=True, text=True, check=False)
     assert (done.returncode, "removes checks" in done.stderr) == (2, True)
 
 
 def test_a_network_of_none_is_refused(tmp_path: Path) -> None:
-    from cli.network import NetworkError
+    from dchat.devnet.network import NetworkError
 
     with pytest.raises(NetworkError, match="allowed: 1 to"):
         make_network(tmp_path, validators=0)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.base import Exit
-from cli.event_commands import Reading
-from cli.main import dchat
-from consensus.types.events import Cursor
-from node.client import ClientError
+from consensus.state.events import Cursor
+from dchat.cli.commands.event_commands import Reading
+from dchat.cli.main import dchat
+from dchat.cli.terminal.base import Exit
+from dchat.client.client import ClientError
 from tests.node.running import until
 from tests.node.telling import Telling, telling_chain
 
@@ -70,7 +70,7 @@ async def test_who_ends_following_is_told_where_to_go_on() -> None:
     """Ctrl-C is how it ends."""
     async with telling_chain() as telling:
         await telling.make_blocks(2)
-        line = [sys.executable, "-m", "cli", "query", "events", "--from-height", "2", "--follow", "--node"]
+        line = [sys.executable, "-m", "dchat", "query", "events", "--from-height", "2", "--follow", "--node"]
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
         try:
             process = await asyncio.create_subprocess_exec(

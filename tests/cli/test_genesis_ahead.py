@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import processes
-from cli.network import Pace, free_ports, make_network
-from consensus.types.timestamps import NS_PER_S, format_rfc3339
-from node.client import Client
+from consensus.formats.timestamps import NS_PER_S, format_rfc3339
+from dchat.client.client import Client
+from dchat.devnet import processes
+from dchat.devnet.network import Pace, free_ports, make_network
 
 pytestmark = pytest.mark.network
 

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from chain.messages import Payment
-from cli import processes
-from cli.network import Network, NodeEntry, free_ports, make_network, node_config
-from node import identity
-from node.client import Client
-from node.config import Config
-from node.config.models import StakingSection
-from node.home import Home, make_keys
-from node.joining import FILE
-from node.wallet import Session
-from p2p.node_key import NodeKey
+from chain.tx.messages import Payment
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.client.client import Client
+from dchat.client.wallet import Session
+from dchat.config import Config
+from dchat.config.models import StakingSection
+from dchat.devnet import processes
+from dchat.devnet.network import Network, NodeEntry, free_ports, make_network, node_config
+from dchat.home import identity
+from dchat.home.home import Home, make_keys
+from dchat.node.joining import FILE
 from proto.dchat.v1 import staking_service_pb2 as staking
 from proto.dchat.v1 import state_pb2
 from tests.cli.test_network import DCHAT, PACE
@@ -56,7 +56,7 @@ def newcomer(network: Network, folder: Path) -> tuple[Home, list[str]]:
     entry = NodeEntry(2, "newcomer", str(folder), NodeKey.load(home.node_key).id, "", free_ports(1)[0])
     both = replace(network, nodes=(*network.nodes, entry))
     home.config_file.write_text(node_config(both, entry, PACE))
-    command = [sys.executable, "-m", "cli", "--home", str(folder), "validator", "--stake", str(STAKE)]
+    command = [sys.executable, "-m", "dchat", "--home", str(folder), "validator", "--stake", str(STAKE)]
     command += ["--genesis-file", str(known.genesis)]
     return home, command
 

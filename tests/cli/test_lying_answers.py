@@ -11,10 +11,10 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from cli import status_commands
-from cli.base import Exit
-from cli.main import dchat
-from node.client import Client, ClientError
+from dchat.cli.commands import status_commands
+from dchat.cli.main import dchat
+from dchat.cli.terminal.base import Exit
+from dchat.client.client import Client, ClientError
 from proto.dchat.v1 import service_pb2 as pb
 
 

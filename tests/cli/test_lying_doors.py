@@ -17,16 +17,16 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from chain.errors import Overspend, Replayed, TxError, UnknownValidator, WrongSequence
-from chain.messages import LANE_BRIDGE, Payment
-from chain.tx import decode
-from cli.base import Exit
-from mempool.errors import CODESPACE, Refusal
-from node import client as node_client
-from node import wallet
-from node.client import SMALL_BYTES_MAX, Client, NodeUnreachable
-from node.verify import ProofFailed
-from node.wallet import EXPIRY_BLOCKS, ORDERED_EXPIRY_BLOCKS, Session
+from chain.tx.errors import Overspend, Replayed, TxError, UnknownValidator, WrongSequence
+from chain.tx.messages import LANE_BRIDGE, Payment
+from chain.tx.tx import decode
+from consensus.mempool.admission.errors import CODESPACE, Refusal
+from dchat.cli.terminal.base import Exit
+from dchat.client import client as node_client
+from dchat.client import wallet
+from dchat.client.client import SMALL_BYTES_MAX, Client, NodeUnreachable
+from dchat.client.verify import ProofFailed
+from dchat.client.wallet import EXPIRY_BLOCKS, ORDERED_EXPIRY_BLOCKS, Session
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 from tests.cli.lying_world import DCHAT, World
@@ -505,7 +505,7 @@ async def test_who_stops_a_command_is_told_what_is_out(world: World) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "cli", *map(str, line), stderr=asyncio.subprocess.PIPE
+            sys.executable, "-m", "dchat", *map(str, line), stderr=asyncio.subprocess.PIPE
         )
     finally:
         signal.signal(signal.SIGINT, before)

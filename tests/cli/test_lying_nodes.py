@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from chain.build import Seat, Wallet, build_tx
-from chain.genesis import RANGES
-from chain.messages import Payment
-from chain.tx import decode
-from cli.base import show_json
-from cli.render import message_json
-from node.client import ClientError, whole_param
-from node.wallet import Outcome, Session
+from chain.app_state.document import RANGES
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.messages import Payment
+from chain.tx.tx import decode
+from dchat.cli.terminal.base import show_json
+from dchat.cli.terminal.render import message_json
+from dchat.client.client import ClientError, whole_param
+from dchat.client.wallet import Outcome, Session
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 

@@ -20,14 +20,23 @@ import aiohttp
 import pytest
 from click.testing import CliRunner, Result
 
-from bridge.actions import MODULES
-from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, channel_id
-from cli import processes, testnet_control
-from cli.main import dchat as dchat_command
-from cli.network import Network, Pace, free_ports, make_network
-from node import identity
-from node.client import Client, NodeUnreachable
-from node.wallet import Outcome, Session
+from chain.tx.messages import (
+    LANE_BRIDGE,
+    CreateChannel,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    channel_id,
+)
+from dchat.cli.local import testnet_control
+from dchat.cli.main import dchat as dchat_command
+from dchat.client.client import Client, NodeUnreachable
+from dchat.client.wallet import Outcome, Session
+from dchat.devnet import processes
+from dchat.devnet.network import Network, Pace, free_ports, make_network
+from dchat.home import identity
+from governance.actions import MODULES
 
 pytestmark = pytest.mark.network
 
@@ -222,7 +231,7 @@ async def chains(network: Network, upto: int) -> set[tuple[tuple[bytes, bytes], 
 
 def run(network: Network, index: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     home = network.home_of(network.node(index))
-    command = [sys.executable, "-m", "cli", *map(str, arguments), "--home", str(home)]
+    command = [sys.executable, "-m", "dchat", *map(str, arguments), "--home", str(home)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -313,7 +322,7 @@ async def test_two_of_four_make_no_block_and_three_do(network: Network) -> None:
 def test_a_second_process_on_one_home_is_refused(single: Network) -> None:
     """Two processes would sign with one key."""
     home = single.home_of(single.node(1))
-    command = [sys.executable, "-m", "cli", "validator", "--home", str(home)]
+    command = [sys.executable, "-m", "dchat", "validator", "--home", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "runs on this home already" in done.stderr.splitlines()[-1]
@@ -359,7 +368,7 @@ def test_flags_alone_make_what_is_missing_and_run(tmp_path: Path) -> None:
         "DCHAT_ENABLE_METRICS": "false",
     }
     flags = ["--identity", keys, "--chain-id", "mine", "--data-dir", data, "--listen", f"127.0.0.1:{ports.p2p}"]
-    command = [sys.executable, "-m", "cli", "validator", *map(str, flags), "--stake", "5000", "--json-logs"]
+    command = [sys.executable, "-m", "dchat", "validator", *map(str, flags), "--stake", "5000", "--json-logs"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         url = f"http://127.0.0.1:{ports.http}"

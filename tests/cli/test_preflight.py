@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.home_commands import make_home
-from cli.main import dchat
-from genesis.doc import parse_genesis
-from node.config import Config, ConfigError, load
-from node.home import Home, HomeError, load_genesis, load_validator_key
-from node.runtime import Node
-from p2p.node_key import NodeKey
+from consensus.documents.genesis import parse_genesis
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.cli.local.home_commands import make_home
+from dchat.cli.main import dchat
+from dchat.config import Config, ConfigError, load
+from dchat.home.home import Home, HomeError, load_genesis, load_validator_key
+from dchat.node.runtime import Node
 
 ANY_PORTS = {
     "network.listen_address": "127.0.0.1:0", "grpc.listen_address": "127.0.0.1:0", "observability.health_port": 0,

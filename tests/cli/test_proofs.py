@@ -14,14 +14,22 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from chain.chat.records import CHANNEL
-from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, channel_id
-from cli.base import Exit
-from cli.main import dchat
-from node.answers import Answers
-from node.client import Client
-from node.proved import Proved
-from node.verify import ProofFailed, Trust, Verifier
-from node.wallet import Outcome, Session
+from chain.tx.messages import (
+    LANE_BRIDGE,
+    CreateChannel,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    channel_id,
+)
+from dchat.cli.main import dchat
+from dchat.cli.terminal.base import Exit
+from dchat.client.client import Client
+from dchat.client.proved import Proved
+from dchat.client.verify import ProofFailed, Trust, Verifier
+from dchat.client.wallet import Outcome, Session
+from dchat.doors.reads.answers import Answers
 from proto.dchat.v1 import service_pb2 as pb
 from tests.node.running import Running, running_node
 

@@ -17,12 +17,12 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.message import Message
 from structlog.testing import capture_logs
 
-from chain.messages import Payment
-from chain.tx import decode
-from node import client as node_client
-from node import wallet
-from node.client import ClientError
-from node.wallet import Session
+from chain.tx.messages import Payment
+from chain.tx.tx import decode
+from dchat.client import client as node_client
+from dchat.client import wallet
+from dchat.client.client import ClientError
+from dchat.client.wallet import Session
 from proto.dchat.v1 import service_pb2 as pb
 from tests.cli.lying_world import World
 from tests.node.lying import KINDS, Fault, Honest, Lie, lying_door

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.base import Refusal, echo, show_json
-from cli.network import free_ports, make_network
-from cli.testnet_control import Row, table_of
-from node import logs
-from node.text import safe, safe_line
+from dchat.cli.local.testnet_control import Row, table_of
+from dchat.cli.terminal.base import Refusal, echo, show_json
+from dchat.devnet.network import free_ports, make_network
+from dchat.home import logs
+from dchat.home.text import safe, safe_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +81,7 @@ def test_json_for_people_is_escaped_too(capsys: pytest.CaptureFixture[str]) -> N
 def test_log_lines_are_lines_of_plain_text(kind: str) -> None:
     """audit 20: a peer's moniker, a reason, an exception's text: none of them begins a line or moves the cursor."""
     program = (
-        "import structlog, logging; from node import logs\n"
+        "import structlog, logging; from dchat.home import logs\n"
         f"logs.configure(level='info', json_lines={kind == 'json'})\n"
         "log = structlog.get_logger()\n"
         "bad = 'x\\x1b[2J\\nlevel=error event=fake\\u202e\\x9b'\n"
@@ -115,15 +115,15 @@ def test_a_nodes_answer_in_a_table_is_neither_escape_nor_markup(tmp_path: Path) 
 
 
 def test_commands_have_one_way_to_say_something() -> None:
-    """audit 20: `cli.base.echo`, which escapes."""
+    """audit 20: `dchat.cli.terminal.base.echo`, which escapes."""
     others = []
-    for path in (ROOT / "cli").rglob("*.py"):
+    for path in (ROOT / "dchat" / "cli").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call):
                 name = ast.unparse(call.func)
                 if name in ("print", "click.echo", "click.secho", "click.echo_via_pager", "sys.stdout.write"):
                     others.append(f"{path.relative_to(ROOT)}:{call.lineno}")
-    assert [place for place in others if not place.startswith("cli/base.py:")] == []
+    assert [place for place in others if not place.startswith("dchat/cli/terminal/base.py:")] == []
 
 
 def test_libraries_lines_are_escaped() -> None:

@@ -12,18 +12,19 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.governance_params import GovernanceParams
-from chain.app import DchatApplication
-from chain.build import lane_of
+from chain.app_state.document import BridgeGenesis, CurrencyGenesis
+from chain.app_state.governance_params import GovernanceParams
 from chain.chat.governance import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.records import CHANNEL, IDENTITY
 from chain.currency import machine as currency
-from chain.currency.dec import ONE
-from chain.currency.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
 from chain.currency.staking import stake
-from chain.currency.staking.records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
 from chain.currency.staking.valset import active_of
-from chain.economy_messages import (
+from chain.state.store import Stores
+from chain.tx.build import lane_of
+from chain.tx.economy_messages import (
     CancelUnbonding,
     CreateValidator,
     Delegate,
@@ -36,8 +37,7 @@ from chain.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from chain.genesis import BridgeGenesis, CurrencyGenesis
-from chain.governance import (
+from chain.tx.governance_messages import (
     OPTIONS,
     WHOLE,
     AddDeposit,
@@ -49,7 +49,7 @@ from chain.governance import (
     Vote,
     VoteWeighted,
 )
-from chain.messages import (
+from chain.tx.messages import (
     KIND_OF,
     LANE_BRIDGE,
     LANE_CHAT,
@@ -65,9 +65,9 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from chain.state.store import Stores
-from consensus.abci import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
+from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
+from dchat.app.app import DchatApplication
 from storage.memory import MemoryStore
 from tests.chain.harness import SECOND_NS, drain
 from tests.economy.shadow import Differs, Shadow

@@ -8,18 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chain.branch import Branch
-from chain.currency import bank, distribution, economy, params, signing
+from chain.currency import economy
 from chain.currency import machine as currency
-from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
-from chain.currency.dec import ONE
 from chain.currency.economy import GenesisStake
-from chain.currency.params import DistributionParams, MintParams, SlashingParams, StakingParams
-from chain.currency.records import SUPPLY, CurrencyParams, Supply
-from chain.currency.staking import stake, valset
-from chain.currency.staking.records import MINTER, REASON_DOWNTIME, UNBONDINGS, Delegation, Now, Unbonding, Validator
+from chain.currency.ledger import bank, params
+from chain.currency.ledger.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.records import SUPPLY, CurrencyParams, Supply
+from chain.currency.ledger.stake_records import (
+    MINTER,
+    REASON_DOWNTIME,
+    UNBONDINGS,
+    Delegation,
+    Now,
+    Unbonding,
+    Validator,
+)
+from chain.currency.rewards import distribution
+from chain.currency.staking import signing, stake, valset
 from chain.currency.staking.valset import active_of
-from consensus.abci import ValidatorUpdate, VoteInfo
+from chain.kernel.branch import Branch
+from consensus.abci.interface import ValidatorUpdate, VoteInfo
 from crypto.hash import ADDRESS_BYTES, sha256
 from tests.chain.harness import drain
 

@@ -13,15 +13,13 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from chain.app import DchatApplication
 from chain.chat import governance as chat
 from chain.chat.governance import DECIDED, PROPOSAL, REJECTED, TALLYING, Proposal
-from chain.currency import distribution, params
-from chain.currency.dec import ONE
-from chain.currency.params import DistributionParams, SlashingParams
-from chain.currency.records import SUPPLY
-from chain.currency.signing import info_of
-from chain.currency.staking.records import (
+from chain.currency.ledger import params
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, SlashingParams
+from chain.currency.ledger.records import SUPPLY
+from chain.currency.ledger.stake_records import (
     BONDED,
     CONSENSUS_KEY,
     DELEGATION,
@@ -31,9 +29,12 @@ from chain.currency.staking.records import (
     Delegation,
     Validator,
 )
-from chain.governance import ABSTAIN, NO, NO_WITH_VETO, YES
-from consensus.abci import BlockRequest, VoteInfo
+from chain.currency.rewards import distribution
+from chain.currency.staking.signing import info_of
+from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, YES
+from consensus.abci.interface import BlockRequest, VoteInfo
 from crypto.hash import ADDRESS_BYTES as SIZE
+from dchat.app.app import DchatApplication
 
 ABSENT = 1
 

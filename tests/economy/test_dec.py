@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.currency import dec
-from chain.currency.dec import ONE
+from chain.currency.ledger import dec
+from chain.currency.ledger.dec import ONE
 
 DECS = st.integers(-(10**40), 10**40)
 POSITIVE = st.integers(1, 10**40)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from chain import errors as e
-from chain.currency.bank import BONDED_POOL
-from chain.currency.dec import ONE
-from chain.currency.params import MintParams
-from chain.currency.records import ACCOUNT
-from chain.economy_messages import (
+from chain.currency.ledger.bank import BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import MintParams
+from chain.currency.ledger.records import ACCOUNT
+from chain.tx import errors as e
+from chain.tx.economy_messages import (
     CancelUnbonding,
     CreateValidator,
     Delegate,
@@ -25,7 +25,7 @@ from chain.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from chain.errors import TxError, declared_errors
+from chain.tx.errors import TxError, declared_errors
 from tests.economy.world import STAKING, UNIT, World, consensus_key, possession
 
 CODESPACES = ("staking", "slashing", "distribution")
@@ -181,7 +181,7 @@ def prepare_commission(world: World) -> None:
 
 def retire(world: World) -> None:
     """A key's signing info says that it signed twice; its validator is gone."""
-    from chain.currency.signing import SigningInfo
-    from chain.currency.staking.records import SIGNING
+    from chain.currency.ledger.stake_records import SIGNING
+    from chain.currency.staking.signing import SigningInfo
 
     world.app.base.merge({SIGNING + consensus_key("retired").address: SigningInfo(1, tombstoned=True)})

@@ -11,28 +11,28 @@ from fractions import Fraction
 
 import pytest
 
-from chain.app import DchatApplication
-from chain.currency.signing import info_of
+from chain.currency.ledger.stake_records import CONSENSUS_KEY, UNBONDING, Validator
 from chain.currency.staking import stake
-from chain.currency.staking.records import CONSENSUS_KEY, UNBONDING, Validator
+from chain.currency.staking.signing import info_of
 from chain.state.store import Stores
-from consensus.engine.block_store import BlockStore
-from consensus.engine.clock import InlineWorkers, LoopClock
-from consensus.engine.evidence_pool import EvidencePool
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.handshake import handshake
-from consensus.engine.state_store import StateStore
+from consensus.evidence.pool import EvidencePool
+from consensus.execution.executor import BlockExecutor
+from consensus.execution.handshake import handshake
+from consensus.formats.errors import InvalidEvidence
+from consensus.state.state import State
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import Block
 from consensus.types.commits import commit_from_votes, extended_commit_from_votes
-from consensus.types.errors import InvalidEvidence
 from consensus.types.evidence import DuplicateVoteEvidence, Evidence, LightClientAttackEvidence
 from consensus.types.header import Header
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.light import LightBlock, SignedHeader
-from consensus.types.state import State
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from crypto.hash import sha256
+from dchat.app.app import DchatApplication
 from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
 from storage.memory import MemoryStore
 from tests.campaigns.rules import slash

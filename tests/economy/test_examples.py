@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chain.currency import dec, mint
-from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL, module_address
-from chain.currency.dec import ONE
-from chain.currency.distribution import withdraw_address
-from chain.currency.params import MintParams, SlashingParams
-from chain.currency.staking import stake
-from chain.currency.staking.records import (
+from chain.currency.ledger import dec
+from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL, module_address
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import MintParams, SlashingParams
+from chain.currency.ledger.stake_records import (
     HISTORICAL,
     POWER_UNIT,
     REDELEGATIONS,
@@ -21,6 +19,9 @@ from chain.currency.staking.records import (
     UnbondingEntry,
     Validator,
 )
+from chain.currency.rewards import mint
+from chain.currency.rewards.distribution import withdraw_address
+from chain.currency.staking import stake
 from tests.economy.sandbox import Sandbox, address
 
 P = POWER_UNIT
@@ -244,7 +245,7 @@ def test_fractions_go_to_the_pool() -> None:
     box.at(1)
     before = box.allocate(10, v=1)
     assert box.withdraw("a", "v") == 3
-    from chain.currency.distribution import pool_of
+    from chain.currency.rewards.distribution import pool_of
 
     assert pool_of(box.branch).amount - before == dec.parse("0.333333333333333333")
     box.laws()

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from chain.branch import Branch, Scan
-from chain.currency import bank, economy
-from chain.currency.bank import NOT_BONDED_POOL
-from chain.currency.dec import ONE
+from chain.currency import economy
+from chain.currency.ledger import bank
+from chain.currency.ledger.bank import NOT_BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.stake_records import FAILED, QUEUE_UNBONDINGS, REASON_DOWNTIME
 from chain.currency.staking import stake, valset
-from chain.currency.staking.records import FAILED, QUEUE_UNBONDINGS, REASON_DOWNTIME
 from chain.currency.staking.stake import SLASHED_PER_SLICE
-from chain.errors import ActionPanicked
-from chain.items import FailedItems
+from chain.kernel.branch import Branch, Scan
+from chain.kernel.items import FailedItems
+from chain.tx.errors import ActionPanicked
 from tests.chain.harness import drain
 from tests.economy.sandbox import Sandbox, address
 

@@ -5,7 +5,7 @@ Every step checks all invariants, the models of `tests.economy.shadow`, and a tw
 
 from __future__ import annotations
 
-from chain.messages import KINDS
+from chain.tx.messages import KINDS
 from tests.economy.life import Life
 
 SEEDS = (3, 11, 42)

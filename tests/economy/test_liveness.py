@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chain.currency import signing
-from chain.currency.params import SlashingParams, slashing_of
-from chain.currency.signing import SigningInfo
-from chain.currency.staking.records import SLASHES
-from chain.economy_messages import Undelegate, Unjail
-from consensus.abci import FinalizeBlockResponse
+from chain.currency.ledger.params import SlashingParams, slashing_of
+from chain.currency.ledger.stake_records import SLASHES
+from chain.currency.staking import signing
+from chain.currency.staking.signing import SigningInfo
+from chain.tx.economy_messages import Undelegate, Unjail
+from consensus.abci.interface import FinalizeBlockResponse
 from tests.economy.world import SLASHING, STAKING, UNIT, World
 
 NAMES = ("v1", "v2", "v3", "v4")

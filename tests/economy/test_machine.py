@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from chain.currency import distribution
-from chain.currency.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
-from chain.currency.dec import ONE
-from chain.currency.params import DistributionParams, MintParams
-from chain.currency.records import ACCOUNT
-from chain.currency.staking.records import DELEGATION, STATUS_NAMES, UNBONDINGS
-from chain.economy_messages import (
+from chain.currency.ledger.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.currency.ledger.records import ACCOUNT
+from chain.currency.ledger.stake_records import DELEGATION, STATUS_NAMES, UNBONDINGS
+from chain.currency.rewards import distribution
+from chain.tx.economy_messages import (
     CancelUnbonding,
     CreateValidator,
     Delegate,

@@ -11,26 +11,19 @@ from dataclasses import replace
 
 import pytest
 
-from chain import errors as e
-from chain.codec import UINT64_MAX
-from chain.currency import bank, distribution, mint, params, signing
-from chain.currency.bank import BONDED_POOL
-from chain.currency.dec import ONE
-from chain.currency.params import DistributionParams, InvalidParam, MintParams, SlashingParams, StakingParams
-from chain.currency.records import SUPPLY, Supply
-from chain.currency.staking import stake
+from chain.app_state.economy import InvalidAppState
+from chain.currency.ledger import bank, params
+from chain.currency.ledger.bank import BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, InvalidParam, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.records import SUPPLY, Supply
+from chain.currency.ledger.stake_records import BONDED, MINTER, UNBONDED, UNBONDING, Minter, Now, Pulse
+from chain.currency.rewards import distribution, mint
+from chain.currency.staking import signing, stake
 from chain.currency.staking.queues import ITEMS_MAX, TIME_BYTES, TimeQueue
-from chain.currency.staking.records import (
-    BONDED,
-    MINTER,
-    UNBONDED,
-    UNBONDING,
-    Minter,
-    Now,
-    Pulse,
-)
-from chain.economy_genesis import InvalidAppState
-from chain.economy_messages import (
+from chain.tx import errors as e
+from chain.tx.codec import UINT64_MAX
+from chain.tx.economy_messages import (
     CreateValidator,
     Delegate,
     EditValidator,
@@ -39,7 +32,7 @@ from chain.economy_messages import (
     Unjail,
     prove_possession,
 )
-from chain.errors import declared_errors
+from chain.tx.errors import declared_errors
 from consensus.types.params import EvidenceParams
 from tests.economy.sandbox import Sandbox, address
 from tests.economy.world import SLASHING, STAKING, UNIT, World, consensus_key, possession, private_key

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from chain.currency import dec
-from chain.currency.dec import ONE
-from chain.currency.params import DistributionParams, MintParams
-from chain.economy_messages import Delegate, Redelegate, SetWithdrawAddress, Undelegate
-from chain.economy_queries import EconomyQueries
+from chain.currency.ledger import dec
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.tx.economy_messages import Delegate, Redelegate, SetWithdrawAddress, Undelegate
+from dchat.app.economy_queries import EconomyQueries
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from tests.economy.world import UNIT, World

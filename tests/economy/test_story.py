@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chain.currency.dec import ONE
-from chain.currency.params import DistributionParams, MintParams
-from chain.economy_messages import (
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.tx.economy_messages import (
     CreateValidator,
     Delegate,
     Redelegate,

@@ -11,23 +11,23 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bridge.governance_params import GovernanceParams
-from chain.app import DchatApplication
-from chain.currency import distribution, params
-from chain.currency.bank import DISTRIBUTION
-from chain.currency.dec import ONE
+from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.app_state.economy import EconomicsGenesis
+from chain.app_state.governance_params import GovernanceParams
 from chain.currency.economy import GenesisStake
-from chain.currency.params import DistributionParams, MintParams, SlashingParams, StakingParams
-from chain.currency.records import ACCOUNT
+from chain.currency.ledger import params
+from chain.currency.ledger.bank import DISTRIBUTION
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.records import ACCOUNT
+from chain.currency.ledger.stake_records import UNBONDINGS, Delegation, Unbonding, Validator
+from chain.currency.rewards import distribution
 from chain.currency.staking import stake
-from chain.currency.staking.records import UNBONDINGS, Delegation, Unbonding, Validator
-from chain.economy_genesis import EconomicsGenesis
-from chain.economy_messages import prove_possession
-from chain.events import account
-from chain.genesis import BridgeGenesis, ChatGenesis, CurrencyGenesis
+from chain.kernel.events import account
 from chain.state.store import Stores
-from chain.tx import TxCache
-from consensus.abci import (
+from chain.tx.economy_messages import prove_possession
+from chain.tx.tx import TxCache
+from consensus.abci.interface import (
     BlockRequest,
     CommitInfo,
     FinalizeBlockResponse,
@@ -37,11 +37,12 @@ from consensus.abci import (
     ValidatorUpdate,
     VoteInfo,
 )
+from consensus.state.results import ExecTxResult
 from consensus.types.params import ConsensusParams, EvidenceParams
-from consensus.types.results import ExecTxResult
 from consensus.types.validators import ValidatorSet
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey, PubKey
+from dchat.app.app import DchatApplication
 from genesis.app_state import build_app_state
 from proto.dchat.v1 import state_pb2
 from storage.memory import MemoryStore

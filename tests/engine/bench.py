@@ -10,19 +10,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from consensus.core.events import CoreConfig
-from consensus.engine.block_store import BlockStore
-from consensus.engine.clock import Clock, InlineWorkers, LoopClock, Workers
-from consensus.engine.disk import Disk
+from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.engine.driver import ConsensusDriver
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.failpoints import FailPoint, no_fail_point
-from consensus.engine.guards import open_file_signer
-from consensus.engine.handshake import handshake
-from consensus.engine.state_store import StateStore
-from consensus.engine.wal import Wal
+from consensus.execution.executor import BlockExecutor
+from consensus.execution.handshake import handshake
+from consensus.privval.guards import open_file_signer
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.stores.wal import Wal
+from consensus.system.clock import Clock, InlineWorkers, LoopClock, Workers
+from consensus.system.disk import Disk
+from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.types.params import ConsensusParams
 from crypto.keys import Ed25519PrivKey
-from genesis.doc import GenesisDoc, GenesisValidator
 from storage.kv import KeyValueStore
 from storage.memory import MemoryStore
 from tests.engine.kvapp import KeyValueApp, ListPool, NoEvidence

@@ -13,9 +13,9 @@ import signal
 import sys
 from pathlib import Path
 
-from consensus.engine.clock import ThreadWorkers
-from consensus.engine.disk import OsDisk
-from genesis.doc import parse_genesis
+from consensus.documents.genesis import parse_genesis
+from consensus.system.clock import ThreadWorkers
+from consensus.system.disk import OsDisk
 from storage.leveldb import LevelStore
 from tests.engine.bench import Home, genesis_of, make_node
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from consensus.abci import (
+from consensus.abci.interface import (
     ApplyChunkResponse,
     BlockRequest,
     CheckTxRequest,
@@ -29,9 +29,9 @@ from consensus.abci import (
     ValidatorUpdate,
     VerifyVoteExtensionRequest,
 )
+from consensus.state.results import Event, ExecTxResult
+from consensus.state.state import State
 from consensus.types.evidence import Evidence
-from consensus.types.results import Event, ExecTxResult
-from consensus.types.state import State
 from consensus.types.vote import Vote
 from crypto.hash import sha256
 from crypto.keys import Ed25519PubKey

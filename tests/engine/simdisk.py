@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from consensus.engine.disk import AppendFile
+from consensus.system.disk import AppendFile
 
 
 class Inode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.engine.block_size import TXS_MIN, WORK_NS, BlockSize
+from consensus.execution.block_size import TXS_MIN, WORK_NS, BlockSize
 from tests.engine.bench import Home, genesis_of, make_node, until
 
 MS = 1_000_000

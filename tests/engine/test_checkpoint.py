@@ -15,18 +15,11 @@ from hypothesis import strategies as st
 
 from consensus.core.events import Elapsed, Step, VoteKind
 from consensus.engine.checkpoint import can_restate, restate_log
-from consensus.engine.clock import InlineWorkers, LoopClock
-from consensus.engine.disk import OsDisk
-from consensus.engine.inputs import (
-    Logged,
-    PartIn,
-    TimedOut,
-    VoteIn,
-    decode_logged,
-    encode_logged,
-)
+from consensus.engine.incoming.inputs import Logged, PartIn, TimedOut, VoteIn, decode_logged, encode_logged
 from consensus.engine.replay import Recorded
-from consensus.engine.wal import NEW_NAME, READ_BYTES, Wal
+from consensus.stores.wal import NEW_NAME, READ_BYTES, Wal
+from consensus.system.clock import InlineWorkers, LoopClock
+from consensus.system.disk import OsDisk
 from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import PART_BYTES, PartSet

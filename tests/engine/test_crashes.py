@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from consensus.engine.disk import OsDisk
-from consensus.engine.inputs import ProposalIn, VoteIn, decode_logged
-from consensus.engine.wal import Wal
+from consensus.engine.incoming.inputs import ProposalIn, VoteIn, decode_logged
+from consensus.stores.wal import Wal
+from consensus.system.disk import OsDisk
 from tests.engine.bench import SLOW_PROPOSER, Home, Node, Stopped, assert_equal_chains, genesis_of, make_node, power_off
 from tests.engine.memnet import MemoryNetwork
 

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from consensus.core.events import Step, VoteKind
-from consensus.engine.clock import LoopClock
+from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
-from consensus.engine.inbox import PEER_MESSAGES_MAX
-from consensus.engine.inputs import MajorityIn, PartIn, ProposalIn, VoteIn, decode_logged
+from consensus.engine.incoming.inbox import PEER_MESSAGES_MAX
+from consensus.engine.incoming.inputs import MajorityIn, PartIn, ProposalIn, VoteIn, decode_logged
 from consensus.engine.intake import SECONDS_MAX
 from consensus.engine.votes import RoundVotes
+from consensus.state.validation import make_block
+from consensus.system.clock import LoopClock
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PARTS_MAX, PartSet
-from consensus.types.validation import make_block
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
-from genesis.doc import GenesisDoc
 from tests.engine.bench import SLOW_PROPOSER, Home, Node, StopAt, genesis_of, key_of, make_node, power_off, until
 from tests.engine.memnet import MemoryNetwork
 
@@ -487,7 +487,7 @@ async def test_block_sync_applies_proved_blocks_and_nothing_is_signed_at_their_h
         await late.driver.apply_synced_block(third, third.block_id, parts, commit)
     signer = late.driver._signer
     assert signer is not None
-    from consensus.engine.errors import SigningRefused
+    from consensus.system.errors import SigningRefused
 
     with pytest.raises(SigningRefused):
         signer.sign_vote(genesis.chain_id, Vote(PREVOTE, 5, 9, OTHER), with_extension=False)

@@ -9,18 +9,18 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.engine.block_store import BlockStore
-from consensus.engine.clock import InlineWorkers, LoopClock
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.state_store import StateStore
+from consensus.execution.executor import BlockExecutor
+from consensus.state.state import State
+from consensus.state.validation import validate_block
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import beside_data_bytes
 from consensus.types.commit import ExtendedCommit
 from consensus.types.commits import extended_commit_from_votes
 from consensus.types.evidence import DuplicateVoteEvidence, Evidence, encode_evidence_list
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from consensus.types.parts import BLOCK_BYTES_MAX, PartSet, parts_max
-from consensus.types.state import State
-from consensus.types.validation import validate_block
 from crypto.batch import SignatureCache
 from storage.memory import MemoryStore
 from tests.engine.kvapp import KeyValueApp, ListPool, NoEvidence

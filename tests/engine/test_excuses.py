@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from consensus.core.events import VoteKind
-from consensus.engine.excuses import SETS_EXCUSED
+from consensus.engine.incoming.excuses import SETS_EXCUSED
 from consensus.engine.intake import BAD_PART_WEIGHT
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet

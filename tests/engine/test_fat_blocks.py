@@ -9,14 +9,14 @@ import pytest
 
 from consensus.core.core import BlockState
 from consensus.core.events import Step
-from consensus.engine.clock import ThreadWorkers
+from consensus.formats.wire import message_field
+from consensus.system.clock import ThreadWorkers
 from consensus.types.block import Block
 from consensus.types.commit import CommitSig
 from consensus.types.evidence import DuplicateVoteEvidence
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from consensus.types.vote import PREVOTE
-from consensus.types.wire import message_field
 from crypto import merkle
 from tests.engine.bench import until
 from tests.engine.test_driver import Bench, make_bench, own_votes

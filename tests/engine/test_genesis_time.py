@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from consensus.core.events import Step
+from consensus.documents.genesis import GenesisDoc
 from consensus.engine import timers
-from consensus.engine.clock import LoopClock
-from consensus.types.errors import InvalidGenesis
-from consensus.types.timestamps import NS_PER_S, TIME_NS_MAX
-from genesis.doc import GenesisDoc
+from consensus.formats.errors import InvalidGenesis
+from consensus.formats.timestamps import NS_PER_S, TIME_NS_MAX
+from consensus.system.clock import LoopClock
 from tests.engine.bench import FAST, Home, genesis_of, make_node
 from tests.engine.memnet import MemoryNetwork
 

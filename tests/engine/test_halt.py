@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.abci import BlockRequest, HaltReason, HaltRequested, ProcessProposalResponse, Slices
-from genesis.doc import GenesisDoc
+from consensus.abci.interface import BlockRequest, HaltReason, HaltRequested, ProcessProposalResponse, Slices
+from consensus.documents.genesis import GenesisDoc
 from tests.engine.bench import FAST, Home, Node, assert_equal_chains, genesis_of, make_node, until
 from tests.engine.kvapp import KeyValueApp
 from tests.engine.memnet import MemoryNetwork

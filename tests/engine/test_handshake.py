@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.engine.errors import HandshakeError
+from consensus.system.errors import HandshakeError
 from storage.memory import MemoryStore
 from tests.engine.bench import Home, Node, genesis_of, make_node
 from tests.engine.kvapp import KeyValueApp

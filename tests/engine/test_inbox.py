@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.core.events import Step, VoteKind
-from consensus.engine.inbox import (
+from consensus.engine.incoming.inbox import (
     INBOX_BYTES_MAX,
     PEER_BYTES_ALWAYS,
     PEER_BYTES_MAX,
@@ -20,7 +20,7 @@ from consensus.engine.inbox import (
     Inbox,
     size_of,
 )
-from consensus.engine.inputs import MajorityIn, Message, PartIn, VoteIn
+from consensus.engine.incoming.inputs import MajorityIn, Message, PartIn, VoteIn
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
@@ -176,7 +176,7 @@ def test_nothing_is_lost_or_counted_twice(steps: list[tuple[int, int, int]]) -> 
 
 
 class Told:
-    """consensus.engine.inbox.Charges"""
+    """consensus.engine.incoming.inbox.Charges"""
 
     def __init__(self) -> None:
         self.useless_by_kind: Counter[tuple[str, str]] = Counter()

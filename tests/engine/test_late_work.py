@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from consensus.abci import (
+from consensus.abci.interface import (
     BlockRequest,
     CommitResponse,
     FinalizeBlockResponse,
@@ -20,7 +20,7 @@ from consensus.abci import (
     Slices,
 )
 from consensus.core.events import Step, VoteKind
-from consensus.engine.clock import InlineWorkers
+from consensus.system.clock import InlineWorkers
 from consensus.types.block import Block
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet

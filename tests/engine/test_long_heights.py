@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from consensus.core.core import BLOCK_ROUNDS_KEPT
 from consensus.core.events import Step, VoteKind
-from consensus.engine.own_key import WatchOver
+from consensus.privval.own_key import WatchOver
 from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.parts import PART_BYTES

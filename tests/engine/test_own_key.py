@@ -9,7 +9,7 @@ import pytest
 
 from consensus.core.events import Step
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
-from consensus.engine.own_key import KeyUsedElsewhere, OwnKeyWatch, WatchOver
+from consensus.privval.own_key import KeyUsedElsewhere, OwnKeyWatch, WatchOver
 from consensus.types.block import Commit
 from consensus.types.commit import CommitSig
 from consensus.types.ids import NIL_BLOCK_ID

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.engine.block_store import BlockStore
-from consensus.engine.rollback import RollbackError, rollback, state_before
-from consensus.engine.state_store import StateStore
-from consensus.types.state import State
-from genesis.doc import GenesisDoc
-from node.commits import OnSaved
+from consensus.documents.genesis import GenesisDoc
+from consensus.execution.rollback import RollbackError, rollback, state_before
+from consensus.state.state import State
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from dchat.doors.reads.commits import OnSaved
 from tests.engine.bench import Home, genesis_of, key_of, make_node, until
 
 LAST = 8

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from consensus.engine.disk import OsDisk
-from consensus.engine.errors import SignerError, SigningRefused
-from consensus.engine.guards import check_not_signing_elsewhere, last_signed_height, open_file_signer
-from consensus.engine.signer import FileSigner
+from consensus.privval.guards import check_not_signing_elsewhere, last_signed_height, open_file_signer
+from consensus.privval.signer import FileSigner
+from consensus.system.disk import OsDisk
+from consensus.system.errors import SignerError, SigningRefused
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from tests.engine.bench import Home, genesis_of, key_of, make_node

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from consensus.abci import CommitResponse
-from consensus.engine.failpoints import FAIL_POINTS
-from consensus.engine.inputs import PartIn, ProposalIn, VoteIn, decode_logged
-from consensus.engine.wal import Wal
+from consensus.abci.interface import CommitResponse
+from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, decode_logged
+from consensus.stores.wal import Wal
+from consensus.system.failpoints import FAIL_POINTS
 from consensus.types.block import Block
 from tests.engine.bench import Home, Node, StopAt, genesis_of, make_node, power_off, until
 from tests.engine.kvapp import KeyValueApp

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.engine.clock import InlineWorkers, LoopClock
-from consensus.engine.evidence_pool import EvidencePool
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.state_store import StateStore
+from consensus.evidence.pool import EvidencePool
+from consensus.execution.executor import BlockExecutor
+from consensus.formats.errors import InvalidEvidence
+from consensus.stores.state_store import StateStore
+from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import BlockMeta
-from consensus.types.errors import InvalidEvidence
 from storage.memory import MemoryStore
 from tests.engine.kvapp import KeyValueApp, ListPool
 from tests.types.test_recorded_chain import Chain, chain

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from consensus.abci import FinalizeBlockResponse, ValidatorUpdate
-from consensus.engine.block_store import BlockStore
-from consensus.engine.executor import drive
-from consensus.engine.state_store import StateStore, decode_response, encode_response
+from consensus.abci.interface import FinalizeBlockResponse, ValidatorUpdate
+from consensus.execution.executor import drive
+from consensus.state.results import Event, EventAttribute, ExecTxResult, results_hash
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore, decode_response, encode_response
 from consensus.types.params import BlockParams, ConsensusParams
-from consensus.types.results import Event, EventAttribute, ExecTxResult, results_hash
 from storage.kv import KeyValueStore
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.core.events import Step
-from consensus.engine.clock import LoopClock
-from consensus.engine.inputs import VoteIn
+from consensus.engine.incoming.inputs import VoteIn
 from consensus.engine.own_messages import vote_time
+from consensus.formats.timestamps import NS_PER_S, TIME_NS_MAX, ZERO_TIME_NS, encode_timestamp
+from consensus.system.clock import LoopClock
 from consensus.types.ids import BlockID
-from consensus.types.timestamps import NS_PER_S, TIME_NS_MAX, ZERO_TIME_NS, encode_timestamp
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.engine.bench import FAST, Home, Node, genesis_of, make_node, until
 from tests.engine.memnet import MemoryNetwork

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from consensus.core.events import Elapsed, Step, VoteKind
-from consensus.engine.disk import OsDisk
-from consensus.engine.errors import EngineError, WalCorrupted
-from consensus.engine.inputs import (
+from consensus.engine.incoming.inputs import (
     EndedHeight,
     EnteredStep,
     Logged,
@@ -24,10 +22,12 @@ from consensus.engine.inputs import (
     encode_logged,
     logged_time_ns,
 )
-from consensus.engine.wal import PAYLOAD_BYTES_MAX, Wal, encode_frame, end_height_payload, parse_payload, scan_file
+from consensus.formats.timestamps import parse_rfc3339
+from consensus.stores.wal import PAYLOAD_BYTES_MAX, Wal, encode_frame, end_height_payload, parse_payload, scan_file
+from consensus.system.disk import OsDisk
+from consensus.system.errors import EngineError, WalCorrupted
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
-from consensus.types.timestamps import parse_rfc3339
 from consensus.types.vote import Proposal, Vote
 from proto.tendermint.consensus import wal_pb2
 from tests.engine.simdisk import SimulatedDisk

@@ -18,38 +18,38 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from chain import messages as chain_messages
-from chain.errors import TxError
-from chain.genesis import InvalidAppState, parse_app_state
+from chain.app_state.document import InvalidAppState, parse_app_state
 from chain.state import ics23, proofs
 from chain.state.errors import StateError
-from chain.tx import decode as decode_tx
-from consensus.abci import CheckTxRequest, ProofOp
-from consensus.engine.extension import decode as decode_extension
-from consensus.engine.messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
+from chain.tx import messages as chain_messages
+from chain.tx.errors import TxError
+from chain.tx.tx import decode as decode_tx
+from consensus.abci.interface import CheckTxRequest, ProofOp
+from consensus.channels.extension import decode as decode_extension
+from consensus.channels.messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
+from consensus.documents.files import parse_node_key, parse_sign_state, parse_validator_key
+from consensus.documents.genesis import parse_genesis
+from consensus.formats.errors import InvalidData
+from consensus.formats.timestamps import format_rfc3339, parse_rfc3339
+from consensus.p2p.conn.address import parse_address, parse_listen_address
+from consensus.p2p.conn.base import PeerFault
+from consensus.p2p.conn.errors import P2PError
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.secret_connection import SecretHandshake
+from consensus.p2p.conn.wire import decode_packet, delimited, split_delimited
 from consensus.types.block import Block, BlockBounds
 from consensus.types.commit import SIGNATURES_MAX, Commit, ExtendedCommit
-from consensus.types.errors import InvalidData
 from consensus.types.evidence import decode_evidence_list
-from consensus.types.files import parse_node_key, parse_sign_state, parse_validator_key
 from consensus.types.light import LightBlock
 from consensus.types.parts import PartSet
-from consensus.types.timestamps import format_rfc3339, parse_rfc3339
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
-from genesis.doc import parse_genesis
-from node.answers import BadQuestion
-from node.events import parse_where
-from node.proved import Proved
-from node.verify import ProofFailed, Trust
-from p2p.address import parse_address, parse_listen_address
-from p2p.base import PeerFault
-from p2p.errors import P2PError
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.secret_connection import SecretHandshake
-from p2p.wire import decode_packet, delimited, split_delimited
+from dchat.client.proved import Proved
+from dchat.client.verify import ProofFailed, Trust
+from dchat.doors.reads.answers import BadQuestion
+from dchat.doors.reads.events import parse_where
 from proto.dchat.v1 import service_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
@@ -99,13 +99,13 @@ def recorded() -> list[dict[str, Any]]:
 
 @cache
 def blocks() -> list[bytes]:
-    from consensus.types import json as cj
+    from consensus.documents import json as cj
 
     return [cj.block_from_json(raw["block"]["block"], "block").encode() for raw in recorded()[:6]]
 
 
 def commits() -> list[bytes]:
-    from consensus.types import json as cj
+    from consensus.documents import json as cj
 
     return [cj.commit_from_json(raw["commit"]["signed_header"]["commit"], "c").encode() for raw in recorded()[:4]]
 
@@ -289,7 +289,7 @@ class _Believer:
         return self.light
 
     def message(self, *arguments: Any) -> None:
-        from node.verify import Verifier
+        from dchat.client.verify import Verifier
 
         Verifier.message(self, *arguments)  # type: ignore[arg-type]
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from consensus.channels.extension import ExtensionReactor
 from consensus.core.events import Step, VoteKind
-from consensus.engine.extension import ExtensionReactor
-from consensus.engine.reactor import ConsensusReactor
 from consensus.engine.round_state import HeightState
 from consensus.engine.votes import RoundVotes
+from consensus.formats.errors import InvalidPart
+from consensus.gossip.reactor import ConsensusReactor
 from consensus.types.block import BlockBounds
-from consensus.types.errors import InvalidPart
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.validators import ValidatorSet

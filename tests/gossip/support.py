@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from p2p.base import PeerFault
+from consensus.p2p.conn.base import PeerFault
 
 
 @dataclass(order=True)
@@ -24,7 +24,7 @@ class ManualTimer:
 
 
 class ManualClock:
-    """consensus.engine.clock.Clock: time passes only in `advance`."""
+    """consensus.system.clock.Clock: time passes only in `advance`."""
 
     def __init__(self, start_ns: int = 1_700_000_000 * 10**9) -> None:
         self._now_ns = start_ns
@@ -118,7 +118,7 @@ class FakePeer:
 
 
 class FakeHost:
-    """A node's reactors on a FakeNetwork. Implements p2p.base.Network."""
+    """A node's reactors on a FakeNetwork. Implements consensus.p2p.conn.base.Network."""
 
     def __init__(self, id: str, network: FakeNetwork) -> None:
         self.id, self._network = id, network

@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from consensus.engine.clock import InlineWorkers
-from consensus.engine.evidence_pool import COMMITTED, FLOOR_KEY, PENDING, EvidencePool, evidence_key
-from consensus.engine.evidence_reactor import EvidenceReactor
-from consensus.engine.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
-from consensus.types.errors import EvidenceUnverifiable, InvalidEvidence
+from consensus.channels.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
+from consensus.evidence.pool import COMMITTED, FLOOR_KEY, PENDING, EvidencePool, evidence_key
+from consensus.evidence.reactor import EvidenceReactor
+from consensus.formats.errors import EvidenceUnverifiable, InvalidEvidence
+from consensus.p2p.conn.base import PeerFault
+from consensus.state.state import State
+from consensus.system.clock import InlineWorkers
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.params import ConsensusParams, EvidenceParams
-from consensus.types.state import State
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PREVOTE, Vote
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
-from p2p.base import PeerFault
 from storage.memory import MemoryStore
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
 
@@ -312,7 +312,7 @@ def test_evidence_larger_than_a_message_is_not_gossiped_and_holds_up_no_other(mo
     pool, reactor, heights, _ = reactor_at(9)
     large, small = evidence(5), evidence(6)
     monkeypatch.setattr(
-        "consensus.engine.evidence_reactor.encode_evidence_list",
+        "consensus.evidence.reactor.encode_evidence_list",
         lambda items: b"x" * (CONSENSUS_MESSAGE_BYTES_MAX + 1) if items == [large] else encode_evidence_list(items),
     )
     peer = FakePeer(PEER, frozenset({EVIDENCE_CHANNEL}))

@@ -13,13 +13,16 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.engine import aside, evidence_pool
-from consensus.engine.clock import InlineWorkers
-from consensus.engine.evidence_pool import PENDING_PER_VALIDATOR_MAX, EvidencePool
-from consensus.engine.evidence_reactor import INLINE_BYTES_MAX, LARGE_WEIGHT_MAX, WAITING_MAX, EvidenceReactor
-from consensus.engine.messages import EVIDENCE_CHANNEL
+from consensus.channels.messages import EVIDENCE_CHANNEL
+from consensus.evidence import pool as evidence_pool
+from consensus.evidence.pool import PENDING_PER_VALIDATOR_MAX, EvidencePool
+from consensus.evidence.reactor import INLINE_BYTES_MAX, LARGE_WEIGHT_MAX, WAITING_MAX, EvidenceReactor
+from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence, InvalidLightBlock
+from consensus.formats.wire import int_field, message_field
+from consensus.p2p.conn.base import PeerFault
+from consensus.system import aside
+from consensus.system.clock import InlineWorkers
 from consensus.types.commit import CommitSig
-from consensus.types.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence, InvalidLightBlock
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
     decode_evidence_list,
@@ -29,9 +32,7 @@ from consensus.types.evidence import (
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.params import ConsensusParams, EvidenceParams
 from consensus.types.vote import PRECOMMIT, Vote
-from consensus.types.wire import int_field, message_field
 from crypto.hash import sha256
-from p2p.base import PeerFault
 from storage.memory import MemoryStore
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
 from tests.gossip.test_evidence import CHAIN, GOOD, KEYS, PARAMS, SECOND_NS, SET, Stored, evidence, pool_at, state, vote

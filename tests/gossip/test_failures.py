@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from consensus.channels import messages as m
 from consensus.core.events import Step
-from consensus.engine import messages as m
-from consensus.engine.gossip import OLD_HEIGHT_EVERY_NS
+from consensus.gossip.sending import OLD_HEIGHT_EVERY_NS
 from consensus.types.parts import PART_BYTES
 from tests.gossip.fakes import ConsensusMesh
 from tests.gossip.support import FakePeer

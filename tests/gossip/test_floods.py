@@ -7,15 +7,15 @@ from collections import Counter
 
 import pytest
 
+from consensus.channels import messages as m
 from consensus.core.events import VoteKind
-from consensus.engine import messages as m
-from consensus.engine.peer_state import CLAIMS_MAX, PART_SETS_MAX, VOTE_SETS_MAX
-from consensus.types.bits import BitArray
+from consensus.formats.bits import BitArray
+from consensus.gossip.peer_state import CLAIMS_MAX, PART_SETS_MAX, VOTE_SETS_MAX
+from consensus.p2p.conn.base import PeerFault
+from consensus.p2p.conn.budget import BudgetConfig
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PartSet
 from consensus.types.vote import Proposal, Vote
-from p2p.base import PeerFault
-from p2p.budget import BudgetConfig
 from tests.gossip.fakes import ConsensusMesh
 from tests.gossip.support import FakePeer
 

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consensus.channels import messages as m
+from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import VoteKind
-from consensus.engine import messages as m
-from consensus.engine.clock import InlineWorkers
-from consensus.engine.evidence_reactor import EvidenceReactor
-from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
+from consensus.evidence.reactor import EvidenceReactor
+from consensus.formats.bits import BitArray
+from consensus.formats.errors import InvalidData
+from consensus.p2p.conn.base import PeerFault
 from consensus.sync.blocks import BlockSyncReactor
-from consensus.types.bits import BitArray
-from consensus.types.errors import InvalidData
+from consensus.system.clock import InlineWorkers
 from consensus.types.evidence import encode_evidence_list
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.parts import PartSet
 from consensus.types.vote import Proposal, Vote
 from crypto.batch import verify_many
-from p2p.base import PeerFault
 from proto.tendermint.consensus import types_pb2 as pb
 from tests.gossip.fakes import ConsensusMesh, validators
 from tests.gossip.support import FakePeer, ManualClock

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 import pytest
 
+from consensus.channels.extension import ExtensionReactor
 from consensus.core.events import VoteKind
-from consensus.engine.clock import InlineWorkers, LoopClock
-from consensus.engine.evidence_pool import EvidencePool
-from consensus.engine.evidence_reactor import EvidenceReactor
-from consensus.engine.extension import ExtensionReactor
-from consensus.engine.reactor import ConsensusReactor
+from consensus.documents.genesis import GenesisDoc
+from consensus.evidence.pool import EvidencePool
+from consensus.evidence.reactor import EvidenceReactor
+from consensus.formats.timestamps import NS_PER_MS
+from consensus.gossip.reactor import ConsensusReactor
+from consensus.mempool.pool import Pool
+from consensus.mempool.reactor import MempoolReactor
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
 from consensus.sync.blocks import BlockSyncReactor
+from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import Block
-from consensus.types.timestamps import NS_PER_MS
 from consensus.types.vote import Vote
-from genesis.doc import GenesisDoc
-from mempool.pool import Pool
-from mempool.reactor import MempoolReactor
-from p2p.address import parse_address
-from p2p.config import SwitchConfig
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.switch import Switch
 from tests.engine.bench import Home, Node, assert_equal_chains, genesis_of, key_of, make_node, until
 
 COUNT = 4

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.channels import messages as m
+from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, decode, encode
 from consensus.core.events import VoteKind
-from consensus.engine import messages as m
-from consensus.engine.extension import ExtensionMessage, HasPart, HasVotes, decode, encode
-from consensus.types.bits import BitArray
-from consensus.types.errors import InvalidData
+from consensus.formats.bits import BitArray
+from consensus.formats.errors import InvalidData
+from consensus.p2p.conn.base import PeerFault
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PartSet
 from consensus.types.vote import Proposal, Vote
-from p2p.base import PeerFault
 from proto.dchat.p2p.v1 import gossip_pb2
 from proto.tendermint.consensus import types_pb2 as pb
 

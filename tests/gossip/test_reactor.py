@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.channels import messages as m
+from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import Step, VoteKind
-from consensus.engine import messages as m
-from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
-from consensus.types.bits import BitArray
+from consensus.formats.bits import BitArray
+from consensus.p2p.conn.base import PeerFault
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PartSet
 from consensus.types.vote import Proposal, Vote
-from p2p.base import PeerFault
 from tests.gossip.fakes import ConsensusMesh
 from tests.gossip.support import FakePeer
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import pytest
 
+from consensus.channels import messages as m
+from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, encode
 from consensus.core.events import Step
-from consensus.engine import messages as m
-from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, encode
-from consensus.types.bits import BitArray
+from consensus.formats.bits import BitArray
+from consensus.p2p.conn.budget import BudgetConfig
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.params import BlockParams, ConsensusParams
 from consensus.types.parts import PART_BYTES, PARTS_MAX, PartSet
 from consensus.types.vote import Proposal
-from p2p.budget import BudgetConfig
 from tests.engine.bench import Home, assert_equal_chains, genesis_of, key_of, until
 from tests.gossip.fakes import ConsensusMesh, ConsensusNode
 from tests.gossip.support import FakePeer

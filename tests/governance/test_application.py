@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from bridge import governance
-from chain.app import DchatApplication
 from chain.chat import governance as chat
 from chain.chat.governance import STATUS_NAMES
 from chain.currency.staking.valset import active_of
-from chain.economy_messages import Delegate, FundCommunityPool, Undelegate
-from chain.governance import (
+from chain.state import proofs
+from chain.state.store import Stores
+from chain.tx.economy_messages import Delegate, FundCommunityPool, Undelegate
+from chain.tx.governance_messages import (
     ABSTAIN,
     NO,
     WHOLE,
@@ -26,13 +26,13 @@ from chain.governance import (
     Vote,
     VoteWeighted,
 )
-from chain.governance_queries import GovernanceQueries
-from chain.messages import LANE_BRIDGE, RegisterIdentity
-from chain.state import proofs
-from chain.state.store import Stores
-from chain.upgrade.messages import SoftwareUpgrade
+from chain.tx.messages import LANE_BRIDGE, RegisterIdentity
+from chain.tx.upgrade_messages import SoftwareUpgrade
 from chain.upgrade.plan import GOVERNANCE_ADDRESS, PLAN
-from consensus.abci import BlockRequest
+from consensus.abci.interface import BlockRequest
+from dchat.app.app import DchatApplication
+from dchat.app.governance_queries import GovernanceQueries
+from governance import module as governance
 from proto.dchat.v1 import governance_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from tests.economy.world import UNIT, World
@@ -184,7 +184,7 @@ def test_treasury_and_upgrade_end_to_end() -> None:
 
 def test_stake_that_leaves_during_the_count_counts_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undelegated, by a transaction, while the count goes on: the pinned block's stake decides."""
-    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 4)
+    monkeypatch.setattr("governance.module.units_per_block", lambda gas: 4)
     world = started()
     ann = world.address("ann")
     number = propose(world)
@@ -199,7 +199,7 @@ def test_stake_that_leaves_during_the_count_counts_as_it_was(monkeypatch: pytest
 
 def test_a_node_that_restarts_during_a_count_goes_on_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two nodes; one is opened anew, and its old versions pruned, after every block: the app hashes stay equal."""
-    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 6)
+    monkeypatch.setattr("governance.module.units_per_block", lambda gas: 6)
     worlds = [started(), started()]
     for world in worlds:
         number = propose(world)

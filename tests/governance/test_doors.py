@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from chain.governance import SubmitProposal
-from cli.gov_commands import parse_setting, parse_share
-from cli.main import dchat
-from cli.network import free_ports, make_network
-from node.client import ClientError, NotFound
-from node.wallet import Session
+from chain.tx.governance_messages import SubmitProposal
+from dchat.cli.commands.gov_commands import parse_setting, parse_share
+from dchat.cli.main import dchat
+from dchat.client.client import ClientError, NotFound
+from dchat.client.wallet import Session
+from dchat.devnet.network import free_ports, make_network
 from proto.dchat.v1 import governance_service_pb2 as pb
 from tests.node.running import QUICK, Running, running_node, until
 

@@ -6,14 +6,14 @@ there by hand: no message can make them.
 
 from __future__ import annotations
 
-from bridge import governance
-from bridge.governance_records import FAILED_ITEMS, JOBS, QUEUE
 from chain.chat.governance import CastVote, vote_key
-from chain.currency.dec import ONE
-from chain.currency.records import ACCOUNT, Account
-from chain.errors import ActionPanicked
-from chain.governance import YES
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.records import ACCOUNT, Account
+from chain.tx.errors import ActionPanicked
+from chain.tx.governance_messages import YES
 from chain.upgrade.plan import GOVERNANCE_ADDRESS
+from governance import module as governance
+from governance.records import FAILED_ITEMS, JOBS, QUEUE
 from tests.governance.test_rules import voters
 from tests.governance.world import MIN, World, address
 

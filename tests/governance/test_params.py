@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bridge.actions import ranges
-from bridge.governance_params import GovernanceParams
+from chain.app_state.governance_params import GovernanceParams
 from chain.chat import governance as chat
-from chain.currency import dec
+from chain.currency.ledger import dec
 from chain.currency.machine import params_of
-from chain.economy_messages import Delegate, Undelegate
-from chain.errors import InvalidProposal
-from chain.governance import YES, ChangeParams, ParamChange, SubmitProposal, Vote
-from chain.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.economy_messages import Delegate, Undelegate
+from chain.tx.errors import InvalidProposal
+from chain.tx.governance_messages import YES, ChangeParams, ParamChange, SubmitProposal, Vote
+from chain.tx.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
 from consensus.types.params import ConsensusParams
+from governance.actions import ranges
 from tests.economy.world import SECOND_NS, UNIT, World
 
 ENDS = [(module, name, end) for module, names in ranges().items() for name in names for end in (0, 1)]
@@ -172,7 +172,8 @@ def test_no_vote_makes_votes_shorter_than_anybody_can_hear_of(began_with: int) -
 
 def test_what_clients_ask_for_by_themselves_is_always_taken() -> None:
     """audit 17: a proposal from the command line, a node's own stake: under every legal bound of expiry."""
-    from node import own_tx, wallet
+    from dchat.client import wallet
+    from dchat.node import own_tx
 
     for module in ("currency", "chat", "bridge"):
         least = int(ranges()[module]["unordered_expiry_blocks_max"][0])

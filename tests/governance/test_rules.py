@@ -7,22 +7,20 @@ from typing import Any
 
 import pytest
 
-from bridge import actions, governance
-from bridge import governance_records as records
-from bridge.actions import governance_params_of
-from bridge.governance_params import GovernanceParams, changed, check, to_text
 from bridge.records import ESCROW_ADDRESS
-from chain import errors as e
+from chain.app_state.chain_params import CHAIN
+from chain.app_state.governance_params import GovernanceParams, changed, check, to_text
 from chain.chat import governance as chat
 from chain.chat.governance import VOTE
 from chain.chat.records import PARAMS as CHAT_PARAMS
-from chain.currency import distribution
 from chain.currency import machine as currency
-from chain.currency import params as economic
-from chain.currency.dec import ONE
-from chain.currency.params import InvalidParam
-from chain.errors import TxError
-from chain.governance import (
+from chain.currency.ledger import params as economic
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import InvalidParam
+from chain.currency.rewards import distribution
+from chain.tx import errors as e
+from chain.tx.errors import TxError
+from chain.tx.governance_messages import (
     NO,
     NO_WITH_VETO,
     WHOLE,
@@ -36,9 +34,11 @@ from chain.governance import (
     decode_vote_weighted,
     fill_submit_proposal,
 )
-from chain.params import CHAIN
-from chain.upgrade.messages import CancelUpgrade, SoftwareUpgrade
+from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade
 from chain.upgrade.plan import GOVERNANCE_ADDRESS, PLAN, Plan
+from governance import actions, records
+from governance import module as governance
+from governance.actions import governance_params_of
 from proto.dchat.v1 import governance_pb2 as pb
 from tests.governance.world import DCHAT, MIN, SECOND, World, address
 
@@ -235,7 +235,7 @@ def test_an_expedited_proposal_that_fails_turns_regular_without_its_votes() -> N
 
 def test_the_second_ballot_is_counted_without_what_the_first_deducted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when nothing of the first is cleared away yet."""
-    monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 0)
+    monkeypatch.setattr("governance.clearing.swept_per_block", lambda gas: 0)
     world = voters()
     world.delegate("dan", "v0", 4)
     number = world.propose(deposit=5 * MIN, expedited=True)
@@ -260,7 +260,7 @@ def test_a_second_ballot_has_time_even_when_counting_took_long() -> None:
 
 def test_cancelling_the_second_ballot_clears_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """#16162 again, while the first ballot is still being erased."""
-    monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 2)
+    monkeypatch.setattr("governance.clearing.swept_per_block", lambda gas: 2)
     world = voters()
     number = world.propose(deposit=5 * MIN, expedited=True)
     for i in range(9):
@@ -581,8 +581,8 @@ def test_a_block_costs_the_same_however_many_votes_there_are(
     voters_count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """#3270, cosmos/gaia#2910, sei-protocol/sei-chain#4000: to count, pay back and erase stays in its budget."""
-    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 200)
-    monkeypatch.setattr("bridge.clearing.swept_per_block", lambda gas: 40)
+    monkeypatch.setattr("governance.module.units_per_block", lambda gas: 200)
+    monkeypatch.setattr("governance.clearing.swept_per_block", lambda gas: 40)
     world = voters(GovernanceParams(votes_kept_s=0))
     number = world.propose()
     for index in range(voters_count):

@@ -13,16 +13,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge import clearing, governance
-from bridge import governance_records as records
-from bridge.actions import governance_params_of
-from bridge.governance_params import GovernanceParams
-from bridge.tally import Tally, judge
+from chain.app_state.governance_params import GovernanceParams
 from chain.chat import governance as chat
 from chain.chat.governance import DECIDED, DEPOSIT, TALLYING, VOTING
-from chain.currency import dec
 from chain.currency import machine as currency
-from chain.currency.staking.records import (
+from chain.currency.ledger import dec
+from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,
     DELEGATION,
@@ -32,7 +28,7 @@ from chain.currency.staking.records import (
     ActiveSet,
     Delegation,
 )
-from chain.governance import (
+from chain.tx.governance_messages import (
     OPTIONS,
     WHOLE,
     AddDeposit,
@@ -44,6 +40,10 @@ from chain.governance import (
     Vote,
     VoteWeighted,
 )
+from governance import clearing, records
+from governance import module as governance
+from governance.actions import governance_params_of
+from governance.tally import Tally, judge
 from tests.governance.world import DCHAT, MIN, World, address
 
 PEOPLE = tuple(f"p{index}" for index in range(6))

@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.governance_params import GovernanceParams
-from bridge.stake import KEPT, Stake
-from bridge.tally import Count, Tally, Verdict, judge
+from chain.app_state.governance_params import GovernanceParams
 from chain.chat import governance as chat
-from chain.currency import dec
-from chain.currency.dec import ONE
-from chain.currency.staking.records import (
+from chain.currency.ledger import dec
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,
     DELEGATION,
@@ -25,7 +23,9 @@ from chain.currency.staking.records import (
     ActiveSet,
     Delegation,
 )
-from chain.governance import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
+from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
+from governance.stake import KEPT, Stake
+from governance.tally import Count, Tally, Verdict, judge
 from tests.governance.world import World, address
 
 P = POWER_UNIT
@@ -273,7 +273,7 @@ def closed(world: World, number: int) -> None:
 
 def test_what_changes_after_the_pin_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Delegations that go, come and change, a slash, validators that leave and join, all while it is counted."""
-    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 5)
+    monkeypatch.setattr("governance.module.units_per_block", lambda gas: 5)
     world = delegated()
     world.has_say("late")
     number = world.propose()
@@ -304,7 +304,7 @@ def test_what_changes_after_the_pin_does_not_count(monkeypatch: pytest.MonkeyPat
 
 def test_two_counts_each_at_its_own_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second closes while the first is counted, and stake changed in between; and again before it is counted."""
-    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 4)
+    monkeypatch.setattr("governance.module.units_per_block", lambda gas: 4)
     world = delegated()
     first = world.propose()
     second = world.propose()
@@ -327,7 +327,7 @@ def test_two_counts_each_at_its_own_pin(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_rewards_alone_keep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A record that changed but weighs the same is not kept."""
-    monkeypatch.setattr("bridge.governance.units_per_block", lambda gas: 4)
+    monkeypatch.setattr("governance.module.units_per_block", lambda gas: 4)
     world = delegated()
     number = world.propose()
     world.block(world.vote("dan", number, NO))

@@ -10,24 +10,20 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from bridge import governance
-from bridge import governance_records as records
-from bridge.governance_params import GovernanceParams
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import BridgeParams
-from chain.branch import Branch
+from chain.app_state.chain_params import CHAIN, ChainRecord
+from chain.app_state.governance_params import GovernanceParams
 from chain.chat import governance as chat
 from chain.chat.governance import Proposal, Result
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import ChatParams
-from chain.composition import compose
-from chain.context import Context, Leg
 from chain.currency import machine as currency
-from chain.currency import params as economic
-from chain.currency.bank import DISTRIBUTION
-from chain.currency.dec import ONE
-from chain.currency.records import ACCOUNT, Account, CurrencyParams
-from chain.currency.staking.records import (
+from chain.currency.ledger import params as economic
+from chain.currency.ledger.bank import DISTRIBUTION
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
+from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,
     DELEGATES,
@@ -43,15 +39,19 @@ from chain.currency.staking.records import (
     Minter,
     Validator,
 )
-from chain.currency.staking.records import DECODERS as STAKING_DECODERS
-from chain.errors import TxError
-from chain.governance import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
-from chain.modules import BlockContext
-from chain.params import CHAIN, ChainRecord
+from chain.currency.ledger.stake_records import DECODERS as STAKING_DECODERS
+from chain.kernel.branch import Branch
+from chain.kernel.context import Context, Leg
+from chain.kernel.modules import BlockContext
+from chain.tx.errors import TxError
+from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
 from chain.upgrade.plan import CONSENSUS_PARAMS
-from consensus.abci import CommitInfo
+from consensus.abci.interface import CommitInfo
 from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
+from dchat.app.composition import compose
+from governance import module as governance
+from governance import records
 
 DCHAT = 10**6
 SECOND = 10**9

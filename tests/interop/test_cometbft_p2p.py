@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from p2p.addrbook import AddressBook
-from p2p.address import parse_address
-from p2p.base import ChannelDescriptor, Peer
-from p2p.connection import ConnectionConfig
-from p2p.pex import PexReactor, install
+from consensus.p2p.addrbook import AddressBook
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.base import ChannelDescriptor, Peer
+from consensus.p2p.conn.connection import ConnectionConfig
+from consensus.p2p.pex import PexReactor, install
 from proto.tendermint.consensus import types_pb2 as consensus_pb2
 from tests.interop.cometbft import CometNode
 from tests.p2p.support import Node, running, until

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.abci import CheckTxRequest, CheckTxResponse, SignatureCheck
-from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, decode, encode
-from consensus.engine.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
+from consensus.abci.interface import CheckTxRequest, CheckTxResponse, SignatureCheck
+from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, decode, encode
+from consensus.channels.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
+from consensus.mempool.admission import verify as verify_module
+from consensus.mempool.admission.entry import Origin, PoolConfig
+from consensus.mempool.admission.errors import Refusal
+from consensus.mempool.admission.pace import FLOOR_TXS
+from consensus.mempool.admission.shares import Shares
 from crypto.hash import sha256
-from mempool import verify as verify_module
-from mempool.entry import Origin, PoolConfig
-from mempool.errors import Refusal
-from mempool.pace import FLOOR_TXS
-from mempool.shares import Shares
 from tests.gossip.support import FakePeer
 from tests.mempool.test_pool import IdentifyingApp, SequenceApp, ok
 from tests.mempool.test_reactor import OURS, STOCK, TxMesh, TxNode, mesh, some_txs

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.engine.clock import InlineWorkers
-from consensus.engine.messages import MEMPOOL_CHANNEL, encode_txs
-from mempool.entry import Origin, PoolConfig, data_bytes, tx_bytes_max
-from mempool.errors import Refusal
-from mempool.limits import Limits
-from mempool.pool import Pool
-from mempool.shares import Shares
+from consensus.channels.messages import MEMPOOL_CHANNEL, encode_txs
+from consensus.mempool.admission.entry import Origin, PoolConfig, data_bytes, tx_bytes_max
+from consensus.mempool.admission.errors import Refusal
+from consensus.mempool.admission.limits import Limits
+from consensus.mempool.admission.shares import Shares
+from consensus.mempool.pool import Pool
+from consensus.system.clock import InlineWorkers
 from tests.gossip.support import ManualClock
 from tests.mempool.test_attacks import connect, node_of
 from tests.mempool.test_pool import IdentifyingApp, SequenceApp

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mempool.entry import PoolConfig
-from mempool.fill import STARVED_BLOCKS, TURN_BLOCKS
-from mempool.pool import Pool
+from consensus.mempool.admission.entry import PoolConfig
+from consensus.mempool.fill import STARVED_BLOCKS, TURN_BLOCKS
+from consensus.mempool.pool import Pool
 from tests.mempool.test_pool import SequenceApp, ok, running
 
 GAS_MAX = 100

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from consensus.engine.clock import InlineWorkers, LoopClock, ThreadWorkers
-from consensus.engine.disk import OsDisk
-from consensus.types.results import ExecTxResult
-from mempool.entry import PoolConfig
-from mempool.journal import Journal, frame, frames
-from mempool.pool import Pool
+from consensus.mempool.admission.entry import PoolConfig
+from consensus.mempool.journal import Journal, frame, frames
+from consensus.mempool.pool import Pool
+from consensus.state.results import ExecTxResult
+from consensus.system.clock import InlineWorkers, LoopClock, ThreadWorkers
+from consensus.system.disk import OsDisk
 from tests.engine.simdisk import SimulatedDisk
 from tests.mempool.test_pool import SequenceApp
 
@@ -178,7 +178,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_frame(tmp_path: Path) -> None:
 
 async def test_a_full_pool_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal"
-    monkeypatch.setattr("mempool.journal.RETRY_S", 0.01)
+    monkeypatch.setattr("consensus.mempool.journal.RETRY_S", 0.01)
     path.write_bytes(b"".join(map(frame, TXS)))
     async with journal_at(path, txs_max=4) as (journal, pool, app):
         restoring = asyncio.create_task(journal.restore())
@@ -214,7 +214,7 @@ async def test_the_file_is_written_anew_while_promises_are_asked_for_without_end
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """audit 13: it was written anew only when nobody waited for a promise, so it grew for as long as many asked."""
-    monkeypatch.setattr("mempool.journal.DEAD_BYTES_MAX", 200)
+    monkeypatch.setattr("consensus.mempool.journal.DEAD_BYTES_MAX", 200)
     path, sizes = tmp_path / "journal", list[int]()
     async with journal_at(path) as (journal, pool, app):
 
@@ -241,7 +241,7 @@ def test_what_the_mempool_may_take_is_read_again(size: int) -> None:
 async def test_a_mempool_that_begins_anew_is_given_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 6: the mempool's task fails while promises are restored: they were given up, and from then on nothing that
     came was ever forgotten."""
-    monkeypatch.setattr("mempool.journal.RETRY_S", 0.01)
+    monkeypatch.setattr("consensus.mempool.journal.RETRY_S", 0.01)
     path = tmp_path / "journal"
     path.write_bytes(b"".join(map(frame, TXS)))
     app, workers = SequenceApp(), ThreadWorkers()

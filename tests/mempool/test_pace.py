@@ -7,11 +7,11 @@ import contextlib
 
 import pytest
 
-from consensus.engine.clock import InlineWorkers, LoopClock
-from mempool.entry import PoolConfig
-from mempool.errors import Refusal
-from mempool.pace import FLOOR_TXS, WINDOW_NS, CommitPace
-from mempool.pool import Pool
+from consensus.mempool.admission.entry import PoolConfig
+from consensus.mempool.admission.errors import Refusal
+from consensus.mempool.admission.pace import FLOOR_TXS, WINDOW_NS, CommitPace
+from consensus.mempool.pool import Pool
+from consensus.system.clock import InlineWorkers, LoopClock
 from tests.mempool.test_pool import SequenceApp, ok, txs
 
 SECOND = 1_000_000_000

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.abci import CheckTxRequest, CheckTxResponse, CheckTxType, SignatureCheck
-from consensus.engine.clock import InlineWorkers, LoopClock
-from consensus.types.results import ExecTxResult
+from consensus.abci.interface import CheckTxRequest, CheckTxResponse, CheckTxType, SignatureCheck
+from consensus.mempool.admission.entry import PoolConfig, data_bytes
+from consensus.mempool.admission.errors import Refusal
+from consensus.mempool.pool import Pool
+from consensus.state.results import ExecTxResult
+from consensus.system.clock import InlineWorkers, LoopClock
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
-from mempool.entry import PoolConfig, data_bytes
-from mempool.errors import Refusal
-from mempool.pool import Pool
 
 
 class SequenceApp:

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consensus.engine.clock import InlineWorkers
-from consensus.engine.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, decode, encode
-from consensus.engine.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
+from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, decode, encode
+from consensus.channels.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
+from consensus.mempool.admission.entry import PoolConfig
+from consensus.mempool.pool import Pool
+from consensus.mempool.reactor import BATCH_BYTES, TXS_PER_MESSAGE_MAX, MempoolReactor
+from consensus.p2p.conn.base import PeerFault
+from consensus.system.clock import InlineWorkers
 from crypto.hash import sha256
-from mempool.entry import PoolConfig
-from mempool.pool import Pool
-from mempool.reactor import BATCH_BYTES, TXS_PER_MESSAGE_MAX, MempoolReactor
-from p2p.base import PeerFault
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
 from tests.mempool.test_pool import SequenceApp, ok
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from chain.currency.records import ACCOUNT, PARAMS, Account, CurrencyParams
-from consensus.abci import CheckTxResponse
-from node import identity
-from node.answers import NotThere
+from chain.currency.ledger.records import ACCOUNT, PARAMS, Account, CurrencyParams
+from consensus.abci.interface import CheckTxResponse
+from dchat.doors.reads.answers import NotThere
+from dchat.home import identity
 
 
 class World:

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.network import Network, Pace, free_ports, make_network
-from node import identity
-from node.client import Client
-from node.config import load
-from node.home import Home, load_genesis, load_validator_key
-from node.identity import Identity
-from node.runtime import Node
-from p2p.node_key import NodeKey
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.client.client import Client
+from dchat.config import load
+from dchat.devnet.network import Network, Pace, free_ports, make_network
+from dchat.home import identity
+from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.identity import Identity
+from dchat.node.runtime import Node
 
 QUICK = Pace(block_time=100, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 
@@ -55,7 +55,7 @@ async def running_node(
 ) -> AsyncIterator[Running]:
     """Made new in `folder`, or taken up where it stopped. options: more TOML for its file; grpc, http: of a section."""
     if (folder / "network.json").exists():
-        from cli.network import load_network
+        from dchat.devnet.network import load_network
 
         network = load_network(folder)
     else:

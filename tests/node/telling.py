@@ -11,19 +11,19 @@ from typing import Any
 import aiohttp
 
 from consensus.core.events import CoreConfig
-from consensus.types.events import Cursor
-from consensus.types.results import Event
+from consensus.state.events import Cursor
+from consensus.state.results import Event
 from crypto.hash import sha256
-from node.answers import Answers
-from node.client import Client
-from node.commits import CommitWatch
-from node.config.models import GrpcSection, HttpSection
-from node.events import EventFeed
-from node.grpc_door import GrpcDoor
-from node.http_door import HttpDoor
-from node.limits import RateLimit
-from node.metrics import Registry
-from node.views import Views
+from dchat.client.client import Client
+from dchat.config.models import GrpcSection, HttpSection
+from dchat.doors.grpc.door import GrpcDoor
+from dchat.doors.http.door import HttpDoor
+from dchat.doors.http.views import Views
+from dchat.doors.metrics.exposition import Registry
+from dchat.doors.reads.answers import Answers
+from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.events import EventFeed
+from dchat.doors.reads.limits import RateLimit
 from proto.dchat.v1 import service_pb2 as pb
 from tests.engine.bench import FAST, Home, Node, genesis_of, make_node
 from tests.engine.kvapp import KeyValueApp

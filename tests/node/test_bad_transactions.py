@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from chain import errors as e
-from chain.build import Seat, Wallet, build_body, build_tx, sign_body
-from chain.currency.records import ACCOUNT
-from chain.errors import TxError
-from chain.messages import (
+from chain.currency.ledger.records import ACCOUNT
+from chain.state.roots import CHAT, CURRENCY
+from chain.tx import errors as e
+from chain.tx.build import Seat, Wallet, build_body, build_tx, sign_body
+from chain.tx.errors import TxError
+from chain.tx.messages import (
     LANE_BRIDGE,
     CreateChannel,
     Message,
@@ -27,11 +28,10 @@ from chain.messages import (
     Tip,
     channel_id,
 )
-from chain.state.roots import CHAT, CURRENCY
-from chain.tx import TX_BYTES_MAX, decode
-from mempool.errors import CODESPACE, Refusal
-from node.client import Client
-from node.wallet import Session
+from chain.tx.tx import TX_BYTES_MAX, decode
+from consensus.mempool.admission.errors import CODESPACE, Refusal
+from dchat.client.client import Client
+from dchat.client.wallet import Session
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2, tx_pb2
 from tests.node.running import Running, running_node

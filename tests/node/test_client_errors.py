@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from node.client import ClientError, NodeUnreachable, NotFound, explain
+from dchat.client.client import ClientError, NodeUnreachable, NotFound, explain
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
 
-from chain.messages import Payment
-from cli.main import dchat
-from cli.testnet_control import ACTIONS, control
-from node.wallet import Session
+from chain.tx.messages import Payment
+from dchat.cli.local.testnet_control import ACTIONS, control
+from dchat.cli.main import dchat
+from dchat.client.wallet import Session
 
 from .running import running_node, until
 

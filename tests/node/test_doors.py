@@ -14,13 +14,13 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from chain.build import Seat, build_tx
-from chain.messages import CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, Tip, channel_id
-from node.client import Client, ClientError, NotFound
-from node.home import Home, load_genesis
-from node.proved import Proved
-from node.verify import ProofFailed, Trust, Verifier
-from node.wallet import Session, TxRefused, submit
+from chain.tx.build import Seat, build_tx
+from chain.tx.messages import CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, Tip, channel_id
+from dchat.client.client import Client, ClientError, NotFound
+from dchat.client.proved import Proved
+from dchat.client.verify import ProofFailed, Trust, Verifier
+from dchat.client.wallet import Session, TxRefused, submit
+from dchat.home.home import Home, load_genesis
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from consensus.types.events import INDEX_MAX, Cursor
-from node import events as feed
-from node.client import ClientError
-from node.events import EventFilter
+from consensus.state.events import INDEX_MAX, Cursor
+from dchat.client.client import ClientError
+from dchat.doors.reads import events as feed
+from dchat.doors.reads.events import EventFilter
 from proto.tendermint.abci import types_pb2 as abci_pb
 
 from .running import until

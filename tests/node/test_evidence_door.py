@@ -12,17 +12,17 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from chain.currency.staking.records import VALIDATOR
-from chain.events import consensus
-from cli.main import dchat
-from consensus.engine import evidence_pool
+from chain.currency.ledger.stake_records import VALIDATOR
+from chain.kernel.events import consensus
+from consensus.documents.json import evidence_json
+from consensus.evidence import pool as evidence_pool
 from consensus.types.evidence import DuplicateVoteEvidence, Evidence, evidence_from_proto
 from consensus.types.ids import BlockID, PartSetHeader
-from consensus.types.json import evidence_json
 from consensus.types.vote import Vote
 from crypto.keys import PrivKey
-from node.client import ClientError
-from node.home import Home, load_validator_key
+from dchat.cli.main import dchat
+from dchat.client.client import ClientError
+from dchat.home.home import Home, load_validator_key
 from proto.tendermint.types import evidence_pb2 as pb
 from tests.node.running import Running, running_node, until
 

@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from node.client import Client
+from dchat.client.client import Client
 from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2
 
 from .running import Running, running_node

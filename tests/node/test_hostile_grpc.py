@@ -13,11 +13,11 @@ import grpc
 import grpc.aio
 import pytest
 
-from node import grpc_guard
-from node.config.models import GrpcSection
-from node.grpc_guard import Guard, Turns, bounds_of
-from node.limits import share_of
-from node.metrics import memory_bytes
+from dchat.config.models import GrpcSection
+from dchat.doors.grpc import guard as grpc_guard
+from dchat.doors.grpc.guard import Guard, Turns, bounds_of
+from dchat.doors.metrics.exposition import memory_bytes
+from dchat.doors.reads.limits import share_of
 from proto.dchat.v1 import service_pb2 as pb
 
 from .hostile import DATA, END_STREAM, Http2, frame, http2, is_cut, message_start
@@ -168,7 +168,7 @@ async def test_silent_connections_are_left_and_one_client_has_only_its_share(tmp
 
 async def test_a_connection_that_says_nothing_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 13: a deadline for the first bytes too."""
-    monkeypatch.setattr("node.grpc_door.HANDSHAKE_MS", 300)
+    monkeypatch.setattr("dchat.doors.grpc.door.HANDSHAKE_MS", 300)
     async with running_node(tmp_path) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.ports[0])
         assert await is_cut(reader, within_s=10)

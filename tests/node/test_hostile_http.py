@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from node import connections, handles
-from node.config.models import Config
-from node.connections import Gate
-from node.http_door import QUERY_PARAMS_MAX, HttpDoor, allowed_hosts
-from node.limits import BURST_FACTOR, LOCAL_FACTOR, share_of
+from dchat.config.models import Config
+from dchat.doors.http import connections
+from dchat.doors.http.connections import Gate
+from dchat.doors.http.door import QUERY_PARAMS_MAX, HttpDoor, allowed_hosts
+from dchat.doors.reads import handles
+from dchat.doors.reads.limits import BURST_FACTOR, LOCAL_FACTOR, share_of
 
 from .hostile import is_cut
 from .running import Running, running_node, until
@@ -92,7 +93,7 @@ async def test_idle_connections_leave_room_for_others_and_for_the_databases(tmp_
 )
 async def test_who_does_not_finish_is_left(say: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 13: deadlines for the header, the body and between requests."""
-    monkeypatch.setattr("node.http_door.BODY_S", 0.2)
+    monkeypatch.setattr("dchat.doors.http.door.BODY_S", 0.2)
     async with running_node(tmp_path, http="idle_timeout = 300\n") as running:
         async with many(running.ports[1], 3, say=say) as pairs:
             for reader, _ in pairs:

@@ -8,10 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from node import limits
-from node.client import ClientError
-from node.grpc_door import MANY_MAX
-from node.limits import Busy, RateLimit, Slots
+from dchat.client.client import ClientError
+from dchat.doors.grpc.door import MANY_MAX
+from dchat.doors.reads import limits
+from dchat.doors.reads.limits import Busy, RateLimit, Slots
 
 from .running import Running, running_node
 

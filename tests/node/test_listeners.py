@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from node.commits import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
-from node.metrics import Registry, gauge
-from node.node_metrics import NodeMetrics
-from node.runtime import Pruner
-from node.tasks import Faults
+from consensus.system.tasks import Faults
+from dchat.doors.metrics.exposition import Registry, gauge
+from dchat.doors.reads.commits import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
+from dchat.node.node_metrics import NodeMetrics
+from dchat.node.runtime import Pruner
 
 from .running import running_node, until
 
@@ -78,7 +78,7 @@ async def test_a_failing_listener_does_not_end_consensus(
 def test_the_driver_is_given_no_listener_of_the_node_bare() -> None:
     """audit 6: consensus calls its listeners in the middle of its work."""
     bare = []
-    for path in (ROOT / "node").rglob("*.py"):
+    for path in (ROOT / "dchat").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "add_listener":
                 given = call.args[0]

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import gc
 
-from node.loop_lag import RECENT_TICKS, LoopLag
-from node.metrics import Registry
+from dchat.doors.metrics.exposition import Registry
+from dchat.doors.metrics.loop_lag import RECENT_TICKS, LoopLag
 
 
 def sample(registry: Registry, name: str) -> float:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
-from chain.messages import Payment
-from chain.tx import decode
-from consensus.abci import CheckTxResponse
-from mempool.errors import CODESPACE, Refusal, refuse
-from node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS, OwnTx
+from chain.tx.messages import Payment
+from chain.tx.tx import decode
+from consensus.abci.interface import CheckTxResponse
+from consensus.mempool.admission.errors import CODESPACE, Refusal, refuse
+from dchat.node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS, OwnTx
 
 from .operator_world import World
 

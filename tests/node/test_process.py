@@ -6,9 +6,9 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from node.config import Config
-from node.config.genesis_options import GENESIS_OPTIONS
-from node.process import _warn_about_genesis
+from dchat.config import Config
+from dchat.config.genesis_options import GENESIS_OPTIONS
+from dchat.node.process import _warn_about_genesis
 
 from .running import Running, running_node
 

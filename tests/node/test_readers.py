@@ -12,16 +12,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from chain.messages import Payment
-from chain.queries import Abandoned, Queries
+from chain.tx.messages import Payment
 from crypto.hash import sha256
-from node import loop_share
-from node.client import ClientError
-from node.events import EventFeed, EventFilter
-from node.loop_share import LoopShare
-from node.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
-from node.views import Views
-from node.wallet import Session
+from dchat.app.queries import Abandoned, Queries
+from dchat.client.client import ClientError
+from dchat.client.wallet import Session
+from dchat.doors.http.views import Views
+from dchat.doors.reads import loop_share
+from dchat.doors.reads.events import EventFeed, EventFilter
+from dchat.doors.reads.loop_share import LoopShare
+from dchat.doors.reads.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
 from proto.dchat.v1 import service_pb2 as pb
 
 from .running import running_node, until
@@ -337,7 +337,7 @@ async def test_reads_in_threads_take_a_part_of_a_core(monkeypatch: pytest.Monkey
         time_s[0] += 0.01
         work_ns[0] += 10_000_000
 
-    monkeypatch.setattr("node.reading.asyncio.sleep", sleep)
+    monkeypatch.setattr("dchat.doors.reads.reading.asyncio.sleep", sleep)
     reading = Reading(time_s=lambda: time_s[0], work_ns=lambda: work_ns[0])
     for _ in range(BURST_MS // 10):
         await reading.run(work)

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from chain.build import Seat, Wallet, build_tx
-from chain.messages import Payment
-from consensus.abci import CheckTxResponse
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.messages import Payment
+from consensus.abci.interface import CheckTxResponse
+from consensus.mempool.admission.errors import CODESPACE, Refusal, refuse
 from crypto.hash import sha256
-from mempool.errors import CODESPACE, Refusal, refuse
-from node import wallet
-from node.client import Client, ClientError, NodeUnreachable, NotFound
-from node.commits import CommitWatch
-from node.wallet import TxExpired, TxRefused, submit
+from dchat.client import wallet
+from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound
+from dchat.client.wallet import TxExpired, TxRefused, submit
+from dchat.doors.reads.commits import CommitWatch
 from proto.dchat.v1 import service_pb2 as pb
 
 WALLET = Wallet.from_seed(bytes(32))

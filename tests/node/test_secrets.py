@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from cli import processes
-from cli.network import Network, Ports, free_ports, make_network
-from consensus.types.files import parse_node_key
-from node import identity, logs
-from node.home import Home, load_validator_key
+from consensus.documents.files import parse_node_key
+from dchat.devnet import processes
+from dchat.devnet.network import Network, Ports, free_ports, make_network
+from dchat.home import identity, logs
+from dchat.home.home import Home, load_validator_key
 
 from .running import QUICK
 
@@ -106,7 +106,7 @@ def test_no_key_is_in_a_log_or_an_answer(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "cli",
+        "dchat",
         "validator",
         "--home",
         str(home.root),
@@ -124,7 +124,7 @@ def test_no_key_is_in_a_log_or_an_answer(tmp_path: Path) -> None:
         alice = network.folder / network.accounts["alice"]
         pay = ["tx", "pay", "--from", alice, "--to", alice, "--amount", "1", "--home", home.root]
         for arguments in (pay, ["identity", "verify", "--file", alice], ["validator", "--home", home.root]):
-            line = [sys.executable, "-m", "cli", *map(str, arguments)]
+            line = [sys.executable, "-m", "dchat", *map(str, arguments)]
             done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
             said += [done.stdout, done.stderr]
         process.send_signal(signal.SIGTERM)

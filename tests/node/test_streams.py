@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from chain.messages import Payment
-from node.client import Client, ClientError
-from node.wallet import Session
+from chain.tx.messages import Payment
+from dchat.client.client import Client, ClientError
+from dchat.client.wallet import Session
 from proto.dchat.v1 import service_pb2 as pb
 
 from .running import Running, running_node

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from node import tasks as node_tasks
-from node.tasks import EXIT_TASK_FAILED, UNOWNED, Faults, Tasks
+from consensus.system import tasks as node_tasks
+from consensus.system.tasks import EXIT_TASK_FAILED, UNOWNED, Faults, Tasks
 
 from .running import Running, running_node, until
 
@@ -21,25 +21,25 @@ ROOT = Path(__file__).parents[2]
 
 # Where the product makes tasks, and who hears of their end.
 MAKERS = {
-    "node/tasks.py": "Tasks: vital ones end the process, others begin anew",
+    "consensus/system/tasks.py": "Tasks: vital ones end the process, others begin anew",
     "consensus/engine/driver.py": "the driver's guard: a failure ends the process",
-    "consensus/engine/executor.py": "its caller awaits the execution",
-    "mempool/journal.py": "who waits for a promise is answered with the error",
-    "node/gossip.py": "block sync's guard: a failure ends the process",
-    "node/runtime.py": "the pruner tells its failures",
-    "node/connections.py": "the gate begins anew and tells it",
-    "node/grpc_door.py": "its sweep begins anew and tells it",
-    "consensus/engine/aside.py": "a job that fails is logged, and the next begins",
-    "p2p/switch.py": "its task group, whose end `Switch.ended` raises",
-    "p2p/tasks.py": "the switch's children begin anew and tell it",
-    "cli/bench/live.py": "the benchmark awaits its followers",
+    "consensus/execution/executor.py": "its caller awaits the execution",
+    "consensus/mempool/journal.py": "who waits for a promise is answered with the error",
+    "dchat/node/gossip.py": "block sync's guard: a failure ends the process",
+    "dchat/node/runtime.py": "the pruner tells its failures",
+    "dchat/doors/http/connections.py": "the gate begins anew and tells it",
+    "dchat/doors/grpc/door.py": "its sweep begins anew and tells it",
+    "consensus/system/aside.py": "a job that fails is logged, and the next begins",
+    "consensus/p2p/switch.py": "its task group, whose end `Switch.ended` raises",
+    "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",
+    "dchat/devnet/live.py": "the benchmark awaits its followers",
 }
 
 
 def test_nobody_makes_a_task_that_has_no_owner() -> None:
     """A new place must say here who hears of its end."""
     found = set()
-    for folder in ("bridge", "chain", "cli", "consensus", "crypto", "genesis", "mempool", "node", "p2p", "storage"):
+    for folder in ("bridge", "chain", "consensus", "crypto", "dchat", "genesis", "governance", "light", "storage"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
@@ -180,8 +180,8 @@ async def test_a_failing_mempool_is_told_and_comes_back_while_blocks_go_on(
 async def test_a_failing_side_task_is_told_and_nothing_else_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    from mempool.journal import Journal
-    from node.loop_lag import LoopLag
+    from consensus.mempool.journal import Journal
+    from dchat.doors.metrics.loop_lag import LoopLag
 
     target, name = {"loop lag": (LoopLag, "late"), "restore journal": (Journal, "restore")}[part]
     _break(target, name, monkeypatch)

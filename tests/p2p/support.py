@@ -10,12 +10,12 @@ import selectors
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
-from p2p.base import ChannelDescriptor, Peer
-from p2p.config import SwitchConfig
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.sockets import Sockets
-from p2p.switch import Switch
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.base import ChannelDescriptor, Peer
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.sockets import Sockets
+from consensus.p2p.switch import Switch
 
 NETWORK = "p2p-test"
 STATE = ChannelDescriptor(0x20, "state", 6, 100, 1_048_576)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from p2p.addrbook import BUCKET_ENTRIES, AddressBook, _read_time, _write_time
-from p2p.address import NodeAddress, parse_address
-from p2p.errors import BadAddress
+from consensus.p2p.addrbook import BUCKET_ENTRIES, AddressBook, _read_time, _write_time
+from consensus.p2p.conn.address import NodeAddress, parse_address
+from consensus.p2p.conn.errors import BadAddress
 
 HOUR_NS = 3600 * 10**9
 START_NS = 1_700_000_000 * 10**9
@@ -245,7 +245,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
         file.write("{")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("p2p.addrbook.json.dump", full)
+    monkeypatch.setattr("consensus.p2p.addrbook.json.dump", full)
     with pytest.raises(OSError, match="no space"):
         book.write(book.snapshot(bans={}))
     assert path.read_text() == before

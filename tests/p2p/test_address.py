@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.address import NodeAddress, parse_address, parse_listen_address
-from p2p.errors import BadAddress
+from consensus.p2p.conn.address import NodeAddress, parse_address, parse_listen_address
+from consensus.p2p.conn.errors import BadAddress
 
 ID = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef"
 

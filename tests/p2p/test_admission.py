@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from p2p.address import host_group, parse_address
-from p2p.admission import GATE_HOSTS_MAX, HANDSHAKE_S, KNOWN_HOSTS_MAX, Gate
-from p2p.errors import DialError, Rejected
-from p2p.memory import MemoryNetwork
+from consensus.p2p.admission import GATE_HOSTS_MAX, HANDSHAKE_S, KNOWN_HOSTS_MAX, Gate
+from consensus.p2p.conn.address import host_group, parse_address
+from consensus.p2p.conn.errors import DialError, Rejected
+from consensus.p2p.memory import MemoryNetwork
 from tests.p2p.support import Node, node_key, pass_time, running, simulate, until
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
-from p2p.budget import NS_PER_S, SLICE_NS, BudgetConfig
-from p2p.connection import SEND_BYTES_MAX
-from p2p.errors import ConnectionFault, TooSlow
-from p2p.wire import PING, PONG
+from consensus.p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
+from consensus.p2p.conn.budget import NS_PER_S, SLICE_NS, BudgetConfig
+from consensus.p2p.conn.connection import SEND_BYTES_MAX
+from consensus.p2p.conn.errors import ConnectionFault, TooSlow
+from consensus.p2p.conn.wire import PING, PONG
 from tests.p2p.test_connection import FREE, Bench, StillLoop, packet
 
 MIB = 1024 * 1024

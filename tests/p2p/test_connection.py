@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.base import ChannelDescriptor, PeerFault
-from p2p.budget import SLICE_NS, BudgetConfig, PeerBudget, SharedBudget
-from p2p.connection import ConnectionConfig, MultiplexConnection
-from p2p.errors import ConnectionFault
-from p2p.wire import (
+from consensus.p2p.conn.base import ChannelDescriptor, PeerFault
+from consensus.p2p.conn.budget import SLICE_NS, BudgetConfig, PeerBudget, SharedBudget
+from consensus.p2p.conn.connection import ConnectionConfig, MultiplexConnection
+from consensus.p2p.conn.errors import ConnectionFault
+from consensus.p2p.conn.wire import (
     CHANNEL_PING,
     CHANNEL_PONG,
     PING,

@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from p2p import switch
-from p2p.address import parse_address
-from p2p.base import ChannelDescriptor, Peer
-from p2p.budget import BudgetConfig
-from p2p.connection import ConnectionConfig
-from p2p.wire import PING, packet_prefix
+from consensus.p2p import switch
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.base import ChannelDescriptor, Peer
+from consensus.p2p.conn.budget import BudgetConfig
+from consensus.p2p.conn.connection import ConnectionConfig
+from consensus.p2p.conn.wire import PING, packet_prefix
 from tests.p2p.support import DATA, STATE, VOTE, Node, running, until
 
 FAST = ConnectionConfig(send_rate=0, receive_rate=0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from p2p.budget import HELD_S_MAX, NS_PER_S, BudgetConfig
-from p2p.errors import TooSlow
-from p2p.wire import PING, PONG
+from consensus.p2p.conn.budget import HELD_S_MAX, NS_PER_S, BudgetConfig
+from consensus.p2p.conn.errors import TooSlow
+from consensus.p2p.conn.wire import PING, PONG
 from tests.p2p.test_connection import Bench, StillLoop, packet
 
 MS = 1_000_000

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.address import ADDRESS_CHARS_MAX, parse_address, parse_listen_address
-from p2p.base import PeerFault
-from p2p.errors import BadAddress, BadNodeInfo
-from p2p.node_info import NODE_INFO_BYTES_MAX, NodeInfo
-from p2p.pex import MESSAGE_BYTES_MAX, _checked
+from consensus.p2p.conn.address import ADDRESS_CHARS_MAX, parse_address, parse_listen_address
+from consensus.p2p.conn.base import PeerFault
+from consensus.p2p.conn.errors import BadAddress, BadNodeInfo
+from consensus.p2p.conn.node_info import NODE_INFO_BYTES_MAX, NodeInfo
+from consensus.p2p.pex import MESSAGE_BYTES_MAX, _checked
 from proto.tendermint.p2p import types_pb2
 from tests.p2p.support import info
 

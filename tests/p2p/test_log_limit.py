@@ -2,7 +2,7 @@
 
 import pytest
 
-from p2p.log_limit import LINES_BURST, LINES_PER_S, SOURCE_S, SOURCES_MAX, LogLimit
+from consensus.system.log_limit import LINES_BURST, LINES_PER_S, SOURCE_S, SOURCES_MAX, LogLimit
 
 
 class Lines:

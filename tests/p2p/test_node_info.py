@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.errors import BadNodeInfo
-from p2p.node_info import NodeInfo
+from consensus.p2p.conn.errors import BadNodeInfo
+from consensus.p2p.conn.node_info import NodeInfo
 from tests.p2p.support import info
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from p2p.node_key import NodeKey, is_node_id
+from consensus.p2p.conn.node_key import NodeKey, is_node_id
 from tests.p2p.support import node_key
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from p2p.address import parse_address
-from p2p.errors import DialError
-from p2p.memory import MemoryNetwork
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.errors import DialError
+from consensus.p2p.memory import MemoryNetwork
 from tests.p2p.support import Node, node_key, pass_time, running, simulate, until
 
 PORT = 26656

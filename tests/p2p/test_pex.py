@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from p2p.addrbook import AddressBook
-from p2p.address import parse_address
-from p2p.base import Peer
-from p2p.memory import MemoryNetwork
-from p2p.pex import TOLD_PER_TURN, USEFUL_FOR_GOOD, PexReactor, install
+from consensus.p2p.addrbook import AddressBook
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.base import Peer
+from consensus.p2p.memory import MemoryNetwork
+from consensus.p2p.pex import TOLD_PER_TURN, USEFUL_FOR_GOOD, PexReactor, install
 from proto.tendermint.p2p import pex_pb2, types_pb2
 from tests.p2p.support import STATE, Node, node_key, pass_time, running, simulate, until
 
@@ -407,7 +407,7 @@ def test_strangers_that_come_and_go_do_not_make_us_ask_a_neighbour_too_often() -
 
 
 async def test_the_book_is_saved_now_and_then_and_at_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p2p.pex.SAVE_PERIOD_S", 0.02)
+    monkeypatch.setattr("consensus.p2p.pex.SAVE_PERIOD_S", 0.02)
     path = tmp_path / "addrbook.json"
 
     def make() -> tuple[Node, AddressBook]:
@@ -421,7 +421,7 @@ async def test_the_book_is_saved_now_and_then_and_at_stop(tmp_path: Path, monkey
         one, two = parse_address(place(1)), parse_address(place(2))
         book.add(one, one)
         await until(lambda: path.exists() and one.id in path.read_text())
-        monkeypatch.setattr("p2p.pex.SAVE_PERIOD_S", 3600)
+        monkeypatch.setattr("consensus.p2p.pex.SAVE_PERIOD_S", 3600)
         await asyncio.sleep(0.05)
         book.add(two, two)
         node.switch.ban(node_key("bad").id, 3600, reason="test")

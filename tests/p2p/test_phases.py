@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from p2p.address import parse_address
-from p2p.secret_connection import Sealer, SecretHandshake
-from p2p.wire import delimited, packet_prefix
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.secret_connection import Sealer, SecretHandshake
+from consensus.p2p.conn.wire import delimited, packet_prefix
 from proto.tendermint.p2p import conn_pb2
 from tests.p2p.support import Node, info, node_key, running, until
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p.address import parse_address
-from p2p.config import SwitchConfig
-from p2p.errors import DialError, P2PError, Rejected
-from p2p.memory import MemoryNetwork
-from p2p.peer import SwitchPeer
-from p2p.places import (
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.errors import DialError, P2PError, Rejected
+from consensus.p2p.conn.peer import SwitchPeer
+from consensus.p2p.memory import MemoryNetwork
+from consensus.p2p.places import (
     EVICTION_GAP_S,
     EVICTION_PART_GAP_S,
     PARTS_MAX,

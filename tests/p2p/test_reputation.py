@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p.addrbook import AddressBook
-from p2p.address import parse_address
-from p2p.errors import DialError, P2PError, Rejected
-from p2p.memory import MemoryNetwork
-from p2p.pex import install
-from p2p.reputation import (
+from consensus.p2p.addrbook import AddressBook
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.errors import DialError, P2PError, Rejected
+from consensus.p2p.memory import MemoryNetwork
+from consensus.p2p.pex import install
+from consensus.p2p.reputation import (
     LEVEL_FORGOTTEN_S,
     LEVEL_MAX,
     NEWCOMER_WAIT_MAX_S,

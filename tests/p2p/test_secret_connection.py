@@ -12,10 +12,9 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p.errors import HandshakeError
-from p2p.merlin import Transcript
-from p2p.node_key import NodeKey
-from p2p.secret_connection import (
+from consensus.p2p.conn.errors import HandshakeError
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.secret_connection import (
     SEALED_FRAME_BYTES,
     Opener,
     Sealer,
@@ -25,7 +24,8 @@ from p2p.secret_connection import (
     ephemeral_public,
     shared_secret,
 )
-from p2p.strobe import keccak_f1600
+from crypto.merlin import Transcript
+from crypto.strobe import keccak_f1600
 from proto.tendermint.p2p import conn_pb2
 
 A, B = bytes([1]) * 32, bytes([2]) * 32

@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine
 import pytest
 import uvloop
 
-from p2p import secret_connection
-from p2p.address import parse_address
-from p2p.base import Peer, PeerFault
-from p2p.errors import AlreadyConnected, DialError, Rejected
-from p2p.memory import MemoryNetwork
-from p2p.secret_connection import ephemeral_public
+from consensus.p2p.conn import secret_connection
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.base import Peer, PeerFault
+from consensus.p2p.conn.errors import AlreadyConnected, DialError, Rejected
+from consensus.p2p.conn.secret_connection import ephemeral_public
+from consensus.p2p.memory import MemoryNetwork
 from tests.p2p.support import DATA, OURS, STATE, VOTE, Node, running, simulate, until
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from p2p.addrbook import DRAWN_PER_TOLD, SELECTION_MAX, AddressBook
-from p2p.address import parse_address
-from p2p.memory import MemoryNetwork
-from p2p.tasks import RESTART_MAX_S
+from consensus.p2p.addrbook import DRAWN_PER_TOLD, SELECTION_MAX, AddressBook
+from consensus.p2p.conn.address import parse_address
+from consensus.p2p.memory import MemoryNetwork
+from consensus.p2p.tasks import RESTART_MAX_S
 from tests.p2p.support import Node, node_key, running, simulate, until
 
 

@@ -34,7 +34,7 @@ from tests.simulation.side import Injected
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
 POLL_S = 0.1
-STOP_S = 15.0  # as node.process cuts a stop
+STOP_S = 15.0  # as dchat.node.process cuts a stop
 PROBE_EVERY_S = 5.0
 DEAD_DISK_S = 30.0  # until a node that can save nothing must have ended: some messages come, and the log is flushed
 STRIKE_TOUCHES_MAX = 60  # a block is about twenty touches of the disk

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-from consensus.abci import Slices
-from consensus.engine import executor
-from consensus.engine.clock import InlineWorkers, Timer
+from consensus.abci.interface import Slices
+from consensus.execution import executor
+from consensus.system.clock import InlineWorkers, Timer
 from tests.simulation.laws import NS_PER_MS, START_NS
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.plan import Late

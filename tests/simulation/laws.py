@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 
-from consensus.engine.block_store import BlockStore
+from consensus.stores.block_store import BlockStore
 from consensus.types.block import Block
 from consensus.types.evidence import DuplicateVoteEvidence
 

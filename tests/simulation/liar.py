@@ -13,9 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from consensus.engine.driver import ConsensusDriver
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.messages import (
+from consensus.channels.messages import (
     BLOCK_SYNC_CHANNEL,
     DATA_CHANNEL,
     EVIDENCE_CHANNEL,
@@ -24,14 +22,16 @@ from consensus.engine.messages import (
     VOTE_CHANNEL,
     VOTE_SET_BITS_CHANNEL,
 )
+from consensus.engine.driver import ConsensusDriver
 from consensus.engine.round_state import HeightState
-from consensus.types.state import State
+from consensus.execution.executor import BlockExecutor
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.base import ChannelDescriptor, Peer
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
+from consensus.state.state import State
 from crypto.keys import Ed25519PrivKey
-from p2p.base import ChannelDescriptor, Peer
-from p2p.config import SwitchConfig
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.switch import Switch
 from tests.simulation.laws import START_NS, Judge
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.network import Network

@@ -10,9 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from consensus.core.events import VoteKind
-from consensus.engine.extension import ExtensionMessage, HasPart, HasVotes, encode
-from consensus.engine.messages import (
+from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, encode
+from consensus.channels.messages import (
     BLOCK_SYNC_CHANNEL,
     DATA_CHANNEL,
     EVIDENCE_CHANNEL,
@@ -36,17 +35,18 @@ from consensus.engine.messages import (
     VoteSetMaj23,
     encode_txs,
 )
-from consensus.types.bits import BitArray
+from consensus.core.events import VoteKind
+from consensus.formats.bits import BitArray
+from consensus.formats.errors import InvalidData
+from consensus.formats.timestamps import NS_PER_MS, NS_PER_S, TIME_NS_MAX, ZERO_TIME_NS
+from consensus.p2p.conn.base import Peer
+from consensus.state.validation import make_block
 from consensus.types.block import Block, Commit
-from consensus.types.errors import InvalidData
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PARTS_MAX, Part, PartSet
-from consensus.types.timestamps import NS_PER_MS, NS_PER_S, TIME_NS_MAX, ZERO_TIME_NS
-from consensus.types.validation import make_block
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from crypto.keys import Ed25519PrivKey
-from p2p.base import Peer
 from tests.simulation.liar import Liar, View
 
 EXTENSION_CHANNEL = 0x70

@@ -7,18 +7,18 @@ import json
 import random
 from collections.abc import Sequence
 
-from chain.build import Seat, Wallet, build_tx
-from chain.currency.dec import ONE
+from chain.app_state.document import CurrencyGenesis
+from chain.app_state.economy import EconomicsGenesis
 from chain.currency.economy import GenesisStake
-from chain.currency.params import SlashingParams, StakingParams
-from chain.economy_genesis import EconomicsGenesis
-from chain.economy_messages import Delegate, Undelegate
-from chain.genesis import CurrencyGenesis
-from chain.messages import Payment
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import SlashingParams, StakingParams
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.economy_messages import Delegate, Undelegate
+from chain.tx.messages import Payment
+from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from genesis.app_state import build_app_state
-from genesis.doc import GenesisDoc, GenesisValidator
 from tests.simulation.laws import START_NS, Judge
 from tests.simulation.node import SimNode
 from tests.simulation.plan import HOURS_MS, Plan

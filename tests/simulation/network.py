@@ -12,8 +12,8 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
-from p2p.memory import MemoryNetwork, MemoryTransport, _MemoryListener
-from p2p.sockets import Listener, ProtocolFactory
+from consensus.p2p.conn.sockets import Listener, ProtocolFactory
+from consensus.p2p.memory import MemoryNetwork, MemoryTransport, _MemoryListener
 from tests.simulation.loop import Life
 
 NEVER_S = 3_600.0  # beyond every time-out of a dial
@@ -155,7 +155,7 @@ class Network(MemoryNetwork):
 
 
 class Door:
-    """One life's way to the network; implements p2p.sockets.Sockets."""
+    """One life's way to the network; implements consensus.p2p.conn.sockets.Sockets."""
 
     def __init__(self, network: Network, host: str, life: Life) -> None:
         self._network, self._host, self._life = network, host, life

@@ -1,4 +1,4 @@
-"""A node of the product on a simulated disk, network and clock: wired as node.runtime does, without its doors."""
+"""A node of the product on a simulated disk, network and clock: wired as dchat.node.runtime does, without its doors."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from chain.app import DchatApplication
 from chain.state.store import Stores
-from consensus.engine.block_store import BlockStore
+from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import ConsensusDriver
-from consensus.engine.executor import BlockExecutor
-from consensus.engine.guards import open_file_signer
-from consensus.engine.handshake import handshake
-from consensus.engine.signer import FileSigner, Signer
-from consensus.engine.state_store import StateStore
-from consensus.engine.wal import Wal
+from consensus.execution.executor import BlockExecutor
+from consensus.execution.handshake import handshake
+from consensus.mempool.journal import Journal
+from consensus.mempool.pool import Pool
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
+from consensus.privval.guards import open_file_signer
+from consensus.privval.signer import FileSigner, Signer
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.stores.wal import Wal
+from consensus.system.tasks import Tasks
 from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PREVOTE, Proposal, Vote
 from crypto.keys import Ed25519PrivKey, PubKey
-from genesis.doc import GenesisDoc
-from mempool.journal import Journal
-from mempool.pool import Pool
-from node.commits import OnSaved, SafeListener
-from node.gossip import Gossip
-from node.runtime import MEMPOOL, Pruner, drop_peer, set_block_limits, states_height
-from node.tasks import Tasks
-from p2p.config import SwitchConfig
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.switch import Switch
+from dchat.app.app import DchatApplication
+from dchat.doors.reads.commits import OnSaved, SafeListener
+from dchat.node.gossip import Gossip
+from dchat.node.runtime import MEMPOOL, Pruner, drop_peer, set_block_limits, states_height
 from tests.simulation import side
 from tests.simulation.disk import DATA, SimHome, Strike
 from tests.simulation.late import DELAYS, Delays, SimClock, SimWorkers, Wall
@@ -233,7 +233,7 @@ class SimNode:
         )  # fmt: skip
 
     async def _start(self) -> None:
-        """As node.runtime.Node.start."""
+        """As dchat.node.runtime.Node.start."""
         parts = self.parts
         assert parts is not None
         parts.tasks.side(MEMPOOL, parts.pool.run, needed=True)
@@ -249,7 +249,7 @@ class SimNode:
         await self.parts.journal.restore()
 
     async def stop(self) -> None:
-        """As node.runtime.Node.stop: in its order, without the doors."""
+        """As dchat.node.runtime.Node.stop: in its order, without the doors."""
         parts = self.parts
         assert parts is not None
         for name in sorted(parts.tasks.names - {MEMPOOL}):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from consensus.core.events import CoreConfig
-from consensus.engine.wal import HEAD_BYTES_MAX
+from consensus.stores.wal import HEAD_BYTES_MAX
 
 NEVER_S = 10.0**9
 HOUR_MS = 3_600_000

@@ -10,13 +10,13 @@ import random
 from typing import Any
 
 from consensus.engine.driver import ConsensusDriver
-from consensus.engine.executor import BlockExecutor
-from mempool.journal import Journal
-from mempool.pool import Pool
-from node.commits import SavedListener
-from node.gossip import Gossip
-from node.tasks import Faults
-from p2p.switch import Switch
+from consensus.execution.executor import BlockExecutor
+from consensus.mempool.journal import Journal
+from consensus.mempool.pool import Pool
+from consensus.p2p.switch import Switch
+from consensus.system.tasks import Faults
+from dchat.doors.reads.commits import SavedListener
+from dchat.node.gossip import Gossip
 from tests.simulation.laws import Judge
 
 TIMERS = ("_announce", "_check_stall", "_close_window", "_relay", "_resend", "_sweep", "_tell_step")  # re-arm first

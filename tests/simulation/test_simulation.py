@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from consensus.engine.block_store import BlockStore
-from consensus.engine.evidence_pool import EvidencePool
-from consensus.engine.wal import HEAD_BYTES_MAX
-from consensus.types.files import SignState, format_sign_state, parse_sign_state
+from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.evidence.pool import EvidencePool
+from consensus.stores.block_store import BlockStore
+from consensus.stores.wal import HEAD_BYTES_MAX
 from storage.kv import Write
 from tests.simulation import cluster
 from tests.simulation.cluster import SimulationFailed, Spoil, simulate

@@ -14,7 +14,7 @@ from chain.state.errors import InvalidPair, InvalidProof, UnknownStore
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.state.store import SENTINEL_KEY, Stores
 from chain.state.view import View
-from consensus.abci import ProofOp
+from consensus.abci.interface import ProofOp
 from proto.ics23 import proofs_pb2 as pb
 from storage.memory import MemoryStore
 from tests.state.naive import digest

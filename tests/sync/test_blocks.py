@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from consensus.engine import messages as m
-from consensus.engine.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import messages as m
+from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.p2p.conn.base import PeerFault
+from consensus.state.results import ExecTxResult
+from consensus.state.state import State, next_block_state
+from consensus.state.validation import make_block, validate_block
 from consensus.sync.blocks import AHEAD_MAX, BAN_S, REQUESTS_PER_PEER_MAX, BlockSyncReactor
 from consensus.types.block import Block, BlockID, Commit, Data
 from consensus.types.commit import CommitSig
 from consensus.types.params import ConsensusParams
 from consensus.types.parts import PartSet
-from consensus.types.results import ExecTxResult
-from consensus.types.state import State, next_block_state
-from consensus.types.validation import make_block, validate_block
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.batch import Check, SignatureCache
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
-from p2p.base import PeerFault
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
 
 CHAIN_ID = "sync-chain"

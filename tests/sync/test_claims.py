@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.engine import messages as m
-from consensus.engine.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import messages as m
+from consensus.channels.messages import BLOCK_SYNC_CHANNEL
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height
 from crypto.batch import SignatureCache
-from node.gossip import Gossip
+from dchat.node.gossip import Gossip
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
 from tests.sync.test_blocks import CHANNELS, Blocks, Sync, chain, sync
 

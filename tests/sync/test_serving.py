@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from consensus.engine import messages as m
-from consensus.engine.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import messages as m
+from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.formats.errors import InvalidBlock
+from consensus.formats.wire import int_field, message_field
+from consensus.p2p.conn.base import PeerFault
 from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import BlockSyncReactor, WrongSoftware
 from consensus.sync.fetched import decode_fetched
 from consensus.sync.serving import REQUESTS_MAX
 from consensus.types.block import Block, BlockBounds, ExtendedCommit
-from consensus.types.errors import InvalidBlock
-from consensus.types.wire import int_field, message_field
 from crypto.batch import SignatureCache
-from p2p.base import PeerFault
 from tests.gossip.support import FakeNetwork, FakePeer, ManualClock
 from tests.sync.test_blocks import CHANNELS, Blocks, Sync, chain, sync
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.engine import messages as m
-from consensus.engine.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import messages as m
+from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.p2p.conn.base import PeerFault
 from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import BlockSyncReactor
 from crypto.batch import SignatureCache
-from p2p.base import PeerFault
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock, ManualTimer
 from tests.sync.test_blocks import CHANNELS, KEYS, Blocks, Driver, chain, genesis
 

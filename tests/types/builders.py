@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from consensus.formats.timestamps import NS_PER_MS, NS_PER_S
+from consensus.state.state import State, next_block_state
+from consensus.state.validation import make_block
 from consensus.types.block import Block, BlockID, Commit, PartSetHeader
 from consensus.types.commits import commit_from_votes
-from consensus.types.state import State, next_block_state
-from consensus.types.timestamps import NS_PER_MS, NS_PER_S
-from consensus.types.validation import make_block
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.hash import sha256

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.types.bits import BitArray
+from consensus.formats.bits import BitArray
+from consensus.formats.errors import (
+    BadSignature,
+    InvalidBits,
+    InvalidBlock,
+    InvalidCommit,
+    InvalidHeader,
+    InvalidPart,
+    Malformed,
+)
+from consensus.formats.timestamps import NS_PER_S, ZERO_TIME_NS, format_rfc3339, parse_rfc3339
+from consensus.state.results import Event, EventAttribute, ExecTxResult, TxResult, result_proof, results_hash
+from consensus.state.validation import make_block, validate_block
 from consensus.types.block import (
     Block,
     BlockID,
@@ -24,20 +36,8 @@ from consensus.types.block import (
 )
 from consensus.types.commit import ABSENT_SIG
 from consensus.types.commits import verify_commit, verify_commit_light
-from consensus.types.errors import (
-    BadSignature,
-    InvalidBits,
-    InvalidBlock,
-    InvalidCommit,
-    InvalidHeader,
-    InvalidPart,
-    Malformed,
-)
 from consensus.types.params import ConsensusParams
 from consensus.types.parts import PART_BYTES, PARTS_MAX, Part, PartSet, parts_max
-from consensus.types.results import Event, EventAttribute, ExecTxResult, TxResult, result_proof, results_hash
-from consensus.types.timestamps import NS_PER_S, ZERO_TIME_NS, format_rfc3339, parse_rfc3339
-from consensus.types.validation import make_block, validate_block
 from crypto import merkle
 from crypto.hash import EMPTY_HASH, sha256
 from proto.tendermint.libs.bits import types_pb2 as bits_pb
@@ -288,7 +288,7 @@ def test_junk_is_refused_with_our_errors_only(data: bytes) -> None:
         try:
             decode(data)
         except ValueError as error:
-            assert type(error).__module__ == "consensus.types.errors", error  # noqa: PT017
+            assert type(error).__module__ == "consensus.formats.errors", error  # noqa: PT017
 
 
 SIGNERS = Signers.of(10, 20, 30, 40)

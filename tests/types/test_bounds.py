@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.types import block as block_module
-from consensus.types.block import Block, BlockBounds, Data
-from consensus.types.bounds import (
+from consensus.formats.bounds import (
     DATA,
     EVIDENCE,
     EVIDENCE_BYTES_MIN,
@@ -21,11 +19,13 @@ from consensus.types.bounds import (
     OTHER_FIELDS_MAX,
     count_fields,
 )
-from consensus.types.errors import InvalidBlock, InvalidData, Malformed
+from consensus.formats.errors import InvalidBlock, InvalidData, Malformed
+from consensus.formats.wire import message_field
+from consensus.types import block as block_module
+from consensus.types.block import Block, BlockBounds, Data
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.vote import PREVOTE, Vote
-from consensus.types.wire import message_field
 from tests.types.test_recorded_chain import chain
 
 SIZE = 1_000_000

@@ -10,6 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus.formats.errors import (
+    BadSignature,
+    InvalidCommit,
+    InvalidVote,
+    NotEnoughPower,
+    WrongBlockId,
+    WrongHeight,
+    WrongSetSize,
+    WrongSigner,
+)
 from consensus.types.block import BlockID, Commit, ExtendedCommit
 from consensus.types.commit import ABSENT_SIG, FLAG_NIL, CommitSig
 from consensus.types.commits import (
@@ -21,16 +31,6 @@ from consensus.types.commits import (
     voter,
     votes_from_extended_commit,
     weighted_median,
-)
-from consensus.types.errors import (
-    BadSignature,
-    InvalidCommit,
-    InvalidVote,
-    NotEnoughPower,
-    WrongBlockId,
-    WrongHeight,
-    WrongSetSize,
-    WrongSigner,
 )
 from crypto.batch import Check, SignatureCache, verify_many
 from tests.types.builders import CHAIN_ID, Signers, block_id

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS
 from consensus.types.commit import ABSENT_SIG, FLAG_COMMIT, FLAG_NIL, CommitSig, ExtendedCommit, ExtendedCommitSig
 from consensus.types.commits import median_time, rising_commit, two_thirds
 from consensus.types.ids import BlockID, PartSetHeader
-from consensus.types.timestamps import TIME_NS_MAX, ZERO_TIME_NS
 from consensus.types.validators import ValidatorSet
 from crypto.keys import Ed25519PrivKey
 

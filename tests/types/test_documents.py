@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.types import json as cj
-from consensus.types.errors import InvalidFile, InvalidGenesis, InvalidParams, InvalidValidators, Malformed
-from consensus.types.files import (
+from consensus.documents import json as cj
+from consensus.documents.files import (
     SignState,
     format_node_key,
     format_sign_state,
@@ -22,7 +21,10 @@ from consensus.types.files import (
     parse_sign_state,
     parse_validator_key,
 )
-from consensus.types.json_text import dumps
+from consensus.documents.genesis import parse_genesis
+from consensus.formats.errors import InvalidFile, InvalidGenesis, InvalidParams, InvalidValidators, Malformed
+from consensus.formats.json_text import dumps
+from consensus.state.state import State, check_validator_updates, init_chain_state, next_block_state
 from consensus.types.params import (
     ABCIParams,
     BlockParams,
@@ -31,12 +33,10 @@ from consensus.types.params import (
     ValidatorParams,
     VersionParams,
 )
-from consensus.types.state import State, check_validator_updates, init_chain_state, next_block_state
 from consensus.types.validators import TOTAL_POWER_MAX
 from consensus.types.vote import Proposal
 from crypto.hash import sha256
 from crypto.keys import Secp256k1PrivKey
-from genesis.doc import parse_genesis
 from proto.tendermint.types import params_pb2
 from tests.types.builders import DATA, Signers, block_id, genesis_state, key, two_blocks
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.types.events import HEIGHT_MAX, INDEX_MAX, OF_BLOCK, Cursor, in_order
-from consensus.types.results import Event, EventAttribute, ExecTxResult, results_hash
+from consensus.state.events import HEIGHT_MAX, INDEX_MAX, OF_BLOCK, Cursor, in_order
+from consensus.state.results import Event, EventAttribute, ExecTxResult, results_hash
 from proto.tendermint.abci import types_pb2 as pb
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text("ab", min_size=100, max_size=200)

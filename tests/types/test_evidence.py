@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from consensus.types.block import Block, BlockID, Header
-from consensus.types.errors import (
+from consensus.formats.errors import (
     BadSignature,
     EvidenceUnverifiable,
     InvalidBlock,
@@ -16,6 +15,9 @@ from consensus.types.errors import (
     InvalidLightBlock,
     Malformed,
 )
+from consensus.formats.timestamps import NS_PER_S
+from consensus.state.validation import validate_block
+from consensus.types.block import Block, BlockID, Header
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
     Evidence,
@@ -30,8 +32,6 @@ from consensus.types.evidence import (
 )
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.params import ConsensusParams, EvidenceParams
-from consensus.types.timestamps import NS_PER_S
-from consensus.types.validation import validate_block
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PREVOTE
 from crypto import merkle

@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from consensus.types import json as cj
+from consensus.documents import json as cj
+from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.formats.errors import InvalidEvidence
+from consensus.formats.json_text import parse_base64
+from consensus.state.results import results_hash
+from consensus.state.state import State, next_block_state
+from consensus.state.validation import HeaderMismatch, validate_block
 from consensus.types.block import Block, BlockID, Commit, Header
 from consensus.types.commits import median_time, verify_commit, verify_commit_light, verify_commit_light_trusting
-from consensus.types.errors import InvalidEvidence
 from consensus.types.evidence import DuplicateVoteEvidence, decode_evidence, evidence_hash, verify_evidence
-from consensus.types.json_text import parse_base64
 from consensus.types.light import SignedHeader
-from consensus.types.results import results_hash
-from consensus.types.state import State, next_block_state
-from consensus.types.validation import HeaderMismatch, validate_block
 from consensus.types.validators import ValidatorSet
 from crypto.batch import SignatureCache
 from crypto.hash import sha256
-from genesis.doc import GenesisDoc, parse_genesis
 from tests.types.builders import DATA
 
 CHAIN = DATA / "recorded" / "four-validators"

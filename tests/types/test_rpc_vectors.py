@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from consensus.types import json as cj
+from consensus.documents import json as cj
+from consensus.documents.files import parse_validator_key
+from consensus.documents.genesis import genesis_from_json, parse_genesis
+from consensus.formats.json_text import parse_base64
 from consensus.types.block import Block, BlockID
 from consensus.types.commits import median_time, verify_commit
 from consensus.types.evidence import DuplicateVoteEvidence, evidence_hash
-from consensus.types.files import parse_validator_key
-from consensus.types.json_text import parse_base64
 from crypto.hash import sha256
-from genesis.doc import genesis_from_json, parse_genesis
 from tests.types.builders import DATA
 
 RPC = DATA / "rpc_v0_38"

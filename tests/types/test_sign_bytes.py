@@ -9,11 +9,11 @@ from google.protobuf.internal.decoder import _DecodeVarint32
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus.formats.errors import InvalidProposal, InvalidVote, Malformed
+from consensus.formats.timestamps import ZERO_TIME_NS, parse_rfc3339
 from consensus.types.canonical import extension_sign_bytes, proposal_sign_bytes, vote_sign_bytes
 from consensus.types.commits import commit_from_votes, votes_from_commit
-from consensus.types.errors import InvalidProposal, InvalidVote, Malformed
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
-from consensus.types.timestamps import ZERO_TIME_NS, parse_rfc3339
 from consensus.types.vote import EXTENSION_BYTES_MAX, PRECOMMIT, PREVOTE, Proposal, Vote
 from crypto.hash import sha256
 from proto.tendermint.types import canonical_pb2, types_pb2

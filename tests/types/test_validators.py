@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from consensus.core.events import Validators
-from consensus.types.errors import InvalidValidators, Malformed
+from consensus.formats.errors import InvalidValidators, Malformed
+from consensus.formats.wire import INT64_MAX, INT64_MIN
 from consensus.types.validators import EMPTY_SET, TOTAL_POWER_MAX, VALIDATORS_MAX, Validator, ValidatorSet
-from consensus.types.wire import INT64_MAX, INT64_MIN
 from crypto.hash import sha256
 from crypto.keys import Secp256k1PrivKey
 from proto.tendermint.types import validator_pb2 as pb

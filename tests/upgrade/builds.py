@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.network import Network
-from node.client import Client, NodeUnreachable
+from dchat.client.client import Client, NodeUnreachable
+from dchat.devnet.network import Network
 from proto.dchat.v1.service_pb2 import GetUpgradeResponse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def make_build(folder: Path, *, plan: Path | None = None) -> Path:
     if plan is not None:
         shutil.copyfile(plan, tree / "chain" / "upgrade" / "build_plan.py")
     script = folder / "dchat"
-    main = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cli.main import main; main()"
+    main = "import sys; sys.path.insert(0, sys.argv.pop(1)); from dchat.cli.main import main; main()"
     script.write_text(f"#!/bin/sh\ncd /\nexec {sys.executable} -P -c '{main}' {tree} \"$@\"\n")
     script.chmod(0o755)
     return script

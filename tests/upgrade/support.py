@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from chain.app_state.economy import EconomicsGenesis
 from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
 from chain.currency.economy import GenesisStake
-from chain.currency.params import StakingParams
-from chain.currency.records import PARAMS as CURRENCY_PARAMS
-from chain.currency.records import CurrencyParams
-from chain.economy_genesis import EconomicsGenesis
-from chain.upgrade.messages import AnnounceReadiness, SoftwareUpgrade, readiness_hash
+from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
+from chain.currency.ledger.records import CurrencyParams
+from chain.tx.upgrade_messages import AnnounceReadiness, SoftwareUpgrade, readiness_hash
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 from tests.chain.harness import CHAIN_ID, Chain, wallet
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from chain.upgrade.plan import Plan
-from cli.network import Pace, free_ports, make_network
-from node.config import load
-from node.home import Home
-from node.upgrade import (
+from dchat.config import load
+from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.home.home import Home
+from dchat.node.upgrade import (
     EXIT_UPGRADE,
     INFO_FILE,
     OpenBinary,
@@ -45,7 +45,7 @@ def test_what_was_verified_is_executed_whatever_takes_its_name(tmp_path: Path) -
     say(path, "good")
     code = (
         "import sys, pathlib\n"
-        "from node.upgrade import OpenBinary\n"
+        "from dchat.node.upgrade import OpenBinary\n"
         "from chain.upgrade.plan import Plan\n"
         "path, evil, digest = *map(pathlib.Path, sys.argv[1:3]), sys.argv[3]\n"
         "binary = OpenBinary(path)\n"
@@ -148,10 +148,10 @@ async def test_the_code_and_the_line_come_though_the_info_cannot_be_written(daem
 FAILING_STOP = """
 import asyncio, sys
 from pathlib import Path
-import node.process as process
-from node.config import load
-from node.home import Home
-from node.runtime import Node
+import dchat.node.process as process
+from dchat.config import load
+from dchat.home.home import Home
+from dchat.node.runtime import Node
 
 ended, stop = sys.argv[2], Node.stop
 

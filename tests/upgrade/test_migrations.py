@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from chain.branch import Branch
 from chain.chat.records import IDENTITY
-from chain.currency import bank
-from chain.currency.bank import NOT_BONDED_POOL
-from chain.currency.params import StakingParams
-from chain.currency.records import PARAMS as CURRENCY_PARAMS
-from chain.currency.staking.records import FAILED
-from chain.economy_messages import Delegate, Undelegate
-from chain.errors import AnnouncerUnknown, UpgradeAlreadyDone
-from chain.messages import CreateChannel, RegisterIdentity, channel_id
-from chain.upgrade.messages import CancelUpgrade
+from chain.currency.ledger import bank
+from chain.currency.ledger.bank import NOT_BONDED_POOL
+from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
+from chain.currency.ledger.stake_records import FAILED
+from chain.kernel.branch import Branch
+from chain.tx.economy_messages import Delegate, Undelegate
+from chain.tx.errors import AnnouncerUnknown, UpgradeAlreadyDone
+from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
+from chain.tx.upgrade_messages import CancelUpgrade
 from chain.upgrade.migrations import (
     Migration,
     MigrationContext,
@@ -27,7 +27,7 @@ from chain.upgrade.migrations import (
     versions_of,
 )
 from chain.upgrade.plan import CONSENSUS_PARAMS, LAST_DONE, PLAN, VERSIONS
-from consensus.abci import VoteInfo
+from consensus.abci.interface import VoteInfo
 from consensus.types.params import EvidenceParams
 from crypto.hash import sha256
 from tests.chain.harness import SECOND_NS, Chain
@@ -65,7 +65,7 @@ def test_state_of_both_machines_changes_once_and_is_recorded() -> None:
     assert done.migrated == (("currency", 2), ("chat", 2), ("chat", 3))  # in the order of modules and versions
     assert response.consensus_param_updates.version.app == 2 == base.get(CONSENSUS_PARAMS).version.app
     assert base.get(PLAN) is None
-    from consensus.abci import InfoRequest
+    from consensus.abci.interface import InfoRequest
 
     assert chain.app.info(InfoRequest("", 0, 0)).app_version == 2
     chain.restart(upgrades=(V2,))

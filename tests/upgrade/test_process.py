@@ -13,12 +13,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chain.upgrade.messages import SoftwareUpgrade
-from cli.network import Pace, free_ports, make_network
-from mempool.errors import CODESPACE, Refusal
-from node import identity
-from node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
-from node.wallet import Session
+from chain.tx.upgrade_messages import SoftwareUpgrade
+from consensus.mempool.admission.errors import CODESPACE, Refusal
+from dchat.client.wallet import Session
+from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.home import identity
+from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from proto.dchat.v1.service_pb2 import GetUpgradeResponse
 from tests.upgrade.builds import SPRING, Daemon, make_build, run, until
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from chain.tx import decode
-from chain.upgrade.messages import READY_NAMES_MAX, AnnounceReadiness, readiness_hash
+from chain.tx.tx import decode
+from chain.tx.upgrade_messages import READY_NAMES_MAX, AnnounceReadiness, readiness_hash
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey, ed25519_verify
-from node import readiness
-from node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS
-from node.readiness import FILE, Announcer, Binary, BinaryWatch
-from node.upgrade import Swap, file_sha256
-from node.version import build_version
+from dchat.home.version import build_version
+from dchat.node import readiness
+from dchat.node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS
+from dchat.node.readiness import FILE, Announcer, Binary, BinaryWatch
+from dchat.node.upgrade import Swap, file_sha256
 from tests.node.operator_world import World
 
 KEY = Ed25519PrivKey.from_seed(sha256(b"consensus key"))

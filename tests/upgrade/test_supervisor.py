@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from chain.upgrade.migrations import Upgrade
-from cli.main import dchat
-from cli.network import free_ports, make_network
-from cli.status_commands import sync_info
-from node.home import Home
-from node.upgrade import INFO_FILE
+from dchat.cli.commands.status_commands import sync_info
+from dchat.cli.main import dchat
+from dchat.devnet.network import free_ports, make_network
+from dchat.home.home import Home
+from dchat.node.upgrade import INFO_FILE
 from proto.dchat.v1.service_pb2 import GetStatusResponse
 from tests.upgrade.builds import SPRING, Daemon, make_build, until
 from tests.upgrade.supervisor import Supervisor, SupervisorFailed, lay_out
@@ -103,7 +103,7 @@ def test_what_pre_upgrade_answers(
     """Asked as Cosmovisor asks: without --home."""
     monkeypatch.delenv("DCHAT_HOME", raising=False)
     monkeypatch.setenv("DAEMON_HOME", str(tmp_path))
-    monkeypatch.setattr("cli.upgrade_commands.UPGRADES", tuple(map(Upgrade, known)))
+    monkeypatch.setattr("dchat.cli.commands.upgrade_commands.UPGRADES", tuple(map(Upgrade, known)))
     data = Home.of(tmp_path).data
     data.mkdir()
     if info is not None:

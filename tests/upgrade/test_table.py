@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chain.upgrade.plan import Action, Done, Plan, decide
-from consensus.abci import HaltReason, HaltRequested
+from consensus.abci.interface import HaltReason, HaltRequested
 from tests.chain.harness import drain
 from tests.upgrade.support import V2, V3, new_chain, ok, plan, to_height
 
@@ -160,7 +160,7 @@ def test_a_plan_set_in_a_block_for_that_block_runs_in_the_next() -> None:
 
 def test_a_proposal_at_the_upgrades_height_is_empty() -> None:
     """What was admitted by the rules before is checked by the new ones first."""
-    from chain.messages import Payment
+    from chain.tx.messages import Payment
 
     chain = new_chain()
     ok(chain, plan(chain, 4))

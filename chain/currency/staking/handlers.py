@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chain.context import Context, Handler, Leg
-from chain.currency import bank, dec, distribution, signing
-from chain.currency.bank import DISTRIBUTION, NOT_BONDED_POOL
-from chain.currency.dec import ONE
-from chain.currency.params import staking_of
-from chain.currency.staking import stake
-from chain.currency.staking.records import (
+from chain.currency.ledger import bank, dec
+from chain.currency.ledger.bank import DISTRIBUTION, NOT_BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import staking_of
+from chain.currency.ledger.stake_records import (
     CONSENSUS_KEY,
     UNBONDED,
     UNBONDINGS,
@@ -20,7 +18,11 @@ from chain.currency.staking.records import (
     Validator,
     consensus_address,
 )
-from chain.economy_messages import (
+from chain.currency.rewards import distribution
+from chain.currency.staking import signing, stake
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.events import Event, account, coins, consensus, time_text
+from chain.tx.economy_messages import (
     CancelUnbonding,
     CreateValidator,
     Delegate,
@@ -34,7 +36,7 @@ from chain.economy_messages import (
     WithdrawRewards,
     possession_hash,
 )
-from chain.errors import (
+from chain.tx.errors import (
     CommissionAboveMaximum,
     CommissionChangeTooLarge,
     CommissionTooLow,
@@ -56,7 +58,6 @@ from chain.errors import (
     ValidatorJailed,
     WithdrawAddressRefused,
 )
-from chain.events import Event, account, coins, consensus, time_text
 from crypto.keys import ed25519_verify
 
 COMMISSION_PERIOD_NS: Final = 24 * 3_600 * 10**9

@@ -9,12 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from chain.branch import Branch, Readable, Scan
-from chain.codec import height_bytes
-from chain.currency import distribution, signing
-from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL, held
-from chain.currency.dec import ONE
-from chain.currency.staking.records import (
+from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL, held
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.stake_records import (
     BONDED,
     BY_DELEGATOR,
     BY_MOVER,
@@ -46,7 +43,11 @@ from chain.currency.staking.records import (
     balances,
     power_key,
 )
+from chain.currency.rewards import distribution
+from chain.currency.staking import signing
 from chain.currency.staking.valset import active_of
+from chain.kernel.branch import Branch, Readable, Scan
+from chain.tx.codec import height_bytes
 from crypto.hash import ADDRESS_BYTES as SIZE
 
 Law: TypeAlias = tuple[str, bool, str]

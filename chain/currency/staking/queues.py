@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from chain.branch import Branch, Scan, State
-from chain.codec import height_bytes
-from chain.currency.staking.records import (
+from chain.currency.ledger.stake_records import (
     HEADS,
     MARK,
     QUEUE_REDELEGATIONS,
@@ -20,7 +18,9 @@ from chain.currency.staking.records import (
     QUEUE_VALIDATORS,
     Now,
 )
-from chain.items import FailedItems
+from chain.kernel.branch import Branch, Scan, State
+from chain.kernel.items import FailedItems
+from chain.tx.codec import height_bytes
 
 ITEMS_MAX: Final = 200  # of one queue in a block, where nobody says how many a block can add
 TIME_BYTES: Final = 8

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from chain.branch import Branch, Readable, Scan, State
-from chain.codec import height_bytes
-from chain.currency import bank, dec, distribution, signing
-from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
-from chain.currency.dec import ONE
-from chain.currency.params import NS_PER_S, staking_of
-from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE
-from chain.currency.staking.records import (
+from chain.currency.ledger import bank, dec
+from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import NS_PER_S, staking_of
+from chain.currency.ledger.stake_records import (
     BONDED,
     BY_DELEGATOR,
     BY_MOVER,
@@ -44,7 +41,13 @@ from chain.currency.staking.records import (
     Validator,
     power_key,
 )
-from chain.errors import (
+from chain.currency.rewards import distribution
+from chain.currency.staking import signing
+from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE
+from chain.kernel.branch import Branch, Readable, Scan, State
+from chain.kernel.events import Event, account, coins, consensus
+from chain.tx.codec import height_bytes
+from chain.tx.errors import (
     NoDelegation,
     NotEnoughShares,
     TinyAmount,
@@ -54,7 +57,6 @@ from chain.errors import (
     UnknownValidator,
     WorthlessShares,
 )
-from chain.events import Event, account, coins, consensus
 from crypto.hash import ADDRESS_BYTES
 
 Entry: TypeAlias = UnbondingEntry | RedelegationEntry

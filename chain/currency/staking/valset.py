@@ -13,13 +13,10 @@ from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
-from chain.branch import Branch, Readable, Scan
-from chain.currency import bank, dec, distribution, signing
-from chain.currency.bank import BONDED_POOL, NOT_BONDED_POOL
-from chain.currency.params import NS_PER_S, STAKING, staking_of
-from chain.currency.staking import stake
-from chain.currency.staking.queues import ITEMS_MAX, REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
-from chain.currency.staking.records import (
+from chain.currency.ledger import bank, dec
+from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL
+from chain.currency.ledger.params import NS_PER_S, STAKING, staking_of
+from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,
     BY_POWER,
@@ -35,9 +32,13 @@ from chain.currency.staking.records import (
     Validator,
     read_power_key,
 )
+from chain.currency.rewards import distribution
+from chain.currency.staking import signing, stake
+from chain.currency.staking.queues import ITEMS_MAX, REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
 from chain.currency.staking.stake import put_validator, validator_of
-from chain.events import Event, account, coins, consensus
-from consensus.abci import ValidatorUpdate
+from chain.kernel.branch import Branch, Readable, Scan
+from chain.kernel.events import Event, account, coins, consensus
+from consensus.abci.interface import ValidatorUpdate
 from crypto.hash import ADDRESS_BYTES
 from crypto.keys import Ed25519PubKey
 

@@ -6,8 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from cli.network import make_network
-from cli.processes import wait_for
+from dchat.devnet.network import make_network
+from dchat.devnet.processes import wait_for
 from tests.campaigns.hostile.cases import Case
 from tests.campaigns.hostile.run import STOP_S, Result, Rules
 
@@ -28,7 +28,7 @@ def hold_homes(case: Case, rules: Rules, folder: Path, hold_s: float = HOLD_S) -
             at = f"{other.node_id}@{network.host}"
             text = text.replace(f"{at}:{other.ports.p2p}", f"{at}:{DEAD_PORT}")
         config.write_text(text)
-        command = [str(rules.root / ".venv" / "bin" / "python"), "-m", "cli", "validator", "--home", str(home)]
+        command = [str(rules.root / ".venv" / "bin" / "python"), "-m", "dchat", "validator", "--home", str(home)]
         with (home / "validator.log").open("ab") as log:
             processes[node.name] = subprocess.Popen(
                 command, cwd=rules.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL

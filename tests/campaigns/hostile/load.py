@@ -14,10 +14,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from cli.bench.load import Sender
-from node import identity
-from node.client import Client, ClientError
-from node.wallet import Session
+from dchat.client.client import Client, ClientError
+from dchat.client.wallet import Session
+from dchat.devnet.load import Sender
+from dchat.home import identity
 from tests.campaigns.hostile.attacker import say, standard_input
 
 ANSWER_TIMEOUT_S = 3.0

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.network import Pace as Timeouts
-from cli.network import Ports, load_network, make_network
-from consensus.types.timestamps import parse_rfc3339
-from p2p.node_key import NodeKey
+from consensus.formats.timestamps import parse_rfc3339
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.devnet.network import Pace as Timeouts
+from dchat.devnet.network import Ports, load_network, make_network
 from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, until
 from tests.campaigns.hostile.cases import ALL, Case
 from tests.campaigns.hostile.observe import Logs, Pace, Watch, stop_by_signal

@@ -2,7 +2,7 @@
 
 Nothing of the product's switch or connection is used, so that nothing is sanitised on the way out: packets may be cut,
 too long, of any channel, and the node info is a string of bytes. Sealing and opening frames are the product's
-(p2p.secret_connection), which makes an attacker cheap.
+(consensus.p2p.conn.secret_connection), which makes an attacker cheap.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from p2p.errors import P2PError
-from p2p.node_info import NodeInfo
-from p2p.node_key import NodeKey
-from p2p.secret_connection import Opener, Sealer, SecretHandshake
-from p2p.wire import CHANNEL_PING, PONG, decode_packet, delimited, packet_prefix, split_delimited
+from consensus.p2p.conn.errors import P2PError
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.secret_connection import Opener, Sealer, SecretHandshake
+from consensus.p2p.conn.wire import CHANNEL_PING, PONG, decode_packet, delimited, packet_prefix, split_delimited
 
 PAYLOAD_BYTES = 1_024
 ALL_CHANNELS = (0x00, 0x20, 0x21, 0x22, 0x23, 0x30, 0x38, 0x40, 0x60, 0x61, 0x70)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
-from chain.currency.records import ACCOUNT, Account, CurrencyParams
-from chain.currency.records import PARAMS as CURRENCY_PARAMS
+from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
+from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 from crypto.hash import ADDRESS_BYTES, sha256
 

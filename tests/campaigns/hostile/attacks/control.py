@@ -8,8 +8,8 @@ import time
 from hashlib import sha256
 from typing import IO
 
-from consensus.engine import messages
-from p2p.node_key import NodeKey
+from consensus.channels import messages
+from consensus.p2p.conn.node_key import NodeKey
 from tests.campaigns.hostile.wire import STOCK_CHANNELS, Target, Wire, faults, packets, plain_info
 from tests.campaigns.hostile.world import World, attack, together
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from consensus.formats.wire import int_field, message_field
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PREVOTE, Vote
-from consensus.types.wire import int_field, message_field
 from tests.campaigns.hostile.attacks.packets import Where, connections_of
 from tests.campaigns.hostile.wire import Target, Wire, packets
 from tests.campaigns.hostile.world import World, attack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from p2p.wire import delimited, uvarint
+from consensus.p2p.conn.wire import delimited, uvarint
 from proto.tendermint.p2p import types_pb2
 from tests.campaigns.hostile.attacks.packets import connections_of
 from tests.campaigns.hostile.wire import ALL_CHANNELS, Target, Wire, faults, new_key, packet, plain_info
@@ -193,7 +193,7 @@ async def slow_sender(world: World) -> None:
 @attack
 async def slow_reader(world: World) -> None:
     """Peers who are told everything and read nothing: in the running height, wanting every part and vote."""
-    from consensus.engine.messages import NewRoundStep, StatusRequest
+    from consensus.channels.messages import NewRoundStep, StatusRequest
     from tests.campaigns.hostile.wire import packets
 
     async def act(wire: Wire, _: Target) -> None:

@@ -8,15 +8,15 @@ import json
 import urllib.request
 from collections.abc import Iterator
 
+from consensus.channels import messages
+from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import VoteKind
-from consensus.engine import messages
-from consensus.engine.extension import ExtensionMessage, HasPart, HasVotes, encode
-from consensus.types.bits import BitArray
+from consensus.formats.bits import BitArray
+from consensus.p2p.conn.wire import PING, PONG
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from crypto.hash import sha256
-from p2p.wire import PING, PONG
 from proto.tendermint.p2p import pex_pb2
 from tests.campaigns.hostile.wire import PAYLOAD_BYTES, Target, Wire, packet, packets
 from tests.campaigns.hostile.world import World, attack

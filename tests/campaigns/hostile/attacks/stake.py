@@ -17,19 +17,19 @@ from dataclasses import replace
 import grpc
 import grpc.aio
 
-from consensus.engine import messages
+from consensus.channels import messages
+from consensus.documents.files import parse_validator_key
+from consensus.formats.timestamps import parse_rfc3339
+from consensus.formats.wire import message_field
+from consensus.state.results import ExecTxResult, results_hash
 from consensus.types.block import Block, Data
 from consensus.types.commits import median_time
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list, evidence_hash
-from consensus.types.files import parse_validator_key
 from consensus.types.header import Header
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.light import LightBlock
 from consensus.types.parts import PartSet
-from consensus.types.results import ExecTxResult, results_hash
-from consensus.types.timestamps import parse_rfc3339
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
-from consensus.types.wire import message_field
 from proto.dchat.v1 import service_pb2
 from tests.campaigns.hostile.attacks.packets import Where, random_id
 from tests.campaigns.hostile.wire import Target, Wire, packets
@@ -552,7 +552,7 @@ async def old_evidence(world: World) -> None:
 async def pol_claims(world: World) -> None:
     """Claims of majorities, proof-of-lock bitmaps and requests for votes, with a validator's own votes between."""
     from consensus.core.events import VoteKind
-    from consensus.types.bits import BitArray
+    from consensus.formats.bits import BitArray
 
     def make(voice: Voice) -> Iterator[bytes]:
         at = voice.where

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from chain.build import Seat, Wallet, build_tx
-from chain.messages import Payment
-from consensus.engine.extension import HASHES_MAX, ExtensionMessage, encode
-from consensus.engine.messages import encode_txs
+from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.messages import Payment
+from consensus.channels.extension import HASHES_MAX, ExtensionMessage, encode
+from consensus.channels.messages import encode_txs
 from crypto.hash import sha256
 from proto.dchat.v1 import tx_pb2
 from tests.campaigns.hostile.attacks.packets import connections_of

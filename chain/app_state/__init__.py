@@ -1,0 +1,1 @@
+"""The application's part of a genesis document: its form, its params, and what each of them may be."""

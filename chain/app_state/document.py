@@ -1,0 +1,258 @@
+"""The application's part of a genesis document, `app_state`: parsed strictly, so that every node reads the same.
+
+Integers are strings of decimal digits; every field is there, none is unknown, no name appears twice; text is ASCII.
+After genesis no JSON is read again: params are protobuf records (IBC 2025-004: JSON that decodes differently).
+`genesis.app_state` builds such parts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypeAlias, TypeVar
+
+from chain.app_state import governance_params
+from chain.app_state.economy import SECTIONS, EconomicsGenesis, InvalidAppState, parse_economics
+from chain.app_state.governance_params import GovernanceParams
+from chain.currency.ledger.params import InvalidParam
+from chain.tx.codec import UINT64_MAX
+from crypto.bech32 import InvalidAddress, decode_address, encode_address
+
+UDCHAT_PER_DCHAT: Final = 10**6
+APP_STATE_BYTES_MAX: Final = 256 << 20  # a million accounts and room
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyGenesis:
+    """gas_price: udchat for a million gas."""
+
+    gas_price: int = 100_000  # a payment costs about 0.002 DCHAT
+    unordered_expiry_blocks_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ChatGenesis:
+    message_bytes_max: int = 16_384
+    unordered_expiry_blocks_max: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeGenesis:
+    """starter_*: what a registration brings, once; never more than its price would buy (`check_params`)."""
+
+    starter_messages: int = 100
+    starter_bytes: int = 262_144  # for as many short messages
+    messages_per_dchat: int = 1_000
+    bytes_per_dchat: int = 1_048_576
+    receipt_blocks: int = 100_000  # three and a half days of calm blocks
+    unordered_expiry_blocks_max: int = 1_000
+    registration_price: int = 250_000  # udchat
+
+
+_ECONOMICS: Final = EconomicsGenesis()
+_GOVERNANCE: Final = GovernanceParams()
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """balances: address (20 bytes) -> udchat, above 0; what validators stake is beside it. upgrade_authority: the
+    account that may set upgrade plans beside governance, for test networks; empty: none."""
+
+    balances: Mapping[bytes, int]
+    currency: CurrencyGenesis = CurrencyGenesis()
+    chat: ChatGenesis = ChatGenesis()
+    bridge: BridgeGenesis = BridgeGenesis()
+    upgrade_authority: bytes = b""
+    economics: EconomicsGenesis = _ECONOMICS
+    governance: GovernanceParams = _GOVERNANCE
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the document."""
+        upgrade = {"upgrade": {"authority": encode_address(self.upgrade_authority)}} if self.upgrade_authority else {}
+        return upgrade | {
+            "currency": {
+                "params": _params_json(self.currency),
+                "accounts": [
+                    {"address": encode_address(address), "balance": str(self.balances[address])}
+                    for address in sorted(self.balances)
+                ],
+            },
+            "chat": {"params": _params_json(self.chat)},
+            "bridge": {"params": _params_json(self.bridge)},
+            **self.economics.to_json(),
+            "governance": {"params": governance_params.to_text(self.governance)},
+        }
+
+
+Params: TypeAlias = CurrencyGenesis | ChatGenesis | BridgeGenesis
+P = TypeVar("P", CurrencyGenesis, ChatGenesis, BridgeGenesis)
+
+# What a param may be. A divisor is never 0 (SDK 2025-003), and none has a value that keeps a vote from repairing it: a
+# transaction can be paid, has the time to arrive, and what a block leaves goes before a disk is full.
+RANGES: Final = {
+    "gas_price": (0, 10**7),  # a hundred times what is usual: a vote costs 0.4 DCHAT
+    "message_bytes_max": (1, 49_152),  # the envelope still fits into a transaction
+    "starter_messages": (0, 10**9),
+    "starter_bytes": (0, 10**12),
+    "registration_price": (0, 10**9),
+    "unordered_expiry_blocks_max": (200, 100_000),  # what wallets and nodes ask for by themselves is never too far
+    "receipt_blocks": (1, 1_000_000),  # a month
+    "messages_per_dchat": (1, 10**9),
+    "bytes_per_dchat": (1, 10**12),
+}
+
+
+def parse_app_state(data: bytes) -> AppState:
+    """Raises: InvalidAppState."""
+    if len(data) > APP_STATE_BYTES_MAX:
+        raise InvalidAppState(f"app_state: {len(data)} bytes, allowed: {APP_STATE_BYTES_MAX}")
+    try:
+        document = json.loads(data.decode("ascii"), object_pairs_hook=_no_duplicates)
+    except InvalidAppState:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
+    sections = ("currency", "chat", "bridge", "governance", *SECTIONS)
+    root = _object("app_state", document, sections, optional=("upgrade",))
+    currency = _object("app_state.currency", root["currency"], ("params", "accounts"))
+    chat = _object("app_state.chat", root["chat"], ("params",))
+    bridge = _object("app_state.bridge", root["bridge"], ("params",))
+    return AppState(
+        _balances(currency["accounts"]),
+        _params("app_state.currency.params", currency["params"], CurrencyGenesis),
+        _params("app_state.chat.params", chat["params"], ChatGenesis),
+        _params("app_state.bridge.params", bridge["params"], BridgeGenesis),
+        _authority(root["upgrade"]) if "upgrade" in root else b"",
+        _economics(root),
+        _governance(root["governance"]),
+    )
+
+
+def check_params(where: str, params: Params) -> None:
+    """Raises: InvalidAppState, with the allowed range."""
+    for field in fields(params):
+        low, high = RANGES[field.name]
+        value = getattr(params, field.name)
+        if not low <= value <= high:
+            raise InvalidAppState(f"{where}.{field.name} is {value}; allowed: {low} to {high}")
+    if isinstance(params, BridgeGenesis):
+        _check_starter(where, params)
+
+
+def _check_starter(where: str, params: BridgeGenesis) -> None:
+    """An identity is no cheaper way to messages than buying them, or spam would register instead.
+
+    Raises: InvalidAppState.
+    """
+    for name, per_dchat in (
+        ("starter_messages", params.messages_per_dchat), ("starter_bytes", params.bytes_per_dchat)
+    ):  # fmt: skip
+        most = params.registration_price * per_dchat // UDCHAT_PER_DCHAT
+        if getattr(params, name) > most:
+            raise InvalidAppState(
+                f"{where}.{name} is {getattr(params, name)}; allowed: what registration_price, "
+                f"{params.registration_price} udchat, buys: {most} at most"
+            )
+
+
+def _params_json(params: Params) -> dict[str, str]:
+    return {field.name: str(getattr(params, field.name)) for field in fields(params)}
+
+
+def _params(where: str, value: object, kind: type[P]) -> P:
+    names = tuple(field.name for field in fields(kind))
+    given = _object(where, value, names)
+    params = kind(**{name: _integer(f"{where}.{name}", given[name]) for name in names})
+    check_params(where, params)
+    return params
+
+
+def _governance(value: object) -> GovernanceParams:
+    where = "app_state.governance"
+    names = GovernanceParams._fields
+    params = _object(f"{where}.params", _object(where, value, ("params",))["params"], names)
+    try:
+        return governance_params.changed(GovernanceParams(), params)
+    except InvalidParam as error:
+        raise InvalidAppState(f"app_state: {error}") from error
+
+
+def _authority(value: object) -> bytes:
+    upgrade = _object("app_state.upgrade", value, ("authority",))
+    return _address("app_state.upgrade.authority", upgrade["authority"])
+
+
+def _address(where: str, value: object) -> bytes:
+    if not isinstance(value, str):
+        raise InvalidAppState(f"{where} is no text")
+    try:
+        return decode_address(value)
+    except InvalidAddress as error:
+        raise InvalidAppState(f"{where}: {error}") from error
+
+
+def _balances(value: object) -> dict[bytes, int]:
+    where = "app_state.currency.accounts"
+    if not isinstance(value, list):
+        raise InvalidAppState(f"{where} is no list")
+    balances: dict[bytes, int] = {}
+    for number, entry in enumerate(value):
+        at = f"{where}[{number}]"
+        account = _object(at, entry, ("address", "balance"))
+        address = _address(f"{at}.address", account["address"])
+        if address in balances:
+            raise InvalidAppState(f"{at}.address appears twice")
+        balances[address] = _integer(f"{at}.balance", account["balance"])
+        if not balances[address]:
+            raise InvalidAppState(f"{at}.balance is 0; allowed: 1 and more")
+    if not balances:
+        raise InvalidAppState(f"{where} is empty: nobody could pay for anything")
+    if sum(balances.values()) > UINT64_MAX:
+        raise InvalidAppState(f"{where}: balances are above {UINT64_MAX} together")
+    return balances
+
+
+def _economics(root: Mapping[str, Any]) -> EconomicsGenesis:
+    """The sections of chain.app_state.economy, with the strictness of this module."""
+    return parse_economics({name: _object(f"app_state.{name}", root[name], SECTIONS[name]) for name in SECTIONS})
+
+
+def _integer(where: str, value: object) -> int:
+    """Decimal digits without sign or leading zeros; at most 2**64 - 1."""
+    if isinstance(value, str) and 1 <= len(value) <= 20 and all("0" <= char <= "9" for char in value):
+        number = int(value)
+        if number <= UINT64_MAX and str(number) == value:
+            return number
+    raise InvalidAppState(f"{where} is {value!r}; allowed: a string of digits, 0 to {UINT64_MAX}")
+
+
+def _object(where: str, value: object, names: tuple[str, ...], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidAppState(f"{where} is no object")
+    for name in value:
+        if name not in names + optional:
+            raise InvalidAppState(f"{where}.{name} is unknown; allowed: {', '.join(names + optional)}")
+    for name in names:
+        if name not in value:
+            raise InvalidAppState(f"{where}.{name} is missing")
+    return value
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise InvalidAppState("app_state: a name appears twice in one object")
+    return result
+
+
+__all__ = [
+    "AppState",
+    "BridgeGenesis",
+    "ChatGenesis",
+    "CurrencyGenesis",
+    "EconomicsGenesis",
+    "InvalidAppState",
+    "check_params",
+    "parse_app_state",
+]

@@ -1,0 +1,2 @@
+"""What the currency store holds and how udchat moves in it: records, fixed point, params, the machine's own
+accounts."""

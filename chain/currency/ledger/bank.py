@@ -1,0 +1,101 @@
+"""Moving, making and burning udchat outside of payments: the machine's own accounts and what they pay out.
+
+The machine's accounts have no key policy: their addresses are hashes of names, and nobody can pay into them.
+Supply changes here alone; `Minter` counts it, so that an invariant can say where every unit came from.
+Source: staking sheet, sections 7 and 8.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
+from chain.currency.ledger.stake_records import MINTER, Minter
+from chain.kernel.branch import Readable, State
+from chain.kernel.events import Event, account, coins
+from chain.tx.codec import UINT64_MAX
+from chain.tx.errors import Overspend, UnknownAccount
+from crypto.hash import ADDRESS_BYTES, sha256
+
+
+def module_address(name: str) -> bytes:
+    """20 bytes: of the account of one of the machine's modules."""
+    return sha256(name.encode())[:ADDRESS_BYTES]
+
+
+BONDED_POOL: Final = module_address("bonded_tokens_pool")
+NOT_BONDED_POOL: Final = module_address("not_bonded_tokens_pool")
+DISTRIBUTION: Final = module_address("distribution")
+MODULE_ADDRESSES: Final = frozenset((BONDED_POOL, NOT_BONDED_POOL, DISTRIBUTION))
+
+
+def held(state: Readable, address: bytes) -> int:
+    account: Account | None = state.get(ACCOUNT + address)
+    return account.balance if account is not None else 0
+
+
+def credit(state: State, address: bytes, amount: int) -> None:
+    """Add to a balance; opens the account. It cannot overflow: the whole supply fits."""
+    account: Account | None = state.get(ACCOUNT + address)
+    if account is None:
+        if amount:
+            state.set(ACCOUNT + address, Account(address, amount))
+        return
+    total = account.balance + amount
+    assert total <= UINT64_MAX, (address.hex(), total)
+    state.set(ACCOUNT + address, Account(address, total, account.policy, account.sequences))
+
+
+def debit(state: State, address: bytes, amount: int) -> None:
+    """Take from a balance. Raises: UnknownAccount, Overspend."""
+    account: Account | None = state.get(ACCOUNT + address)
+    if account is None:
+        raise UnknownAccount("whose stake it would be")
+    left = account.balance - amount
+    if left < 0:
+        raise Overspend(f"balance {account.balance}, needed {amount}")
+    state.set(ACCOUNT + address, Account(address, left, account.policy, account.sequences))
+
+
+def move(state: State, *, sender: bytes, recipient: bytes, amount: int) -> None:
+    """Raises: UnknownAccount, Overspend."""
+    if amount and sender != recipient:
+        debit(state, sender, amount)
+        credit(state, recipient, amount)
+        transferred(state, sender, recipient, amount)
+
+
+def pay_out(state: State, *, pool: bytes, recipient: bytes, amount: int) -> None:
+    """From one of the machine's own accounts, which has it: anything else is a fault of ours and stops the node."""
+    balance = held(state, pool)
+    assert 0 <= amount <= balance, (pool.hex(), balance, amount)
+    if amount:
+        move(state, sender=pool, recipient=recipient, amount=amount)
+
+
+def burn(state: State, pool: bytes, amount: int) -> None:
+    """Out of one of the machine's own accounts, and of existence."""
+    balance = held(state, pool)
+    assert 0 <= amount <= balance, (pool.hex(), balance, amount)
+    if amount:
+        debit(state, pool, amount)
+        supply: Supply = state.get(SUPPLY)
+        state.set(SUPPLY, Supply(supply.total - amount, supply.collected_fees))
+        count(state, burned=amount)
+        state.emit(Event.of("burn", burner=account(pool), amount=coins(amount)))
+
+
+def transferred(state: State, sender: bytes, recipient: bytes, amount: int) -> None:
+    """Tell of udchat that went from one account to another."""
+    state.emit(partial(_transfer, sender, recipient, amount))
+
+
+def _transfer(sender: bytes, recipient: bytes, amount: int) -> Event:
+    return Event.of("transfer", sender=account(sender), recipient=account(recipient), amount=coins(amount))
+
+
+def count(state: State, *, minted: int = 0, burned: int = 0) -> None:
+    """Note what supply changed by."""
+    minter: Minter = state.get(MINTER)
+    state.set(MINTER, minter._replace(minted=minter.minted + minted, burned=minter.burned + burned))

@@ -1,0 +1,1 @@
+"""What stake earns: new money and fees, paid out by running ratios."""

@@ -1,0 +1,193 @@
+"""Who signs: each validator's misses in a sliding window, written only when a run of misses begins or ends.
+
+A validator's commits are numbered from 0 (its offset) while it is counted: in the last commit, and not jailed. `misses`
+is a row of bits that ends at `last_miss`; a run that goes on is known by where it began. So a validator that signs, or
+stays away, costs nothing to write, and the counter is derived: it is the number of misses among the last `window`
+offsets, exactly what a bit for each block and a counter beside it would say.
+Source: staking sheet, section 2.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from chain.currency.ledger.params import SLASHING, WINDOW_MAX, SlashingParams
+from chain.currency.ledger.stake_records import LIVENESS, SIGNING
+from chain.kernel.branch import Readable, State
+from proto.dchat.v1 import state_pb2 as pb
+
+OFFENCES_MAX: Final = 64  # heights that are remembered one by one
+FOREVER_NS: Final = (1 << 63) - 1  # shown as 9999-12-31T23:59:59Z
+
+
+class SigningInfo(NamedTuple):
+    """offset: of the commit at height `counted_since`. run_start, last_miss: offsets + 1; 0: none.
+
+    offences: heights at which it signed twice and was punished for it, ascending; `offences_floor`: there and below
+    nothing counts any more, for want of room to remember each.
+    """
+
+    start_height: int
+    offset: int = 0
+    counted_since: int = 0
+    run_start: int = 0
+    last_miss: int = 0
+    misses: int = 0
+    missed_total: int = 0
+    jailed_until_ns: int = 0
+    tombstoned: bool = False
+    offences: tuple[int, ...] = ()
+    offences_floor: int = 0
+
+    def was_punished(self, height: int) -> bool:
+        """Whether what it did at `height` has counted: an offence counts once, for ever."""
+        return height <= self.offences_floor or height in self.offences
+
+    def with_offence(self, height: int) -> SigningInfo:
+        assert not self.was_punished(height), (self, height)
+        offences, floor = tuple(sorted((*self.offences, height))), self.offences_floor
+        if len(offences) > OFFENCES_MAX:
+            floor, offences = offences[0], offences[1:]
+        return self._replace(offences=offences, offences_floor=floor)
+
+    def offset_at(self, height: int) -> int:
+        """Of the commit that the block at `height` carries; while counted."""
+        assert 0 < self.counted_since <= height + 1, (self, height)
+        return self.offset + height - self.counted_since
+
+    def missed(self, at: int, window: int) -> int:
+        """How many of the `window` offsets that end with `at` were missed."""
+        first = at - window + 1
+        count = 0
+        if self.last_miss > first:
+            count = (self.misses & ((1 << (self.last_miss - first)) - 1)).bit_count()
+        if self.run_start:
+            count += at - max(self.run_start - 1, first) + 1
+        return count
+
+    def run_ended(self, last: int) -> SigningInfo:
+        """With the run written down; `last`: the offset of its last miss."""
+        assert self.run_start, self
+        length = last - self.run_start + 2
+        assert length > 0, (self, last)
+        shift = min(last + 1 - self.last_miss, WINDOW_MAX) if self.misses else 0
+        run = (1 << min(length, WINDOW_MAX)) - 1
+        misses = ((self.misses << shift) | run) & _WINDOW_MASK
+        return self._replace(run_start=0, last_miss=last + 1, misses=misses, missed_total=self.missed_total + length)
+
+    def total_at(self, height: int) -> int:
+        """Misses since genesis, up to the block at `height`."""
+        if not self.run_start:
+            return self.missed_total
+        return self.missed_total + self.offset_at(height) - self.run_start + 2
+
+    def encode(self) -> bytes:
+        return (
+            pb.SigningInfo(
+                start_height=self.start_height, offset=self.offset, counted_since=self.counted_since,
+                run_start=self.run_start, last_miss=self.last_miss,
+                misses=self.misses.to_bytes((self.misses.bit_length() + 7) // 8, "big"),
+                missed_total=self.missed_total, jailed_until_ns=self.jailed_until_ns, tombstoned=self.tombstoned,
+                offences=self.offences, offences_floor=self.offences_floor,
+            ).SerializeToString(deterministic=True)
+            or b"\x08\x00"
+        )  # fmt: skip
+
+    @staticmethod
+    def decode(stored: bytes) -> SigningInfo:
+        r = pb.SigningInfo.FromString(stored)
+        return SigningInfo(
+            r.start_height, r.offset, r.counted_since, r.run_start, r.last_miss, int.from_bytes(r.misses, "big"),
+            r.missed_total, r.jailed_until_ns, r.tombstoned, tuple(r.offences), r.offences_floor,
+        )  # fmt: skip
+
+
+_WINDOW_MASK: Final = (1 << WINDOW_MAX) - 1
+
+
+class Liveness(NamedTuple):
+    """absent: consensus addresses of those in a run of misses, ascending.
+
+    watches: (height, address): who had missed too much before it could be punished, to be looked at then.
+    recheck: the params have changed: all are looked at in the next block.
+    """
+
+    absent: tuple[bytes, ...] = ()
+    watches: tuple[tuple[int, bytes], ...] = ()
+    recheck: bool = False
+
+    def encode(self) -> bytes:
+        record = pb.Liveness(absent=self.absent, recheck=self.recheck)
+        for height, address in self.watches:
+            record.watches.add(height=height, address=address)
+        return record.SerializeToString(deterministic=True) or b"\x18\x00"
+
+    @staticmethod
+    def decode(stored: bytes) -> Liveness:
+        r = pb.Liveness.FromString(stored)
+        return Liveness(tuple(r.absent), tuple((w.height, w.address) for w in r.watches), r.recheck)
+
+
+DECODERS: Final = {SIGNING: SigningInfo.decode, LIVENESS: Liveness.decode}
+_ALL_SIGN: Final = Liveness()
+
+
+def info_of(state: Readable, address: bytes) -> SigningInfo | None:
+    found: SigningInfo | None = state.get(SIGNING + address)
+    return found
+
+
+def liveness_of(state: Readable) -> Liveness:
+    return state.get(LIVENESS) or _ALL_SIGN
+
+
+def bonded(state: State, address: bytes, height: int) -> None:
+    """A validator joins the set: misses before its window is full go unpunished anew."""
+    info = info_of(state, address) or SigningInfo(height)
+    state.set(SIGNING + address, info._replace(start_height=height))
+
+
+def begin_counting(state: State, address: bytes, height: int) -> None:
+    """From the commit that the block at `height` carries. Does nothing when it is counted already."""
+    info = info_of(state, address)
+    if info is None or info.counted_since:
+        return
+    state.set(SIGNING + address, info._replace(counted_since=height))
+    params: SlashingParams = state.get(SLASHING)
+    if info.offset and info.missed(info.offset - 1, params.missed_blocks_window) > params.missed_max:
+        watch(state, address, info.start_height + params.missed_blocks_window + 1)
+
+
+def stop_counting(state: State, address: bytes, height: int, *, reset: bool = False) -> None:
+    """After the commit that the block at `height` carries. reset: forget its misses: it was punished for them."""
+    info = info_of(state, address)
+    if info is None:
+        return
+    if info.counted_since:
+        last = info.offset_at(height)
+        if info.run_start:
+            if last + 1 >= info.run_start:
+                info = info.run_ended(last)
+            set_absent(state, [address], False)
+        info = info._replace(offset=last + 1, counted_since=0, run_start=0)
+    if reset:
+        info = info._replace(offset=0, last_miss=0, misses=0)
+    state.set(SIGNING + address, info)
+
+
+def set_absent(state: State, addresses: list[bytes], are: bool) -> None:
+    live = liveness_of(state)
+    found = set(live.absent)
+    found = found.union(addresses) if are else found.difference(addresses)
+    state.set(LIVENESS, live._replace(absent=tuple(sorted(found))))
+
+
+def watch(state: State, address: bytes, height: int) -> None:
+    live = liveness_of(state)
+    watches = tuple(sorted({*live.watches, (height, address)}))
+    state.set(LIVENESS, live._replace(watches=watches))
+
+
+def recheck_all(state: State) -> None:
+    """The params that decide have changed."""
+    state.set(LIVENESS, liveness_of(state)._replace(recheck=True))

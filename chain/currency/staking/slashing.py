@@ -1,0 +1,239 @@
+"""Punishment: for misses in a sliding window, and for signing twice.
+
+A block looks at who is absent from the last commit, and at nobody else: see `chain.currency.staking.signing` for how
+misses are kept. Evidence comes verified from the engine; here it is judged: who, whether still punishable, how much.
+Source: staking sheet, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Final
+
+from chain.currency.ledger.params import NS_PER_S, SLASHING, SlashingParams, slashing_of
+from chain.currency.ledger.stake_records import (
+    CONSENSUS_KEY,
+    LIVENESS,
+    REASON_DOUBLE_SIGN,
+    REASON_DOWNTIME,
+    REASON_LIGHT_CLIENT_ATTACK,
+    REASON_NAMES,
+    SIGNING,
+    UNBONDED,
+    VALIDATOR,
+    Now,
+    Validator,
+)
+from chain.currency.rewards import distribution
+from chain.currency.staking import signing, stake
+from chain.currency.staking.signing import FOREVER_NS, SigningInfo, info_of, liveness_of
+from chain.kernel.branch import Branch, Scan, State
+from chain.kernel.events import Event, coins, consensus
+from consensus.abci.interface import Misbehavior, MisbehaviorType, VoteInfo
+
+ABSENT: Final = 1  # VoteInfo.block_id_flag
+COMMIT_DELAY: Final = 2  # blocks from the one that missed a vote, or was missed, to the one that carries its commit
+
+
+def _by_address(state: State, address: bytes) -> Validator | None:
+    operator: bytes | None = state.get(CONSENSUS_KEY + address)
+    return None if operator is None else state.get(VALIDATOR + operator)
+
+
+# ------------------------------------------------------------------------------ the last commit's members
+
+
+class Members:
+    """Whether the last commit has the members that the slots name: remembered from one block to the next, because
+    that is the same question each time. What it answers depends on the two alone.
+    """
+
+    __slots__ = ("_addresses", "_slots")
+
+    def __init__(self) -> None:
+        self._addresses: tuple[bytes, ...] = ()
+        self._slots: distribution.Slots | None = None
+
+    def follow(self, state: State, votes: Sequence[VoteInfo], now: Now) -> None:
+        """Give slots to who joined, and count them; take them from who left."""
+        addresses = tuple([vote.address for vote in votes])
+        slots = distribution.slots_of(state)
+        if slots is self._slots and addresses == self._addresses:
+            return
+        members, known = frozenset(addresses), frozenset(slots.addresses)
+        if members != known:
+            for address in slots.addresses:
+                if address not in members:
+                    signing.stop_counting(state, address, now.height - 1)
+            joined = [address for address in addresses if address not in known]
+            distribution.change_slots(state, joined=joined, left=known - members)
+            for address in joined:
+                validator = _by_address(state, address)
+                if validator is not None and not validator.jailed:
+                    signing.begin_counting(state, address, now.height)
+            slots = distribution.slots_of(state)
+        self._addresses, self._slots = addresses, slots
+
+
+# ------------------------------------------------------------------------------ liveness
+
+
+def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now) -> Iterator[None]:
+    """Note who missed the last commit, and punish who missed too much. In slices."""
+    live = liveness_of(branch)
+    missing = [vote.address for vote in votes if vote.block_id_flag == ABSENT]
+    if not missing and not live.absent and not live.watches and not live.recheck:
+        return
+    missing.sort()
+    if tuple(missing) != live.absent:
+        _note_runs(branch, missing, live.absent, now)
+        live = liveness_of(branch)
+    due = [address for height, address in live.watches if height <= now.height]
+    suspects = [*live.absent, *due]
+    if live.recheck:
+        suspects += distribution.slots_of(branch).addresses
+    if due or live.recheck:
+        rest = tuple(row for row in live.watches if row[0] > now.height)
+        branch.set(LIVENESS, live._replace(watches=rest, recheck=False))
+    if not suspects:
+        return
+    powers = {vote.address: vote.power for vote in votes}
+    params = slashing_of(branch)
+    for address in sorted(frozenset(suspects)):
+        yield from _judge(branch, scan, address, powers.get(address, 0), params, now)
+
+
+def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], now: Now) -> None:
+    """Runs of misses that begin or end with this commit; of those who are counted."""
+    began: list[bytes] = []
+    ended: list[bytes] = []
+    were, are = frozenset(before), frozenset(missing)
+    params = slashing_of(branch)
+    for address in missing:
+        if address not in were:
+            info = info_of(branch, address)
+            if info is not None and info.counted_since:
+                info = info._replace(run_start=info.offset_at(now.height) + 1)
+                branch.set(SIGNING + address, info)
+                began.append(address)
+                _tell_missing(branch, address, info, params, now)
+    for address in before:
+        if address not in are:
+            info = info_of(branch, address)
+            assert info is not None, address.hex()
+            info = info.run_ended(info.offset_at(now.height) - 1)
+            branch.set(SIGNING + address, info)
+            ended.append(address)
+            _tell_missing(branch, address, info, params, now)
+            _watch_if_over(branch, address, info, params, now)
+    if began:
+        signing.set_absent(branch, began, True)
+    if ended:
+        signing.set_absent(branch, ended, False)
+
+
+def _tell_missing(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
+    """When a run of misses begins and when it has ended: misses in the window, up to this commit."""
+    missed = str(_missed(info, params, now))
+    branch.emit(Event.of("liveness", address=consensus(address), missed_blocks=missed, height=str(now.height)))
+
+
+def _watch_if_over(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
+    """It signs again, but has missed too much in a window that was not full: to be looked at when it is."""
+    full = info.start_height + params.missed_blocks_window + 1
+    if now.height <= full and _missed(info, params, now) > params.missed_max:
+        signing.watch(branch, address, full)
+
+
+def _missed(info: SigningInfo, params: SlashingParams, now: Now) -> int:
+    return info.missed(info.offset_at(now.height), params.missed_blocks_window)
+
+
+def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: SlashingParams, now: Now) -> Iterator[None]:
+    """Jail and slash who missed too much, once the window since it joined is full."""
+    info = info_of(branch, address)
+    if info is None or not info.counted_since or _missed(info, params, now) <= params.missed_max:
+        return
+    if now.height <= info.start_height + params.missed_blocks_window:
+        if not info.run_start:
+            _watch_if_over(branch, address, info, params, now)
+        return
+    validator = _by_address(branch, address)
+    if validator is None or validator.jailed or validator.status == UNBONDED:
+        return
+    burned = yield from stake.slash(
+        branch, scan, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
+        reason=REASON_DOWNTIME, now=now,
+    )  # fmt: skip
+    validator = stake.require_validator(branch, validator.operator)
+    if validator.jailed:  # an operator that had redelegated its own stake here
+        signing.stop_counting(branch, address, now.height, reset=True)
+    else:
+        stake.jail(branch, validator, now, reset=True)
+    info = info_of(branch, address)
+    assert info is not None
+    until = now.time_ns + params.downtime_jail_s * NS_PER_S
+    branch.set(SIGNING + address, info._replace(jailed_until_ns=until))
+    _tell_slashed(branch, address, power, REASON_DOWNTIME, burned)
+
+
+def _tell_slashed(branch: Branch, address: bytes, power: int, reason: int, burned: int) -> None:
+    """The validator is in jail by now. burned: of its own tokens."""
+    where = consensus(address)
+    branch.emit(
+        Event.of(
+            "slash", address=where, power=str(power), reason=REASON_NAMES[reason], jailed=where,
+            burned_coins=coins(burned),
+        )
+    )  # fmt: skip
+
+
+def params_changed(branch: Branch) -> None:
+    """At the end of a block: what decides about misses may be another from the next."""
+    if SLASHING in branch.writes:
+        signing.recheck_all(branch)
+
+
+# ------------------------------------------------------------------------------ evidence
+
+
+def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Generator[None, None, int | None]:
+    """Slash, jail and, by the param, tombstone for one piece of evidence. Returns the udchat burned of the validator's
+    own tokens; None: it is ignored (unknown, unbonded, tombstoned, punished for that height already, or too old by time
+    and by blocks). In slices.
+    """
+    params = slashing_of(branch)
+    address = misbehavior.address
+    validator = _by_address(branch, address)
+    info = info_of(branch, address)
+    if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:
+        return None
+    if info.was_punished(misbehavior.height):
+        return None
+    age_ns = now.time_ns - misbehavior.time_ns
+    age_blocks = now.height - misbehavior.height
+    if age_ns > params.evidence_age_s_max * NS_PER_S and age_blocks > params.evidence_age_blocks_max:
+        return None
+    double = misbehavior.type is MisbehaviorType.DUPLICATE_VOTE
+    reason = REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK
+    burned = yield from stake.slash(
+        branch, scan, validator, height=misbehavior.height - 1, power=misbehavior.power,
+        fraction=params.slash_double_sign, reason=reason, now=now,
+    )  # fmt: skip
+    validator = stake.require_validator(branch, validator.operator)
+    if not validator.jailed:
+        stake.jail(branch, validator, now)
+    info = info_of(branch, address)
+    assert info is not None
+    until = FOREVER_NS if params.tombstone else now.time_ns + params.double_sign_jail_s * NS_PER_S
+    branch.set(
+        SIGNING + address,
+        info.with_offence(misbehavior.height)._replace(
+            jailed_until_ns=max(until, info.jailed_until_ns), tombstoned=bool(params.tombstone)
+        ),
+    )
+    _tell_slashed(branch, address, misbehavior.power, reason, burned)
+    return burned
+
+
+__all__ = ["Members", "begin_block", "params_changed", "punish"]

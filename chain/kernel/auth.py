@@ -1,0 +1,93 @@
+"""Who may act for an account, and in which order: key policies and sequences. Shared by both machines, each of which
+keeps its own records of them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field
+from chain.tx.errors import PolicyMismatch, PolicyMissing, Unauthorised, WrongSequence
+from chain.tx.tx import POLICY_ED25519, SignerEntry, Tx
+from proto.dchat.v1 import state_pb2 as pb
+
+Sequences: TypeAlias = tuple[tuple[bytes, int], ...]  # (public key, next), ascending by key
+
+
+def authorise(tx: Tx, index: int, recorded: bytes | None) -> bytes:
+    """Check that signer `index` gave what the recorded policy asks. Returns the policy that holds.
+
+    That the signatures are valid is not looked at here.
+    Raises: PolicyMissing, PolicyMismatch, Unauthorised.
+    """
+    given = tx.signers[index].policy
+    if recorded is None:
+        if given is None:
+            raise PolicyMissing(f"signer {index}")
+        recorded = given  # its hash is the address: checked when decoded
+    elif given is not None and given != recorded:
+        raise PolicyMismatch(f"signer {index}")
+    keys = [key for signer, key, _ in tx.signatures if signer == index]
+    if len(keys) != 1 or POLICY_ED25519 + keys[0] != recorded:
+        raise Unauthorised(f"signer {index}: exactly one signature, by the account's key, is expected")
+    return recorded
+
+
+def advance(entry: SignerEntry, sequences: Sequences, policy: bytes) -> Sequences:
+    """The sequences after an ordered transaction. Raises: WrongSequence, Unauthorised (a key that is not its)."""
+    key, sequence = entry.sequence_key, entry.sequence
+    if POLICY_ED25519 + key != policy:
+        raise Unauthorised("the sequence's key is not one of the account's")
+    for position, (known, expected) in enumerate(sequences):
+        if known == key:
+            if sequence != expected:
+                raise WrongSequence(got=sequence, expected=expected)
+            return (*sequences[:position], (key, sequence + 1), *sequences[position + 1 :])
+    if sequence:
+        raise WrongSequence(got=sequence, expected=0)
+    return tuple(sorted((*sequences, (key, 1))))
+
+
+def sequences_fit(sequences: Sequences) -> bool:
+    for _, following in sequences:  # noqa: SIM110  # once a payment: a third of what `all` takes
+        if not 0 <= following <= UINT64_MAX:
+            return False
+    return True
+
+
+def next_sequence(sequences: Sequences, key: bytes) -> int:
+    for known, expected in sequences:
+        if known == key:
+            return expected
+    return 0
+
+
+def waits_between(committed: Sequences, foreseen: Sequences) -> int:
+    """How many ordered transactions lead from the committed sequences to the foreseen ones; -1: none do."""
+    if committed == foreseen:
+        return 0
+    known, count = dict(committed), 0
+    for key, following in foreseen:
+        ahead = following - known.pop(key, 0)
+        if ahead < 0:
+            return -1
+        count += ahead
+    return -1 if known else count
+
+
+def encode_sequences(tag: bytes, sequences: Sequences) -> bytes:
+    """The repeated KeySequence field with `tag`."""
+    return b"".join(
+        [message_field(tag, bytes_field(b"\x0a", key) + uint_field(b"\x10", following)) for key, following in sequences]
+    )
+
+
+P = TypeVar("P", pb.Account, pb.Identity)
+
+
+def read_policy(record: P) -> bytes | None:
+    return POLICY_ED25519 + record.policy.ed25519 if record.HasField("policy") else None
+
+
+def read_sequences(record: P) -> Sequences:
+    return tuple([(entry.public_key, entry.next) for entry in record.sequences])

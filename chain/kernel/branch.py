@@ -1,0 +1,223 @@
+"""Branches of the state: what is read lies below, what is written stays in a dict until it is merged or dropped.
+
+Values are records (immutable objects that `encode` to their stored bytes) or bytes; None is absence. A key begins with
+the tag of its space: lower case for what the trees prove, upper case for side records. One committed base serves every
+branch from decoded records, so that neither a block nor a check decodes an account twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Final, Protocol, TypeAlias
+
+from chain.state.roots import BRIDGE, CHAT, CURRENCY
+from chain.tx.errors import NumberTooWide, RecordTooLarge
+from consensus.state.results import Event
+
+TAG_BRIDGE, TAG_CHAT, TAG_CURRENCY = b"b", b"c", b"u"
+SIDE_BRIDGE, SIDE_CHAT, SIDE_CURRENCY = b"B", b"C", b"U"
+
+SPACES: Final[Mapping[int, tuple[str, bool]]] = {  # the tag -> store, whether beside the tree
+    TAG_BRIDGE[0]: (BRIDGE, False),
+    TAG_CHAT[0]: (CHAT, False),
+    TAG_CURRENCY[0]: (CURRENCY, False),
+    SIDE_BRIDGE[0]: (BRIDGE, True),
+    SIDE_CHAT[0]: (CHAT, True),
+    SIDE_CURRENCY[0]: (CURRENCY, True),
+}
+RECORD_BYTES_MAX: Final = 65_536  # the stores' bound of a value, and of each of these beside the trees
+RECORDS_PER_SLICE: Final = 200  # about a millisecond of encoding
+CACHE_GENERATION_RECORDS: Final = 200_000  # two generations of decoded accounts are at most about 200 MB
+
+Decoders: TypeAlias = Mapping[bytes, Callable[[bytes], Any]]  # tag and the key's first byte -> from stored bytes
+
+
+MakesEvent: TypeAlias = Callable[[], Event]  # for events that many blocks are full of: made when somebody reads them
+
+
+class Record(Protocol):
+    def encode(self) -> bytes: ...
+
+
+class StoreReader(Protocol):
+    """The stores at one version: `chain.state`'s Stores (the latest) and View (any)."""
+
+    def get(self, store: str, key: bytes) -> bytes | None: ...
+    def side(self, store: str, key: bytes) -> bytes | None: ...
+    def scan(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+    def scan_side(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
+
+
+class Readable(Protocol):
+    """What machines read: a branch, or the stores at any version."""
+
+    def get(self, key: bytes) -> Any: ...
+
+
+class State(Readable, Protocol):
+    """What machines read and write, and where they tell of what they did."""
+
+    def set(self, key: bytes, value: Record | bytes | None) -> None: ...
+    def emit(self, event: Event | MakesEvent) -> None: ...
+
+
+class Scan(Protocol):
+    """The pairs under a prefix as the last block left them, ascending; from the key `start` on, if one is given."""
+
+    def __call__(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]: ...
+
+
+class Base:
+    """The stores at one version, decoded, with a bounded cache."""
+
+    __slots__ = ("_decoders", "_old", "_stores", "_young")
+
+    def __init__(self, stores: StoreReader, decoders: Decoders) -> None:
+        self._stores, self._decoders = stores, decoders
+        self._young: dict[bytes, Any] = {}
+        self._old: dict[bytes, Any] = {}
+
+    def get(self, key: bytes) -> Any:
+        value = self._young.get(key, _MISSING)
+        if value is _MISSING:
+            value = self._old.get(key, _MISSING)
+            if value is _MISSING:
+                value = self._load(key)
+            self._keep(key, value)
+        return value
+
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+        """Stored pairs under `prefix` (a tag and more), ascending, decoded; keys with their tag. start: of a key under
+        the prefix, the first that may come; b"" for all.
+        """
+        assert not start or start.startswith(prefix), (prefix, start)
+        store, beside = SPACES[prefix[0]]
+        read = self._stores.scan_side if beside else self._stores.scan
+        pairs = read(store, prefix[1:], start[1:])
+        tag = prefix[:1]
+        for key, stored in pairs:
+            decode = self._decoders.get(tag + key[:1])
+            yield tag + key, decode(stored) if decode else stored
+
+    def merge(self, writes: Mapping[bytes, Any]) -> None:
+        """Take over what was just committed."""
+        self._young.update(writes)
+        for key in writes:
+            self._old.pop(key, None)
+        self._turn()
+
+    def _load(self, key: bytes) -> Any:
+        store, beside = SPACES[key[0]]
+        stored = self._stores.side(store, key[1:]) if beside else self._stores.get(store, key[1:])
+        if stored is None:
+            return None
+        decode = self._decoders.get(key[:2])
+        return decode(stored) if decode else stored
+
+    def _keep(self, key: bytes, value: Any) -> None:
+        self._young[key] = value
+        self._turn()
+
+    def _turn(self) -> None:
+        if len(self._young) > CACHE_GENERATION_RECORDS:
+            self._old, self._young = self._young, {}
+
+
+class Branch:
+    """Writes over something that reads, until a branch below takes them or they are dropped; and the events that go
+    with them.
+    """
+
+    __slots__ = ("_below", "events", "writes")
+
+    def __init__(self, below: Callable[[bytes], Any]) -> None:
+        self._below = below
+        self.writes: dict[bytes, Any] = {}
+        self.events: list[Event | MakesEvent] = []
+
+    def get(self, key: bytes) -> Any:
+        value = self.writes.get(key, _MISSING)
+        return self._below(key) if value is _MISSING else value
+
+    def set(self, key: bytes, value: Record | bytes | None) -> None:
+        self.writes[key] = value
+
+    def emit(self, event: Event | MakesEvent) -> None:
+        self.events.append(event)
+
+    def take(self, above: Branch) -> None:
+        """Merge what was written in a branch over this one, and empty that."""
+        self.writes.update(above.writes)
+        self.events += above.events
+        above.writes, above.events = {}, []
+
+    def pop_events(self) -> tuple[Event, ...]:
+        """Take the events, which are somebody else's from now on."""
+        if not self.events:
+            return ()
+        events, self.events = self.events, []
+        return tuple([event if isinstance(event, Event) else event() for event in events])
+
+    def drop(self) -> None:
+        """Forget what was written here."""
+        if self.writes:
+            self.writes = {}
+        if self.events:
+            self.events = []
+
+
+def check_records(writes: Mapping[bytes, Any]) -> None:
+    """Whether all of it can be stored as it is held: asked where somebody's work is merged, so that what cannot be
+    fails that work (a transaction, an action, an item of a queue) and never the block.
+
+    A record that is written often says by `fits` whether its numbers do; any other is encoded once more.
+    Raises: NumberTooWide, RecordTooLarge.
+    """
+    for record in writes.values():
+        if record is None:
+            continue
+        kind = type(record)
+        if kind is bytes:
+            _check_size(record)
+            continue
+        fits = getattr(kind, "fits", None)
+        if fits is None:
+            _check_encoded(record)
+        elif not fits(record):
+            raise NumberTooWide(kind.__name__)
+
+
+def _check_encoded(record: Record) -> None:
+    try:
+        stored = record.encode()
+    except (ValueError, OverflowError) as error:  # what the generated classes and `to_bytes` say
+        raise NumberTooWide(type(record).__name__) from error
+    _check_size(stored)
+
+
+def _check_size(stored: bytes) -> None:
+    if not 0 < len(stored) <= RECORD_BYTES_MAX:
+        raise RecordTooLarge(f"{len(stored)} bytes, allowed: 1 to {RECORD_BYTES_MAX}")
+
+
+class _Missing:
+    pass
+
+
+_MISSING: Final = _Missing()
+
+
+Encoded: TypeAlias = dict[str, dict[bytes, bytes | None]]  # store -> key -> value
+
+
+def encode_changes(writes: Mapping[bytes, Any]) -> Generator[None, None, tuple[Encoded, Encoded]]:
+    """A block's writes as the stores take them: (under the trees, beside them). Yields after a millisecond of work."""
+    proven: Encoded = {BRIDGE: {}, CHAT: {}, CURRENCY: {}}
+    beside: Encoded = {BRIDGE: {}, CHAT: {}, CURRENCY: {}}
+    for number, (key, value) in enumerate(writes.items(), start=1):
+        store, side = SPACES[key[0]]
+        stored = value if value is None or type(value) is bytes else value.encode()
+        (beside if side else proven)[store][key[1:]] = stored
+        if number % RECORDS_PER_SLICE == 0:
+            yield
+    return proven, beside

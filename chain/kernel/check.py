@@ -1,0 +1,162 @@
+"""Admission: the state as it will be once everything admitted is in blocks.
+
+For each account and identity with admitted transactions it keeps what these will spend and the sequences they reach;
+so that many transactions of one sender queue, and none is admitted that cannot pay. After a block, a record that the
+block changed just as admission had foreseen keeps what still waits for it; any other that the block touched is
+forgotten, and its remaining transactions are checked again.
+It decides about admission alone: execution never looks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from chain.kernel.branch import Base, Readable
+from chain.tx.tx import Tx
+
+STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool stops counting after as many blocks
+
+
+class Pending(Protocol):
+    """What admitted transactions will take from one record."""
+
+    def add(self, before: Any, after: Any, tx: Tx) -> Any:
+        """One more: the record as its check found it, and as it left it. Returns what `release` takes back."""
+        ...
+
+    def release(self, cost: Any) -> None:
+        """What a transaction took is in the committed record now."""
+        ...
+
+    def agrees(self, committed: Any, ordered: int, height: int, base: Readable) -> bool:
+        """Whether all that still waits, `ordered` of it with sequences, passes on the committed record. May say no
+        where a check would say yes, never the reverse.
+        """
+        ...
+
+    def apply(self, committed: Any, height: int, base: Readable) -> Any:
+        """The committed record with all of it taken."""
+        ...
+
+
+class _Entry:
+    __slots__ = ("base", "height", "links", "merged", "ordered", "pending", "since", "txs")
+
+    def __init__(self, pending: Pending, since: int) -> None:
+        self.pending, self.since = pending, since
+        self.base: Any = None
+        self.merged: Any = None
+        self.height = -1
+        self.links: set[bytes] = set()
+        self.txs: dict[bytes, tuple[bytes, Any]] = {}  # what is counted: replay id -> id, cost
+        self.ordered = 0  # how many of them have sequences
+
+
+class CheckState:
+    """Reads like a base of branches. height: of the block that is next."""
+
+    def __init__(self, base: Base, *, height: int) -> None:
+        self._base, self.height = base, height
+        self._entries: dict[bytes, _Entry] = {}
+        self._expiring: dict[int, list[bytes]] = {}  # expiry height -> keys with a transaction that goes with it
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: bytes) -> Any:
+        committed = self._base.get(key)
+        entry = self._entries.get(key)
+        if entry is None or committed is None:
+            return committed
+        if entry.base is not committed or entry.height != self.height:
+            entry.base, entry.height = committed, self.height
+            entry.merged = entry.pending.apply(committed, self.height, self._base)
+        return entry.merged
+
+    def counts(self, tx: Tx, keys: Iterable[bytes]) -> bool:
+        """Whether `tx` is counted at each of its signers' `keys`: then a check again has nothing to find out."""
+        entries = self._entries
+        return all((entry := entries.get(key)) is not None and tx.replay_id in entry.txs for key in keys)
+
+    def admit(self, tx: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:
+        """Count an admitted transaction. changes: (key, kind, record before, record after) of each signer."""
+        keys = []
+        for key, kind, before, after in changes:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry(kind(), self.height)
+            entry.txs[tx.replay_id] = (tx.id, entry.pending.add(before, after, tx))
+            entry.ordered += not tx.unordered
+            entry.base, entry.merged, entry.height = self._base.get(key), after, self.height
+            keys.append(key)
+        if (
+            0 < tx.expiry_height <= self.height + STALE_BLOCKS
+        ):  # what expires later is stale, and checked again, by then
+            self._expiring.setdefault(tx.expiry_height, []).extend(keys)
+        if len(keys) > 1:
+            for key in keys:
+                self._entries[key].links.update(keys)
+
+    def affected(self, touched: Iterable[bytes]) -> set[bytes]:
+        """What has to be checked again after the next block, which touches `touched`.
+
+        These, with those that share a transaction with one, or have one that expires with the block, or are stale.
+        """
+        entries = self._entries
+        found = {key for key in touched if key in entries}
+        found.update(key for key in self._expiring.get(self.height, ()) if key in entries)
+        oldest = self.height - STALE_BLOCKS
+        for key, entry in entries.items():  # in order of age: a new entry is the youngest
+            if entry.since > oldest:
+                break
+            found.add(key)
+        queue = list(found)  # determinism: a closure, the same in any order
+        while queue:
+            for key in entries[queue.pop()].links:
+                if key not in found and key in entries:
+                    found.add(key)
+                    queue.append(key)
+        return found
+
+    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], touched: Iterable[bytes], height: int) -> set[bytes]:
+        """Settle or forget what the block touched. Returns the keys whose waiting transactions must be checked again.
+
+        txs: what it executed, each with each of its signers' keys; touched: these keys and what was `affected` by
+        them; height: of the block that is next now. The base holds the committed records.
+        """
+        doubtful = set(touched)
+        by_key: dict[bytes, list[Tx]] = {}
+        for key, tx in txs:
+            by_key.setdefault(key, []).append(tx)
+        for key, included in by_key.items():
+            if self._settles(key, included, height):
+                doubtful.discard(key)
+        again = doubtful | self.affected(doubtful)
+        for key in again:  # determinism: admission alone
+            self._entries.pop(key, None)
+        self._expiring.pop(self.height, None)
+        self.height = height
+        return again
+
+    def _settles(self, key: bytes, included: Iterable[Tx], height: int) -> bool:
+        """Take `included` from what is counted at `key`. False: what remains there has to be checked."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        for tx in included:
+            counted = entry.txs.pop(tx.replay_id, None)
+            if counted is None or counted[0] != tx.id:  # not foreseen, or the same body under another signature
+                return False
+            entry.pending.release(counted[1])
+            entry.ordered -= not tx.unordered
+        if not entry.txs:
+            del self._entries[key]
+            return True
+        committed = self._base.get(key)
+        return committed is not None and entry.pending.agrees(committed, entry.ordered, height, self._base)
+
+    def clear(self) -> None:
+        """Forget everything: all that waits is checked again."""
+        self._entries.clear()
+        self._expiring.clear()

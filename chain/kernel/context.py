@@ -1,0 +1,47 @@
+"""What a message's handler is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from chain.kernel.branch import Branch
+from chain.tx import gas
+from chain.tx.errors import OutOfGas
+
+
+class Leg(NamedTuple):
+    """What a message did, for the receipt. amount: udchat moved; subject: what was made or touched."""
+
+    kind: str
+    amount: int = 0
+    subject: bytes = b""
+    index: int = 0  # type: ignore[assignment]  # the field's name; tuple.index is not used
+
+
+class Context:
+    """One transaction's execution. `branch` is the message branch: all of it is merged, or none.
+
+    policies: of each signer, by address, as the ante part found them valid. payer: of the fee.
+    """
+
+    __slots__ = ("branch", "chain_id", "gas_limit", "gas_used", "height", "payer", "policies", "time_ns")
+
+    def __init__(self, branch: Branch, *, height: int, time_ns: int, chain_id: str = "") -> None:
+        self.branch, self.height, self.time_ns, self.chain_id = branch, height, time_ns, chain_id
+        self.gas_used = self.gas_limit = 0
+        self.payer = b""
+        self.policies: dict[bytes, bytes] = {}
+
+    def use_gas(self, amount: int) -> None:
+        """Raises: OutOfGas."""
+        self.gas_used += amount
+        if self.gas_used > self.gas_limit:
+            raise OutOfGas(f"{self.gas_used} needed so far, limit: {self.gas_limit}")
+
+    def new_leaf(self) -> None:
+        """Pay for a leaf that was not there. Raises: OutOfGas."""
+        self.use_gas(gas.GAS_NEW_LEAF)
+
+
+Handler: TypeAlias = Callable[[Context, Any], Leg]  # raises a TxError; writes to the context's branch

@@ -1,0 +1,225 @@
+"""Executing a block: transactions over branches of the state, in a written order, in slices.
+
+A transaction has two parts. The ante part (authorisation, replay mark, fee or allowance) is merged before the messages
+run; when it fails, nothing is changed and a proposal that contains it is rejected. The messages run in a branch that
+is merged or dropped whole; when they fail, fee and mark stay, and the receipt says why. Only a TxError fails a
+transaction: anything else passes through and stops the node.
+Source: design section 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from chain.kernel.branch import Base, Branch, check_records
+from chain.kernel.context import Context, Leg
+from chain.kernel.modules import BlockContext, Modules
+from chain.kernel.receipts import encode_receipt
+from chain.kernel.signatures import Signatures
+from chain.tx.errors import Expired, GasLimitTooHigh, TxError, WrongChain
+from chain.tx.tx import Tx, TxCache
+from consensus.abci.interface import BlockRequest, Slices, ValidatorUpdate
+from consensus.state.results import Event, ExecTxResult
+from consensus.types.params import ConsensusParams
+
+TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * 10**9  # in 2222: with the longest period it is an int64
+
+PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
+
+SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
+SIGNATURE_UNITS: Final = 3  # of one that is verified here
+BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all transactions of a block. block_gas_max: always finite (`chain.tx.gas.limit_of`)."""
+
+    chain_id: str
+    block_gas_max: int
+
+
+@dataclass(slots=True)
+class Executed:
+    """A block's outcome, not yet under a tree. writes: keys and records; rejected: why a proposal of it is."""
+
+    results: list[ExecTxResult]
+    writes: dict[bytes, object]
+    validator_updates: tuple[ValidatorUpdate, ...]
+    txs: list[Tx]
+    rejected: str = ""
+    consensus_params: ConsensusParams | None = None
+    upgraded: str = ""  # the upgrade that the block carried out
+    events: tuple[Event, ...] = ()  # the block's own, of its begin and its end
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether what was admitted has to be checked again, by other rules."""
+        return bool(self.upgraded) or self.consensus_params is not None
+
+
+def machine_time(time_ns: int) -> int:
+    """A block's time as the machines see it: what they make of it (the end of a period, a key of a queue) fits into its
+    64 bits, whatever the validators' clocks said."""
+    return min(max(time_ns, 0), TIME_NS_MAX)
+
+
+class Executor:
+    """Runs transactions one by one over one block's branch. tells: whether somebody will read the events."""
+
+    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "_tells", "block")
+
+    def __init__(
+        self, modules: Modules, signatures: Signatures, rules: Rules, block: Branch, *, height: int, time_ns: int,
+        tells: bool = True,
+    ) -> None:  # fmt: skip
+        self._modules, self._signatures, self._rules, self._tells = modules, signatures, rules, tells
+        self._handlers = modules.handlers
+        self.block = block
+        self._ctx = Context(Branch(block.get), height=height, time_ns=machine_time(time_ns), chain_id=rules.chain_id)
+
+    def ante(self, tx: Tx) -> Context:
+        """The first part, in the context's branch, not merged. Raises: TxError, and then the branch must be dropped."""
+        ctx, rules = self._ctx, self._rules
+        if tx.chain_id != rules.chain_id:
+            raise WrongChain(f"{tx.chain_id!r}, expected {rules.chain_id!r}")
+        if tx.expiry_height and ctx.height > tx.expiry_height:
+            raise Expired(f"after {tx.expiry_height}, this is {ctx.height}")
+        if tx.gas_limit > rules.block_gas_max:
+            raise GasLimitTooHigh(f"{tx.gas_limit}, allowed: {rules.block_gas_max}")
+        ctx.gas_used, ctx.gas_limit, ctx.payer = tx.intrinsic_gas, tx.gas_limit, tx.payer
+        self._modules.ante[tx.lane](ctx, tx)
+        self._signatures.require(tx)
+        return ctx
+
+    def messages(self, tx: Tx) -> list[Leg]:
+        """The second part, in the context's branch, not merged. Raises: TxError, likewise."""
+        ctx, handlers = self._ctx, self._handlers
+        return [handlers[type(message)](ctx, message) for message in tx.messages]
+
+    def drop(self) -> None:
+        self._ctx.branch.drop()
+
+    def _events(self) -> tuple[Event, ...]:
+        branch = self._ctx.branch
+        if self._tells:
+            return branch.pop_events()
+        branch.events = []
+        return ()
+
+    def run(self, tx: Tx, index: int) -> ExecTxResult:
+        """Execute `tx` as the block's `index`th. Raises: TxError from the ante part; then nothing has changed."""
+        ctx = self._ctx
+        branch, writes = ctx.branch, self.block.writes
+        try:
+            self.ante(tx)
+        except TxError:
+            branch.drop()
+            raise
+        writes.update(branch.writes)
+        branch.writes = {}
+        events = self._events()
+        legs: list[Leg] = []
+        failure: TxError | None = None
+        failed_leg = 0
+        handlers = self._handlers
+        try:
+            for message in tx.messages:
+                legs.append(handlers[type(message)](ctx, message))
+            check_records(branch.writes)
+        except TxError as error:
+            failure, failed_leg, legs = error, len(legs) + 1, []
+            branch.drop()
+            gas_used = min(ctx.gas_used, tx.gas_limit)
+        else:
+            gas_used = ctx.gas_used
+        receipt = encode_receipt(
+            tx, height=ctx.height, tx_index=index, legs=legs, failure=failure, failed_leg=failed_leg, gas_used=gas_used
+        )
+        settle = self._modules.settle.get(tx.lane)
+        if settle is not None:
+            settle(branch, tx, receipt, ctx.height, failure is None)
+        writes.update(branch.writes)
+        branch.writes = {}
+        events += self._events()
+        if failure is None:
+            return ExecTxResult(0, receipt, gas_wanted=tx.gas_limit, gas_used=gas_used, events=events)
+        return failed_result(
+            failure, tx, gas_used=gas_used, data=receipt, where=f"message {failed_leg}: ", events=events
+        )
+
+
+def failed_result(
+    error: TxError, tx: Tx | None, *, gas_used: int = 0, data: bytes = b"", where: str = "",
+    events: tuple[Event, ...] = (),
+) -> ExecTxResult:  # fmt: skip
+    return ExecTxResult(
+        error.code,
+        data,
+        where + error.log,
+        gas_wanted=tx.gas_limit if tx else 0,
+        gas_used=gas_used,
+        events=events,
+        codespace=error.codespace,
+    )
+
+
+def execute_block(
+    request: BlockRequest,
+    *,
+    base: Base,
+    modules: Modules,
+    signatures: Signatures,
+    cache: TxCache,
+    rules: Rules,
+    strict: bool,
+    pre_block: PreBlock | None = None,
+) -> Slices[Executed]:
+    """The whole block, in the written order. strict: a proposal; the first fault ends it and says why.
+
+    Not strict, a block that was decided is executed whatever it holds: a transaction whose ante part fails, or that
+    does not decode, has a failed result and changes nothing.
+    """
+    block = Branch(base.get)
+    context = BlockContext(
+        block, base.scan, request.height, machine_time(request.time_ns), request.last_commit, request.misbehavior,
+        request.proposer_address,
+        committed=base.get, block_gas_max=rules.block_gas_max,
+    )  # fmt: skip
+    if pre_block is not None:
+        yield from pre_block(context)
+    for module in modules.all:
+        for step in module.begin_block:
+            yield from step(context) or ()
+    executor = Executor(modules, signatures, rules, block, height=request.height, time_ns=request.time_ns)
+    results: list[ExecTxResult] = []
+    txs: list[Tx] = []
+    units = gas_wanted = 0
+    for index, raw in enumerate(request.txs):
+        tx: Tx | None = None
+        verified = signatures.verified
+        try:
+            tx = cache.get(raw)
+            gas_wanted += tx.gas_limit
+            if strict and gas_wanted > rules.block_gas_max:
+                fault = GasLimitTooHigh(f"the block's {gas_wanted}, allowed: {rules.block_gas_max}")
+                return Executed(results, {}, (), txs, f"transaction {index}: {fault.log}")
+            results.append(executor.run(tx, index))
+            txs.append(tx)
+        except TxError as error:
+            if strict:
+                return Executed(results, {}, (), txs, f"transaction {index}: {error.log}")
+            results.append(failed_result(error, tx))
+        units += 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * (signatures.verified - verified)
+        if units >= SLICE_UNITS:
+            units = 0
+            yield
+    for module in modules.all:
+        for step in module.end_block:
+            yield from step(context) or ()
+    return Executed(
+        results, block.writes, tuple(context.validator_updates), txs,
+        consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
+    )  # fmt: skip

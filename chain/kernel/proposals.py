@@ -1,0 +1,60 @@
+"""Which transactions a proposer puts into a block, and in which order. Policy: a block made otherwise is as valid.
+
+Each lane has a reserved share of bytes and gas, so that a flood in one starves no other; what a lane leaves, the
+others may use, in the mempool's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
+from chain.tx.tx import Tx
+
+FIRST_TURN_BLOCKS: Final = 7  # so often the first in order takes its turn: prime, to meet each of several proposers
+SHARES_PERCENT: Final = {LANE_CHAT: 40, LANE_CURRENCY: 40, LANE_BRIDGE: 20}
+
+
+def size_in_block(tx: Tx) -> int:
+    """Bytes in the block's Data: a tag, the length, the transaction."""
+    length = len(tx.raw)
+    return length + (2 if length < 0x80 else 3 if length < 0x4000 else 4)
+
+
+def select(txs: Sequence[Tx], *, bytes_max: int, gas_max: int, first_turn: bool = False) -> list[Tx]:
+    """Those that fit, in the given order. gas_max: -1 is no limit.
+
+    What does not fit is passed over and others go on, but for later ones of its signers, which may rest on it.
+    first_turn: the first that fits a block goes in before the lanes' shares, so that nothing is passed over for ever.
+    """
+    gas_room = sum(tx.gas_limit for tx in txs) if gas_max < 0 else gas_max
+    if sum(map(size_in_block, txs)) <= bytes_max and sum(tx.gas_limit for tx in txs) <= gas_room:
+        return list(txs)  # a mempool that filled the block itself has thought of the rest
+    chosen: set[int] = set()
+    bytes_left, gas_left = bytes_max, gas_room
+    if first_turn:
+        for position, tx in enumerate(txs):
+            if size_in_block(tx) <= bytes_left and tx.gas_limit <= gas_left:
+                chosen.add(position)
+                bytes_left -= size_in_block(tx)
+                gas_left -= tx.gas_limit
+                break
+    reserved = {lane: [bytes_max * share // 100, gas_room * share // 100] for lane, share in SHARES_PERCENT.items()}
+    for limited in (True, False):
+        passed: set[bytes] = set()  # signers of what does not fit
+        for position, tx in enumerate(txs):
+            if position in chosen:
+                continue
+            size, gas, signers = size_in_block(tx), tx.gas_limit, tx.touches
+            share = reserved[tx.lane]
+            fits = size <= bytes_left and gas <= gas_left and not (limited and (size > share[0] or gas > share[1]))
+            if not fits or not passed.isdisjoint(signers):
+                passed.update(signers)
+                continue
+            share[0] -= size
+            share[1] -= gas
+            bytes_left -= size
+            gas_left -= gas
+            chosen.add(position)
+    return [tx for position, tx in enumerate(txs) if position in chosen]

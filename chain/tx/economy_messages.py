@@ -1,0 +1,225 @@
+"""The messages of staking, slashing and rewards as plain tuples, decoded, with what each may say by itself.
+
+Part of `chain.tx.messages`, which names their kinds and who may carry them.
+Source: proto/dchat/v1/tx.proto.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from chain.tx.errors import InvalidField
+from crypto.hash import ADDRESS_BYTES, sha256
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PubKey
+from proto.dchat.v1 import tx_pb2 as pb
+
+MONIKER_BYTES_MAX: Final = 70
+RATE_ONE: Final = 10**18
+POSSESSION_DOMAIN: Final = b"dchat/validator-key/v1"
+
+
+class ConsensusSigner(Protocol):
+    """What holds a consensus key: the home's file, or a signer elsewhere. `sign` may block."""
+
+    @property
+    def pub_key(self) -> PubKey: ...
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+def possession_hash(chain_id: str, operator: bytes) -> bytes:
+    """What a consensus key signs to become the validator of `operator`: 32 bytes, so never a vote's sign-bytes.
+
+    Bound to both, so that nobody else can register the key with it, here or on another chain.
+    """
+    return sha256(POSSESSION_DOMAIN + chain_id.encode() + b"\x00" + operator)
+
+
+def prove_possession(signer: ConsensusSigner, chain_id: str, operator: bytes) -> bytes:
+    """CreateValidator.possession."""
+    return signer.sign(possession_hash(chain_id, operator))
+
+
+class CreateValidator(NamedTuple):
+    """Rates in units of 10^-18, amounts udchat. possession: `prove_possession` by the consensus key."""
+
+    operator: bytes
+    consensus_key: bytes
+    moniker: str
+    commission_rate: int
+    commission_max_rate: int
+    commission_max_change_rate: int
+    min_self_delegation: int
+    amount: int
+    possession: bytes
+
+
+class EditValidator(NamedTuple):
+    """None: as it is."""
+
+    operator: bytes
+    moniker: str | None = None
+    commission_rate: int | None = None
+    min_self_delegation: int | None = None
+
+
+class Delegate(NamedTuple):
+    delegator: bytes
+    operator: bytes
+    amount: int
+
+
+class Undelegate(NamedTuple):
+    delegator: bytes
+    operator: bytes
+    amount: int
+
+
+class CancelUnbonding(NamedTuple):
+    delegator: bytes
+    operator: bytes
+    amount: int
+    creation_height: int
+
+
+class Redelegate(NamedTuple):
+    delegator: bytes
+    source: bytes
+    destination: bytes
+    amount: int
+
+
+class Unjail(NamedTuple):
+    operator: bytes
+
+
+class WithdrawRewards(NamedTuple):
+    delegator: bytes
+    operator: bytes
+
+
+class WithdrawCommission(NamedTuple):
+    operator: bytes
+
+
+class SetWithdrawAddress(NamedTuple):
+    delegator: bytes
+    withdraw_address: bytes
+
+
+class FundCommunityPool(NamedTuple):
+    sender: bytes
+    amount: int
+
+
+EconomyMessage = (
+    CreateValidator | EditValidator | Delegate | Undelegate | CancelUnbonding | Redelegate | Unjail
+    | WithdrawRewards | WithdrawCommission | SetWithdrawAddress | FundCommunityPool
+)  # fmt: skip
+
+
+def create_validator(m: pb.CreateValidator) -> CreateValidator:
+    _address("create_validator.operator", m.operator)
+    if len(m.consensus_key) != ED25519_KEY_BYTES:
+        raise InvalidField(
+            f"create_validator.consensus_key: {len(m.consensus_key)} bytes, expected {ED25519_KEY_BYTES}"
+        )
+    if len(m.possession) != SIGNATURE_BYTES:
+        raise InvalidField(f"create_validator.possession: {len(m.possession)} bytes, expected {SIGNATURE_BYTES}")
+    _moniker("create_validator", m.moniker)
+    if not m.commission_rate <= m.commission_max_rate <= RATE_ONE:
+        raise InvalidField("create_validator: commission_rate is at most commission_max_rate, which is at most 1")
+    if m.commission_max_change_rate > m.commission_max_rate:
+        raise InvalidField("create_validator: commission_max_change_rate is at most commission_max_rate")
+    if not 1 <= m.min_self_delegation <= m.amount:
+        raise InvalidField("create_validator: min_self_delegation is 1 or more, and at most the amount")
+    return CreateValidator(
+        m.operator, m.consensus_key, m.moniker, m.commission_rate, m.commission_max_rate,
+        m.commission_max_change_rate, m.min_self_delegation, m.amount, m.possession,
+    )  # fmt: skip
+
+
+def edit_validator(m: pb.EditValidator) -> EditValidator:
+    _address("edit_validator.operator", m.operator)
+    moniker = m.moniker if m.HasField("moniker") else None
+    rate = m.commission_rate if m.HasField("commission_rate") else None
+    minimum = m.min_self_delegation if m.HasField("min_self_delegation") else None
+    if moniker is None and rate is None and minimum is None:
+        raise InvalidField("edit_validator: nothing to change")
+    if moniker is not None:
+        _moniker("edit_validator", moniker)
+    if rate is not None and rate > RATE_ONE:
+        raise InvalidField("edit_validator.commission_rate: above 1")
+    if minimum is not None and minimum < 1:
+        raise InvalidField("edit_validator.min_self_delegation: 1 or more")
+    return EditValidator(m.operator, moniker, rate, minimum)
+
+
+def delegate(m: pb.Delegate) -> Delegate:
+    return Delegate(*_stake("delegate", m.delegator, m.operator, m.amount))
+
+
+def undelegate(m: pb.Undelegate) -> Undelegate:
+    return Undelegate(*_stake("undelegate", m.delegator, m.operator, m.amount))
+
+
+def cancel_unbonding(m: pb.CancelUnbonding) -> CancelUnbonding:
+    return CancelUnbonding(*_stake("cancel_unbonding", m.delegator, m.operator, m.amount), m.creation_height)
+
+
+def redelegate(m: pb.Redelegate) -> Redelegate:
+    delegator, source, amount = _stake("redelegate", m.delegator, m.source, m.amount)
+    _address("redelegate.destination", m.destination)
+    if source == m.destination:
+        raise InvalidField("redelegate: source and destination are the same validator")
+    return Redelegate(delegator, source, m.destination, amount)
+
+
+def unjail(m: pb.Unjail) -> Unjail:
+    _address("unjail.operator", m.operator)
+    return Unjail(m.operator)
+
+
+def withdraw_rewards(m: pb.WithdrawRewards) -> WithdrawRewards:
+    _address("withdraw_rewards.delegator", m.delegator)
+    _address("withdraw_rewards.operator", m.operator)
+    return WithdrawRewards(m.delegator, m.operator)
+
+
+def withdraw_commission(m: pb.WithdrawCommission) -> WithdrawCommission:
+    _address("withdraw_commission.operator", m.operator)
+    return WithdrawCommission(m.operator)
+
+
+def set_withdraw_address(m: pb.SetWithdrawAddress) -> SetWithdrawAddress:
+    _address("set_withdraw_address.delegator", m.delegator)
+    _address("set_withdraw_address.withdraw_address", m.withdraw_address)
+    return SetWithdrawAddress(m.delegator, m.withdraw_address)
+
+
+def fund_community_pool(m: pb.FundCommunityPool) -> FundCommunityPool:
+    _address("fund_community_pool.sender", m.sender)
+    _amount("fund_community_pool", m.amount)
+    return FundCommunityPool(m.sender, m.amount)
+
+
+def _stake(where: str, delegator: bytes, operator: bytes, amount: int) -> tuple[bytes, bytes, int]:
+    _address(f"{where}.delegator", delegator)
+    _address(f"{where}: the validator's operator", operator)
+    _amount(where, amount)
+    return delegator, operator, amount
+
+
+def _address(where: str, value: bytes) -> None:
+    if len(value) != ADDRESS_BYTES:
+        raise InvalidField(f"{where}: {len(value)} bytes, expected {ADDRESS_BYTES}")
+
+
+def _amount(where: str, amount: int) -> None:
+    if not amount:
+        raise InvalidField(f"{where}.amount is 0, allowed: 1 and more")
+
+
+def _moniker(where: str, moniker: str) -> None:
+    if not 1 <= len(moniker.encode()) <= MONIKER_BYTES_MAX:
+        raise InvalidField(f"{where}.moniker: 1 to {MONIKER_BYTES_MAX} bytes of UTF-8")

@@ -1,0 +1,284 @@
+"""Transactions: the envelope, decoded once and checked as far as no state is needed.
+
+`decode` promises: bounded work (size before anything else), one accepted encoding per transaction, every field within
+its own rules, signers exactly those that the messages and the fee need. What it returns is immutable and is shared
+by admission, proposals and execution. `TxCache` keeps the latest, so that a node decodes each transaction once.
+Source: proto/dchat/v1/tx.proto; design section 7.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from chain.tx import gas
+from chain.tx.errors import (
+    FeeNotTaken,
+    GasLimitTooLow,
+    InvalidField,
+    Malformed,
+    NotCanonical,
+    PolicyMismatch,
+    SignersMismatch,
+    TooLarge,
+    TooMany,
+    WrongLane,
+)
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
+from consensus.abci.interface import CheckTxResponse
+from crypto.hash import ADDRESS_BYTES, sha256
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
+from proto.dchat.v1 import tx_pb2 as pb
+
+SIGN_DOMAIN: Final = b"dchat/tx/v1"
+ADDRESS_DOMAIN: Final = b"dchat/address"
+
+TX_BYTES_MAX: Final = 65_536  # the largest message with room to spare, and one part of a block
+TX_BYTES_MIN: Final = 128  # an address of 20, a key of 32, a signature of 64 and their fields: the shortest has more
+MESSAGES_MAX: Final = 32  # a bundle is read by a person before it is signed
+SIGNERS_MAX: Final = 8
+SIGNATURES_MAX: Final = 16
+CHAIN_ID_BYTES_MAX: Final = 50  # CometBFT's
+MEMO_BYTES_MAX: Final = 256
+HEIGHT_MAX: Final = (1 << 63) - 1  # a block's height is an int64
+GAS_LIMIT_MAX: Final = (1 << 63) - 1  # results carry it as int64
+
+# The key of a signer's record on the machine that authorises the lane: what an admission rests on.
+TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: b"ua", LANE_BRIDGE: b"ua"}
+
+POLICY_ED25519: Final = b"\x0a\x20"  # canonical KeyPolicy{ed25519}: this, then the key
+
+
+class SignerEntry(NamedTuple):
+    """policy: canonical KeyPolicy, or None. sequence_key is empty in unordered transactions."""
+
+    address: bytes
+    policy: bytes | None
+    sequence_key: bytes
+    sequence: int
+
+
+class Tx:
+    """A decoded transaction. Immutable but for `verified`: whether all its signatures were found valid on this node,
+    as (public key, message, signature), which never says that these keys may sign; and for `facts`.
+    """
+
+    __slots__ = (
+        "body", "chain_id", "expiry_height", "facts", "fee", "fee_payer", "gas_limit", "id", "intrinsic_gas", "lane",
+        "messages", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered", "verified",
+    )  # fmt: skip
+
+    raw: bytes
+    id: bytes  # SHA-256 of raw
+    body: bytes
+    replay_id: bytes  # SHA-256 of body
+    sign_hash: bytes  # what each key signed
+    chain_id: str
+    lane: int
+    messages: tuple[Message, ...]
+    signers: tuple[SignerEntry, ...]
+    fee_payer: int
+    gas_limit: int
+    intrinsic_gas: int
+    fee: int
+    expiry_height: int
+    unordered: bool
+    signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
+    touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order
+    verified: bool
+    facts: CheckTxResponse | None  # what admission tells of it, once it was asked
+
+    @property
+    def lane_name(self) -> str:
+        return LANE_NAMES[self.lane]
+
+    @property
+    def payer(self) -> bytes:
+        """The address that pays the fee, or whose allowance pays."""
+        return self.signers[self.fee_payer].address
+
+    def checks(self) -> list[tuple[bytes, bytes, bytes]]:
+        """(public key, message, signature) of every signature."""
+        return [(key, self.sign_hash, signature) for _, key, signature in self.signatures]
+
+
+def sign_hash(body: bytes) -> bytes:
+    """What is signed, by every signer: 32 bytes."""
+    return sha256(SIGN_DOMAIN + body)
+
+
+def policy_address(policy: bytes) -> bytes:
+    """The address of the account whose first key policy this is. policy: canonical KeyPolicy."""
+    return sha256(ADDRESS_DOMAIN + policy)[:ADDRESS_BYTES]
+
+
+def single_key_policy(public_key: bytes) -> bytes:
+    """Canonical KeyPolicy of one Ed25519 key."""
+    assert len(public_key) == ED25519_KEY_BYTES, len(public_key)
+    return POLICY_ED25519 + public_key
+
+
+def address_of_key(public_key: bytes) -> bytes:
+    """The account of a single Ed25519 key."""
+    return policy_address(single_key_policy(public_key))
+
+
+def decode(raw: bytes) -> Tx:
+    """Raises a TxError of codespace `tx` for anything but a well-formed transaction."""
+    if len(raw) > TX_BYTES_MAX:
+        raise TooLarge(f"{len(raw)} bytes, allowed: {TX_BYTES_MAX}")
+    try:
+        envelope = pb.Tx.FromString(raw)
+        if not 1 <= len(envelope.signatures) <= SIGNATURES_MAX:
+            raise TooMany(f"{len(envelope.signatures)} signatures, allowed: 1 to {SIGNATURES_MAX}")
+        content = envelope.body
+        body = pb.TxBody.FromString(content)
+    except DecodeError as error:
+        raise Malformed from error
+    _check_counts(body)
+    _check_canonical(envelope, raw, body, content)
+    tx = Tx()
+    tx.raw, tx.body = raw, content
+    tx.id, tx.replay_id, tx.sign_hash = sha256(raw), sha256(content), sign_hash(content)
+    tx.verified, tx.facts = False, None
+    _read_fields(tx, body)
+    tx.signatures = _read_signatures(envelope, len(tx.signers))
+    costs = _read_messages(tx, body)
+    if tx.unordered:
+        costs += gas.GAS_MARK
+    if tx.lane == LANE_BRIDGE:
+        costs += gas.GAS_RECEIPT
+    tx.intrinsic_gas = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE * len(tx.signatures) + costs
+    if tx.gas_limit < tx.intrinsic_gas:
+        raise GasLimitTooLow(f"{tx.gas_limit}, needed: {tx.intrinsic_gas} at least")
+    return tx
+
+
+def _check_counts(body: pb.TxBody) -> None:
+    if not 1 <= len(body.messages) <= MESSAGES_MAX:
+        raise TooMany(f"{len(body.messages)} messages, allowed: 1 to {MESSAGES_MAX}")
+    if not 1 <= len(body.signers) <= SIGNERS_MAX:
+        raise TooMany(f"{len(body.signers)} signers, allowed: 1 to {SIGNERS_MAX}")
+
+
+def _check_canonical(envelope: pb.Tx, raw: bytes, body: pb.TxBody, content: bytes) -> None:
+    envelope.DiscardUnknownFields()
+    body.DiscardUnknownFields()
+    if body.SerializeToString(deterministic=True) != content:
+        raise NotCanonical("the body")
+    if envelope.SerializeToString(deterministic=True) != raw:
+        raise NotCanonical("the envelope")
+
+
+def _read_fields(tx: Tx, body: pb.TxBody) -> None:
+    tx.chain_id, tx.lane, tx.fee = body.chain_id, body.lane, body.fee
+    tx.gas_limit, tx.expiry_height, tx.unordered = body.gas_limit, body.expiry_height, body.unordered
+    if not 1 <= len(tx.chain_id) <= CHAIN_ID_BYTES_MAX:
+        raise InvalidField(f"chain_id: {len(tx.chain_id)} characters, allowed: 1 to {CHAIN_ID_BYTES_MAX}")
+    if tx.lane not in LANE_NAMES:
+        raise InvalidField(f"lane: {tx.lane}, allowed: {', '.join(LANE_NAMES.values())}")
+    if len(body.memo.encode()) > MEMO_BYTES_MAX:
+        raise InvalidField(f"memo: above {MEMO_BYTES_MAX} bytes")
+    if tx.gas_limit > GAS_LIMIT_MAX or tx.expiry_height > HEIGHT_MAX:
+        raise InvalidField("gas_limit, expiry_height: above 2**63 - 1")
+    if tx.unordered and not tx.expiry_height:
+        raise InvalidField("expiry_height: an unordered transaction needs one")
+    if tx.lane == LANE_BRIDGE and not tx.unordered:
+        raise InvalidField("unordered: a bridge transaction always is")
+    if tx.lane == LANE_CHAT and tx.fee:
+        raise FeeNotTaken(f"{tx.fee}")
+    unordered = tx.unordered
+    tx.signers = tuple([_read_signer(signer, unordered) for signer in body.signers])
+    prefix = TOUCHES[tx.lane]
+    tx.touches = tuple([prefix + entry.address for entry in tx.signers])
+    tx.fee_payer = body.fee_payer
+    if tx.fee_payer >= len(tx.signers):
+        raise InvalidField(f"fee_payer: {tx.fee_payer}, there are {len(tx.signers)} signers")
+
+
+def _read_signer(signer: pb.Signer, unordered: bool) -> SignerEntry:
+    address, sequence_key, sequence = signer.address, signer.sequence_key, signer.sequence
+    if len(address) != ADDRESS_BYTES:
+        raise InvalidField(f"signer.address: {len(address)} bytes, expected {ADDRESS_BYTES}")
+    if unordered:
+        if sequence_key or sequence:
+            raise InvalidField("signer.sequence: an unordered transaction has none")
+    elif len(sequence_key) != ED25519_KEY_BYTES:
+        raise InvalidField(f"signer.sequence_key: {len(sequence_key)} bytes, expected {ED25519_KEY_BYTES}")
+    policy = None
+    if signer.HasField("policy"):
+        key = signer.policy.ed25519
+        if len(key) != ED25519_KEY_BYTES:
+            raise InvalidField("signer.policy: no Ed25519 key of 32 bytes")
+        policy = POLICY_ED25519 + key
+        if policy_address(policy) != address:
+            raise PolicyMismatch("the policy's hash is not the signer's address")
+    return SignerEntry(address, policy, sequence_key, sequence)
+
+
+def _read_signatures(envelope: pb.Tx, signers: int) -> tuple[tuple[int, bytes, bytes], ...]:
+    """Strictly ascending by signer, then key: one order, no repeats."""
+    found = []
+    last = (-1, b"")
+    for entry in envelope.signatures:
+        signer, key, signature = entry.signer, entry.public_key, entry.signature
+        if len(key) != ED25519_KEY_BYTES or len(signature) != SIGNATURE_BYTES or signer >= signers:
+            raise InvalidField("signatures: a signer's index, a key of 32 bytes and a signature of 64 each")
+        if (signer, key) <= last:
+            raise InvalidField("signatures: not ascending by signer and key")
+        last = (signer, key)
+        found.append((signer, key, signature))
+    return tuple(found)
+
+
+def _read_messages(tx: Tx, body: pb.TxBody) -> int:
+    """Sets `messages`, checks lane and signers against them. Returns the messages' gas."""
+    lane, costs = tx.lane, 0
+    required = {tx.signers[tx.fee_payer].address}
+    messages = []
+    for entry in body.messages:
+        kind, message = decode_message(entry)
+        if lane not in kind.lanes:
+            raise WrongLane(f"{kind.name} in the lane {LANE_NAMES[lane]}")
+        required.add(message[0])
+        messages.append(message)
+        costs += kind.gas
+    named = {signer.address for signer in tx.signers}
+    if len(named) != len(tx.signers):
+        raise SignersMismatch("a signer is named twice")
+    if named != required:
+        raise SignersMismatch(f"{len(required - named)} missing, {len(named - required)} without a part in it")
+    tx.messages = tuple(messages)
+    return costs
+
+
+class TxCache:
+    """The transactions decoded last, by their bytes. Bounded in number and bytes; the oldest leave first."""
+
+    COUNT_MAX: Final = 20_000  # what a full mempool and a block hold
+    BYTES_MAX: Final = 64 << 20
+
+    __slots__ = ("_bytes", "_txs", "decoded")
+
+    def __init__(self) -> None:
+        self._txs: dict[bytes, Tx] = {}
+        self._bytes = 0
+        self.decoded = 0  # how often `decode` ran: the benchmark shows it stays at once per transaction
+
+    def get(self, raw: bytes) -> Tx:
+        """Raises what `decode` raises; failures are not kept."""
+        tx = self._txs.get(raw)
+        if tx is None:
+            tx = decode(raw)
+            self.decoded += 1
+            self._txs[raw] = tx
+            self._bytes += len(raw)
+            while len(self._txs) > self.COUNT_MAX or self._bytes > self.BYTES_MAX:
+                self.drop(next(iter(self._txs)))
+        return tx
+
+    def drop(self, raw: bytes) -> None:
+        """Forget one that is in a block: it does not come back."""
+        if self._txs.pop(raw, None) is not None:
+            self._bytes -= len(raw)

@@ -1,5 +1,0 @@
-"""`python -m cli` is `dchat`."""
-
-from cli.main import main
-
-main()

@@ -1,0 +1,1 @@
+"""What nodes say to each other: the messages of the stock channels, and our own nodes' channel 0x70."""

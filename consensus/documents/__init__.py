@@ -1,0 +1,1 @@
+"""CometBFT's documents as text: genesis, key and sign-state files, the JSON of its RPC. Pure."""

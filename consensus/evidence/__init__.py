@@ -1,0 +1,1 @@
+"""Evidence of misbehaviour: the pool that judges and keeps it, and its gossip."""

@@ -1,0 +1,1 @@
+"""Blocks through the application, in the durable order; the handshake after any stop; going back a height."""

@@ -1,0 +1,398 @@
+"""Blocks through the application: proposing, validating, executing, and saving in the durable order.
+
+Promises: after `apply` returns, block, results, application and state are on disk, each step synced before the next
+begins; a stop between any two is mended by the handshake. A block is executed while it is voted on, and the
+application keeps the outcome under the block's hash; commits' signatures that were verified as votes are not verified
+again. The application is asked one call at a time, and never holds the event loop longer than one of its slices. From
+the moment that `apply` is called, no other work on that height begins or goes on: finalize to commit is one critical
+section, and what comes late is Superseded.
+Source: design sections 4, 6, 9; CometBFT v0.38, state/execution.go; engine sheet sections 5 and 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import structlog
+
+from consensus.abci.interface import (
+    Application,
+    BlockRequest,
+    ChecksSignatures,
+    FinalizeBlockResponse,
+    HaltsAhead,
+    PrepareProposalRequest,
+    ProcessProposalResponse,
+    SignatureCheck,
+    Slices,
+    WritesAhead,
+    tx_bytes_min,
+)
+from consensus.abci.requests import block_request, extended_commit_info, misbehavior
+from consensus.engine.interfaces import EvidencePool, TxPool
+from consensus.execution.block_size import BlockSize
+from consensus.execution.metrics import EngineMetrics
+from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidEvidence
+from consensus.state.state import State, next_block_state
+from consensus.state.validation import make_block, validate_block
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore, encode_response
+from consensus.system.clock import Clock, Workers
+from consensus.system.errors import InvalidResponse, Superseded
+from consensus.system.failpoints import FailPoint, no_fail_point
+from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
+from consensus.types.commits import rising_commit
+from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
+from crypto.batch import CHUNK_CHECKS, SignatureCache
+from crypto.keys import ed25519_verify
+
+T = TypeVar("T")
+
+TXS_PER_SLICE: Final = 64  # asked at once which signatures they need: about 1 ms
+INLINE_ITEMS: Final = 500  # of a proposed block, hashed on the loop: about 1 ms; more in a thread
+PRUNED_HEIGHTS_PER_BLOCK: Final = 1_000  # the rest is pruned with the next blocks
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Of a proposed block. invalid: the rule of the chain that it breaks; withheld: what speaks against it here alone.
+
+    Both empty: we vote for it.
+    """
+
+    invalid: str = ""
+    withheld: str = ""
+
+
+async def drive(slices: Slices[T]) -> T:
+    """Run a sliced call to its answer, giving the event loop back after each slice."""
+    try:
+        while True:
+            next(slices)
+            await asyncio.sleep(0)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+    finally:
+        slices.close()
+
+
+class BlockExecutor:
+    """One application and its chain. Its coroutines may be called one after another only, but for `process`."""
+
+    def __init__(
+        self,
+        app: Application,
+        blocks: BlockStore,
+        states: StateStore,
+        *,
+        pool: TxPool,
+        evidence: EvidencePool,
+        workers: Workers,
+        clock: Clock,
+        metrics: EngineMetrics | None = None,
+        signatures: SignatureCache | None = None,
+        fail_point: FailPoint = no_fail_point,
+    ) -> None:
+        self.app, self.blocks, self.states = app, blocks, states
+        self.pool, self.evidence = pool, evidence
+        self.signatures = signatures or SignatureCache()
+        self.metrics = metrics or EngineMetrics()
+        self._workers, self._clock, self._fail_point = workers, clock, fail_point
+        self._app_lock = asyncio.Lock()
+        self.block_size = BlockSize()
+        self._process_ns = 0  # of the block that is next
+        self._retain_height = 0  # what the application's last commit said
+        self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
+        self._decided_height, self._decided_hash = 0, b""  # of the block that is being applied, or was last
+
+    def bounds(self, state: State) -> BlockBounds:
+        """What the block after `state` may hold."""
+        return state.block_bounds(tx_bytes_min(self.app))
+
+    def check_halt(self, height: int) -> None:
+        """Raises HaltRequested: the application will not execute block `height`, the next one."""
+        if isinstance(self.app, HaltsAhead) and (halt := self.app.halt_before(height)) is not None:
+            raise halt
+
+    # ----------------------------------------------------------------------------------------------- proposing
+
+    async def build(self, state: State, last_commit: ExtendedCommit | None, proposer_address: bytes) -> Block:
+        """A new block that follows `state`. last_commit: None before the first block.
+
+        Raises InvalidResponse when the application proposes more than fits; Superseded.
+        """
+        self._check_wanted(state.next_height)
+        started = self._clock.monotonic_ns()
+        signers = max(len(state.validators), len(state.last_validators))
+        room = max_data_bytes(state.block_bytes_max, validators=signers)
+        evidence, evidence_bytes = self.evidence.pending(min(state.params.evidence.max_bytes, room))
+        data_bytes = room - evidence_bytes
+        txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
+        del txs[self.block_size.txs_max :]
+        if last_commit is not None:
+            last_commit = rising_commit(last_commit, state.last_validators, after_ns=state.last_block_time_ns)
+        commit = Commit() if last_commit is None else last_commit.commit()
+        draft = make_block(state, txs=(), last_commit=commit, evidence=evidence, proposer_address=proposer_address)
+        request = PrepareProposalRequest(
+            max_tx_bytes=data_bytes,
+            txs=tuple(txs),
+            local_last_commit=extended_commit_info(last_commit, state.last_validators),
+            misbehavior=misbehavior(evidence),
+            height=draft.height,
+            time_ns=draft.header.time_ns,
+            next_validators_hash=draft.header.next_validators_hash,
+            proposer_address=proposer_address,
+        )
+        async with self._app_lock:
+            self._check_wanted(state.next_height)
+            response = await drive(self.app.prepare_proposal(request))
+        if (size := txs_proto_bytes(response.txs)) > data_bytes:
+            raise InvalidResponse(f"prepare_proposal gave {size} bytes of transactions, allowed {data_bytes}")
+        smallest = tx_bytes_min(self.app)
+        if any(len(tx) < smallest for tx in response.txs):
+            raise InvalidResponse("prepare_proposal gave a transaction below the smallest that the application takes")
+        block = draft
+        if response.txs:
+            block = make_block(
+                state, txs=response.txs, last_commit=commit, evidence=evidence, proposer_address=proposer_address
+            )
+        block.part_set()
+        self.metrics.proposal_create.add(self._clock.monotonic_ns() - started)
+        return block
+
+    # ---------------------------------------------------------------------------------------------- validating
+
+    def check(self, state: State, block: Block, *, is_decided: bool = False, is_stored: bool = False) -> None:
+        """Everything about a block that does not need the application. Raises InvalidBlock (and InvalidData).
+
+        A function of the chain; EvidenceUnverifiable alone tells of this node, which lacks an old header.
+        is_decided: +2/3 committed it, and judged the evidence that we cannot.
+        is_stored: the block was decided and saved here before a stop. Its evidence was judged then, and may be marked
+        as committed already: that step comes before the state's.
+        """
+        validate_block(state, block, verifier=self.signatures.verify_many)
+        if not block.evidence or is_stored:
+            return
+        if any(item.height > state.last_block_height for item in block.evidence):
+            raise InvalidEvidence(f"block {block.height} has evidence that is not of the past")
+        try:
+            self.evidence.check(block.evidence, state)
+        except EvidenceUnverifiable as error:
+            if not is_decided:
+                raise
+            log.warning("took over evidence that others judged", height=block.height, why=str(error))
+
+    def _check_wanted(self, height: int, block_hash: bytes = b"") -> None:
+        """Raises Superseded when another block of `height` is decided."""
+        if height <= self._decided_height and block_hash != self._decided_hash:
+            raise Superseded(f"height {height} is decided")
+
+    async def validate(self, state: State, block: Block) -> Judgement:
+        """Whether we can vote for the proposed block. Executes it speculatively. Raises Superseded."""
+        started = self._clock.monotonic_ns()
+        withheld = ""
+        if len(block.txs) + len(block.evidence) > INLINE_ITEMS:
+            await self._workers.run(block.hash_pieces)
+        if block.evidence:
+            await self.evidence.judge_ahead(block.evidence, state)
+        try:
+            self.check(state, block)
+        except EvidenceUnverifiable as error:
+            withheld = str(error)
+        except InvalidData as error:
+            return Judgement(invalid=str(error))
+        response = await asyncio.shield(self.process(state, block))  # whoever gives up waiting, the work goes on
+        self.metrics.proposal_process.add(self._clock.monotonic_ns() - started)
+        refused = "" if response.accepted else f"the application refused it: {response.reason}"
+        return Judgement(invalid=refused, withheld=withheld)
+
+    def process(self, state: State, block: Block) -> asyncio.Task[ProcessProposalResponse]:
+        """The application's judgement of a block, asked once a block; `apply` waits for it. Raises Superseded."""
+        self._check_wanted(block.height, block.hash)
+        task = self._processing.get(block.hash)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(
+                self._process(block_request(block, state.last_validators)), name=f"process block {block.height}"
+            )
+            self._processing[block.hash] = task
+        return task
+
+    async def _process(self, request: BlockRequest) -> ProcessProposalResponse:
+        started = self._clock.monotonic_ns()
+        await self._verify_ahead(request.txs)
+        async with self._app_lock:
+            self._check_wanted(request.height, request.hash)
+            response = await drive(self.app.process_proposal(request))
+        self._process_ns = self._clock.monotonic_ns() - started
+        return response
+
+    async def _verify_ahead(self, txs: Sequence[bytes]) -> None:
+        """Verify the signatures that the application will ask for, in threads, in chunks."""
+        app = self.app
+        if not txs or not isinstance(app, ChecksSignatures):
+            return
+        wanted: list[SignatureCheck] = []
+        for start in range(0, len(txs), TXS_PER_SLICE):
+            wanted += app.signature_checks(txs[start : start + TXS_PER_SLICE])
+            await asyncio.sleep(0)
+        chunks = [wanted[start : start + CHUNK_CHECKS] for start in range(0, len(wanted), CHUNK_CHECKS)]
+        for passed in await asyncio.gather(*(self._workers.run(_verifier(chunk)) for chunk in chunks)):
+            app.remember_verified(passed)
+
+    async def forget_others(self, block_hash: bytes) -> None:
+        """Stop executing what was not decided: it is never asked for again."""
+        others = [self._processing.pop(key) for key in list(self._processing) if key != block_hash]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self.forget_others(b"")
+
+    # ------------------------------------------------------------------------------------------------ applying
+
+    async def apply(
+        self,
+        state: State,
+        block: Block,
+        block_id: BlockID,
+        *,
+        save: Callable[[], None] | None = None,
+        saved_response: FinalizeBlockResponse | None = None,
+    ) -> State:
+        """Execute a decided block and make all of it durable; return the state after it.
+
+        save: writes what must be on disk before anything of the execution is: block, seen commit, end of height.
+        saved_response: the application has committed this block already, and answered this.
+        Raises InvalidResponse when the application breaks its contract.
+        """
+        height, started = block.height, self._clock.monotonic_ns()
+        assert height == state.next_height, (height, state.next_height)
+        self._decided_height, self._decided_hash = height, block.hash
+        await self.forget_others(block.hash)
+        if save is not None:
+            await self._workers.run_disk(save)
+        await self._finish_processing(block)
+        async with self._app_lock:
+            after = await self._execute(state, block, block_id, saved_response)
+        self._fail_point("evidence updated")
+        await self._workers.run_disk(lambda: self.states.save(after))
+        self._fail_point("state saved")
+        if self._retain_height > self.blocks.base:
+            await self._workers.run_disk(lambda: self._prune(self._retain_height))
+            self._fail_point("pruned")
+        self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + self._process_ns)
+        self._process_ns = 0
+        return after
+
+    async def _finish_processing(self, block: Block) -> None:
+        """Wait for the execution that was begun while the block was voted on."""
+        running = self._processing.pop(block.hash, None)
+        if running is not None and not (await running).accepted:
+            log.error("the application refused a block that +2/3 decided", height=block.height)
+
+    async def _execute(
+        self, state: State, block: Block, block_id: BlockID, saved_response: FinalizeBlockResponse | None
+    ) -> State:
+        """From the application's finalize to its commit, and what must follow in the same turn of the loop.
+
+        The caller holds the application's lock. Raises InvalidResponse, ConsensusFailure.
+        """
+        height, response = block.height, saved_response
+        if response is None:
+            response = await self._finalize(block_request(block, state.last_validators))
+            self._fail_point("block executed")
+            encoded = await drive(encode_response(response))
+            await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
+            self._fail_point("results saved")
+        after = _state_after(state, block, block_id, response)
+        self._retain_height, touched = 0, response.touched
+        if saved_response is None:
+            if isinstance(self.app, WritesAhead):
+                await self._workers.run_disk(self.app.write_commit)
+            committed = self.app.commit()
+            self._retain_height = committed.retain_height
+            touched = touched if committed.recheck is None else committed.recheck
+            self._fail_point("application committed")
+        # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
+        self.pool.update(height, block.txs, response.tx_results, touched)
+        self.evidence.update(after, block.evidence)
+        return after
+
+    async def replay(self, request: BlockRequest) -> FinalizeBlockResponse:
+        """The outcome of a stored block, for an application that lacks it. Changes nothing durable."""
+        async with self._app_lock:
+            return await self._finalize(request)
+
+    async def _finalize(self, request: BlockRequest) -> FinalizeBlockResponse:
+        response = await drive(self.app.finalize_block(request))
+        if len(response.tx_results) != len(request.txs):
+            raise InvalidResponse(
+                f"finalize_block of height {request.height} gave {len(response.tx_results)} results, "
+                f"expected {len(request.txs)}"
+            )
+        return response
+
+    def _prune(self, retain_height: int) -> None:
+        """Forget what the application needs no more. Raises InvalidResponse: it asks for the last block too."""
+        if retain_height > self.blocks.height:
+            raise InvalidResponse(f"retain_height is {retain_height}, above the last block's {self.blocks.height}")
+        base = self.blocks.base
+        retain_height = min(retain_height, base + PRUNED_HEIGHTS_PER_BLOCK)
+        gone = [block.txs for h in range(base, retain_height) if (block := self.blocks.load_block(h)) is not None]
+        self.states.prune(base, retain_height, gone)
+        self.blocks.prune(retain_height)
+
+
+def _verifier(checks: Sequence[SignatureCheck]) -> Callable[[], list[SignatureCheck]]:
+    """Work for a thread: the checks that pass."""
+
+    def verify() -> list[SignatureCheck]:
+        return [check for check in checks if ed25519_verify(*check)]
+
+    return verify
+
+
+def _state_after(state: State, block: Block, block_id: BlockID, response: FinalizeBlockResponse) -> State:
+    try:
+        return next_block_state(
+            state,
+            block_id=block_id,
+            header=block.header,
+            tx_results=response.tx_results,
+            validator_updates=[(update.pub_key, update.power) for update in response.validator_updates],
+            param_updates=response.consensus_param_updates,
+            app_hash=response.app_hash,
+        )
+    except InvalidData as error:
+        raise InvalidResponse(f"finalize_block of height {block.height}: {error}") from error
+
+
+def save_decided(
+    blocks: BlockStore,
+    end_height: Callable[[int], None] | None,
+    fail_point: FailPoint,
+    *,
+    block: Block,
+    parts: PartSet,
+    commit: Commit,
+    extended: ExtendedCommit | None,
+) -> Callable[[], None]:
+    """What `apply` saves first: the block with its seen commit, then the log's end of height."""
+
+    def save() -> None:
+        fail_point("block decided")
+        blocks.save(block, parts, commit, extended=extended)
+        fail_point("block saved")
+        if end_height is not None:
+            end_height(block.height)
+            fail_point("height ended")
+
+    return save

@@ -1,0 +1,179 @@
+"""Bringing application, blocks and state to one height after any stop.
+
+S, T, A are the heights of the block store, the engine's state and the application. The durable order (block, results,
+application, state) leaves few cases, and each is mended by running again what is missing; everything else means that
+a database was lost or mixed up, and is refused with the three heights.
+Source: design section 6, Durability; engine sheet section 7; CometBFT v0.38, consensus/replay.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from consensus.abci.interface import (
+    FinalizeBlockResponse,
+    InfoRequest,
+    InitChainRequest,
+    InitChainResponse,
+    ValidatorUpdate,
+)
+from consensus.abci.requests import block_request
+from consensus.documents.genesis import GenesisDoc
+from consensus.execution.executor import BlockExecutor
+from consensus.formats.errors import InvalidData
+from consensus.state.state import State, check_validator_updates
+from consensus.system.errors import HandshakeError
+from consensus.types.block import Block
+from consensus.types.header import BLOCK_PROTOCOL
+from consensus.types.ids import BlockID
+from consensus.types.validators import EMPTY_SET, ValidatorSet
+
+P2P_PROTOCOL: Final = 8  # CometBFT v0.38's
+PROGRESS_HEIGHTS: Final = 1_000  # a long replay says so this often
+
+log = structlog.get_logger(__name__)
+
+
+async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: str) -> State:
+    """Return the state that consensus goes on from; application, blocks and state are then at its height.
+
+    Raises HandshakeError, and what the application or the stores raise.
+    """
+    state = executor.states.load()
+    if state is None:
+        state = genesis.state()
+    if state.chain_id != genesis.chain_id:
+        raise HandshakeError(f"the state is of chain {state.chain_id!r}, the genesis of {genesis.chain_id!r}")
+    info = executor.app.info(InfoRequest(software, BLOCK_PROTOCOL, P2P_PROTOCOL))
+    app_height, app_hash = info.last_block_height, info.last_block_app_hash
+    if not app_height:
+        if not state.last_block_height:  # a stop may have come after the state was saved and before the first block
+            state = replace(genesis.state(), app_version=info.app_version)
+        state = _init_chain(genesis, executor, state)
+        app_hash = state.app_hash
+    store_height, state_height = executor.blocks.height, state.last_block_height
+    log.info("compared heights", blocks=store_height, state=state_height, application=app_height)
+    _check_heights(executor, state, app_height)
+    if app_height == state_height and store_height in (0, state_height):  # 0: a state sync ended just now
+        if state_height and app_hash != state.app_hash:
+            raise HandshakeError(_hash_differs(state_height, app_hash, state.app_hash))
+        return state
+    app_hash = await _replay(executor, state, app_height + 1, min(store_height, state_height)) or app_hash
+    if store_height == state_height:
+        if app_hash != state.app_hash:
+            raise HandshakeError(_hash_differs(state_height, app_hash, state.app_hash))
+        return state
+    return await _apply_last(executor, state, app_committed=app_height == store_height)
+
+
+def _init_chain(genesis: GenesisDoc, executor: BlockExecutor, state: State) -> State:
+    """Give the application its genesis; before the first block its answer makes the state."""
+    request = InitChainRequest(
+        time_ns=genesis.genesis_time_ns,
+        chain_id=genesis.chain_id,
+        consensus_params=genesis.consensus_params,
+        validators=tuple(ValidatorUpdate(validator.pub_key, validator.power) for validator in genesis.validators),
+        app_state_bytes=genesis.app_state,
+        initial_height=genesis.initial_height,
+    )
+    response = executor.app.init_chain(request)
+    if state.last_block_height:
+        return state
+    state = _initial_state(state, response)
+    executor.states.save(state, all_sets=True)
+    return state
+
+
+def _initial_state(state: State, response: InitChainResponse) -> State:
+    """An application's own validators replace the genesis's; without any the chain cannot begin."""
+    params = state.params if response.consensus_params is None else response.consensus_params
+    validators, next_validators = state.validators, state.next_validators
+    try:
+        params.validate()
+        if response.validators:
+            changes = [(update.pub_key, update.power) for update in response.validators]
+            check_validator_updates(changes, params)
+            validators = ValidatorSet.new(changes)
+            next_validators = validators.increment()
+    except InvalidData as error:
+        raise HandshakeError(f"init_chain: {error}") from error
+    if not len(validators):
+        raise HandshakeError("neither the genesis nor the application names a validator")
+    return replace(
+        state,
+        app_hash=response.app_hash or state.app_hash,
+        params=params,
+        app_version=params.version.app if response.consensus_params is not None else state.app_version,
+        validators=validators,
+        next_validators=next_validators,
+    )
+
+
+def _check_heights(executor: BlockExecutor, state: State, app_height: int) -> None:
+    store_height, state_height = executor.blocks.height, state.last_block_height
+    if not store_height and app_height == state_height:
+        return
+    where = f"blocks are at {store_height}, the state at {state_height}, the application at {app_height}"
+    if not state_height <= store_height <= (state_height or state.initial_height - 1) + 1:
+        raise HandshakeError(f"{where}: a stop leaves the state at the blocks' height or one below; one was lost")
+    if app_height > store_height:
+        raise HandshakeError(f"{where}: the application knows blocks that are not here; restore them together")
+    base = executor.blocks.base
+    if store_height > app_height and app_height + 1 < base and base > state.initial_height:
+        raise HandshakeError(f"{where}: blocks below {base} are pruned, so the application cannot catch up")
+
+
+def _hash_differs(height: int, got: bytes, expected: bytes) -> str:
+    return f"the application's hash at height {height} is {got.hex()}, expected {expected.hex()}"
+
+
+async def _replay(executor: BlockExecutor, state: State, first: int, last: int) -> bytes:
+    """Run stored blocks through an application that lacks them; return its hash after them, empty if none.
+
+    Each outcome is compared with the one of the first time.
+    """
+    app_hash = b""
+    first = max(first, state.initial_height)
+    for height in range(first, last + 1):
+        block = _load_block(executor, height)
+        last_validators = executor.states.load_validators(height - 1) if height > state.initial_height else EMPTY_SET
+        if last_validators is None:
+            raise HandshakeError(f"the validators of height {height - 1} are not stored; cannot replay {height}")
+        response = await executor.replay(block_request(block, last_validators))
+        executor.app.commit()
+        app_hash = response.app_hash
+        known = executor.states.load_response(height)
+        if known is not None and known.app_hash != app_hash:
+            raise HandshakeError(f"replay: {_hash_differs(height, app_hash, known.app_hash)}")
+        if height % PROGRESS_HEIGHTS == 0 or height == last:
+            log.info("replayed blocks through the application", height=height, until=last)
+    return app_hash
+
+
+async def _apply_last(executor: BlockExecutor, state: State, *, app_committed: bool) -> State:
+    """The last block is stored, and the state is the one before it."""
+    height = executor.blocks.height
+    block, meta = _load_block(executor, height), executor.blocks.load_meta(height)
+    assert meta is not None, height
+    response: FinalizeBlockResponse | None = None
+    if app_committed:
+        response = executor.states.load_response(height)
+        if response is None:
+            raise HandshakeError(f"the application committed height {height}, but its results are not stored")
+    block_id: BlockID = meta.block_id
+    try:
+        executor.check(state, block, is_stored=True)
+    except InvalidData as error:
+        raise HandshakeError(f"stored block {height} does not follow the state: {error}") from error
+    log.info("applying the last stored block again", height=height, application_has_it=app_committed)
+    return await executor.apply(state, block, block_id, saved_response=response)
+
+
+def _load_block(executor: BlockExecutor, height: int) -> Block:
+    block = executor.blocks.load_block(height)
+    if block is None:
+        raise HandshakeError(f"block {height} is not stored, and the application needs it")
+    return block

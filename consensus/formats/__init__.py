@@ -1,0 +1,1 @@
+"""What every encoding stands on: protobuf by hand, bit arrays, timestamps, JSON text, one tree of errors. Pure."""

@@ -1,0 +1,1 @@
+"""Sending each peer what it lacks of the running height, and hearing what peers send."""

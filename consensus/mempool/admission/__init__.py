@@ -1,0 +1,1 @@
+"""What comes before the pool: whose a transaction is, whose turn, what it may take, whether it is signed."""

@@ -1,0 +1,93 @@
+"""The transactions of a pool, and the ways to find them: by lane, sender, replay id, touched key, expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from consensus.mempool.admission.entry import Entry
+
+
+class Index:
+    """Entries by key, in order of admission."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, Entry] = {}
+        self.lanes: dict[str, dict[bytes, Entry]] = {}
+        self.bytes = 0
+        self.senders: dict[bytes, int] = {}  # how many of each wait
+        self.replays: dict[bytes, bytes] = {}  # replay id -> key
+        self.touching: dict[bytes, dict[bytes, None]] = {}  # touched key -> keys of entries
+        self._expiring: dict[int, dict[bytes, None]] = {}  # of what is here alone: a far expiry leaves nothing behind
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def insert(self, entry: Entry) -> None:
+        key, facts, touching = entry.key, entry.facts, self.touching
+        sender = facts.sender
+        self.entries[key] = entry
+        lane = self.lanes.get(facts.lane)
+        if lane is None:
+            lane = self.lanes[facts.lane] = {}
+        lane[key] = entry
+        self.bytes += len(entry.tx)
+        if sender:
+            self.senders[sender] = self.senders.get(sender, 0) + 1
+        if facts.replay_id:
+            self.replays[facts.replay_id] = key
+        for touched in facts.touches:
+            keys = touching.get(touched)
+            if keys is None:
+                touching[touched] = {key: None}
+            else:
+                keys[key] = None
+        if facts.expiry_height:
+            self._expiring.setdefault(facts.expiry_height, {})[key] = None
+
+    def remove(self, key: bytes) -> Entry | None:
+        entry = self.entries.pop(key, None)
+        if entry is None:
+            return None
+        facts, senders, touching = entry.facts, self.senders, self.touching
+        lane = self.lanes[facts.lane]
+        del lane[key]
+        if not lane:
+            del self.lanes[facts.lane]
+        self.bytes -= len(entry.tx)
+        if sender := facts.sender:
+            left = senders[sender] - 1
+            if left:
+                senders[sender] = left
+            else:
+                del senders[sender]
+        if facts.replay_id:
+            self.replays.pop(facts.replay_id, None)
+        for touched in facts.touches:
+            keys = touching[touched]
+            del keys[key]
+            if not keys:
+                del touching[touched]
+        if facts.expiry_height and (expiring := self._expiring.get(facts.expiry_height)) is not None:
+            # None: it goes because it expires
+            del expiring[key]
+            if not expiring:
+                del self._expiring[facts.expiry_height]
+        return entry
+
+    def pop_expired(self, height: int) -> Iterator[bytes]:
+        """Keys of what no block after `height` may hold; they are to be removed."""
+        for expiry in sorted(expiry for expiry in self._expiring if expiry <= height):
+            yield from self._expiring.pop(expiry)
+
+    def in_order(self, touched: frozenset[bytes] | None, due: Iterable[bytes]) -> dict[bytes, None]:
+        """Keys of the entries that touch one of `touched` (None: all), and of those that are `due`.
+
+        In order of admission: a sender's sequence is checked from its beginning.
+        """
+        if touched is None:
+            return dict.fromkeys(self.entries)
+        touching = self.touching
+        wanted = set(due)
+        for name in touched if len(touched) <= len(touching) else [name for name in touching if name in touched]:
+            wanted.update(touching.get(name, ()))
+        return dict.fromkeys(key for key in self.entries if key in wanted) if wanted else {}

@@ -1,0 +1,697 @@
+"""The mempool: transactions that wait for a block.
+
+Promises: what is in it passed `check_tx`; each transaction is verified once; its size in count, bytes, per source, per
+sender and per lane is bounded, and whoever exceeds a bound is told which and to try later; the node's doors admit no
+more than recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is
+that of admission, so a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
+What peers send counts towards the doors' bound, but is held only to the pool's own: a peer has admitted it already.
+Whoever sends much keeps nobody else out: `consensus.mempool.admission.shares` bounds what each source may take,
+`consensus.mempool.admission.turns` gives each its part of admission's work, which is charged to it, and what was found
+bad is refused unseen for a while. What a peer sends before its time is held (`consensus.mempool.held`); what found no
+room is told to the gossip, which asks for it again. What the application can tell without running a transaction
+(`IdentifiesTxs`) is used to refuse before a signature is verified, so a flood costs little. Admissions wait while
+rechecks are due: the application's check state is then as if the pool's transactions had run on the last block.
+Source: engine sheet section 11; design.md sections 3, 7 and 9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from typing import Final
+
+import structlog
+
+from consensus.abci.interface import ChecksSignatures, CheckTxRequest, CheckTxResponse, CheckTxType, IdentifiesTxs
+from consensus.mempool.admission.entry import (
+    ANSWERS_MAX,
+    Entry,
+    Origin,
+    PoolConfig,
+    PoolMetrics,
+    Waiting,
+    data_bytes,
+    tx_bytes_max,
+)
+from consensus.mempool.admission.errors import CODESPACE, NO_ROOM, TRY_LATER, Refusal, refuse
+from consensus.mempool.admission.gather import Done, gather
+from consensus.mempool.admission.index import Index
+from consensus.mempool.admission.intake import Intake
+from consensus.mempool.admission.interfaces import Checks, Gossip
+from consensus.mempool.admission.limits import Limits
+from consensus.mempool.admission.pace import CommitPace
+from consensus.mempool.admission.shares import Shares
+from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
+from consensus.mempool.admission.verify import Verifier
+from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
+from consensus.mempool.held import HELD_BLOCKS, Held
+from consensus.state.results import ExecTxResult
+from consensus.system.clock import Clock, Workers
+from consensus.system.log_limit import LogLimit
+
+log = structlog.get_logger(__name__)
+
+SLICE_NS: Final = 2_000_000  # of the 3 ms that the loop may be held at most
+BATCH_TXS_MAX: Final = 64  # a thread verifies so many in 3 ms; the next source's turn is not far
+CLOCK_BYTES: Final = 1_024  # of transactions between two looks at the clock: some four payments
+STOPPED_TEXT: Final = "the node is stopping; send it to another"
+SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
+LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
+PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
+
+
+class Pool:
+    """Run `run` as long as the pool is used. Implements consensus.engine.interfaces.TxPool."""
+
+    def __init__(
+        self, app: Checks, clock: Clock, workers: Workers, config: PoolConfig | None = None, *, height: int = 0
+    ) -> None:
+        config = PoolConfig() if config is None else config
+        assert config.txs_max > 0, config
+        self._app, self._clock, self.config = app, clock, config
+        self._identify = app.identify_tx if isinstance(app, IdentifiesTxs) else None
+        self._height = height
+        self._data_bytes_max, self._tx_bytes_max = -1, config.tx_bytes_max
+        self._index = Index()
+        self._bounds = Limits(config, self._index)
+        self._bounds.height = height
+        self._entries = self._index.entries
+        self._shares = Shares(config)
+        self._held = Held(txs_max=config.txs_max, bytes_max=config.bytes_max)
+        self._standings = Standings(config.seen_max)
+        self._turn = Turn()
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._intake = Intake(self._shares)
+        self._recheck: dict[bytes, None] = {}
+        self._wake = asyncio.Event()
+        self._available: list[Callable[[], None]] = []
+        self._admitted: list[Callable[[Sequence[Entry]], None]] = []
+        self._room: list[Callable[[], None]] = []
+        self._dropped: list[Callable[[bytes, CheckTxResponse], None]] = []
+        self._gossip: Gossip | None = None
+        self._failed: Callable[[Exception], None] | None = None
+        self._stopped = False
+        self._spent_ns = 0  # for the batch in hand
+        self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
+        self.metrics = PoolMetrics()
+        self._verifier = Verifier(app, workers, self.metrics) if isinstance(app, ChecksSignatures) else None
+        self._pace = CommitPace()
+        self._door_txs_max = 0
+        self._set_doors()
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    @property
+    def size(self) -> int:
+        return len(self._entries)
+
+    @property
+    def byte_size(self) -> int:
+        return self._index.bytes
+
+    @property
+    def queued(self) -> int:
+        """On their way through admission."""
+        return len(self._intake)
+
+    @property
+    def held(self) -> int:
+        """Before their time: what must come first is missing."""
+        return len(self._held)
+
+    @property
+    def room(self) -> int:
+        """How many more transactions may come now."""
+        return max(0, self.config.txs_max - self._shares.count)
+
+    def room_for(self, peer_id: str) -> int:
+        """How many more transactions a peer may send now."""
+        return 0 if self._stopped else self._shares.peer_room(peer_id)
+
+    @property
+    def door_txs_max(self) -> int:
+        """How many transactions may wait before this node's doors say to try later."""
+        return self._door_txs_max
+
+    @property
+    def txs_per_second(self) -> int:
+        """Taken by recent blocks while transactions waited; 0: not known."""
+        return self._pace.txs_per_second
+
+    def _set_doors(self) -> None:
+        """By the pace of late."""
+        most, wait_ms = self.config.txs_max, self.config.wait_ms_max
+        self._door_txs_max = min(most, self._pace.waiting_max(wait_ms)) if wait_ms else most
+        self._bounds.set_doors(self._door_txs_max)
+
+    def lane_sizes(self) -> dict[str, int]:
+        return {lane: len(entries) for lane, entries in self._index.lanes.items()}
+
+    def get(self, key: bytes) -> Entry | None:
+        return self._entries.get(key)
+
+    def entries(self) -> Iterator[Entry]:
+        """In order of admission."""
+        return iter(self._entries.values())
+
+    def has(self, key: bytes) -> bool:
+        """Whether it is here, on its way in or held."""
+        return key in self._entries or key in self._intake.by_key or key in self._held.by_key
+
+    def knows(self, key: bytes) -> bool:
+        """Whether it is here, on its way in, or was committed or found bad a short while ago."""
+        return self.has(key) or key in self._seen or self._standings.is_bad(key)
+
+    # ----------------------------------------------------------------------------------------------- admission
+
+    def set_block_limits(self, *, data_bytes_max: int, gas_max: int) -> None:
+        """What a block can take (-1: no limit). A transaction that fits no block is refused, or leaves."""
+        lowered = 0 <= data_bytes_max < self._data_bytes_max or 0 <= gas_max < self._bounds.gas_max
+        self._data_bytes_max, self._bounds.gas_max = data_bytes_max, gas_max
+        self._tx_bytes_max = self.config.tx_bytes_max
+        if data_bytes_max >= 0:
+            self._tx_bytes_max = min(self._tx_bytes_max, tx_bytes_max(data_bytes_max))
+        if lowered:
+            room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
+            for entry in [
+                one for one in self._entries.values() if not room.fits(one.proto_bytes, one.facts.gas_wanted)
+            ]:
+                self._remove(entry.key)
+                self._tell_dropped(entry.key, refuse(Refusal.TOO_LARGE, "no block takes it any more: the limits fell"))
+
+    def on_available(self, callback: Callable[[], None]) -> None:
+        self._available.append(callback)
+
+    def on_admitted(self, callback: Callable[[Sequence[Entry]], None]) -> None:
+        """Call back with each batch that was admitted, in order: for gossip, and for a journal."""
+        self._admitted.append(callback)
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call back after each block: there may be room again."""
+        self._room.append(callback)
+
+    def on_dropped(self, callback: Callable[[bytes, CheckTxResponse], None]) -> None:
+        """Call back when what was admitted leaves without a block, with its key and the reason."""
+        self._dropped.append(callback)
+
+    def on_failure(self, callback: Callable[[Exception], None]) -> None:
+        """Call back with each error of ours that kept a transaction from being judged. Admission goes on."""
+        self._failed = callback
+
+    def set_gossip(self, gossip: Gossip) -> None:
+        self._gossip = gossip
+
+    async def submit(self, tx: bytes, source: str = "", *, client: str = "") -> CheckTxResponse:
+        """Admit `tx` or say why not. code 0: admitted."""
+        return (await self.submit_many([tx], source, client=client))[0]
+
+    async def submit_many(
+        self, txs: Sequence[bytes], source: str = "", *, client: str = "", keys: Sequence[bytes] | None = None
+    ) -> list[CheckTxResponse]:
+        """One answer per transaction (SHA-256: `keys`), in order. They are queued together, so their signatures make
+        one batch.
+
+        source: the peer that sent them; client: else the door's client that did (any name of it: shares are per name).
+        """
+        return await gather(len(txs), lambda dones: self.offer(txs, keys, source=source, client=client, dones=dones))
+
+    def offer(
+        self,
+        txs: Sequence[bytes],
+        keys: Sequence[bytes] | None = None,
+        *,
+        source: str = "",
+        client: str = "",
+        dones: Sequence[Done] | None = None,
+    ) -> list[CheckTxResponse | None]:
+        """Queue `txs` (SHA-256: `keys`) for admission. Refusals that need no checking are returned at once; where None
+        is, one of `dones` hears the outcome. source, client: as in `submit_many`."""
+        origin, payer = (Origin.PEER, source) if source else (Origin.DOOR, client) if client else (Origin.OWN, "")
+        total, door_txs_max = sum(map(len, txs)), self._door_txs_max
+        size_max = 0 if self._stopped else self._tx_bytes_max
+        has_room = self._shares.takes_all(origin, payer, len(txs), total, wait_txs_max=door_txs_max)
+        intake, entries, seen, held = self._intake, self._entries, self._seen, self._held.by_key
+        by_key, known_bad, refused = intake.by_key, self._standings.known_bad, self._standings.refused
+        answers: list[CheckTxResponse | None] = [None] * len(txs)
+        queued: list[Waiting] = []
+        busy = ""  # what is said to all once it was said to one: nothing leaves meanwhile
+        try:
+            for index, tx in enumerate(txs):
+                if not 0 < len(tx) <= size_max:  # before anything is decoded or hashed
+                    answers[index] = self._unfit(len(tx))
+                    continue
+                key = sha256(tx).digest() if keys is None else keys[index]
+                done = dones[index] if dones is not None else None
+                if key in entries or key in by_key or key in seen or key in known_bad or key in refused or key in held:
+                    is_answered, answers[index] = self._known(key, source, (origin, payer), done)
+                    if is_answered:
+                        continue
+                if not has_room:
+                    why = busy or self._shares.refusal(origin, payer, len(tx), wait_txs_max=door_txs_max)
+                    if why == "":
+                        why = busy = self._bounds.busy_text(self._shares.count, self._pace.txs_per_second)
+                    if why is not None:
+                        answers[index] = self._refused(Refusal.FULL, why)
+                        continue
+                waiting = by_key[key] = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
+                queued.append(waiting)
+                if key in held and (before := self._held.take(key)) is not None:  # who waits for an answer gets today's
+                    waiting.held_height, waiting.others = before.held_height, ((before.origin, before.payer),)
+                if not has_room:  # the next one is asked for behind it
+                    intake.push(origin, payer, queued)
+                    queued = []
+        finally:
+            if queued:
+                intake.push(origin, payer, queued)
+            self._wake.set()
+        return answers
+
+    def _unfit(self, size: int) -> CheckTxResponse:
+        if 0 < size <= self._tx_bytes_max:
+            return self._refused(Refusal.STOPPED, STOPPED_TEXT)
+        return self._refused(Refusal.TOO_LARGE, self._bounds.size_text(size, self._data_bytes_max))
+
+    def _known(
+        self, key: bytes, source: str, sender: tuple[int, str], done: Done | None
+    ) -> tuple[bool, CheckTxResponse | None]:
+        """Whether that is all to be done with what is here, on its way, held, or was here; and what is answered."""
+        if key in self._entries:
+            return True, self._refused(Refusal.ALREADY_HERE, "transaction is in the mempool already")
+        if (waiting := self._intake.by_key.get(key)) is not None:
+            return True, self._join(waiting, *sender, done)
+        if key in self._seen:
+            return True, self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT)
+        if bad := self._standings.refusal(key, lasting_only=not source):
+            return True, self._again_bad(key, source, bad)
+        if done is None and key in self._held.by_key:
+            return True, self._refused(Refusal.ALREADY_HERE, "transaction is held until what is before it comes")
+        return False, None
+
+    def _join(self, waiting: Waiting, origin: int, payer: str, done: Done | None) -> CheckTxResponse | None:
+        """Another source sends what waits already: it shall not wait for the first one's turn, nor go with that one."""
+        if done is not None:
+            if len(waiting.answers) >= ANSWERS_MAX:
+                return self._refused(Refusal.FULL, "too many wait for what becomes of this transaction; try later")
+            waiting.answers.append(done)
+        if self._intake.can_join(waiting, origin, payer):
+            size = len(waiting.tx)
+            if self._shares.refusal(origin, payer, size, wait_txs_max=self._door_txs_max) is None:
+                self._intake.join(waiting, origin, payer)
+        if done is not None:
+            return None
+        return self._refused(Refusal.ALREADY_HERE, "transaction is on its way into the mempool already")
+
+    def source_gone(self, peer_id: str) -> None:
+        """A peer left. If most of what it sent was bad, what it sent last is not looked at."""
+        if self._standings.is_mostly_bad(peer_id):
+            for waiting in self._intake.drop_lane(Origin.PEER, peer_id):
+                self._finish(waiting, self._refused(Refusal.FULL, "its sender sent too many bad ones; try later"))
+
+    def _again_bad(self, key: bytes, source: str, bad: CheckTxResponse) -> CheckTxResponse:
+        self.metrics.refused += 1
+        self.metrics.refused_known += 1
+        if source and (bad.codespace, bad.code) != (CODESPACE, Refusal.FAILED):
+            self._standings.bad(source, KNOWN_BAD, surely=self._standings.refusal(key, lasting_only=True) is not None)
+            self._charge()
+        return bad
+
+    def _refused(self, reason: Refusal, why: str) -> CheckTxResponse:
+        self.metrics.refused += 1
+        if reason in NO_ROOM:
+            self.metrics.refused_full += 1
+        return refuse(reason, why)
+
+    def _is_welcome(self, waiting: Waiting, facts: CheckTxResponse) -> bool:
+        """What the bounds say. False: it is answered."""
+        refused = self._bounds.refusal(waiting, facts)
+        if refused is None:
+            return True
+        has_few = waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS
+        if not has_few or refused[0] is not Refusal.LANE_FULL:
+            self._finish(waiting, self._refused(*refused))
+            return False
+        return True
+
+    # -------------------------------------------------------------------------------------------- the one task
+
+    async def run(self) -> None:
+        """Check what is queued until cancelled, or until it fails; then answers everybody who still waits. May be run
+        again."""
+        self._stopped = False
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._recheck or self._intake.has_work:
+                    if self._recheck:
+                        self._recheck_slice()
+                        await asyncio.sleep(0)
+                    else:
+                        await self._admit_batch()
+        finally:
+            self._stopped = True
+            self._intake.clear_turns()
+            for waiting in self._intake:
+                self._finish(waiting, self._refused(Refusal.STOPPED, STOPPED_TEXT))
+
+    async def _admit_batch(self) -> None:
+        await asyncio.sleep(0)  # a flood of which nothing is left to check has no other pause
+        taken = self._intake.take(BATCH_TXS_MAX)
+        self._spent_ns = 0
+        batch = await self._verified(await self._identified(taken))
+        position = 0
+        while position < len(batch):
+            if self._recheck:  # a block came in between: its changes first
+                self._recheck_slice()
+            else:
+                position = self._check_slice(batch, position)
+            await asyncio.sleep(0)
+        self._standings.account(taken, self._entries, self._spent_ns)
+        self._charge()
+
+    async def _identified(self, batch: list[Waiting]) -> list[Waiting]:
+        """Without those whose content, read but not run, already says no. Reading large ones is done in slices."""
+        if self._identify is None:
+            return batch
+        kept = []
+        began, size = self._clock.monotonic_ns(), 0
+        for waiting in batch:
+            if self._facts_of(waiting):
+                kept.append(waiting)
+            size += len(waiting.tx)
+            if size < CLOCK_BYTES:
+                continue
+            now, size = self._clock.monotonic_ns(), 0
+            if now - began >= SLICE_NS:
+                self._spent_ns += now - began
+                await asyncio.sleep(0)
+                began = self._clock.monotonic_ns()
+        self._spent_ns += self._clock.monotonic_ns() - began
+        return kept
+
+    def _facts_of(self, waiting: Waiting) -> bool:
+        """Whether it may go on."""
+        assert self._identify is not None
+        if waiting.facts is None:
+            try:
+                facts = self._identify(waiting.tx)
+            except Exception as error:
+                self._failure(waiting, error)
+                return False
+            if facts.code:
+                self._found_bad(waiting, facts, MALFORMED)
+                return False
+            waiting.facts = facts
+        return self._is_welcome(waiting, waiting.facts)
+
+    def _found_bad(self, waiting: Waiting, response: CheckTxResponse, kind: str) -> None:
+        """No state makes it good."""
+        self.metrics.refused += 1
+        self._standings.remember(waiting.key, response, lasting=True)
+        for origin, payer in ((waiting.origin, waiting.payer), *waiting.others):
+            if origin is Origin.PEER:
+                self._standings.bad(payer, kind, surely=True)
+        self._finish(waiting, response)
+
+    def _failure(self, waiting: Waiting, error: Exception) -> None:
+        """This node could not judge it, and says so: what one transaction sets off shall not end admission."""
+        self.metrics.failed += 1
+        self._log.error("failed to judge a transaction", waiting.payer, hash=waiting.key.hex(), exc_info=error)
+        refused = self._refused(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
+        self._standings.remember(waiting.key, refused, lasting=False)
+        self._finish(waiting, refused)
+        if self._failed is not None:
+            self._failed(error)
+
+    async def _verified(self, batch: list[Waiting]) -> list[Waiting]:
+        """Without those whose signatures are bad."""
+        if self._verifier is None or not batch:
+            return batch
+        is_doubtful = any(self._standings.is_doubtful(source) for source in {waiting.source for waiting in batch})
+        bad, spent_ns = await self._verifier.bad_of([waiting.tx for waiting in batch], is_doubtful=is_doubtful)
+        self._spent_ns += spent_ns
+        if not bad:
+            return batch
+        good = []
+        for waiting in batch:
+            refused = self._verifier.refusal(waiting.tx, bad)
+            if refused is None:
+                good.append(waiting)
+            else:
+                self._found_bad(waiting, refused, BAD_SIGNATURE)
+        return good
+
+    def _check_slice(self, batch: list[Waiting], position: int) -> int:
+        """Check from `position` on for one slice; returns where to go on."""
+        began, size = self._clock.monotonic_ns(), 0
+        admitted: list[Entry] = []
+        was_empty = not self._entries
+        by_key = self._intake.by_key
+        while position < len(batch):
+            waiting = batch[position]
+            position += 1
+            if by_key.get(waiting.key) is not waiting:
+                continue
+            entry = self._check(waiting)
+            if entry is not None:
+                admitted.append(entry)
+            size += len(waiting.tx)
+            if size >= CLOCK_BYTES:
+                size = 0
+                if self._clock.monotonic_ns() - began >= SLICE_NS:
+                    break
+        self._spent_ns += self._clock.monotonic_ns() - began
+        if admitted:
+            for callback in self._admitted:
+                callback(admitted)
+            if was_empty:
+                self._pace.began_waiting(self._clock.monotonic_ns())
+                self._tell_available()
+        return position
+
+    def _check(self, waiting: Waiting) -> Entry | None:
+        if waiting.key in self._seen:  # committed while it was on its way through admission
+            self._finish(waiting, self._refused(Refusal.SEEN_BEFORE, SEEN_TEXT))
+            return None
+        # Limits that depend on what was admitted since the batch was read are asked again, before check_tx can
+        # change the application's check state.
+        facts = waiting.facts
+        if facts is not None and not self._is_welcome(waiting, facts):
+            return None
+        try:
+            response = self._app.check_tx(CheckTxRequest(waiting.tx, CheckTxType.NEW))
+        except Exception as error:
+            self._failure(waiting, error)
+            return None
+        if response.code:
+            self._not_passed(waiting, response)
+            return None
+        if facts is None and not self._is_welcome(waiting, response):
+            return None
+        return self._insert(waiting, response)
+
+    def _not_passed(self, waiting: Waiting, response: CheckTxResponse) -> None:
+        """The application refuses it. What a peer sends before its time is held, so that nobody need send it again."""
+        self.metrics.refused += 1
+        peers = [payer for origin, payer in waiting.senders if origin is Origin.PEER]
+        if peers and response.may_pass_later:
+            is_held = self._hold(waiting, (Origin.PEER, peers[0]))
+            self._finish(waiting, response)
+            if not is_held:
+                self._standings.bad(peers[0], REFUSED, surely=False)
+                if waiting.held_height < 0:  # for want of room: when there is some, it is asked for again
+                    self._came_to_nothing(waiting)
+            return
+        if peers:
+            self._standings.remember(waiting.key, response, lasting=False)
+        for peer in peers:
+            self._standings.bad(peer, REFUSED, surely=False)
+        self._finish(waiting, response)
+        if waiting.held_height >= 0 and waiting.facts is not None:  # it is gone, so it stands before nobody
+            self._try_next(waiting.facts.order_key)
+
+    # --------------------------------------------------------------------------------------- before their time
+
+    def _hold(self, waiting: Waiting, sender: tuple[int, str]) -> bool:
+        """Keep it in its sender's name until it may pass. False: there is no room, or it was held long enough."""
+        since = waiting.held_height if waiting.held_height >= 0 else self._height
+        if waiting.facts is None or self._height - since >= HELD_BLOCKS:
+            return False
+        origin, payer = sender
+        source = payer if origin is Origin.PEER else ""
+        held = Waiting(waiting.key, waiting.tx, source, origin, payer, [], waiting.facts, since, is_queued=False)
+        if not self._held.put(held):
+            return False
+        self.metrics.held += waiting.held_height < 0
+        return True
+
+    def _try_again(self, held: Waiting) -> None:
+        self._intake.push_ready(held)
+        self._wake.set()
+
+    def _try_next(self, order_key: bytes) -> None:
+        """What was before it is admitted, or gone."""
+        held = self._held.next_of(order_key) if order_key else None
+        if held is not None:
+            self._try_again(held)
+
+    # ------------------------------------------------------------------------------------------------ outcomes
+
+    def _finish(self, waiting: Waiting, response: CheckTxResponse) -> None:
+        """It is not admitted."""
+        if not self._intake.leave(waiting):
+            return
+        if response.codespace == CODESPACE and response.code in TRY_LATER:
+            self._came_to_nothing(waiting)
+        for answer in waiting.answers:
+            answer(response)
+
+    def _came_to_nothing(self, waiting: Waiting) -> None:
+        if self._gossip is not None:
+            for origin, payer in waiting.senders:
+                if origin is Origin.PEER:
+                    self._gossip.came_to_nothing(payer, waiting.key)
+
+    def _charge(self) -> None:
+        charges = self._standings.take_charges()
+        if self._gossip is not None:
+            for source, cpu_ns, useless in charges:
+                self._gossip.charge(source, cpu_ns=cpu_ns, useless=useless)
+
+    def _tell_available(self) -> None:
+        for callback in self._available:
+            callback()
+
+    def _insert(self, waiting: Waiting, facts: CheckTxResponse) -> Entry:
+        key, tx, source, order_key = waiting.key, waiting.tx, waiting.source, facts.order_key
+        del self._intake.by_key[key]  # it keeps its share
+        entry = Entry(
+            key, tx, source, self._height, facts, waiting.origin, waiting.payer, data_bytes(len(tx)),
+            {source} if source else set(),
+        )  # fmt: skip
+        for origin, payer in waiting.others:
+            if origin is Origin.PEER:
+                entry.peers.add(payer)
+        self._index.insert(entry)
+        self.metrics.admitted += 1
+        if waiting.held_height >= 0:
+            self.metrics.held_admitted += 1
+        for answer in waiting.answers:
+            answer(facts)
+        if order_key and self._held.by_key:
+            self._try_next(order_key)
+        return entry
+
+    def _remove(self, key: bytes) -> Entry | None:
+        entry = self._index.remove(key)
+        if entry is not None:
+            self._shares.remove(entry.origin, entry.payer, len(entry.tx))
+            self._recheck.pop(key, None)
+        return entry
+
+    def _tell_dropped(self, key: bytes, why: CheckTxResponse) -> None:
+        for callback in self._dropped:
+            callback(key, why)
+
+    # -------------------------------------------------------------------------------------------------- blocks
+
+    def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
+        """For a proposal: see `consensus.mempool.fill`.
+
+        A transaction whose recheck is still due may be among them: prepare_proposal drops what no longer passes.
+        """
+        if bytes_max < 0:
+            bytes_max = self._index.bytes + PROTO_TX_OVERHEAD * len(self._entries)
+        first = self._turn.next_of(self._entries, self._height + 1, bytes_max=bytes_max, gas_max=gas_max)
+        txs, passed = fill(self._index.lanes, first=first, bytes_max=bytes_max, gas_max=gas_max)
+        self.metrics.passed_over += passed
+        return txs
+
+    def update(
+        self, height: int, txs: Sequence[bytes], results: Sequence[ExecTxResult], touched: frozenset[bytes] | None
+    ) -> None:
+        """A block was committed: drop its transactions and the expired ones, queue the rechecks that it calls for."""
+        assert len(txs) == len(results), (len(txs), len(results))
+        self._height = self._bounds.height = height
+        again: set[bytes] = set()
+        gone: list[Entry] = []
+        seen, held, recheck, remove = self._seen, self._held.by_key, self._recheck, self._index.remove
+        for tx, result in zip(txs, results, strict=True):
+            key = sha256(tx).digest()
+            entry = remove(key)
+            if entry is not None:
+                gone.append(entry)
+                recheck.pop(key, None)
+            if key in held:
+                self._held.take(key)
+            if key in seen:
+                del seen[key]
+            if not result.code:
+                seen[key] = None
+        while len(seen) > self.config.seen_max:
+            seen.popitem(last=False)
+        self._shares.remove_all(gone)
+        self.metrics.committed += len(gone)
+        for entry in gone:
+            if height - entry.height > STARVED_BLOCKS:
+                self._turn.took(height, entry, bytes_max=self._data_bytes_max, gas_max=self._bounds.gas_max)
+        for expired in self._expired(height):
+            again.update(expired.facts.touches)
+        self._pace.block(len(txs), self._clock.monotonic_ns(), still_waiting=bool(self._entries))
+        self._set_doors()
+        self._queue_rechecks(None if touched is None else touched | again if again else touched)
+        self._standings.block(begins_anew=touched is None)
+        for waiting in self._held.take_all():
+            self._try_again(waiting)
+        if self._entries:
+            self._tell_available()
+        for callback in self._room:
+            callback()
+
+    def _expired(self, height: int) -> list[Entry]:
+        """Drop what no later block may hold."""
+        gone = [entry for key in self._index.pop_expired(height) if (entry := self._remove(key)) is not None]
+        self.metrics.expired += len(gone)
+        for entry in gone:
+            text = f"transaction expired at height {entry.facts.expiry_height}; the last block is {height}"
+            self._tell_dropped(entry.key, refuse(Refusal.EXPIRED, text))
+        return gone
+
+    def _queue_rechecks(self, touched: frozenset[bytes] | None) -> None:
+        self._recheck = self._index.in_order(touched, self._recheck.keys())
+        if self._recheck:
+            self._wake.set()
+
+    def _recheck_slice(self) -> None:
+        deadline = self._clock.monotonic_ns() + SLICE_NS
+        while self._recheck:
+            key = next(iter(self._recheck))
+            del self._recheck[key]
+            entry = self._entries[key]
+            try:
+                response = self._app.check_tx(CheckTxRequest(entry.tx, CheckTxType.RECHECK))
+            except Exception as error:
+                self.metrics.failed += 1
+                self._log.error("failed to judge a transaction again", entry.payer, hash=key.hex(), exc_info=error)
+                response = refuse(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
+                if self._failed is not None:
+                    self._failed(error)
+            self.metrics.rechecked += 1
+            if response.code:
+                self._recheck_failed(entry, response)
+            if self._clock.monotonic_ns() >= deadline:
+                return
+
+    def _recheck_failed(self, entry: Entry, response: CheckTxResponse) -> None:
+        """Drop it; hold it when it may pass once more: one before it may have been dropped or not come yet."""
+        self._remove(entry.key)
+        self.metrics.recheck_failed += 1
+        self._log.info("dropped a transaction", entry.payer, hash=entry.key.hex(), code=response.code, why=response.log)
+        if response.may_pass_later:
+            origin, payer = entry.origin, entry.payer
+            waiting = Waiting(entry.key, entry.tx, entry.source, origin, payer, [], entry.facts, is_queued=False)
+            if self._hold(waiting, (origin, payer)):
+                return
+        self._tell_dropped(entry.key, response)

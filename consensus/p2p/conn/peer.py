@@ -1,0 +1,118 @@
+"""A connected peer, as reactors see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from consensus.p2p.conn.budget import PeerBudget
+from consensus.p2p.conn.connection import MultiplexConnection
+from consensus.p2p.conn.link import Link
+from consensus.p2p.conn.node_info import SHOWN_CHARS_MAX, NodeInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One peer for doors and operators. Byte counts are those of the socket."""
+
+    id: str
+    moniker: str
+    remote_address: str
+    listen_address: str
+    version: str
+    is_outbound: bool
+    is_persistent: bool
+    connected_since_ns: int
+    bytes_in: int
+    bytes_out: int
+    held_s: float  # how long it was not read from, for what its messages cost
+    useless_messages: int  # by weight
+
+
+class SwitchPeer:
+    """Implements consensus.p2p.conn.base.Peer."""
+
+    __slots__ = (
+        "_channels",
+        "budget",
+        "connected_since_ns",
+        "connection",
+        "expect",
+        "gave_offence",
+        "gone",
+        "id",
+        "is_outbound",
+        "is_persistent",
+        "link",
+        "node_info",
+        "queue_room",
+        "remote_address",
+        "spend_cpu",
+        "try_send",
+        "useful",
+        "useless",
+    )
+
+    try_send: Callable[[int, bytes], bool]
+    queue_room: Callable[[int], int]
+
+    def __init__(
+        self, link: Link, info: NodeInfo, budget: PeerBudget, *, is_persistent: bool, connected_since_ns: int
+    ) -> None:
+        self.link = link
+        self.id = link.id
+        self.node_info = info
+        self.is_outbound = link.is_outbound
+        self.is_persistent = is_persistent
+        self.remote_address = link.remote
+        self.connected_since_ns = connected_since_ns
+        self._channels = frozenset(info.channels)
+        self.budget = budget
+        self.useless = budget.useless
+        self.useful = budget.useful
+        self.spend_cpu = budget.spend_cpu
+        self.expect = budget.expect
+        self.gave_offence = False
+        self.gone = asyncio.Event()  # set after the reactors have heard that it left
+
+    def attach(self, connection: MultiplexConnection) -> None:
+        """Bound once: the two calls of the hot path go straight to the connection."""
+        self.connection = connection
+        self.try_send = connection.try_send
+        self.queue_room = connection.queue_room
+
+    @property
+    def moniker(self) -> str:
+        """As lines and doors show it: what it says of itself may have thousands of characters."""
+        return self.node_info.moniker[:SHOWN_CHARS_MAX]
+
+    def has_channel(self, channel_id: int) -> bool:
+        return channel_id in self._channels
+
+    @property
+    def channels(self) -> frozenset[int]:
+        return self._channels
+
+    @property
+    def remote_host(self) -> str:
+        return self.link.remote_host
+
+    def status(self) -> PeerStatus:
+        return PeerStatus(
+            id=self.id,
+            moniker=self.moniker,
+            remote_address=self.remote_address,
+            listen_address=self.node_info.listen_address,
+            version=self.node_info.version[:SHOWN_CHARS_MAX],
+            is_outbound=self.is_outbound,
+            is_persistent=self.is_persistent,
+            connected_since_ns=self.connected_since_ns,
+            bytes_in=self.link.bytes_in,
+            bytes_out=self.link.bytes_out,
+            held_s=self.budget.held_s,
+            useless_messages=self.budget.useless_by_kind.total(),
+        )
+
+    def __repr__(self) -> str:
+        return f"SwitchPeer({self.id}@{self.remote_address})"

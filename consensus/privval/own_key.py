@@ -1,0 +1,103 @@
+"""Is our consensus key used elsewhere? A home that was copied and started twice signs twice, and is slashed for it.
+
+What this process signed is known, and what was signed before it started is bounded by the record of signing. A valid
+signature of our key above that record which this process did not make, or another one for what it did make, can only
+come from a second process: this one stops at once, before the two contradict each other. Nobody else can cause it:
+it takes our key's signature.
+Source: design section 3, Safety around it; lighthouse#2069 (two processes with one key are not noticed).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Final
+
+from consensus.core.events import SignProposal, SignVote
+from consensus.privval.signer import VOTE_STEPS, Signer, SignStep
+from consensus.system.errors import ConsensusFailure
+from consensus.types.block import Commit
+from consensus.types.vote import Vote
+
+REMEMBERED_MAX: Final = 256  # signatures of ours: many rounds of a height, and the heights before that peers still name
+
+PUT_OFF_MAX: Final = 64  # effects of rounds that went by without us; of the last ones, all
+
+Position = tuple[int, int, int]  # height, round, SignStep
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOver:
+    """An event of the driver: from here on we sign."""
+
+
+class KeyUsedElsewhere(ConsensusFailure):
+    """Another process signs with our key, or this home is an old copy."""
+
+    def __init__(self, address: bytes, position: Position, *, record: Position) -> None:
+        height, round, step = position
+        super().__init__(
+            f"validator {address.hex()}: its key signed a {SignStep(step).name.lower()} of height {height} round "
+            f"{round} that this process did not make (its record began at {'/'.join(map(str, record))}). Either a "
+            "second process runs with this key, or this home is an old copy: find the other, stop it, and keep the "
+            "newer sign state"
+        )
+
+
+class OwnKeyWatch:
+    """Compares what peers show of our key with what we signed. `signer` None: an observer, nothing is ours."""
+
+    def __init__(self, signer: Signer | None) -> None:
+        self.address = b"" if signer is None else signer.pub_key.address
+        self._record: Position = (0, 0, 0) if signer is None else signer.last_position
+        self._until_ns = 0
+        self._put_off: deque[SignProposal | SignVote] = deque(maxlen=PUT_OFF_MAX)
+        self._made: OrderedDict[Position, bytes] = OrderedDict()
+
+    def wait_until(self, until_ns: int) -> None:
+        """Sign nothing before this monotonic time, so that a second process shows itself first."""
+        self._until_ns = until_ns
+
+    def puts_off(self, effect: SignProposal | SignVote, now_ns: int) -> bool:
+        """Whether the effect waits for the end of the watch; then it is kept."""
+        if now_ns >= self._until_ns:
+            return False
+        self._put_off.append(effect)
+        return True
+
+    def take_put_off(self) -> list[SignProposal | SignVote]:
+        """The watch is over: what was to be signed meanwhile, in its order."""
+        self._until_ns = 0
+        waited, self._put_off = list(self._put_off), deque(maxlen=PUT_OFF_MAX)
+        return waited
+
+    def signed(self, vote: Vote) -> None:
+        """This process signed it."""
+        self._made[vote.height, vote.round, VOTE_STEPS[vote.type]] = vote.signature
+        if len(self._made) > REMEMBERED_MAX:
+            self._made.popitem(last=False)
+
+    def is_ours(self, address: bytes) -> bool:
+        return address == self.address and self.address != b""
+
+    def saw_vote(self, vote: Vote) -> None:
+        """A peer sent this vote, whose signature is good. Raises KeyUsedElsewhere."""
+        if self.is_ours(vote.validator_address):
+            self._saw((vote.height, vote.round, VOTE_STEPS[vote.type]), vote.signature)
+
+    def saw_commit(self, commit: Commit | None) -> None:
+        """A decided block has this commit, or a peer proved one by it. Raises KeyUsedElsewhere."""
+        if commit is None or not self.address:
+            return
+        for slot in commit.signatures:
+            if slot.validator_address == self.address:
+                self._saw((commit.height, commit.round, SignStep.PRECOMMIT), slot.signature)
+                return
+
+    def _saw(self, position: Position, signature: bytes) -> None:
+        made = self._made.get(position)
+        if made == signature:
+            return
+        forgotten = made is None and bool(self._made) and position < next(iter(self._made))
+        if made is not None or (position > self._record and not forgotten):
+            raise KeyUsedElsewhere(self.address, position, record=self._record)

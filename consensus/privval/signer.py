@@ -1,0 +1,220 @@
+"""Signing votes and proposals without ever contradicting oneself.
+
+The file signer keeps the last signed height, round and step in CometBFT's state file. The record is on disk, file
+and folder synced, before a signature leaves: after any stop it either knows of a signature or nobody saw it.
+It refuses: what is below its record; another content for the same height, round and step; what is at or below the
+floor, a height that arrived already decided; and to exist without its record, unless a new one is asked for.
+Signing blocks on the disk: call it from a worker thread.
+Source: CometBFT v0.38, privval/file.go; engine sheet section 9; data sheet section 6.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from google.protobuf.message import DecodeError
+
+from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.formats.errors import InvalidFile
+from consensus.formats.timestamps import read_timestamp
+from consensus.system.disk import Disk
+from consensus.system.errors import SignerError, SigningRefused
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
+from crypto.keys import PrivKey, PubKey
+from proto.tendermint.types import canonical_pb2
+
+
+class SignStep(IntEnum):
+    """The state file's numbers."""
+
+    PROPOSE = 1
+    PREVOTE = 2
+    PRECOMMIT = 3
+
+
+VOTE_STEPS: Final = {PREVOTE: SignStep.PREVOTE, PRECOMMIT: SignStep.PRECOMMIT}
+
+
+class Signer(Protocol):
+    """Signs for one validator. Calls block (disk, or a remote signer's answer): never on the event loop."""
+
+    @property
+    def pub_key(self) -> PubKey: ...
+
+    @property
+    def last_height(self) -> int:
+        """The highest height that it knows to have signed at; 0 for none, or when a remote one does not say."""
+        ...
+
+    @property
+    def last_position(self) -> tuple[int, int, int]:
+        """Height, round and step (SignStep) signed last; zeros for none."""
+        ...
+
+    def sign_vote(self, chain_id: str, vote: Vote, *, with_extension: bool) -> Vote:
+        """`vote` signed; its timestamp may be an earlier one, of the same vote signed before. Raises SigningRefused."""
+        ...
+
+    def sign_proposal(self, chain_id: str, proposal: Proposal) -> Proposal:
+        """As `sign_vote`."""
+        ...
+
+    def last_vote(self, chain_id: str) -> Vote | None:
+        """The vote that was signed last, if the record still says what it was; its index is left 0.
+
+        A stop may come after a signature is recorded and before the vote is logged. Then it is taken up from here:
+        nothing else can ever be signed in its place.
+        """
+        ...
+
+    def raise_floor(self, height: int) -> None:
+        """`height` is decided: from now on nothing at or below it is signed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    height: int
+    round: int
+    step: SignStep
+    sign_bytes: bytes
+
+
+class FileSigner:
+    """Raises SignerError when the state file is missing or no state file."""
+
+    def __init__(self, disk: Disk, key: PrivKey, state_path: Path) -> None:
+        self._disk, self._key, self._path = disk, key, state_path
+        self._lock = threading.Lock()
+        self._floor = 0
+        self._state = _load(disk, state_path)
+
+    @staticmethod
+    def create_state(disk: Disk, state_path: Path) -> None:
+        """Write the empty record of a key that never signed. Raises SignerError when there is a record."""
+        if disk.size(state_path):
+            raise SignerError(f"{state_path}: a sign state is there already; it is never replaced")
+        disk.replace(state_path, format_sign_state(SignState()).encode())
+
+    @property
+    def pub_key(self) -> PubKey:
+        return self._key.pub_key
+
+    @property
+    def last_height(self) -> int:
+        return self._state.height
+
+    @property
+    def last_position(self) -> tuple[int, int, int]:
+        return self._state.position
+
+    @property
+    def state(self) -> SignState:
+        return self._state
+
+    def last_vote(self, chain_id: str) -> Vote | None:
+        state = self._state
+        if state.step not in VOTE_STEPS.values() or not state.signature:
+            return None
+        message = _canonical(SignStep(state.step), state.sign_bytes)
+        assert isinstance(message, canonical_pb2.CanonicalVote), message
+        header = message.block_id.part_set_header
+        vote = Vote(
+            message.type,
+            message.height,
+            message.round,
+            BlockID(message.block_id.hash, PartSetHeader(header.total, header.hash)),
+            read_timestamp(message, "timestamp"),
+            self.pub_key.address,
+            signature=state.signature,
+        )
+        return vote if vote.verify(chain_id, self.pub_key) else None  # of another chain, perhaps
+
+    def raise_floor(self, height: int) -> None:
+        self._floor = max(self._floor, height)
+
+    def sign_vote(self, chain_id: str, vote: Vote, *, with_extension: bool) -> Vote:
+        request = _Request(vote.height, vote.round, VOTE_STEPS[vote.type], vote.sign_bytes(chain_id))
+        with self._lock:
+            signature, sign_bytes = self._sign(request)
+        if sign_bytes != request.sign_bytes:
+            vote = replace(vote, timestamp_ns=_vote_time(sign_bytes))
+        extension_signature = self._key.sign(vote.extension_sign_bytes(chain_id)) if with_extension else b""
+        return vote.signed(signature, extension_signature=extension_signature)
+
+    def sign_proposal(self, chain_id: str, proposal: Proposal) -> Proposal:
+        request = _Request(proposal.height, proposal.round, SignStep.PROPOSE, proposal.sign_bytes(chain_id))
+        with self._lock:
+            signature, sign_bytes = self._sign(request)
+        if sign_bytes != request.sign_bytes:
+            proposal = replace(proposal, timestamp_ns=_proposal_time(sign_bytes))
+        return proposal.signed(signature)
+
+    def _sign(self, request: _Request) -> tuple[bytes, bytes]:
+        """The signature and the bytes that it signs: the request's, or those signed before at another time."""
+        last = self._state
+        where = f"height {request.height} round {request.round} {request.step.name.lower()}"
+        if request.height <= self._floor:
+            raise SigningRefused(f"{where}: height {self._floor} arrived decided; nothing at or below it is signed")
+        asked = (request.height, request.round, int(request.step))
+        if asked < last.position:
+            raise SigningRefused(f"{where} is before the last signed: {last.height}/{last.round}/{last.step}")
+        if asked == last.position:
+            return self._repeat(request, last, where)
+        signature = self._key.sign(request.sign_bytes)
+        state = SignState(request.height, request.round, int(request.step), signature, request.sign_bytes)
+        self._disk.replace(self._path, format_sign_state(state).encode())
+        self._state = state
+        return signature, request.sign_bytes
+
+    def _repeat(self, request: _Request, last: SignState, where: str) -> tuple[bytes, bytes]:
+        if not last.signature:
+            raise SigningRefused(f"{where}: it was signed, and the record holds no signature to repeat")
+        if request.sign_bytes == last.sign_bytes:
+            return last.signature, last.sign_bytes
+        if _without_time(request.step, request.sign_bytes) == _without_time(request.step, last.sign_bytes):
+            return last.signature, last.sign_bytes
+        raise SigningRefused(f"{where}: something else was signed there before; signing both would be a double sign")
+
+
+def _load(disk: Disk, path: Path) -> SignState:
+    try:
+        text = disk.read(path)
+    except FileNotFoundError as error:
+        raise SignerError(
+            f"{path}: the sign state is missing. Without it this key could sign twice. Restore the file; a new, empty "
+            "one is right only for a key that has never signed"
+        ) from error
+    try:
+        return parse_sign_state(text)
+    except InvalidFile as error:
+        raise SignerError(f"{path}: {error}") from error
+
+
+def _canonical(step: SignStep, sign_bytes: bytes) -> canonical_pb2.CanonicalVote | canonical_pb2.CanonicalProposal:
+    """Sign bytes are a length, then the canonical message. Raises SignerError for anything else."""
+    start = next((i + 1 for i, byte in enumerate(sign_bytes[:10]) if byte < 0x80), 0)
+    kind = canonical_pb2.CanonicalProposal if step is SignStep.PROPOSE else canonical_pb2.CanonicalVote
+    try:
+        return kind.FromString(sign_bytes[start:])
+    except DecodeError as error:
+        raise SignerError(f"recorded sign bytes are no canonical {step.name.lower()}: {error}") from error
+
+
+def _without_time(step: SignStep, sign_bytes: bytes) -> bytes:
+    message = _canonical(step, sign_bytes)
+    message.ClearField("timestamp")
+    return message.SerializeToString()
+
+
+def _vote_time(sign_bytes: bytes) -> int:
+    return read_timestamp(_canonical(SignStep.PREVOTE, sign_bytes), "timestamp")
+
+
+def _proposal_time(sign_bytes: bytes) -> int:
+    return read_timestamp(_canonical(SignStep.PROPOSE, sign_bytes), "timestamp")

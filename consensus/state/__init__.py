@@ -1,0 +1,1 @@
+"""Where a chain stands after a block, what a block did, and whether another may follow. Pure."""

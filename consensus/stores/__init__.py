@@ -1,0 +1,1 @@
+"""Blocks, states and the write-ahead log on disk."""

@@ -1,0 +1,206 @@
+"""The engine's state, the sets and parameters of past heights, results and the transaction index: database `state`.
+
+Validator sets are kept where they change and every CHECKPOINT_HEIGHTS; the ones between are incremented from the
+nearest below, one block at a time, as the chain did. Results and index are one synced batch, the state another.
+Source: CometBFT v0.38, state/store.go; design section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from consensus.abci.interface import FinalizeBlockResponse, Slices, ValidatorUpdate
+from consensus.formats.wire import bytes_field, int_field, message_field
+from consensus.state.results import Event, ExecTxResult
+from consensus.state.state import State
+from consensus.types.params import ConsensusParams
+from consensus.types.validators import ValidatorSet
+from crypto.hash import sha256
+from crypto.keys import encode_pub_key, pub_key_from_proto
+from proto.tendermint.abci import types_pb2 as abci_pb
+from storage.kv import KeyValueStore, Write
+
+STATE_KEY: Final = b"s"
+VALIDATORS, PARAMS, RESULTS, TX = b"v", b"p", b"r", b"t"
+CHECKPOINT_HEIGHTS: Final = 100
+PRUNED_HEIGHTS_PER_BATCH: Final = 100
+COMPACT_EVERY_HEIGHTS: Final = 100
+MEMBERS_KEPT: Final = 8  # sets in memory, for evidence of past heights
+RESULTS_PER_SLICE: Final = 200  # encoded in a row: about 1 ms
+
+
+def key_of(prefix: bytes, height: int) -> bytes:
+    return prefix + height.to_bytes(8, "big")
+
+
+def encode_response(response: FinalizeBlockResponse) -> Slices[bytes]:
+    """ResponseFinalizeBlock's protobuf bytes. What was touched is not kept: a replay rechecks everything."""
+    pieces = [message_field(b"\x0a", event.encode()) for event in response.events]
+    for index, result in enumerate(response.tx_results, 1):
+        pieces.append(message_field(b"\x12", result.encode()))
+        if index % RESULTS_PER_SLICE == 0:
+            yield
+    for update in response.validator_updates:
+        key = message_field(b"\x0a", encode_pub_key(update.pub_key))
+        pieces.append(message_field(b"\x1a", key + int_field(b"\x10", update.power)))
+    if response.consensus_param_updates is not None:
+        pieces.append(message_field(b"\x22", response.consensus_param_updates.encode()))
+    pieces.append(bytes_field(b"\x2a", response.app_hash))
+    return b"".join(pieces)
+
+
+def decode_response(data: bytes) -> FinalizeBlockResponse:
+    message = abci_pb.ResponseFinalizeBlock.FromString(data)
+    params = None
+    if message.HasField("consensus_param_updates"):
+        params = ConsensusParams.from_proto(message.consensus_param_updates)
+    return FinalizeBlockResponse(
+        tx_results=tuple(ExecTxResult.from_proto(result) for result in message.tx_results),
+        app_hash=message.app_hash,
+        validator_updates=tuple(
+            ValidatorUpdate(pub_key_from_proto(update.pub_key), update.power) for update in message.validator_updates
+        ),
+        consensus_param_updates=params,
+        events=tuple([Event.from_proto(event) for event in message.events]),
+    )
+
+
+class StateStore:
+    """Satisfies interfaces.StateStore. Writes block: call them from a worker."""
+
+    def __init__(self, db: KeyValueStore) -> None:
+        self._db = db
+        self._compacted_below = 0
+        self._last_read: tuple[int, abci_pb.ResponseFinalizeBlock] | None = None
+        self._members: dict[bytes, ValidatorSet] = {}  # by key; a stored set never changes
+        data = db.get(STATE_KEY)
+        self._state = None if data is None else State.decode(data)
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def load(self) -> State | None:
+        """The last saved one."""
+        return self._state
+
+    def load_validators(self, height: int) -> ValidatorSet | None:
+        """The set that signs blocks of `height`; known up to two heights above the last block."""
+        if self._state is None or height > self._state.next_height + 1:
+            return None
+        if height == self._state.next_height:
+            return self._state.validators
+        for key, data in self._db.scan(VALIDATORS, key_of(VALIDATORS, height + 1), reverse=True):
+            validators = ValidatorSet.decode(data)
+            for _ in range(height - int.from_bytes(key[1:], "big")):
+                validators = validators.increment()
+            return validators
+        return None
+
+    def load_members(self, height: int) -> ValidatorSet | None:
+        """As `load_validators`, but for the priorities, which are of some height below: who may sign, with what power.
+
+        Cheap for any height, and the last sets read are kept: peers choose the heights. From any thread.
+        """
+        if self._state is None or height > self._state.next_height + 1:
+            return None
+        for key, _ in self._db.scan(VALIDATORS, key_of(VALIDATORS, height + 1), reverse=True):
+            return self._members_at(key)
+        return None
+
+    def _members_at(self, key: bytes) -> ValidatorSet | None:
+        known = self._members.get(key)
+        if known is None:
+            data = self._db.get(key)
+            if data is None:
+                return None  # pruned meanwhile
+            known = ValidatorSet.decode(data)
+            if len(self._members) >= MEMBERS_KEPT:
+                self._members = {}
+            self._members[key] = known
+        return known
+
+    def load_params(self, height: int) -> ConsensusParams | None:
+        """The parameters in force at `height`."""
+        for _, data in self._db.scan(PARAMS, key_of(PARAMS, height + 1), reverse=True):
+            return ConsensusParams.decode(data)
+        return None
+
+    def load_encoded(self, height: int) -> bytes | None:
+        """The bytes of the application's answer to block `height`."""
+        return self._db.get(key_of(RESULTS, height))
+
+    def load_stored(self, height: int) -> abci_pb.ResponseFinalizeBlock | None:
+        """The application's answer as it is stored, for readers of a part of it: 2,500 results are read in 2 ms, and
+        made into ours in 25. The last one is kept, since all who waited for a block ask for the same. Do not change
+        it."""
+        last = self._last_read  # once: readers in other threads put theirs there meanwhile
+        if last is not None and last[0] == height:
+            return last[1]
+        data = self.load_encoded(height)
+        if data is None:
+            return None
+        message = abci_pb.ResponseFinalizeBlock.FromString(data)
+        self._last_read = (height, message)
+        return message
+
+    def load_response(self, height: int) -> FinalizeBlockResponse | None:
+        """The application's answer to block `height`."""
+        data = self.load_encoded(height)
+        return None if data is None else decode_response(data)
+
+    def load_results(self, height: int) -> tuple[ExecTxResult, ...] | None:
+        response = self.load_response(height)
+        return None if response is None else response.tx_results
+
+    def find_tx(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """(height, index) of a committed transaction by its SHA-256."""
+        data = self._db.get(TX + tx_hash)
+        return None if data is None else (int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
+
+    # ------------------------------------------------------------------------------------------------ writing
+
+    def save(self, state: State, *, all_sets: bool = False) -> None:
+        """Save the state, synced, and the sets and parameters that it brings.
+
+        all_sets: also of the heights at hand, not only what is new: for the first state of a store.
+        """
+        batch: list[Write] = [(STATE_KEY, state.encode())]
+        height = state.next_height
+        if all_sets:
+            batch.append((key_of(VALIDATORS, height), state.validators.encode()))
+            if len(state.last_validators):
+                batch.append((key_of(VALIDATORS, height - 1), state.last_validators.encode()))
+            batch.append((key_of(PARAMS, height), state.params.encode()))
+        changed = state.last_height_validators_changed == height + 1
+        if all_sets or changed or (height + 1) % CHECKPOINT_HEIGHTS == 0:
+            batch.append((key_of(VALIDATORS, height + 1), state.next_validators.encode()))
+        if state.last_height_params_changed == height:
+            batch.append((key_of(PARAMS, height), state.params.encode()))
+        self._db.write(batch, sync=True)
+        self._state = state
+
+    def save_response(self, height: int, response: bytes, tx_hashes: Sequence[bytes]) -> None:
+        """Save the application's answer (encoded) and where its transactions are found, in one synced batch."""
+        place = height.to_bytes(8, "big")
+        batch: list[Write] = [(key_of(RESULTS, height), response)]
+        batch += [(TX + tx_hash, place + index.to_bytes(4, "big")) for index, tx_hash in enumerate(tx_hashes)]
+        self._db.write(batch, sync=True)
+        self._last_read = None  # it may be of this height, from before a stop
+
+    def prune(self, from_height: int, retain_height: int, txs_of: Sequence[Sequence[bytes]] = ()) -> None:
+        """Delete sets, parameters and results of from_height up to, not with, retain_height.
+
+        The nearest set and parameters at or below `retain_height` stay: later heights are made from them.
+        txs_of: transactions of the heights that go, to forget where they were.
+        """
+        batch: list[Write] = []
+        for prefix in (VALIDATORS, PARAMS):
+            keys = [key for key, _ in self._db.scan(prefix, key_of(prefix, retain_height + 1))]
+            batch += [(key, None) for key in keys[:-1]]
+        batch += [(key_of(RESULTS, height), None) for height in range(from_height, retain_height)]
+        batch += [(TX + sha256(tx), None) for txs in txs_of for tx in txs]
+        self._db.write(batch)
+        self._last_read = None
+        if retain_height - self._compacted_below >= COMPACT_EVERY_HEIGHTS:
+            self._db.compact(key_of(RESULTS, 0), key_of(RESULTS, retain_height))
+            self._compacted_below = retain_height

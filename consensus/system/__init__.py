@@ -1,0 +1,1 @@
+"""What the engine is given by the machine, real or simulated: clock, threads, disk, tasks, bounded logs, failures."""

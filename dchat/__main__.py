@@ -1,0 +1,5 @@
+"""`python -m dchat` is `dchat`."""
+
+from dchat.cli.main import main
+
+main()

@@ -1,0 +1,429 @@
+"""The application: two machines and a bridge under the engine's interface.
+
+One call at a time, on one thread. A proposal is executed once, over a branch, when it is first seen, and its outcome
+is kept by the block's hash; finalize_block of that hash returns it, commit writes it in one synced batch. Nothing that
+the mempool or admission knows has a part in execution, but signatures found valid.
+Source: design sections 4, 6 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import structlog
+
+from chain.app_state.chain_params import CHAIN, ChainRecord
+from chain.app_state.document import parse_app_state
+from chain.kernel.branch import Base, Branch, encode_changes
+from chain.kernel.check import CheckState
+from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block
+from chain.kernel.proposals import FIRST_TURN_BLOCKS, select
+from chain.kernel.signatures import Signatures
+from chain.state.store import NO_VERSION, Pending, Stores
+from chain.tx.errors import BadSignature, TxError
+from chain.tx.gas import limit_of
+from chain.tx.messages import LANE_CURRENCY, Payment
+from chain.tx.tx import TX_BYTES_MIN, Tx, TxCache
+from chain.upgrade.build_plan import UPGRADES
+from chain.upgrade.migrations import Upgrade
+from chain.upgrade.module import UpgradeOptions, Upgrader
+from chain.upgrade.plan import PLAN, VERSIONS, Action, Plan
+from consensus.abci.interface import (
+    ApplyChunkResponse,
+    ApplyChunkResult,
+    BlockRequest,
+    CheckTxRequest,
+    CheckTxResponse,
+    CheckTxType,
+    CommitInfo,
+    CommitResponse,
+    ExtendVoteRequest,
+    FinalizeBlockResponse,
+    HaltRequested,
+    InfoRequest,
+    InfoResponse,
+    InitChainRequest,
+    InitChainResponse,
+    OfferSnapshotResult,
+    PrepareProposalRequest,
+    PrepareProposalResponse,
+    ProcessProposalResponse,
+    QueryRequest,
+    QueryResponse,
+    SignatureCheck,
+    Slices,
+    Snapshot,
+    VerifyVoteExtensionRequest,
+)
+from consensus.state.results import Event
+from crypto.hash import sha256
+from dchat.app.composition import PENDING, begin, compose
+from dchat.app.queries import Queries
+
+APP_VERSION: Final = 1  # of the rules: what a block means
+SOFTWARE: Final = "0.1.0"
+STILL_GOOD: Final = CheckTxResponse()  # of a recheck: who asks knows the rest
+OUTCOMES_MAX: Final = 4  # proposals of one height that are executed and kept; rounds beyond that are rare
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class GenesisDiffers(Exception):
+    """init_chain over a state that has blocks already."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A block, executed and under the trees, waiting to be decided."""
+
+    response: FinalizeBlockResponse
+    executed: Executed
+    pending: Pending
+    height: int
+    is_written: bool = False
+
+
+class DchatApplication:
+    """Implements consensus.abci.interface's Application and ChecksSignatures.
+
+    stores: the three stores. retain_blocks: what commit tells the engine it may prune below; 0: nothing.
+    upgrades: those that this build can carry out. Raises HaltRequested: this is not the build for these
+    stores (without check_build, for a rehearsal on a copy, it is not asked).
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        *,
+        retain_blocks: int = 0,
+        upgrades: Sequence[Upgrade] = UPGRADES,
+        upgrade_options: UpgradeOptions | None = None,
+        check_build: bool = True,
+    ) -> None:
+        self.stores = stores
+        self.modules = compose()
+        self.upgrader = Upgrader(self.modules, upgrades, upgrade_options)
+        self.base = Base(stores, self.modules.decoders)
+        self.queries = Queries(stores, self.modules)
+        self.txs = TxCache()
+        self.signatures = Signatures()
+        self._retain_blocks = retain_blocks
+        self._outcomes: dict[bytes, Outcome] = {}
+        self._finalized: Outcome | None = None
+        self._chain: ChainRecord | None = None
+        self.block_events: tuple[Event, ...] = ()  # of the last block's begin and end, for who counts them
+        self._load()
+        if check_build and stores.latest_version != NO_VERSION:
+            self.upgrader.check_start(self.base, self.stores.latest_version + 1)
+
+    # -------------------------------------------------------------------------- life
+
+    def info(self, request: InfoRequest) -> InfoResponse:
+        version = self._chain.app_version if self._chain is not None else APP_VERSION
+        return InfoResponse(
+            "dchat", SOFTWARE, version, self.last_height, self.stores.app_hash if self.last_height else b""
+        )
+
+    @property
+    def tx_bytes_min(self) -> int:
+        """What is smaller does not decode, and a proposal that holds it is refused."""
+        return TX_BYTES_MIN
+
+    @property
+    def last_height(self) -> int:
+        """Of the last block committed; 0: none."""
+        chain, latest = self._chain, self.stores.latest_version
+        return latest if chain is not None and latest >= chain.initial_height else 0
+
+    def init_chain(self, request: InitChainRequest) -> InitChainResponse:
+        """Raises: InvalidAppState; GenesisDiffers, when there are blocks. A genesis that never saw one is redone."""
+        if self.last_height:
+            raise GenesisDiffers(f"the application has blocks up to {self.last_height}; a genesis begins an empty one")
+        if self.stores.latest_version != NO_VERSION:
+            self.stores.clear()
+        app_state = parse_app_state(request.app_state_bytes)
+        block = request.consensus_params.block
+        chain = ChainRecord(
+            request.chain_id, request.initial_height, sha256(request.app_state_bytes), block.max_bytes, block.max_gas,
+            APP_VERSION,
+        )  # fmt: skip
+        branch = Branch(lambda key: None)
+        branch.set(CHAIN, chain)
+        begin(
+            branch, app_state, initial_height=request.initial_height, time_ns=request.time_ns,
+            evidence=request.consensus_params.evidence,
+        )  # fmt: skip
+        validators = app_state.economics.updates(request.validators)
+        self.upgrader.genesis(branch, authority=app_state.upgrade_authority, params=request.consensus_params)
+        proven, beside = _drain(encode_changes(branch.writes))
+        self.stores.commit(self.stores.prepare(request.initial_height - 1, proven, beside))
+        self._load()
+        log.info("began the chain", chain_id=chain.chain_id, app_hash=self.stores.app_hash.hex())
+        return InitChainResponse(self.stores.app_hash, validators=validators)
+
+    def _load(self) -> None:
+        self.base = Base(self.stores, self.modules.decoders)
+        if self.stores.latest_version != NO_VERSION:
+            self._chain = self.base.get(CHAIN)
+            assert self._chain is not None
+            self._rules = Rules(self._chain.chain_id, limit_of(self._chain.block_gas_max))
+        self._check = CheckState(self.base, height=self.stores.latest_version + 1)
+        self._checker: Executor | None = None
+
+    # -------------------------------------------------------------------------- admission
+
+    def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
+        """Whether it would be executed after everything admitted before it. See `chain.kernel.check`."""
+        try:
+            tx = self.txs.get(request.tx)
+            if request.type is CheckTxType.RECHECK and self._check.counts(tx, tx.touches):
+                return STILL_GOOD
+            self._admit(tx)
+        except TxError as error:
+            return CheckTxResponse(error.code, error.log, error.codespace, may_pass_later=error.may_pass_later)
+        return _identity_of(tx)
+
+    def _admit(self, tx: Tx) -> None:
+        """Payments are tried whole, so that an overspend is refused at the door; of the rest the ante part, because
+        what their messages need may be in transactions that wait before them."""
+        executor = self._checker
+        if executor is None:
+            executor = self._checker = Executor(
+                self.modules,
+                self.signatures,
+                self._rules,
+                Branch(self._check.get),
+                height=self._check.height,
+                time_ns=0,
+                tells=False,
+            )
+        try:
+            context = executor.ante(tx)
+            writes = context.branch.writes
+            if tx.lane == LANE_CURRENCY and all(type(message) is Payment for message in tx.messages):
+                executor.messages(tx)
+            get = self._check.get
+            changes = [
+                (key, PENDING[key[:2]], get(key), writes[key]) for key in tx.touches if writes.get(key) is not None
+            ]
+            self._check.admit(tx, changes)
+        finally:
+            executor.drop()
+
+    def identify_tx(self, tx: bytes) -> CheckTxResponse:
+        """What can be told of a transaction without state. Changes nothing."""
+        try:
+            return _identity_of(self.txs.get(tx))
+        except TxError as error:
+            return CheckTxResponse(error.code, error.log, error.codespace)
+
+    def signature_checks(self, txs: Sequence[bytes]) -> list[SignatureCheck]:
+        checks: list[SignatureCheck] = []
+        for raw in txs:
+            try:
+                checks += self.signatures.missing(self.txs.get(raw))
+            except TxError:
+                continue
+        return checks
+
+    def remember_verified(self, checks: Sequence[SignatureCheck]) -> None:
+        self.signatures.remember(checks)
+
+    def bad_signature(self, tx: bytes) -> CheckTxResponse:
+        self.txs.drop(tx)
+        error = BadSignature()
+        return CheckTxResponse(error.code, error.log, error.codespace)
+
+    # -------------------------------------------------------------------------- blocks
+
+    def prepare_proposal(self, request: PrepareProposalRequest) -> Slices[PrepareProposalResponse]:
+        """From the mempool's order: what fits by the lanes' shares, without what would make the block invalid.
+
+        Nothing at an upgrade's height: what was admitted by the rules before is checked by the new ones first.
+        """
+        if self.upgrader.decision(self.base, request.height).action is Action.APPLY:
+            return PrepareProposalResponse(())
+        candidates = []
+        for raw in request.txs:
+            try:
+                candidates.append(self.txs.get(raw))
+            except TxError:
+                continue
+        chosen = select(
+            candidates, bytes_max=request.max_tx_bytes, gas_max=self._rules.block_gas_max,
+            first_turn=request.height % FIRST_TURN_BLOCKS == 0,
+        )  # fmt: skip
+        executor = Executor(
+            self.modules, self.signatures, self._rules, Branch(self.base.get),
+            height=request.height, time_ns=request.time_ns, tells=False,
+        )  # fmt: skip
+        kept: list[bytes] = []
+        for number, tx in enumerate(chosen):
+            try:
+                executor.run(tx, len(kept))
+                kept.append(tx.raw)
+            except TxError:
+                pass  # the mempool drops it when it is checked again
+            if number % SLICE_UNITS == SLICE_UNITS - 1:
+                yield
+        return PrepareProposalResponse(tuple(kept))
+
+    def process_proposal(self, request: BlockRequest) -> Slices[ProcessProposalResponse]:
+        if request.height != self.stores.latest_version + 1:
+            return ProcessProposalResponse(False, f"height {request.height} is not the next one here")
+        if request.hash not in self._outcomes:
+            outcome = yield from self._execute(request, strict=True)
+            if isinstance(outcome, str):
+                return ProcessProposalResponse(False, outcome)
+            self._keep(request.hash, outcome)
+        return ProcessProposalResponse(True)
+
+    def finalize_block(self, request: BlockRequest) -> Slices[FinalizeBlockResponse]:
+        outcome = self._outcomes.get(request.hash)
+        if outcome is None:
+            executed = yield from self._execute(request, strict=False)
+            assert isinstance(executed, Outcome), executed
+            outcome = executed
+            self._keep(request.hash, outcome)
+        self._finalized = outcome
+        return outcome.response
+
+    def _keep(self, block_hash: bytes, outcome: Outcome) -> None:
+        while len(self._outcomes) >= OUTCOMES_MAX:
+            del self._outcomes[next(iter(self._outcomes))]
+        self._outcomes[block_hash] = outcome
+
+    def _execute(self, request: BlockRequest, *, strict: bool) -> Slices[Outcome | str]:
+        """The outcome; or, of a proposal that is not to be voted for, why."""
+        executed = yield from execute_block(
+            request, base=self.base, modules=self.modules, signatures=self.signatures, cache=self.txs,
+            rules=self._rules, strict=strict, pre_block=self.upgrader.pre_block,
+        )  # fmt: skip
+        if executed.rejected:
+            return executed.rejected
+        proven, beside = yield from encode_changes(executed.writes)
+        pending = yield from self.stores.prepare_steps(request.height, proven, beside)
+        touched = {key for tx in executed.txs for key in tx.touches}
+        response = FinalizeBlockResponse(
+            tuple(executed.results),
+            pending.app_hash,
+            executed.validator_updates,
+            consensus_param_updates=executed.consensus_params,
+            touched=None if executed.begins_anew else frozenset(touched | self._check.affected(touched)),
+            events=executed.events,
+        )
+        return Outcome(response, executed, pending, request.height)
+
+    def write_commit(self) -> None:
+        """The durable half of commit, which may run in a worker thread; commit then does the rest.
+
+        Admission and queries may go on meanwhile: what they read is from before or after, and the decoded records are
+        set right by commit, on the loop.
+        """
+        outcome = self._finalized
+        assert outcome is not None, "commit without finalize_block"
+        if not outcome.is_written:
+            self.stores.commit(outcome.pending)
+            outcome.is_written = True
+
+    def commit(self) -> CommitResponse:
+        self.write_commit()
+        outcome = self._finalized
+        assert outcome is not None
+        again: frozenset[bytes] | None = None
+        if outcome.executed.begins_anew:
+            self._load()
+        else:
+            self.base.merge(outcome.executed.writes)
+            included = [(key, tx) for tx in outcome.executed.txs for key in tx.touches]
+            touched = outcome.response.touched or ()
+            again = frozenset(self._check.block_committed(included, touched, outcome.height + 1))
+        self._checker = None
+        for tx in outcome.executed.txs:
+            self.txs.drop(tx.raw)
+        self.block_events = outcome.response.events
+        self._finalized = None
+        self._outcomes.clear()
+        retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0
+        return CommitResponse(retain, again)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The upgrade that is planned."""
+        plan: Plan | None = self.base.get(PLAN) if self._chain is not None else None
+        return plan
+
+    @property
+    def module_versions(self) -> dict[str, int]:
+        """Of stored state."""
+        return dict(self.base.get(VERSIONS).of)
+
+    def rehearse(self, plan: Plan) -> None:
+        """Take `plan` for the stored one until it is carried out. On a copy of a node's state, and never on its own."""
+        self.base.merge({PLAN: plan})
+
+    def halt_before(self, height: int) -> HaltRequested | None:
+        """Whether this node stops before block `height`, the next one. See `chain.upgrade`."""
+        return self.upgrader.halt_before(self.base, height) if self._chain is not None else None
+
+    def extend_vote(self, request: ExtendVoteRequest) -> bytes:
+        return b""
+
+    def verify_vote_extension(self, request: VerifyVoteExtensionRequest) -> bool:
+        return not request.vote_extension
+
+    # -------------------------------------------------------------------------- reading
+
+    def query(self, request: QueryRequest) -> QueryResponse:
+        return self.queries.query(request)
+
+    def invariants(self, height: int = 0) -> list[tuple[str, bool, str]]:
+        """(name, whether it holds, the figures) at a height; 0: the latest."""
+        return self.queries.invariants(height)
+
+    # -------------------------------------------------------------------------- snapshots
+
+    def list_snapshots(self) -> tuple[Snapshot, ...]:
+        return ()
+
+    def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult:
+        return OfferSnapshotResult.REJECT_FORMAT
+
+    def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
+        return b""
+
+    def apply_snapshot_chunk(self, index: int, chunk: bytes, sender: str) -> ApplyChunkResponse:
+        return ApplyChunkResponse(ApplyChunkResult.ABORT)
+
+
+def _drain(steps: Slices[T]) -> T:
+    """The answer, at once: where nothing waits for the loop."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            answer: T = stop.value
+            return answer
+
+
+def _identity_of(tx: Tx) -> CheckTxResponse:
+    """What admission tells of it; made once, and asked for when it is identified and when it is admitted."""
+    if tx.facts is None:
+        payer, sender = tx.signers[tx.fee_payer], tx.touches[tx.fee_payer]
+        tx.facts = CheckTxResponse(
+            gas_wanted=tx.gas_limit,
+            sender=sender,
+            order_key=b"" if tx.unordered else sender + payer.sequence_key,
+            order=payer.sequence,
+            lane=tx.lane_name,
+            replay_id=tx.replay_id,
+            touches=tx.touches,
+            expiry_height=tx.expiry_height,
+        )
+    return tx.facts
+
+
+__all__ = ["APP_VERSION", "CommitInfo", "DchatApplication", "GenesisDiffers"]

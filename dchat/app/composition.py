@@ -1,0 +1,153 @@
+"""Which modules this application is made of, and how it begins. One row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge import machine as bridge
+from bridge.records import ESCROW_ADDRESS, BridgeParams
+from chain.app_state.chain_params import CHAIN, ChainRecord
+from chain.app_state.document import AppState, InvalidAppState
+from chain.chat import governance as chat_governance
+from chain.chat import machine as chat
+from chain.chat.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
+from chain.currency import economy
+from chain.currency import machine as currency
+from chain.currency.economy import Economy
+from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccount
+from chain.currency.ledger.stake_records import Now
+from chain.kernel.branch import State
+from chain.kernel.check import Pending
+from chain.kernel.execution import machine_time
+from chain.kernel.modules import BlockContext, Module, Modules
+from chain.tx import gas
+from chain.tx.codec import UINT64_MAX
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
+from chain.upgrade import module as upgrade
+from chain.upgrade.plan import GOVERNANCE_ADDRESS
+from consensus.types.params import EvidenceParams
+from governance import module as governance
+
+# What admission keeps of each kind of signer's record.
+PENDING: Final[dict[bytes, type[Pending]]] = {ACCOUNT: PendingAccount, IDENTITY: PendingIdentity}
+
+
+# Accounts that only the machines fill.
+REFUSED: Final = frozenset((ESCROW_ADDRESS, GOVERNANCE_ADDRESS, *economy.MODULE_ADDRESSES))
+
+
+def compose() -> Modules:
+    """The modules, in the order in which they begin and end a block."""
+    return Modules(
+        (
+            Module("chain", {CHAIN: ChainRecord.decode}, {}),
+            Module(  # before the economy, whose end of a block goes by what passed; its other half is at the bridge's
+                "governance",
+                {**governance.DECODERS, **chat_governance.DECODERS},
+                governance.handlers(),
+                end_block=(governance.count_votes,),
+                invariants=governance.invariants,
+            ),
+            _economy(),
+            Module(
+                "currency",
+                currency.DECODERS,
+                currency.handlers(REFUSED),
+                lane=LANE_CURRENCY,
+                ante=currency.ante,
+                end_block=(lambda ctx: currency.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),),
+                invariants=currency.invariants,
+            ),
+            Module(
+                "chat",
+                chat.DECODERS,
+                chat.handlers(),
+                lane=LANE_CHAT,
+                ante=chat.ante,
+                end_block=(lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),),
+                invariants=chat.invariants,
+            ),
+            Module(
+                "bridge",
+                bridge.DECODERS,
+                bridge.handlers(),
+                lane=LANE_BRIDGE,
+                ante=bridge.ante,
+                settle=bridge.settle,
+                end_block=(
+                    lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),
+                    governance.close,
+                ),
+                invariants=bridge.invariants,
+            ),
+            Module(  # last: it sees what every other module's end of block set
+                "upgrade",
+                upgrade.DECODERS,
+                upgrade.handlers(economy.is_validator),
+                end_block=(upgrade.end_block,),
+                invariants=upgrade.invariants,
+            ),
+        )
+    )
+
+
+def _economy() -> Module:
+    """Staking, slashing and rewards, on the currency machine's store and in its lane."""
+    economics = Economy()
+
+    def begin_block(ctx: BlockContext) -> Iterator[None]:
+        return economics.begin_block(
+            ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns),
+            last_commit=ctx.last_commit, misbehavior=ctx.misbehavior, proposer=ctx.proposer,
+        )  # fmt: skip
+
+    def end_block(ctx: BlockContext) -> Iterator[None]:
+        updates = yield from economics.end_block(
+            ctx.branch,
+            ctx.scan,
+            Now(ctx.height, ctx.time_ns),
+            upgraded=bool(ctx.upgraded),
+            items_max=gas.most_of(gas.GAS_STAKE + gas.GAS_LATER, ctx.block_gas_max),
+        )
+        ctx.validator_updates += updates
+
+    return Module(
+        "economy", economy.DECODERS, economy.handlers(REFUSED),
+        begin_block=(begin_block,), end_block=(end_block,), invariants=economy.invariants,
+    )  # fmt: skip
+
+
+def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int, evidence: EvidenceParams) -> None:
+    """Write the first state. evidence: the consensus parameters'. Raises: InvalidAppState."""
+    if not REFUSED.isdisjoint(genesis.balances):
+        raise InvalidAppState("app_state.currency.accounts: the chain's own accounts begin empty")
+    currency.genesis(
+        state,
+        CurrencyParams(genesis.currency.gas_price, genesis.currency.unordered_expiry_blocks_max),
+        dict(genesis.balances),
+    )
+    economics = genesis.economics
+    if sum(genesis.balances.values()) + sum(entry.tokens for entry in economics.validators) > UINT64_MAX:
+        raise InvalidAppState(f"app_state: balances and stakes are above {UINT64_MAX} udchat together")
+    economy.genesis(
+        state, economics.params_with(evidence), economics.inflation, economics.validators,
+        Now(initial_height - 1, machine_time(time_ns)),
+    )  # fmt: skip
+    chat.genesis(
+        state,
+        ChatParams(
+            genesis.chat.message_bytes_max,
+            genesis.chat.unordered_expiry_blocks_max,
+            bytes_per_mgas(gas_price=genesis.currency.gas_price, bytes_per_dchat=genesis.bridge.bytes_per_dchat),
+        ),
+    )
+    b = genesis.bridge
+    bridge.genesis(
+        state,
+        BridgeParams(
+            b.starter_messages, b.starter_bytes, b.messages_per_dchat, b.bytes_per_dchat, b.receipt_blocks,
+            b.unordered_expiry_blocks_max, b.registration_price,
+        ),
+    )  # fmt: skip
+    governance.genesis(state, genesis.governance)

@@ -1,0 +1,12 @@
+"""`dchat query` with all that joins it."""
+
+from __future__ import annotations
+
+import dchat.cli.commands.event_commands
+import dchat.cli.commands.staking_commands  # noqa: F401  # its commands join the group
+from dchat.cli.commands.gov_commands import query_gov
+from dchat.cli.commands.query_commands import query
+
+query.add_command(query_gov)
+
+__all__ = ["query"]

@@ -1,0 +1,92 @@
+"""Commands that ask a node how it is: health, status, version."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import click
+
+from dchat.cli.terminal.ask import node_address, node_option, run
+from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, show_json
+from dchat.cli.terminal.render import message_json
+from dchat.client.client import Client, quoted
+from dchat.home.version import ENGINE_VERSION, build_version
+from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
+
+ANSWER_BYTES_MAX = 1_048_576
+TIMEOUT_S = 5.0
+SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
+
+
+def get_json(url: str) -> tuple[int, Any]:
+    """Status code and JSON of a GET. Raises Refusal (unreachable, too slow, too much, not JSON)."""
+    if not url.startswith(("http://", "https://")):
+        raise Refusal(f"{url!r} is no http(s) address", Exit.USAGE)
+    try:
+        status, body = asyncio.run(_get(url))
+    except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
+        reason = quoted(str(error)) or f"not whole within {TIMEOUT_S:g} s"
+        raise Refusal(f"{url} did not answer: {reason}", Exit.UNREACHABLE) from None
+    try:
+        return status, json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(f"{url} answered {status} without JSON", Exit.UNREACHABLE) from None
+
+
+async def _get(url: str) -> tuple[int, bytes]:
+    """All of it within TIMEOUT_S, however it is dealt out, and of nobody else whom the answer names."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url, allow_redirects=False) as answer:
+        body = b""
+        while len(body) <= ANSWER_BYTES_MAX and (piece := await answer.content.read(65_536)):
+            body += piece
+        return answer.status, body[:ANSWER_BYTES_MAX]
+
+
+@click.command(cls=Command)
+@click.option("--url", help="The HTTP door, like http://127.0.0.1:8080. Default: the home's own node.")
+def health(url: str | None) -> None:
+    """Ask a node whether it is well. Exit code 0 only when it is."""
+    if url is None:
+        config = current_home()[1]
+        host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
+        url = f"http://{host}:{config.observability.health_port}"
+    address = url.rstrip("/")
+    status, answer = get_json(address if address.endswith("/health") else f"{address}/health")
+    show_json(answer)
+    if status != 200:
+        raise Refusal(
+            f"not healthy: {quoted(str(answer.get('reason', status) if isinstance(answer, dict) else status))}"
+        )
+
+
+@click.command(cls=Command)
+@node_option
+def status(node: str | None) -> None:
+    """Where a node and its chain stand."""
+
+    async def ask(client: Client) -> tuple[GetStatusResponse, GetUpgradeResponse]:
+        return await client.status(), await client.upgrade()
+
+    answer, upgrade = run(ask, node)
+    told = sync_info(answer, halted=bool(upgrade.halted))
+    show_json({"node": node_address(node), **message_json(answer), **dict.fromkeys(SYNC_INFO, told)})
+
+
+def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:
+    """What Cosmovisor reads before it takes another binary: CometBFT's names and texts.
+
+    A node that left consensus stands at the height whose block it does not execute, as one of CometBFT's does, which
+    has saved that block; with the height before, Cosmovisor would wait until this one's reading time is over.
+    """
+    height = answer.latest_block_height + halted
+    return {"latest_block_height": str(height), "catching_up": answer.catching_up}
+
+
+@click.command(cls=Command)
+def version() -> None:
+    """The versions of this build and of what it speaks."""
+    show_json({"dchat": build_version(), "engine": ENGINE_VERSION, "block_protocol": 11, "abci": "2.0.0"})

@@ -1,0 +1,12 @@
+"""`dchat tx` with all that joins it."""
+
+from __future__ import annotations
+
+import dchat.cli.commands.evidence_commands
+import dchat.cli.commands.staking_commands  # noqa: F401  # its commands join the group
+from dchat.cli.commands.gov_commands import tx_gov
+from dchat.cli.commands.tx_commands import tx
+
+tx.add_command(tx_gov)
+
+__all__ = ["tx"]

@@ -1,0 +1,333 @@
+"""`dchat tx`: build, sign and send transactions.
+
+For which chain, and what is believed of the node: `dchat.cli.terminal.trust`. One command signs one transaction
+(`dchat.client.wallet`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chain.tx.messages import (
+    LANE_BRIDGE,
+    BuyAllowance,
+    CreateChannel,
+    JoinChannel,
+    Message,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    Tip,
+    channel_id,
+)
+from dchat.cli.terminal.ask import Address, Amount, load_identity, node_option, parse_amount, run
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, show_json
+from dchat.cli.terminal.kept import keep, read_kept
+from dchat.cli.terminal.render import message_json
+from dchat.cli.terminal.trust import Signing, trust_options
+from dchat.client.client import SMALL_BYTES_MAX, Client
+from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
+
+WAITS = ("proof", "commit", "admission")
+
+
+@click.group(cls=Group)
+def tx() -> None:
+    """Send a transaction. Amounts are DCHAT (5, 5.25) unless they say udchat."""
+
+
+def sending(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that sends."""
+    options = (
+        click.option(
+            "--from", "sender", type=click.Path(dir_okay=False, path_type=Path), help="Identity file. Default: home's."
+        ),
+        node_option,
+        click.option(
+            "--wait",
+            type=click.Choice(WAITS),
+            help="Return when the next header proves what became of it (the default), when it is in a block by the "
+            "node's word, or when the node has admitted it.",
+        ),
+        click.option("--memo", default="", help="Up to 256 bytes, public."),
+        click.option("--fee", type=Amount(), help="Default: the least that the chain takes, by the node's word."),
+        click.option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT."),
+        click.option("--gas-limit", type=int, help="Default: an estimate that is enough."),
+        click.option("--unordered", is_flag=True, help="With a replay mark and an expiry instead of a sequence."),
+        click.option(
+            "--expiry-blocks",
+            type=click.IntRange(0),
+            default=0,
+            help=f"No block takes it after so many. Default: {ORDERED_EXPIRY_BLOCKS}, unordered {EXPIRY_BLOCKS}.",
+        ),
+        click.option(
+            "--sequence", type=click.IntRange(0), help="Of an earlier attempt: of both only one can be executed."
+        ),
+        click.option(
+            "--keep",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write what is signed to this file first; given again with it, hand in the same: it is executed once.",
+        ),
+        trust_options,
+        click.option("--chain-id", default="", help="Default: of what trust begins with."),
+        click.option(
+            "--believe-node", is_flag=True, help="Check nothing that the node says: only for a node of your own."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class Refused(Refusal):
+    """The chain's answer to a transaction, by code."""
+
+    def __init__(self, error: TxRefused) -> None:
+        super().__init__(f"a rule is broken, {error}")
+        self.codespace, self.code = error.outcome.codespace, error.outcome.code
+
+
+def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None) -> None:
+    """Build the messages for the sender's address, send them, show what became of them."""
+    who = load_identity(options["sender"])
+    messages = make(who.address)  # what makes no sense is said before anything is asked for
+    signing = Signing.of(options)
+    wait = options["wait"] or ("proof" if signing.trust is not None else "commit")
+    if wait == "proof" and signing.trust is None:
+        raise Refusal("--wait proof, and --believe-node: one of them", Exit.USAGE)
+    sessions: list[Session] = []
+    file: Path | None = options["keep"]
+    kept = read_kept(file, messages, who.address) if file is not None else None
+
+    async def work(client: Client) -> Outcome:
+        sessions.append(signing.session(client, who.wallet, fee_max=options["max_fee"]))
+        how = {"wait_commit": wait != "admission", "prove": wait == "proof"}
+        if kept is not None:
+            return await sessions[0].hand_in(kept, **how)
+        return await sessions[0].send(
+            messages,
+            **how,
+            signed=partial(keep, file) if file is not None else None,
+            lane=lane,
+            unordered=options["unordered"],
+            expiry_blocks=options["expiry_blocks"],
+            fee=options["fee"],
+            gas_limit=options["gas_limit"],
+            memo=options["memo"],
+            sequence=options["sequence"],
+        )
+
+    try:
+        show_json(outcome_json(run_sending(work, options["node"])))
+    except TxRefused as error:
+        show_json(outcome_json(error.outcome))
+        raise Refused(error) from None
+    except KeyboardInterrupt:
+        tx = sessions[0].handed if sessions else None
+        raise Refusal(f"stopped; {open_until(tx) if tx else 'nothing was handed in'}") from None
+    except ValueError as error:  # a number that no field holds
+        raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
+
+
+def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
+    """As `run`, with a refusal of the chain passed on for its outcome."""
+    refused: list[TxRefused] = []
+
+    async def guarded(client: Client) -> Outcome | None:
+        try:
+            outcome = await work(client)
+        except TxRefused as error:
+            refused.append(error)
+            return None
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    outcome = run(guarded, node, answer_bytes_max=SMALL_BYTES_MAX)
+    if outcome is None:
+        raise refused[0]
+    return outcome
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "hash": outcome.hash.hex(),
+        "replay_id": outcome.replay_id.hex(),
+        "code": outcome.code,
+        "codespace": outcome.codespace,
+        "log": outcome.log,
+        "height": outcome.height,
+        "index": outcome.index,
+        "gas_used": outcome.gas_used,
+        "sequence": outcome.sequence,
+        "expiry_height": outcome.expiry_height,
+        "proved_by_header": outcome.proved_by or None,
+    }
+    if outcome.receipt is not None:
+        shown["receipt"] = message_json(outcome.receipt)
+    return shown
+
+
+def channel_of(text: str) -> bytes:
+    """A channel's name, or its id in 40 hex characters."""
+    if len(text) == 40:
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            pass
+    return channel_id(text)
+
+
+@tx.command(cls=Command)
+@click.option("--to", "recipient", type=Address(), required=True)
+@click.option("--amount", type=Amount(), required=True)
+@sending
+def pay(recipient: bytes, amount: int, **options: Any) -> None:
+    """Pay an account."""
+    send(lambda me: [Payment(me, recipient, amount)], options)
+
+
+@tx.command(cls=Command)
+@click.option("--name", required=True, help="3 to 32 of a-z 0-9 _ -; unique.")
+@click.option("--display", default="", help="Up to 64 bytes.")
+@sending
+def register(name: str, display: str, **options: Any) -> None:
+    """Create the chat identity of your account, with a starter allowance."""
+    send(lambda me: [RegisterIdentity(me, name, display)], options)
+
+
+@tx.command("create-channel", cls=Command)
+@click.option("--name", required=True)
+@click.option("--topic", default="")
+@click.option("--join-price", type=Amount(), default=0, help="What joining costs; 0: nothing.")
+@sending
+def create_channel(name: str, topic: str, join_price: int, **options: Any) -> None:
+    """Create a channel, and be its first member."""
+    send(lambda me: [CreateChannel(me, name, join_price, topic)], options)
+
+
+@tx.command(cls=Command)
+@click.option("--channel", required=True, help="Name or id.")
+@sending
+def join(channel: str, **options: Any) -> None:
+    """Join a channel that costs nothing."""
+    send(lambda me: [JoinChannel(me, channel_of(channel))], options)
+
+
+@tx.command(cls=Command)
+@click.option("--channel", required=True, help="Name or id.")
+@click.option("--text", required=True)
+@click.option("--reply-to", type=int, help="Index of the message answered.")
+@sending
+def post(channel: str, text: str, reply_to: int | None, **options: Any) -> None:
+    """Post a message to a channel you are a member of."""
+    answered = 0 if reply_to is None else reply_to + 1
+    send(lambda me: [PostMessage(me, channel_of(channel), text.encode(), answered)], options)
+
+
+@tx.command(cls=Command)
+@click.option("--channel", required=True, help="Name or id.")
+@click.option("--index", type=int, required=True, help="Of the message.")
+@click.option("--amount", type=Amount(), required=True)
+@sending
+def tip(channel: str, index: int, amount: int, **options: Any) -> None:
+    """Pay the author of a message."""
+    send(lambda me: [Tip(me, channel_of(channel), index, amount)], options)
+
+
+@tx.command("pay-to-join", cls=Command)
+@click.option("--channel", required=True, help="Name or id.")
+@click.option("--max-price", type=Amount(), required=True, help="The most that you would pay.")
+@sending
+def pay_to_join(channel: str, max_price: int, **options: Any) -> None:
+    """Pay a channel's price to its owner and join, both or neither."""
+    send(lambda me: [PayToJoin(me, channel_of(channel), max_price)], options)
+
+
+@tx.command("buy-allowance", cls=Command)
+@click.option("--amount", type=Amount(), required=True)
+@sending
+def buy_allowance(amount: int, **options: Any) -> None:
+    """Turn DCHAT into messages and bytes on the chat chain."""
+    send(lambda me: [BuyAllowance(me, amount)], options)
+
+
+# kind -> (needed keys, optional keys, message of the sender's address and the given texts)
+LEGS: dict[str, tuple[frozenset[str], frozenset[str], Callable[[bytes, dict[str, str]], Message]]] = {
+    "pay": (
+        frozenset({"to", "amount"}),
+        frozenset(),
+        lambda me, leg: Payment(me, Address().convert(leg["to"], None, None), parse_amount(leg["amount"])),
+    ),
+    "register": (
+        frozenset({"name"}),
+        frozenset({"display"}),
+        lambda me, leg: RegisterIdentity(me, leg["name"], leg.get("display", "")),
+    ),
+    "create-channel": (
+        frozenset({"name"}),
+        frozenset({"topic", "join-price"}),
+        lambda me, leg: CreateChannel(me, leg["name"], parse_amount(leg.get("join-price", "0")), leg.get("topic", "")),
+    ),
+    "join": (frozenset({"channel"}), frozenset(), lambda me, leg: JoinChannel(me, channel_of(leg["channel"]))),
+    "post": (
+        frozenset({"channel", "text"}),
+        frozenset({"reply-to"}),
+        lambda me, leg: PostMessage(
+            me, channel_of(leg["channel"]), leg["text"].encode(), int(leg["reply-to"]) + 1 if "reply-to" in leg else 0
+        ),
+    ),
+    "tip": (
+        frozenset({"channel", "index", "amount"}),
+        frozenset(),
+        lambda me, leg: Tip(me, channel_of(leg["channel"]), int(leg["index"]), parse_amount(leg["amount"])),
+    ),
+    "pay-to-join": (
+        frozenset({"channel", "max-price"}),
+        frozenset(),
+        lambda me, leg: PayToJoin(me, channel_of(leg["channel"]), parse_amount(leg["max-price"])),
+    ),
+    "buy-allowance": (
+        frozenset({"amount"}),
+        frozenset(),
+        lambda me, leg: BuyAllowance(me, parse_amount(leg["amount"])),
+    ),
+}
+
+
+def parse_leg(text: str, me: bytes) -> Message:
+    """`KIND key=value ...`, quoted as in a shell. Raises Refusal."""
+    kind, *pairs = shlex.split(text) or [""]
+    if kind not in LEGS:
+        raise Refusal(f"unknown leg {kind!r}; allowed: {', '.join(LEGS)}", Exit.USAGE)
+    needed, optional, make = LEGS[kind]
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    if not needed <= given.keys() <= needed | optional:
+        raise Refusal(
+            f"leg {kind}: needs {', '.join(sorted(needed))}"
+            + (f"; may have {', '.join(sorted(optional))}" if optional else "")
+            + f"; got {', '.join(given) or 'nothing'}",
+            Exit.USAGE,
+        )
+    try:
+        return make(me, given)
+    except ValueError as error:
+        raise Refusal(f"leg {kind}: {error}", Exit.USAGE) from None
+
+
+@tx.command(cls=Command)
+@click.option("--leg", "legs", multiple=True, required=True, metavar='"KIND key=value ..."')
+@sending
+def bundle(legs: tuple[str, ...], **options: Any) -> None:
+    """Do several things on both chains, all of them or none.
+
+    \b
+    dchat tx bundle --leg "pay to=dchat1... amount=5" --leg "post channel=lobby text='paid you'"
+    """
+    send(lambda me: [parse_leg(leg, me) for leg in legs], options, lane=LANE_BRIDGE)

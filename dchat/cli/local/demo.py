@@ -1,0 +1,334 @@
+"""A story told on a running test network, through its public doors alone, every step of it proved.
+
+Without a script: two people register, one pays the other, one opens a channel that costs money to join, they talk, a
+line is tipped. With `--script FILE` (JSON lines of `scene`, `speaker`, `line`): each scene is a channel, each speaker
+an identity, each line a message; then every channel is read back, line by line, in order. All that is shown is
+verified against commits that lead back to the genesis; the invariants are asked of every node at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import click
+
+from chain.tx.build import Wallet
+from chain.tx.messages import (
+    BuyAllowance,
+    CreateChannel,
+    JoinChannel,
+    Message,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    Tip,
+    channel_id,
+)
+from chain.tx.tx import MESSAGES_MAX
+from consensus.documents.genesis import parse_genesis
+from crypto.bech32 import encode_address
+from dchat.cli.terminal.base import Exit, Refusal, echo
+from dchat.client.client import Client, ClientError, NodeUnreachable
+from dchat.client.proved import Proved
+from dchat.client.verify import Trust, Verifier
+from dchat.client.wallet import Outcome, Session
+from dchat.devnet.network import Network, NetworkError, load_network
+from dchat.home import identity
+from dchat.home.home import Home
+
+DCHAT = 1_000_000
+LINE_BYTES_MAX = 4_096  # of a script; the chain's own limit is larger
+SCRIPT_BYTES_MAX = 64 * 1_048_576
+SPEECH_LINES_MAX = MESSAGES_MAX  # consecutive lines of one speaker travel in one transaction
+SPEAKER_BALANCE = 50 * DCHAT
+MESSAGES_A_DCHAT, BYTES_A_DCHAT = 1_000, 1_048_576  # the chain's default price of allowance
+LINE_ALLOWANCE_BYTES = 2_500  # what a message takes beside its text: its gas, at the chain's default price
+AT_ONCE = 32  # scenes that play at the same time
+PAGE = 500  # messages read in one call
+
+
+@dataclass(frozen=True)
+class Line:
+    scene: str
+    speaker: str
+    text: str
+
+
+@dataclass
+class Stage:
+    """The network, as seen through one node, and who acts on it."""
+
+    network: Network
+    client: Client
+    proved: Proved
+    checked: int = 0
+    sent: list[Outcome] = field(default_factory=list)
+
+    def session(self, wallet: Wallet) -> Session:
+        return Session(self.client, wallet, chain_id=self.network.chain_id)
+
+    def account(self, name: str) -> Wallet:
+        return identity.load(self.network.folder / self.network.accounts[name]).wallet
+
+    async def send(self, session: Session, *messages: Message, unordered: bool = False) -> Outcome:
+        outcome = await session.send(messages, unordered=unordered)
+        self.sent.append(outcome)
+        return outcome
+
+
+def read_script(file: Path) -> list[Line]:
+    """Raises Refusal, which names the line."""
+    if file.stat().st_size > SCRIPT_BYTES_MAX:
+        raise Refusal(f"{file}: {file.stat().st_size} bytes; allowed: {SCRIPT_BYTES_MAX}")
+    lines = []
+    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(text)
+            line = Line(str(row["scene"]), str(row["speaker"]), str(row["line"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refusal(f'{file}:{number}: expected {{"scene", "speaker", "line"}}: {error!r}') from None
+        if not 1 <= len(line.text.encode()) <= LINE_BYTES_MAX:
+            raise Refusal(f"{file}:{number}: a line has 1 to {LINE_BYTES_MAX} bytes")
+        lines.append(line)
+    if not lines:
+        raise Refusal(f"{file}: empty")
+    return lines
+
+
+def slug(name: str, tag: str) -> str:
+    """An identity name of the chain's alphabet that `name` and this run alone have."""
+    plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")[:18]
+    return f"{plain or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:4]}-{tag}"
+
+
+def channel_name(scene: str, tag: str) -> str:
+    plain = "".join(char for char in scene if " " <= char <= "~")[:44].strip()
+    return f"{plain or 'scene'} {hashlib.sha256(scene.encode()).hexdigest()[:4]} {tag}"
+
+
+# ---------------------------------------------------------------------------------------------------- the story
+
+
+async def tell_story(stage: Stage, tag: str) -> None:
+    alice, bob = stage.session(stage.account("alice")), stage.session(stage.account("bob"))
+    for name, session in (("alice", alice), ("bob", bob)):
+        await _register(stage, session, slug(name, tag), name.title())
+        echo(f"{name} is {encode_address(session.wallet.address)}")
+    paid = await stage.send(alice, Payment(alice.wallet.address, bob.wallet.address, 25 * DCHAT))
+    echo(f"alice paid bob 25 DCHAT in block {paid.height}")
+    name = f"tea house {tag}"
+    channel = channel_id(name)
+    await stage.send(bob, CreateChannel(bob.wallet.address, name, 5 * DCHAT, "one pays to come in"))
+    joined = await stage.send(alice, PayToJoin(alice.wallet.address, channel, 5 * DCHAT))
+    echo(f"bob opened {name!r} at 5 DCHAT; alice paid and joined in block {joined.height}, in one transaction")
+    talk = [
+        (bob, "Come in. The kettle is on, and both books will show it."),
+        (alice, "Both books? I paid in one and walked in by the other."),
+        (bob, "That is the point: one block wrote both, or neither."),
+        (alice, "Then this is for the tea."),
+    ]
+    for speaker, text in talk:
+        await stage.send(speaker, PostMessage(speaker.wallet.address, channel, text.encode(), 0))
+    tipped = await stage.send(alice, Tip(alice.wallet.address, channel, 2, 3 * DCHAT))
+    echo(f"alice tipped bob's third line 3 DCHAT in block {tipped.height}")
+    await _check_story(stage, [alice.wallet, bob.wallet], channel, [text for _, text in talk], [joined, tipped])
+
+
+async def _register(stage: Stage, session: Session, name: str, display: str) -> None:
+    known = await stage.client.identity(session.wallet.address)
+    if not known.HasField("identity"):
+        await stage.send(session, RegisterIdentity(session.wallet.address, name, display))
+
+
+async def _check_story(
+    stage: Stage, people: Sequence[Wallet], channel: bytes, texts: Sequence[str], bundles: Sequence[Outcome]
+) -> None:
+    height = await provable(stage)
+    client, proved = stage.client, stage.proved
+    for wallet in people:
+        account = await client.account(wallet.address, height=height, prove=True)
+        _show(stage, (await proved.account(account, wallet.address)).what)
+        person = await client.identity(wallet.address, height=height, prove=True)
+        _show(stage, (await proved.identity(person, wallet.address)).what)
+    opened = await client.channel(channel, height=height, prove=True)
+    _show(stage, (await proved.channel(opened, channel)).what)
+    for outcome in bundles:
+        bundle = await client.bundle(outcome.replay_id, height=height, prove=True)
+        _show(stage, (await proved.bundle(bundle, outcome.replay_id)).what)
+    await read_back(stage, channel, texts, height)
+    await check_transactions(stage)
+
+
+async def provable(stage: Stage) -> int:
+    """The height of the last thing that was done, once the next header, which proves it, is there."""
+    height = max(outcome.height for outcome in stage.sent)
+    await stage.client.wait_for_height(height + 1)
+    return height
+
+
+def _show(stage: Stage, what: str) -> None:
+    stage.checked += 1
+    echo(f"  proved: {what}")
+
+
+# --------------------------------------------------------------------------------------------------- a script
+
+
+async def play(stage: Stage, lines: Sequence[Line], tag: str) -> None:
+    started = time.monotonic()
+    scenes = list(dict.fromkeys(line.scene for line in lines))
+    speakers = {name: stage.session(Wallet.from_seed(secrets.token_bytes(32))) for name in _cast(lines)}
+    await _hire(stage, speakers, lines, tag)
+    echo(f"{len(speakers)} speakers registered in {time.monotonic() - started:.1f} s")
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(scene: str) -> None:
+        async with gate:
+            await _play_scene(stage, speakers, [line for line in lines if line.scene == scene], tag)
+
+    await asyncio.gather(*(one(scene) for scene in scenes))
+    took = time.monotonic() - started
+    echo(f"{len(lines)} lines in {len(scenes)} scenes said in {took:.1f} s")
+    height = await provable(stage)
+    for scene in scenes:
+        texts = [line.text for line in lines if line.scene == scene]
+        await read_back(stage, channel_id(channel_name(scene, tag)), texts, height)
+    for name, session in speakers.items():
+        person = await stage.client.identity(session.wallet.address, height=height, prove=True)
+        await stage.proved.identity(person, session.wallet.address)
+        stage.checked += 1
+        assert person.identity.display == name, (person.identity.display, name)
+    await check_transactions(stage)
+
+
+def _cast(lines: Sequence[Line]) -> list[str]:
+    return list(dict.fromkeys(line.speaker for line in lines))
+
+
+async def _hire(stage: Stage, speakers: dict[str, Session], lines: Sequence[Line], tag: str) -> None:
+    """Pay each speaker, register it, and buy it the words that it will need."""
+    purse = stage.session(stage.account("carol"))
+    for session in speakers.values():  # in order: one account's sequence
+        stage.sent.append(
+            await purse.send(
+                [Payment(purse.wallet.address, session.wallet.address, SPEAKER_BALANCE)], wait_commit=False
+            )
+        )
+    await stage.send(purse, Payment(purse.wallet.address, stage.account("dave").address, 1))
+    stage.sent = [outcome for outcome in stage.sent if outcome.height]
+
+    async def prepare(name: str, session: Session) -> None:
+        await stage.send(session, RegisterIdentity(session.wallet.address, slug(name, tag), name[:64]))
+        own = [line for line in lines if line.speaker == name]
+        size = sum(2 * len(line.text) + LINE_ALLOWANCE_BYTES for line in own)
+        price = 2 + len(own) // MESSAGES_A_DCHAT + size // BYTES_A_DCHAT
+        await stage.send(session, BuyAllowance(session.wallet.address, price * DCHAT))
+
+    await asyncio.gather(*(prepare(name, session) for name, session in speakers.items()))
+
+
+async def _play_scene(stage: Stage, speakers: dict[str, Session], lines: Sequence[Line], tag: str) -> None:
+    """Speech by speech: the next begins when the one before is in a block, so that the order is the script's."""
+    name = channel_name(lines[0].scene, tag)
+    channel = channel_id(name)
+    owner = speakers[lines[0].speaker]
+    await stage.send(owner, CreateChannel(owner.wallet.address, name, 0, lines[0].scene[:200]), unordered=True)
+    others = [speakers[who] for who in _cast(lines) if speakers[who] is not owner]
+    await asyncio.gather(*(stage.send(who, JoinChannel(who.wallet.address, channel), unordered=True) for who in others))
+    for who, group in groupby(lines, key=lambda line: line.speaker):
+        speech = list(group)
+        session = speakers[who]
+        for start in range(0, len(speech), SPEECH_LINES_MAX):
+            posts = [
+                PostMessage(session.wallet.address, channel, line.text.encode(), 0)
+                for line in speech[start : start + SPEECH_LINES_MAX]
+            ]
+            await stage.send(session, *posts, unordered=True)
+
+
+# ------------------------------------------------------------------------------------------------ what was said
+
+
+async def read_back(stage: Stage, channel: bytes, texts: Sequence[str], height: int) -> None:
+    """Read a channel, prove every message, and compare with what was said. Raises Refusal, ProofFailed."""
+    found: list[str] = []
+    while len(found) < len(texts):
+        answer = await stage.client.messages(channel, from_index=len(found), limit=PAGE, height=height, prove=True)
+        if not answer.messages:
+            break
+        await stage.proved.messages(answer, channel, len(found))
+        stage.checked += len(answer.messages)
+        found += [message.content.decode() for message in answer.messages]
+    if found != list(texts):
+        at = next((n for n, (a, b) in enumerate(zip(found, texts, strict=False)) if a != b), len(found))
+        raise Refusal(
+            f"channel {channel.hex()}: line {at} is not what was said; {len(found)} of {len(texts)} are there"
+        )
+    echo(f"  proved: {len(found)} messages of {channel.hex()[:12]}, in the order in which they were said")
+
+
+async def check_transactions(stage: Stage) -> None:
+    """Each transaction of this run is in the block that its answer named."""
+    for outcome in stage.sent:
+        answer = await stage.client.tx(outcome.hash, prove=True)
+        await stage.proved.tx(answer, outcome.hash)
+        stage.checked += 1
+    echo(f"  proved: {len(stage.sent)} transactions, each in its block")
+
+
+async def check_invariants(network: Network) -> None:
+    """Ask every node. Raises Refusal."""
+    for node in network.nodes:
+        async with Client(f"{network.host}:{node.ports.grpc}") as client:
+            answer = await client.invariants()
+        broken = [f"{law.name}: {law.detail}" for law in answer.invariants if not law.holds]
+        if broken:
+            raise Refusal(f"{node.name} at height {answer.height}: {'; '.join(broken)}")
+        echo(f"{node.name}: {len(answer.invariants)} invariants hold at height {answer.height}")
+
+
+async def run(network: Network, script: Path | None, through: int) -> None:
+    node = network.node(through)
+    genesis = parse_genesis(Home.of(network.home_of(node)).genesis.read_bytes())
+    tag = secrets.token_hex(2)
+    async with Client(f"{network.host}:{node.ports.grpc}") as client:
+        verifier = Verifier(client, Trust.of_genesis(genesis), chain_id=network.chain_id)
+        stage = Stage(network, client, Proved(verifier))
+        if script is None:
+            await tell_story(stage, tag)
+        else:
+            await play(stage, read_script(script), tag)
+    await check_invariants(network)
+    echo(f"done: {stage.checked} proofs verified against commits that lead back to {verifier.trust}")
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--home", type=click.Path(file_okay=False, path_type=Path), default=Path("testnet-home"), show_default=True,
+    envvar="DCHAT_TESTNET_HOME", help="The test network's folder.",
+)  # fmt: skip
+@click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A dialogue to replay.")
+@click.option("--validator", "through", type=int, default=1, show_default=True, help="Through which node's doors.")
+def demo(home: Path, script: Path | None, through: int) -> None:
+    try:
+        asyncio.run(run(load_network(home), script, through))
+    except NetworkError as error:
+        raise Refusal(f"{error}; make one and start it: ./scripts/testnet --detach", Exit.USAGE) from None
+    except NodeUnreachable as error:
+        raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None
+    except ClientError as error:
+        raise Refusal(f"{error}; is it this network that runs? ./scripts/testnet status --home {home}") from None
+
+
+if __name__ == "__main__":
+    demo(prog_name="scripts/demo")

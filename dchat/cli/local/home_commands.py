@@ -1,0 +1,185 @@
+"""Commands that make files: identities, a node's home, a test network."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.formats.errors import InvalidGenesis
+from crypto.keys import PrivKey
+from dchat.cli.local.network_options import Wanted, network_options
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, home_root, load_config
+from dchat.config import Config
+from dchat.config.document import example_toml
+from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
+from dchat.home import identity
+from dchat.home.files import is_private, write_new
+from dchat.home.home import Home, HomeError, load_genesis, load_validator_key, make_keys, write_genesis
+from dchat.home.identity import IdentityError
+from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
+
+
+@click.command(cls=Command)
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file. Default: identity.json here."
+)
+@click.option("--burner", is_flag=True, help="An identity to be thrown away: a validator refuses it.")
+def keygen(output: Path | None, burner: bool) -> None:
+    """Make an account's key and write it to a file that only you can read. Never overwrites."""
+    made = identity.generate(burner=burner)
+    path = output or Path("burner.json" if burner else "identity.json")
+    try:
+        made.save(path)
+    except IdentityError as error:
+        raise Refusal(str(error)) from None
+    echo(f"wrote {path}")
+    echo(f"address {made.address_text}")
+
+
+@click.group("identity", cls=Group)
+def identity_group() -> None:
+    """Look at identity files."""
+
+
+@identity_group.command("verify")
+@click.option("--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="Default: the home's identity.")
+def identity_verify(file: Path | None) -> None:
+    """Check that a file is whole, its address is its key's, the key signs, and nobody else can read it."""
+    path = file or current_home()[0].identity
+    try:
+        loaded = identity.load(path)
+    except IdentityError as error:
+        raise Refusal(str(error)) from None
+    key = loaded.wallet.key
+    if not key.pub_key.verify(b"dchat identity verify", key.sign(b"dchat identity verify")):
+        raise Refusal(f"{path}: the key does not verify what it signs")
+    echo(f"address {loaded.address_text}")
+    echo(f"burner {'yes' if loaded.burner else 'no'}")
+    if not is_private(path):
+        raise Refusal(f"{path}: others can read it; mend with: chmod 600 {path}")
+    echo("ok")
+
+
+@click.command(cls=Command)
+@click.option("--chain-id", default="dchat-local", show_default=True, help="Of the new genesis.")
+@click.option("--moniker", default="", help="A name for people.")
+@click.option(
+    "--genesis",
+    "genesis_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Join this chain instead of beginning one.",
+)
+def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:
+    """Make a node's home: options, identity, keys, record of signatures, genesis. What is there already stays."""
+    root = home_root()
+    config = load_config(root).config
+    try:
+        made = make_home(root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file)
+    except (HomeError, IdentityError, ValueError) as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+    for path in made:
+        echo(f"made {path}")
+    if not made:
+        echo(f"{root} is complete already")
+
+
+def make_home(
+    root: Path, config: Config, *, chain_id: str, moniker: str = "", genesis_file: Path | None = None
+) -> list[Path]:
+    """Make what is missing; returns the paths made. Nothing is written that no start accepts (cosmos-omnibus#104).
+
+    Raises HomeError, IdentityError.
+    """
+    if moniker:
+        config = config.model_copy(update={"validator": config.validator.model_copy(update={"moniker": moniker})})
+    home = Home.of(root, config)
+    check_home(home, config, chain_id=chain_id, genesis_file=genesis_file)
+    made = []
+    if not home.config_file.exists():
+        text = example_toml()
+        if moniker:
+            text = text.replace('moniker = ""', f"moniker = {json.dumps(moniker)}")
+        write_new(home.config_file, text)
+        made.append(home.config_file)
+    if not home.identity.exists():
+        identity.generate().save(home.identity)
+        made.append(home.identity)
+    made += make_keys(home)
+    if not home.genesis.exists():
+        if genesis_file is not None:
+            write_genesis(home, genesis_file.read_text())
+        else:
+            key, operator = load_validator_key(home), identity.load(home.identity)
+            write_genesis(home, single_validator_genesis(config, chain_id, key, operator.address).dumps())
+        made.append(home.genesis)
+    load_genesis(home)
+    return made
+
+
+def check_home(home: Home, config: Config, *, chain_id: str, genesis_file: Path | None) -> None:
+    """That a node could start from this home once what is missing was made. Raises HomeError, IdentityError."""
+    from dchat.node import preflight
+
+    preflight.check_options(home, config)
+    if home.genesis.exists():
+        if not (home.databases / "state").exists():
+            preflight.check_genesis(load_genesis(home), config)
+    elif genesis_file is not None:
+        preflight.check_genesis(read_genesis(genesis_file), config)
+    else:
+        preflight.check_new_chain(
+            home, config, chain_id, lambda key, operator: single_validator_genesis(config, chain_id, key, operator)
+        )
+
+
+def read_genesis(path: Path) -> GenesisDoc:
+    """Raises HomeError."""
+    try:
+        return parse_genesis(path.read_bytes())
+    except (OSError, InvalidGenesis) as error:
+        raise HomeError(f"{path}: {error}") from None
+
+
+def single_validator_genesis(config: Config, chain_id: str, key: PrivKey, operator: bytes) -> GenesisDoc:
+    """A chain whose only validator is this node, and whose operator (an address) has the initial stake's worth beside
+    the stake. Raises InvalidGenesis, InvalidAppState, ValueError."""
+    stake = config.staking.initial_stake
+    least = config.staking.min_self_delegation
+    return build_genesis(
+        chain_id=chain_id,
+        time_ns=time.time_ns(),
+        stakes=[
+            stake_of(
+                operator, key.pub_key.bytes, stake, moniker=config.validator.moniker, min_self_delegation_dchat=least
+            )
+        ],
+        economics=genesis_economics(config),
+        balances={operator: stake * UDCHAT_PER_DCHAT},
+        block_bytes_max=config.consensus.max_block_size,
+    )
+
+
+@click.command(cls=Command)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder. Default: the home.")
+@click.option("--chain-id", default=DEFAULT_CHAIN_ID, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where all nodes listen.")
+@network_options
+def testnet(output: Path | None, chain_id: str, host: str, wanted: Wanted) -> None:
+    """Make the homes, the genesis and funded accounts of a network on this machine.
+
+    \b
+    dchat testnet --fast --voting-period 60s --param staking.unbonding_s=120 --param slashing.downtime_jail_s=30
+    """
+    folder = output or home_root()
+    try:
+        network = wanted.make(folder, chain_id=chain_id, host=host)
+    except (NetworkError, HomeError, IdentityError) as error:
+        raise Refusal(str(error)) from None
+    for node in network.nodes:
+        ports = node.ports
+        echo(f"made {network.home_of(node)}  p2p {ports.p2p}  http {ports.http}  grpc {ports.grpc}")
+    echo(f"made accounts {', '.join(network.accounts)} in {folder / 'accounts'}")

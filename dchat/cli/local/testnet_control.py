@@ -1,0 +1,276 @@
+"""What `scripts/testnet` does once its environment is there: run a network on this machine, and look after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import click
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dchat.cli.local.network_options import Wanted, network_options
+from dchat.cli.terminal.base import Command, Exit, Refusal, echo
+from dchat.devnet import processes
+from dchat.devnet.network import NETWORK_FILE, Network, NetworkError, NodeEntry, load_network
+from dchat.devnet.processes import ControlError
+from dchat.home.text import safe_line
+
+ACTIONS = ("run", "status", "stop", "kill", "start", "logs")
+REFRESH_S = 0.5
+PLAIN_EVERY_S = 10.0  # without a terminal
+FIRST_BLOCK_TIMEOUT_S = 120.0
+LIVE_CAPTION = "Ctrl-C stops all; logs: scripts/testnet logs"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One node at one moment. status: the HTTP door's, None when it does not answer."""
+
+    node: NodeEntry
+    pid: int | None
+    status: dict[str, Any] | None
+    txs_per_s: float = 0.0
+
+
+class Watcher:
+    """Asks all nodes' HTTP doors and remembers enough for rates."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._seen: dict[int, tuple[float, int]] = {}  # node -> (when, transactions committed)
+        self._rates: dict[int, float] = {}
+
+    async def rows(self, session: aiohttp.ClientSession) -> list[Row]:
+        statuses = await asyncio.gather(*(self._status(session, node) for node in self.network.nodes))
+        return [
+            Row(node, processes.running_pid(self.network, node), status, self._rate(node, status))
+            for node, status in zip(self.network.nodes, statuses, strict=True)
+        ]
+
+    async def _status(self, session: aiohttp.ClientSession, node: NodeEntry) -> dict[str, Any] | None:
+        url = f"http://{self.network.host}:{node.ports.http}/status"
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+            async with session.get(url) as answer:
+                status: dict[str, Any] = await answer.json()
+                return status if status.get("node_id") == node.node_id else None  # else another network's, at our port
+        return None
+
+    def _rate(self, node: NodeEntry, status: dict[str, Any] | None) -> float:
+        """Transactions a second, smoothed over a few refreshes."""
+        if status is None:
+            self._seen.pop(node.index, None)
+            self._rates.pop(node.index, None)
+            return 0.0
+        now, count = time.monotonic(), int(status["committed_transactions"])
+        before = self._seen.get(node.index)
+        self._seen[node.index] = (now, count)
+        if before is None or now <= before[0] or count < before[1]:
+            return self._rates.get(node.index, 0.0)
+        latest = (count - before[1]) / (now - before[0])
+        rate = 0.7 * self._rates.get(node.index, latest) + 0.3 * latest
+        self._rates[node.index] = rate if rate >= 0.05 else 0.0
+        return self._rates[node.index]
+
+
+def table_of(network: Network, rows: list[Row], caption: str = "") -> Table:
+    """Fits into 80 columns."""
+    title = f"{network.chain_id} in {network.folder}"
+    table = Table(title=Text(title), caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("node", "process", "height", "round", "step", "peers", "tx/s", "mempool", "app hash"):
+        table.add_column(name, justify="left" if name in ("node", "step", "app hash") else "right", no_wrap=True)
+    for row in rows:
+        status = row.status
+        if status is None:
+            table.add_row(
+                row.node.name, str(row.pid or "stopped"), *["-"] * 7, style="red" if row.pid is None else "yellow"
+            )
+            continue
+        table.add_row(
+            row.node.name,
+            str(row.pid or "?"),
+            _cell(status["latest_block_height"]),
+            _cell(status["consensus_round"]),
+            _cell(status["consensus_step"]),
+            _cell(status["peer_count"]),
+            f"{row.txs_per_s:.1f}",
+            _cell(status["mempool_size"]),
+            _cell(status["latest_app_hash"][:8].lower()),
+        )
+    return table
+
+
+def _cell(value: object) -> Text:
+    """What a node says of itself, as plain text: neither escape sequences nor rich's own markup."""
+    return Text(safe_line(str(value)))
+
+
+def _console() -> Console:
+    """Wide enough for the table when it goes to a file."""
+    return Console() if sys.stdout.isatty() else Console(width=110)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2.0))
+
+
+async def _show_once(network: Network) -> list[Row]:
+    async with _session() as session:
+        rows = await Watcher(network).rows(session)
+    _console().print(table_of(network, rows))
+    return rows
+
+
+async def _wait_for_blocks(network: Network) -> None:
+    """Until every node has a block. Raises ControlError when one ends or nothing happens."""
+    watcher, deadline = Watcher(network), time.monotonic() + FIRST_BLOCK_TIMEOUT_S
+    async with _session() as session:
+        while True:
+            rows = await watcher.rows(session)
+            gone = [row.node for row in rows if row.pid is None]
+            if gone:
+                raise ControlError(f"{gone[0].name} ended:\n{processes.tail(network, gone[0])}")
+            if all(row.status is not None and row.status["latest_block_height"] > 0 for row in rows):
+                return
+            if time.monotonic() > deadline:
+                raise ControlError(f"no block within {FIRST_BLOCK_TIMEOUT_S:g} s; see `scripts/testnet logs`")
+            await asyncio.sleep(0.2)
+
+
+async def _watch(network: Network) -> None:
+    """The live table until SIGINT or SIGTERM."""
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, asked.set)
+    console, watcher = _console(), Watcher(network)
+    async with _session() as session:
+        first = table_of(network, await watcher.rows(session), LIVE_CAPTION)
+        if not console.is_terminal:
+            console.print(first)
+        with (
+            Live(first, console=console, auto_refresh=False)
+            if console.is_terminal
+            else contextlib.nullcontext() as live
+        ):
+            while not asked.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asked.wait(), REFRESH_S if live is not None else PLAIN_EVERY_S)
+                table = table_of(network, await watcher.rows(session), LIVE_CAPTION)
+                if live is not None:
+                    live.update(table, refresh=True)
+                elif not asked.is_set():
+                    console.print(table)
+
+
+def _start_all(network: Network) -> None:
+    started: list[NodeEntry] = []
+    try:
+        for node in network.nodes:
+            if processes.running_pid(network, node) is None:
+                processes.start(network, node)
+                started.append(node)
+    except (ControlError, KeyboardInterrupt):
+        processes.stop(network, tuple(started))
+        raise
+
+
+def _run(network: Network, *, detach: bool) -> None:
+    _start_all(network)
+    if detach:
+        asyncio.run(_wait_for_blocks(network))
+        asyncio.run(_show_once(network))
+        ports = network.nodes[0].ports
+        echo(f"gRPC {network.host}:{ports.grpc}  HTTP http://{network.host}:{ports.http}/status")
+        return
+    try:
+        asyncio.run(_watch(network))
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave half of them running
+        echo("stopping all validators")
+        processes.stop(network, network.nodes)
+
+
+def _network(folder: Path, wanted: Wanted) -> Network:
+    """The one in `folder`, made if there is none. Options that would change one that exists are refused."""
+    if not (folder / NETWORK_FILE).exists():
+        network = wanted.make(folder)
+        echo(f"made a network of {len(network.nodes)} validators in {folder}")
+        return network
+    network = load_network(folder)
+    if wanted.validators == len(network.nodes):
+        wanted = wanted._replace(validators=None)
+    if wanted.said:
+        raise Refusal(
+            f"there is a network in {folder} already: start it without {', '.join(wanted.said)}, or choose another "
+            f"--home, or remove it: rm -r {folder}",
+            Exit.USAGE,
+        )
+    return network
+
+
+@click.command(cls=Command)
+@click.argument("action", type=click.Choice(ACTIONS), default="run")
+@click.argument("number", type=int, required=False)
+@network_options
+@click.option("--detach", is_flag=True, help="Return when the network makes blocks.")
+@click.option("--lines", type=int, default=20, show_default=True, help="Of each log.")
+@click.pass_context
+def control(context: click.Context, action: str, number: int | None, wanted: Wanted, detach: bool, lines: int) -> None:
+    """Run a network of validators on this machine.
+
+    Without ACTION: make it if need be, start it, show a live table; Ctrl-C stops all. With NUMBER, kill, stop and
+    start are about that validator.
+    """
+    said = context.meta.get("dchat.home") or os.environ.get("DCHAT_TESTNET_HOME") or "testnet-home"
+    folder = Path(said).expanduser().absolute()
+    try:
+        if action == "run":
+            _run(_network(folder, wanted), detach=detach)
+            return
+        network = load_network(folder)
+        _act(network, action, number, lines)
+    except (NetworkError, ControlError) as error:
+        raise Refusal(str(error)) from None
+
+
+def _act(network: Network, action: str, number: int | None, lines: int) -> None:
+    chosen = network.nodes if number is None else (network.node(number),)
+    match action:
+        case "status":
+            rows = asyncio.run(_show_once(network))
+            if any(row.status is None for row in rows):
+                raise SystemExit(int(Exit.FAILED))
+        case "logs":
+            for node in chosen:
+                echo(f"--- {processes.log_file(network, node)}")
+                echo(processes.tail(network, node, lines))
+        case "stop":
+            stopped = processes.stop(network, chosen)
+            echo(f"stopped {', '.join(node.name for node in stopped) or 'nothing: none ran'}")
+        case "start" if number is None:
+            _start_all(network)
+            echo(f"started {len(network.nodes)} validators")
+        case "start":
+            echo(f"started {chosen[0].name} as process {processes.start(network, chosen[0])}")
+        case "kill":
+            if number is None:
+                raise Refusal("kill needs the number of a validator", Exit.USAGE)
+            processes.kill(network, chosen[0])
+            echo(f"killed {chosen[0].name}")
+
+
+if __name__ == "__main__":
+    if not __debug__:
+        sys.exit("scripts/testnet: python -O removes checks that keep a validator safe")
+    control(prog_name="scripts/testnet")

@@ -1,0 +1,231 @@
+"""`dchat validator`: check the options and files, make what is missing, run the node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from consensus.documents.genesis import GenesisDoc
+from dchat.cli.local.home_commands import check_home, make_home, read_genesis
+from dchat.cli.terminal.base import Exit, Group, Refusal, echo, home_root, home_was_said, load_config
+from dchat.cli.terminal.later import not_in_this_build
+from dchat.config import Config, Loaded
+from dchat.home import identity
+from dchat.home.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
+from dchat.home.identity import IdentityError
+from dchat.node.upgrade import Swap, UpgradeError
+
+# Flags of the operator contract that later builds bring: click name -> as written.
+LATER_FLAGS: Mapping[str, str] = {
+    "hsm": "--hsm",
+    "pkcs11_library": "--pkcs11-library",
+    "pkcs11_slot": "--pkcs11-slot",
+    "pkcs11_pin_file": "--pkcs11-pin-file",
+    "kms_key_id": "--kms-key-id",
+    "aws_region": "--aws-region",
+    "replay_from_genesis": "--replay-from-genesis",
+}
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@click.option("--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="The option file.")
+@click.option("--identity", "identity_file", help="The operator's key, from `dchat keygen`.")
+@click.option("--chain-id", help="The chain that the genesis must be of; of a new one.")
+@click.option("--listen", help="Where peers reach this node: host:port or /ip4/HOST/tcp/PORT.")
+@click.option("--rpc-listen", help="Address of the JSON-RPC door (accepted; not opened by this build).")
+@click.option("--data-dir", help="Where blocks, state and the record of signatures are kept.")
+@click.option("--bootstrap", multiple=True, help="A peer to dial; repeat for more.")
+@click.option(
+    "--stake",
+    type=int,
+    help="Stake in DCHAT, from the identity's account: of a new chain, or to join one that runs.",
+)
+@click.option("--log-level", help="debug, info, warning or error.")
+@click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
+@click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")
+@click.option("--dry-run", is_flag=True, help="As --validate, and say what would be made and opened.")
+@click.option("--hsm", is_flag=True, hidden=True)
+@click.option("--pkcs11-library", hidden=True)
+@click.option("--pkcs11-slot", hidden=True)
+@click.option("--pkcs11-pin-file", hidden=True)
+@click.option("--kms-key-id", hidden=True)
+@click.option("--aws-region", hidden=True)
+@click.option("--replay-from-genesis", is_flag=True, hidden=True)
+@click.option(
+    "--genesis-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The chain's genesis, for a home that has none.",
+)
+@click.option("--upgrade-name", help="The plan that --upgrade-binary is for.")
+@click.option("--upgrade-height", type=int, help="Its height, when the chain has no plan of that name.")
+@click.option("--upgrade-binary", help="The file that takes this process's place at the plan's height.")
+@click.option("--upgrade-backup", help="A folder that gets a copy of the data before.")
+@click.option(
+    "--skip-upgrade-height",
+    "--unsafe-skip-upgrades",
+    "skip_upgrade_height",
+    type=int,
+    multiple=True,
+    help="Clear a plan that is due there, instead of stopping; repeat for more.",
+)
+@click.option("--halt-height", type=int, help="Stop before this block.")
+@click.option("--halt-time", type=int, help="Stop before the first block of this time (unix seconds).")
+@click.pass_context
+def validator(context: click.Context, /, **given: object) -> None:
+    """Run a validator. With flags alone it makes what is missing in its home.
+
+    SIGTERM and Ctrl-C stop it cleanly; SIGHUP reads the log options anew.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    for name, flag in LATER_FLAGS.items():
+        if given[name]:
+            raise not_in_this_build(flag)
+    start = prepare(given)
+    if given["validate"] or given["dry_run"]:
+        _tell(start, dry_run=bool(given["dry_run"]))
+        return
+    _run(start)
+
+
+@validator.command("recover", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def recover() -> None:
+    """Diagnose a stalled network. Not in this build."""
+    raise not_in_this_build("`dchat validator recover`")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a node starts from: its home and options, and how to load the options again (SIGHUP)."""
+
+    home: Home
+    loaded: Loaded
+    flags: Mapping[str, object]
+    file: Path | None
+    genesis_file: Path | None = None
+
+
+def prepare(given: Mapping[str, object]) -> Start:
+    """Home and options from the flags. Raises Refusal."""
+    file = given["config_file"]
+    assert file is None or isinstance(file, Path)
+    data_dir = given["data_dir"]
+    root = home_root()
+    flags = {
+        "validator.identity_file": _absolute(given["identity_file"]),
+        "validator.chain_id": given["chain_id"],
+        "validator.data_dir": _absolute(data_dir),
+        "network.listen_address": given["listen"],
+        "network.rpc_listen_address": given["rpc_listen"],
+        "network.bootstrap_validators": list(given["bootstrap"]) if given["bootstrap"] else None,  # type: ignore[call-overload]
+        "staking.initial_stake": given["stake"],
+        "upgrade.name": given["upgrade_name"],
+        "upgrade.height": given["upgrade_height"],
+        "upgrade.binary": _absolute(given["upgrade_binary"]),
+        "upgrade.backup": _absolute(given["upgrade_backup"]),
+        "upgrade.skip_heights": list(given["skip_upgrade_height"]) if given["skip_upgrade_height"] else None,  # type: ignore[call-overload]
+        "upgrade.halt_height": given["halt_height"],
+        "upgrade.halt_time": given["halt_time"],
+        "log.level": given["log_level"],
+        "log.json_lines": given["json_logs"],
+    }
+    if not home_was_said():
+        if file is not None:
+            root = file.absolute().parent
+        elif data_dir is not None:
+            root = Path(str(data_dir)).expanduser().absolute()
+    loaded = load_config(root, file=file, flags=flags)
+    genesis_file = given["genesis_file"]
+    assert genesis_file is None or isinstance(genesis_file, Path)
+    return Start(Home.of(root, loaded.config), loaded, flags, file, genesis_file)
+
+
+def _absolute(value: object) -> str | None:
+    """Paths on the command line are relative to where the command was typed, not to home."""
+    return None if value is None else str(Path(str(value)).expanduser().absolute())
+
+
+def _missing(home: Home) -> list[Path]:
+    files = (home.identity, home.node_key, home.validator_key, home.sign_state, home.genesis)
+    return [path for path in files if not path.exists()]
+
+
+def _check_files(start: Start) -> None:
+    """Of the files that are there. Raises HomeError, IdentityError, UpgradeError, Refusal."""
+    home, config = start.home, start.loaded.config
+    Swap.of(home, config)
+    if home.validator_key.exists():
+        check_sign_state(home)
+        load_validator_key(home)
+    if home.identity.exists() and identity.load(home.identity).burner:
+        raise Refusal(f"{home.identity} is a burner; a validator needs an identity that is kept", Exit.USAGE)
+    if not home.genesis.exists():
+        if start.genesis_file is not None:
+            _check_chain(start.genesis_file, read_genesis(start.genesis_file), config)
+            return
+        if config.network.bootstrap_validators or config.p2p.seeds:
+            raise HomeError(
+                f"{home.genesis} is missing, and there are peers to join: copy the chain's genesis there "
+                "(`--genesis-file FILE`)"
+            )
+        if not config.validator.chain_id:
+            raise HomeError(f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis")
+        return
+    genesis = load_genesis(home)
+    _check_chain(home.genesis, genesis, config)
+    if start.genesis_file is not None and read_genesis(start.genesis_file) != genesis:
+        raise HomeError(f"{start.genesis_file} is another genesis than {home.genesis}, which is never overwritten")
+
+
+def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
+    """Raises HomeError."""
+    if config.validator.chain_id and config.validator.chain_id != genesis.chain_id:
+        raise HomeError(f"{path} is of chain {genesis.chain_id!r}, the options say {config.validator.chain_id!r}")
+
+
+def _check_start(start: Start) -> None:
+    """Raises HomeError, IdentityError."""
+    config = start.loaded.config
+    check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
+
+
+def _tell(start: Start, *, dry_run: bool) -> None:
+    _guard(lambda: _check_files(start))
+    _guard(lambda: _check_start(start))
+    for warning in start.loaded.warnings:
+        echo(f"warning: {warning}")
+    if dry_run:
+        config = start.loaded.config
+        for path in _missing(start.home):
+            echo(f"would make {path}")
+        echo(f"would listen for peers on {config.network.listen_address}")
+        echo(f"would open gRPC on {config.grpc.listen_address}")
+        echo(f"would open HTTP on {config.http.host}:{config.observability.health_port}")
+        echo(f"would open metrics on {config.observability.metrics_host}:{config.observability.metrics_port}")
+    echo("ok")
+
+
+def _guard(action: object) -> None:
+    assert callable(action)
+    try:
+        action()
+    except (HomeError, IdentityError, UpgradeError, ValueError) as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
+def _run(start: Start) -> None:
+    from dchat.node.process import run_validator
+
+    _guard(lambda: _check_files(start))
+    config = start.loaded.config
+    _guard(
+        lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
+    )
+    code = run_validator(
+        start.home, start.loaded, reload=lambda: load_config(start.home.root, file=start.file, flags=start.flags)
+    )
+    if code:
+        raise SystemExit(code)

@@ -1,0 +1,70 @@
+"""The `dchat` command: a group, and where each command stands.
+
+A command's module is imported when it is asked for: all of them together take three quarters of a second.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from dchat.cli.terminal.base import Exit, Group
+from dchat.cli.terminal.later import add_later_commands
+
+# name -> module and attribute, in the order of the help
+PLACES: Final = {
+    "keygen": "dchat.cli.local.home_commands:keygen",
+    "identity": "dchat.cli.local.home_commands:identity_group",
+    "init": "dchat.cli.local.home_commands:init",
+    "testnet": "dchat.cli.local.home_commands:testnet",
+    "validator": "dchat.cli.local.validator_command:validator",
+    "health": "dchat.cli.commands.status_commands:health",
+    "status": "dchat.cli.commands.status_commands:status",
+    "tx": "dchat.cli.commands.transactions:tx",
+    "query": "dchat.cli.commands.queries:query",
+    "version": "dchat.cli.commands.status_commands:version",
+    "upgrade": "dchat.cli.commands.upgrade_commands:upgrade",
+    "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",
+    "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
+    "benchmark": "dchat.cli.local.benchmark_command:benchmark",
+}
+
+
+class Commands(Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*PLACES, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = PLACES.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = place.partition(":")
+        found: click.Command = getattr(importlib.import_module(module), attribute)
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def dchat() -> None:
+    """A validator of the dchat network, and the tools around it.
+
+    Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 70 consensus failed; 4 the node could not be
+    reached; 5 a proof does not hold; 6 the chain wants another build.
+    """
+
+
+add_later_commands(dchat)
+
+
+def main() -> None:
+    """Entry point of the distribution. Refuses `python -O`: assertions are part of the safety."""
+    if not __debug__:
+        sys.stderr.write("dchat: python -O removes checks that keep a validator safe; start without it\n")
+        sys.exit(int(Exit.USAGE))
+    dchat(prog_name="dchat")
+
+
+if __name__ == "__main__":
+    main()

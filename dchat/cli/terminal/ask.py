@@ -1,0 +1,136 @@
+"""How commands reach a node: which address, which key, and turning the client's errors into the user's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from crypto.bech32 import InvalidAddress, decode_address
+from dchat.cli.terminal.base import Exit, Refusal, current_home
+from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
+from dchat.client.verify import ProofFailed
+from dchat.home import identity
+from dchat.home.identity import Identity, IdentityError
+
+UDCHAT_PER_DCHAT = 1_000_000
+_AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
+_SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+def node_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--node: the gRPC address."""
+    return click.option(
+        "--node", "node", metavar="HOST:PORT", help="gRPC address. Default: DCHAT_NODE, else the home's own node."
+    )(command)
+
+
+# The state after that block, as far back as the node keeps old states.
+height_option = click.option(
+    "--height", type=click.IntRange(0), default=0, help="After this block. Default: the latest."
+)
+
+
+def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """--limit: how many at most."""
+    return click.option("--limit", type=click.IntRange(1), default=default, show_default=True)
+
+
+def node_address(said: str | None) -> str:
+    if said:
+        return said
+    if os.environ.get("DCHAT_NODE"):
+        return os.environ["DCHAT_NODE"]
+    host, _, port = current_home()[1].grpc.listen_address.rpartition(":")
+    return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
+
+
+def run(work: Callable[[Client], Awaitable[T]], node: str | None, *, answer_bytes_max: int = MESSAGE_BYTES_MAX) -> T:
+    """Run `work` with a client; its errors become the command's."""
+
+    async def main() -> T:
+        async with Client(node_address(node), answer_bytes_max=answer_bytes_max) as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(main())
+    except NodeUnreachable as error:
+        raise Refusal(str(error), Exit.UNREACHABLE) from None
+    except ProofFailed as error:
+        raise Refusal(f"the proof does not hold: {error}", Exit.PROOF) from None
+    except ClientError as error:
+        raise Refusal(str(error)) from None
+
+
+def load_identity(file: Path | None) -> Identity:
+    try:
+        return identity.load(file or current_home()[0].identity)
+    except IdentityError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
+def parse_amount(text: str) -> int:
+    """udchat of `5`, `5.25`, `5dchat` (DCHAT) or `5000udchat`. Raises ValueError."""
+    if (small := _SMALL.fullmatch(text.strip())) is not None:
+        return int(small[1])
+    if (match := _AMOUNT.fullmatch(text.strip())) is not None:
+        return int(match[1]) * UDCHAT_PER_DCHAT + int((match[2] or "0").ljust(6, "0"))
+    raise ValueError(f'"{text}" is no amount; allowed: 5, 5.25, 5dchat or 5000udchat (1 DCHAT is 1000000 udchat)')
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """An amount in DCHAT, or in udchat when it says so."""
+
+    name = "AMOUNT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_amount(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """`dchat1...`, or the path of an identity file."""
+
+    name = "ADDRESS"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        text = str(value)
+        try:
+            return decode_address(text)
+        except InvalidAddress as error:
+            if not text.endswith(".json"):
+                self.fail(f"{text!r} is neither an address (dchat1...) nor an identity file: {error}", param, ctx)
+        try:
+            return identity.load(Path(text)).address
+        except IdentityError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Hash(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """64 hex characters."""
+
+    name = "HASH"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        try:
+            digest = bytes.fromhex(str(value))
+        except ValueError:
+            digest = b""
+        if len(digest) != 32:
+            self.fail(f"{value!r} is no hash; expected 64 hex characters", param, ctx)
+        return digest

@@ -1,0 +1,133 @@
+"""What every command shares: --home, --version, plain errors and documented exit codes.
+
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 70 consensus failed; 4 the node could not be
+reached; 5 a proof does not hold; 6 the chain wants another build.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
+from dchat.home.home import Home, default_root
+from dchat.home.text import safe
+from dchat.home.version import build_version
+
+HOME_KEY = "dchat.home"
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Say it. The one way in which a command says anything: most of what it tells comes from other people."""
+    click.echo(safe(text), err=err)
+
+
+class Exit(IntEnum):
+    """What the process answers."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONSENSUS = 70  # the engine chooses it: EX_SOFTWARE of sysexits
+    UNREACHABLE = 4
+    PROOF = 5
+    UPGRADE = 6  # dchat.node.upgrade's: restarting this build does not help
+
+
+class Refusal(click.ClickException):
+    """An error for a person: one line, and the exit code."""
+
+    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
+
+    def show(self, file: Any = None) -> None:
+        echo(f"dchat: {self.format_message()}", err=True)
+
+
+def _remember_home(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.meta[HOME_KEY] = value
+
+
+def _show_version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        echo(f"dchat {build_version()}")
+        context.exit()
+
+
+def _common_options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--home"],
+            metavar="DIR",
+            expose_value=False,
+            is_eager=True,
+            callback=_remember_home,
+            help="The node's home. Default: DCHAT_HOME, else DAEMON_HOME, else ~/.dchat.",
+        ),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_show_version,
+            help="Show the version and exit.",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command that understands --home and --version."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _common_options()
+
+
+class Group(click.Group):
+    """A group that understands --home and --version, and whose commands do too."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += _common_options()
+
+
+def home_root(context: click.Context | None = None) -> Path:
+    """What --home said anywhere on the line, else the default."""
+    ctx = context or click.get_current_context()
+    said = ctx.meta.get(HOME_KEY)
+    return Path(said).expanduser() if said else default_root()
+
+
+def home_was_said(context: click.Context | None = None) -> bool:
+    return HOME_KEY in (context or click.get_current_context()).meta or "DCHAT_HOME" in os.environ
+
+
+def load_config(root: Path, *, file: Path | None = None, flags: Mapping[str, object] | None = None) -> Loaded:
+    """The home's options. A missing file is one without options; a named one must be there."""
+    path = file or root / CONFIG_FILE
+    try:
+        return load(path if file or path.exists() else None, flags=flags)
+    except ConfigError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
+def current_home() -> tuple[Home, Config]:
+    root = home_root()
+    config = load_config(root).config
+    return Home.of(root, config), config
+
+
+def show_json(value: object) -> None:
+    """One JSON document on standard output."""
+    echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,494 @@
+"""Sending transactions: build, sign, hand in, and hand in again until committed or expired.
+
+Admission is no promise of durability (design section 9): what a node admitted may be lost when it stops, so the same
+bytes are sent again. They never run twice: a sequence or a replay mark sees to that. Other bytes for the same purpose
+can: whatever a node answers, `Session.send` signs a second time only where `dchat.client.settled` shows the first to be
+dead. What is believed of a node, and what is proved: docs/clients.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from google.protobuf.message import DecodeError
+
+from chain.app_state.document import RANGES
+from chain.tx.build import Seat, Wallet, build_tx, fee_for, gas_for, lane_of
+from chain.tx.errors import TxError, WrongSequence, declared_errors
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
+from chain.tx.tx import Tx, decode
+from consensus.mempool.admission import errors as mempool
+from crypto.hash import sha256
+from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
+from dchat.client.proved import Proved
+from dchat.client.settled import Standing, proved_standing, proved_tx, taker, told_standing
+from dchat.client.verify import ProofFailed
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2
+
+EXPIRY_BLOCKS = 200  # of what is unordered; no chain's limit is lower
+ORDERED_EXPIRY_BLOCKS = 1_000  # of the rest: a node that keeps one back can use it for so long, and no longer
+FEE_MAX = 1_000_000  # udchat: four times what the largest transaction costs at the usual price
+RESEND_FIRST_S = 0.5  # between attempts when a node does not answer, or says to try later; twice as long each time
+RESEND_MAX_S = 8.0
+SUBMIT_DEADLINE_S = 120.0
+HEIGHT_RECENT_S = 2.0  # some blocks: what is signed by an older one expires the sooner
+PREPARE_DEADLINE_S = 120.0  # to learn what is signed: some dozens of calls at most
+PROOF_DEADLINE_S = 90.0  # for the header that shows what became of it, and its way from the root
+TAKEN_DEADLINE_S = 30.0  # for the block with the transaction that was quicker
+TAKEN_POLL_S = 0.2
+BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
+ADMITTED = 0
+TRY_LATER = frozenset((mempool.CODESPACE, int(code)) for code in mempool.TRY_LATER)
+ERRORS = {error.code: error for error in declared_errors()}
+
+
+class TxRefused(ClientError):
+    """Which rule was broken. `committed`: the block that holds it; 0: not admitted, by the word of the node that was
+    asked, which has the transaction and may still hand it on."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        where = f" (in block {outcome.height}; the fee is kept)" if outcome.height else ""
+        super().__init__(f"{outcome.codespace} {outcome.code}: {outcome.log}{where}{outcome.caveat}")
+        self.outcome = outcome
+
+
+class TxExpired(ClientError):
+    """The chain is above its expiry height: no block takes it any more."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a transaction. height 0: in no block yet. expiry_height: of the last block that may hold it; 0:
+    any. proved_by: the height of the header that shows code, data, gas and place; 0: by the node's word alone.
+    replay_id empty: it is none that a node could be asked about.
+    """
+
+    hash: bytes
+    replay_id: bytes
+    code: int = 0
+    codespace: str = ""
+    log: str = ""
+    height: int = 0
+    index: int = 0
+    gas_used: int = 0
+    receipt: state_pb2.Receipt | None = None
+    expiry_height: int = 0
+    proved_by: int = 0
+    sequence: int | None = None  # None: unordered
+
+    @staticmethod
+    def of(response: pb.BroadcastResponse | pb.GetTxResponse, tx: Tx) -> Outcome:
+        """Of the transaction that was asked about, whatever hash the answer has. Raises ClientError: it is none."""
+        try:
+            receipt = state_pb2.Receipt.FromString(response.data) if response.data else None
+        except DecodeError as error:
+            raise ClientError(f"the node's answer holds no receipt: {error}") from None
+        return Outcome(
+            hash=tx.id,
+            replay_id=tx.replay_id,
+            code=response.code,
+            codespace=quoted(response.codespace),
+            log=quoted(response.log),
+            height=response.height,
+            index=response.index,
+            gas_used=response.gas_used,
+            receipt=receipt,
+            expiry_height=tx.expiry_height,
+            sequence=_sequence_of(tx),
+        )
+
+    @property
+    def caveat(self) -> str:
+        """Where it was handed in and is not known to be settled: what may still happen, and what to do."""
+        if self.proved_by or not self.replay_id:
+            return ""
+        return f"; so says this node: {_advice(self.hash, self.expiry_height, self.sequence)}"
+
+
+def open_until(tx: Tx) -> str:
+    """What is told of a signed transaction whose end is not known."""
+    return _advice(tx.id, tx.expiry_height, _sequence_of(tx))
+
+
+def _advice(tx_hash: bytes, expiry_height: int, sequence: int | None) -> str:
+    until = f"until block {expiry_height}" if expiry_height else "until its sequence is used"
+    again = f", or give --sequence {sequence}: of both only one can be executed" if sequence is not None else ""
+    return (
+        f"{tx_hash.hex()} is signed and may still be executed {until}. Before you send it again, ask another node: "
+        f"dchat query tx {tx_hash.hex()} --prove{again}"
+    )
+
+
+def _sequence_of(tx: Tx) -> int | None:
+    return None if tx.unordered else tx.signers[0].sequence
+
+
+@dataclass
+class ChainFacts:
+    """What a transaction needs to know of the chain. gas_price is the node's word. read_s: when the height was read, by
+    the monotonic clock."""
+
+    chain_id: str
+    gas_price: int
+    height: int
+    read_s: float = 0.0
+
+
+class Session:
+    """One account at one node. Ordered transactions of one session are numbered here, so that many can wait at once.
+
+    proved: shows what the node says of the chain's id and height, the account's sequence and each outcome. Without it
+    the node is believed in all of these: for a node of one's own. fee_max: udchat, of fees that follow from the node's
+    gas price.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        wallet: Wallet,
+        *,
+        proved: Proved | None = None,
+        chain_id: str = "",
+        fee_max: int = FEE_MAX,
+    ) -> None:
+        assert not (proved and chain_id)
+        self.client, self.wallet, self.proved, self.fee_max = client, wallet, proved, fee_max
+        self.handed: Tx | None = None  # the last one that somebody else has got
+        self._chain_id = chain_id
+        self._facts: ChainFacts | None = None
+        self._sequences: dict[int, int] = {}  # lane -> the next one
+        self._read: dict[int, Standing] = {}  # lane -> the account when it was asked for
+
+    async def facts(self, *, refresh: bool = False) -> ChainFacts:
+        """Raises ProofFailed, ClientError."""
+        if self._facts is None or refresh:
+            height = await self._height()
+            if self._facts is None:
+                params = await self.client.params()
+                price = whole_param(params, "currency", "gas_price", most=RANGES["gas_price"][1])
+                self._facts = ChainFacts(self._chain_id, price, height)
+            self._facts.height, self._facts.read_s = height, time.monotonic()
+        return self._facts
+
+    async def _recent_facts(self, *, within_s: float) -> ChainFacts:
+        """Where the node is away an older height does as well: what is signed by it expires the sooner."""
+        if self._facts is not None and time.monotonic() < self._facts.read_s + within_s:
+            return self._facts
+        try:
+            return await self.facts(refresh=True)
+        except NodeUnreachable:
+            if self._facts is None:
+                raise
+            return self._facts
+
+    async def _height(self) -> int:
+        """The chain's; sees to it that the node is of the chain that is signed for."""
+        status = await self.client.status()
+        height = status.latest_block_height
+        if self.proved is not None:
+            verifier = self.proved.verifier
+            least = verifier.trust.height + 1  # the first whose state a header proves
+            if height < least:
+                height = await self.client.wait_for_height(least)
+            height = (await verifier.header(height)).height
+            self._chain_id = verifier.chain_id
+        self._chain_id = self._chain_id or status.chain_id
+        if status.chain_id != self._chain_id:
+            raise ClientError(
+                f"{self.client.address} is a node of chain {quoted(status.chain_id)!r}, this would be signed for "
+                f"{self._chain_id!r}: ask a node of that chain, or name the other (its --genesis, or --chain-id)"
+            )
+        return height
+
+    async def build(
+        self,
+        messages: Sequence[Message],
+        *,
+        lane: int | None = None,
+        unordered: bool = False,
+        expiry_blocks: int = 0,
+        fee: int | None = None,
+        gas_limit: int | None = None,
+        memo: str = "",
+        chain_id: str = "",
+        sequence: int | None = None,
+    ) -> bytes:
+        """A signed transaction. expiry_blocks 0: EXPIRY_BLOCKS when it is unordered, else ORDERED_EXPIRY_BLOCKS.
+        sequence: of an earlier attempt, so that only one of both can be executed; default: the next.
+
+        Raises ProofFailed, ClientError, ValueError (an unordered one has no sequence).
+        """
+        chosen = lane_of(messages) if lane is None else lane
+        is_unordered = unordered or chosen == LANE_BRIDGE
+        if sequence is not None and is_unordered:
+            raise ValueError("it is unordered (a bundle always is), and has no sequence")
+        try:
+            async with asyncio.timeout(PREPARE_DEADLINE_S):
+                facts = await self._recent_facts(within_s=0.0 if is_unordered else HEIGHT_RECENT_S)
+                await self._learn(chosen)
+        except TimeoutError:
+            raise NodeUnreachable(
+                f"{self.client.address} did not say within {PREPARE_DEADLINE_S:g} s what has to be signed; nothing was"
+            ) from None
+        limit = gas_limit if gas_limit is not None else gas_for(messages, lane=chosen, memo=memo)
+        if fee is None:
+            fee = self._fee(limit, facts.gas_price) if chosen != LANE_CHAT else 0
+        taken = None if is_unordered else self._take_sequence(chosen, sequence)
+        return build_tx(
+            chain_id=chain_id or facts.chain_id,
+            messages=messages,
+            seats=[Seat(self.wallet, taken, with_policy=not self._read[chosen].has_policy)],
+            gas_limit=limit,
+            fee=fee,
+            lane=chosen,
+            expiry_height=facts.height + (expiry_blocks or (EXPIRY_BLOCKS if is_unordered else ORDERED_EXPIRY_BLOCKS)),
+            memo=memo,
+        )
+
+    def _fee(self, gas_limit: int, gas_price: int) -> int:
+        fee = fee_for(gas_limit, gas_price)
+        if fee > self.fee_max:
+            raise ClientError(
+                f"at the gas price that the node states ({gas_price}) the fee is {fee} udchat; allowed: "
+                f"{self.fee_max}. If the price is right (ask another node), allow it: --max-fee, or --fee"
+            )
+        return fee
+
+    async def _learn(self, lane: int) -> None:
+        """The account's sequence and whether its policy is on record, of the lane's machine."""
+        if lane in self._read:
+            return
+        standing = await self._standing(lane)
+        # Asked twice at once, the first answer holds: numbers may have been handed out since.
+        self._sequences.setdefault(lane, standing.next)
+        self._read.setdefault(lane, standing)
+
+    async def _standing(self, lane: int) -> Standing:
+        who = (self.wallet.address, self.wallet.public_key, lane)
+        if self.proved is None:
+            return await told_standing(self.client, *who)
+        return await proved_standing(self.client, self.proved, *who)
+
+    def _take_sequence(self, lane: int, wanted: int | None) -> int:
+        sequence = self._sequences[lane] if wanted is None else wanted
+        if sequence < self._read[lane].next:
+            raise ClientError(
+                f"sequence {sequence} is used: what was signed with it before ran, or another of this key did. Nothing "
+                "was signed now; dchat query tx HASH --prove tells of the earlier one"
+            )
+        self._sequences[lane] = max(self._sequences[lane], sequence + 1)
+        return sequence
+
+    def forget(self) -> None:
+        """Read sequences anew before the next transaction: after one of ours was refused or expired."""
+        self._sequences.clear()
+        self._read.clear()
+
+    async def send(
+        self,
+        messages: Sequence[Message],
+        *,
+        wait_commit: bool = True,
+        prove: bool | None = None,
+        signed: Callable[[bytes], None] | None = None,
+        **options: object,
+    ) -> Outcome:
+        """Build and submit. prove: what became of it in its block; default: where it can. signed: is given what will be
+        handed in. options: as `build`.
+
+        Where another device took the sequence in between, and only where that is proved, it is built and signed once
+        more, unless the sequence was given. Raises TxRefused, TxExpired, ProofFailed, ClientError.
+        """
+        raw = await self.build(messages, **options)  # type: ignore[arg-type]
+        try:
+            tx = decoded(raw)
+            read = self._read[tx.lane]
+            if signed is not None:
+                signed(raw)
+            return await self.hand_in(tx, wait_commit=wait_commit, prove=prove)
+        except TxRefused as error:
+            self.forget()
+            if not _is_wrong_sequence(error.outcome) or self.proved is None or tx.unordered:
+                raise
+            with _telling(tx):
+                found = await self._taker(tx, read, error)
+                if found.replay_id == tx.replay_id:
+                    return await self._proved_outcome(found, (await self.client.tx(found.id)).height)
+            if options.get("sequence") is not None:
+                raise ClientError(
+                    f"{found.id.hex()} used the sequence, and {tx.id.hex()} will not be executed. If that is your "
+                    f"earlier attempt, it is done: dchat query tx {found.id.hex()} --prove"
+                ) from error
+        except TxExpired:
+            self.forget()
+            raise
+        again = decoded(await self.build(messages, **options))  # type: ignore[arg-type]
+        if signed is not None:
+            signed(again.raw)
+        return await self.hand_in(again, wait_commit=wait_commit, prove=prove)
+
+    async def hand_in(self, tx: Tx, *, wait_commit: bool = True, prove: bool | None = None) -> Outcome:
+        """What is signed already, for the first time or again: it is executed once. Raises what `send` does."""
+        with _telling(tx):
+            has_proof = (self.proved is not None) if prove is None else prove
+            return await self._hand_in(tx, wait_commit=wait_commit, prove=has_proof)
+
+    async def _hand_in(self, tx: Tx, *, wait_commit: bool, prove: bool) -> Outcome:
+        self.handed = tx
+        try:
+            outcome = await submit(self.client, tx.raw, wait_commit=wait_commit, height=self._height)
+        except TxRefused as error:
+            outcome = error.outcome
+            if not (prove and wait_commit and outcome.height):
+                raise
+        return await self._proved_outcome(tx, outcome.height) if prove and wait_commit else outcome
+
+    async def _proved_outcome(self, tx: Tx, height: int) -> Outcome:
+        assert self.proved is not None
+        told = f"block {height} has it, as this node says, without a proof"
+        try:
+            async with asyncio.timeout(PROOF_DEADLINE_S):
+                answer, by = await proved_tx(self.client, self.proved, tx.id, height)
+        except TimeoutError:
+            raise NodeUnreachable(f"{told}: none came within {PROOF_DEADLINE_S:g} s") from None
+        except (ProofFailed, ClientError) as error:
+            raise type(error)(f"{told}: {error}") from error
+        outcome = replace(Outcome.of(answer, tx), proved_by=by)
+        if not outcome.code:
+            return outcome
+        if (broken := ERRORS.get(outcome.code)) is not None:  # the number is proved, the words are the node's
+            log = outcome.log if broken.rule in outcome.log else broken.rule
+            outcome = replace(outcome, codespace=broken.codespace, log=log)
+        return _refuse(outcome)
+
+    async def _taker(self, tx: Tx, read: Standing, refused: TxRefused) -> Tx:
+        """After "wrong sequence": who used it, in a verified block; perhaps `tx` itself. Raises where none is shown."""
+        assert self.proved is not None
+        mine, unused = tx.signers[0].sequence, read.height  # not used in any block up to here
+        try:
+            async with asyncio.timeout(TAKEN_DEADLINE_S):
+                while (now := await self._standing(tx.lane)).next <= mine:
+                    unused = max(unused, now.height)
+                    await asyncio.sleep(TAKEN_POLL_S)
+                    await self.client.wait_for_height(now.height + 2)
+                found = await taker(self.client, self.proved, tx, above=unused, until=now.height)
+        except (TimeoutError, NodeUnreachable):
+            raise refused from None
+        if found is None:
+            raise ProofFailed(f"sequence {mine} was used after block {unused}, and no block to {now.height} has it")
+        return found
+
+
+@contextlib.contextmanager
+def _telling(tx: Tx) -> Iterator[None]:
+    """Whatever goes wrong when `tx` is in somebody's hands is told with what may still become of it."""
+    try:
+        yield
+    except (TxRefused, TxExpired):  # they say it themselves
+        raise
+    except (ProofFailed, ClientError) as error:
+        advice = open_until(tx)
+        if advice in str(error):
+            raise
+        raise type(error)(f"{error}; {advice}") from error
+
+
+def _is_wrong_sequence(outcome: Outcome) -> bool:
+    return (outcome.code, outcome.codespace) == (WrongSequence.code, WrongSequence.codespace) and not outcome.height
+
+
+def decoded(raw: bytes) -> Tx:
+    """Raises TxRefused: every node would say the same, and none was asked."""
+    try:
+        return decode(raw)
+    except TxError as error:
+        raise TxRefused(Outcome(sha256(raw), b"", error.code, error.codespace, error.log)) from None
+
+
+async def submit(
+    client: Client,
+    raw: bytes,
+    *,
+    wait_commit: bool = True,
+    deadline_s: float | None = None,
+    height: Callable[[], Awaitable[int]] | None = None,
+) -> Outcome:
+    """Hand in, again while the node does not answer, until admitted (or committed), refused or expired.
+
+    deadline_s: SUBMIT_DEADLINE_S, unless said. height: the chain's; default: by the node's word, as all the rest.
+    Raises TxRefused, TxExpired, NodeUnreachable (at the deadline; it may still be committed), ClientError.
+    """
+    last, wait_s = "no answer", RESEND_FIRST_S
+    limit_s = SUBMIT_DEADLINE_S if deadline_s is None else deadline_s
+    tx = decoded(raw)
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                try:
+                    outcome = Outcome.of(await client.broadcast(raw, wait_commit=wait_commit), tx)
+                    if outcome.code == ADMITTED:
+                        if outcome.height or not wait_commit:
+                            return outcome
+                        last = "admitted"
+                    elif (outcome.codespace, outcome.code) not in TRY_LATER:
+                        # Refused as a repeat of itself: an earlier attempt got through.
+                        return await _find(client, tx) or _refuse(outcome)
+                    else:
+                        last = outcome.log
+                except NodeUnreachable:
+                    if (found := await _find_quietly(client, tx)) is not None:
+                        return found
+                except ClientError as error:
+                    if error.status != BUSY:
+                        raise
+                    last = str(error)
+                await _check_expiry(client, tx, height)
+                await asyncio.sleep(wait_s)
+                wait_s = min(RESEND_MAX_S, 2 * wait_s)
+    except TimeoutError:
+        raise NodeUnreachable(
+            f"{client.address} did not take {tx.id.hex()} within {limit_s:g} s, and said last: {last}; {open_until(tx)}"
+        ) from None
+
+
+def _refuse(outcome: Outcome) -> Outcome:
+    raise TxRefused(outcome)
+
+
+async def _find(client: Client, tx: Tx) -> Outcome | None:
+    try:
+        outcome = Outcome.of(await client.tx(tx.id), tx)
+    except NotFound:
+        return None
+    if not outcome.height:
+        raise ClientError(f"{client.address} says of {tx.id.hex()} that it is in block {outcome.height}; there is none")
+    return _refuse(outcome) if outcome.code else outcome
+
+
+async def _find_quietly(client: Client, tx: Tx) -> Outcome | None:
+    try:
+        return await _find(client, tx)
+    except TxRefused:
+        raise
+    except ClientError:  # gone, or busy
+        return None
+
+
+async def _check_expiry(client: Client, tx: Tx, height: Callable[[], Awaitable[int]] | None) -> None:
+    """Raises TxExpired, and what `height` does but for a ClientError."""
+    if not tx.expiry_height:
+        return
+    try:
+        latest = await height() if height is not None else (await client.status()).latest_block_height
+    except ClientError:  # gone, or busy
+        return
+    if latest > tx.expiry_height:
+        raise TxExpired(
+            f"{tx.id.hex()} expired at height {tx.expiry_height}; the chain is at {latest}: no block takes it any "
+            f"more. Whether one did before, another node tells: dchat query tx {tx.id.hex()} --prove"
+        )

@@ -1,0 +1,208 @@
+"""Where the values of a node's options come from: flags beat environment beats file beats default.
+
+Every error names the place (file and key, variable, flag), what it got and what is allowed; an unknown key also the
+nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from dchat.config.models import Config
+
+CONFIG_FILE = "validator-config.toml"
+FILE_BYTES_MAX = 1_048_576  # an option file; more is something else
+
+
+class ConfigError(Exception):
+    """A value that cannot be used. The text is one line a problem, each naming its place."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The options, where each came from, and what the operator should hear about them."""
+
+    config: Config
+    origins: Mapping[str, str]  # "section.key" -> "validator-config.toml", "DCHAT_MAX_PEERS", "--listen"
+    warnings: tuple[str, ...] = ()
+    file: Path | None = None
+
+
+@dataclass
+class _Gathered:
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def put(self, section: str, key: str, value: object, origin: str) -> None:
+        self.values.setdefault(section, {})[key] = value
+        self.origins[f"{section}.{key}"] = origin
+
+
+def sections() -> dict[str, type[BaseModel]]:
+    """Table name -> model, in the order of the file."""
+    found: dict[str, type[BaseModel]] = {}
+    for name, info in Config.model_fields.items():
+        model = info.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        found[name] = model
+    return found
+
+
+def option_extra(section: str, key: str) -> dict[str, str]:
+    """`env` and `scope` of one option."""
+    extra = sections()[section].model_fields[key].json_schema_extra
+    assert isinstance(extra, dict)
+    return {name: str(value) for name, value in extra.items()}
+
+
+def short_environment_names() -> dict[str, tuple[str, str]]:
+    """The contract's names: variable -> (section, key)."""
+    return {
+        option_extra(section, key)["env"]: (section, key)
+        for section, model in sections().items()
+        for key in model.model_fields
+        if option_extra(section, key)["env"]
+    }
+
+
+def load(
+    file: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Loaded:
+    """The options of a node.
+
+    file: TOML; None: no file. environment: os.environ unless given. flags: "section.key" -> value; None values are
+    flags that were not given. Raises ConfigError with every problem found.
+    """
+    gathered = _Gathered()
+    if file is not None:
+        _read_file(file, gathered)
+    _read_environment(os.environ if environment is None else environment, gathered)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            section, key = name.split(".")
+            gathered.put(section, key, value, "a flag")
+    if gathered.problems:
+        raise ConfigError("\n".join(gathered.problems))
+    try:
+        config = Config.model_validate(gathered.values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, gathered.origins))) from None
+    problems = _contradictions(config)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Loaded(config, gathered.origins, tuple(_warnings(config, gathered.origins)), file)
+
+
+def _read_file(file: Path, gathered: _Gathered) -> None:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    if len(raw) > FILE_BYTES_MAX:
+        raise ConfigError(f"{file}: has {len(raw)} bytes; an option file has at most {FILE_BYTES_MAX}")
+    try:
+        tables = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not TOML: {error}") from None
+    known = sections()
+    for section, table in tables.items():
+        if section not in known:
+            gathered.problems.append(f"{file}: unknown section [{section}]{_nearest(section, known)}")
+        elif not isinstance(table, dict):
+            gathered.problems.append(f"{file}: {section} is a section: write [{section}]")
+        else:
+            for key, value in table.items():
+                if key in known[section].model_fields:
+                    gathered.put(section, key, value, file.name)
+                else:
+                    hint = _nearest(key, known[section].model_fields, everywhere=True)
+                    gathered.problems.append(f"{file}: unknown key {key} in [{section}]{hint}")
+
+
+def _read_environment(environment: Mapping[str, str], gathered: _Gathered) -> None:
+    known = sections()
+    for name, (section, key) in short_environment_names().items():
+        if name in environment:
+            gathered.put(section, key, environment[name], name)
+    for name in sorted(environment):
+        if not name.startswith("DCHAT_") or "__" not in name:
+            continue
+        section, _, key = name.removeprefix("DCHAT_").lower().partition("__")
+        if section not in known:
+            gathered.problems.append(f"{name}: unknown section {section}{_nearest(section, known)}")
+        elif key not in known[section].model_fields:
+            hint = _nearest(key, known[section].model_fields, everywhere=True)
+            gathered.problems.append(f"{name}: unknown key {key} in [{section}]{hint}")
+        else:
+            gathered.put(section, key, environment[name], name)
+
+
+def _nearest(word: str, known: Mapping[str, object] | Sequence[str], *, everywhere: bool = False) -> str:
+    """`; did you mean ...?`: of this section, else the same key of another one, else all that is known."""
+    if everywhere:
+        elsewhere = [section for section, model in sections().items() if word in model.model_fields]
+        if elsewhere:
+            return f"; it belongs to [{elsewhere[0]}]"
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
+    lines = []
+    for item in error.errors(include_url=False):
+        section, key = str(item["loc"][0]), str(item["loc"][1]) if len(item["loc"]) > 1 else ""
+        origin = origins.get(f"{section}.{key}", "default")
+        message = item["msg"].removeprefix("Value error, ")
+        got = item["input"]
+        shown = got if isinstance(got, str) else json.dumps(got, default=str)
+        said = message if str(shown) in message else f"{message[0].lower()}{message[1:]}; got {shown}"
+        lines.append(f"{origin}: [{section}] {key}: {said}")
+    return lines
+
+
+def _contradictions(config: Config) -> list[str]:
+    problems = []
+    if bool(config.tls.cert_file) != bool(config.tls.key_file):
+        problems.append("[tls] cert_file and key_file go together; one of them is empty")
+    if config.mempool.tx_bytes_max > config.mempool.bytes_max:
+        problems.append("[mempool] tx_bytes_max is above bytes_max: such a transaction would never fit")
+    if config.mempool.tx_bytes_max > config.grpc.message_bytes_max:
+        problems.append("[mempool] tx_bytes_max is above [grpc] message_bytes_max: it could not be handed in")
+    return problems
+
+
+def _warnings(config: Config, origins: Mapping[str, str]) -> list[str]:
+    """What is accepted but not done as it reads."""
+    said = []
+    for name, origin in origins.items():
+        section, key = name.split(".")
+        at_rest = getattr(getattr(config, section), key) == sections()[section].model_fields[key].get_default()
+        if option_extra(section, key)["scope"] == "none" and not at_rest:  # a file that `init` wrote names all options
+            said.append(f"{origin}: [{section}] {key} has no effect here")
+    if config.tracing.enabled or config.observability.tracing_enabled:
+        said.append("tracing is switched on, but this build does not trace yet")
+    if config.backup.enable:
+        said.append("[backup] is switched on, but this build makes no scheduled backups yet")
+    consensus = config.consensus
+    if consensus.create_empty_blocks and 0 < consensus.block_time < consensus.timeout_commit:
+        said.append(
+            f"[consensus] timeout_commit is {consensus.timeout_commit} ms and block_time {consensus.block_time} ms: "
+            f"{consensus.block_time} ms is used for both"
+        )
+    if config.database.backend == "memory":
+        said.append("[database] backend is memory: the chain is gone when this process ends")
+    return said

@@ -1,0 +1,449 @@
+"""The options of a node: the one definition of names, meanings, defaults and limits.
+
+The example file and the reference page are rendered from these models (dchat.config.document), so what is said there
+is what is loaded. Sections and keys of the operator contract keep their names; our own stand beside them.
+Source: docs of the project's operator contract; CometBFT v0.38 config for the meaning of the time-outs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+PEERS_MAX = 1_000  # one process; beyond it the file descriptors of a usual system run out
+MEGABYTES_MAX = 65_535  # a size of databases above this is read as bytes: both were written in old files
+TOKENS_MAX = 4_000_000_000_000  # twice as many, in udchat, fit a signed 64-bit number
+TIMEOUT_MS_MAX = 3_600_000  # an hour: more is a unit mistaken
+
+
+def duration_ms(value: object) -> object:
+    """Milliseconds of `3000`, `"3000ms"`, `"3s"`, `"2m"`; anything else is left for pydantic to refuse."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            if value.strip().isdigit():
+                return int(value)
+            raise ValueError(f'"{value}" is not a duration; allowed: 1500, "1500ms", "1.5s", "2m"')
+        return round(float(match[1]) * DURATION_UNITS_MS[match[2]])
+    return value
+
+
+def duration_s(value: object) -> object:
+    """Seconds of `600`, `"600s"`, `"14d"`."""
+    if isinstance(value, str) and not value.strip().isdigit():
+        milliseconds = duration_ms(value)
+        assert isinstance(milliseconds, int)
+        return milliseconds // 1_000
+    return int(value) if isinstance(value, str) else value
+
+
+def megabytes(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value > MEGABYTES_MAX:
+        return value // 1_048_576
+    return value
+
+
+def comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Milliseconds: TypeAlias = Annotated[int, BeforeValidator(duration_ms), Field(ge=0, le=TIMEOUT_MS_MAX)]
+Seconds: TypeAlias = Annotated[int, BeforeValidator(duration_s), Field(ge=0)]
+Megabytes: TypeAlias = Annotated[int, BeforeValidator(megabytes), Field(ge=1, le=MEGABYTES_MAX)]
+Port: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
+Addresses: TypeAlias = Annotated[list[str], BeforeValidator(comma_separated)]
+
+
+def option(default: Any, description: str, *, env: str = "", scope: str = "node", **limits: Any) -> Any:
+    """A field. env: its short environment name. scope: node; genesis (a new chain's); none (accepted, no effect)."""
+    return Field(default=default, description=description, json_schema_extra={"env": env, "scope": scope}, **limits)
+
+
+class Section(BaseModel):
+    """One table of the file. Unknown keys are errors (dchat.config.load says which key is meant)."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, validate_assignment=True)
+
+
+class ValidatorSection(Section):
+    """Who this node is, and where its files are."""
+
+    identity_file: str = option(
+        "identity.json", "The operator's account key, from `dchat keygen`. Relative to home.", env="DCHAT_IDENTITY_FILE"
+    )
+    chain_id: str = option(
+        "", "The chain that the genesis must be of. Empty: whichever it is.", env="DCHAT_CHAIN_ID", max_length=50
+    )
+    data_dir: str = option(
+        "data", "Where blocks, state and the record of signatures are kept. Relative to home.", env="DCHAT_DATA_DIR"
+    )
+    moniker: str = option("", "A name for people. Empty: the host's name.", max_length=70)
+
+
+class NetworkSection(Section):
+    """The validators' network (p2p) and the addresses of peers."""
+
+    listen_address: str = option(
+        "0.0.0.0:26656",
+        "Where peers reach this node: host:port, tcp://host:port or /ip4/HOST/tcp/PORT.",
+        env="DCHAT_LISTEN_ADDRESS",
+    )
+    rpc_listen_address: str = option(
+        "127.0.0.1:26657", "The CometBFT-compatible JSON-RPC door. Accepted; this build does not open it."
+    )
+    max_peers: int = option(
+        100,
+        "Peers at most, in and out together; [p2p] max_outbound_peers of them (half at most) are for those we dial.",
+        env="DCHAT_MAX_PEERS",
+        ge=1,
+        le=PEERS_MAX,
+    )
+    bootstrap_validators: Addresses = option(
+        [],
+        "Peers to dial and to redial for ever: /ip4/HOST/tcp/PORT/p2p/ID, /dns4/..., ID@host:port or host:port.",
+        env="DCHAT_BOOTSTRAP_NODES",
+    )
+
+
+class ConsensusSection(Section):
+    """Time-outs of the rounds: milliseconds, or a string with a unit ("3s"). Each grows by its delta per round."""
+
+    timeout_propose: Milliseconds = option(3_000, "How long a proposal is waited for.")
+    timeout_propose_delta: Milliseconds = option(500, "Added to timeout_propose with each round.")
+    timeout_prevote: Milliseconds = option(1_000, "The wait for more prevotes once +2/3 have voted without agreeing.")
+    timeout_prevote_delta: Milliseconds = option(500, "Added to timeout_prevote with each round.")
+    timeout_precommit: Milliseconds = option(1_000, "The wait for more precommits once +2/3 disagree.")
+    timeout_precommit_delta: Milliseconds = option(500, "Added to timeout_precommit with each round.")
+    timeout_commit: Milliseconds = option(
+        200,
+        "How old the last commit must be before a waiting transaction starts a block. Longer than block_time counts "
+        "as block_time.",
+    )
+    block_time: Milliseconds = option(
+        3_000, "The longest gap between blocks when nothing waits. 0: empty blocks one after the other."
+    )
+    create_empty_blocks: bool = option(True, "Off: no block until a transaction waits.")
+    watch_before_signing: Milliseconds = option(
+        0,
+        "How long after consensus began this node signs nothing, to see whether its key already signs elsewhere; "
+        "then it stops. Worth 30s after a home was moved or restored. 0: it signs at once, and stops when it sees "
+        "that later.",
+    )
+    max_block_size: int = option(10_485_760, "Bytes of a block at most.", scope="genesis", ge=65_536, le=104_857_600)
+
+
+class StakingSection(Section):
+    """For a new genesis only: on a running chain the chain's own values count. 1 token is 1 DCHAT; times in seconds."""
+
+    initial_stake: int = option(
+        1_000_000,
+        "Stake of this validator, in tokens. A node whose key is no validator's yet sends it once, from its identity's "
+        "account. 0: it follows without voting.",
+        ge=0,
+        le=TOKENS_MAX,
+    )
+    min_self_delegation: int = option(
+        100_000, "What an operator must stake itself, in tokens.", scope="genesis", ge=0, le=TOKENS_MAX
+    )
+    unbonding_time: Seconds = option(1_209_600, "How long stake stays slashable after leaving.", scope="genesis")
+
+
+class SlashingSection(Section):
+    """For a new genesis only, like [staking]. Times in seconds."""
+
+    downtime_jail_duration: Seconds = option(600, "Jail for having been away.", scope="genesis")
+    double_sign_jail_duration: Seconds = option(86_400, "Jail for having signed twice.", scope="genesis")
+    missed_blocks_window: int = option(10_000, "Blocks over which presence is counted.", scope="genesis", ge=1)
+    min_signed_per_window: float = option(
+        0.5, "The share of the window that must be signed.", scope="genesis", ge=0, le=1
+    )
+
+
+class DatabaseSection(Section):
+    """Where and how blocks, state and the application are stored."""
+
+    backend: Literal["leveldb", "memory"] = option(
+        "leveldb", "leveldb, or memory (gone when the process ends: for trials of one node)."
+    )
+    path: str = option("", "Folder of the databases. Empty: data_dir. Relative to home.")
+    cache_size: Megabytes = option(64, "Cache per database, in MB.")
+    write_buffer_size: Megabytes = option(16, "Write buffer per database, in MB.")
+    max_open_files: int = option(256, "Files kept open per database.", ge=74, le=65_536)
+    versions_kept: int = option(
+        100,
+        "Old versions of the state that can be asked for by height and proved, one a block; at least as many are kept, "
+        "and never fewer than 2. 0: all.",
+        ge=0,
+    )
+    compaction_threads: int = option(1, "LevelDB compacts in one thread of its own.", scope="none", ge=1)
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _known_backend(cls, value: object) -> object:
+        if value == "rocksdb":
+            raise ValueError('"rocksdb" is not built in; write backend = "leveldb"')
+        if value not in ("leveldb", "memory"):
+            raise ValueError(f'"{value}" is not a backend; allowed: leveldb, memory')
+        return value
+
+
+class ObservabilitySection(Section):
+    """Ports that people and monitors read."""
+
+    metrics_enabled: bool = option(True, "Serve Prometheus metrics.", env="DCHAT_ENABLE_METRICS")
+    metrics_host: str = option("127.0.0.1", "Address of the metrics port.")
+    metrics_port: Port = option(9_090, "Port of /metrics for Prometheus.")
+    health_port: Port = option(
+        8_080, "Port of the HTTP door: /health /ready /status /peers /chain/... /metrics.", env="DCHAT_API_PORT"
+    )
+    tracing_enabled: bool = option(False, "The same as [tracing] enabled.")
+    unhealthy_after: Seconds = option(
+        300, "Seconds without a new block after which /ready says no. /health always tells the age."
+    )
+
+
+class HttpSection(Section):
+    """The HTTP door, on [observability] health_port."""
+
+    host: str = option("127.0.0.1", "Address of the HTTP door.", env="DCHAT_API_HOST")
+    request_bytes_max: int = option(65_536, "Bytes of a request's body at most.", ge=1_024)
+    concurrent_requests_max: int = option(64, "Requests served at once; more are answered 503.", ge=1)
+    request_timeout: Milliseconds = option(10_000, "A request that takes longer is answered 504.")
+    idle_timeout: Milliseconds = option(
+        15_000, "A connection that sends no whole request header for so long is closed.", ge=100
+    )
+    connections_max: int = option(
+        256,
+        "Connections at most; one client has at most a quarter of them, programs on this machine three quarters. "
+        "Fewer where the system gives too few file handles (see the log).",
+        ge=16,
+    )
+    metrics_connections_max: int = option(32, "The same of the metrics port.", ge=16)
+    allowed_hosts: Addresses = option(
+        [],
+        "Names by which clients may call this door, besides IP addresses, localhost, this machine's name and `host`: "
+        "a Host header with another is refused, so that web pages cannot read a node through a name of theirs. "
+        '["*"]: any.',
+    )
+
+
+class GrpcSection(Section):
+    """The main door: the services of proto/dchat/v1/service.proto, health and reflection."""
+
+    enabled: bool = option(True, "Open it.")
+    listen_address: str = option("127.0.0.1:26670", "host:port. Port 0: any free one, named in the log.")
+    message_bytes_max: int = option(4_194_304, "Bytes of a request at most.", ge=65_536)
+    connections_max: int = option(
+        1_024,
+        "Connections at most; one client has at most a quarter of them, programs on this machine three quarters. "
+        "Fewer where the system gives too few file handles (see the log).",
+        ge=16,
+    )
+    idle_timeout: Milliseconds = option(300_000, "A connection without a call for so long is closed.", ge=1_000)
+    concurrent_requests_max: int = option(
+        256,
+        "Requests served at once; more are answered RESOURCE_EXHAUSTED. Waits for commits and streams count apart.",
+        ge=1,
+    )
+    concurrent_waits_max: int = option(20_000, "Waits for commits, and streams, at once.", ge=1)
+    concurrent_streams_max: int = option(256, "Of these streams at once.", ge=1)
+    request_timeout: Milliseconds = option(30_000, "The longest wait for an answer, whatever deadline the client sets.")
+    reflection: bool = option(True, "Let clients ask for the schema.")
+
+
+class TlsSection(Section):
+    """Certificates for the gRPC and the HTTP door. Empty: no TLS."""
+
+    cert_file: str = option("", "PEM chain. Relative to home.", env="DCHAT_TLS_CERT")
+    key_file: str = option("", "PEM key. Relative to home.", env="DCHAT_TLS_KEY")
+
+
+class RateLimitSection(Section):
+    """Requests per client (an IPv4 address, an IPv6 /64), on the HTTP and the gRPC door. All programs on this machine
+    are one client with 25 times as many. What is costly to answer counts as several."""
+
+    enabled: bool = option(True, "Limit.", env="DCHAT_RATE_LIMIT_ENABLED")
+    requests_per_second: int = option(
+        200, "Sustained; bursts of twice as many pass.", env="DCHAT_RATE_LIMIT_REQUESTS_PER_SECOND", ge=1
+    )
+
+
+class P2PSection(Section):
+    """The validators' network in detail."""
+
+    external_address: str = option("", "What peers are told to dial, when it is not the listen address.")
+    seeds: Addresses = option([], "Peers that are asked for addresses, then left.")
+    unconditional_peer_ids: Addresses = option([], "Node ids that no limit turns away.")
+    private_peer_ids: Addresses = option([], "Node ids whose addresses are never passed on.")
+    max_inbound_peers: int = option(
+        40,
+        "Peers that dialled us, at most. When all places are taken, a quiet one may have to go for a newcomer from a "
+        "part of the internet that has fewer; named peers never.",
+        ge=0,
+        le=PEERS_MAX,
+    )
+    max_outbound_peers: int = option(10, "Peers that we dial beyond the bootstrap ones, at most.", ge=0, le=PEERS_MAX)
+    pex: bool = option(True, "Exchange addresses with peers.")
+    address_book_strict: bool = option(True, "Pass on and dial only routable addresses. Off on a test network.")
+    allow_duplicate_ip: bool = option(
+        False,
+        "Several peers from one address (IPv6: one /64). Peers that are named in bootstrap_validators or "
+        "unconditional_peer_ids may always come; of others on this machine's loopback, eight.",
+    )
+    send_rate: int = option(20_480_000, "Bytes a second to one peer at most.", ge=1_024)
+    recv_rate: int = option(20_480_000, "Bytes a second from one peer at most.", ge=1_024)
+    cpu_per_peer: int = option(
+        25,
+        "Percent of a core that the messages of one peer may take on the average; it is read from more slowly then. "
+        "0: no limit.",
+        ge=0,
+        le=100,
+    )
+    cpu_strangers: int = option(
+        40,
+        "The same for all peers together that are named neither in bootstrap_validators nor in "
+        "unconditional_peer_ids. 0: no limit.",
+        ge=0,
+        le=100,
+    )
+    cpu_unearned: int = option(
+        2,
+        "Of that, what those take who bring nothing, what they are told included: a message that was of use (a vote "
+        "that counted, a part) earns its sender time, and the rest shares this. 0: no limit.",
+        ge=0,
+        le=100,
+    )
+    useless_messages: int = option(
+        1_000,
+        "Messages of no use that a peer may send at once; 20 a second are forgiven. Past it the peer is dropped and "
+        "kept away, one minute first, four times as long each time. Named peers are dropped, never kept away.",
+        ge=100,
+    )
+    extra_channel: bool = option(True, "Speak the channel 0x70 with our own kind: fewer duplicates.")
+
+
+class UpgradeSection(Section):
+    """What this node does at an upgrade's height. docs/upgrades.md explains."""
+
+    name: str = option("", "The upgrade that `binary` is for (--upgrade-name).", max_length=64)
+    height: int = option(
+        0, "Where the upgrade is expected (--upgrade-height). A plan of that name on the chain counts before it.", ge=0
+    )
+    binary: str = option(
+        "", "The file that takes this process's place then (--upgrade-binary). Relative to home. Empty: none."
+    )
+    backup: str = option("", "Folder that gets a copy of the data first (--upgrade-backup). Relative to home.")
+    announce: bool = option(
+        True,
+        "A validator says on chain, by itself, that it can run `name` as long as `binary` is as it must be; its "
+        "operator's account pays. Off: only `dchat upgrade ready` does.",
+    )
+    serve_for: Seconds = option(
+        60,
+        "How long a node that needs another binary keeps its doors open, read-only, before it exits with code 6. "
+        "0: not at all.",
+    )
+    skip_heights: Annotated[list[int], BeforeValidator(comma_separated)] = option(
+        [], "Plans due at these heights are cleared (--skip-upgrade-height). All nodes must say the same."
+    )
+    halt_height: int = option(0, "Stop before this block (--halt-height). 0: never.", ge=0)
+    halt_time: int = option(0, "Stop before the first block of this time, in unix seconds (--halt-time).", ge=0)
+
+    @field_validator("skip_heights")
+    @classmethod
+    def _are_heights(cls, value: list[int]) -> list[int]:
+        if any(height < 1 for height in value):
+            raise ValueError("allowed: heights, 1 and more")
+        return value
+
+
+class MempoolSection(Section):
+    """Transactions that wait for a block."""
+
+    size: int = option(5_000, "Transactions at most.", ge=1)
+    wait_max: Milliseconds = option(
+        2_000,
+        "The doors admit what recent blocks took in so long (1000 transactions at least), and tell the rest to try "
+        "later. 0: only the other limits count.",
+    )
+    bytes_max: int = option(33_554_432, "Bytes in all at most.", ge=1_024)
+    tx_bytes_max: int = option(65_536, "Bytes of one transaction at most.", ge=256)
+    per_sender: int = option(256, "Transactions of one sender at most.", ge=1)
+    seen_max: int = option(20_000, "Ids of committed transactions remembered, so that none is checked again.", ge=1)
+
+
+class LogSection(Section):
+    """What the process says: one event a line, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = option("info", "The least level said.", env="DCHAT_LOG_LEVEL")
+    json_lines: bool = option(False, "JSON lines instead of key=value.")
+
+    @field_validator("level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return {"warn": "warning", "critical": "error", "trace": "debug"}.get(value.lower(), value.lower())
+
+
+class TracingSection(Section):
+    """OpenTelemetry. Accepted; this build does not trace."""
+
+    enabled: bool = option(False, "Send spans.", scope="later")
+    exporter: Literal["otlp", "jaeger", "zipkin"] = option(
+        "otlp", "otlp; jaeger and zipkin mean OTLP to such a collector.", scope="later"
+    )
+    endpoint: str = option("http://127.0.0.1:4317", "The collector.", scope="later")
+    service_name: str = option("dchat-validator", "Name of this process there.", scope="later")
+    sample_rate: float = option(0.1, "Share of blocks traced.", scope="later", ge=0, le=1)
+
+
+class BackupSection(Section):
+    """Scheduled backups. Accepted; this build does not make them."""
+
+    enable: bool = option(False, "Make backups.", scope="later")
+    backend: Literal["s3", "folder"] = option("folder", "s3 or folder.", scope="later")
+    folder: str = option("", "Where backend = folder writes. Relative to home.", scope="later")
+    s3_bucket: str = option("", "Bucket.", scope="later")
+    s3_region: str = option("", "Region.", scope="later")
+    encryption: bool = option(False, "Encrypt with the key file.", scope="later")
+    encryption_key_file: str = option("", "32 bytes.", scope="later")
+    schedule: str = option("0 3 * * *", "Five cron fields.", scope="later")
+    retention_days: int = option(30, "Older backups are removed.", scope="later", ge=1)
+
+    @field_validator("encryption", mode="before")
+    @classmethod
+    def _named_cipher(cls, value: object) -> object:
+        """Old files name a cipher here; there is one, so a name means yes."""
+        return True if isinstance(value, str) and value.lower().startswith("aes") else value
+
+
+class Config(BaseModel):
+    """All sections. Attribute names are the file's table names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    validator: ValidatorSection = Field(default_factory=ValidatorSection)
+    network: NetworkSection = Field(default_factory=NetworkSection)
+    consensus: ConsensusSection = Field(default_factory=ConsensusSection)
+    staking: StakingSection = Field(default_factory=StakingSection)
+    slashing: SlashingSection = Field(default_factory=SlashingSection)
+    database: DatabaseSection = Field(default_factory=DatabaseSection)
+    observability: ObservabilitySection = Field(default_factory=ObservabilitySection)
+    http: HttpSection = Field(default_factory=HttpSection)
+    grpc: GrpcSection = Field(default_factory=GrpcSection)
+    tls: TlsSection = Field(default_factory=TlsSection)
+    rate_limit: RateLimitSection = Field(default_factory=RateLimitSection)
+    p2p: P2PSection = Field(default_factory=P2PSection)
+    mempool: MempoolSection = Field(default_factory=MempoolSection)
+    upgrade: UpgradeSection = Field(default_factory=UpgradeSection)
+    log: LogSection = Field(default_factory=LogSection)
+    tracing: TracingSection = Field(default_factory=TracingSection)
+    backup: BackupSection = Field(default_factory=BackupSection)

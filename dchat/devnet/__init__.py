@@ -1,0 +1,1 @@
+"""Networks on one machine: their files, their processes, and measuring what they do with a load."""

@@ -1,0 +1,134 @@
+"""The processes of a test network: start, stop and kill by pid files, after making sure that the pid is a node's."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dchat.devnet.network import Network, NodeEntry
+from dchat.home.home import Home
+
+POLL_S = 0.05
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+LOG_NAME = "validator.log"
+
+
+class ControlError(Exception):
+    """A node did not do as told: which, and where its log is."""
+
+
+def log_file(network: Network, node: NodeEntry) -> Path:
+    return network.home_of(node) / LOG_NAME
+
+
+def running_pid(network: Network, node: NodeEntry) -> int | None:
+    """The process that holds the node's home; None when none does.
+
+    A number in a file is not enough, since pids are used again: the file's lock must be held, and the process must be
+    one of ours that names this home.
+    """
+    home = network.home_of(node)
+    pid_file = Home.of(home).pid_file
+    try:
+        with pid_file.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+            else:
+                return None
+    except FileNotFoundError:
+        return None
+    pid = int(text) if text.isdigit() else 0
+    return pid if pid and _names_home(pid, home) else None
+
+
+def _names_home(pid: int, home: Path) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"validator" in arguments and os.fsencode(home.absolute()) in arguments
+
+
+def start(network: Network, node: NodeEntry, *, module: str = "dchat") -> int:
+    """Start the node in a session of its own, its log appended to a file; returns the pid.
+
+    module: another program with this one's command line. Returns when the process holds its home. Raises ControlError.
+    """
+    if (pid := running_pid(network, node)) is not None:
+        raise ControlError(f"{node.name} runs already, as process {pid}")
+    home = network.home_of(node).absolute()
+    with log_file(network, node).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, "validator", "--home", str(home)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    ended = wait_for(lambda: process.poll() is not None or running_pid(network, node) == process.pid, START_TIMEOUT_S)
+    if not ended or process.poll() is not None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        raise ControlError(f"{node.name} did not start; the end of {log_file(network, node)}:\n{tail(network, node)}")
+    return process.pid
+
+
+def ask_to_stop(network: Network, node: NodeEntry) -> bool:
+    """SIGTERM; False when it does not run."""
+    pid = running_pid(network, node)
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    return True
+
+
+def stop(network: Network, nodes: tuple[NodeEntry, ...]) -> list[NodeEntry]:
+    """SIGTERM to all of `nodes`, and wait; returns those that ran. Raises ControlError when one does not end."""
+    asked = [node for node in nodes if ask_to_stop(network, node)]
+    if not wait_for(lambda: all(running_pid(network, node) is None for node in asked), STOP_TIMEOUT_S):
+        left = [node.name for node in asked if running_pid(network, node) is not None]
+        raise ControlError(
+            f"{', '.join(left)} did not stop within {STOP_TIMEOUT_S:g} s; `scripts/testnet kill N` does it"
+        )
+    return asked
+
+
+def kill(network: Network, node: NodeEntry) -> None:
+    """SIGKILL, and wait until it is gone. Raises ControlError."""
+    pid = running_pid(network, node)
+    if pid is None:
+        raise ControlError(f"{node.name} does not run")
+    os.kill(pid, signal.SIGKILL)
+    if not wait_for(lambda: running_pid(network, node) is None, STOP_TIMEOUT_S):
+        raise ControlError(f"{node.name} (process {pid}) is still there after SIGKILL")
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Poll until it holds; False at the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def tail(network: Network, node: NodeEntry, lines: int = 20) -> str:
+    """The end of the node's log."""
+    try:
+        with log_file(network, node).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 400 * lines))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""

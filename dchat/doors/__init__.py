@@ -1,0 +1,1 @@
+"""How others see a node: the reads that all doors share, gRPC, HTTP, metrics."""

@@ -1,0 +1,1 @@
+"""The gRPC door: the services of proto/dchat/v1, and the guard that every call passes."""

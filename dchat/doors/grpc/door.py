@@ -1,0 +1,376 @@
+"""The gRPC door: the services of proto/dchat/v1/service.proto, health and reflection.
+
+Every call has limits: size (the server's), rate per client, how many at once, and a deadline whatever the client
+sets. An unacceptable transaction is answered with its code; a wrong question, or bytes that are none, is
+INVALID_ARGUMENT, what is not here NOT_FOUND, too much RESOURCE_EXHAUSTED. An unexpected error is logged and answered
+INTERNAL without its text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar, cast
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # published as health.aio
+from grpc_reflection.v1alpha import reflection
+
+from consensus.abci.interface import CheckTxResponse
+from consensus.mempool.admission.errors import CODESPACE, Refusal
+from consensus.mempool.journal import Journal
+from consensus.mempool.pool import Pool
+from crypto.hash import sha256
+from dchat.config.models import GrpcSection
+from dchat.doors.grpc.connections import GrpcConnections
+from dchat.doors.grpc.evidence_door import EvidenceDesk
+from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
+from dchat.doors.grpc.governance_door import GovService
+from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
+from dchat.doors.grpc.requests import ReadsRequests
+from dchat.doors.grpc.staking_door import SERVICE as STAKING
+from dchat.doors.grpc.staking_door import StakingService
+from dchat.doors.reads.answers import Answers, BadQuestion, NotThere
+from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.events import EventFeed
+from dchat.doors.reads.limits import RateLimit
+from dchat.doors.reads.reading import Reading
+from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import service_pb2_grpc as rpc
+from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
+
+log = structlog.get_logger(__name__)
+
+MANY_MAX = 5_000  # transactions of one BroadcastMany
+STREAMS_PER_CONNECTION_MAX = 4_096  # the library ends what is past it by an error that clients do not understand
+LOOKAHEAD_BYTES = 16_384  # of a request that nobody has asked for yet
+METADATA_BYTES_MAX = 16_384
+HANDSHAKE_MS = 5_000  # who connects and says nothing is left
+KEEPALIVE_MS = 60_000
+SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE)
+
+# What a call is worth in plain ones, of its client's rate.
+COSTS = {
+    "/dchat.v1.StateService/GetInvariants": 50,
+    "/dchat.v1.GovService/GetTally": 20,
+    "/dchat.v1.ChainService/BroadcastEvidence": 20,
+    "/dchat.v1.ChainService/GetBlock": 4,
+    "/dchat.v1.ChainService/GetBlockResults": 4,
+    "/dchat.v1.ChainService/StreamEvents": 4,
+    "/dchat.v1.ChainService/StreamBlocks": 4,
+}
+
+T = TypeVar("T")
+
+
+class TxService(rpc.TxServiceServicer):
+    def __init__(
+        self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch, journal: Journal, reading: Reading
+    ) -> None:
+        self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
+        self._journal, self._reading = journal, reading
+
+    async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
+        client = client_at(context.peer())
+        if request.wait == pb.WAIT_COMMIT:
+            return await self._guard.call(context, lambda: self._until_commit(request.tx, client), is_wait=True)
+        return await self._guard.call(context, lambda: self._admit(request.tx, client, durable=request.durable))
+
+    async def _admit(self, tx: bytes, client: str, *, durable: bool) -> pb.BroadcastResponse:
+        answer = admission(sha256(tx), await self._pool.submit(tx, client=client))
+        if durable and not answer.code:
+            await self._journal.keep(tx)
+        return answer
+
+    async def _until_commit(self, tx: bytes, client: str) -> pb.BroadcastResponse:
+        tx_hash = sha256(tx)
+        future = self._watch.expect(tx_hash)
+        try:
+            answer = admission(tx_hash, await self._pool.submit(tx, client=client))
+            if answer.code:  # perhaps it is in a block already, of any age: its results are read anew
+                return await self._reading.run(lambda: self._committed(tx_hash)) or answer
+            dropped = await future
+            return self._committed(tx_hash) or (answer if dropped is None else admission(tx_hash, dropped))
+        finally:
+            self._watch.forget(tx_hash, future)
+
+    def _committed(self, tx_hash: bytes) -> pb.BroadcastResponse | None:
+        try:
+            return self._answers.committed(tx_hash)
+        except NotThere:
+            return None
+
+    async def BroadcastMany(self, request: pb.BroadcastManyRequest, context: Context) -> pb.BroadcastManyResponse:
+        async def work() -> pb.BroadcastManyResponse:
+            if len(request.txs) > MANY_MAX:
+                raise BadQuestion(f"{len(request.txs)} transactions; allowed: {MANY_MAX}")
+            txs = list(request.txs)  # each look into the request copies a transaction
+            keys = [sha256(tx) for tx in txs]
+            responses = await self._pool.submit_many(txs, client=client_at(context.peer()), keys=keys)
+            return pb.BroadcastManyResponse(results=list(map(admission, keys, responses)))
+
+        return await self._guard.call(context, work)
+
+    async def GetTx(self, request: pb.GetTxRequest, context: Context) -> pb.GetTxResponse:
+        return await self._guard.call(
+            context, lambda: self._reading.run(lambda: self._answers.tx(request.hash, prove=request.prove))
+        )
+
+
+def admission(tx_hash: bytes, response: CheckTxResponse) -> pb.BroadcastResponse:
+    """The pool's answer. What is in the pool already is admitted: handing in again is no fault."""
+    if not response.code:
+        return pb.BroadcastResponse(hash=tx_hash, log=response.log)
+    if (response.codespace, response.code) == (CODESPACE, Refusal.ALREADY_HERE):
+        return pb.BroadcastResponse(hash=tx_hash, log=response.log)
+    return pb.BroadcastResponse(hash=tx_hash, code=response.code, codespace=response.codespace, log=response.log)
+
+
+async def _now(work: Callable[[], T]) -> T:
+    return work()
+
+
+class ChainService(rpc.ChainServiceServicer):
+    def __init__(
+        self,
+        guard: Guard,
+        answers: Answers,
+        watch: CommitWatch,
+        events: EventFeed,
+        evidence: EvidenceDesk,
+        status: Callable[[], pb.GetStatusResponse],
+        reading: Reading,
+    ) -> None:
+        self._guard, self._answers, self._watch, self._events, self._status = guard, answers, watch, events, status
+        self._evidence, self._reading = evidence, reading
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
+        return await self._guard.call(context, lambda: _now(self._status))
+
+    async def GetBlock(self, request: pb.GetBlockRequest, context: Context) -> pb.GetBlockResponse:
+        """The block's bytes go out as they are stored."""
+        return await self._guard.call(
+            context,
+            lambda: self._reading.run(lambda: cast(Any, self._answers.block_encoded(request.height, request.hash))),
+        )
+
+    async def ListBlocks(self, request: pb.ListBlocksRequest, context: Context) -> pb.ListBlocksResponse:
+        return await self._guard.call(
+            context,
+            lambda: self._reading.run(lambda: self._answers.list_blocks(request.max_height, request.limit)),
+        )
+
+    async def GetCommit(self, request: pb.GetCommitRequest, context: Context) -> pb.GetCommitResponse:
+        def work() -> pb.GetCommitResponse:
+            light, canonical = self._answers.light_block(request.height)
+            answer = pb.GetCommitResponse(canonical=canonical)
+            answer.light_block.MergeFromString(light.encode())
+            return answer
+
+        return await self._guard.call(context, lambda: self._reading.run(work))
+
+    async def GetValidators(self, request: pb.GetValidatorsRequest, context: Context) -> pb.GetValidatorsResponse:
+        return await self._guard.call(
+            context, lambda: self._reading.run(lambda: self._answers.validators(request.height))
+        )
+
+    async def StreamBlocks(
+        self, request: pb.StreamBlocksRequest, context: Context
+    ) -> AsyncIterator[pb.StreamBlocksResponse]:
+        """A slow reader holds up only itself: blocks are read from disk as it takes them."""
+        client = client_at(context.peer())
+        async with self._guard.stream(context):
+            height = request.from_height or self._answers.height + 1
+            if height < max(1, self._answers.base):
+                raise NotThere(f"block {height}: this node has {self._answers.base} and up")
+            while True:
+                event = self._watch.next_block()
+                if height > self._answers.height:
+                    await event.wait()
+                    continue
+                slices = self._answers.streamed(height, with_results=request.with_results)
+                yield cast(Any, await self._events.share.drive(slices, client))
+                height += 1
+
+    async def GetBlockResults(self, request: pb.GetBlockResultsRequest, context: Context) -> pb.GetBlockResultsResponse:
+        share, client = self._events.share, client_at(context.peer())
+        return await self._guard.call(context, lambda: share.drive(self._answers.block_results(request.height), client))
+
+    async def BroadcastEvidence(
+        self, request: pb.BroadcastEvidenceRequest, context: Context
+    ) -> pb.BroadcastEvidenceResponse:
+        return await self._guard.call(context, lambda: self._evidence.take(request))
+
+    async def StreamEvents(
+        self, request: pb.StreamEventsRequest, context: Context
+    ) -> AsyncIterator[pb.StreamEventsResponse]:
+        """A slow reader holds up only itself, as with blocks."""
+        telling = self._events.stream(request, client=client_at(context.peer()))
+        async with self._guard.stream(context), contextlib.aclosing(telling) as events:
+            async for told in events:
+                yield told
+
+
+class StateService(rpc.StateServiceServicer):
+    """Single values are read at once; what is proved or listed in a thread."""
+
+    def __init__(
+        self, guard: Guard, answers: Answers, upgrade: Callable[[int], pb.GetUpgradeResponse], reading: Reading
+    ) -> None:
+        self._guard, self._answers, self._upgrade, self._reading = guard, answers, upgrade, reading
+
+    async def _ask(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
+        if getattr(request, "prove", True):
+            return await self._list(context, work, request)
+        return await self._guard.call(context, lambda: _now(lambda: work(request)))
+
+    async def _list(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
+        return await self._guard.call(context, lambda: self._reading.run(lambda: work(request)))
+
+    async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.GetAccountResponse:
+        return await self._ask(context, self._answers.account, request)
+
+    async def GetIdentity(self, request: pb.GetIdentityRequest, context: Context) -> pb.GetIdentityResponse:
+        return await self._ask(context, self._answers.identity, request)
+
+    async def GetChannel(self, request: pb.GetChannelRequest, context: Context) -> pb.GetChannelResponse:
+        return await self._ask(context, self._answers.channel, request)
+
+    async def ListChannels(self, request: pb.ListChannelsRequest, context: Context) -> pb.ListChannelsResponse:
+        return await self._ask(context, self._answers.list_channels, request)
+
+    async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.GetMessageResponse:
+        return await self._ask(context, self._answers.message, request)
+
+    async def ListMessages(self, request: pb.ListMessagesRequest, context: Context) -> pb.ListMessagesResponse:
+        return await self._list(context, self._answers.list_messages, request)
+
+    async def GetBundle(self, request: pb.GetBundleRequest, context: Context) -> pb.GetBundleResponse:
+        return await self._ask(context, self._answers.bundle, request)
+
+    async def GetParams(self, request: pb.GetParamsRequest, context: Context) -> pb.GetParamsResponse:
+        return await self._ask(context, lambda asked: self._answers.params(asked.height), request)
+
+    async def GetUpgrade(self, request: pb.GetUpgradeRequest, context: Context) -> pb.GetUpgradeResponse:
+        return await self._ask(context, lambda asked: self._upgrade(asked.height), request)
+
+    async def GetInvariants(self, request: pb.GetInvariantsRequest, context: Context) -> pb.GetInvariantsResponse:
+        """One reading of the whole state for all who ask for the same height, and no two at once."""
+        height = request.height
+        return await self._guard.call(
+            context,
+            lambda: self._reading.shared(
+                ("invariants", height), lambda is_wanted: self._answers.invariants(height, is_wanted)
+            ),
+        )
+
+
+class GrpcDoor:
+    """The server. `start`, then `stop`."""
+
+    def __init__(
+        self,
+        options: GrpcSection,
+        *,
+        rate: RateLimit,
+        answers: Answers,
+        pool: Pool,
+        watch: CommitWatch,
+        events: EventFeed,
+        evidence: EvidenceDesk,
+        journal: Journal,
+        status: Callable[[], pb.GetStatusResponse],
+        upgrade: Callable[[int], pb.GetUpgradeResponse],
+        tls: tuple[bytes, bytes] | None = None,
+        connections_max: int | None = None,
+        reading: Reading | None = None,
+    ) -> None:
+        """connections_max: fewer than the option says, where there are too few file handles."""
+        self._reading = reading = reading or Reading()
+        self._options, self._tls = options, tls
+        self._connections_max = connections_max or options.connections_max
+        self.connections: GrpcConnections | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self.guard = Guard(options, rate, shut=self._shut)
+        self._server = grpc.aio.server(
+            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES))],
+            options=server_options(options, self._connections_max),
+            maximum_concurrent_rpcs=open_calls_max(options),
+        )
+        self._health = AsyncHealthServicer()
+        server = self._server
+        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal, reading), server)  # type: ignore[no-untyped-call]
+        rpc.add_ChainServiceServicer_to_server(
+            ChainService(self.guard, answers, watch, events, evidence, status, reading), server
+        )  # type: ignore[no-untyped-call]
+        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]
+        staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
+        if options.reflection:
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+        self.port = 0
+
+    async def start(self) -> int:
+        """Listen; returns the port. Raises OSError when it is taken."""
+        address = self._options.listen_address
+        try:
+            if self._tls is not None:
+                chain, key = self._tls
+                self.port = self._server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+            else:
+                self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"gRPC cannot listen on {address}: {error}") from None
+        await self._server.start()
+        self.connections = GrpcConnections(self.port, self._connections_max)
+        self._sweeping = asyncio.create_task(self.connections.run(), name="grpc connections")
+        self._sweeping.add_done_callback(_tell_end)
+        for service in ("", *SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        log.info("opened the gRPC door", address=address, port=self.port, tls=self._tls is not None)
+        return self.port
+
+    async def stop(self, grace_s: float = 1.0) -> None:
+        """Answer no more, let running calls finish for `grace_s`."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._reading.close()
+
+    def _shut(self, peer: str) -> None:
+        if self.connections is not None:
+            self.connections.shut(peer)
+
+
+def server_options(options: GrpcSection, connections_max: int) -> list[tuple[str, int]]:
+    """What the library is told, so that it holds little before our code has a say: `dchat.doors.grpc.guard`."""
+    return [
+        ("grpc.max_receive_message_length", options.message_bytes_max),
+        ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
+        ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
+        ("grpc.max_allowed_incoming_connections", connections_max),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+        ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+        ("grpc.http2.bdp_probe", 0),  # it raises what is taken ahead by megabytes
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+        ("grpc.http2.settings_timeout", HANDSHAKE_MS),
+        ("grpc.max_connection_idle_ms", options.idle_timeout),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),  # who does not answer a ping is gone
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
+    ]
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("connections of the gRPC door are not counted any more", exc_info=error)

@@ -1,0 +1,1 @@
+"""The HTTP door: status, peers, blocks, health, as JSON."""

@@ -1,0 +1,296 @@
+"""The HTTP door: how the node is, its peers, blocks and what they did, consensus and bridge, and metrics. JSON;
+loopback by default.
+
+Requests are bounded in size, number, rate and time. Errors are JSON with a reason and never an exception's text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from consensus.state.events import HEIGHT_MAX, Cursor
+from consensus.system.log_limit import LogLimit
+from dchat.config.models import HttpSection
+from dchat.doors.http.connections import Connection, Gate, quiet_logger
+from dchat.doors.http.views import BLOCKS_MAX, Views
+from dchat.doors.metrics.exposition import Registry
+from dchat.doors.reads.answers import BadQuestion, NotThere
+from dchat.doors.reads.events import EventFeed, EventFilter, parse_where
+from dchat.doors.reads.handles import DoorHandles
+from dchat.doors.reads.limits import Busy, Flooding, RateLimit, Slots, client_of, is_loopback
+from dchat.doors.reads.results import block_results_text
+
+log = structlog.get_logger(__name__)
+_limited = LogLimit(log, source_name="path")
+
+BLOCKS_DEFAULT = 10
+EVENTS_DEFAULT = 100
+EVENTS_MAX = 1_000  # of one page: a few hundred kilobytes of JSON
+DIGITS_MAX = 20  # of a number: more than any that is allowed has
+LINE_BYTES_MAX = 8_190  # of a request's first line: a longer one is answered 400
+FIELD_BYTES_MAX = 4_096  # of one header
+HEADERS_MAX = 64  # more than any client or proxy sends
+BODY_S = 1.0  # for a body, which no request here needs: then the connection is closed
+QUERY_PARAMS_MAX = 64
+NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_hosts`
+# What a request is worth in plain ones, of its client's rate.
+COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/metrics": 2}
+
+Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class HttpDoor:
+    """`start`, then `stop`. The metrics port is a second listener that serves /metrics alone."""
+
+    def __init__(
+        self,
+        options: HttpSection,
+        views: Views,
+        events: EventFeed,
+        registry: Registry,
+        *,
+        rate: RateLimit,
+        tls: ssl.SSLContext | None,
+        handles: DoorHandles | None = None,
+    ) -> None:
+        """handles: connections that there are file handles for, where they are fewer than the options say."""
+        self._options, self._views, self._events, self._registry, self._tls = options, views, events, registry, tls
+        self._rate = rate
+        self.slots = Slots("HTTP requests", options.concurrent_requests_max)
+        self.gate = Gate("HTTP door", handles.http if handles else options.connections_max, views.faults)
+        metrics_max = handles.metrics if handles else options.metrics_connections_max
+        self.metrics_gate = Gate("metrics port", metrics_max, views.faults)
+        self._runners: list[web.AppRunner] = []
+        self._quiet = quiet_logger()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port. Raises OSError."""
+        routes: dict[str, Answer] = {
+            "/health": lambda _: _answer(*self._views.health()),
+            "/ready": lambda _: _answer(*self._views.ready()),
+            "/status": lambda _: web.json_response(self._views.status()),
+            "/peers": lambda _: web.json_response(self._views.peers()),
+            "/chain/latest-block": self._latest_block,
+            "/chain/blocks": self._blocks,
+            "/chain/block-results": self._block_results,
+            "/chain/events": self._event_page,
+            "/chain/consensus-status": lambda _: web.json_response(self._views.consensus()),
+            "/bridge/status": lambda _: web.json_response(self._views.bridge()),
+            "/metrics": self._metrics,
+        }
+        names = allowed_hosts(host, self._options.allowed_hosts)
+        bound = await self._listen(self.gate, routes, host, port, tls=self._tls, names=names)
+        log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
+        return bound
+
+    async def start_metrics(self, host: str, port: int) -> int:
+        """Where other machines reach it, scrapers may call it by any name."""
+        names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
+        bound = await self._listen(self.metrics_gate, {"/metrics": self._metrics}, host, port, tls=None, names=names)
+        log.info("opened the metrics port", host=host, port=bound)
+        return bound
+
+    async def _listen(
+        self,
+        gate: Gate,
+        routes: dict[str, Answer],
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        names: frozenset[str] | None,
+    ) -> int:
+        app = web.Application(client_max_size=self._options.request_bytes_max, middlewares=[self._guard])
+        app[NAMES] = names
+        for path, handler in routes.items():
+            app.router.add_get(path, _plain(handler))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        self._runners.append(runner)
+        options: dict[str, Any] = {
+            "max_line_size": LINE_BYTES_MAX,
+            "max_field_size": FIELD_BYTES_MAX,
+            "max_headers": HEADERS_MAX,
+            "keepalive_timeout": self._options.idle_timeout / 1_000,
+            "lingering_time": BODY_S,
+            "read_bufsize": LINE_BYTES_MAX,
+            "auto_decompress": False,
+            "access_log": None,
+            "logger": self._quiet,
+        }
+
+        def make(gate: Gate, client: str) -> Connection:
+            manager = runner.server
+            assert manager is not None
+            return Connection(gate, client, manager, **options)
+
+        return await gate.listen(make, host, port, tls=tls)
+
+    async def stop(self) -> None:
+        """Accept no more, let running requests finish for a moment, close."""
+        await asyncio.gather(self.gate.close(), self.metrics_gate.close())
+        for runner in self._runners:
+            await runner.cleanup()
+
+    async def _latest_block(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._views.block(0, with_txs=True, client=client_of(request.remote or "")))
+
+    async def _blocks(self, request: web.Request) -> web.Response:
+        limit = whole_of(request, "limit", default=BLOCKS_DEFAULT, least=1, most=BLOCKS_MAX)
+        return web.json_response(await self._views.blocks(limit))
+
+    async def _block_results(self, request: web.Request) -> web.Response:
+        height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)
+        share, client = self._events.share, client_of(request.remote or "")
+        found = await share.drive(self._views.answers.block_results(height), client)
+        return _json(await share.drive(block_results_text(found), client))
+
+    async def _event_page(self, request: web.Request) -> web.Response:
+        """?after=H:I or ?from_height=H (neither: the earliest kept), type and where any number of times, limit."""
+        wanted = EventFilter.of(request.query.getall("type", []), wheres_of(request))
+        limit = whole_of(request, "limit", default=EVENTS_DEFAULT, least=1, most=EVENTS_MAX)
+        from_height = whole_of(request, "from_height", default=0, least=0, most=HEIGHT_MAX)
+        first = self._events.first(after_of(request), from_height, otherwise=max(1, self._views.answers.base))
+        client = client_of(request.remote or "")
+        page = await self._events.page(first, wanted, limit=limit, client=client)
+        return _json(await self._events.share.drive(page.text(), client))
+
+    def _metrics(self, _: web.Request) -> web.Response:
+        body, content_type = self._registry.render()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Limits around each request, errors as JSON."""
+        connection = request.protocol
+        assert isinstance(connection, Connection), connection
+        connection.requests += 1
+        try:
+            return await self._answer_to(request, handler, connection.client)
+        except Flooding as error:
+            connection.gate.cut(connection, str(error))
+            raise ConnectionError(str(error)) from None
+        finally:
+            connection.requests -= 1
+
+    async def _answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
+        try:
+            self._rate.take(client, cost=COSTS.get(request.path, 1))
+            _check_host(request)
+            _check_query(request)
+            with self.slots.hold(client):
+                async with asyncio.timeout(self._options.request_timeout / 1_000):
+                    return await handler(request)
+        except Flooding:
+            raise
+        except web.HTTPException as error:
+            return web.json_response({"error": error.reason}, status=error.status)
+        except BadQuestion as error:
+            return web.json_response({"error": str(error)}, status=400)
+        except NotThere as error:
+            return web.json_response({"error": str(error)}, status=404)
+        except Busy as error:
+            return web.json_response({"error": str(error)}, status=503, headers={"Retry-After": "1"})
+        except TimeoutError:
+            return web.json_response({"error": "no answer in time"}, status=504)
+        except Exception as error:
+            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
+            return web.json_response({"error": "the node failed to answer; its log says why"}, status=500)
+
+
+def allowed_hosts(host: str, more: Sequence[str]) -> frozenset[str] | None:
+    """Names that a Host header may have, beside any IP address; None: any."""
+    if "*" in more:
+        return None
+    return frozenset(name.lower().rstrip(".") for name in ("localhost", host, socket.gethostname(), *more) if name)
+
+
+def _check_host(request: web.Request) -> None:
+    """A page whose name was turned into this machine's address (DNS rebinding) still sends its own name.
+
+    Raises HTTPForbidden.
+    """
+    names, said = request.app[NAMES], request.headers.get("Host")
+    if names is None or said is None:  # browsers always send it
+        return
+    name = host_name_of(said)
+    if name not in names and not _is_ip(name):
+        raise web.HTTPForbidden(reason=f"this door is not called {said[:64]!r}; [http] allowed_hosts can allow it")
+
+
+def host_name_of(said: str) -> str:
+    """The name in a Host header, without the port; what is none is no name that anybody has."""
+    name, colon, port = said.lower().rpartition(":")
+    if not colon or said.endswith("]"):
+        name = said.lower()
+    elif not (port.isascii() and port.isdigit()):
+        return ""
+    if name.startswith("[") and name.endswith("]"):
+        return name[1:-1]
+    return name.rstrip(".")
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_query(request: web.Request) -> None:
+    """Raises BadQuestion."""
+    count = request.rel_url.raw_query_string.count("&") + 1
+    if count > QUERY_PARAMS_MAX:
+        raise BadQuestion(f"the query has {count} parameters; allowed: {QUERY_PARAMS_MAX}")
+
+
+def _plain(handler: Answer) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        answer = handler(request)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return handle
+
+
+def _json(text: bytes) -> web.Response:
+    return web.Response(body=text, content_type="application/json", charset="utf-8")
+
+
+def _answer(is_well: bool, body: dict[str, Any]) -> web.Response:
+    return web.json_response(body, status=200 if is_well else 503)
+
+
+def whole_of(request: web.Request, name: str, *, default: int, least: int, most: int) -> int:
+    """A whole number of the query. Raises BadQuestion."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX and least <= int(text) <= most):
+        raise BadQuestion(f"{name} is {text[:32]!r}; allowed: {least} to {most}")
+    return int(text)
+
+
+def after_of(request: web.Request) -> Cursor | None:
+    """`?after=H:I`. Raises BadQuestion."""
+    text = request.query.get("after")
+    try:
+        return None if text is None else Cursor.parse(text)
+    except ValueError as error:
+        raise BadQuestion(f"after: {error}") from None
+
+
+def wheres_of(request: web.Request) -> list[tuple[str, str]]:
+    """`?where=key=value`, each. Raises BadQuestion."""
+    try:
+        return [parse_where(text) for text in request.query.getall("where", [])]
+    except ValueError as error:
+        raise BadQuestion(f"where: {error}") from None

@@ -1,0 +1,371 @@
+"""The HTTP door's JSON: status, peers, blocks, consensus, bridge, from the same sources as the gRPC door."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from bridge.records import Totals
+from chain.tx.messages import LANE_NAMES
+from consensus.abci.interface import Slices
+from consensus.core.events import VoteKind
+from consensus.engine.interfaces import RoundState, VoteView
+from consensus.formats.timestamps import format_rfc3339
+from consensus.mempool.pool import Pool
+from consensus.p2p.conn.peer import PeerStatus
+from consensus.p2p.switch import Switch
+from consensus.system.tasks import Faults
+from crypto.hash import sha256
+from dchat.doors.reads.answers import Answers, NotThere
+from dchat.doors.reads.limits import LOCAL
+from dchat.doors.reads.loop_share import LoopShare
+from dchat.doors.reads.reading import Reading
+from dchat.home.version import build_version
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2, tx_pb2
+
+if TYPE_CHECKING:
+    from consensus.engine.driver import ConsensusDriver
+
+BLOCKS_MAX = 100
+TOLD_MAX = 2 * BLOCKS_MAX  # blocks whose short description is remembered
+TXS_PER_SLICE = 200  # of which hash and lane are looked at in a row: about 1 ms
+
+
+@dataclass(frozen=True)
+class Me:
+    """What does not change while the process runs."""
+
+    chain_id: str
+    moniker: str
+    node_id: str
+    validator_address: bytes  # empty: this node does not validate
+    started_monotonic_ns: int
+
+
+@dataclass(frozen=True)
+class Views:
+    """Everything that the doors tell about this node."""
+
+    me: Me
+    answers: Answers
+    driver: ConsensusDriver
+    pool: Pool
+    switch: Switch
+    is_catching_up: Callable[[], bool]
+    sync_target: Callable[[], int]  # where the network is, as far as peers can be believed; 0: none known
+    unhealthy_after_s: int
+    known_upgrades: tuple[str, ...] = ()  # of this build
+    faults: Faults = field(default_factory=Faults)
+    sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
+    share: LoopShare = field(kw_only=True, default_factory=LoopShare)  # of the loop, of all who read
+    reading: Reading = field(kw_only=True, default_factory=Reading)
+    _told: dict[int, dict[str, Any]] = field(kw_only=True, default_factory=dict)
+
+    # -------------------------------------------------------------------------------------------------- health
+
+    @property
+    def uptime_s(self) -> int:
+        return (time.monotonic_ns() - self.me.started_monotonic_ns) // 10**9
+
+    @property
+    def height_age_s(self) -> float:
+        """Seconds since the last block's time, or since the start when that is later."""
+        state = self.driver.state
+        age = (time.time_ns() - state.last_block_time_ns) / 1e9 if state.last_block_height else float("inf")
+        return max(0.0, min(age, float(self.uptime_s)))
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Alive, and consensus has not failed. A standing chain is told by its age, not by a failure."""
+        failure = self.driver.failure
+        answer = {
+            "status": "ok" if failure is None else "failed",
+            "version": build_version(),
+            "timestamp": int(time.time()),
+            "height": self.answers.height,
+            "height_age_seconds": round(self.height_age_s, 3),
+        }
+        if failure is not None:
+            answer["reason"] = f"consensus failed: {failure}"
+        return failure is None, answer
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Caught up, with peers where there are other validators, and with blocks coming in."""
+        reason = self._why_not_ready()
+        answer: dict[str, Any] = {"ready": reason is None, "connected_peers": len(self.switch.peers)}
+        if reason is not None:
+            answer["reason"] = reason
+        if self.faults.down:
+            answer["failing"] = self.faults.down
+        return reason is None, answer
+
+    def _why_not_ready(self) -> str | None:
+        if self.driver.failure is not None:
+            return "consensus failed"
+        if self.driver.halted is not None:
+            return str(self.driver.halted)
+        if self.is_catching_up():
+            waits = self.sync_waits_for()
+            place = f"catching up: at height {self.answers.height} of {self.sync_target()}"
+            return f"{place}, waits for {waits}" if waits else place
+        if len(self.driver.state.validators) > 1 and not self.switch.peers:
+            return "no peers"
+        if self.height_age_s > self.unhealthy_after_s:
+            return f"no block for {int(self.height_age_s)} s"
+        return self.faults.not_served
+
+    # -------------------------------------------------------------------------------------------------- status
+
+    def status_proto(self) -> pb.GetStatusResponse:
+        rounds, saved = self.driver.round_state, self.answers.states.load()
+        height = 0 if saved is None else saved.last_block_height
+        state = self.driver.state if saved is None else saved
+        answer = pb.GetStatusResponse(
+            version=build_version(),
+            chain_id=self.me.chain_id,
+            moniker=self.me.moniker,
+            node_id=self.me.node_id,
+            validator_address=self.me.validator_address,
+            voting_power=self.voting_power,
+            latest_block_height=height,
+            latest_block_hash=state.last_block_id.hash if height else b"",
+            latest_block_time_ns=state.last_block_time_ns if height else 0,
+            latest_app_hash=state.app_hash,
+            catching_up=self.is_catching_up(),
+            peer_count=len(self.switch.peers),
+            mempool_size=self.pool.size,
+            uptime_seconds=self.uptime_s,
+            earliest_block_height=self.answers.base,
+            consensus_step=rounds.step.name.lower(),
+            consensus_round=rounds.round,
+            consensus_height=rounds.height,
+        )
+        for name, root in self.answers.roots().items():
+            setattr(answer, f"{name}_root", root)
+        return answer
+
+    @property
+    def voting_power(self) -> int:
+        validators = self.driver.state.validators
+        index = validators.index_of(self.me.validator_address) if self.me.validator_address else None
+        return 0 if index is None else validators.powers[index]
+
+    def status(self) -> dict[str, Any]:
+        told = self.status_proto()
+        target = max(self.sync_target(), told.latest_block_height)
+        return {
+            "version": told.version,
+            "chain_id": told.chain_id,
+            "moniker": told.moniker,
+            "node_id": told.node_id,
+            "validator_address": told.validator_address.hex().upper(),
+            "voting_power": told.voting_power,
+            "latest_block_height": told.latest_block_height,
+            "latest_block_hash": told.latest_block_hash.hex().upper(),
+            "latest_block_time": format_rfc3339(told.latest_block_time_ns) if told.latest_block_height else None,
+            "latest_app_hash": told.latest_app_hash.hex().upper(),
+            "chat_root": told.chat_root.hex().upper(),
+            "currency_root": told.currency_root.hex().upper(),
+            "bridge_root": told.bridge_root.hex().upper(),
+            "catching_up": told.catching_up,
+            "sync_progress": round(told.latest_block_height / target, 6) if target else 0.0,
+            "peer_count": told.peer_count,
+            "peers": [peer_json(peer) for peer in self.switch.peer_statuses()],
+            "mempool_size": told.mempool_size,
+            "queue_size": self.pool.queued,
+            "committed_transactions": self.driver.metrics.txs,
+            "uptime_seconds": told.uptime_seconds,
+            "earliest_block_height": told.earliest_block_height,
+            "consensus_height": told.consensus_height,
+            "consensus_round": told.consensus_round,
+            "consensus_step": told.consensus_step,
+            "upgrade": self.upgrade(),
+        }
+
+    def upgrade_proto(self, height: int = 0) -> pb.GetUpgradeResponse:
+        answer = self.answers.upgrade(height)
+        answer.software = build_version()
+        answer.known.extend(self.known_upgrades)
+        if (halt := self.driver.halted) is not None:
+            answer.halted = str(halt)
+        return answer
+
+    def upgrade(self) -> dict[str, Any]:
+        """For /status: what is planned, done and ready."""
+        if not self.answers.height:
+            return {}
+        told = self.upgrade_proto()
+        return {
+            "plan": plan_json(told.plan) if told.HasField("plan") else None,
+            "ready_power": told.ready_power,
+            "total_power": told.total_power,
+            "done": [{"name": done.name, "height": done.height} for done in told.done],
+            "app_version": told.app_version,
+            "known": list(told.known),
+            "halted": told.halted or None,
+        }
+
+    def peers(self) -> dict[str, Any]:
+        peers = [peer_json(peer) for peer in self.switch.peer_statuses()]
+        return {"peer_count": len(peers), "peers": peers}
+
+    # -------------------------------------------------------------------------------------------------- blocks
+
+    async def block(self, height: int, *, with_txs: bool, client: str = LOCAL) -> dict[str, Any]:
+        """0: the latest. with_txs: the transactions' hashes by chain, not only their numbers. Raises NotThere.
+
+        What a block is is told by what is kept beside it; the block itself is read in a thread, its transactions are
+        looked at in slices, and what was told is remembered.
+        """
+        meta = self.answers.meta(height)
+        height = meta.header.height
+        known = self._told.get(height)
+        if known is not None and not with_txs:
+            return known
+        commit, is_canonical = self.answers.commit(height)
+        txs = await self.reading.run(lambda: self.answers.txs(height)) if meta.num_txs else ()
+        by_chain = await self.share.drive(txs_by_chain(txs), client)
+        answer: dict[str, Any] = {
+            "height": height,
+            "hash": meta.block_id.hash.hex().upper(),
+            "time": format_rfc3339(meta.header.time_ns),
+            "round": commit.round,
+            "proposer_address": meta.header.proposer_address.hex().upper(),
+            "app_hash": meta.header.app_hash.hex().upper(),
+            "num_txs": meta.num_txs,
+            "txs_by_chain": {name: len(hashes) for name, hashes in by_chain.items()},
+        }
+        if is_canonical:
+            self._remember(height, answer)
+        return {**answer, "txs": by_chain} if with_txs else answer
+
+    def _remember(self, height: int, told: dict[str, Any]) -> None:
+        self._told[height] = told
+        while len(self._told) > TOLD_MAX:
+            del self._told[next(iter(self._told))]
+
+    async def blocks(self, limit: int) -> dict[str, Any]:
+        """Newest first."""
+        latest = self.answers.height
+        lowest = max(self.answers.base, 1, latest - min(limit, BLOCKS_MAX) + 1)
+        return {"blocks": [await self.block(height, with_txs=False) for height in range(latest, lowest - 1, -1)]}
+
+    # ----------------------------------------------------------------------------------------------- consensus
+
+    def consensus(self) -> dict[str, Any]:
+        """The running height, and whether all validators agreed on the last block."""
+        rounds: RoundState = self.driver.round_state
+        validators = rounds.validators
+        last = rounds.last_commit
+        agreed = len(last.bits_for(last.majority)) if last is not None and last.has_majority else 0
+        prevotes = rounds.votes(VoteKind.PREVOTE, rounds.round)
+        precommits = rounds.votes(VoteKind.PRECOMMIT, rounds.round)
+        return {
+            "height": rounds.height,
+            "round": rounds.round,
+            "step": rounds.step.name.lower(),
+            "start_time": format_rfc3339(rounds.start_time_ns) if rounds.start_time_ns else None,
+            "proposer": rounds.proposer_address.hex().upper(),
+            "proposal": rounds.proposal.block_id.hash.hex().upper() if rounds.proposal is not None else None,
+            "votes": [
+                {
+                    "validator_address": validators[index].address.hex().upper(),
+                    "voting_power": validators.powers[index],
+                    "prevote": vote_json(prevotes, index),
+                    "precommit": vote_json(precommits, index),
+                }
+                for index in range(len(validators))
+            ],
+            "last_commit_votes": agreed,
+            "validators": len(validators),
+            "all_agree": last is not None and agreed == last.size,
+        }
+
+    # -------------------------------------------------------------------------------------------------- bridge
+
+    def bridge(self) -> dict[str, Any]:
+        """Both chains and the bridge after the last saved block: one height, so always in step."""
+        height, roots = self.answers.height, self.answers.roots()
+        totals, supply = Totals(), state_pb2.Supply()
+        if height and roots:
+            totals = Totals(**self.answers.queries.bridge_totals(height))
+            supply.MergeFromString(self.answers.queries.supply(height).value or b"")
+        chains = {name: {"height": height, "root": root.hex().upper()} for name, root in roots.items()}
+        return {
+            **chains,
+            "in_step": len({chain["height"] for chain in chains.values()}) <= 1,
+            "bundles": totals.bundles_executed + totals.bundles_failed,
+            "bundles_executed": totals.bundles_executed,
+            "bundles_failed": totals.bundles_failed,
+            "totals": {
+                "udchat_to_chat": totals.udchat_to_chat,
+                "udchat_tipped": totals.udchat_tipped,
+                "udchat_joins": totals.udchat_joins,
+                "udchat_supply": supply.total,
+                "udchat_collected_fees": supply.collected_fees,
+            },
+        }
+
+
+def peer_json(peer: PeerStatus) -> dict[str, Any]:
+    return {
+        "id": peer.id,
+        "moniker": peer.moniker,
+        "remote_address": peer.remote_address,
+        "listen_address": peer.listen_address,
+        "version": peer.version,
+        "direction": "outbound" if peer.is_outbound else "inbound",
+        "persistent": peer.is_persistent,
+        "connected_since": format_rfc3339(peer.connected_since_ns),
+        "bytes_in": peer.bytes_in,
+        "bytes_out": peer.bytes_out,
+        "held_seconds": round(peer.held_s, 3),
+        "useless_messages": peer.useless_messages,
+    }
+
+
+def vote_json(votes: VoteView | None, index: int) -> str | None:
+    """The block's hash, `nil`, or None: no vote yet."""
+    vote = votes.get(index) if votes is not None else None
+    if vote is None:
+        return None
+    return vote.block_id.hash.hex().upper() or "nil"
+
+
+def txs_by_chain(txs: Sequence[bytes]) -> Slices[dict[str, list[str]]]:
+    """Hashes of a block's transactions under chat, currency and bridge."""
+    found: dict[str, list[str]] = {"chat": [], "currency": [], "bridge": []}
+    for number, tx in enumerate(txs):
+        if number % TXS_PER_SLICE == TXS_PER_SLICE - 1:
+            yield
+        try:
+            lane = tx_pb2.TxBody.FromString(tx_pb2.Tx.FromString(tx).body).lane
+        except DecodeError:  # of another application's chain
+            continue
+        found.setdefault(LANE_NAMES.get(lane, "other"), []).append(sha256(tx).hex())
+    return found
+
+
+def host_name() -> str:
+    return socket.gethostname()[:70]
+
+
+__all__ = ["Me", "NotThere", "Views"]
+
+
+def plan_json(plan: state_pb2.UpgradePlan) -> dict[str, Any]:
+    """ready_share_permyriad 0: it is not postponed, whoever is ready. binary_sha256: none: any binary may be run."""
+    return {
+        "name": plan.name,
+        "height": plan.height,
+        "info": plan.info,
+        "binary_sha256": [one.hex() for one in plan.binary_sha256],
+        "ready_share_permyriad": plan.ready_share_permyriad,
+        "postpone_blocks": plan.postpone_blocks,
+        "postponed": plan.postponed,
+    }

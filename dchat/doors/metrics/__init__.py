@@ -1,0 +1,1 @@
+"""Prometheus' text from plain counters, and the loop's lag."""

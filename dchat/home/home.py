@@ -1,0 +1,171 @@
+"""A node's home: which files there are, and how the missing ones are made.
+
+    validator-config.toml  identity.json
+    config/  genesis.json  node_key.json  priv_validator_key.json  addrbook.json
+    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/
+
+Keys and records of signatures are mode 0600 and never overwritten. A sign state is made only together with its key:
+a key whose record is missing may have signed, and an empty record would let it sign twice (failure 8, failure 9).
+Source: design section 5; CometBFT v0.38 for the files in config/ and data/.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from consensus.documents.files import (
+    SignState,
+    format_sign_state,
+    format_validator_key,
+    parse_sign_state,
+    parse_validator_key,
+)
+from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.formats.errors import InvalidFile, InvalidGenesis
+from consensus.p2p.conn.node_key import NodeKey
+from crypto.keys import Ed25519PrivKey, PrivKey
+from dchat.config import CONFIG_FILE, Config
+from dchat.home.files import write_new, write_new_secret
+
+DEFAULT_HOME = "~/.dchat"
+REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home
+
+
+class HomeError(Exception):
+    """A home that a node cannot start from: which file, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths of one node. `data` and the databases may lie elsewhere (data_dir, [database] path)."""
+
+    root: Path
+    data: Path
+    databases: Path
+    identity: Path
+
+    @staticmethod
+    def of(root: Path, config: Config | None = None) -> Home:
+        options = config or Config()
+        data = root / Path(options.validator.data_dir).expanduser()
+        databases = root / Path(options.database.path).expanduser() if options.database.path else data
+        return Home(root, data, databases, root / Path(options.validator.identity_file).expanduser())
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / CONFIG_FILE
+
+    @property
+    def genesis(self) -> Path:
+        return self.root / "config" / "genesis.json"
+
+    @property
+    def node_key(self) -> Path:
+        return self.root / "config" / "node_key.json"
+
+    @property
+    def validator_key(self) -> Path:
+        return self.root / "config" / "priv_validator_key.json"
+
+    @property
+    def address_book(self) -> Path:
+        return self.root / "config" / "addrbook.json"
+
+    @property
+    def sign_state(self) -> Path:
+        return self.data / "priv_validator_state.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.data / "mempool.journal"
+
+    @property
+    def wal(self) -> Path:
+        return self.data / "cs.wal"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.data / "validator.pid"
+
+
+def default_root() -> Path:
+    """DCHAT_HOME, else DAEMON_HOME, else ~/.dchat. Cosmovisor asks its binaries without --home, but sets the second."""
+    return Path(os.environ.get("DCHAT_HOME") or os.environ.get("DAEMON_HOME") or DEFAULT_HOME).expanduser()
+
+
+def make_keys(home: Home) -> list[Path]:
+    """Make what is missing of node key, validator key and its sign state; returns what was made.
+
+    Raises HomeError when there is a validator key without its record.
+    """
+    made = []
+    home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.node_key.parent.mkdir(parents=True, exist_ok=True)
+    if not home.node_key.exists():
+        NodeKey.generate().save(home.node_key)
+        made.append(home.node_key)
+    if home.validator_key.exists():
+        check_sign_state(home)
+        return made
+    if home.sign_state.exists() and not _is_empty_record(home.sign_state):
+        raise HomeError(
+            f"{home.validator_key} is missing, but {home.sign_state} is there: restore the key that it belongs to, "
+            "or move the record away together with the rest of the old node"
+        )
+    if not home.sign_state.exists():  # the record first: a stop in between leaves no key without it
+        write_new_secret(home.sign_state, format_sign_state(SignState()) + "\n")
+    key = Ed25519PrivKey.from_seed(secrets.token_bytes(32))
+    write_new_secret(home.validator_key, format_validator_key(key) + "\n")
+    return [*made, home.sign_state, home.validator_key]
+
+
+def _is_empty_record(path: Path) -> bool:
+    """Nothing was signed under it."""
+    try:
+        return parse_sign_state(path.read_bytes()) == SignState()
+    except InvalidFile as error:
+        raise HomeError(f"{path}: {error}") from None
+
+
+def check_sign_state(home: Home) -> None:
+    """Raises HomeError when the key's record is missing: what it signed is then unknown."""
+    if not home.sign_state.exists():
+        raise HomeError(
+            f"{home.sign_state} is missing, but {home.validator_key} is there: with an empty record this key could "
+            "sign twice. Restore the file from where the key last signed; only for a key that has never signed, "
+            'write it by hand: {"height":"0","round":0,"step":0}'
+        )
+
+
+def load_validator_key(home: Home) -> PrivKey:
+    """Raises HomeError."""
+    try:
+        return parse_validator_key(home.validator_key.read_bytes())
+    except OSError as error:
+        raise HomeError(f"{home.validator_key}: cannot be read: {error.strerror}") from None
+    except InvalidFile as error:
+        raise HomeError(f"{home.validator_key}: {error}") from None
+
+
+def load_genesis(home: Home) -> GenesisDoc:
+    """Raises HomeError."""
+    try:
+        return parse_genesis(home.genesis.read_bytes(), default_time_ns=time.time_ns())
+    except FileNotFoundError:
+        raise HomeError(f"{home.genesis} is missing: copy the chain's genesis there, or run `dchat init`") from None
+    except OSError as error:
+        raise HomeError(f"{home.genesis}: cannot be read: {error.strerror}") from None
+    except InvalidGenesis as error:
+        raise HomeError(f"{home.genesis}: {error}") from None
+
+
+def write_genesis(home: Home, text: str) -> None:
+    """Raises HomeError when there is one."""
+    try:
+        write_new(home.genesis, text if text.endswith("\n") else text + "\n")
+    except FileExistsError:
+        raise HomeError(f"{home.genesis} exists; a genesis is never overwritten") from None

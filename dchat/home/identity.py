@@ -1,0 +1,109 @@
+"""Identity files: an account's key, made by `dchat keygen`.
+
+JSON with type, address, key and whether it is a burner (an identity to be thrown away: a validator refuses it as its
+operator's). The address follows from the key and is checked against it on load. Errors never show a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.tx.build import Wallet
+from consensus.formats.timestamps import format_rfc3339
+from crypto.bech32 import encode_address
+from crypto.keys import Ed25519PrivKey, InvalidKey
+from dchat.home.files import write_new_secret
+
+FILE_TYPE = "dchat/identity/v1"
+FILE_BYTES_MAX = 65_536  # the file has some hundred bytes; whatever is larger is another file
+
+
+class IdentityError(Exception):
+    """An identity file that cannot be used: which, and why."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A key, its account, and where they came from."""
+
+    wallet: Wallet
+    burner: bool = False
+    created: str = ""
+
+    @property
+    def address(self) -> bytes:
+        return self.wallet.address
+
+    @property
+    def address_text(self) -> str:
+        """`dchat1...`"""
+        return encode_address(self.wallet.address)
+
+    def __repr__(self) -> str:
+        return f"Identity({self.address_text})"  # never the secret
+
+    def dumps(self) -> str:
+        """The file's text. Secret."""
+        return json.dumps(
+            {
+                "type": FILE_TYPE,
+                "address": self.address_text,
+                "public_key": {"type": "ed25519", "value": _base64(self.wallet.public_key)},
+                "private_key": {"type": "ed25519", "value": _base64(self.wallet.key.bytes)},
+                "burner": self.burner,
+                "created": self.created,
+            },
+            indent=2,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the file with mode 0600. Raises IdentityError when there is one: an identity is never overwritten."""
+        try:
+            write_new_secret(path, self.dumps() + "\n")
+        except FileExistsError:
+            raise IdentityError(f"{path} exists; an identity is never overwritten: choose another file") from None
+
+
+def generate(*, burner: bool = False) -> Identity:
+    """A new key from the system's randomness."""
+    wallet = Wallet.from_seed(secrets.token_bytes(32))
+    return Identity(wallet, burner, format_rfc3339(time.time_ns() // 10**9 * 10**9))
+
+
+def load(path: Path) -> Identity:
+    """Raises IdentityError: unreadable, another kind of file, or an address that is not the key's."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise IdentityError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(raw) > FILE_BYTES_MAX:
+        raise IdentityError(f"{path}: has {len(raw)} bytes; an identity file has at most {FILE_BYTES_MAX}")
+    try:
+        return _parse(json.loads(raw))
+    except (KeyError, TypeError, ValueError, InvalidKey) as error:
+        # Of what json and base64 raise, the text never holds the value.
+        raise IdentityError(f"{path}: is no identity file: {type(error).__name__}: {error}") from None
+
+
+def _parse(document: dict[str, object]) -> Identity:
+    if document["type"] != FILE_TYPE:
+        raise ValueError(f"type is {document['type']!r}, expected {FILE_TYPE!r}")
+    private = document["private_key"]
+    if not isinstance(private, dict) or private["type"] != "ed25519":
+        raise ValueError("private_key.type is not ed25519")
+    wallet = Wallet(Ed25519PrivKey(base64.b64decode(private["value"], validate=True)))
+    public = document["public_key"]
+    if not isinstance(public, dict) or public["value"] != _base64(wallet.public_key):
+        raise ValueError("public_key is not the private key's")
+    if document["address"] != encode_address(wallet.address):
+        raise ValueError(f"address is {document['address']!r}, the key's is {encode_address(wallet.address)!r}")
+    return Identity(wallet, bool(document.get("burner")), str(document.get("created", "")))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

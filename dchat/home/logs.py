@@ -1,0 +1,85 @@
+"""What the process says: one event a line on standard error, key=value or JSON. No secrets, no colours in files.
+
+Tracebacks show lines of code and never the values of variables: one of them may be a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+
+from dchat.home.text import safe, safe_line
+
+LIBRARIES_FORMAT = "%(levelname)s %(name)s %(message)s"
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_level = 20
+
+
+def configure(*, level: str, json_lines: bool, name: str = "") -> None:
+    """Set up structlog. name: of the node, on each line. Callable again: the level and the form change at once."""
+    global _level  # noqa: PLW0603 - the process has one log
+    _level = _LEVELS[level]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if json_lines
+        else structlog.dev.ConsoleRenderer(
+            colors=False, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+        )
+        if sys.stderr.isatty()
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
+    )
+    structlog.configure(
+        processors=[
+            _drop_below_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            *([] if json_lines else [_safe_values]),  # JSON escapes them itself
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    if name:
+        structlog.contextvars.bind_contextvars(node=name)
+    # Libraries' warnings come through the same stream.
+    logging.basicConfig(level=max(_level, logging.WARNING), stream=sys.stderr, format=LIBRARIES_FORMAT)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_SafeFormatter(LIBRARIES_FORMAT))
+
+
+class _SafeFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return safe(super().format(record))
+
+
+def _safe_values(_: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Text from outside is in many values: monikers, addresses, reasons, errors. None of them begins a line."""
+    for name, value in event.items():
+        if value is not None and not isinstance(value, bool | int | float):
+            event[name] = safe(value) if name == "exception" else safe_line(str(value))
+    return event
+
+
+def _drop_below_level(_: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    wanted = {"critical": 50, "exception": 40, "warn": 30}.get(method) or _LEVELS.get(method, 20)
+    if wanted < _level:
+        raise structlog.DropEvent
+    return event
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Nothing is logged inside: for work that is done only to see whether it can be done."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,1 @@
+"""The process: wiring, start and stop, upgrades."""

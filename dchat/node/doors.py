@@ -1,0 +1,93 @@
+"""All doors of a node: gRPC, HTTP and the metrics port, with what they share."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+import structlog
+
+from consensus.evidence.pool import EvidencePool
+from consensus.mempool.journal import Journal
+from dchat.config import Config
+from dchat.doors.grpc.door import GrpcDoor
+from dchat.doors.grpc.evidence_door import EvidenceDesk
+from dchat.doors.http.door import HttpDoor
+from dchat.doors.http.views import Views
+from dchat.doors.metrics.exposition import Registry
+from dchat.doors.metrics.loop_lag import LoopLag
+from dchat.doors.reads import handles
+from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.events import EventFeed
+from dchat.doors.reads.limits import RateLimit
+from dchat.home.home import Home
+from dchat.node.node_metrics import BlockEvents, NodeMetrics
+
+if TYPE_CHECKING:
+    from dchat.node.gossip import Gossip
+
+log = structlog.get_logger(__name__)
+
+
+class Doors:
+    """`start` opens all or none; `stop` closes what is open."""
+
+    def __init__(
+        self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal,
+        evidence: EvidencePool, block_events: BlockEvents,
+    ) -> None:  # fmt: skip
+        self._config, self._views = config, views
+        self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
+        registry = Registry()
+        share = handles.share_out(config, found := handles.raise_limit())
+        log.info("shared out file handles", handles=found, **share._asdict())
+        events = EventFeed(views.answers, watch, views.share)
+        files = None
+        if config.tls.cert_file:
+            files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
+        self.grpc: GrpcDoor | None = None
+        if config.grpc.enabled:
+            self.grpc = GrpcDoor(
+                config.grpc,
+                rate=rate,
+                answers=views.answers,
+                pool=views.pool,
+                watch=watch,
+                events=events,
+                evidence=EvidenceDesk(evidence),
+                journal=journal,
+                status=views.status_proto,
+                upgrade=views.upgrade_proto,
+                tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
+                connections_max=share.grpc,
+                reading=views.reading,
+            )
+        context = None
+        if files:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*files)
+        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share)
+        self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
+        self.lag = LoopLag(registry)
+
+    async def start(self) -> None:
+        """Raises OSError when a port is taken."""
+        options = self._config.observability
+        try:
+            if self.grpc is not None:
+                await self.grpc.start()
+            await self.http.start(self._config.http.host, options.health_port)
+            if options.metrics_enabled:
+                await self.http.start_metrics(options.metrics_host, options.metrics_port)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Both at once: neither waits for the other's clients."""
+        closing = [self.http.stop()]
+        if self.grpc is not None:
+            closing.append(self.grpc.stop())
+        await asyncio.gather(*closing)
+        await self._views.reading.close()

@@ -1,0 +1,150 @@
+"""The reactors of a node: consensus, mempool, evidence, block sync, and how consensus begins."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from consensus.abci.interface import HaltRequested, tx_bytes_min
+from consensus.channels.extension import ExtensionReactor
+from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, ConsensusDriver
+from consensus.engine.interfaces import BlockStore, StateStore
+from consensus.evidence.pool import EvidencePool
+from consensus.evidence.reactor import EvidenceReactor
+from consensus.execution.executor import BlockExecutor
+from consensus.gossip.reactor import ConsensusReactor
+from consensus.mempool.pool import Pool
+from consensus.mempool.reactor import MempoolReactor
+from consensus.p2p.conn.base import Network
+from consensus.p2p.switch import Switch
+from consensus.sync.blocks import BlockSyncReactor
+from consensus.sync.claims import Claim, believed_height, is_level
+from consensus.system.clock import Clock, Workers
+from storage.kv import KeyValueStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Gossip:
+    """What talks to peers, and how consensus begins: block sync first, then consensus."""
+
+    driver: ConsensusDriver
+    consensus: ConsensusReactor
+    mempool: MempoolReactor
+    evidence: EvidenceReactor
+    sync: BlockSyncReactor
+    network: Network
+    clock: Clock
+    fatal: Callable[[int, str], None]
+    _begins: asyncio.Task[None] | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
+
+    @staticmethod
+    def evidence_pool(
+        db: KeyValueStore, blocks: BlockStore, states: StateStore, workers: Workers | None = None
+    ) -> EvidencePool:
+        return EvidencePool(db, blocks, states, workers=workers)
+
+    @staticmethod
+    def join(
+        switch: Switch,
+        *,
+        driver: ConsensusDriver,
+        executor: BlockExecutor,
+        pool: Pool,
+        evidence: EvidencePool,
+        clock: Clock,
+        workers: Workers,
+        random: random.Random,
+        extra_channel: bool,
+        our_address: bytes,
+        fatal: Callable[[int, str], None],
+    ) -> Gossip:
+        """Make the reactors and give them to the switch.
+
+        extra_channel: speak 0x70 with our own kind. our_address: this validator's consensus address.
+        fatal: ends the process when block sync shows that this node cannot go on (exit code, last line).
+        """
+        extension = ExtensionReactor()
+        consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random)
+        mempool = MempoolReactor(pool, extension, clock, random)
+        evidence_reactor = EvidenceReactor(evidence, consensus, driver, switch, clock, workers)
+        consensus.on_peer_advanced(evidence_reactor.peer_advanced)
+        sync = BlockSyncReactor(
+            driver,
+            executor.blocks,
+            switch,
+            clock,
+            verifier=executor.signatures.verify_many,
+            our_address=our_address,
+            workers=workers,
+            tx_bytes_min=tx_bytes_min(executor.app),
+        )
+        # The extension first: the others ask it who is ours.
+        if extra_channel:
+            switch.add_reactor(extension)
+        switch.add_reactor(consensus)
+        for reactor in (mempool, evidence_reactor, sync):
+            switch.add_reactor(reactor)
+        return Gossip(driver, consensus, mempool, evidence_reactor, sync, switch, clock, fatal)
+
+    async def start(self) -> None:
+        """Begin to take part: in a task, since catching up may take long. The switch runs already."""
+        self.mempool.set_receiving(False)
+        self._begins = asyncio.get_running_loop().create_task(self._begin(), name="block sync")
+
+    async def _begin(self) -> None:
+        try:
+            await self.sync.run()
+            self.mempool.set_receiving(True)
+            await self.driver.start()
+            self.consensus.start()
+            self.begun.set()
+        except HaltRequested as halt:
+            self.driver.halt(halt)
+        except Exception as error:
+            log.critical("could not begin consensus", exc_info=error)
+            self.fatal(EXIT_CONSENSUS_FAILURE, f"could not begin consensus: {type(error).__name__}: {error}")
+
+    async def stop(self) -> None:
+        if self._begins is not None:
+            self._begins.cancel()
+            await asyncio.gather(self._begins, return_exceptions=True)
+        self.consensus.stop()
+        self.evidence.stop()
+        self.sync.stop()
+
+    def is_catching_up(self) -> bool:
+        """Blocks are synced, or peers are more than a height ahead: what they say is fetched, not decided here."""
+        return self.sync.metrics.syncing or self.highest_peer() > self.driver.state.last_block_height + 2
+
+    def highest_peer(self) -> int:
+        """The height of the last block of the network, as far as peers can be believed; 0: none known."""
+        state = self.driver.state
+        if not self.sync.metrics.syncing and is_level(state.last_block_time_ns, self.clock.now_ns()):
+            return state.last_block_height
+        claims = self.sync.claims()
+        running = self.consensus.peer_heights
+        for peer in self.network.peers:
+            if peer.id in running:
+                height = max(running[peer.id][0] - 1, claims[peer.id].height if peer.id in claims else 0)
+                claims[peer.id] = Claim(height, is_chosen=peer.is_outbound or peer.is_persistent)
+        return believed_height(claims.values())
+
+    def waits_for(self) -> str:
+        """What keeps block sync from going on; empty: nothing."""
+        return self.sync.waits_for
+
+    def counters(self) -> Mapping[str, Any]:
+        """Name -> a dataclass of plain counters."""
+        return {
+            "gossip": self.consensus.metrics,
+            "tx_gossip": self.mempool.metrics,
+            "block_sync": self.sync.metrics,
+        }

@@ -1,0 +1,292 @@
+"""Which metrics a node has: the operator contract's names, then the engine's, the mempool's and the network's own."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from chain.state.errors import StateError
+from consensus.core.events import VoteKind
+from consensus.execution.metrics import Timing
+from consensus.state.results import Event
+from dchat.app.economy_queries import EconomyQueries
+from dchat.doors.http.views import Views
+from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
+from dchat.doors.reads.commits import SavedListener
+from genesis.build import TOKENS_PER_POWER, UDCHAT_PER_DCHAT
+
+BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
+
+if TYPE_CHECKING:
+    from dchat.node.doors import Doors
+    from dchat.node.gossip import Gossip
+
+PARTITION_AFTER_S = 30  # below two thirds of the voting power for so long: not a restart, a partition
+ENGINE_GAUGES = frozenset(
+    {
+        "height",
+        "round",
+        "latest_block_height",
+        "latest_block_time_ns",
+        "block_txs",
+        "block_bytes",
+        "validators",
+        "validators_power",
+        "missing_validators",
+        "byzantine_validators",
+        "last_signed_height",
+        "is_catching_up_from_wal",
+    }
+)
+GOSSIP_GAUGES = frozenset({"syncing", "highest_claim"})
+
+
+class NodeMetrics(SavedListener):
+    """Hears of saved blocks for what is counted by block; everything else is read when asked."""
+
+    def __init__(
+        self, registry: Registry, views: Views, gossip: Gossip, doors: Doors, *, block_events: BlockEvents
+    ) -> None:
+        self._registry, self._views, self._gossip, self._doors = registry, views, gossip, doors
+        self._block_events = block_events
+        self._events: Counter[str] = Counter()  # by their kind
+        self._validated = self._missed = 0
+        self._last_saved_ns = 0
+        registry.add(self._contract)
+        registry.add(self._chain)
+        registry.add(self._upgrade)
+        registry.add(self._engine)
+        registry.add(self._network)
+
+    def block_saved(self, height: int) -> None:
+        self._events.update([event.type for event in self._block_events()])
+        now = time.monotonic_ns()
+        if self._last_saved_ns:
+            self._registry.block_time.observe((now - self._last_saved_ns) / 1e9)
+        self._last_saved_ns = now
+        me = self._views.me.validator_address
+        index = self._views.driver.state.last_validators.index_of(me) if me else None
+        if index is None:
+            return
+        commit, _ = self._views.answers.commit(height)
+        if commit.signatures[index].is_commit:
+            self._validated += 1
+        else:
+            self._missed += 1
+
+    def _contract(self) -> Iterator[Metric]:
+        views = self._views
+        traffic = views.switch.socket_bytes()
+        stake, missed = self._on_chain()
+        yield gauge("dchat_chain_height", "Height of the last saved block.", views.answers.height)
+        yield counter("dchat_validator_blocks_validated", "Blocks whose commit has our vote.", self._validated)
+        yield counter("dchat_validator_missed_blocks", "Blocks that the chain counts as missed by us.", missed)
+        yield gauge("dchat_validator_stake_amount", "Our validator's stake, in DCHAT.", stake)
+        yield gauge("dchat_network_connected_peers", "Peers connected.", len(views.switch.peers))
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_bandwidth_bytes",
+            "Bytes from and to peers.",
+            ("direction",),
+            [(("in",), traffic["in"]), (("out",), traffic["out"])],
+        )
+        yield gauge("dchat_memory_usage_bytes", "Resident memory.", memory_bytes())
+        yield gauge(
+            "dchat_network_partition_detected",
+            "1 when no block came for long and fewer than 2/3 of the voting power vote in this round.",
+            float(self._is_partitioned()),
+        )
+        faults = views.faults
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_part_failures",
+            "Failures of this node's own parts (tasks, listeners, callbacks), by part.",
+            ("part",),
+            [((part,), count) for part, count in sorted(faults.failures.items())],
+        )
+        yield gauge(
+            "dchat_parts_failing", "Parts that failed and are not well again; /ready names them.", len(faults.down)
+        )
+
+    def _on_chain(self) -> tuple[float, int]:
+        """(our stake in DCHAT, our missed blocks), as signing info and slashing have them; of a key that is not
+        staked, what the engine counts."""
+        views = self._views
+        try:
+            found = EconomyQueries(views.answers.queries).validator(
+                consensus_address=views.me.validator_address, height=views.answers.height
+            )
+        except StateError:  # before the chain began
+            return 0.0, self._missed
+        if not found.HasField("validator"):
+            return views.voting_power * TOKENS_PER_POWER, self._missed
+        return found.validator.tokens / UDCHAT_PER_DCHAT, found.validator.signing.missed_total
+
+    def _is_partitioned(self) -> bool:
+        views = self._views
+        rounds = views.driver.round_state
+        if len(rounds.validators) <= 1 or views.height_age_s < PARTITION_AFTER_S:
+            return False
+        needed = rounds.validators.total_power * 2 // 3
+        return len(views.switch.peers) == 0 or self._power_heard() <= needed
+
+    def _power_heard(self) -> int:
+        """Voting power whose prevotes of the running round are here."""
+        rounds = self._views.driver.round_state
+        votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
+        return sum(rounds.validators.powers[index] for index in votes.bits) if votes is not None else 0
+
+    def _chain(self) -> Iterator[Metric]:
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_chain_block_events",
+            "Events of the begins and ends of blocks by their kind, like slash, jail or queue_item_failed.",
+            ("type",),
+            [((kind,), count) for kind, count in sorted(self._events.items())],
+        )
+
+    def _upgrade(self) -> Iterator[Metric]:
+        """Nothing without a plan: a share of 0 would be an alarm."""
+        answers = self._views.answers
+        if not answers.height:
+            return
+        told = answers.upgrade(0)
+        if told.HasField("plan") and told.total_power:
+            yield gauge(
+                "dchat_upgrade_ready_power_ratio",
+                "Share of the voting power that announced it can run the planned upgrade; absent without a plan.",
+                told.ready_power / told.total_power,
+            )
+
+    def _engine(self) -> Iterator[Metric]:
+        metrics = self._views.driver.metrics
+        yield from plain_counters("dchat_consensus", "Consensus", metrics, gauges=ENGINE_GAUGES)
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_consensus_nil_votes",
+            "Our votes for nil, by their reason.",
+            ("kind", "reason"),
+            [((str(kind), str(reason)), count) for (kind, reason), count in metrics.nil_votes.items()],
+        )
+        yield from self._timings()
+        pool = self._views.pool
+        yield gauge("dchat_mempool_transactions", "Transactions that wait.", pool.size)
+        yield gauge("dchat_mempool_bytes", "Their bytes.", pool.byte_size)
+        yield gauge("dchat_mempool_door_limit", "Transactions beyond which doors say: try later.", pool.door_txs_max)
+        yield gauge("dchat_mempool_commit_pace", "Transactions a second that blocks took lately.", pool.txs_per_second)
+        yield gauge("dchat_mempool_queued", "Transactions on their way through admission.", pool.queued)
+        yield labelled(
+            GaugeMetricFamily,
+            "dchat_mempool_lane_transactions",
+            "Transactions that wait, by lane.",
+            ("lane",),
+            [((lane,), count) for lane, count in pool.lane_sizes().items()],
+        )
+        yield from plain_counters("dchat_mempool", "Mempool", pool.metrics)
+
+    def _timings(self) -> Iterator[Metric]:
+        """How long the stages of a height took."""
+        metrics = self._views.driver.metrics
+        timings = {name: value for name in metrics.__slots__ if isinstance(value := getattr(metrics, name), Timing)}
+        columns: tuple[tuple[type[Metric], str, str, Callable[[Timing], float]], ...] = (
+            (CounterMetricFamily, "seconds", "Seconds in a stage.", lambda timing: timing.sum_ns / 1e9),
+            (CounterMetricFamily, "runs", "How often a stage ran.", lambda timing: timing.count),
+            (GaugeMetricFamily, "longest_seconds", "The longest run of a stage.", lambda timing: timing.max_ns / 1e9),
+        )
+        for kind, name, text, value in columns:
+            samples = [((stage,), value(timing)) for stage, timing in timings.items()]
+            yield labelled(kind, f"dchat_consensus_stage_{name}", text, ("stage",), samples)
+
+    def _network(self) -> Iterator[Metric]:
+        switch = self._views.switch
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_channel_bytes",
+            "Bytes of packets, by direction and channel.",
+            ("direction", "channel"),
+            [((way, f"{channel:#04x}"), count) for (way, channel), count in switch.traffic().items()],
+        )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_events",
+            "What happened to connections.",
+            ("event",),
+            [((name,), count) for name, count in switch.counters.items()],
+        )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_useless_messages",
+            "Messages of peers that were of no use, by kind and weighed; too many of them drop a peer.",
+            ("kind",),
+            [((kind,), count) for kind, count in switch.useless_messages.items()],
+        )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_network_part_failures",
+            "Tasks of the network that failed and began anew, by name.",
+            ("part",),
+            [((name,), count) for name, count in switch.children.failures.items()],
+        )
+        held = CounterMetricFamily(
+            "dchat_network_held_seconds", "How long peers were not read from, for what their messages cost."
+        )
+        held.add_metric((), switch.held_s)
+        yield held
+        yield gauge(
+            "dchat_network_unfinished_bytes",
+            "Bytes of peers' messages that are not whole yet.",
+            switch.unfinished_bytes,
+        )
+        for name, counted in self._gossip.counters().items():
+            yield from plain_counters(
+                f"dchat_{name}", name.replace("_", " ").capitalize(), counted, gauges=GOSSIP_GAUGES
+            )
+        yield from self._clients()
+
+    def _clients(self) -> Iterator[Metric]:
+        """What the doors' clients hold and were refused."""
+        doors, grpc = self._doors, self._doors.grpc
+        sizes = [(("http",), doors.http.gate.size), (("metrics",), doors.http.metrics_gate.size)]
+        gates = (("http", doors.http.gate.counts), ("metrics", doors.http.metrics_gate.counts))
+        events = [((door, event), count) for door, counts in gates for event, count in sorted(counts.items())]
+        slots = [doors.http.slots]
+        if grpc is not None:
+            guard = grpc.guard
+            sizes.append((("grpc",), grpc.connections.size if grpc.connections else 0))
+            events += [(("grpc", f"cut: {why}"), count) for why, count in sorted(guard.cut.items())]
+            events.append((("grpc", "shut down"), grpc.connections.shut_down if grpc.connections else 0))
+            slots += [guard.open_calls, guard.calls, guard.waits, guard.streams]
+            yield labelled(
+                CounterMetricFamily,
+                "dchat_grpc_calls",
+                "Calls answered, by status.",
+                ("status",),
+                [((status,), count) for status, count in guard.counts.items()],
+            )
+            yield labelled(
+                GaugeMetricFamily,
+                "dchat_door_bytes",
+                "Bytes of requests and answers that are held.",
+                ("of",),
+                [((room.name,), room.used) for room in (guard.requests, guard.answers)],
+            )
+        yield labelled(GaugeMetricFamily, "dchat_door_connections", "Connections of clients.", ("door",), sizes)
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_door_connection_events",
+            "Connections accepted, refused, evicted or cut.",
+            ("door", "event"),
+            events,
+        )
+        yield labelled(
+            CounterMetricFamily,
+            "dchat_door_refused",
+            "Requests refused since too many were there at once, by what there are so many of.",
+            ("of",),
+            [((one.name,), one.refused) for one in slots],
+        )
+        yield counter("dchat_door_rate_refused", "Requests refused by the rate of their client.", doors.rate.refused)

@@ -1,0 +1,167 @@
+"""What a start would refuse, found before anything is written: the options, and the genesis that they make or name.
+
+Everything here builds what the start builds, by the same code, in memory; so what passes here starts.
+Source: the operator contract, `--validate`; cosmos-omnibus#104 (a check that lets through what no start accepts).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chain.app_state.document import InvalidAppState
+from chain.state.store import Stores
+from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.evidence.pool import EvidencePool
+from consensus.execution.executor import BlockExecutor
+from consensus.execution.handshake import handshake
+from consensus.formats.errors import InvalidData, InvalidGenesis
+from consensus.mempool.pool import Pool
+from consensus.p2p.conn.address import parse_listen_address
+from consensus.p2p.conn.errors import P2PError
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.system.clock import InlineWorkers, LoopClock
+from consensus.system.errors import EngineError
+from crypto.keys import Ed25519PrivKey
+from dchat.app.app import DchatApplication
+from dchat.config import Config
+from dchat.doors.http.views import host_name
+from dchat.home import identity, logs
+from dchat.home.home import Home, HomeError
+from dchat.home.version import ENGINE_VERSION, build_version
+from dchat.node.runtime import core_config, pool_config, switch_config
+from storage.memory import MemoryStore
+
+PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
+
+
+def check_options(home: Home, config: Config) -> None:
+    """Raises HomeError: every option that no start accepts, a line each."""
+    problems: list[str] = []
+
+    def look(option: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (P2PError, ValueError, OSError) as error:
+            problems.append(f"{option}: {error}")
+
+    look("[network], [p2p]", lambda: switch_config(config))
+    look("[consensus]", lambda: core_config(config))
+    look("[mempool]", lambda: pool_config(config))
+    look("[validator] moniker", lambda: _check_moniker(config.validator.moniker or host_name()))
+    if config.grpc.enabled:
+        look("[grpc] listen_address", lambda: parse_listen_address(config.grpc.listen_address))
+    look("[http] host", lambda: _check_host(config.http.host))
+    look("[observability] metrics_host", lambda: _check_host(config.observability.metrics_host))
+    if not problems:  # they can all be read
+        look("ports", lambda: _check_ports(config))
+    look("[validator] data_dir", lambda: _check_folder(home.data))
+    look("[database] path", lambda: _check_folder(home.databases))
+    if config.tls.cert_file:
+        look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
+    if problems:
+        raise HomeError("\n".join(problems))
+
+
+def check_genesis(genesis: GenesisDoc, config: Config) -> None:
+    """Begin the chain in memory. Raises HomeError, which says what the engine or the application refuses."""
+    try:
+        with logs.silence():
+            asyncio.run(_begin(genesis, config))
+    except (EngineError, InvalidAppState, InvalidData, ValueError) as error:
+        raise HomeError(f"no chain can begin with this genesis: {error}") from None
+
+
+def check_new_chain(home: Home, config: Config, chain_id: str, plan: PlanGenesis) -> None:
+    """That the genesis which `plan` would make begins. Keys that are not there yet are stood in for.
+
+    Raises HomeError, IdentityError.
+    """
+    if config.staking.initial_stake < 1:
+        raise HomeError(
+            f"a new chain ({chain_id}) needs a validator with a stake: [staking] initial_stake is "
+            f"{config.staking.initial_stake}; allowed: 1 DCHAT and more (--stake N)"
+        )
+    operator = identity.load(home.identity) if home.identity.exists() else identity.generate()
+    try:
+        genesis = plan(Ed25519PrivKey.from_seed(secrets.token_bytes(32)), operator.address)
+        again = parse_genesis(genesis.dumps().encode(), default_time_ns=time.time_ns())
+    except (InvalidGenesis, InvalidAppState, ValueError) as error:
+        raise HomeError(f"no genesis can be made of these options: {error}") from None
+    check_genesis(again, config)
+
+
+async def _begin(genesis: GenesisDoc, config: Config) -> None:
+    clock, workers = LoopClock(), InlineWorkers()
+    app = DchatApplication(Stores(MemoryStore()))
+    blocks, states = BlockStore(MemoryStore()), StateStore(MemoryStore())
+    executor = BlockExecutor(
+        app, blocks, states, pool=Pool(app, clock, workers, pool_config(config)),
+        evidence=EvidencePool(MemoryStore(), blocks, states), workers=workers, clock=clock,
+    )  # fmt: skip
+    await handshake(genesis, executor, software=build_version())
+
+
+def _check_moniker(moniker: str) -> None:
+    """By the rule that peers apply (CometBFT v0.38, p2p/node_info.go)."""
+    NodeInfo("0" * 40, "tcp://0.0.0.0:0", "", ENGINE_VERSION, b"", moniker).validate()
+
+
+def _check_host(host: str) -> None:
+    parse_listen_address(f"[{host}]:0" if ":" in host else f"{host}:0")
+
+
+def _check_ports(config: Config) -> None:
+    """Raises ValueError: two doors of one node want one port, so that no start opens both."""
+    shown = config.observability
+    doors = [
+        ("[network] listen_address", config.network.listen_address),
+        ("[observability] health_port", _at(config.http.host, shown.health_port)),
+    ]
+    if config.grpc.enabled:
+        doors.append(("[grpc] listen_address", config.grpc.listen_address))
+    if shown.metrics_enabled:
+        doors.append(("[observability] metrics_port", _at(shown.metrics_host, shown.metrics_port)))
+    found: list[tuple[str, str, int]] = []
+    for option, text in doors:
+        address = parse_listen_address(text)
+        host = "127.0.0.1" if address.host == "localhost" else address.host
+        for other, there, port in found:
+            if address.port == port != 0 and _overlap(host, there):
+                raise ValueError(f"{other} and {option} are both at port {port}; allowed: a port of its own for each")
+        found.append((option, host, address.port))
+
+
+def _overlap(host: str, other: str) -> bool:
+    """Whether both listen at one address: the same, or one is any of the other's family."""
+    if host == other:
+        return True
+    return any(
+        wildcard in (host, other) and (":" in host) == (":" in wildcard) == (":" in other)
+        for wildcard in ("0.0.0.0", "::")
+    )
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; a folder is needed")
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    for path in (certificate, key):
+        if not path.is_file():
+            raise ValueError(f"{path} is missing")
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise ValueError(f"{certificate} and {key} are no certificate with its key: {error.reason}") from None

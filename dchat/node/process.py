@@ -1,0 +1,321 @@
+"""The process around a node: event loop, signals, the pid file, and how it ends.
+
+SIGTERM and SIGINT stop cleanly (a second one at once), SIGHUP loads the options again. Whatever makes it impossible
+to go on ends the process with a code above 0 and one clear last line (failure 19).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+
+import structlog
+import uvloop
+
+from chain.app_state.document import InvalidAppState
+from chain.upgrade.plan import Plan
+from consensus.abci.interface import HaltReason, HaltRequested
+from consensus.p2p.conn.errors import P2PError
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.system.errors import EngineError
+from crypto.keys import PrivKey
+from dchat.config import Config, Loaded
+from dchat.config.genesis_options import GENESIS_OPTIONS
+from dchat.doors.http.views import host_name
+from dchat.home import logs
+from dchat.home.home import Home, HomeError, load_genesis, load_validator_key
+from dchat.home.home_lock import AlreadyRunning, hold_home
+from dchat.home.identity import IdentityError
+from dchat.home.identity import load as load_identity
+from dchat.home.text import safe_line
+from dchat.home.version import build_version
+from dchat.node.joining import Joining
+from dchat.node.readiness import Announcer, Preparation
+from dchat.node.runtime import Node
+from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, UpgradeError, become, options_of, write_info
+from genesis.app_state import UDCHAT_PER_DCHAT
+from storage.errors import StorageError
+
+log = structlog.get_logger(__name__)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+LINGER_S = 0.3  # peers fetch our last precommits: else they would wait until somebody is back
+SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times a second, not 200 as by default:
+# ten batches of 64 signatures beside a busy loop took 5.7 s, and take 0.09 s
+GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
+STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
+DOORS_LOG_TEXT = "the JSON-RPC door is not opened by this build; its address is kept for later"
+
+
+def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
+    """Run until a signal or a failure; returns the exit code."""
+    config = loaded.config
+    logs.configure(
+        level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
+    )
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        with hold_home(home):
+            process = _Process(home, loaded, reload)
+            code = uvloop.run(process.main())
+            if process.successor is not None:
+                become(*process.successor, home, process.halt_height)
+            return code
+    except AlreadyRunning as error:
+        return _last_line(EXIT_FAILED, str(error))
+    except UpgradeError as error:
+        return _last_line(EXIT_UPGRADE, str(error))
+    except (HomeError, InvalidAppState, P2PError, ValueError) as error:
+        return _last_line(EXIT_USAGE, str(error))
+    except (StorageError, EngineError, OSError) as error:
+        return _last_line(EXIT_FAILED, f"{type(error).__name__}: {error}")
+
+
+def _last_line(code: int, text: str) -> int:
+    _say(f"dchat: {text}")
+    return code
+
+
+def _say(line: str) -> None:
+    """To whom started us, if somebody listens still: a closed pipe changes no exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"{safe_line(line)}\n")
+        sys.stderr.flush()
+
+
+class _Process:
+    def __init__(self, home: Home, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
+        self._home, self._loaded, self._reload = home, loaded, reload
+        self._ended: asyncio.Future[tuple[int, str]] | None = None
+        self._swap = Swap.of(home, loaded.config)
+        self._halt: HaltRequested | None = None
+        self._stop_failed = ""
+        self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
+        self.halt_height = 0
+
+    async def main(self) -> int:
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        loop.add_signal_handler(signal.SIGTERM, self._stop_asked, "SIGTERM")
+        loop.add_signal_handler(signal.SIGINT, self._stop_asked, "SIGINT")
+        loop.add_signal_handler(signal.SIGHUP, self._load_again)
+        home, config = self._home, self._loaded.config
+        for warning in self._loaded.warnings:
+            log.warning("an option was taken otherwise than it reads", option=warning)
+        genesis, validator_key = load_genesis(home), load_validator_key(home)
+        log.info(
+            "started",
+            version=build_version(),
+            chain_id=genesis.chain_id,
+            home=str(home.root),
+            pid=os.getpid(),
+        )
+        log.info(DOORS_LOG_TEXT, rpc_listen_address=config.network.rpc_listen_address)
+        try:
+            node = await Node.open(
+                home,
+                config,
+                genesis,
+                node_key=NodeKey.load(home.node_key),
+                validator_key=validator_key,
+                fatal=self._end,
+                upgrade_options=options_of(config, self._swap),
+                on_halt=self._halted,
+            )
+        except HaltRequested as halt:
+            return self._not_this_build(halt)
+        _warn_about_genesis(config, node)
+        try:
+            await node.start()
+            _settle_memory()
+            self._begin_own_tasks(node, validator_key)
+            code, reason = await self._ended
+            if self._halt is not None:
+                code = await self._after_halt(node, self._halt)
+        finally:
+            await self._stop(node)
+        if self.successor is not None:
+            return code
+        if code:
+            return _last_line(code, reason)
+        if self._stop_failed:
+            return _last_line(EXIT_FAILED, self._stop_failed)
+        log.info("stopped", reason=reason)
+        return code
+
+    def _begin_own_tasks(self, node: Node, validator_key: PrivKey) -> None:
+        """What the node does for its operator beside following the chain. None of it can stop the node."""
+        if "staking.initial_stake" in self._loaded.origins and node.config.staking.initial_stake:
+            node.tasks.side("join with a stake", lambda: _join(node, validator_key))
+        swap = self._swap
+        if swap is not None and not swap.took_place:
+            node.tasks.side("prepare the upgrade", lambda: _prepare(node, swap, validator_key))
+
+    async def _stop(self, node: Node) -> None:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await node.stop()
+        except TimeoutError:
+            log.error("stopping took too long and was cut", seconds=STOP_TIMEOUT_S)
+        except Exception as error:  # why the node ended counts, not what its end met
+            log.error("the node did not stop cleanly", exc_info=error)
+            self._stop_failed = f"did not stop cleanly: {type(error).__name__}: {error}"
+
+    def _end(self, code: int, reason: str) -> None:
+        assert self._ended is not None
+        if not self._ended.done():
+            self._ended.set_result((code, reason))
+
+    # ---------------------------------------------------------------------------------------------- upgrades
+
+    def _halted(self, halt: HaltRequested) -> None:
+        self._halt, self.halt_height = halt, halt.height
+        self._end(EXIT_OK if halt.reason is HaltReason.CONFIGURED else EXIT_UPGRADE, str(halt))
+
+    def _not_this_build(self, halt: HaltRequested) -> int:
+        """At the start, before anything is open: the store is of another build's time."""
+        log.error(str(halt))
+        self.halt_height = halt.height
+        self._choose_successor(halt, None)
+        return EXIT_UPGRADE if self.successor is not None else _last_line(EXIT_UPGRADE, str(halt))
+
+    async def _after_halt(self, node: Node, halt: HaltRequested) -> int:
+        """Consensus was left: say why, then hand over, or serve what there is for a while. Returns the exit code."""
+        if halt.reason is HaltReason.CONFIGURED:
+            log.info(str(halt))
+            return EXIT_OK
+        # A supervisor interrupts as soon as it sees the file: its first signal must not be taken for a second one.
+        self._ended = asyncio.get_running_loop().create_future()
+        plan = node.app.plan
+        if halt.reason is HaltReason.UPGRADE_NEEDED and plan is not None:
+            write_info(self._home, plan, halt.height)
+        log.error(str(halt))
+        _say(str(halt))  # as tools look for it: a line of its own
+        is_stopping = await self._asked_within(LINGER_S)
+        if not is_stopping and not self._choose_successor(halt, plan):
+            await self._serve(node, self._loaded.config.upgrade.serve_for)
+        return EXIT_UPGRADE
+
+    async def _asked_within(self, seconds: float) -> bool:
+        """Whether a signal asks to stop, at once or within the time."""
+        assert self._ended is not None
+        return bool((await asyncio.wait((self._ended,), timeout=seconds))[0])
+
+    def _choose_successor(self, halt: HaltRequested, plan: Plan | None) -> bool:
+        """Whether the operator's binary is the one that is wanted, and is as the plan demands."""
+        swap = self._swap
+        if swap is None or not halt.wanted:
+            return False
+        if swap.name != halt.wanted:
+            log.error("the upgrade binary is for another upgrade", wanted=halt.wanted, given=swap.name)
+            return False
+        if swap.took_place:
+            log.error("the upgrade binary does not know the upgrade", upgrade=swap.name, binary=str(swap.binary))
+            return False
+        binary: OpenBinary | None = None
+        try:
+            binary = OpenBinary(swap.binary)
+            binary.verify(plan)
+        except UpgradeError as error:
+            log.error("the upgrade binary is refused", upgrade=swap.name, error=str(error))
+            if binary is not None:
+                binary.close()
+            return False
+        self.successor = swap, binary
+        return True
+
+    async def _serve(self, node: Node, seconds: int) -> None:
+        """Reading doors stay open, and blocks are served to peers, until the time is over or a signal comes."""
+        await node.close_admission()
+        log.warning("serving read-only", seconds=seconds, last_height=node.driver.state.last_block_height)
+        await self._asked_within(seconds)
+
+    def _stop_asked(self, name: str) -> None:
+        assert self._ended is not None
+        if self._ended.done():
+            os._exit(EXIT_FAILED)  # asked twice: somebody is in a hurry, and every write that matters is synced
+        log.info("stopping", signal=name)
+        self._end(EXIT_OK, name)
+
+    def _load_again(self) -> None:
+        """SIGHUP: log options take effect, other changes are told to need a restart."""
+        try:
+            loaded = self._reload()
+        except Exception as error:  # a broken file must not stop a validator
+            log.error("options were not loaded again", error=str(error))
+            return
+        new, old = loaded.config, self._loaded.config
+        logs.configure(level=new.log.level, json_lines=new.log.json_lines)
+        changed = [name for name in type(new).model_fields if getattr(new, name) != getattr(old, name)]
+        self._loaded = Loaded(old.model_copy(update={"log": new.log}), loaded.origins, loaded.warnings, loaded.file)
+        log.info(
+            "loaded the options again",
+            level=new.log.level,
+            needs_restart=",".join(name for name in changed if name != "log") or None,
+        )
+
+
+def _settle_memory() -> None:
+    """What the start made stays: collections need not look at it, and come when a block's worth of objects is new."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _plain(value: Fraction) -> str:
+    return str(value.numerator) if value.denominator == 1 else f"{float(value):g}"
+
+
+async def _join(node: Node, validator_key: PrivKey) -> None:
+    """Make this node's key a validator's. Not being able to is no reason to stop following the chain."""
+    options = node.config.staking
+    try:
+        operator = load_identity(node.home.identity)
+        await Joining(
+            node, operator, validator_key, stake=options.initial_stake * UDCHAT_PER_DCHAT,
+            min_self_delegation=options.min_self_delegation * UDCHAT_PER_DCHAT,
+        ).run()  # fmt: skip
+    except (IdentityError, OSError, ValueError) as error:
+        log.error("this node does not stake by itself", reason=str(error))
+
+
+async def _prepare(node: Node, swap: Swap, validator_key: PrivKey) -> None:
+    """Look at the upgrade's binary, and announce it."""
+    announcer: Announcer | None = None
+    if node.config.upgrade.announce:
+        try:
+            announcer = Announcer(node, load_identity(node.home.identity), validator_key, name=swap.name)
+        except (IdentityError, OSError, ValueError) as error:
+            log.error("this node does not announce its readiness by itself", reason=str(error))
+    await Preparation(node, swap, announcer).run()
+
+
+def _warn_about_genesis(config: Config, node: Node) -> None:
+    """What every node must agree on is the chain's; a differing option is told, with the chain's value."""
+    answers = node.views.answers
+    params = json.loads(answers.queries.params_json() if answers.height else node.genesis.app_state)
+    block_bytes_max = Fraction(node.driver.state.params.block.max_bytes)
+    on_chain = {"[consensus] max_block_size": (Fraction(config.consensus.max_block_size), block_bytes_max)}
+    for section, key, module, name, unit in GENESIS_OPTIONS:
+        if (text := params.get(module, {}).get("params", {}).get(name)) is not None:
+            ours = Fraction(str(getattr(getattr(config, section), key)))
+            on_chain[f"[{section}] {key}"] = (ours, Fraction(str(text)) / unit)
+    for option, (ours, theirs) in on_chain.items():
+        if ours != theirs:
+            log.warning(
+                "an option differs from the chain's value, which counts",
+                option=option,
+                option_value=_plain(ours),
+                chain_value=_plain(theirs),
+            )
+    if not node.driver.state.validators.by_address(node.views.me.validator_address):
+        log.warning("this node's key is not in the validator set: it follows without voting")

@@ -1,0 +1,364 @@
+"""One node, wired: databases, application, engine, network, doors; how they start and in which order they stop.
+
+    peers --- switch --- reactors --- driver --- executor --- application (three stores)
+                            |           |           |
+    clients -- doors --- mempool ------------- block store, state store
+
+Starting: databases, handshake (which brings all of them to one height), doors, network, then consensus. Stopping:
+doors, network, consensus, databases; nothing is left running. A failure of consensus ends the process.
+Source: design sections 3, 5, 6, 9 and 10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from chain.state.store import Stores
+from chain.upgrade.module import UpgradeOptions
+from consensus.abci.interface import HaltRequested
+from consensus.core.events import CoreConfig
+from consensus.documents.genesis import GenesisDoc
+from consensus.engine.driver import ConsensusDriver
+from consensus.execution.executor import BlockExecutor
+from consensus.execution.handshake import handshake
+from consensus.mempool.admission.entry import PoolConfig
+from consensus.mempool.journal import Journal
+from consensus.mempool.pool import Pool
+from consensus.p2p import pex
+from consensus.p2p.addrbook import AddressBook
+from consensus.p2p.config import SwitchConfig
+from consensus.p2p.conn.budget import BudgetConfig
+from consensus.p2p.conn.connection import ConnectionConfig
+from consensus.p2p.conn.node_info import NodeInfo
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.switch import Switch
+from consensus.privval.guards import open_file_signer
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.stores.wal import Wal
+from consensus.system.clock import LoopClock, ThreadWorkers
+from consensus.system.disk import OsDisk
+from consensus.system.tasks import Faults, Tasks
+from consensus.types.block import max_data_bytes
+from crypto.keys import PrivKey, PubKey
+from dchat.app.app import DchatApplication
+from dchat.config import Config
+from dchat.doors.http.views import Me, Views, host_name
+from dchat.doors.reads.answers import Answers
+from dchat.doors.reads.commits import CommitWatch, OnSaved, SafeListener, SavedListener
+from dchat.home.home import Home
+from dchat.home.version import ENGINE_VERSION, build_version
+from dchat.node.doors import Doors
+from dchat.node.gossip import Gossip
+from storage.kv import KeyValueStore
+from storage.open import open_store
+from storage.options import StoreOptions
+
+log = structlog.get_logger(__name__)
+
+MIB = 1 << 20
+LANES = ("chat", "currency", "bridge")
+MEMPOOL = "mempool"  # the task that admits transactions
+ADMISSION = "admission"  # of one transaction, which this node could not judge
+PRUNE_EVERY = 20  # heights between two prunings of old versions
+
+
+@dataclass
+class Databases:
+    """The three databases of a node."""
+
+    blocks: KeyValueStore
+    state: KeyValueStore
+    app: KeyValueStore
+
+    @staticmethod
+    def open(folder: Path, config: Config) -> Databases:
+        """Raises StorageError."""
+        options = StoreOptions(
+            cache_bytes=config.database.cache_size * MIB,
+            write_buffer_bytes=config.database.write_buffer_size * MIB,
+            max_open_files=config.database.max_open_files,
+        )
+        opened: list[KeyValueStore] = []
+        try:
+            for name in ("blocks", "state", "app"):
+                opened.append(open_store(config.database.backend, folder / name, options))
+        except BaseException:
+            for store in opened:
+                store.close()
+            raise
+        return Databases(*opened)
+
+    def close(self) -> None:
+        for store in (self.blocks, self.state, self.app):
+            store.close()
+
+
+def core_config(config: Config) -> CoreConfig:
+    """The core's time-outs. block_time bounds timeout_commit: a calm chain keeps its pace."""
+    options = config.consensus
+    commit = options.timeout_commit
+    if options.create_empty_blocks:
+        commit = min(commit, options.block_time)
+    return CoreConfig(
+        timeout_propose_ms=options.timeout_propose,
+        timeout_propose_delta_ms=options.timeout_propose_delta,
+        timeout_prevote_ms=options.timeout_prevote,
+        timeout_prevote_delta_ms=options.timeout_prevote_delta,
+        timeout_precommit_ms=options.timeout_precommit,
+        timeout_precommit_delta_ms=options.timeout_precommit_delta,
+        timeout_commit_ms=commit,
+        create_empty_blocks=options.create_empty_blocks,
+        create_empty_blocks_interval_ms=options.block_time,
+    )
+
+
+def switch_config(config: Config) -> SwitchConfig:
+    """Raises BadAddress, ValueError."""
+    options = config.p2p
+    return SwitchConfig(
+        listen_address=config.network.listen_address,
+        external_address=options.external_address,
+        persistent_peers=tuple(config.network.bootstrap_validators),
+        seeds=tuple(options.seeds),
+        unconditional_peer_ids=frozenset(options.unconditional_peer_ids),
+        private_peer_ids=frozenset(options.private_peer_ids),
+        max_inbound_peers=options.max_inbound_peers,
+        max_outbound_peers=options.max_outbound_peers if options.pex else 0,  # else nothing dials them
+        max_peers=config.network.max_peers,
+        allow_duplicate_ip=options.allow_duplicate_ip,
+        address_book_strict=options.address_book_strict,
+        connection=ConnectionConfig(send_rate=options.send_rate, receive_rate=options.recv_rate),
+        budget=BudgetConfig(
+            cpu_percent=options.cpu_per_peer,
+            strangers_cpu_percent=options.cpu_strangers,
+            unearned_cpu_percent=options.cpu_unearned,
+            useless_max=options.useless_messages,
+        ),
+    )
+
+
+def pool_config(config: Config) -> PoolConfig:
+    options = config.mempool
+    return PoolConfig(
+        txs_max=options.size,
+        wait_ms_max=options.wait_max,
+        bytes_max=options.bytes_max,
+        tx_bytes_max=options.tx_bytes_max,
+        sender_txs_max=options.per_sender,
+        seen_max=options.seen_max,
+        lanes=LANES,
+    )
+
+
+@dataclass
+class Node:
+    """Made by `Node.open` at rest; `start`, then `stop` once."""
+
+    home: Home
+    config: Config
+    genesis: GenesisDoc
+    databases: Databases
+    app: DchatApplication
+    pool: Pool
+    executor: BlockExecutor
+    wal: Wal
+    driver: ConsensusDriver
+    switch: Switch
+    gossip: Gossip
+    workers: ThreadWorkers
+    views: Views
+    doors: Doors
+    pruner: Pruner
+    journal: Journal
+    validator_key: PubKey
+    tasks: Tasks
+
+    @staticmethod
+    async def open(
+        home: Home,
+        config: Config,
+        genesis: GenesisDoc,
+        *,
+        node_key: NodeKey,
+        validator_key: PrivKey,
+        fatal: Callable[[int, str], None],
+        upgrade_options: UpgradeOptions | None = None,
+        on_halt: Callable[[HaltRequested], None] = lambda halt: None,
+    ) -> Node:
+        """Open the databases and bring them to one height.
+
+        on_halt: the application wants no more blocks; consensus was left. Raises StorageError, EngineError,
+        SignerError, HaltRequested (this build is not for this state).
+        """
+        databases = Databases.open(home.databases, config)
+        workers = ThreadWorkers()
+        try:
+            return await _wire(
+                home, config, genesis, databases, workers, node_key, validator_key, fatal, upgrade_options, on_halt
+            )
+        except BaseException:
+            workers.close()
+            databases.close()
+            raise
+
+    async def start(self) -> None:
+        """Open the doors, join the network, begin consensus. Raises OSError (a port is taken)."""
+        self.tasks.watch_loop(asyncio.get_running_loop())
+        self.tasks.side(MEMPOOL, self.pool.run, needed=True)
+        self.tasks.side("loop lag", self.doors.lag.run)
+        await self.doors.start()
+        await self.switch.start()
+        self.tasks.vital("p2p", self.switch.ended)
+        await self.gossip.start()
+        self.tasks.side("restore journal", self._restore)
+
+    async def _restore(self) -> None:
+        """What was promised before the last stop is admitted again, once nothing older can be missing."""
+        await self.gossip.begun.wait()
+        await self.journal.restore()
+
+    async def stop(self) -> None:
+        """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""
+        errors: list[Exception] = []
+        for name in sorted(self.tasks.names - {MEMPOOL}):  # whom the doors serve waits for the mempool
+            await self.tasks.stop(name)
+        for step in (self.doors.stop, self.gossip.stop, self.switch.stop, self.driver.stop, self.pruner.stop):
+            try:
+                await step()
+            except Exception as error:
+                log.error("a part did not stop cleanly", part=step.__qualname__, error=repr(error))
+                errors.append(error)
+        await self.tasks.stop()
+        await self.journal.close()
+        self.workers.close()
+        self.wal.close()
+        self.databases.close()
+        if errors:
+            raise errors[0]
+
+    async def close_admission(self) -> None:
+        """Take no more transactions; reading goes on."""
+        await self.tasks.stop(MEMPOOL)
+
+
+async def _wire(
+    home: Home,
+    config: Config,
+    genesis: GenesisDoc,
+    databases: Databases,
+    workers: ThreadWorkers,
+    node_key: NodeKey,
+    validator_key: PrivKey,
+    fatal: Callable[[int, str], None],
+    upgrade_options: UpgradeOptions | None,
+    on_halt: Callable[[HaltRequested], None],
+) -> Node:
+    started_ns = time.monotonic_ns()
+    clock, disk, chance = LoopClock(), OsDisk(), random.Random()
+    stores = Stores(databases.app)
+    app = DchatApplication(stores, upgrade_options=upgrade_options)
+    blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
+    pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
+    evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
+    executor = BlockExecutor(
+        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures
+    )
+    state = await handshake(genesis, executor, software=build_version())
+    set_block_limits(pool, state)
+    disk.make_directory(home.data)
+    wal = Wal(disk, home.wal, now_ns=clock.now_ns)
+    signer = open_file_signer(disk, validator_key, home.sign_state, blocks)
+    moniker = config.validator.moniker or host_name()
+    info = NodeInfo(node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
+    switch = Switch(switch_config(config), node_key=node_key, node_info=info)
+    driver = ConsensusDriver(
+        core_config(config), state, executor, wal, signer, clock=clock, workers=workers, fatal=fatal,
+        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), on_halt=on_halt,
+        watch_before_signing_ns=config.consensus.watch_before_signing * 10**6,
+    )  # fmt: skip
+    gossip = Gossip.join(
+        switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
+        random=chance, extra_channel=config.p2p.extra_channel,
+        our_address=validator_key.pub_key.address, fatal=fatal,
+    )  # fmt: skip
+    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
+    pex.install(switch, book, exchange=config.p2p.pex)
+    answers = Answers(blocks, states, app.queries)
+    watch = CommitWatch(answers.is_saved)
+    faults = Faults()
+    switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
+    pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
+    driver.add_listener(SafeListener("waits for commits", watch, faults, needed=True))
+    pool.on_dropped(watch.dropped)
+    pruner = Pruner(stores, workers, kept=config.database.versions_kept)
+    driver.add_listener(SafeListener("pruning", pruner, faults))
+    limits = OnSaved(lambda height: set_block_limits(pool, driver.state))  # governance may have changed them
+    driver.add_listener(SafeListener("block limits", limits, faults))
+    me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
+    views = Views(
+        me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
+        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults, gossip.waits_for,
+    )  # fmt: skip
+    journal = Journal(disk, home.journal, pool, workers)
+    driver.add_listener(SafeListener("journal", OnSaved(journal.block_saved), faults))
+    doors = Doors(home, config, views, watch, gossip, journal, evidence, lambda: app.block_events)
+    driver.add_listener(SafeListener("metrics", doors.metrics, faults))
+    return Node(
+        home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
+        pruner, journal, validator_key.pub_key, Tasks(fatal, faults),
+    )  # fmt: skip
+
+
+def states_height(states: StateStore) -> int:
+    state = states.load()
+    return 0 if state is None else state.last_block_height
+
+
+def set_block_limits(pool: Pool, state: Any) -> None:
+    """What fits into no block is refused at the door."""
+    params = state.params
+    pool.set_block_limits(
+        data_bytes_max=max_data_bytes(params.block_bytes_max, validators=len(state.validators)),
+        gas_max=params.block.max_gas,
+    )
+
+
+def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
+    """A peer's message turned out to be false after it was taken in."""
+    peer = switch.peer(peer_id)
+    if peer is not None:
+        switch.drop_peer(peer, reason)
+
+
+class Pruner(SavedListener):
+    """Forgets versions of the state beyond `kept`, in a worker thread. kept: 0 is all."""
+
+    def __init__(self, stores: Stores, workers: ThreadWorkers, *, kept: int) -> None:
+        self._stores, self._workers, self._kept = stores, workers, kept
+        self._running: asyncio.Task[None] | None = None
+
+    def block_saved(self, height: int) -> None:
+        if not self._kept or height % PRUNE_EVERY or height <= self._kept or self._running is not None:
+            return
+        self._running = asyncio.create_task(self._prune(height - self._kept), name="prune versions")
+
+    async def _prune(self, below: int) -> None:
+        try:
+            await self._workers.run(lambda: self._stores.prune(below))
+        except Exception as error:  # what could not be forgotten now is forgotten next time
+            log.error("failed to prune versions of the state", below=below, error=repr(error))
+        finally:
+            self._running = None
+
+    async def stop(self) -> None:
+        if self._running is not None:
+            await self._running

@@ -1,0 +1,300 @@
+"""A node at an upgrade's height: what it writes and says, and how another binary takes its place.
+
+A halt never fails anything: all decided blocks are saved, consensus was left between two heights. What follows is the
+operator's: the process replaces itself (execv: same process id, arguments and home), or serves what it has, read-only,
+for a while, and exits with EXIT_UPGRADE. `upgrade-info.json` lies where Cosmovisor looks for it.
+Source: the staking-governance-upgrade sheet, section 6; known failure 16.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import structlog
+
+from chain.upgrade.module import UpgradeOptions
+from chain.upgrade.plan import Plan
+from dchat.config import Config
+from dchat.home.files import SECRET_MODE, sync_folder
+from dchat.home.home import REHEARSAL_PREFIX, Home
+
+EXIT_UPGRADE = 6  # another binary is wanted; restarting this one does not help
+INFO_FILE = "upgrade-info.json"
+SWAPPED = "DCHAT_UPGRADE_SWAPPED"  # in the environment of a process that took another's place: for which upgrade
+CACHE = "DCHAT_CACHE_DIR"  # where an executable unpacks itself
+ASK_TIMEOUT_S = 60.0  # of a first run, which unpacks the file
+_CHECKSUM = re.compile(r"[?&]checksum=sha256:([0-9a-fA-F]{64})")
+
+log = structlog.get_logger(__name__)
+
+
+class UpgradeError(Exception):
+    """The binary or the backup is not as it must be: which, and what is expected."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What the operator prepared. height 0: the chain's plan alone says."""
+
+    name: str
+    height: int
+    binary: Path
+    backup: Path | None = None
+
+    @staticmethod
+    def of(home: Home, config: Config) -> Swap | None:
+        """Raises UpgradeError: the options are there in part, or the binary is missing."""
+        options = config.upgrade
+        if not options.binary:
+            if options.name or options.height or options.backup:
+                raise UpgradeError("an upgrade needs --upgrade-name and --upgrade-binary together")
+            return None
+        if not options.name:
+            raise UpgradeError("--upgrade-binary needs --upgrade-name, the plan that it is for")
+        backup = home.root / Path(options.backup).expanduser() if options.backup else None
+        swap = Swap(options.name, options.height, home.root / Path(options.binary).expanduser(), backup)
+        check_file(swap.binary)
+        for copied in (home.data, home.databases):
+            if backup is not None and backup.resolve().is_relative_to(copied.resolve()):
+                raise UpgradeError(f"[upgrade] backup: {backup} lies inside of {copied}, which is what it would copy")
+        return swap
+
+    @property
+    def took_place(self) -> bool:
+        """This process is what the binary was swapped in for."""
+        return os.environ.get(SWAPPED) == self.name
+
+
+def check_file(binary: Path) -> None:
+    """Known failure 16: a missing binary is told when the node starts, not at the height. Raises UpgradeError."""
+    if not binary.is_file():
+        raise UpgradeError(f"upgrade binary {binary} is missing")
+    if not os.access(binary, os.X_OK):
+        raise UpgradeError(f"upgrade binary {binary} is not executable; mend with: chmod +x {binary}")
+
+
+def options_of(config: Config, swap: Swap | None) -> UpgradeOptions:
+    """What the application is told."""
+    options = config.upgrade
+    at = (swap.name, swap.height) if swap is not None and swap.height and not swap.took_place else None
+    return UpgradeOptions(frozenset(options.skip_heights), options.halt_height, options.halt_time, at)
+
+
+# ------------------------------------------------------------------------------ what is written
+
+
+def info_json(plan: Plan, height: int) -> str:
+    """The text of upgrade-info.json. height: of the block that was not executed."""
+    fields: dict[str, Any] = {"name": plan.name, "time": "0001-01-01T00:00:00Z", "height": height}
+    if plan.info:
+        fields["info"] = plan.info
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_info(home: Home, plan: Plan, height: int) -> list[Path]:
+    """Write upgrade-info.json, mode 0600, whole or not at all; also where Cosmovisor looks when that is elsewhere.
+
+    A place that can't be written is logged, and keeps nobody from the others, nor the process from its exit code.
+    """
+    folders = [home.data]
+    if (daemon_home := os.environ.get("DAEMON_HOME")) and Path(daemon_home) / "data" != home.data:
+        folders.append(Path(daemon_home) / "data")
+    written = []
+    for folder in folders:
+        try:
+            written.append(_write_info_in(folder, info_json(plan, height)))
+        except OSError as error:
+            log.error("could not write the upgrade's info", file=str(folder / INFO_FILE), error=str(error))
+    return written
+
+
+def _write_info_in(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path, draft = folder / INFO_FILE, folder / f".{INFO_FILE}.new"
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(folder)
+    return path
+
+
+def read_info(home: Home) -> dict[str, Any] | None:
+    """What upgrade-info.json says; None: there is none. Raises UpgradeError."""
+    path = home.data / INFO_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found["name"], str) or not isinstance(found["height"], int):
+            raise UpgradeError(f"{path}: name or height is missing")
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UpgradeError(f"{path}: is no upgrade info: {error!r}") from None
+    return dict(found)
+
+
+# ------------------------------------------------------------------------------ the binary
+
+
+def checksums_of(plan: Plan) -> frozenset[str]:
+    """SHA-256 in hex that the plan demands, by its own field or in Cosmovisor's info; empty: none."""
+    return frozenset(one.hex() for one in plan.binary_sha256) | {
+        found.lower() for found in _CHECKSUM.findall(plan.info)
+    }
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OpenBinary:
+    """An upgrade binary, opened once: what is hashed is what is asked and what is executed, whatever takes its name
+    meanwhile. Nobody but its owner may write to it. Close it when it is not to be executed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises UpgradeError."""
+        check_file(path)
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise UpgradeError(f"upgrade binary {path} cannot be read: {error.strerror}") from None
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022 or status.st_uid not in (0, os.getuid()):
+            self.close()
+            raise UpgradeError(
+                f"upgrade binary {path} could be written to by others than its owner (mode "
+                f"{stat.S_IMODE(status.st_mode):04o}, user {status.st_uid}); mend with: chmod go-w {path}"
+            )
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> OpenBinary:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def verify(self, plan: Plan | None) -> str:
+        """The SHA-256, which the plan allows. Raises UpgradeError."""
+        try:
+            with os.fdopen(os.dup(self._descriptor), "rb") as file:
+                file.seek(0)
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UpgradeError(f"upgrade binary {self.path} cannot be read: {error.strerror}") from None
+        allowed = checksums_of(plan) if plan is not None else frozenset()
+        if allowed and found not in allowed:
+            raise UpgradeError(f"{self.path}: SHA-256 is {found}, the plan allows {', '.join(sorted(allowed))}")
+        return found
+
+    async def names(self, *, timeout_s: float = ASK_TIMEOUT_S) -> list[str]:
+        """The upgrades that it knows, by its own word. Raises UpgradeError."""
+        return (await self._ask("upgrade", "names", timeout_s=timeout_s)).split()
+
+    async def version(self, *, timeout_s: float = ASK_TIMEOUT_S) -> str:
+        """By its own word. Raises UpgradeError."""
+        said = (await self._ask("--version", timeout_s=timeout_s)).split()
+        if len(said) != 2 or said[0] != "dchat":
+            raise UpgradeError(f"{self.path} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
+        return said[1]
+
+    async def _ask(self, *arguments: str, timeout_s: float) -> str:
+        """What it prints. Raises UpgradeError."""
+        environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
+        pipe = asyncio.subprocess.PIPE
+        asking = f"{self.path} {' '.join(arguments)}"
+        try:
+            asked = await asyncio.create_subprocess_exec(
+                f"/proc/self/fd/{self._descriptor}", *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=pipe,
+                stderr=pipe, env=environment, pass_fds=(self._descriptor,),
+            )  # fmt: skip
+        except OSError as error:
+            raise UpgradeError(f"{self.path} does not run: {error}") from None
+        try:
+            async with asyncio.timeout(timeout_s):
+                out, err = await asked.communicate()
+        except TimeoutError:
+            raise UpgradeError(f"{asking}: no answer within {timeout_s:g} s") from None
+        finally:
+            if asked.returncode is None:
+                asked.kill()
+                await asked.wait()
+        if asked.returncode:
+            raise UpgradeError(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
+        return out.decode(errors="replace")
+
+    def execute(self, arguments: Sequence[str]) -> NoReturn:
+        """Take this process's place. Raises UpgradeError."""
+        os.set_inheritable(self._descriptor, True)  # a script's interpreter reads it by its number
+        try:
+            os.execve(self._descriptor, [str(self.path), *arguments], os.environ)
+        except OSError as error:
+            raise UpgradeError(f"{self.path} cannot be executed: {error}") from None
+
+
+def copy_data(home: Home, folder: Path) -> None:
+    """Copy databases and log into a new `folder`; nothing may write to them. Raises UpgradeError.
+
+    Tables of LevelDB never change, so they are linked where they can be. The record of signatures stays behind: an
+    old one that is brought back would let the key sign twice (known failure 9). It has its name when it is whole: one
+    that broke off is not taken for a backup afterwards.
+    """
+
+    def link_or_copy(source: str, target: str) -> str:
+        if source.endswith((".ldb", ".sst")):
+            try:
+                os.link(source, target)
+                return target
+            except OSError:
+                pass  # another file system
+        return shutil.copy2(source, target)
+
+    ignored = shutil.ignore_patterns(home.sign_state.name, home.pid_file.name, "LOCK", f"{REHEARSAL_PREFIX}*")
+    draft = folder.with_name(f"{folder.name}.part")
+    try:
+        if draft.exists():
+            shutil.rmtree(draft)
+        shutil.copytree(home.data, draft, copy_function=link_or_copy, ignore=ignored)
+        if home.databases != home.data:
+            for name in ("blocks", "state", "app"):
+                shutil.copytree(home.databases / name, draft / name, copy_function=link_or_copy, ignore=ignored)
+        draft.rename(folder)
+    except OSError as error:
+        raise UpgradeError(f"cannot copy {home.data} to {folder}: {error}") from None
+
+
+def become(swap: Swap, binary: OpenBinary, home: Home, height: int, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Back up if asked, then replace this process by the binary that was verified. Nothing of the node may be open.
+
+    arguments: after the program's name; None: this process's own. Raises UpgradeError.
+    """
+    if swap.backup is not None:
+        folder = swap.backup / f"data-backup-{swap.name}-{height}"
+        if folder.exists():  # of an earlier try: nothing was executed since
+            log.info("kept the backup that is there", folder=str(folder))
+        else:
+            copy_data(home, folder)
+            log.info("backed up the data", folder=str(folder))
+    log.info("becoming the upgrade binary", upgrade=swap.name, binary=str(swap.binary))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.environ[SWAPPED] = swap.name
+    binary.execute(list(sys.argv[1:] if arguments is None else arguments))

@@ -1,0 +1,1 @@
+"""Governance across both machines: proposals, deposits, votes, and what passed carried out."""

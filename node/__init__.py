@@ -1,1 +1,0 @@
-"""What makes it a process: configuration, wiring, doors, metrics."""
