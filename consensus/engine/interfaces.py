@@ -7,16 +7,13 @@ every call here is synchronous and short.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from consensus.core.events import Step, VoteKind
 from consensus.engine.incoming.inbox import Charges
 from consensus.formats.bits import BitArray
-from consensus.state.results import ExecTxResult
 from consensus.state.state import State
-from consensus.types.block import Block, BlockID, BlockMeta, Commit, ExtendedCommit, PartSetHeader
-from consensus.types.evidence import Evidence
+from consensus.types.block import Block, BlockID, Commit, PartSetHeader
 from consensus.types.parts import Part, PartSet
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
@@ -178,82 +175,3 @@ class Driver(Protocol):
         Only while the driver is not running a height (`start` not yet called). Raises InvalidBlock.
         """
         ...
-
-
-class BlockStore(Protocol):
-    @property
-    def base(self) -> int:
-        """The lowest height kept; 0 when empty."""
-        ...
-
-    @property
-    def height(self) -> int: ...
-    def load_meta(self, height: int) -> BlockMeta | None: ...
-    def load_block(self, height: int) -> Block | None: ...
-    def load_block_bytes(self, height: int) -> bytes | None: ...
-    def load_part(self, height: int, index: int) -> Part | None: ...
-    def load_commit(self, height: int) -> Commit | None:
-        """The canonical commit of `height`: the one in block height+1."""
-        ...
-
-    def load_seen_commit(self, height: int) -> Commit | None: ...
-    def load_extended_commit(self, height: int) -> ExtendedCommit | None: ...
-    def height_of_hash(self, block_hash: bytes) -> int | None: ...
-
-
-class StateStore(Protocol):
-    def load(self) -> State | None: ...
-    def load_validators(self, height: int) -> ValidatorSet | None: ...
-    def load_members(self, height: int) -> ValidatorSet | None:
-        """As `load_validators`, with priorities of some height below. From any thread."""
-        ...
-
-    def load_results(self, height: int) -> tuple[ExecTxResult, ...] | None: ...
-
-
-class TxPool(Protocol):
-    """The mempool as block production sees it."""
-
-    @property
-    def size(self) -> int: ...
-
-    def reap(self, *, bytes_max: int, gas_max: int) -> list[bytes]:
-        """Transactions for a proposal, best first. bytes_max counts their size in proto Data; -1: no limit."""
-        ...
-
-    def update(
-        self,
-        height: int,
-        txs: Sequence[bytes],
-        results: Sequence[ExecTxResult],
-        touched: frozenset[bytes] | None,
-    ) -> None:
-        """A block was committed: drop its transactions, recheck those that it touched (None: all)."""
-        ...
-
-    def on_available(self, callback: Callable[[], None]) -> None:
-        """Call back when the pool goes from empty to not empty, and after an update that leaves it not empty."""
-        ...
-
-
-class EvidencePool(Protocol):
-    def pending(self, bytes_max: int) -> tuple[list[Evidence], int]:
-        """Evidence for a proposal and its size in proto bytes; oldest first."""
-        ...
-
-    async def judge_ahead(self, evidence: Sequence[Evidence], state: State) -> None:
-        """Verify signatures of a proposed block's evidence in threads, so that `check` need not. Raises nothing."""
-        ...
-
-    def check(self, evidence: Sequence[Evidence], state: State) -> None:
-        """Of a proposed block. Raises InvalidEvidence (which, why): false, expired, committed, or twice.
-
-        EvidenceUnverifiable: a reason to vote nil, not against the block.
-        """
-        ...
-
-    def update(self, state: State, evidence: Sequence[Evidence]) -> None:
-        """A block was applied: mark its evidence committed, turn reported votes into evidence, prune."""
-        ...
-
-    def report_conflicting_votes(self, first: Vote, second: Vote) -> None: ...

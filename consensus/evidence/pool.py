@@ -19,10 +19,10 @@ from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from consensus.engine.interfaces import BlockStore, StateStore
 from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidData, InvalidEvidence
 from consensus.formats.wire import parse
 from consensus.state.state import State
+from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.system.clock import InlineWorkers, Workers
 from consensus.system.log_limit import LogLimit
 from consensus.types.evidence import (

@@ -32,8 +32,8 @@ from consensus.abci.interface import (
     tx_bytes_min,
 )
 from consensus.abci.requests import block_request, extended_commit_info, misbehavior
-from consensus.engine.interfaces import EvidencePool, TxPool
 from consensus.execution.block_size import BlockSize
+from consensus.execution.interfaces import EvidencePool, TxPool
 from consensus.execution.metrics import EngineMetrics
 from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidEvidence
 from consensus.state.state import State, next_block_state

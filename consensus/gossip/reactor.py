@@ -43,12 +43,13 @@ from consensus.channels.messages import (
     decode_consensus,
 )
 from consensus.core.events import VoteKind
-from consensus.engine.interfaces import BlockStore, Driver
+from consensus.engine.interfaces import Driver
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
 from consensus.gossip.peer_state import PART_COPY, VOTE_COPY, PeerState, VoteSetKey
 from consensus.gossip.sending import NEVER_NS, WIRE_COMMIT, Arrival, Gossip, GossipMetrics, Random
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
+from consensus.stores.interfaces import BlockStore
 from consensus.system.clock import Clock, Timer
 from consensus.system.log_limit import LogLimit
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader

@@ -30,8 +30,9 @@ from consensus.channels.messages import (
     VoteMessage,
 )
 from consensus.core.events import VoteKind
-from consensus.engine.interfaces import BlockStore, RoundState, VoteView
+from consensus.engine.interfaces import RoundState, VoteView
 from consensus.gossip.peer_state import PeerState, VoteSetKey
+from consensus.stores.interfaces import BlockStore
 from consensus.system.clock import Clock
 from consensus.types.block import BlockMeta
 from consensus.types.commits import votes_from_commit, votes_from_extended_commit

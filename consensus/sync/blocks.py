@@ -30,10 +30,10 @@ from consensus.channels.messages import (
     StatusResponse,
     decode_block_sync,
 )
-from consensus.engine.interfaces import BlockStore
 from consensus.formats.errors import InvalidData
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
 from consensus.state.state import State
+from consensus.stores.interfaces import BlockStore
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
 from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer

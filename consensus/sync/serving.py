@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from consensus.channels.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
-from consensus.engine.interfaces import BlockStore
 from consensus.p2p.conn.base import Peer
+from consensus.stores.interfaces import BlockStore
 from consensus.system.aside import Aside
 from consensus.system.clock import Clock, Workers
 

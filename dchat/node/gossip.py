@@ -13,7 +13,6 @@ import structlog
 from consensus.abci.interface import HaltRequested, tx_bytes_min
 from consensus.channels.extension import ExtensionReactor
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, ConsensusDriver
-from consensus.engine.interfaces import BlockStore, StateStore
 from consensus.evidence.pool import EvidencePool
 from consensus.evidence.reactor import EvidenceReactor
 from consensus.execution.executor import BlockExecutor
@@ -22,6 +21,7 @@ from consensus.mempool.pool import Pool
 from consensus.mempool.reactor import MempoolReactor
 from consensus.p2p.conn.base import Network
 from consensus.p2p.switch import Switch
+from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.system.clock import Clock, Workers

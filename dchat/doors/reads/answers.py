@@ -16,9 +16,9 @@ from chain.state.errors import StateError, VersionUnavailable
 from chain.state.roots import CHAT
 from chain.tx.messages import channel_id as id_of
 from consensus.abci.interface import Slices
-from consensus.engine.interfaces import BlockStore
 from consensus.formats.wire import message_field
 from consensus.state.results import ExecTxResult, result_proof
+from consensus.stores.interfaces import BlockStore
 from consensus.types.block import Block, BlockMeta, Commit
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.validators import EMPTY_SET
