@@ -16,7 +16,6 @@ from bridge.records import ESCROW_ADDRESS, BridgeParams
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from chain.app_state import document as genesis
 from chain.app_state import governance_params
-from chain.app_state.chain_params import CHAIN, ChainRecord
 from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, check_params
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.records import PARAMS as CHAT_PARAMS
@@ -29,12 +28,14 @@ from chain.currency.ledger.records import CurrencyParams
 from chain.currency.rewards import distribution
 from chain.kernel.branch import State
 from chain.kernel.context import Context
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidProposal, RecipientRefused, TreasuryTooSmall
 from chain.tx.gas import BLOCK_GAS_MAX
 from chain.tx.governance_messages import Action, ChangeParams, SpendTreasury
 from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade
 from chain.upgrade import module as upgrade
-from chain.upgrade.plan import CONSENSUS_PARAMS, GOVERNANCE_ADDRESS
+from chain.upgrade.chain_record import CHAIN, ChainRecord
+from chain.upgrade.plan import CONSENSUS_PARAMS
 from consensus.formats.errors import InvalidParams
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 

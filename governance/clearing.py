@@ -17,10 +17,10 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.rewards import distribution
 from chain.kernel.branch import Branch, Readable, State
 from chain.kernel.modules import BlockContext
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import height_bytes
 from chain.tx.gas import most_of
 from chain.tx.messages import GAS_VOTE
-from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from crypto.hash import ADDRESS_BYTES
 from governance.records import DEDUCTED, DEPOSITS, FAILED_ITEMS, HELD, JOB_COUNT, JOBS, TALLIES
 from governance.stake import forget_kept

@@ -38,6 +38,7 @@ from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, account, coins, time_text
 from chain.kernel.items import PANICS
 from chain.kernel.modules import BlockContext
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import height_bytes
 from chain.tx.errors import (
     ActionPanicked,
@@ -50,7 +51,6 @@ from chain.tx.errors import (
 )
 from chain.tx.gas import GAS_LATER, most_of
 from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
-from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from consensus.types.params import ConsensusParams
 from governance import records as governance_records
 from governance.actions import GOVERNANCE_PARAMS, attempt, carry_out, governance_params_of

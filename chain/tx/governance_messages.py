@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidField
 from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade, check_plan
-from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import governance_pb2 as pb
 

@@ -15,11 +15,11 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from chain.app_state.chain_params import CHAIN, ChainRecord
 from chain.kernel.branch import Branch, Decoders, Readable, Scan, State
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, consensus
 from chain.kernel.modules import BlockContext, Modules
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import height_bytes
 from chain.tx.errors import (
     AnnouncementExpired,
@@ -37,6 +37,7 @@ from chain.tx.upgrade_messages import (
     SoftwareUpgrade,
     readiness_hash,
 )
+from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import (
     MigrationContext,
     NewerStore,
@@ -49,7 +50,6 @@ from chain.upgrade.plan import (
     CONSENSUS_PARAMS,
     DONE,
     DONE_NAME,
-    GOVERNANCE_ADDRESS,
     HALTS,
     LAST_DONE,
     PARAMS,

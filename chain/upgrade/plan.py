@@ -14,10 +14,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from chain.tx.codec import height_bytes
-from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
-
-GOVERNANCE_ADDRESS: Final = sha256(b"gov")[:ADDRESS_BYTES]  # no key policy hashes to it
 
 PLAN: Final = b"bu"  # -> Plan; absent: none is set
 DONE: Final = b"bd"  # ‖ height -> Done, of the upgrade at that height

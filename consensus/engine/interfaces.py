@@ -1,4 +1,4 @@
-"""Who talks to whom inside the engine: the driver of the core, the gossip, the pools.
+"""Who talks to whom inside the engine: the driver of the core, and the gossip.
 
 The driver owns the round state and is the only one that changes it. Gossip reads it through `RoundState`, hands in
 what peers sent through `Driver`, and hears of changes through `Listener`. All of it runs on the event loop;

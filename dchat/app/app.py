@@ -14,7 +14,6 @@ from typing import Final, TypeVar
 
 import structlog
 
-from chain.app_state.chain_params import CHAIN, ChainRecord
 from chain.app_state.document import parse_app_state
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
@@ -27,6 +26,7 @@ from chain.tx.gas import limit_of
 from chain.tx.messages import LANE_CURRENCY, Payment
 from chain.tx.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.upgrade.build_plan import UPGRADES
+from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
 from chain.upgrade.plan import PLAN, VERSIONS, Action, Plan

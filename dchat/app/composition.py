@@ -7,7 +7,6 @@ from typing import Final
 
 from bridge import machine as bridge
 from bridge.records import ESCROW_ADDRESS, BridgeParams
-from chain.app_state.chain_params import CHAIN, ChainRecord
 from chain.app_state.document import AppState, InvalidAppState
 from chain.chat import governance as chat_governance
 from chain.chat import machine as chat
@@ -22,10 +21,11 @@ from chain.kernel.check import Pending
 from chain.kernel.execution import machine_time
 from chain.kernel.modules import BlockContext, Module, Modules
 from chain.tx import gas
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import UINT64_MAX
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
 from chain.upgrade import module as upgrade
-from chain.upgrade.plan import GOVERNANCE_ADDRESS
+from chain.upgrade.chain_record import CHAIN, ChainRecord
 from consensus.types.params import EvidenceParams
 from governance import module as governance
 

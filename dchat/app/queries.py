@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import RECEIPT, TOTALS, Totals
 from chain.app_state import governance_params
-from chain.app_state.chain_params import CHAIN, ChainRecord
 from chain.chat.machine import node_reader
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, Channel, member_key, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
@@ -31,6 +30,7 @@ from chain.state.roots import BRIDGE, CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
 from chain.state.view import View
 from chain.tx.messages import channel_id
+from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS, Readiness
 from consensus.abci.interface import ProofOp, QueryRequest, QueryResponse
 from governance.actions import GOVERNANCE_PARAMS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chain.currency.ledger import dec
-from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL, module_address
+from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import MintParams, SlashingParams
 from chain.currency.ledger.stake_records import (
@@ -22,6 +22,7 @@ from chain.currency.ledger.stake_records import (
 from chain.currency.rewards import mint
 from chain.currency.rewards.distribution import withdraw_address
 from chain.currency.staking import stake
+from chain.tx.addresses import module_address
 from tests.economy.sandbox import Sandbox, address
 
 P = POWER_UNIT

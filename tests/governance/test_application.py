@@ -11,6 +11,7 @@ from chain.chat.governance import STATUS_NAMES
 from chain.currency.staking.valset import active_of
 from chain.state import proofs
 from chain.state.store import Stores
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.economy_messages import Delegate, FundCommunityPool, Undelegate
 from chain.tx.governance_messages import (
     ABSTAIN,
@@ -28,7 +29,7 @@ from chain.tx.governance_messages import (
 )
 from chain.tx.messages import LANE_BRIDGE, RegisterIdentity
 from chain.tx.upgrade_messages import SoftwareUpgrade
-from chain.upgrade.plan import GOVERNANCE_ADDRESS, PLAN
+from chain.upgrade.plan import PLAN
 from consensus.abci.interface import BlockRequest
 from dchat.app.app import DchatApplication
 from dchat.app.governance_queries import GovernanceQueries

@@ -9,9 +9,9 @@ from __future__ import annotations
 from chain.chat.governance import CastVote, vote_key
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.records import ACCOUNT, Account
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import ActionPanicked
 from chain.tx.governance_messages import YES
-from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from governance import module as governance
 from governance.records import FAILED_ITEMS, JOBS, QUEUE
 from tests.governance.test_rules import voters

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bridge.records import ESCROW_ADDRESS
-from chain.app_state.chain_params import CHAIN
 from chain.app_state.governance_params import GovernanceParams, changed, check, to_text
 from chain.chat import governance as chat
 from chain.chat.governance import VOTE
@@ -19,6 +18,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import InvalidParam
 from chain.currency.rewards import distribution
 from chain.tx import errors as e
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import TxError
 from chain.tx.governance_messages import (
     NO,
@@ -35,7 +35,8 @@ from chain.tx.governance_messages import (
     fill_submit_proposal,
 )
 from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade
-from chain.upgrade.plan import GOVERNANCE_ADDRESS, PLAN, Plan
+from chain.upgrade.chain_record import CHAIN
+from chain.upgrade.plan import PLAN, Plan
 from governance import actions, records
 from governance import module as governance
 from governance.actions import governance_params_of

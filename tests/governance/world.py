@@ -12,7 +12,6 @@ from typing import Any
 
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import BridgeParams
-from chain.app_state.chain_params import CHAIN, ChainRecord
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat import governance as chat
 from chain.chat.governance import Proposal, Result
@@ -45,6 +44,7 @@ from chain.kernel.context import Context, Leg
 from chain.kernel.modules import BlockContext
 from chain.tx.errors import TxError
 from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
+from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import CONSENSUS_PARAMS
 from consensus.abci.interface import CommitInfo
 from consensus.types.params import ConsensusParams

@@ -14,15 +14,9 @@ from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.ledger.stake_records import MINTER, Minter
 from chain.kernel.branch import Readable, State
 from chain.kernel.events import Event, account, coins
+from chain.tx.addresses import module_address
 from chain.tx.codec import UINT64_MAX
 from chain.tx.errors import Overspend, UnknownAccount
-from crypto.hash import ADDRESS_BYTES, sha256
-
-
-def module_address(name: str) -> bytes:
-    """20 bytes: of the account of one of the machine's modules."""
-    return sha256(name.encode())[:ADDRESS_BYTES]
-
 
 BONDED_POOL: Final = module_address("bonded_tokens_pool")
 NOT_BONDED_POOL: Final = module_address("not_bonded_tokens_pool")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from chain.currency.ledger import dec
+from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidField, UnknownIdentity
 from chain.tx.governance_messages import (
     NO,
@@ -32,7 +33,6 @@ from chain.tx.governance_messages import (
 )
 from chain.tx.messages import LANE_BRIDGE
 from chain.tx.upgrade_messages import CancelUpgrade
-from chain.upgrade.plan import GOVERNANCE_ADDRESS
 from dchat.cli.commands.query_commands import ask, plain, proving
 from dchat.cli.commands.tx_commands import Refused, send, sending
 from dchat.cli.commands.upgrade_commands import PLAN_FIELDS, plan_of, plan_options
