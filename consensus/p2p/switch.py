@@ -90,6 +90,7 @@ class Switch:
         self._peers: dict[str, SwitchPeer] = {}
         self._peers_tuple: tuple[SwitchPeer, ...] = ()
         self._links: set[Link] = set()  # that are no peers yet: connecting, shaking hands
+        self._dialing: dict[Link, asyncio.Future[SwitchPeer]] = {}  # by whom `dial` waits
         self._closing: set[Link] = set()  # that may still write
         self._persistent_ids = {address.id for address in config.persistent_addresses if address.id}
         self._places = Places(config, self._is_exempt)
@@ -280,7 +281,7 @@ class Switch:
         """Connected to it, dialing it, or shaking hands with it."""
         if address.id and (address.id in self._peers or address.id == self.id):
             return True
-        return any(self._names(link, address.id) or _dials(link, address) for link in self._links)
+        return any(self._names(link, address.id) or link.is_dialing(address) for link in self._links)
 
     @property
     def outbound_count(self) -> int:
@@ -320,18 +321,20 @@ class Switch:
         link = self._new_link(asyncio.get_running_loop(), dialed=address, persistent=persistent)
         self._links.add(link)
         self.counters["dialed"] += 1
-        assert link.established is not None
+        established: asyncio.Future[SwitchPeer] = asyncio.get_running_loop().create_future()
+        self._dialing[link] = established
         try:
             async with asyncio.timeout(self.config.dial_timeout_s):
                 await self._sockets.connect(lambda: link, address.host, address.port)
-            return await link.established
+            return await established
         except TimeoutError as error:
             raise DialError(f"dial {address}: no connection within {self.config.dial_timeout_s} s") from error
         except (OSError, UnicodeError) as error:
             raise DialError(f"dial {address}: {error}") from error
         finally:
-            if not link.established.cancel() and not link.established.cancelled():
-                link.established.exception()  # seen: a failure before the await is not "never retrieved"
+            del self._dialing[link]
+            if not established.cancel() and not established.cancelled():
+                established.exception()  # seen: a failure before the await is not "never retrieved"
             if link.phase is not Phase.RUNNING:
                 link.close("the dial was given up")
                 self._links.discard(link)
@@ -522,18 +525,19 @@ class Switch:
         if self._gate is not None:
             self._gate.leave(link)
         self._links.discard(link)
-        if link.peer is not None:
-            self._remove(link.peer, reason)
+        if link.has_joined:
+            if (peer := self._peers.get(link.id)) is not None and peer.link is link:
+                self._remove(peer, reason)
         else:
             self._socket_bytes_gone[0] += link.bytes_in
             self._socket_bytes_gone[1] += link.bytes_out
             refused = isinstance(link.close_error, Rejected)
             self.counters["refused" if refused else "handshake_failed"] += 1
             loud.debug("a connection did not become a peer", link.id, remote=link.remote, reason=reason)
-        if link.established is not None and not link.established.done():
+        if (established := self._dialing.get(link)) is not None and not established.done():
             already = isinstance(link.close_error, AlreadyConnected)
             error = DialError(f"dial {link.dialed}: {reason}")
-            link.established.set_exception(link.close_error if already and link.close_error else error)
+            established.set_exception(link.close_error if already and link.close_error else error)
         self._closing.discard(link)
         if self._stopping and not self._closing:
             self._all_closed.set()
@@ -542,7 +546,7 @@ class Switch:
 
     def _add(self, peer: SwitchPeer) -> None:
         link = peer.link
-        link.peer = peer
+        link.has_joined = True
         self._links.discard(link)
         self._peers[peer.id] = peer
         self._places.joined(peer, now_s=asyncio.get_running_loop().time())
@@ -559,8 +563,8 @@ class Switch:
                 reactor.add_peer(peer)
             except Exception as error:
                 self._fault(peer, error)
-        if link.established is not None and not link.is_closed and not link.established.done():
-            link.established.set_result(peer)
+        if (established := self._dialing.get(link)) is not None and not link.is_closed and not established.done():
+            established.set_result(peer)
 
     def _remove(self, peer: SwitchPeer, reason: str) -> None:
         if self._peers.get(peer.id) is not peer:
@@ -688,10 +692,6 @@ class Switch:
 
 if TYPE_CHECKING:
     _network: type[Network] = Switch
-
-
-def _dials(link: Link, address: NodeAddress) -> bool:
-    return not link.is_closed and link.dialed is not None and link.dialed.host_port == address.host_port
 
 
 def _add_traffic(total: Counter[tuple[str, int]], peer: SwitchPeer) -> None:

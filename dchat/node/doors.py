@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -22,10 +21,8 @@ from dchat.doors.reads.commits import CommitWatch
 from dchat.doors.reads.events import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.home.home import Home
+from dchat.node.gossip import Gossip
 from dchat.node.node_metrics import BlockEvents, NodeMetrics
-
-if TYPE_CHECKING:
-    from dchat.node.gossip import Gossip
 
 log = structlog.get_logger(__name__)
 

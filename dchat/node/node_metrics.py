@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -14,16 +14,16 @@ from consensus.core.events import VoteKind
 from consensus.execution.metrics import Timing
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
+from dchat.doors.grpc.door import GrpcDoor
+from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.reads.commits import SavedListener
+from dchat.doors.reads.limits import RateLimit
+from dchat.node.gossip import Gossip
 from genesis.build import TOKENS_PER_POWER, UDCHAT_PER_DCHAT
 
 BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
-
-if TYPE_CHECKING:
-    from dchat.node.doors import Doors
-    from dchat.node.gossip import Gossip
 
 PARTITION_AFTER_S = 30  # below two thirds of the voting power for so long: not a restart, a partition
 ENGINE_GAUGES = frozenset(
@@ -45,11 +45,20 @@ ENGINE_GAUGES = frozenset(
 GOSSIP_GAUGES = frozenset({"syncing", "highest_claim"})
 
 
+class OpenDoors(Protocol):
+    @property
+    def grpc(self) -> GrpcDoor | None: ...
+    @property
+    def http(self) -> HttpDoor: ...
+    @property
+    def rate(self) -> RateLimit: ...
+
+
 class NodeMetrics(SavedListener):
     """Hears of saved blocks for what is counted by block; everything else is read when asked."""
 
     def __init__(
-        self, registry: Registry, views: Views, gossip: Gossip, doors: Doors, *, block_events: BlockEvents
+        self, registry: Registry, views: Views, gossip: Gossip, doors: OpenDoors, *, block_events: BlockEvents
     ) -> None:
         self._registry, self._views, self._gossip, self._doors = registry, views, gossip, doors
         self._block_events = block_events

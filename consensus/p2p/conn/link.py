@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import structlog
 
@@ -23,9 +23,6 @@ from consensus.p2p.conn.node_key import NodeKey, node_id
 from consensus.p2p.conn.secret_connection import HANDSHAKE_MESSAGE_BYTES_MAX, Opener, Sealer, SecretHandshake
 from consensus.p2p.conn.wire import delimited, split_delimited
 from consensus.system.log_limit import LogLimit
-
-if TYPE_CHECKING:
-    from consensus.p2p.conn.peer import SwitchPeer
 
 loud = LogLimit(structlog.get_logger(), source_name="remote")
 
@@ -89,7 +86,7 @@ class Link(asyncio.Protocol):
         self.dialed = dialed
         self.persistent = persistent
         self.phase = Phase.CONNECTING
-        self.peer: SwitchPeer | None = None
+        self.has_joined = False  # it became a peer; its owner says so
         self.remote_host, self.remote_port = "", 0
         self.public_key = b""
         self.id = ""  # proven; empty before
@@ -98,11 +95,13 @@ class Link(asyncio.Protocol):
         self.received_at = loop.time()
         self.bytes_in = self.bytes_out = 0
         self._taken = 0  # of bytes_out, what had left the transport when `is_stuck` last looked
-        self.established: asyncio.Future[SwitchPeer] | None = loop.create_future() if dialed is not None else None
 
     @property
     def is_outbound(self) -> bool:
         return self.dialed is not None
+
+    def is_dialing(self, address: NodeAddress) -> bool:
+        return not self.is_closed and self.dialed is not None and self.dialed.host_port == address.host_port
 
     @property
     def remote(self) -> str:
