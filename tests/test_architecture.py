@@ -1,0 +1,109 @@
+"""The house: every room has its floor, nothing stands in a circle, no room is crowded, and each says what it is."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES_MAX = 12  # of a room, beside its __init__
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LINTER = SETTINGS["tool"]["importlinter"]
+ROOTS: list[str] = [name for name in LINTER["root_packages"] if name != "proto"]
+LAYERS = [
+    {name.strip() for name in line.split("|")}
+    for contract in LINTER["contracts"]
+    if contract["type"] == "layers"
+    for line in contract["layers"]
+]
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*ROOTS)
+
+
+@cache
+def packages() -> frozenset[str]:
+    return frozenset(name for name in graph().modules if graph().find_children(name))
+
+
+def room_of(module: str) -> str:
+    return module if module in packages() else module.rpartition(".")[0] or module
+
+
+@cache
+def rooms() -> dict[str, set[str]]:
+    """Each room that has files of its own, and the rooms from which it imports."""
+    found: dict[str, set[str]] = {room_of(module): set() for module in graph().modules if module not in packages()}
+    for module in sorted(graph().modules - packages()):
+        for imported in graph().find_modules_directly_imported_by(module):
+            if room_of(imported) != room_of(module):
+                found[room_of(module)].add(room_of(imported))
+    return found
+
+
+def test_every_file_has_its_floor() -> None:
+    floors = set().union(*LAYERS)
+    homeless = [
+        module
+        for module in graph().modules - packages()
+        if not any(module == floor or module.startswith(f"{floor}.") for floor in floors)
+    ]
+    assert not sorted(homeless), "declare the floor of these in pyproject.toml, [tool.importlinter]"
+
+
+def test_no_floor_is_stale() -> None:
+    assert set().union(*LAYERS) - {"proto"} <= graph().modules
+
+
+@pytest.mark.parametrize("what", ["rooms", "files"])
+def test_no_circle(what: str) -> None:
+    edges = rooms()
+    if what == "files":
+        edges = {name: set(graph().find_modules_directly_imported_by(name)) for name in graph().modules}
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+def test_no_room_is_crowded() -> None:
+    sizes = {room: sum(room_of(m) == room for m in graph().modules - packages()) for room in rooms()}
+    assert {room: size for room, size in sizes.items() if size > FILES_MAX} == {}
+
+
+def test_each_room_says_what_it_is() -> None:
+    silent = []
+    for package in sorted(packages()):
+        path = ROOT / package.replace(".", "/") / "__init__.py"
+        if not ast.get_docstring(ast.parse(path.read_text())):
+            silent.append(package)
+    assert silent == []
+
+
+def test_every_package_is_installed_and_checked() -> None:
+    """A new root must be in the wheel, under mypy, and within the walls."""
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks", "scripts"}
+    assert folders == set(LINTER["root_packages"])
+    assert folders == {name.removesuffix("*") for name in SETTINGS["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert folders - {"proto"} == set(SETTINGS["tool"]["mypy"]["packages"])
+
+
+def test_the_product_imports_no_test() -> None:
+    guilty = []
+    for root in ROOTS:
+        for path in sorted((ROOT / root).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    names = [node.module]
+                if any(name.partition(".")[0] in ("tests", "benchmarks", "pytest") for name in names):
+                    guilty.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert guilty == []
