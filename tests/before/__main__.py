@@ -1,8 +1,9 @@
-"""Run these tests over the product of an older commit, to see what they say of it.
+"""Run the audit's tests over the product of an older commit, to see what they say of it.
 
     python -m tests.before tests/chain/test_spam.py tests/mempool/test_attacks.py -k 'leaf or arrive'
 
-`tests.before.lent` stands in for what the older code does not have. docs/before-and-after.md has what came out.
+The tests are those of the last commit in which files lay where they did then. `tests.before.lent` stands in for what
+the older code does not have. docs/before-and-after.md has what came out.
 """
 
 from __future__ import annotations
@@ -17,23 +18,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "936c0fc"  # before issue 13
+TESTS = "9a8feca"  # the last one before the rooms moved
+
+
+def extract(commit: str, folder: Path) -> None:
+    folder.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x"], cwd=folder, input=archive, check=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.before", description=__doc__)
     parser.add_argument("--commit", default=COMMIT)
+    parser.add_argument("--of", default=TESTS, help="The commit whose tests they are.")
     parser.add_argument("--seconds", type=int, default=60, help="For each test, then it counts as failed.")
     parser.add_argument("tests", nargs="+", help="As pytest takes them, and more of its options.")
     options, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder) / "old"
-        old.mkdir()
-        archive = subprocess.run(["git", "archive", options.commit], cwd=ROOT, capture_output=True, check=True).stdout
-        subprocess.run(["tar", "x"], cwd=old, input=archive, check=True)
+        old, now = Path(folder) / "old", Path(folder) / "now"
+        extract(options.commit, old)
+        extract(options.of, now)
         shutil.rmtree(old / "tests")
-        shutil.copytree(ROOT / "tests", old / "tests")
+        shutil.copytree(now / "tests", old / "tests")
         shutil.copy(ROOT / "tests" / "before" / "lent.py", old / "conftest.py")
-        environment = {**os.environ, "PYTHONPATH": str(old), "BEFORE_NOW": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(old), "BEFORE_NOW": str(now)}
         environment["BEFORE_SECONDS"] = str(options.seconds)
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
         files: dict[str, list[str]] = {}  # a process for each: the older code is known to take its process with it
