@@ -6,7 +6,7 @@ Source: proto/dchat/v1/governance.proto; staking sheet, section 5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.tx.addresses import GOVERNANCE_ADDRESS
@@ -112,7 +112,7 @@ def read_actions(actions: Iterable[pb.ProposalAction]) -> tuple[Action, ...]:
 def _read_action(m: pb.ProposalAction) -> Action:
     match m.WhichOneof("kind"):
         case "change_params":
-            return _read_changes(m.change_params)
+            return read_changes(m.change_params)
         case "spend_treasury":
             spend = m.spend_treasury
             _address("spend_treasury.recipient", spend.recipient)
@@ -132,10 +132,10 @@ def _read_action(m: pb.ProposalAction) -> Action:
     raise InvalidField("submit_proposal.actions: one is empty or of an unknown kind")
 
 
-def _read_changes(m: pb.ChangeParams) -> ChangeParams:
+def read_changes(m: pb.ChangeParams) -> ChangeParams:
+    if not 1 <= len(m.changes) <= CHANGES_MAX:
+        raise InvalidField(f"change_params: {len(m.changes)} changes, allowed: 1 to {CHANGES_MAX}")
     changes = tuple([ParamChange(change.module, change.name, change.value) for change in m.changes])
-    if not 1 <= len(changes) <= CHANGES_MAX:
-        raise InvalidField(f"change_params: {len(changes)} changes, allowed: 1 to {CHANGES_MAX}")
     if len({change[:2] for change in changes}) != len(changes):
         raise InvalidField("change_params: a param is named twice")
     if any(len(text.encode()) > CHANGE_BYTES_MAX for change in changes for text in change):
@@ -162,8 +162,10 @@ def decode_vote_weighted(m: pb.VoteWeighted) -> VoteWeighted:
     return VoteWeighted(m.voter, _proposal("vote_weighted", m.proposal_id), _read_options(m.options))
 
 
-def _read_options(options: Iterable[pb.WeightedOption]) -> WeightedOptions:
+def _read_options(options: Collection[pb.WeightedOption]) -> WeightedOptions:
     """Raises: InvalidField, unless each option is there at most once, with a weight above 0, and 1 together."""
+    if len(options) > len(OPTION_NAMES):
+        raise InvalidField(f"vote_weighted.options: {len(options)}, allowed: 1 to {len(OPTION_NAMES)}")
     found = tuple([(int(option.option), option.weight) for option in options])
     names = [option for option, _ in found]
     if not found or any(option not in OPTION_NAMES for option in names):

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import grpc.aio
@@ -15,9 +16,15 @@ import pytest
 
 from dchat.config.models import GrpcSection
 from dchat.doors.grpc import guard as grpc_guard
+from dchat.doors.grpc import requests as grpc_requests
+from dchat.doors.grpc.door import LARGE, MANY_MAX
 from dchat.doors.grpc.guard import Guard, Turns, bounds_of
+from dchat.doors.grpc.requests import REQUEST_BYTES_MAX
 from dchat.doors.metrics.exposition import memory_bytes
+from dchat.doors.reads.answers import BadQuestion
+from dchat.doors.reads.events import WHERE_MAX, EventFeed
 from dchat.doors.reads.limits import share_of
+from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2
 from proto.dchat.v1 import service_pb2 as pb
 
 from .hostile import DATA, END_STREAM, Http2, frame, http2, is_cut, message_start
@@ -288,3 +295,58 @@ def test_the_bounds_hold_for_any_size_of_a_request(size: int) -> None:
     bounds = bounds_of(GrpcSection(message_bytes_max=size))
     assert bounds.reading <= max(32 * MIB, 4 * size)
     assert bounds.requests == max(32 * MIB, size)
+
+
+METHODS = [
+    f"/{service.full_name}/{method.name}"
+    for file in (service_pb2, staking_service_pb2, governance_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+async def test_no_question_is_parsed_that_is_larger_than_questions_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 13: two million conditions in one request for a stream held the loop for 1.4 s, without a key or a coin."""
+    parsed: list[int] = []
+    async with running_node(tmp_path) as running, grpc.aio.insecure_channel(running.grpc) as channel:
+        monkeypatch.setattr(grpc_requests._Method, "_parsed", lambda self, data: parsed.append(len(data)))
+        for path in METHODS:
+            if path in LARGE:
+                continue
+            call = channel.unary_stream(path)(b"\x22\x00" * (REQUEST_BYTES_MAX // 2 + 1), timeout=20)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                assert [item async for item in call] == []
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
+            assert f"allowed of this method: {REQUEST_BYTES_MAX}" in str(caught.value.details()), path
+    assert parsed == []
+
+
+async def test_what_stands_in_a_request_is_counted_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 13"""
+    async with running_node(tmp_path) as running, grpc.aio.insecure_channel(running.grpc) as channel:
+        parsed: list[int] = []
+        monkeypatch.setattr(grpc_requests._Method, "_parsed", lambda self, data: parsed.append(len(data)))
+        for path, request, says in (
+            ("/dchat.v1.TxService/BroadcastMany", b"\x0a\x00" * 2_000_000, f"more than {MANY_MAX} transactions"),
+            ("/dchat.v1.TxService/BroadcastMany", b"\x7a\x00" * 2_000_000, "fields beside those that are known"),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary(path)(request, timeout=20)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert says in str(caught.value.details())
+        assert parsed == []
+
+
+async def test_conditions_are_counted_before_one_is_read() -> None:
+    class Conditions(list[object]):
+        def __iter__(self) -> Iterator[object]:
+            raise AssertionError("one was read")
+
+    feed = EventFeed(SimpleNamespace(height=1, base=1), SimpleNamespace())  # type: ignore[arg-type]
+    request = SimpleNamespace(where=Conditions([0] * (WHERE_MAX + 1)), types=[])
+    with pytest.raises(BadQuestion, match=f"where has {WHERE_MAX + 1} entries"):
+        await anext(feed.stream(request))  # type: ignore[arg-type]

@@ -21,6 +21,8 @@ from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # publi
 from grpc_reflection.v1alpha import reflection
 
 from consensus.abci.interface import CheckTxResponse
+from consensus.formats.bounds import count_fields
+from consensus.formats.errors import InvalidData
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
@@ -31,7 +33,7 @@ from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
 from dchat.doors.grpc.governance_door import GovService
 from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
-from dchat.doors.grpc.requests import ReadsRequests
+from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
 from dchat.doors.reads.answers import Answers, BadQuestion, NotThere
@@ -63,6 +65,23 @@ COSTS = {
     "/dchat.v1.ChainService/GetBlockResults": 4,
     "/dchat.v1.ChainService/StreamEvents": 4,
     "/dchat.v1.ChainService/StreamBlocks": 4,
+}
+
+TXS_KEY = 0x0A  # of a BroadcastMany's transactions: field number and wire type
+
+
+def _holds_few(data: bytes) -> None:
+    """Counted before any is read. Raises BadQuestion."""
+    try:
+        count_fields(data, (0, len(data)), TXS_KEY, "transactions", count_max=MANY_MAX)
+    except InvalidData as error:
+        raise BadQuestion(f"BroadcastMany: {error}") from error
+
+
+LARGE: dict[str, Look] = {
+    "/dchat.v1.TxService/Broadcast": lambda _: None,
+    "/dchat.v1.TxService/BroadcastMany": _holds_few,
+    "/dchat.v1.ChainService/BroadcastEvidence": lambda _: None,
 }
 
 T = TypeVar("T")
@@ -298,7 +317,7 @@ class GrpcDoor:
         self._sweeping: asyncio.Task[None] | None = None
         self.guard = Guard(options, rate, shut=self._shut)
         self._server = grpc.aio.server(
-            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES))],
+            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES), large=LARGE)],
             options=server_options(options, self._connections_max),
             maximum_concurrent_rpcs=open_calls_max(options),
         )

@@ -24,18 +24,29 @@ from dchat.doors.reads.answers import BadQuestion
 from dchat.doors.reads.limits import Busy
 
 Read: TypeAlias = Callable[[bytes], Any]
+Look: TypeAlias = Callable[[bytes], None]
 
+REQUEST_BYTES_MAX: Final = 16_384  # of a question; what brings transactions or evidence may have more
 STREAM_REQUESTS_MAX: Final = 1_000  # of one call that takes many (reflection); each counts as a call
+
+
+def _is_small(data: bytes) -> None:
+    """Parsing takes time on the loop, and a byte can become a hundred of objects."""
+    if len(data) > REQUEST_BYTES_MAX:
+        raise BadQuestion(f"a request of {len(data)} bytes; allowed of this method: {REQUEST_BYTES_MAX}")
 
 
 class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
     """Give it to the server. costs: what a call of a method is worth in plain ones, by its path; others: 1.
 
-    guarded: services whose methods pass `Guard.call` or `Guard.stream` themselves.
+    guarded: services whose methods pass `Guard.call` or `Guard.stream` themselves. large: methods whose requests may be
+    as large as the door takes, each with a look at the bytes before they are read, which raises BadQuestion.
     """
 
-    def __init__(self, guard: Guard, *, costs: Mapping[str, int], guarded: frozenset[str]) -> None:
-        self._guard, self._costs, self._guarded = guard, costs, guarded
+    def __init__(
+        self, guard: Guard, *, costs: Mapping[str, int], guarded: frozenset[str], large: Mapping[str, Look]
+    ) -> None:
+        self._guard, self._costs, self._guarded, self._large = guard, costs, guarded, large
         self._known: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}  # by method, of those that the server has
 
     async def intercept_service(
@@ -47,7 +58,8 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
             if handler is None or handler.request_deserializer is None:
                 return handler
             is_guarded = method.split("/")[1] in self._guarded
-            made = _Method(self._guard, method, handler, self._costs.get(method, 1), is_guarded=is_guarded)
+            cost, look = self._costs.get(method, 1), self._large.get(method, _is_small)
+            made = _Method(self._guard, method, handler, cost, look, is_guarded=is_guarded)
             self._known[method] = made.made
         return self._known[method]
 
@@ -55,8 +67,8 @@ class ReadsRequests(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # ge
 class _Method:
     """One method, taking bytes and giving bytes."""
 
-    def __init__(self, guard: Guard, path: str, handler: Any, cost: int, *, is_guarded: bool) -> None:
-        self._guard, self._path, self._cost, self._is_guarded = guard, path, cost, is_guarded
+    def __init__(self, guard: Guard, path: str, handler: Any, cost: int, look: Look, *, is_guarded: bool) -> None:
+        self._guard, self._path, self._cost, self._look, self._is_guarded = guard, path, cost, look, is_guarded
         self._parse: Read = handler.request_deserializer
         self._serialize: Callable[[Any], bytes] = handler.response_serializer
         self._kind = getattr(getattr(self._parse, "__self__", None), "__name__", "message of its type")
@@ -86,6 +98,10 @@ class _Method:
             guard.fail(context, error)
 
     def _read(self, data: bytes) -> Any:
+        self._look(data)
+        return self._parsed(data)
+
+    def _parsed(self, data: bytes) -> Any:
         try:
             return self._parse(data)
         except DecodeError:

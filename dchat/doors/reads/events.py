@@ -159,6 +159,8 @@ class EventFeed:
         self, request: pb.StreamEventsRequest, *, client: str = LOCAL
     ) -> AsyncGenerator[pb.StreamEventsResponse]:
         """What the request asks for, until its last block or for ever; now and then a message without an event."""
+        if len(request.where) > WHERE_MAX:  # before any is read
+            raise BadQuestion(f"where has {len(request.where)} entries; allowed: up to {WHERE_MAX}")
         wanted = EventFilter.of(request.types, [(item.key, item.value) for item in request.where])
         if request.to_height < 0:
             raise BadQuestion(f"to_height is {request.to_height}; allowed: 0 and more")
