@@ -144,6 +144,7 @@ AUDIT = (
         "audit 21", "a block's bytes become a hundred times their worth of objects before anything bounds their number"
     ),
     Row("audit 22", "a proposer signs another block for each node, and honest ones ban each other over the parts"),
+    Row("audit 23", "a record that whoever leaves and joins lengthens, until no block can be executed"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

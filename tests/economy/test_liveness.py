@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.currency.ledger.params import SlashingParams, slashing_of
-from chain.currency.ledger.stake_records import SLASHES
+from chain.currency.ledger.stake_records import LIVENESS, QUEUE_WATCHES, SIGNING, SLASHES
 from chain.currency.staking import signing
 from chain.currency.staking.signing import SigningInfo
-from chain.tx.economy_messages import Undelegate, Unjail
+from chain.tx.economy_messages import Delegate, EditValidator, Redelegate, Undelegate, Unjail
 from consensus.abci.interface import FinalizeBlockResponse
+from proto.dchat.v1 import state_pb2 as pb
 from tests.economy.world import SLASHING, STAKING, UNIT, World
 
 NAMES = ("v1", "v2", "v3", "v4")
@@ -213,3 +214,68 @@ def test_counter_is_the_popcount(runs: list[tuple[int, int]], window: int, signe
 
 def test_a_window_and_its_limit() -> None:
     assert SlashingParams().missed_max == 5_000
+
+
+# ------------------------------------------------------------------------------ who is watched
+
+
+def watched_at(world: World) -> dict[str, int]:
+    """name -> the height at which it is to be looked at although it signs."""
+    infos = {name: signing.info_of(world.state, world.keys[name].address) for name in NAMES}
+    return {name: info.watched for name, info in infos.items() if info is not None and info.watched}
+
+
+def test_leaving_and_joining_again_is_watched_once() -> None:
+    """audit 23: each time a validator left and came back with its misses, a row was added to one record, until it did
+    not fit into the store and no block could be executed any more. And what it missed is not forgotten: it is punished
+    when the window since it came back last is full, as by the reference (AfterValidatorBonded sets the start alone).
+    """
+    world = watched(60, balances={"v1": 7})
+    own = world.address("v1")
+    world.do("v1", EditValidator(own, None, None, world.validator("v1").tokens))
+    world.blocks(32, absent=["v1"])
+    world.blocks(4)
+    assert watched_at(world) == {"v1": 61}
+    for _ in range(7):
+        world.block(world.tx("v1", Redelegate(own, own, world.address("v2"), 1)))
+        assert world.validator("v1").jailed
+        assert watched_at(world) == {}
+        world.block(world.tx("v1", Delegate(own, own, 1), Unjail(own)))
+        assert len(list(world.state.scan(QUEUE_WATCHES))) <= 1
+        assert len(signing.liveness_of(world.state).encode()) == 2  # nobody is absent
+    back = world.height
+    world.blocks(4)
+    assert list(watched_at(world)) == ["v1"]
+    world.check_laws = False
+    while not world.validator("v1").jailed and world.height < back + 100:
+        if world.height == back + 20:
+            world.restart()
+        world.block(absent=["v1"] if world.height < back + 35 else [])
+    assert world.height == back + 61
+    assert watched_at(world) == {}
+    world.assert_invariants()
+
+
+def test_an_old_records_watches_are_each_validators_own_from_the_next_block() -> None:
+    """A chain from before has them in the one record, several of one validator."""
+    world = watched(20)
+    world.blocks(13, absent=["v1"])
+    world.blocks(2)
+    assert watched_at(world) == {"v1": 21}
+    address = world.keys["v1"].address
+    old = pb.Liveness()
+    for height in (15, 18, 21):
+        old.watches.add(height=height, address=address)
+    old.watches.add(height=21, address=world.keys["v2"].address)  # of whom nothing else says so
+    old.watches.add(height=21, address=bytes(20))  # nobody that there is any more
+    info = signing.info_of(world.state, address)
+    assert info is not None
+    record = signing.Liveness.decode(old.SerializeToString())
+    world.state.merge({LIVENESS: record, SIGNING + address: info._replace(watched=0)})
+    world.block()
+    assert watched_at(world) == {"v1": 21, "v2": 21}
+    assert world.state.get(LIVENESS) == signing.Liveness()
+    while not world.validator("v1").jailed and world.height < 30:
+        world.block()
+    assert (world.height, world.validator("v2").jailed, watched_at(world)) == (21, False, {})
+    world.assert_invariants()

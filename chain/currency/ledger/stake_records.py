@@ -53,6 +53,7 @@ RECEIVING: Final = b"Ui"  # ‖ delegator ‖ operator -> how many redelegation 
 QUEUE_UNBONDINGS: Final = b"Uq"  # ‖ time ‖ operator ‖ delegator
 QUEUE_REDELEGATIONS: Final = b"Uw"  # ‖ time ‖ source ‖ delegator ‖ destination
 QUEUE_VALIDATORS: Final = b"Uv"  # ‖ time ‖ operator
+QUEUE_WATCHES: Final = b"Ub"  # ‖ height ‖ consensus address
 HEADS: Final = b"Uh"  # ‖ a queue's key -> the earliest time in it, or before
 UNSETTLED: Final = b"Us"  # the set would have become empty: it is tried again next block
 MARK: Final = b"\x01"  # the value of keys that say all

@@ -26,6 +26,7 @@ from chain.currency.ledger.stake_records import (
     QUEUE_REDELEGATIONS,
     QUEUE_UNBONDINGS,
     QUEUE_VALIDATORS,
+    QUEUE_WATCHES,
     RECEIVING,
     REDELEGATIONS,
     REDELEGATIONS_BEGUN,
@@ -207,17 +208,25 @@ def _signing(state: Readable, scan: Scan, validators: dict[bytes, Validator]) ->
     live = signing.liveness_of(state)
     running: list[bytes] = []
     counted: list[bytes] = []
+    watched: set[bytes] = set()
     strange = 0
     for key, info in scan(SIGNING):
         if info.run_start:
             running.append(key[len(SIGNING) :])
         if info.counted_since:
             counted.append(key[len(SIGNING) :])
-        strange += info.run_start > 0 and not info.counted_since
+        if info.watched:
+            watched.add(height_bytes(info.watched) + key[len(SIGNING) :])
+        strange += (info.run_start > 0 or info.watched > 0) and not info.counted_since
         strange += info.misses.bit_count() > info.missed_total
         strange += bool(info.misses) != bool(info.last_miss) or (info.misses > 0 and not info.misses & 1)
         strange += 0 < info.run_start <= info.last_miss
     yield "slashing: runs of misses are those of who is absent", tuple(running) == live.absent, f"{len(running)}"
+    yield (
+        "slashing: the queue of watches is the validators' own",
+        watched == _queued(scan, QUEUE_WATCHES),
+        f"{len(watched)}",
+    )
     yield "slashing: misses are counted once", not strange, f"{strange} strange"
     members = distribution.slots_of(state).index
     wrong = [

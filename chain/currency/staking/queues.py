@@ -6,6 +6,7 @@ the next block. Times are 8 bytes, so that they sort as numbers (likecoin/likeco
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -16,6 +17,7 @@ from chain.currency.ledger.stake_records import (
     QUEUE_REDELEGATIONS,
     QUEUE_UNBONDINGS,
     QUEUE_VALIDATORS,
+    QUEUE_WATCHES,
     Now,
 )
 from chain.kernel.branch import Branch, Scan, State
@@ -44,10 +46,12 @@ class TimeQueue:
     def remove(self, state: State, time_ns: int, item: bytes) -> None:
         state.set(self.prefix + height_bytes(time_ns) + item, None)
 
-    def take_due(self, branch: Branch, scan: Scan, now_ns: int, items_max: int = ITEMS_MAX) -> list[bytes]:
+    def take_due(
+        self, branch: Branch, scan: Scan, now_ns: int, items_max: int = ITEMS_MAX, *, pushed_too: bool = False
+    ) -> list[bytes]:  # fmt: skip
         """Remove what is due, at most `items_max`, and return it in order of time: 8 bytes of time ‖ item.
 
-        Those that this block pushed wait for the next.
+        Those that this block pushed wait for the next, unless `pushed_too`.
         """
         now = height_bytes(now_ns)
         head: bytes | None = branch.get(self._head)
@@ -56,9 +60,12 @@ class TimeQueue:
         size = len(self.prefix)
         due: list[bytes] = []
         following: bytes | None = None
-        for key, _ in scan(self.prefix, self.prefix + head):
+        keys: Iterator[bytes] = (key for key, _ in scan(self.prefix, self.prefix + head))
+        if pushed_too:
+            keys = heapq.merge(keys, sorted(key for key in branch.writes if key[:size] == self.prefix))
+        for key in keys:
             if branch.get(key) is None:
-                continue  # removed in this block
+                continue  # removed in this block, or taken just now
             at = key[size : size + TIME_BYTES]
             if at > now or len(due) == items_max:
                 following = at
@@ -98,3 +105,4 @@ class TimeQueue:
 UNBONDING_QUEUE: Final = TimeQueue(QUEUE_UNBONDINGS)
 REDELEGATION_QUEUE: Final = TimeQueue(QUEUE_REDELEGATIONS)
 VALIDATOR_QUEUE: Final = TimeQueue(QUEUE_VALIDATORS)
+WATCH_QUEUE: Final = TimeQueue(QUEUE_WATCHES)  # its times are heights

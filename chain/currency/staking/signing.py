@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from chain.currency.ledger.params import SLASHING, WINDOW_MAX, SlashingParams
+from chain.currency.ledger.params import SLASHING, VALIDATORS_MAX, WINDOW_MAX, SlashingParams
 from chain.currency.ledger.stake_records import LIVENESS, SIGNING
-from chain.kernel.branch import Readable, State
+from chain.currency.staking.queues import TIME_BYTES, WATCH_QUEUE
+from chain.kernel.branch import Branch, Readable, Scan, State
 from proto.dchat.v1 import state_pb2 as pb
 
 OFFENCES_MAX: Final = 64  # heights that are remembered one by one
@@ -24,7 +25,8 @@ class SigningInfo(NamedTuple):
     """offset: of the commit at height `counted_since`. run_start, last_miss: offsets + 1; 0: none.
 
     offences: heights at which it signed twice and was punished for it, ascending; `offences_floor`: there and below
-    nothing counts any more, for want of room to remember each.
+    nothing counts any more, for want of room to remember each. watched: while counted, it is to be looked at in that
+    height's block, for it had missed too much before it could be punished; 0: it is not.
     """
 
     start_height: int
@@ -38,6 +40,7 @@ class SigningInfo(NamedTuple):
     tombstoned: bool = False
     offences: tuple[int, ...] = ()
     offences_floor: int = 0
+    watched: int = 0
 
     def was_punished(self, height: int) -> bool:
         """Whether what it did at `height` has counted: an offence counts once, for ever."""
@@ -88,7 +91,7 @@ class SigningInfo(NamedTuple):
                 run_start=self.run_start, last_miss=self.last_miss,
                 misses=self.misses.to_bytes((self.misses.bit_length() + 7) // 8, "big"),
                 missed_total=self.missed_total, jailed_until_ns=self.jailed_until_ns, tombstoned=self.tombstoned,
-                offences=self.offences, offences_floor=self.offences_floor,
+                offences=self.offences, offences_floor=self.offences_floor, watched=self.watched,
             ).SerializeToString(deterministic=True)
             or b"\x08\x00"
         )  # fmt: skip
@@ -98,7 +101,7 @@ class SigningInfo(NamedTuple):
         r = pb.SigningInfo.FromString(stored)
         return SigningInfo(
             r.start_height, r.offset, r.counted_since, r.run_start, r.last_miss, int.from_bytes(r.misses, "big"),
-            r.missed_total, r.jailed_until_ns, r.tombstoned, tuple(r.offences), r.offences_floor,
+            r.missed_total, r.jailed_until_ns, r.tombstoned, tuple(r.offences), r.offences_floor, r.watched,
         )  # fmt: skip
 
 
@@ -106,26 +109,26 @@ _WINDOW_MASK: Final = (1 << WINDOW_MAX) - 1
 
 
 class Liveness(NamedTuple):
-    """absent: consensus addresses of those in a run of misses, ascending.
+    """absent: consensus addresses of those in a run of misses, ascending: of the commit's members, so that it has a
+    bound. recheck: the params have changed: all are looked at in the next block.
 
-    watches: (height, address): who had missed too much before it could be punished, to be looked at then.
-    recheck: the params have changed: all are looked at in the next block.
+    old_watches: of a record from before `SigningInfo.watched`, until the next block begins.
     """
 
     absent: tuple[bytes, ...] = ()
-    watches: tuple[tuple[int, bytes], ...] = ()
     recheck: bool = False
+    old_watches: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
         record = pb.Liveness(absent=self.absent, recheck=self.recheck)
-        for height, address in self.watches:
-            record.watches.add(height=height, address=address)
+        for address in self.old_watches:
+            record.watches.add(address=address)
         return record.SerializeToString(deterministic=True) or b"\x18\x00"
 
     @staticmethod
     def decode(stored: bytes) -> Liveness:
         r = pb.Liveness.FromString(stored)
-        return Liveness(tuple(r.absent), tuple((w.height, w.address) for w in r.watches), r.recheck)
+        return Liveness(tuple(r.absent), r.recheck, tuple(w.address for w in r.watches))
 
 
 DECODERS: Final = {SIGNING: SigningInfo.decode, LIVENESS: Liveness.decode}
@@ -142,7 +145,7 @@ def liveness_of(state: Readable) -> Liveness:
 
 
 def bonded(state: State, address: bytes, height: int) -> None:
-    """A validator joins the set: misses before its window is full go unpunished anew."""
+    """A validator joins the set: misses before its window is full go unpunished anew, and none is forgotten."""
     info = info_of(state, address) or SigningInfo(height)
     state.set(SIGNING + address, info._replace(start_height=height))
 
@@ -155,11 +158,12 @@ def begin_counting(state: State, address: bytes, height: int) -> None:
     state.set(SIGNING + address, info._replace(counted_since=height))
     params: SlashingParams = state.get(SLASHING)
     if info.offset and info.missed(info.offset - 1, params.missed_blocks_window) > params.missed_max:
-        watch(state, address, info.start_height + params.missed_blocks_window + 1)
+        watch(state, address, params)
 
 
 def stop_counting(state: State, address: bytes, height: int, *, reset: bool = False) -> None:
     """After the commit that the block at `height` carries. reset: forget its misses: it was punished for them."""
+    unwatch(state, address)  # if it comes back with too many misses, it is watched anew
     info = info_of(state, address)
     if info is None:
         return
@@ -182,10 +186,47 @@ def set_absent(state: State, addresses: list[bytes], are: bool) -> None:
     state.set(LIVENESS, live._replace(absent=tuple(sorted(found))))
 
 
-def watch(state: State, address: bytes, height: int) -> None:
-    live = liveness_of(state)
-    watches = tuple(sorted({*live.watches, (height, address)}))
-    state.set(LIVENESS, live._replace(watches=watches))
+def full_at(info: SigningInfo, params: SlashingParams) -> int:
+    """The first block that may punish for misses since it joined."""
+    return info.start_height + params.missed_blocks_window + 1
+
+
+def watch(state: State, address: bytes, params: SlashingParams) -> None:
+    """Look at it when its window is full. The latest watch replaces the one before: each validator has one at most."""
+    unwatch(state, address)
+    info = info_of(state, address)
+    assert info is not None, address.hex()
+    assert info.counted_since, info
+    height = full_at(info, params)
+    WATCH_QUEUE.push(state, height, address)
+    state.set(SIGNING + address, info._replace(watched=height))
+
+
+def unwatch(state: State, address: bytes) -> None:
+    info = info_of(state, address)
+    if info is not None and info.watched:
+        WATCH_QUEUE.remove(state, info.watched, address)
+        state.set(SIGNING + address, info._replace(watched=0))
+
+
+def take_watched(branch: Branch, scan: Scan, height: int) -> list[bytes]:
+    """Consensus addresses whose watch is due, which is forgotten. Never more than there are members."""
+    due = WATCH_QUEUE.take_due(branch, scan, height, VALIDATORS_MAX, pushed_too=True)
+    addresses = [item[TIME_BYTES:] for item in due]
+    for address in addresses:
+        unwatch(branch, address)
+    return addresses
+
+
+def convert_watches(state: State, live: Liveness, params: SlashingParams) -> Liveness:
+    """What an old record says of watches goes to each validator's own; returns the record without."""
+    for address in live.old_watches:
+        info = info_of(state, address)
+        if info is not None and info.counted_since:
+            watch(state, address, params)
+    live = live._replace(old_watches=())
+    state.set(LIVENESS, live)
+    return live
 
 
 def recheck_all(state: State) -> None:

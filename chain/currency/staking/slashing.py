@@ -82,23 +82,20 @@ def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now)
     """Note who missed the last commit, and punish who missed too much. In slices."""
     live = liveness_of(branch)
     missing = [vote.address for vote in votes if vote.block_id_flag == ABSENT]
-    if not missing and not live.absent and not live.watches and not live.recheck:
-        return
+    params = slashing_of(branch)
+    if live.old_watches:
+        live = signing.convert_watches(branch, live, params)
     missing.sort()
     if tuple(missing) != live.absent:
         _note_runs(branch, missing, live.absent, now)
         live = liveness_of(branch)
-    due = [address for height, address in live.watches if height <= now.height]
-    suspects = [*live.absent, *due]
+    suspects = [*live.absent, *signing.take_watched(branch, scan, now.height)]
     if live.recheck:
         suspects += distribution.slots_of(branch).addresses
-    if due or live.recheck:
-        rest = tuple(row for row in live.watches if row[0] > now.height)
-        branch.set(LIVENESS, live._replace(watches=rest, recheck=False))
+        branch.set(LIVENESS, live._replace(recheck=False))
     if not suspects:
         return
     powers = {vote.address: vote.power for vote in votes}
-    params = slashing_of(branch)
     for address in sorted(frozenset(suspects)):
         yield from _judge(branch, scan, address, powers.get(address, 0), params, now)
 
@@ -140,9 +137,8 @@ def _tell_missing(branch: Branch, address: bytes, info: SigningInfo, params: Sla
 
 def _watch_if_over(branch: Branch, address: bytes, info: SigningInfo, params: SlashingParams, now: Now) -> None:
     """It signs again, but has missed too much in a window that was not full: to be looked at when it is."""
-    full = info.start_height + params.missed_blocks_window + 1
-    if now.height <= full and _missed(info, params, now) > params.missed_max:
-        signing.watch(branch, address, full)
+    if now.height <= signing.full_at(info, params) and _missed(info, params, now) > params.missed_max:
+        signing.watch(branch, address, params)
 
 
 def _missed(info: SigningInfo, params: SlashingParams, now: Now) -> int:

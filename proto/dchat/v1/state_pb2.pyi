@@ -495,7 +495,7 @@ class Minter(_message.Message):
     def __init__(self, inflation: _Optional[int] = ..., genesis_time_ns: _Optional[int] = ..., genesis_supply: _Optional[int] = ..., minted: _Optional[bytes] = ..., burned: _Optional[bytes] = ...) -> None: ...
 
 class SigningInfo(_message.Message):
-    __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned", "offences", "offences_floor")
+    __slots__ = ("start_height", "offset", "counted_since", "run_start", "last_miss", "misses", "missed_total", "jailed_until_ns", "tombstoned", "offences", "offences_floor", "watched")
     START_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     COUNTED_SINCE_FIELD_NUMBER: _ClassVar[int]
@@ -507,6 +507,7 @@ class SigningInfo(_message.Message):
     TOMBSTONED_FIELD_NUMBER: _ClassVar[int]
     OFFENCES_FIELD_NUMBER: _ClassVar[int]
     OFFENCES_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
     start_height: int
     offset: int
     counted_since: int
@@ -518,7 +519,8 @@ class SigningInfo(_message.Message):
     tombstoned: bool
     offences: _containers.RepeatedScalarFieldContainer[int]
     offences_floor: int
-    def __init__(self, start_height: _Optional[int] = ..., offset: _Optional[int] = ..., counted_since: _Optional[int] = ..., run_start: _Optional[int] = ..., last_miss: _Optional[int] = ..., misses: _Optional[bytes] = ..., missed_total: _Optional[int] = ..., jailed_until_ns: _Optional[int] = ..., tombstoned: _Optional[bool] = ..., offences: _Optional[_Iterable[int]] = ..., offences_floor: _Optional[int] = ...) -> None: ...
+    watched: int
+    def __init__(self, start_height: _Optional[int] = ..., offset: _Optional[int] = ..., counted_since: _Optional[int] = ..., run_start: _Optional[int] = ..., last_miss: _Optional[int] = ..., misses: _Optional[bytes] = ..., missed_total: _Optional[int] = ..., jailed_until_ns: _Optional[int] = ..., tombstoned: _Optional[bool] = ..., offences: _Optional[_Iterable[int]] = ..., offences_floor: _Optional[int] = ..., watched: _Optional[int] = ...) -> None: ...
 
 class Liveness(_message.Message):
     __slots__ = ("absent", "watches", "recheck")

@@ -1,0 +1,73 @@
+"""No record of the currency store grows with what others choose: at the extremes of the params, and with every number
+as wide as it gets, each is below the stores' bound of a value. What has no such bound is a leaf each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chain.currency.economy import DECODERS as ECONOMY
+from chain.currency.ledger import params
+from chain.currency.ledger import records as accounts
+from chain.currency.ledger import stake_records as records
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import RANGES, VALIDATORS_MAX, WINDOW_MAX
+from chain.currency.machine import DECODERS as MACHINE
+from chain.currency.machine import MARKS
+from chain.currency.rewards.distribution import CHUNK, Accruals, Slots
+from chain.currency.staking.signing import OFFENCES_MAX, Liveness, SigningInfo
+from chain.currency.staking.stake import SHARES_MAX
+from chain.kernel.branch import RECORD_BYTES_MAX
+from chain.kernel.items import Failed
+from chain.kernel.marks import Marks
+from chain.tx.economy_messages import MONIKER_BYTES_MAX
+
+TOP = (1 << 64) - 1  # udchat, heights
+TIME = (1 << 63) - 1
+DEC = TOP * ONE
+FLOW = 1 << 256  # a sum since genesis, which no supply bounds: as if each of 2^64 blocks moved 2^192
+WHO = b"\xff" * 20
+KEY = b"\xff" * 32
+POWER = TOP // records.POWER_UNIT
+ENTRIES = RANGES["entries_max"].high
+MEMBERS = RANGES["validators_max"].high
+
+GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
+    accounts.ACCOUNT: accounts.Account(WHO, TOP, b"\x0a\x20" + KEY, ((KEY, TOP),)),  # one key an account
+    accounts.SUPPLY: accounts.Supply(TOP, TOP),
+    accounts.PARAMS: accounts.CurrencyParams(TOP, TOP),
+    **{key: kind(*[RANGES[name].high for name in kind._fields]) for key, kind in params.MODULES.values()},
+    records.VALIDATOR: records.Validator(
+        WHO, KEY, "m" * MONIKER_BYTES_MAX, True, records.BONDED, TOP, SHARES_MAX, TOP, TIME, ONE, ONE, ONE, TIME, TOP
+    ),
+    records.DELEGATION: records.Delegation(SHARES_MAX, TOP, DEC, TOP, TOP),
+    records.UNBONDINGS: records.Unbonding((records.UnbondingEntry(TOP, TIME, TOP, TOP),) * ENTRIES),
+    records.REDELEGATIONS: records.Redelegation((records.RedelegationEntry(TOP, TIME, TOP, SHARES_MAX),) * ENTRIES),
+    records.ACTIVE: records.ActiveSet(((WHO, POWER),) * MEMBERS),
+    records.HISTORICAL: records.Historical(FLOW, TOP),
+    records.REWARDS: records.Rewards(DEC, TOP, DEC, DEC, TOP),
+    records.SLASHES: records.SlashEvent(TOP, ONE, TOP, TOP, records.REASON_LIGHT_CLIENT_ATTACK),
+    records.POOL: records.CommunityPool(DEC),
+    records.MINTER: records.Minter(ONE, TIME, TOP, FLOW, FLOW),
+    records.SLOTS: Slots((WHO,) * MEMBERS),
+    records.ACCRUALS: Accruals(((DEC, DEC),) * CHUNK, records.Pulse(TOP, DEC, FLOW, FLOW, ONE, TIME, WHO)),
+    records.SIGNING: SigningInfo(
+        TOP, TOP, TOP, TOP, TOP, (1 << WINDOW_MAX) - 1, TOP, TIME, True, (TOP,) * OFFENCES_MAX, TOP, TOP
+    ),
+    records.LIVENESS: Liveness((WHO,) * MEMBERS, True),  # of the commit's members
+    records.FAILED.prefix: Failed(TOP, (1 << 32) - 1, records.MARK),
+    next(iter(MARKS.decoders)): Marks(TOP, KEY),
+}  # fmt: skip
+
+
+def test_every_kind_of_record_is_listed() -> None:
+    assert set(GREATEST) == {*ECONOMY, *MACHINE}
+    assert MEMBERS == VALIDATORS_MAX
+
+
+@pytest.mark.parametrize("prefix", [pytest.param(prefix, id=prefix.decode()) for prefix in sorted(GREATEST)])
+def test_the_greatest_of_each_kind_fits(prefix: bytes) -> None:
+    """audit 23: a block whose record does not fit cannot be executed, by anybody, ever."""
+    assert 0 < len(GREATEST[prefix].encode()) <= RECORD_BYTES_MAX
