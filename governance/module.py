@@ -429,7 +429,8 @@ def close(ctx: BlockContext) -> Iterator[None]:
         _retry_failed(ctx)
     tallies: Tallies | None = ctx.branch.get(TALLIES)
     if tallies is not None:
-        keep_changed(ctx.branch, ctx.committed, oldest_pin=tallies.oldest_pin, newest_pin=tallies.newest_pin)
+        pins = {"oldest_pin": tallies.oldest_pin, "newest_pin": tallies.newest_pin}
+        keep_changed(ctx.branch, ctx.committed, ctx.scan, **pins)
     now = Now(ctx.height, ctx.time_ns)
     looks = most_of(GAS_LATER, ctx.block_gas_max)
     yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now), items_max=looks)

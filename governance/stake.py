@@ -3,7 +3,8 @@
 The version that a count uses is pinned: from then on, whoever changes a delegation or a validator leaves what it was
 before under the bridge's root, once for the newest pin, until no count goes on. So what a count reads depends on no
 node's history: neither pruning nor joining by a snapshot in between can make it differ. A reader at pin V takes the
-first value kept for a pin of V or later, else the present one.
+first value kept for a pin of V or later, else the present one. The set is large, so each of its versions has a leaf of
+its own: as many as there may be pins would not fit into one record.
 Source: issue 4, section 3.
 """
 
@@ -14,9 +15,10 @@ from typing import Any, Final, NamedTuple
 
 from chain.currency.ledger.stake_records import ACTIVE, DELEGATION, VALIDATOR, ActiveSet, Delegation, Validator
 from chain.kernel.branch import Branch, Scan, State
+from chain.tx.codec import height_bytes
 from proto.dchat.v1 import governance_pb2 as pb
 
-KEPT: Final = b"bk"  # ‖ key of a stake record -> Kept
+KEPT: Final = b"bk"  # ‖ key of a stake record (of ACTIVE: ‖ 8 bytes of the pin) -> Kept
 HAS_KEPT: Final = b"bK"  # -> MARK while there may be some
 MARK: Final = b"\x01"
 FORGOTTEN_PER_SLICE: Final = 50
@@ -47,25 +49,39 @@ class Kept(NamedTuple):
         return None
 
 
-def keep_changed(branch: Branch, committed: Callable[[bytes], Any], *, oldest_pin: int, newest_pin: int) -> None:
+def keep_changed(
+    branch: Branch, committed: Callable[[bytes], Any], scan: Scan, *, oldest_pin: int, newest_pin: int
+) -> None:
     """Keep what this block changes of the stake, as it was, for the counts at pins up to the newest.
 
-    branch: the block's, with all its changes of stake. committed: reads as the last block left it.
+    branch: the block's, with all its changes of stake. committed, scan: read as the last block left it.
     """
     changed = [key for key in branch.writes if key[:2] in PINNED]
     for key in changed:
         before, after = committed(key), branch.writes[key]
         if not _weighs_differently(before, after):
             continue
-        found: Kept | None = branch.get(KEPT + key)
+        where = KEPT + key if key != ACTIVE else KEPT + ACTIVE + height_bytes(newest_pin)
+        found: Kept | None = branch.get(where)
         versions = found.versions if found is not None else ()
         if versions and versions[-1][0] >= newest_pin:
             continue  # the newest pin has its value already
         needed = tuple([version for version in versions if version[0] >= oldest_pin])
         value = before.encode() if before is not None else b""
-        branch.set(KEPT + key, Kept((*needed, (newest_pin, value))))
+        branch.set(where, Kept((*needed, (newest_pin, value))))
+        if key == ACTIVE:
+            _forget_sets(branch, scan, oldest_pin)
         if branch.get(HAS_KEPT) is None:
             branch.set(HAS_KEPT, MARK)
+
+
+def _forget_sets(branch: Branch, scan: Scan, oldest_pin: int) -> None:
+    """Those for which no count is left."""
+    for key, _ in scan(KEPT + ACTIVE):
+        if len(key) > len(KEPT + ACTIVE):
+            if key >= KEPT + ACTIVE + height_bytes(oldest_pin):
+                return
+            branch.set(key, None)
 
 
 def _weighs_differently(before: Any, after: Any) -> bool:
@@ -95,8 +111,19 @@ class Stake:
 
     def members(self) -> tuple[bytes, ...]:
         """The bonded validators' operators."""
-        active: ActiveSet | None = self._then(ACTIVE)
+        active: ActiveSet | None = self._set()
         return tuple([operator for operator, _ in active.members]) if active is not None else ()
+
+    def _set(self) -> Any:
+        if not self._changed or self._pin is None:
+            return self._get(ACTIVE)
+        together: Kept | None = self._get(KEPT + ACTIVE)  # a chain of before has its versions in one
+        if together is not None and (value := together.at(self._pin)) is not None:
+            return ActiveSet.decode(value) if value else None
+        for _, kept in self._scan(KEPT + ACTIVE, KEPT + ACTIVE + height_bytes(self._pin)):
+            value = kept.versions[0][1]
+            return ActiveSet.decode(value) if value else None
+        return self._get(ACTIVE)
 
     def delegations(self, delegator: bytes, after: bytes = b"") -> Iterator[tuple[bytes, int]]:
         """(operator, shares) by operator, from above `after` on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.chat import governance as chat
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import VALIDATORS_MAX
 from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,
@@ -23,8 +25,11 @@ from chain.currency.ledger.stake_records import (
     ActiveSet,
     Delegation,
 )
+from chain.kernel.branch import Branch, check_records
+from chain.tx.codec import height_bytes
 from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
-from governance.stake import KEPT, Stake
+from governance.module import COUNTS_MAX
+from governance.stake import HAS_KEPT, KEPT, MARK, Kept, Stake, keep_changed
 from governance.tally import Count, Tally, Verdict, judge
 from tests.governance.world import World, address
 
@@ -339,3 +344,44 @@ def test_rewards_alone_keep_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(world.scan(KEPT))
     world.settle(200)
     assert world.result(number).no == 30 * P
+
+
+@pytest.mark.parametrize("members", [100, VALIDATORS_MAX])
+def test_a_set_is_kept_for_as_many_pins_as_there_may_be(members: int) -> None:
+    """audit 17: all its versions lay in one record; with 25 counts behind a slow one no block fitted any more."""
+    stored: dict[bytes, Any] = {}
+
+    def scan(prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+        yield from sorted((key, value) for key, value in stored.items() if key.startswith(prefix) and key >= start)
+
+    def set_of(height: int) -> ActiveSet:
+        return ActiveSet(tuple([(number.to_bytes(20, "big"), 2**32 - height) for number in range(members)]))
+
+    stored[ACTIVE] = set_of(0)
+    pins = range(1, COUNTS_MAX + 1)
+    for height in pins:
+        branch = Branch(stored.get)
+        branch.set(ACTIVE, set_of(height))
+        keep_changed(branch, stored.get, scan, oldest_pin=1, newest_pin=height)
+        check_records(branch.writes)
+        stored |= branch.writes
+    for pin in pins:
+        read = Stake(stored.get, scan, pin=pin)
+        assert read._set() == set_of(pin - 1)
+    branch = Branch(stored.get)
+    branch.set(ACTIVE, set_of(100))
+    keep_changed(branch, stored.get, scan, oldest_pin=COUNTS_MAX, newest_pin=COUNTS_MAX + 1)
+    assert sum(value is None for value in branch.writes.values()) == COUNTS_MAX - 1
+
+
+def test_sets_that_an_earlier_build_kept_together_are_read() -> None:
+    old, new, now = (ActiveSet(((bytes(19) + bytes([n]), n),)) for n in (1, 2, 3))
+    stored: dict[bytes, Any] = {
+        ACTIVE: now, HAS_KEPT: MARK, KEPT + ACTIVE: Kept(((5, old.encode()),)),
+        KEPT + ACTIVE + height_bytes(8): Kept(((8, new.encode()),)),
+    }  # fmt: skip
+
+    def scan(prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+        yield from sorted((key, value) for key, value in stored.items() if key.startswith(prefix) and key >= start)
+
+    assert [Stake(stored.get, scan, pin=pin)._set() for pin in (4, 5, 6, 8, 9)] == [old, old, new, new, now]
