@@ -22,6 +22,7 @@ from governance.stake import Stake
 from governance.tally import Count, Tally, Verdict, judge
 
 PROPOSALS_SCANNED_MAX: Final = 1_000  # of one call that filters by status; it says where to go on
+PROPOSALS_BYTES_MAX: Final = 1_048_576  # of those that it looked at: some 20 ms
 TALLY_UNITS: Final = 60_000  # of counting for one call: about half a second, in a thread
 
 
@@ -55,14 +56,16 @@ class GovernanceQueries:
         status: 0 is any.
         """
         found: list[bytes] = []
-        base = self._base(height)
-        last = 0
-        for scanned, (_, proposal) in enumerate(base.scan(PROPOSAL, PROPOSAL + height_bytes(after + 1))):
-            if len(found) == limit or scanned == PROPOSALS_SCANNED_MAX:
+        last = size = 0
+        pairs = self._queries.view(height).scan(CHAT, PROPOSAL[1:], PROPOSAL[1:] + height_bytes(after + 1))
+        for scanned, (_, stored) in enumerate(pairs):
+            if len(found) == limit or scanned == PROPOSALS_SCANNED_MAX or size >= PROPOSALS_BYTES_MAX:
                 return found, last
+            size += len(stored)
+            proposal = chat.Proposal.decode(stored)
             last = proposal.id
             if status in (0, proposal.status):
-                found.append(proposal.encode())
+                found.append(stored)
         return found, 0
 
     def vote(self, number: int, voter: bytes, *, height: int = 0, with_proof: bool = False) -> Found:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +20,7 @@ from dchat.client.client import ClientError
 from dchat.client.wallet import Session
 from dchat.doors.http.views import Views
 from dchat.doors.reads import loop_share
+from dchat.doors.reads import reading as reading_module
 from dchat.doors.reads.events import EventFeed, EventFilter
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
@@ -340,11 +342,62 @@ async def test_reads_in_threads_take_a_part_of_a_core(monkeypatch: pytest.Monkey
     monkeypatch.setattr("dchat.doors.reads.reading.asyncio.sleep", sleep)
     reading = Reading(time_s=lambda: time_s[0], work_ns=lambda: work_ns[0])
     for _ in range(BURST_MS // 10):
-        await reading.run(work)
+        await reading.run(work, "a")
     assert time_s[0] == pytest.approx(BURST_MS / 1_000), "a few at once wait for nothing"
     for _ in range(1_000):
-        await reading.run(work)
+        await reading.run(work, "a")
     assert work_ns[0] / 1e9 <= SHARE_PERCENT / 100 * time_s[0] + BURST_MS / 1_000 + 0.02
     with pytest.raises(ZeroDivisionError):
-        await reading.run(lambda: 1 / 0)  # what fails is told, and charged
+        await reading.run(lambda: 1 / 0, "a")  # what fails is told, and charged
+    await reading.close()
+
+
+async def test_who_asks_for_little_does_not_wait_behind_who_asks_for_much() -> None:
+    """audit 13: 64 calls of one client were answered before another client's first, each time."""
+    reading, order = Reading(), list[str]()
+    begin = threading.Event()
+
+    def work(name: str) -> None:
+        begin.wait(10)
+        order.append(name)
+
+    greedy = [asyncio.create_task(reading.run(partial(work, "greedy"), "greedy")) for _ in range(64)]
+    await asyncio.sleep(0)
+    modest = []
+    for _ in range(3):
+        modest.append(asyncio.create_task(reading.run(partial(work, "modest"), "modest")))
+        await asyncio.sleep(0)
+    reading._turns.used("greedy", 1_000_000)
+    begin.set()
+    await asyncio.gather(*modest, *greedy)
+    assert order.index("modest") <= reading_threads()
+    assert max(index for index, name in enumerate(order) if name == "modest") <= 2 * reading_threads() + 3
+    await reading.close()
+
+
+def reading_threads() -> int:
+    return reading_module.THREADS
+
+
+async def test_who_leaves_while_it_waits_leaves_no_work_and_no_turn() -> None:
+    reading, begin, done = Reading(), threading.Event(), list[str]()
+    running = [asyncio.create_task(reading.run(lambda: begin.wait(10), "a")) for _ in range(reading_threads())]
+    await asyncio.sleep(0)
+    left = [asyncio.create_task(reading.run(lambda: done.append("left"), "b")) for _ in range(5)]
+    last = asyncio.create_task(reading.run(lambda: done.append("last"), "b"))
+    await asyncio.sleep(0)
+    for task in left:
+        task.cancel()
+    begin.set()
+    await asyncio.gather(*running, last)
+    assert done == ["last"]
+    assert not reading._turns._waiting
+    await reading.close()
+
+
+async def test_the_clients_that_are_remembered_are_bounded() -> None:
+    reading = Reading()
+    for number in range(2 * reading_module.REMEMBERED_MAX):
+        await reading.run(lambda: None, str(number))
+    assert len(reading._turns._used_ns) <= reading_module.REMEMBERED_MAX
     await reading.close()

@@ -112,7 +112,7 @@ class TxService(rpc.TxServiceServicer):
         try:
             answer = admission(tx_hash, await self._pool.submit(tx, client=client))
             if answer.code:  # perhaps it is in a block already, of any age: its results are read anew
-                return await self._reading.run(lambda: self._committed(tx_hash)) or answer
+                return await self._reading.run(lambda: self._committed(tx_hash), client) or answer
             dropped = await future
             return self._committed(tx_hash) or (answer if dropped is None else admission(tx_hash, dropped))
         finally:
@@ -137,7 +137,10 @@ class TxService(rpc.TxServiceServicer):
 
     async def GetTx(self, request: pb.GetTxRequest, context: Context) -> pb.GetTxResponse:
         return await self._guard.call(
-            context, lambda: self._reading.run(lambda: self._answers.tx(request.hash, prove=request.prove))
+            context,
+            lambda: self._reading.run(
+                lambda: self._answers.tx(request.hash, prove=request.prove), client_at(context.peer())
+            ),
         )
 
 
@@ -175,13 +178,17 @@ class ChainService(rpc.ChainServiceServicer):
         """The block's bytes go out as they are stored."""
         return await self._guard.call(
             context,
-            lambda: self._reading.run(lambda: cast(Any, self._answers.block_encoded(request.height, request.hash))),
+            lambda: self._reading.run(
+                lambda: cast(Any, self._answers.block_encoded(request.height, request.hash)), client_at(context.peer())
+            ),
         )
 
     async def ListBlocks(self, request: pb.ListBlocksRequest, context: Context) -> pb.ListBlocksResponse:
         return await self._guard.call(
             context,
-            lambda: self._reading.run(lambda: self._answers.list_blocks(request.max_height, request.limit)),
+            lambda: self._reading.run(
+                lambda: self._answers.list_blocks(request.max_height, request.limit), client_at(context.peer())
+            ),
         )
 
     async def GetCommit(self, request: pb.GetCommitRequest, context: Context) -> pb.GetCommitResponse:
@@ -191,11 +198,12 @@ class ChainService(rpc.ChainServiceServicer):
             answer.light_block.MergeFromString(light.encode())
             return answer
 
-        return await self._guard.call(context, lambda: self._reading.run(work))
+        return await self._guard.call(context, lambda: self._reading.run(work, client_at(context.peer())))
 
     async def GetValidators(self, request: pb.GetValidatorsRequest, context: Context) -> pb.GetValidatorsResponse:
         return await self._guard.call(
-            context, lambda: self._reading.run(lambda: self._answers.validators(request.height))
+            context,
+            lambda: self._reading.run(lambda: self._answers.validators(request.height), client_at(context.peer())),
         )
 
     async def StreamBlocks(
@@ -249,7 +257,9 @@ class StateService(rpc.StateServiceServicer):
         return await self._guard.call(context, lambda: _now(lambda: work(request)))
 
     async def _list(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
-        return await self._guard.call(context, lambda: self._reading.run(lambda: work(request)))
+        return await self._guard.call(
+            context, lambda: self._reading.run(lambda: work(request), client_at(context.peer()))
+        )
 
     async def GetAccount(self, request: pb.GetAccountRequest, context: Context) -> pb.GetAccountResponse:
         return await self._ask(context, self._answers.account, request)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from dchat.doors.grpc.governance_answers import GovernanceAnswers
+from dchat.doors.grpc.guard import client_at
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import governance_service_pb2 as pb
@@ -29,7 +30,9 @@ class GovService(rpc.GovServiceServicer):
         self._guard, self._answers, self._reading = guard, GovernanceAnswers(answers), reading
 
     async def _ask(self, context: Any, work: Callable[[Any], T], request: Any) -> T:
-        return await self._guard.call(context, lambda: self._reading.run(lambda: work(request)))
+        return await self._guard.call(
+            context, lambda: self._reading.run(lambda: work(request), client_at(context.peer()))
+        )
 
     async def GetProposal(self, request: pb.GetProposalRequest, context: Any) -> pb.GetProposalResponse:
         return await self._ask(context, self._answers.proposal, request)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.economy_queries import ROWS_MAX, EconomyQueries
+from dchat.doors.grpc.guard import client_at
 from dchat.doors.reads.answers import Answers, BadQuestion, reading
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import staking_service_pb2 as pb
@@ -35,7 +36,7 @@ class StakingService(rpc.StakingServiceServicer):
             with reading():
                 return look()
 
-        return await self._guard.call(context, lambda: self._threads.run(work))
+        return await self._guard.call(context, lambda: self._threads.run(work, client_at(context.peer())))
 
     def _height(self, height: int) -> int:
         return self._answers.state_height(height, prove=False)

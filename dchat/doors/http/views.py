@@ -228,7 +228,7 @@ class Views:
         if known is not None and not with_txs:
             return known
         commit, is_canonical = self.answers.commit(height)
-        txs = await self.reading.run(lambda: self.answers.txs(height)) if meta.num_txs else ()
+        txs = await self.reading.run(lambda: self.answers.txs(height), client) if meta.num_txs else ()
         by_chain = await self.share.drive(txs_by_chain(txs), client)
         answer: dict[str, Any] = {
             "height": height,

@@ -3,7 +3,9 @@
 What reads the whole state (invariants, a tally) is done once for all who ask for the same meanwhile, never two at once,
 and is given up when nobody waits any more: a client that leaves, or whose time is over, leaves no work. After such
 a reading the next waits several times as long, so that together they take a small part of a core. The others have a
-quarter of a core: whoever asks without a pause waits, and the loop does not wait for the interpreter.
+quarter of a core: whoever asks without a pause waits, and the loop does not wait for the interpreter. Among clients
+it is the turn of who used least of it, so that one who asks for much waits behind those who ask for little.
+Source: Goyal, Vin and Cheng, Start-time fair queuing (1996).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ SHARE_PERCENT: Final = 25  # of a core, for what is not costly
 BURST_MS: Final = 250  # of work that is done at once
 LOOK_S: Final = 0.05
 
+REMEMBERED_MAX: Final = 1_024  # clients whose use is known while they do not wait
+
 T = TypeVar("T")
 IsWanted = Callable[[], bool]
 
@@ -34,6 +38,53 @@ class _Job:
         self.waiters = 0
         self.is_wanted = True
         self.answer: asyncio.Future[Any]
+
+
+class _Turns:
+    """So many at once, and then the client that used least; of one client first come, first served.
+
+    Who leaves while it waits leaves nothing. A client that comes anew begins at what the least waiting one used: it
+    has saved up nothing, and owes nothing.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._used_ns: dict[str, int] = {}
+        self._now_ns = 0  # what the last one that was let in had used
+
+    async def enter(self, client: str) -> None:
+        used = max(self._used_ns.pop(client, 0), self._now_ns)
+        self._used_ns[client] = used
+        while len(self._used_ns) > REMEMBERED_MAX:
+            del self._used_ns[next(iter(self._used_ns))]
+        if self._free and not self._waiting:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(client, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # its turn had come
+                self.leave()
+            raise
+
+    def used(self, client: str, took_ns: int) -> None:
+        self._used_ns[client] = self._used_ns.get(client, self._now_ns) + took_ns
+
+    def leave(self) -> None:
+        while self._waiting:
+            client = min(self._waiting, key=lambda one: self._used_ns.get(one, 0))
+            queue = self._waiting[client]
+            turn = queue.popleft()
+            if not queue:
+                del self._waiting[client]
+            if not turn.done():
+                self._now_ns = max(self._now_ns, self._used_ns.get(client, 0))
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class Reading:
@@ -46,30 +97,39 @@ class Reading:
         self._costly = ThreadPoolExecutor(1, "costly reads")
         self._jobs: dict[Hashable, _Job] = {}
         self.started = 0  # costly ones
-        self._turns = asyncio.Semaphore(THREADS)  # first come, first served; who leaves while it waits leaves no work
+        self._turns = _Turns(THREADS)
         self._share = CpuShare(SHARE_PERCENT, BURST_MS, time_s)
-        self._took_ns: deque[int] = deque()  # by threads, not yet charged
+        self._took_ns: deque[tuple[str, int]] = deque()  # by threads, not yet charged
         self._work_ns = work_ns
         self._next_s = 0.0  # monotonic: when the next costly one may begin
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """`work`, in a thread, when it is its turn. One that has not begun when its caller leaves never does."""
-        async with self._turns:
+    async def run(self, work: Callable[[], T], client: str) -> T:
+        """`work`, in a thread, when it is `client`'s turn. One that has not begun when its caller leaves never does."""
+        await self._turns.enter(client)
+        try:
             if wait_s := self._wait_s():
                 await asyncio.sleep(wait_s)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, work, client)
+        finally:
+            self._charge()
+            self._turns.leave()
 
     def _wait_s(self) -> float:
-        while self._took_ns:
-            self._share.spend(self._took_ns.popleft())
+        self._charge()
         return self._share.wait_s()
 
-    def _timed(self, work: Callable[[], T]) -> T:
+    def _charge(self) -> None:
+        while self._took_ns:
+            client, took_ns = self._took_ns.popleft()
+            self._share.spend(took_ns)
+            self._turns.used(client, took_ns)
+
+    def _timed(self, work: Callable[[], T], client: str) -> T:
         began_ns = self._work_ns()
         try:
             return work()
         finally:
-            self._took_ns.append(self._work_ns() - began_ns)
+            self._took_ns.append((client, self._work_ns() - began_ns))
 
     async def shared(self, key: Hashable, work: Callable[[IsWanted], T]) -> T:
         """`work`, or what somebody else's of the same key, that still runs, answers. It asks now and then whether it
