@@ -53,6 +53,7 @@ BUFFER_BYTES_MAX: Final = 128 * 1_048_576  # held by blocks that wait for their 
 PEER_TIMEOUT_NS: Final = 15 * NS  # asked, and no block came: asked last from then on; as upstream, which drops it
 LATE_S: Final = 300.0  # so long after a request its answer may still be on its way
 GROWTH: Final = 2  # by how much the parameters may let blocks grow before the one that is asked for
+BLOCK_BYTES_LEAST: Final = 22_020_096  # to be ready for: upstream's default, and the most that our governance gives
 SLACK_BYTES: Final = 4 * 1_048_576  # extended commit and frame
 SMALL_BYTES_MAX: Final = 4_096  # what is not a block: nobody begins a larger message that was not asked for
 HEDGE_NS: Final = 1 * NS  # the next height is asked of one peer more each time that so long no block comes
@@ -332,6 +333,12 @@ class BlockSyncReactor:
         if height not in known.asked and height not in known.late:
             raise PeerFault(f"block sync: block {height} was not asked for", ban_s=BAN_S)
 
+    def _largest(self) -> int:
+        """As large as an answer may be. A block is asked for, and proves the one before, ahead of the parameters under
+        which it was made: one vote may raise them from the least to the most."""
+        size = max(GROWTH * self._driver.state.block_bytes_max, BLOCK_BYTES_LEAST)
+        return min(size + SLACK_BYTES, BLOCK_SYNC_MESSAGE_BYTES_MAX)
+
     def _bounds(self) -> BlockBounds:
         """Of any block that we ask for: parameters and validators may change before it."""
         evidence_bytes = GROWTH * self._driver.state.params.evidence.max_bytes
@@ -533,8 +540,7 @@ class BlockSyncReactor:
                 continue
             if not known.peer.try_send(BLOCK_SYNC_CHANNEL, BlockRequest(height).encode()):
                 continue
-            size = GROWTH * self._driver.state.block_bytes_max + SLACK_BYTES  # a late answer is still one
-            known.peer.expect(BLOCK_SYNC_CHANNEL, min(size, BLOCK_SYNC_MESSAGE_BYTES_MAX), LATE_S)
+            known.peer.expect(BLOCK_SYNC_CHANNEL, self._largest(), LATE_S)  # a late answer is still one
             if not known.asked:
                 known.active_ns = now
             known.asked.add(height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from consensus.formats.errors import InvalidBlock
 from consensus.formats.wire import int_field, message_field
 from consensus.p2p.conn.base import PeerFault
 from consensus.sync import blocks as sync_blocks
-from consensus.sync.blocks import BlockSyncReactor, WrongSoftware
+from consensus.sync.blocks import SLACK_BYTES, BlockSyncReactor, WrongSoftware
 from consensus.sync.fetched import decode_fetched
 from consensus.sync.serving import REQUESTS_MAX
 from consensus.types.block import Block, BlockBounds, ExtendedCommit
 from crypto.batch import SignatureCache
+from governance.actions import BLOCK_RANGES
 from tests.gossip.support import FakeNetwork, FakePeer, ManualClock
 from tests.sync.test_blocks import CHANNELS, Blocks, Sync, chain, sync
 
@@ -363,3 +365,13 @@ async def test_what_waits_to_be_decoded_is_bounded(sync: Sync, monkeypatch: pyte
     assert sync.reactor._undecoded_bytes == 0
     assert sync.host.dropped == []
     assert sync.height > 0
+
+
+async def test_a_block_under_parameters_that_grew_is_taken(sync: Sync) -> None:
+    """audit 21: a block is asked for before the one that raised the limit is applied. A vote from the least to the
+    most, and the largest block then, cost every honest peer its connection, and a syncing node stood there."""
+    least, most = BLOCK_RANGES["max_bytes"]
+    state = sync.driver.state
+    block = replace(state.params.block, max_bytes=least)
+    sync.driver.state = replace(state, params=replace(state.params, block=block))
+    assert sync.reactor._largest() == most + SLACK_BYTES
