@@ -430,7 +430,7 @@ def close(ctx: BlockContext) -> Iterator[None]:
     tallies: Tallies | None = ctx.branch.get(TALLIES)
     if tallies is not None:
         pins = {"oldest_pin": tallies.oldest_pin, "newest_pin": tallies.newest_pin}
-        keep_changed(ctx.branch, ctx.committed, ctx.scan, **pins)
+        yield from keep_changed(ctx.branch, ctx.committed, ctx.scan, **pins)
     now = Now(ctx.height, ctx.time_ns)
     looks = most_of(GAS_LATER, ctx.block_gas_max)
     yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now), items_max=looks)

@@ -22,6 +22,7 @@ KEPT: Final = b"bk"  # ‖ key of a stake record (of ACTIVE: ‖ 8 bytes of the 
 HAS_KEPT: Final = b"bK"  # -> MARK while there may be some
 MARK: Final = b"\x01"
 FORGOTTEN_PER_SLICE: Final = 50
+KEPT_PER_SLICE: Final = 100  # a few milliseconds
 
 PINNED: Final = {VALIDATOR: Validator.decode, DELEGATION: Delegation.decode, ACTIVE: ActiveSet.decode}
 
@@ -51,13 +52,15 @@ class Kept(NamedTuple):
 
 def keep_changed(
     branch: Branch, committed: Callable[[bytes], Any], scan: Scan, *, oldest_pin: int, newest_pin: int
-) -> None:
+) -> Iterator[None]:
     """Keep what this block changes of the stake, as it was, for the counts at pins up to the newest.
 
     branch: the block's, with all its changes of stake. committed, scan: read as the last block left it.
     """
     changed = [key for key in branch.writes if key[:2] in PINNED]
-    for key in changed:
+    for at, key in enumerate(changed, start=1):
+        if at % KEPT_PER_SLICE == 0:
+            yield
         before, after = committed(key), branch.writes[key]
         if not _weighs_differently(before, after):
             continue

@@ -28,6 +28,7 @@ TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * 10**9  # in 2222: with 
 
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
+GAS_PER_UNIT: Final = 10_000  # of what a transaction used: 32 messages of stake are some 150 units, not one
 SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
 SIGNATURE_UNITS: Final = 3  # of one that is verified here
 BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
@@ -166,6 +167,13 @@ def failed_result(
     )
 
 
+def units_of(raw: bytes, verified: int, gas_used: int) -> int:
+    """Of work that a transaction was, for slices: by what it held and used, so the same everywhere. verified: of its
+    signatures, those that were not known.
+    """
+    return 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * verified + gas_used // GAS_PER_UNIT
+
+
 def execute_block(
     request: BlockRequest,
     *,
@@ -212,7 +220,7 @@ def execute_block(
             if strict:
                 return Executed(results, {}, (), txs, f"transaction {index}: {error.log}")
             results.append(failed_result(error, tx))
-        units += 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * (signatures.verified - verified)
+        units += units_of(raw, signatures.verified - verified, results[-1].gas_used)
         if units >= SLICE_UNITS:
             units = 0
             yield

@@ -17,7 +17,7 @@ import structlog
 from chain.app_state.document import parse_app_state
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
-from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block
+from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, units_of
 from chain.kernel.proposals import FIRST_TURN_BLOCKS, select
 from chain.kernel.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
@@ -261,13 +261,17 @@ class DchatApplication:
             height=request.height, time_ns=request.time_ns, tells=False,
         )  # fmt: skip
         kept: list[bytes] = []
-        for number, tx in enumerate(chosen):
+        units = 0
+        for tx in chosen:
+            gas_used, verified = 0, self.signatures.verified
             try:
-                executor.run(tx, len(kept))
+                gas_used = executor.run(tx, len(kept)).gas_used
                 kept.append(tx.raw)
             except TxError:
                 pass  # the mempool drops it when it is checked again
-            if number % SLICE_UNITS == SLICE_UNITS - 1:
+            units += units_of(tx.raw, self.signatures.verified - verified, gas_used)
+            if units >= SLICE_UNITS:
+                units = 0
                 yield
         return PrepareProposalResponse(tuple(kept))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,9 +25,12 @@ from chain.currency.ledger.stake_records import (
     VALIDATOR,
     ActiveSet,
     Delegation,
+    Validator,
 )
-from chain.kernel.branch import Branch, check_records
+from chain.currency.staking.stake import SHARES_MAX
+from chain.kernel.branch import RECORD_BYTES_MAX, Branch, check_records
 from chain.tx.codec import height_bytes
+from chain.tx.economy_messages import MONIKER_BYTES_MAX
 from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
 from governance.module import COUNTS_MAX
 from governance.stake import HAS_KEPT, KEPT, MARK, Kept, Stake, keep_changed
@@ -362,7 +366,7 @@ def test_a_set_is_kept_for_as_many_pins_as_there_may_be(members: int) -> None:
     for height in pins:
         branch = Branch(stored.get)
         branch.set(ACTIVE, set_of(height))
-        keep_changed(branch, stored.get, scan, oldest_pin=1, newest_pin=height)
+        deque(keep_changed(branch, stored.get, scan, oldest_pin=1, newest_pin=height), maxlen=0)
         check_records(branch.writes)
         stored |= branch.writes
     for pin in pins:
@@ -370,7 +374,7 @@ def test_a_set_is_kept_for_as_many_pins_as_there_may_be(members: int) -> None:
         assert read._set() == set_of(pin - 1)
     branch = Branch(stored.get)
     branch.set(ACTIVE, set_of(100))
-    keep_changed(branch, stored.get, scan, oldest_pin=COUNTS_MAX, newest_pin=COUNTS_MAX + 1)
+    deque(keep_changed(branch, stored.get, scan, oldest_pin=COUNTS_MAX, newest_pin=COUNTS_MAX + 1), maxlen=0)
     assert sum(value is None for value in branch.writes.values()) == COUNTS_MAX - 1
 
 
@@ -385,3 +389,30 @@ def test_sets_that_an_earlier_build_kept_together_are_read() -> None:
         yield from sorted((key, value) for key, value in stored.items() if key.startswith(prefix) and key >= start)
 
     assert [Stake(stored.get, scan, pin=pin)._set() for pin in (4, 5, 6, 8, 9)] == [old, old, new, new, now]
+
+
+def test_what_a_block_changed_is_kept_in_slices() -> None:
+    """audit 17: a block may change thousands of delegations, and the loop has other work."""
+    stored: dict[bytes, Any] = {}
+    branch = Branch(stored.get)
+    for number in range(1_000):
+        branch.set(DELEGATION + number.to_bytes(20, "big") + bytes(20), Delegation(ONE))
+    slices = keep_changed(branch, stored.get, lambda prefix, start=b"": iter(()), oldest_pin=1, newest_pin=1)
+    most, before = 0, len(branch.writes)
+    for _ in slices:
+        most, before = max(most, len(branch.writes) - before), len(branch.writes)
+    assert most <= 101
+    assert len(branch.writes) == 2_001, "with the mark"
+
+
+def test_the_most_versions_of_a_validator_or_a_delegation_fit_one_record() -> None:
+    """audit 17: theirs lie together, one for each count that may wait."""
+    widest = 2**64 - 1
+    validator = Validator(
+        b"\xff" * 20, b"\xff" * 32, "m" * MONIKER_BYTES_MAX, True, BONDED, widest, SHARES_MAX, widest, 2**63 - 1,
+        ONE, ONE, ONE, 2**63 - 1, widest,
+    )  # fmt: skip
+    delegation = Delegation(SHARES_MAX, widest, widest * ONE, widest, widest)
+    for record in (validator, delegation):
+        kept = Kept(tuple([(widest - pin, record.encode()) for pin in range(COUNTS_MAX + 1)]))
+        assert len(kept.encode()) <= RECORD_BYTES_MAX
