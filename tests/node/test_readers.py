@@ -21,7 +21,7 @@ from dchat.client.wallet import Session
 from dchat.doors.http.views import Views
 from dchat.doors.reads import loop_share
 from dchat.doors.reads import reading as reading_module
-from dchat.doors.reads.events import EventFeed, EventFilter
+from dchat.doors.reads.events import SEARCHED_AT_ONCE, EventFeed, EventFilter
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
 from proto.dchat.v1 import service_pb2 as pb
@@ -401,3 +401,22 @@ async def test_the_clients_that_are_remembered_are_bounded() -> None:
         await reading.run(lambda: None, str(number))
     assert len(reading._turns._used_ns) <= reading_module.REMEMBERED_MAX
     await reading.close()
+
+
+@pytest.mark.parametrize("types", [(), ("a",), ("zz",), ("y", "zz"), tuple(f"y{n}" for n in range(16))])
+@pytest.mark.parametrize("where", [(), (("k", "v"),), (("k", "w"),)])
+def test_a_large_block_is_searched_a_text_at_a_time(types: tuple[str, ...], where: tuple[tuple[str, str], ...]) -> None:
+    """audit 13: sixteen types that are nowhere, looked for in megabytes of results in one piece, held the loop."""
+    wanted = EventFilter.of(types, where)
+    stored = bytes(2 * SEARCHED_AT_ONCE) + b"zz k v"
+    answers: list[bool] = []
+
+    def run() -> Iterator[None]:
+        answers.append((yield from wanted.searched(stored)))
+
+    steps = len(list(run()))
+    assert answers == [wanted.may_be_in(stored)]
+    if not where:
+        assert steps >= min(len(types), 1)
+    if len(types) == 16 and where != (("k", "w"),):
+        assert steps >= 16
