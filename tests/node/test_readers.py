@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -420,3 +421,23 @@ def test_a_large_block_is_searched_a_text_at_a_time(types: tuple[str, ...], wher
         assert steps >= min(len(types), 1)
     if len(types) == 16 and where != (("k", "w"),):
         assert steps >= 16
+
+
+async def test_a_thread_is_busy_also_where_its_caller_has_left() -> None:
+    """audit 13: who asks and leaves at once had more reads begun than there are threads for."""
+    reading, begin, begun = Reading(), threading.Event(), list[int]()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        begin.wait(10)
+
+    for number in range(3 * reading_threads()):
+        task = asyncio.create_task(reading.run(partial(work, number), "a"))
+        await until(lambda n=number: len(begun) == min(n + 1, reading_threads()))  # type: ignore[misc]
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert len(begun) == reading_threads()
+    begin.set()
+    await reading.run(lambda: None, "b")
+    await reading.close()

@@ -147,7 +147,7 @@ class HttpDoor:
 
     async def _blocks(self, request: web.Request) -> web.Response:
         limit = whole_of(request, "limit", default=BLOCKS_DEFAULT, least=1, most=BLOCKS_MAX)
-        return web.json_response(await self._views.blocks(limit))
+        return web.json_response(await self._views.blocks(limit, client=client_of(request.remote or "")))
 
     async def _block_results(self, request: web.Request) -> web.Response:
         height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)

@@ -249,11 +249,12 @@ class Views:
         while len(self._told) > TOLD_MAX:
             del self._told[next(iter(self._told))]
 
-    async def blocks(self, limit: int) -> dict[str, Any]:
+    async def blocks(self, limit: int, *, client: str = LOCAL) -> dict[str, Any]:
         """Newest first."""
         latest = self.answers.height
         lowest = max(self.answers.base, 1, latest - min(limit, BLOCKS_MAX) + 1)
-        return {"blocks": [await self.block(height, with_txs=False) for height in range(latest, lowest - 1, -1)]}
+        heights = range(latest, lowest - 1, -1)
+        return {"blocks": [await self.block(height, with_txs=False, client=client) for height in heights]}
 
     # ----------------------------------------------------------------------------------------------- consensus
 

@@ -11,6 +11,7 @@ Source: Goyal, Vin and Cheng, Start-time fair queuing (1996).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -56,8 +57,9 @@ class _Turns:
     async def enter(self, client: str) -> None:
         used = max(self._used_ns.pop(client, 0), self._now_ns)
         self._used_ns[client] = used
-        while len(self._used_ns) > REMEMBERED_MAX:
-            del self._used_ns[next(iter(self._used_ns))]
+        if len(self._used_ns) > REMEMBERED_MAX:
+            forgotten = next((one for one in self._used_ns if one not in self._waiting), client)
+            del self._used_ns[forgotten]
         if self._free and not self._waiting:
             self._free -= 1
             return
@@ -109,10 +111,21 @@ class Reading:
         try:
             if wait_s := self._wait_s():
                 await asyncio.sleep(wait_s)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, work, client)
-        finally:
-            self._charge()
+            done = self._threads.submit(self._timed, work, client)
+        except BaseException:
             self._turns.leave()
+            raise
+        loop = asyncio.get_running_loop()
+        done.add_done_callback(lambda _: self._told(loop))  # a thread is busy also where its caller has left
+        return await asyncio.wrap_future(done)
+
+    def _told(self, loop: asyncio.AbstractEventLoop) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._over)
+
+    def _over(self) -> None:
+        self._charge()
+        self._turns.leave()
 
     def _wait_s(self) -> float:
         self._charge()
