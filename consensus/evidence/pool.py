@@ -13,7 +13,7 @@ Source: engine sheet section 10; data sheet section 10; CometBFT v0.38, evidence
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -28,7 +28,7 @@ from consensus.system.log_limit import LogLimit
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
     Evidence,
-    claimed_height,
+    claims,
     decode_evidence,
     encode_evidence_list,
     evidence_from_proto,
@@ -131,7 +131,7 @@ class EvidencePool:
         self._limited = LogLimit(log, source_name="validator")
         self._state: State | None = None
         self._reported: dict[bytes, tuple[Vote, Vote]] = {}  # by offence
-        self._added: list[Callable[[Evidence], None]] = []
+        self._added: list[Callable[[Sequence[Evidence]], None]] = []
         self._pending: dict[bytes, Evidence] = {}  # by hash
         self._by_offence: dict[bytes, bytes] = {}  # of the pending: the hash
         self._by_validator: Counter[bytes] = Counter()  # of the pending
@@ -165,8 +165,8 @@ class EvidencePool:
         """This offence waits, or is in a block: in whatever form."""
         return self.is_pending(evidence) or self._is_committed(evidence)
 
-    def on_added(self, callback: Callable[[Evidence], None]) -> None:
-        """Call back with each evidence that becomes pending: for gossip."""
+    def on_added(self, callback: Callable[[Sequence[Evidence]], None]) -> None:
+        """Call back with what becomes pending at once: for gossip."""
         self._added.append(callback)
 
     def _is_committed(self, evidence: Evidence) -> bool:
@@ -188,17 +188,25 @@ class EvidencePool:
         state = self._current()
         if state is None or not self._is_wanted(evidence, state):
             return False
-        return self._keep(self._judge(evidence, state, self.signatures.verify_many))
+        return self._keep([self._judge(evidence, state, self.signatures.verify_many)])
 
     async def decode_aside(self, message: pb.Evidence, run: Run) -> Evidence:
         """Decode one piece by `run`, in a thread: of what is large, or comes from nobody we know.
 
-        Raises EvidenceUnverifiable before more than its height is read: it is above the last block, or what would tell
-        is pruned. ValueError (InvalidData, or a key that is none): it is no evidence.
+        Raises, before more than its height and time are read, EvidenceUnwanted (too old), EvidenceUnverifiable (above
+        the last block, or what would tell is pruned), InvalidEvidence (no height, another time than its block's).
+        ValueError (InvalidData, or a key that is none): it is no evidence.
         """
-        height = claimed_height(message)
-        if height > self._floor and self._source.header(height) is None:
+        height, time_ns = claims(message)
+        if height <= 0:
+            raise InvalidEvidence(f"evidence is of height {height}")
+        if height <= self._floor:
+            raise EvidenceUnwanted(f"evidence of height {height} was too old at an earlier block already")
+        header = self._source.header(height)
+        if header is None:
             raise EvidenceUnverifiable(f"evidence is of height {height}, whose header is not stored here")
+        if time_ns != header.time_ns:
+            raise InvalidEvidence(f"evidence's time is {time_ns}, block {height}'s is {header.time_ns}")
         return await run(partial(_prepared, message))
 
     async def add_aside(self, evidence: Evidence, run: Run) -> bool:
@@ -206,14 +214,13 @@ class EvidencePool:
         state = self._current()
         if state is None or not self._is_wanted(evidence, state):
             return False
-        return self._keep(await run(partial(self._judge, evidence, state, verify_many)))
+        return self._keep([await run(partial(self._judge, evidence, state, verify_many))])
 
-    async def add_encoded(self, data: bytes) -> tuple[Evidence, bool]:
-        """Decode one piece and add it, aside. Whether it is new. Raises as `decode_aside` and `add`."""
-        evidence = await self.decode_aside(
-            parse(pb.Evidence, data, bytes_max=len(data), what="evidence"), self._workers.run
-        )
-        return evidence, await self.add_aside(evidence, self._workers.run)
+    async def add_encoded(self, data: bytes, run: Run) -> tuple[Evidence, bool]:
+        """Decode one piece and add it, by `run`. Whether it is new. Raises as `decode_aside` and `add`."""
+        message = await run(partial(parse, pb.Evidence, data, bytes_max=len(data), what="evidence"))
+        evidence = await self.decode_aside(message, run)
+        return evidence, await self.add_aside(evidence, run)
 
     def _is_wanted(self, evidence: Evidence, state: State) -> bool:
         """Asked before anything costly: one that is not is neither verified nor remembered."""
@@ -262,22 +269,23 @@ class EvidencePool:
             params=state.params.evidence,
         )
 
-    def _keep(self, evidence: Evidence) -> bool:
-        """False: its place is taken, perhaps while it was judged."""
-        if not self._has_room(evidence) or self.knows(evidence):
+    def _keep(self, evidence: Iterable[Evidence]) -> bool:
+        """All in one write. False: nothing is new; its place is taken, perhaps while it was judged."""
+        kept: list[Evidence] = []
+        for item in evidence:
+            if self._has_room(item) and not self.knows(item):
+                self._remember(item)
+                kept.append(item)
+        if not kept:
             return False
-        self._db.write([(evidence_key(PENDING, evidence), evidence.encode_wrapped())], sync=True)
-        self._remember(evidence)
-        accused = evidence.accused[0].hex() if evidence.accused else "unknown"
-        self._limited.info(
-            "kept evidence",
-            accused,
-            height=evidence.height,
-            hash=evidence.hash.hex(),
-            kind=type(evidence).__name__,
-        )
+        self._db.write([(evidence_key(PENDING, item), item.encode_wrapped()) for item in kept], sync=True)
+        for item in kept:
+            accused = item.accused[0].hex() if item.accused else "unknown"
+            self._limited.info(
+                "kept evidence", accused, height=item.height, hash=item.hash.hex(), kind=type(item).__name__
+            )
         for callback in self._added:
-            callback(evidence)
+            callback(kept)
         return True
 
     def _remember(self, evidence: Evidence) -> None:
@@ -344,16 +352,21 @@ class EvidencePool:
         """
         hashes: set[bytes] = set()
         offences: set[bytes] = set()
-        for index, item in enumerate(evidence):
-            if item.hash in hashes:
-                raise InvalidEvidence(f"evidence[{index}] is in the block twice: {item.hash.hex()}")
-            hashes.add(item.hash)
-            if self._db.get(evidence_key(COMMITTED, item)) is not None:
-                raise InvalidEvidence(f"evidence[{index}] was committed before: {item.hash.hex()}")
-            self._check_one(item, index, state)
-            if item.offence in offences or self._db.get(offence_key(item)) is not None:
-                raise EvidenceUnwanted(f"evidence[{index}] tells again what counts already: {item.hash.hex()}")
-            offences.add(item.offence)
+        good: list[Evidence] = []
+        try:
+            for index, item in enumerate(evidence):
+                if item.hash in hashes:
+                    raise InvalidEvidence(f"evidence[{index}] is in the block twice: {item.hash.hex()}")
+                hashes.add(item.hash)
+                if self._db.get(evidence_key(COMMITTED, item)) is not None:
+                    raise InvalidEvidence(f"evidence[{index}] was committed before: {item.hash.hex()}")
+                self._check_one(item, index, state)
+                good.append(item)
+                if item.offence in offences or self._db.get(offence_key(item)) is not None:
+                    raise EvidenceUnwanted(f"evidence[{index}] tells again what counts already: {item.hash.hex()}")
+                offences.add(item.offence)
+        finally:
+            self._keep(good)  # whatever becomes of this block, the next may carry it
 
     def _check_one(self, item: Evidence, index: int, state: State) -> None:
         """What is pending needs only its age checked again; not an attack, whose hash does not cover all of it."""
@@ -370,8 +383,6 @@ class EvidencePool:
             raise EvidenceUnverifiable(f"evidence[{index}]: {error}") from error
         except ValueError as error:
             raise InvalidEvidence(f"evidence[{index}]: {error}") from error
-        if known is None:
-            self._keep(item)  # whatever becomes of this block, the next may carry it
 
     def _check_form(self, item: Evidence, state: State) -> None:
         """The fields that no signature covers. Raises EvidenceUnwanted."""
@@ -462,13 +473,15 @@ class EvidencePool:
             self._use_reported(state)
 
     def _use_reported(self, state: State) -> None:
+        proved: list[Evidence] = []
         for offence, (first, second) in list(self._reported.items()):
             if first.height > state.last_block_height:
                 continue
             del self._reported[offence]
             evidence = self._from_votes(first, second)
             if evidence is not None and self._is_wanted(evidence, state):
-                self._keep(evidence)
+                proved.append(evidence)
+        self._keep(proved)
 
     def _from_votes(self, first: Vote, second: Vote) -> Evidence | None:
         """None, and a log line, when what it needs was pruned (failure 20: never an exception)."""

@@ -12,7 +12,7 @@ Source: engine sheet section 10; CometBFT v0.38, evidence/reactor.go.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ import structlog
 
 from consensus.channels.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.evidence.pool import EvidencePool
-from consensus.formats.errors import EvidenceUnverifiable
+from consensus.formats.errors import EvidenceUnverifiable, InvalidEvidence
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
 from consensus.state.state import State
 from consensus.system.aside import Aside, Bill
@@ -108,10 +108,11 @@ class EvidenceReactor:
         if peer is not None and self._pool.size:
             self._push(peer)
 
-    def _added(self, evidence: Evidence) -> None:
-        sender = self._known.get(self._senders.get(evidence.offence, ""))
-        if sender is not None:
-            sender.add(evidence.hash)
+    def _added(self, evidence: Sequence[Evidence]) -> None:
+        for item in evidence:
+            sender = self._known.get(self._senders.get(item.offence, ""))
+            if sender is not None:
+                sender.add(item.hash)
         for peer in self._peers.values():
             self._push(peer)
 
@@ -146,7 +147,7 @@ class EvidenceReactor:
             return
         try:
             for item in map(evidence_from_proto, parse_evidence_list(message, items_max=ITEMS_PER_MESSAGE_MAX)):
-                self._senders[item.offence] = peer.id
+                self._begin(peer, item)
                 self._judged(peer, item, is_new=self._pool.add(item))
         except EvidenceUnverifiable as error:
             self._not_judged(peer, error)
@@ -155,13 +156,19 @@ class EvidenceReactor:
         finally:
             self._senders.clear()
 
+    def _begin(self, peer: Peer, item: Evidence) -> None:
+        """Raises InvalidEvidence: the list told it before. Honest ones do not, and what is known costs nothing else."""
+        if item.offence in self._senders:
+            raise InvalidEvidence("one offence is told twice in a list")
+        self._senders[item.offence] = peer.id
+
     def _judged(self, peer: Peer, item: Evidence, *, is_new: bool) -> None:
         """Repeats are usual: peers send every RESEND_S what they have."""
         if not is_new and not self._pool.knows(item):
             peer.useless("evidence that is too old, too large, or one too many of its validator")
 
     def _not_judged(self, peer: Peer, error: EvidenceUnverifiable, *, weight: int = 1) -> None:
-        """We lack the header or the set: behind, or pruned. That is nobody's fault; it comes again in RESEND_S."""
+        """We lack the header or the set: behind, or pruned; or it is old. That is nobody's fault; it comes again."""
         peer.useless("evidence that cannot be judged here", weight)
         self._limited.info("could not judge evidence", peer.id, why=str(error))
 
@@ -182,7 +189,7 @@ class EvidenceReactor:
         try:
             for item in await bill.run(partial(parse_evidence_list, message, items_max=ITEMS_PER_MESSAGE_MAX)):
                 evidence = await self._pool.decode_aside(item, bill.run)
-                self._senders[evidence.offence] = peer.id
+                self._begin(peer, evidence)
                 self._judged(peer, evidence, is_new=await self._pool.add_aside(evidence, bill.run))
         except EvidenceUnverifiable as error:
             self._not_judged(peer, error, weight=min(LARGE_WEIGHT_MAX, 1 + len(message) // INLINE_BYTES_MAX))

@@ -227,6 +227,9 @@ class LightClientAttackEvidence:
         """Raises Malformed, InvalidEvidence, InvalidLightBlock, InvalidValidators."""
         if not message.HasField("conflicting_block"):
             raise InvalidEvidence("light client attack evidence lacks its conflicting block")
+        named, slots = len(message.byzantine_validators), len(message.conflicting_block.signed_header.commit.signatures)
+        if named > slots:  # before any is read: whoever misbehaved signed the block
+            raise InvalidEvidence(f"light client attack evidence names {named} validators; {slots} signed, or less")
         return LightClientAttackEvidence(
             LightBlock.from_proto(message.conflicting_block),
             message.common_height,
@@ -249,11 +252,13 @@ def evidence_from_proto(message: pb.Evidence) -> Evidence:
     raise InvalidEvidence("evidence is of no known kind")
 
 
-def claimed_height(message: pb.Evidence) -> int:
-    """Of which height it says it is, before anything else of it is read; 0: it says none."""
+def claims(message: pb.Evidence) -> tuple[int, int]:
+    """Height and time that it says it is of, before anything else of it is read; height 0: none. Raises Malformed."""
     if message.WhichOneof("sum") == "light_client_attack_evidence":
-        return message.light_client_attack_evidence.common_height
-    return message.duplicate_vote_evidence.vote_a.height
+        attack = message.light_client_attack_evidence
+        return attack.common_height, read_timestamp(attack, "timestamp")
+    votes = message.duplicate_vote_evidence
+    return votes.vote_a.height, read_timestamp(votes, "timestamp")
 
 
 def decode_evidence(data: bytes) -> Evidence:

@@ -52,7 +52,7 @@ class Doors:
                 pool=views.pool,
                 watch=watch,
                 events=events,
-                evidence=EvidenceDesk(evidence),
+                evidence=EvidenceDesk(evidence, views.reading),
                 journal=journal,
                 status=views.status_proto,
                 upgrade=views.upgrade_proto,

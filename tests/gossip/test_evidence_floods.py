@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from consensus.system.clock import InlineWorkers
 from consensus.types.commit import CommitSig
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
+    Evidence,
     decode_evidence_list,
     encode_evidence_list,
     evidence_from_proto,
@@ -294,28 +296,32 @@ async def test_false_large_messages_cost_the_peer(message: bytes) -> None:
     assert [id for id, _, _ in node.host.dropped] == [peer.id]
 
 
-def of_slots(count: int) -> bytes:
-    """An item whose light block claims one validator and `count` signatures of two bytes each."""
+def of_slots(count: int, *, named: int = 0) -> bytes:
+    """An item whose light block has a few validators and `count` signatures of two bytes each; it accuses `named`."""
     commit = int_field(b"\x08", 1) + message_field(b"\x22", b"") * count
     signed = message_field(b"\x0a", b"") + message_field(b"\x12", commit)
     block = message_field(b"\x0a", signed) + message_field(b"\x12", SET.encode())
-    attack = message_field(b"\x0a", block) + int_field(b"\x10", 1)
+    attack = message_field(b"\x0a", block) + int_field(b"\x10", 1) + message_field(b"\x1a", b"") * named
     return message_field(b"\x0a", message_field(b"\x12", attack))
 
 
 @pytest.mark.parametrize(
-    ("first", "dropped"),
+    ("height", "items", "reads", "dropped"),
     [
-        pytest.param(at_round(0, height=900), 0, id="cannot be judged here"),
-        pytest.param(replace(GOOD, validator_power=99), 1, id="false"),
-        pytest.param(replace(at_round(0), timestamp_ns=1), 1, id="of another time"),
+        pytest.param(6, [at_round(0, height=900)], 0, 0, id="cannot be judged here"),
+        pytest.param(60, [at_round(0)], 0, 0, id="too old"),
+        pytest.param(6, [replace(GOOD, validator_power=99)], 1, 1, id="false"),
+        pytest.param(6, [replace(at_round(0), timestamp_ns=1)], 0, 1, id="of another time"),
+        pytest.param(6, [at_round(0, height=0)], 0, 1, id="of no height"),
+        pytest.param(6, [at_round(0)] * 9, 2, 1, id="the same again"),
     ],
 )
 async def test_what_comes_to_nothing_is_paid_for_and_nothing_behind_it_is_read(
-    first: DuplicateVoteEvidence, dropped: int, monkeypatch: pytest.MonkeyPatch
+    height: int, items: list[DuplicateVoteEvidence], reads: int, dropped: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """audit 9: an item that cannot be judged, before 1 MB of others, had all of them decoded, and cost nothing."""
-    node = Node(6)
+    node = Node(height)
+    node.pool.update(state(height), ())
     peer = node.connect("a")
     bans: list[int] = []
     monkeypatch.setattr(node.reactor._network, "drop_peer", lambda peer, why, ban_s=0: bans.append(ban_s))
@@ -328,10 +334,10 @@ async def test_what_comes_to_nothing_is_paid_for_and_nothing_behind_it_is_read(
         return evidence_from_proto(item)
 
     monkeypatch.setattr(evidence_pool, "evidence_from_proto", reading)
-    message = encode_evidence_list([first]) + of_slots(10_000) * 20
+    message = encode_evidence_list(items) + of_slots(10_000) * 20
     node.reactor.receive(EVIDENCE_CHANNEL, peer, message)
     await settle(node)
-    assert len(read) == dropped  # the first, where its height is one of ours
+    assert len(read) == reads  # those of a height and time of ours
     assert peer.cpu_ns >= 1_000  # the parsing, and the judging where it came to that
     assert (len(bans), all(bans)) == (dropped, True)
     if not dropped:
@@ -347,6 +353,8 @@ async def test_more_signatures_than_validators_are_refused_before_one_is_read(mo
     monkeypatch.setattr(CommitSig, "from_proto", never)
     with pytest.raises(InvalidLightBlock, match=f"10000 signatures of {len(SET)} validators"):
         decode_evidence_list(of_slots(10_000))
+    with pytest.raises(InvalidEvidence, match="names 5 validators; 4 signed"):
+        decode_evidence_list(of_slots(4, named=5))
 
 
 def test_pending_evidence_whose_set_is_gone_cannot_be_judged_in_a_block() -> None:
@@ -357,6 +365,36 @@ def test_pending_evidence_whose_set_is_gone_cannot_be_judged_in_a_block() -> Non
     stored.sets_base = 6
     with pytest.raises(EvidenceUnverifiable):
         pool.check([GOOD], state(6))
+
+
+def test_what_a_block_brings_is_kept_in_one_write_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 9: each new piece in a proposed block was a synced write on the loop, and a look at all for each peer."""
+    db = MemoryStore()
+    pool = pool_at(6, db)
+    told: list[Sequence[Evidence]] = []
+    pool.on_added(told.append)
+    items = [at_round(round, key=key) for round in range(8) for key in range(4)]
+    writes: list[int] = []
+    write = db.write
+
+    def counted(batch: Any, *, sync: bool = False) -> None:
+        writes.append(len(batch))
+        write(batch, sync=sync)
+
+    monkeypatch.setattr(db, "write", counted)
+    with pytest.raises(InvalidEvidence, match=r"evidence\[32\]"):
+        pool.check([*items, replace(at_round(9), validator_power=99)], state(6))
+    assert writes == [32]
+    assert [list(items) for items in told] == [items]  # whatever became of that block
+    assert pool_at(6, db).size == 32
+    source: Any = Stored(4)
+    reported = EvidencePool(db, source, source)
+    for key in range(4):
+        reported.report_conflicting_votes(vote(5, b"a", key=key, round=9), vote(5, b"b", key=key, round=9))
+    source.height = 5
+    writes.clear()
+    reported.update(state(5), ())
+    assert writes == [4]
 
 
 def test_evidence_that_fits_in_no_block_is_not_even_decoded() -> None:

@@ -110,8 +110,12 @@ async def test_what_a_client_hands_in_is_read_and_judged_aside(tmp_path: Path, m
         evidence = two_votes(one, 2)
         monkeypatch.setattr(evidence_pool, "verify_evidence", verify)
         monkeypatch.setattr(evidence_pool, "evidence_from_proto", decode)
+        reading, jobs = one.node.views.reading, list[object]()
+        run = reading.run
+        monkeypatch.setattr(reading, "run", lambda work, client: (jobs.append(client), run(work, client))[1])
         answer = await client.broadcast_evidence(evidence.encode_wrapped())
         assert answer.is_new
+        assert jobs == ["local"] * 3  # audit 24: parsed, decoded and judged by what reading may take of a core
         assert len(judged_in) == 2
         assert threading.get_ident() not in judged_in
 

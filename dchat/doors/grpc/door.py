@@ -231,7 +231,7 @@ class ChainService(rpc.ChainServiceServicer):
     async def BroadcastEvidence(
         self, request: pb.BroadcastEvidenceRequest, context: Context
     ) -> pb.BroadcastEvidenceResponse:
-        return await self._guard.call(context, lambda: self._evidence.take(request))
+        return await self._guard.call(context, lambda: self._evidence.take(request, client_at(context.peer())))
 
     async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: Context
