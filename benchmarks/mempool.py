@@ -168,7 +168,7 @@ class Bench:
         self.app, self.clock, self.stages = Nothing(), BenchClock(), stages
         config = PoolConfig(lanes=("bridge", "chat", "currency"), sender_txs_max=1_000, wait_ms_max=wait_ms_max)
         self.pool = Pool(self.app, self.clock, InlineWorkers(), config)
-        self.extension = ExtensionReactor()
+        self.extension = ExtensionReactor(self.clock)
         self.reactor = MempoolReactor(self.pool, self.extension, self.clock, random.Random(1))
         self.peers = [BenchPeer(f"{number:040x}") for number in range(PEERS)]
         for peer in self.peers:

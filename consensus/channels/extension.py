@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
@@ -22,6 +23,7 @@ from google.protobuf.message import DecodeError
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BITS_MAX
 from consensus.p2p.conn.base import ChannelDescriptor, Peer, PeerFault
+from consensus.system.clock import Clock, Timer
 from consensus.types.ids import PartSetHeader
 from consensus.types.parts import PARTS_MAX
 from crypto.hash import HASH_BYTES
@@ -33,6 +35,9 @@ HASHES_MAX: Final = 4_096  # per message; a longer list is split
 NEIGHBOURS_MAX: Final = 1_024
 ANNOUNCEMENTS_MAX: Final = 64  # part and vote bitmaps per message: both kinds of 32 rounds
 NODE_ID_BYTES: Final = 20
+NS_PER_S: Final = 1_000_000_000
+TELL_EVERY_NS: Final = NS_PER_S // 4  # our list of neighbours, to all: 2 ms of the loop with 60 of them
+TELL_BURST: Final = 16  # at once, as the first peers come
 
 DESCRIPTOR: Final = ChannelDescriptor(
     id=EXTENSION_CHANNEL,
@@ -175,11 +180,15 @@ class ExtensionHandler(Protocol):
 class ExtensionReactor:
     """Owns channel 0x70: says who our neighbours are, remembers theirs, hands the rest to the handlers."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._handlers: list[ExtensionHandler] = []
         self._peers: dict[str, Peer] = {}
         self._neighbours: dict[str, frozenset[str]] = {}
+        self._told: dict[str, frozenset[str]] = {}  # what each was sent last
         self._owed: dict[str, Peer] = {}  # peers whose queue was full when our list was due
+        self._tell_due_ns = 0  # monotonic: when the list may be told again, TELL_BURST times at once
+        self._tell_timer: Timer | None = None
 
     def add_handler(self, handler: ExtensionHandler) -> None:
         self._handlers.append(handler)
@@ -201,6 +210,11 @@ class ExtensionReactor:
         """Whether the first says that it is connected to the second."""
         return second_id in self._neighbours.get(first_id, ())
 
+    def stop(self) -> None:
+        if self._tell_timer is not None:
+            self._tell_timer.cancel()
+            self._tell_timer = None
+
     def add_peer(self, peer: Peer) -> None:
         if peer.has_channel(EXTENSION_CHANNEL):
             self._peers[peer.id] = peer
@@ -209,6 +223,7 @@ class ExtensionReactor:
     def remove_peer(self, peer: Peer, reason: str) -> None:
         if self._peers.get(peer.id) is peer:
             del self._peers[peer.id]
+            self._told.pop(peer.id, None)
             self._neighbours.pop(peer.id, None)
             self._owed.pop(peer.id, None)
             self._tell_neighbours()
@@ -227,10 +242,28 @@ class ExtensionReactor:
             handler.extension_writable(peer)
 
     def _tell_neighbours(self) -> None:
-        for peer in self._peers.values():
+        """Strangers that come and go cost a list for each peer: so many at most, whoever comes."""
+        now_ns = self._clock.monotonic_ns()
+        if self._tell_timer is None and self._tell_due_ns - now_ns <= (TELL_BURST - 1) * TELL_EVERY_NS:
+            self._tell_all(now_ns)
+        elif self._tell_timer is None:
+            self._tell_timer = self._clock.call_later(TELL_EVERY_NS / NS_PER_S, self._tell_later)
+
+    def _tell_later(self) -> None:
+        self._tell_timer = None
+        self._tell_all(self._clock.monotonic_ns())
+
+    def _tell_all(self, now_ns: int) -> None:
+        self._tell_due_ns = max(self._tell_due_ns, now_ns) + TELL_EVERY_NS
+        for peer in tuple(self._peers.values()):
             self._send_neighbours(peer)
 
     def _send_neighbours(self, peer: Peer) -> None:
-        others = frozenset(list(self._peers)[:NEIGHBOURS_MAX]) - {peer.id}
-        if not peer.try_send(EXTENSION_CHANNEL, encode(ExtensionMessage(neighbours=others))):
+        """Nothing where it was told the same."""
+        others = frozenset(islice(self._peers, NEIGHBOURS_MAX)) - {peer.id}
+        if others == self._told.get(peer.id):
+            return
+        if peer.try_send(EXTENSION_CHANNEL, encode(ExtensionMessage(neighbours=others))):
+            self._told[peer.id] = others
+        else:
             self._owed[peer.id] = peer

@@ -35,6 +35,7 @@ class Gossip:
     """What talks to peers, and how consensus begins: block sync first, then consensus."""
 
     driver: ConsensusDriver
+    extension: ExtensionReactor
     consensus: ConsensusReactor
     mempool: MempoolReactor
     evidence: EvidenceReactor
@@ -71,7 +72,7 @@ class Gossip:
         extra_channel: speak 0x70 with our own kind. our_address: this validator's consensus address.
         fatal: ends the process when block sync shows that this node cannot go on (exit code, last line).
         """
-        extension = ExtensionReactor()
+        extension = ExtensionReactor(clock)
         consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random)
         mempool = MempoolReactor(pool, extension, clock, random)
         evidence_reactor = EvidenceReactor(evidence, consensus, driver, switch, clock, workers)
@@ -92,7 +93,7 @@ class Gossip:
         switch.add_reactor(consensus)
         for reactor in (mempool, evidence_reactor, sync):
             switch.add_reactor(reactor)
-        return Gossip(driver, consensus, mempool, evidence_reactor, sync, switch, clock, fatal)
+        return Gossip(driver, extension, consensus, mempool, evidence_reactor, sync, switch, clock, fatal)
 
     async def start(self) -> None:
         """Begin to take part: in a task, since catching up may take long. The switch runs already."""
@@ -116,6 +117,7 @@ class Gossip:
         if self._begins is not None:
             self._begins.cancel()
             await asyncio.gather(self._begins, return_exceptions=True)
+        self.extension.stop()
         self.consensus.stop()
         self.evidence.stop()
         self.sync.stop()

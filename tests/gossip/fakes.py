@@ -238,7 +238,7 @@ class ConsensusNode:
     ) -> None:
         self.host, self.index = host, index
         self.driver = FakeDriver(index, vals, block_bytes=block_bytes)
-        self.extension = ExtensionReactor()
+        self.extension = ExtensionReactor(clock)
         self.reactor = ConsensusReactor(
             self.driver, self.driver.blocks, self.extension, host, clock, random.Random(index)
         )

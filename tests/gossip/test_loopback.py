@@ -59,7 +59,7 @@ class FullNode:
         )
         info = NodeInfo(key.id, "", genesis.chain_id, "0.38.26", b"", f"node{index}")
         switch = Switch(config, node_key=key, node_info=info, rng=chance)
-        extension = ExtensionReactor()
+        extension = ExtensionReactor(clock)
         consensus = ConsensusReactor(engine.driver, executor.blocks, extension, switch, clock, chance)
         mempool = MempoolReactor(pool, extension, clock, chance)
         accusing = EvidenceReactor(evidence, consensus, engine.driver, switch, clock, InlineWorkers())

@@ -29,7 +29,7 @@ class TxNode:
     ) -> None:
         self.host = host
         self.pool = Pool(app, clock, InlineWorkers(), config)
-        self.extension = ExtensionReactor()
+        self.extension = ExtensionReactor(clock)
         self.reactor = MempoolReactor(self.pool, self.extension, clock, random.Random(seed))
         host.install(*([self.extension] if ours else []), self.reactor)
 
