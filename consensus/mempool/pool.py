@@ -360,16 +360,18 @@ class Pool:
         await asyncio.sleep(0)  # a flood of which nothing is left to check has no other pause
         taken = self._intake.take(BATCH_TXS_MAX)
         self._spent_ns = 0
-        batch = await self._verified(await self._identified(taken))
-        position = 0
-        while position < len(batch):
-            if self._recheck:  # a block came in between: its changes first
-                self._recheck_slice()
-            else:
-                position = self._check_slice(batch, position)
-            await asyncio.sleep(0)
-        self._standings.account(taken, self._entries, self._spent_ns)
-        self._charge()
+        try:
+            batch = await self._verified(await self._identified(taken))
+            position = 0
+            while position < len(batch):
+                if self._recheck:  # a block came in between: its changes first
+                    self._recheck_slice()
+                else:
+                    position = self._check_slice(batch, position)
+                await asyncio.sleep(0)
+        finally:
+            self._standings.account(taken, self._entries, self._spent_ns)
+            self._charge()
 
     async def _identified(self, batch: list[Waiting]) -> list[Waiting]:
         """Without those whose content, read but not run, already says no. Reading large ones is done in slices."""

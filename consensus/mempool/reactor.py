@@ -44,6 +44,7 @@ TWICE_BYTES_MAX: Final = 2 * 1_048_576  # of that saved up: a large one, or a po
 OWED_MAX: Final = 16_384  # bodies or hashes waiting for a slow peer's queue; beyond it the oldest are forgotten
 TXS_PER_MESSAGE_MAX: Final = 16_384  # a body is not empty: more is a flood
 MESSAGE_OVERHEAD: Final = 16
+GONE_MAX: Final = 64  # peers that left are remembered while their transactions are looked at
 ALREADY_KNOWN: Final = frozenset({Refusal.ALREADY_HERE, Refusal.SEEN_BEFORE})
 ASKED_TWICE: Final = "asked again for transactions that it was sent"
 
@@ -81,6 +82,7 @@ class MempoolReactor:
     def __init__(self, pool: Pool, extension: ExtensionReactor, clock: Clock, random: Random) -> None:
         self._pool, self._extension, self._clock, self._random = pool, extension, clock, random
         self._peers: dict[str, _PeerQueue] = {}
+        self._gone: dict[str, Peer] = {}  # who left lately: its work is done still, of the share of all strangers
         self._window: list[Entry] = []  # first-hand, to go when the window closes
         self._relays: list[tuple[int, int, str, Sequence[Entry]]] = []  # heap: due, number, peer, what
         self._numbers = itertools.count()
@@ -121,6 +123,9 @@ class MempoolReactor:
             queue.peer.spend_cpu(cpu_ns)
             for kind, count in useless.items():
                 queue.peer.useless(kind, count)
+        elif (gone := self._gone.get(source)) is not None:
+            gone.spend_cpu(cpu_ns)
+            self._pool.source_gone(source)  # more is known of it than when it left
 
     def useless(self, peer_id: str, what: str) -> None:
         self.charge(peer_id, cpu_ns=0, useless={what: 1})
@@ -160,6 +165,9 @@ class MempoolReactor:
         if queue is None or queue.peer is not peer:
             return
         del self._peers[peer.id]
+        self._gone[peer.id] = peer
+        if len(self._gone) > GONE_MAX:
+            del self._gone[next(iter(self._gone))]
         for entry in self._pool.entries():
             entry.peers.discard(peer.id)  # it may come back with an empty mempool
         self.wants.remove_peer(peer.id)

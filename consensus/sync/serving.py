@@ -7,15 +7,15 @@ Source: engine sheet section 12; mintlayer-core#1314.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from consensus.channels.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
 from consensus.p2p.conn.base import Peer
 from consensus.stores.interfaces import BlockStore
-from consensus.system.aside import Aside
+from consensus.system.aside import Aside, Bill
 from consensus.system.clock import Clock, Workers
 
 REQUESTS_MAX: Final = 64  # remembered per peer: three times what a syncing node asks one peer for
@@ -85,13 +85,23 @@ class BlockServer:
         return None
 
     async def _serve(self, reader: _Reader) -> None:
+        try:
+            await self._answer(reader)
+        finally:  # also where the store failed: a reader that waits for nothing has no turn
+            if not reader.asked and reader.ready is None and self._readers.get(reader.peer.id) is reader:
+                del self._readers[reader.peer.id]
+
+    async def _answer(self, reader: _Reader) -> None:
         peer = reader.peer
         answer, reader.ready = reader.ready or b"", None
         if not answer:
             height = next(iter(reader.asked))
             del reader.asked[height]
-            answer, spent_ns = await self._workers.run(lambda: self._read(height))
-            peer.spend_cpu(spent_ns)
+            bill = Bill(self._workers)
+            try:
+                answer = await bill.run(partial(self._read, height))
+            finally:
+                peer.spend_cpu(bill.spent_ns)
         if self._readers.get(peer.id) is not reader:
             return  # it left meanwhile
         if not peer.try_send(BLOCK_SYNC_CHANNEL, answer):
@@ -99,15 +109,11 @@ class BlockServer:
             return
         if answer[:1] == BLOCK_RESPONSE:
             self._on_served()
-        if not reader.asked:
-            del self._readers[peer.id]
 
-    def _read(self, height: int) -> tuple[bytes, int]:
-        """The encoded answer, and the nanoseconds it took. For a thread."""
-        started = time.thread_time_ns()
+    def _read(self, height: int) -> bytes:
+        """The encoded answer. For a thread."""
         data = self._blocks.load_block_bytes(height)
         if data is None:  # pruned meanwhile
-            return NoBlockResponse(height).encode(), time.thread_time_ns() - started
+            return NoBlockResponse(height).encode()
         extended = self._blocks.load_extended_commit(height)
-        answer = BlockResponse(data, b"" if extended is None else extended.encode()).encode()
-        return answer, time.thread_time_ns() - started
+        return BlockResponse(data, b"" if extended is None else extended.encode()).encode()

@@ -169,6 +169,35 @@ async def test_a_bad_signature_is_verified_once_and_work_is_charged(mesh: TxMesh
         assert liar.cpu_ns >= 300 * 50_000
 
 
+async def test_who_leaves_with_work_undone_pays_for_what_is_done_and_the_rest_is_not(
+    mesh: TxMesh, app: ForgeableApp
+) -> None:
+    """audit 24: junk and an end of the connection in one breath: all of it was verified, charged to nobody."""
+    async with node_of(app, mesh) as node:
+        liar = connect(node, "a")
+        node.reactor.receive(MEMPOOL_CHANNEL, liar, encode_txs(forged("x", 1_000)))
+        node.reactor.remove_peer(liar, "left")
+        assert app.verified.total() == 0
+        await mesh.advance(1)
+        assert 0 < app.verified.total() <= 128
+        assert liar.cpu_ns >= app.verified.total() * 50_000
+        assert node.pool.queued == 0
+
+
+async def test_a_batch_that_fails_is_charged(mesh: TxMesh, app: ForgeableApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 24: the charge stood behind all that may fail."""
+    async with node_of(app, mesh) as node:
+        liar = connect(node, "a")
+
+        def fails(checks: Sequence[SignatureCheck]) -> None:
+            raise OSError("injected")
+
+        monkeypatch.setattr(node.pool, "_check_slice", lambda *_: fails([]))
+        node.reactor.receive(MEMPOOL_CHANNEL, liar, encode_txs([*forged("x", 5), *signed("fine", 1)]))
+        await mesh.advance(0.1)
+        assert liar.cpu_ns >= 6 * 50_000
+
+
 async def test_a_copy_by_a_liar_does_not_delay_or_lose_the_honest_ones(mesh: TxMesh, app: ForgeableApp) -> None:
     """audit 11, sibling: the liar sends an honest transaction behind much of its own, then is dropped."""
     async with node_of(app, mesh) as node:

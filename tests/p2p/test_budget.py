@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
+from consensus.p2p.conn.base import PeerFault
 from consensus.p2p.conn.budget import NS_PER_S, SLICE_NS, BudgetConfig
 from consensus.p2p.conn.connection import SEND_BYTES_MAX
 from consensus.p2p.conn.errors import ConnectionFault, TooSlow
@@ -336,6 +337,24 @@ def test_a_turn_of_the_loop_ends_for_all_peers_together() -> None:
     assert work[0] <= 5 * SLICE_NS, "before anything else on the loop could run"
     loop.advance(1)
     assert all(len(bench.delivered) == 20 for bench in benches)
+
+
+def test_what_ends_in_a_fault_costs_all_strangers_as_much_as_what_does_not() -> None:
+    """audit 24: the message that a peer is dropped for was free; a new connection brought the next."""
+    levels = []
+    for error in (None, PeerFault("injected")):
+        bench = Bench(budget=BudgetConfig())
+
+        def work(channel_id: int, message: bytes, bench: Bench = bench, error: Exception | None = error) -> None:
+            bench.work_ns += 5 * COST_NS
+            if error is not None:
+                raise error
+
+        bench.on_deliver = work
+        bench.connection.feed(packet(0x22, bytes(900)) * 3)
+        assert bench.faults == ([] if error is None else [error])
+        levels.append((bench.shared.strangers.level_ns, bench.shared.unearned.level_ns, len(bench.delivered)))
+    assert levels == [(15 * COST_NS, 15 * COST_NS, 3), (5 * COST_NS, 5 * COST_NS, 1)]
 
 
 # --- useless messages and bans ------------------------------------------------------------------------------------

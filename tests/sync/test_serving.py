@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import SLACK_BYTES, BlockSyncReactor, WrongSoftware
 from consensus.sync.fetched import decode_fetched
 from consensus.sync.serving import REQUESTS_MAX
+from consensus.system import aside
 from consensus.types.block import Block, BlockBounds, ExtendedCommit
 from crypto.batch import SignatureCache
 from governance.actions import BLOCK_RANGES
@@ -127,6 +130,35 @@ async def test_peers_are_served_in_turn() -> None:
     server.ask(modest, 1, 2, 3)
     await server.settle()
     assert order[:6] == ["a", "b"] * 3
+
+
+async def test_a_store_that_fails_is_asked_once_a_request_and_at_whose_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 24: what a thread did before it failed was free, and its reader had turns without end, all of the loop."""
+    server = Server()
+    peer, other = server.connect("a", room=10), server.connect("b", room=10)
+    clock = itertools.count(step=1_000)
+    monkeypatch.setattr(aside.time, "thread_time_ns", lambda: next(clock))
+
+    def fails(height: int) -> bytes | None:
+        server.blocks.reads[height] += 1
+        raise OSError("injected")
+
+    failures: list[object] = []
+
+    def failed(*_: object, **__: object) -> None:
+        failures.append(None)
+        assert len(failures) <= 2, "turns without end"
+
+    with monkeypatch.context() as broken:
+        broken.setattr(aside, "_limited", SimpleNamespace(error=failed))
+        broken.setattr(server.blocks, "load_block_bytes", fails)
+        server.ask(peer, 1, 2)
+        await server.settle()
+    assert (len(failures), server.blocks.reads) == (2, {1: 1, 2: 1})
+    assert peer.cpu_ns == 2_000
+    server.ask(other, 3)
+    await server.settle()
+    assert await server.drain(other) == [3]
 
 
 async def test_an_answer_that_found_no_room_is_not_read_again() -> None:

@@ -407,8 +407,7 @@ class MultiplexConnection:
                 finished = self._consume()
             except Exception as error:  # a fault of the peer, or a reactor's failure: the owner tells them apart
                 self._fail(error)
-                return
-            if began_ns:
+            if began_ns:  # of what ended in a fault too: what all strangers have is the less
                 budget.end(began_ns)
                 wait_s = budget.read_wait_s()
             if self._is_closed():
