@@ -145,7 +145,6 @@ AUDIT = (
     ),
     Row("audit 22", "a proposer signs another block for each node, and honest ones ban each other over the parts"),
     Row("audit 23", "a record that whoever leaves and joins lengthens, until no block can be executed"),
-    Row("audit 24", "work that ends in a failure, or after its peer left, is charged to nobody"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

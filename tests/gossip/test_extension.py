@@ -35,7 +35,7 @@ def test_the_first_peers_are_told_at_once() -> None:
 
 
 def test_strangers_that_come_and_go_cost_each_peer_a_few_lists_a_second() -> None:
-    """audit 24: each connection and each end of one was a list for every peer: 60 x 60 a second, charged to nobody."""
+    """audit 8: each connection and each end of one was a list for every peer: 60 x 60 a second, charged to nobody."""
     clock = ManualClock()
     reactor = ExtensionReactor(clock)
     peers = some(20)

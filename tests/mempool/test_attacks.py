@@ -172,7 +172,7 @@ async def test_a_bad_signature_is_verified_once_and_work_is_charged(mesh: TxMesh
 async def test_who_leaves_with_work_undone_pays_for_what_is_done_and_the_rest_is_not(
     mesh: TxMesh, app: ForgeableApp
 ) -> None:
-    """audit 24: junk and an end of the connection in one breath: all of it was verified, charged to nobody."""
+    """audit 8: junk and an end of the connection in one breath: all of it was verified, charged to nobody."""
     async with node_of(app, mesh) as node:
         liar = connect(node, "a")
         node.reactor.receive(MEMPOOL_CHANNEL, liar, encode_txs(forged("x", 1_000)))
@@ -185,7 +185,7 @@ async def test_who_leaves_with_work_undone_pays_for_what_is_done_and_the_rest_is
 
 
 async def test_a_batch_that_fails_is_charged(mesh: TxMesh, app: ForgeableApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """audit 24: the charge stood behind all that may fail."""
+    """audit 8: the charge stood behind all that may fail."""
     async with node_of(app, mesh) as node:
         liar = connect(node, "a")
 

@@ -115,7 +115,7 @@ async def test_what_a_client_hands_in_is_read_and_judged_aside(tmp_path: Path, m
         monkeypatch.setattr(reading, "run", lambda work, client: (jobs.append(client), run(work, client))[1])
         answer = await client.broadcast_evidence(evidence.encode_wrapped())
         assert answer.is_new
-        assert jobs == ["local"] * 3  # audit 24: parsed, decoded and judged by what reading may take of a core
+        assert jobs == ["local"] * 3  # audit 8: parsed, decoded and judged by what reading may take of a core
         assert len(judged_in) == 2
         assert threading.get_ident() not in judged_in
 

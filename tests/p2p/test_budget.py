@@ -340,7 +340,7 @@ def test_a_turn_of_the_loop_ends_for_all_peers_together() -> None:
 
 
 def test_what_ends_in_a_fault_costs_all_strangers_as_much_as_what_does_not() -> None:
-    """audit 24: the message that a peer is dropped for was free; a new connection brought the next."""
+    """audit 8: the message that a peer is dropped for was free; a new connection brought the next."""
     levels = []
     for error in (None, PeerFault("injected")):
         bench = Bench(budget=BudgetConfig())

@@ -133,7 +133,7 @@ async def test_peers_are_served_in_turn() -> None:
 
 
 async def test_a_store_that_fails_is_asked_once_a_request_and_at_whose_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """audit 24: what a thread did before it failed was free, and its reader had turns without end, all of the loop."""
+    """audit 8: what a thread did before it failed was free, and its reader had turns without end, all of the loop."""
     server = Server()
     peer, other = server.connect("a", room=10), server.connect("b", room=10)
     clock = itertools.count(step=1_000)
