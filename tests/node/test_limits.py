@@ -172,7 +172,7 @@ async def test_limits_of_the_http_door(tmp_path: Path, monkeypatch: pytest.Monke
             await asyncio.Event().wait()
             return {}
 
-        monkeypatch.setattr(type(running.node.views), "blocks", lambda _, limit: never(limit))
+        monkeypatch.setattr(type(running.node.views), "blocks", lambda _, limit, client: never(limit))
         monkeypatch.setattr(door, "_options", door._options.model_copy(update={"request_timeout": 50}))
         status, text = await get(running, "/chain/blocks")
         assert (status, "no answer in time" in text) == (504, True)

@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import reflection
 
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.bounds import count_fields
-from consensus.formats.errors import InvalidData
+from consensus.formats.errors import InvalidBlock, Malformed
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
@@ -67,6 +67,7 @@ COSTS = {
     "/dchat.v1.ChainService/StreamBlocks": 4,
 }
 
+BROADCAST_MANY = "/dchat.v1.TxService/BroadcastMany"
 TXS_KEY = 0x0A  # of a BroadcastMany's transactions: field number and wire type
 
 
@@ -74,13 +75,16 @@ def _holds_few(data: bytes) -> None:
     """Counted before any is read. Raises BadQuestion."""
     try:
         count_fields(data, (0, len(data)), TXS_KEY, "transactions", count_max=MANY_MAX)
-    except InvalidData as error:
-        raise BadQuestion(f"BroadcastMany: {error}") from error
+    except Malformed as error:
+        what = f"the request of {len(data)} bytes is not a BroadcastManyRequest"
+        raise BadQuestion(f"{BROADCAST_MANY}: {what}: {error}") from error
+    except InvalidBlock as error:
+        raise BadQuestion(f"{BROADCAST_MANY}: {error}; allowed: {MANY_MAX}") from error
 
 
 LARGE: dict[str, Look] = {
     "/dchat.v1.TxService/Broadcast": lambda _: None,
-    "/dchat.v1.TxService/BroadcastMany": _holds_few,
+    BROADCAST_MANY: _holds_few,
     "/dchat.v1.ChainService/BroadcastEvidence": lambda _: None,
 }
 
