@@ -19,6 +19,7 @@ from chain.kernel.modules import BlockContext, Modules
 from chain.kernel.receipts import encode_receipt
 from chain.kernel.signatures import Signatures
 from chain.tx.errors import Expired, GasLimitTooHigh, TxError, WrongChain
+from chain.tx.gas import GAS_BYTE, GAS_LEAST_TX
 from chain.tx.tx import Tx, TxCache
 from consensus.abci.interface import BlockRequest, Slices, ValidatorUpdate
 from consensus.state.results import Event, ExecTxResult
@@ -28,7 +29,7 @@ TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * 10**9  # in 2222: with 
 
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
-GAS_PER_UNIT: Final = 10_000  # of what a transaction used: 32 messages of stake are some 150 units, not one
+GAS_PER_UNIT: Final = 10_000  # of what it used beside its bytes and what any uses: 32 messages of stake are some 150
 SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
 SIGNATURE_UNITS: Final = 3  # of one that is verified here
 BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
@@ -171,7 +172,8 @@ def units_of(raw: bytes, verified: int, gas_used: int) -> int:
     """Of work that a transaction was, for slices: by what it held and used, so the same everywhere. verified: of its
     signatures, those that were not known.
     """
-    return 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * verified + gas_used // GAS_PER_UNIT
+    more = max(0, gas_used - GAS_LEAST_TX - GAS_BYTE * len(raw))
+    return 1 + len(raw) // BYTES_PER_UNIT + SIGNATURE_UNITS * verified + more // GAS_PER_UNIT
 
 
 def execute_block(
