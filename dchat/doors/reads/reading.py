@@ -44,8 +44,8 @@ class _Job:
 class _Turns:
     """So many at once, and then the client that used least; of one client first come, first served.
 
-    Who leaves while it waits leaves nothing. A client that comes anew begins at what the least waiting one used: it
-    has saved up nothing, and owes nothing.
+    Who leaves while it waits leaves nothing. A client that comes anew begins at what the last one that was let in
+    had used: it has saved up nothing, and owes nothing.
     """
 
     def __init__(self, at_once: int) -> None:
