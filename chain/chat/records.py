@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
-from chain.kernel.branch import Readable
+from chain.kernel.branch import Readable, RecordKind
 from chain.state.mmr import Range
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
 from chain.tx.errors import AllowanceExhausted
@@ -237,6 +237,8 @@ MEMBER: Final = b"cm"  # ‖ channel id ‖ address -> Membership
 PARAMS: Final = b"cp"
 MESSAGE: Final = b"Cm"  # side: ‖ channel id ‖ index -> ChatMessage
 NODE: Final = b"Cn"  # side: ‖ channel id ‖ name of an inner node of the mountain range -> its hash
+
+MEMBERS: Final = RecordKind(MEMBER, pb.Membership, "the membership")
 
 
 def member_key(channel_id: bytes, address: bytes) -> bytes:

@@ -8,7 +8,9 @@ branch from decoded records, so that neither a block nor a check decodes an acco
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from google.protobuf.message import Message
 
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.tx.errors import NumberTooWide, RecordTooLarge
@@ -37,6 +39,25 @@ MakesEvent: TypeAlias = Callable[[], Event]  # for events that many blocks are f
 
 class Record(Protocol):
     def encode(self) -> bytes: ...
+
+
+class RecordKind(NamedTuple):
+    """Records that are read by their key from outside: door, client and command go by this alone.
+
+    prefix: as in Decoders. schema: the generated message that the stored bytes are of. what: for people.
+    """
+
+    prefix: bytes
+    schema: type[Message]
+    what: str
+
+    @property
+    def store(self) -> str:
+        return SPACES[self.prefix[0]][0]
+
+    def key(self, name: bytes) -> bytes:
+        """In its store."""
+        return self.prefix[1:] + name
 
 
 class StoreReader(Protocol):

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
+from chain.kernel.branch import RecordKind
 from chain.tx.tx import TX_BYTES_MAX
 from consensus.state.events import Cursor
 from dchat.home.text import safe_line
@@ -309,6 +311,18 @@ class Client:
     async def bundle(self, replay_id: bytes, *, height: int = 0, prove: bool = False) -> pb.GetBundleResponse:
         request = pb.GetBundleRequest(replay_id=replay_id, height=height, prove=prove)
         return await self.call(self.state.GetBundle, request)
+
+    async def record(
+        self, kind: RecordKind, name: bytes, *, height: int = 0, prove: bool = False
+    ) -> pb.GetRecordResponse:
+        """A record of any kind, whose key is the kind's prefix and `name`. Raises ClientError: it is none."""
+        request = pb.GetRecordRequest(store=kind.store, key=kind.key(name), height=height, prove=prove)
+        answer: pb.GetRecordResponse = await self.call(self.state.GetRecord, request)
+        try:
+            kind.schema.FromString(answer.value)
+        except DecodeError as error:
+            raise ClientError(f"{self.address} answered bytes that are no record of {kind.what}") from error
+        return answer
 
     async def invariants(self, height: int = 0) -> pb.GetInvariantsResponse:
         return await self.call(self.state.GetInvariants, pb.GetInvariantsRequest(height=height), deadline_s=60.0)

@@ -14,23 +14,19 @@ from bridge.records import RECEIPT
 from chain.chat.governance import PROPOSAL, vote_key
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME
 from chain.currency.ledger.records import ACCOUNT
+from chain.kernel.branch import RecordKind
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.tx.codec import height_bytes
 from consensus.formats.timestamps import format_rfc3339
 from consensus.types.light import LightBlock
 from dchat.client.verify import ProofFailed, Verifier
-from proto.dchat.v1 import governance_pb2, governance_service_pb2, state_pb2
+from proto.dchat.v1 import governance_service_pb2, state_pb2
 from proto.dchat.v1 import service_pb2 as pb
 
 StateAnswer = (
     pb.GetAccountResponse | pb.GetIdentityResponse | pb.GetChannelResponse | pb.GetBundleResponse
-    | governance_service_pb2.GetProposalResponse | governance_service_pb2.GetVoteResponse
+    | pb.GetRecordResponse | governance_service_pb2.GetProposalResponse | governance_service_pb2.GetVoteResponse
 )  # fmt: skip
-StoredMessage = (
-    state_pb2.Account | state_pb2.Identity | state_pb2.Channel | state_pb2.Receipt
-    | governance_pb2.Proposal | governance_pb2.VoteRecord
-)  # fmt: skip
-
 Record = TypeVar("Record", bound=Message)
 
 
@@ -63,9 +59,7 @@ class Proved:
         where = f"number {answer.index} of block {answer.height}"
         return Checked(f"transaction {tx_hash.hex()} is {where}; its code, data and gas are as told", light)
 
-    async def _record(
-        self, answer: StateAnswer, store: str, key: bytes, told: StoredMessage | None, what: str
-    ) -> Checked:
+    async def _record(self, answer: StateAnswer, store: str, key: bytes, told: Message | None, what: str) -> Checked:
         """The answer's record is, byte for byte in meaning, the proved one; without a record the key is absent."""
         proof = answer.proof
         if proof.height != answer.height:
@@ -101,6 +95,11 @@ class Proved:
     async def bundle(self, answer: pb.GetBundleResponse, replay_id: bytes) -> Checked:
         told = answer.receipt if answer.HasField("receipt") else None
         return await self._record(answer, BRIDGE, RECEIPT[1:] + replay_id, told, "the receipt")
+
+    async def record(self, answer: pb.GetRecordResponse, kind: RecordKind, name: bytes) -> Checked:
+        """Of any kind, whose key is the kind's prefix and `name`."""
+        told = _read(kind.schema, answer.value, kind.what) if answer.HasField("value") else None
+        return await self._record(answer, kind.store, kind.key(name), told, kind.what)
 
     async def proposal(self, answer: governance_service_pb2.GetProposalResponse, number: int) -> Checked:
         told = answer.proposal if answer.HasField("proposal") else None

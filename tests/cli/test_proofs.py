@@ -91,6 +91,8 @@ async def test_what_exists_and_what_does_not_is_proved_and_said(told: Told) -> N
         (("identity", stranger), "the identity does not exist"),
         (("channel", "lobby"), "the channel exists as told"),
         (("channel", "cellar"), "the channel does not exist"),
+        (("member", "lobby", accounts / "bob.json"), "the membership exists as told"),
+        (("member", "lobby", stranger), "the membership does not exist"),
         (("message", "lobby", 0), "message 0 of the channel is as told"),
         (("message", "lobby", 1), "message 1 does not exist"),
         (("message", "cellar", 0), "message 0 does not exist"),

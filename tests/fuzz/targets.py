@@ -19,6 +19,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from chain.app_state.document import InvalidAppState, parse_app_state
+from chain.chat.records import MEMBERS
 from chain.state import ics23, proofs
 from chain.state.errors import StateError
 from chain.tx import messages as chain_messages
@@ -314,6 +315,7 @@ def _answers(data: bytes) -> None:
         (pb.GetMessageResponse, lambda answer: proved.message(answer, bytes(32), 0)),
         (pb.ListMessagesResponse, lambda answer: proved.messages(answer, bytes(32), 0)),
         (pb.GetBundleResponse, lambda answer: proved.bundle(answer, bytes(32))),
+        (pb.GetRecordResponse, lambda answer: proved.record(answer, MEMBERS, bytes(40))),
     ]
     kind, check = asked[data[0] % len(asked)]
     try:

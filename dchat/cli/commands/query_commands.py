@@ -8,7 +8,7 @@ from typing import Any
 import click
 from google.protobuf.message import Message
 
-from dchat.cli.commands.tx_commands import channel_of
+from chain.kernel.branch import RecordKind
 from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Group, Refusal, echo, show_json
 from dchat.cli.terminal.render import PROOF_FIELDS, message_json, says_nothing
@@ -17,6 +17,7 @@ from dchat.client.client import Client
 from dchat.client.proved import Checked, Proved
 from dchat.client.verify import ProofFailed, Verifier
 from dchat.config.models import duration_s
+from proto.dchat.v1 import service_pb2 as pb
 
 UNPROVED = ("log", "events")  # of a transaction: told by the node, under no hash
 
@@ -64,14 +65,16 @@ def ask(
     check: Callable[[Proved, Any], Awaitable[Checked]],
     *,
     of_state: bool = True,
+    show: Callable[[Any], dict[str, Any]] = message_json,
     **how: Any,
 ) -> None:
     """Look something up; with --prove, check the answer and say against what.
 
-    look: client, whether to prove, height. of_state: the next header proves the latest state, and is waited for.
+    look: client, whether to prove, height. show: the answer, for people. of_state: the next header proves the latest
+    state, and is waited for.
     """
     if not how["prove"]:
-        plain(lambda client: look(client, False, 0), how["node"])
+        plain(lambda client: look(client, False, 0), how["node"], show)
         return
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
@@ -88,7 +91,7 @@ def ask(
         return answer, checked, int(verifier.age_s(checked.light))
 
     answer, checked, age_s = run(work, how["node"])
-    shown = message_json(answer)
+    shown = show(answer)
     for name in PROOF_FIELDS:
         shown.pop(name, None)
     verified: dict[str, Any] = {"what": checked.what, **checked.header, "age_seconds": age_s, "trusted": str(trust)}
@@ -99,10 +102,31 @@ def ask(
     echo(f"verified: {checked.what}, by {by}, from {trust}", err=True)
 
 
-def plain(look: Callable[[Client], Awaitable[Message]], node: str | None) -> None:
+def ask_record(kind: RecordKind, name: bytes, **how: Any) -> None:
+    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it."""
+
+    def show(answer: pb.GetRecordResponse) -> dict[str, Any]:
+        shown = message_json(answer)
+        if answer.HasField("value"):
+            shown["value"] = message_json(kind.schema.FromString(answer.value))
+        return shown
+
+    ask(
+        lambda client, prove, at: client.record(kind, name, height=at, prove=prove),
+        lambda proved, answer: proved.record(answer, kind, name),
+        show=show,
+        **how,
+    )
+
+
+def plain(
+    look: Callable[[Client], Awaitable[Message]],
+    node: str | None,
+    show: Callable[[Any], dict[str, Any]] = message_json,
+) -> None:
     """Look something up and show it. What is not there is no error: the answer is its height alone, and a note."""
     answer = run(look, node)
-    show_json(message_json(answer))
+    show_json(show(answer))
     if says_nothing(answer):
         echo("dchat: there is none", err=True)
 
@@ -153,68 +177,6 @@ def validators(height: int, node: str | None) -> None:
 def account(address: bytes, **how: Any) -> None:
     """An account of the currency chain."""
     ask(lambda c, prove, at: c.account(address, height=at, prove=prove), lambda p, a: p.account(a, address), **how)
-
-
-@query.command("identity", cls=Command)
-@click.argument("who")
-@proving
-def query_identity(who: str, **how: Any) -> None:
-    """An identity of the chat chain, by address or name."""
-    if who.startswith("dchat1") or who.endswith(".json"):
-        address = Address().convert(who, None, None)
-        ask(
-            lambda c, prove, at: c.identity(address, height=at, prove=prove), lambda p, a: p.identity(a, address), **how
-        )
-    else:
-        ask(
-            lambda c, prove, at: c.identity(name=who, height=at, prove=prove),
-            lambda p, a: p.named_identity(a, who),
-            **how,
-        )
-
-
-@query.command("channel", cls=Command)
-@click.argument("channel")
-@proving
-def query_channel(channel: str, **how: Any) -> None:
-    """A channel, by name or id."""
-    cid = channel_of(channel)
-    ask(lambda c, prove, at: c.channel(cid, height=at, prove=prove), lambda p, a: p.channel(a, cid), **how)
-
-
-@query.command("channels", cls=Command)
-@limit_option(20)
-@node_option
-def query_channels(limit: int, node: str | None) -> None:
-    """Channels."""
-    plain(lambda c: c.channels(limit=limit), node)
-
-
-@query.command("message", cls=Command)
-@click.argument("channel")
-@click.argument("index", type=click.IntRange(0))
-@proving
-def query_message(channel: str, index: int, **how: Any) -> None:
-    """A message of a channel."""
-    cid = channel_of(channel)
-    ask(
-        lambda c, prove, at: c.message(cid, index, height=at, prove=prove), lambda p, a: p.message(a, cid, index), **how
-    )
-
-
-@query.command("messages", cls=Command)
-@click.argument("channel")
-@click.option("--from-index", type=click.IntRange(0), default=0, show_default=True)
-@limit_option(100)
-@proving
-def query_messages(channel: str, from_index: int, limit: int, **how: Any) -> None:
-    """Messages of a channel, in order."""
-    cid = channel_of(channel)
-    ask(
-        lambda c, prove, at: c.messages(cid, from_index=from_index, limit=limit, height=at, prove=prove),
-        lambda p, a: p.messages(a, cid, from_index),
-        **how,
-    )
 
 
 @query.command("bundle", cls=Command)

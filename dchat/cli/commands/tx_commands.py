@@ -14,19 +14,7 @@ from typing import Any
 
 import click
 
-from chain.tx.messages import (
-    LANE_BRIDGE,
-    BuyAllowance,
-    CreateChannel,
-    JoinChannel,
-    Message,
-    Payment,
-    PayToJoin,
-    PostMessage,
-    RegisterIdentity,
-    Tip,
-    channel_id,
-)
+from chain.tx.messages import LANE_BRIDGE, Message, Payment
 from dchat.cli.terminal.ask import Address, Amount, load_identity, node_option, parse_amount, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, show_json
 from dchat.cli.terminal.kept import keep, read_kept
@@ -174,16 +162,6 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
     return shown
 
 
-def channel_of(text: str) -> bytes:
-    """A channel's name, or its id in 40 hex characters."""
-    if len(text) == 40:
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            pass
-    return channel_id(text)
-
-
 @tx.command(cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True)
 @click.option("--amount", type=Amount(), required=True)
@@ -193,110 +171,12 @@ def pay(recipient: bytes, amount: int, **options: Any) -> None:
     send(lambda me: [Payment(me, recipient, amount)], options)
 
 
-@tx.command(cls=Command)
-@click.option("--name", required=True, help="3 to 32 of a-z 0-9 _ -; unique.")
-@click.option("--display", default="", help="Up to 64 bytes.")
-@sending
-def register(name: str, display: str, **options: Any) -> None:
-    """Create the chat identity of your account, with a starter allowance."""
-    send(lambda me: [RegisterIdentity(me, name, display)], options)
-
-
-@tx.command("create-channel", cls=Command)
-@click.option("--name", required=True)
-@click.option("--topic", default="")
-@click.option("--join-price", type=Amount(), default=0, help="What joining costs; 0: nothing.")
-@sending
-def create_channel(name: str, topic: str, join_price: int, **options: Any) -> None:
-    """Create a channel, and be its first member."""
-    send(lambda me: [CreateChannel(me, name, join_price, topic)], options)
-
-
-@tx.command(cls=Command)
-@click.option("--channel", required=True, help="Name or id.")
-@sending
-def join(channel: str, **options: Any) -> None:
-    """Join a channel that costs nothing."""
-    send(lambda me: [JoinChannel(me, channel_of(channel))], options)
-
-
-@tx.command(cls=Command)
-@click.option("--channel", required=True, help="Name or id.")
-@click.option("--text", required=True)
-@click.option("--reply-to", type=int, help="Index of the message answered.")
-@sending
-def post(channel: str, text: str, reply_to: int | None, **options: Any) -> None:
-    """Post a message to a channel you are a member of."""
-    answered = 0 if reply_to is None else reply_to + 1
-    send(lambda me: [PostMessage(me, channel_of(channel), text.encode(), answered)], options)
-
-
-@tx.command(cls=Command)
-@click.option("--channel", required=True, help="Name or id.")
-@click.option("--index", type=int, required=True, help="Of the message.")
-@click.option("--amount", type=Amount(), required=True)
-@sending
-def tip(channel: str, index: int, amount: int, **options: Any) -> None:
-    """Pay the author of a message."""
-    send(lambda me: [Tip(me, channel_of(channel), index, amount)], options)
-
-
-@tx.command("pay-to-join", cls=Command)
-@click.option("--channel", required=True, help="Name or id.")
-@click.option("--max-price", type=Amount(), required=True, help="The most that you would pay.")
-@sending
-def pay_to_join(channel: str, max_price: int, **options: Any) -> None:
-    """Pay a channel's price to its owner and join, both or neither."""
-    send(lambda me: [PayToJoin(me, channel_of(channel), max_price)], options)
-
-
-@tx.command("buy-allowance", cls=Command)
-@click.option("--amount", type=Amount(), required=True)
-@sending
-def buy_allowance(amount: int, **options: Any) -> None:
-    """Turn DCHAT into messages and bytes on the chat chain."""
-    send(lambda me: [BuyAllowance(me, amount)], options)
-
-
-# kind -> (needed keys, optional keys, message of the sender's address and the given texts)
+# kind -> (needed keys, optional keys, message of the sender's address and the given texts); a file of commands adds its
 LEGS: dict[str, tuple[frozenset[str], frozenset[str], Callable[[bytes, dict[str, str]], Message]]] = {
     "pay": (
         frozenset({"to", "amount"}),
         frozenset(),
         lambda me, leg: Payment(me, Address().convert(leg["to"], None, None), parse_amount(leg["amount"])),
-    ),
-    "register": (
-        frozenset({"name"}),
-        frozenset({"display"}),
-        lambda me, leg: RegisterIdentity(me, leg["name"], leg.get("display", "")),
-    ),
-    "create-channel": (
-        frozenset({"name"}),
-        frozenset({"topic", "join-price"}),
-        lambda me, leg: CreateChannel(me, leg["name"], parse_amount(leg.get("join-price", "0")), leg.get("topic", "")),
-    ),
-    "join": (frozenset({"channel"}), frozenset(), lambda me, leg: JoinChannel(me, channel_of(leg["channel"]))),
-    "post": (
-        frozenset({"channel", "text"}),
-        frozenset({"reply-to"}),
-        lambda me, leg: PostMessage(
-            me, channel_of(leg["channel"]), leg["text"].encode(), int(leg["reply-to"]) + 1 if "reply-to" in leg else 0
-        ),
-    ),
-    "tip": (
-        frozenset({"channel", "index", "amount"}),
-        frozenset(),
-        lambda me, leg: Tip(me, channel_of(leg["channel"]), int(leg["index"]), parse_amount(leg["amount"])),
-    ),
-    "pay-to-join": (
-        frozenset({"channel", "max-price"}),
-        frozenset(),
-        lambda me, leg: PayToJoin(me, channel_of(leg["channel"]), parse_amount(leg["max-price"])),
-    ),
-    "buy-allowance": (
-        frozenset({"amount"}),
-        frozenset(),
-        lambda me, leg: BuyAllowance(me, parse_amount(leg["amount"])),
     ),
 }
 

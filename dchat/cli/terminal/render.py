@@ -11,6 +11,7 @@ from chain.currency.ledger import dec
 from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS, format_rfc3339
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
+from proto.dchat.v1.service_pb2 import GetRecordResponse
 
 # Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
 ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"}) | {
@@ -51,6 +52,8 @@ def message_json(message: Message) -> dict[str, Any]:
 
 def says_nothing(answer: Message) -> bool:
     """Whether an answer about one thing has none: what was asked for does not exist at that height."""
+    if isinstance(answer, GetRecordResponse):
+        return not answer.HasField("value")
     things = [field.name for field in answer.DESCRIPTOR.fields if _is_thing(field)]
     return bool(things) and not any(answer.HasField(name) for name in things)
 

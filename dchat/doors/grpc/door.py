@@ -286,6 +286,9 @@ class StateService(rpc.StateServiceServicer):
     async def GetBundle(self, request: pb.GetBundleRequest, context: Context) -> pb.GetBundleResponse:
         return await self._ask(context, self._answers.bundle, request)
 
+    async def GetRecord(self, request: pb.GetRecordRequest, context: Context) -> pb.GetRecordResponse:
+        return await self._ask(context, self._answers.record, request)
+
     async def GetParams(self, request: pb.GetParamsRequest, context: Context) -> pb.GetParamsResponse:
         return await self._ask(context, lambda asked: self._answers.params(asked.height), request)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from chain.chat.records import IDENTITY_NAME
 from chain.state.errors import StateError, VersionUnavailable
 from chain.state.roots import CHAT
+from chain.state.smt import KEY_BYTES_MAX
 from chain.tx.messages import channel_id as id_of
 from consensus.abci.interface import Slices
 from consensus.formats.wire import message_field
@@ -403,6 +404,18 @@ class Answers:
         answer = pb.GetBundleResponse(height=found.height)
         if found.value is not None:
             answer.receipt.MergeFromString(found.value)
+        if request.prove:
+            answer.proof.CopyFrom(self.proof(found))
+        return answer
+
+    def record(self, request: pb.GetRecordRequest) -> pb.GetRecordResponse:
+        """Of any kind, by its key; the bytes are the stored ones."""
+        if not 0 < len(request.key) <= KEY_BYTES_MAX:
+            raise BadQuestion(f"key has {len(request.key)} bytes; allowed: 1 to {KEY_BYTES_MAX}")
+        height = self.state_height(request.height, prove=request.prove)
+        with reading():
+            found = self.queries.get(request.store, request.key, height=height, with_proof=request.prove)
+        answer = pb.GetRecordResponse(height=found.height, value=found.value)
         if request.prove:
             answer.proof.CopyFrom(self.proof(found))
         return answer

@@ -521,6 +521,28 @@ class GetBundleResponse(_message.Message):
     proof: StateProof
     def __init__(self, height: _Optional[int] = ..., receipt: _Optional[_Union[_state_pb2.Receipt, _Mapping]] = ..., proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
 
+class GetRecordRequest(_message.Message):
+    __slots__ = ("store", "key", "height", "prove")
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
+    store: str
+    key: bytes
+    height: int
+    prove: bool
+    def __init__(self, store: _Optional[str] = ..., key: _Optional[bytes] = ..., height: _Optional[int] = ..., prove: _Optional[bool] = ...) -> None: ...
+
+class GetRecordResponse(_message.Message):
+    __slots__ = ("height", "value", "proof")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    value: bytes
+    proof: StateProof
+    def __init__(self, height: _Optional[int] = ..., value: _Optional[bytes] = ..., proof: _Optional[_Union[StateProof, _Mapping]] = ...) -> None: ...
+
 class GetInvariantsRequest(_message.Message):
     __slots__ = ("height",)
     HEIGHT_FIELD_NUMBER: _ClassVar[int]

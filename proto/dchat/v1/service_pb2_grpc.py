@@ -649,6 +649,11 @@ class StateServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBundleRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBundleResponse.FromString,
                 _registered_method=True)
+        self.GetRecord = channel.unary_unary(
+                '/dchat.v1.StateService/GetRecord',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetRecordRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetRecordResponse.FromString,
+                _registered_method=True)
         self.GetInvariants = channel.unary_unary(
                 '/dchat.v1.StateService/GetInvariants',
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetInvariantsRequest.SerializeToString,
@@ -711,6 +716,13 @@ class StateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecord(self, request, context):
+        """A record by its key, as it is stored: for records that have no call of their own. An absent one is an answer too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetInvariants(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -766,6 +778,11 @@ def add_StateServiceServicer_to_server(servicer, server):
                     servicer.GetBundle,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBundleRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetBundleResponse.SerializeToString,
+            ),
+            'GetRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecord,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetRecordRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetRecordResponse.SerializeToString,
             ),
             'GetInvariants': grpc.unary_unary_rpc_method_handler(
                     servicer.GetInvariants,
@@ -972,6 +989,33 @@ class StateService:
             '/dchat.v1.StateService/GetBundle',
             proto_dot_dchat_dot_v1_dot_service__pb2.GetBundleRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.GetBundleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.StateService/GetRecord',
+            proto_dot_dchat_dot_v1_dot_service__pb2.GetRecordRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.GetRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,
