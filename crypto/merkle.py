@@ -1,25 +1,21 @@
-"""The simple Merkle tree of RFC 6962's shape, its proofs, and the proof operations made of them.
+"""The simple Merkle tree of RFC 6962's shape, and its proofs.
 
 Leaves are H(00 ‖ item), inner nodes H(01 ‖ left ‖ right); a list splits at the largest power of two strictly below
 its length, and an empty list hashes to H(""). The tags keep a leaf from passing for an inner node.
-Source: CometBFT v0.38 data sheet, section 1.
+Source: RFC 6962, section 2.1; CometBFT v0.38, spec/core/encoding.md (Merkle trees), crypto/merkle.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
-from urllib.parse import quote, unquote_to_bytes
-
-from google.protobuf.message import DecodeError
+from typing import Final
 
 from crypto.hash import EMPTY_HASH, HASH_BYTES, sha256, uvarint
 from proto.tendermint.crypto import proof_pb2 as pb
 
 AUNTS_MAX: Final = 100  # the format's: no tree that fits in memory is deeper
-VALUE_OP_TYPE: Final = "simple:v"
 INT64_MAX: Final = 2**63 - 1
 
 
@@ -160,109 +156,6 @@ def proofs(items: Sequence[bytes]) -> tuple[bytes, tuple[Proof, ...]]:
     return level[0][0], made
 
 
-# ------------------------------------------------------------------------------------------- proof operations
-
-
-class Operator(Protocol):
-    """One step of a chain of proofs: values in, roots out."""
-
-    @property
-    def key(self) -> bytes:
-        """The key this step consumes from the path; empty: none."""
-        ...
-
-    def run(self, values: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """Raises InvalidProof."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ValueOp:
-    """`simple:v`: a key and a value are a leaf, H(00 ‖ len(key) ‖ key ‖ 20 ‖ H(value)), of a simple tree."""
-
-    key: bytes
-    proof: Proof
-
-    def run(self, values: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """One value in, one root out. Raises InvalidProof."""
-        if len(values) != 1:
-            raise InvalidProof(f"{VALUE_OP_TYPE}: takes 1 value, got {len(values)}")
-        expected = leaf_hash(key_value_item(self.key, values[0]))
-        if expected != self.proof.leaf_hash:
-            raise InvalidProof(f"{VALUE_OP_TYPE}: leaf_hash {self.proof.leaf_hash.hex()}, expected {expected.hex()}")
-        return (self.proof.compute_root(),)
-
-    def encode(self) -> bytes:
-        """The operation's data: protobuf ValueOp."""
-        return pb.ValueOp(key=self.key, proof=self.proof.to_proto()).SerializeToString()
-
-    @staticmethod
-    def decode(key: bytes, data: bytes) -> ValueOp:
-        """Raises InvalidProof."""
-        try:
-            message = pb.ValueOp.FromString(data)
-        except DecodeError as error:
-            raise InvalidProof(f"{VALUE_OP_TYPE}: data is no ValueOp: {error}") from error
-        return ValueOp(key, Proof.from_proto(message.proof))
-
-
 def key_value_item(key: bytes, value: bytes) -> bytes:
     """The item that stands for key = value in a simple tree of a map."""
     return uvarint(len(key)) + key + uvarint(HASH_BYTES) + sha256(value)
-
-
-def map_proofs(pairs: Mapping[bytes, bytes]) -> tuple[bytes, dict[bytes, ValueOp]]:
-    """The root of a map as a simple tree of its pairs sorted by key, and a ValueOp per key."""
-    keys = sorted(pairs)
-    root_hash, made = proofs([key_value_item(key, pairs[key]) for key in keys])
-    return root_hash, {key: ValueOp(key, proof) for key, proof in zip(keys, made, strict=True)}
-
-
-Decoder = Callable[[bytes, bytes], Operator]  # (key, data) -> operator
-
-
-def verify_operators(operators: Sequence[Operator], root_hash: bytes, key_path: str, values: tuple[bytes, ...]) -> None:
-    """Run `operators` from the value up; they must consume `key_path` right to left and end in `root_hash`.
-
-    Raises InvalidProof.
-    """
-    keys = parse_key_path(key_path)
-    for number, operator in enumerate(operators):
-        if operator.key:
-            if not keys:
-                raise InvalidProof(f"operation {number} wants key {operator.key!r}, but the path is used up")
-            expected = keys.pop()
-            if expected != operator.key:
-                raise InvalidProof(f"operation {number} has key {operator.key!r}, the path says {expected!r}")
-        values = operator.run(values)
-    if values != (root_hash,):
-        raise InvalidProof(f"operations lead to {[v.hex() for v in values]}, expected {root_hash.hex()}")
-    if keys:
-        raise InvalidProof(f"path keys left over: {keys!r}")
-
-
-def parse_key_path(path: str) -> list[bytes]:
-    """`/part/part`: parts URL-escaped, or `x:` and hex. Raises InvalidProof."""
-    if not path.startswith("/"):
-        raise InvalidProof(f"key path {path!r} must start with '/'")
-    return [_parse_key_part(part) for part in path[1:].split("/")]
-
-
-def _parse_key_part(part: str) -> bytes:
-    if not part.startswith("x:"):
-        return unquote_to_bytes(part)
-    try:
-        return bytes.fromhex(part[2:])
-    except ValueError as error:
-        raise InvalidProof(f"key path part {part!r} is not hex after 'x:'") from error
-
-
-def format_key_path(keys: Sequence[bytes]) -> str:
-    """The inverse of `parse_key_path`; a key that is not printable ASCII is written in hex."""
-    return "".join("/" + _format_key_part(key) for key in keys)
-
-
-def _format_key_part(key: bytes) -> str:
-    if key.isascii() and key.decode("ascii").isprintable() and not key.startswith(b"x:"):
-        return quote(key, safe="")
-    return "x:" + key.hex().upper()

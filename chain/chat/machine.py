@@ -62,11 +62,6 @@ DECODERS: Final[Decoders] = {
 EMPTY: Final = Range()
 
 
-def identity_of(state: Readable, address: bytes) -> Identity | None:
-    found: Identity | None = state.get(IDENTITY + address)
-    return found
-
-
 def require_identity(state: Readable, address: bytes) -> Identity:
     """Raises: UnknownIdentity."""
     found: Identity | None = state.get(IDENTITY + address)

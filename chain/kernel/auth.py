@@ -55,13 +55,6 @@ def sequences_fit(sequences: Sequences) -> bool:
     return True
 
 
-def next_sequence(sequences: Sequences, key: bytes) -> int:
-    for known, expected in sequences:
-        if known == key:
-            return expected
-    return 0
-
-
 def waits_between(committed: Sequences, foreseen: Sequences) -> int:
     """How many ordered transactions lead from the committed sequences to the foreseen ones; -1: none do."""
     if committed == foreseen:

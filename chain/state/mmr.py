@@ -20,7 +20,6 @@ from chain.state.errors import CorruptState, InvalidProof
 HASH_BYTES = 32
 COUNT_BYTES = 8
 COUNT_MAX = (1 << 8 * COUNT_BYTES) - 1
-NODE_NAME_BYTES = 1 + COUNT_BYTES
 
 ReadNode: TypeAlias = Callable[[bytes], bytes | None]  # a node's name -> its hash
 

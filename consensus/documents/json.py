@@ -16,7 +16,7 @@ from consensus.formats.errors import InvalidValidators, Malformed
 from consensus.formats.json_text import Fields, Json, kind_of, parse_base64
 from consensus.formats.timestamps import format_rfc3339
 from consensus.state.results import Event, EventAttribute, ExecTxResult
-from consensus.types.block import Block, BlockMeta, Data
+from consensus.types.block import Block, Data
 from consensus.types.commit import Commit, CommitSig
 from consensus.types.evidence import DuplicateVoteEvidence, Evidence, LightClientAttackEvidence
 from consensus.types.header import Header, Version
@@ -31,7 +31,7 @@ from consensus.types.params import (
     VersionParams,
 )
 from consensus.types.validators import Change, Validator, ValidatorSet
-from consensus.types.vote import Proposal, Vote
+from consensus.types.vote import Vote
 from crypto import merkle
 from crypto.keys import ED25519, SECP256K1, InvalidKey, PrivKey, PubKey, make_priv_key, make_pub_key
 
@@ -210,26 +210,6 @@ def _bytes_from_json(value: Json, where: str) -> bytes:
     return parse_base64(value, where)
 
 
-def block_meta_json(meta: BlockMeta) -> Json:
-    return {
-        "block_id": block_id_json(meta.block_id),
-        "block_size": str(meta.block_size),
-        "header": header_json(meta.header),
-        "num_txs": str(meta.num_txs),
-    }
-
-
-def block_meta_from_json(value: Json, where: str) -> BlockMeta:
-    """Raises Malformed."""
-    fields = Fields(value, where)
-    return BlockMeta(
-        fields.read("block_id", block_id_from_json),
-        fields.int64("block_size"),
-        fields.read("header", header_from_json),
-        fields.int64("num_txs"),
-    )
-
-
 def signed_header_json(signed: SignedHeader) -> Json:
     return {"header": header_json(signed.header), "commit": commit_json(signed.commit)}
 
@@ -345,18 +325,6 @@ def vote_from_json(value: Json, where: str) -> Vote:
         fields.base64("extension"),
         fields.base64("extension_signature"),
     )
-
-
-def proposal_json(proposal: Proposal) -> Json:
-    return {
-        "Type": proposal.type,
-        "height": str(proposal.height),
-        "round": proposal.round,
-        "pol_round": proposal.pol_round,
-        "block_id": block_id_json(proposal.block_id),
-        "timestamp": format_rfc3339(proposal.timestamp_ns),
-        "signature": _base64(proposal.signature),
-    }
 
 
 def evidence_json(evidence: Evidence) -> Json:

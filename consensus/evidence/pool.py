@@ -48,7 +48,6 @@ COMMITTED: Final = b"\x00"
 PENDING: Final = b"\x01"
 PENDING_END: Final = b"\x02"
 OFFENCE: Final = b"\x03"  # of committed evidence
-OFFENCE_END: Final = b"\x04"
 FLOOR_KEY: Final = b"\x04"
 PENDING_MAX: Final = 1_000
 PENDING_PER_VALIDATOR_MAX: Final = 10  # a key can sign without end, an old one for free; more wait outside

@@ -62,11 +62,6 @@ class BitArray:
     def is_full(self) -> bool:
         return self.mask == (1 << self.size) - 1
 
-    def with_bit(self, index: int) -> BitArray:
-        """index: below `size`."""
-        assert 0 <= index < self.size, (index, self.size)
-        return BitArray(self.size, self.mask | 1 << index)
-
     def __or__(self, other: BitArray) -> BitArray:
         """Of the larger size."""
         return BitArray(max(self.size, other.size), self.mask | other.mask)
@@ -81,13 +76,6 @@ class BitArray:
 
     def __str__(self) -> str:
         return "".join("x" if index in self else "_" for index in range(self.size))
-
-    @staticmethod
-    def from_text(text: str) -> BitArray:
-        """`x_x`: set and clear. Raises InvalidBits."""
-        if len(text) > BITS_MAX or set(text) - {"x", "_"}:
-            raise InvalidBits(f"bit array {text[:80]!r} must have at most {BITS_MAX} characters, each x or _")
-        return BitArray.of(len(text), (index for index, char in enumerate(text) if char == "x"))
 
     def to_proto(self) -> pb.BitArray:
         words = [self.mask >> start & _WORD_MASK for start in range(0, self.size, _WORD)]

@@ -1,7 +1,6 @@
-"""Before this node signs anything: does the chain show that its record of signing is missing, old, or in use twice?
+"""Before this node signs anything: does the chain show that its record of signing is missing, or old?
 
-Source: design section 3, Safety around it; known failures 8 and 9; CometBFT v0.38, consensus/state.go
-(checkDoubleSigningRisk).
+Source: design section 3, Safety around it; known failure 8.
 """
 
 from __future__ import annotations
@@ -49,16 +48,3 @@ def open_file_signer(disk: Disk, key: PrivKey, state_path: Path, blocks: BlockSt
         )
     signer.raise_floor(blocks.height)
     return signer
-
-
-def check_not_signing_elsewhere(blocks: BlockStore, address: bytes, heights: int) -> None:
-    """With double_sign_check_height: refuse to start while the last `heights` commits hold our signature.
-
-    Another process with this key may still run; waiting that many blocks shows that it does not. Raises SignerError.
-    """
-    signed = last_signed_height(blocks, address, heights) if heights > 0 else 0
-    if signed:
-        raise SignerError(
-            f"validator {address.hex()} signed height {signed}, one of the last {heights}: if its key runs elsewhere, "
-            "both would sign. Stop the other, or wait until it missed that many blocks (double_sign_check_height)"
-        )

@@ -137,26 +137,6 @@ def check_validator_updates(changes: Sequence[Change], params: ConsensusParams) 
             )
 
 
-def init_chain_state(
-    state: State, *, validators: Sequence[Change], params: ConsensusParams | None, app_hash: bytes
-) -> State:
-    """The genesis state with the application's answer to InitChain in it.
-
-    A list of validators replaces the genesis's; an empty app_hash keeps the genesis's.
-    Raises InvalidValidators (also when nobody named any), InvalidParams.
-    """
-    if params is not None:
-        params.validate()
-        state = replace(state, params=params, app_version=params.version.app)
-    if validators:
-        check_validator_updates(validators, state.params)
-        first = ValidatorSet.new(validators)
-        state = replace(state, validators=first, next_validators=first.increment())
-    elif not len(state.validators):
-        raise InvalidValidators("neither the genesis nor the application names a validator")
-    return replace(state, app_hash=app_hash or state.app_hash)
-
-
 def next_block_state(
     state: State,
     *,

@@ -119,10 +119,6 @@ class BlockStore:
         self._base, self._height = base, height
         self._remember(height, parts)
 
-    def save_seen_commit(self, height: int, commit: Commit) -> None:
-        """The commit that a state sync proved, before any block is here: the first vote set is made of it."""
-        self._db.write([(key_of(SEEN, height), commit.encode())], sync=True)
-
     def prune(self, retain_height: int) -> int:
         """Delete everything below `retain_height`; return how many heights went. Their disk is freed.
 

@@ -15,7 +15,7 @@ from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import RECEIPT, TOTALS, Totals
 from chain.app_state import governance_params
 from chain.chat.machine import node_reader
-from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME, Channel, member_key, message_key
+from chain.chat.records import CHANNEL, IDENTITY, Channel, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.currency.ledger import params as economic
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Supply
@@ -29,7 +29,6 @@ from chain.state.proofs import prove
 from chain.state.roots import BRIDGE, CHAT, CURRENCY, STORE_NAMES
 from chain.state.store import Stores
 from chain.state.view import View
-from chain.tx.messages import channel_id
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS, Readiness
 from consensus.abci.interface import ProofOp, QueryRequest, QueryResponse
@@ -99,17 +98,6 @@ class Queries:
         """A dchat.v1.Identity."""
         return self.get(CHAT, IDENTITY[1:] + address, height=height, with_proof=with_proof)
 
-    def address_of_name(self, name: str, *, height: int = 0) -> bytes | None:
-        """Of the identity with that name."""
-        return self.get(CHAT, IDENTITY_NAME[1:] + name.encode(), height=height).value
-
-    def channel_of_name(self, name: str, *, height: int = 0) -> bytes | None:
-        """The id of the channel with that name, when there is one."""
-        if not name.isascii():
-            return None
-        known = channel_id(name)
-        return known if self.channel(known, height=height).value is not None else None
-
     def channel(self, channel_id: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """A dchat.v1.Channel. Its id by name: `chain.tx.messages.channel_id`."""
         return self.get(CHAT, CHANNEL[1:] + channel_id, height=height, with_proof=with_proof)
@@ -118,10 +106,6 @@ class Queries:
         """Channels in the order of their ids, from the first above `after`; at most `limit`."""
         first = CHANNEL[1:] + after + b"\0" if after else b""  # the least key above
         return [value for _, value in itertools.islice(self.view(height).scan(CHAT, CHANNEL[1:], first), limit)]
-
-    def is_member(self, channel_id: bytes, address: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
-        """A dchat.v1.Membership."""
-        return self.get(CHAT, member_key(channel_id, address)[1:], height=height, with_proof=with_proof)
 
     def messages(
         self, channel_id: bytes, *, start: int = 0, limit: int = 1, height: int = 0, with_proof: bool = False

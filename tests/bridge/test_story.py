@@ -54,7 +54,6 @@ def test_story() -> None:
     )
 
     proved, found = chain.app.queries.messages(ROOM, limit=100, with_proof=True)
-    assert chain.app.queries.channel_of_name("room") == ROOM
     root = chain.app.stores.app_hash
     assert proved.value is not None
     proofs.verify(proved.ops, root, store="chat", key=proved.key, value=proved.value)

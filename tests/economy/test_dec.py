@@ -44,7 +44,6 @@ def test_quotient_upwards(a: int, b: int) -> None:
 
 @given(DECS)
 def test_whole_numbers(a: int) -> None:
-    assert dec.trunc(a) == towards_zero(Fraction(a, ONE))
     assert dec.half_even(a) == nearest_even(Fraction(a, ONE))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from consensus.privval.guards import check_not_signing_elsewhere, last_signed_height, open_file_signer
+from consensus.privval.guards import last_signed_height, open_file_signer
 from consensus.privval.signer import FileSigner
 from consensus.system.disk import OsDisk
 from consensus.system.errors import SignerError, SigningRefused
@@ -230,7 +230,3 @@ async def test_chain_that_shows_our_signature_asks_for_the_record() -> None:
     signer = open_file_signer(home.disk, key_of(0), PATH, blocks)
     with pytest.raises(SigningRefused):
         signer.sign_vote(genesis.chain_id, vote(height=blocks.height), with_extension=False)
-    with pytest.raises(SignerError, match="double_sign_check_height"):
-        check_not_signing_elsewhere(blocks, address, 3)
-    check_not_signing_elsewhere(blocks, address, 0)
-    check_not_signing_elsewhere(blocks, key_of(1).pub_key.address, 10)

@@ -207,7 +207,6 @@ def test_gathered_bytes_and_parts_are_bounded() -> None:
 def test_bit_arrays_read_back(case: tuple[int, int]) -> None:
     bits = BitArray(*case)
     assert BitArray.from_proto(bits.to_proto()) == bits
-    assert BitArray.from_text(str(bits)) == bits
     assert BitArray.of(bits.size, bits) == bits
     assert len(bits) == len(list(bits)) == str(bits).count("x")
     assert (bits - bits) == BitArray(bits.size)
@@ -234,8 +233,6 @@ def test_bit_arrays_that_contradict_themselves_are_refused(size: int, words: lis
 
 def test_bits_past_the_size_are_dropped() -> None:
     assert BitArray.from_proto(bits_pb.BitArray(bits=2, elems=[0b111])) == BitArray(2, 0b11)
-    with pytest.raises(InvalidBits):
-        BitArray.from_text("x?x")
 
 
 # ------------------------------------------------------------------------------------------------------ blocks

@@ -24,7 +24,7 @@ from consensus.documents.files import (
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.errors import InvalidFile, InvalidGenesis, InvalidParams, InvalidValidators, Malformed
 from consensus.formats.json_text import dumps
-from consensus.state.state import State, check_validator_updates, init_chain_state, next_block_state
+from consensus.state.state import State, check_validator_updates, next_block_state
 from consensus.types.params import (
     ABCIParams,
     BlockParams,
@@ -34,11 +34,10 @@ from consensus.types.params import (
     VersionParams,
 )
 from consensus.types.validators import TOTAL_POWER_MAX
-from consensus.types.vote import Proposal
 from crypto.hash import sha256
 from crypto.keys import Secp256k1PrivKey
 from proto.tendermint.types import params_pb2
-from tests.types.builders import DATA, Signers, block_id, genesis_state, key, two_blocks
+from tests.types.builders import DATA, Signers, key, two_blocks
 
 RECORDED = DATA / "recorded" / "four-validators"
 
@@ -188,21 +187,6 @@ def test_genesis_is_completed_and_reads_back() -> None:
     assert parse_genesis(changed("initial_height", "7")).state().next_height == 7
 
 
-def test_init_chain_may_replace_what_the_genesis_says() -> None:
-    bare = parse_genesis('{"chain_id":"c"}', default_time_ns=5).state()
-    with pytest.raises(InvalidValidators, match="names a validator"):
-        init_chain_state(bare, validators=(), params=None, app_hash=b"")
-    pub_key = key("a").pub_key
-    state = init_chain_state(
-        bare, validators=[(pub_key, 3)], params=ConsensusParams(version=VersionParams(4)), app_hash=b"h"
-    )
-    assert state.validators.powers == (3,)
-    assert state.next_validators == state.validators.increment()
-    assert (state.app_hash, state.app_version) == (b"h", 4)
-    full = genesis_state(Signers.of(1, 2))
-    assert init_chain_state(full, validators=(), params=None, app_hash=b"") == full
-
-
 # -------------------------------------------------------------------------------------------------------- state
 
 
@@ -319,11 +303,6 @@ def test_json_text_is_escaped_as_go_does() -> None:
         dumps({"a": "<&>\u2028", "b": [1, None, True], "c": "é"})
         == '{"a":"\\u003c\\u0026\\u003e\\u2028","b":[1,null,true],"c":"é"}'
     )
-
-
-def test_the_odd_name_of_a_proposals_type() -> None:
-    value = cj.proposal_json(Proposal(1, 2, -1, block_id(), 0, b"s"))
-    assert (value["Type"], value["pol_round"], value["height"]) == (32, -1, "1")
 
 
 @pytest.mark.parametrize(

@@ -55,15 +55,6 @@ def test_most_recorded_commits_were_checked() -> None:
     assert hashes.count(GENESIS.validator_set().hash.hex().upper()) > 40
 
 
-def test_block_metas() -> None:
-    metas = answer("blockchain_from_1_to_10")["block_metas"]
-    assert len(metas) == 10
-    for raw in metas:
-        meta = cj.block_meta_from_json(raw, "meta")
-        assert meta.header.hash == meta.block_id.hash
-        assert cj.block_meta_json(meta) == raw
-
-
 def test_a_block_with_evidence_of_another_chain() -> None:
     """The fixture writes the evidence's numbers in snake case, unlike a node: renamed here before reading."""
     raw = answer("block_search_evidence")["blocks"][0]

@@ -41,11 +41,6 @@ def quo_up(a: int, b: int) -> int:
     return -(-(a * ONE * ONE // b) // ONE)
 
 
-def trunc(a: int) -> int:
-    """The whole number towards 0."""
-    return _cut(a, ONE)
-
-
 def half_even(a: int) -> int:
     """The nearest whole number, of two the even one."""
     return _half_even(a, ONE)

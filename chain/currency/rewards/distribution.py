@@ -48,7 +48,6 @@ from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import state_pb2 as pb
 
 CHUNK: Final = 256  # members in one leaf: 8 KiB
-_PAIR_BYTES: Final = 32  # rewards and commission, 16 each: 2^64 udchat are below 2^124 as a Dec
 NOTHING: Final = (0, 0)
 NO_PULSE: Final = Pulse()
 FIRST: Final = ACCRUALS + bytes(2)

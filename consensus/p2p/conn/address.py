@@ -16,7 +16,6 @@ from functools import cached_property
 from consensus.p2p.conn.errors import BadAddress
 from consensus.p2p.conn.node_key import NODE_ID_CHARS, is_node_id
 
-DEFAULT_PORT = 26656
 HOST_CHARS_MAX = 253  # RFC 1035
 LABEL_CHARS_MAX = 63  # RFC 1035
 ADDRESS_CHARS_MAX = 512  # the longest good one has some 320: scheme, id, host, port, or a multiaddress' words

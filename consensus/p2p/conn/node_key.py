@@ -75,11 +75,3 @@ class NodeKey:
             os.link(draft, path)
         finally:
             draft.unlink()
-
-    @classmethod
-    def load_or_make(cls, path: Path) -> NodeKey:
-        if path.exists():
-            return cls.load(path)
-        key = cls.generate()
-        key.save(path)
-        return key
