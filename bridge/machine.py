@@ -35,13 +35,13 @@ from chain.tx.codec import height_bytes
 from chain.tx.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
 from chain.tx.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx.tx import Tx
+from chain.tx.units import UDCHAT_PER_DCHAT
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
 DECODERS: Final[Decoders] = {TOTALS: Totals.decode, PARAMS: BridgeParams.decode, **MARKS.decoders}
 RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
 HEIGHT_BYTES: Final = 8
 MARK: Final = b"\x01"
-UDCHAT_PER_DCHAT: Final = 10**6
 
 
 # ------------------------------------------------------------------------------ ante

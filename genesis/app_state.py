@@ -20,10 +20,7 @@ from chain.app_state.governance_params import check as check_governance
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger.params import InvalidParam
 
-UDCHAT_PER_DCHAT = 10**6
-
 __all__ = [
-    "UDCHAT_PER_DCHAT",
     "BridgeGenesis",
     "ChatGenesis",
     "CurrencyGenesis",

@@ -9,10 +9,12 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.params import SlashingParams, StakingParams
 from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.gas import block_gas_for
+from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
+from consensus.formats.units import NS_PER_S
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from crypto.keys import Ed25519PubKey
-from genesis.app_state import UDCHAT_PER_DCHAT, EconomicsGenesis, GenesisStake, build_app_state, with_stakes
+from genesis.app_state import EconomicsGenesis, GenesisStake, build_app_state, with_stakes
 
 BLOCK_BYTES_MAX = 10_485_760  # the operator contract's max_block_size
 BLOCK_GAS_MAX = block_gas_for(3_000)  # the default propose time-out, in ms
@@ -43,7 +45,7 @@ def build_genesis(
         consensus_params=ConsensusParams(
             block=BlockParams(max_bytes=block_bytes_max, max_gas=block_gas_max),
             evidence=EvidenceParams(
-                max_age_duration_ns=economics.staking.unbonding_s * 10**9,
+                max_age_duration_ns=economics.staking.unbonding_s * NS_PER_S,
                 max_bytes=min(EvidenceParams().max_bytes, block_bytes_max),
             ),
         ),
@@ -101,7 +103,6 @@ __all__ = [
     "BLOCK_BYTES_MAX",
     "BLOCK_GAS_MAX",
     "TOKENS_PER_POWER",
-    "UDCHAT_PER_DCHAT",
     "build_genesis",
     "economics_of",
     "stake_of",

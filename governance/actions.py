@@ -22,7 +22,7 @@ from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import ChatParams, bytes_per_mgas
 from chain.currency.ledger import params as economic
 from chain.currency.ledger.bank import MODULE_ADDRESSES
-from chain.currency.ledger.params import NS_PER_S, InvalidParam, SlashingParams
+from chain.currency.ledger.params import InvalidParam, SlashingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.records import CurrencyParams
 from chain.currency.rewards import distribution
@@ -37,6 +37,7 @@ from chain.upgrade import module as upgrade
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import CONSENSUS_PARAMS
 from consensus.formats.errors import InvalidParams
+from consensus.formats.units import NS_PER_S
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 
 GOVERNANCE_PARAMS: Final = b"bG"  # -> GovernanceParams

@@ -29,7 +29,6 @@ from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TA
 from chain.currency import machine as currency
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import NS_PER_S
 from chain.currency.ledger.stake_records import Now
 from chain.currency.staking.queues import TimeQueue
 from chain.currency.staking.stake import has_stake
@@ -51,6 +50,7 @@ from chain.tx.errors import (
 )
 from chain.tx.gas import GAS_LATER, most_of
 from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
+from consensus.formats.units import NS_PER_S
 from consensus.types.params import ConsensusParams
 from governance import records as governance_records
 from governance.actions import GOVERNANCE_PARAMS, attempt, carry_out, governance_params_of

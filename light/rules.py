@@ -10,11 +10,12 @@ Source: CometBFT v0.38, spec/light-client/verification, light/verifier.go.
 from __future__ import annotations
 
 from consensus.formats.errors import InvalidLightBlock, NotEnoughPower
+from consensus.formats.units import NS_PER_S
 from consensus.types.commits import TRUST_LEVEL_DEFAULT, verify_commit_light, verify_commit_light_trusting
 from consensus.types.light import LightBlock
 from consensus.types.validators import ValidatorSet
 
-CLOCK_DRIFT_NS = 10 * 10**9  # a header may be this far ahead of our clock
+CLOCK_DRIFT_NS = 10 * NS_PER_S  # a header may be this far ahead of our clock
 
 
 class CannotSkip(InvalidLightBlock):

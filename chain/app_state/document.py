@@ -17,10 +17,11 @@ from chain.app_state.economy import SECTIONS, EconomicsGenesis, InvalidAppState,
 from chain.app_state.governance_params import GovernanceParams
 from chain.currency.ledger.params import InvalidParam
 from chain.tx.codec import UINT64_MAX
+from chain.tx.units import UDCHAT_PER_DCHAT
+from consensus.formats.units import MIB
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 
-UDCHAT_PER_DCHAT: Final = 10**6
-APP_STATE_BYTES_MAX: Final = 256 << 20  # a million accounts and room
+APP_STATE_BYTES_MAX: Final = 256 * MIB  # a million accounts and room
 
 
 @dataclass(frozen=True, slots=True)

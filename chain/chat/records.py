@@ -10,6 +10,7 @@ from chain.state.mmr import Range
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
 from chain.tx.errors import AllowanceExhausted
 from chain.tx.tx import Tx
+from chain.tx.units import GAS_PER_MGAS, UDCHAT_PER_DCHAT
 from proto.dchat.v1 import state_pb2 as pb
 
 
@@ -173,7 +174,7 @@ class ChatParams:
 
     def charge_of(self, tx: Tx) -> tuple[int, int]:
         """(messages, bytes) of allowance that a chat transaction takes, whatever becomes of it."""
-        return len(tx.messages), max(len(tx.raw), -(-tx.gas_limit * self.bytes_per_mgas // MGAS))
+        return len(tx.messages), max(len(tx.raw), -(-tx.gas_limit * self.bytes_per_mgas // GAS_PER_MGAS))
 
     def encode(self) -> bytes:
         return b"".join(
@@ -226,9 +227,6 @@ class PendingIdentity:
         left = Allowance(max(0, has.messages - self.messages), max(0, has.size - self.size))
         return committed.with_use(self.sequences or committed.sequences, left)
 
-
-MGAS: Final = 1_000_000
-UDCHAT_PER_DCHAT: Final = 1_000_000
 
 IDENTITY: Final = b"ci"  # ‖ address
 IDENTITY_NAME: Final = b"cn"  # ‖ name -> address

@@ -22,10 +22,11 @@ from chain.tx.errors import Expired, GasLimitTooHigh, TxError, WrongChain
 from chain.tx.gas import GAS_BYTE, GAS_LEAST_TX
 from chain.tx.tx import Tx, TxCache
 from consensus.abci.interface import BlockRequest, Slices, ValidatorUpdate
+from consensus.formats.units import NS_PER_S
 from consensus.state.results import Event, ExecTxResult
 from consensus.types.params import ConsensusParams
 
-TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * 10**9  # in 2222: with the longest period it is an int64
+TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * NS_PER_S  # in 2222: with the longest period it is an int64
 
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 

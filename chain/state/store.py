@@ -28,20 +28,21 @@ from chain.state.errors import (
 )
 from chain.state.roots import STORE_NAMES, app_hash_of
 from chain.state.view import View
+from consensus.formats.units import MIB
 from storage.kv import KeyValueStore, Write
 
 KEY_BYTES_MAX = smt.KEY_BYTES_MAX
 VALUE_BYTES_MAX = 65_536  # each proof of a value carries it whole; and hashing it must fit into one slice
-SIDE_BYTES_MAX = 1 << 20  # read whole, never proved
+SIDE_BYTES_MAX = MIB  # read whole, never proved
 SENTINEL_KEY = b"\x00"  # in each store from its first version on: absence is shown by neighbours, so there must be one
 SENTINEL_VALUE = b"\x01"
 NO_VERSION = -1  # nothing was ever committed
 VERSIONS_KEPT_MIN = 2  # the engine may still prove, or go back to, the version before the latest
-CACHE_BYTES = 128 << 20  # the pages and values of 10^5 keys
+CACHE_BYTES = 128 * MIB  # the pages and values of 10^5 keys
 KEYS_PER_SLICE = 50  # below 1 ms of reading and hashing between two yields
 BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
 RECORDS_PER_SLICE = 400  # below 1 ms of packing
-PRUNE_SLACK_BYTES = 32 << 20  # what pruned versions may still hold on disk: each compaction costs more than that
+PRUNE_SLACK_BYTES = 32 * MIB  # what pruned versions may still hold on disk: each compaction costs more than that
 PRUNE_BATCH_KEYS = 2_000
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]  # store -> key -> value; None deletes

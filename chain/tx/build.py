@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from chain.tx import gas
 from chain.tx.messages import KIND_OF, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, encode_message
 from chain.tx.tx import address_of_key, sign_hash
+from chain.tx.units import fee_of
 from crypto.keys import Ed25519PrivKey
 from proto.dchat.v1 import tx_pb2 as pb
 
@@ -53,11 +54,6 @@ def gas_for(messages: Sequence[Message], *, lane: int | None = None, signers: in
     chosen = lane_of(messages) if lane is None else lane
     kept = gas.GAS_MARK + (gas.GAS_RECEIPT if chosen == LANE_BRIDGE else 0)
     return kept + gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * signers + kinds
-
-
-def fee_for(gas_limit: int, gas_price: int) -> int:
-    """The least fee in udchat. gas_price: udchat for a million gas."""
-    return -(-gas_limit * gas_price // 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ def build_tx(
     """A signed transaction; gas limit and fee are estimated when not given. gas_price: udchat for a million gas."""
     chosen = lane_of(messages) if lane is None else lane
     limit = gas_for(messages, lane=chosen, signers=len(seats), memo=memo) if gas_limit is None else gas_limit
-    paid = (0 if chosen == LANE_CHAT else fee_for(limit, gas_price)) if fee is None else fee
+    paid = (0 if chosen == LANE_CHAT else fee_of(limit, gas_price)) if fee is None else fee
     body = build_body(
         chain_id=chain_id, messages=messages, seats=seats, gas_limit=limit, lane=chosen, fee=paid,
         fee_payer=fee_payer, expiry_height=expiry_height, memo=memo,

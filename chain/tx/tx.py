@@ -27,6 +27,7 @@ from chain.tx.errors import (
 )
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
 from consensus.abci.interface import CheckTxResponse
+from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
@@ -257,7 +258,7 @@ class TxCache:
     """The transactions decoded last, by their bytes. Bounded in number and bytes; the oldest leave first."""
 
     COUNT_MAX: Final = 20_000  # what a full mempool and a block hold
-    BYTES_MAX: Final = 64 << 20
+    BYTES_MAX: Final = 64 * MIB
 
     __slots__ = ("_bytes", "_txs", "decoded")
 

@@ -67,11 +67,11 @@ from chain.upgrade.plan import (
     done_key,
 )
 from consensus.abci.interface import HaltReason, HaltRequested, Slices, VoteInfo
+from consensus.formats.units import NS_PER_S
 from consensus.types.params import ConsensusParams, VersionParams
 from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import ed25519_verify
 
-NS_PER_S: Final = 10**9
 POSTPONED_MAX: Final = (1 << 32) - 1  # it is only told
 READINESS_PER_SLICE: Final = 100  # about a millisecond
 

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BITS_MAX
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.base import ChannelDescriptor, Peer, PeerFault
 from consensus.system.clock import Clock, Timer
 from consensus.types.ids import PartSetHeader
@@ -35,7 +36,6 @@ HASHES_MAX: Final = 4_096  # per message; a longer list is split
 NEIGHBOURS_MAX: Final = 1_024
 ANNOUNCEMENTS_MAX: Final = 64  # part and vote bitmaps per message: both kinds of 32 rounds
 NODE_ID_BYTES: Final = 20
-NS_PER_S: Final = 1_000_000_000
 TELL_EVERY_NS: Final = NS_PER_S // 4  # our list of neighbours, to all: 2 ms of the loop with 60 of them
 TELL_BURST: Final = 16  # at once, as the first peers come
 

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BITS_MAX, BitArray
 from consensus.formats.errors import InvalidData, Malformed
+from consensus.formats.units import MIB
 from consensus.formats.wire import bytes_field, int_field, message_field, parse
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PARTS_MAX, Part
@@ -30,7 +31,7 @@ MEMPOOL_CHANNEL: Final = 0x30
 EVIDENCE_CHANNEL: Final = 0x38
 BLOCK_SYNC_CHANNEL: Final = 0x40
 
-CONSENSUS_MESSAGE_BYTES_MAX: Final = 1_048_576  # the channels' limit upstream
+CONSENSUS_MESSAGE_BYTES_MAX: Final = MIB  # the channels' limit upstream
 BLOCK_SYNC_MESSAGE_BYTES_MAX: Final = 104_857_605  # a block of 100 MiB and its frame
 WIRE_STEP_MAX: Final = 8
 

@@ -66,7 +66,7 @@ from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, ti
 from consensus.engine.timers import Timers, genesis_wait_ms, starts_with_proof
 from consensus.engine.votes import RoundVotes, load_last_commit
 from consensus.execution.executor import BlockExecutor, save_decided
-from consensus.formats.timestamps import NS_PER_MS
+from consensus.formats.units import NS_PER_MS
 from consensus.privval.own_key import WatchOver
 from consensus.privval.signer import Signer
 from consensus.state.state import State

@@ -17,7 +17,8 @@ from consensus.engine.incoming.checks import EXTENSION_BYTES_LOGGED_MAX
 from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, encode_logged
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.metrics import EngineMetrics
-from consensus.formats.timestamps import NS_PER_MS, within_time
+from consensus.formats.timestamps import within_time
+from consensus.formats.units import NS_PER_MS
 from consensus.privval.own_key import OwnKeyWatch
 from consensus.privval.signer import Signer
 from consensus.state.state import State

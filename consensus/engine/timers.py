@@ -9,7 +9,8 @@ import structlog
 
 from consensus.core.events import Step
 from consensus.engine.incoming.inputs import TimedOut
-from consensus.formats.timestamps import NS_PER_MS, NS_PER_S, format_rfc3339
+from consensus.formats.timestamps import format_rfc3339
+from consensus.formats.units import NS_PER_MS, NS_PER_S
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
 from consensus.system.clock import Clock, Timer

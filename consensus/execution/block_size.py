@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-WORK_NS: Final = 250_000_000  # of executing and saving one block; with all else blocks are then 0.4 to 0.8 s apart
+from consensus.formats.units import NS_PER_MS
+
+WORK_NS: Final = 250 * NS_PER_MS  # of executing and saving one block; with all else blocks are then 0.4 to 0.8 s apart
 TXS_MIN: Final = 500  # always allowed: smaller blocks would cost more in votes than they save
 FIRST_NS_PER_TX: Final = 250_000  # before anything is measured: 1,000 transactions
 SAMPLE_TXS_MIN: Final = 100  # smaller blocks' time is the cost of a block, not of its transactions

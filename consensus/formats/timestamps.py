@@ -17,11 +17,10 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from consensus.formats.errors import Malformed
+from consensus.formats.units import NS_PER_S
 from consensus.formats.wire import INT64_MAX, INT64_MIN, int_field
 from crypto.hash import uvarint
 
-NS_PER_S: Final = 10**9
-NS_PER_MS: Final = 10**6
 ZERO_TIME_NS: Final = -62135596800 * NS_PER_S
 SECONDS_MIN: Final = -62135596800  # 0001-01-01T00:00:00Z
 SECONDS_MAX: Final = 253402300799  # 9999-12-31T23:59:59Z

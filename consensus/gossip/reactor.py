@@ -46,6 +46,7 @@ from consensus.core.events import VoteKind
 from consensus.engine.interfaces import Driver
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
+from consensus.formats.units import NS_PER_S
 from consensus.gossip.peer_state import PART_COPY, VOTE_COPY, PeerState, VoteSetKey
 from consensus.gossip.sending import NEVER_NS, WIRE_COMMIT, Arrival, Gossip, GossipMetrics, Random
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
@@ -58,7 +59,6 @@ from consensus.types.vote import PRECOMMIT, Proposal, Vote
 STALL_CHECK_S: Final = 2.0  # upstream's peer_query_maj23_sleep_duration
 ANNOUNCE_SOON_S: Final = 0.003  # below the shortest wait of a relay: to who sent us copies of late
 ANNOUNCE_LATER_S: Final = 0.040  # below LATE_VOTE_NS: to who relays nothing before that
-NS_PER_S: Final = 1_000_000_000
 EXACT_WEIGHT: Final = 10  # each may make us send a block again: forgiven to one in every stall check, not to a flood
 
 CHANNELS: Final = (

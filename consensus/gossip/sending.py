@@ -31,6 +31,7 @@ from consensus.channels.messages import (
 )
 from consensus.core.events import VoteKind
 from consensus.engine.interfaces import RoundState, VoteView
+from consensus.formats.units import NS_PER_MS
 from consensus.gossip.peer_state import PeerState, VoteSetKey
 from consensus.stores.interfaces import BlockStore
 from consensus.system.clock import Clock
@@ -40,15 +41,15 @@ from consensus.types.ids import BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.vote import Proposal, Vote
 
-RELAY_MIN_NS: Final = 5_000_000  # design.md section 5: 5 to 20 ms
-RELAY_SPREAD_NS: Final = 15_000_000
-LATE_VOTE_NS: Final = 100_000_000  # below the shortest time-out of --fast, above what a busy peer needs to answer
-LATE_PART_NS: Final = 200_000_000  # parts are large: rather late than twice
-DECIDED_HOLD_NS: Final = 150_000_000  # the others decide a height within this, or need help
+RELAY_MIN_NS: Final = 5 * NS_PER_MS  # design.md section 5: 5 to 20 ms
+RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
+LATE_VOTE_NS: Final = 100 * NS_PER_MS  # below the shortest time-out of --fast, above what a busy peer needs to answer
+LATE_PART_NS: Final = 200 * NS_PER_MS  # parts are large: rather late than twice
+DECIDED_HOLD_NS: Final = 150 * NS_PER_MS  # the others decide a height within this, or need help
 WIRE_NEW_HEIGHT: Final = 1
 WIRE_COMMIT: Final = 8
 CATCH_UP_CACHE_HEIGHTS: Final = 8
-OLD_HEIGHT_EVERY_NS: Final = 5_000_000  # a peer's heights are read from disk: no faster than it could take them over
+OLD_HEIGHT_EVERY_NS: Final = 5 * NS_PER_MS  # a peer's heights are read from disk: as fast as it takes them over
 NEVER_NS: Final = 1 << 62
 ARRIVALS_MAX: Final = 65_536  # of each kind and height: peers can send false ones without end
 

@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 from crc32c import crc32c
 
+from consensus.formats.units import MIB
 from consensus.mempool.admission.errors import CODESPACE, TRY_LATER, Refusal
 from consensus.mempool.pool import Pool
 from consensus.system.clock import Workers
@@ -27,8 +28,8 @@ from consensus.system.disk import AppendFile, Disk
 from crypto.hash import sha256
 
 HEAD_BYTES: Final = 8
-TX_BYTES_MAX: Final = 100 << 20  # a block's, whatever the mempool takes: a longer length is a torn or foreign frame
-DEAD_BYTES_MAX: Final = 4 << 20  # of forgotten transactions; then the file is written anew
+TX_BYTES_MAX: Final = 100 * MIB  # a block's, whatever the mempool takes: a longer length is a torn or foreign frame
+DEAD_BYTES_MAX: Final = 4 * MIB  # of forgotten transactions; then the file is written anew
 RETRY_S: Final = 1.0  # at the start: the pool may have no room yet, or lack the last blocks
 TRIES_MAX: Final = 5  # of what the application refuses, before it is forgotten
 

@@ -25,6 +25,7 @@ from typing import Final
 import structlog
 
 from consensus.abci.interface import ChecksSignatures, CheckTxRequest, CheckTxResponse, CheckTxType, IdentifiesTxs
+from consensus.formats.units import NS_PER_MS
 from consensus.mempool.admission.entry import (
     ANSWERS_MAX,
     Entry,
@@ -53,7 +54,7 @@ from consensus.system.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
 
-SLICE_NS: Final = 2_000_000  # of the 3 ms that the loop may be held at most
+SLICE_NS: Final = 2 * NS_PER_MS  # of the 3 ms that the loop may be held at most
 BATCH_TXS_MAX: Final = 64  # a thread verifies so many in 3 ms; the next source's turn is not far
 CLOCK_BYTES: Final = 1_024  # of transactions between two looks at the clock: some four payments
 STOPPED_TEXT: Final = "the node is stopping; send it to another"

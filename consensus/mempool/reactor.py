@@ -22,6 +22,7 @@ from typing import Final
 
 from consensus.channels.extension import EXTENSION_CHANNEL, HASHES_MAX, ExtensionMessage, ExtensionReactor, encode
 from consensus.channels.messages import MEMPOOL_CHANNEL, InvalidMessage, decode_txs, encode_txs
+from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 from consensus.mempool.admission.entry import Entry, data_bytes
 from consensus.mempool.admission.errors import TRY_LATER, Refusal
 from consensus.mempool.pool import Pool
@@ -29,18 +30,18 @@ from consensus.mempool.wants import Random, Wants
 from consensus.p2p.conn.base import ChannelDescriptor, Peer, PeerFault
 from consensus.system.clock import Clock, Timer
 
-BATCH_WINDOW_NS: Final = 5_000_000  # what was admitted within it goes in one message
+BATCH_WINDOW_NS: Final = 5 * NS_PER_MS  # what was admitted within it goes in one message
 BATCH_BYTES: Final = 65_536  # per message: a vote never waits behind more than this on a slow link
 PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it is first-hand
-RELAY_MIN_NS: Final = 5_000_000  # design.md section 5: 5 to 20 ms
-RELAY_SPREAD_NS: Final = 15_000_000
-ANNOUNCE_LATE_NS: Final = 500_000_000  # towards a neighbour of the sender: only if the sender failed it
-AGAIN_NS: Final = 10_000_000_000  # first; then after twice the time that it has waited
+RELAY_MIN_NS: Final = 5 * NS_PER_MS  # design.md section 5: 5 to 20 ms
+RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
+ANNOUNCE_LATE_NS: Final = 500 * NS_PER_MS  # towards a neighbour of the sender: only if the sender failed it
+AGAIN_NS: Final = 10 * NS_PER_S  # first; then after twice the time that it has waited
 AGAIN_DOUBLINGS: Final = 5  # of the time until the next: every five minutes at last
 AGAIN_TXS_MAX: Final = 512  # in one round, AGAIN_NS apart
 AGAIN_BYTES_MAX: Final = 65_536  # of them to a peer that takes bodies alone
 TWICE_BYTES_PER_S: Final = 131_072  # for what a peer asks for although it was sent it
-TWICE_BYTES_MAX: Final = 2 * 1_048_576  # of that saved up: a large one, or a pool's worth of small ones
+TWICE_BYTES_MAX: Final = 2 * MIB  # of that saved up: a large one, or a pool's worth of small ones
 OWED_MAX: Final = 16_384  # bodies or hashes waiting for a slow peer's queue; beyond it the oldest are forgotten
 TXS_PER_MESSAGE_MAX: Final = 16_384  # a body is not empty: more is a flood
 MESSAGE_OVERHEAD: Final = 16
@@ -421,7 +422,7 @@ class MempoolReactor:
 
     def _may_send_twice(self, queue: _PeerQueue, size: int) -> bool:
         now = self._clock.monotonic_ns()
-        earned = (now - queue.twice_ns) * TWICE_BYTES_PER_S // 1_000_000_000
+        earned = (now - queue.twice_ns) * TWICE_BYTES_PER_S // NS_PER_S
         queue.twice_bytes, queue.twice_ns = min(TWICE_BYTES_MAX, queue.twice_bytes + earned), now
         if queue.twice_bytes < size:
             return False

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
+from consensus.formats.units import NS_PER_MS
 from consensus.mempool.pool import Pool
 from consensus.system.clock import Clock, Timer
 
-WANT_TIMEOUT_NS: Final = 500_000_000  # without a delivery; after it the next announcer is asked
+WANT_TIMEOUT_NS: Final = 500 * NS_PER_MS  # without a delivery; after it the next announcer is asked
 WINDOW_MAX: Final = 1_024  # hashes asked of one peer at once: half a second of what four validators commit
 WINDOW_MIN: Final = 16  # of one that delivers nothing
 OFFERS_MAX: Final = 5_000  # remembered per peer: a pool's worth

@@ -22,6 +22,7 @@ from typing import Any
 
 import structlog
 
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.address import NodeAddress, parse_address
 from consensus.p2p.conn.errors import BadAddress
 from consensus.p2p.conn.node_key import is_node_id
@@ -41,9 +42,8 @@ OWN_ADDRESSES_MAX = 64
 FAILURES_NEVER_SEEN_MAX = 3  # attempts after which an address that never worked is bad
 FAILURES_MAX = 10  # and one that has not worked for a week
 
-_NS = 1_000_000_000
-_MINUTE_NS = 60 * _NS
-_WEEK_NS = 7 * 24 * 3600 * _NS
+_MINUTE_NS = 60 * NS_PER_S
+_WEEK_NS = 7 * 24 * 3600 * NS_PER_S
 _GO_ZERO_TIME = "0001-01-01T00:00:00Z"
 _NEW, _OLD = 1, 2  # bucket_type in the file
 
@@ -388,7 +388,7 @@ def _write_time(time_ns: int) -> str:
     """RFC 3339 in UTC with nanoseconds; Go's zero time for 0."""
     if not time_ns:
         return _GO_ZERO_TIME
-    seconds, nanos = divmod(time_ns, _NS)
+    seconds, nanos = divmod(time_ns, NS_PER_S)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{nanos:09d}".rstrip("0").rstrip(".") + "Z"
 
@@ -402,4 +402,4 @@ def _read_time(text: str) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"time {text!r} has no zone")
     seconds = int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-    return max(0, seconds * _NS + int(digits[:9].ljust(9, "0") or "0"))
+    return max(0, seconds * NS_PER_S + int(digits[:9].ljust(9, "0") or "0"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.address import NodeAddress, host_group
 from consensus.p2p.conn.errors import Rejected
 
@@ -24,7 +25,6 @@ OFFENCE_FORGOTTEN_S = 6 * 3600.0
 BAN_FIRST_S = 60
 BAN_MAX_S = 24 * 3600
 FAULTS_FORGIVEN = 2  # breaches of the protocol: an upgrade gone wrong, a bug; then each is an offence
-NS_PER_S = 1_000_000_000
 
 Entrant = TypeVar("Entrant", bound=Hashable)
 

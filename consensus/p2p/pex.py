@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import structlog
 from google.protobuf.message import DecodeError
 
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.addrbook import SELECTION_MAX, AddressBook
 from consensus.p2p.conn.address import NodeAddress, host_group, parse_ip
 from consensus.p2p.conn.base import ChannelDescriptor, Peer, PeerFault
@@ -49,7 +50,6 @@ DIAL_HISTORY_MAX = 4096
 ROUND_GAP_S = 1.0  # between two rounds, whatever happens
 TOLD_PER_TURN = 16  # addresses of an answer that are looked at in a turn of the loop: some 2 ms
 
-_NS = 1_000_000_000
 _REQUEST = pex_pb2.Message(pex_request=pex_pb2.PexRequest()).SerializeToString()
 
 
@@ -103,7 +103,7 @@ class PexReactor:
     def _judge(self, peer: SwitchPeer, dialed: NodeAddress) -> None:
         """Who takes our call and hangs up is called ever more seldom, until it stays."""
         address = dialed.with_id(peer.id)
-        if (self._switch.clock() - peer.connected_since_ns) / _NS >= STEADY_S:
+        if (self._switch.clock() - peer.connected_since_ns) / NS_PER_S >= STEADY_S:
             self._dials.pop(str(address), None)
         elif address.id not in self._seed_ids:
             self._failed(str(address))
@@ -300,7 +300,7 @@ class PexReactor:
         now_s = asyncio.get_running_loop().time()
         self._crawled = {id: at for id, at in self._crawled.items() if now_s - at < CRAWL_GAP_S}
         for peer in self._switch.peers:
-            age_s = (self._switch.clock() - peer.connected_since_ns) / _NS
+            age_s = (self._switch.clock() - peer.connected_since_ns) / NS_PER_S
             if age_s > SEED_PEER_AGE_MAX_S and not peer.is_persistent:
                 self._switch.release_peer(peer, "seed: connected for long enough")
             elif peer.is_outbound:
@@ -388,7 +388,7 @@ def install(switch: Switch, book: AddressBook, *, exchange: bool = True) -> PexR
             book.add(address, address)
     switch.is_known_good = book.is_good
     for peer_id, until_ns in book.bans.items():
-        left_s = (until_ns - switch.clock()) // _NS
+        left_s = (until_ns - switch.clock()) // NS_PER_S
         if left_s > 0:
             switch.bans.ban(peer_id, left_s)
     book.pins |= switch.pins

@@ -2,8 +2,7 @@
 
 One object per node, on the event loop. Links (connections) have no tasks; what waits (persistent peers' redialling,
 services such as address exchange) runs in one TaskGroup, and `run` returns only when all of it is gone.
-A peer can cost us that peer, never more.
-Source: the p2p sheet, sections 3 and 6; two nodes that dial each other at once keep the dial of the lower id.
+A peer can cost us that peer, never more. Of two nodes that dial each other at once the lower id's dial is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from consensus.p2p.admission import FAULTS_FORGIVEN, NS_PER_S, Bans, Gate
+from consensus.formats.units import NS_PER_S
+from consensus.p2p.admission import FAULTS_FORGIVEN, Bans, Gate
 from consensus.p2p.config import SwitchConfig
 from consensus.p2p.conn.address import NodeAddress
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault, Reactor

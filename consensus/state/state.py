@@ -12,6 +12,7 @@ from typing import Final
 
 from consensus.formats.errors import InvalidValidators
 from consensus.formats.timestamps import ZERO_TIME_NS, read_timestamp, timestamp_proto
+from consensus.formats.units import MIB
 from consensus.formats.wire import parse
 from consensus.state.results import ExecTxResult, results_hash
 from consensus.types.block import BlockBounds, beside_data_bytes
@@ -23,7 +24,7 @@ from crypto.hash import EMPTY_HASH
 from proto.tendermint.state import types_pb2 as pb
 
 SOFTWARE: Final = "0.38.26"  # the CometBFT whose formats these are
-_STATE_BYTES_MAX: Final = 64 * 1_048_576  # three of the largest sets
+_STATE_BYTES_MAX: Final = 64 * MIB  # three of the largest sets
 
 
 @dataclass(frozen=True, slots=True)

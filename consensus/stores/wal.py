@@ -26,6 +26,7 @@ import structlog
 from crc32c import crc32c
 from google.protobuf.message import DecodeError
 
+from consensus.formats.units import MIB
 from consensus.system.disk import AppendFile, Disk
 from consensus.system.errors import EngineError, WalCorrupted
 from proto.tendermint.consensus import wal_pb2
@@ -33,13 +34,13 @@ from proto.tendermint.consensus import wal_pb2
 HEAD_NAME: Final = "wal"
 NEW_NAME: Final = "wal.new"  # a restatement that is not whole yet: of no meaning, removed when the log is opened
 FRAME_BYTES: Final = 8
-PAYLOAD_BYTES_MAX: Final = 1_048_576 + 24  # the format's: a message of 1 MiB with its time
+PAYLOAD_BYTES_MAX: Final = MIB + 24  # the format's: a message of 1 MiB with its time
 BUFFER_BYTES: Final = 40_960  # as CometBFT's: peers' messages are written out at this size or at the next sync
-HEAD_BYTES_MAX: Final = 10 * 1024 * 1024
-GROUP_BYTES_MAX: Final = 1024 * 1024 * 1024
+HEAD_BYTES_MAX: Final = 10 * MIB
+GROUP_BYTES_MAX: Final = 1_024 * MIB
 REMOVED_FILES_MAX: Final = 4  # per rotation, as CometBFT
-RESTATE_BYTES_MIN: Final = 32 * 1024 * 1024  # that a height must have logged before it is restated; most never do
-READ_BYTES: Final = 2 * 1024 * 1024  # at once; more than a frame
+RESTATE_BYTES_MIN: Final = 32 * MIB  # that a height must have logged before it is restated; most never do
+READ_BYTES: Final = 2 * MIB  # at once; more than a frame
 
 log = structlog.get_logger(__name__)
 

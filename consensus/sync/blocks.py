@@ -30,7 +30,9 @@ from consensus.channels.messages import (
     StatusResponse,
     decode_block_sync,
 )
+from consensus.core.votes import two_thirds
 from consensus.formats.errors import InvalidData
+from consensus.formats.units import MIB, NS_PER_S
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
 from consensus.state.state import State
 from consensus.stores.interfaces import BlockStore
@@ -46,29 +48,28 @@ from consensus.types.commits import Verifier
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 
-NS: Final = 1_000_000_000
 REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
 AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
-BUFFER_BYTES_MAX: Final = 128 * 1_048_576  # held by blocks that wait for their turn; then only two are asked for
-PEER_TIMEOUT_NS: Final = 15 * NS  # asked, and no block came: asked last from then on; as upstream, which drops it
+BUFFER_BYTES_MAX: Final = 128 * MIB  # held by blocks that wait for their turn; then only two are asked for
+PEER_TIMEOUT_NS: Final = 15 * NS_PER_S  # asked, and no block came: asked last from then on; as upstream, which drops it
 LATE_S: Final = 300.0  # so long after a request its answer may still be on its way
 GROWTH: Final = 2  # by how much the parameters may let blocks grow before the one that is asked for
 BLOCK_BYTES_LEAST: Final = 22_020_096  # to be ready for: upstream's default, and the most that our governance gives
-SLACK_BYTES: Final = 4 * 1_048_576  # extended commit and frame
+SLACK_BYTES: Final = 4 * MIB  # extended commit and frame
 SMALL_BYTES_MAX: Final = 4_096  # what is not a block: nobody begins a larger message that was not asked for
-HEDGE_NS: Final = 1 * NS  # the next height is asked of one peer more each time that so long no block comes
+HEDGE_NS: Final = 1 * NS_PER_S  # the next height is asked of one peer more each time that so long no block comes
 LATE_MAX: Final = 4 * REQUESTS_PER_PEER_MAX  # heights whose answer may still come, after we gave up on it
 INLINE_BYTES_MAX: Final = 16_384  # a block of this size is decoded in 0.3 ms; larger ones in a thread
-STATUS_MIN_NS: Final = NS  # stock peers ask for our heights every 10 s
+STATUS_MIN_NS: Final = NS_PER_S  # stock peers ask for our heights every 10 s
 BAN_S: Final = 60  # as upstream
-STATUS_EVERY_NS: Final = 10 * NS  # as upstream
-SETTLE_NS: Final = NS // 2  # after the start: peers connect and say where they are
-UNREPORTED_WAIT_NS: Final = 3 * NS  # how long we wait for the status of connected peers
-STALL_NS: Final = 6 * NS  # no progress, and somebody is where we are: go on in consensus
+STATUS_EVERY_NS: Final = 10 * NS_PER_S  # as upstream
+SETTLE_NS: Final = NS_PER_S // 2  # after the start: peers connect and say where they are
+UNREPORTED_WAIT_NS: Final = 3 * NS_PER_S  # how long we wait for the status of connected peers
+STALL_NS: Final = 6 * NS_PER_S  # no progress, and somebody is where we are: go on in consensus
 
-STOOD_STILL_NS: Final = 2 * NS  # a turn that is so late finds us at fault, not the peers
-TELL_EVERY_NS: Final = 60 * NS  # what is waited for
-WAIT_NS_MIN: Final = NS // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
+STOOD_STILL_NS: Final = 2 * NS_PER_S  # a turn that is so late finds us at fault, not the peers
+TELL_EVERY_NS: Final = 60 * NS_PER_S  # what is waited for
+WAIT_NS_MIN: Final = NS_PER_S // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
 
 log = structlog.get_logger(__name__)
 
@@ -517,7 +518,8 @@ class BlockSyncReactor:
         """A third of the power is ours: the others cannot have gone on without us."""
         validators = self._driver.state.validators
         us = validators.by_address(self._our_address)
-        return us is not None and us.voting_power * 3 >= validators.total_power
+        total = validators.total_power
+        return us is not None and total - us.voting_power <= two_thirds(total)
 
     def _ask(self, now: int) -> None:
         """Ask for what is next: spread over the peers, a second peer for the very next when the first is slow."""
@@ -551,7 +553,7 @@ class BlockSyncReactor:
 
     def _has_room(self) -> bool:
         """For one more block in the buffer, with those that are on their way."""
-        expected = self._block_bytes or min(self._driver.state.params.block_bytes_max, 1_048_576)
+        expected = self._block_bytes or min(self._driver.state.params.block_bytes_max, MIB)
         return self._buffered_bytes + len(self._wanted) * expected <= BUFFER_BYTES_MAX
 
     def _choose(self, height: int, asked: tuple[str, ...] | list[str]) -> _SyncPeer | None:
@@ -625,7 +627,7 @@ class BlockSyncReactor:
             self._timer.cancel()
         wait_ns = max(WAIT_NS_MIN, due - self._clock.monotonic_ns())
         self._due_ns = now + wait_ns
-        self._timer = self._clock.call_later(wait_ns / NS, self._wake.set)
+        self._timer = self._clock.call_later(wait_ns / NS_PER_S, self._wake.set)
 
     # -------------------------------------------------------------------------------------------------- applying
 

@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-LEVEL_NS: Final = 10 * 1_000_000_000  # a last block this young: nobody can be far ahead of us
+from consensus.formats.units import NS_PER_S
+
+LEVEL_NS: Final = 10 * NS_PER_S  # a last block this young: nobody can be far ahead of us
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from consensus.channels.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
+from consensus.formats.units import MIB
 from consensus.p2p.conn.base import Peer
 from consensus.stores.interfaces import BlockStore
 from consensus.system.aside import Aside, Bill
@@ -20,7 +21,7 @@ from consensus.system.clock import Clock, Workers
 
 REQUESTS_MAX: Final = 64  # remembered per peer: three times what a syncing node asks one peer for
 BLOCK_RESPONSE: Final = b"\x1a"  # the first byte of one on the wire
-QUEUE_BYTES_MAX: Final = 2 * 1_048_576  # of a peer's channel: two usual blocks; one always fits
+QUEUE_BYTES_MAX: Final = 2 * MIB  # of a peer's channel: two usual blocks; one always fits
 
 
 @dataclass(slots=True, eq=False)

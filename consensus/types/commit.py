@@ -11,6 +11,7 @@ from typing import Final
 
 from consensus.formats.errors import InvalidBlockId, InvalidCommit
 from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
+from consensus.formats.units import MIB
 from consensus.formats.wire import bytes_field, int_field, message_field, parse
 from consensus.types.canonical import PRECOMMIT, vote_sign_bytes
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
@@ -24,7 +25,7 @@ FLAG_NIL: Final = 3
 
 SIGNATURE_BYTES_MAX: Final = 3_309  # what v0.38.26 lets pass; the key types spoken here make 64
 SIGNATURES_MAX: Final = 10_000  # one per validator of the largest set
-EXTENSION_BYTES_MAX: Final = 1_048_576  # the format's
+EXTENSION_BYTES_MAX: Final = MIB  # the format's
 _COMMIT_BYTES_MAX: Final = 256 + SIGNATURES_MAX * (SIGNATURE_BYTES_MAX + 64)
 
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeAlias
 
 from consensus.formats.errors import EvidenceUnverifiable, InvalidBlock, InvalidEvidence, InvalidVote
 from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
+from consensus.formats.units import MIB
 from consensus.formats.wire import int_field, message_field, parse
 from consensus.types.commits import Verifier, verify_commit_light, verify_commit_light_trusting
 from consensus.types.header import Header
@@ -24,7 +25,7 @@ from crypto.batch import verify_many
 from crypto.hash import HASH_BYTES, sha256, uvarint
 from proto.tendermint.types import evidence_pb2 as pb
 
-_EVIDENCE_BYTES_MAX: Final = 64 * 1_048_576  # a light block of the largest set
+_EVIDENCE_BYTES_MAX: Final = 64 * MIB  # a light block of the largest set
 
 
 @dataclass(frozen=True, slots=True)

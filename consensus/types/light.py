@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consensus.formats.errors import InvalidLightBlock
+from consensus.formats.units import MIB
 from consensus.formats.wire import message_field, parse
 from consensus.types.commit import Commit
 from consensus.types.header import Header
 from consensus.types.validators import ValidatorSet
 from proto.tendermint.types import types_pb2 as pb
 
-_LIGHT_BLOCK_BYTES_MAX = 64 * 1_048_576  # a commit of 10,000 slots of the longest signatures, and their set
+_LIGHT_BLOCK_BYTES_MAX = 64 * MIB  # a commit of 10,000 slots of the longest signatures, and their set
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from consensus.formats.errors import InvalidParams
 from consensus.formats.timestamps import duration_ns, duration_proto
+from consensus.formats.units import DAY_NS, MIB
 from consensus.formats.wire import INT64_MAX, int_field, parse
 from consensus.types.parts import BLOCK_BYTES_MAX
 from crypto.hash import sha256
@@ -18,7 +19,6 @@ from proto.tendermint.types import params_pb2 as pb
 
 PUB_KEY_TYPES: Final = (ED25519, SECP256K1)
 _PARAMS_BYTES_MAX: Final = 4_096
-_DAY_NS: Final = 24 * 3_600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class EvidenceParams:
     """Evidence is expired when it is both older than the duration and further back than the blocks."""
 
     max_age_num_blocks: int = 100_000
-    max_age_duration_ns: int = 2 * _DAY_NS
-    max_bytes: int = 1_048_576
+    max_age_duration_ns: int = 2 * DAY_NS
+    max_bytes: int = MIB
 
 
 @dataclass(frozen=True, slots=True)

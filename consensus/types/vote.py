@@ -10,6 +10,7 @@ from typing import Final
 
 from consensus.formats.errors import InvalidProposal, InvalidVote
 from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
+from consensus.formats.units import MIB
 from consensus.formats.wire import bytes_field, int_field, message_field, parse
 from consensus.types import canonical
 from consensus.types.canonical import PRECOMMIT, PREVOTE, PROPOSAL
@@ -27,7 +28,7 @@ from proto.tendermint.types import types_pb2 as pb
 
 __all__ = ["PRECOMMIT", "PREVOTE", "PROPOSAL", "Proposal", "Vote"]
 
-EXTENSION_BYTES_MAX: Final = 1_048_576  # the format's
+EXTENSION_BYTES_MAX: Final = MIB  # the format's
 _VOTE_BYTES_MAX: Final = EXTENSION_BYTES_MAX + 16_384  # an extension, two signatures, the small fields
 _PROPOSAL_BYTES_MAX: Final = 8_192
 

@@ -14,6 +14,7 @@ from chain.currency.ledger.dec import ONE
 from chain.kernel.branch import Base
 from chain.state.roots import CHAT
 from chain.tx.codec import height_bytes
+from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.queries import Found, Queries
 from governance import records
@@ -22,7 +23,7 @@ from governance.stake import Stake
 from governance.tally import Count, Tally, Verdict, judge
 
 PROPOSALS_SCANNED_MAX: Final = 1_000  # of one call that filters by status; it says where to go on
-PROPOSALS_BYTES_MAX: Final = 1_048_576  # of those that it looked at: some 20 ms
+PROPOSALS_BYTES_MAX: Final = MIB  # of those that it looked at: some 20 ms
 TALLY_UNITS: Final = 60_000  # of counting for one call: about half a second, in a thread
 
 

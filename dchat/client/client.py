@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from chain.kernel.branch import RecordKind
 from chain.tx.tx import TX_BYTES_MAX
+from consensus.formats.units import MIB
 from consensus.state.events import Cursor
 from dchat.home.text import safe_line
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
@@ -27,8 +28,8 @@ from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
 
 DEFAULT_ADDRESS = "127.0.0.1:26670"
-MESSAGE_BYTES_MAX = 64 * 1_048_576  # a block of the format's limit fits
-SMALL_BYTES_MAX = 16 * 1_048_576  # what whoever signs has to read: records, and two headers with 10,000 validators each
+MESSAGE_BYTES_MAX = 64 * MIB  # a block of the format's limit fits
+SMALL_BYTES_MAX = 16 * MIB  # what whoever signs has to read: records, and two headers with 10,000 validators each
 QUOTE_CHARACTERS_MAX = 1_000  # of a node's own words in ours
 DEADLINE_S = 10.0
 COMMIT_DEADLINE_S = 60.0

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from google.protobuf.message import DecodeError
 
 from chain.app_state.document import RANGES
-from chain.tx.build import Seat, Wallet, build_tx, fee_for, gas_for, lane_of
+from chain.tx.build import Seat, Wallet, build_tx, gas_for, lane_of
 from chain.tx.errors import TxError, WrongSequence, declared_errors
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
 from chain.tx.tx import Tx, decode
+from chain.tx.units import fee_of
 from consensus.mempool.admission import errors as mempool
 from crypto.hash import sha256
 from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
@@ -251,7 +252,7 @@ class Session:
         )
 
     def _fee(self, gas_limit: int, gas_price: int) -> int:
-        fee = fee_for(gas_limit, gas_price)
+        fee = fee_of(gas_limit, gas_price)
         if fee > self.fee_max:
             raise ClientError(
                 f"at the gas price that the node states ({gas_price}) the fee is {fee} udchat; allowed: "

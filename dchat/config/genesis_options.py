@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from genesis.app_state import UDCHAT_PER_DCHAT
+from chain.tx.units import UDCHAT_PER_DCHAT
 
 # Section, key; where the chain has it; how many of the chain's units one of ours is.
 GENESIS_OPTIONS: Final = (

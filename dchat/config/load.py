@@ -17,10 +17,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from consensus.formats.units import MIB
 from dchat.config.models import Config
 
 CONFIG_FILE = "validator-config.toml"
-FILE_BYTES_MAX = 1_048_576  # an option file; more is something else
+FILE_BYTES_MAX = MIB  # an option file; more is something else
 
 
 class ConfigError(Exception):

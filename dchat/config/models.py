@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from consensus.formats.units import MIB
+
 DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
@@ -44,7 +46,7 @@ def duration_s(value: object) -> object:
 
 def megabytes(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and value > MEGABYTES_MAX:
-        return value // 1_048_576
+        return value // MIB
     return value
 
 

@@ -23,6 +23,7 @@ from chain.app_state.document import InvalidAppState
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger.params import InvalidParam
 from chain.tx.gas import block_gas_for
+from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidGenesis, InvalidParams
 from consensus.p2p.conn.node_key import NodeKey
@@ -34,7 +35,7 @@ from dchat.home import identity
 from dchat.home.files import write_new
 from dchat.home.home import Home, load_validator_key, make_keys, write_genesis
 from genesis.app_state import EconomicsGenesis
-from genesis.build import UDCHAT_PER_DCHAT, build_genesis, economics_of, stake_of
+from genesis.build import build_genesis, economics_of, stake_of
 
 NETWORK_FILE = "network.json"
 VALIDATORS_MAX = 64  # of one machine

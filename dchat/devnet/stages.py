@@ -27,6 +27,7 @@ from consensus.abci.interface import (
     Slices,
 )
 from consensus.channels.messages import decode_txs, encode_txs
+from consensus.formats.units import MIB
 from consensus.state.results import results_hash
 from consensus.stores.state_store import StateStore, encode_response
 from consensus.types.block import Data
@@ -43,7 +44,7 @@ ACCOUNTS = 1_000
 BLOCK_TXS = 600
 BLOCKS = 3
 GOSSIP_TXS = 64  # a message
-MESSAGE_BYTES_MAX = 1 << 20
+MESSAGE_BYTES_MAX = MIB
 
 FLOOR = "Ed25519 verification (the floor)"
 PROPOSER_ONLY = "prepare a proposal (the proposer's)"

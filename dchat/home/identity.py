@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chain.tx.build import Wallet
 from consensus.formats.timestamps import format_rfc3339
+from consensus.formats.units import NS_PER_S
 from crypto.bech32 import encode_address
 from crypto.keys import Ed25519PrivKey, InvalidKey
 from dchat.home.files import write_new_secret
@@ -72,7 +73,7 @@ class Identity:
 def generate(*, burner: bool = False) -> Identity:
     """A new key from the system's randomness."""
     wallet = Wallet.from_seed(secrets.token_bytes(32))
-    return Identity(wallet, burner, format_rfc3339(time.time_ns() // 10**9 * 10**9))
+    return Identity(wallet, burner, format_rfc3339(time.time_ns() // NS_PER_S * NS_PER_S))
 
 
 def load(path: Path) -> Identity:

@@ -10,7 +10,9 @@ from typing import Protocol, TypeAlias
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from chain.state.errors import StateError
+from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.core.events import VoteKind
+from consensus.core.votes import two_thirds
 from consensus.execution.metrics import Timing
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
@@ -21,7 +23,7 @@ from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, m
 from dchat.doors.reads.commits import SavedListener
 from dchat.doors.reads.limits import RateLimit
 from dchat.node.gossip import Gossip
-from genesis.build import TOKENS_PER_POWER, UDCHAT_PER_DCHAT
+from genesis.build import TOKENS_PER_POWER
 
 BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
 
@@ -140,8 +142,7 @@ class NodeMetrics(SavedListener):
         rounds = views.driver.round_state
         if len(rounds.validators) <= 1 or views.height_age_s < PARTITION_AFTER_S:
             return False
-        needed = rounds.validators.total_power * 2 // 3
-        return len(views.switch.peers) == 0 or self._power_heard() <= needed
+        return len(views.switch.peers) == 0 or self._power_heard() <= two_thirds(rounds.validators.total_power)
 
     def _power_heard(self) -> int:
         """Voting power whose prevotes of the running round are here."""

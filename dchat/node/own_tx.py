@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from chain.currency.machine import account_of, params_of
-from chain.tx.build import Seat, build_tx, fee_for, gas_for
+from chain.tx.build import Seat, build_tx, gas_for
 from chain.tx.errors import TxError
 from chain.tx.messages import Message
 from chain.tx.tx import decode
+from chain.tx.units import fee_of
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from crypto.hash import sha256
 from dchat.doors.reads.answers import NotThere
@@ -128,7 +129,7 @@ class OwnTx:
         expiry_height = node.app.last_height + EXPIRY_BLOCKS
         message, price = message_of(expiry_height), params_of(node.app.base).gas_price
         account = account_of(node.app.base, self._operator.address)
-        needed = amount + fee_for(gas_for([message]), price)
+        needed = amount + fee_of(gas_for([message]), price)
         if not self._is_funded(account.balance if account is not None else 0, needed):
             return
         assert account is not None

@@ -20,6 +20,7 @@ import structlog
 import uvloop
 
 from chain.app_state.document import InvalidAppState
+from chain.tx.units import UDCHAT_PER_DCHAT
 from chain.upgrade.plan import Plan
 from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.p2p.conn.errors import P2PError
@@ -40,7 +41,6 @@ from dchat.node.joining import Joining
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, UpgradeError, become, options_of, write_info
-from genesis.app_state import UDCHAT_PER_DCHAT
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)

@@ -21,6 +21,7 @@ from chain.state.store import Stores
 from chain.upgrade.plan import Plan
 from consensus.abci.requests import block_request
 from consensus.execution.rollback import rollback as rollback_engine
+from consensus.formats.units import NS_PER_MS
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.types.validators import EMPTY_SET
@@ -224,7 +225,7 @@ def _drain(slices: Generator[None, None, T]) -> T:
 
 
 def _ms_since(started_ns: int) -> int:
-    return (time.monotonic_ns() - started_ns) // 10**6
+    return (time.monotonic_ns() - started_ns) // NS_PER_MS
 
 
 # ------------------------------------------------------------------------------ going back

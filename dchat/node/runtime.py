@@ -29,6 +29,7 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import ConsensusDriver
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
+from consensus.formats.units import MIB, NS_PER_MS
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
@@ -64,7 +65,6 @@ from storage.options import StoreOptions
 
 log = structlog.get_logger(__name__)
 
-MIB = 1 << 20
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
 ADMISSION = "admission"  # of one transaction, which this node could not judge
@@ -283,7 +283,7 @@ async def _wire(
     driver = ConsensusDriver(
         core_config(config), state, executor, wal, signer, clock=clock, workers=workers, fatal=fatal,
         on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), on_halt=on_halt,
-        watch_before_signing_ns=config.consensus.watch_before_signing * 10**6,
+        watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
     )  # fmt: skip
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from chain.currency.machine import supply_of
-from chain.tx.build import fee_for, gas_for
+from chain.tx.build import gas_for
 from chain.tx.messages import Payment
+from chain.tx.units import fee_of
 from tests.chain.harness import Chain
 
 DCHAT = 10**6
@@ -19,7 +20,7 @@ def test_payments_move_udchat_and_collect_fees() -> None:
     assert chain.prepare(*txs) == tuple(txs)
     response = chain.block(*txs)
     assert [result.code for result in response.tx_results] == [0, 0, 0]
-    fee = fee_for(gas_for([pay(chain, "ann", "bob", 1)]), chain.gas_price)
+    fee = fee_of(gas_for([pay(chain, "ann", "bob", 1)]), chain.gas_price)
     assert chain.balance("bob") == 3 * DCHAT
     assert abs(10 * DCHAT - 3 * DCHAT - chain.balance("ann") - 3 * fee) <= 30
     assert supply_of(chain.app.base).collected_fees == 7 * DCHAT - chain.balance("ann")

@@ -15,7 +15,7 @@ from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import bytes_per_mgas
 from chain.currency.machine import params_of
 from chain.tx import gas
-from chain.tx.build import fee_for, gas_for
+from chain.tx.build import gas_for
 from chain.tx.economy_messages import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from chain.tx.errors import AllowanceExhausted, Overspend
 from chain.tx.governance_messages import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
@@ -31,6 +31,7 @@ from chain.tx.messages import (
     channel_id,
 )
 from chain.tx.tx import decode
+from chain.tx.units import fee_of
 from tests.chain.harness import Chain
 from tests.economy.world import ONE, UNIT, World, consensus_key, possession
 
@@ -67,7 +68,7 @@ def test_a_starter_allowance_does_not_come_back() -> None:
 def test_a_registration_is_paid_and_held() -> None:
     """audit 16: by whoever pays the fee; it is in the escrow with all else that crossed."""
     chain = Chain({"ann": DCHAT, "poor": 200_000})
-    fee = fee_for(decode(chain.tx("ann", RegisterIdentity(chain.address("ann"), "ann", ""))).gas_limit, chain.gas_price)
+    fee = fee_of(decode(chain.tx("ann", RegisterIdentity(chain.address("ann"), "ann", ""))).gas_limit, chain.gas_price)
     chain.block(chain.tx("ann", RegisterIdentity(chain.address("ann"), "ann", "")))
     assert chain.balance("ann") == DCHAT - fee - 250_000
     assert chain.app.queries.bridge_totals()["udchat_to_chat"] == 250_000
@@ -199,7 +200,7 @@ def test_reserved_gas_has_one_price_in_every_lane(gas_price: int) -> None:
     )
     params = BridgeGenesis()
     price = bytes_per_mgas(gas_price=gas_price, bytes_per_dchat=params.bytes_per_dchat)
-    fee = fee_for(limit, gas_price)
+    fee = fee_of(limit, gas_price)
     assert price * limit // 10**6 * DCHAT // params.bytes_per_dchat in range(fee - 60, fee + 60)
     if chain is None:
         return

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from consensus.formats.timestamps import NS_PER_S, format_rfc3339
+from consensus.formats.timestamps import format_rfc3339
+from consensus.formats.units import NS_PER_S
 from dchat.client.client import Client
 from dchat.devnet import processes
 from dchat.devnet.network import Pace, free_ports, make_network

@@ -15,6 +15,7 @@ from chain.currency.ledger.stake_records import CONSENSUS_KEY, UNBONDING, Valida
 from chain.currency.staking import stake
 from chain.currency.staking.signing import info_of
 from chain.state.store import Stores
+from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
@@ -33,7 +34,7 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from crypto.hash import sha256
 from dchat.app.app import DchatApplication
-from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
+from genesis.build import build_genesis, stake_of
 from storage.memory import MemoryStore
 from tests.campaigns.rules import slash
 from tests.chain.harness import wallet

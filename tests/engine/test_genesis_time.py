@@ -13,7 +13,8 @@ from consensus.core.events import Step
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine import timers
 from consensus.formats.errors import InvalidGenesis
-from consensus.formats.timestamps import NS_PER_S, TIME_NS_MAX
+from consensus.formats.timestamps import TIME_NS_MAX
+from consensus.formats.units import NS_PER_S
 from consensus.system.clock import LoopClock
 from tests.engine.bench import FAST, Home, genesis_of, make_node
 from tests.engine.memnet import MemoryNetwork

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from consensus.core.events import Step
 from consensus.engine.incoming.inputs import VoteIn
 from consensus.engine.own_messages import vote_time
-from consensus.formats.timestamps import NS_PER_S, TIME_NS_MAX, ZERO_TIME_NS, encode_timestamp
+from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS, encode_timestamp
+from consensus.formats.units import NS_PER_S
 from consensus.system.clock import LoopClock
 from consensus.types.ids import BlockID
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from consensus.channels.extension import (
     EXTENSION_CHANNEL,
-    NS_PER_S,
     TELL_BURST,
     TELL_EVERY_NS,
     ExtensionReactor,
     decode,
 )
+from consensus.formats.units import NS_PER_S
 from tests.gossip.support import FakePeer, ManualClock
 
 CHANNELS = frozenset({EXTENSION_CHANNEL})

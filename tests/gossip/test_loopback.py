@@ -14,7 +14,7 @@ from consensus.core.events import VoteKind
 from consensus.documents.genesis import GenesisDoc
 from consensus.evidence.pool import EvidencePool
 from consensus.evidence.reactor import EvidenceReactor
-from consensus.formats.timestamps import NS_PER_MS
+from consensus.formats.units import NS_PER_MS
 from consensus.gossip.reactor import ConsensusReactor
 from consensus.mempool.pool import Pool
 from consensus.mempool.reactor import MempoolReactor

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
 from consensus.p2p.conn.base import PeerFault
-from consensus.p2p.conn.budget import NS_PER_S, SLICE_NS, BudgetConfig
+from consensus.p2p.conn.budget import SLICE_NS, BudgetConfig
 from consensus.p2p.conn.connection import SEND_BYTES_MAX
 from consensus.p2p.conn.errors import ConnectionFault, TooSlow
 from consensus.p2p.conn.wire import PING, PONG

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from consensus.p2p.conn.budget import HELD_S_MAX, NS_PER_S, BudgetConfig
+from consensus.formats.units import NS_PER_S
+from consensus.p2p.conn.budget import HELD_S_MAX, BudgetConfig
 from consensus.p2p.conn.errors import TooSlow
 from consensus.p2p.conn.wire import PING, PONG
 from tests.p2p.test_connection import Bench, StillLoop, packet

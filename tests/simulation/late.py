@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from consensus.abci.interface import Slices
 from consensus.execution import executor
+from consensus.formats.units import NS_PER_MS
 from consensus.system.clock import InlineWorkers, Timer
-from tests.simulation.laws import NS_PER_MS, START_NS
+from tests.simulation.laws import START_NS
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.plan import Late
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 
+from consensus.formats.units import NS_PER_MS
 from consensus.stores.block_store import BlockStore
 from consensus.types.block import Block
 from consensus.types.evidence import DuplicateVoteEvidence
@@ -19,7 +20,6 @@ from consensus.types.evidence import DuplicateVoteEvidence
 EVENTS_SHOWN = 40
 LIES_SHOWN = 12
 START_NS = 1_700_000_000 * 10**9  # the simulated time 0
-NS_PER_MS = 10**6
 TIME_SLACK_NS = 10**9  # for votes that follow a block's time, and for what was drawn a moment ago
 
 

@@ -38,7 +38,8 @@ from consensus.channels.messages import (
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
-from consensus.formats.timestamps import NS_PER_MS, NS_PER_S, TIME_NS_MAX, ZERO_TIME_NS
+from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS
+from consensus.formats.units import NS_PER_MS, NS_PER_S
 from consensus.p2p.conn.base import Peer
 from consensus.state.validation import make_block
 from consensus.types.block import Block, Commit

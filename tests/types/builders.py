@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from consensus.formats.timestamps import NS_PER_MS, NS_PER_S
+from consensus.formats.units import NS_PER_MS, NS_PER_S
 from consensus.state.state import State, next_block_state
 from consensus.state.validation import make_block
 from consensus.types.block import Block, BlockID, Commit, PartSetHeader

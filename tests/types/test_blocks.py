@@ -18,7 +18,8 @@ from consensus.formats.errors import (
     InvalidPart,
     Malformed,
 )
-from consensus.formats.timestamps import NS_PER_S, ZERO_TIME_NS, format_rfc3339, parse_rfc3339
+from consensus.formats.timestamps import ZERO_TIME_NS, format_rfc3339, parse_rfc3339
+from consensus.formats.units import NS_PER_S
 from consensus.state.results import Event, EventAttribute, ExecTxResult, TxResult, result_proof, results_hash
 from consensus.state.validation import make_block, validate_block
 from consensus.types.block import (

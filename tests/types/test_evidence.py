@@ -15,7 +15,7 @@ from consensus.formats.errors import (
     InvalidLightBlock,
     Malformed,
 )
-from consensus.formats.timestamps import NS_PER_S
+from consensus.formats.units import NS_PER_S
 from consensus.state.validation import validate_block
 from consensus.types.block import Block, BlockID, Header
 from consensus.types.evidence import (

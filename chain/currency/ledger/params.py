@@ -14,10 +14,10 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.kernel.branch import Readable, State
 from chain.tx.codec import uint_field
+from chain.tx.units import UDCHAT_PER_DCHAT
+from consensus.formats.units import NS_PER_S as NS_PER_S  # noqa: PLC0414  # the staking room reads it here
 from proto.dchat.v1 import state_pb2 as pb
 
-UDCHAT_PER_DCHAT: Final = 10**6
-NS_PER_S: Final = 10**9
 _DIGITS: Final = frozenset("0123456789")
 VALIDATORS_MAX: Final = 2_000  # their set is one record, which has at most 64 KiB
 WINDOW_MAX: Final = 100_000  # a validator's misses are one record of as many bits

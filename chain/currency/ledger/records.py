@@ -6,6 +6,7 @@ from typing import Final
 
 from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
 from chain.tx.codec import UINT64_MAX, bytes_field, uint_field
+from chain.tx.units import fee_of
 from proto.dchat.v1 import state_pb2 as pb
 
 
@@ -74,7 +75,7 @@ class CurrencyParams:
 
     def min_fee(self, gas_limit: int) -> int:
         """In udchat, rounded up."""
-        return -(-gas_limit * self.gas_price // 1_000_000)
+        return fee_of(gas_limit, self.gas_price)
 
 
 ACCOUNT: Final = b"ua"  # ‖ address

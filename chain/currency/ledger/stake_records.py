@@ -14,10 +14,11 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.kernel.items import Failed, FailedItems
 from chain.tx.codec import height_bytes
+from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
 
-POWER_UNIT: Final = 1_000 * 10**6  # udchat: voting power is stake in units of 1,000 DCHAT
+POWER_UNIT: Final = 1_000 * UDCHAT_PER_DCHAT  # udchat: voting power is stake in units of 1,000 DCHAT
 
 UNBONDED: Final = 1
 UNBONDING: Final = 2

@@ -20,8 +20,9 @@ from chain.currency.rewards import distribution
 from chain.kernel.branch import State
 from chain.kernel.events import Event, coins
 from chain.tx.codec import UINT64_MAX
+from consensus.formats.units import NS_PER_S
 
-YEAR_NS: Final = 31_557_600 * 10**9  # 365.25 days
+YEAR_NS: Final = 31_557_600 * NS_PER_S  # 365.25 days
 
 
 def next_inflation(inflation: int, ratio: int, params: MintParams) -> int:

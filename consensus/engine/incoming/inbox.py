@@ -17,14 +17,15 @@ from typing import Final, Protocol
 from consensus.core.events import VoteKind
 from consensus.engine.incoming.inputs import MajorityIn, Message, PartIn, ProposalIn, VoteIn
 from consensus.execution.metrics import EngineMetrics
+from consensus.formats.units import KIB, MIB
 from consensus.types.ids import BlockID
 from consensus.types.parts import Part
 from consensus.types.vote import Proposal, Vote
 
 PEER_MESSAGES_MAX: Final = 1_000  # in each lane, and of the next height
-PEER_BYTES_MAX: Final = 8 * 1024 * 1024  # more than a second of parts at the default rate, while a block is applied
-INBOX_BYTES_MAX: Final = 64 * 1024 * 1024
-PEER_BYTES_ALWAYS: Final = 512 * 1024  # past the total too: 100 peers hold 50 MB more then
+PEER_BYTES_MAX: Final = 8 * MIB  # more than a second of parts at the default rate, while a block is applied
+INBOX_BYTES_MAX: Final = 64 * MIB
+PEER_BYTES_ALWAYS: Final = 512 * KIB  # past the total too: 100 peers hold 50 MB more then
 SECOND_LANE_TURN: Final = 4  # one message in so many is of the second lane while both wait
 SMALL_BYTES: Final = 512  # what a message without a part takes, about
 

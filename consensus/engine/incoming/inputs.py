@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from consensus.core.events import Built, Elapsed, Step, VoteKind
-from consensus.formats.timestamps import NS_PER_MS, duration_proto, encode_timestamp, timestamp_ns
+from consensus.formats.timestamps import duration_proto, encode_timestamp, timestamp_ns
+from consensus.formats.units import NS_PER_MS, NS_PER_S
 from consensus.formats.wire import bytes_field, int_field, message_field
 from consensus.types.block import Block
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
@@ -137,7 +138,7 @@ def decode_logged(record: wal_pb2.TimedWALMessage) -> Logged | None:
             return _decode_message(message.msg_info.msg, message.msg_info.peer_id)
         case "timeout_info":
             info = message.timeout_info
-            after_ms = (info.duration.seconds * 10**9 + info.duration.nanos) // NS_PER_MS
+            after_ms = (info.duration.seconds * NS_PER_S + info.duration.nanos) // NS_PER_MS
             step = TIMEOUT_STEPS.get(info.step)
             return None if step is None else TimedOut(Elapsed(step, info.height, info.round), after_ms)
         case "event_data_round_state":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from consensus.abci.interface import CheckTxResponse
+from consensus.formats.units import MIB
 
 OTHERS_MAX: Final = 8  # sources remembered of what waits for admission
 ANSWERS_MAX: Final = 16  # who may wait for the verdict on one transaction; more are told to try later
@@ -16,8 +17,8 @@ ANSWERS_MAX: Final = 16  # who may wait for the verdict on one transaction; more
 class PoolConfig:
     txs_max: int = 5_000  # some seconds of what four validators on two cores commit: more would only wait longer
     wait_ms_max: int = 2_000  # that a door's transaction may have to wait at the recent pace; 0: only counts bound
-    bytes_max: int = 32 * 1_048_576
-    tx_bytes_max: int = 1_048_576
+    bytes_max: int = 32 * MIB
+    tx_bytes_max: int = MIB
     sender_txs_max: int = 256  # bounds what one account's change makes us recheck
     seen_max: int = 20_000  # remembered hashes of what was committed: four times the pool
     lanes: tuple[str, ...] = ()  # each keeps a reserved share of the pool: half of it, split evenly

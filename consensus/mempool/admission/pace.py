@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from consensus.formats.units import NS_PER_S
+
 FLOOR_TXS: Final = 1_000  # a burst of so many is taken in whatever the pace: about a second on the slowest machine
-WINDOW_NS: Final = 5_000_000_000  # of time with waiting transactions: about ten full blocks
-NS_PER_MS: Final = 1_000_000
+WINDOW_NS: Final = 5 * NS_PER_S  # of time with waiting transactions: about ten full blocks
 
 
 class CommitPace:
@@ -26,7 +27,7 @@ class CommitPace:
     @property
     def txs_per_second(self) -> int:
         """0: not known."""
-        return self._txs * 1_000_000_000 // self._busy_ns if self._busy_ns else 0
+        return self._txs * NS_PER_S // self._busy_ns if self._busy_ns else 0
 
     def began_waiting(self, now_ns: int) -> None:
         """The first transaction waits."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from consensus.formats.units import MIB
+
 if TYPE_CHECKING:
     from consensus.p2p.conn.node_info import NodeInfo
 
@@ -38,7 +40,7 @@ class ChannelDescriptor:
     send_queue_messages: int
     receive_message_bytes_max: int
     unasked_bytes_max: int = 0
-    send_queue_bytes: int = 32 * 1024 * 1024  # one message always fits
+    send_queue_bytes: int = 32 * MIB  # one message always fits
 
 
 class Peer(Protocol):

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-NS_PER_S: Final = 1_000_000_000
-SLICE_NS: Final = 1_000_000  # what one peer's messages hold the loop before another's are looked at
-TURN_NS: Final = 2_000_000  # what all peers' messages hold it before anything else may run
+from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
+
+SLICE_NS: Final = NS_PER_MS  # what one peer's messages hold the loop before another's are looked at
+TURN_NS: Final = 2 * NS_PER_MS  # what all peers' messages hold it before anything else may run
 SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READS` is measured, and counts for all
 SAMPLED_READS: Final = 8
 TICK_S: Final = 0.02  # who must wait goes on at one of these: many who wait cost one timer
@@ -25,8 +26,8 @@ HELD_S_MAX: Final = 10.0  # and for so long: many wait for one share, and who wa
 LONG_HELD_S_MAX: Final = 3600.0  # where only its own work counts, and pings are read all the same
 CALM_PART: Final = 20  # who takes less than such a part of the common share by itself is read from at least so often
 ASKED_DISCOUNT: Final = 4  # what we asked a peer for costs it a quarter: else syncing from one would be slow
-USEFUL_NS: Final = 2_000_000  # of time on the loop that a useful message earns its sender: its duplicates come with it
-EARNED_NS_MAX: Final = 200_000_000
+USEFUL_NS: Final = 2 * NS_PER_MS  # of time on the loop that a useful message earns: its duplicates come with it
+EARNED_NS_MAX: Final = 200 * NS_PER_MS
 EXPECTED_MAX: Final = 256  # announced messages that a peer may owe on a channel
 
 
@@ -41,8 +42,8 @@ class BudgetConfig:
     unearned_burst_ms: int = 20
     useless_max: int = 1_000  # an honest peer's lost races, all at once
     useless_per_s: int = 20  # forgiven
-    unfinished_bytes_max: int = 3 * 1024 * 1024  # of messages that have begun, beside those that we asked for
-    unfinished_total_bytes_max: int = 64 * 1024 * 1024  # of all peers
+    unfinished_bytes_max: int = 3 * MIB  # of messages that have begun, beside those that we asked for
+    unfinished_total_bytes_max: int = 64 * MIB  # of all peers
     unfinished_s: float = 60.0  # from a message's first packet to its last
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class CpuShare:
         self, percent: float, burst_ms: int, time_s: Callable[[], float], *, held_s_max: float = HELD_S_MAX
     ) -> None:
         self._share = percent / 100
-        self._burst_ns = burst_ms * 1_000_000
+        self._burst_ns = burst_ms * NS_PER_MS
         self._level_max_ns = self._burst_ns + min(CPU_DEBT_NS, held_s_max * NS_PER_S * self._share)
         self._time_s = time_s
         self._at = time_s()

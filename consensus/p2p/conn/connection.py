@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from consensus.formats.units import KIB, MIB
 from consensus.p2p.conn.base import ChannelDescriptor
 from consensus.p2p.conn.budget import SLICE_NS, PeerBudget
 from consensus.p2p.conn.errors import ConnectionFault, LargerThanAsked, TooSlow
@@ -27,14 +28,12 @@ from consensus.p2p.conn.wire import (
     packet_prefix,
 )
 
-SEND_BYTES_MAX = (
-    6 * 1024 * 1024
-)  # queued on all channels: what a peer that reads slowly can make us keep; one always fits
+SEND_BYTES_MAX = 6 * MIB  # queued on all channels: what a peer that reads slowly can make us keep; one always fits
 SEND_BATCH_BYTES = 65_536  # what one turn writes before other work runs: some 0.2 ms of sealing
 CLOCK_WORK = 32  # the clock is looked at after so much: a packet is 1, a message that was handed on is all
 RECENTLY_SENT_DECAY = 0.8
 RECENTLY_SENT_DECAY_S = 2.0
-FLUSH_BYTES_MAX = 1024 * 1024  # what a stopping connection still writes out
+FLUSH_BYTES_MAX = MIB  # what a stopping connection still writes out
 HELD_LOOK_S = 1.0  # between two looks for a pong that we may have held back, at least
 RATE_SAMPLES_PER_S = 10  # samples of 100 ms
 
@@ -43,7 +42,7 @@ RATE_SAMPLES_PER_S = 10  # samples of 100 ms
 class ConnectionConfig:
     """Rates in bytes a second (0: no limit). `payload_bytes_max` must not be below the peer's."""
 
-    payload_bytes_max: int = 1024
+    payload_bytes_max: int = KIB
     send_rate: int = 5_120_000
     receive_rate: int = 5_120_000
     ping_interval_s: float = 60.0
@@ -55,7 +54,7 @@ class ConnectionConfig:
                 f"pong timeout is {self.pong_timeout_s} s, expected less than the ping interval "
                 f"({self.ping_interval_s} s)"
             )
-        if not 1 <= self.payload_bytes_max <= 1024 * 1024:
+        if not 1 <= self.payload_bytes_max <= MIB:
             raise ValueError(f"packet payload is {self.payload_bytes_max} bytes, expected 1 to 1048576")
 
 

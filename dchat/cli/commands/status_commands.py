@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import click
 
+from consensus.formats.units import MIB
 from dchat.cli.terminal.ask import node_address, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, show_json
 from dchat.cli.terminal.render import message_json
@@ -16,7 +17,7 @@ from dchat.client.client import Client, quoted
 from dchat.home.version import ENGINE_VERSION, build_version
 from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 
-ANSWER_BYTES_MAX = 1_048_576
+ANSWER_BYTES_MAX = MIB
 TIMEOUT_S = 5.0
 SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 

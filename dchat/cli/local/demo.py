@@ -35,7 +35,9 @@ from chain.tx.messages import (
     channel_id,
 )
 from chain.tx.tx import MESSAGES_MAX
+from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from consensus.documents.genesis import parse_genesis
+from consensus.formats.units import MIB
 from crypto.bech32 import encode_address
 from dchat.cli.terminal.base import Exit, Refusal, echo
 from dchat.client.client import Client, ClientError, NodeUnreachable
@@ -46,12 +48,11 @@ from dchat.devnet.network import Network, NetworkError, load_network
 from dchat.home import identity
 from dchat.home.home import Home
 
-DCHAT = 1_000_000
 LINE_BYTES_MAX = 4_096  # of a script; the chain's own limit is larger
-SCRIPT_BYTES_MAX = 64 * 1_048_576
+SCRIPT_BYTES_MAX = 64 * MIB
 SPEECH_LINES_MAX = MESSAGES_MAX  # consecutive lines of one speaker travel in one transaction
 SPEAKER_BALANCE = 50 * DCHAT
-MESSAGES_A_DCHAT, BYTES_A_DCHAT = 1_000, 1_048_576  # the chain's default price of allowance
+MESSAGES_A_DCHAT, BYTES_A_DCHAT = 1_000, MIB  # the chain's default price of allowance
 LINE_ALLOWANCE_BYTES = 2_500  # what a message takes beside its text: its gas, at the chain's default price
 AT_ONCE = 32  # scenes that play at the same time
 PAGE = 500  # messages read in one call

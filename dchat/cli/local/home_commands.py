@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from crypto.keys import PrivKey
@@ -20,7 +21,7 @@ from dchat.home import identity
 from dchat.home.files import is_private, write_new
 from dchat.home.home import Home, HomeError, load_genesis, load_validator_key, make_keys, write_genesis
 from dchat.home.identity import IdentityError
-from genesis.build import UDCHAT_PER_DCHAT, build_genesis, stake_of
+from genesis.build import build_genesis, stake_of
 
 
 @click.command(cls=Command)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import InvalidAddress, decode_address
 from dchat.cli.terminal.base import Exit, Refusal, current_home
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
@@ -18,7 +19,6 @@ from dchat.client.verify import ProofFailed
 from dchat.home import identity
 from dchat.home.identity import Identity, IdentityError
 
-UDCHAT_PER_DCHAT = 1_000_000
 _AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
 _SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
 

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from chain.currency.ledger import dec
 from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS, format_rfc3339
+from consensus.formats.units import NS_PER_S
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1.service_pb2 import GetRecordResponse
@@ -65,7 +66,7 @@ def _is_thing(field: Any) -> bool:
 def _value(message: Message, field: Any, value: Any) -> Any:
     if isinstance(value, Message):
         if value.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
-            return _time(value.seconds * 10**9 + value.nanos)  # type: ignore[attr-defined]
+            return _time(value.seconds * NS_PER_S + value.nanos)  # type: ignore[attr-defined]
         return message_json(value)
     if isinstance(value, bytes):
         return _bytes(message.DESCRIPTOR.name, field.name, value)

@@ -10,13 +10,14 @@ from typing import Final, TypeVar
 
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted
+from consensus.formats.units import MIB
 from dchat.doors.reads.answers import BadQuestion, NotYet
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import service_pb2 as pb
 
 T = TypeVar("T")
 
-EVIDENCE_BYTES_MAX: Final = 1_048_576  # as much as a block takes of it by the format's default
+EVIDENCE_BYTES_MAX: Final = MIB  # as much as a block takes of it by the format's default
 
 
 class EvidenceDesk:

@@ -23,6 +23,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
 from dchat.config.models import GrpcSection
 from dchat.doors.reads.answers import BadQuestion, NotThere, NotYet
@@ -32,8 +33,8 @@ READ_S: Final = 10.0  # for a request, its turn included
 CONTENDED_READ_S: Final = 1.0  # when others wait for a turn
 ANSWER_STALL_S: Final = 30.0  # an answer that nobody takes for so long ends the connection
 STREAM_STALL_S: Final = 120.0  # so does a message of a stream; the reader goes on from its cursor
-REQUESTS_BYTES_MAX: Final = 32 << 20  # of requests that were read and are being answered
-ANSWERS_BYTES_MAX: Final = 64 << 20  # of answers that are being sent
+REQUESTS_BYTES_MAX: Final = 32 * MIB  # of requests that were read and are being answered
+ANSWERS_BYTES_MAX: Final = 64 * MIB  # of answers that are being sent
 READS_LEAST: Final = 4
 REFUSALS_AT_ONCE: Final = 256
 DETAILS_LENGTH_MAX: Final = 1_000  # of an error's text: it travels in a header

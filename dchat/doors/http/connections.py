@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import web
 
+from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.doors.reads.limits import client_of, share_of
@@ -33,7 +34,7 @@ BACKLOG: Final = 128
 TLS_S: Final = 5.0
 STALL_S: Final = 10.0
 ANSWER_BYTES_PER_S: Final = 65_536
-UNREAD_BYTES_MAX: Final = 64 << 20  # of answers that wait for slow readers; of one client its share
+UNREAD_BYTES_MAX: Final = 64 * MIB  # of answers that wait for slow readers; of one client its share
 SEND_BUFFER_BYTES: Final = 131_072  # of the system's memory for an answer: it would give megabytes
 SWEEP_S: Final = 0.5
 REFUSAL_PAUSE_S: Final = 0.002  # after each connection that is one too many: a flood of them costs little of the loop

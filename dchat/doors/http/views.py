@@ -16,6 +16,7 @@ from consensus.abci.interface import Slices
 from consensus.core.events import VoteKind
 from consensus.engine.interfaces import RoundState, VoteView
 from consensus.formats.timestamps import format_rfc3339
+from consensus.formats.units import NS_PER_S
 from consensus.mempool.pool import Pool
 from consensus.p2p.conn.peer import PeerStatus
 from consensus.p2p.switch import Switch
@@ -71,7 +72,7 @@ class Views:
 
     @property
     def uptime_s(self) -> int:
-        return (time.monotonic_ns() - self.me.started_monotonic_ns) // 10**9
+        return (time.monotonic_ns() - self.me.started_monotonic_ns) // NS_PER_S
 
     @property
     def height_age_s(self) -> float:

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from consensus.abci.interface import Slices
+from consensus.formats.units import NS_PER_MS
 
 SHARE: Final = 0.15
-BURST_NS: Final = 100_000_000
+BURST_NS: Final = 100 * NS_PER_MS
 
 T = TypeVar("T")
 

@@ -1,0 +1,13 @@
+"""Units of money and gas, each once. Amounts are whole udchat, a gas price is udchat for a million gas."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UDCHAT_PER_DCHAT: Final = 10**6
+GAS_PER_MGAS: Final = 10**6
+
+
+def fee_of(gas_limit: int, gas_price: int) -> int:
+    """In udchat, rounded up. gas_price: udchat for a million gas."""
+    return -(-gas_limit * gas_price // GAS_PER_MGAS)
