@@ -22,14 +22,14 @@ from consensus.core.events import ValueId, Vote, VoteKind
 VALIDATOR_ROUNDS_MAX, ROUNDS_AHEAD_MAX = 2, 10_000
 
 
-def is_two_thirds(power: int, total: int) -> bool:
-    """Whether `power` is 2f+1 of the paper: more than two thirds of `total`, in whole units."""
-    return power > total * 2 // 3
+def two_thirds(total: int) -> int:
+    """Power above this is 2f+1 of the paper: more than two thirds of `total`, in whole units."""
+    return total * 2 // 3
 
 
-def is_one_third(power: int, total: int) -> bool:
-    """Whether `power` is f+1 of the paper: more than a third of `total`, so at least one correct validator."""
-    return power * 3 > total
+def one_third(total: int) -> int:
+    """Power above this is f+1 of the paper: more than a third of `total`, so at least one correct validator's."""
+    return total // 3
 
 
 class Counted(Enum):
@@ -69,7 +69,7 @@ class VoteSet:
     @property
     def has_two_thirds_any(self) -> bool:
         """2f+1 voted, for whatever."""
-        return is_two_thirds(self.power, self._total)
+        return self.power > two_thirds(self._total)
 
     @property
     def by_validator(self) -> Mapping[int, Vote]:
@@ -117,7 +117,7 @@ class VoteSet:
         assert not tally.bitmap & bit, (value, index)
         tally.bitmap |= bit
         tally.power += self._powers[index]
-        if not self.has_majority and is_two_thirds(tally.power, self._total):
+        if not self.has_majority and tally.power > two_thirds(self._total):
             self.has_majority, self.majority = True, value  # the first is final
 
 
@@ -176,7 +176,7 @@ class HeightVotes:
         if counted is Counted.NEW and not of_round.bitmap >> index & 1:
             of_round.bitmap |= 1 << index
             of_round.power += self._powers[index]
-            if vote.round > self.skip_round and is_one_third(of_round.power, self._total):
+            if vote.round > self.skip_round and of_round.power > one_third(self._total):
                 self.skip_round = vote.round
         return counted
 

@@ -16,7 +16,7 @@ import structlog
 from consensus.core import events as core_events
 from consensus.core.core import Core
 from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
-from consensus.core.votes import is_one_third
+from consensus.core.votes import one_third
 from consensus.engine.incoming.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
 from consensus.engine.incoming.excuses import Excuses
 from consensus.engine.incoming.inbox import Inbox
@@ -272,7 +272,7 @@ class Intake:
         if (kind, vote.round, value) not in self._claimed:
             return True
         power = self._core.votes(kind, vote.round).power_for(value)
-        return self._seconds[vote.validator_index] >= SECONDS_MAX and not is_one_third(power, self._core.total_power)
+        return self._seconds[vote.validator_index] >= SECONDS_MAX and power <= one_third(self._core.total_power)
 
     def conflicted(self, vote: Vote) -> None:
         """The core reported the vote's validator as an equivocator."""

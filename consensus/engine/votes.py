@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from consensus.core.events import VoteKind
+from consensus.core.votes import two_thirds
 from consensus.formats.bits import BitArray
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
@@ -103,7 +104,7 @@ class RoundVotes:
         elif self.has_majority and self.majority == value:
             self._votes[index] = vote
         power = self._sums[value] = self._sums.get(value, 0) + self._powers[index]
-        if not self.has_majority and power > self._total * 2 // 3:
+        if not self.has_majority and power > two_thirds(self._total):
             self.has_majority, self.majority = True, value
             for position, chosen in of_value.items():
                 self._votes[position] = chosen

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from consensus.core.votes import two_thirds
 from consensus.formats.errors import (
     BadSignature,
     InvalidCommit,
@@ -59,7 +60,7 @@ def verify_commit(
     indices = [index for index, slot in enumerate(commit.signatures) if not slot.is_absent]
     power = sum(validators.powers[index] for index in indices if commit.signatures[index].is_commit)
     checks = _checks(chain_id, validators, commit, indices)
-    _judge(commit, checks, power=power, needed=two_thirds(validators), verifier=verifier)
+    _judge(commit, checks, power=power, needed=two_thirds(validators.total_power), verifier=verifier)
     return power
 
 
@@ -78,7 +79,7 @@ def verify_commit_light(
     Only signatures for the block are looked at. Raises as `verify_commit`.
     """
     _check_subject(validators, commit, block_id, height)
-    needed = two_thirds(validators)
+    needed = two_thirds(validators.total_power)
     indices: list[int] = []
     power = 0
     for index, slot in enumerate(commit.signatures):
@@ -123,11 +124,6 @@ def verify_commit_light_trusting(
         found.append((index, (validators.pub_keys[member], commit.sign_bytes(chain_id, index), slot.signature)))
         power += validators.powers[member]
     _judge(commit, found, power=power, needed=needed, verifier=verifier)
-
-
-def two_thirds(validators: ValidatorSet) -> int:
-    """Voting power must be above this."""
-    return validators.total_power * 2 // 3
 
 
 def _check_subject(validators: ValidatorSet, commit: Commit, block_id: BlockID, height: int) -> None:
@@ -197,7 +193,7 @@ def rising_commit(commit: ExtendedCommit, validators: ValidatorSet, *, after_ns:
         return commit
     slots, powers = list(commit.signatures), validators.powers
     spare = sum(power for slot, power in zip(slots, powers, strict=True) if slot.commit_sig.is_commit)
-    spare -= two_thirds(validators) + 1
+    spare -= two_thirds(validators.total_power) + 1
     early = [
         i for i, slot in enumerate(slots) if not slot.commit_sig.is_absent and slot.commit_sig.timestamp_ns <= after_ns
     ]

@@ -33,8 +33,8 @@ from consensus.core.votes import (
     VALIDATOR_ROUNDS_MAX,
     Counted,
     HeightVotes,
-    is_one_third,
-    is_two_thirds,
+    one_third,
+    two_thirds,
 )
 from tests.core.driving import CONFIG, US, H, core_after, precommit, precommits, prevote, prevotes, proposed, start
 from tests.core.laws import Judge, Watch
@@ -43,12 +43,12 @@ PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
 
 @pytest.mark.parametrize(
-    ("total", "two_thirds", "one_third"),
+    ("total", "quorum", "honest"),
     [(3, 3, 2), (4, 3, 2), (5, 4, 2), (6, 5, 3), (7, 5, 3), (10, 7, 4), (3 * 10**18, 2 * 10**18 + 1, 10**18 + 1)],
 )
-def test_the_least_power_of_a_quorum(total: int, two_thirds: int, one_third: int) -> None:
-    assert [is_two_thirds(two_thirds, total), is_two_thirds(two_thirds - 1, total)] == [True, False]
-    assert [is_one_third(one_third, total), is_one_third(one_third - 1, total)] == [True, False]
+def test_the_least_power_of_a_quorum(total: int, quorum: int, honest: int) -> None:
+    assert two_thirds(total) == quorum - 1
+    assert one_third(total) == honest - 1
 
 
 def claim(value: ValueId | None, peer: str = "p9", round: int = 0) -> PeerMajority:

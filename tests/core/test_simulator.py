@@ -148,7 +148,7 @@ def test_a_planted_fault_is_found(make_core: Callable[[CoreConfig], Core], law: 
 
 
 def test_a_quorum_of_half_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consensus.core.votes, "is_two_thirds", lambda power, total: 2 * power > total)
+    monkeypatch.setattr(consensus.core.votes, "two_thirds", lambda total: total // 2)
     assert laws_broken_by(Core)
 
 
