@@ -25,10 +25,11 @@ from chain.currency.ledger import bank
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import StakingParams
 from chain.currency.ledger.records import ACCOUNT, Account
-from chain.currency.ledger.stake_records import Now
+from chain.currency.ledger.stake_records import SLASH_LINE, Now
 from chain.currency.staking import stake
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.state.store import Stores
+from chain.tx.gas import block_gas_for
 from consensus.abci.interface import (
     BlockRequest,
     CommitInfo,
@@ -38,7 +39,7 @@ from consensus.abci.interface import (
     Slices,
     VoteInfo,
 )
-from consensus.types.params import ConsensusParams
+from consensus.types.params import BlockParams, ConsensusParams
 from crypto.hash import sha256
 from dchat.app.app import DchatApplication
 from dchat.app.composition import compose
@@ -63,10 +64,15 @@ def drain(steps: Any) -> Any:
             return stop.value
 
 
+PARAMS = ConsensusParams(block=BlockParams(max_gas=block_gas_for(3_000)))  # of a default network
+
+
 class Chain:
     """An application with validators of differing stakes, and delegations written at its first height."""
 
-    def __init__(self, validators: int, delegations: int, *, store: KeyValueStore | None = None) -> None:
+    def __init__(
+        self, validators: int, delegations: int, *, store: KeyValueStore | None = None, to_first: bool = False
+    ) -> None:
         self.stakes = [
             GenesisStake(sha256(b"op%d" % n)[:20], sha256(b"key%d" % n), (1_000 + n) * UNIT, f"v{n}", ONE // 10)
             for n in range(validators)
@@ -74,13 +80,13 @@ class Chain:
         economics = EconomicsGenesis(staking=StakingParams(validators_max=max(100, validators)), validators=self.stakes)
         self.app = DchatApplication(Stores(store or MemoryStore()))
         state = json.dumps(build_app_state({sha256(b"rich")[:20]: 10**17}, economics=economics)).encode()
-        self.app.init_chain(InitChainRequest(0, "economy", ConsensusParams(), (), state, 1))
+        self.app.init_chain(InitChainRequest(0, "economy", PARAMS, (), state, 1))
         self.height = 0
         keys = sorted((-entry.power, sha256(entry.consensus_key)[:20]) for entry in self.stakes)
         self.members = [(address, -power) for power, address in keys]
-        self._delegate(delegations)
+        self._delegate(delegations, to_first=to_first)
 
-    def _delegate(self, count: int) -> None:
+    def _delegate(self, count: int, *, to_first: bool) -> None:
         """As transactions of the first block would have, without the transactions."""
         if not count:
             return
@@ -90,7 +96,8 @@ class Chain:
         rich = sha256(b"rich")[:20]
         for number in range(count):
             delegator = sha256(b"delegator%d" % number)[:20]
-            validator = stake.require_validator(branch, self.stakes[number % len(self.stakes)].operator)
+            chosen = 0 if to_first else number % len(self.stakes)
+            validator = stake.require_validator(branch, self.stakes[chosen].operator)
             branch.set(ACCOUNT + delegator, Account(delegator, 1))
             bank.move(branch, sender=rich, recipient=bank.BONDED_POOL, amount=10**6)
             stake.delegate(branch, validator, delegator=delegator, amount=10**6, now=Now(1, 1))
@@ -99,15 +106,20 @@ class Chain:
         self.app._load()
         self.height = version + 1
 
-    def leave(self, count: int) -> int:
-        """All of the first validator's delegators but its operator undelegate, in one block; returns its height."""
+    def leave(self, count: int, *, moved: bool) -> int:
+        """All of the first validator's delegators but its operator undelegate, or redelegate to the second, in one
+        block; returns its height."""
         stores, modules = self.app.stores, compose()
         version, operator = stores.latest_version, self.stakes[0].operator
         branch = Branch(Base(stores, modules.decoders).get)
+        now = Now(version + 1, (version + 1) * 3 * SECOND_NS)
         for number in range(count):
             delegator = sha256(b"delegator%d" % number)[:20]
-            now = Now(version + 1, (version + 1) * 3 * SECOND_NS)
-            stake.undelegate(branch, delegator=delegator, operator=operator, amount=10**6, now=now)
+            if moved:
+                to = self.stakes[1].operator
+                stake.redelegate(branch, delegator=delegator, source=operator, destination=to, amount=10**6, now=now)
+            else:
+                stake.undelegate(branch, delegator=delegator, operator=operator, amount=10**6, now=now)
         stores.commit(stores.prepare(version + 1, *drain(encode_changes(branch.writes))))
         self.app._load()
         self.height = version + 1
@@ -144,31 +156,37 @@ class Chain:
             yield
 
 
-def measure_slash(leavers: int, *, since: bool) -> dict[str, float]:
-    """A double sign of a validator that so many delegators left; since: after the infraction, so that they pay.
+def measure_slash(leavers: int, *, since: bool, moved: bool = False) -> dict[str, float]:
+    """A double sign of a validator that so many delegators left; since: after the infraction, so that they pay; moved:
+    to another validator.
 
     On disk: the store in memory sorts its keys when it is scanned.
     """
     with tempfile.TemporaryDirectory() as folder, closing(open_store("leveldb", Path(folder), StoreOptions())) as store:
-        return _slash(Chain(1, leavers, store=store), leavers, since=since)
+        return _slash(Chain(2, leavers, store=store, to_first=True), leavers, since=since, moved=moved)
 
 
-def _slash(chain: Chain, leavers: int, *, since: bool) -> dict[str, float]:
+def _slash(chain: Chain, leavers: int, *, since: bool, moved: bool) -> dict[str, float]:
     for _ in range(3):
         chain.block(0)
-    left = chain.leave(leavers)
+    left = chain.leave(leavers, moved=moved)
     for _ in range(3):
         usual = chain.block(0)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)  # as in a node
-    address, power = chain.members[0]
+    address, power = sha256(chain.stakes[0].consensus_key)[:20], chain.stakes[0].power
     height = left - 1 if since else left + 3
     found = Misbehavior(MisbehaviorType.DUPLICATE_VOTE, address, power, height, height * 3 * SECOND_NS, power)
-    took = chain.block(0, (found,))
+    took = [chain.block(0, (found,))]
+    slice_s = chain.longest_slice_s
+    while chain.app.base.get(SLASH_LINE) is not None:
+        took.append(chain.block(0))
+        slice_s = max(slice_s, chain.longest_slice_s)
     return {
-        "leavers": leavers, "since": since, "block_ms": 1e3 * took, "usual_ms": 1e3 * usual,
-        "us_each": 1e6 * (took - usual) / leavers, "longest_slice_ms": 1e3 * chain.longest_slice_s,
+        "leavers": leavers, "since": since, "moved": moved, "blocks": len(took), "block_ms": 1e3 * max(took),
+        "usual_ms": 1e3 * usual, "us_each": 1e6 * (sum(took) - usual * len(took)) / leavers,
+        "longest_slice_ms": 1e3 * slice_s,
     }  # fmt: skip
 
 
@@ -217,13 +235,14 @@ def main() -> None:
         slope = (grown[-1]["best_us"] - grown[0]["best_us"]) / (grown[-1]["validators"] - grown[0]["validators"])
         print(f"each further validator: {slope:.2f} us a block, allowed {PER_VALIDATOR_US_MAX:.0f}")
     for leavers in args.leavers:
-        for since in (False, True):
-            row = measure_slash(leavers, since=since)
+        for since, moved in ((False, False), (True, False), (True, True)):
+            row = measure_slash(leavers, since=since, moved=moved)
             rows.append(row)
             when = "since the infraction" if since else "before it"
             print(
-                f"a slash, {leavers} left {when}: {row['block_ms']:.1f} ms of CPU, {row['us_each']:.2f} us each, "
-                f"longest slice {row['longest_slice_ms']:.1f} ms"
+                f"a slash, {leavers} left {when}{', to another validator' if moved else ''}: {row['blocks']} blocks, "
+                f"the dearest {row['block_ms']:.1f} ms of CPU (usual {row['usual_ms']:.1f}), {row['us_each']:.2f} us "
+                f"each, longest slice {row['longest_slice_ms']:.1f} ms"
             )
     print(json.dumps(rows))
 

@@ -16,7 +16,7 @@ from chain.currency.ledger.params import STAKING, EconomicParams, StakingParams
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.ledger.stake_records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now, Pulse
 from chain.currency.rewards import distribution, mint
-from chain.currency.staking import signing, slashing, stake, valset
+from chain.currency.staking import signing, slash, slashing, stake, valset
 from chain.currency.staking.handlers import handlers, new_validator
 from chain.currency.staking.invariants import invariants
 from chain.kernel.branch import Branch, Decoders, Readable, Scan, State
@@ -29,6 +29,7 @@ DECODERS: Final[Decoders] = {
     **signing.DECODERS,
 }
 MODULE_ADDRESSES: Final = bank.MODULE_ADDRESSES
+PUNISHED_PER_SLICE: Final = 10
 
 
 class GenesisStake(NamedTuple):
@@ -56,16 +57,19 @@ class Economy:
 
     def begin_block(
         self, branch: Branch, scan: Scan, now: Now, *,
-        last_commit: CommitInfo, misbehavior: Sequence[Misbehavior], proposer: bytes,
+        last_commit: CommitInfo, misbehavior: Sequence[Misbehavior], proposer: bytes, items_max: int,
     ) -> Iterator[None]:  # fmt: skip
-        """In slices."""
+        """In slices. items_max: of those whom slashes reach."""
         votes = last_commit.votes
         self._members.follow(branch, votes, now)
         amount = mint.begin_block(branch, now) if votes else 0  # the initial height has no last commit
         distribution.begin_block(branch, votes, proposer, amount)
         yield from slashing.begin_block(branch, scan, votes, now)
-        for found in misbehavior:
-            yield from slashing.punish(branch, scan, found, now)
+        for number, found in enumerate(misbehavior, start=1):
+            slashing.punish(branch, found, now)
+            if number % PUNISHED_PER_SLICE == 0:
+                yield
+        yield from slash.go_on(branch, scan, now, items_max=items_max)
 
     def end_block(
         self, branch: Branch, scan: Scan, now: Now, *, upgraded: bool, items_max: int

@@ -363,6 +363,10 @@ class KeyNotPossessed(StakingError):
     code, rule = 144, "a new validator's consensus key signs for its operator on this chain"
 
 
+class SlashWaiting(StakingError):
+    code, rule = 145, "nobody comes to or leaves a validator while a slash of it goes on; it is done some blocks later"
+
+
 # ------------------------------------------------------------------------------ codespace "slashing"
 
 

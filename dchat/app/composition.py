@@ -96,10 +96,14 @@ def _economy() -> Module:
     """Staking, slashing and rewards, on the currency machine's store and in its lane."""
     economics = Economy()
 
+    def stakes_a_block(ctx: BlockContext) -> int:
+        return gas.most_of(gas.GAS_STAKE + gas.GAS_LATER, ctx.block_gas_max)
+
     def begin_block(ctx: BlockContext) -> Iterator[None]:
         return economics.begin_block(
             ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns),
             last_commit=ctx.last_commit, misbehavior=ctx.misbehavior, proposer=ctx.proposer,
+            items_max=stakes_a_block(ctx),
         )  # fmt: skip
 
     def end_block(ctx: BlockContext) -> Iterator[None]:
@@ -108,7 +112,7 @@ def _economy() -> Module:
             ctx.scan,
             Now(ctx.height, ctx.time_ns),
             upgraded=bool(ctx.upgraded),
-            items_max=gas.most_of(gas.GAS_STAKE + gas.GAS_LATER, ctx.block_gas_max),
+            items_max=stakes_a_block(ctx),
         )
         ctx.validator_updates += updates
 

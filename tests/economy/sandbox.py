@@ -26,7 +26,7 @@ from chain.currency.ledger.stake_records import (
     Validator,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, stake, valset
+from chain.currency.staking import signing, slash, stake, valset
 from chain.currency.staking.valset import active_of
 from chain.kernel.branch import Branch
 from consensus.abci.interface import ValidatorUpdate, VoteInfo
@@ -116,13 +116,21 @@ class Sandbox:
         return tokens
 
     def slash(self, name: str, *, height: int, power: int, fraction: int) -> int:
-        burned: int = drain(
-            stake.slash(
-                self.branch, self.scan, self.validator(name), height=height, power=power, fraction=fraction,
-                reason=REASON_DOWNTIME, now=self.now,
-            )
+        """Returns what was burned of its own tokens."""
+        before = self.begin_slash(name, height=height, power=power, fraction=fraction)
+        self.go_on(100)
+        return before.tokens - self.validator(name).tokens
+
+    def begin_slash(self, name: str, *, height: int, power: int, fraction: int) -> Validator:
+        return slash.begin(
+            self.branch, self.validator(name), height=height, power=power, fraction=fraction, reason=REASON_DOWNTIME,
+            now=self.now,
         )  # fmt: skip
-        return burned
+
+    def go_on(self, items_max: int) -> None:
+        """Let the slash be done in as many blocks as it takes."""
+        while slash.line_of(self.branch) is not None:
+            drain(slash.go_on(self.branch, self.scan, self.now, items_max=items_max))
 
     def votes(self, **powers: int) -> list[VoteInfo]:
         return [VoteInfo(self.validator(name).address, power, 2) for name, power in powers.items()]

@@ -109,6 +109,7 @@ ERRORS: dict[type[TxError], Make] = {
     e.StakeTooLow: lambda w: ("new", create(w, amount=10 * UNIT - 1)),
     e.ConsensusKeyRetired: lambda w: ("new", create(w, consensus_key=consensus_key("retired").bytes)),
     e.KeyNotPossessed: lambda w: ("new", create(w, possession=possession("new", a(w, "v1")))),
+    e.SlashWaiting: lambda w: ("ann", Delegate(a(w, "ann"), a(w, "twice"), 1)),
     e.UnbondingTooSmall: lambda w: ("ann", CancelUnbonding(a(w, "ann"), a(w, "v1"), UNIT + 1, w.cancellable)),  # type: ignore[attr-defined]
     e.StillJailed: lambda w: ("down", Unjail(a(w, "down"))),
     e.NotJailed: lambda w: ("v1", Unjail(a(w, "v1"))),
@@ -141,6 +142,8 @@ def test_fails_and_changes_nothing(world: World, error: type[TxError], make: Mak
         world.do("v1", WithdrawCommission(a(world, "v1")))
     if error is e.ConsensusKeyRetired:
         retire(world)
+    if error is e.SlashWaiting:
+        slashes_wait(world, 1)
     signer, message = make(world)
     kept, twin = dict(world.sequences), {}
     for txs in ((), (world.tx(signer, message),)):  # the same block without it, on the same state
@@ -153,6 +156,8 @@ def test_fails_and_changes_nothing(world: World, error: type[TxError], make: Mak
     differing = {key for key in writes if writes[key] != without.get(key, saved.get(key[1:]))}
     assert differing == {ACCOUNT + a(world, signer)}, differing
     world.sequences = kept
+    if error is e.SlashWaiting:
+        slashes_wait(world, 0)
 
 
 def execute(world: World, *txs: bytes) -> tuple[int, str, dict[bytes, object]]:
@@ -185,3 +190,11 @@ def retire(world: World) -> None:
     from chain.currency.staking.signing import SigningInfo
 
     world.app.base.merge({SIGNING + consensus_key("retired").address: SigningInfo(1, tombstoned=True)})
+
+
+def slashes_wait(world: World, number: int) -> None:
+    """So many slashes of "twice" are not done."""
+    from chain.currency.ledger.stake_records import VALIDATOR
+
+    waiting = world.validator("twice")._replace(slashes_waiting=number)
+    world.app.base.merge({VALIDATOR + waiting.operator: waiting})

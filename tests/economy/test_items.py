@@ -6,17 +6,12 @@ there by hand: no message can make them.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from typing import Any
-
 from chain.currency import economy
 from chain.currency.ledger import bank
 from chain.currency.ledger.bank import NOT_BONDED_POOL
-from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.stake_records import FAILED, QUEUE_UNBONDINGS, REASON_DOWNTIME
-from chain.currency.staking import stake, valset
-from chain.currency.staking.stake import SLASHED_PER_SLICE
-from chain.kernel.branch import Branch, Scan
+from chain.currency.ledger.stake_records import FAILED, QUEUE_UNBONDINGS
+from chain.currency.staking import valset
+from chain.kernel.branch import Branch
 from chain.kernel.items import FailedItems
 from chain.tx.errors import ActionPanicked
 from tests.chain.harness import drain
@@ -82,35 +77,3 @@ def test_an_item_is_merged_whole_or_dropped() -> None:
     assert below.get(b"uaX") == b"1"
     assert drain(items.run(below, lambda over: over.set(b"uaX", b"3"), queue=b"Uq", item=b"j", height=7))
     assert below.get(b"uaX") == b"3"
-
-
-def test_a_slash_reads_what_began_since_and_nothing_older() -> None:
-    """However many left before the infraction: the cost is that of those who left since. Slices in between."""
-    box = Sandbox({"v": 10_000 * UNIT})
-    for number in range(300):
-        box.at(1 + number)
-        box.delegate(f"d{number}", "v", UNIT)
-        box.undelegate(f"d{number}", "v", UNIT)
-    box.at(301)
-    box.end()
-    box.laws()
-    read: list[bytes] = []
-
-    def scan(prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
-        for key, value in box.scan(prefix, start):
-            read.append(key)
-            yield key, value
-
-    punished = slash_of(box, scan, height=200)
-    slices = sum(1 for _ in punished)
-    assert len(read) == 101  # begun at 200 to 300
-    assert slices == 101 // SLASHED_PER_SLICE
-    assert box.unbonding("d198", "v") == [UNIT]
-    assert box.unbonding("d199", "v") == [UNIT // 2]
-
-
-def slash_of(box: Sandbox, scan: Scan, *, height: int) -> Generator[None, None, int]:
-    return stake.slash(
-        box.branch, scan, box.validator("v"), height=height, power=10_000, fraction=ONE // 2, reason=REASON_DOWNTIME,
-        now=box.now,
-    )  # fmt: skip

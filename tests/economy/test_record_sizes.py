@@ -40,7 +40,8 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     accounts.PARAMS: accounts.CurrencyParams(TOP, TOP),
     **{key: kind(*[RANGES[name].high for name in kind._fields]) for key, kind in params.MODULES.values()},
     records.VALIDATOR: records.Validator(
-        WHO, KEY, "m" * MONIKER_BYTES_MAX, True, records.BONDED, TOP, SHARES_MAX, TOP, TIME, ONE, ONE, ONE, TIME, TOP
+        WHO, KEY, "m" * MONIKER_BYTES_MAX, True, records.BONDED, TOP, SHARES_MAX, TOP, TIME, ONE, ONE, ONE, TIME, TOP,
+        TOP,
     ),
     records.DELEGATION: records.Delegation(SHARES_MAX, TOP, DEC, TOP, TOP),
     records.UNBONDINGS: records.Unbonding((records.UnbondingEntry(TOP, TIME, TOP, TOP),) * ENTRIES),
@@ -49,6 +50,11 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     records.HISTORICAL: records.Historical(FLOW, TOP),
     records.REWARDS: records.Rewards(DEC, TOP, DEC, DEC, TOP),
     records.SLASHES: records.SlashEvent(TOP, ONE, TOP, TOP, records.REASON_LIGHT_CLIENT_ATTACK),
+    records.SLASHES_BEGUN: records.BegunSlash(
+        WHO, TIME, POWER, ONE, records.REASON_LIGHT_CLIENT_ATTACK, TOP, TIME, TOP,
+        records.REDELEGATIONS_BEGUN + WHO + TOP.to_bytes(8) + WHO + WHO,
+    ),
+    records.SLASH_LINE: records.SlashLine(TOP, TOP),
     records.POOL: records.CommunityPool(DEC),
     records.MINTER: records.Minter(ONE, TIME, TOP, FLOW, FLOW),
     records.SLOTS: Slots((WHO,) * MEMBERS),

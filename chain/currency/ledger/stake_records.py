@@ -41,6 +41,8 @@ WITHDRAW: Final = b"uw"  # ‖ delegator -> address
 MINTER: Final = b"um"
 SIGNING: Final = b"ui"  # ‖ consensus address
 LIVENESS: Final = b"ub"
+SLASHES_BEGUN: Final = b"uq"  # ‖ number
+SLASH_LINE: Final = b"uQ"
 FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item
 
 BY_POWER: Final = b"Up"  # ‖ 2^64 - 1 - power ‖ operator
@@ -84,6 +86,7 @@ class Validator(NamedTuple):
     max_change_rate: int
     commission_time_ns: int
     min_self_delegation: int
+    slashes_waiting: int = 0  # that have begun and are not done
 
     @property
     def address(self) -> bytes:
@@ -115,7 +118,7 @@ class Validator(NamedTuple):
             tokens=self.tokens, shares=dec.to_bytes(self.shares), unbonding_height=self.unbonding_height,
             unbonding_time_ns=self.unbonding_time_ns, commission_rate=self.rate, commission_max_rate=self.max_rate,
             commission_max_change_rate=self.max_change_rate, commission_time_ns=self.commission_time_ns,
-            min_self_delegation=self.min_self_delegation,
+            min_self_delegation=self.min_self_delegation, slashes_waiting=self.slashes_waiting,
         ).SerializeToString(deterministic=True)  # fmt: skip
 
     @staticmethod
@@ -124,7 +127,7 @@ class Validator(NamedTuple):
         return Validator(
             r.operator, r.consensus_key, r.moniker, r.jailed, int(r.status), r.tokens, dec.from_bytes(r.shares),
             r.unbonding_height, r.unbonding_time_ns, r.commission_rate, r.commission_max_rate,
-            r.commission_max_change_rate, r.commission_time_ns, r.min_self_delegation,
+            r.commission_max_change_rate, r.commission_time_ns, r.min_self_delegation, r.slashes_waiting,
         )  # fmt: skip
 
 
@@ -298,6 +301,55 @@ class SlashEvent(NamedTuple):
         return SlashEvent(r.period, dec.from_bytes(r.fraction), r.height, r.burned, int(r.reason))
 
 
+class BegunSlash(NamedTuple):
+    """A slash that waits or goes on.
+
+    infraction_height, power: of the fault. height, time_ns: of the block that found it. left: what nobody has paid yet,
+    udchat. cursor: the last key of an index of leavers that it reached; empty: none yet.
+    """
+
+    operator: bytes
+    infraction_height: int
+    power: int
+    fraction: int
+    reason: int
+    height: int
+    time_ns: int
+    left: int
+    cursor: bytes = b""
+
+    def encode(self) -> bytes:
+        return pb.BegunSlash(
+            operator=self.operator, infraction_height=self.infraction_height, power=self.power,
+            fraction=dec.to_bytes(self.fraction),
+            reason=self.reason,  # type: ignore[arg-type]  # the enum's number
+            height=self.height, time_ns=self.time_ns, left=self.left, cursor=self.cursor,
+        ).SerializeToString(deterministic=True)  # fmt: skip
+
+    @staticmethod
+    def decode(stored: bytes) -> BegunSlash:
+        r = pb.BegunSlash.FromString(stored)
+        return BegunSlash(
+            r.operator, r.infraction_height, r.power, dec.from_bytes(r.fraction), int(r.reason), r.height, r.time_ns,
+            r.left, r.cursor,
+        )  # fmt: skip
+
+
+class SlashLine(NamedTuple):
+    """Numbers in `SLASHES_BEGUN`: from `first` to before `following`. Absent when it is empty."""
+
+    first: int
+    following: int
+
+    def encode(self) -> bytes:
+        return pb.SlashLine(first=self.first, following=self.following).SerializeToString(deterministic=True)
+
+    @staticmethod
+    def decode(stored: bytes) -> SlashLine:
+        r = pb.SlashLine.FromString(stored)
+        return SlashLine(r.first, r.following)
+
+
 class CommunityPool(NamedTuple):
     """A Dec; what blocks added since lies in the `Pulse`."""
 
@@ -396,6 +448,8 @@ DECODERS: Final = {
     HISTORICAL: Historical.decode,
     REWARDS: Rewards.decode,
     SLASHES: SlashEvent.decode,
+    SLASHES_BEGUN: BegunSlash.decode,
+    SLASH_LINE: SlashLine.decode,
     POOL: CommunityPool.decode,
     MINTER: Minter.decode,
 }

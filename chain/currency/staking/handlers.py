@@ -240,6 +240,7 @@ def unjail(ctx: Context, message: Unjail) -> Leg:
             raise Tombstoned(f"consensus address {consensus(validator.address)}")
         if ctx.time_ns < info.jailed_until_ns:
             raise StillJailed(f"for {(info.jailed_until_ns - ctx.time_ns) // 10**9} s more")
+    stake.require_settled(validator)
     stake.put_validator(branch, validator, validator._replace(jailed=False))
     if validator.address in distribution.slots_of(branch).index:
         signing.begin_counting(branch, validator.address, ctx.height + 1)

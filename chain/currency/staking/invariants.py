@@ -32,6 +32,7 @@ from chain.currency.ledger.stake_records import (
     REDELEGATIONS_BEGUN,
     REWARDS,
     SIGNING,
+    SLASHES_BEGUN,
     UNBONDED,
     UNBONDING,
     UNBONDINGS,
@@ -40,12 +41,13 @@ from chain.currency.ledger.stake_records import (
     VALIDATOR,
     Minter,
     Now,
+    SlashLine,
     Validator,
     balances,
     power_key,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing
+from chain.currency.staking import signing, slash
 from chain.currency.staking.valset import active_of
 from chain.kernel.branch import Branch, Readable, Scan
 from chain.tx.codec import height_bytes
@@ -64,6 +66,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
     yield from _shares(scan, validators)
     yield from _set(state, scan, validators)
     yield _indexes(scan, validators)
+    yield _slashes(scan, validators, slash.line_of(state))
     yield _references(scan, validators)
     yield from _rewards(state, scan, validators)
     yield from _signing(state, scan, validators)
@@ -115,6 +118,17 @@ def _set(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Ite
     if not unsettled:
         right = right and all(not validators[op].jailed and validators[op].power == power for op, power in members)
     yield "staking: the set is the bonded validators, at their power", right, f"{len(members)}, bonded {len(bonded)}"
+
+
+def _slashes(scan: Scan, validators: dict[bytes, Validator], line: SlashLine | None) -> Law:
+    """Each of the line is there and no other, and its validator knows of it and is still there to pay."""
+    begun = {int.from_bytes(key[len(SLASHES_BEGUN) :], "big"): one for key, one in scan(SLASHES_BEGUN)}
+    numbers = range(line.first, line.following) if line is not None else range(0)
+    of = Counter(one.operator for one in begun.values())
+    right = list(begun) == list(numbers) and of.keys() <= validators.keys()
+    right = right and all(v.slashes_waiting == of[operator] for operator, v in validators.items())
+    right = right and all(validators[operator].status != UNBONDED for operator in of)
+    return "staking: slashes that go on stand in line", right, f"{len(begun)} of {len(of)} validators"
 
 
 def _indexes(scan: Scan, validators: dict[bytes, Validator]) -> Law:

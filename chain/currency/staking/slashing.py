@@ -7,7 +7,7 @@ Source: staking sheet, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from chain.currency.ledger.params import NS_PER_S, SLASHING, SlashingParams, slashing_of
@@ -17,7 +17,6 @@ from chain.currency.ledger.stake_records import (
     REASON_DOUBLE_SIGN,
     REASON_DOWNTIME,
     REASON_LIGHT_CLIENT_ATTACK,
-    REASON_NAMES,
     SIGNING,
     UNBONDED,
     VALIDATOR,
@@ -25,13 +24,14 @@ from chain.currency.ledger.stake_records import (
     Validator,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, stake
+from chain.currency.staking import signing, slash, stake
 from chain.currency.staking.signing import FOREVER_NS, SigningInfo, info_of, liveness_of
 from chain.kernel.branch import Branch, Scan, State
-from chain.kernel.events import Event, coins, consensus
+from chain.kernel.events import Event, consensus
 from consensus.abci.interface import Misbehavior, MisbehaviorType, VoteInfo
 
 ABSENT: Final = 1  # VoteInfo.block_id_flag
+JUDGED_PER_SLICE: Final = 20
 COMMIT_DELAY: Final = 2  # blocks from the one that missed a vote, or was missed, to the one that carries its commit
 
 
@@ -96,8 +96,10 @@ def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now)
     if not suspects:
         return
     powers = {vote.address: vote.power for vote in votes}
-    for address in sorted(frozenset(suspects)):
-        yield from _judge(branch, scan, address, powers.get(address, 0), params, now)
+    for number, address in enumerate(sorted(frozenset(suspects)), start=1):
+        _judge(branch, address, powers.get(address, 0), params, now)
+        if number % JUDGED_PER_SLICE == 0:
+            yield
 
 
 def _note_runs(branch: Branch, missing: list[bytes], before: tuple[bytes, ...], now: Now) -> None:
@@ -145,7 +147,7 @@ def _missed(info: SigningInfo, params: SlashingParams, now: Now) -> int:
     return info.missed(info.offset_at(now.height), params.missed_blocks_window)
 
 
-def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: SlashingParams, now: Now) -> Iterator[None]:
+def _judge(branch: Branch, address: bytes, power: int, params: SlashingParams, now: Now) -> None:
     """Jail and slash who missed too much, once the window since it joined is full."""
     info = info_of(branch, address)
     if info is None or not info.counted_since or _missed(info, params, now) <= params.missed_max:
@@ -157,31 +159,15 @@ def _judge(branch: Branch, scan: Scan, address: bytes, power: int, params: Slash
     validator = _by_address(branch, address)
     if validator is None or validator.jailed or validator.status == UNBONDED:
         return
-    burned = yield from stake.slash(
-        branch, scan, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
+    begun = slash.begin(
+        branch, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
         reason=REASON_DOWNTIME, now=now,
     )  # fmt: skip
-    validator = stake.require_validator(branch, validator.operator)
-    if validator.jailed:  # an operator that had redelegated its own stake here
-        signing.stop_counting(branch, address, now.height, reset=True)
-    else:
-        stake.jail(branch, validator, now, reset=True)
+    stake.jail(branch, begun, now, reset=True)
     info = info_of(branch, address)
     assert info is not None
     until = now.time_ns + params.downtime_jail_s * NS_PER_S
     branch.set(SIGNING + address, info._replace(jailed_until_ns=until))
-    _tell_slashed(branch, address, power, REASON_DOWNTIME, burned)
-
-
-def _tell_slashed(branch: Branch, address: bytes, power: int, reason: int, burned: int) -> None:
-    """The validator is in jail by now. burned: of its own tokens."""
-    where = consensus(address)
-    branch.emit(
-        Event.of(
-            "slash", address=where, power=str(power), reason=REASON_NAMES[reason], jailed=where,
-            burned_coins=coins(burned),
-        )
-    )  # fmt: skip
 
 
 def params_changed(branch: Branch) -> None:
@@ -193,30 +179,27 @@ def params_changed(branch: Branch) -> None:
 # ------------------------------------------------------------------------------ evidence
 
 
-def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Generator[None, None, int | None]:
-    """Slash, jail and, by the param, tombstone for one piece of evidence. Returns the udchat burned of the validator's
-    own tokens; None: it is ignored (unknown, unbonded, tombstoned, punished for that height already, or too old by time
-    and by blocks). In slices.
+def punish(branch: Branch, misbehavior: Misbehavior, now: Now) -> bool:
+    """Begin a slash, jail and, by the param, tombstone for one piece of evidence. False: it is ignored (unknown,
+    unbonded, tombstoned, punished for that height already, or too old by time and by blocks).
     """
     params = slashing_of(branch)
     address = misbehavior.address
     validator = _by_address(branch, address)
     info = info_of(branch, address)
     if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:
-        return None
+        return False
     if info.was_punished(misbehavior.height):
-        return None
+        return False
     age_ns = now.time_ns - misbehavior.time_ns
     age_blocks = now.height - misbehavior.height
     if age_ns > params.evidence_age_s_max * NS_PER_S and age_blocks > params.evidence_age_blocks_max:
-        return None
+        return False
     double = misbehavior.type is MisbehaviorType.DUPLICATE_VOTE
-    reason = REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK
-    burned = yield from stake.slash(
-        branch, scan, validator, height=misbehavior.height - 1, power=misbehavior.power,
-        fraction=params.slash_double_sign, reason=reason, now=now,
+    validator = slash.begin(
+        branch, validator, height=misbehavior.height - 1, power=misbehavior.power, fraction=params.slash_double_sign,
+        reason=REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK, now=now,
     )  # fmt: skip
-    validator = stake.require_validator(branch, validator.operator)
     if not validator.jailed:
         stake.jail(branch, validator, now)
     info = info_of(branch, address)
@@ -228,8 +211,7 @@ def punish(branch: Branch, scan: Scan, misbehavior: Misbehavior, now: Now) -> Ge
             jailed_until_ns=max(until, info.jailed_until_ns), tombstoned=bool(params.tombstone)
         ),
     )
-    _tell_slashed(branch, address, misbehavior.power, reason, burned)
-    return burned
+    return True
 
 
 __all__ = ["Members", "begin_block", "params_changed", "punish"]

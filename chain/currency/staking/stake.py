@@ -1,4 +1,4 @@
-"""Stake and what it is worth: validators' records, delegations, unbondings, redelegations, and slashes of them.
+"""Stake and what it is worth: validators' records, delegations, unbondings and redelegations.
 
 Every function keeps the sums: a pool holds the tokens of its validators (and the unbondings), a validator's shares are
 those of its delegations. Shares are cut, never rounded up, so that what remains is never worth less to the others.
@@ -7,7 +7,7 @@ Source: staking sheet, sections 1 and 2.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from chain.currency.ledger import bank, dec
@@ -23,7 +23,6 @@ from chain.currency.ledger.stake_records import (
     DELEGATES,
     DELEGATION,
     MARK,
-    POWER_UNIT,
     RECEIVING,
     REDELEGATIONS,
     REDELEGATIONS_BEGUN,
@@ -44,12 +43,13 @@ from chain.currency.ledger.stake_records import (
 from chain.currency.rewards import distribution
 from chain.currency.staking import signing
 from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE
-from chain.kernel.branch import Branch, Readable, Scan, State
+from chain.kernel.branch import Readable, State
 from chain.kernel.events import Event, account, coins, consensus
 from chain.tx.codec import height_bytes
 from chain.tx.errors import (
     NoDelegation,
     NotEnoughShares,
+    SlashWaiting,
     TinyAmount,
     TooManyRedelegations,
     TooManyUnbondings,
@@ -57,12 +57,9 @@ from chain.tx.errors import (
     UnknownValidator,
     WorthlessShares,
 )
-from crypto.hash import ADDRESS_BYTES
 
 Entry: TypeAlias = UnbondingEntry | RedelegationEntry
-HEIGHT_BYTES: Final = 8
 SHARES_MAX: Final = 1 << 256  # a Dec: 10^40 times what the whole supply is worth at 1:1
-SLASHED_PER_SLICE: Final = 40  # leavers of one validator; about a millisecond
 
 # ------------------------------------------------------------------------------ validators
 
@@ -78,6 +75,15 @@ def require_validator(state: Readable, operator: bytes) -> Validator:
     if found is None:
         raise UnknownValidator(f"operator {account(operator)}")
     return found
+
+
+def require_settled(validator: Validator) -> None:
+    """That no slash of it is under way: what it is worth is not known until then, and nobody leaves before it.
+
+    Raises: SlashWaiting.
+    """
+    if validator.slashes_waiting:
+        raise SlashWaiting(f"operator {account(validator.operator)}: {validator.slashes_waiting} not done yet")
 
 
 def put_validator(state: State, before: Validator | None, after: Validator | None) -> None:
@@ -118,6 +124,7 @@ def remove_validator(state: State, validator: Validator) -> None:
     assert validator.status == UNBONDED, validator
     assert not validator.shares, validator
     assert not validator.tokens, validator  # the last shares take all tokens with them
+    assert not validator.slashes_waiting, validator  # nobody leaves meanwhile, and nothing matures
     distribution.remove_validator(state, validator)
     put_validator(state, validator, None)
     state.set(CONSENSUS_KEY + validator.address, None)
@@ -156,8 +163,9 @@ def require_delegation(state: Readable, delegator: bytes, operator: bytes) -> De
 def delegate(state: State, validator: Validator, *, delegator: bytes, amount: int, now: Now) -> int:
     """Add `amount` to a validator's tokens, which its pool must have got already. Returns the shares, a Dec.
 
-    What the delegation earned so far is paid. Raises: WorthlessShares, TinyAmount.
+    What the delegation earned so far is paid. Raises: SlashWaiting, WorthlessShares, TinyAmount.
     """
+    require_settled(validator)
     operator = validator.operator
     if validator.shares and not validator.tokens:
         raise WorthlessShares("all its tokens were slashed")
@@ -229,11 +237,12 @@ def shares_to_unbond(validator: Validator, delegation: Delegation, amount: int) 
 
 
 def undelegate(state: State, *, delegator: bytes, operator: bytes, amount: int, now: Now) -> tuple[int, int]:
-    """(tokens, when they are paid out, ns). Raises: UnknownValidator, NoDelegation, NotEnoughShares, TooManyUnbondings.
+    """(tokens, when they are paid out, ns). Always a full period, whatever the validator's status.
 
-    Always a full period, whatever the validator's status.
+    Raises: UnknownValidator, SlashWaiting, NoDelegation, NotEnoughShares, TooManyUnbondings.
     """
     validator = require_validator(state, operator)
+    require_settled(validator)
     delegation = require_delegation(state, delegator, operator)
     params = staking_of(state)
     waiting: Unbonding | None = state.get(UNBONDINGS + operator + delegator)
@@ -305,10 +314,11 @@ def redelegate(
 ) -> tuple[int, int]:
     """(tokens moved, until when slashes of the source reach them, ns; 0: they do not).
 
-    Raises: UnknownValidator, NoDelegation, NotEnoughShares, TransitiveRedelegation, TooManyRedelegations, TinyAmount,
-    WorthlessShares.
+    Raises: UnknownValidator, SlashWaiting, NoDelegation, NotEnoughShares, TransitiveRedelegation,
+    TooManyRedelegations, TinyAmount, WorthlessShares.
     """
     validator = require_validator(state, source)
+    require_settled(validator)
     require_validator(state, destination)
     delegation = require_delegation(state, delegator, source)
     if state.get(RECEIVING + delegator + source) is not None:
@@ -368,126 +378,3 @@ def complete_redelegation(state: State, source: bytes, delegator: bytes, destina
                 source_validator=account(source), destination_validator=account(destination),
             )
         )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------ slashing
-
-
-def slash(
-    branch: Branch, scan: Scan, validator: Validator, *, height: int, power: int, fraction: int, reason: int, now: Now
-) -> Generator[None, None, int]:
-    """Punish a validator for what it did at `height` with `power`; returns the udchat burned of its own tokens.
-
-    Everything that was its stake then pays: unbondings and redelegations begun since first, its tokens for the rest.
-    To be called at a block's begin, when what is saved is all there is. The validator must not be unbonded. In slices:
-    it reads what began since `height` and nothing older.
-    """
-    assert height <= now.height, (height, now.height)
-    assert validator.status != UNBONDED, validator
-    total = dec.mul_trunc(power * POWER_UNIT * ONE, fraction) // ONE
-    if height < now.height:
-        since = _Since(height, now, fraction)
-        total -= yield from _slash_unbondings(branch, scan, validator.operator, since)
-        total -= yield from _slash_redelegations(branch, scan, validator.operator, since)
-        validator = require_validator(branch, validator.operator)
-    burned = max(0, min(total, validator.tokens))
-    if burned:
-        effective = min(ONE, dec.quo_up(burned * ONE, validator.tokens * ONE))
-        distribution.before_slash(branch, validator, fraction=effective, now=now, burned=burned, reason=reason)
-        put_validator(branch, validator, validator._replace(tokens=validator.tokens - burned))
-        bank.burn(branch, pool_of_status(validator.status), burned)
-    return burned
-
-
-class _Since:
-    """Which entries a slash reaches: begun at `height` or later, and not complete."""
-
-    __slots__ = ("fraction", "height", "now")
-
-    def __init__(self, height: int, now: Now, fraction: int) -> None:
-        self.height, self.now, self.fraction = height, now, fraction
-
-    def begun(self, scan: Scan, prefix: bytes) -> Iterator[tuple[int, bytes]]:
-        """(height, what follows it in the key) of what lies under an index by creation height, from `height` on."""
-        at = len(prefix)
-        for key, _ in scan(prefix, prefix + height_bytes(max(0, self.height))):
-            yield int.from_bytes(key[at : at + HEIGHT_BYTES], "big"), key[at + HEIGHT_BYTES :]
-
-    def reaches(self, entry: Entry) -> bool:
-        return entry.creation_height >= self.height and entry.completion_ns > self.now.time_ns
-
-    def due(self, entry: Entry) -> int:
-        return self.fraction * entry.initial_balance // ONE
-
-
-def _slash_unbondings(branch: Branch, scan: Scan, operator: bytes, since: _Since) -> Generator[None, None, int]:
-    """Returns what they owed, whether they could pay it or not."""
-    owed = 0
-    for number, (height, delegator) in enumerate(since.begun(scan, UNBONDINGS_BEGUN + operator), start=1):
-        key = UNBONDINGS + operator + delegator
-        waiting: Unbonding | None = branch.get(key)
-        entries, burned = list(waiting.entries) if waiting is not None else [], 0
-        for position, entry in enumerate(entries):
-            if entry.creation_height == height and since.reaches(entry):
-                due = since.due(entry)
-                owed += due
-                taken = min(due, entry.balance)
-                burned += taken
-                entries[position] = entry._replace(balance=entry.balance - taken)
-        if burned:
-            branch.set(key, Unbonding(tuple(entries)))
-            bank.burn(branch, NOT_BONDED_POOL, burned)
-        if number % SLASHED_PER_SLICE == 0:
-            yield
-    return owed
-
-
-def _slash_redelegations(branch: Branch, scan: Scan, source: bytes, since: _Since) -> Generator[None, None, int]:
-    """Returns what they owed."""
-    owed = 0
-    for number, (height, pair) in enumerate(since.begun(scan, REDELEGATIONS_BEGUN + source), start=1):
-        waiting: Redelegation | None = branch.get(REDELEGATIONS + source + pair)
-        delegator, destination = pair[:ADDRESS_BYTES], pair[ADDRESS_BYTES:]
-        for entry in waiting.entries if waiting is not None else ():
-            if entry.creation_height == height and since.reaches(entry):
-                due = since.due(entry)
-                owed += due
-                _slash_moved(branch, delegator, destination, entry, due, since)
-        if number % SLASHED_PER_SLICE == 0:
-            yield
-    return owed
-
-
-def _slash_moved(
-    branch: Branch, delegator: bytes, destination: bytes, entry: RedelegationEntry, due: int, since: _Since
-) -> None:
-    """Burn `due` of what was moved: first of what is unbonding at the destination (GHSA-86h5-xcpx-cfqc), then of the
-    delegation there; and no more than is due in all (#20688: the reference burns the delegation's part whole).
-    """
-    left = due - _slash_unbonding_of(branch, destination, delegator, due, since)
-    delegation = delegation_of(branch, delegator, destination)
-    shares = dec.mul(since.fraction, entry.shares_dst)
-    if left < due:
-        shares = shares * left // due
-    if not left or not shares or delegation is None:
-        return
-    validator = require_validator(branch, destination)
-    pool = pool_of_status(validator.status)
-    tokens = unbond(branch, validator, delegator=delegator, shares=min(shares, delegation.shares), now=since.now)
-    bank.burn(branch, pool, tokens)
-
-
-def _slash_unbonding_of(branch: Branch, operator: bytes, delegator: bytes, due: int, since: _Since) -> int:
-    waiting: Unbonding | None = branch.get(UNBONDINGS + operator + delegator)
-    if waiting is None:
-        return 0
-    entries, burned = list(waiting.entries), 0
-    for position, entry in enumerate(entries):
-        if since.reaches(entry):
-            taken = min(due - burned, entry.balance)
-            burned += taken
-            entries[position] = entry._replace(balance=entry.balance - taken)
-    if burned:
-        branch.set(UNBONDINGS + operator + delegator, Unbonding(tuple(entries)))
-        bank.burn(branch, NOT_BONDED_POOL, burned)
-    return burned

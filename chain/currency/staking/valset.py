@@ -33,7 +33,7 @@ from chain.currency.ledger.stake_records import (
     read_power_key,
 )
 from chain.currency.rewards import distribution
-from chain.currency.staking import signing, stake
+from chain.currency.staking import signing, slash, stake
 from chain.currency.staking.queues import ITEMS_MAX, REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
 from chain.currency.staking.stake import put_validator, validator_of
 from chain.kernel.branch import Branch, Readable, Scan
@@ -54,9 +54,11 @@ def end_block(
     branch: Branch, scan: Scan, now: Now, *, items_max: int = ITEMS_MAX
 ) -> Generator[None, None, list[ValidatorUpdate]]:
     """The set's changes for the engine; then what matured: validators, unbondings, redelegations, as many of each as a
-    block can add. In slices."""
+    block can add. Nothing matures while a slash goes on, which may reach it. In slices."""
     updates = update_set(branch, scan, now)
     yield
+    if slash.line_of(branch) is not None:
+        return updates
     for queue, work in (
         (VALIDATOR_QUEUE, _mature_validator),
         (UNBONDING_QUEUE, partial(_pay_unbonding, now)),

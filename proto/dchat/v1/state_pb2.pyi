@@ -311,7 +311,7 @@ class UpgradeParams(_message.Message):
     def __init__(self, authority: _Optional[bytes] = ...) -> None: ...
 
 class StakingValidator(_message.Message):
-    __slots__ = ("operator", "consensus_key", "moniker", "jailed", "status", "tokens", "shares", "unbonding_height", "unbonding_time_ns", "commission_rate", "commission_max_rate", "commission_max_change_rate", "commission_time_ns", "min_self_delegation")
+    __slots__ = ("operator", "consensus_key", "moniker", "jailed", "status", "tokens", "shares", "unbonding_height", "unbonding_time_ns", "commission_rate", "commission_max_rate", "commission_max_change_rate", "commission_time_ns", "min_self_delegation", "slashes_waiting")
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_KEY_FIELD_NUMBER: _ClassVar[int]
     MONIKER_FIELD_NUMBER: _ClassVar[int]
@@ -326,6 +326,7 @@ class StakingValidator(_message.Message):
     COMMISSION_MAX_CHANGE_RATE_FIELD_NUMBER: _ClassVar[int]
     COMMISSION_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     MIN_SELF_DELEGATION_FIELD_NUMBER: _ClassVar[int]
+    SLASHES_WAITING_FIELD_NUMBER: _ClassVar[int]
     operator: bytes
     consensus_key: bytes
     moniker: str
@@ -340,7 +341,8 @@ class StakingValidator(_message.Message):
     commission_max_change_rate: int
     commission_time_ns: int
     min_self_delegation: int
-    def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., jailed: _Optional[bool] = ..., status: _Optional[_Union[BondStatus, str]] = ..., tokens: _Optional[int] = ..., shares: _Optional[bytes] = ..., unbonding_height: _Optional[int] = ..., unbonding_time_ns: _Optional[int] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., commission_time_ns: _Optional[int] = ..., min_self_delegation: _Optional[int] = ...) -> None: ...
+    slashes_waiting: int
+    def __init__(self, operator: _Optional[bytes] = ..., consensus_key: _Optional[bytes] = ..., moniker: _Optional[str] = ..., jailed: _Optional[bool] = ..., status: _Optional[_Union[BondStatus, str]] = ..., tokens: _Optional[int] = ..., shares: _Optional[bytes] = ..., unbonding_height: _Optional[int] = ..., unbonding_time_ns: _Optional[int] = ..., commission_rate: _Optional[int] = ..., commission_max_rate: _Optional[int] = ..., commission_max_change_rate: _Optional[int] = ..., commission_time_ns: _Optional[int] = ..., min_self_delegation: _Optional[int] = ..., slashes_waiting: _Optional[int] = ...) -> None: ...
 
 class Delegation(_message.Message):
     __slots__ = ("shares", "previous_period", "stake", "start_height", "start_slash")
@@ -441,6 +443,36 @@ class SlashEvent(_message.Message):
     burned: int
     reason: SlashReason
     def __init__(self, period: _Optional[int] = ..., fraction: _Optional[bytes] = ..., height: _Optional[int] = ..., burned: _Optional[int] = ..., reason: _Optional[_Union[SlashReason, str]] = ...) -> None: ...
+
+class BegunSlash(_message.Message):
+    __slots__ = ("operator", "infraction_height", "power", "fraction", "reason", "height", "time_ns", "left", "cursor")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    INFRACTION_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    POWER_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    operator: bytes
+    infraction_height: int
+    power: int
+    fraction: bytes
+    reason: SlashReason
+    height: int
+    time_ns: int
+    left: int
+    cursor: bytes
+    def __init__(self, operator: _Optional[bytes] = ..., infraction_height: _Optional[int] = ..., power: _Optional[int] = ..., fraction: _Optional[bytes] = ..., reason: _Optional[_Union[SlashReason, str]] = ..., height: _Optional[int] = ..., time_ns: _Optional[int] = ..., left: _Optional[int] = ..., cursor: _Optional[bytes] = ...) -> None: ...
+
+class SlashLine(_message.Message):
+    __slots__ = ("first", "following")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWING_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    following: int
+    def __init__(self, first: _Optional[int] = ..., following: _Optional[int] = ...) -> None: ...
 
 class Accruals(_message.Message):
     __slots__ = ("pairs", "pulse")
