@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
 EPOCH = "315532800"  # the same, for setuptools
-PLAN_MODULE = "chain/upgrade/build_plan.py"
+PLAN_MODULE = "dchat/app/build_plan.py"
 PLATFORMS = ("manylinux_2_17", "manylinux2014", "manylinux_2_28", "manylinux_2_34", "linux")
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 

@@ -20,7 +20,7 @@ BEFORE_AND_AFTER = ROOT / "docs" / "before-and-after.md"
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 # Where somebody's machine or mirror shows: home folders, hosts of registries, caches.
 MACHINE = re.compile(
-    r"/(?:root|Users)/\w|/home/(?!data\b|cs\.wal\b)\w|/work/\w|/workspace/"
+    r"/(?:root|Users)/\w|(?<!dchat)/home/(?!data\b|cs\.wal\b)\w|/work/\w|/workspace/"
     r"|https?://[\w.-]*(?:pypi|pythonhosted|npmjs|proxy\.golang|artifactory|nexus)",
     re.IGNORECASE,
 )

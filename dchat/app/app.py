@@ -25,7 +25,6 @@ from chain.tx.errors import BadSignature, TxError
 from chain.tx.gas import limit_of
 from chain.tx.messages import LANE_CURRENCY, Payment
 from chain.tx.tx import TX_BYTES_MIN, Tx, TxCache
-from chain.upgrade.build_plan import UPGRADES
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
@@ -59,6 +58,7 @@ from consensus.abci.interface import (
 )
 from consensus.state.results import Event
 from crypto.hash import sha256
+from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import PENDING, begin, compose
 from dchat.app.queries import Queries
 

@@ -30,7 +30,7 @@ def make_build(folder: Path, *, plan: Path | None = None) -> Path:
     (tree / "proto").symlink_to(ROOT / "proto") if not (tree / "proto").exists() else None
     shutil.copytree(ROOT / "chain", tree / "chain", ignore=shutil.ignore_patterns("__pycache__"))
     if plan is not None:
-        shutil.copyfile(plan, tree / "chain" / "upgrade" / "build_plan.py")
+        shutil.copyfile(plan, tree / "dchat" / "app" / "build_plan.py")
     script = folder / "dchat"
     main = "import sys; sys.path.insert(0, sys.argv.pop(1)); from dchat.cli.main import main; main()"
     script.write_text(f"#!/bin/sh\ncd /\nexec {sys.executable} -P -c '{main}' {tree} \"$@\"\n")

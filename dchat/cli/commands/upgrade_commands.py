@@ -20,8 +20,8 @@ from chain.tx.upgrade_messages import (
     check_plan,
     sign_readiness,
 )
-from chain.upgrade.build_plan import UPGRADES
 from consensus.system.errors import EngineError
+from dchat.app.build_plan import UPGRADES
 from dchat.cli.commands.tx_commands import send, sending
 from dchat.cli.terminal.ask import Hash, load_identity, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, show_json
