@@ -21,12 +21,11 @@ from bridge.records import (
     Totals,
 )
 from chain.chat import machine as chat
-from chain.chat.records import IDENTITY, Allowance, Identity
+from chain.chat.records import IDENTITY, Allowance
 from chain.currency import machine as currency
-from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
-from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
+from chain.currency.ledger.records import Account
 from chain.kernel.auth import authorise
-from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State
+from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, account, coins
 from chain.kernel.marks import ReplayMarks
@@ -38,7 +37,7 @@ from chain.tx.tx import Tx
 from chain.tx.units import UDCHAT_PER_DCHAT
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
-DECODERS: Final[Decoders] = {TOTALS: Totals.decode, PARAMS: BridgeParams.decode, **MARKS.decoders}
+DECODERS: Final[Decoders] = {**decoders_of(TOTALS, PARAMS), **MARKS.decoders}
 RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
 HEIGHT_BYTES: Final = 8
 MARK: Final = b"\x01"
@@ -55,19 +54,15 @@ def ante(ctx: Context, tx: Tx) -> None:
     Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, policy errors, FeeUnpayable.
     """
     branch = ctx.branch
-    fees: CurrencyParams = branch.get(CURRENCY_PARAMS)
-    currency.check_fee(tx, fees)
-    params: BridgeParams = branch.get(PARAMS)
+    currency.check_fee(tx, currency.params_of(branch))
+    params = branch.get(PARAMS)
     MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
     ctx.policies = {}
     for index, entry in enumerate(tx.signers):
-        account: Account | None = branch.get(ACCOUNT + entry.address)
+        account = currency.account_of(branch, entry.address)
         ctx.policies[entry.address] = policy = authorise(tx, index, _recorded(branch, account, entry.address))
         if account is not None:
-            balance = account.balance
-            if index == tx.fee_payer:
-                balance = currency.take_fee(branch, balance, tx.fee)
-            branch.set(ACCOUNT + entry.address, Account(entry.address, balance, policy, account.sequences))
+            currency.put_signed(branch, account, policy, fee=tx.fee if index == tx.fee_payer else None)
         elif index == tx.fee_payer:
             raise UnknownAccount("the fee payer's")
     MARKS.add(branch, tx)
@@ -77,7 +72,7 @@ def _recorded(branch: Branch, account: Account | None, address: bytes) -> bytes 
     """The policy that either machine has on record; both change it at once, through here."""
     if account is not None and account.policy is not None:
         return account.policy
-    identity: Identity | None = branch.get(IDENTITY + address)
+    identity = chat.identity_of(branch, address)
     return identity.policy if identity is not None else None
 
 
@@ -86,7 +81,7 @@ def _recorded(branch: Branch, account: Account | None, address: bytes) -> bytes 
 
 def register_identity(ctx: Context, message: RegisterIdentity) -> Leg:
     """Whoever pays the fee pays the price, for what it brings once and for the leaves that stay."""
-    params: BridgeParams = ctx.branch.get(PARAMS)
+    params = ctx.branch.get(PARAMS)
     allowance = Allowance(params.starter_messages, params.starter_bytes)
     chat.register(
         ctx, address=message.address, name=message.name, display=message.display,
@@ -124,7 +119,7 @@ def pay_to_join(ctx: Context, message: PayToJoin) -> Leg:
 
 
 def buy_allowance(ctx: Context, message: BuyAllowance) -> Leg:
-    params: BridgeParams = ctx.branch.get(PARAMS)
+    params = ctx.branch.get(PARAMS)
     messages = message.amount * params.messages_per_dchat // UDCHAT_PER_DCHAT
     size = message.amount * params.bytes_per_dchat // UDCHAT_PER_DCHAT
     if not messages:
@@ -151,7 +146,7 @@ def _count(ctx: Context, *, udchat_to_chat: int = 0, udchat_tipped: int = 0, udc
 
 def totals_of(state: Readable) -> Totals:
     """Absent until something crossed: no stored value is empty."""
-    found: Totals | None = state.get(TOTALS)
+    found = state.get(TOTALS)
     return Totals() if found is None else found
 
 
@@ -178,11 +173,11 @@ def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iter
 
 def _prune_receipts(state: State, scan: Scan, height: int, budget: int) -> Iterator[None]:
     """Goes on behind the last that went, so that what is gone is never read again."""
-    params: BridgeParams = state.get(PARAMS)
+    params = state.get(PARAMS)
     last = height - params.receipt_blocks  # receipts of this height and below are past their time
     if last <= 0:
         return
-    start: bytes | None = state.get(BACKLOG)
+    start = state.get(BACKLOG)
     end, gone = QUEUE + height_bytes(last + 1), start
     for number, (key, _) in enumerate(scan(QUEUE, QUEUE + start if start else b""), start=1):
         if key >= end or number > budget:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from chain.currency.ledger import dec
+from chain.kernel.branch import Key
 from chain.tx.codec import bytes_field, uint_field
 from crypto.hash import ADDRESS_BYTES, sha256
 from proto.dchat.v1 import state_pb2 as pb
@@ -65,8 +66,8 @@ class BridgeParams(NamedTuple):
 
 ESCROW_ADDRESS: Final = sha256(b"dchat/module/bridge")[:ADDRESS_BYTES]  # no key policy hashes to it
 
-RECEIPT: Final = b"be"  # ‖ replay id -> Receipt
-TOTALS: Final = b"bt"
-PARAMS: Final = b"bp"
-QUEUE: Final = b"Bq"  # side: ‖ height ‖ replay id of one of its receipts
-BACKLOG: Final = b"bQ"  # -> height ‖ replay id of the last receipt that was removed; absent: none was
+RECEIPT: Final = Key.of(b"be", bytes)  # ‖ replay id -> Receipt
+TOTALS: Final = Key.of(b"bt", Totals)
+PARAMS: Final = Key.sure(b"bp", BridgeParams)
+QUEUE: Final = Key.of(b"Bq", bytes)  # side: ‖ height ‖ replay id of one of its receipts
+BACKLOG: Final = Key.of(b"bQ", bytes)  # -> height ‖ replay id of the last receipt that was removed; absent: none was

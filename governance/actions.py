@@ -26,7 +26,7 @@ from chain.currency.ledger.params import InvalidParam, SlashingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.records import CurrencyParams
 from chain.currency.rewards import distribution
-from chain.kernel.branch import State
+from chain.kernel.branch import Key, Readable, State
 from chain.kernel.context import Context
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidProposal, RecipientRefused, TreasuryTooSmall
@@ -34,13 +34,13 @@ from chain.tx.gas import BLOCK_GAS_MAX
 from chain.tx.governance_messages import Action, ChangeParams, SpendTreasury
 from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade
 from chain.upgrade import module as upgrade
-from chain.upgrade.chain_record import CHAIN, ChainRecord
+from chain.upgrade.chain_record import CHAIN
 from chain.upgrade.plan import CONSENSUS_PARAMS
 from consensus.formats.errors import InvalidParams
 from consensus.formats.units import NS_PER_S
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 
-GOVERNANCE_PARAMS: Final = b"bG"  # -> GovernanceParams
+GOVERNANCE_PARAMS: Final = Key.sure(b"bG", GovernanceParams)
 REFUSED_RECIPIENTS: Final = MODULE_ADDRESSES | {ESCROW_ADDRESS, GOVERNANCE_ADDRESS}
 BLOCK_RANGES: Final[Mapping[str, tuple[int, int]]] = {
     # The largest transaction fits into its lane's share of bytes and gas, beside evidence and the commit of the largest
@@ -63,9 +63,8 @@ MODULES: Final = (*economic.MODULES, *_MACHINES, "governance", "block")
 _DIGITS: Final = frozenset("0123456789")
 
 
-def governance_params_of(state: Any) -> GovernanceParams:
-    found: GovernanceParams = state.get(GOVERNANCE_PARAMS)
-    return found
+def governance_params_of(state: Readable) -> GovernanceParams:
+    return state.get(GOVERNANCE_PARAMS)
 
 
 def attempt(ctx: Context, action: Action) -> None:
@@ -139,7 +138,7 @@ def change_params(
     if governance is not None:
         state.set(GOVERNANCE_PARAMS, governance)
     if consensus is not None:
-        chain: ChainRecord = state.get(CHAIN)
+        chain = state.get(CHAIN)
         block = consensus.block
         state.set(CHAIN, replace(chain, block_bytes_max=block.max_bytes, block_gas_max=block.max_gas))
         state.set(CONSENSUS_PARAMS, consensus)
@@ -208,7 +207,7 @@ def _price_chat(state: State, machines: dict[str, Any]) -> None:
 
 def _consensus(state: State, block: Mapping[str, str], slashing: Any) -> ConsensusParams | None:
     """The engine's parameters with the block's changed, and with the age of evidence that slashing goes by."""
-    before: ConsensusParams = state.get(CONSENSUS_PARAMS)
+    before = state.get(CONSENSUS_PARAMS)
     found = {"max_bytes": before.block.max_bytes, "max_gas": before.block.max_gas}
     for name, text in block.items():
         if name not in BLOCK_RANGES:

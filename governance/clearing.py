@@ -47,7 +47,7 @@ def push_job(state: State, what: int, number: int, ballot: int = 0, *, how: byte
 
 
 def job_count(state: Readable) -> int:
-    stored: bytes | None = state.get(JOB_COUNT)
+    stored = state.get(JOB_COUNT)
     return int.from_bytes(stored, "big") if stored else 0
 
 

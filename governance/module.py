@@ -32,7 +32,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import Now
 from chain.currency.staking.queues import TimeQueue
 from chain.currency.staking.stake import has_stake
-from chain.kernel.branch import Branch, Decoders, Readable, Scan, State, check_records
+from chain.kernel.branch import Branch, Decoders, Readable, Scan, State, check_records, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, account, coins, time_text
 from chain.kernel.items import PANICS
@@ -109,7 +109,7 @@ class _Timers(TimeQueue):
 
 
 TIMERS: Final = _Timers()
-DECODERS: Final[Decoders] = {**governance_records.DECODERS, GOVERNANCE_PARAMS: GovernanceParams.decode}
+DECODERS: Final[Decoders] = {**governance_records.DECODERS, **decoders_of(GOVERNANCE_PARAMS)}
 
 
 # ------------------------------------------------------------------------------ messages
@@ -160,7 +160,7 @@ def _take_deposit(ctx: Context, params: GovernanceParams, proposal: Proposal, de
     branch, number = ctx.branch, height_bytes(proposal.id)
     currency.transfer(ctx, sender=depositor, recipient=GOVERNANCE_ADDRESS, amount=amount)
     key = DEPOSITS + number + depositor
-    found: Deposit | None = branch.get(key)
+    found = branch.get(key)
     branch.set(key, Deposit(amount + (found.amount if found is not None else 0)))
     held = held_for(branch, proposal.id) + amount
     branch.set(HELD + number, height_bytes(held))
@@ -234,7 +234,7 @@ class _Deducted:
 
     def __getitem__(self, operator: bytes) -> int:
         if operator not in self._now:
-            stored: bytes | None = self._state.get(self._prefix + operator)
+            stored = self._state.get(self._prefix + operator)
             self._now[operator] = dec.from_bytes(stored) if stored else 0
         return self._now[operator]
 
@@ -292,7 +292,7 @@ def _count(ctx: BlockContext, key: bytes, stake: Stake, budget: int) -> Generato
     pin, number = _pin_of(key), int.from_bytes(key[len(QUEUE) + 8 :], "big")
     proposal = chat.require_proposal(branch, number)
     assert proposal.status == TALLYING, proposal
-    begun: Tally | None = branch.get(TALLY + height_bytes(number))
+    begun = branch.get(TALLY + height_bytes(number))
     tally = begun if begun is not None else Tally(number, pin, proposal.ballot)
     deducted = _Deducted(branch, number, proposal.ballot)
     count = Count(tally, stake, ctx.committed, ctx.scan, deducted)
@@ -334,7 +334,8 @@ def _finish_count(ctx: BlockContext, done: bytes, proposal: Proposal) -> None:
     ctx.branch.set(TALLY + height_bytes(proposal.id), None)
     ctx.branch.set(done, None)
     push_job(ctx.branch, JOB_DEDUCTED, proposal.id, proposal.ballot)
-    tallies: Tallies = ctx.branch.get(TALLIES)
+    tallies = ctx.branch.get(TALLIES)
+    assert tallies is not None, "a count is counted while it goes on"
     if tallies.waiting == 1:
         ctx.branch.set(TALLIES, None)
         if ctx.branch.get(HAS_KEPT) is not None:
@@ -427,7 +428,7 @@ def close(ctx: BlockContext) -> Iterator[None]:
     """Keep what the counts need, close what is due, clear away what is done with."""
     if ctx.upgraded:
         _retry_failed(ctx)
-    tallies: Tallies | None = ctx.branch.get(TALLIES)
+    tallies = ctx.branch.get(TALLIES)
     if tallies is not None:
         pins = {"oldest_pin": tallies.oldest_pin, "newest_pin": tallies.newest_pin}
         yield from keep_changed(ctx.branch, ctx.committed, ctx.scan, **pins)
@@ -462,7 +463,7 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         chat.delete_proposal(branch, number)
         branch.emit(Event.of("inactive_proposal", proposal_id=str(number), proposal_result="proposal_dropped"))
     elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
-        tallies: Tallies | None = branch.get(TALLIES)
+        tallies = branch.get(TALLIES)
         if tallies is not None and tallies.waiting >= COUNTS_MAX:  # its voting goes on until there is room
             TIMERS.push(branch, proposal.voting_end_time_ns, item)
             return
@@ -476,7 +477,7 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
 def _begin_count(state: State, number: int, *, pin: int) -> None:
     """Counting begins with the next block, by the stake that this one leaves."""
     state.set(QUEUE + height_bytes(pin) + height_bytes(number), MARK)
-    found: Tallies | None = state.get(TALLIES)
+    found = state.get(TALLIES)
     if found is None:
         state.set(TALLIES, Tallies(1, pin, pin))
     else:
@@ -523,7 +524,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
 def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Proposal]) -> Iterator[tuple[str, bool, str]]:
     queue = [(key[len(QUEUE) : len(QUEUE) + 8], key[len(QUEUE) + 8 :]) for key, _ in scan(QUEUE)]
     counting = sorted(number for number, found in proposals.items() if found.status == TALLYING)
-    tallies: Tallies | None = state.get(TALLIES)
+    tallies = state.get(TALLIES)
     pins = [int.from_bytes(pin, "big") for pin, _ in queue]
     expected = (len(pins), pins[0], pins[-1]) if pins else None
     agree = (tuple(tallies) if tallies is not None else None) == expected

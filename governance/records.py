@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from chain.kernel.branch import Decoders, Readable
-from chain.kernel.items import Failed, FailedItems
+from chain.kernel.branch import Key, Readable, decoders_of
+from chain.kernel.items import FailedItems
 from chain.tx.codec import height_bytes, uint_field
-from governance.stake import KEPT, Kept
+from governance.stake import KEPT
 from governance.tally import Tally
 from proto.dchat.v1 import governance_pb2 as pb
-
-DEPOSITS: Final = b"bg"  # ‖ number ‖ depositor -> Deposit
-HELD: Final = b"bs"  # ‖ number -> 8 bytes: the deposits together
-TALLY: Final = b"by"  # ‖ number -> Tally
-DEDUCTED: Final = b"bY"  # ‖ number ‖ ballot ‖ operator -> a Dec: shares whose owners voted
-TALLIES: Final = b"bz"  # -> Tallies; absent: no count goes on
-QUEUE: Final = b"Bi"  # side: ‖ pin ‖ number: the counts, in order
-JOBS: Final = b"Bj"  # side: ‖ what ‖ number ‖ ballot -> how
-JOB_COUNT: Final = b"BJ"  # -> 8 bytes; absent: none
-FAILED_ITEMS: Final = FailedItems(b"bf")  # ‖ queue ‖ item
 
 
 class Deposit(NamedTuple):
@@ -47,16 +37,19 @@ class Tallies(NamedTuple):
         return Tallies(r.waiting, r.oldest_pin, r.newest_pin)
 
 
-DECODERS: Final[Decoders] = {
-    DEPOSITS: Deposit.decode,
-    TALLY: Tally.decode,
-    TALLIES: Tallies.decode,
-    FAILED_ITEMS.prefix: Failed.decode,
-    KEPT: Kept.decode,
-}
+DEPOSITS: Final = Key.of(b"bg", Deposit)  # ‖ number ‖ depositor
+HELD: Final = Key.of(b"bs", bytes)  # ‖ number -> 8 bytes: the deposits together
+TALLY: Final = Key.of(b"by", Tally)  # ‖ number
+DEDUCTED: Final = Key.of(b"bY", bytes)  # ‖ number ‖ ballot ‖ operator -> a Dec: shares whose owners voted
+TALLIES: Final = Key.of(b"bz", Tallies)  # absent: no count goes on
+QUEUE: Final = Key.of(b"Bi", bytes)  # side: ‖ pin ‖ number: the counts, in order
+JOBS: Final = Key.of(b"Bj", bytes)  # side: ‖ what ‖ number ‖ ballot -> how
+JOB_COUNT: Final = Key.of(b"BJ", bytes)  # -> 8 bytes; absent: none
+FAILED_ITEMS: Final = FailedItems(b"bf")  # ‖ queue ‖ item
+DECODERS: Final = decoders_of(DEPOSITS, TALLY, TALLIES, FAILED_ITEMS.prefix, KEPT)
 
 
 def held_for(state: Readable, number: int) -> int:
     """The deposits of a proposal together, udchat."""
-    stored: bytes | None = state.get(HELD + height_bytes(number))
+    stored = state.get(HELD + height_bytes(number))
     return int.from_bytes(stored, "big") if stored else 0

@@ -14,12 +14,11 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Final, NamedTuple
 
 from chain.currency.ledger.stake_records import ACTIVE, DELEGATION, VALIDATOR, ActiveSet, Delegation, Validator
-from chain.kernel.branch import Branch, Scan, State
+from chain.kernel.branch import Branch, Key, Scan, State
 from chain.tx.codec import height_bytes
 from proto.dchat.v1 import governance_pb2 as pb
 
-KEPT: Final = b"bk"  # ‖ key of a stake record (of ACTIVE: ‖ 8 bytes of the pin) -> Kept
-HAS_KEPT: Final = b"bK"  # -> MARK while there may be some
+HAS_KEPT: Final = Key.of(b"bK", bytes)  # -> MARK while there may be some
 MARK: Final = b"\x01"
 FORGOTTEN_PER_SLICE: Final = 50
 KEPT_PER_SLICE: Final = 100  # a few milliseconds
@@ -50,6 +49,9 @@ class Kept(NamedTuple):
         return None
 
 
+KEPT: Final = Key.of(b"bk", Kept)  # ‖ key of a stake record (of ACTIVE: ‖ 8 bytes of the pin)
+
+
 def keep_changed(
     branch: Branch, committed: Callable[[bytes], Any], scan: Scan, *, oldest_pin: int, newest_pin: int
 ) -> Iterator[None]:
@@ -65,7 +67,7 @@ def keep_changed(
         if not _weighs_differently(before, after):
             continue
         where = KEPT + key if key != ACTIVE else KEPT + ACTIVE + height_bytes(newest_pin)
-        found: Kept | None = branch.get(where)
+        found = branch.get(where)
         versions = found.versions if found is not None else ()
         if versions and versions[-1][0] >= newest_pin:
             continue  # the newest pin has its value already
@@ -158,7 +160,7 @@ class Stake:
 
     def _then(self, key: bytes) -> Any:
         current = self._get(key)
-        found: Kept | None = self._get(KEPT + key) if self._changed else None
+        found = self._get(KEPT + key) if self._changed else None
         return current if found is None else self._chosen(key, found, current)
 
     def _chosen(self, key: bytes, kept: Kept, current: Any) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from chain.kernel.branch import Decoders, Readable, Scan, State
+from chain.kernel.branch import Key, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, account
 from chain.tx.codec import height_bytes
@@ -28,10 +28,6 @@ from chain.tx.governance_messages import (
 )
 from chain.tx.governance_messages import write_options as _write_options
 from proto.dchat.v1 import governance_pb2 as pb
-
-PROPOSAL: Final = b"co"  # ‖ number -> Proposal
-VOTE: Final = b"cv"  # ‖ number ‖ ballot ‖ voter -> CastVote
-NEXT: Final = b"cx"  # -> 8 bytes, the next proposal's number
 
 DEPOSIT: Final = 1
 VOTING: Final = 2
@@ -119,20 +115,22 @@ class CastVote(NamedTuple):
         return CastVote(tuple([(int(option.option), option.weight) for option in r.options]), r.height)
 
 
-DECODERS: Final[Decoders] = {PROPOSAL: Proposal.decode, VOTE: CastVote.decode}
+PROPOSAL: Final = Key.of(b"co", Proposal)  # ‖ number
+VOTE: Final = Key.of(b"cv", CastVote)  # ‖ number ‖ ballot ‖ voter
+NEXT: Final = Key.of(b"cx", bytes)  # -> 8 bytes, the next proposal's number
+DECODERS: Final = decoders_of(PROPOSAL, VOTE)
 
 
-def votes_prefix(number: int, ballot: int) -> bytes:
+def votes_prefix(number: int, ballot: int) -> Key[CastVote | None]:
     return VOTE + height_bytes(number) + bytes((ballot,))
 
 
-def vote_key(number: int, ballot: int, voter: bytes) -> bytes:
+def vote_key(number: int, ballot: int, voter: bytes) -> Key[CastVote | None]:
     return votes_prefix(number, ballot) + voter
 
 
 def proposal_of(state: Readable, number: int) -> Proposal | None:
-    found: Proposal | None = state.get(PROPOSAL + height_bytes(number))
-    return found
+    return state.get(PROPOSAL + height_bytes(number))
 
 
 def require_proposal(state: Readable, number: int) -> Proposal:
@@ -170,7 +168,7 @@ def _cast(ctx: Context, voter: bytes, number: int, options: WeightedOptions) -> 
 
 def next_number(state: Readable) -> int:
     """Of the proposal that comes next."""
-    stored: bytes | None = state.get(NEXT)
+    stored = state.get(NEXT)
     return int.from_bytes(stored, "big") if stored else 1
 
 

@@ -28,7 +28,7 @@ from chain.chat.records import (
     message_key,
 )
 from chain.kernel.auth import advance, authorise
-from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State
+from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, account
 from chain.kernel.marks import ReplayMarks
@@ -53,18 +53,17 @@ from chain.tx.tx import Tx
 from proto.dchat.v1 import state_pb2 as pb
 
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)
-DECODERS: Final[Decoders] = {
-    IDENTITY: Identity.decode,
-    CHANNEL: Channel.decode,
-    PARAMS: ChatParams.decode,
-    **MARKS.decoders,
-}
+DECODERS: Final[Decoders] = {**decoders_of(IDENTITY, CHANNEL, PARAMS), **MARKS.decoders}
 EMPTY: Final = Range()
+
+
+def identity_of(state: Readable, address: bytes) -> Identity | None:
+    return state.get(IDENTITY + address)
 
 
 def require_identity(state: Readable, address: bytes) -> Identity:
     """Raises: UnknownIdentity."""
-    found: Identity | None = state.get(IDENTITY + address)
+    found = state.get(IDENTITY + address)
     if found is None:
         raise UnknownIdentity(account(address))
     return found
@@ -72,7 +71,7 @@ def require_identity(state: Readable, address: bytes) -> Identity:
 
 def require_channel(state: Readable, channel: bytes) -> Channel:
     """Raises: UnknownChannel."""
-    found: Channel | None = state.get(CHANNEL + channel)
+    found = state.get(CHANNEL + channel)
     if found is None:
         raise UnknownChannel(channel.hex())
     return found
@@ -96,7 +95,7 @@ def ante(ctx: Context, tx: Tx) -> None:
     Raises: UnknownIdentity, policy and sequence errors, Replayed, ExpiryTooFar, AllowanceExhausted.
     """
     branch = ctx.branch
-    params: ChatParams = branch.get(PARAMS)
+    params = branch.get(PARAMS)
     if tx.unordered:
         MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
     for index, entry in enumerate(tx.signers):
@@ -153,7 +152,7 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
     channel = require_channel(branch, channel_key)
     if branch.get(member_key(channel_key, author)) is None:
         raise NotMember(channel.name)
-    params: ChatParams = branch.get(PARAMS)
+    params = branch.get(PARAMS)
     if len(content) > params.message_bytes_max:
         raise MessageTooLong(f"{len(content)}, allowed: {params.message_bytes_max}")
     index = channel.range.count

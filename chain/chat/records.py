@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
-from chain.kernel.branch import Readable, RecordKind
+from chain.kernel.branch import Key, Readable, RecordKind
 from chain.state.mmr import Range
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
 from chain.tx.errors import AllowanceExhausted
@@ -228,20 +228,20 @@ class PendingIdentity:
         return committed.with_use(self.sequences or committed.sequences, left)
 
 
-IDENTITY: Final = b"ci"  # ‖ address
-IDENTITY_NAME: Final = b"cn"  # ‖ name -> address
-CHANNEL: Final = b"cc"  # ‖ channel id
-MEMBER: Final = b"cm"  # ‖ channel id ‖ address -> Membership
-PARAMS: Final = b"cp"
-MESSAGE: Final = b"Cm"  # side: ‖ channel id ‖ index -> ChatMessage
-NODE: Final = b"Cn"  # side: ‖ channel id ‖ name of an inner node of the mountain range -> its hash
+IDENTITY: Final = Key.of(b"ci", Identity)  # ‖ address
+IDENTITY_NAME: Final = Key.of(b"cn", bytes)  # ‖ name -> address
+CHANNEL: Final = Key.of(b"cc", Channel)  # ‖ channel id
+MEMBER: Final = Key.of(b"cm", bytes)  # ‖ channel id ‖ address -> Membership
+PARAMS: Final = Key.sure(b"cp", ChatParams)
+MESSAGE: Final = Key.of(b"Cm", bytes)  # side: ‖ channel id ‖ index -> ChatMessage
+NODE: Final = Key.of(b"Cn", bytes)  # side: ‖ channel id ‖ name of an inner node of the mountain range -> its hash
 
 MEMBERS: Final = RecordKind(MEMBER, pb.Membership, "the membership")
 
 
-def member_key(channel_id: bytes, address: bytes) -> bytes:
+def member_key(channel_id: bytes, address: bytes) -> Key[bytes | None]:
     return MEMBER + channel_id + address
 
 
-def message_key(channel_id: bytes, index: int) -> bytes:
+def message_key(channel_id: bytes, index: int) -> Key[bytes | None]:
     return MESSAGE + channel_id + height_bytes(index)

@@ -13,7 +13,7 @@ from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.currency.rewards import distribution
 from chain.kernel.auth import advance, authorise
-from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State
+from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.marks import ReplayMarks
 from chain.tx import gas
@@ -23,17 +23,11 @@ from chain.tx.messages import Payment
 from chain.tx.tx import Tx
 
 MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
-DECODERS: Final[Decoders] = {
-    ACCOUNT: Account.decode,
-    SUPPLY: Supply.decode,
-    PARAMS: CurrencyParams.decode,
-    **MARKS.decoders,
-}
+DECODERS: Final[Decoders] = {**decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders}
 
 
 def account_of(state: Readable, address: bytes) -> Account | None:
-    found: Account | None = state.get(ACCOUNT + address)
-    return found
+    return state.get(ACCOUNT + address)
 
 
 def balance_of(state: Readable, address: bytes) -> int:
@@ -42,13 +36,11 @@ def balance_of(state: Readable, address: bytes) -> int:
 
 
 def params_of(state: Readable) -> CurrencyParams:
-    params: CurrencyParams = state.get(PARAMS)
-    return params
+    return state.get(PARAMS)
 
 
 def supply_of(state: Readable) -> Supply:
-    supply: Supply = state.get(SUPPLY)
-    return supply
+    return state.get(SUPPLY)
 
 
 def transfer(ctx: Context, *, sender: bytes, recipient: bytes, amount: int) -> None:
@@ -56,13 +48,13 @@ def transfer(ctx: Context, *, sender: bytes, recipient: bytes, amount: int) -> N
     if sender == recipient:
         return
     branch = ctx.branch
-    source: Account | None = branch.get(ACCOUNT + sender)
+    source = branch.get(ACCOUNT + sender)
     if source is None:
         raise UnknownAccount("the sender's")
     left = source.balance - amount
     if left < 0:
         raise Overspend(f"balance {source.balance}, needed {amount}")
-    target: Account | None = branch.get(ACCOUNT + recipient)
+    target = branch.get(ACCOUNT + recipient)
     if target is None:
         ctx.new_leaf()
         branch.set(ACCOUNT + recipient, Account(recipient, amount))
@@ -70,8 +62,8 @@ def transfer(ctx: Context, *, sender: bytes, recipient: bytes, amount: int) -> N
         total = target.balance + amount
         if total > UINT64_MAX:
             raise AmountOverflow("the recipient's balance")
-        branch.set(ACCOUNT + recipient, Account(recipient, total, target.policy, target.sequences))
-    branch.set(ACCOUNT + sender, Account(sender, left, source.policy, source.sequences))
+        branch.set(ACCOUNT + recipient, target.with_balance(total))
+    branch.set(ACCOUNT + sender, source.with_balance(left))
     transferred(branch, sender, recipient, amount)
 
 
@@ -95,12 +87,12 @@ def ante(ctx: Context, tx: Tx) -> None:
     Raises: FeeTooLow, UnknownAccount, policy and sequence errors, Replayed, ExpiryTooFar, FeeUnpayable.
     """
     branch = ctx.branch
-    params: CurrencyParams = branch.get(PARAMS)
+    params = branch.get(PARAMS)
     check_fee(tx, params)
     if tx.unordered:
         MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
     for index, entry in enumerate(tx.signers):
-        account: Account | None = branch.get(ACCOUNT + entry.address)
+        account = branch.get(ACCOUNT + entry.address)
         if account is None:
             raise UnknownAccount(f"signer {index}'s")
         policy = authorise(tx, index, account.policy)
@@ -108,7 +100,7 @@ def ante(ctx: Context, tx: Tx) -> None:
         balance = account.balance
         if index == tx.fee_payer:
             balance = take_fee(branch, balance, tx.fee)
-        branch.set(ACCOUNT + entry.address, Account(entry.address, balance, policy, sequences))
+        branch.set(ACCOUNT + entry.address, account.with_use(balance, policy, sequences))
     if tx.unordered:
         MARKS.add(branch, tx)
 
@@ -124,9 +116,15 @@ def take_fee(state: State, balance: int, fee: int) -> int:
     """Collect `fee` from a balance; returns what is left. Raises: FeeUnpayable."""
     if balance < fee:
         raise FeeUnpayable(f"balance {balance}, fee {fee}")
-    supply: Supply = state.get(SUPPLY)
-    state.set(SUPPLY, Supply(supply.total, supply.collected_fees + fee))
+    supply = state.get(SUPPLY)
+    state.set(SUPPLY, supply.with_fees(supply.collected_fees + fee))
     return balance - fee
+
+
+def put_signed(state: State, account: Account, policy: bytes, *, fee: int | None) -> None:
+    """Note that an account signed, and take `fee` from it if it pays. Raises: FeeUnpayable."""
+    balance = account.balance if fee is None else take_fee(state, account.balance, fee)
+    state.set(ACCOUNT + account.address, account.with_use(balance, policy, account.sequences))
 
 
 def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:

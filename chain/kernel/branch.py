@@ -1,20 +1,23 @@
 """Branches of the state: what is read lies below, what is written stays in a dict until it is merged or dropped.
 
 Values are records (immutable objects that `encode` to their stored bytes) or bytes; None is absence. A key begins with
-the tag of its space: lower case for what the trees prove, upper case for side records. One committed base serves every
-branch from decoded records, so that neither a block nor a check decodes an account twice.
+the tag of its space: lower case for what the trees prove, upper case for side records; a `Key` knows its record. One
+committed base serves every branch from decoded records, so that neither a block nor a check decodes an account twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from google.protobuf.message import Message
 
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.tx.errors import NumberTooWide, RecordTooLarge
 from consensus.state.results import Event
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 TAG_BRIDGE, TAG_CHAT, TAG_CURRENCY = b"b", b"c", b"u"
 SIDE_BRIDGE, SIDE_CHAT, SIDE_CURRENCY = b"B", b"C", b"U"
@@ -32,6 +35,44 @@ RECORDS_PER_SLICE: Final = 200  # about a millisecond of encoding
 CACHE_GENERATION_RECORDS: Final = 200_000  # two generations of decoded accounts are at most about 200 MB
 
 Decoders: TypeAlias = Mapping[bytes, Callable[[bytes], Any]]  # tag and the key's first byte -> from stored bytes
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Key(bytes, Generic[T]):
+    """The key of one record, or the first bytes of all keys of a kind: what `get` finds there is a T.
+
+    With anything added it is plain bytes when it runs, and a Key to the type checker alone: reading costs what it cost.
+    record: the class whose `decode` reads it; bytes: it is kept as it is.
+    """
+
+    record: type[Any]
+
+    @staticmethod
+    def of(first: bytes, record: type[R]) -> Key[R | None]:
+        """Of a record that may be absent."""
+        return _key(first, record)
+
+    @staticmethod
+    def sure(first: bytes, record: type[R]) -> Key[R]:
+        """Of one that is there for whoever asks: from genesis on, or as long as what it belongs to."""
+        return _key(first, record)
+
+    if TYPE_CHECKING:
+
+        def __add__(self, rest: ReadableBuffer) -> Key[T]: ...
+
+
+def _key(first: bytes, record: type[Any]) -> Key[Any]:
+    key: Key[Any] = Key(first)
+    key.record = record
+    return key
+
+
+def decoders_of(*keys: Key[Any]) -> Decoders:
+    return {bytes(key): key.record.decode for key in keys if key.record is not bytes}
 
 
 MakesEvent: TypeAlias = Callable[[], Event]  # for events that many blocks are full of: made when somebody reads them
@@ -72,6 +113,9 @@ class StoreReader(Protocol):
 class Readable(Protocol):
     """What machines read: a branch, or the stores at any version."""
 
+    @overload
+    def get(self, key: Key[T]) -> T: ...
+    @overload
     def get(self, key: bytes) -> Any: ...
 
 
@@ -98,6 +142,10 @@ class Base:
         self._young: dict[bytes, Any] = {}
         self._old: dict[bytes, Any] = {}
 
+    @overload
+    def get(self, key: Key[T]) -> T: ...
+    @overload
+    def get(self, key: bytes) -> Any: ...
     def get(self, key: bytes) -> Any:
         value = self._young.get(key, _MISSING)
         if value is _MISSING:
@@ -156,6 +204,10 @@ class Branch:
         self.writes: dict[bytes, Any] = {}
         self.events: list[Event | MakesEvent] = []
 
+    @overload
+    def get(self, key: Key[T]) -> T: ...
+    @overload
+    def get(self, key: bytes) -> Any: ...
     def get(self, key: bytes) -> Any:
         value = self.writes.get(key, _MISSING)
         return self._below(key) if value is _MISSING else value

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import structlog
 
-from chain.kernel.branch import Branch, Scan, check_records
+from chain.kernel.branch import Branch, Key, Scan, check_records
 from chain.kernel.events import Event
 from chain.tx.codec import bytes_field, uint32_field, uint_field
 from chain.tx.errors import ActionPanicked, TxError
@@ -54,7 +54,7 @@ class FailedItems:
     __slots__ = ("prefix",)
 
     def __init__(self, prefix: bytes) -> None:
-        self.prefix = prefix
+        self.prefix = Key.of(prefix, Failed)
 
     def run(
         self, branch: Branch, work: Work, *, queue: bytes, item: bytes, height: int, value: bytes = b""

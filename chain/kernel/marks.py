@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Final
 
-from chain.kernel.branch import Decoders, Readable, Scan, State
+from chain.kernel.branch import Decoders, Key, Readable, Scan, State, decoders_of
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, uint_field
 from chain.tx.errors import ExpiryTooFar, Replayed
 from chain.tx.tx import Tx
@@ -50,7 +50,8 @@ class ReplayMarks:
     __slots__ = ("_backlog", "_leaf", "_side")
 
     def __init__(self, tag: bytes, side_tag: bytes) -> None:
-        self._leaf, self._side, self._backlog = tag + MARKS, side_tag + MARKS, tag + BACKLOG
+        self._leaf, self._side = Key.of(tag + MARKS, Marks), Key.of(side_tag + MARKS, bytes)
+        self._backlog = Key.of(tag + BACKLOG, bytes)
 
     def check(self, state: Readable, tx: Tx, *, height: int, blocks_max: int) -> None:
         """Raises: ExpiryTooFar, Replayed. That it has not expired was checked before."""
@@ -62,7 +63,7 @@ class ReplayMarks:
     def add(self, state: State, tx: Tx) -> None:
         """Mark it as run."""
         at = height_bytes(tx.expiry_height)
-        marks: Marks = state.get(self._leaf + at) or NO_MARKS
+        marks = state.get(self._leaf + at) or NO_MARKS
         state.set(self._leaf + at, Marks(marks.count + 1, sha256(marks.running_hash + tx.replay_id)))
         state.set(self._side + at + tx.replay_id, height_bytes(marks.count))
 
@@ -71,7 +72,7 @@ class ReplayMarks:
 
         Goes on where the last block stopped, and never reads again what is gone. Yields between slices.
         """
-        backlog: bytes = state.get(self._backlog) or b""
+        backlog = state.get(self._backlog) or b""
         expiry = int.from_bytes(backlog[:HEIGHT_BYTES], "big") if backlog else height - 1
         last = backlog[HEIGHT_BYTES:]
         while expiry < height and budget > 0:
@@ -122,4 +123,4 @@ class ReplayMarks:
 
     @property
     def decoders(self) -> Decoders:
-        return {self._leaf: Marks.decode}
+        return decoders_of(self._leaf)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from chain.kernel.branch import Key
 from proto.dchat.v1 import state_pb2 as pb
-
-CHAIN: Final = b"bc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +36,6 @@ class ChainRecord:
         return ChainRecord(
             r.chain_id, r.initial_height, r.genesis_hash, r.block_bytes_max, r.block_gas_max, r.app_version
         )
+
+
+CHAIN: Final = Key.sure(b"bc", ChainRecord)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from chain.kernel.branch import Branch, Decoders, Readable, Scan, State
+from chain.kernel.branch import Branch, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.events import Event, consensus
 from chain.kernel.modules import BlockContext, Modules
@@ -37,7 +37,7 @@ from chain.tx.upgrade_messages import (
     SoftwareUpgrade,
     readiness_hash,
 )
-from chain.upgrade.chain_record import CHAIN, ChainRecord
+from chain.upgrade.chain_record import CHAIN
 from chain.upgrade.migrations import (
     MigrationContext,
     NewerStore,
@@ -77,15 +77,7 @@ READINESS_PER_SLICE: Final = 100  # about a millisecond
 
 IsValidator: TypeAlias = Callable[[Readable, bytes], bool]  # whether a validator has that consensus address
 
-DECODERS: Final[Decoders] = {
-    PLAN: Plan.decode,
-    DONE: Done.decode,
-    LAST_DONE: Done.decode,
-    VERSIONS: Versions.decode,
-    READINESS: Readiness.decode,
-    PARAMS: UpgradeParams.decode,
-    CONSENSUS_PARAMS: ConsensusParams.decode,
-}
+DECODERS: Final = decoders_of(PLAN, DONE, LAST_DONE, VERSIONS, READINESS, PARAMS, CONSENSUS_PARAMS)
 
 log = structlog.get_logger()
 
@@ -105,7 +97,7 @@ def schedule(state: State, plan: Plan, *, height: int) -> None:
 
 def cancel(state: State) -> None:
     """Clear the plan, if there is one."""
-    plan: Plan | None = state.get(PLAN)
+    plan = state.get(PLAN)
     if plan is not None:
         state.set(PLAN, None)
         state.emit(Event.of("cancel_upgrade", name=plan.name, height=str(plan.height)))
@@ -124,13 +116,13 @@ def software_upgrade(ctx: Context, message: SoftwareUpgrade) -> Leg:
 
 def cancel_upgrade(ctx: Context, message: CancelUpgrade) -> Leg:
     _require_authority(ctx.branch, message.authority)
-    plan: Plan | None = ctx.branch.get(PLAN)
+    plan = ctx.branch.get(PLAN)
     cancel(ctx.branch)
     return Leg("cancel_upgrade", 0, plan.name.encode() if plan else b"", plan.height if plan else 0)
 
 
 def _require_authority(state: Readable, authority: bytes) -> None:
-    params: UpgradeParams | None = state.get(PARAMS)
+    params = state.get(PARAMS)
     if authority != GOVERNANCE_ADDRESS and (params is None or authority != params.authority):
         raise NotUpgradeAuthority()
 
@@ -143,7 +135,7 @@ def announce_readiness(is_validator: IsValidator, ctx: Context, message: Announc
 
     Raises: AnnouncementExpired, BadAnnouncement, AnnouncerUnknown.
     """
-    chain: ChainRecord = ctx.branch.get(CHAIN)
+    chain = ctx.branch.get(CHAIN)
     if ctx.height > message.expiry_height:
         raise AnnouncementExpired(f"after {message.expiry_height}, this is {ctx.height}")
     digest = readiness_hash(chain.chain_id, message)
@@ -167,7 +159,7 @@ def ready_power(state: Readable, name: str, votes: Sequence[VoteInfo]) -> tuple[
     ready = total = 0
     for vote in votes:
         total += vote.power
-        said: Readiness | None = state.get(READINESS + vote.address)
+        said = state.get(READINESS + vote.address)
         if said is not None and name in said.names:
             ready += vote.power
     return ready, total
@@ -179,7 +171,7 @@ def end_block(ctx: BlockContext) -> None:
     So the block at its height never has two meanings: there the plan has moved, or it is due for everybody.
     Must run after everything that can set a plan.
     """
-    plan: Plan | None = ctx.branch.get(PLAN)
+    plan = ctx.branch.get(PLAN)
     if plan is None or not plan.ready_share_permyriad or not plan.is_due(ctx.height + 1):
         return
     ready, total = ready_power(ctx.branch, plan.name, ctx.last_commit.votes)
@@ -205,7 +197,7 @@ def handlers(is_validator: IsValidator) -> dict[type[Any], Handler]:
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures)."""
-    plan: Plan | None = state.get(PLAN)
+    plan = state.get(PLAN)
     again = plan is not None and state.get(DONE_NAME + plan.name.encode()) is not None
     yield "upgrade: the plan is of an upgrade to come", not again, plan.name if plan else "none"
     done = [record for _, record in scan(DONE)]
@@ -337,10 +329,10 @@ class Upgrader:
             log.info("migrating a module", module=step.module, to_version=step.to_version)
             yield from step.run(context)
         branch.set(VERSIONS, Versions(tuple(sorted(self.versions.items()))))
-        chain: ChainRecord = branch.get(CHAIN)
+        chain = branch.get(CHAIN)
         version = chain.app_version + 1
         branch.set(CHAIN, replace(chain, app_version=version))
-        params: ConsensusParams = branch.get(CONSENSUS_PARAMS)
+        params = branch.get(CONSENSUS_PARAMS)
         ctx.consensus_params = replace(params, version=VersionParams(version))
         branch.set(CONSENSUS_PARAMS, ctx.consensus_params)
         done = Done(plan.name, ctx.height, version, tuple((step.module, step.to_version) for step in steps))

@@ -13,17 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
+from chain.kernel.branch import Key
 from chain.tx.codec import height_bytes
+from consensus.types.params import ConsensusParams
 from proto.dchat.v1 import state_pb2 as pb
-
-PLAN: Final = b"bu"  # -> Plan; absent: none is set
-DONE: Final = b"bd"  # ‖ height -> Done, of the upgrade at that height
-DONE_NAME: Final = b"bn"  # ‖ name -> 8 bytes of height
-LAST_DONE: Final = b"bl"  # -> Done, the latest
-VERSIONS: Final = b"bv"  # -> Versions
-READINESS: Final = b"ba"  # ‖ consensus address -> Readiness
-PARAMS: Final = b"bw"  # -> UpgradeParams
-CONSENSUS_PARAMS: Final = b"bx"  # -> the engine's parameters as they were set last
 
 
 class Plan(NamedTuple):
@@ -120,7 +113,17 @@ class UpgradeParams(NamedTuple):
         return UpgradeParams(pb.UpgradeParams.FromString(stored).authority)
 
 
-def done_key(height: int) -> bytes:
+PLAN: Final = Key.of(b"bu", Plan)  # absent: none is set
+DONE: Final = Key.of(b"bd", Done)  # ‖ height, of the upgrade at that height
+DONE_NAME: Final = Key.of(b"bn", bytes)  # ‖ name -> 8 bytes of height
+LAST_DONE: Final = Key.of(b"bl", Done)  # the latest
+VERSIONS: Final = Key.sure(b"bv", Versions)
+READINESS: Final = Key.of(b"ba", Readiness)  # ‖ consensus address
+PARAMS: Final = Key.of(b"bw", UpgradeParams)
+CONSENSUS_PARAMS: Final = Key.sure(b"bx", ConsensusParams)  # the engine's parameters as they were set last
+
+
+def done_key(height: int) -> Key[Done | None]:
     return DONE + height_bytes(height)
 
 

@@ -357,8 +357,7 @@ class DchatApplication:
     @property
     def plan(self) -> Plan | None:
         """The upgrade that is planned."""
-        plan: Plan | None = self.base.get(PLAN) if self._chain is not None else None
-        return plan
+        return self.base.get(PLAN) if self._chain is not None else None
 
     @property
     def module_versions(self) -> dict[str, int]:

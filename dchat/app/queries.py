@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from bridge.records import PARAMS as BRIDGE_PARAMS
@@ -35,7 +35,7 @@ from consensus.abci.interface import ProofOp, QueryRequest, QueryResponse
 from governance.actions import GOVERNANCE_PARAMS
 from proto.dchat.v1 import service_pb2, state_pb2
 
-PARAMS: Final = {"bridge": BRIDGE_PARAMS, "chat": CHAT_PARAMS, "currency": CURRENCY_PARAMS}
+PARAMS: Final[Mapping[str, bytes]] = {"bridge": BRIDGE_PARAMS, "chat": CHAT_PARAMS, "currency": CURRENCY_PARAMS}
 CODE_QUERY: Final = 1
 CODESPACE_QUERY: Final = "query"
 
@@ -146,7 +146,7 @@ class Queries:
     def params_json(self, height: int = 0) -> str:
         """The machines' params under the names that a genesis document's app_state gives them; and the block's."""
         base = Base(self.view(height), self._modules.decoders)
-        chain: ChainRecord = base.get(CHAIN)
+        chain = base.get(CHAIN)
         found = {name: {"params": _text_fields(base.get(key))} for name, key in PARAMS.items()}
         found["governance"] = {"params": governance_params.to_text(base.get(GOVERNANCE_PARAMS))}
         for name, (key, _) in economic.MODULES.items():

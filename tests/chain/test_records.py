@@ -6,6 +6,7 @@ The records are found through the application's own decoders, so that a new one 
 from __future__ import annotations
 
 import importlib
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,7 +21,7 @@ from chain.app_state.economy import InvalidAppState
 from chain.chat.records import Range
 from chain.currency.ledger.records import Account, Supply
 from chain.currency.ledger.stake_records import Minter, Pulse
-from chain.kernel.branch import RECORD_BYTES_MAX, Branch, check_records
+from chain.kernel.branch import RECORD_BYTES_MAX, Branch, Key, check_records
 from chain.kernel.execution import TIME_NS_MAX
 from chain.kernel.items import FailedItems
 from chain.state.store import Stores
@@ -311,3 +312,18 @@ def test_no_plan_is_postponed_beyond_all_heights(blocks: int) -> None:
     check_plan(plan)
     with pytest.raises(InvalidField):
         check_plan(plan._replace(postpone_blocks=blocks))
+
+
+def test_a_key_that_names_a_record_reads_it_decoded() -> None:
+    """What the type checker believes of a key is what the application's decoders do."""
+    keys = {
+        (bytes(item), item.record)
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in ("bridge", "chain", "governance")
+        for item in vars(module).values()
+        if isinstance(item, Key)
+    }
+    decoders = compose().decoders
+    assert len(keys) > 30
+    for prefix, kind in keys:
+        assert decoders.get(prefix) == (None if kind is bytes else kind.decode), prefix

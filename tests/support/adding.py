@@ -151,13 +151,13 @@ message Status {
         return Status(record.text, record.height)
 
 
-STATUS: Final = b"cs"  # ‖ address
+STATUS: Final = Key.of(b"cs", Status)  # ‖ address
 STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
 
 ''',
             before="MARKS: Final = ReplayMarks(",
         ),
-        Put("chain/chat/machine.py", "    STATUS: Status.decode,\n", after="    PARAMS: ChatParams.decode,\n"),
+        Put("chain/chat/machine.py", "STATUS, ", after="decoders_of(IDENTITY, CHANNEL, "),
         Put(
             "chain/chat/machine.py",
             """def set_status(ctx: Context, message: SetStatus) -> Leg:
@@ -174,7 +174,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
         Put("chain/chat/machine.py", "SetStatus, ", after="from chain.tx.messages import CHANNEL_ID_BYTES, "),
         Put("chain/chat/machine.py", "bytes_field, ", after="from chain.tx.codec import "),
         Put("chain/chat/machine.py", ", NamedTuple", after="from typing import Any, Final"),
-        Put("chain/chat/machine.py", "RecordKind, ", after="from chain.kernel.branch import SIDE_CHAT, "),
+        Put("chain/chat/machine.py", "Key, RecordKind, ", after="from chain.kernel.branch import SIDE_CHAT, "),
         Put(
             "chain/chat/machine.py",
             "from proto.dchat.v1 import tx_pb2\n",
@@ -281,9 +281,9 @@ QUERY = Example(
         Put(
             "bridge/records.py",
             'CROSSED: Final = RecordKind(TOTALS, pb.BridgeTotals, "what crossed the bridge")\n',
-            after='TOTALS: Final = b"bt"\n',
+            after='TOTALS: Final = Key.of(b"bt", Totals)\n',
         ),
-        Put("bridge/records.py", "from chain.kernel.branch import RecordKind\n", before="from chain.tx.codec import"),
+        Put("bridge/records.py", ", RecordKind", after="from chain.kernel.branch import Key"),
         Put(
             "dchat/cli/commands/query_commands.py",
             '''@query.command("crossed", cls=Command)

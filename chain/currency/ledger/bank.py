@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
+from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account
 from chain.currency.ledger.stake_records import MINTER, Minter
 from chain.kernel.branch import Readable, State
 from chain.kernel.events import Event, account, coins
@@ -25,31 +25,31 @@ MODULE_ADDRESSES: Final = frozenset((BONDED_POOL, NOT_BONDED_POOL, DISTRIBUTION)
 
 
 def held(state: Readable, address: bytes) -> int:
-    account: Account | None = state.get(ACCOUNT + address)
+    account = state.get(ACCOUNT + address)
     return account.balance if account is not None else 0
 
 
 def credit(state: State, address: bytes, amount: int) -> None:
     """Add to a balance; opens the account. It cannot overflow: the whole supply fits."""
-    account: Account | None = state.get(ACCOUNT + address)
+    account = state.get(ACCOUNT + address)
     if account is None:
         if amount:
             state.set(ACCOUNT + address, Account(address, amount))
         return
     total = account.balance + amount
     assert total <= UINT64_MAX, (address.hex(), total)
-    state.set(ACCOUNT + address, Account(address, total, account.policy, account.sequences))
+    state.set(ACCOUNT + address, account.with_balance(total))
 
 
 def debit(state: State, address: bytes, amount: int) -> None:
     """Take from a balance. Raises: UnknownAccount, Overspend."""
-    account: Account | None = state.get(ACCOUNT + address)
+    account = state.get(ACCOUNT + address)
     if account is None:
         raise UnknownAccount("whose stake it would be")
     left = account.balance - amount
     if left < 0:
         raise Overspend(f"balance {account.balance}, needed {amount}")
-    state.set(ACCOUNT + address, Account(address, left, account.policy, account.sequences))
+    state.set(ACCOUNT + address, account.with_balance(left))
 
 
 def move(state: State, *, sender: bytes, recipient: bytes, amount: int) -> None:
@@ -74,8 +74,8 @@ def burn(state: State, pool: bytes, amount: int) -> None:
     assert 0 <= amount <= balance, (pool.hex(), balance, amount)
     if amount:
         debit(state, pool, amount)
-        supply: Supply = state.get(SUPPLY)
-        state.set(SUPPLY, Supply(supply.total - amount, supply.collected_fees))
+        supply = state.get(SUPPLY)
+        state.set(SUPPLY, supply.with_total(supply.total - amount))
         count(state, burned=amount)
         state.emit(Event.of("burn", burner=account(pool), amount=coins(amount)))
 

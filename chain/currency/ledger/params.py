@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.kernel.branch import Readable, State
+from chain.kernel.branch import Key, Readable, State, decoders_of
 from chain.tx.codec import uint_field
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.formats.units import NS_PER_S as NS_PER_S  # noqa: PLC0414  # the staking room reads it here
@@ -100,10 +100,10 @@ class MintParams(NamedTuple):
 
 EconomicParams: TypeAlias = StakingParams | SlashingParams | DistributionParams | MintParams
 
-STAKING: Final = b"uS"
-SLASHING: Final = b"uG"
-DISTRIBUTION: Final = b"uD"
-MINT: Final = b"uM"
+STAKING: Final = Key.sure(b"uS", StakingParams)
+SLASHING: Final = Key.sure(b"uG", SlashingParams)
+DISTRIBUTION: Final = Key.sure(b"uD", DistributionParams)
+MINT: Final = Key.sure(b"uM", MintParams)
 
 MODULES: Final[Mapping[str, tuple[bytes, type[EconomicParams]]]] = {  # in the order of their params in a genesis
     "staking": (STAKING, StakingParams),
@@ -111,12 +111,7 @@ MODULES: Final[Mapping[str, tuple[bytes, type[EconomicParams]]]] = {  # in the o
     "distribution": (DISTRIBUTION, DistributionParams),
     "mint": (MINT, MintParams),
 }
-DECODERS: Final = {
-    STAKING: StakingParams.decode,
-    SLASHING: SlashingParams.decode,
-    DISTRIBUTION: DistributionParams.decode,
-    MINT: MintParams.decode,
-}
+DECODERS: Final = decoders_of(STAKING, SLASHING, DISTRIBUTION, MINT)
 
 
 class Range(NamedTuple):
@@ -155,13 +150,11 @@ RANGES: Final[Mapping[str, Range]] = {
 
 
 def staking_of(state: Readable) -> StakingParams:
-    found: StakingParams = state.get(STAKING)
-    return found
+    return state.get(STAKING)
 
 
 def slashing_of(state: Readable) -> SlashingParams:
-    found: SlashingParams = state.get(SLASHING)
-    return found
+    return state.get(SLASHING)
 
 
 def check(staking: StakingParams, slashing: SlashingParams, distribution: DistributionParams, mint: MintParams) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
+from chain.kernel.branch import Key
 from chain.tx.codec import UINT64_MAX, bytes_field, uint_field
 from chain.tx.units import fee_of
 from proto.dchat.v1 import state_pb2 as pb
@@ -17,6 +18,13 @@ class Account:
 
     def __init__(self, address: bytes, balance: int, policy: bytes | None = None, sequences: Sequences = ()) -> None:
         self.address, self.balance, self.policy, self.sequences = address, balance, policy, sequences
+
+    def with_balance(self, balance: int) -> Account:
+        return Account(self.address, balance, self.policy, self.sequences)
+
+    def with_use(self, balance: int, policy: bytes | None, sequences: Sequences) -> Account:
+        """After it signed."""
+        return Account(self.address, balance, policy, sequences)
 
     def fits(self) -> bool:
         return 0 <= self.balance <= UINT64_MAX and sequences_fit(self.sequences)
@@ -46,6 +54,12 @@ class Supply:
 
     def __init__(self, total: int, collected_fees: int) -> None:
         self.total, self.collected_fees = total, collected_fees
+
+    def with_total(self, total: int) -> Supply:
+        return Supply(total, self.collected_fees)
+
+    def with_fees(self, collected: int) -> Supply:
+        return Supply(self.total, collected)
 
     def fits(self) -> bool:
         return 0 <= self.collected_fees <= UINT64_MAX and 0 <= self.total <= UINT64_MAX
@@ -78,9 +92,9 @@ class CurrencyParams:
         return fee_of(gas_limit, self.gas_price)
 
 
-ACCOUNT: Final = b"ua"  # ‖ address
-SUPPLY: Final = b"us"
-PARAMS: Final = b"up"
+ACCOUNT: Final = Key.of(b"ua", Account)  # ‖ address
+SUPPLY: Final = Key.sure(b"us", Supply)
+PARAMS: Final = Key.sure(b"up", CurrencyParams)
 
 
 class PendingAccount:
@@ -111,4 +125,4 @@ class PendingAccount:
 
     def apply(self, committed: Account, height: int, base: object) -> Account:
         left = max(0, committed.balance - self.spent)
-        return Account(committed.address, left, self.policy, self.sequences or committed.sequences)
+        return committed.with_use(left, self.policy, self.sequences or committed.sequences)

@@ -18,8 +18,7 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.bank import DISTRIBUTION, count, credit, held, pay_out
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import DISTRIBUTION as PARAMS
-from chain.currency.ledger.params import DistributionParams
-from chain.currency.ledger.records import SUPPLY, Supply
+from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import (
     ACCRUALS,
     CONSENSUS_KEY,
@@ -40,7 +39,7 @@ from chain.currency.ledger.stake_records import (
     SlashEvent,
     Validator,
 )
-from chain.kernel.branch import Readable, State
+from chain.kernel.branch import Decoders, Readable, State
 from chain.kernel.events import DENOM, Event, account, coins
 from chain.tx.codec import bytes_field, height_bytes, message_field
 from consensus.abci.interface import VoteInfo
@@ -106,7 +105,7 @@ class Slots:
 
 
 NO_SLOTS: Final = Slots(())
-DECODERS: Final = {ACCRUALS: Accruals.decode, SLOTS: Slots.decode}
+DECODERS: Final[Decoders] = {ACCRUALS: Accruals.decode, SLOTS: Slots.decode}
 
 
 def slots_of(state: Readable) -> Slots:
@@ -148,8 +147,8 @@ def settle_pulse(state: State) -> None:
     pulse = pulse_of(state)
     if pulse.balance or pulse.pool or pulse.minted or pulse.burned:
         credit(state, DISTRIBUTION, pulse.balance)
-        supply: Supply = state.get(SUPPLY)
-        state.set(SUPPLY, Supply(supply.total + pulse.minted - pulse.burned, supply.collected_fees))
+        supply = state.get(SUPPLY)
+        state.set(SUPPLY, supply.with_total(supply.total + pulse.minted - pulse.burned))
         count(state, minted=pulse.minted, burned=pulse.burned)
         pool: CommunityPool = state.get(POOL) or CommunityPool()
         state.set(POOL, CommunityPool(pool.amount + pulse.pool))
@@ -158,7 +157,7 @@ def settle_pulse(state: State) -> None:
 
 def total_supply(state: Readable) -> int:
     """All udchat there are, with what the pulse has for supply's record."""
-    supply: Supply = state.get(SUPPLY)
+    supply = state.get(SUPPLY)
     pulse = pulse_of(state)
     return supply.total + pulse.minted - pulse.burned
 
@@ -249,7 +248,7 @@ def allocate(state: State, fees: int, votes: Sequence[VoteInfo], proposer: bytes
     slots = slots_of(state)
     if not total or not slots.addresses:
         return 0
-    params: DistributionParams = state.get(PARAMS)
+    params = state.get(PARAMS)
     index, get = slots.index, state.get
     pairs = _chunks(state, len(slots.addresses))
     given = 0

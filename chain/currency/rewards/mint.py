@@ -13,8 +13,8 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.bank import BONDED_POOL, held
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import DISTRIBUTION as DISTRIBUTION_PARAMS
-from chain.currency.ledger.params import MINT, DistributionParams, MintParams
-from chain.currency.ledger.records import SUPPLY, Supply
+from chain.currency.ledger.params import MINT, MintParams
+from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import Now
 from chain.currency.rewards import distribution
 from chain.kernel.branch import State
@@ -42,7 +42,7 @@ def begin_block(state: State, now: Now) -> int:
 
     The fee collector is empty then; supply's record follows when the pulse is settled.
     """
-    supply: Supply = state.get(SUPPLY)
+    supply = state.get(SUPPLY)
     pulse = distribution.pulse_of(state)
     fees = supply.collected_fees
     burned = _burned(state, fees)
@@ -51,14 +51,14 @@ def begin_block(state: State, now: Now) -> int:
     inflation = pulse.inflation
     if bonded:
         total = distribution.total_supply(state) - burned
-        params: MintParams = state.get(MINT)
+        params = state.get(MINT)
         inflation = next_inflation(inflation, bonded * ONE // total, params)
         annual = inflation * total
         elapsed_ns = max(0, now.time_ns - pulse.last_time_ns)
         minted = min(provision(annual, params.blocks_per_year), annual * elapsed_ns // YEAR_NS // ONE)
         minted = min(minted, UINT64_MAX - total)
     if fees:
-        state.set(SUPPLY, Supply(supply.total, 0))
+        state.set(SUPPLY, supply.with_fees(0))
     distribution.set_pulse(
         state,
         pulse._replace(
@@ -75,5 +75,5 @@ def _burned(state: State, fees: int) -> int:
     """Of the fees alone, not of what is minted."""
     if not fees:
         return 0
-    params: DistributionParams = state.get(DISTRIBUTION_PARAMS)
+    params = state.get(DISTRIBUTION_PARAMS)
     return fees * params.fee_burn // ONE
