@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import tomllib
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -107,3 +108,33 @@ def test_the_product_imports_no_test() -> None:
                 if any(name.partition(".")[0] in ("tests", "benchmarks", "pytest") for name in names):
                     guilty.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert guilty == []
+
+
+# Whose fault it is must be told by the class: who handles a lie would else handle what we lack, or broke, as one.
+LIES = {"InvalidData", "InvalidProof", "PeerFault", "P2PError"}
+LACKS = {"EvidenceUnverifiable", "VersionUnavailable", "NotThere", "NotYet", "Superseded", "Busy"}
+BROKEN = {"InvalidDocument", "ConsensusFailure", "CorruptState", "WalCorrupted", "SignerError", "StoreFailed"}
+TWO_MEANINGS = {"BadSignature", "InvalidProposal", "Malformed"}  # of blocks and of transactions: names that others read
+
+
+def test_a_lie_what_we_lack_and_what_we_broke_share_no_class() -> None:
+    errors = exceptions()
+    assert {*LIES, *LACKS, *BROKEN} <= errors.keys()
+    for name, (kind, *_) in errors.items():
+        families = [LIES, LACKS, BROKEN]
+        assert sum(any(parent.__name__ in family for parent in kind.__mro__) for family in families) <= 1, name
+
+
+def test_an_error_has_one_meaning() -> None:
+    assert {name for name, kinds in exceptions().items() if len(kinds) > 1} == TWO_MEANINGS
+
+
+@cache
+def exceptions() -> dict[str, list[type[BaseException]]]:
+    """name -> the product's classes of that name."""
+    found: dict[str, list[type[BaseException]]] = {}
+    for name in sorted(graph().modules - packages() - {"dchat.__main__"}):
+        for item in vars(importlib.import_module(name)).values():
+            if isinstance(item, type) and issubclass(item, BaseException) and item.__module__ == name:
+                found.setdefault(item.__name__, []).append(item)
+    return found

@@ -1,4 +1,4 @@
-"""Errors of the state room. All of them are ours (or the disk's), except InvalidProof, which is the prover's."""
+"""Errors of the state room: all are ours, or the disk's. What a prover sends is a crypto.merkle.InvalidProof."""
 
 from __future__ import annotations
 
@@ -46,7 +46,3 @@ class StalePending(StateError):
 
 class CorruptState(StateError):
     """What is on disk contradicts itself. The node must stop: going on would fork it from the others."""
-
-
-class InvalidProof(StateError):
-    """The proof does not show what it claims."""

@@ -14,8 +14,8 @@ from hashlib import sha256
 
 from google.protobuf.message import DecodeError
 
-from chain.state.errors import InvalidProof
 from crypto.hash import uvarint
+from crypto.merkle import InvalidProof
 from proto.ics23 import proofs_pb2 as pb
 
 HASH_BYTES = 32

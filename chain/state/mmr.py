@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias
 
-from chain.state.errors import CorruptState, InvalidProof
+from chain.state.errors import CorruptState
+from crypto.merkle import InvalidProof
 
 HASH_BYTES = 32
 COUNT_BYTES = 8

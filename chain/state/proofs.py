@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chain.state import ics23, smt
-from chain.state.errors import CorruptState, InvalidPair, InvalidProof
+from chain.state.errors import CorruptState, InvalidPair
 from chain.state.roots import STORE_NAMES, root_item
 from chain.state.view import View
 from consensus.abci.interface import ProofOp
 from crypto import merkle
+from crypto.merkle import InvalidProof
 
 SMT_OP = "ics23:smt"
 SIMPLE_OP = "ics23:simple"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from consensus.documents.json import params_from_json, params_json, pub_key_from_json, pub_key_json
-from consensus.formats.errors import InvalidData, InvalidGenesis, Malformed
+from consensus.formats.errors import InvalidGenesis, InvalidParams, InvalidValidators, Malformed
 from consensus.formats.json_text import Fields, Json, dumps, loads
 from consensus.formats.timestamps import ZERO_TIME_NS, format_rfc3339
 from consensus.formats.wire import INT64_MAX
@@ -64,7 +64,7 @@ class GenesisDoc:
             )
         try:
             self.consensus_params.validate()
-        except InvalidData as error:
+        except InvalidParams as error:
             raise InvalidGenesis(f"genesis: {error}") from error
         for index, validator in enumerate(self.validators):
             if not 0 < validator.power <= TOTAL_POWER_MAX:
@@ -73,7 +73,7 @@ class GenesisDoc:
                 )
         try:
             self.validator_set()
-        except InvalidData as error:
+        except InvalidValidators as error:
             raise InvalidGenesis(f"genesis: validators: {error}") from error
 
     def validator_set(self) -> ValidatorSet:

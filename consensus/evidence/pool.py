@@ -337,7 +337,7 @@ class EvidencePool:
                 try:
                     item.validate()
                     self._verify(item, state, verify)
-                except InvalidData:
+                except (InvalidData, EvidenceUnverifiable):
                     break  # `check` says so, at this item
             return passed
 

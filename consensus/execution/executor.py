@@ -35,7 +35,7 @@ from consensus.abci.requests import block_request, extended_commit_info, misbeha
 from consensus.execution.block_size import BlockSize
 from consensus.execution.interfaces import EvidencePool, TxPool
 from consensus.execution.metrics import EngineMetrics
-from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidEvidence
+from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidDocument, InvalidEvidence
 from consensus.state.state import State, next_block_state
 from consensus.state.validation import make_block, validate_block
 from consensus.stores.block_store import BlockStore
@@ -371,7 +371,7 @@ def _state_after(state: State, block: Block, block_id: BlockID, response: Finali
             param_updates=response.consensus_param_updates,
             app_hash=response.app_hash,
         )
-    except InvalidData as error:
+    except (InvalidData, InvalidDocument) as error:
         raise InvalidResponse(f"finalize_block of height {block.height}: {error}") from error
 
 

@@ -23,7 +23,7 @@ from consensus.abci.interface import (
 from consensus.abci.requests import block_request
 from consensus.documents.genesis import GenesisDoc
 from consensus.execution.executor import BlockExecutor
-from consensus.formats.errors import InvalidData
+from consensus.formats.errors import InvalidData, InvalidDocument
 from consensus.state.state import State, check_validator_updates
 from consensus.system.errors import HandshakeError
 from consensus.types.block import Block
@@ -98,7 +98,7 @@ def _initial_state(state: State, response: InitChainResponse) -> State:
             check_validator_updates(changes, params)
             validators = ValidatorSet.new(changes)
             next_validators = validators.increment()
-    except InvalidData as error:
+    except (InvalidData, InvalidDocument) as error:
         raise HandshakeError(f"init_chain: {error}") from error
     if not len(validators):
         raise HandshakeError("neither the genesis nor the application names a validator")

@@ -1,4 +1,4 @@
-"""The errors of the block types: one tree, whose root says that data from outside breaks a rule.
+"""The errors of the block types: data from outside breaks a rule, our own documents do, or we cannot judge.
 
 The line between an error and an assertion: bytes, text and numbers from outside are judged where they enter (decoding,
 `validate`, `intake`, `checks`) and refused with one of these errors; behind that, and for what this node computed, an
@@ -6,15 +6,19 @@ assertion says what our own code promises. So no assertion may depend on a value
 is computed from others' times is brought into range first (`timestamps.within_time`), a block that is only proposed is
 asked for nothing.
 
-Each message says what, where, what was expected and what came. Whoever sent the data is at fault, never this node;
-the one exception, `InvalidGenesis` and `InvalidParams`, concern the operator's own files or the application's answer.
+Each message says what, where, what was expected and what came. Three roots tell whose fault it is: `InvalidData` is the
+sender's, `InvalidDocument` the operator's or the application's, `EvidenceUnverifiable` nobody's.
 """
 
 from __future__ import annotations
 
 
 class InvalidData(ValueError):
-    """Data that breaks a rule of the formats."""
+    """Data that breaks a rule of the formats: whoever sent it is at fault, never this node."""
+
+
+class InvalidDocument(ValueError):
+    """What the operator's files, or the application's answers, say of the chain breaks a rule: no peer is at fault."""
 
 
 class Malformed(InvalidData):
@@ -41,15 +45,15 @@ class InvalidValidators(InvalidData):
     """A validator set, or changes to one, that break a rule."""
 
 
-class InvalidParams(InvalidData):
+class InvalidParams(InvalidDocument):
     """Consensus parameters outside their range."""
 
 
-class InvalidGenesis(InvalidData):
+class InvalidGenesis(InvalidDocument):
     """A genesis document that breaks a rule."""
 
 
-class InvalidFile(InvalidData):
+class InvalidFile(InvalidDocument):
     """A key or sign-state file that cannot be what it claims."""
 
 
@@ -73,8 +77,11 @@ class InvalidEvidence(InvalidBlock):
     """Evidence that proves nothing, or claims wrong numbers."""
 
 
-class EvidenceUnverifiable(InvalidEvidence):
-    """What is needed to judge the evidence (a header, a set) is not stored here: of this node alone, nobody's fault."""
+class EvidenceUnverifiable(Exception):
+    """What is needed to judge the evidence (a header, a set) is not stored here: of this node alone, nobody's fault.
+
+    So it is no InvalidData: whoever handles a lie handles this apart, or lets it pass on.
+    """
 
 
 class EvidenceUnwanted(EvidenceUnverifiable):

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.state import mmr, proofs
-from chain.state.errors import InvalidProof as InvalidStoreProof
 from consensus.abci.interface import ProofOp
 from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidData
@@ -187,7 +186,7 @@ class Verifier:
         operations = [ProofOp(op.type, op.key, op.data) for op in proof.ops.ops]
         try:
             proofs.verify(operations, light.header.app_hash, store=store, key=key, value=value)
-        except InvalidStoreProof as error:
+        except merkle.InvalidProof as error:
             raise ProofFailed(str(error)) from error
         return light
 
@@ -233,7 +232,7 @@ class Verifier:
         try:
             summary = mmr.Range(channel.message_count, tuple(channel.peaks))
             mmr.verify(summary, mmr.ItemProof(path.index, tuple(path.path)), item)
-        except InvalidStoreProof as error:
+        except merkle.InvalidProof as error:
             raise ProofFailed(f"message {path.index}: {error}") from error
 
 

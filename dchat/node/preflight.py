@@ -19,7 +19,7 @@ from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
-from consensus.formats.errors import InvalidData, InvalidGenesis
+from consensus.formats.errors import InvalidGenesis
 from consensus.mempool.pool import Pool
 from consensus.p2p.conn.address import parse_listen_address
 from consensus.p2p.conn.errors import P2PError
@@ -74,7 +74,7 @@ def check_genesis(genesis: GenesisDoc, config: Config) -> None:
     try:
         with logs.silence():
             asyncio.run(_begin(genesis, config))
-    except (EngineError, InvalidAppState, InvalidData, ValueError) as error:
+    except (EngineError, InvalidAppState, ValueError) as error:
         raise HomeError(f"no chain can begin with this genesis: {error}") from None
 
 

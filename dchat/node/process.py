@@ -40,7 +40,7 @@ from dchat.home.version import build_version
 from dchat.node.joining import Joining
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node
-from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, UpgradeError, become, options_of, write_info
+from dchat.node.upgrade import EXIT_UPGRADE, CannotUpgrade, OpenBinary, Swap, become, options_of, write_info
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
             return code
     except AlreadyRunning as error:
         return _last_line(EXIT_FAILED, str(error))
-    except UpgradeError as error:
+    except CannotUpgrade as error:
         return _last_line(EXIT_UPGRADE, str(error))
     except (HomeError, InvalidAppState, P2PError, ValueError) as error:
         return _last_line(EXIT_USAGE, str(error))
@@ -225,7 +225,7 @@ class _Process:
         try:
             binary = OpenBinary(swap.binary)
             binary.verify(plan)
-        except UpgradeError as error:
+        except CannotUpgrade as error:
             log.error("the upgrade binary is refused", upgrade=swap.name, error=str(error))
             if binary is not None:
                 binary.close()

@@ -23,7 +23,7 @@ from dchat.doors.reads.commits import SafeListener
 from dchat.home.identity import Identity
 from dchat.home.version import build_version
 from dchat.node.own_tx import NextBlock, OwnTx
-from dchat.node.upgrade import OpenBinary, Swap, UpgradeError
+from dchat.node.upgrade import CannotUpgrade, OpenBinary, Swap
 
 if TYPE_CHECKING:
     from dchat.node.runtime import Node
@@ -73,7 +73,7 @@ class BinaryWatch:
         try:
             with OpenBinary(swap.binary) as binary:
                 found = await self._ask(binary, await asyncio.to_thread(binary.verify, plan))
-        except UpgradeError as error:
+        except CannotUpgrade as error:
             self._again_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
             log.error("the upgrade binary is not ready", upgrade=swap.name, error=str(error))
             return None
@@ -91,7 +91,7 @@ class BinaryWatch:
         return found
 
     async def _ask(self, binary: OpenBinary, sha256: str) -> Binary:
-        """Only a file whose checksum was allowed is run; the same file not again. Raises UpgradeError."""
+        """Only a file whose checksum was allowed is run; the same file not again. Raises CannotUpgrade."""
         if self._asked is None or self._asked.sha256 != sha256:
             self._asked = Binary(sha256, tuple(await binary.names()), await binary.version())
         return self._asked

@@ -39,7 +39,7 @@ _CHECKSUM = re.compile(r"[?&]checksum=sha256:([0-9a-fA-F]{64})")
 log = structlog.get_logger(__name__)
 
 
-class UpgradeError(Exception):
+class CannotUpgrade(Exception):
     """The binary or the backup is not as it must be: which, and what is expected."""
 
 
@@ -54,20 +54,20 @@ class Swap:
 
     @staticmethod
     def of(home: Home, config: Config) -> Swap | None:
-        """Raises UpgradeError: the options are there in part, or the binary is missing."""
+        """Raises CannotUpgrade: the options are there in part, or the binary is missing."""
         options = config.upgrade
         if not options.binary:
             if options.name or options.height or options.backup:
-                raise UpgradeError("an upgrade needs --upgrade-name and --upgrade-binary together")
+                raise CannotUpgrade("an upgrade needs --upgrade-name and --upgrade-binary together")
             return None
         if not options.name:
-            raise UpgradeError("--upgrade-binary needs --upgrade-name, the plan that it is for")
+            raise CannotUpgrade("--upgrade-binary needs --upgrade-name, the plan that it is for")
         backup = home.root / Path(options.backup).expanduser() if options.backup else None
         swap = Swap(options.name, options.height, home.root / Path(options.binary).expanduser(), backup)
         check_file(swap.binary)
         for copied in (home.data, home.databases):
             if backup is not None and backup.resolve().is_relative_to(copied.resolve()):
-                raise UpgradeError(f"[upgrade] backup: {backup} lies inside of {copied}, which is what it would copy")
+                raise CannotUpgrade(f"[upgrade] backup: {backup} lies inside of {copied}, which is what it would copy")
         return swap
 
     @property
@@ -77,11 +77,11 @@ class Swap:
 
 
 def check_file(binary: Path) -> None:
-    """Known failure 16: a missing binary is told when the node starts, not at the height. Raises UpgradeError."""
+    """Known failure 16: a missing binary is told when the node starts, not at the height. Raises CannotUpgrade."""
     if not binary.is_file():
-        raise UpgradeError(f"upgrade binary {binary} is missing")
+        raise CannotUpgrade(f"upgrade binary {binary} is missing")
     if not os.access(binary, os.X_OK):
-        raise UpgradeError(f"upgrade binary {binary} is not executable; mend with: chmod +x {binary}")
+        raise CannotUpgrade(f"upgrade binary {binary} is not executable; mend with: chmod +x {binary}")
 
 
 def options_of(config: Config, swap: Swap | None) -> UpgradeOptions:
@@ -134,16 +134,16 @@ def _write_info_in(folder: Path, text: str) -> Path:
 
 
 def read_info(home: Home) -> dict[str, Any] | None:
-    """What upgrade-info.json says; None: there is none. Raises UpgradeError."""
+    """What upgrade-info.json says; None: there is none. Raises CannotUpgrade."""
     path = home.data / INFO_FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found["name"], str) or not isinstance(found["height"], int):
-            raise UpgradeError(f"{path}: name or height is missing")
+            raise CannotUpgrade(f"{path}: name or height is missing")
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise UpgradeError(f"{path}: is no upgrade info: {error!r}") from None
+        raise CannotUpgrade(f"{path}: is no upgrade info: {error!r}") from None
     return dict(found)
 
 
@@ -168,17 +168,17 @@ class OpenBinary:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises UpgradeError."""
+        """Raises CannotUpgrade."""
         check_file(path)
         self.path = path
         try:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise UpgradeError(f"upgrade binary {path} cannot be read: {error.strerror}") from None
+            raise CannotUpgrade(f"upgrade binary {path} cannot be read: {error.strerror}") from None
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o022 or status.st_uid not in (0, os.getuid()):
             self.close()
-            raise UpgradeError(
+            raise CannotUpgrade(
                 f"upgrade binary {path} could be written to by others than its owner (mode "
                 f"{stat.S_IMODE(status.st_mode):04o}, user {status.st_uid}); mend with: chmod go-w {path}"
             )
@@ -193,31 +193,31 @@ class OpenBinary:
         self.close()
 
     def verify(self, plan: Plan | None) -> str:
-        """The SHA-256, which the plan allows. Raises UpgradeError."""
+        """The SHA-256, which the plan allows. Raises CannotUpgrade."""
         try:
             with os.fdopen(os.dup(self._descriptor), "rb") as file:
                 file.seek(0)
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise UpgradeError(f"upgrade binary {self.path} cannot be read: {error.strerror}") from None
+            raise CannotUpgrade(f"upgrade binary {self.path} cannot be read: {error.strerror}") from None
         allowed = checksums_of(plan) if plan is not None else frozenset()
         if allowed and found not in allowed:
-            raise UpgradeError(f"{self.path}: SHA-256 is {found}, the plan allows {', '.join(sorted(allowed))}")
+            raise CannotUpgrade(f"{self.path}: SHA-256 is {found}, the plan allows {', '.join(sorted(allowed))}")
         return found
 
     async def names(self, *, timeout_s: float = ASK_TIMEOUT_S) -> list[str]:
-        """The upgrades that it knows, by its own word. Raises UpgradeError."""
+        """The upgrades that it knows, by its own word. Raises CannotUpgrade."""
         return (await self._ask("upgrade", "names", timeout_s=timeout_s)).split()
 
     async def version(self, *, timeout_s: float = ASK_TIMEOUT_S) -> str:
-        """By its own word. Raises UpgradeError."""
+        """By its own word. Raises CannotUpgrade."""
         said = (await self._ask("--version", timeout_s=timeout_s)).split()
         if len(said) != 2 or said[0] != "dchat":
-            raise UpgradeError(f"{self.path} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
+            raise CannotUpgrade(f"{self.path} --version: said {' '.join(said)[:80]!r}, expected dchat VERSION")
         return said[1]
 
     async def _ask(self, *arguments: str, timeout_s: float) -> str:
-        """What it prints. Raises UpgradeError."""
+        """What it prints. Raises CannotUpgrade."""
         environment = {key: value for key, value in os.environ.items() if key == CACHE or not key.startswith("DCHAT_")}
         pipe = asyncio.subprocess.PIPE
         asking = f"{self.path} {' '.join(arguments)}"
@@ -227,31 +227,31 @@ class OpenBinary:
                 stderr=pipe, env=environment, pass_fds=(self._descriptor,),
             )  # fmt: skip
         except OSError as error:
-            raise UpgradeError(f"{self.path} does not run: {error}") from None
+            raise CannotUpgrade(f"{self.path} does not run: {error}") from None
         try:
             async with asyncio.timeout(timeout_s):
                 out, err = await asked.communicate()
         except TimeoutError:
-            raise UpgradeError(f"{asking}: no answer within {timeout_s:g} s") from None
+            raise CannotUpgrade(f"{asking}: no answer within {timeout_s:g} s") from None
         finally:
             if asked.returncode is None:
                 asked.kill()
                 await asked.wait()
         if asked.returncode:
-            raise UpgradeError(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
+            raise CannotUpgrade(f"{asking}: exit code {asked.returncode}: {err[-200:].decode(errors='replace')}")
         return out.decode(errors="replace")
 
     def execute(self, arguments: Sequence[str]) -> NoReturn:
-        """Take this process's place. Raises UpgradeError."""
+        """Take this process's place. Raises CannotUpgrade."""
         os.set_inheritable(self._descriptor, True)  # a script's interpreter reads it by its number
         try:
             os.execve(self._descriptor, [str(self.path), *arguments], os.environ)
         except OSError as error:
-            raise UpgradeError(f"{self.path} cannot be executed: {error}") from None
+            raise CannotUpgrade(f"{self.path} cannot be executed: {error}") from None
 
 
 def copy_data(home: Home, folder: Path) -> None:
-    """Copy databases and log into a new `folder`; nothing may write to them. Raises UpgradeError.
+    """Copy databases and log into a new `folder`; nothing may write to them. Raises CannotUpgrade.
 
     Tables of LevelDB never change, so they are linked where they can be. The record of signatures stays behind: an
     old one that is brought back would let the key sign twice (known failure 9). It has its name when it is whole: one
@@ -278,13 +278,13 @@ def copy_data(home: Home, folder: Path) -> None:
                 shutil.copytree(home.databases / name, draft / name, copy_function=link_or_copy, ignore=ignored)
         draft.rename(folder)
     except OSError as error:
-        raise UpgradeError(f"cannot copy {home.data} to {folder}: {error}") from None
+        raise CannotUpgrade(f"cannot copy {home.data} to {folder}: {error}") from None
 
 
 def become(swap: Swap, binary: OpenBinary, home: Home, height: int, arguments: Sequence[str] | None = None) -> NoReturn:
     """Back up if asked, then replace this process by the binary that was verified. Nothing of the node may be open.
 
-    arguments: after the program's name; None: this process's own. Raises UpgradeError.
+    arguments: after the program's name; None: this process's own. Raises CannotUpgrade.
     """
     if swap.backup is not None:
         folder = swap.backup / f"data-backup-{swap.name}-{height}"

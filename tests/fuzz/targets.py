@@ -21,7 +21,6 @@ from google.protobuf.message import DecodeError
 from chain.app_state.document import InvalidAppState, parse_app_state
 from chain.chat.records import MEMBERS
 from chain.state import ics23, proofs
-from chain.state.errors import StateError
 from chain.tx import messages as chain_messages
 from chain.tx.errors import TxError
 from chain.tx.tx import decode as decode_tx
@@ -30,7 +29,7 @@ from consensus.channels.extension import decode as decode_extension
 from consensus.channels.messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
 from consensus.documents.files import parse_node_key, parse_sign_state, parse_validator_key
 from consensus.documents.genesis import parse_genesis
-from consensus.formats.errors import InvalidData
+from consensus.formats.errors import InvalidData, InvalidFile, InvalidGenesis
 from consensus.formats.timestamps import format_rfc3339, parse_rfc3339
 from consensus.p2p.conn.address import parse_address, parse_listen_address
 from consensus.p2p.conn.base import PeerFault
@@ -47,6 +46,7 @@ from consensus.types.parts import PartSet
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
+from crypto.merkle import InvalidProof
 from dchat.client.proved import Proved
 from dchat.client.verify import ProofFailed, Trust
 from dchat.doors.reads.answers import BadQuestion
@@ -343,7 +343,7 @@ def _documents(data: bytes) -> None:
     for parse in (parse_node_key, parse_validator_key, parse_sign_state):
         try:
             parse(data)
-        except InvalidData:
+        except (InvalidData, InvalidFile):
             continue
 
 
@@ -502,9 +502,9 @@ TARGETS: dict[str, Target] = {
         Target("validators", _validators, (InvalidData,), _validator_seeds),
         Target("tx", _tx, (TxError,), txs),
         Target("check_tx", _check_tx, (), txs, base=20_000),
-        Target("genesis", _genesis, (InvalidData, InvalidAppState), _genesis_seeds, bytes_max=16_384),
-        Target("proof", _proof, (StateError,), _proof_seeds),
-        Target("proof_ops", _proof_ops, (StateError, ValueError), _answer_seeds),
+        Target("genesis", _genesis, (InvalidData, InvalidGenesis, InvalidAppState), _genesis_seeds, bytes_max=16_384),
+        Target("proof", _proof, (InvalidProof,), _proof_seeds),
+        Target("proof_ops", _proof_ops, (ValueError,), _answer_seeds),
         Target("answers", _answers, (ProofFailed,), _answer_seeds),
         Target("documents", _documents, (), _document_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),

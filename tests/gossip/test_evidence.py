@@ -190,7 +190,7 @@ def test_each_age_and_prune_depth_has_an_answer(age: int, pruned: int, sets_prun
     if stored and not expired:
         fresh.check([item], state(height))
     else:
-        with pytest.raises(InvalidEvidence):
+        with pytest.raises(InvalidEvidence if expired else EvidenceUnverifiable):
             fresh.check([item], state(height))
     reporting = pool_at(height, base=base, sets_base=base if sets_pruned else 1)
     reporting.report_conflicting_votes(item.vote_a, item.vote_b)

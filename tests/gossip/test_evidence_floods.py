@@ -177,7 +177,7 @@ def test_an_offence_that_was_too_old_once_never_counts_again(was_committed: bool
         pool = EvidencePool(db, source, source)
     pool.update(raised(2_100, 5_000), [])
     assert not pool.add(GOOD)
-    with pytest.raises(InvalidEvidence):
+    with pytest.raises(EvidenceUnwanted):
         pool.check([GOOD], raised(2_100, 5_000))
     fresh = evidence(2_090)
     assert pool.add(fresh)  # what never was too old still counts, once

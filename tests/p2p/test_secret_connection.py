@@ -12,7 +12,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.p2p.conn.errors import HandshakeError
+from consensus.p2p.conn.errors import BadHandshake
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.conn.secret_connection import (
     SEALED_FRAME_BYTES,
@@ -111,7 +111,7 @@ def test_a_changed_frame_is_refused(at: int) -> None:
     a, b = pair()
     wire = bytearray(a.sealer.seal(b"hello"))
     wire[at] ^= 1
-    with pytest.raises(HandshakeError, match="tag"):
+    with pytest.raises(BadHandshake, match="tag"):
         b.opener.open(bytes(wire))
 
 
@@ -119,7 +119,7 @@ def test_a_frame_that_comes_twice_is_refused() -> None:
     a, b = pair()
     wire = a.sealer.seal(b"hello")
     assert b.opener.open(wire) == b"hello"
-    with pytest.raises(HandshakeError, match="tag"):
+    with pytest.raises(BadHandshake, match="tag"):
         b.opener.open(wire)
 
 
@@ -127,7 +127,7 @@ def test_a_frame_longer_than_its_data_is_refused() -> None:
     sealer, opener = Sealer(A), Opener(A)
     plain = (1025).to_bytes(4, "little") + bytes(1024)
     frame = sealer._encrypt(bytes(12), plain, None)
-    with pytest.raises(HandshakeError, match="1025"):
+    with pytest.raises(BadHandshake, match="1025"):
         opener.open(frame)
 
 
@@ -144,7 +144,7 @@ LOW_ORDER = [
 
 @pytest.mark.parametrize("point", LOW_ORDER)
 def test_low_order_points_are_refused(point: str) -> None:
-    with pytest.raises(HandshakeError, match="low order"):
+    with pytest.raises(BadHandshake, match="low order"):
         SecretHandshake(A_KEY).receive_hello(BytesValue(value=bytes.fromhex(point)).SerializeToString())
 
 
@@ -154,7 +154,7 @@ def test_short_ephemeral_keys_are_padded_with_zeros(size: int) -> None:
     handshake = SecretHandshake(A_KEY, A)
     body = BytesValue(value=b"\x09" * size).SerializeToString()
     if size == 0:
-        with pytest.raises(HandshakeError, match="low order"):
+        with pytest.raises(BadHandshake, match="low order"):
             handshake.receive_hello(body)
     else:
         frame = handshake.receive_hello(body)
@@ -187,7 +187,7 @@ def test_false_identities_are_refused(body: bytes, why: str) -> None:
     handshake = SecretHandshake(B_KEY, B)
     handshake.receive_hello(bytes.fromhex("0a20") + A_PUBLIC)
     assert handshake.receive_auth(auth(A_KEY.public_key, A_SIGNATURE)) == A_KEY.public_key
-    with pytest.raises(HandshakeError, match=why):
+    with pytest.raises(BadHandshake, match=why):
         handshake.receive_auth(body)
 
 
@@ -198,5 +198,5 @@ def test_random_bytes_raise_nothing_else(body: bytes) -> None:
     for step in (handshake.receive_hello, handshake.receive_auth):
         try:
             step(body)
-        except HandshakeError:
+        except BadHandshake:
             break

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.state import mmr
-from chain.state.errors import CorruptState, InvalidProof
+from chain.state.errors import CorruptState
+from crypto.merkle import InvalidProof
 from tests.state.naive import digest
 
 

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.state import ics23, proofs
-from chain.state.errors import InvalidPair, InvalidProof, UnknownStore
+from chain.state.errors import InvalidPair, UnknownStore
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.state.store import SENTINEL_KEY, Stores
 from chain.state.view import View
 from consensus.abci.interface import ProofOp
+from crypto.merkle import InvalidProof
 from proto.ics23 import proofs_pb2 as pb
 from storage.memory import MemoryStore
 from tests.state.naive import digest

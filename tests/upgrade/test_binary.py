@@ -18,9 +18,9 @@ from dchat.home.home import Home
 from dchat.node.upgrade import (
     EXIT_UPGRADE,
     INFO_FILE,
+    CannotUpgrade,
     OpenBinary,
     Swap,
-    UpgradeError,
     copy_data,
     file_sha256,
     write_info,
@@ -77,7 +77,7 @@ def test_a_binary_that_others_can_write_to_is_refused(tmp_path: Path, mode: int)
     path = tmp_path / "next"
     say(path, "good")
     path.chmod(mode)
-    with pytest.raises(UpgradeError, match=rf"mode {mode:04o}.*chmod go-w"):
+    with pytest.raises(CannotUpgrade, match=rf"mode {mode:04o}.*chmod go-w"):
         OpenBinary(path)
 
 
@@ -97,7 +97,7 @@ def test_a_backup_that_broke_off_is_not_taken_for_one(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (home.data / name).write_text(name)
     os.mkfifo(home.data / "c")  # cannot be copied
-    with pytest.raises(UpgradeError, match="cannot copy"):
+    with pytest.raises(CannotUpgrade, match="cannot copy"):
         copy_data(home, folder)
     assert not folder.exists()
     (home.data / "c").unlink()
@@ -112,7 +112,7 @@ def test_a_backup_inside_of_what_it_copies_is_refused_at_the_start(tmp_path: Pat
     flags = {"upgrade.name": "v2", "upgrade.binary": str(tmp_path / "build"), "upgrade.backup": place}
     config = load(environment={}, flags=flags).config
     home = Home.of(tmp_path, config)
-    with pytest.raises(UpgradeError, match="inside of"):
+    with pytest.raises(CannotUpgrade, match="inside of"):
         Swap.of(home, config)
 
 

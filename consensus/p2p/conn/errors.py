@@ -14,7 +14,7 @@ class BadAddress(P2PError, ValueError):
     """A text is no address of a node, or an address cannot be used."""
 
 
-class HandshakeError(P2PError):
+class BadHandshake(P2PError):
     """The other side broke the secret connection's handshake or one of its frames."""
 
 

@@ -17,7 +17,7 @@ import structlog
 from consensus.p2p.conn.address import NodeAddress, host_group
 from consensus.p2p.conn.base import PeerFault
 from consensus.p2p.conn.connection import MultiplexConnection
-from consensus.p2p.conn.errors import HandshakeError, P2PError
+from consensus.p2p.conn.errors import BadHandshake, P2PError
 from consensus.p2p.conn.node_info import NODE_INFO_BYTES_MAX, NodeInfo
 from consensus.p2p.conn.node_key import NodeKey, node_id
 from consensus.p2p.conn.secret_connection import HANDSHAKE_MESSAGE_BYTES_MAX, Opener, Sealer, SecretHandshake
@@ -303,7 +303,7 @@ class Link(asyncio.Protocol):
         self._handshake = None
         self.id = node_id(self.public_key)
         if self.dialed is not None and self.dialed.id and self.dialed.id != self.id:
-            raise HandshakeError(f"authentication: dialed {self.dialed}, but {self.id} answered")
+            raise BadHandshake(f"authentication: dialed {self.dialed}, but {self.id} answered")
         ours = self._owner.link_authenticated(self)
         self._enter(Phase.INFO)
         self.write_stream(delimited(ours.encode()))

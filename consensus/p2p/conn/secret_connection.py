@@ -1,7 +1,7 @@
 """The secret connection: who is at the other end, and frames that nobody else can read or change.
 
 Station-to-station: X25519, a Merlin transcript, HKDF-SHA256, ed25519 identities, ChaCha20-Poly1305 frames. No I/O
-here: bytes go in, bytes come out, and a fault of the other side is a HandshakeError.
+here: bytes go in, bytes come out, and a fault of the other side is a BadHandshake.
 Source: the p2p sheet, section 1 (CometBFT v0.38, p2p/conn/secret_connection.go).
 """
 
@@ -22,7 +22,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from consensus.p2p.conn.errors import HandshakeError
+from consensus.p2p.conn.errors import BadHandshake
 from consensus.p2p.conn.node_key import NodeKey, node_id
 from consensus.p2p.conn.wire import delimited
 from crypto.merlin import Transcript
@@ -56,11 +56,11 @@ def derive_keys(dh: bytes, *, least: bool) -> tuple[bytes, bytes]:
 
 
 def shared_secret(private: bytes, peer_public: bytes) -> bytes:
-    """X25519. Raises HandshakeError for a low-order point, whose result is all zero."""
+    """X25519. Raises BadHandshake for a low-order point, whose result is all zero."""
     try:
         return X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(peer_public))
     except ValueError as error:
-        raise HandshakeError(f"the ephemeral key {peer_public.hex()} is a point of low order") from error
+        raise BadHandshake(f"the ephemeral key {peer_public.hex()} is a point of low order") from error
 
 
 def ephemeral_public(private: bytes) -> bytes:
@@ -68,7 +68,7 @@ def ephemeral_public(private: bytes) -> bytes:
 
 
 def derive_secrets(*, private: bytes, public: bytes, peer_public: bytes) -> Secrets:
-    """Raises HandshakeError for a low-order peer key."""
+    """Raises BadHandshake for a low-order peer key."""
     dh = shared_secret(private, peer_public)
     lower, upper = sorted((public, peer_public))
     transcript = Transcript(_TRANSCRIPT_LABEL)
@@ -129,7 +129,7 @@ class Opener:
         self._rest = b""
 
     def open(self, data: bytes) -> bytes:
-        """Return the stream bytes of all frames that are complete now. Raises HandshakeError: tag or length wrong."""
+        """Return the stream bytes of all frames that are complete now. Raises BadHandshake: tag or length wrong."""
         if self._rest:
             data = self._rest + data
         counter, decrypt = self._counter, self._decrypt
@@ -139,11 +139,11 @@ class Opener:
             try:
                 plain = decrypt((counter << 32).to_bytes(12, "little"), data[start : start + SEALED_FRAME_BYTES], None)
             except InvalidTag as error:
-                raise HandshakeError(f"frame {counter}: the authentication tag is wrong") from error
+                raise BadHandshake(f"frame {counter}: the authentication tag is wrong") from error
             counter += 1
             size = int.from_bytes(plain[:4], "little")
             if size > FRAME_DATA_BYTES:
-                raise HandshakeError(f"frame {counter - 1}: length is {size}, at most {FRAME_DATA_BYTES} allowed")
+                raise BadHandshake(f"frame {counter - 1}: length is {size}, at most {FRAME_DATA_BYTES} allowed")
             chunks.append(plain[4 : 4 + size])
         self._counter = counter
         self._rest = data[end:]
@@ -172,12 +172,12 @@ class SecretHandshake:
     def receive_hello(self, body: bytes) -> bytes:
         """Take the body of their hello, return our sealed authentication.
 
-        Raises HandshakeError when it is no BytesValue or holds a low-order point.
+        Raises BadHandshake when it is no BytesValue or holds a low-order point.
         """
         try:
             value = BytesValue.FromString(body).value
         except DecodeError as error:
-            raise HandshakeError(f"hello is no BytesValue: {body[:40].hex()}") from error
+            raise BadHandshake(f"hello is no BytesValue: {body[:40].hex()}") from error
         peer_public = value[:32].ljust(32, b"\0")
         self._secrets = derive_secrets(private=self._private, public=self._public, peer_public=peer_public)
         self.sealer = Sealer(self._secrets.send_key)
@@ -195,19 +195,19 @@ class SecretHandshake:
     def receive_auth(self, body: bytes) -> bytes:
         """Take the body of their AuthSigMessage, return the 32-byte ed25519 key that they proved to hold.
 
-        Raises HandshakeError: no such message, another kind of key, a signature that is not good.
+        Raises BadHandshake: no such message, another kind of key, a signature that is not good.
         """
         assert self._secrets is not None, "their hello comes first"
         try:
             message = conn_pb2.AuthSigMessage.FromString(body)
         except DecodeError as error:
-            raise HandshakeError(f"authentication is no AuthSigMessage: {body[:40].hex()}") from error
+            raise BadHandshake(f"authentication is no AuthSigMessage: {body[:40].hex()}") from error
         kind = message.pub_key.WhichOneof("sum")
         if kind != "ed25519":
-            raise HandshakeError(f"authentication: the key's kind is {kind}, expected ed25519")
+            raise BadHandshake(f"authentication: the key's kind is {kind}, expected ed25519")
         public_key = message.pub_key.ed25519
         if len(public_key) != 32:
-            raise HandshakeError(f"authentication: the ed25519 key has {len(public_key)} bytes, expected 32")
+            raise BadHandshake(f"authentication: the ed25519 key has {len(public_key)} bytes, expected 32")
         if not _proves(public_key, self._secrets.challenge, message.sig):
-            raise HandshakeError(f"authentication: the signature of {node_id(public_key)} is not good")
+            raise BadHandshake(f"authentication: the signature of {node_id(public_key)} is not good")
         return public_key

@@ -28,7 +28,7 @@ from chain.tx.economy_messages import (
     prove_possession,
 )
 from consensus.documents.files import parse_validator_key
-from consensus.formats.errors import InvalidData
+from consensus.formats.errors import InvalidData, InvalidFile
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import send, sending, tx
@@ -100,7 +100,7 @@ def _key_in(path: Path) -> PrivKey:
         return parse_validator_key(path.read_bytes())
     except OSError as error:
         raise Refusal(f"--consensus-key {path}: {error.strerror}", Exit.USAGE) from None
-    except InvalidData as error:
+    except (InvalidData, InvalidFile) as error:
         raise Refusal(f"--consensus-key {path}: is no priv_validator_key.json: {error}", Exit.USAGE) from None
 
 

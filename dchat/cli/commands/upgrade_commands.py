@@ -33,7 +33,7 @@ from dchat.home.home import HomeError, load_validator_key
 from dchat.home.home_lock import AlreadyRunning, hold_home
 from dchat.home.version import build_version
 from dchat.node.rehearsal import RehearsalFailed, rehearse, rollback
-from dchat.node.upgrade import UpgradeError, file_sha256, read_info
+from dchat.node.upgrade import CannotUpgrade, file_sha256, read_info
 from proto.dchat.v1 import service_pb2 as pb
 from storage.errors import StorageError
 
@@ -220,7 +220,7 @@ def pre_upgrade() -> None:
     home = current_home()[0]
     try:
         info = read_info(home)
-    except UpgradeError as error:
+    except CannotUpgrade as error:
         echo(f"dchat: {error}", err=True)
         raise SystemExit(PRE_UPGRADE_ABORT) from None
     known = [one.name for one in UPGRADES]

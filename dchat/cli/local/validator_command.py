@@ -16,7 +16,7 @@ from dchat.config import Config, Loaded
 from dchat.home import identity
 from dchat.home.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
 from dchat.home.identity import IdentityError
-from dchat.node.upgrade import Swap, UpgradeError
+from dchat.node.upgrade import CannotUpgrade, Swap
 
 # Flags of the operator contract that later builds bring: click name -> as written.
 LATER_FLAGS: Mapping[str, str] = {
@@ -154,7 +154,7 @@ def _missing(home: Home) -> list[Path]:
 
 
 def _check_files(start: Start) -> None:
-    """Of the files that are there. Raises HomeError, IdentityError, UpgradeError, Refusal."""
+    """Of the files that are there. Raises HomeError, IdentityError, CannotUpgrade, Refusal."""
     home, config = start.home, start.loaded.config
     Swap.of(home, config)
     if home.validator_key.exists():
@@ -212,7 +212,7 @@ def _guard(action: object) -> None:
     assert callable(action)
     try:
         action()
-    except (HomeError, IdentityError, UpgradeError, ValueError) as error:
+    except (HomeError, IdentityError, CannotUpgrade, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
 
 
