@@ -3,7 +3,7 @@
 Ed25519 is judged in two steps: what libsodium accepts is accepted, because its set is a subset; what it refuses is
 decided by a ZIP-215 verifier. libsodium alone would part us from other nodes on crafted signatures.
 `verify` answers False for anything malformed and never raises. The libsodium calls release the GIL.
-Source: CometBFT v0.38 data sheet, section 6; ZIP-215; BIP-146 (low s).
+Source: CometBFT v0.38, spec/core/encoding.md (Public Key Cryptography); RFC 8032; ZIP-215; BIP-146 (low s).
 """
 
 from __future__ import annotations

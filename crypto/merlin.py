@@ -1,6 +1,6 @@
 """Merlin transcripts: a running hash of labelled messages from which challenges are drawn.
 
-Source: merlin.cool (transcript and challenge operations); the p2p sheet, section 1.
+Source: merlin.cool (transcript and challenge operations); CometBFT v0.38, p2p/conn/secret_connection.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """STROBE-128 over Keccak-f[1600], as far as Merlin needs it: meta-AD, AD and PRF.
 
 Pure and slow (about half a millisecond a permutation): the network runs it a handful of times per handshake.
-Source: STROBE 1.0.2 (strobe.sourceforge.io/specs), FIPS 202 for the permutation; the p2p sheet, section 1.
+Source: STROBE 1.0.2 (strobe.sourceforge.io/specs), FIPS 202 for the permutation.
 """
 
 from __future__ import annotations

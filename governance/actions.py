@@ -3,7 +3,7 @@
 Each action is tried when it is proposed and done when it has passed, by the same code over a branch. It raises a
 TxError when it cannot be done; the caller drops the branch then. What the engine has to be told comes back as new
 consensus parameters.
-Source: staking sheet, sections 5 and 6; issue 4, section 3.
+Source: Cosmos SDK v0.50, x/gov/README.md and x/upgrade/README.md; docs/governance.md.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ in udchat and is the only one to read both. Its part of a block, in this order:
 
 Each of these has a budget a block, and carries over. A count never depends on how many votes there are in a block's
 cost, and nothing here is kept in memory from block to block.
-Source: staking sheet, section 5; issue 4, section 3; design section 7.
+Source: Cosmos SDK v0.50, x/gov/README.md; docs/governance.md; docs/decisions/0008.
 """
 
 from __future__ import annotations

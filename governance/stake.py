@@ -5,7 +5,7 @@ before under the bridge's root, once for the newest pin, until no count goes on.
 node's history: neither pruning nor joining by a snapshot in between can make it differ. A reader at pin V takes the
 first value kept for a pin of V or later, else the present one. The set is large, so each of its versions has a leaf of
 its own: as many as there may be pins would not fit into one record.
-Source: issue 4, section 3.
+Source: docs/governance.md, Who decides.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 First the votes, by voter: each of a voter's delegations to a bonded validator counts as the voter says and no longer
 as the validator does. Then the bonded validators: one that voted decides over what its delegators left to it. The sums
 are the same in whatever order and portions they are made.
-Source: staking sheet, section 5 (cosmos/cosmos-sdk v0.50.13, x/gov/keeper/tally.go).
+Source: Cosmos SDK v0.50.13, x/gov/keeper/tally.go.
 """
 
 from __future__ import annotations

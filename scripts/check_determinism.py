@@ -7,7 +7,7 @@ Reads the source alone. It finds floats and true division, clocks, chance, envir
 sets, hash(), id()), Unicode tables (case and class methods of str, str.split and str.strip without characters,
 regular expressions without ASCII), broad `except`, and functions that call themselves. A line may say
 `# determinism: REASON` where a finding is harmless; an empty reason is a finding too.
-Source: design section 8.
+Source: docs/simulation.md.
 """
 
 from __future__ import annotations

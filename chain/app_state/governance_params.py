@@ -1,7 +1,8 @@
 """The params of governance: what each may be, how it is written as text, and what must hold between them.
 
 Shares are in units of 10^-18, amounts udchat, times seconds.
-Source: staking sheet, section 5; issue 4 for the voting period of 24 hours, the notice that operators were promised.
+Source: Cosmos SDK v0.50, x/gov/README.md; docs/governance.md for the voting period of 24 hours, which operators were
+promised.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A proposal is one leaf, each vote another, so that both can be proved. Votes are of one ballot: an expedited proposal
 that turned regular begins a second one, and what was cast before no longer counts. When a proposal opens, closes and
 is decided is the bridge's to say: it holds the deposits and counts the stake; the functions it calls are here.
-Source: staking sheet, section 5.
+Source: Cosmos SDK v0.50, x/gov/README.md; docs/governance.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The currency machine's economics as the application uses them: its part of a block, its genesis, its records.
 
 A block begins with what the last one earned (mint, distribution), then punishes (liveness, evidence); it ends with the
-set's changes and what matured. The order is part of the rules: staking sheet, sections 0 and 1.
+set's changes and what matured. The order is part of the rules (Cosmos SDK v0.50, x/staking/README.md, End-Block).
 """
 
 from __future__ import annotations

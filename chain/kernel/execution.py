@@ -4,7 +4,7 @@ A transaction has two parts. The ante part (authorisation, replay mark, fee or a
 run; when it fails, nothing is changed and a proposal that contains it is rejected. The messages run in a branch that
 is merged or dropped whole; when they fail, fee and mark stay, and the receipt says why. Only a TxError fails a
 transaction: anything else passes through and stops the node.
-Source: design section 7.
+Source: docs/decisions/0005.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ fault in one item must neither stop the chain nor leave half of its work behind,
 machine's store, under the tree, with the number of its error; an invariant says so. Only other code can cure it, so the
 block that carries out an upgrade puts all of them back into their queues.
 Faults of the store are none of these: they stop the node.
-Source: design section 7.
+Source: docs/decisions/0008.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Replay marks: which unordered transactions ran, as one leaf for each expiry height with the contents beside it.
 
 A mark is needed until its transaction expires, so that state does not grow with what was ever sent.
-Source: design sections 6 and 7.
+Source: docs/decisions/0005.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ of the count, the tallest first; their roots are the *peaks*. Count and peaks ar
 chat store holds it, and an item is proved by its path to a peak, then the channel's leaf.
 
 Pure: nodes that `append` makes go to the side records of a store, named by height and index; proofs read them from
-there. Source: design, section 6; Crosby and Wallach, "Efficient data structures for tamper-evident logging".
+there. Source: Crosby and Wallach, "Efficient data structures for tamper-evident logging".
 """
 
 from __future__ import annotations

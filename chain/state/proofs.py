@@ -2,7 +2,7 @@
 
 A proof is two operations: the key's existence or absence in its store (`ics23:smt`), then the store's root under its
 name in the app hash (`ics23:simple`). The state of version H is proved by the header of H+1.
-Source: design, section 6.
+Source: docs/decisions/0003; CometBFT v0.38, crypto/merkle/proof_op.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the three stores' roots to the app hash of a header.
 
 The simple Merkle tree over the stores sorted by name; a leaf is H(00 ‖ uvarint length ‖ name ‖ 20 ‖ H(root)).
-Source: design, section 6; CometBFT v0.38, crypto/merkle.
+Source: docs/decisions/0003; CometBFT v0.38, spec/core/encoding.md (Merkle trees).
 """
 
 from __future__ import annotations

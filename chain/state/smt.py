@@ -12,7 +12,7 @@ inner hash, longer a leaf (hash ‖ key).
 A page's record is 20 length bytes, then the 20 parts: the hashes two levels above the slots (empty where that is no
 inner node), which spare most of the hashing when one slot changes, and the slots. A *delta* takes a page back to what
 it was before an update: it holds the touched slots alone, and starts with a byte that no record starts with.
-Source: design, section 6; ICS-23's SmtSpec.
+Source: docs/decisions/0003; ICS-23's SmtSpec.
 """
 
 from __future__ import annotations

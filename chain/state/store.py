@@ -7,7 +7,7 @@ batch but outside the tree (nodes of mountain ranges, contents of marks).
 An update is prepared without touching the disk, so that a proposal can be executed while it is voted on: several may be
 pending on one parent, one is committed, the others are dropped. A commit is one synced batch. Older versions stay
 readable and provable until pruned; the latest two are always kept.
-Source: design, section 6.
+Source: docs/decisions/0003 and 0007.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What people say to governance: proposals with what they would do, deposits, votes. Decoding and each one's own rules.
 
 Stateless, and known to both sides: the chat machine keeps proposals and votes, the bridge deposits and counts.
-Source: proto/dchat/v1/governance.proto; staking sheet, section 5.
+Source: proto/dchat/v1/governance.proto; Cosmos SDK v0.50, x/gov/README.md.
 """
 
 from __future__ import annotations

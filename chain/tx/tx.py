@@ -3,7 +3,7 @@
 `decode` promises: bounded work (size before anything else), one accepted encoding per transaction, every field within
 its own rules, signers exactly those that the messages and the fee need. What it returns is immutable and is shared
 by admission, proposals and execution. `TxCache` keeps the latest, so that a node decodes each transaction once.
-Source: proto/dchat/v1/tx.proto; design section 7.
+Source: proto/dchat/v1/tx.proto; docs/decisions/0005.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Setting, postponing and cancelling plans is the chain's; halting is a node's own: a binary that lacks the handler of a
 due plan, or has one before its time, does not execute the block. Migrations run as part of the block, so all that
 they write is in its app hash.
-Source: the staking-governance-upgrade sheet, section 6; known failure 16.
+Source: Cosmos SDK v0.50, x/upgrade/README.md; docs/upgrades.md; known failure 16.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ height.
 
 `decide` is the whole table of states, a pure function of stored state, the build and the operator's skip heights; it
 is asked ahead of each height, at the start of a node and while a block is executed, and says the same each time.
-Source: the staking-governance-upgrade sheet, section 6.
+Source: Cosmos SDK v0.50, x/upgrade/README.md; docs/upgrades.md.
 """
 
 from __future__ import annotations

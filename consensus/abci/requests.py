@@ -1,6 +1,6 @@
 """Blocks, commits and evidence as the application interface speaks of them. Pure.
 
-Source: CometBFT v0.38, state/execution.go (buildLastCommitInfo), types/evidence.go (ABCI); data sheet sections 10, 14.
+Source: CometBFT v0.38, state/execution.go (buildLastCommitInfo), types/evidence.go (ABCI).
 """
 
 from __future__ import annotations

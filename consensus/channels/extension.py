@@ -8,7 +8,7 @@ A neighbour list is what keeps copies rare. Whoever holds a thing sends it, or a
 lacks it. Who received it from S therefore need not hurry towards a peer that S is connected to as well: it waits for
 long, and is nearly always overtaken by that peer's own announcement. Only towards peers that S does not know does it
 relay soon. In a full mesh nothing is relayed, and hardly anything announced; who sends copies is told sooner.
-Source: design.md section 5; proto/dchat/p2p/v1/gossip.proto.
+Source: docs/decisions/0004; proto/dchat/p2p/v1/gossip.proto.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Decoding checks all that can be said without knowing the chain; what is left is said by the `check_*` functions.
 Encodings of what goes to every peer (votes, parts, proposals) are made once: the pieces remember their bytes.
-Source: engine sheet section 14, p2p sheet section 5, field-numbers.
+Source: CometBFT v0.38, spec/p2p/legacy-docs/messages; proto/tendermint.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CometBFT's key and sign-state files, as text. Reading and writing the disk is the caller's.
 
 `format_*` gives exactly what CometBFT writes; `parse_*` takes what it reads. Errors never show a secret.
-Source: CometBFT v0.38 data sheet, sections 6 and 13.
+Source: CometBFT v0.38, privval/file.go, p2p/key.go, libs/json.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Genesis documents: what a chain starts from, in CometBFT's JSON.
 
 Promises: what `parse_genesis` returns is complete and valid; an error names the field and what is allowed.
-Source: CometBFT v0.38 data sheet, section 12.
+Source: CometBFT v0.38, spec/core/genesis.md, types/genesis.go.
 """
 
 from __future__ import annotations

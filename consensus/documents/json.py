@@ -3,7 +3,7 @@
 64-bit integers are strings, bytes base64, hashes and addresses upper-case hex, times RFC 3339; keys and evidence
 are wrapped as {"type", "value"}. Writers give plain dicts and lists for `json_text.dumps`; readers take parsed JSON
 and the place it stands at, which errors name. Unknown keys are ignored, absent and null ones mean zero.
-Source: CometBFT v0.38 data sheet, section 13.
+Source: CometBFT v0.38, spec/rpc/README.md, libs/json.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each runs in a task of its own beside the driver's loop and comes back to it as an input. What they find out is of
 the running height alone: once that is decided, all of it is dropped, before the decided block is applied.
-Source: design sections 3 and 9; engine sheet section 5.
+Source: docs/architecture.md, What others can and cannot do to a node; CometBFT v0.38, consensus/state.go.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Peers' messages wait in a bounded inbox; our own votes, time-outs and answers ha
 input is checked, written to the write-ahead log, given to the core, and the effects are carried out in their order
 before the next input is taken. What takes long (building, validating) runs beside and comes back as an input.
 Whatever makes it impossible to go on safely ends the process through `fatal`, with a code and a last line.
-Source: design section 3; engine sheet sections 1 to 6.
+Source: docs/core-to-wire.md; CometBFT v0.38, spec/consensus/consensus.md, consensus/state.go.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.vote import PRECOMMIT, Proposal
 
-LATE_PRECOMMIT_WAIT_MS: Final = 50  # design section 3, Pace
+LATE_PRECOMMIT_WAIT_MS: Final = 50  # after +2/3, for the precommits that are missing
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
 STOP_S: Final = 10.0  # for the input at hand: a block is applied to the end
 TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others may use the loop

@@ -2,7 +2,7 @@
 
 What is of the next height waits for it, up to a bound: peers may be a moment ahead. A message that breaks the
 protocol costs its peer the connection; one that is merely useless counts against it.
-Source: engine sheet sections 3 and 5; CometBFT v0.38, consensus/state.go.
+Source: CometBFT v0.38, consensus/state.go (handleMsg, addVote, addProposalBlockPart).
 """
 
 from __future__ import annotations

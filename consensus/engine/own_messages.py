@@ -2,7 +2,7 @@
 
 One piece of work on the disk a message: the sign state is saved, then the message is appended to the log, then the
 log is synced, with all that peers sent before. A refusal of the signer means to abstain; it never ends the node.
-Source: design section 3, Safety; CometBFT v0.38, consensus/state.go (signVote, signAddVote).
+Source: CometBFT v0.38, spec/consensus/bft-time.md, consensus/state.go (signVote, signAddVote).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Our own messages come from the log and are not signed again; what we were about 
 signed then, and a refusal of the signer means to abstain.
 
 The log is read twice, record by record: for our own votes, then for all. Only those are held.
-Source: design section 3; CometBFT v0.38, consensus/replay.go.
+Source: CometBFT v0.38, spec/consensus/wal.md, consensus/replay.go.
 """
 
 from __future__ import annotations

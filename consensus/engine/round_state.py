@@ -2,7 +2,7 @@
 
 CometBFT's steps are the core's, but for 5 (PrevoteWait): the core stays in PREVOTE there, and the wire must say 5,
 rising, so that a CometBFT peer goes on sending prevotes. 7 is never a state's step.
-Source: CometBFT v0.38, consensus/types/round_state.go; engine sheet sections 1 and 2.
+Source: CometBFT v0.38, consensus/types/round_state.go.
 """
 
 from __future__ import annotations

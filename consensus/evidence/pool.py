@@ -7,7 +7,7 @@ has once been too old for stays too old, also when the parameters allow for more
 
 On disk: pending and committed evidence (one byte, `%016X` of the height, `/`, the hash in hex), marks of committed
 offences, the floor. What is not above the floor is forgotten.
-Source: engine sheet section 10; data sheet section 10; CometBFT v0.38, evidence/pool.go; t/spec#116, s#5532.
+Source: CometBFT v0.38, spec/consensus/evidence.md, evidence/pool.go; tendermint/spec#116, cosmos-sdk#5532.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ that could not judge it then may now, or had no room for it.
 
 What comes in is judged first and remembered only if it is kept. A message of one small item is judged in place;
 anything larger waits its turn, one message a peer, and is decoded and verified in a thread.
-Source: engine sheet section 10; CometBFT v0.38, evidence/reactor.go.
+Source: CometBFT v0.38, spec/p2p/legacy-docs/messages/evidence.md, evidence/reactor.go.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A policy of proposers; validators accept any block within the chain's limits. Those are set for the slowest machine, and
 a pool can hold many blocks of that size: without this bound blocks grow with the backlog, and the time between them
 from half a second to many. Work is measured, not the time between blocks: a slow network must not make blocks small.
-Source: design.md section 9 (overload must not stretch the time between blocks).
+Source: docs/performance.md, Overload (it must not stretch the time between blocks).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ application keeps the outcome under the block's hash; commits' signatures that w
 again. The application is asked one call at a time, and never holds the event loop longer than one of its slices. From
 the moment that `apply` is called, no other work on that height begins or goes on: finalize to commit is one critical
 section, and what comes late is Superseded.
-Source: design sections 4, 6, 9; CometBFT v0.38, state/execution.go; engine sheet sections 5 and 6.
+Source: docs/decisions/0006; CometBFT v0.38, spec/abci/abci++_comet_expected_behavior.md, state/execution.go.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 S, T, A are the heights of the block store, the engine's state and the application. The durable order (block, results,
 application, state) leaves few cases, and each is mended by running again what is missing; everything else means that
 a database was lost or mixed up, and is refused with the three heights.
-Source: design section 6, Durability; engine sheet section 7; CometBFT v0.38, consensus/replay.go.
+Source: docs/decisions/0006; CometBFT v0.38, spec/abci/abci++_app_requirements.md (crash recovery), consensus/replay.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bit arrays: which parts, or whose votes, somebody has.
 
 A size and an integer mask, bit i for index i. On the wire: the size, and 64-bit words, lowest first.
-Source: CometBFT v0.38 field numbers, libs/bits; data sheet, section 13 for the text form.
+Source: CometBFT v0.38, libs/bits.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ object that costs hundreds of bytes and microseconds. So the fields are counted 
 what cannot be part of a valid block ends there. Every bound follows from the chain: its parameters, the size of a
 validator set, the application's smallest transaction. Encodings that no implementation writes (a piece told twice,
 groups, dozens of unknown fields) are refused too: they are the way around such a count.
-Source: protobuf encoding specification; CometBFT v0.38 data sheet, sections 3 and 9.
+Source: protobuf encoding specification; CometBFT v0.38, spec/core/data_structures.md, types/block.go (MaxDataBytes).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Promises: a document of any content ends in a value or in Malformed, never in the interpreter's stack; errors show
 kinds, never values, so that no secret is printed.
-Source: CometBFT v0.38 data sheet, section 13.
+Source: CometBFT v0.38, libs/json; encoding/json of Go.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Years 1 to 9999, as protobuf allows: what is read from outside is refused beyond them (Malformed), so that what is
 written may assert them; what is computed from several times is brought back by `within_time`. An absent Timestamp
 that the format always writes means Go's zero time, the first instant of year 1; a present and empty one means 1970.
-Source: CometBFT v0.38 data sheet, opening and section 13.
+Source: protobuf's timestamp.proto and duration.proto; RFC 3339; CometBFT v0.38, spec/core/encoding.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Promises: fields in the order written, zero scalars and empty bytes omitted, negative integers as ten-byte varints,
 as every protobuf encoder does. A tag is the field's literal key byte. Reading is left to the protobuf library.
-Source: protobuf encoding specification; CometBFT v0.38 data sheet, opening.
+Source: protobuf encoding specification; CometBFT v0.38, spec/core/encoding.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Knowledge grows from what the peer says, from what it sends, and from what is sent to it; it shrinks only when the
 peer says exactly what it has. Bitmaps are integers, bit i for index i; their number and length are bounded, since
 peers write them.
-Source: engine sheet section 14; CometBFT v0.38, consensus/reactor.go (PeerState).
+Source: CometBFT v0.38, consensus/reactor.go (PeerState).
 """
 
 from __future__ import annotations

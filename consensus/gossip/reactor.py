@@ -3,7 +3,7 @@
 Hears the driver (Listener) and the peers, keeps what is known of each peer, and has `gossip` push what is lacking.
 Our own nodes are told more seldom than stock peers: where we are only when height or round change or help is needed,
 and what we hold in one bitmap message per window instead of a HasVote per vote; see `extension` on why that is enough.
-Source: engine sheet section 14; p2p sheet section 5; design.md section 5.
+Source: docs/decisions/0004; CometBFT v0.38, spec/p2p/legacy-docs/messages/consensus.md, consensus/reactor.go.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ now, and plans the one timer of the peer for what must wait. What waits is what 
 - A height that was decided a moment ago is on its way to those who are still in it.
 
 So in a full mesh of ours, each part and vote travels once to each node; see `extension`.
-Source: design.md section 5; engine sheet section 14; failure 1 (known-failures).
+Source: docs/decisions/0004; CometBFT v0.38, consensus/reactor.go; known failure 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from consensus.types.ids import BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.vote import Proposal, Vote
 
-RELAY_MIN_NS: Final = 5 * NS_PER_MS  # design.md section 5: 5 to 20 ms
+RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
 LATE_VOTE_NS: Final = 100 * NS_PER_MS  # below the shortest time-out of --fast, above what a busy peer needs to answer
 LATE_PART_NS: Final = 200 * NS_PER_MS  # parts are large: rather late than twice

@@ -6,7 +6,7 @@ saved block, or no block may hold it any more. At the start what is left is admi
 nobody was promised, is cut.
 
 Frame: CRC-32C of the rest (4 bytes), length (4), the transaction; numbers are big-endian.
-Source: design section 9.
+Source: docs/clients.md, Signed once (admission is no promise).
 """
 
 from __future__ import annotations

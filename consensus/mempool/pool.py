@@ -11,7 +11,7 @@ bad is refused unseen for a while. What a peer sends before its time is held (`c
 room is told to the gossip, which asks for it again. What the application can tell without running a transaction
 (`IdentifiesTxs`) is used to refuse before a signature is verified, so a flood costs little. Admissions wait while
 rechecks are due: the application's check state is then as if the pool's transactions had run on the last block.
-Source: engine sheet section 11; design.md sections 3, 7 and 9.
+Source: docs/architecture.md, One transaction; CometBFT v0.38, mempool/clist_mempool.go.
 """
 
 from __future__ import annotations

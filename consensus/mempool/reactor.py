@@ -8,7 +8,7 @@ full mesh a transaction therefore travels once to each node, and is announced on
 ANNOUNCE_LATE_NS. Large transactions are always announced. CometBFT peers get bodies, after a short wait when they are
 not ours. What still waits after AGAIN_NS is offered once more to everybody, and then ever more rarely: who had no room
 for it, or forgot it, has another chance. What is asked of whom is decided in `consensus.mempool.wants`.
-Source: design.md section 5; engine sheet section 11; CometBFT pull request 1472 (content-addressable gossip).
+Source: docs/decisions/0004; CometBFT v0.38, mempool/reactor.go, and pull request 1472 (content-addressable gossip).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from consensus.system.clock import Clock, Timer
 BATCH_WINDOW_NS: Final = 5 * NS_PER_MS  # what was admitted within it goes in one message
 BATCH_BYTES: Final = 65_536  # per message: a vote never waits behind more than this on a slow link
 PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it is first-hand
-RELAY_MIN_NS: Final = 5 * NS_PER_MS  # design.md section 5: 5 to 20 ms
+RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
 ANNOUNCE_LATE_NS: Final = 500 * NS_PER_MS  # towards a neighbour of the sender: only if the sender failed it
 AGAIN_NS: Final = 10 * NS_PER_S  # first; then after twice the time that it has waited

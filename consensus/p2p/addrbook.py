@@ -4,7 +4,7 @@
 (/16) of the address and of who told us; that of an old one on its own: an attacker with few groups reaches few
 buckets. Pure but for `load` and `save`; the clock and the randomness are given.
 The file is CometBFT's `config/addrbook.json` with two keys more, `pins` and `bans`.
-Source: the p2p sheet, section 7 (CometBFT v0.38, p2p/pex/addrbook.go).
+Source: CometBFT v0.38, spec/p2p/implementation/addressbook.md, p2p/pex/addrbook.go.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every half minute the node fills its outbound places from the book, asks a peer for more addresses while it has few,
 and turns to the seeds when it has none. A seed answers once and says goodbye.
-Source: the p2p sheet, section 7 (CometBFT v0.38, p2p/pex/pex_reactor.go).
+Source: CometBFT v0.38, spec/p2p/implementation/pex.md and pex-protocol.md, p2p/pex/pex_reactor.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Before this node signs anything: does the chain show that its record of signing is missing, or old?
 
-Source: design section 3, Safety around it; known failure 8.
+Source: docs/operating.md, Starting and stopping; known failure 8.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What this process signed is known, and what was signed before it started is boun
 signature of our key above that record which this process did not make, or another one for what it did make, can only
 come from a second process: this one stops at once, before the two contradict each other. Nobody else can cause it:
 it takes our key's signature.
-Source: design section 3, Safety around it; lighthouse#2069 (two processes with one key are not noticed).
+Source: lighthouse#2069 (two processes with one key are not noticed).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ and folder synced, before a signature leaves: after any stop it either knows of 
 It refuses: what is below its record; another content for the same height, round and step; what is at or below the
 floor, a height that arrived already decided; and to exist without its record, unless a new one is asked for.
 Signing blocks on the disk: call it from a worker thread.
-Source: CometBFT v0.38, privval/file.go; engine sheet section 9; data sheet section 6.
+Source: CometBFT v0.38, spec/consensus/signing.md, privval/file.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Results of transactions, and the hash over them that the next header carries.
 
-Source: CometBFT v0.38 data sheet, section 3; field numbers, abci/types.
+Source: CometBFT v0.38, spec/abci/abci++_methods.md, types/results.go, abci/types.
 """
 
 from __future__ import annotations

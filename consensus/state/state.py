@@ -1,7 +1,7 @@
 """The engine's record of where the chain stands after a block, as one immutable value.
 
 Everything that the next block must agree with is in it; `next_block_state` is the only way on.
-Source: CometBFT v0.38 data sheet, sections 7, 9 and 12; field numbers, state/types.
+Source: CometBFT v0.38, spec/core/state.md, state/state.go; proto/tendermint/state/types.proto.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a block may follow a state; and the block that a proposer makes of one.
 
-Source: CometBFT v0.38 data sheet, section 9; state/validation.go.
+Source: CometBFT v0.38, spec/core/data_structures.md (Block, Header), state/validation.go.
 """
 
 from __future__ import annotations

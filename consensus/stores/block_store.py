@@ -3,7 +3,7 @@
 A block is kept once, as the bytes that its parts are cut from; parts and their proofs are made again when somebody
 asks, and the last few part sets are remembered. A block and the commit that was seen for it are one synced batch.
 The commit that counts for a height is the one in the next block, saved with that block.
-Source: CometBFT v0.38, store/store.go; design section 6.
+Source: CometBFT v0.38, store/store.go; docs/decisions/0006.
 """
 
 from __future__ import annotations

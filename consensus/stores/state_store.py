@@ -2,7 +2,7 @@
 
 Validator sets are kept where they change and every CHECKPOINT_HEIGHTS; the ones between are incremented from the
 nearest below, one block at a time, as the chain did. Results and index are one synced batch, the state another.
-Source: CometBFT v0.38, state/store.go; design section 6.
+Source: CometBFT v0.38, state/store.go; docs/decisions/0006.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ that a replay would read: our own votes, and with them a lock, are in it.
 A height that takes many rounds does not make the log grow without end: `restate` writes what counts of it once more,
 behind another EndHeight of the height before, and a replay begins there (checkpoint.py says what counts). A replay
 reads record by record: it never holds a file.
-Source: CometBFT v0.38, consensus/wal.go, libs/autofile; engine sheet section 8.
+Source: CometBFT v0.38, spec/consensus/wal.md, consensus/wal.go, libs/autofile.
 """
 
 from __future__ import annotations

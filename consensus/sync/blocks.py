@@ -6,7 +6,7 @@ is a hint whom to ask, and what nobody delivers does not keep us from consensus,
 14, ASA-2025-001, ASA-2024-008). Who sends what is false is dropped and banned; who is slow or has pruned a block is
 asked last, or for others. Each signature is verified once: the commit that proves a block is the one that its successor
 carries (failure 15). Blocks are served and decoded in threads, a few at a time.
-Source: engine sheet section 12; CometBFT v0.38, blocksync/.
+Source: CometBFT v0.38, spec/p2p/legacy-docs/messages/block-sync.md, blocksync/.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A slow reader costs a few remembered heights: nothing is read, and nothing waits in memory, that it does not take.
 Reading and encoding run in a thread, and are charged to whom they are for.
-Source: engine sheet section 12; mintlayer-core#1314.
+Source: CometBFT v0.38, blocksync/reactor.go; mintlayer-core#1314.
 """
 
 from __future__ import annotations

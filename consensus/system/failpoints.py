@@ -1,7 +1,7 @@
 """Places between durable steps where a test may stop the process.
 
 The hook is given to the engine; the product's does nothing. Names say what has just become durable.
-Source: CometBFT v0.38, the fail points of state/execution.go and consensus/state.go; engine sheet section 6.
+Source: CometBFT v0.38, the fail points of state/execution.go and consensus/state.go.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 What the chain needs (vital) ends the process, with a code and a last line, when it fails or merely returns. Anything
 else begins anew after a wait that grows, is said aloud, and is told by /ready and a metric until it has run for a
 while. What nobody owns (a callback of the loop that raises) is told in the same places.
-Source: design.md section 3 ("Every task has an owner"); known failure 19.
+Source: known failure 19 (every task has an owner).
 """
 
 from __future__ import annotations

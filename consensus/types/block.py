@@ -1,7 +1,7 @@
 """Blocks: header, transactions, evidence, and the commit of the block before.
 
 Promises: immutable; hashes and encodings are computed once.
-Source: CometBFT v0.38 data sheet, sections 3, 4 and 9.
+Source: CometBFT v0.38, spec/core/data_structures.md (Block), types/block.go.
 """
 
 from __future__ import annotations

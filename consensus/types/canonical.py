@@ -2,7 +2,7 @@
 
 uvarint(length) ‖ canonical protobuf. Everything but the timestamp is equal for all votes of one height, round and
 block, so it is kept; a vote then costs its timestamp and one join.
-Source: CometBFT v0.38 data sheet, section 5.
+Source: CometBFT v0.38, spec/core/encoding.md (Canonical), spec/consensus/signing.md, types/canonical.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Commits: a slot per validator, in set order, of one height and round.
 
-Source: CometBFT v0.38 data sheet, sections 3, 8 and 14.
+Source: CometBFT v0.38, spec/core/data_structures.md (Commit, ExtendedCommit), types/block.go.
 """
 
 from __future__ import annotations

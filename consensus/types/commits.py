@@ -2,7 +2,7 @@
 
 Every check binds a slot to the validator of that index (or, for a trusted set, of that address), so the signers
 whose power counts and whose timestamps make the median are the ones whose signatures were checked.
-Source: CometBFT v0.38 data sheet, sections 8 and 9; types/validation.go.
+Source: CometBFT v0.38, types/validation.go; spec/consensus/bft-time.md for the median.
 """
 
 from __future__ import annotations

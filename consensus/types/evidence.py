@@ -1,7 +1,7 @@
 """Evidence of misbehaviour: its form, its hash, and whether it proves what it says.
 
 Verification is pure: what a node has stored comes in as `EvidenceSource`.
-Source: CometBFT v0.38 data sheet, section 10; evidence/verify.go.
+Source: CometBFT v0.38, spec/consensus/evidence.md, types/evidence.go, evidence/verify.go.
 """
 
 from __future__ import annotations

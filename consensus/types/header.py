@@ -1,6 +1,6 @@
 """Block headers and their hash.
 
-Source: CometBFT v0.38 data sheet, sections 2 and 9.
+Source: CometBFT v0.38, spec/core/data_structures.md (Header), types/block.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which block: its hash and its part set's header.
 
 A BlockID is zero (a vote for nil), complete (a block), or, in data from outside only, something between.
-Source: CometBFT v0.38 data sheet, section 4.
+Source: CometBFT v0.38, spec/core/data_structures.md (BlockID, PartSetHeader), types/block.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Headers with the commit that signs them, and with the set that the commit is checked against.
 
-Source: CometBFT v0.38 data sheet, sections 8, 10 and 11.
+Source: CometBFT v0.38, spec/core/data_structures.md (LightBlock), spec/light-client/verification, types/light.go.
 """
 
 from __future__ import annotations

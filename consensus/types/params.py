@@ -1,6 +1,6 @@
 """Consensus parameters: what a chain's application may tune about its blocks.
 
-Source: CometBFT v0.38 data sheet, sections 3, 12 and 14.
+Source: CometBFT v0.38, spec/core/data_structures.md (ConsensusParams), types/params.go.
 """
 
 from __future__ import annotations

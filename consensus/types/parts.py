@@ -1,6 +1,6 @@
 """Blocks in parts, as they travel: 65,536 bytes each, every one proved against the part-set header.
 
-Source: CometBFT v0.38 data sheet, section 4.
+Source: CometBFT v0.38, spec/core/data_structures.md (Part), types/part_set.go.
 """
 
 from __future__ import annotations

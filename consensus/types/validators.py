@@ -3,7 +3,7 @@
 Pure and immutable: equal sets and rounds give equal proposers on every node. Members are in set order: power
 descending, address ascending. Powers are ints, in total at most (2**63 - 1) // 8; priorities are int64 that clip,
 never wrap.
-Source: CometBFT v0.38 data sheet, section 7.
+Source: CometBFT v0.38, spec/consensus/proposer-selection.md, types/validator_set.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Votes and proposals: what validators say to each other, signed.
 
-Source: CometBFT v0.38 data sheet, sections 5, 8 and 14.
+Source: CometBFT v0.38, spec/core/data_structures.md (Vote, Proposal), types/vote.go, types/proposal.go.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One call at a time, on one thread. A proposal is executed once, over a branch, when it is first seen, and its outcome
 is kept by the block's hash; finalize_block of that hash returns it, commit writes it in one synced batch. Nothing that
 the mempool or admission knows has a part in execution, but signatures found valid.
-Source: design sections 4, 6 and 7.
+Source: docs/decisions/0003, 0005 and 0006; CometBFT v0.38, spec/abci/abci++_methods.md.
 """
 
 from __future__ import annotations

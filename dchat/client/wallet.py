@@ -1,6 +1,6 @@
 """Sending transactions: build, sign, hand in, and hand in again until committed or expired.
 
-Admission is no promise of durability (design section 9): what a node admitted may be lost when it stops, so the same
+Admission is no promise of durability (docs/clients.md): what a node admitted may be lost when it stops, so the same
 bytes are sent again. They never run twice: a sequence or a replay mark sees to that. Other bytes for the same purpose
 can: whatever a node answers, `Session.send` signs a second time only where `dchat.client.settled` shows the first to be
 dead. What is believed of a node, and what is proved: docs/clients.md.

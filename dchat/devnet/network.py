@@ -4,7 +4,7 @@
     DIR/validatorN/          a node's home
     DIR/accounts/NAME.json   identity files of funded accounts
 
-Ports as design section 10: validator i (from 1) has p2p 7070+2(i-1), HTTP 7071+2(i-1), metrics 9090+(i-1),
+Ports: validator i (from 1) has p2p 7070+2(i-1), HTTP 7071+2(i-1), metrics 9090+(i-1),
 gRPC 26670+(i-1), JSON-RPC 26757+(i-1).
 """
 

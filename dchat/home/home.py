@@ -6,7 +6,7 @@
 
 Keys and records of signatures are mode 0600 and never overwritten. A sign state is made only together with its key:
 a key whose record is missing may have signed, and an empty record would let it sign twice (failure 8, failure 9).
-Source: design section 5; CometBFT v0.38 for the files in config/ and data/.
+Source: docs/operating.md, Files; CometBFT v0.38 for the files in config/ and data/.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Once, when it has caught up, by a transaction of the operator's identity: a restart hands in the same one, and never a
 second (`dchat.node.own_tx`). It ends when the validator is there, when the chain refused, or when the operator has one
 already; it waits as long as the account cannot pay.
-Source: issue 4, section 1.
+Source: docs/economics.md.
 """
 
 from __future__ import annotations

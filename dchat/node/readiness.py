@@ -3,7 +3,7 @@
 The look comes again when the file or the chain's plan for it changes. A validator that has caught up announces what is
 true then, signed by its consensus key and paid by its operator: the upgrade while the binary is as it must be, and what
 this build itself knows. What is on chain already is not sent again, whoever sent it; what is true no more is withdrawn.
-Source: issue 4, section 4.
+Source: docs/upgrades.md, Before the height.
 """
 
 from __future__ import annotations

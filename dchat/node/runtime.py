@@ -6,7 +6,7 @@
 
 Starting: databases, handshake (which brings all of them to one height), doors, network, then consensus. Stopping:
 doors, network, consensus, databases; nothing is left running. A failure of consensus ends the process.
-Source: design sections 3, 5, 6, 9 and 10.
+Source: docs/architecture.md.
 """
 
 from __future__ import annotations

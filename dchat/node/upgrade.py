@@ -3,7 +3,7 @@
 A halt never fails anything: all decided blocks are saved, consensus was left between two heights. What follows is the
 operator's: the process replaces itself (execv: same process id, arguments and home), or serves what it has, read-only,
 for a while, and exits with EXIT_UPGRADE. `upgrade-info.json` lies where Cosmovisor looks for it.
-Source: the staking-governance-upgrade sheet, section 6; known failure 16.
+Source: Cosmos SDK v0.50, x/upgrade/README.md, and Cosmovisor's; docs/upgrades.md; known failure 16.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The machine's accounts have no key policy: their addresses are hashes of names, and nobody can pay into them.
 Supply changes here alone; `Minter` counts it, so that an invariant can say where every unit came from.
-Source: staking sheet, sections 7 and 8.
+Source: Cosmos SDK v0.50, x/bank/README.md (module accounts) and the invariants of x/bank and x/staking.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `mul` and `quo` round half to even at the last digit; `*_trunc` towards 0; `*_up` away from it. A Dec times an int is
 plain `*` and exact; a Dec by an int is plain `//` for what is not negative.
-Source: staking sheet, section 0 (cosmossdk.io/math v1.5.0, LegacyDec).
+Source: cosmossdk.io/math v1.5.0, LegacyDec.
 """
 
 from __future__ import annotations

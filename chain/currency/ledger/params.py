@@ -2,7 +2,8 @@
 
 One record for each module in the currency store; genesis and governance read and check them through here alone.
 Rates are Decs (units of 10^-18), amounts udchat, times seconds.
-Source: issue 4 and operator-contract.md for the defaults that differ from the reference's; staking sheet, sections 1-4.
+Source: Cosmos SDK v0.50, README.md of x/staking, x/slashing, x/distribution and x/mint; docs/economics.md, Params, for
+the defaults that differ from theirs.
 """
 
 from __future__ import annotations

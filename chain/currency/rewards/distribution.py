@@ -6,7 +6,7 @@ had its own record (`Accruals`), and moved to the validator's when somebody need
 many delegations there are.
 A validator's history is a list of periods, each ended when its tokens change; a period is kept as long as a delegation
 or a slash refers to it.
-Source: staking sheet, section 3; the proposer's reward, Cosmos SDK 0.45 (0 by params is today's rule).
+Source: Cosmos SDK v0.50, x/distribution/README.md (F1); the proposer's reward, v0.45 (0 by params is today's rule).
 """
 
 from __future__ import annotations

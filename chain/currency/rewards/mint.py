@@ -2,7 +2,7 @@
 
 A block mints its share of a year, but never more than the time since the block before stands for: blocks that follow
 each other fast must not multiply inflation. Nothing is minted while nothing is bonded, and none above 64 bits.
-Source: staking sheet, section 4; the bound by time is ours.
+Source: Cosmos SDK v0.50, x/mint/README.md; the bound by time is ours.
 """
 
 from __future__ import annotations

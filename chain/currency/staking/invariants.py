@@ -1,6 +1,6 @@
 """What must hold of stake and rewards after every block, read from the whole state.
 
-Source: staking sheet, section 8.
+Source: Cosmos SDK v0.50, the invariants of x/bank, x/staking and x/distribution.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A validator's commits are numbered from 0 (its offset) while it is counted: in t
 is a row of bits that ends at `last_miss`; a run that goes on is known by where it began. So a validator that signs, or
 stays away, costs nothing to write, and the counter is derived: it is the number of misses among the last `window`
 offsets, exactly what a bit for each block and a counter beside it would say.
-Source: staking sheet, section 2.
+Source: Cosmos SDK v0.50, x/slashing/README.md (Liveness Tracking).
 """
 
 from __future__ import annotations

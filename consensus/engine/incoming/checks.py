@@ -2,7 +2,7 @@
 
 Pure but for the application's judgement of vote extensions. A signature that verified is remembered, so that the
 commit of the next block costs nothing to verify.
-Source: CometBFT v0.38, consensus/state.go (defaultSetProposal), types/vote_set.go; engine sheet sections 3 and 5.
+Source: CometBFT v0.38, consensus/state.go (defaultSetProposal), types/vote_set.go.
 """
 
 from __future__ import annotations

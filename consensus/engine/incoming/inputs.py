@@ -2,7 +2,7 @@
 
 A majority claimed by a peer is logged too (CometBFT does not): it can make an equivocator's vote count, so a replay
 without it could forget a lock.
-Source: CometBFT v0.38, consensus/wal.go and msgs.go; engine sheet sections 1 and 8.
+Source: CometBFT v0.38, spec/consensus/wal.md, consensus/wal.go and msgs.go.
 """
 
 from __future__ import annotations

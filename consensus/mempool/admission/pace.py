@@ -2,7 +2,7 @@
 
 Measured is the pace while something waited: a calm chain commits few transactions because few come, and that says
 nothing about how many it could. Until the pace is known, and on a slow chain, FLOOR_TXS may wait.
-Source: design.md section 9 (what can be committed is admitted, the rest is told to try later).
+Source: docs/performance.md, Overload (what can be committed is admitted, the rest is told to try later).
 """
 
 from __future__ import annotations

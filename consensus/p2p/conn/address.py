@@ -4,7 +4,7 @@ Strangers write these texts: their length is bounded before anything else is loo
 `ID@host:port` (an optional `scheme://` is ignored) and multiaddresses `/ip4/HOST/tcp/PORT[/p2p/ID]`, also /ip6,
 /dns, /dns4, /dns6. The id may be missing where the configuration allows it: the caller pins such an address to the
 id first seen. Nothing is resolved here: a host is an IP or a name.
-Source: the p2p sheet, sections 2 and 7; the operator contract, [network].
+Source: CometBFT v0.38, spec/p2p/legacy-docs/peer.md, p2p/netaddress.go.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Works on the stream inside the secret connection and never blocks: what is queued leaves in the same turn of the
 event loop (one `call_soon`), all of a turn's messages share frames, and the transport's own back-pressure stops it.
 Whatever the other side does wrong ends in one call of `on_fault`; nothing is raised into the loop.
-Source: the p2p sheet, section 4 (CometBFT v0.38, p2p/conn/connection.go).
+Source: CometBFT v0.38, spec/p2p/legacy-docs/connection.md, p2p/conn/connection.go.
 """
 
 from __future__ import annotations

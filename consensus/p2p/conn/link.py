@@ -2,7 +2,7 @@
 
 An asyncio.Protocol with no task of its own. Each phase of the handshake has a deadline and a size limit; whatever
 goes wrong closes this connection, says why, and touches nothing else.
-Source: the p2p sheet, sections 1, 3 and 4.
+Source: CometBFT v0.38, spec/p2p/legacy-docs/peer.md and connection.md, p2p/transport.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a node says of itself after the secret connection, and the checks it must pass.
 
-Source: the p2p sheet, section 3 (CometBFT v0.38, p2p/node_info.go, DefaultNodeInfo).
+Source: CometBFT v0.38, spec/p2p/legacy-docs/peer.md, p2p/node_info.go (DefaultNodeInfo).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Station-to-station: X25519, a Merlin transcript, HKDF-SHA256, ed25519 identities, ChaCha20-Poly1305 frames. No I/O
 here: bytes go in, bytes come out, and a fault of the other side is a BadHandshake.
-Source: the p2p sheet, section 1 (CometBFT v0.38, p2p/conn/secret_connection.go).
+Source: CometBFT v0.38, spec/p2p/legacy-docs/peer.md, p2p/conn/secret_connection.go; RFC 7748, RFC 8439, RFC 5869.
 """
 
 from __future__ import annotations

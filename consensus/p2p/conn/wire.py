@@ -2,7 +2,7 @@
 
 Packets are read and written by hand where they have the layout that every Go peer writes, since one is handled per
 message and direction; any other layout goes through the generated parser, so that the meaning is protobuf's.
-Source: the p2p sheet, sections 1 and 4; field numbers of p2p/conn.
+Source: CometBFT v0.38, proto/tendermint/p2p/conn.proto, p2p/conn.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A timer that comes late shows what ran before it: one callback that held the loop (at most 3 ms is promised), many that
 were due at once, or a machine with too few cores. The garbage collector's own pauses are measured apart.
-Source: design.md section 9.
+Source: docs/operating.md, Is it well?
 """
 
 from __future__ import annotations
