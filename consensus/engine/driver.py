@@ -59,7 +59,7 @@ from consensus.engine.incoming.inputs import (
     encode_logged,
 )
 from consensus.engine.intake import Intake
-from consensus.engine.interfaces import Listener
+from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
 from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
@@ -77,7 +77,7 @@ from consensus.system.log_limit import LogLimit
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
-from consensus.types.vote import PRECOMMIT, Proposal
+from consensus.types.vote import PRECOMMIT, Proposal, Vote
 
 LATE_PRECOMMIT_WAIT_MS: Final = 50  # after +2/3, for the precommits that are missing
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
@@ -129,7 +129,8 @@ class ConsensusDriver(Entrance):
             signer, wal, executor, clock=clock, workers=workers, metrics=self.metrics, fail_point=fail_point
         )
         self._round_state = HeightState()
-        self._listeners: list[Listener] = []
+        self._listeners: list[RoundListener] = []
+        self._saved_listeners: list[SavedListener] = []
         self._events: deque[Event] = deque()
         self._intake = Intake(
             self.core,
@@ -150,6 +151,7 @@ class ConsensusDriver(Entrance):
         self._tasks: set[asyncio.Task[None]] = set()
         self._consensus: asyncio.Task[None] | None = None
         self._timers = Timers(clock, self._push)
+        self._counting: Vote | None = None  # the signed vote that the core is being asked about
         self._decided: Decide | None = None
         self._recorded: Recorded | None = None  # while the log is replayed
         self._restate_due = False  # the log of the height is long
@@ -181,8 +183,11 @@ class ConsensusDriver(Entrance):
     def halted(self) -> HaltRequested | None:
         return self._halted
 
-    def add_listener(self, listener: Listener) -> None:
+    def add_round_listener(self, listener: RoundListener) -> None:
         self._listeners.append(listener)
+
+    def add_saved_listener(self, listener: SavedListener) -> None:
+        self._saved_listeners.append(listener)
 
     def peer_left(self, peer_id: str) -> None:
         self._inbox.forget(peer_id)
@@ -217,8 +222,7 @@ class ConsensusDriver(Entrance):
         )
         self._state = await self._executor.apply(self._state, block, block_id, save=save)
         self.metrics.committed(block, parts.byte_size, self._state.validators, self._clock.monotonic_ns())
-        for listener in self._listeners:
-            listener.block_saved(block.height)
+        self._tell_saved(block, commit)
         return self._state
 
     # --------------------------------------------------------------------------------------------- start and stop
@@ -373,13 +377,13 @@ class ConsensusDriver(Entrance):
     async def _take_message(self, message: Message) -> None:
         """A message of a peer, of our own, or of the log."""
         began_ns = self._clock.monotonic_ns()
-        events = self._intake.take(message)
+        taken = self._intake.take(message)
         if message.peer_id:
             self._charges.worked(message.peer_id, self._clock.monotonic_ns() - began_ns)
-        for event in events:
+        self._counting = taken.vote
+        for event in taken.inputs:
             await self._feed(event)
-        if self._intake.all_precommits_came:
-            self._intake.all_precommits_came = False
+        if taken.all_precommits:
             self._end_commit_wait()
 
     async def _feed(self, event: Input) -> None:
@@ -405,6 +409,10 @@ class ConsensusDriver(Entrance):
     def _tell_proposal(self, proposal: Proposal) -> None:
         for listener in self._listeners:
             listener.proposal_set(proposal)
+
+    def _tell_saved(self, block: Block, commit: Commit) -> None:
+        for listener in self._saved_listeners:
+            listener.block_saved(SavedBlock(block, commit, self._state))
 
     # ------------------------------------------------------------------------------------------------- effects
 
@@ -509,14 +517,9 @@ class ConsensusDriver(Entrance):
         if self._recorded is not None and self._recorded.has_own_vote(effect.kind, effect.round):
             return  # it follows from the log
         if effect.nil_reason is not None:
-            self.metrics.nil_votes[effect.kind.name.lower(), effect.nil_reason.value] += 1
-            log.info(
-                "voted nil",
-                kind=effect.kind.name.lower(),
-                height=effect.height,
-                round=effect.round,
-                why=effect.nil_reason.value,
-            )
+            kind, why = effect.kind.name.lower(), effect.nil_reason.value
+            self.metrics.nil_votes[kind, why] += 1
+            log.info("voted nil", kind=kind, height=effect.height, round=effect.round, why=why)
         index = self.core.our_index
         assert index is not None, "an observer is not asked to vote"
         block = None if effect.value_id is None else self._round_state.blocks.get(_block_id(effect.value_id))
@@ -547,7 +550,7 @@ class ConsensusDriver(Entrance):
             listener.part_set_opened(header, is_commit=effect.is_commit)
 
     def _vote_counted(self) -> None:
-        vote = self._intake.counting
+        vote = self._counting
         assert vote is not None
         before = self._round_state.book.get(VoteKind(vote.type), vote.round)
         had_majority = before is not None and before.has_majority
@@ -559,7 +562,7 @@ class ConsensusDriver(Entrance):
                 listener.majority_seen(VoteKind.PRECOMMIT, vote.round)
 
     def _equivocated(self, effect: Equivocation) -> None:
-        second = self._intake.counting
+        second = self._counting
         assert second is not None
         value = effect.first.value_id
         first = self._round_state.book.find(
@@ -593,7 +596,7 @@ class ConsensusDriver(Entrance):
         assert block is not None, "the core decides valid blocks"
         assert precommits is not None, "a decision has precommits"
         self._own.watch.saw_commit(block.last_commit)
-        extended = None
+        commit, extended = precommits.commit(height), None
         if self._state.params.abci.extensions_enabled(height):
             extended = precommits.extended_commit(height)
         save = save_decided(
@@ -602,7 +605,7 @@ class ConsensusDriver(Entrance):
             self._fail_point,
             block=block,
             parts=parts,
-            commit=precommits.commit(height),
+            commit=commit,
             extended=extended,
         )
         await self._work.drop()
@@ -621,8 +624,7 @@ class ConsensusDriver(Entrance):
             app_hash=self._state.app_hash.hex(),
             took_ms=(now - decided_ns) // NS_PER_MS,
         )
-        for listener in self._listeners:
-            listener.block_saved(height)
+        self._tell_saved(block, commit)
         self._recorded = None  # what follows in the log, if anything, is of no height of ours
         self._commit_due_ns = decided_ns + self.config.timeout_commit_ms * NS_PER_MS
         wait_ns = self._commit_due_ns - now

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -21,7 +21,7 @@ from consensus.engine.incoming.checks import BadSignatureFromPeer, check_extensi
 from consensus.engine.incoming.excuses import Excuses
 from consensus.engine.incoming.inbox import Inbox
 from consensus.engine.incoming.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
-from consensus.engine.interfaces import Listener
+from consensus.engine.interfaces import RoundListener
 from consensus.engine.round_state import HeightState
 from consensus.engine.votes import value_of
 from consensus.execution.executor import BlockExecutor
@@ -38,6 +38,18 @@ SECONDS_MAX: Final = 64  # conflicting votes of a key that count in a height bec
 log = structlog.get_logger(__name__)
 
 
+class Taken(NamedTuple):
+    """What came of a message.
+
+    inputs: what the core is to hear of it, in order. vote: the signed vote that the last of them is. all_precommits: it
+    was the last that was missing of the height before.
+    """
+
+    inputs: tuple[Input, ...] = ()
+    vote: Vote | None = None
+    all_precommits: bool = False
+
+
 class Intake:
     def __init__(
         self,
@@ -52,15 +64,13 @@ class Intake:
         useful: Callable[[str], None],
         useless: Callable[[str, str, int], None],
         watch: OwnKeyWatch,
-        listeners: Sequence[Listener],
+        listeners: Sequence[RoundListener],
     ) -> None:
         self._core, self._round_state, self._executor = core, round_state, executor
         self._inbox, self._listeners = inbox, listeners
         self._state, self._write, self._blame = state, write, blame
         self._useful, self._useless = useful, useless
         self._metrics, self._watch = executor.metrics, watch
-        self.counting: Vote | None = None  # the vote that the core is being asked about
-        self.all_precommits_came = False  # of the last height, by a late one
         self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer
         self._claimed: dict[tuple[VoteKind, int, BlockID | None], MajorityIn] = {}  # what any peer claims, the first
@@ -100,17 +110,16 @@ class Intake:
         left = {(kind, round, value) for (_, kind, round), value in self._claims.items()}
         self._claimed = {key: claim for key, claim in self._claimed.items() if key in left}
 
-    def take(self, message: Message) -> tuple[Input, ...]:
-        """What the core is to hear of it, in order."""
+    def take(self, message: Message) -> Taken:
         match message:
             case ProposalIn():
-                return self._take_proposal(message)
+                return Taken(self._take_proposal(message))
             case PartIn():
-                return self._take_part(message)
+                return Taken(self._take_part(message))
             case VoteIn():
                 return self._take_vote(message)
             case MajorityIn():
-                return self._take_majority(message)
+                return Taken(self._take_majority(message))
 
     def _is_of_this_height(self, height: int, message: Message) -> bool:
         if height == self._core.height:
@@ -207,13 +216,12 @@ class Intake:
                 told.append(BlockValidated(self._core.height, block_id, valid=False))
         return told
 
-    def _take_vote(self, message: VoteIn) -> tuple[Input, ...]:
+    def _take_vote(self, message: VoteIn) -> Taken:
         vote = message.vote
         if vote.height == self._core.height - 1 and vote.type == PRECOMMIT:
-            self._take_late_precommit(message)
-            return ()
+            return Taken(all_precommits=self._take_late_precommit(message))
         if vote.type not in (PREVOTE, PRECOMMIT) or not self._is_of_this_height(vote.height, message):
-            return ()
+            return Taken()
         self._metrics.votes_received += 1
         kind, value = VoteKind(vote.type), value_of(vote)
         known = self._round_state.book.find(kind, vote.round, vote.validator_index, value)
@@ -225,24 +233,23 @@ class Intake:
                 if self._watch.is_ours(vote.validator_address):
                     self._is_good_vote(message, late=False)  # then it was signed elsewhere
                 self._other_vote(message, kind, "vote signed twice")
-            return ()
+            return Taken()
         if self._only_conflicts(kind, vote, value):
             self._metrics.votes_refused += 1
             self._other_vote(message, kind, "vote of a reported equivocator")
-            return ()
+            return Taken()
         if not self._is_good_vote(message, late=False):
-            return ()
+            return Taken()
         claim = self._claim_to_use(kind, vote, value)
         if claim is not None:
             self._write(claim)
         if message.peer_id:  # ours was logged when it was signed
             self._write(message)
             self._useful(message.peer_id)
-        self.counting = vote
         told = core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id)
         if claim is None:
-            return (told,)
-        return PeerMajority(kind, vote.height, vote.round, value, claim.peer_id), told
+            return Taken((told,), vote)
+        return Taken((PeerMajority(kind, vote.height, vote.round, value, claim.peer_id), told), vote)
 
     def _other_vote(self, message: VoteIn, kind: VoteKind, what: str) -> None:
         """Its validator signed several: each peer holds one, and hands it on to those who hold another."""
@@ -300,23 +307,23 @@ class Intake:
             self._watch.saw_vote(vote)
         return True
 
-    def _take_late_precommit(self, message: VoteIn) -> None:
-        """Of the last height: it makes the commit in the next block more complete."""
+    def _take_late_precommit(self, message: VoteIn) -> bool:
+        """Of the last height: it makes the commit in the next block more complete. Whether none is missing now."""
         vote, last = message.vote, self._round_state.last_commit
         if last is None or vote.round != last.round:
-            return
+            return False
         self._metrics.votes_received += 1
         if last.get(vote.validator_index) is not None:
             self._metrics.votes_duplicate += 1
-            return
+            return False
         if not self._is_good_vote(message, late=True):
-            return
+            return False
         self._write(message)
         last.add(vote)
         self._metrics.votes_late += 1
         for listener in self._listeners:
             listener.vote_added(vote)
-        self.all_precommits_came = last.is_full
+        return last.is_full
 
     def _take_majority(self, message: MajorityIn) -> tuple[Input, ...]:
         """A peer says one thing of a set: to repeat it tells nothing, to contradict it is a lie.

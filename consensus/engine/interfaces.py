@@ -1,12 +1,13 @@
 """Who talks to whom inside the engine: the driver of the core, and the gossip.
 
 The driver owns the round state and is the only one that changes it. Gossip reads it through `RoundState`, hands in
-what peers sent through `Driver`, and hears of changes through `Listener`. All of it runs on the event loop;
-every call here is synchronous and short.
+what peers sent through `Driver`, and hears of changes through `RoundListener` and `SavedListener`. All of it runs on
+the event loop; every call here is synchronous and short.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from consensus.core.events import Step, VoteKind
@@ -101,8 +102,8 @@ class RoundState(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """Hears what changed, after it did. Order is the order of events."""
+class RoundListener(Protocol):
+    """Hears what changed in the running height, after it did. Order is the order of events."""
 
     def step_changed(self) -> None:
         """RoundState has a new height, round or step."""
@@ -128,9 +129,27 @@ class Listener(Protocol):
 
     def majority_seen(self, kind: VoteKind, round: int) -> None: ...
 
-    def block_saved(self, height: int) -> None:
-        """Block, results, application and state of `height` are all on disk."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class SavedBlock:
+    """A block that is on disk, with results, application and state, as the driver held it: nobody need read it again.
+
+    commit: as this node saw it. state: after the block.
+    """
+
+    block: Block
+    commit: Commit
+    state: State
+
+    @property
+    def height(self) -> int:
+        return self.block.height
+
+
+class SavedListener(Protocol):
+    """Hears of each block once it is saved."""
+
+    def block_saved(self, saved: SavedBlock) -> None: ...
 
 
 class Driver(Protocol):
@@ -155,7 +174,8 @@ class Driver(Protocol):
     def add_peer_majority(
         self, kind: VoteKind, height: int, round: int, block_id: BlockID | None, peer_id: str
     ) -> None: ...
-    def add_listener(self, listener: Listener) -> None: ...
+    def add_round_listener(self, listener: RoundListener) -> None: ...
+    def add_saved_listener(self, listener: SavedListener) -> None: ...
 
     def has_room(self, peer_id: str) -> bool:
         """Whether this peer's queue takes one more message now; beyond it they are dropped and counted."""

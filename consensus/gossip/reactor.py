@@ -1,6 +1,6 @@
 """The consensus reactor: channels 0x20 to 0x23, and consensus' share of 0x70.
 
-Hears the driver (Listener) and the peers, keeps what is known of each peer, and has `gossip` push what is lacking.
+Hears the driver and the peers, keeps what is known of each peer, and has `gossip` push what is lacking.
 Our own nodes are told more seldom than stock peers: where we are only when height or round change or help is needed,
 and what we hold in one bitmap message per window instead of a HasVote per vote; see `extension` on why that is enough.
 Source: docs/decisions/0004; CometBFT v0.38, spec/p2p/legacy-docs/messages/consensus.md, consensus/reactor.go.
@@ -43,7 +43,7 @@ from consensus.channels.messages import (
     decode_consensus,
 )
 from consensus.core.events import VoteKind
-from consensus.engine.interfaces import Driver
+from consensus.engine.interfaces import Driver, SavedBlock
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
 from consensus.formats.units import NS_PER_S
@@ -72,7 +72,7 @@ loud = LogLimit(structlog.get_logger(__name__))
 
 
 class ConsensusReactor:
-    """Implements consensus.p2p.conn.base.Reactor, interfaces.Listener and extension.ExtensionHandler.
+    """Implements p2p.conn.base.Reactor, engine.interfaces.RoundListener and SavedListener, extension.ExtensionHandler.
 
     Until `start` the node syncs: only where peers are is heard, and nothing is said.
     """
@@ -100,7 +100,8 @@ class ConsensusReactor:
         self._height_since_ns = 0
         self._seen = (0, 0)  # height and round that step_changed saw last
         self._peer_advanced: list[Callable[[str], None]] = []
-        driver.add_listener(self)
+        driver.add_round_listener(self)
+        driver.add_saved_listener(self)
         driver.charge_peers(self)
         extension.add_handler(self)
 
@@ -319,8 +320,8 @@ class ConsensusReactor:
     def majority_seen(self, kind: VoteKind, round: int) -> None:
         """Claims are made when a height stalls: until then everybody is about to see the majority too."""
 
-    def block_saved(self, height: int) -> None:
-        self._gossip.height_decided(height)
+    def block_saved(self, saved: SavedBlock) -> None:
+        self._gossip.height_decided(saved.height)
 
     # ------------------------------------------------------------------------------------------- announcements
 

@@ -43,7 +43,7 @@ class Joining:
         self._stake, self._min_self_delegation = stake, min_self_delegation
         self._own = OwnTx(node, operator, FILE, purpose="the stake")
         self._blocks = NextBlock()
-        node.driver.add_listener(SafeListener("joining with a stake", self._blocks, node.views.faults))
+        node.driver.add_saved_listener(SafeListener("joining with a stake", self._blocks, node.views.faults))
 
     async def run(self) -> None:
         """Until this node's key is a validator's, or there is nothing to be done about it."""

@@ -13,6 +13,7 @@ from chain.state.errors import StateError
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.core.events import VoteKind
 from consensus.core.votes import two_thirds
+from consensus.engine.interfaces import SavedBlock
 from consensus.execution.metrics import Timing
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
@@ -20,7 +21,6 @@ from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
-from dchat.doors.reads.commits import SavedListener
 from dchat.doors.reads.limits import RateLimit
 from dchat.node.gossip import Gossip
 from genesis.build import TOKENS_PER_POWER
@@ -56,7 +56,7 @@ class OpenDoors(Protocol):
     def rate(self) -> RateLimit: ...
 
 
-class NodeMetrics(SavedListener):
+class NodeMetrics:
     """Hears of saved blocks for what is counted by block; everything else is read when asked."""
 
     def __init__(
@@ -73,18 +73,17 @@ class NodeMetrics(SavedListener):
         registry.add(self._engine)
         registry.add(self._network)
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
         self._events.update([event.type for event in self._block_events()])
         now = time.monotonic_ns()
         if self._last_saved_ns:
             self._registry.block_time.observe((now - self._last_saved_ns) / 1e9)
         self._last_saved_ns = now
         me = self._views.me.validator_address
-        index = self._views.driver.state.last_validators.index_of(me) if me else None
+        index = saved.state.last_validators.index_of(me) if me else None
         if index is None:
             return
-        commit, _ = self._views.answers.commit(height)
-        if commit.signatures[index].is_commit:
+        if saved.commit.signatures[index].is_commit:
             self._validated += 1
         else:
             self._missed += 1

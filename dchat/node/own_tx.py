@@ -21,10 +21,10 @@ from chain.tx.errors import TxError
 from chain.tx.messages import Message
 from chain.tx.tx import decode
 from chain.tx.units import fee_of
+from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from crypto.hash import sha256
 from dchat.doors.reads.answers import NotThere
-from dchat.doors.reads.commits import SavedListener
 from dchat.home.files import replace_durably
 from dchat.home.identity import Identity
 
@@ -37,13 +37,13 @@ EXPIRY_BLOCKS = 100  # what was lost on the way is made anew after as many
 SETTLED_BLOCKS = 2  # after the funds came: peers that are a block behind would refuse it, and not hear of it again
 
 
-class NextBlock(SavedListener):
+class NextBlock:
     """Set when the next height is saved. Take `event` before looking at the height: then none is missed."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
         event, self.event = self.event, asyncio.Event()
         event.set()
 

@@ -193,7 +193,7 @@ class Preparation:
     def __init__(self, node: Node, swap: Swap, announcer: Announcer | None) -> None:
         self._node, self._watch, self._announcer = node, BinaryWatch(swap), announcer
         self._blocks = NextBlock()
-        node.driver.add_listener(SafeListener("upgrade readiness", self._blocks, node.views.faults))
+        node.driver.add_saved_listener(SafeListener("upgrade readiness", self._blocks, node.views.faults))
 
     async def run(self) -> None:
         """Until cancelled. Looks at once, then after each block."""

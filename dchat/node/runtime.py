@@ -27,6 +27,7 @@ from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import ConsensusDriver
+from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.formats.units import MIB, NS_PER_MS
@@ -54,7 +55,7 @@ from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commits import CommitWatch, OnSaved, SafeListener, SavedListener
+from dchat.doors.reads.commits import CommitWatch, OnSaved, SafeListener
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Doors
@@ -297,21 +298,21 @@ async def _wire(
     faults = Faults()
     switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
     pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
-    driver.add_listener(SafeListener("waits for commits", watch, faults, needed=True))
+    driver.add_saved_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)
     pruner = Pruner(stores, workers, kept=config.database.versions_kept)
-    driver.add_listener(SafeListener("pruning", pruner, faults))
-    limits = OnSaved(lambda height: set_block_limits(pool, driver.state))  # governance may have changed them
-    driver.add_listener(SafeListener("block limits", limits, faults))
+    driver.add_saved_listener(SafeListener("pruning", pruner, faults))
+    limits = OnSaved(lambda saved: set_block_limits(pool, saved.state))  # governance may have changed them
+    driver.add_saved_listener(SafeListener("block limits", limits, faults))
     me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
         config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults, gossip.waits_for,
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
-    driver.add_listener(SafeListener("journal", OnSaved(journal.block_saved), faults))
+    driver.add_saved_listener(SafeListener("journal", OnSaved(lambda saved: journal.block_saved(saved.height)), faults))
     doors = Doors(home, config, views, watch, gossip, journal, evidence, lambda: app.block_events)
-    driver.add_listener(SafeListener("metrics", doors.metrics, faults))
+    driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
         home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
         pruner, journal, validator_key.pub_key, Tasks(fatal, faults),
@@ -339,14 +340,15 @@ def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
         switch.drop_peer(peer, reason)
 
 
-class Pruner(SavedListener):
+class Pruner:
     """Forgets versions of the state beyond `kept`, in a worker thread. kept: 0 is all."""
 
     def __init__(self, stores: Stores, workers: ThreadWorkers, *, kept: int) -> None:
         self._stores, self._workers, self._kept = stores, workers, kept
         self._running: asyncio.Task[None] | None = None
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
+        height = saved.height
         if not self._kept or height % PRUNE_EVERY or height <= self._kept or self._running is not None:
             return
         self._running = asyncio.create_task(self._prune(height - self._kept), name="prune versions")

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from consensus.core.events import VoteKind
+from consensus.engine.interfaces import SavedBlock
 from consensus.types.commits import votes_from_commit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
@@ -26,7 +27,11 @@ class MemoryNetwork:
         self.drops = drops
         self._helped: dict[tuple[int, int], int] = {}
         for index, node in enumerate(nodes):
-            node.driver.add_listener(Link(self, index))
+            self._listen(node, index)
+
+    def _listen(self, node: Node, index: int) -> None:
+        node.driver.add_round_listener(Link(self, index))
+        node.driver.add_saved_listener(Link(self, index))
 
     async def start(self) -> None:
         for node in self.nodes:
@@ -51,7 +56,7 @@ class MemoryNetwork:
         """A node that was started again takes its place."""
         self.nodes[index] = node
         self._helped = {pair: height for pair, height in self._helped.items() if index not in pair}
-        node.driver.add_listener(Link(self, index))
+        self._listen(node, index)
 
     def resend(self, index: int) -> None:
         """What everybody holds of the running height goes to `index`, and what it holds to everybody."""
@@ -148,5 +153,5 @@ class Link:
     def majority_seen(self, kind: VoteKind, round: int) -> None:
         pass
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
         self._network.help_those_behind(self._index)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from consensus.engine.interfaces import SavedBlock
 from consensus.system.errors import HandshakeError
 from storage.memory import MemoryStore
 from tests.engine.bench import Home, Node, genesis_of, make_node
@@ -27,19 +27,16 @@ async def chain(heights: int) -> list[Home]:
     saved: list[Home] = []
 
     class Saver:
-        def block_saved(self, height: int) -> None:
+        def block_saved(self, saved_block: SavedBlock) -> None:
             home = node.home
             assert isinstance(home.disk, SimulatedDisk)
             disk = home.disk.crashed(kept_tail_bytes=10**9)
             saved.append(Home(disk, copy(home.blocks), copy(home.state), copy(home.app)))
 
-        def __getattr__(self, name: str) -> Callable[..., None]:
-            return lambda *args, **kwargs: None
-
     for number in range(heights):
         node.pool.txs.append(b"k%d=%d" % (number, number))
     node.pool.per_block = 1
-    node.driver.add_listener(Saver())
+    node.driver.add_saved_listener(Saver())
     await node.driver.start()
     await node.reach(heights)
     await node.driver.stop()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from consensus.documents.genesis import GenesisDoc
+from consensus.engine.interfaces import SavedBlock
 from consensus.execution.rollback import RollbackError, rollback, state_before
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
@@ -25,11 +26,11 @@ async def chain_of_one(home: Home) -> tuple[GenesisDoc, list[State], dict[int, b
     seen: list[State] = []
     records: dict[int, bytes] = {}
 
-    def saved(height: int) -> None:
-        seen.append(node.driver.state)
-        records[height] = home.app.get(b"app") or b""
+    def saved(block: SavedBlock) -> None:
+        seen.append(block.state)
+        records[block.height] = home.app.get(b"app") or b""
 
-    node.driver.add_listener(OnSaved(saved))
+    node.driver.add_saved_listener(OnSaved(saved))
     await node.driver.start()
     newcomer = key_of(7).pub_key.bytes.hex()
     for height, power in ((2, 1), (4, 2), (6, 0)):

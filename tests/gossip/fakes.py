@@ -81,8 +81,11 @@ class FakeDriver:
         self.claims: list[tuple[VoteKind, int, int, BlockID | None, str]] = []
         self.heights_max = 10**9
 
-    def add_listener(self, listener: Any) -> None:
+    def add_round_listener(self, listener: Any) -> None:
         self.listeners.append(listener)
+
+    def add_saved_listener(self, listener: Any) -> None:
+        assert listener in self.listeners, "gossip hears of both"
 
     def has_room(self, peer_id: str) -> bool:
         return self.inbox_room > 0
@@ -228,7 +231,7 @@ class FakeDriver:
     def _decide(self, precommits: RoundVotes, block_id: BlockID, parts: PartSet) -> None:
         height = self.round_state.height
         self.blocks.saved[height] = (block_id, parts, precommits.commit(height))
-        self._tell("block_saved", height)
+        self._tell("block_saved", SimpleNamespace(height=height))
         self.begin(height + 1, precommits)
 
 

@@ -126,7 +126,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
     chain = await make_node(genesis_of(1), 0, home, config=ON_DEMAND, app=app)
     answers = Answers(chain.executor.blocks, chain.executor.states, UNUSED)
     watch = CommitWatch(answers.is_saved)
-    chain.driver.add_listener(watch)
+    chain.driver.add_saved_listener(watch)
     events, rate = EventFeed(answers, watch), RateLimit(0)
     grpc = GrpcDoor(
         GrpcSection(listen_address="127.0.0.1:0"),

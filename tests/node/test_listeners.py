@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from consensus.engine.interfaces import SavedBlock
 from consensus.system.tasks import Faults
 from dchat.doors.metrics.exposition import Registry, gauge
 from dchat.doors.reads.commits import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
@@ -28,7 +31,8 @@ class Moody(OnSaved):
         super().__init__(self._hear)
         self.bad, self.heard = bad, list[int]()
 
-    def _hear(self, height: int) -> None:
+    def _hear(self, saved: SavedBlock) -> None:
+        height = saved.height
         self.heard.append(height)
         if height in self.bad:
             raise RuntimeError(f"cannot bear {height}")
@@ -40,11 +44,11 @@ def test_a_listener_that_fails_is_told_until_it_is_well_and_switched_off_when_it
     listener = SafeListener("moody", moody, faults, needed=True)
     with capture_logs() as lines:
         for height in range(1, 5):
-            listener.block_saved(height)
+            listener.block_saved(cast(SavedBlock, SimpleNamespace(height=height)))
             assert (faults.down == {}) == (height != 2)
             assert (faults.not_served is None) == (height != 2)
         for height in range(10, 100):
-            listener.block_saved(height)
+            listener.block_saved(cast(SavedBlock, SimpleNamespace(height=height)))
     assert moody.heard == [1, 2, 3, 4, *range(10, 10 + FAILURES_MAX)]
     assert listener.is_off
     assert faults.failures["moody"] == 1 + FAILURES_MAX
@@ -58,7 +62,7 @@ async def test_a_failing_listener_does_not_end_consensus(
 ) -> None:
     """audit 6: before, the first block whose listener raised was the node's last."""
 
-    def fail(self: object, height: int) -> None:
+    def fail(self: object, saved: SavedBlock) -> None:
         raise RuntimeError("the listener's own fault")
 
     async with running_node(tmp_path) as running, aiohttp.ClientSession() as http:
@@ -80,7 +84,10 @@ def test_the_driver_is_given_no_listener_of_the_node_bare() -> None:
     bare = []
     for path in (ROOT / "dchat").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "add_listener":
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in {
+                "add_round_listener",
+                "add_saved_listener",
+            }:
                 given = call.args[0]
                 if not (isinstance(given, ast.Call) and getattr(given.func, "id", "") == "SafeListener"):
                     bare.append(f"{path.name}:{call.lineno}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from chain.tx.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from consensus.abci.interface import CheckTxResponse
+from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal, refuse
 from crypto.hash import sha256
 from dchat.client import wallet
@@ -99,7 +101,7 @@ async def test_who_waits_for_a_commit_is_told_either_way(why: CheckTxResponse | 
     watch = CommitWatch(lambda tx_hash: tx_hash == sha256(TX))
     future = watch.expect(sha256(TX))
     if why is None:
-        watch.block_saved(1)
+        watch.block_saved(cast(SavedBlock, SimpleNamespace(height=1)))
     else:
         watch.dropped(sha256(TX), why)
     assert await future is why

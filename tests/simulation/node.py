@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from chain.state.store import Stores
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import ConsensusDriver
+from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.mempool.journal import Journal
@@ -210,13 +211,13 @@ class SimNode:
             random=self.rng, extra_channel=True, our_address=self.key.pub_key.address, fatal=self._fatal,
         )  # fmt: skip
         journal = Journal(disk, JOURNAL, pool, workers)
-        driver.add_listener(OnSaved(self._saved))
+        driver.add_saved_listener(OnSaved(self._saved))
         faults, bystander = WatchedFaults(self.judge, self.name, lambda: bool(self.strike.failed)), Bystander()
         switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
         pruner = Pruner(stores, workers, kept=VERSIONS_KEPT)  # type: ignore[arg-type]
-        tell = OnSaved(lambda height: journal.block_saved(height))  # noqa: PLW0108  (it may be replaced: side.py)
+        tell = OnSaved(lambda saved: journal.block_saved(saved.height))  # it may be replaced: side.py
         for name, listener in (("pruning", pruner), ("journal", tell), ("metrics", bystander)):
-            driver.add_listener(SafeListener(name, listener, faults))
+            driver.add_saved_listener(SafeListener(name, listener, faults))
         tasks = Tasks(self._fatal, faults)
         self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander, pruner, wal)
         await self._start()
@@ -276,11 +277,11 @@ class SimNode:
         )  # fmt: skip
         self.judge.note(f"{self.name}: {where} will raise")
 
-    def _saved(self, height: int) -> None:
+    def _saved(self, saved: SavedBlock) -> None:
         assert self.parts is not None
-        block = self.parts.executor.blocks.load_block(height)
-        assert block is not None, height
-        self.judge.saved(self.name, block, self.parts.driver.state.app_hash)
+        block = self.parts.executor.blocks.load_block(saved.height)
+        assert block == saved.block, saved.height
+        self.judge.saved(self.name, saved.block, saved.state.app_hash)
 
     def _fatal(self, code: int, line: str) -> None:
         if self.strike.failed or (code and "Injected" in line):

@@ -10,12 +10,12 @@ import random
 from typing import Any
 
 from consensus.engine.driver import ConsensusDriver
+from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from consensus.p2p.switch import Switch
 from consensus.system.tasks import Faults
-from dchat.doors.reads.commits import SavedListener
 from dchat.node.gossip import Gossip
 from tests.simulation.laws import Judge
 
@@ -29,10 +29,10 @@ class Injected(RuntimeError):
         super().__init__(f"planted in {where}")
 
 
-class Bystander(SavedListener):
+class Bystander:
     """Stands for the metrics and the doors: a listener that consensus does not need."""
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
         pass
 
 

@@ -9,32 +9,15 @@ from typing import Final
 import structlog
 
 from consensus.abci.interface import CheckTxResponse
-from consensus.core.events import VoteKind
+from consensus.engine.interfaces import SavedBlock, SavedListener
 from consensus.system.tasks import Faults
-from consensus.types.block import BlockID, PartSetHeader
-from consensus.types.vote import Proposal, Vote
 
 FAILURES_MAX: Final = 10  # in a row: then a listener is switched off, and its lines in the log with it
 
 log = structlog.get_logger(__name__)
 
 
-class SavedListener:
-    """A Listener of the driver that cares for saved heights alone."""
-
-    def block_saved(self, height: int) -> None:
-        raise NotImplementedError
-
-    def step_changed(self) -> None: ...
-    def proposal_set(self, proposal: Proposal) -> None: ...
-    def part_set_opened(self, header: PartSetHeader, *, is_commit: bool) -> None: ...
-    def valid_block_set(self, block_id: BlockID, *, is_commit: bool) -> None: ...
-    def part_added(self, height: int, round: int, index: int) -> None: ...
-    def vote_added(self, vote: Vote) -> None: ...
-    def majority_seen(self, kind: VoteKind, round: int) -> None: ...
-
-
-class SafeListener(SavedListener):
+class SafeListener:
     """Keeps what a listener raises from consensus, which calls it in the middle of its work: the driver is given no
     listener of the node but inside of one of these.
 
@@ -50,17 +33,17 @@ class SafeListener(SavedListener):
     def is_off(self) -> bool:
         return self._in_a_row >= FAILURES_MAX
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
         if self.is_off:
             return
         try:
-            self._listener.block_saved(height)
+            self._listener.block_saved(saved)
         except Exception as error:
             self._in_a_row += 1
             self._faults.failed(self.name, error, needed=self._needed)
             log.error(
-                "a listener failed; the chain goes on", listener=self.name, height=height, in_a_row=self._in_a_row,
-                switched_off=self.is_off, exc_info=error,
+                "a listener failed; the chain goes on", listener=self.name, height=saved.height,
+                in_a_row=self._in_a_row, switched_off=self.is_off, exc_info=error,
             )  # fmt: skip
             return
         if self._in_a_row:
@@ -68,17 +51,17 @@ class SafeListener(SavedListener):
             self._faults.recovered(self.name)
 
 
-class OnSaved(SavedListener):
-    """Tells somebody else of saved heights."""
+class OnSaved:
+    """Tells somebody else of saved blocks."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
+    def __init__(self, tell: Callable[[SavedBlock], None]) -> None:
         self._tell = tell
 
-    def block_saved(self, height: int) -> None:
-        self._tell(height)
+    def block_saved(self, saved: SavedBlock) -> None:
+        self._tell(saved)
 
 
-class CommitWatch(SavedListener):
+class CommitWatch:
     """Wakes who waits when a height is on disk.
 
     is_saved: whether a saved block has the transaction of that hash. Asked for each that somebody waits for, whose
@@ -113,7 +96,7 @@ class CommitWatch(SavedListener):
         """Set when the next height is saved. Take it before looking at the height: then none is missed."""
         return self._next_block
 
-    def block_saved(self, height: int) -> None:
+    def block_saved(self, saved: SavedBlock) -> None:
         event, self._next_block = self._next_block, asyncio.Event()
         event.set()
         if not self._waiting:
