@@ -2,7 +2,9 @@
 
 A block is kept once, as the bytes that its parts are cut from; parts and their proofs are made again when somebody
 asks, and the last few part sets are remembered. A block and the commit that was seen for it are one synced batch.
-The commit that counts for a height is the one in the next block, saved with that block.
+The commit that counts for a height is the one in the next block, saved with that block. What is read is ours: that it
+is of the height it lies under is asserted each time, and that a block still has the parts that were voted for before
+any of them is served.
 Source: CometBFT v0.38, store/store.go; docs/decisions/0006.
 """
 
@@ -35,6 +37,7 @@ class BlockStore:
         self._db = db
         state = pb.BlockStoreState.FromString(db.get(STATE_KEY) or b"")
         self._base, self._height = state.base, state.height
+        assert min(1, self._height) <= self._base <= self._height, (self._base, self._height)
         self._part_sets: OrderedDict[int, PartSet] = OrderedDict()
         self._compacted_below = self._base
 
@@ -50,14 +53,22 @@ class BlockStore:
 
     def load_meta(self, height: int) -> BlockMeta | None:
         data = self._db.get(key_of(META, height))
-        return None if data is None else BlockMeta.decode(data)
+        if data is None:
+            return None
+        meta = BlockMeta.decode(data)
+        assert meta.header.height == height, (meta.header.height, height)
+        return meta
 
     def load_block_bytes(self, height: int) -> bytes | None:
         return self._db.get(key_of(BLOCK, height))
 
     def load_block(self, height: int) -> Block | None:
         data = self.load_block_bytes(height)
-        return None if data is None else Block.decode(data)
+        if data is None:
+            return None
+        block = Block.decode(data)
+        assert block.height == height, (block.height, height)
+        return block
 
     def load_parts(self, height: int) -> PartSet | None:
         """All parts with their proofs."""
@@ -66,7 +77,8 @@ class BlockStore:
             data = self.load_block_bytes(height)
             if data is None:
                 return None
-            parts = PartSet.from_bytes(data)
+            parts, meta = PartSet.from_bytes(data), self.load_meta(height)
+            assert meta is None or parts.header == meta.block_id.part_set_header, height
             self._remember(height, parts)
         return parts
 
@@ -76,18 +88,28 @@ class BlockStore:
 
     def load_commit(self, height: int) -> Commit | None:
         """The canonical commit of `height`: the one in block height+1."""
-        data = self._db.get(key_of(COMMIT, height))
-        return None if data is None else Commit.decode(data)
+        return self._load_commit(COMMIT, height)
 
     def load_seen_commit(self, height: int) -> Commit | None:
         """The commit that this node saw; it may have other signatures than the canonical one."""
-        data = self._db.get(key_of(SEEN, height))
-        return None if data is None else Commit.decode(data)
+        return self._load_commit(SEEN, height)
+
+    def _load_commit(self, prefix: bytes, height: int) -> Commit | None:
+        data = self._db.get(key_of(prefix, height))
+        if data is None:
+            return None
+        commit = Commit.decode(data)
+        assert commit.height == height, (prefix, commit.height, height)
+        return commit
 
     def load_extended_commit(self, height: int) -> ExtendedCommit | None:
         """The seen commit with vote extensions; only of heights where they are enabled."""
         data = self._db.get(key_of(EXTENDED, height))
-        return None if data is None else ExtendedCommit.decode(data)
+        if data is None:
+            return None
+        extended = ExtendedCommit.decode(data)
+        assert extended.height == height, (extended.height, height)
+        return extended
 
     def height_of_hash(self, block_hash: bytes) -> int | None:
         data = self._db.get(HASH + block_hash)
@@ -103,6 +125,7 @@ class BlockStore:
         assert not self._height or height == self._height + 1, (height, self._height)
         assert parts.is_complete, parts.header
         assert seen_commit.height == height, seen_commit.height
+        assert extended is None or extended.height == height, extended.height
         base = self._base or height
         batch: list[Write] = [
             (key_of(META, height), BlockMeta.of(block, parts).encode()),

@@ -1,7 +1,8 @@
 """The engine's state, the sets and parameters of past heights, results and the transaction index: database `state`.
 
 Validator sets are kept where they change and every CHECKPOINT_HEIGHTS; the ones between are incremented from the
-nearest below, one block at a time, as the chain did. Results and index are one synced batch, the state another.
+nearest below, one block at a time, as the chain did. Results and index are one synced batch, the state another. States
+are saved in their order, and a set that is made again must be the one that the state has: both are asserted.
 Source: CometBFT v0.38, state/store.go; docs/decisions/0006.
 """
 
@@ -85,14 +86,17 @@ class StateStore:
 
     def load_validators(self, height: int) -> ValidatorSet | None:
         """The set that signs blocks of `height`; known up to two heights above the last block."""
-        if self._state is None or height > self._state.next_height + 1:
+        state = self._state
+        if state is None or height > state.next_height + 1:
             return None
-        if height == self._state.next_height:
-            return self._state.validators
+        if height == state.next_height:
+            return state.validators
         for key, data in self._db.scan(VALIDATORS, key_of(VALIDATORS, height + 1), reverse=True):
             validators = ValidatorSet.decode(data)
             for _ in range(height - int.from_bytes(key[1:], "big")):
                 validators = validators.increment()
+            if height == state.next_height + 1:
+                assert validators == state.next_validators, height
             return validators
         return None
 
@@ -164,6 +168,12 @@ class StateStore:
 
         all_sets: also of the heights at hand, not only what is new: for the first state of a store.
         """
+        before = self._state
+        if all_sets:
+            assert before is None or not before.last_block_height, "a chain begins once"
+        else:
+            assert before is not None, state.next_height
+            assert state.next_height == before.next_height + 1, (state.next_height, before.next_height)
         batch: list[Write] = [(STATE_KEY, state.encode())]
         height = state.next_height
         if all_sets:

@@ -10,7 +10,8 @@ import pytest
 from consensus.abci.interface import FinalizeBlockResponse, ValidatorUpdate
 from consensus.execution.executor import drive
 from consensus.state.results import Event, EventAttribute, ExecTxResult, results_hash
-from consensus.stores.block_store import BlockStore
+from consensus.stores.block_store import BLOCK, COMMIT, META, SEEN, BlockStore
+from consensus.stores.block_store import key_of as at_height
 from consensus.stores.state_store import StateStore, decode_response, encode_response
 from consensus.types.params import BlockParams, ConsensusParams
 from storage.kv import KeyValueStore
@@ -25,6 +26,30 @@ def open_db(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], K
     if request.param == "memory":
         return lambda name: MemoryStore()
     return lambda name: LevelStore(str(tmp_path / name))
+
+
+async def test_what_is_read_is_of_the_height_it_lies_under() -> None:
+    """A record that a fault of ours, or of the disk, put elsewhere is not served as another height's."""
+    home = Home()
+    node = await make_node(genesis_of(1), 0, home)
+    node.pool.txs = [b"k%d=%d" % (number, number) for number in range(3)]
+    node.pool.per_block = 1
+    await node.driver.start()
+    await node.reach(3)
+    await node.driver.stop()
+    state = node.driver.state
+    blocks, states = BlockStore(home.blocks), StateStore(home.state)
+    with pytest.raises(AssertionError):
+        states.save(state)  # again
+    for prefix, read in ((META, blocks.load_meta), (SEEN, blocks.load_seen_commit), (COMMIT, blocks.load_commit)):
+        home.blocks.write([(at_height(prefix, 2), home.blocks.get(at_height(prefix, 1)))])
+        with pytest.raises(AssertionError):
+            read(2)
+    home.blocks.write([(at_height(BLOCK, 1), home.blocks.get(at_height(BLOCK, 3)))])
+    with pytest.raises(AssertionError):
+        blocks.load_block(1)
+    with pytest.raises(AssertionError):
+        blocks.load_parts(1)  # and no peer is sent a part of it
 
 
 async def test_blocks_are_found_by_height_and_hash_until_pruned(open_db: Callable[[str], KeyValueStore]) -> None:
