@@ -127,8 +127,9 @@ def submit_proposal(ctx: Context, message: SubmitProposal) -> Leg:
     number = chat.next_number(branch)
     ends = ctx.time_ns + params.deposit_period_s * NS_PER_S
     proposal = Proposal(
-        number, message.proposer, message.title, message.summary, message.actions, DEPOSIT, message.expedited,
-        ctx.height, ctx.time_ns, ends,
+        id=number, proposer=message.proposer, title=message.title, summary=message.summary, actions=message.actions,
+        status=DEPOSIT, expedited=message.expedited,
+        submit_height=ctx.height, submit_time_ns=ctx.time_ns, deposit_end_time_ns=ends,
     )  # fmt: skip
     chat.add_proposal(branch, proposal)
     TIMERS.push(branch, ends, height_bytes(number))

@@ -120,7 +120,11 @@ def create_channel(ctx: Context, message: CreateChannel) -> Leg:
     channel = channel_id(name)
     if branch.get(CHANNEL + channel) is not None:
         raise ChannelExists(name)
-    branch.set(CHANNEL + channel, Channel(channel, name, topic, creator, join_price, 1, EMPTY, ctx.height))
+    opened = Channel(
+        id=channel, name=name, topic=topic, owner=creator, join_price=join_price, member_count=1, range=EMPTY,
+        created_height=ctx.height,
+    )  # fmt: skip
+    branch.set(CHANNEL + channel, opened)
     branch.set(member_key(channel, creator), uint_field(b"\x08", ctx.height))
     branch.emit(Event.of("create_channel", channel_id=channel.hex(), name=name, owner=account(creator)))
     return Leg("create_channel", subject=channel)

@@ -31,7 +31,7 @@ class Doors:
     """`start` opens all or none; `stop` closes what is open."""
 
     def __init__(
-        self, home: Home, config: Config, views: Views, watch: CommitWatch, gossip: Gossip, journal: Journal,
+        self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents,
     ) -> None:  # fmt: skip
         self._config, self._views = config, views

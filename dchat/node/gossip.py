@@ -30,7 +30,7 @@ from storage.kv import KeyValueStore
 log = structlog.get_logger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Gossip:
     """What talks to peers, and how consensus begins: block sync first, then consensus."""
 
@@ -93,7 +93,10 @@ class Gossip:
         switch.add_reactor(consensus)
         for reactor in (mempool, evidence_reactor, sync):
             switch.add_reactor(reactor)
-        return Gossip(driver, extension, consensus, mempool, evidence_reactor, sync, switch, clock, fatal)
+        return Gossip(
+            driver=driver, extension=extension, consensus=consensus, mempool=mempool, evidence=evidence_reactor,
+            sync=sync, network=switch, clock=clock, fatal=fatal,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Begin to take part: in a task, since catching up may take long. The switch runs already."""

@@ -160,7 +160,21 @@ def pool_config(config: Config) -> PoolConfig:
     )
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a node is made of, before any of its files is open; see `Node.open`."""
+
+    home: Home
+    config: Config
+    genesis: GenesisDoc
+    node_key: NodeKey
+    validator_key: PrivKey
+    fatal: Callable[[int, str], None]
+    upgrade_options: UpgradeOptions | None
+    on_halt: Callable[[HaltRequested], None]
+
+
+@dataclass(kw_only=True)
 class Node:
     """Made by `Node.open` at rest; `start`, then `stop` once."""
 
@@ -200,12 +214,14 @@ class Node:
         on_halt: the application wants no more blocks; consensus was left. Raises StorageError, EngineError,
         SignerError, HaltRequested (this build is not for this state).
         """
+        given = Given(
+            home=home, config=config, genesis=genesis, node_key=node_key, validator_key=validator_key, fatal=fatal,
+            upgrade_options=upgrade_options, on_halt=on_halt,
+        )  # fmt: skip
         databases = Databases.open(home.databases, config)
         workers = ThreadWorkers()
         try:
-            return await _wire(
-                home, config, genesis, databases, workers, node_key, validator_key, fatal, upgrade_options, on_halt
-            )
+            return await _wire(given, databases, workers)
         except BaseException:
             workers.close()
             databases.close()
@@ -251,22 +267,14 @@ class Node:
         await self.tasks.stop(MEMPOOL)
 
 
-async def _wire(
-    home: Home,
-    config: Config,
-    genesis: GenesisDoc,
-    databases: Databases,
-    workers: ThreadWorkers,
-    node_key: NodeKey,
-    validator_key: PrivKey,
-    fatal: Callable[[int, str], None],
-    upgrade_options: UpgradeOptions | None,
-    on_halt: Callable[[HaltRequested], None],
-) -> Node:
+async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> Node:
     started_ns = time.monotonic_ns()
+    home, config, genesis, fatal, validator_key = (
+        given.home, given.config, given.genesis, given.fatal, given.validator_key
+    )  # fmt: skip
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     stores = Stores(databases.app)
-    app = DchatApplication(stores, upgrade_options=upgrade_options)
+    app = DchatApplication(stores, upgrade_options=given.upgrade_options)
     blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
     evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
@@ -279,11 +287,11 @@ async def _wire(
     wal = Wal(disk, home.wal, now_ns=clock.now_ns)
     signer = open_file_signer(disk, validator_key, home.sign_state, blocks)
     moniker = config.validator.moniker or host_name()
-    info = NodeInfo(node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
-    switch = Switch(switch_config(config), node_key=node_key, node_info=info)
+    info = NodeInfo(given.node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
+    switch = Switch(switch_config(config), node_key=given.node_key, node_info=info)
     driver = ConsensusDriver(
         core_config(config), state, executor, wal, signer, clock=clock, workers=workers, fatal=fatal,
-        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), on_halt=on_halt,
+        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), on_halt=given.on_halt,
         watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
     )  # fmt: skip
     gossip = Gossip.join(
@@ -304,18 +312,23 @@ async def _wire(
     driver.add_saved_listener(SafeListener("pruning", pruner, faults))
     limits = OnSaved(lambda saved: set_block_limits(pool, saved.state))  # governance may have changed them
     driver.add_saved_listener(SafeListener("block limits", limits, faults))
-    me = Me(genesis.chain_id, moniker, node_key.id, validator_key.pub_key.address, started_ns)
+    me = Me(genesis.chain_id, moniker, info.id, validator_key.pub_key.address, started_ns)
     views = Views(
-        me, answers, driver, pool, switch, gossip.is_catching_up, gossip.highest_peer,
-        config.observability.unhealthy_after, tuple(sorted(app.upgrader.handlers)), faults, gossip.waits_for,
+        me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
+        is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
+        unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
     driver.add_saved_listener(SafeListener("journal", OnSaved(lambda saved: journal.block_saved(saved.height)), faults))
-    doors = Doors(home, config, views, watch, gossip, journal, evidence, lambda: app.block_events)
+    doors = Doors(
+        home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
+        block_events=lambda: app.block_events,
+    )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
-        home, config, genesis, databases, app, pool, executor, wal, driver, switch, gossip, workers, views, doors,
-        pruner, journal, validator_key.pub_key, Tasks(fatal, faults),
+        home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
+        driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, pruner=pruner,
+        journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
     )  # fmt: skip
 
 

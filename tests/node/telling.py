@@ -140,7 +140,10 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
         status=lambda: pb.GetStatusResponse(latest_block_height=answers.height, earliest_block_height=answers.base),
         upgrade=UNUSED,
     )
-    views = Views(UNUSED, answers, chain.driver, UNUSED, UNUSED, lambda: False, lambda: 0, 0)
+    views = Views(
+        me=UNUSED, answers=answers, driver=chain.driver, pool=UNUSED, switch=UNUSED,
+        is_catching_up=lambda: False, sync_target=lambda: 0, unhealthy_after_s=0,
+    )  # fmt: skip
     http = HttpDoor(HttpSection(), views, events, Registry(), rate=rate, tls=None)
     await chain.driver.start()
     await chain.reach(1)

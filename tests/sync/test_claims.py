@@ -65,7 +65,10 @@ class Peers:
         self.running: dict[str, tuple[int, int, int]] = {}
         consensus: Any = SimpleNamespace(peer_heights=self.running)
         none: Any = None
-        self.gossip = Gossip(driver, none, consensus, none, none, self.sync, self.host, clock, lambda code, line: None)
+        self.gossip = Gossip(
+            driver=driver, extension=none, consensus=consensus, mempool=none, evidence=none, sync=self.sync,
+            network=self.host, clock=clock, fatal=lambda code, line: None,
+        )  # fmt: skip
 
     def connect(self, height: int, *, is_chosen: bool, says_step: bool = True) -> None:
         peer = FakePeer(f"{len(self.host.links):040x}", CHANNELS)

@@ -49,7 +49,7 @@ class Me:
     started_monotonic_ns: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Views:
     """Everything that the doors tell about this node."""
 
@@ -64,9 +64,9 @@ class Views:
     known_upgrades: tuple[str, ...] = ()  # of this build
     faults: Faults = field(default_factory=Faults)
     sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
-    share: LoopShare = field(kw_only=True, default_factory=LoopShare)  # of the loop, of all who read
-    reading: Reading = field(kw_only=True, default_factory=Reading)
-    _told: dict[int, dict[str, Any]] = field(kw_only=True, default_factory=dict)
+    share: LoopShare = field(default_factory=LoopShare)  # of the loop, of all who read
+    reading: Reading = field(default_factory=Reading)
+    _told: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     # -------------------------------------------------------------------------------------------------- health
 
