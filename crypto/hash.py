@@ -24,18 +24,21 @@ EMPTY_HASH: Final = sha256(b"")  # the Merkle root of an empty list
 
 def uvarint(value: int) -> bytes:
     """Base-128 little-endian encoding of an unsigned integer (protobuf's and Go's `Uvarint`)."""
-    if value < 0x80:
+    if value < 0x4000:
         assert value >= 0, value
-        return _ONE_BYTE[value]
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        return _LAST[value]
+    out = _MORE[value & 0x3FFF]
+    value >>= 14
+    while value >= 0x4000:
+        out += _MORE[value & 0x3FFF]
+        value >>= 14
+    return out + _LAST[value]
 
 
-_ONE_BYTE: Final = tuple(bytes((value,)) for value in range(0x80))
+# Fourteen bits at a time, which takes half as long as seven: those that end a number, in one byte or two, and those that
+# more follow.
+_LAST: Final = tuple(bytes((v,)) if v < 0x80 else bytes((v & 0x7F | 0x80, v >> 7)) for v in range(0x4000))
+_MORE: Final = tuple(bytes((v & 0x7F | 0x80, v >> 7 | 0x80)) for v in range(0x4000))
 
 # Message word orders, rotations and constants of the two lines, five rounds of 16 steps each.
 _LEFT_WORDS: Final = (

@@ -249,15 +249,12 @@ def check_records(writes: Mapping[bytes, Any]) -> None:
     for record in writes.values():
         if record is None:
             continue
-        kind = type(record)
-        if kind is bytes:
+        if type(record) is bytes:
             _check_size(record)
-            continue
-        fits = getattr(kind, "fits", None)
-        if fits is None:
+        elif not hasattr(record, "fits"):
             _check_encoded(record)
-        elif not fits(record):
-            raise NumberTooWide(kind.__name__)
+        elif not record.fits():
+            raise NumberTooWide(type(record).__name__)
 
 
 def _check_encoded(record: Record) -> None:

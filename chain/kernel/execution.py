@@ -31,6 +31,7 @@ TIME_NS_MAX: Final = (1 << 63) - 1 - 40 * 366 * 86_400 * NS_PER_S  # in 2222: wi
 PreBlock: TypeAlias = Callable[[BlockContext], Slices[None]]
 
 GAS_PER_UNIT: Final = 10_000  # of what it used beside its bytes and what any uses: 32 messages of stake are some 150
+GAS_OF_ONE_UNIT: Final = GAS_LEAST_TX + GAS_PER_UNIT  # whoever used less has no more than one, whatever its bytes
 SLICE_UNITS: Final = 40  # between two yields; a unit is about 25 us: a payment whose signature is known
 SIGNATURE_UNITS: Final = 3  # of one that is verified here
 BYTES_PER_UNIT: Final = 1_024  # of decoding and hashing a large transaction
@@ -223,7 +224,11 @@ def execute_block(
             if strict:
                 return Executed(results, {}, (), txs, f"transaction {index}: {error.log}")
             results.append(failed_result(error, tx))
-        units += units_of(raw, signatures.verified - verified, results[-1].gas_used)
+        gas_used = results[-1].gas_used
+        if signatures.verified == verified and 0 < gas_used < GAS_OF_ONE_UNIT:
+            units += 1
+        else:
+            units += units_of(raw, signatures.verified - verified, gas_used)
         if units >= SLICE_UNITS:
             units = 0
             yield

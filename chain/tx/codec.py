@@ -16,13 +16,9 @@ from crypto.hash import uvarint
 UINT32_MAX: Final = (1 << 32) - 1
 UINT64_MAX: Final = (1 << 64) - 1
 
-_SHORT: Final = tuple(uvarint(value) for value in range(0x4000))  # lengths and small counters: one or two bytes
-
 
 def varint(value: int) -> bytes:
     """value: 0 to 2**64 - 1. Raises: NumberTooWide."""
-    if 0 <= value < 0x4000:
-        return _SHORT[value]
     if not 0 <= value <= UINT64_MAX:
         raise NumberTooWide(f"{value}, allowed: 0 to {UINT64_MAX}")
     return uvarint(value)
@@ -30,7 +26,9 @@ def varint(value: int) -> bytes:
 
 def uint_field(tag: bytes, value: int) -> bytes:
     """tag: the field's key with wire type 0. Nothing for 0. Raises: NumberTooWide."""
-    return tag + varint(value) if value else b""
+    if 0 <= value <= UINT64_MAX:
+        return tag + uvarint(value) if value else b""
+    raise NumberTooWide(f"{value}, allowed: 0 to {UINT64_MAX}")
 
 
 def uint32_field(tag: bytes, value: int) -> bytes:
@@ -42,12 +40,12 @@ def uint32_field(tag: bytes, value: int) -> bytes:
 
 def bytes_field(tag: bytes, value: bytes) -> bytes:
     """tag: the field's key with wire type 2. Nothing for empty bytes."""
-    return tag + varint(len(value)) + value if value else b""
+    return tag + uvarint(len(value)) + value if value else b""
 
 
 def message_field(tag: bytes, value: bytes) -> bytes:
     """A sub-message that is present, empty or not."""
-    return tag + varint(len(value)) + value
+    return tag + uvarint(len(value)) + value
 
 
 def height_bytes(height: int) -> bytes:
