@@ -35,8 +35,8 @@ def uvarint(value: int) -> bytes:
     return out + _LAST[value]
 
 
-# Fourteen bits at a time, which takes half as long as seven: those that end a number, in one byte or two, and those that
-# more follow.
+# Fourteen bits at a time, which takes half as long as seven: what ends a number, in one byte or two, and what stands
+# before that.
 _LAST: Final = tuple(bytes((v,)) if v < 0x80 else bytes((v & 0x7F | 0x80, v >> 7)) for v in range(0x4000))
 _MORE: Final = tuple(bytes((v & 0x7F | 0x80, v >> 7 | 0x80)) for v in range(0x4000))
 
