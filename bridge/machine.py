@@ -27,7 +27,7 @@ from chain.currency.ledger.records import Account
 from chain.kernel.auth import authorise
 from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.events import Event, account, coins
+from chain.kernel.event_text import Event, account, coins
 from chain.kernel.marks import ReplayMarks
 from chain.tx import gas
 from chain.tx.codec import height_bytes

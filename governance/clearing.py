@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Final
 
-from chain.chat.governance import VOTE
+from chain.chat.ballots import VOTE
 from chain.currency.ledger import bank
 from chain.currency.ledger.bank import DISTRIBUTION
 from chain.currency.ledger.dec import ONE

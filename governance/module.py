@@ -24,8 +24,8 @@ from typing import Any, Final
 
 from chain.app_state import governance_params
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat import governance as chat
-from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal, Result
+from chain.chat import ballots as chat
+from chain.chat.ballots import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal, Result
 from chain.currency import machine as currency
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
@@ -34,7 +34,7 @@ from chain.currency.staking.queues import TimeQueue
 from chain.currency.staking.stake import has_stake
 from chain.kernel.branch import Branch, Decoders, Readable, Scan, State, check_records, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.events import Event, account, coins, time_text
+from chain.kernel.event_text import Event, account, coins, time_text
 from chain.kernel.items import PANICS
 from chain.kernel.modules import BlockContext
 from chain.tx.addresses import GOVERNANCE_ADDRESS

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat.governance import CastVote, Result, vote_key, votes_prefix
+from chain.chat.ballots import CastVote, Result, vote_key, votes_prefix
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import BONDED

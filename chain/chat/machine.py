@@ -30,7 +30,7 @@ from chain.chat.records import (
 from chain.kernel.auth import advance, authorise
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.events import Event, account
+from chain.kernel.event_text import Event, account
 from chain.kernel.marks import ReplayMarks
 from chain.state.mmr import Range, ReadNode, leaf_hash
 from chain.tx import gas

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 import structlog
 
 from chain.kernel.branch import Branch, Key, Scan, check_records
-from chain.kernel.events import Event
+from chain.kernel.event_text import Event
 from chain.tx.codec import bytes_field, uint32_field, uint_field
 from chain.tx.errors import ActionPanicked, TxError
 from proto.dchat.v1 import state_pb2 as pb

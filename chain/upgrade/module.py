@@ -17,7 +17,7 @@ import structlog
 
 from chain.kernel.branch import Branch, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.events import Event, consensus
+from chain.kernel.event_text import Event, consensus
 from chain.kernel.modules import BlockContext, Modules
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import height_bytes

@@ -197,7 +197,7 @@ class VerifyVoteExtensionRequest:
 @dataclass(frozen=True, slots=True)
 class FinalizeBlockResponse:
     """events: the block's own, of its begin and then of its end; a transaction's are in its result. Their order and
-    cursors: consensus.state.events."""
+    cursors: consensus.state.cursors."""
 
     tx_results: tuple[ExecTxResult, ...]
     app_hash: bytes

@@ -8,7 +8,7 @@ from typing import Final
 from bridge import machine as bridge
 from bridge.records import ESCROW_ADDRESS, BridgeParams
 from chain.app_state.document import AppState, InvalidAppState
-from chain.chat import governance as chat_governance
+from chain.chat import ballots
 from chain.chat import machine as chat
 from chain.chat.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
 from chain.currency import economy
@@ -44,7 +44,7 @@ def compose() -> Modules:
             Module("chain", {CHAIN: ChainRecord.decode}, {}),
             Module(  # before the economy, whose end of a block goes by what passed; its other half is at the bridge's
                 "governance",
-                {**governance.DECODERS, **chat_governance.DECODERS},
+                {**governance.DECODERS, **ballots.DECODERS},
                 governance.handlers(),
                 end_block=(governance.count_votes,),
                 invariants=governance.invariants,

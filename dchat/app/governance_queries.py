@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from chain.chat import governance as chat
-from chain.chat.governance import DECIDED, DEPOSIT, FAILED, PASSED, PROPOSAL, VOTING, Proposal, Result
+from chain.chat import ballots as chat
+from chain.chat.ballots import DECIDED, DEPOSIT, FAILED, PASSED, PROPOSAL, VOTING, Proposal, Result
 from chain.currency.ledger.dec import ONE
 from chain.kernel.branch import Base
 from chain.state.roots import CHAT

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from chain.kernel.branch import RecordKind
 from chain.tx.tx import TX_BYTES_MAX
 from consensus.formats.units import MIB
-from consensus.state.events import Cursor
+from consensus.state.cursors import Cursor
 from dchat.home.text import safe_line
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb

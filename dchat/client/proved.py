@@ -11,7 +11,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from bridge.records import RECEIPT
-from chain.chat.governance import PROPOSAL, vote_key
+from chain.chat.ballots import PROPOSAL, vote_key
 from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME
 from chain.currency.ledger.records import ACCOUNT
 from chain.kernel.branch import RecordKind

@@ -18,7 +18,7 @@ from dchat.doors.metrics.exposition import Registry
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.doors.reads import handles
 from dchat.doors.reads.commits import CommitWatch
-from dchat.doors.reads.events import EventFeed
+from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.home.home import Home
 from dchat.node.gossip import Gossip

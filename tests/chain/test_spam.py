@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from chain.app_state.document import BridgeGenesis, InvalidAppState, check_params
-from chain.chat import governance as chat_governance
+from chain.chat import ballots
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import bytes_per_mgas
 from chain.currency.machine import params_of
@@ -175,10 +175,10 @@ def test_what_a_proposal_says_has_an_end() -> None:
     )
     world.block(seconds=86_400)
     world.blocks(2)
-    assert chat_governance.require_proposal(world.state, 1).summary == text
+    assert ballots.require_proposal(world.state, 1).summary == text
     world.block(seconds=31 * 86_400)
     world.blocks(2)
-    kept = chat_governance.require_proposal(world.state, 1)
+    kept = ballots.require_proposal(world.state, 1)
     assert (kept.title, kept.summary, kept.actions) == ("title", "", ())
     assert kept.result is not None
 
@@ -216,14 +216,14 @@ def test_the_chats_price_follows_the_currencys() -> None:
     """irishub#922: after governance changed the gas price, or what a DCHAT buys."""
     world = World({"v1": 100 * UNIT}, {"ann": 500 * UNIT, "v1": UNIT}, gas_price=100_000)
     for name, value in (("currency.gas_price", "50000"), ("bridge.bytes_per_dchat", "2000000")):
-        number = chat_governance.next_number(world.state)
+        number = ballots.next_number(world.state)
         world.gas_price = params_of(world.state).gas_price
         action = ChangeParams((ParamChange(*name.split("."), value),))
         world.do("ann", SubmitProposal(world.address("ann"), "t", "", False, 10 * DCHAT, (action,)))
         world.block(world.tx("v1", Vote(world.address("v1"), number, YES), lane=LANE_BRIDGE))
         world.block(seconds=86_400)
         world.blocks(2)
-        assert chat_governance.require_proposal(world.state, number).status == chat_governance.PASSED
+        assert ballots.require_proposal(world.state, number).status == ballots.PASSED
         bridge, chat = world.state.get(BRIDGE_PARAMS), world.state.get(CHAT_PARAMS)
         now = params_of(world.state).gas_price
         assert chat.bytes_per_mgas == -(-now * bridge.bytes_per_dchat // DCHAT)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from consensus.state.events import Cursor
+from consensus.state.cursors import Cursor
 from dchat.cli.commands.event_commands import Reading
 from dchat.cli.main import dchat
 from dchat.cli.terminal.base import Exit

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from chain.app_state.document import BridgeGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat.governance import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
+from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.records import CHANNEL, IDENTITY
 from chain.currency import machine as currency
 from chain.currency.ledger.dec import ONE

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from chain.chat import governance as chat
-from chain.chat.governance import DECIDED, PROPOSAL, REJECTED, TALLYING, Proposal
+from chain.chat import ballots as chat
+from chain.chat.ballots import DECIDED, PROPOSAL, REJECTED, TALLYING, Proposal
 from chain.currency.ledger import params
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import DistributionParams, SlashingParams

@@ -17,7 +17,7 @@ from chain.currency.ledger.stake_records import SLASH_LINE, SLASHES_BEGUN, Now
 from chain.currency.staking import slash
 from chain.currency.staking.slash import LEAVERS_PER_SLICE
 from chain.kernel.branch import Branch, Scan
-from chain.kernel.events import coins
+from chain.kernel.event_text import coins
 from chain.tx.economy_messages import CancelUnbonding, Delegate, Redelegate, Undelegate, Unjail
 from chain.tx.errors import SlashWaiting, ValidatorJailed
 from tests.economy import test_machine as histories

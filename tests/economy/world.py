@@ -23,7 +23,7 @@ from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import UNBONDINGS, Delegation, Unbonding, Validator
 from chain.currency.rewards import distribution
 from chain.currency.staking import stake
-from chain.kernel.events import account
+from chain.kernel.event_text import account
 from chain.state.store import Stores
 from chain.tx.economy_messages import prove_possession
 from chain.tx.tx import TxCache

@@ -50,7 +50,7 @@ from crypto.merkle import InvalidProof
 from dchat.client.proved import Proved
 from dchat.client.verify import ProofFailed, Trust
 from dchat.doors.reads.answers import BadQuestion
-from dchat.doors.reads.events import parse_where
+from dchat.doors.reads.event_feed import parse_where
 from proto.dchat.v1 import service_pb2 as pb
 
 ROOT = Path(__file__).parents[2]

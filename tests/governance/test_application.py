@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chain.chat import governance as chat
-from chain.chat.governance import STATUS_NAMES
+from chain.chat import ballots as chat
+from chain.chat.ballots import STATUS_NAMES
 from chain.currency.staking.valset import active_of
 from chain.state import proofs
 from chain.state.store import Stores

@@ -6,7 +6,7 @@ there by hand: no message can make them.
 
 from __future__ import annotations
 
-from chain.chat.governance import CastVote, vote_key
+from chain.chat.ballots import CastVote, vote_key
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.records import ACCOUNT, Account
 from chain.tx.addresses import GOVERNANCE_ADDRESS

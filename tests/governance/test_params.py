@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat import governance as chat
+from chain.chat import ballots as chat
 from chain.currency.ledger import dec
 from chain.currency.machine import params_of
 from chain.tx.economy_messages import Delegate, Undelegate

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chain.app_state.governance_params import RANGES, GovernanceParams
-from chain.chat.governance import DECODERS as CHAT
-from chain.chat.governance import FAILED, PROPOSAL, VOTE, CastVote, Proposal, Result
+from chain.chat.ballots import DECODERS as CHAT
+from chain.chat.ballots import FAILED, PROPOSAL, VOTE, CastVote, Proposal, Result
 from chain.currency.ledger.params import VALIDATORS_MAX
 from chain.currency.ledger.stake_records import POWER_UNIT, ActiveSet
 from chain.kernel.branch import RECORD_BYTES_MAX

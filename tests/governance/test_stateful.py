@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat import governance as chat
-from chain.chat.governance import DECIDED, DEPOSIT, TALLYING, VOTING
+from chain.chat import ballots as chat
+from chain.chat.ballots import DECIDED, DEPOSIT, TALLYING, VOTING
 from chain.currency import machine as currency
 from chain.currency.ledger import dec
 from chain.currency.ledger.stake_records import (

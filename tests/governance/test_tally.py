@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat import governance as chat
+from chain.chat import ballots as chat
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import VALIDATORS_MAX

@@ -13,8 +13,8 @@ from typing import Any
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import BridgeParams
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat import governance as chat
-from chain.chat.governance import Proposal, Result
+from chain.chat import ballots as chat
+from chain.chat.ballots import Proposal, Result
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import ChatParams
 from chain.currency import machine as currency

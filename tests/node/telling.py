@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from consensus.core.events import CoreConfig
-from consensus.state.events import Cursor
+from consensus.state.cursors import Cursor
 from consensus.state.results import Event
 from crypto.hash import sha256
 from dchat.client.client import Client
@@ -22,7 +22,7 @@ from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commits import CommitWatch
-from dchat.doors.reads.events import EventFeed
+from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from proto.dchat.v1 import service_pb2 as pb
 from tests.engine.bench import FAST, Home, Node, genesis_of, make_node

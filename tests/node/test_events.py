@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from consensus.state.events import INDEX_MAX, Cursor
+from consensus.state.cursors import INDEX_MAX, Cursor
 from dchat.client.client import ClientError
-from dchat.doors.reads import events as feed
-from dchat.doors.reads.events import EventFilter
+from dchat.doors.reads import event_feed as feed
+from dchat.doors.reads.event_feed import EventFilter
 from proto.tendermint.abci import types_pb2 as abci_pb
 
 from .running import until

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from chain.currency.ledger.stake_records import VALIDATOR
-from chain.kernel.events import consensus
+from chain.kernel.event_text import consensus
 from consensus.documents.json import evidence_json
 from consensus.evidence import pool as evidence_pool
 from consensus.types.evidence import DuplicateVoteEvidence, Evidence, evidence_from_proto

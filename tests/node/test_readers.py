@@ -22,7 +22,7 @@ from dchat.client.wallet import Session
 from dchat.doors.http.views import Views
 from dchat.doors.reads import loop_share
 from dchat.doors.reads import reading as reading_module
-from dchat.doors.reads.events import SEARCHED_AT_ONCE, EventFeed, EventFilter
+from dchat.doors.reads.event_feed import SEARCHED_AT_ONCE, EventFeed, EventFilter
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
 from proto.dchat.v1 import service_pb2 as pb

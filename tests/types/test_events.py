@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.state.events import HEIGHT_MAX, INDEX_MAX, OF_BLOCK, Cursor, in_order
+from consensus.state.cursors import HEIGHT_MAX, INDEX_MAX, OF_BLOCK, Cursor, in_order
 from consensus.state.results import Event, EventAttribute, ExecTxResult, results_hash
 from proto.tendermint.abci import types_pb2 as pb
 

@@ -13,7 +13,7 @@ from typing import Final
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account
 from chain.currency.ledger.stake_records import MINTER, Minter
 from chain.kernel.branch import Readable, State
-from chain.kernel.events import Event, account, coins
+from chain.kernel.event_text import Event, account, coins
 from chain.tx.addresses import module_address
 from chain.tx.codec import UINT64_MAX
 from chain.tx.errors import Overspend, UnknownAccount

@@ -40,7 +40,7 @@ from chain.currency.ledger.stake_records import (
     Validator,
 )
 from chain.kernel.branch import Decoders, Readable, State
-from chain.kernel.events import DENOM, Event, account, coins
+from chain.kernel.event_text import DENOM, Event, account, coins
 from chain.tx.codec import bytes_field, height_bytes, message_field
 from consensus.abci.interface import VoteInfo
 from crypto.hash import ADDRESS_BYTES

@@ -18,7 +18,7 @@ from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import Now
 from chain.currency.rewards import distribution
 from chain.kernel.branch import State
-from chain.kernel.events import Event, coins
+from chain.kernel.event_text import Event, coins
 from chain.tx.codec import UINT64_MAX
 from consensus.formats.units import NS_PER_S
 

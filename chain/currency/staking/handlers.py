@@ -21,7 +21,7 @@ from chain.currency.ledger.stake_records import (
 from chain.currency.rewards import distribution
 from chain.currency.staking import signing, stake
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.events import Event, account, coins, consensus, time_text
+from chain.kernel.event_text import Event, account, coins, consensus, time_text
 from chain.tx.economy_messages import (
     CancelUnbonding,
     CreateValidator,

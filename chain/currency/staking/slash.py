@@ -41,7 +41,7 @@ from chain.currency.rewards import distribution
 from chain.currency.staking import stake
 from chain.currency.staking.stake import Entry
 from chain.kernel.branch import Branch, Readable, Scan, State
-from chain.kernel.events import Event, coins, consensus
+from chain.kernel.event_text import Event, coins, consensus
 from chain.tx.codec import height_bytes
 from crypto.hash import ADDRESS_BYTES
 

@@ -27,7 +27,7 @@ from chain.currency.rewards import distribution
 from chain.currency.staking import signing, slash, stake
 from chain.currency.staking.signing import FOREVER_NS, SigningInfo, info_of, liveness_of
 from chain.kernel.branch import Branch, Scan, State
-from chain.kernel.events import Event, consensus
+from chain.kernel.event_text import Event, consensus
 from consensus.abci.interface import Misbehavior, MisbehaviorType, VoteInfo
 
 ABSENT: Final = 1  # VoteInfo.block_id_flag

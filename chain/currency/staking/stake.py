@@ -44,7 +44,7 @@ from chain.currency.rewards import distribution
 from chain.currency.staking import signing
 from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE
 from chain.kernel.branch import Readable, State
-from chain.kernel.events import Event, account, coins, consensus
+from chain.kernel.event_text import Event, account, coins, consensus
 from chain.tx.codec import height_bytes
 from chain.tx.errors import (
     NoDelegation,

@@ -37,7 +37,7 @@ from chain.currency.staking import signing, slash, stake
 from chain.currency.staking.queues import ITEMS_MAX, REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE
 from chain.currency.staking.stake import put_validator, validator_of
 from chain.kernel.branch import Branch, Readable, Scan
-from chain.kernel.events import Event, account, coins, consensus
+from chain.kernel.event_text import Event, account, coins, consensus
 from consensus.abci.interface import ValidatorUpdate
 from crypto.hash import ADDRESS_BYTES
 from crypto.keys import Ed25519PubKey

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import click
 
-from consensus.state.events import Cursor
+from consensus.state.cursors import Cursor
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.terminal.ask import node_option, run
 from dchat.cli.terminal.base import Command, echo
 from dchat.client.client import Client, ClientError
-from dchat.doors.reads.events import parse_where, placed_json
+from dchat.doors.reads.event_feed import parse_where, placed_json
 
 
 class CursorType(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone

@@ -38,7 +38,7 @@ from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
 from dchat.doors.reads.answers import Answers, BadQuestion, NotThere
 from dchat.doors.reads.commits import CommitWatch
-from dchat.doors.reads.events import EventFeed
+from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc

@@ -17,14 +17,14 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from consensus.state.events import HEIGHT_MAX, Cursor
+from consensus.state.cursors import HEIGHT_MAX, Cursor
 from consensus.system.log_limit import LogLimit
 from dchat.config.models import HttpSection
 from dchat.doors.http.connections import Connection, Gate, quiet_logger
 from dchat.doors.http.views import BLOCKS_MAX, Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.answers import BadQuestion, NotThere
-from dchat.doors.reads.events import EventFeed, EventFilter, parse_where
+from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
 from dchat.doors.reads.limits import Busy, Flooding, RateLimit, Slots, client_of, is_loopback
 from dchat.doors.reads.results import block_results_text

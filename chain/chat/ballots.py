@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from chain.kernel.branch import Key, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.events import Event, account
+from chain.kernel.event_text import Event, account
 from chain.tx.codec import height_bytes
 from chain.tx.errors import UnknownProposal, VotingClosed
 from chain.tx.governance_messages import (

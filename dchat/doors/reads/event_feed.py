@@ -2,7 +2,7 @@
 
 Nothing is queued for a reader. Events are read from disk as it takes them, so that a slow one holds up only itself and
 one that was away loses nothing; what a reader has to remember is the last cursor. Order and cursors are decided in
-consensus.state.events. Raises NotThere below what is kept, BadQuestion for a filter that could never match.
+consensus.state.cursors. Raises NotThere below what is kept, BadQuestion for a filter that could never match.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from consensus.abci.interface import Slices
-from consensus.state.events import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
+from consensus.state.cursors import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
 from crypto.hash import sha256
 from dchat.doors.reads.answers import Answers, BadQuestion, NotThere
 from dchat.doors.reads.commits import CommitWatch
