@@ -31,7 +31,7 @@ import uvloop
 
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, encode
-from consensus.channels.messages import MEMPOOL_CHANNEL, encode_txs
+from consensus.channels.peer_messages import MEMPOOL_CHANNEL, encode_txs
 from consensus.mempool.admission.entry import Entry, PoolConfig
 from consensus.mempool.admission.pace import FLOOR_TXS
 from consensus.mempool.pool import Pool

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from consensus.channels.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
+from consensus.channels.peer_messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.errors import EvidenceUnverifiable, InvalidEvidence
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from consensus.channels.messages import NewRoundStep, NewValidBlock, ProposalPol
+from consensus.channels.peer_messages import NewRoundStep, NewValidBlock, ProposalPol
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BITS_MAX
 from consensus.p2p.conn.base import Peer

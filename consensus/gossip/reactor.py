@@ -22,7 +22,7 @@ from consensus.channels.extension import (
     HasVotes,
     encode,
 )
-from consensus.channels.messages import (
+from consensus.channels.peer_messages import (
     CHANNEL_OF,
     CONSENSUS_MESSAGE_BYTES_MAX,
     DATA_CHANNEL,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from consensus.channels.extension import ExtensionReactor
-from consensus.channels.messages import (
+from consensus.channels.peer_messages import (
     DATA_CHANNEL,
     VOTE_CHANNEL,
     BlockPart,

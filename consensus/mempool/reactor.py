@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import Final
 
 from consensus.channels.extension import EXTENSION_CHANNEL, HASHES_MAX, ExtensionMessage, ExtensionReactor, encode
-from consensus.channels.messages import MEMPOOL_CHANNEL, InvalidMessage, decode_txs, encode_txs
+from consensus.channels.peer_messages import MEMPOOL_CHANNEL, InvalidMessage, decode_txs, encode_txs
 from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 from consensus.mempool.admission.entry import Entry, data_bytes
 from consensus.mempool.admission.errors import TRY_LATER, Refusal

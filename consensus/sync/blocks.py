@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from consensus.channels.messages import (
+from consensus.channels.peer_messages import (
     BLOCK_SYNC_CHANNEL,
     BLOCK_SYNC_MESSAGE_BYTES_MAX,
     BlockRequest,

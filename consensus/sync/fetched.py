@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from consensus.channels.messages import BlockResponse
+from consensus.channels.peer_messages import BlockResponse
 from consensus.formats.bounds import COMMIT_SIGNATURE, count_fields
 from consensus.formats.errors import InvalidData
 from consensus.state.state import State

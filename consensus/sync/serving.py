@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from consensus.channels.messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
+from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL, BlockResponse, NoBlockResponse
 from consensus.formats.units import MIB
 from consensus.p2p.conn.base import Peer
 from consensus.stores.interfaces import BlockStore

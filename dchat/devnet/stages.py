@@ -26,7 +26,7 @@ from consensus.abci.interface import (
     PrepareProposalRequest,
     Slices,
 )
-from consensus.channels.messages import decode_txs, encode_txs
+from consensus.channels.peer_messages import decode_txs, encode_txs
 from consensus.formats.units import MIB
 from consensus.state.results import results_hash
 from consensus.stores.state_store import StateStore, encode_response

@@ -26,7 +26,7 @@ from chain.tx.errors import TxError
 from chain.tx.tx import decode as decode_tx
 from consensus.abci.interface import CheckTxRequest, ProofOp
 from consensus.channels.extension import decode as decode_extension
-from consensus.channels.messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
+from consensus.channels.peer_messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
 from consensus.documents.files import parse_node_key, parse_sign_state, parse_validator_key
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.errors import InvalidData, InvalidFile, InvalidGenesis

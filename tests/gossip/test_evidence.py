@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consensus.channels.messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
+from consensus.channels.peer_messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.evidence.pool import COMMITTED, FLOOR_KEY, PENDING, EvidencePool, evidence_key
 from consensus.evidence.reactor import EvidenceReactor
 from consensus.formats.errors import EvidenceUnverifiable, InvalidEvidence

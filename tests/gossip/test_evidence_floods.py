@@ -14,7 +14,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.channels.messages import EVIDENCE_CHANNEL
+from consensus.channels.peer_messages import EVIDENCE_CHANNEL
 from consensus.evidence import pool as evidence_pool
 from consensus.evidence.pool import PENDING_PER_VALIDATOR_MAX, EvidencePool
 from consensus.evidence.reactor import INLINE_BYTES_MAX, LARGE_WEIGHT_MAX, WAITING_MAX, EvidenceReactor

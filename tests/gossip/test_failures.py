@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consensus.channels import messages as m
+from consensus.channels import peer_messages as m
 from consensus.core.events import Step
 from consensus.gossip.sending import OLD_HEIGHT_EVERY_NS
 from consensus.types.parts import PART_BYTES

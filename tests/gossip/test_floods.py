@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from consensus.channels import messages as m
+from consensus.channels import peer_messages as m
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BitArray
 from consensus.gossip.peer_state import CLAIMS_MAX, PART_SETS_MAX, VOTE_SETS_MAX

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.channels import messages as m
+from consensus.channels import peer_messages as m
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import VoteKind
 from consensus.evidence.reactor import EvidenceReactor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.channels import messages as m
+from consensus.channels import peer_messages as m
 from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, decode, encode
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BitArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consensus.channels import messages as m
+from consensus.channels import peer_messages as m
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import Step, VoteKind
 from consensus.formats.bits import BitArray

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.channels import messages as m
+from consensus.channels import peer_messages as m
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, HasPart, encode
 from consensus.core.events import Step
 from consensus.formats.bits import BitArray

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse, SignatureCheck
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, decode, encode
-from consensus.channels.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
+from consensus.channels.peer_messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
 from consensus.mempool.admission import verify as verify_module
 from consensus.mempool.admission.entry import Origin, PoolConfig
 from consensus.mempool.admission.errors import Refusal

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.channels.messages import MEMPOOL_CHANNEL, encode_txs
+from consensus.channels.peer_messages import MEMPOOL_CHANNEL, encode_txs
 from consensus.mempool.admission.entry import Origin, PoolConfig, data_bytes, tx_bytes_max
 from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.admission.limits import Limits

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, ExtensionReactor, decode, encode
-from consensus.channels.messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
+from consensus.channels.peer_messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.pool import Pool
 from consensus.mempool.reactor import BATCH_BYTES, TXS_PER_MESSAGE_MAX, MempoolReactor

@@ -132,13 +132,6 @@ def test_validity_routability_and_groups(host: str, valid: bool, routable: bool,
     assert not NodeAddress("", host, 26656).is_valid
 
 
-def test_same_means_one_place_or_one_id() -> None:
-    one = NodeAddress(ID, "8.8.8.8", 1)
-    assert one.same(NodeAddress("a" * 40, "8.8.8.8", 1))
-    assert one.same(NodeAddress(ID, "9.9.9.9", 2))
-    assert not one.same(NodeAddress("a" * 40, "8.8.8.8", 2))
-
-
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for parse in (parse_address, parse_listen_address):

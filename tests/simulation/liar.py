@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from consensus.channels.messages import (
+from consensus.channels.peer_messages import (
     BLOCK_SYNC_CHANNEL,
     DATA_CHANNEL,
     EVIDENCE_CHANNEL,

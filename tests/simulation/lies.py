@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, encode
-from consensus.channels.messages import (
+from consensus.channels.peer_messages import (
     BLOCK_SYNC_CHANNEL,
     DATA_CHANNEL,
     EVIDENCE_CHANNEL,

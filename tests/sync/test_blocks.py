@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from consensus.channels import messages as m
-from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import peer_messages as m
+from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
 from consensus.p2p.conn.base import PeerFault
 from consensus.state.results import ExecTxResult
 from consensus.state.state import State, next_block_state

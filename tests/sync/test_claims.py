@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.channels import messages as m
-from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import peer_messages as m
+from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height
 from crypto.batch import SignatureCache

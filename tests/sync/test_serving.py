@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from consensus.channels import messages as m
-from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import peer_messages as m
+from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
 from consensus.formats.errors import InvalidBlock
 from consensus.formats.wire import int_field, message_field
 from consensus.p2p.conn.base import PeerFault

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.channels import messages as m
-from consensus.channels.messages import BLOCK_SYNC_CHANNEL
+from consensus.channels import peer_messages as m
+from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
 from consensus.p2p.conn.base import PeerFault
 from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import BlockSyncReactor

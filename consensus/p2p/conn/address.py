@@ -67,10 +67,6 @@ class NodeAddress:
     def with_id(self, peer_id: str) -> NodeAddress:
         return replace(self, id=peer_id)
 
-    def same(self, other: NodeAddress) -> bool:
-        """Whether both name one node: their host and port agree, or their ids."""
-        return self.host_port == other.host_port or (self.id == other.id and self.id != "")
-
     @cached_property
     def is_valid(self) -> bool:
         """A good id and an IP that a packet could be sent to."""

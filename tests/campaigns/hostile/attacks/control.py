@@ -8,7 +8,7 @@ import time
 from hashlib import sha256
 from typing import IO
 
-from consensus.channels import messages
+from consensus.channels import peer_messages as messages
 from consensus.p2p.conn.node_key import NodeKey
 from tests.campaigns.hostile.wire import STOCK_CHANNELS, Target, Wire, faults, packets, plain_info
 from tests.campaigns.hostile.world import World, attack, together

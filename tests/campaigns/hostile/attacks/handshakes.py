@@ -193,7 +193,7 @@ async def slow_sender(world: World) -> None:
 @attack
 async def slow_reader(world: World) -> None:
     """Peers who are told everything and read nothing: in the running height, wanting every part and vote."""
-    from consensus.channels.messages import NewRoundStep, StatusRequest
+    from consensus.channels.peer_messages import NewRoundStep, StatusRequest
     from tests.campaigns.hostile.wire import packets
 
     async def act(wire: Wire, _: Target) -> None:

@@ -8,7 +8,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 
-from consensus.channels import messages
+from consensus.channels import peer_messages as messages
 from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BitArray

@@ -17,7 +17,7 @@ from dataclasses import replace
 import grpc
 import grpc.aio
 
-from consensus.channels import messages
+from consensus.channels import peer_messages as messages
 from consensus.documents.files import parse_validator_key
 from consensus.formats.timestamps import parse_rfc3339
 from consensus.formats.wire import message_field

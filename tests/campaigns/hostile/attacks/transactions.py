@@ -7,7 +7,7 @@ import asyncio
 from chain.tx.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from consensus.channels.extension import HASHES_MAX, ExtensionMessage, encode
-from consensus.channels.messages import encode_txs
+from consensus.channels.peer_messages import encode_txs
 from crypto.hash import sha256
 from proto.dchat.v1 import tx_pb2
 from tests.campaigns.hostile.attacks.packets import connections_of
