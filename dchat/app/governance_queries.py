@@ -6,6 +6,7 @@ Every answer is of one height. Calls are bounded: lists by their limit, a count 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from chain.chat import ballots as chat
@@ -16,7 +17,7 @@ from chain.state.roots import CHAT
 from chain.tx.codec import height_bytes
 from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES
-from dchat.app.queries import Found, Queries
+from dchat.app.queries import Abandoned, Found, Queries
 from governance import records
 from governance.actions import governance_params_of
 from governance.stake import Stake
@@ -89,8 +90,13 @@ class GovernanceQueries:
         """(depositor, encoded Deposit) by depositor, above `after`."""
         return _some(self._base(height), records.DEPOSITS + height_bytes(number), after, limit)
 
-    def standing(self, number: int, *, height: int = 0) -> Standing | None:
-        """None: no such proposal. Counts the votes as they are while voting is open: call it in a thread."""
+    def standing(
+        self, number: int, *, height: int = 0, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Standing | None:
+        """None: no such proposal. Counts the votes as they are while voting is open: call it in a thread.
+
+        is_wanted: asked at each step of the count. Raises Abandoned when it says no.
+        """
         view = self._queries.view(height)
         base = self._queries.base_of(view)
         proposal = chat.proposal_of(base, number)
@@ -104,7 +110,7 @@ class GovernanceQueries:
             return Standing(view.version, proposal.status, proposal.result, True, verdict)
         tally, is_complete = Tally(number, view.version, proposal.ballot), False
         if proposal.status == VOTING:
-            tally, is_complete = _count_now(base, tally)
+            tally, is_complete = _count_now(base, tally, is_wanted)
         elif proposal.status != DEPOSIT:
             tally = base.get(records.TALLY + height_bytes(number)) or tally
         verdict = judge(tally, params, expedited=proposal.expedited)
@@ -124,11 +130,12 @@ def _some(base: Base, prefix: bytes, after: bytes, limit: int) -> list[tuple[byt
     return found
 
 
-def _count_now(base: Base, tally: Tally) -> tuple[Tally, bool]:
+def _count_now(base: Base, tally: Tally, is_wanted: Callable[[], bool]) -> tuple[Tally, bool]:
     deducted: defaultdict[bytes, int] = defaultdict(int)
     count = Count(tally, Stake(base.get, base.scan), base.get, base.scan, deducted)
     for _ in count.advance(TALLY_UNITS):
-        pass
+        if not is_wanted():
+            raise Abandoned
     return count.tally, count.is_done
 
 

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +22,12 @@ from dchat.client.wallet import Session
 from dchat.doors.http.views import Views
 from dchat.doors.reads import loop_share
 from dchat.doors.reads import reading as reading_module
+from dchat.doors.reads import turns as turns_module
+from dchat.doors.reads.costly import COSTLY_PAUSE, COSTLY_WAITING_MAX
 from dchat.doors.reads.event_feed import SEARCHED_AT_ONCE, EventFeed, EventFilter
+from dchat.doors.reads.limits import LOCAL, Busy, share_of
 from dchat.doors.reads.loop_share import LoopShare
-from dchat.doors.reads.reading import BURST_MS, COSTLY_PAUSE, SHARE_PERCENT, Reading
+from dchat.doors.reads.reading import BURST_MS, SHARE_PERCENT, WAITING_MAX, Reading
 from proto.dchat.v1 import service_pb2 as pb
 
 from .running import running_node, until
@@ -170,7 +173,7 @@ async def test_what_is_costly_is_read_once_for_all_who_ask_and_never_twice_at_on
             most[0] -= 1
         return "held"
 
-    askers = [asyncio.create_task(reading.shared(("invariants", number % 2), work)) for number in range(20)]
+    askers = [asyncio.create_task(reading.shared(("invariants", number % 2), work, LOCAL)) for number in range(20)]
     await until(lambda: runs[0] == 1)
     gate.set()
     assert await asyncio.gather(*askers) == ["held"] * 20
@@ -191,16 +194,16 @@ async def test_what_nobody_waits_for_is_given_up() -> None:
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await reading.shared("slow", slow)
-    second = asyncio.create_task(reading.shared("slow", slow))
-    queued = asyncio.create_task(reading.shared("other", lambda _: begun.append("other")))
+            await reading.shared("slow", slow, LOCAL)
+    second = asyncio.create_task(reading.shared("slow", slow, LOCAL))
+    queued = asyncio.create_task(reading.shared("other", lambda _: begun.append("other"), LOCAL))
     await until(ended.is_set)
     queued.cancel()
     second.cancel()
     await asyncio.gather(second, queued, return_exceptions=True)
-    assert await reading.shared("third", lambda _: 3) == 3
+    assert await reading.shared("third", lambda _: 3, LOCAL) == 3
     assert "other" not in begun
-    assert not reading._jobs
+    assert not reading.costly.jobs
     await reading.close()
 
 
@@ -216,9 +219,9 @@ async def test_invariants_of_a_running_node_stop_when_the_client_leaves(
             for _ in range(6):
                 with pytest.raises(ClientError):
                     await client.call(client.state.GetInvariants, pb.GetInvariantsRequest(), deadline_s=0.2)
-            await until(lambda: not reads._jobs)
+            await until(lambda: not reads.costly.jobs)
         assert all(row.holds for row in (await client.invariants()).invariants)
-        assert reads.started <= 8
+        assert reads.costly.started <= 8
 
 
 def _endless_invariants(scanning: threading.Semaphore) -> Callable[..., list[tuple[str, bool, str]]]:
@@ -320,7 +323,7 @@ async def test_costly_readings_take_a_small_part_of_a_core_however_often_they_ar
 
     try:
         for number in range(4):
-            await reading.shared(number, work)
+            await reading.shared(number, work, LOCAL)
         for before, after, cost in zip(began, began[1:], took, strict=False):
             assert after - before >= cost * COSTLY_PAUSE
     finally:
@@ -368,7 +371,7 @@ async def test_who_asks_for_little_does_not_wait_behind_who_asks_for_much() -> N
     for _ in range(3):
         modest.append(asyncio.create_task(reading.run(partial(work, "modest"), "modest")))
         await asyncio.sleep(0)
-    reading._turns.used("greedy", 1_000_000)
+    reading._turns.use.add("greedy", 1_000_000)
     begin.set()
     await asyncio.gather(*modest, *greedy)
     assert order.index("modest") <= reading_threads()
@@ -378,6 +381,56 @@ async def test_who_asks_for_little_does_not_wait_behind_who_asks_for_much() -> N
 
 def reading_threads() -> int:
     return reading_module.THREADS
+
+
+async def test_who_asks_for_few_costly_readings_does_not_wait_behind_who_asks_for_many() -> None:
+    """audit 13: GetInvariants of one client at ever other heights came before another client's GetTally."""
+    reading, order, begin = Reading(), list[str](), threading.Event()
+
+    def work(name: str, _: Callable[[], bool]) -> None:
+        begin.wait(10)
+        order.append(name)
+
+    many = 6
+    greedy = [asyncio.create_task(reading.shared(n, partial(work, f"greedy {n}"), "192.0.2.1")) for n in range(many)]
+    await until(lambda: reading.costly.started == 1)
+    modest = [asyncio.create_task(reading.shared("tally", partial(work, "modest"), "192.0.2.2"))]
+    # what somebody else waits for too is read when it is the turn of either
+    modest.append(asyncio.create_task(reading.shared(many - 1, partial(work, "never"), "192.0.2.3")))
+    await asyncio.sleep(0)
+    begin.set()
+    await asyncio.gather(*modest, *greedy)
+    assert order[0] == "greedy 0"
+    assert sorted(order[1:3]) == [f"greedy {many - 1}", "modest"]
+    assert len(order) == many + 1
+    await reading.close()
+
+
+async def test_one_clients_readings_that_wait_have_a_bound() -> None:
+    """audit 13: but for its calls one client's readings that wait had no bound."""
+    reading, begin = Reading(), threading.Event()
+    client = "192.0.2.1"
+
+    def work(*_: object) -> str:
+        begin.wait(10)
+        return "read"
+
+    calls: list[tuple[int, Callable[[str], Coroutine[None, None, str]]]] = [
+        (share_of(COSTLY_WAITING_MAX, client), lambda client: reading.shared(0, work, client)),
+        (share_of(WAITING_MAX, client) + reading_threads(), lambda client: reading.run(work, client)),
+    ]
+    for allowed, call in calls:
+        begin.clear()
+        tasks = [asyncio.create_task(call(client)) for _ in range(allowed)]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match=r"that wait are the limit of one client; try later"):
+            await call(client)
+        tasks.append(asyncio.create_task(call("192.0.2.2")))
+        tasks.pop(0).cancel()  # one that is begun waits no more
+        begin.set()
+        assert set(await asyncio.gather(*tasks)) == {"read"}
+        assert await call(client) == "read"
+    await reading.close()
 
 
 async def test_who_leaves_while_it_waits_leaves_no_work_and_no_turn() -> None:
@@ -398,9 +451,9 @@ async def test_who_leaves_while_it_waits_leaves_no_work_and_no_turn() -> None:
 
 async def test_the_clients_that_are_remembered_are_bounded() -> None:
     reading = Reading()
-    for number in range(2 * reading_module.REMEMBERED_MAX):
+    for number in range(2 * turns_module.REMEMBERED_MAX):
         await reading.run(lambda: None, str(number))
-    assert len(reading._turns._used_ns) <= reading_module.REMEMBERED_MAX
+    assert len(reading._turns.use) <= turns_module.REMEMBERED_MAX
     await reading.close()
 
 

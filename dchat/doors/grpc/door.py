@@ -301,7 +301,9 @@ class StateService(rpc.StateServiceServicer):
         return await self._guard.call(
             context,
             lambda: self._reading.shared(
-                ("invariants", height), lambda is_wanted: self._answers.invariants(height, is_wanted)
+                ("invariants", height),
+                lambda is_wanted: self._answers.invariants(height, is_wanted),
+                client_at(context.peer()),
             ),
         )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from crypto.hash import ADDRESS_BYTES
@@ -83,12 +84,12 @@ class GovernanceAnswers:
         limit = _limit(request.limit, VOTES_DEFAULT, VOTES_MAX)
         return _number(request.proposal_id), after, limit, self._answers.state_height(request.height, prove=False)
 
-    def tally(self, request: pb.GetTallyRequest) -> pb.GetTallyResponse:
-        """Counts while voting is open: call it in a thread."""
+    def tally(self, request: pb.GetTallyRequest, is_wanted: Callable[[], bool] = lambda: True) -> pb.GetTallyResponse:
+        """Counts while voting is open: call it in a thread. Raises Abandoned too."""
         number = _number(request.proposal_id)
         height = self._answers.state_height(request.height, prove=False)
         with reading():
-            standing = self._queries.standing(number, height=height)
+            standing = self._queries.standing(number, height=height, is_wanted=is_wanted)
         if standing is None:
             raise NotThere(f"there is no proposal {number}")
         verdict = standing.verdict

@@ -53,5 +53,8 @@ class GovService(rpc.GovServiceServicer):
         """One count for all who ask for the same, and no two at once."""
         key = ("tally", request.proposal_id, request.height)
         return await self._guard.call(
-            context, lambda: self._reading.shared(key, lambda _: self._answers.tally(request))
+            context,
+            lambda: self._reading.shared(
+                key, lambda is_wanted: self._answers.tally(request, is_wanted), client_at(context.peer())
+            ),
         )
