@@ -32,7 +32,11 @@ SPACES: Final[Mapping[int, tuple[str, bool]]] = {  # the tag -> store, whether b
 }
 RECORD_BYTES_MAX: Final = 65_536  # the stores' bound of a value, and of each of these beside the trees
 RECORDS_PER_SLICE: Final = 200  # about a millisecond of encoding
-CACHE_GENERATION_RECORDS: Final = 200_000  # two generations of decoded accounts are at most about 200 MB
+CACHE_GENERATION_BYTES: Final = 100_000_000  # of decoded records as they are estimated; there are two generations
+CACHED_BYTES: Final = 500  # what a key with a small record takes: 200,000 accounts are a generation
+LARGE_BYTES: Final = 256  # a stored record above it counts by its size
+DECODED_FACTOR: Final = 6  # what is made of a large record takes so many times its bytes at most: a proposal's changes
+FREED_PER_RECORD: Final = 2  # of what is forgotten, for each that is kept: 200,000 at once would hold the loop
 
 Decoders: TypeAlias = Mapping[bytes, Callable[[bytes], Any]]  # tag and the key's first byte -> from stored bytes
 
@@ -133,14 +137,18 @@ class Scan(Protocol):
 
 
 class Base:
-    """The stores at one version, decoded, with a bounded cache."""
+    """The stores at one version, decoded, with a cache that is bounded by what it holds."""
 
-    __slots__ = ("_decoders", "_old", "_stores", "_young")
+    __slots__ = ("_decoders", "_dying", "_large", "_large_bytes", "_old", "_old_large", "_stores", "_young")
 
     def __init__(self, stores: StoreReader, decoders: Decoders) -> None:
         self._stores, self._decoders = stores, decoders
         self._young: dict[bytes, Any] = {}
         self._old: dict[bytes, Any] = {}
+        self._large: dict[bytes, int] = {}  # of the young: key -> estimated bytes beyond those of a small one
+        self._old_large: dict[bytes, int] = {}
+        self._large_bytes = 0  # of the young
+        self._dying: list[dict[bytes, Any]] = []  # forgotten, and freed little by little
 
     @overload
     def get(self, key: Key[T]) -> T: ...
@@ -148,11 +156,12 @@ class Base:
     def get(self, key: bytes) -> Any: ...
     def get(self, key: bytes) -> Any:
         value = self._young.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        value = self._old.get(key, _MISSING)
         if value is _MISSING:
-            value = self._old.get(key, _MISSING)
-            if value is _MISSING:
-                value = self._load(key)
-            self._keep(key, value)
+            return self._load(key)
+        self._keep(key, value, self._old_large.get(key, 0))
         return value
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
@@ -168,28 +177,74 @@ class Base:
             decode = self._decoders.get(tag + key[:1])
             yield tag + key, decode(stored) if decode else stored
 
-    def merge(self, writes: Mapping[bytes, Any]) -> None:
-        """Take over what was just committed."""
+    def merge(self, writes: Mapping[bytes, Any], large: Mapping[bytes, int] | None = None) -> None:
+        """Take over what was just committed. large: what is above LARGE_BYTES, and its size, as `encode_changes` found.
+        Of these, those beside the trees (messages) are not kept: who writes one does not read it again."""
+        large = large or {}
         self._young.update(writes)
         for key in writes:
             self._old.pop(key, None)
-        self._turn()
+        for key in self._large.keys() & writes.keys():
+            self._large_bytes -= self._large.pop(key)
+        for key in self._old_large.keys() & writes.keys():
+            del self._old_large[key]
+        for key, size in large.items():
+            if SPACES[key[0]][1]:
+                del self._young[key]
+            else:
+                self._weigh(key, _estimate(size, is_decoded=type(writes[key]) is not bytes))
+        self._turn(len(writes))
+
+    @property
+    def bytes_held_max(self) -> int:
+        """An estimate of what the cache holds, never too low."""
+        held = len(self._young) + len(self._old) + sum(map(len, self._dying))  # the large die at once
+        return held * CACHED_BYTES + self._large_bytes + sum(self._old_large.values())
 
     def _load(self, key: bytes) -> Any:
         store, beside = SPACES[key[0]]
         stored = self._stores.side(store, key[1:]) if beside else self._stores.get(store, key[1:])
         if stored is None:
+            self._keep(key, None, 0)
             return None
         decode = self._decoders.get(key[:2])
-        return decode(stored) if decode else stored
+        value = decode(stored) if decode else stored
+        self._keep(key, value, _estimate(len(stored), is_decoded=decode is not None))
+        return value
 
-    def _keep(self, key: bytes, value: Any) -> None:
+    def _keep(self, key: bytes, value: Any, more_bytes: int) -> None:
         self._young[key] = value
-        self._turn()
+        if more_bytes:
+            self._weigh(key, more_bytes)
+        self._turn(1)
 
-    def _turn(self) -> None:
-        if len(self._young) > CACHE_GENERATION_RECORDS:
+    def _weigh(self, key: bytes, more_bytes: int) -> None:
+        self._large[key] = more_bytes
+        self._large_bytes += more_bytes
+
+    def _turn(self, kept: int) -> None:
+        """After so many were kept."""
+        if len(self._young) * CACHED_BYTES + self._large_bytes > CACHE_GENERATION_BYTES:
+            for key in self._old_large:
+                self._old.pop(key, None)
+            self._dying.append(self._old)
             self._old, self._young = self._young, {}
+            self._old_large, self._large, self._large_bytes = self._large, {}, 0
+        freed = FREED_PER_RECORD * kept
+        while self._dying and freed > 0:
+            last = self._dying[-1]  # the latest first: the earlier ones only become fewer
+            if not last:
+                self._dying.pop()
+                continue
+            last.popitem()
+            freed -= 1
+
+
+def _estimate(stored_bytes: int, *, is_decoded: bool) -> int:
+    """Bytes beyond those of a small record."""
+    if stored_bytes <= LARGE_BYTES:
+        return 0
+    return stored_bytes * DECODED_FACTOR if is_decoded else stored_bytes
 
 
 class Branch:
@@ -280,14 +335,21 @@ _MISSING: Final = _Missing()
 Encoded: TypeAlias = dict[str, dict[bytes, bytes | None]]  # store -> key -> value
 
 
-def encode_changes(writes: Mapping[bytes, Any]) -> Generator[None, None, tuple[Encoded, Encoded]]:
-    """A block's writes as the stores take them: (under the trees, beside them). Yields after a millisecond of work."""
+def encode_changes(
+    writes: Mapping[bytes, Any], large: dict[bytes, int] | None = None
+) -> Generator[None, None, tuple[Encoded, Encoded]]:
+    """A block's writes as the stores take them: (under the trees, beside them). Yields after a millisecond of work.
+
+    large: takes the sizes of what is above LARGE_BYTES, for `Base.merge`.
+    """
     proven: Encoded = {BRIDGE: {}, CHAT: {}, CURRENCY: {}}
     beside: Encoded = {BRIDGE: {}, CHAT: {}, CURRENCY: {}}
     for number, (key, value) in enumerate(writes.items(), start=1):
         store, side = SPACES[key[0]]
         stored = value if value is None or type(value) is bytes else value.encode()
         (beside if side else proven)[store][key[1:]] = stored
+        if large is not None and stored is not None and len(stored) > LARGE_BYTES:
+            large[key] = len(stored)
         if number % RECORDS_PER_SLICE == 0:
             yield
     return proven, beside

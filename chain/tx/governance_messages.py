@@ -27,7 +27,7 @@ OPTION_NAMES: Final = {YES: "yes", ABSTAIN: "abstain", NO: "no", NO_WITH_VETO: "
 TITLE_BYTES_MAX: Final = 140
 SUMMARY_BYTES_MAX: Final = 10_000
 ACTIONS_MAX: Final = 8  # somebody has to understand all of it before voting
-CHANGES_MAX: Final = 64
+CHANGES_MAX: Final = 64  # of params, in all actions together: there are fewer params
 CHANGE_BYTES_MAX: Final = 128  # of a module's name, a param's name or a value
 CONTENT_BYTES_MAX: Final = 49_152  # a proposal is one value in the store, with room for the rest of its record
 ID_MAX: Final = (1 << 63) - 1
@@ -101,7 +101,11 @@ def decode_submit_proposal(m: pb.SubmitProposal) -> SubmitProposal:
         raise InvalidField(f"submit_proposal.actions: {len(m.actions)}, allowed: {ACTIONS_MAX}")
     if m.ByteSize() > CONTENT_BYTES_MAX:
         raise InvalidField(f"submit_proposal: {m.ByteSize()} bytes, allowed: {CONTENT_BYTES_MAX}")
-    return SubmitProposal(m.proposer, title, m.summary, m.expedited, m.deposit, read_actions(m.actions))
+    actions = read_actions(m.actions)
+    changes = sum(len(action.changes) for action in actions if isinstance(action, ChangeParams))
+    if changes > CHANGES_MAX:
+        raise InvalidField(f"change_params: {changes} changes in all actions, allowed: {CHANGES_MAX}")
+    return SubmitProposal(m.proposer, title, m.summary, m.expedited, m.deposit, actions)
 
 
 def read_actions(actions: Iterable[pb.ProposalAction]) -> tuple[Action, ...]:

@@ -28,7 +28,7 @@ from chain.tx.economy_messages import (
     WithdrawRewards,
 )
 from chain.tx.errors import InvalidField, Malformed
-from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
+from chain.tx.governance_messages import AddDeposit, CancelProposal, ChangeParams, SubmitProposal, Vote, VoteWeighted
 from chain.tx.upgrade_messages import (
     AnnounceReadiness,
     CancelUpgrade,
@@ -288,6 +288,16 @@ def decode_message(message: pb.Message) -> tuple[Kind, Message]:
         raise Malformed("a message is empty or of an unknown kind")
     kind = KINDS[name]
     return kind, kind.decode(getattr(message, name))
+
+
+def parts_of(message: Message) -> int:
+    """How many things a message lists."""
+    match message:
+        case SubmitProposal():
+            return sum(len(action.changes) if isinstance(action, ChangeParams) else 1 for action in message.actions)
+        case VoteWeighted():
+            return len(message.options)
+    return 0
 
 
 def encode_message(message: Message) -> pb.Message:

@@ -25,7 +25,7 @@ from chain.tx.errors import (
     TooMany,
     WrongLane,
 )
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message, parts_of
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES, sha256
@@ -67,7 +67,8 @@ class Tx:
 
     __slots__ = (
         "body", "chain_id", "expiry_height", "facts", "fee", "fee_payer", "gas_limit", "id", "intrinsic_gas", "lane",
-        "messages", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered", "verified",
+        "messages", "parts", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered",
+        "verified",
     )  # fmt: skip
 
     raw: bytes
@@ -78,6 +79,7 @@ class Tx:
     chain_id: str
     lane: int
     messages: tuple[Message, ...]
+    parts: int  # things that its messages list: changes of params, options of votes
     signers: tuple[SignerEntry, ...]
     fee_payer: int
     gas_limit: int
@@ -235,7 +237,7 @@ def _read_signatures(envelope: pb.Tx, signers: int) -> tuple[tuple[int, bytes, b
 
 def _read_messages(tx: Tx, body: pb.TxBody) -> int:
     """Sets `messages`, checks lane and signers against them. Returns the messages' gas."""
-    lane, costs = tx.lane, 0
+    lane, costs, parts = tx.lane, 0, 0
     required = {tx.signers[tx.fee_payer].address}
     messages = []
     for entry in body.messages:
@@ -245,20 +247,23 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
         required.add(message[0])
         messages.append(message)
         costs += kind.gas
+        if kind.fill is not None:
+            parts += parts_of(message)
     named = {signer.address for signer in tx.signers}
     if len(named) != len(tx.signers):
         raise SignersMismatch("a signer is named twice")
     if named != required:
         raise SignersMismatch(f"{len(required - named)} missing, {len(named - required)} without a part in it")
-    tx.messages = tuple(messages)
+    tx.messages, tx.parts = tuple(messages), parts
     return costs
 
 
 class TxCache:
-    """The transactions decoded last, by their bytes. Bounded in number and bytes; the oldest leave first."""
+    """The transactions decoded last, by their bytes. Bounded in number and in what they take; oldest leave first."""
 
     COUNT_MAX: Final = 20_000  # what a full mempool and a block hold
-    BYTES_MAX: Final = 64 * MIB
+    BYTES_MAX: Final = 128 * MIB  # as estimated: of what was decoded, which can be twenty times its bytes
+    TX_BYTES, ENTRY_BYTES, PART_BYTES = 1_000, 400, 150
 
     __slots__ = ("_bytes", "_txs", "decoded")
 
@@ -274,12 +279,17 @@ class TxCache:
             tx = decode(raw)
             self.decoded += 1
             self._txs[raw] = tx
-            self._bytes += len(raw)
+            self._bytes += self._held(tx)
             while len(self._txs) > self.COUNT_MAX or self._bytes > self.BYTES_MAX:
                 self.drop(next(iter(self._txs)))
         return tx
 
     def drop(self, raw: bytes) -> None:
         """Forget one that is in a block: it does not come back."""
-        if self._txs.pop(raw, None) is not None:
-            self._bytes -= len(raw)
+        tx = self._txs.pop(raw, None)
+        if tx is not None:
+            self._bytes -= self._held(tx)
+
+    def _held(self, tx: Tx) -> int:
+        entries = len(tx.messages) + len(tx.signers)
+        return self.TX_BYTES + len(tx.raw) + self.ENTRY_BYTES * entries + self.PART_BYTES * tx.parts

@@ -83,6 +83,7 @@ class Outcome:
     executed: Executed
     pending: Pending
     height: int
+    large: dict[bytes, int]  # sizes of what it wrote
     is_written: bool = False
 
 
@@ -308,7 +309,8 @@ class DchatApplication:
         )  # fmt: skip
         if executed.rejected:
             return executed.rejected
-        proven, beside = yield from encode_changes(executed.writes)
+        large: dict[bytes, int] = {}
+        proven, beside = yield from encode_changes(executed.writes, large)
         pending = yield from self.stores.prepare_steps(request.height, proven, beside)
         touched = {key for tx in executed.txs for key in tx.touches}
         response = FinalizeBlockResponse(
@@ -319,7 +321,7 @@ class DchatApplication:
             touched=None if executed.begins_anew else frozenset(touched | self._check.affected(touched)),
             events=executed.events,
         )
-        return Outcome(response, executed, pending, request.height)
+        return Outcome(response, executed, pending, request.height, large)
 
     def write_commit(self) -> None:
         """The durable half of commit, which may run in a worker thread; commit then does the rest.
@@ -341,7 +343,7 @@ class DchatApplication:
         if outcome.executed.begins_anew:
             self._load()
         else:
-            self.base.merge(outcome.executed.writes)
+            self.base.merge(outcome.executed.writes, outcome.large)
             included = [(key, tx) for tx in outcome.executed.txs for key in tx.touches]
             touched = outcome.response.touched or ()
             again = frozenset(self._check.block_committed(included, touched, outcome.height + 1))
