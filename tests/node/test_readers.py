@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from google.protobuf import message_factory
 
+from chain.state.view import View
 from chain.tx.messages import Payment
 from crypto.hash import sha256
 from dchat.app.queries import Abandoned, Queries
@@ -240,6 +243,36 @@ async def test_the_scan_of_the_invariants_asks_whether_it_is_wanted(tmp_path: Pa
         with pytest.raises(Abandoned):
             queries.invariants(0, lambda: False)
         assert queries.invariants(0)
+
+
+async def test_no_older_state_is_read_on_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: one client's GetAccount of an older height, which walks through the blocks since, took 20 ms of the
+    loop each."""
+    async with running_node(tmp_path) as running, running.client() as client:
+        await until(lambda: running.node.views.answers.height > 2)
+        loop_thread, read_in = threading.get_ident(), list[tuple[str, int]]()
+        real, asked = Queries.view, ""
+
+        def view(self: Queries, height: int = 0) -> View:
+            read_in.append((asked, threading.get_ident()))
+            return real(self, height)
+
+        monkeypatch.setattr(Queries, "view", view)
+        methods = pb.DESCRIPTOR.services_by_name["StateService"].methods
+        for method in methods:
+            fields = {field.name: field for field in method.input_type.fields}
+            if "height" not in fields:
+                continue
+            asked = method.name
+            for size in (20, 32):  # of what names a thing, which is by another rule for each method
+                request: Any = message_factory.GetMessageClass(method.input_type)(height=1)
+                for name, field in fields.items():
+                    if field.type == field.TYPE_BYTES:
+                        setattr(request, name, bytes(size))
+                with contextlib.suppress(ClientError):
+                    await client.call(getattr(client.state, asked), request)
+        assert {"GetAccount", "GetIdentity", "GetChannel", "GetBundle", "GetMessage"} <= {name for name, _ in read_in}
+        assert loop_thread not in {thread for _, thread in read_in}
 
 
 # ------------------------------------------------------------------------------------------------- blocks over HTTP

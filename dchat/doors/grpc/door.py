@@ -248,7 +248,8 @@ class ChainService(rpc.ChainServiceServicer):
 
 
 class StateService(rpc.StateServiceServicer):
-    """Single values are read at once; what is proved or listed in a thread."""
+    """Single values of the latest state are read at once; what is proved, listed or of another height in a thread: an
+    older value is found by a walk through what each block since replaced."""
 
     def __init__(
         self, guard: Guard, answers: Answers, upgrade: Callable[[int], pb.GetUpgradeResponse], reading: Reading
@@ -256,7 +257,7 @@ class StateService(rpc.StateServiceServicer):
         self._guard, self._answers, self._upgrade, self._reading = guard, answers, upgrade, reading
 
     async def _ask(self, context: Context, work: Callable[[Any], T], request: Any) -> T:
-        if getattr(request, "prove", True):
+        if getattr(request, "prove", True) or request.height:
             return await self._list(context, work, request)
         return await self._guard.call(context, lambda: _now(lambda: work(request)))
 
