@@ -295,7 +295,7 @@ class AddressBook:
             return
         try:
             self._read(json.loads(self.path.read_text()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             aside = self.path.with_suffix(".broken")
             os.replace(self.path, aside)
             log.warning("set a broken address book aside", path=str(self.path), aside=str(aside), error=repr(error))

@@ -117,7 +117,7 @@ def _read_file(file: Path, gathered: _Gathered) -> None:
         raise ConfigError(f"{file}: has {len(raw)} bytes; an option file has at most {FILE_BYTES_MAX}")
     try:
         tables = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file}: is not TOML: {error}") from None
     known = sections()
     for section, table in tables.items():

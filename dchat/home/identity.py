@@ -86,7 +86,7 @@ def load(path: Path) -> Identity:
         raise IdentityError(f"{path}: has {len(raw)} bytes; an identity file has at most {FILE_BYTES_MAX}")
     try:
         return _parse(json.loads(raw))
-    except (KeyError, TypeError, ValueError, InvalidKey) as error:
+    except (KeyError, TypeError, ValueError, InvalidKey, RecursionError) as error:
         # Of what json and base64 raise, the text never holds the value.
         raise IdentityError(f"{path}: is no identity file: {type(error).__name__}: {error}") from None
 

@@ -142,7 +142,7 @@ def read_info(home: Home) -> dict[str, Any] | None:
             raise CannotUpgrade(f"{path}: name or height is missing")
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CannotUpgrade(f"{path}: is no upgrade info: {error!r}") from None
     return dict(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,17 @@ from google.protobuf.message import Message
 from chain.tx.economy_messages import possession_hash
 from chain.tx.messages import Payment
 from crypto.bech32 import encode_address
+from dchat.cli.local.home_commands import read_genesis
 from dchat.cli.main import dchat
 from dchat.cli.terminal.render import says_nothing
 from dchat.client.client import NodeUnreachable
 from dchat.client.wallet import Session, submit
-from dchat.home.home import Home, load_validator_key, make_keys
+from dchat.config.load import ConfigError, load
+from dchat.home import identity
+from dchat.home.home import Home, HomeError, load_validator_key, make_keys
+from dchat.home.identity import IdentityError
 from dchat.node.runtime import PRUNE_EVERY
+from dchat.node.upgrade import INFO_FILE, CannotUpgrade, read_info
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import staking_service_pb2 as staking
@@ -151,3 +157,24 @@ def test_a_checksum_of_a_plan_that_is_none() -> None:
     line = ["upgrade", "plan", "--name", "spring", "--height", "9", "--sha256", "abc"]
     refused = CliRunner().invoke(dchat, line, prog_name="dchat")
     assert (refused.exit_code, "expected 64 hex characters" in refused.output) == (2, True)
+
+
+def read_info_at(file: Path) -> object:
+    return read_info(Home.of(file.parent.parent))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 20_000, '{"a":' * 20_000, "a = " + "[" * 20_000], ids=["lists", "objects", "TOML"]
+)
+@pytest.mark.parametrize(
+    "read", [identity.load, load, read_info_at, read_genesis], ids=["key", "options", "info", "genesis"]
+)
+def test_a_file_that_is_nested_without_end_gets_a_plain_word(
+    read: Callable[[Path], object], text: str, tmp_path: Path
+) -> None:
+    """SDK 2024-012: keys, options, the upgrade's info: each ended in a traceback of a thousand lines."""
+    file = Home.of(tmp_path).data / INFO_FILE
+    file.parent.mkdir()
+    file.write_text(text)
+    with pytest.raises((IdentityError, ConfigError, CannotUpgrade, HomeError), match=str(file)):
+        read(file)

@@ -221,6 +221,8 @@ def test_the_file_survives_and_is_cometbfts(tmp_path: Path) -> None:
         '{"key": "k"}',
         '{"key": "k", "addrs": [{}]}',
         '{"key": "k", "addrs": [{"addr": {"id": "x", "ip": "1.1.1.1", "port": 1}}]}',
+        '{"key": "k", "addrs": null, "bans": {"%s": Infinity}}' % ("a" * 40),
+        '{"key":' * 20_000,  # SDK 2024-012: a node that was given such a book did not start
     ],
 )
 def test_a_broken_file_is_set_aside(tmp_path: Path, text: str) -> None:
