@@ -30,6 +30,16 @@ class VersionUnavailable(StateError):
         self.version, self.earliest, self.latest = version, earliest, latest
 
 
+class TooFarBack(StateError):
+    """A list at an old version is made by reading what each version since replaced."""
+
+    def __init__(self, version: int, *, latest: int, most: int) -> None:
+        super().__init__(
+            f"version {version} is {latest - version} versions back; lists go back {most} at most, single values to any"
+        )
+        self.version, self.latest = version, latest
+
+
 class WrongVersion(StateError):
     def __init__(self, *, expected: int, got: int) -> None:
         super().__init__(f"the next version is {expected}, got {got}")

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from chain.state import records as rec
 from chain.state import smt
-from chain.state.errors import CorruptState, UnknownStore, VersionUnavailable
+from chain.state.errors import CorruptState, TooFarBack, UnknownStore, VersionUnavailable
 from chain.state.roots import STORE_NAMES, app_hash_of
 from storage.kv import Reader
 
 SENTINEL = b"\x00"
+SCANNED_BACK_MAX = 10_000  # versions: half a second, where all are kept
 
 
 class View:
@@ -29,6 +30,7 @@ class View:
             raise VersionUnavailable(self.version, earliest=oldest, latest=newest)
         self._reader = snapshot
         self._history = None if self.version == newest else rec.History(snapshot, latest=newest)
+        self._latest = newest
         self.roots: Mapping[str, bytes] = self._read_roots()
 
     @property
@@ -58,6 +60,7 @@ class View:
         """The pairs whose key starts with `prefix`, ascending, without the sentinel; from the key `start` on, if given.
 
         At an older version it first reads what changed since, so it costs with the distance to the latest.
+        Raises: TooFarBack.
         """
         for key, content in self._scan(rec.VALUE + self._id(store), prefix, start):
             if key != SENTINEL:
@@ -99,6 +102,8 @@ class View:
         whole, first = space + prefix, space + (start or prefix)
         pairs = self._reader.scan(first, rec.prefix_end(whole))
         if self._history is not None:
+            if self._latest - self.version > SCANNED_BACK_MAX:
+                raise TooFarBack(self.version, latest=self._latest, most=SCANNED_BACK_MAX)
             then = self._history.overlay(whole, self.version)
             pairs = _merge(pairs, {key: record for key, record in then.items() if key >= first})
         for key, record in pairs:

@@ -28,7 +28,7 @@ CHECKPOINT_HEIGHTS: Final = 100
 PRUNED_HEIGHTS_PER_BATCH: Final = 100
 COMPACT_EVERY_HEIGHTS: Final = 100
 MEMBERS_KEPT: Final = 8  # sets in memory, for evidence of past heights
-RESULTS_PER_SLICE: Final = 200  # encoded in a row: about 1 ms
+UNITS_PER_SLICE: Final = 400  # results and events, encoded in a row: about 1 ms
 
 
 def key_of(prefix: bytes, height: int) -> bytes:
@@ -37,10 +37,16 @@ def key_of(prefix: bytes, height: int) -> bytes:
 
 def encode_response(response: FinalizeBlockResponse) -> Slices[bytes]:
     """ResponseFinalizeBlock's protobuf bytes. What was touched is not kept: a replay rechecks everything."""
-    pieces = [message_field(b"\x0a", event.encode()) for event in response.events]
-    for index, result in enumerate(response.tx_results, 1):
+    pieces: list[bytes] = []
+    for start in range(0, len(response.events), UNITS_PER_SLICE):
+        pieces += [message_field(b"\x0a", event.encode()) for event in response.events[start : start + UNITS_PER_SLICE]]
+        yield
+    units = 0
+    for result in response.tx_results:
         pieces.append(message_field(b"\x12", result.encode()))
-        if index % RESULTS_PER_SLICE == 0:
+        units += 1 + len(result.events)
+        if units >= UNITS_PER_SLICE:
+            units = 0
             yield
     for update in response.validator_updates:
         key = message_field(b"\x0a", encode_pub_key(update.pub_key))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from chain.state import records, smt
+from chain.state import records, smt, view
 from chain.state.errors import (
     CorruptState,
     InvalidPair,
     StalePending,
     StateError,
+    TooFarBack,
     UnknownStore,
     VersionUnavailable,
     WrongVersion,
@@ -253,6 +254,20 @@ def test_each_prune_depth_leaves_the_rest_readable(below: int) -> None:
         else:
             with pytest.raises(VersionUnavailable, match=f"held: {earliest} to 9"):
                 stores.at(version)
+
+
+def test_lists_go_back_so_many_versions_and_single_values_to_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: where all versions are kept, a door's list at an early height read what every block since replaced."""
+    monkeypatch.setattr(view, "SCANNED_BACK_MAX", 4)
+    stores = committed(*({CHAT: {b"k": b"%d" % version}} for version in range(10)))
+    for version in range(10):
+        opened = stores.at(version)
+        assert opened.get(CHAT, b"k") == b"%d" % version
+        if version >= 5:
+            assert list(opened.scan(CHAT)) == [(b"k", b"%d" % version)]
+            continue
+        with pytest.raises(TooFarBack, match=f"version {version} is {9 - version} versions back; lists go back 4 at"):
+            next(opened.scan(CHAT))
 
 
 def test_a_prune_that_was_cut_off_is_finished_by_the_next() -> None:

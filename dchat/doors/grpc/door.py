@@ -230,7 +230,9 @@ class ChainService(rpc.ChainServiceServicer):
 
     async def GetBlockResults(self, request: pb.GetBlockResultsRequest, context: Context) -> pb.GetBlockResultsResponse:
         share, client = self._events.share, client_at(context.peer())
-        return await self._guard.call(context, lambda: share.drive(self._answers.block_results(request.height), client))
+        return await self._guard.call(
+            context, lambda: share.drive(cast(Any, self._answers.block_results(request.height)), client)
+        )
 
     async def BroadcastEvidence(
         self, request: pb.BroadcastEvidenceRequest, context: Context

@@ -27,7 +27,6 @@ from dchat.doors.reads.answers import BadQuestion, NotThere
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
 from dchat.doors.reads.limits import Busy, Flooding, RateLimit, Slots, client_of, is_loopback
-from dchat.doors.reads.results import block_results_text
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="path")
@@ -152,8 +151,7 @@ class HttpDoor:
     async def _block_results(self, request: web.Request) -> web.Response:
         height = whole_of(request, "height", default=0, least=0, most=HEIGHT_MAX)
         share, client = self._events.share, client_of(request.remote or "")
-        found = await share.drive(self._views.answers.block_results(height), client)
-        return _json(await share.drive(block_results_text(found), client))
+        return _json(await share.drive(self._views.answers.block_results_json(height), client))
 
     async def _event_page(self, request: web.Request) -> web.Response:
         """?after=H:I or ?from_height=H (neither: the earliest kept), type and where any number of times, limit."""

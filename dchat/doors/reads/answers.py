@@ -25,7 +25,7 @@ from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from dchat.app.queries import Found, Queries
-from dchat.doors.reads.results import event_protos, outcomes
+from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, block_results_text, event_protos, in_parts
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import block_pb2, types_pb2
@@ -180,27 +180,43 @@ class Answers:
     def streamed(self, height: int, *, with_results: bool) -> Slices[bytes]:
         """Block `height` as a stream carries it: a StreamBlocksResponse's bytes, the block as it is stored."""
         meta, data = self._stored_block(height)
-        answer = pb.StreamBlocksResponse()
+        pieces = [message_field(BLOCK_ID_TAG, meta.block_id.encode()), message_field(BLOCK_TAG, data)]
         stored = self.states.load_stored(height)
         if stored is not None:
-            answer.app_hash = stored.app_hash
+            pieces.append(pb.StreamBlocksResponse(app_hash=stored.app_hash).SerializeToString())
             if with_results:
                 yield
-                answer.results.extend((yield from outcomes(txs_of(data), stored)))
-                answer.events.extend(event_protos(stored.events))
+                for part in in_parts(txs_of(data), stored):
+                    pieces.append(pb.StreamBlocksResponse(**part._asdict()).SerializeToString())
+                    yield
         yield
-        head = message_field(BLOCK_ID_TAG, meta.block_id.encode()) + message_field(BLOCK_TAG, data)
-        return head + answer.SerializeToString()
+        return b"".join(pieces)
 
-    def block_results(self, height: int) -> Slices[pb.GetBlockResultsResponse]:
+    def block_results(self, height: int) -> Slices[bytes]:
+        """A GetBlockResultsResponse's bytes, made piece by piece: what is encoded in pieces is read as one."""
+        head, stored, txs = self._results(height)
+        pieces = [head.SerializeToString()]
+        yield
+        for part in in_parts(txs, stored):
+            pieces.append(pb.GetBlockResultsResponse(**part._asdict()).SerializeToString())
+            yield
+        return b"".join(pieces)
+
+    def block_results_json(self, height: int) -> Slices[bytes]:
+        head, stored, txs = self._results(height)
+        yield
+        return (yield from block_results_text(head, in_parts(txs, stored, TEXT_UNITS_PER_SLICE)))
+
+    def _results(
+        self, height: int
+    ) -> tuple[pb.GetBlockResultsResponse, abci_pb.ResponseFinalizeBlock, Sequence[bytes]]:
+        """(an answer without results and events, what it is to have of these, the block's transactions)."""
         chosen = self._block_height(height)
-        return pb.GetBlockResultsResponse(
-            height=chosen,
-            results=(yield from outcomes(self.txs(chosen), stored := self._stored(chosen))),
-            events=event_protos(stored.events),
-            validator_updates=stored.validator_updates,
-            app_hash=stored.app_hash,
+        txs, stored = self.txs(chosen), self._stored(chosen)
+        head = pb.GetBlockResultsResponse(
+            height=chosen, validator_updates=stored.validator_updates, app_hash=stored.app_hash
         )
+        return head, stored, txs
 
     def _stored(self, height: int) -> abci_pb.ResponseFinalizeBlock:
         stored = self.states.load_stored(height)

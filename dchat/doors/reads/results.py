@@ -1,13 +1,13 @@
 """What a block did, as the doors tell it: results and events, from the stored bytes' message to dchat.v1's and to JSON.
 
-Sliced where a block may be large: 5,000 events must not hold the loop.
+Sliced where a block may be large: 5,000 events must not hold the loop, however few transactions they are of.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from consensus.abci.interface import Slices
 from crypto.hash import sha256
@@ -16,8 +16,9 @@ from proto.dchat.v1 import service_pb2 as pb
 if TYPE_CHECKING:
     from proto.tendermint.abci import types_pb2 as abci_pb
 
-RESULTS_PER_SLICE: Final = 200  # each with an event or two: about 1 ms
+UNITS_PER_SLICE: Final = 400  # results and events: about 1 ms
 TEXTS_PER_SLICE: Final = 50  # made JSON of: about 1 ms
+TEXT_UNITS_PER_SLICE: Final = 150  # results and events: likewise
 
 
 def event_proto(event: abci_pb.Event) -> pb.Event:
@@ -45,14 +46,28 @@ def outcome(tx_hash: bytes, result: abci_pb.ExecTxResult) -> pb.TxOutcome:
     )
 
 
-def outcomes(txs: Sequence[bytes], stored: abci_pb.ResponseFinalizeBlock) -> Slices[list[pb.TxOutcome]]:
-    """Of all transactions of a block, in its order."""
-    made: list[pb.TxOutcome] = []
+class Part(NamedTuple):
+    """Of what a block did: results of its transactions, in its order, or events of its own."""
+
+    results: list[pb.TxOutcome]
+    events: list[pb.Event]
+
+
+def in_parts(
+    txs: Sequence[bytes], stored: abci_pb.ResponseFinalizeBlock, units_max: int = UNITS_PER_SLICE
+) -> Iterator[Part]:
+    """All of it. A part has about `units_max` results and events; one transaction has a few hundred at most."""
+    results: list[pb.TxOutcome] = []
+    units = 0
     for tx, result in zip(txs, stored.tx_results, strict=True):
-        made.append(outcome(sha256(tx), result))
-        if len(made) % RESULTS_PER_SLICE == 0:
-            yield
-    return made
+        results.append(outcome(sha256(tx), result))
+        units += 1 + len(result.events)
+        if units >= units_max:
+            yield Part(results, [])
+            results, units = [], 0
+    yield Part(results, [])
+    for start in range(0, len(stored.events), units_max):
+        yield Part([], event_protos(stored.events[start : start + units_max]))
 
 
 # ------------------------------------------------------------------------------------------------------------- JSON
@@ -64,33 +79,32 @@ def event_json(event: pb.Event) -> dict[str, Any]:
     return {"type": event.type, "attributes": attributes}
 
 
-def block_results_text(found: pb.GetBlockResultsResponse) -> Slices[bytes]:
-    """JSON, made piece by piece."""
+def block_results_text(head: pb.GetBlockResultsResponse, parts: Iterable[Part]) -> Slices[bytes]:
+    """JSON, made piece by piece. head: without results and events. parts: of TEXT_UNITS_PER_SLICE."""
     txs: list[str] = []
-    for result in found.results:
-        txs.append(
-            json.dumps(
-                {
-                    "hash": result.hash.hex(),
-                    "code": result.code,
-                    "codespace": result.codespace,
-                    "log": result.log,
-                    "data": result.data.hex(),
-                    "gas_wanted": result.gas_wanted,
-                    "gas_used": result.gas_used,
-                    "events": [event_json(event) for event in result.events],
-                }
-            )
-        )
-        if len(txs) % TEXTS_PER_SLICE == 0:
-            yield
-    head = {"height": found.height, "app_hash": found.app_hash.hex().upper()}
-    tail = {
-        "events": [event_json(event) for event in found.events],
-        "validator_updates": [_update_json(update) for update in found.validator_updates],
-    }
+    events: list[str] = []
+    for part in parts:
+        txs += [json.dumps(_outcome_json(result)) for result in part.results]
+        events += [json.dumps(event_json(event)) for event in part.events]
+        yield
+    began = {"height": head.height, "app_hash": head.app_hash.hex().upper()}
+    updates = json.dumps([_update_json(update) for update in head.validator_updates])
     yield
-    return f'{json.dumps(head)[:-1]}, "txs": [{", ".join(txs)}], {json.dumps(tail)[1:]}'.encode()
+    lists = f'"txs": [{", ".join(txs)}], "events": [{", ".join(events)}], "validator_updates": {updates}'
+    return f"{json.dumps(began)[:-1]}, {lists}}}".encode()
+
+
+def _outcome_json(result: pb.TxOutcome) -> dict[str, Any]:
+    return {
+        "hash": result.hash.hex(),
+        "code": result.code,
+        "codespace": result.codespace,
+        "log": result.log,
+        "data": result.data.hex(),
+        "gas_wanted": result.gas_wanted,
+        "gas_used": result.gas_used,
+        "events": [event_json(event) for event in result.events],
+    }
 
 
 def _update_json(update: abci_pb.ValidatorUpdate) -> dict[str, Any]:
