@@ -195,12 +195,6 @@ class Base:
                 self._weigh(key, _estimate(size, is_decoded=type(writes[key]) is not bytes))
         self._turn(len(writes))
 
-    @property
-    def bytes_held_max(self) -> int:
-        """An estimate of what the cache holds, never too low."""
-        held = len(self._young) + len(self._old) + sum(map(len, self._dying))  # the large die at once
-        return held * CACHED_BYTES + self._large_bytes + sum(self._old_large.values())
-
     def _load(self, key: bytes) -> Any:
         store, beside = SPACES[key[0]]
         stored = self._stores.side(store, key[1:]) if beside else self._stores.get(store, key[1:])
