@@ -72,8 +72,8 @@ class EconomyQueries:
     ) -> pb.ListStakingValidatorsResponse:
         version, base = self._open(height)
         answer = pb.ListStakingValidatorsResponse(height=version)
-        for key, validator in base.scan(VALIDATOR):
-            if key[len(VALIDATOR) :] > after and status in (0, validator.status):
+        for _, validator in base.scan(VALIDATOR, _behind(VALIDATOR, after)):
+            if status in (0, validator.status):
                 answer.validators.append(_validator(base, validator, version))
                 if len(answer.validators) == limit:
                     break
@@ -86,8 +86,7 @@ class EconomyQueries:
         """Of a delegator, or of a validator, or the one of both."""
         version, base = self._open(height)
         answer = pb.ListDelegationsResponse(height=version)
-        pairs = _pairs(base, delegator, operator, by_delegator=DELEGATION, by_operator=BY_OPERATOR)
-        for who, whom in _page(pairs, after, by_delegator=not operator):
+        for who, whom in _pairs(base, delegator, operator, after, by_delegator=DELEGATION, by_operator=BY_OPERATOR):
             delegation = stake.delegation_of(base, who, whom)
             validator = stake.validator_of(base, whom)
             if delegation is None or validator is None:
@@ -105,8 +104,7 @@ class EconomyQueries:
         """Of a delegator, or of a validator, or the one of both."""
         version, base = self._open(height)
         answer = pb.ListUnbondingsResponse(height=version)
-        pairs = _pairs(base, delegator, operator, by_delegator=BY_DELEGATOR, by_operator=UNBONDINGS)
-        for who, whom in _page(pairs, after, by_delegator=not operator):
+        for who, whom in _pairs(base, delegator, operator, after, by_delegator=BY_DELEGATOR, by_operator=UNBONDINGS):
             waiting: Unbonding | None = base.get(UNBONDINGS + whom + who)
             if waiting is None:
                 continue
@@ -217,23 +215,22 @@ def _signing(base: Base, info: SigningInfo, height: int) -> pb.SigningState:
 
 
 def _pairs(
-    base: Base, delegator: bytes, operator: bytes, *, by_delegator: bytes, by_operator: bytes
+    base: Base, delegator: bytes, operator: bytes, after: bytes, *, by_delegator: bytes, by_operator: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """(delegator, operator), in order of the one that is not given."""
-    if operator:
-        prefix = by_operator + operator
-        for key, _ in base.scan(prefix + delegator):
-            yield key[len(prefix) :], operator
-    else:
-        prefix = by_delegator + delegator
-        for key, _ in base.scan(prefix):
-            yield delegator, key[len(prefix) :]
+    """(delegator, operator), in order of the one that is not given, above `after`; of both, the one that they name."""
+    if operator and delegator:
+        if delegator > after and any(True for _ in base.scan(by_operator + operator + delegator)):
+            yield delegator, operator
+        return
+    prefix = by_operator + operator if operator else by_delegator + delegator
+    for key, _ in base.scan(prefix, _behind(prefix, after)):
+        found = key[len(prefix) :]
+        yield (found, operator) if operator else (delegator, found)
 
 
-def _page(pairs: Iterator[tuple[bytes, bytes]], after: bytes, *, by_delegator: bool) -> Iterator[tuple[bytes, bytes]]:
-    for pair in pairs:
-        if pair[by_delegator] > after:
-            yield pair
+def _behind(prefix: bytes, after: bytes) -> bytes:
+    """Where a list goes on: the least key above; what is before it is not read again for each page."""
+    return prefix + after + b"\x00" if after else b""
 
 
 __all__ = ["ROWS_MAX", "EconomyQueries"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.kernel.branch import Base
 from chain.tx.economy_messages import Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from dchat.app.economy_queries import EconomyQueries
 from proto.dchat.v1 import staking_service_pb2 as pb
@@ -105,3 +108,37 @@ def test_pools_and_params(world: World, queries: EconomyQueries) -> None:
     assert params["staking"]["params"]["validators_max"] == "100"
     assert params["slashing"]["params"]["slash_double_sign"] == "0.05"
     assert params["mint"]["params"]["goal_bonded"] == "0.67"
+
+
+def test_a_page_reads_nothing_of_the_pages_before_it(
+    world: World, queries: EconomyQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 13: each page of a validator's delegators read all before it: 3 us each, of a million that one may have."""
+    ann, v1 = world.address("ann"), world.address("v1")
+    real, read = Base.scan, [0]
+
+    def scan(self: Base, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, Any]]:
+        for pair in real(self, prefix, start):
+            read[0] += 1
+            yield pair
+
+    monkeypatch.setattr(Base, "scan", scan)
+    lists: list[tuple[Callable[..., Any], dict[str, bytes], Callable[[Any], list[bytes]]]] = [
+        (queries.validators, {}, lambda page: [row.operator for row in page.validators]),
+        (queries.delegations, {"operator": v1}, lambda page: [row.delegator for row in page.delegations]),
+        (queries.delegations, {"delegator": ann}, lambda page: [row.operator for row in page.delegations]),
+        (queries.unbondings, {"operator": v1}, lambda page: [row.delegator for row in page.unbondings]),
+        (queries.unbondings, {"delegator": ann}, lambda page: [row.operator for row in page.unbondings]),
+    ]
+    for ask, whose, rows_of in lists:
+        whole, after = rows_of(ask(**whose)), b""
+        assert whole == sorted(whole)
+        for row in whole:
+            read[0] = 0
+            assert rows_of(ask(**whose, after=after, limit=1)) == [row]
+            assert read[0] == 1
+            after = row
+        assert rows_of(ask(**whose, after=after)) == []
+        assert read[0] == 1
+    assert queries.delegations(operator=v1, delegator=ann, after=ann).delegations == []
+    assert len(queries.delegations(operator=v1, delegator=ann).delegations) == 1
