@@ -33,6 +33,7 @@ BLOCK_SYNC_CHANNEL: Final = 0x40
 
 CONSENSUS_MESSAGE_BYTES_MAX: Final = MIB  # the channels' limit upstream
 BLOCK_SYNC_MESSAGE_BYTES_MAX: Final = 104_857_605  # a block of 100 MiB and its frame
+RESPONSE_FIELDS_MAX: Final = 8  # of a block response: two, and what later versions may add
 WIRE_STEP_MAX: Final = 8
 
 
@@ -442,18 +443,21 @@ def _message_fields(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _block_response(data: bytes) -> BlockResponse:
-    block = extended_commit = b""
+    """As many fields as a message has at most are read: an answer may have 26 MB, and a field two bytes."""
+    pieces: dict[int, bytes] = {}
     try:
         for number, content in _message_fields(data):
-            if number == 1:
-                block = content
-            elif number == 2:
-                extended_commit = content
+            if number in pieces:
+                raise Malformed(f"BlockResponse: field {number} is there twice")
+            if len(pieces) >= RESPONSE_FIELDS_MAX:
+                raise Malformed(f"BlockResponse: more than {RESPONSE_FIELDS_MAX} fields")
+            pieces[number] = content
     except IndexError as error:
         raise Malformed("BlockResponse: cut off") from error
+    block = pieces.get(1, b"")
     if not block:
         raise InvalidMessage("BlockResponse: the block is missing")
-    return BlockResponse(block, extended_commit)
+    return BlockResponse(block, pieces.get(2, b""))
 
 
 def decode_block_sync(data: bytes) -> BlockSyncMessage:

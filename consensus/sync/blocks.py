@@ -207,11 +207,11 @@ class BlockSyncReactor:
             self._wake.set()
 
     def remove_peer(self, peer: Peer, reason: str) -> None:
+        self._server.forget(peer)  # also of one that was dropped for a lie, which is none of `_peers` any more
         known = self._peers.get(peer.id)
         if known is None or known.peer is not peer:
             return
         del self._peers[peer.id]
-        self._server.forget(peer)
         for height in known.asked:
             wanted = self._wanted.get(height)
             if wanted is not None:

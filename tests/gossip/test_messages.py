@@ -13,6 +13,7 @@ from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, de
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
+from consensus.formats.wire import message_field
 from consensus.p2p.conn.base import PeerFault
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PartSet
@@ -270,6 +271,34 @@ def test_a_proposal_must_fit_the_formats_limit(total: int, good: bool) -> None:
     else:
         with pytest.raises(m.InvalidMessage):
             m.check_proposal(proposal)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(message_field(b"\x0a", b"block") + b"\x1a\x00" * 100_000, id="unknown ones"),
+        pytest.param(message_field(b"\x0a", b"block") * 10_000, id="the block again and again"),
+        pytest.param(message_field(b"\x0a", b"block") + b"\x12\x00" * 100_000, id="empty extended commits"),
+        pytest.param(b"\x1a\x00" * 100_000 + message_field(b"\x0a", b"block"), id="the block at the end"),
+    ],
+)
+def test_an_answer_of_many_fields_is_refused_at_the_first_too_many(
+    fields: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 10 and 21: whom a syncing node asked for a block held its loop for 11 s with one answer of 26 MB, which
+    was two bytes a field."""
+    reads = 0
+    read = m._read_uvarint
+
+    def counted(data: bytes, position: int) -> tuple[int, int]:
+        nonlocal reads
+        reads += 1
+        return read(data, position)
+
+    monkeypatch.setattr(m, "_read_uvarint", counted)
+    with pytest.raises(InvalidData):
+        m.decode_block_sync(message_field(b"\x1a", fields))
+    assert reads <= 100
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,25 @@ async def test_a_peer_that_leaves_while_its_block_is_read_is_forgotten() -> None
     assert not server.blocks.reads
 
 
+async def test_a_liar_that_asked_for_blocks_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 8: whoever was banned for a false block left its requests, the answer that it had not taken, and itself:
+    megabytes an identity. The switch tells of its leaving in a later turn."""
+    server = Server()
+    monkeypatch.setattr(server.reactor, "_network", SimpleNamespace(drop_peer=lambda peer, reason, ban_s: None))
+    liars = [server.connect(letter, room=10) for letter in "abcde"]
+    for liar in liars:
+        server.ask(liar, 1, 2, 3)
+        liar.try_send = lambda channel, message: False  # type: ignore[method-assign]
+    await server.settle()
+    assert len(server.reactor._server._readers) == len(liars)
+    for liar in liars:
+        server.reactor._drop(liar.id, "it lied")
+    for liar in liars:
+        server.reactor.remove_peer(liar, "it lied")
+    assert server.reactor._server.waiting == 0
+    assert server.reactor._server._readers == {}
+
+
 async def test_statuses_that_nobody_asked_for_count_against_their_sender() -> None:
     """audit 9"""
     server = Server()
