@@ -30,7 +30,7 @@ from consensus.p2p.conn.errors import AlreadyConnected, BadNodeInfo, DialError, 
 from consensus.p2p.conn.link import Link, Phase, may_lead_elsewhere
 from consensus.p2p.conn.node_info import CHANNELS_MAX, NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.p2p.conn.peer import PeerStatus, SwitchPeer
+from consensus.p2p.conn.peer import PeerStatus, SwitchPeer, who_frees_memory
 from consensus.p2p.conn.sockets import Listener, Sockets, TcpSockets
 from consensus.p2p.places import Places
 from consensus.p2p.reputation import STEADY_S, Reputation
@@ -667,13 +667,12 @@ class Switch:
         peer.link.close(why)
 
     def _free_memory(self) -> None:
-        """All unfinished messages together are too much: the peer that holds most that nobody asked for goes, a named
-        one only if no stranger holds any."""
-        peers = [peer for peer in self._peers_tuple if not peer.link.is_closed and peer.budget.unasked_bytes]
-        worst = max(peers, key=lambda peer: (not self._is_exempt(peer.id), peer.budget.unasked_bytes), default=None)
+        """All unfinished messages together are too much: one peer goes."""
+        worst, is_offence = who_frees_memory(self._peers_tuple, self._is_exempt)
         if worst is not None:
             self.counters["over_budget"] += 1
-            self._offended(worst, f"unfinished messages of all peers hold {self.unfinished_bytes} bytes, most are its")
+            go = partial(self._offended, worst) if is_offence else worst.link.close
+            go(f"unfinished messages of all peers hold {worst.budget.shared.held_bytes} bytes, most are its")
 
     async def _sweep(self) -> None:
         """Look now and then for what no packet tells: messages that do not end, readers that do not read."""

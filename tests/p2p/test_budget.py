@@ -118,6 +118,21 @@ def test_past_the_total_the_owner_is_asked_to_free_memory() -> None:
     assert first.shared.unfinished_bytes == 4_000
 
 
+def test_what_was_asked_for_has_a_total_too() -> None:
+    """audit 8: each of fifty liars could leave 26 MB of a block that a syncing node had asked it for: 1.3 GB."""
+    config = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=0, asked_total_bytes_max=6_000)
+    first = Bench(budget=config)
+    second = Bench(shared=first.shared, loop=first.loop)
+    for bench in (first, second):
+        bench.budget.expect(0x40, 10_000, 300.0)
+        for _ in range(4):
+            bench.connection.feed(packet(0x40, bytes(1_000), eof=False))
+    assert (first.shared.unfinished_bytes, first.shared.asked_bytes) == (0, 8_000)
+    assert (first.memory_calls, second.memory_calls) == (0, 2)
+    first.connection.close()
+    assert first.shared.asked_bytes == 4_000
+
+
 def test_a_message_that_does_not_end_costs_the_connection_but_is_no_offence() -> None:
     """audit 8"""
     bench = Bench(
@@ -404,11 +419,10 @@ def test_unfinished_bytes_are_counted_exactly(packets: list[tuple[int, int, bool
     for channel, size, eof in packets:
         bench.connection.feed(packet(channel, bytes(size), eof=eof))
         assert bench.budget.unfinished_bytes == held()
-        assert bench.shared.unfinished_bytes == held() - bench.connection._channels[0x40].is_asked * len(
-            bench.connection._channels[0x40].partial
-        )
+        asked = bench.connection._channels[0x40].is_asked * len(bench.connection._channels[0x40].partial)
+        assert (bench.shared.unfinished_bytes, bench.shared.asked_bytes) == (held() - asked, asked)
     bench.connection.close()
-    assert bench.shared.unfinished_bytes == 0
+    assert bench.shared.unfinished_bytes == bench.shared.asked_bytes == 0
 
 
 # --- what waits for a peer -------------------------------------------------------------------------------------------

@@ -98,6 +98,32 @@ async def test_memory_of_all_unfinished_messages_has_a_bound_and_the_worst_goes(
         assert not friend.gone.is_set()
 
 
+async def test_answers_that_do_not_end_are_dropped_and_who_brought_something_is_not() -> None:
+    """audit 8: what was asked for had no total. Who goes gave no offence: a slow line looks like that."""
+    budget = BudgetConfig(asked_total_bytes_max=200_000)
+    node = Node("node", channels=ALL, connection=FAST, budget=budget)
+    liars = [Node(f"liar{number}", channels=ALL, connection=FAST) for number in range(3)]
+    honest = Node("honest", channels=ALL, connection=FAST)
+    async with running(node, honest, *liars):
+        friend = await honest.switch.dial(parse_address(node.address))
+        peers = [await one.switch.dial(parse_address(node.address)) for one in liars]
+        await until(lambda: len(node.switch.peers) == 4)
+        for peer in node.switch.peers:
+            peer.expect(0x40, 400_000, 60.0)
+            if peer.id == honest.id:
+                peer.useful()
+        for one in (friend, *peers):  # the honest one began first, and takes as long as the others
+            for _ in range(80):
+                one.link.write_stream(packet(0x40, bytes(1_000), eof=False))
+            await asyncio.sleep(0)
+        await until(lambda: any(peer.gone.is_set() for peer in peers))
+        friend.link.write_stream(packet(0x40, b"", eof=True))
+        await until(lambda: node.reactor.received)
+        assert len(node.reactor.received[0][2]) == 80_000
+        assert not friend.gone.is_set()
+        assert not any(node.switch.bans.left_s(one.id) for one in (honest, *liars))
+
+
 async def test_a_reader_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 8: it sends pongs, so it is not silent; what waits for it is memory of ours."""
     monkeypatch.setattr(switch, "SWEEP_S", 0.05)

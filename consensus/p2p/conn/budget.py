@@ -44,6 +44,7 @@ class BudgetConfig:
     useless_per_s: int = 20  # forgiven
     unfinished_bytes_max: int = 3 * MIB  # of messages that have begun, beside those that we asked for
     unfinished_total_bytes_max: int = 64 * MIB  # of all peers
+    asked_total_bytes_max: int = 256 * MIB  # of all peers, of what we asked for: ten of the largest blocks
     unfinished_s: float = 60.0  # from a message's first packet to its last
 
     def __post_init__(self) -> None:
@@ -118,6 +119,7 @@ class SharedBudget:
         self.strangers = CpuShare(config.strangers_cpu_percent, config.cpu_burst_ms, loop.time)
         self.unearned = CpuShare(config.unearned_cpu_percent, config.unearned_burst_ms, loop.time)
         self.unfinished_bytes = 0
+        self.asked_bytes = 0  # unfinished too, and asked for
         self.held_s = 0.0  # all peers that left
         self.useless_by_kind: Counter[str] = Counter()
         self._loop = loop
@@ -125,6 +127,19 @@ class SharedBudget:
         self._later: dict[int, list[Served]] = {}  # by tick
         self._turn_ns = 0
         self._is_scheduled = False
+
+    @property
+    def has_too_much_unasked(self) -> bool:
+        return self.unfinished_bytes > self.config.unfinished_total_bytes_max
+
+    @property
+    def has_too_much_asked(self) -> bool:
+        return self.asked_bytes > self.config.asked_total_bytes_max
+
+    @property
+    def held_bytes(self) -> int:
+        """Of all unfinished messages."""
+        return self.unfinished_bytes + self.asked_bytes
 
     @property
     def turn_is_over(self) -> bool:
@@ -304,10 +319,17 @@ class PeerBudget:
 
     # --- memory -----------------------------------------------------------------------------------------------
 
+    @property
+    def asked_bytes(self) -> int:
+        """Of unfinished messages that we asked for."""
+        return self.unfinished_bytes - self.unasked_bytes
+
     def hold(self, size: int, *, is_asked: bool) -> None:
-        """Count bytes of unfinished messages; below 0: they are gone. The total does not count what was asked for."""
+        """Count bytes of unfinished messages; below 0: they are gone. What was asked for has a total of its own."""
         self.unfinished_bytes += size
-        if not is_asked:
+        if is_asked:
+            self.shared.asked_bytes += size
+        else:
             self.unasked_bytes += size
             self.shared.unfinished_bytes += size
 

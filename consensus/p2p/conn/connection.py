@@ -534,7 +534,7 @@ class MultiplexConnection:
             raise ConnectionFault(
                 f"unfinished messages: {budget.unfinished_bytes} bytes, at most {budget.unfinished_max} allowed"
             )
-        if self._shared.unfinished_bytes > self._shared.config.unfinished_total_bytes_max:
+        if self._shared.has_too_much_unasked or self._shared.has_too_much_asked:
             self._on_memory()
 
     def _check_asked(self, channel: _Channel, total: int) -> None:
@@ -556,6 +556,11 @@ class MultiplexConnection:
         for channel in self._channels.values():
             self.budget.hold(-len(channel.partial), is_asked=channel.is_asked)
             channel.partial, channel.is_asked, channel.allowed = bytearray(), False, channel.unasked_max
+
+    @property
+    def asked_since(self) -> float:
+        """Since when it sends what we asked for, what we did not read left out; infinite: it does not."""
+        return min((c.partial_since for c in self._channels.values() if c.is_asked), default=float("inf"))
 
     def check_deadlines(self) -> None:
         """Fail the peer whose message does not end: now and then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from consensus.p2p.conn.budget import PeerBudget
@@ -116,3 +116,21 @@ class SwitchPeer:
 
     def __repr__(self) -> str:
         return f"SwitchPeer({self.id}@{self.remote_address})"
+
+
+def who_frees_memory(peers: Iterable[SwitchPeer], is_named: Callable[[str], bool]) -> tuple[SwitchPeer | None, bool]:
+    """Who goes where all unfinished messages together are too much, and whether it gave offence.
+
+    Who holds most that nobody asked for, a named one only if no stranger holds any. Where it is what was asked for that
+    is too much, likewise: who brought least of use so far; of several, who takes longest. That is no offence.
+    """
+    there = [peer for peer in peers if not peer.link.is_closed]
+    unasked = [peer for peer in there if peer.budget.unasked_bytes]
+    if unasked and unasked[0].budget.shared.has_too_much_unasked:
+        return max(unasked, key=lambda peer: (not is_named(peer.id), peer.budget.unasked_bytes)), True
+    asked = [peer for peer in there if peer.budget.asked_bytes]
+    return min(
+        asked,
+        key=lambda peer: (is_named(peer.id), peer.budget.useful_messages, peer.connection.asked_since),
+        default=None,
+    ), False
