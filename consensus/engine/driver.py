@@ -212,7 +212,7 @@ class ConsensusDriver(Entrance):
         """
         assert not self._is_running, "consensus runs: it decides by itself"
         self._executor.check_halt(block.height)
-        self._executor.check(self._state, block, is_decided=True)
+        await self._executor.check(self._state, block, is_decided=True)
         if self._signer is not None:
             self._signer.raise_floor(block.height)
         for shown in (block.last_commit, commit):

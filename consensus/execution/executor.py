@@ -169,7 +169,7 @@ class BlockExecutor:
 
     # ---------------------------------------------------------------------------------------------- validating
 
-    def check(self, state: State, block: Block, *, is_decided: bool = False, is_stored: bool = False) -> None:
+    async def check(self, state: State, block: Block, *, is_decided: bool = False, is_stored: bool = False) -> None:
         """Everything about a block that does not need the application. Raises InvalidBlock (and InvalidData).
 
         A function of the chain; EvidenceUnverifiable alone tells of this node, which lacks an old header.
@@ -183,7 +183,8 @@ class BlockExecutor:
         if any(item.height > state.last_block_height for item in block.evidence):
             raise InvalidEvidence(f"block {block.height} has evidence that is not of the past")
         try:
-            self.evidence.check(block.evidence, state)
+            await self.evidence.judge_ahead(block.evidence, state)
+            await drive(self.evidence.check(block.evidence, state))
         except EvidenceUnverifiable as error:
             if not is_decided:
                 raise
@@ -200,10 +201,8 @@ class BlockExecutor:
         withheld = ""
         if len(block.txs) + len(block.evidence) > INLINE_ITEMS:
             await self._workers.run(block.hash_pieces)
-        if block.evidence:
-            await self.evidence.judge_ahead(block.evidence, state)
         try:
-            self.check(state, block)
+            await self.check(state, block)
         except EvidenceUnverifiable as error:
             withheld = str(error)
         except InvalidData as error:

@@ -165,7 +165,7 @@ async def _apply_last(executor: BlockExecutor, state: State, *, app_committed: b
             raise HandshakeError(f"the application committed height {height}, but its results are not stored")
     block_id: BlockID = meta.block_id
     try:
-        executor.check(state, block, is_stored=True)
+        await executor.check(state, block, is_stored=True)
     except InvalidData as error:
         raise HandshakeError(f"stored block {height} does not follow the state: {error}") from error
     log.info("applying the last stored block again", height=height, application_has_it=app_committed)

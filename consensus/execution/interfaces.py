@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from consensus.abci.interface import Slices
 from consensus.state.results import ExecTxResult
 from consensus.state.state import State
 from consensus.types.evidence import Evidence
@@ -45,7 +46,7 @@ class EvidencePool(Protocol):
         """Verify signatures of a proposed block's evidence in threads, so that `check` need not. Raises nothing."""
         ...
 
-    def check(self, evidence: Sequence[Evidence], state: State) -> None:
+    def check(self, evidence: Sequence[Evidence], state: State) -> Slices[None]:
         """Of a proposed block. Raises InvalidEvidence (which, why): false, expired, committed, or twice.
 
         EvidenceUnverifiable: a reason to vote nil, not against the block.

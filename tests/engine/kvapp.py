@@ -191,8 +191,8 @@ class NoEvidence:
     def pending(self, bytes_max: int) -> tuple[list[Evidence], int]:
         return [], 0
 
-    def check(self, evidence: Sequence[Evidence], state: State) -> None:
-        pass
+    def check(self, evidence: Sequence[Evidence], state: State) -> Slices[None]:
+        yield from ()
 
     def update(self, state: State, evidence: Sequence[Evidence]) -> None:
         pass

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consensus.abci.interface import Slices
 from consensus.channels.peer_messages import CONSENSUS_MESSAGE_BYTES_MAX, EVIDENCE_CHANNEL
 from consensus.evidence.pool import COMMITTED, FLOOR_KEY, PENDING, EvidencePool, evidence_key
 from consensus.evidence.reactor import EvidenceReactor
@@ -73,6 +74,12 @@ def evidence(height: int = 5, *, key: int = 0) -> DuplicateVoteEvidence:
     return DuplicateVoteEvidence.from_votes(*votes, validators=SET, time_ns=height * SECOND_NS)
 
 
+def run(slices: Slices[None]) -> None:
+    """At once, to the end."""
+    for _ in slices:
+        pass
+
+
 def pool_at(height: int, db: MemoryStore | None = None, **stored: int) -> EvidencePool:
     source: Any = Stored(height, **stored)
     return EvidencePool(db if db is not None else MemoryStore(), source, source)
@@ -91,7 +98,7 @@ def test_conflicting_votes_become_evidence_once_their_height_is_applied() -> Non
     assert item.vote_a.is_nil
     assert (item.timestamp_ns, item.validator_power, item.total_voting_power) == (5 * SECOND_NS, 10, SET.total_power)
     assert size == len(encode_evidence_list([item]))
-    pool.check([item], state(5))
+    run(pool.check([item], state(5)))
 
 
 def test_a_late_report_becomes_evidence_at_once_and_repeats_do_nothing() -> None:
@@ -115,7 +122,7 @@ def test_the_life_of_evidence_survives_restarts() -> None:
     again = pool_at(7, db)
     assert not again.add(item)
     with pytest.raises(InvalidEvidence, match="committed before"):
-        again.check([item], state(7))
+        run(again.check([item], state(7)))
     again.update(state(7), [item])  # a replay of the same block changes nothing
     assert db.get(evidence_key(COMMITTED, item)) is not None
 
@@ -154,18 +161,18 @@ def test_false_evidence_is_refused_from_peers_and_in_blocks(bad: DuplicateVoteEv
     with pytest.raises(InvalidEvidence, match=says):
         pool.add(bad)
     with pytest.raises(InvalidEvidence, match=says):
-        pool.check([bad], state(6))
+        run(pool.check([bad], state(6)))
     assert pool.size == 0
 
 
 def test_evidence_twice_in_a_block_is_refused() -> None:
     with pytest.raises(InvalidEvidence, match="twice"):
-        pool_at(6).check([GOOD, GOOD], state(6))
+        run(pool_at(6).check([GOOD, GOOD], state(6)))
 
 
 def test_evidence_of_a_refused_block_is_kept_for_the_next() -> None:
     pool = pool_at(6)
-    pool.check([GOOD], state(6))
+    run(pool.check([GOOD], state(6)))
     assert pool.all_pending() == [GOOD]
 
 
@@ -188,10 +195,10 @@ def test_each_age_and_prune_depth_has_an_answer(age: int, pruned: int, sets_prun
             pool.add(item)
     fresh = pool_at(height, base=base, sets_base=base if sets_pruned else 1)
     if stored and not expired:
-        fresh.check([item], state(height))
+        run(fresh.check([item], state(height)))
     else:
         with pytest.raises(InvalidEvidence if expired else EvidenceUnverifiable):
-            fresh.check([item], state(height))
+            run(fresh.check([item], state(height)))
     reporting = pool_at(height, base=base, sets_base=base if sets_pruned else 1)
     reporting.report_conflicting_votes(item.vote_a, item.vote_b)
     assert reporting.size == int(stored and not expired)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from consensus.channels.peer_messages import EVIDENCE_CHANNEL
 from consensus.evidence import pool as evidence_pool
-from consensus.evidence.pool import PENDING_PER_VALIDATOR_MAX, EvidencePool
+from consensus.evidence.pool import ITEMS_PER_JOB, PENDING_PER_VALIDATOR_MAX, EvidencePool
 from consensus.evidence.reactor import INLINE_BYTES_MAX, LARGE_WEIGHT_MAX, WAITING_MAX, EvidenceReactor
 from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence, InvalidLightBlock
 from consensus.formats.wire import int_field, message_field
@@ -37,7 +37,20 @@ from consensus.types.vote import PRECOMMIT, Vote
 from crypto.hash import sha256
 from storage.memory import MemoryStore
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
-from tests.gossip.test_evidence import CHAIN, GOOD, KEYS, PARAMS, SECOND_NS, SET, Stored, evidence, pool_at, state, vote
+from tests.gossip.test_evidence import (
+    CHAIN,
+    GOOD,
+    KEYS,
+    PARAMS,
+    SECOND_NS,
+    SET,
+    Stored,
+    evidence,
+    pool_at,
+    run,
+    state,
+    vote,
+)
 
 CHANNELS = frozenset({EVIDENCE_CHANNEL})
 
@@ -85,7 +98,7 @@ def test_one_equivocation_is_one_piece_whatever_its_copies_say(items: list[Dupli
         pool.add(item)
     (kept,), _ = pool.pending(-1)
     assert kept == kept.canonical(SET)
-    pool.check([kept], state(6))
+    run(pool.check([kept], state(6)))
     pool.update(state(7), [kept])
     assert not any(pool.add(item) for item in items)
     assert pool.size == 0
@@ -100,7 +113,7 @@ def test_what_no_signature_covers_is_derived_from_peers_and_not_voted_for_in_blo
     assert pool.add(precommits(**unsigned))
     assert pool.all_pending() == [precommits()]
     with pytest.raises(EvidenceUnwanted):
-        pool_at(6).check([precommits(**unsigned)], state(6))
+        run(pool_at(6).check([precommits(**unsigned)], state(6)))
     pool.update(state(7), [precommits(**unsigned)])  # +2/3 decided it: it is the same offence
     assert pool.size == 0
     assert not pool.add(precommits())
@@ -110,12 +123,12 @@ def test_copies_in_a_block_and_after_it_are_not_voted_for() -> None:
     """tendermint#4675: in one block, and one a block."""
     copy = DuplicateVoteEvidence.from_votes(vote(5, b"a"), vote(5, b"c"), validators=SET, time_ns=5 * SECOND_NS)
     with pytest.raises(EvidenceUnwanted, match="counts already"):
-        pool_at(6).check([GOOD, copy], state(6))
+        run(pool_at(6).check([GOOD, copy], state(6)))
     db = MemoryStore()
     pool_at(6, db).update(state(6), [GOOD])
     again = pool_at(7, db)
     with pytest.raises(EvidenceUnwanted, match="counts already"):
-        again.check([copy], state(7))
+        run(again.check([copy], state(7)))
     assert not again.add(copy)
 
 
@@ -178,7 +191,7 @@ def test_an_offence_that_was_too_old_once_never_counts_again(was_committed: bool
     pool.update(raised(2_100, 5_000), [])
     assert not pool.add(GOOD)
     with pytest.raises(EvidenceUnwanted):
-        pool.check([GOOD], raised(2_100, 5_000))
+        run(pool.check([GOOD], raised(2_100, 5_000)))
     fresh = evidence(2_090)
     assert pool.add(fresh)  # what never was too old still counts, once
     pool.update(raised(2_100, 5_000), [fresh])
@@ -364,7 +377,7 @@ def test_pending_evidence_whose_set_is_gone_cannot_be_judged_in_a_block() -> Non
     stored: Any = pool._states
     stored.sets_base = 6
     with pytest.raises(EvidenceUnverifiable):
-        pool.check([GOOD], state(6))
+        run(pool.check([GOOD], state(6)))
 
 
 def test_what_a_block_brings_is_kept_in_one_write_and_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +396,7 @@ def test_what_a_block_brings_is_kept_in_one_write_and_told_once(monkeypatch: pyt
 
     monkeypatch.setattr(db, "write", counted)
     with pytest.raises(InvalidEvidence, match=r"evidence\[32\]"):
-        pool.check([*items, replace(at_round(9), validator_power=99)], state(6))
+        run(pool.check([*items, replace(at_round(9), validator_power=99)], state(6)))
     assert writes == [32]
     assert [list(items) for items in told] == [items]  # whatever became of that block
     assert pool_at(6, db).size == 32
@@ -395,6 +408,31 @@ def test_what_a_block_brings_is_kept_in_one_write_and_told_once(monkeypatch: pyt
     writes.clear()
     reported.update(state(5), ())
     assert writes == [4]
+
+
+@pytest.mark.parametrize("is_decided_meanwhile", [False, True])
+def test_a_block_full_of_one_keys_evidence_is_judged_a_few_pieces_at_a_time(is_decided_meanwhile: bool) -> None:
+    """audit 9: 2,600 offences of one key fill a block, and every validator read header and set of each in one turn of
+    the loop."""
+    source: Any = Stored(6)
+    reads = most = 0
+    load_meta = source.load_meta
+
+    def counted(height: int) -> Any:
+        nonlocal reads
+        reads += 1
+        return load_meta(height)
+
+    source.load_meta = counted
+    pool = EvidencePool(MemoryStore(), source, source)
+    slices = pool.check([at_round(round) for round in range(200)], state(6))
+    for _ in slices:
+        most, reads = max(most, reads), 0
+        if is_decided_meanwhile:
+            slices.close()
+    assert 0 < most <= ITEMS_PER_JOB
+    assert reads <= ITEMS_PER_JOB
+    assert pool.size == (0 if is_decided_meanwhile else PENDING_PER_VALIDATOR_MAX)
 
 
 def test_evidence_that_fits_in_no_block_is_not_even_decoded() -> None:
