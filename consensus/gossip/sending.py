@@ -16,9 +16,10 @@ Source: docs/decisions/0004; CometBFT v0.38, consensus/reactor.go; known failure
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 from consensus.channels.extension import ExtensionReactor
 from consensus.channels.peer_messages import (
@@ -40,6 +41,7 @@ from consensus.types.commits import votes_from_commit, votes_from_extended_commi
 from consensus.types.ids import BlockID
 from consensus.types.parts import Part, PartSet
 from consensus.types.vote import Proposal, Vote
+from crypto.keys import SIGNATURE_BYTES
 
 RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
 RELAY_SPREAD_NS: Final = 15 * NS_PER_MS
@@ -52,6 +54,9 @@ CATCH_UP_CACHE_HEIGHTS: Final = 8
 OLD_HEIGHT_EVERY_NS: Final = 5 * NS_PER_MS  # a peer's heights are read from disk: as fast as it takes them over
 NEVER_NS: Final = 1 << 62
 ARRIVALS_MAX: Final = 65_536  # of each kind and height: peers can send false ones without end
+
+
+T = TypeVar("T")
 
 
 class Random(Protocol):
@@ -118,7 +123,7 @@ class Gossip:
     ) -> None:
         self._rs, self._blocks, self._extension = round_state, blocks, extension
         self._clock, self._random, self._metrics = clock, random, metrics
-        # (height, kind, round, index) -> (signature, its arrival)
+        # (height, kind, round, index) -> (the signature's end, its arrival)
         self._vote_arrivals: dict[tuple[int, int, int, int], tuple[bytes, Arrival]] = {}
         self._part_arrivals: dict[tuple[int, int, bytes], Arrival] = {}  # height, index, leaf hash
         self._proposal_arrivals: dict[tuple[int, int], Arrival] = {}
@@ -137,7 +142,7 @@ class Gossip:
     def vote_came(self, vote: Vote, source: str) -> None:
         key = (vote.height, vote.type, vote.round, vote.validator_index)
         if key not in self._vote_arrivals and len(self._vote_arrivals) < ARRIVALS_MAX:
-            self._vote_arrivals[key] = (vote.signature, self._arrival(source, LATE_VOTE_NS))
+            self._vote_arrivals[key] = (_end_of(vote.signature), self._arrival(source, LATE_VOTE_NS))
 
     def part_came(self, height: int, part: Part, source: str) -> None:
         key = (height, part.index, part.proof.leaf_hash)
@@ -152,7 +157,7 @@ class Gossip:
     def vote_arrival(self, vote: Vote) -> Arrival | None:
         """None: no peer sent it; or one sent another in its place, and then both should be known everywhere."""
         found = self._vote_arrivals.get((vote.height, vote.type, vote.round, vote.validator_index))
-        return found[1] if found is not None and found[0] == vote.signature else None
+        return found[1] if found is not None and found[0] == _end_of(vote.signature) else None
 
     def part_arrival(self, height: int, part: Part) -> Arrival | None:
         return self._part_arrivals.get((height, part.index, part.proof.leaf_hash))
@@ -312,10 +317,18 @@ class Gossip:
                 self._due_ns = min(self._due_ns, state.read_due_ns)
                 return
             state.read_due_ns = now + OLD_HEIGHT_EVERY_NS
-        old = self.old_height(height)
+        old = self._read_for(state, lambda: self.old_height(height))
         if old is not None:
             self._push_commit(state, old)
             self._push_old_parts(state, old)
+
+    def _read_for(self, state: PeerState, read: Callable[[], T]) -> T:
+        """Read from disk at this peer's cost, whoever has the turn: a message of its, a timer, a queue with room."""
+        began_ns = self._clock.monotonic_ns()
+        try:
+            return read()
+        finally:
+            state.peer.spend_cpu(self._clock.monotonic_ns() - began_ns)
 
     def old_height(self, height: int) -> _OldHeight | None:
         """A stored height; None when the store does not have it (any more)."""
@@ -354,7 +367,12 @@ class Gossip:
         for index in range(header.total):
             if state.parts_mask >> index & 1:
                 continue
-            part = self._blocks.load_part(state.height, index)
+            part = self._read_for(state, partial(self._blocks.load_part, state.height, index))
             if part is None or not self._send_part(state, state.height, state.round, part):
                 return
             self._metrics.catch_up_parts_sent += 1
+
+
+def _end_of(signature: bytes) -> bytes:
+    """What is remembered of one that may be thousands of bytes long, and a peer's junk: all of those that count."""
+    return signature[-SIGNATURE_BYTES:]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +23,12 @@ from consensus.engine.incoming.inbox import (
     size_of,
 )
 from consensus.engine.incoming.inputs import MajorityIn, Message, PartIn, VoteIn
+from consensus.types.commit import SIGNATURE_BYTES_MAX
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
-from crypto.hash import sha256
+from crypto import merkle
+from crypto.hash import HASH_BYTES, sha256
 from tests.engine.bench import until
 from tests.engine.test_driver import Bench, make_bench
 
@@ -88,6 +92,33 @@ def test_memory_has_a_bound_per_peer_and_in_total() -> None:
     assert inbox.bytes <= INBOX_BYTES_MAX + 100 * (PEER_BYTES_ALWAYS + PART_BYTES + 1_024)
     assert inbox.put(part("honest", BIG), first=False)
     assert inbox.put(vote("honest"), first=True)
+
+
+def longest_vote(number: int) -> VoteIn:
+    return replace(vote("a"), vote=replace(vote("a").vote, signature=number.to_bytes(SIGNATURE_BYTES_MAX, "big")))
+
+
+def longest_proof(number: int) -> PartIn:
+    aunts = tuple((number * merkle.AUNTS_MAX + aunt).to_bytes(HASH_BYTES, "big") for aunt in range(merkle.AUNTS_MAX))
+    known = part("a").part
+    return replace(part("a"), part=replace(known, bytes=b"", proof=replace(known.proof, aunts=aunts)))
+
+
+@pytest.mark.parametrize("flood", [longest_vote, longest_proof])
+def test_what_a_sender_makes_longer_is_counted(flood: Callable[[int], Message]) -> None:
+    """audit 8: a vote's signature may have 3,309 bytes and a part's proof a hundred hashes; both counted as 512, so the
+    total of 64 MB was a gigabyte."""
+    inbox = Inbox()
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            assert inbox.put(flood(number), first=False)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held <= 2 * inbox.bytes
+    take_all(inbox)
+    assert inbox.bytes == 0
 
 
 def test_what_is_of_the_next_height_waits_in_its_senders_queue() -> None:

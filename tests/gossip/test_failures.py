@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -102,3 +103,36 @@ def test_old_heights_are_read_no_faster_than_a_peer_could_take_them_over() -> No
     mesh.clock.advance(2 * OLD_HEIGHT_EVERY_NS / 10**9)
     assert reads == 2  # where it is at last, and served there
     assert peer.take(0x22)
+
+
+def test_what_is_read_for_a_peer_is_charged_to_it_whoever_has_the_turn() -> None:
+    """audit 14: what a timer or a queue with room made us read was free; forty strangers who walk through old heights
+    took the whole loop, 4 MB of a block each five milliseconds and peer."""
+    mesh = ConsensusMesh(block_bytes=3 * PART_BYTES)
+    mesh.network.full_mesh()
+    mesh.start()
+    mesh.run_to(30)
+    node, peer = mesh.nodes[0], FakePeer("a" * 40, STOCK)
+    mesh.clock.advance(1)
+    node.reactor.add_peer(peer)
+    blocks, read_ns = node.driver.blocks, 1_000_000
+
+    def slow(read: Any, *arguments: Any) -> Any:
+        mesh.clock._now_ns += read_ns
+        return read(*arguments)
+
+    for name in ("load_meta", "load_part"):
+        setattr(blocks, name, partial(slow, getattr(blocks, name)))
+    node.reactor.receive(0x20, peer, m.NewRoundStep(5, 0, 8, 0, 0).encode())
+    assert peer.cpu_ns == 4 * read_ns  # where it is, and three parts
+    node.reactor.receive(0x20, peer, m.NewRoundStep(6, 0, 8, 0, 0).encode())
+    assert peer.cpu_ns == 4 * read_ns
+    mesh.clock.advance(2 * OLD_HEIGHT_EVERY_NS / 10**9)  # a timer's turn
+    assert peer.cpu_ns == 8 * read_ns
+    peer.sent.clear()
+    peer.room = 0
+    mesh.clock.advance(2 * OLD_HEIGHT_EVERY_NS / 10**9)
+    node.reactor.receive(0x20, peer, m.NewRoundStep(7, 0, 8, 0, 0).encode())
+    spent, peer.room = peer.cpu_ns, 1_000
+    node.reactor.writable(0x21, peer)
+    assert peer.cpu_ns == spent + 3 * read_ns

@@ -27,7 +27,8 @@ PEER_BYTES_MAX: Final = 8 * MIB  # more than a second of parts at the default ra
 INBOX_BYTES_MAX: Final = 64 * MIB
 PEER_BYTES_ALWAYS: Final = 512 * KIB  # past the total too: 100 peers hold 50 MB more then
 SECOND_LANE_TURN: Final = 4  # one message in so many is of the second lane while both wait
-SMALL_BYTES: Final = 512  # what a message without a part takes, about
+SMALL_BYTES: Final = 512  # what a message takes, about, beside what its sender can make longer
+AUNT_BYTES: Final = 80  # of a part's proof: the hash, its object, its place in the tuple
 
 
 class Charges(Protocol):
@@ -236,11 +237,16 @@ def _in_order(queue: _Queue) -> Iterator[tuple[bool, Message]]:
 
 def size_of(message: Message) -> int:
     """What it takes in memory, about."""
-    if isinstance(message, PartIn):
-        return SMALL_BYTES + len(message.part.bytes)
-    if isinstance(message, VoteIn):
-        return SMALL_BYTES + len(message.vote.extension)
-    return SMALL_BYTES
+    match message:
+        case PartIn():
+            return SMALL_BYTES + len(message.part.bytes) + AUNT_BYTES * len(message.part.proof.aunts)
+        case VoteIn():
+            vote = message.vote
+            return SMALL_BYTES + len(vote.signature) + len(vote.extension) + len(vote.extension_signature)
+        case ProposalIn():
+            return SMALL_BYTES + len(message.proposal.signature)
+        case MajorityIn():
+            return SMALL_BYTES
 
 
 class Entrance:
