@@ -63,6 +63,7 @@ class Wants:
         self._on_timeouts = on_timeouts
         self._peers: dict[str, _Peer] = {}
         self.wanted: dict[bytes, str] = {}  # hash -> who was asked
+        self._holders: dict[bytes, dict[str, None]] = {}  # hash -> in whose `elsewhere` it is
         self._timer: Timer | None = None
         self.is_asking = True
 
@@ -81,7 +82,22 @@ class Wants:
     def remove_peer(self, peer_id: str) -> None:
         peer = self._peers.pop(peer_id, None)
         if peer is not None:
+            for key in list(peer.elsewhere):
+                self._leave_elsewhere(peer_id, peer, key)
             self._give_up(peer)
+
+    def _keep_elsewhere(self, peer_id: str, peer: _Peer, key: bytes) -> None:
+        peer.elsewhere[key] = None
+        self._holders.setdefault(key, {})[peer_id] = None
+        if len(peer.elsewhere) > OFFERS_MAX:
+            self._leave_elsewhere(peer_id, peer, next(iter(peer.elsewhere)))
+
+    def _leave_elsewhere(self, peer_id: str, peer: _Peer, key: bytes) -> None:
+        del peer.elsewhere[key]
+        holders = self._holders[key]
+        del holders[peer_id]
+        if not holders:
+            del self._holders[key]
 
     def heard(self, peer_id: str, keys: Iterable[bytes]) -> None:
         """A peer has these."""
@@ -103,12 +119,12 @@ class Wants:
             _keep(peer.offers, key)
 
     def arrived(self, key: bytes, sender: str) -> None:
-        """A body came."""
+        """A body came. Costs the same however many peers there are."""
         by = self.wanted.pop(key, None)
         if by is None:
             return
-        for other in self._peers.values():
-            other.elsewhere.pop(key, None)
+        for id in self._holders.pop(key, ()):
+            self._peers[id].elsewhere.pop(key)
         peer = self._peers[by]
         peer.asked.pop(key)
         if by == sender:
@@ -136,7 +152,7 @@ class Wants:
                 continue
             by = self.wanted.get(key)
             if by is not None and not self._is_rather(peer_id, by):
-                _keep(peer.elsewhere, key)
+                self._keep_elsewhere(peer_id, peer, key)
                 continue
             if by is not None:
                 self._peers[by].asked.pop(key, None)
@@ -160,19 +176,27 @@ class Wants:
             self._timer = self._clock.call_later(delay_ns / 1e9, self._timed_out)
 
     def _timed_out(self) -> None:
+        """One peer a turn of the loop: dozens may have been asked for a thousand each, all at once."""
         self._timer = None
-        now = self._clock.monotonic_ns()
         try:
-            for peer_id, peer in list(self._peers.items()):
-                if peer.asked and now - peer.progress_ns >= WANT_TIMEOUT_NS:
-                    lost = self._give_up(peer)
-                    if lost:
-                        peer.window = max(WINDOW_MIN, peer.window // 2)
-                        self._on_timeouts(lost)
-                        self._asking.useless(peer_id, SILENT)
-                    self.pump(peer_id)
+            silent = [id for id, peer in self._peers.items() if self._is_silent(peer)]
+            if silent:
+                self._turn_from(silent[0])
         finally:
             self._arm()
+
+    def _is_silent(self, peer: _Peer) -> bool:
+        return bool(peer.asked) and self._clock.monotonic_ns() - peer.progress_ns >= WANT_TIMEOUT_NS
+
+    def _turn_from(self, peer_id: str) -> None:
+        """It was asked, and let the time pass."""
+        peer = self._peers[peer_id]
+        lost = self._give_up(peer)
+        if lost:
+            peer.window = max(WINDOW_MIN, peer.window // 2)
+            self._on_timeouts(lost)
+            self._asking.useless(peer_id, SILENT)
+        self.pump(peer_id)
 
     def _give_up(self, peer: _Peer) -> int:
         """Ask others for what was asked of it; forget what nobody else offers. Returns how many it did not send."""
@@ -184,10 +208,10 @@ class Wants:
             if self._pool.knows(key):
                 continue
             lost += 1
-            others = [id for id, other in self._peers.items() if key in other.elsewhere]
+            others = list(self._holders.get(key, ()))
             if others:
                 chosen = others[self._random.randrange(len(others))]
-                del self._peers[chosen].elsewhere[key]
+                self._leave_elsewhere(chosen, self._peers[chosen], key)
                 _keep(self._peers[chosen].offers, key)
                 turned_to.add(chosen)
         for id in sorted(turned_to):

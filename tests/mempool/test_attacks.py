@@ -338,6 +338,43 @@ async def test_what_nobody_delivers_is_forgotten(mesh: TxMesh) -> None:
     assert [node.reactor.wants.offered(peer.id) for peer in peers] == [0, 0, 0]
 
 
+class CountedKeys(dict[bytes, None]):
+    looks = 0
+
+    def __contains__(self, key: object) -> bool:
+        CountedKeys.looks += 1
+        return super().__contains__(key)
+
+    def pop(self, key: bytes, *default: None) -> None:  # type: ignore[override]
+        CountedKeys.looks += 1
+        return super().pop(key, *default)
+
+
+async def test_many_silent_peers_cost_what_they_were_asked_and_a_turn_each(
+    mesh: TxMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 11: what each of forty had been asked for was looked for at each of the others, all in one turn of the
+    loop: 90 ms, and twice that with each half more."""
+    mesh.add(1)
+    node, count, keys_each = mesh.nodes[0], 30, 100
+    monkeypatch.setattr(CountedKeys, "looks", 0)
+    peers = []
+    for number in range(count):
+        peer = FakePeer(f"{number:040x}", OURS, room=1_000)
+        node.extension.add_peer(peer)
+        node.reactor.add_peer(peer)
+        node.reactor.wants._peers[peer.id].elsewhere = CountedKeys()
+        announce(node, peer, [sha256(b"%d of %d" % (key, number)) for key in range(keys_each)])
+        peers.append(peer)
+    assert len(node.reactor.wants) == count * keys_each
+    silent: list[int] = []
+    while node.reactor.wants and mesh.clock.fire_next(mesh.clock.monotonic_ns() + 10**9):
+        silent.append(sum(bool(peer.useless_by_kind) for peer in peers))
+    assert silent[-1] == count
+    assert max(after - before for before, after in zip([0, *silent], silent, strict=False)) == 1
+    assert CountedKeys.looks <= 4 * count * keys_each
+
+
 async def test_a_slow_peer_is_not_taken_for_a_silent_one(mesh: TxMesh) -> None:
     """Whoever delivers, however slowly, is asked no other's and loses no trust."""
     mesh.add(1)
