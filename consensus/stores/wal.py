@@ -255,7 +255,8 @@ class Wal:
     # ------------------------------------------------------------------------------------------------ writing
 
     def append(self, payload: bytes) -> None:
-        """Buffer a TimedWALMessage's bytes. Durable after the next `sync`. Raises EngineError: too large."""
+        """Buffer a TimedWALMessage's bytes, and wait for nobody. Durable after the next `sync`. Raises EngineError: too
+        large."""
         frame = encode_frame(payload)
         with self._lock:
             self._buffer.append(frame)
@@ -263,8 +264,11 @@ class Wal:
             self._height_bytes += len(frame)
             full = self._buffered_bytes >= BUFFER_BYTES
             self._unsynced = True
-        if full:
-            self.flush()
+        if full and self._file_lock.acquire(blocking=False):  # a sync may take a disk's time; the loop does not wait
+            try:
+                self._write_buffer()
+            finally:
+                self._file_lock.release()
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system: it survives the process, not the machine."""

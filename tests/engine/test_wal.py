@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from consensus.engine.incoming.inputs import (
 )
 from consensus.formats.timestamps import parse_rfc3339
 from consensus.stores.wal import PAYLOAD_BYTES_MAX, Wal, encode_frame, end_height_payload, parse_payload, scan_file
-from consensus.system.disk import OsDisk
+from consensus.system.disk import AppendFile, OsDisk
 from consensus.system.errors import EngineError, WalCorrupted
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
@@ -47,6 +48,42 @@ def open_wal(disk: SimulatedDisk, **limits: int) -> Wal:
 def after(wal: Wal, height: int) -> list[wal_pb2.TimedWALMessage] | None:
     tail = wal.records_after(height)
     return None if tail is None else list(tail)
+
+
+class SlowFile:
+    """A sync takes until it is told to end."""
+
+    def __init__(self, inner: AppendFile) -> None:
+        self._inner = inner
+        self.write, self.close = inner.write, inner.close
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def sync(self) -> None:
+        self.has_begun.set()
+        assert self.may_end.wait(30)
+        self._inner.sync()
+
+
+def test_what_peers_send_is_logged_without_a_wait_for_the_disk() -> None:
+    """audit 10: a part fills the buffer, and whoever appended it stood until the sync of another thread was over: the
+    loop, for as long as a disk takes, at a peer's will."""
+    wal = open_wal(SimulatedDisk())
+    wal._head = slow = SlowFile(wal._head)  # type: ignore[assignment]
+    payload = encode_logged(PartIn(1, 0, PART, "x" * 30_000), T0)
+    wal.append(payload)
+    syncing = threading.Thread(target=wal.sync)
+    syncing.start()
+    assert slow.has_begun.wait(30)
+    appending = threading.Thread(target=lambda: [wal.append(payload) for _ in range(10)])
+    appending.start()
+    appending.join(10)
+    waits = appending.is_alive()
+    slow.may_end.set()
+    syncing.join(30)
+    appending.join(30)
+    assert not waits
+    wal.sync()
+    assert len(after(wal, 0) or []) == 11
 
 
 @pytest.mark.parametrize(
