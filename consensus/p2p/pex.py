@@ -332,9 +332,10 @@ def _told_address(peer: Peer) -> NodeAddress:
 
 
 def _place(peer: Peer) -> NodeAddress:
-    """Where the peer's socket is: the source of what it tells us. What it says of itself chooses no bucket."""
+    """Where the peer's socket is: the source of what it tells us. What it says of itself chooses no bucket. Without a
+    zone, which no file of addresses can be read with: one neighbour's would cost the book, its pins and bans."""
     host = peer.link.remote_host if isinstance(peer, SwitchPeer) else ""
-    return NodeAddress(peer.id, host, 0)
+    return NodeAddress(peer.id, host.partition("%")[0], 0)
 
 
 def _checked(row: types_pb2.NetAddress) -> NodeAddress:

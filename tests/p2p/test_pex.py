@@ -318,6 +318,32 @@ def test_of_its_own_place_alone_a_peer_is_believed(told: str, kept: str) -> None
     simulate(scenario)
 
 
+@pytest.mark.parametrize("caller_host", ["9.9.9.9", "fe80::1%eth0", "::ffff:9.9.9.9", "2001:470::1"])
+def test_what_a_caller_brings_into_the_book_can_be_read_again(caller_host: str, tmp_path: Path) -> None:
+    """audit 12: a neighbour with a link-local address called once, and at the next start the whole book was set aside,
+    its pins and bans with it."""
+
+    async def scenario(clock: Clock) -> None:
+        network = MemoryNetwork()
+        node = PexNode(0, network, clock, max_outbound_peers=0)
+        caller = Node(
+            "caller", sockets=network.sockets(caller_host), clock=clock, listen_address="",
+            external_address=f"tcp://40.1.1.1:{PORT}", channels=(STATE, *PexReactor.channels),
+        )  # fmt: skip
+        async with running(node, caller):
+            await caller.switch.dial(parse_address(place(0)))
+            await until(lambda: caller.id in node.book)
+            written = AddressBook(tmp_path / "addrbook.json", strict=False, clock=clock)
+            written.pins["40.2.2.2:1"] = "a" * 40
+            written.write({**node.book.snapshot(bans={}), "pins": written.pins})
+            again = AddressBook(written.path, strict=False, clock=clock)
+            again.load()
+            assert caller.id in again
+            assert again.pins == written.pins
+
+    simulate(scenario)
+
+
 REQUEST = pex_pb2.Message(pex_request=pex_pb2.PexRequest()).SerializeToString()
 
 
