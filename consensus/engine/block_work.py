@@ -1,4 +1,4 @@
-"""The running height's blocks at work: building our own, judging others', executing ahead what we proposed.
+"""The running height's blocks at work: building our own, reading and judging others', executing ahead what we proposed.
 
 Each runs in a task of its own beside the driver's loop and comes back to it as an input. What they find out is of
 the running height alone: once that is decided, all of it is dropped, before the decided block is applied.
@@ -18,9 +18,10 @@ from consensus.engine.incoming.inputs import BuiltBlock
 from consensus.engine.round_state import HeightState
 from consensus.execution.executor import BlockExecutor, Judgement
 from consensus.state.state import State
+from consensus.system.clock import Workers
 from consensus.system.errors import Superseded
 from consensus.types.block import Block
-from consensus.types.ids import BlockID
+from consensus.types.ids import BlockID, PartSetHeader
 
 Spawn: TypeAlias = Callable[[Callable[[], Coroutine[None, None, None]], str], asyncio.Task[None]]
 
@@ -28,20 +29,26 @@ log = structlog.get_logger(__name__)
 
 
 class BlockWork:
-    """push: where answers go. spawn: starts a task whose failure ends consensus."""
+    """push: where answers go. spawn: starts a task whose failure ends consensus. complete: told of what was decoded.
+    is_live: the log is not replayed; there, answers come before the next record."""
 
     def __init__(
         self,
         executor: BlockExecutor,
         round_state: HeightState,
+        workers: Workers,
         *,
         state: Callable[[], State],
         spawn: Spawn,
         push: Callable[[BuiltBlock | BlockValidated], None],
+        complete: Callable[[PartSetHeader], None],
+        is_live: Callable[[], bool],
     ) -> None:
-        self._executor, self._round_state = executor, round_state
+        self._executor, self._round_state, self._workers = executor, round_state, workers
         self._state, self._spawn, self._push = state, spawn, push
+        self._complete, self._is_live = complete, is_live
         self._running: set[asyncio.Task[None]] = set()
+        round_state.decode_aside = self.decode
 
     async def drop(self) -> None:
         """Give up what still runs, and wait until it has ended: its height is decided."""
@@ -63,6 +70,18 @@ class BlockWork:
         task = self._spawn(unless_decided, name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    def decode(self, header: PartSetHeader, decode: Callable[[], Block | None]) -> bool:
+        """A large block, in a thread: `complete` is told then. False: not now."""
+        if not self._is_live():
+            return False
+
+        async def work() -> None:
+            self._round_state.decoded(header, await self._workers.run(decode))
+            self._complete(header)
+
+        self._start(work, "decode block")
+        return True
 
     def build(self, effect: BuildBlock, proposer_address: bytes) -> None:
         """Answered by BuiltBlock."""

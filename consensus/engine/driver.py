@@ -146,8 +146,9 @@ class ConsensusDriver(Entrance):
             listeners=self._listeners,
         )
         self._work = BlockWork(
-            executor, self._round_state, state=lambda: self._state, spawn=self._spawn, push=self._push
-        )
+            executor, self._round_state, workers, state=lambda: self._state, spawn=self._spawn, push=self._push,
+            complete=self._tell_complete, is_live=lambda: self._recorded is None,
+        )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._consensus: asyncio.Task[None] | None = None
         self._timers = Timers(clock, self._push)

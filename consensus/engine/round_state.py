@@ -8,6 +8,7 @@ Source: CometBFT v0.38, consensus/types/round_state.go.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from consensus.types.validators import EMPTY_SET, ValidatorSet
 from consensus.types.vote import Proposal
 
 PREVOTE_WAIT_WIRE_STEP: Final = 5
+INLINE_BYTES_MAX: Final = 262_144  # a block of payments of this size is decoded in 1 ms, larger ones in a thread
 HELD: Final = frozenset((BlockState.COMPLETE, BlockState.VALIDATING, BlockState.VALID, BlockState.WITHHELD))
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,8 @@ class HeightState:
         self.blocks: dict[BlockID, Block | None] = {}  # complete ones; None: no block, or not the one of its id
         self._hashes: dict[PartSetHeader, bytes] = {}  # of the header that a complete set holds; empty: none
         self._decoded: dict[PartSetHeader, Block | None] = {}  # of complete sets, decoded once
+        self._decoding: set[PartSetHeader] = set()  # in a thread
+        self.decode_aside: Callable[[PartSetHeader, Callable[[], Block | None]], bool] = lambda header, decode: False
         self._bounds = BlockBounds(0, 0)
         self.book = VoteBook(())
 
@@ -63,6 +67,7 @@ class HeightState:
         self.proposals, self.gathering, self.part_sets, self.block_ids = {}, {}, {}, {}
         self.blocks, self._decoded, self.book = {}, {}, VoteBook(validators.powers)
         self._hashes, self._bounds = {}, bounds
+        self._decoding.clear()
 
     def enter(self, round: int, step: Step) -> None:
         self.round, self.step, self.wire_step = round, step, int(step)
@@ -107,7 +112,8 @@ class HeightState:
     def complete(self, header: PartSetHeader) -> tuple[BlockID, ...]:
         """The block ids over these parts that can be judged from now on, since all parts are here: see `blocks`.
 
-        Each is told once, whatever comes first: the parts, or one or the other id.
+        Each is told once, whatever comes first: the parts, or one or the other id. A large block's own id is told once
+        it was decoded aside (`decoded`): then this is asked again.
         """
         parts = self.part_sets.get(header)
         waiting = tuple(block_id for block_id in self.block_ids.get(header, ()) if block_id not in self.blocks)
@@ -115,15 +121,33 @@ class HeightState:
             return ()
         if header not in self._hashes:
             self._hashes[header] = _header_hash(parts, self.height)
+        told = []
         for block_id in waiting:
             is_this = self._hashes[header] == block_id.hash
-            self.blocks[block_id] = self._block_of(header, parts) if is_this else None
-        return waiting
+            if is_this and not self._is_decoded(header, parts):
+                continue
+            self.blocks[block_id] = self._decoded[header] if is_this else None
+            told.append(block_id)
+        return tuple(told)
 
-    def _block_of(self, header: PartSetHeader, parts: PartSet) -> Block | None:
-        if header not in self._decoded:
-            self._decoded[header] = _decoded(parts, self.height, self._bounds)
-        return self._decoded[header]
+    def _is_decoded(self, header: PartSetHeader, parts: PartSet) -> bool:
+        """Whether it is, now; False: it will be, in a thread."""
+        if header in self._decoded:
+            return True
+        if header in self._decoding:
+            return False
+        decode = partial(_decoded, parts, self.height, self._bounds)
+        if parts.byte_size > INLINE_BYTES_MAX and self.decode_aside(header, decode):
+            self._decoding.add(header)
+            return False
+        self._decoded[header] = decode()
+        return True
+
+    def decoded(self, header: PartSetHeader, block: Block | None) -> None:
+        """What `decode_aside` was asked for; the set may be forgotten since."""
+        self._decoding.discard(header)
+        if header in self.part_sets:
+            self._decoded[header] = block
 
     def forget_blocks(self, state_of: Callable[[BlockID], BlockState]) -> None:
         """A round begins: what the core forgot is told anew when it is complete again; drop parts of rounds long past.

@@ -177,13 +177,14 @@ class BlockExecutor:
         is_stored: the block was decided and saved here before a stop. Its evidence was judged then, and may be marked
         as committed already: that step comes before the state's.
         """
+        if block.evidence and not is_stored:  # first: it keeps the hashes of what accuses thousands, too
+            await self.evidence.judge_ahead(block.evidence, state)
         validate_block(state, block, verifier=self.signatures.verify_many)
         if not block.evidence or is_stored:
             return
         if any(item.height > state.last_block_height for item in block.evidence):
             raise InvalidEvidence(f"block {block.height} has evidence that is not of the past")
         try:
-            await self.evidence.judge_ahead(block.evidence, state)
             await drive(self.evidence.check(block.evidence, state))
         except EvidenceUnverifiable as error:
             if not is_decided:

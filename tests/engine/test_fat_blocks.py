@@ -9,6 +9,7 @@ import pytest
 
 from consensus.core.core import BlockState
 from consensus.core.events import Step
+from consensus.engine.round_state import INLINE_BYTES_MAX
 from consensus.formats.wire import message_field
 from consensus.system.clock import ThreadWorkers
 from consensus.types.block import Block
@@ -108,6 +109,27 @@ async def test_the_log_of_a_fat_block_is_replayed_as_cheaply(monkeypatch: pytest
     assert again.driver.core.block_state(block_id) is BlockState.INVALID
     assert made.items == 0
     await again.driver.stop()
+
+
+async def test_a_large_block_is_decoded_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 20 and 21: a full block of the least transactions, or an attack that names 10,000 validators, held the
+    loop for 50 to 100 ms, once a proposer's turn."""
+    workers = ThreadWorkers()
+    bench = await make_bench(workers=workers)
+    places: list[bool] = []
+    decode = Block.from_proto
+
+    def noted(message: Any) -> Block:
+        places.append(threading.current_thread() is threading.main_thread())
+        return decode(message)
+
+    block = bench.block((b"k=" + bytes(INLINE_BYTES_MAX),))
+    monkeypatch.setattr(Block, "from_proto", staticmethod(noted))
+    await propose(bench, block.part_set(), block.hash)
+    await until(lambda: bench.driver.core.block_state(block.block_id) is not BlockState.MISSING)
+    assert places == [False]
+    await bench.driver.stop()
+    workers.close()
 
 
 async def test_a_full_block_is_hashed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
