@@ -53,7 +53,8 @@ from crypto.keys import ed25519_verify
 T = TypeVar("T")
 
 TXS_PER_SLICE: Final = 64  # asked at once which signatures they need: about 1 ms
-INLINE_ITEMS: Final = 500  # of a proposed block, hashed on the loop: about 1 ms; more in a thread
+INLINE_ITEMS: Final = 500  # of a block, hashed on the loop: about 1 ms; more in a thread
+INLINE_BYTES: Final = 262_144  # of our own, encoded, cut in parts and hashed likewise
 PRUNED_HEIGHTS_PER_BLOCK: Final = 1_000  # the rest is pruned with the next blocks
 
 log = structlog.get_logger(__name__)
@@ -158,12 +159,18 @@ class BlockExecutor:
         smallest = tx_bytes_min(self.app)
         if any(len(tx) < smallest for tx in response.txs):
             raise InvalidResponse("prepare_proposal gave a transaction below the smallest that the application takes")
-        block = draft
-        if response.txs:
-            block = make_block(
-                state, txs=response.txs, last_commit=commit, evidence=evidence, proposer_address=proposer_address
-            )
-        block.part_set()
+
+        def make() -> Block:
+            block = draft
+            if response.txs:
+                block = make_block(
+                    state, txs=response.txs, last_commit=commit, evidence=evidence, proposer_address=proposer_address
+                )
+            block.part_set()
+            return block
+
+        is_large = len(response.txs) > INLINE_ITEMS or size + evidence_bytes > INLINE_BYTES
+        block = await self._workers.run(make) if is_large else make()
         self.metrics.proposal_create.add(self._clock.monotonic_ns() - started)
         return block
 
