@@ -51,7 +51,7 @@ PENDING_END: Final = b"\x02"
 OFFENCE: Final = b"\x03"  # of committed evidence
 FLOOR_KEY: Final = b"\x04"
 PENDING_MAX: Final = 1_000
-PENDING_PER_VALIDATOR_MAX: Final = 10  # a key can sign without end, an old one for free; more wait outside
+PER_VALIDATOR_MAX: Final = 10  # that wait, and in a block: a key can sign without end, an old one for free
 REPORTED_MAX: Final = 1_000  # conflicting votes that wait for their height
 ITEMS_PER_JOB: Final = 16  # of a block's evidence, at once: 32 signatures in a thread, 2 ms; then their reads, 1 ms
 PRUNE_COMMITTED_EVERY: Final = 1_000  # heights
@@ -74,6 +74,16 @@ def evidence_key(prefix: bytes, evidence: Evidence) -> bytes:
 
 def offence_key(evidence: Evidence) -> bytes:
     return OFFENCE + b"%016X/" % evidence.height + sha256(evidence.offence).hex().upper().encode()
+
+
+def within_shares(evidence: Sequence[Evidence]) -> Sequence[Evidence]:
+    """Up to the first that is one too many of a validator."""
+    told: Counter[bytes] = Counter()
+    for index, item in enumerate(evidence):
+        told.update(item.accused)
+        if any(told[address] > PER_VALIDATOR_MAX for address in item.accused):
+            return evidence[:index]
+    return evidence
 
 
 def committed_keys(evidence: Evidence) -> tuple[bytes, bytes]:
@@ -235,7 +245,7 @@ class EvidencePool:
 
     def _has_room(self, evidence: Evidence) -> bool:
         most = max((self._by_validator[address] for address in evidence.accused), default=0)
-        return len(self._pending) < PENDING_MAX and most < PENDING_PER_VALIDATOR_MAX
+        return len(self._pending) < PENDING_MAX and most < PER_VALIDATOR_MAX
 
     def _judge(self, evidence: Evidence, state: State, verifier: Callable[[Sequence[Check]], list[bool]]) -> Evidence:
         """The evidence in its one form. Reads what is stored, changes nothing; from any thread. Raises as `add`."""
@@ -318,7 +328,7 @@ class EvidencePool:
 
     async def judge_ahead(self, evidence: Sequence[Evidence], state: State) -> None:
         """Verify signatures of a proposed block's evidence in threads, so that `check` need not. Raises nothing."""
-        fresh = [item for item in evidence if item.hash not in self._pending]
+        fresh = [item for item in within_shares(evidence) if item.hash not in self._pending]
         for start in range(0, len(fresh), ITEMS_PER_JOB):
             for check in await self._workers.run(self._signature_job(fresh[start : start + ITEMS_PER_JOB], state)):
                 self.signatures.add(check)
@@ -345,19 +355,22 @@ class EvidencePool:
         return work
 
     def check(self, evidence: Sequence[Evidence], state: State) -> Slices[None]:
-        """Of a proposed block, in slices: one key fills a block, each piece with reads of the disk. Raises
-        InvalidEvidence (which, why).
+        """Of a proposed block, in slices: each piece is read for. Raises InvalidEvidence (which, why).
 
         EvidenceUnverifiable: it cannot be judged here. EvidenceUnwanted: CometBFT's rules allow it, and it tells an
-        offence again, or in more bytes than needed. Neither makes a block invalid: they are reasons to vote nil.
+        offence again, or in more bytes than needed, or more of one validator than an honest proposer has: a megabyte of
+        every block would be its for nothing. Neither makes a block invalid: they are reasons to vote nil.
         """
         hashes: set[bytes] = set()
         offences: set[bytes] = set()
         good: list[Evidence] = []
+        most = len(within_shares(evidence))
         try:
             for index, item in enumerate(evidence):
                 if index and index % ITEMS_PER_JOB == 0:
                     yield
+                if index == most:
+                    raise EvidenceUnwanted(f"evidence[{index}] is one too many of its validator in a block")
                 if item.hash in hashes:
                     raise InvalidEvidence(f"evidence[{index}] is in the block twice: {item.hash.hex()}")
                 hashes.add(item.hash)
@@ -470,7 +483,7 @@ class EvidencePool:
         of_validator = sum(
             1 for votes in self._reported.values() if votes[0].validator_address == first.validator_address
         )
-        if offence in self._reported or of_validator >= PENDING_PER_VALIDATOR_MAX:
+        if offence in self._reported or of_validator >= PER_VALIDATOR_MAX:
             return
         if len(self._reported) < REPORTED_MAX:
             self._reported[offence] = (first, second)

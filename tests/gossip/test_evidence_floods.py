@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from consensus.channels.peer_messages import EVIDENCE_CHANNEL
 from consensus.evidence import pool as evidence_pool
-from consensus.evidence.pool import ITEMS_PER_JOB, PENDING_PER_VALIDATOR_MAX, EvidencePool
+from consensus.evidence.pool import ITEMS_PER_JOB, PER_VALIDATOR_MAX, EvidencePool
 from consensus.evidence.reactor import INLINE_BYTES_MAX, LARGE_WEIGHT_MAX, WAITING_MAX, EvidenceReactor
 from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted, InvalidEvidence, InvalidLightBlock
 from consensus.formats.wire import int_field, message_field
@@ -137,7 +137,7 @@ def test_an_old_key_fills_its_own_share_only() -> None:
     pool = pool_at(6)
     for round in range(500):
         pool.add(at_round(round))
-    assert pool.size == PENDING_PER_VALIDATOR_MAX
+    assert pool.size == PER_VALIDATOR_MAX
     real = at_round(0, height=6, key=1)
     assert pool.add(real)
     one, _ = pool.pending(2 * len(encode_evidence_list([GOOD])) + 8)
@@ -237,9 +237,9 @@ def test_what_is_of_no_use_is_not_remembered_and_counts_against_its_sender(heigh
     with structlog.testing.capture_logs() as lines:
         for number in range(300):
             node.reactor.receive(EVIDENCE_CHANNEL, peer, encode_evidence_list([item(number)]))
-    assert node.remembered() <= 2 * PENDING_PER_VALIDATOR_MAX
+    assert node.remembered() <= 2 * PER_VALIDATOR_MAX
     assert len(lines) <= 3
-    assert sum(peer.useless_by_kind.values()) >= 300 - PENDING_PER_VALIDATOR_MAX
+    assert sum(peer.useless_by_kind.values()) >= 300 - PER_VALIDATOR_MAX
 
 
 def test_repeats_of_what_waits_or_was_committed_cost_an_honest_peer_nothing() -> None:
@@ -412,8 +412,7 @@ def test_what_a_block_brings_is_kept_in_one_write_and_told_once(monkeypatch: pyt
 
 @pytest.mark.parametrize("is_decided_meanwhile", [False, True])
 def test_a_block_full_of_one_keys_evidence_is_judged_a_few_pieces_at_a_time(is_decided_meanwhile: bool) -> None:
-    """audit 9: 2,600 offences of one key fill a block, and every validator read header and set of each in one turn of
-    the loop."""
+    """audit 9: 2,600 offences fill a block, and every validator read header and set of each in one turn of the loop."""
     source: Any = Stored(6)
     reads = most = 0
     load_meta = source.load_meta
@@ -425,14 +424,33 @@ def test_a_block_full_of_one_keys_evidence_is_judged_a_few_pieces_at_a_time(is_d
 
     source.load_meta = counted
     pool = EvidencePool(MemoryStore(), source, source)
-    slices = pool.check([at_round(round) for round in range(200)], state(6))
+    each = range(PER_VALIDATOR_MAX)
+    slices = pool.check([at_round(round, key=key) for key in range(4) for round in each], state(6))
     for _ in slices:
         most, reads = max(most, reads), 0
         if is_decided_meanwhile:
             slices.close()
     assert 0 < most <= ITEMS_PER_JOB
     assert reads <= ITEMS_PER_JOB
-    assert pool.size == (0 if is_decided_meanwhile else PENDING_PER_VALIDATOR_MAX)
+    assert pool.size == (0 if is_decided_meanwhile else 4 * PER_VALIDATOR_MAX)
+
+
+def test_a_block_with_more_of_one_validator_than_a_pool_holds_is_not_voted_for() -> None:
+    """audit 14: whose turn it was could fill a megabyte with what another key of its had signed, old offences without
+    end: each was read for and verified by all, marked on every disk, and cost nothing."""
+    source: Any = Stored(6)
+    pool = EvidencePool(MemoryStore(), source, source)
+    verified: list[int] = []
+    items = [at_round(round) for round in range(500)]
+    asyncio.run(pool.judge_ahead(items, state(6)))
+    assert len(pool.signatures) == 2 * PER_VALIDATOR_MAX
+    source.load_meta = lambda height, load=source.load_meta: verified.append(height) or load(height)
+    with pytest.raises(EvidenceUnwanted, match=r"evidence\[10\] is one too many"):
+        run(pool.check(items, state(6)))
+    assert len(verified) == PER_VALIDATOR_MAX
+    for round in range(500):
+        pool.add(at_round(round))
+    run(pool_at(6).check(pool.pending(-1)[0], state(6)))  # what an honest proposer has is voted for
 
 
 def test_evidence_that_fits_in_no_block_is_not_even_decoded() -> None:
