@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of every decoder and handler that meets outside bytes: tests/fuzz/targets.py names them.
 
-Each target runs in a process of its own, from the corpus in the repository, a stated number of executions. What opens
-new paths is written into the corpus with --keep. A finding stops the target; its input is printed in hex.
+Each target runs in a process of its own, from the corpus in the repository, a stated number of executions. --keep makes
+of the corpus the few inputs that open most paths (tests/fuzz/minimise.py); --corpora keeps all of them outside, and
+goes on from there. A finding stops the target; its input is printed in hex.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import re
 import sys
 import tempfile
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from tests.campaigns.harness import ROOT, CampaignFailed, say
-from tests.fuzz.targets import CORPUS, TARGETS, Target
+from tests.fuzz.targets import TARGETS, Target
 
-KEPT_MAX = 60  # inputs of a target in the repository
-KEPT_BYTES_MAX = 1_024  # of one: seeds may be longer, they are made
+HANG_S = 120  # of one input. A hang is meant: work is bounded in lines (tests/fuzz/test_fuzz.py)
 DONE = re.compile(rb"Done (\d+) runs in (\d+) second")
 
 
@@ -30,46 +31,36 @@ class Result:
     finding: str = ""
 
 
-async def atheris(target: Target, *flags: str, output: Path) -> int:
-    command = [sys.executable, "-m", "tests.fuzz.run", target.name, *flags]
-    with output.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=log, stderr=log)
+async def run_python(*command: str, output: Path) -> int:
+    with output.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, cwd=ROOT, stdout=log, stderr=log)
         return await process.wait()
 
 
-async def fuzz(target: Target, *, runs: int, seed: int, keep: bool) -> Result:
+async def fuzz(target: Target, *, runs: int, seed: int, keep: bool, corpora: Path | None) -> Result:
     with tempfile.TemporaryDirectory(prefix=f"dchat-fuzz-{target.name}-") as name:
         folder = Path(name)
-        corpus, output = folder / "corpus", folder / "log"
-        corpus.mkdir()
-        for number, data in enumerate(target.corpus()):
-            (corpus / f"{number:06}").write_bytes(data)
-        code = await atheris(
-            target, f"-runs={runs}", f"-seed={seed}", f"-max_len={target.bytes_max}", "-timeout=20",
-            "-rss_limit_mb=2048", f"-artifact_prefix={folder}/", str(corpus), output=output,
+        corpus, output = (corpora or folder) / target.name, folder / "log"
+        corpus.mkdir(parents=True, exist_ok=True)
+        for data in target.corpus():
+            (corpus / sha256(data).hexdigest()[:16]).write_bytes(data)
+        code = await run_python(
+            "tests.fuzz.run", target.name, f"-runs={runs}", f"-seed={seed}", f"-max_len={target.bytes_max}",
+            f"-timeout={HANG_S}", "-rss_limit_mb=2048", f"-artifact_prefix={folder}/found-", str(corpus), output=output,
         )  # fmt: skip
-        log = output.read_bytes()
-        done = DONE.search(log)
+        done = DONE.search(output.read_bytes())
+        if not code and done and keep:
+            code = await run_python("tests.fuzz.minimise", target.name, str(corpus), output=output)
         if code or done is None:
-            return Result(target.name, 0, 0, f"{finding_in(folder)}\n{log[-3_000:].decode(errors='replace')}")
-        if keep:
-            keep_new(target, corpus)
+            log = output.read_bytes()[-3_000:].decode(errors="replace")
+            return Result(target.name, 0, 0, f"{finding_in(folder)}\n{log}")
         return Result(target.name, int(done[1]), int(done[2]))
 
 
 def finding_in(folder: Path) -> str:
     """The input that ended a run, in hex."""
-    files = [path for path in sorted(folder.glob("*-*")) if path.is_file()]
+    files = [path for path in sorted(folder.glob("found-*")) if path.is_file()]
     return f"input {files[0].read_bytes().hex()[:4_000]}" if files else "no input was kept"
-
-
-def keep_new(target: Target, corpus: Path) -> None:
-    """Write into the repository what opened new paths, the smallest first."""
-    made = set(target.seeds())
-    kept = sorted((path.read_bytes() for path in corpus.iterdir()), key=lambda data: (len(data), data))
-    lines = [data.hex() for data in kept if data and data not in made and len(data) <= KEPT_BYTES_MAX][:KEPT_MAX]
-    CORPUS.mkdir(exist_ok=True)
-    (CORPUS / f"{target.name}.txt").write_text("".join(f"{line}\n" for line in lines))
 
 
 async def main(arguments: argparse.Namespace) -> None:
@@ -81,7 +72,9 @@ async def main(arguments: argparse.Namespace) -> None:
     async def one(name: str) -> None:
         nonlocal total
         async with slots:
-            result = await fuzz(TARGETS[name], runs=arguments.runs, seed=arguments.seed, keep=arguments.keep)
+            result = await fuzz(
+                TARGETS[name], runs=arguments.runs, seed=arguments.seed, keep=arguments.keep, corpora=arguments.corpora
+            )
         total += result.runs
         say(f"{name:16} {result.runs:>10} runs in {result.seconds:>5} s  {'FOUND' if result.finding else 'clean'}")
         if result.finding:
@@ -101,5 +94,6 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=400_000, help="executions of each target")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="write what opened new paths into the corpus")
+    parser.add_argument("--keep", action="store_true", help="make the repository's corpora of what was found")
+    parser.add_argument("--corpora", type=Path, help="a folder of whole corpora that grow from run to run")
     asyncio.run(main(parser.parse_args()))

@@ -14,13 +14,12 @@ import atheris
 import structlog
 
 from tests.fuzz.mutate import mutated
-
-PRODUCT = ["bridge", "chain", "consensus", "crypto", "genesis", "mempool", "node", "p2p"]
+from tests.fuzz.work import PRODUCT
 
 
 def chosen(name: str) -> Callable[[bytes], object]:
     """What takes one input."""
-    with atheris.instrument_imports(include=PRODUCT):
+    with atheris.instrument_imports(include=list(PRODUCT)):
         from tests.fuzz.targets import TARGETS
     if name != "all":
         return TARGETS[name].once

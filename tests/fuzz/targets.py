@@ -9,22 +9,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from chain.app_state.document import InvalidAppState, parse_app_state
-from chain.chat.records import MEMBERS
-from chain.state import ics23, proofs
+from chain.state import ics23
 from chain.tx import messages as chain_messages
 from chain.tx.errors import TxError
 from chain.tx.tx import decode as decode_tx
-from consensus.abci.interface import CheckTxRequest, ProofOp
+from consensus.abci.interface import CheckTxRequest
 from consensus.channels.extension import decode as decode_extension
 from consensus.channels.peer_messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
 from consensus.documents.files import parse_node_key, parse_sign_state, parse_validator_key
@@ -47,11 +43,10 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 from crypto.merkle import InvalidProof
-from dchat.client.proved import Proved
 from dchat.client.verify import ProofFailed, Trust
 from dchat.doors.reads.answers import BadQuestion
 from dchat.doors.reads.event_feed import parse_where
-from proto.dchat.v1 import service_pb2 as pb
+from tests.fuzz import lies
 
 ROOT = Path(__file__).parents[2]
 CORPUS = Path(__file__).parent / "corpus"
@@ -72,6 +67,7 @@ class Target:
     base: int = LINES_BASE
     per_byte: int = LINES_PER_BYTE
     bytes_max: int = 4_096
+    renew: Callable[[], None] = lambda: None  # as if nothing had come before; of targets that keep a state
 
     def once(self, data: bytes) -> bool:
         """Whether it was taken. Raises what is a finding."""
@@ -83,8 +79,7 @@ class Target:
 
     def corpus(self) -> list[bytes]:
         """The seeds, and what earlier runs found."""
-        path = CORPUS / f"{self.name}.txt"
-        kept = [bytes.fromhex(line) for line in path.read_text().split()] if path.exists() else []
+        kept = [path.read_bytes() for path in sorted((CORPUS / self.name).glob("*"))]
         return list(dict.fromkeys([*self.seeds(), *kept]))
 
 
@@ -268,77 +263,6 @@ def _proof(data: bytes) -> None:
     ics23.decode(data, ics23.SMT)
 
 
-def _proof_ops(data: bytes) -> None:
-    try:
-        answer = pb.StateProof.FromString(data)
-    except DecodeError:
-        return  # the library tells the caller
-    operations = [ProofOp(op.type, op.key, op.data) for op in answer.ops.ops]
-    proofs.verify(operations, bytes(32), store=answer.store, key=answer.key, value=answer.value or None)
-
-
-class _Believer:
-    """A verifier whose headers are all good: what follows from them is still checked."""
-
-    def __init__(self) -> None:
-        self.light = SimpleNamespace(height=2, hash=bytes(32))
-
-    async def state(self, *_: object, **__: object) -> Any:
-        return self.light
-
-    async def tx(self, *_: object) -> Any:
-        return self.light
-
-    def message(self, *arguments: Any) -> None:
-        from dchat.client.verify import Verifier
-
-        Verifier.message(self, *arguments)  # type: ignore[arg-type]
-
-
-def _finish(work: Coroutine[Any, Any, object]) -> None:
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    work.close()
-
-
-def _answers(data: bytes) -> None:
-    """What a lying node answers to a client that asks for proofs."""
-    if not data:
-        return
-    proved: Any = Proved(_Believer())  # type: ignore[arg-type]
-    asked: list[tuple[Any, Callable[[Any], Coroutine[Any, Any, object]]]] = [
-        (pb.GetAccountResponse, lambda answer: proved.account(answer, bytes(20))),
-        (pb.GetIdentityResponse, lambda answer: proved.identity(answer, bytes(20))),
-        (pb.GetChannelResponse, lambda answer: proved.channel(answer, bytes(32))),
-        (pb.GetMessageResponse, lambda answer: proved.message(answer, bytes(32), 0)),
-        (pb.ListMessagesResponse, lambda answer: proved.messages(answer, bytes(32), 0)),
-        (pb.GetBundleResponse, lambda answer: proved.bundle(answer, bytes(32))),
-        (pb.GetRecordResponse, lambda answer: proved.record(answer, MEMBERS, bytes(40))),
-    ]
-    kind, check = asked[data[0] % len(asked)]
-    try:
-        answer = kind.FromString(data[1:])
-    except DecodeError:
-        return  # the library tells the caller
-    _finish(check(answer))
-
-
-def _answer_seeds() -> list[bytes]:
-    from proto.dchat.v1 import state_pb2
-
-    account = state_pb2.Account(address=bytes(20), balance=5)
-    proof = pb.StateProof(store="currency", key=b"k", value=account.SerializeToString(), height=1)
-    channel = state_pb2.Channel(message_count=1, peaks=[bytes(32)])
-    of_channel = pb.StateProof(store="chat", key=b"k", value=channel.SerializeToString(), height=1)
-    return [
-        b"\0" + pb.GetAccountResponse(height=1, account=account, proof=proof).SerializeToString(),
-        b"\x02" + pb.GetChannelResponse(height=1, channel=channel, proof=of_channel).SerializeToString(),
-        b"\x04" + pb.ListMessagesResponse(height=1, channel_proof=of_channel).SerializeToString(),
-    ]
-
-
 def _documents(data: bytes) -> None:
     for parse in (parse_node_key, parse_validator_key, parse_sign_state):
         try:
@@ -373,7 +297,7 @@ class _Handlers:
         self._left = 0
         self._loop = asyncio.new_event_loop()
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         from tests.gossip.support import FakePeer
         from tests.gossip.test_fuzz import CHANNELS, reactors
 
@@ -387,7 +311,7 @@ class _Handlers:
     def __call__(self, data: bytes) -> None:
         """Messages one after the other: a channel's number, two bytes of length, the message."""
         if self._left <= 0:
-            self._renew()
+            self.renew()
         self._left -= 1
         while len(data) > 3:
             channel, size = self.channels[data[0] % len(self.channels)], int.from_bytes(data[1:3], "big")
@@ -399,7 +323,7 @@ class _Handlers:
                 return
 
     def seeds(self) -> list[bytes]:
-        self._renew()
+        self.renew()
         return [
             bytes([self.channels.index(channel)]) + len(message).to_bytes(2, "big") + message
             for channel, messages in gossip_seeds().items()
@@ -504,10 +428,11 @@ TARGETS: dict[str, Target] = {
         Target("check_tx", _check_tx, (), txs, base=20_000),
         Target("genesis", _genesis, (InvalidData, InvalidGenesis, InvalidAppState), _genesis_seeds, bytes_max=16_384),
         Target("proof", _proof, (InvalidProof,), _proof_seeds),
-        Target("proof_ops", _proof_ops, (ValueError,), _answer_seeds),
-        Target("answers", _answers, (ProofFailed,), _answer_seeds),
+        Target("proof_ops", lies.prove, (ValueError,), lies.honest_proofs),
+        Target("answers", lies.ask, (ProofFailed,), lies.honest_answers),
         Target("documents", _documents, (), _document_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),
-        Target("handlers", _handlers, (), _handlers.seeds, base=200_000, per_byte=120, bytes_max=16_384),
+        Target("handlers", _handlers, (), _handlers.seeds, base=200_000, per_byte=120, bytes_max=16_384,
+               renew=_handlers.renew),
     )
 }  # fmt: skip
