@@ -106,6 +106,7 @@ COMPLAINTS = (
     Row("31", "one application's bad vote extension stalls all"),
     Row("32", "orphaned sequences and decode blow-up in the mempool"),
     Row("33", "a node slows as history grows"),
+    Row("34", "a port in use shows as a traceback, or not at all"),
 )
 
 # Shown on this code by trying to stop it from outside; the numbers are those that tests name (`audit 7`).

@@ -137,7 +137,8 @@ class Switch:
         finally:
             started.cancel()
         if self._main.done():
-            await self._main
+            failed, self._main = self._main, None  # nothing has begun that `stop` would end, and say again
+            await failed
 
     async def stop(self) -> None:
         """Stop listening, say what is queued, close everything. Raises what `run` failed with."""
@@ -238,8 +239,7 @@ class Switch:
             peer.try_send(channel_id, message)
 
     def drop_peer(self, peer: Peer, reason: str, *, ban_s: int = 0) -> None:
-        """Close the peer's connection; the reactors hear of it in a later turn of the loop. With `ban_s` it gave
-        offence."""
+        """Close the peer's connection; the reactors hear of it in a later turn. With `ban_s` it gave offence."""
         ours = self._peers.get(peer.id)
         if ours is not None and (ours is peer or not isinstance(peer, SwitchPeer)):
             if ban_s > 0:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import ssl
+from collections.abc import Iterator
+from typing import Final
 
 import structlog
 
@@ -25,6 +29,26 @@ from dchat.node.gossip import Gossip
 from dchat.node.node_metrics import BlockEvents, NodeMetrics
 
 log = structlog.get_logger(__name__)
+
+WHY_NOT: Final = {
+    errno.EADDRINUSE: "the port is in use, perhaps by another node: stop that program, or choose another port",
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose one of its own",
+    errno.EACCES: "this user may not: ports below 1024 need a privilege; choose another port",
+}
+
+
+class CannotListen(Exception):
+    """An address that the options name cannot be listened at: which, why, and which option chooses another."""
+
+
+@contextlib.contextmanager
+def listening(what: str, at: str, option: str) -> Iterator[None]:
+    """Raises CannotListen in place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        why = WHY_NOT.get(error.errno or 0) or error.strerror or str(error)
+        raise CannotListen(f"cannot listen for {what} at {at}: {why} ({option})") from None
 
 
 class Doors:
@@ -69,14 +93,18 @@ class Doors:
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:
-        """Raises OSError when a port is taken."""
-        options = self._config.observability
+        """Raises CannotListen."""
+        options, http = self._config.observability, self._config.http
         try:
             if self.grpc is not None:
-                await self.grpc.start()
-            await self.http.start(self._config.http.host, options.health_port)
+                with listening("gRPC", self._config.grpc.listen_address, "[grpc] listen_address"):
+                    await self.grpc.start()
+            with listening("HTTP", f"{http.host}:{options.health_port}", "[observability] health_port, [http] host"):
+                await self.http.start(http.host, options.health_port)
             if options.metrics_enabled:
-                await self.http.start_metrics(options.metrics_host, options.metrics_port)
+                at = f"{options.metrics_host}:{options.metrics_port}"
+                with listening("metrics", at, "[observability] metrics_port, metrics_host"):
+                    await self.http.start_metrics(options.metrics_host, options.metrics_port)
         except BaseException:
             await self.stop()
             raise

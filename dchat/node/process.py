@@ -37,6 +37,7 @@ from dchat.home.identity import IdentityError
 from dchat.home.identity import load as load_identity
 from dchat.home.text import safe_line
 from dchat.home.version import build_version
+from dchat.node.doors import CannotListen
 from dchat.node.joining import Joining
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node
@@ -74,7 +75,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
         return _last_line(EXIT_FAILED, str(error))
     except CannotUpgrade as error:
         return _last_line(EXIT_UPGRADE, str(error))
-    except (HomeError, InvalidAppState, P2PError, ValueError) as error:
+    except (HomeError, CannotListen, InvalidAppState, P2PError, ValueError) as error:
         return _last_line(EXIT_USAGE, str(error))
     except (StorageError, EngineError, OSError) as error:
         return _last_line(EXIT_FAILED, f"{type(error).__name__}: {error}")

@@ -58,7 +58,7 @@ from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commits import CommitWatch, OnSaved, SafeListener
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
-from dchat.node.doors import Doors
+from dchat.node.doors import Doors, listening
 from dchat.node.gossip import Gossip
 from storage.kv import KeyValueStore
 from storage.open import open_store
@@ -228,12 +228,13 @@ class Node:
             raise
 
     async def start(self) -> None:
-        """Open the doors, join the network, begin consensus. Raises OSError (a port is taken)."""
+        """Open the doors, join the network, begin consensus. Raises CannotListen."""
         self.tasks.watch_loop(asyncio.get_running_loop())
         self.tasks.side(MEMPOOL, self.pool.run, needed=True)
         self.tasks.side("loop lag", self.doors.lag.run)
         await self.doors.start()
-        await self.switch.start()
+        with listening("peers", self.config.network.listen_address, "[network] listen_address"):
+            await self.switch.start()
         self.tasks.vital("p2p", self.switch.ended)
         await self.gossip.start()
         self.tasks.side("restore journal", self._restore)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +150,38 @@ def test_a_genesis_of_others_that_no_start_accepts_is_refused(tmp_path: Path) ->
         dchat, ["--home", str(joining), "validator", "--genesis-file", str(broken), "--bootstrap", f"{'a' * 40}@h:1"]
     )
     assert (done.exit_code, joining.exists()) == (2, False), done.output
+
+
+@pytest.mark.parametrize(
+    ("what", "host", "option"),
+    [
+        ("peers", "127.0.0.1", "[network] listen_address"),
+        ("gRPC", "127.0.0.1", "[grpc] listen_address"),
+        ("HTTP", "127.0.0.1", "[observability] health_port"),
+        ("metrics", "127.0.0.1", "[observability] metrics_port"),
+        ("peers", "192.0.2.1", "[network] listen_address"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_at_is_one_line_and_an_options_exit_code(
+    what: str, host: str, option: str, tmp_path: Path
+) -> None:
+    """Failure 34: before, a traceback for one port, a library's line for another, and the code of a failure."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        at = dict.fromkeys(("peers", "gRPC", "HTTP", "metrics"), ("127.0.0.1", 0)) | {what: (host, port)}
+        options = tmp_path / "options.toml"
+        options.write_text(
+            f'[network]\nlisten_address = "{at["peers"][0]}:{at["peers"][1]}"\n'
+            f'[grpc]\nlisten_address = "{at["gRPC"][0]}:{at["gRPC"][1]}"\n[http]\nhost = "{at["HTTP"][0]}"\n'
+            f'[observability]\nhealth_port = {at["HTTP"][1]}\nmetrics_host = "{at["metrics"][0]}"\n'
+            f'metrics_port = {at["metrics"][1]}\n[log]\nlevel = "error"\n'
+        )
+        home = ["--home", tmp_path / "home", "--config", options, "--chain-id", "mine"]
+        command = [sys.executable, "-m", "dchat", "validator", *map(str, home)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    why = "the port is in use" if host == "127.0.0.1" else "this machine has no such address"
+    assert done.stderr.startswith(f"dchat: cannot listen for {what} at {host}:{port}: {why}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert option in done.stderr

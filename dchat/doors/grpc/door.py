@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar, cast
 
@@ -26,6 +27,7 @@ from consensus.formats.errors import InvalidBlock, Malformed
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
+from consensus.p2p.conn.address import parse_listen_address
 from crypto.hash import sha256
 from dchat.config.models import GrpcSection
 from dchat.doors.grpc.connections import GrpcConnections
@@ -361,6 +363,7 @@ class GrpcDoor:
     async def start(self) -> int:
         """Listen; returns the port. Raises OSError when it is taken."""
         address = self._options.listen_address
+        await _check_free(address)
         try:
             if self._tls is not None:
                 chain, key = self._tls
@@ -390,6 +393,25 @@ class GrpcDoor:
     def _shut(self, peer: str) -> None:
         if self.connections is not None:
             self.connections.shut(peer)
+
+
+async def _check_free(address: str) -> None:
+    """Try to listen as the library would: it says why it cannot in lines of its own. Raises OSError."""
+    at = parse_listen_address(address)
+    found = await asyncio.get_running_loop().getaddrinfo(
+        at.host, at.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    errors: list[OSError] = []
+    for family, kind, proto, _, where in found:
+        try:
+            with socket.socket(family, kind, proto) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind(where)
+                trial.listen(1)
+        except OSError as error:
+            errors.append(error)
+    if len(errors) == len(found):
+        raise errors[0]
 
 
 def server_options(options: GrpcSection, connections_max: int) -> list[tuple[str, int]]:
