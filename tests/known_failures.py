@@ -107,6 +107,8 @@ COMPLAINTS = (
     Row("32", "orphaned sequences and decode blow-up in the mempool"),
     Row("33", "a node slows as history grows"),
     Row("34", "a port in use shows as a traceback, or not at all"),
+    Row("35", "a refusal names a rule, and neither what is wrong nor what to do"),
+    Row("36", "help lists commands that are not there"),
 )
 
 # Shown on this code by trying to stop it from outside; the numbers are those that tests name (`audit 7`).

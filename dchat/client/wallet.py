@@ -26,6 +26,7 @@ from consensus.mempool.admission import errors as mempool
 from crypto.hash import sha256
 from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
 from dchat.client.proved import Proved
+from dchat.client.refusals import explain
 from dchat.client.settled import Standing, proved_standing, proved_tx, taker, told_standing
 from dchat.client.verify import ProofFailed
 from proto.dchat.v1 import service_pb2 as pb
@@ -49,12 +50,13 @@ ERRORS = {error.code: error for error in declared_errors()}
 
 
 class TxRefused(ClientError):
-    """Which rule was broken. `committed`: the block that holds it; 0: not admitted, by the word of the node that was
-    asked, which has the transaction and may still hand it on."""
+    """What is wrong, which rule that breaks, and what to do. Without a height it was not admitted, by the word of the
+    node that was asked, which has the transaction and may still hand it on."""
 
     def __init__(self, outcome: Outcome) -> None:
-        where = f" (in block {outcome.height}; the fee is kept)" if outcome.height else ""
-        super().__init__(f"{outcome.codespace} {outcome.code}: {outcome.log}{where}{outcome.caveat}")
+        height, said = outcome.height, explain(outcome.codespace, outcome.code, outcome.log)
+        how = f"failed in block {height}, its fee or allowance is kept" if height else "refused"
+        super().__init__(f"{how}: {said}{outcome.caveat}")
         self.outcome = outcome
 
 

@@ -24,6 +24,7 @@ from chain.tx.units import fee_of
 from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from crypto.hash import sha256
+from dchat.client.refusals import explain
 from dchat.doors.reads.answers import NotThere
 from dchat.home.files import replace_durably
 from dchat.home.identity import Identity
@@ -165,7 +166,8 @@ class OwnTx:
         if answer.code and by != (CODESPACE, Refusal.ALREADY_HERE):
             if by != self._refused_by:
                 self._refused_by = by
-                log.warning(f"{self._purpose}: the transaction was not admitted; trying again", reason=answer.log)
+                why = explain(answer.codespace, answer.code, answer.log)
+                log.warning(f"{self._purpose}: the transaction was not admitted; trying again", reason=why)
             return
         self._is_handed_in = True
         log.info(f"handed in the transaction of {self._purpose}", hash=sha256(self.sent.tx).hex())

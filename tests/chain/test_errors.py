@@ -32,6 +32,7 @@ from chain.tx.messages import (
 )
 from chain.tx.tx import TX_BYTES_MAX, decode
 from chain.tx.upgrade_messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
+from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
 from tests.chain.harness import CHAIN_ID, Chain
 
@@ -278,10 +279,13 @@ def test_amounts_beyond_64_bits() -> None:
 
 
 def test_table_for_users_is_complete() -> None:
-    """docs/errors.md names every error, and nothing else."""
+    """docs/errors.md names every error, with what a person is told, and nothing else."""
     table = (Path(__file__).parents[2] / "docs" / "errors.md").read_text().partition("## Rules of the chain")[2]
     rows = [line for line in table.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert rows == [f"| {x.code} | {x.codespace} | {x.__name__} | {x.rule} |" for x in declared_errors()]
+    assert rows == [
+        f"| {x.code} | {x.codespace} | {x.__name__} | {x.rule} | {CHAIN[x].wrong} | {CHAIN[x].todo} |"
+        for x in declared_errors()
+    ]
 
 
 def test_numbers_are_unique_and_texts_are_there() -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
 from chain.tx.economy_messages import possession_hash
-from chain.tx.messages import Payment
+from chain.tx.messages import Payment, channel_id
 from crypto.bech32 import encode_address
 from dchat.cli.local.home_commands import read_genesis
 from dchat.cli.main import dchat
 from dchat.cli.terminal.render import says_nothing
 from dchat.client.client import NodeUnreachable
+from dchat.client.refusals import explain
 from dchat.client.wallet import Session, submit
 from dchat.config.load import ConfigError, load
 from dchat.home import identity
@@ -57,7 +59,7 @@ async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
             ),
             (
                 ("tx", "stake", "delegate", "--from", alice, "--validator", bob, "--amount", 5),
-                1, "dchat: a rule is broken, staking 103: message 1: the validator exists",
+                1, ": there is no such validator: operator dchat1",
             ),
             (("tx", "gov", "vote", 1, "yes", "--from", alice), 1, "vote with --pay-fee, or begin with: dchat tx reg"),
             (("tx", "gov", "vote-weighted", 1, "yes=1", "--from", alice), 1, "vote with --pay-fee"),
@@ -69,6 +71,77 @@ async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
         ):  # fmt: skip
             answer = await call(running, *arguments)
             assert (answer.exit_code, said in answer.stderr) == (code, True), (arguments, answer.output)
+
+
+async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tmp_path: Path) -> None:
+    """Failure 35: before, `a rule is broken, chat 63: the channel exists: 7a2b...`, which reads as if it did."""
+    async with running_node(tmp_path) as running:
+        alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+        poor = tmp_path / "poor.json"
+        identity.generate().save(poor)
+        assert (await call(running, "tx", "register", "--name", "alice", "--from", alice)).exit_code == 0
+        for arguments, said in (
+            (
+                ("pay", "--from", poor, "--to", bob, "--amount", 1),
+                "refused: there is no such account: signer 0's; the rule (currency 40) is: the account exists; what to "
+                "do: have somebody pay it: an account begins with the first payment to it",
+            ),
+            (
+                ("pay", "--from", alice, "--to", bob, "--amount", 10**12),
+                ": the account has less than this takes: balance ",
+            ),
+            (
+                ("post", "--from", alice, "--channel", "lobby", "--text", "hello"),
+                f"allowance is kept: there is no such channel: {channel_id('lobby').hex()} (lobby), in message 1; the "
+                "rule (chat 63) is: the channel exists; what to do: look for it: dchat query channels; or make it: ",
+            ),
+            (("register", "--from", bob, "--name", "alice"), "is kept: somebody has this name: alice"),
+            (
+                ("register", "--from", alice, "--name", "other"),
+                ": the account has a chat identity already: dchat1",
+            ),
+            (
+                ("pay", "--from", alice, "--to", bob, "--amount", 1, "--fee", "1udchat"),
+                "refused: its fee is too low: 1 udchat, needed: ",
+            ),
+        ):
+            answer = await call(running, "tx", *arguments)
+            assert (answer.exit_code, said in answer.stderr, answer.stderr.count("\n")) == (1, True, 1), answer.stderr
+
+
+@pytest.mark.parametrize("codespace", ["chat", "mempool", "of-a-later-build", ""])
+def test_whatever_a_node_says_of_a_refusal_is_said_in_one_line(codespace: str) -> None:
+    for log in (
+        "",
+        "so it is",
+        "message 99999999999: x",
+        "message 2: the channel exists",
+        "message 2: the channel exists: ",
+    ):
+        assert "\n" not in explain(codespace, 63, log)
+    assert explain("of-a-later-build", 63, "so it is") == "of-a-later-build 63: so it is"
+    assert explain("chat", 63, "so it is").startswith("there is no such channel: so it is; the rule (chat 63)")
+
+
+def test_help_lists_what_there_is() -> None:
+    """Failure 36: before, it listed commands of later builds, each of which says that it is not in this one."""
+
+    def listed(command: click.Command, *path: str) -> Iterator[str]:
+        context = click.Context(command)
+        if not isinstance(command, click.Group):
+            return
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            if not found.hidden:
+                yield " ".join((*path, name))
+                yield from listed(found, *path, name)
+
+    names = set(listed(dchat))
+    assert {"validator", "tx pay", "benchmark validator", "query staking pools"} <= names
+    for name in names:
+        told = CliRunner().invoke(dchat, [*name.split(), "--help"], prog_name="dchat")
+        assert (told.exit_code, "in this build" in told.output) == (0, False), told.output
 
 
 @pytest.mark.parametrize(("kept", "is_there"), [pytest.param(5, False, id="five"), pytest.param(0, True, id="all")])

@@ -19,6 +19,7 @@ from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
+from dchat.client.refusals import MEMPOOL
 
 
 class SequenceApp:
@@ -102,10 +103,13 @@ def ok(count: int) -> list[ExecTxResult]:
 
 
 def test_table_of_refusals_is_complete() -> None:
-    """docs/errors.md names every one by its number."""
+    """docs/errors.md names every one by its number, with what a person is told."""
     page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text().partition("## Rules of the chain")[0]
-    rows = [line.split(" | ")[:3] for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert rows == [[f"| {int(refusal)}", "mempool", refusal.name] for refusal in Refusal]
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert rows == [
+        f"| {int(refusal)} | mempool | {refusal.name} | {MEMPOOL[refusal].wrong} | {MEMPOOL[refusal].todo} |"
+        for refusal in Refusal
+    ]
 
 
 @pytest.mark.parametrize("app", [SequenceApp, IdentifyingApp])

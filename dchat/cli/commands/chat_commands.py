@@ -21,7 +21,7 @@ from chain.tx.messages import (
     channel_id,
 )
 from dchat.cli.commands.query_commands import ask, ask_record, plain, proving, query
-from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
+from dchat.cli.commands.tx_commands import LEGS, send, sending, tx, typed_channels
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command
 
@@ -33,7 +33,9 @@ def channel_of(text: str) -> bytes:
             return bytes.fromhex(text)
         except ValueError:
             pass
-    return channel_id(text)
+    found = channel_id(text)
+    typed_channels[found] = text
+    return found
 
 
 @tx.command(cls=Command)

@@ -38,7 +38,7 @@ STAGES = ("proposal_create", "proposal_process", "apply", "commit_wait", "sign",
 
 @click.group(cls=Group)
 def benchmark() -> None:
-    """Measure a validator or a relay on this machine."""
+    """Measure a validator on this machine."""
 
 
 @benchmark.command("validator")
@@ -72,7 +72,7 @@ def validator(duration: int, transaction_rate: int, validators: int, json_file: 
         json_file.write_text(text)
 
 
-@benchmark.command("relay")
+@benchmark.command("relay", hidden=True)
 @click.option("--duration", callback=duration_option, default="60s", show_default=True)
 @click.option("--message-rate", type=click.IntRange(1), default=1_000, show_default=True)
 def relay(duration: int, message_rate: int) -> None:

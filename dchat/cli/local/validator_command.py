@@ -91,7 +91,7 @@ def validator(context: click.Context, /, **given: object) -> None:
     _run(start)
 
 
-@validator.command("recover", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@validator.command("recover", hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def recover() -> None:
     """Diagnose a stalled network. Not in this build."""
     raise not_in_this_build("`dchat validator recover`")

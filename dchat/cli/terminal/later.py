@@ -24,6 +24,7 @@ def _later(name: str, what: str) -> click.Command:
     @click.command(
         name,
         help=f"{what} Not in this build.",
+        hidden=True,  # help is about what there is
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)

@@ -1,0 +1,204 @@
+"""What is said to a person whose transaction is refused: what is wrong, which rule that breaks, what to do.
+
+The node's answer is for programs: a number, a codespace, and the rule with what broke it (docs/errors.md). The rule
+alone reads as if all were well ("the account exists"), so a person is told its opposite first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from chain.tx import errors as e
+from chain.tx.errors import TxError, declared_errors
+from consensus.mempool.admission.errors import CODESPACE, Refusal
+
+
+class Say(NamedTuple):
+    """wrong: what is the case, as a sentence without an end; what it is of follows. todo: what a person can do."""
+
+    wrong: str
+    todo: str
+
+
+CHAIN: Final[dict[type[TxError], Say]] = {
+    e.Malformed: Say("these bytes are no transaction", "make it with dchat tx, or by proto/dchat/v1/tx.proto"),
+    e.NotCanonical: Say(
+        "it is encoded in another way than the one allowed, or has fields that this chain does not know",
+        "make it anew with the build that the chain runs",
+    ),
+    e.TooLarge: Say("it has too many bytes", "send less at once"),
+    e.TooMany: Say("it has too many messages, signers or signatures, or none", "split it, or fill it"),
+    e.InvalidField: Say("a field has a value that is not allowed", "give one that is"),
+    e.WrongChain: Say(
+        "it was signed for another chain", "ask a node of that chain (--node), or sign for this one (--genesis)"
+    ),
+    e.WrongLane: Say("a message does not belong in its lane", "send it alone, or all as one: dchat tx bundle"),
+    e.SignersMismatch: Say(
+        "its signers are not those whom it acts for", "have them sign, and the fee payer, and nobody else"
+    ),
+    e.BadSignature: Say("a signature is not of what it stands on", "sign it anew, and change nothing after that"),
+    e.Unauthorised: Say(
+        "its signatures are not those that the account's key policy asks for", "sign with the keys of that policy"
+    ),
+    e.PolicyMissing: Say(
+        "the account has no key policy on record, and it brings none", "sign it anew with the policy: dchat tx does"
+    ),
+    e.PolicyMismatch: Say("its key policy is not the account's", "sign with the key that the address was made of"),
+    e.WrongSequence: Say(
+        "its sequence is not the next one",
+        "wait for what you sent before, then send it again; dchat query account shows the next",
+    ),
+    e.Expired: Say(
+        "the chain is past its expiry height", "ask whether a block has it: dchat query tx; if not, send it again"
+    ),
+    e.ExpiryTooFar: Say("it would expire too late", "give fewer --expiry-blocks"),
+    e.Replayed: Say("it was executed already", "nothing; dchat query tx shows what became of it"),
+    e.GasLimitTooLow: Say("its gas limit is too low", "leave out --gas-limit, or give what is needed"),
+    e.GasLimitTooHigh: Say("its gas limit is above a block's", "lower --gas-limit, or send less at once"),
+    e.OutOfGas: Say("its work takes more gas than its limit", "raise --gas-limit; the fee rises with it"),
+    e.FeeTooLow: Say("its fee is too low", "leave out --fee, or give what is needed"),
+    e.FeeNotTaken: Say("it has a fee, and chat takes none", "leave out --fee"),
+    e.NumberTooWide: Say("a number would become too large for its record", "use smaller numbers"),
+    e.RecordTooLarge: Say("a record would become too large for its store", "make its texts and lists shorter"),
+    e.UnknownAccount: Say(
+        "there is no such account", "have somebody pay it: an account begins with the first payment to it"
+    ),
+    e.Overspend: Say("the account has less than this takes", "send less, or have it paid first"),
+    e.FeeUnpayable: Say("the fee payer has less than the fee", "have it paid first"),
+    e.RecipientRefused: Say("the recipient is an account of the chain itself", "pay one that somebody has a key of"),
+    e.AmountOverflow: Say("an amount would pass 64 bits", "send less"),
+    e.UnknownIdentity: Say("the account has no chat identity", "register one first: dchat tx register --name NAME"),
+    e.IdentityExists: Say("the account has a chat identity already", "nothing; dchat query identity shows it"),
+    e.NameTaken: Say("somebody has this name", "choose another --name"),
+    e.UnknownChannel: Say(
+        "there is no such channel", "look for it: dchat query channels; or make it: dchat tx create-channel"
+    ),
+    e.ChannelExists: Say("there is a channel of this name", "join it: dchat tx join; or choose another --name"),
+    e.AlreadyMember: Say("you are a member of this channel already", "nothing; post with dchat tx post"),
+    e.NotMember: Say(
+        "you are not a member of this channel", "join it first: dchat tx join, or pay-to-join if it has a price"
+    ),
+    e.PriceDue: Say("joining this channel costs something", "pay for it: dchat tx pay-to-join --max-price AMOUNT"),
+    e.MessageTooLong: Say("the message has too many bytes", "say it in several messages"),
+    e.UnknownMessage: Say("there is no such message", "look for it: dchat query messages"),
+    e.AllowanceExhausted: Say(
+        "the identity's allowance is too small for this", "buy more: dchat tx buy-allowance --amount AMOUNT"
+    ),
+    e.PriceAboveMaximum: Say("the channel costs more than you allow", "raise --max-price, or stay out"),
+    e.BuysNothing: Say("the amount is less than one message costs", "pay more; dchat query params shows the price"),
+    e.TipsOneself: Say("the message is your own", "tip somebody else's"),
+    e.UnknownValidator: Say("there is no such validator", "name one of dchat query staking validators"),
+    e.ValidatorExists: Say("the account operates a validator already", "use another account (--from) for a second one"),
+    e.ConsensusKeyTaken: Say(
+        "another validator has this consensus key", "make a home with a key of its own: dchat init"
+    ),
+    e.ValidatorJailed: Say("the validator is jailed", "wait until its operator brings it back: dchat tx stake unjail"),
+    e.CommissionAboveMaximum: Say("the commission is above the validator's maximum", "choose a lower one"),
+    e.CommissionTooSoon: Say("the commission changed less than 24 hours ago", "wait"),
+    e.CommissionChangeTooLarge: Say("the commission would rise by too much at once", "raise it in steps, a day apart"),
+    e.SelfDelegationTooLow: Say(
+        "the minimum self-delegation is below the chain's, or above the stake", "choose one between them"
+    ),
+    e.MinSelfDelegationLowered: Say(
+        "the minimum self-delegation would not rise", "choose a higher one, or leave it as it is"
+    ),
+    e.NoDelegation: Say("there is no such delegation", "name one of dchat query staking delegations"),
+    e.NotEnoughShares: Say("the delegation is worth less than was asked for", "ask for less"),
+    e.NoUnbonding: Say("no such stake is unbonding", "name one of dchat query staking unbondings"),
+    e.TooManyUnbondings: Say(
+        "too many unbondings of this delegation wait already", "wait until the first of them is complete"
+    ),
+    e.TinyAmount: Say("the amount is worth nothing", "use a larger one"),
+    e.TransitiveRedelegation: Say(
+        "this stake was redelegated a short time ago", "wait until that is complete, or undelegate"
+    ),
+    e.TooManyRedelegations: Say(
+        "too many redelegations of this delegation wait already", "wait until the first of them is complete"
+    ),
+    e.WorthlessShares: Say("the validator's shares are worth nothing", "choose another validator"),
+    e.CommissionTooLow: Say("the commission is below the chain's minimum", "choose a higher one"),
+    e.StakeTooLow: Say("the stake is below what a validator begins with", "stake more"),
+    e.ConsensusKeyRetired: Say("this consensus key signed twice once", "make a home with a new key: dchat init"),
+    e.UnbondingTooSmall: Say("less than that is unbonding", "cancel less"),
+    e.KeyNotPossessed: Say(
+        "nothing shows that the operator has this consensus key", "sign for it: dchat tx stake prove-key"
+    ),
+    e.SlashWaiting: Say("a slash of this validator goes on", "try again some blocks later"),
+    e.StillJailed: Say("the validator's time in jail is not over", "wait"),
+    e.NotJailed: Say("the validator is not jailed", "nothing"),
+    e.NoSelfDelegation: Say(
+        "the operator's own delegation is below the validator's minimum", "delegate to it first, from the operator"
+    ),
+    e.Tombstoned: Say("the validator signed twice, and stays in jail", "begin another with a new consensus key"),
+    e.WithdrawAddressRefused: Say(
+        "the address is an account of the chain itself", "name one that somebody has a key of"
+    ),
+    e.NoCommission: Say("there is no commission to withdraw", "wait until there is"),
+    e.UnknownProposal: Say("there is no such proposal", "name one of dchat query gov proposals"),
+    e.VotingClosed: Say("the proposal is not being voted on", "see where it stands: dchat query gov proposal"),
+    e.DepositTooSmall: Say("the deposit is too small", "deposit more"),
+    e.DepositsClosed: Say("the proposal takes no deposits any more", "see where it stands: dchat query gov proposal"),
+    e.NotProposer: Say("somebody else proposed it", "leave it to its proposer to cancel, and vote"),
+    e.NotCancellable: Say("its voting is over, or it is cancelled", "nothing; dchat query gov proposal shows it"),
+    e.InvalidProposal: Say("what it proposes could not be done", "mend what is named, and propose that"),
+    e.TreasuryTooSmall: Say("the treasury has less than it would spend", "propose to spend less"),
+    e.ActionPanicked: Say("an action of it broke, and changed nothing", "tell the developers, with its number"),
+    e.NoStake: Say("the account has no stake, so its vote has no weight", "delegate first: dchat tx stake delegate"),
+    e.NotUpgradeAuthority: Say(
+        "the signer may not set plans of upgrades", "propose it to governance: dchat tx gov submit-upgrade"
+    ),
+    e.UpgradeAlreadyDone: Say("this upgrade was carried out already", "choose another name for another upgrade"),
+    e.PlanInThePast: Say("the chain is past the plan's height", "choose a later one"),
+    e.BadAnnouncement: Say(
+        "the consensus key did not sign this announcement for this chain", "sign it with the validator's key, anew"
+    ),
+    e.AnnouncementExpired: Say("the chain is past the announcement's expiry height", "announce anew"),
+    e.AnnouncerUnknown: Say("no validator has this consensus key", "announce it for a validator's key"),
+}
+
+MEMPOOL: Final[dict[Refusal, Say]] = {
+    Refusal.TOO_LARGE: Say(
+        "it is too large for this node", "make it smaller: it fits in no block, or is above the node's `tx_bytes_max`"
+    ),
+    Refusal.FULL: Say("this node has no room for it now", "try later"),
+    Refusal.SENDER_FULL: Say("too many of this sender wait at this node already", "try later"),
+    Refusal.LANE_FULL: Say("this node has no room in its lane now", "try later"),
+    Refusal.ALREADY_HERE: Say("this node has it already", "nothing: it is on its way"),
+    Refusal.SEEN_BEFORE: Say(
+        "it was committed or refused a moment ago", "ask for it by its hash: dchat query tx HASH --prove"
+    ),
+    Refusal.REPLAY: Say("another with its replay id is on its way", "nothing: one of both will be executed"),
+    Refusal.EXPIRED: Say(
+        "the chain is past its expiry height", "ask for it by its hash; when no block has it, send it again"
+    ),
+    Refusal.TOO_MUCH_GAS: Say("its gas limit is above a block's", "lower --gas-limit, or send less at once"),
+    Refusal.STOPPED: Say("this node is stopping", "send it to another node, or try later"),
+    Refusal.FAILED: Say("this node met a fault of its own, which its log tells", "send it to another node"),
+}
+
+_RULES: Final = {(error.codespace, error.code): error for error in declared_errors()}
+_LEG: Final = re.compile(r"message (\d{1,9}): ")
+
+
+def explain(codespace: str, code: int, log: str) -> str:
+    """One line for a person. log: the node's words, as `dchat.client.client.quoted` gives them."""
+    if (error := _RULES.get((codespace, code))) is not None:
+        where, what = _split(log, error.rule)
+        say = CHAIN[error]
+        return f"{say.wrong}{what}{where}; the rule ({codespace} {code}) is: {error.rule}; what to do: {say.todo}"
+    if codespace == CODESPACE and code in MEMPOOL:
+        say = MEMPOOL[Refusal(code)]
+        what = f": {log}" if log else ""
+        return f"{say.wrong}{what} ({codespace} {code}); what to do: {say.todo}"
+    return f"{codespace} {code}: {log}"  # of a build that knows more rules
+
+
+def _split(log: str, rule: str) -> tuple[str, str]:
+    """(in which message, of what) of a text that names its rule; whatever else a node says is of what."""
+    where = ""
+    if (leg := _LEG.match(log)) is not None:
+        where, log = f", in message {leg[1]}", log[leg.end() :]
+    if log.startswith(rule):
+        log = log[len(rule) :].removeprefix(": ")
+    return where, f": {log}" if log else ""
