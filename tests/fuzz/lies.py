@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from bridge.records import RECEIPT
 from chain.chat.governance import PROPOSAL, vote_key
-from chain.chat.records import CHANNEL, IDENTITY
+from chain.chat.records import CHANNEL, IDENTITY, MEMBERS
 from chain.currency.ledger.records import ACCOUNT
 from chain.state import mmr, proofs
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
@@ -52,6 +52,7 @@ HELD: Final[dict[tuple[str, bytes], Message]] = {
     ),
     (CHAT, PROPOSAL[1:] + height_bytes(1)): governance_pb2.Proposal(id=1, title="more"),
     (CHAT, vote_key(1, 0, WHO)[1:]): governance_pb2.VoteRecord(),
+    (CHAT, MEMBERS.key(LOBBY + WHO)): state_pb2.Membership(joined_height=3),
     (BRIDGE, RECEIPT[1:] + BUNDLE): state_pb2.Receipt(height=3),
 }
 
@@ -96,12 +97,14 @@ def proof_of(store: str, key: bytes) -> pb.StateProof:
     return pb.StateProof(height=HEIGHT, store=store, key=key, value=found.value or b"", ops=proof_pb2.ProofOps(ops=ops))
 
 
-def _record(kind: Any, field: str, store: str, key: bytes, proof: str = "proof") -> Any:
+def _record(kind: Any, field: str, store: str, key: bytes) -> Any:
     """The honest answer about a record, or its absence."""
     answer = kind(height=HEIGHT)
-    getattr(answer, proof).CopyFrom(proof_of(store, key))
+    answer.proof.CopyFrom(proof_of(store, key))
     value = VIEW.get(store, key)
-    if value is not None and field:
+    if value is not None and field == "value":
+        answer.value = value
+    elif value is not None:
         getattr(answer, field).ParseFromString(value)
     return answer
 
@@ -178,6 +181,12 @@ QUESTIONS += [
         _record(gov.GetVoteResponse, "vote", CHAT, vote_key(1, 0, WHO)[1:]),
         lambda answer: PROVED.vote(answer, 1, 0, WHO),
         _same("vote"),
+    ),
+    (
+        _record(pb.GetRecordResponse, "value", CHAT, MEMBERS.key(LOBBY + WHO)),
+        lambda answer: PROVED.record(answer, MEMBERS, LOBBY + WHO),
+        # any bytes that read the same: told are those of the answer, and the proved ones are of one meaning with them
+        lambda told, true: state_pb2.Membership.FromString(told.value) == state_pb2.Membership.FromString(true.value),
     ),
     (
         _tx(),
