@@ -11,7 +11,6 @@ minute. Quote ratios: machines differ and are shared.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -26,7 +25,7 @@ from dchat.client.client import Client
 from dchat.devnet.live import empty_interval, floor_us, metrics_of, run_load
 from dchat.devnet.load import make_senders
 from dchat.home import identity
-from tests.campaigns.harness import Testnet, say, until
+from tests.campaigns.harness import Testnet, run_campaign, say, until
 
 SENDERS = 200
 
@@ -122,7 +121,7 @@ def main() -> None:
     parser.add_argument("--guess", type=float, default=1_000.0, help="payments a second to prepare")
     parser.add_argument("--json", type=Path, help="also write the result here")
     arguments = parser.parse_args()
-    result = asyncio.run(measure(arguments))
+    result = run_campaign(measure(arguments))
     show(result)
     text = json.dumps(result, indent=2)
     if arguments.json:

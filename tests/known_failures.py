@@ -109,6 +109,7 @@ COMPLAINTS = (
     Row("34", "a port in use shows as a traceback, or not at all"),
     Row("35", "a refusal names a rule, and neither what is wrong nor what to do"),
     Row("36", "help lists commands that are not there"),
+    Row("37", "Ctrl-C twice leaves half of the processes behind"),
 )
 
 # Shown on this code by trying to stop it from outside; the numbers are those that tests name (`audit 7`).

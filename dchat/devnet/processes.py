@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from dchat.devnet.network import Network, NodeEntry
 from dchat.home.home import Home
@@ -59,6 +61,36 @@ def _names_home(pid: int, home: Path) -> bool:
     return b"validator" in arguments and os.fsencode(home.absolute()) in arguments
 
 
+ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that ask this process to end come when this is done: half of a start or a stop leaves processes behind.
+
+    Where signals cannot be held back, in a thread beside the main one, they go to the main one anyway.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: asked.append(number)) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
+
+
+def end_as_by_interrupt() -> None:
+    """SIGTERM and a terminal that is closed end this process as Ctrl-C does, with what it cleans up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 def start(network: Network, node: NodeEntry, *, module: str = "dchat") -> int:
     """Start the node in a session of its own, its log appended to a file; returns the pid.
 
@@ -67,19 +99,23 @@ def start(network: Network, node: NodeEntry, *, module: str = "dchat") -> int:
     if (pid := running_pid(network, node)) is not None:
         raise ControlError(f"{node.name} runs already, as process {pid}")
     home = network.home_of(node).absolute()
-    with log_file(network, node).open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, "validator", "--home", str(home)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+    with undisturbed():
+        with log_file(network, node).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, "validator", "--home", str(home)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        ended = wait_for(
+            lambda: process.poll() is not None or running_pid(network, node) == process.pid, START_TIMEOUT_S
         )
-    ended = wait_for(lambda: process.poll() is not None or running_pid(network, node) == process.pid, START_TIMEOUT_S)
-    if not ended or process.poll() is not None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        raise ControlError(f"{node.name} did not start; the end of {log_file(network, node)}:\n{tail(network, node)}")
+        if not ended or process.poll() is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            told = tail(network, node)
+            raise ControlError(f"{node.name} did not start; the end of {log_file(network, node)}:\n{told}")
     return process.pid
 
 

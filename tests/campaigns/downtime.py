@@ -31,7 +31,7 @@ from dchat.client.wallet import Session
 from dchat.config import Config
 from dchat.devnet.network import Pace, make_network
 from dchat.home import identity
-from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, be_quiet, folder_of, say, until
+from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, be_quiet, folder_of, run_campaign, say, until
 from tests.campaigns.replay import Replay, check_same, kept_at, money_of
 from tests.campaigns.rules import D, Inflation, Window, shares_of_block, slash
 
@@ -316,4 +316,4 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

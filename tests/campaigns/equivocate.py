@@ -35,7 +35,7 @@ from dchat.devnet import processes
 from dchat.devnet.network import NodeEntry, Pace, Ports, free_ports, make_network, node_config
 from dchat.home import identity
 from dchat.home.home import Home
-from tests.campaigns.harness import CampaignFailed, Testnet, be_quiet, folder_of, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, be_quiet, folder_of, run_campaign, say, until
 from tests.campaigns.logs import messages
 from tests.campaigns.replay import Replay, check_same, kept_at, money_of
 from tests.campaigns.rules import Entry, slash
@@ -302,4 +302,4 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from tests.campaigns.harness import ROOT, CampaignFailed, say
+from tests.campaigns.harness import ROOT, CampaignFailed, run_campaign, say
 from tests.fuzz.targets import TARGETS, Target
 
 HANG_S = 120  # of one input. A hang is meant: work is bounded in lines (tests/fuzz/test_fuzz.py)
@@ -34,7 +34,11 @@ class Result:
 async def run_python(*command: str, output: Path) -> int:
     with output.open("ab") as log:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, cwd=ROOT, stdout=log, stderr=log)
-        return await process.wait()
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
 
 
 async def fuzz(target: Target, *, runs: int, seed: int, keep: bool, corpora: Path | None) -> Result:
@@ -96,4 +100,4 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="make the repository's corpora of what was found")
     parser.add_argument("--corpora", type=Path, help="a folder of whole corpora that grow from run to run")
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

@@ -25,7 +25,7 @@ from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from dchat.client.client import Client
 from proto.dchat.v1 import service_pb2
-from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, run_campaign, say, until
 
 PACE_MIN = 0.8
 CHANNELS = (0x00, 0x20, 0x21, 0x22, 0x23, 0x30, 0x38, 0x40, 0x60, 0x61, 0x70)
@@ -178,4 +178,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each of calm, attack, calm")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

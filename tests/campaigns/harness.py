@@ -10,20 +10,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import structlog
 
-from dchat.devnet.network import Network, NodeEntry, load_network
-from dchat.devnet.processes import running_pid
+from dchat.devnet.network import NETWORK_FILE, Network, NodeEntry, load_network
+from dchat.devnet.processes import end_as_by_interrupt, running_pid, undisturbed
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
+T = TypeVar("T")
 
 
 class CampaignFailed(AssertionError):
@@ -33,6 +35,12 @@ class CampaignFailed(AssertionError):
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def run_campaign(work: Coroutine[Any, Any, T]) -> T:
+    """Its processes are gone when this returns, whether it is done, fails, or is asked to end, and how often."""
+    end_as_by_interrupt()
+    return asyncio.run(work)
 
 
 def be_quiet() -> None:
@@ -57,22 +65,31 @@ class Testnet:
 
     __test__ = False
 
-    def __init__(self, home: Path, *flags: str) -> None:
-        self.home, self._flags = home, flags
+    def __init__(self, home: Path, *flags: str, root: Path = ROOT) -> None:
+        """root: the repository whose product it is."""
+        self.home, self._flags, self.root = home, flags, root
+        self._one = threading.Lock()
         self.network: Network
 
     def run(self, *words: str) -> None:
-        done = subprocess.run(
-            [str(ROOT / "scripts" / "testnet"), *words, "--home", str(self.home)],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+        """To its end, whatever signals come: a command that is cut leaves processes behind. Raises CampaignFailed."""
+        with undisturbed(), self._one:
+            done = subprocess.run(
+                [str(self.root / "scripts" / "testnet"), *words, "--home", str(self.home)],
+                cwd=self.root, capture_output=True, text=True, check=False, timeout=300, start_new_session=True,
+            )  # fmt: skip
         if done.returncode:
             said = f"exit {done.returncode}\n{done.stdout}{done.stderr}"
             raise CampaignFailed(f"scripts/testnet {' '.join(words)}: {said}")
 
-    def __enter__(self) -> Testnet:
-        self.run("--detach", *self._flags)
-        self.network = load_network(self.home)
+    def __enter__(self) -> Self:
+        try:
+            self.run("--detach", *self._flags)
+            self.network = load_network(self.home)
+        except BaseException:
+            if (self.home / NETWORK_FILE).exists():
+                self.run("stop")
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

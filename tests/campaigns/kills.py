@@ -20,7 +20,7 @@ from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session
 from dchat.devnet.load import Sent, make_payments, make_senders, send_all
 from dchat.home import identity
-from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, run_campaign, say, until
 from tests.campaigns.logs import double_signatures
 
 BACK_S = 10.0
@@ -188,4 +188,4 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=100.0, help="payments a second")
     parser.add_argument("--fast", action="store_true", help="a network with --fast's time-outs")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

@@ -17,7 +17,7 @@ from dchat.client.client import Client
 from dchat.client.wallet import Session
 from dchat.devnet.load import Sender
 from dchat.home import identity
-from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, say, until
+from tests.campaigns.harness import CampaignFailed, Testnet, folder_of, run_campaign, say, until
 
 TOLERANCE_S = 0.3
 COMMIT_P95_S = 1.0
@@ -89,4 +89,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=100)
     parser.add_argument("--payments", type=int, default=40)
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

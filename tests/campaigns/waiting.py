@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, folder_of, say, until
+from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, folder_of, run_campaign, say, until
 
 BACK_S = 180.0  # the rounds of a long wait have long time-outs
 CPU_SHARE_MAX = 0.2  # of a core, of a process that waits
@@ -85,4 +85,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=float, default=10.0, help="simulated; 0: none")
     parser.add_argument("--minutes", type=float, default=5.0, help="real, in each state")
-    asyncio.run(main(parser.parse_args()))
+    run_campaign(main(parser.parse_args()))

@@ -40,6 +40,7 @@ from governance.actions import MODULES
 
 pytestmark = pytest.mark.network
 
+ROOT = Path(__file__).parents[2]
 DCHAT = 1_000_000
 PACE = Pace(block_time=300, timeout_propose=800, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 
@@ -383,6 +384,53 @@ def test_flags_alone_make_what_is_missing_and_run(tmp_path: Path) -> None:
     assert (genesis["chain_id"], genesis["validators"][0]["power"]) == ("mine", "5")
     account = genesis["app_state"]["currency"]["accounts"][0]
     assert account["address"] == identity.load(keys).address_text
+
+
+CAMPAIGN = """
+import asyncio, sys
+from pathlib import Path
+from tests.campaigns.harness import Testnet, run_campaign
+
+async def main():
+    with Testnet(Path(sys.argv[1])):
+        print("up", flush=True)
+        await asyncio.sleep(600)
+
+run_campaign(main())
+"""
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("when", ["starting", "up"])
+def test_a_campaign_that_is_asked_to_end_again_and_again_leaves_no_process(
+    when: str, asked: signal.Signals, tmp_path: Path
+) -> None:
+    """Failure 37: before, a second Ctrl-C cut the command that stops the network."""
+    made = make_network(tmp_path, validators=2, pace=PACE, ports=free_ports(2))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
+    try:
+        command = [sys.executable, "-c", CAMPAIGN, str(tmp_path)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        assert process.stdout is not None
+        if when == "up":
+            assert process.stdout.readline() == "up\n"
+        else:
+            assert processes.wait_for(lambda: processes.running_pid(made, made.node(1)) is not None, 30)
+
+        def ends() -> bool:
+            process.send_signal(asked)
+            return process.poll() is not None
+
+        assert processes.wait_for(ends, 60)
+        assert process.returncode
+        assert [processes.running_pid(made, node) for node in made.nodes] == [None, None]
+    finally:
+        process.kill()
+        process.communicate()
+        processes.stop(made, made.nodes)
 
 
 def has_block(url: str) -> bool:

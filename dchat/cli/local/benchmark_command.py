@@ -62,6 +62,7 @@ def validator(duration: int, transaction_rate: int, validators: int, json_file: 
     logs.configure(level="warning", json_lines=False)
     if duration < 1_000:
         raise Refusal("--duration is below 1s: too short to measure anything")
+    processes.end_as_by_interrupt()
     try:
         result = asyncio.run(_measure(duration / 1_000, transaction_rate, validators))
     except (ControlError, ClientError, TimeoutError) as error:
@@ -95,7 +96,8 @@ async def _measure(seconds: float, rate: int, validators: int) -> dict[str, Any]
                 processes.start(network, node)
             load, engine = await _load(network, seconds, rate)
         finally:
-            processes.stop(network, network.nodes)
+            with processes.undisturbed():
+                processes.stop(network, network.nodes)
     floor = (before_us + floor_us()) / 2
     used = [cost for name, cost in load.row()["cpu_us_per_tx"].items() if name != "load"]
     return {

@@ -178,27 +178,34 @@ def _start_all(network: Network) -> None:
     try:
         for node in network.nodes:
             if processes.running_pid(network, node) is None:
-                processes.start(network, node)
                 started.append(node)
+                processes.start(network, node)
     except (ControlError, KeyboardInterrupt):
-        processes.stop(network, tuple(started))
+        with processes.undisturbed():
+            processes.stop(network, tuple(started))
         raise
 
 
 def _run(network: Network, *, detach: bool) -> None:
+    processes.end_as_by_interrupt()
     _start_all(network)
     if detach:
-        asyncio.run(_wait_for_blocks(network))
-        asyncio.run(_show_once(network))
+        try:
+            asyncio.run(_wait_for_blocks(network))
+            asyncio.run(_show_once(network))
+        except KeyboardInterrupt:  # who gives up waiting wants no processes that nobody has seen
+            with processes.undisturbed():
+                processes.stop(network, network.nodes)
+            raise
         ports = network.nodes[0].ports
         echo(f"gRPC {network.host}:{ports.grpc}  HTTP http://{network.host}:{ports.http}/status")
         return
     try:
         asyncio.run(_watch(network))
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must not leave half of them running
-        echo("stopping all validators")
-        processes.stop(network, network.nodes)
+        with processes.undisturbed():  # impatience must not leave half of them running
+            echo("stopping all validators")
+            processes.stop(network, network.nodes)
 
 
 def _network(folder: Path, wanted: Wanted) -> Network:

@@ -12,7 +12,7 @@ import json
 import random
 from pathlib import Path
 
-from tests.campaigns.harness import ROOT, CampaignFailed, be_quiet, folder_of, say
+from tests.campaigns.harness import ROOT, CampaignFailed, be_quiet, folder_of, run_campaign, say
 from tests.campaigns.hostile.cases import CASES, Case, chosen
 from tests.campaigns.hostile.homes import hold_homes
 from tests.campaigns.hostile.run import PACE_MIN, Result, Rules, arena, table
@@ -77,7 +77,7 @@ def main() -> None:
         block_ms=0 if arguments.fast else Rules.block_ms,
     )  # fmt: skip
     with folder_of("hostile") as folder:
-        results = asyncio.run(run_all(cases, rules, folder, arguments.results, brief=arguments.brief))
+        results = run_campaign(run_all(cases, rules, folder, arguments.results, brief=arguments.brief))
         bad = [result for result in results if result.failures]
         say(f"{len(results) - len(bad)} of {len(results)} cases went well")
         if bad:

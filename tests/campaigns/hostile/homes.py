@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from dchat.devnet.network import make_network
-from dchat.devnet.processes import wait_for
+from dchat.devnet.processes import undisturbed, wait_for
 from tests.campaigns.hostile.cases import Case
 from tests.campaigns.hostile.run import STOP_S, Result, Rules
 
@@ -20,27 +20,30 @@ def hold_homes(case: Case, rules: Rules, folder: Path, hold_s: float = HOLD_S) -
     result = Result(case)
     network = make_network(folder / "homes")
     processes: dict[str, subprocess.Popen[bytes]] = {}
-    for node in network.nodes:
-        home = network.home_of(node).absolute()
-        config = home / "validator-config.toml"
-        text = config.read_text()
-        for other in network.nodes:
-            at = f"{other.node_id}@{network.host}"
-            text = text.replace(f"{at}:{other.ports.p2p}", f"{at}:{DEAD_PORT}")
-        config.write_text(text)
-        command = [str(rules.root / ".venv" / "bin" / "python"), "-m", "dchat", "validator", "--home", str(home)]
-        with (home / "validator.log").open("ab") as log:
-            processes[node.name] = subprocess.Popen(
-                command, cwd=rules.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-    began = time.monotonic()
-    wait_for(lambda: any(process.poll() is not None for process in processes.values()), hold_s)
-    for name, process in processes.items():
-        if process.poll() is not None:
-            last = (folder / "homes" / name / "validator.log").read_text().splitlines()[-1:]
-            held = f"{time.monotonic() - began:.0f} s"
-            result.failures.append(f"{name} ended with {process.returncode} within {held}: {''.join(last)[-120:]}")
-    _stop(result, list(processes.values()))
+    try:
+        for node in network.nodes:
+            home = network.home_of(node).absolute()
+            config = home / "validator-config.toml"
+            text = config.read_text()
+            for other in network.nodes:
+                at = f"{other.node_id}@{network.host}"
+                text = text.replace(f"{at}:{other.ports.p2p}", f"{at}:{DEAD_PORT}")
+            config.write_text(text)
+            command = [str(rules.root / ".venv" / "bin" / "python"), "-m", "dchat", "validator", "--home", str(home)]
+            with undisturbed(), (home / "validator.log").open("ab") as log:
+                processes[node.name] = subprocess.Popen(
+                    command, cwd=rules.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                )
+        began = time.monotonic()
+        wait_for(lambda: any(process.poll() is not None for process in processes.values()), hold_s)
+        for name, process in processes.items():
+            if process.poll() is not None:
+                last = (folder / "homes" / name / "validator.log").read_text().splitlines()[-1:]
+                held = f"{time.monotonic() - began:.0f} s"
+                result.failures.append(f"{name} ended with {process.returncode} within {held}: {''.join(last)[-120:]}")
+    finally:
+        with undisturbed():
+            _stop(result, list(processes.values()))
     return result
 
 

@@ -18,7 +18,8 @@ from typing import Any
 from consensus.formats.timestamps import parse_rfc3339
 from consensus.p2p.conn.node_key import NodeKey
 from dchat.devnet.network import Pace as Timeouts
-from dchat.devnet.network import Ports, load_network, make_network
+from dchat.devnet.network import Ports, make_network
+from dchat.devnet.processes import undisturbed
 from tests.campaigns.harness import ROOT, CampaignFailed, Testnet, until
 from tests.campaigns.hostile.cases import ALL, Case
 from tests.campaigns.hostile.observe import Logs, Pace, Watch, stop_by_signal
@@ -41,35 +42,17 @@ REACHED = ("connected", "authenticated", "handshakes", "opened", "half open", "s
 
 
 class Net(Testnet):
-    """A test network of the product in `root`, which may be another state of the repository."""
-
-    def __init__(self, home: Path, *flags: str, root: Path = ROOT) -> None:
-        super().__init__(home, *flags)
-        self.root = root
-
-    def run(self, *words: str) -> None:
-        done = subprocess.run(
-            [str(self.root / "scripts" / "testnet"), *words, "--home", str(self.home)],
-            cwd=self.root, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
-        if done.returncode:
-            raise CampaignFailed(
-                f"scripts/testnet {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
-            )
-
-    def __enter__(self) -> Net:
-        self.run("--detach", *self._flags)
-        self.network = load_network(self.home)
-        return self
+    """A test network that is attacked."""
 
     def __exit__(self, *_: object) -> None:
         """Stop all; what an attack left unable to stop is killed."""
         try:
             self.run("stop")
         except (CampaignFailed, subprocess.TimeoutExpired):
-            for node in self.nodes:
-                with contextlib.suppress(CampaignFailed, ProcessLookupError):
-                    os.kill(self.pid(node.index), signal.SIGKILL)
+            with undisturbed():
+                for node in self.nodes:
+                    with contextlib.suppress(CampaignFailed, ProcessLookupError):
+                        os.kill(self.pid(node.index), signal.SIGKILL)
 
     def target(self, index: int) -> Target:
         node = self.network.node(index)
