@@ -85,7 +85,11 @@ def undisturbed() -> Iterator[None]:
 
 
 def end_as_by_interrupt() -> None:
-    """SIGTERM and a terminal that is closed end this process as Ctrl-C does, with what it cleans up."""
+    """SIGTERM and a terminal that is closed end this process as Ctrl-C does, with what it cleans up.
+
+    Also where Ctrl-C is ignored, as in the background of a script: SIGTERM would be then.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
