@@ -10,7 +10,7 @@ for equal seeds and code. What is simulated and which laws are checked: docs/sim
 
 import argparse
 import contextlib
-import signal
+import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from hashlib import sha256
 
+from dchat.devnet.processes import end_as_by_interrupt, undisturbed
 from tests.campaigns.harness import say
 from tests.core import simulator as cores
 from tests.simulation import cluster as nodes
@@ -61,11 +62,14 @@ def read_options() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """When interrupted: what has not begun is not begun any more."""
+    """When interrupted, however often: what has not begun is not begun any more, and what has is cut."""
     try:
         yield
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
+        with undisturbed():
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.kill()
         raise
 
 
@@ -74,7 +78,7 @@ def main() -> int:
     seeds = range(options.start, options.start + options.seeds)
     run = partial(run_nodes, options.profile) if options.engine else run_cores
     began, failed, traces = time.monotonic(), [], sha256()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as Ctrl-C: the workers end as well
+    end_as_by_interrupt()
     with ProcessPoolExecutor(options.jobs) as pool, _cancelling(pool):
         results = pool.map(run, seeds, chunksize=1 if options.engine else 8)
         for done, (seed, error, trace) in enumerate(results, start=1):

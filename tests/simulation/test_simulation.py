@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from consensus.documents.files import SignState, format_sign_state, parse_sign_s
 from consensus.evidence.pool import EvidencePool
 from consensus.stores.block_store import BlockStore
 from consensus.stores.wal import HEAD_BYTES_MAX
+from dchat.devnet.processes import wait_for
 from storage.kv import Write
 from tests.simulation import cluster
 from tests.simulation.cluster import SimulationFailed, Spoil, simulate
@@ -76,6 +79,38 @@ def test_a_seed_gives_one_run_whatever_the_hashes_of_python_are() -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120)
     assert ran.stdout.strip().endswith(f"trace {sha256(trace.encode()).hexdigest()[:16]}")
+
+
+def test_interrupted_again_and_again_it_ends_with_its_workers() -> None:
+    """Failure 37: before, a second Ctrl-C cut what called off the seeds, and all of them were still run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.campaigns.simulate", "--seeds", "1000000", "--jobs", "2"],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    def workers() -> list[str]:
+        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+    def ends() -> bool:
+        process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    begun: list[str] = []
+    try:
+        assert wait_for(lambda: len(workers()) == 2, 30)
+        begun = workers()
+        assert wait_for(ends, 30)
+        assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun), 5)
+    finally:
+        process.kill()
+        process.wait()
+        for pid in begun:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def laws_broken(
