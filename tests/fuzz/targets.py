@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from chain.app_state.document import InvalidAppState, parse_app_state
 from chain.state import ics23
 from chain.tx import messages as chain_messages
@@ -25,7 +27,8 @@ from consensus.channels.extension import decode as decode_extension
 from consensus.channels.peer_messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
 from consensus.documents.files import parse_node_key, parse_sign_state, parse_validator_key
 from consensus.documents.genesis import parse_genesis
-from consensus.formats.errors import InvalidData, InvalidFile, InvalidGenesis
+from consensus.formats.bounds import EVIDENCE_BYTES_MIN
+from consensus.formats.errors import InvalidBlock, InvalidData, InvalidFile, InvalidGenesis, Malformed
 from consensus.formats.timestamps import format_rfc3339, parse_rfc3339
 from consensus.p2p.conn.address import parse_address, parse_listen_address
 from consensus.p2p.conn.base import PeerFault
@@ -46,6 +49,7 @@ from crypto.merkle import InvalidProof
 from dchat.client.verify import ProofFailed, Trust
 from dchat.doors.reads.answers import BadQuestion
 from dchat.doors.reads.event_feed import parse_where
+from proto.tendermint.types import block_pb2
 from tests.fuzz import lies
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +208,21 @@ def _block(data: bytes) -> None:
     bounds = BlockBounds(len(encoded), SIGNATURES_MAX, tx_bytes_min=0)
     assert Block.decode(encoded, bounds=bounds).hash == block.hash  # what is valid is within bounds
     assert PartSet.from_bytes(block.encode()).is_complete
+
+
+_BOUNDS = BlockBounds(evidence_bytes=1_000, signatures=4, tx_bytes_min=3)
+
+
+def _bounds(data: bytes) -> None:
+    """What is counted on the bytes is what the library then makes of them."""
+    _BOUNDS.check(data)
+    try:
+        block = block_pb2.Block.FromString(data)
+    except DecodeError:
+        return
+    assert len(block.last_commit.signatures) <= _BOUNDS.signatures
+    assert all(len(tx) >= _BOUNDS.tx_bytes_min for tx in block.data.txs)
+    assert EVIDENCE_BYTES_MIN * len(block.evidence.evidence) <= _BOUNDS.evidence_bytes
 
 
 def _commit(data: bytes) -> None:
@@ -418,6 +437,7 @@ TARGETS: dict[str, Target] = {
         Target("extension", decode_extension, (PeerFault,), _of(0x70)),
         Target("evidence", _evidence, (InvalidData,), _of(0x38)),
         Target("block", _block, (InvalidData,), blocks, bytes_max=16_384),
+        Target("bounds", _bounds, (InvalidBlock, Malformed), blocks),
         Target("commit", _commit, (InvalidData,), commits),
         Target("extended_commit", _extended_commit, (InvalidData,), _extended_seeds),
         Target("vote", _vote, (InvalidData,), _vote_seeds),
