@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError, Message
 
 from bridge.records import RECEIPT
-from chain.chat.governance import PROPOSAL, vote_key
+from chain.chat.ballots import PROPOSAL, vote_key
 from chain.chat.records import CHANNEL, IDENTITY, MEMBERS
 from chain.currency.ledger.records import ACCOUNT
 from chain.state import mmr, proofs
