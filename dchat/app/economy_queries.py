@@ -25,11 +25,7 @@ from chain.currency.ledger.stake_records import (
     SLASHES,
     UNBONDINGS,
     VALIDATOR,
-    Minter,
     Redelegation,
-    Rewards,
-    SlashEvent,
-    Unbonding,
     Validator,
 )
 from chain.currency.rewards import distribution
@@ -105,7 +101,7 @@ class EconomyQueries:
         version, base = self._open(height)
         answer = pb.ListUnbondingsResponse(height=version)
         for who, whom in _pairs(base, delegator, operator, after, by_delegator=BY_DELEGATOR, by_operator=UNBONDINGS):
-            waiting: Unbonding | None = base.get(UNBONDINGS + whom + who)
+            waiting = base.get(UNBONDINGS + whom + who)
             if waiting is None:
                 continue
             row = answer.unbondings.add(delegator=who, operator=whom)
@@ -154,10 +150,10 @@ class EconomyQueries:
         """The latest, newest first."""
         version, base = self._open(height)
         answer = pb.ListSlashesResponse(height=version)
-        record: Rewards | None = base.get(REWARDS + operator)
+        record = base.get(REWARDS + operator)
         count = record.slash_count if record is not None else 0
         for number in range(count - 1, max(-1, count - 1 - limit), -1):
-            event: SlashEvent = base.get(SLASHES + operator + height_bytes(number))
+            event = base.get(SLASHES + operator + height_bytes(number))
             answer.slashes.add(
                 height=event.height, reason=REASON_NAMES[event.reason], fraction=dec.text(event.fraction),
                 burned=event.burned,
@@ -166,7 +162,8 @@ class EconomyQueries:
 
     def pools(self, height: int = 0) -> pb.GetStakingPoolsResponse:
         version, base = self._open(height)
-        minter: Minter = base.get(MINTER)
+        minter = base.get(MINTER)
+        assert minter is not None, "a chain with an economy has one"
         pulse = distribution.pulse_of(base)
         return pb.GetStakingPoolsResponse(
             height=version,

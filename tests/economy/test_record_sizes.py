@@ -16,7 +16,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import RANGES, VALIDATORS_MAX, WINDOW_MAX
 from chain.currency.machine import DECODERS as MACHINE
 from chain.currency.machine import MARKS
-from chain.currency.rewards.distribution import CHUNK, Accruals, Slots
+from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots
 from chain.currency.staking.signing import OFFENCES_MAX, Liveness, SigningInfo
 from chain.currency.staking.stake import SHARES_MAX
 from chain.kernel.branch import RECORD_BYTES_MAX
@@ -57,8 +57,8 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     records.SLASH_LINE: records.SlashLine(TOP, TOP),
     records.POOL: records.CommunityPool(DEC),
     records.MINTER: records.Minter(ONE, TIME, TOP, FLOW, FLOW),
-    records.SLOTS: Slots((WHO,) * MEMBERS),
-    records.ACCRUALS: Accruals(((DEC, DEC),) * CHUNK, records.Pulse(TOP, DEC, FLOW, FLOW, ONE, TIME, WHO)),
+    SLOTS: Slots((WHO,) * MEMBERS),
+    ACCRUALS: Accruals(((DEC, DEC),) * CHUNK, records.Pulse(TOP, DEC, FLOW, FLOW, ONE, TIME, WHO)),
     records.SIGNING: SigningInfo(
         TOP, TOP, TOP, TOP, TOP, (1 << WINDOW_MAX) - 1, TOP, TIME, True, (TOP,) * OFFENCES_MAX, TOP, TOP
     ),

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account
-from chain.currency.ledger.stake_records import MINTER, Minter
+from chain.currency.ledger.stake_records import MINTER
 from chain.kernel.branch import Readable, State
 from chain.kernel.event_text import Event, account, coins
 from chain.tx.addresses import module_address
@@ -91,5 +91,6 @@ def _transfer(sender: bytes, recipient: bytes, amount: int) -> Event:
 
 def count(state: State, *, minted: int = 0, burned: int = 0) -> None:
     """Note what supply changed by."""
-    minter: Minter = state.get(MINTER)
+    minter = state.get(MINTER)
+    assert minter is not None, "a chain with an economy has one"
     state.set(MINTER, minter._replace(minted=minter.minted + minted, burned=minter.burned + burned))

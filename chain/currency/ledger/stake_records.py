@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.kernel.items import Failed, FailedItems
+from chain.kernel.branch import Decoders, Key, decoders_of
+from chain.kernel.items import FailedItems
 from chain.tx.codec import height_bytes
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.hash import ADDRESS_BYTES, sha256
@@ -24,42 +25,6 @@ UNBONDED: Final = 1
 UNBONDING: Final = 2
 BONDED: Final = 3
 STATUS_NAMES: Final = {UNBONDED: "unbonded", UNBONDING: "unbonding", BONDED: "bonded"}
-
-VALIDATOR: Final = b"uv"  # ‖ operator
-CONSENSUS_KEY: Final = b"uk"  # ‖ consensus address -> operator
-DELEGATION: Final = b"ud"  # ‖ delegator ‖ operator
-UNBONDINGS: Final = b"uu"  # ‖ operator ‖ delegator
-REDELEGATIONS: Final = b"ue"  # ‖ source ‖ delegator ‖ destination
-ACTIVE: Final = b"uA"
-HISTORICAL: Final = b"uh"  # ‖ operator ‖ period
-REWARDS: Final = b"uo"  # ‖ operator
-SLASHES: Final = b"ul"  # ‖ operator ‖ number
-SLOTS: Final = b"uL"
-ACCRUALS: Final = b"uc"  # ‖ chunk
-POOL: Final = b"uf"
-WITHDRAW: Final = b"uw"  # ‖ delegator -> address
-MINTER: Final = b"um"
-SIGNING: Final = b"ui"  # ‖ consensus address
-LIVENESS: Final = b"ub"
-SLASHES_BEGUN: Final = b"uq"  # ‖ number
-SLASH_LINE: Final = b"uQ"
-FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item
-
-BY_POWER: Final = b"Up"  # ‖ 2^64 - 1 - power ‖ operator
-BY_OPERATOR: Final = b"Ud"  # ‖ operator ‖ delegator
-DELEGATES: Final = b"UN"  # ‖ delegator -> to how many validators
-BY_DELEGATOR: Final = b"Uu"  # unbondings: ‖ delegator ‖ operator
-BY_MOVER: Final = b"Ue"  # redelegations: ‖ delegator ‖ destination ‖ source
-UNBONDINGS_BEGUN: Final = b"Ux"  # ‖ operator ‖ creation height ‖ delegator
-REDELEGATIONS_BEGUN: Final = b"Uy"  # ‖ source ‖ creation height ‖ delegator ‖ destination
-RECEIVING: Final = b"Ui"  # ‖ delegator ‖ operator -> how many redelegation entries into it
-QUEUE_UNBONDINGS: Final = b"Uq"  # ‖ time ‖ operator ‖ delegator
-QUEUE_REDELEGATIONS: Final = b"Uw"  # ‖ time ‖ source ‖ delegator ‖ destination
-QUEUE_VALIDATORS: Final = b"Uv"  # ‖ time ‖ operator
-QUEUE_WATCHES: Final = b"Ub"  # ‖ height ‖ consensus address
-HEADS: Final = b"Uh"  # ‖ a queue's key -> the earliest time in it, or before
-UNSETTLED: Final = b"Us"  # the set would have become empty: it is tried again next block
-MARK: Final = b"\x01"  # the value of keys that say all
 
 _TOP: Final = (1 << 64) - 1
 
@@ -438,18 +403,44 @@ def balances(entries: Iterable[UnbondingEntry]) -> int:
     return sum(entry.balance for entry in entries)
 
 
-DECODERS: Final = {
-    VALIDATOR: Validator.decode,
-    DELEGATION: Delegation.decode,
-    UNBONDINGS: Unbonding.decode,
-    FAILED.prefix: Failed.decode,
+# Under the tree.
+VALIDATOR: Final = Key.of(b"uv", Validator)  # ‖ operator
+CONSENSUS_KEY: Final = Key.of(b"uk", bytes)  # ‖ consensus address -> operator
+DELEGATION: Final = Key.of(b"ud", Delegation)  # ‖ delegator ‖ operator
+UNBONDINGS: Final = Key.of(b"uu", Unbonding)  # ‖ operator ‖ delegator
+REDELEGATIONS: Final = b"ue"  # -> Redelegation: ‖ source ‖ delegator ‖ destination
+ACTIVE: Final = Key.of(b"uA", ActiveSet)
+HISTORICAL: Final = Key.sure(b"uh", Historical)  # ‖ operator ‖ period: as long as a delegation or a slash refers to it
+REWARDS: Final = Key.of(b"uo", Rewards)  # ‖ operator
+SLASHES: Final = Key.sure(b"ul", SlashEvent)  # ‖ operator ‖ number: as many as its rewards count
+POOL: Final = Key.of(b"uf", CommunityPool)
+WITHDRAW: Final = Key.of(b"uw", bytes)  # ‖ delegator -> address
+MINTER: Final = Key.of(b"um", Minter)
+SLASHES_BEGUN: Final = Key.sure(b"uq", BegunSlash)  # ‖ number: of those in the line
+SLASH_LINE: Final = Key.of(b"uQ", SlashLine)
+FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item
+SIGNING: Final = b"ui"  # ‖ consensus address; this record and the next: chain.currency.staking.signing
+LIVENESS: Final = b"ub"
+
+# Beside it.
+BY_POWER: Final = Key.of(b"Up", bytes)  # ‖ 2^64 - 1 - power ‖ operator
+BY_OPERATOR: Final = Key.of(b"Ud", bytes)  # ‖ operator ‖ delegator
+DELEGATES: Final = Key.of(b"UN", bytes)  # ‖ delegator -> to how many validators
+BY_DELEGATOR: Final = Key.of(b"Uu", bytes)  # unbondings: ‖ delegator ‖ operator
+BY_MOVER: Final = Key.of(b"Ue", bytes)  # redelegations: ‖ delegator ‖ destination ‖ source
+UNBONDINGS_BEGUN: Final = b"Ux"  # ‖ operator ‖ creation height ‖ delegator
+REDELEGATIONS_BEGUN: Final = b"Uy"  # ‖ source ‖ creation height ‖ delegator ‖ destination
+RECEIVING: Final = Key.of(b"Ui", bytes)  # ‖ delegator ‖ operator -> how many redelegation entries into it
+QUEUE_UNBONDINGS: Final = Key.of(b"Uq", bytes)  # ‖ time ‖ operator ‖ delegator
+QUEUE_REDELEGATIONS: Final = Key.of(b"Uw", bytes)  # ‖ time ‖ source ‖ delegator ‖ destination
+QUEUE_VALIDATORS: Final = Key.of(b"Uv", bytes)  # ‖ time ‖ operator
+QUEUE_WATCHES: Final = Key.of(b"Ub", bytes)  # ‖ height ‖ consensus address
+HEADS: Final = b"Uh"  # ‖ a queue's key -> the earliest time in it, or before
+UNSETTLED: Final = Key.of(b"Us", bytes)  # the set would have become empty: it is tried again next block
+MARK: Final = b"\x01"  # the value of keys that say all
+
+DECODERS: Final[Decoders] = {
+    **decoders_of(VALIDATOR, DELEGATION, UNBONDINGS, ACTIVE, HISTORICAL, REWARDS, SLASHES, SLASHES_BEGUN, SLASH_LINE),
+    **decoders_of(FAILED.prefix, POOL, MINTER),
     REDELEGATIONS: Redelegation.decode,
-    ACTIVE: ActiveSet.decode,
-    HISTORICAL: Historical.decode,
-    REWARDS: Rewards.decode,
-    SLASHES: SlashEvent.decode,
-    SLASHES_BEGUN: BegunSlash.decode,
-    SLASH_LINE: SlashLine.decode,
-    POOL: CommunityPool.decode,
-    MINTER: Minter.decode,
 }

@@ -20,14 +20,11 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.params import DISTRIBUTION as PARAMS
 from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import (
-    ACCRUALS,
     CONSENSUS_KEY,
-    DELEGATION,
     HISTORICAL,
     POOL,
     REWARDS,
     SLASHES,
-    SLOTS,
     VALIDATOR,
     WITHDRAW,
     CommunityPool,
@@ -39,7 +36,7 @@ from chain.currency.ledger.stake_records import (
     SlashEvent,
     Validator,
 )
-from chain.kernel.branch import Decoders, Readable, State
+from chain.kernel.branch import Key, Readable, State, decoders_of
 from chain.kernel.event_text import DENOM, Event, account, coins
 from chain.tx.codec import bytes_field, height_bytes, message_field
 from consensus.abci.interface import VoteInfo
@@ -49,7 +46,6 @@ from proto.dchat.v1 import state_pb2 as pb
 CHUNK: Final = 256  # members in one leaf: 8 KiB
 NOTHING: Final = (0, 0)
 NO_PULSE: Final = Pulse()
-FIRST: Final = ACCRUALS + bytes(2)
 
 Pair = tuple[int, int]  # Decs: rewards of the current period, commission
 
@@ -105,21 +101,24 @@ class Slots:
 
 
 NO_SLOTS: Final = Slots(())
-DECODERS: Final[Decoders] = {ACCRUALS: Accruals.decode, SLOTS: Slots.decode}
+SLOTS: Final = Key.of(b"uL", Slots)
+ACCRUALS: Final = Key.of(b"uc", Accruals)  # ‖ chunk
+FIRST: Final = ACCRUALS + bytes(2)
+DECODERS: Final = decoders_of(ACCRUALS, SLOTS)
 
 
 def slots_of(state: Readable) -> Slots:
     return state.get(SLOTS) or NO_SLOTS
 
 
-def _chunk_key(slot: int) -> bytes:
+def _chunk_key(slot: int) -> Key[Accruals | None]:
     return ACCRUALS + (slot // CHUNK).to_bytes(2, "big")
 
 
 def _chunks(state: Readable, members: int) -> list[Pair]:
     pairs: list[Pair] = []
     for first in range(0, members, CHUNK):
-        found: Accruals | None = state.get(_chunk_key(first))
+        found = state.get(_chunk_key(first))
         pairs += found.pairs if found is not None else ()
     return pairs
 
@@ -133,12 +132,12 @@ def _put_chunks(state: State, pairs: Sequence[Pair], before: int) -> None:
 
 
 def pulse_of(state: Readable) -> Pulse:
-    first: Accruals | None = state.get(FIRST)
+    first = state.get(FIRST)
     return first.pulse if first is not None and first.pulse is not None else NO_PULSE
 
 
 def set_pulse(state: State, pulse: Pulse) -> None:
-    first: Accruals | None = state.get(FIRST)
+    first = state.get(FIRST)
     state.set(FIRST, Accruals(first.pairs if first is not None else (), pulse))
 
 
@@ -150,7 +149,7 @@ def settle_pulse(state: State) -> None:
         supply = state.get(SUPPLY)
         state.set(SUPPLY, supply.with_total(supply.total + pulse.minted - pulse.burned))
         count(state, minted=pulse.minted, burned=pulse.burned)
-        pool: CommunityPool = state.get(POOL) or CommunityPool()
+        pool = state.get(POOL) or CommunityPool()
         state.set(POOL, CommunityPool(pool.amount + pulse.pool))
         set_pulse(state, pulse._replace(balance=0, pool=0, minted=0, burned=0))
 
@@ -172,13 +171,28 @@ def accrued(state: Readable, address: bytes) -> Pair:
     slot = slots_of(state).index.get(address)
     if slot is None:
         return NOTHING
-    chunk: Accruals = state.get(_chunk_key(slot))
+    chunk = state.get(_chunk_key(slot))
+    assert chunk is not None, slot
     return chunk.pairs[slot % CHUNK]
+
+
+def rewards_of(state: Readable, operator: bytes) -> Rewards:
+    """There from a validator's beginning to its end."""
+    found = state.get(REWARDS + operator)
+    assert found is not None, operator.hex()
+    return found
+
+
+def _validator(state: Readable, operator: bytes) -> Validator:
+    """That a consensus key points to."""
+    found = state.get(VALIDATOR + operator)
+    assert found is not None, operator.hex()
+    return found
 
 
 def settled(state: Readable, validator: Validator) -> Rewards:
     """The validator's rewards with what it accrued. Writes nothing."""
-    record: Rewards = state.get(REWARDS + validator.operator)
+    record = rewards_of(state, validator.operator)
     rewards, commission = accrued(state, validator.address)
     return record._replace(
         rewards=record.rewards + rewards,
@@ -193,7 +207,8 @@ def settle(state: State, validator: Validator) -> Rewards:
     slot = slots_of(state).index.get(validator.address)
     if slot is not None:
         key = _chunk_key(slot)
-        chunk: Accruals = state.get(key)
+        chunk = state.get(key)
+        assert chunk is not None, slot
         at = slot % CHUNK
         if chunk.pairs[at] != NOTHING:
             state.set(key, Accruals((*chunk.pairs[:at], NOTHING, *chunk.pairs[at + 1 :]), chunk.pulse))
@@ -212,9 +227,9 @@ def change_slots(state: State, *, joined: Sequence[bytes], left: frozenset[bytes
     """The commit has other members. What those who left accrued goes to their validators' records."""
     slots = slots_of(state)
     for address in slots.addresses:
-        operator: bytes | None = state.get(CONSENSUS_KEY + address) if address in left else None
+        operator = state.get(CONSENSUS_KEY + address) if address in left else None
         if operator is not None:
-            settle(state, state.get(VALIDATOR + operator))
+            settle(state, _validator(state, operator))
     pairs = _chunks(state, len(slots.addresses))
     kept = [(address, pair) for address, pair in zip(slots.addresses, pairs, strict=True) if address not in left]
     added = [(address, NOTHING) for address in joined]
@@ -269,7 +284,7 @@ def allocate(state: State, fees: int, votes: Sequence[VoteInfo], proposer: bytes
         if operator is None:
             continue
         reward = pot * (vote.power * ONE // total) // ONE
-        rate = get(VALIDATOR + operator).rate
+        rate = _validator(state, operator).rate
         slot = index[address]
         pairs[slot] = _with_reward(pairs[slot], reward, rate)
         given += reward
@@ -282,7 +297,7 @@ ABSENT: Final = 1  # VoteInfo.block_id_flag
 
 def _rate(state: Readable, address: bytes) -> int | None:
     operator = state.get(CONSENSUS_KEY + address) if address else None
-    return None if operator is None else state.get(VALIDATOR + operator).rate
+    return None if operator is None else _validator(state, operator).rate
 
 
 def _with_reward(pair: Pair, reward: int, rate: int) -> Pair:
@@ -292,14 +307,14 @@ def _with_reward(pair: Pair, reward: int, rate: int) -> Pair:
 
 def pool_of(state: Readable) -> CommunityPool:
     """With what the pulse has for it."""
-    pool: CommunityPool = state.get(POOL) or CommunityPool()
+    pool = state.get(POOL) or CommunityPool()
     return CommunityPool(pool.amount + pulse_of(state).pool)
 
 
 def add_to_pool(state: State, amount: int) -> None:
     """A Dec that the distribution account holds already."""
     if amount:
-        pool: CommunityPool = state.get(POOL) or CommunityPool()
+        pool = state.get(POOL) or CommunityPool()
         state.set(POOL, CommunityPool(pool.amount + amount))
 
 
@@ -340,7 +355,7 @@ def end_period(state: State, validator: Validator) -> int:
     elif record.rewards:
         add_to_pool(state, record.rewards)
         outstanding -= record.rewards
-    before: Historical = state.get(HISTORICAL + operator + height_bytes(period - 1))
+    before = state.get(HISTORICAL + operator + height_bytes(period - 1))
     _release(state, operator, period - 1)
     state.set(HISTORICAL + operator + height_bytes(period), Historical(before.ratio + ratio, 1))
     state.set(REWARDS + operator, record._replace(rewards=0, period=period + 1, outstanding=outstanding))
@@ -349,20 +364,20 @@ def end_period(state: State, validator: Validator) -> int:
 
 def _refer(state: State, operator: bytes, period: int) -> None:
     key = HISTORICAL + operator + height_bytes(period)
-    found: Historical = state.get(key)
+    found = state.get(key)
     state.set(key, found._replace(references=found.references + 1))
 
 
 def _release(state: State, operator: bytes, period: int) -> None:
     key = HISTORICAL + operator + height_bytes(period)
-    found: Historical = state.get(key)
+    found = state.get(key)
     assert found.references > 0, (operator.hex(), period)
     state.set(key, found._replace(references=found.references - 1) if found.references > 1 else None)
 
 
 def start(state: State, validator: Validator, shares: int, now: Now) -> Delegation:
     """A delegation whose rewards begin now, after `end_period`. To be written by the caller."""
-    record: Rewards = state.get(REWARDS + validator.operator)
+    record = rewards_of(state, validator.operator)
     _refer(state, validator.operator, record.period - 1)
     return Delegation(shares, record.period - 1, validator.tokens_of_trunc(shares), now.height, record.slash_count)
 
@@ -372,7 +387,7 @@ def before_slash(state: State, validator: Validator, *, fraction: int, now: Now,
     operator = validator.operator
     period = end_period(state, validator)
     _refer(state, operator, period)
-    record: Rewards = state.get(REWARDS + operator)
+    record = rewards_of(state, operator)
     event = SlashEvent(period, fraction, now.height, burned, reason)
     state.set(SLASHES + operator + height_bytes(record.slash_count), event)
     state.set(REWARDS + operator, record._replace(slash_count=record.slash_count + 1))
@@ -386,7 +401,7 @@ def rewards_until(
     stake, rewards = delegation.stake, 0
     at = _ratio(state, operator, delegation.previous_period)
     for number in range(delegation.start_slash, slash_count):
-        event: SlashEvent = state.get(SLASHES + operator + height_bytes(number))
+        event = state.get(SLASHES + operator + height_bytes(number))
         following = _ratio(state, operator, event.period)
         rewards += dec.mul_trunc(stake, following - at)
         stake = dec.mul_trunc(stake, ONE - event.fraction)
@@ -398,7 +413,7 @@ def rewards_until(
 
 
 def _ratio(state: Readable, operator: bytes, period: int) -> int:
-    found: Historical = state.get(HISTORICAL + operator + height_bytes(period))
+    found = state.get(HISTORICAL + operator + height_bytes(period))
     return found.ratio
 
 
@@ -419,7 +434,7 @@ def withdraw(state: State, validator: Validator, delegator: bytes, delegation: D
     """
     operator = validator.operator
     period = end_period(state, validator)
-    record: Rewards = state.get(REWARDS + operator)
+    record = rewards_of(state, operator)
     ratio = _ratio(state, operator, period)
     found = rewards_until(state, validator, delegation, ratio=ratio, slash_count=record.slash_count)
     found = min(found, record.outstanding)
@@ -436,7 +451,7 @@ def withdraw(state: State, validator: Validator, delegator: bytes, delegation: D
 
 def withdraw_address(state: Readable, delegator: bytes) -> bytes:
     """Where a delegator's rewards go."""
-    found: bytes | None = state.get(WITHDRAW + delegator)
+    found = state.get(WITHDRAW + delegator)
     return found or delegator
 
 
@@ -458,20 +473,15 @@ def remove_validator(state: State, validator: Validator) -> None:
     """Pay its commission; what is left of its rewards goes to the community pool, its history goes."""
     operator = validator.operator
     withdraw_commission(state, validator)
-    record: Rewards = state.get(REWARDS + operator)
+    record = rewards_of(state, operator)
     add_to_pool(state, record.outstanding)
     for number in range(record.slash_count):
         key = SLASHES + operator + height_bytes(number)
-        event: SlashEvent = state.get(key)
+        event = state.get(key)
         _release(state, operator, event.period)
         state.set(key, None)
     _release(state, operator, record.period - 1)
     state.set(REWARDS + operator, None)
-
-
-def delegation_of(state: Readable, delegator: bytes, operator: bytes) -> Delegation | None:
-    found: Delegation | None = state.get(DELEGATION + delegator + operator)
-    return found
 
 
 __all__ = [
@@ -486,7 +496,6 @@ __all__ = [
     "begin_block",
     "begin_validator",
     "change_slots",
-    "delegation_of",
     "earned",
     "end_period",
     "pool_of",

@@ -39,7 +39,6 @@ from chain.currency.ledger.stake_records import (
     UNBONDINGS_BEGUN,
     UNSETTLED,
     VALIDATOR,
-    Minter,
     Now,
     SlashLine,
     Validator,
@@ -74,7 +73,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
 
 
 def _supply(state: Readable) -> Law:
-    minter: Minter = state.get(MINTER)
+    minter = state.get(MINTER)
+    assert minter is not None
     pulse = distribution.pulse_of(state)
     minted, burned = minter.minted + pulse.minted, minter.burned + pulse.burned
     expected = minter.genesis_supply + minted - burned
@@ -210,6 +210,7 @@ def _withdraw_all(state: Readable, scan: Scan, validators: dict[bytes, Validator
         distribution.withdraw_commission(branch, validator)
         for delegator in delegators[operator]:
             delegation = branch.get(DELEGATION + delegator + operator)
+            assert delegation is not None, (delegator.hex(), operator.hex())
             earned = distribution.earned(branch, validator, delegation, capped=False)
             if earned > distribution.settled(branch, validator).outstanding:
                 short.append(operator.hex())
