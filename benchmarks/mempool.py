@@ -99,6 +99,9 @@ class BenchPeer:
     def queue_room(self, channel_id: int) -> int:
         return 32
 
+    def queued_bytes(self, channel_id: int) -> int:
+        return 0
+
     def useless(self, what: str, weight: int = 1) -> None: ...
 
     def useful(self) -> None: ...

@@ -156,7 +156,7 @@ class BlockSyncReactor:
         self._driver, self._blocks, self._network, self._clock = driver, blocks, network, clock
         self._verifier, self._our_address = verifier, our_address
         self._workers, self._tx_bytes_min = workers or InlineWorkers(), tx_bytes_min
-        self._server = BlockServer(blocks, clock, self._workers, self._served)
+        self._server = BlockServer(blocks, clock, self._workers, self._served, network.drop_peer)
         self._large: deque[tuple[_SyncPeer, BlockResponse]] = deque()  # to be decoded in a thread
         self._decoding = Aside(
             "decode blocks", clock, lambda: self._large.popleft() if self._large else None, self._decode_large

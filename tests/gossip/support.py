@@ -96,6 +96,9 @@ class FakePeer:
     def has_channel(self, channel_id: int) -> bool:
         return channel_id in self.channels
 
+    def queued_bytes(self, channel_id: int) -> int:
+        return sum(len(message) for channel, message in self.sent if channel == channel_id)
+
     def queue_room(self, channel_id: int) -> int:
         return max(0, self.room - len(self.sent)) if channel_id in self.channels else 0
 

@@ -285,16 +285,18 @@ def test_who_asked_for_room_and_found_none_is_told_when_there_is() -> None:
     bench.connection.pause_writing()
     assert bench.connection.try_send(0x22, bytes(5000))
     assert bench.connection.queue_room(0x22) == 0
+    assert (bench.connection.queued_bytes(0x22), bench.connection.queued_bytes(0x01)) == (5000, 0)
     bench.connection.resume_writing()
     bench.loop.advance(0)
     assert bench.writable == [0x22]
+    assert bench.connection.queued_bytes(0x22) == 0
 
 
 def test_a_channel_that_the_peer_lacks_takes_nothing() -> None:
     bench = Bench(peer_channels=frozenset({0x22}))
     assert not bench.connection.try_send(0x01, b"x")
     assert not bench.connection.try_send(0x77, b"x")
-    assert bench.connection.queue_room(0x01) == 0
+    assert bench.connection.queue_room(0x01) == bench.connection.queued_bytes(0x01) == 0
 
 
 @given(

@@ -17,6 +17,7 @@ from consensus.formats.errors import InvalidBlock
 from consensus.formats.wire import int_field, message_field
 from consensus.p2p.conn.base import PeerFault
 from consensus.sync import blocks as sync_blocks
+from consensus.sync import serving
 from consensus.sync.blocks import SLACK_BYTES, BlockSyncReactor, WrongSoftware
 from consensus.sync.fetched import decode_fetched
 from consensus.sync.serving import REQUESTS_MAX
@@ -45,10 +46,10 @@ class CountedBlocks(Blocks):
 class Server:
     """A node with 60 blocks, its peers at the other ends of queues that the test drains."""
 
-    def __init__(self, base: int = 1) -> None:
+    def __init__(self, host: Any = None, *, base: int = 1) -> None:
         self.clock = ManualClock()
         self.blocks = CountedBlocks(chain(60), base)
-        host = FakeNetwork(self.clock).host("0" * 40)
+        host = host or FakeNetwork(self.clock).host("0" * 40)
         store: Any = self.blocks
         driver: Any = None
         self.reactor = BlockSyncReactor(
@@ -130,6 +131,43 @@ async def test_peers_are_served_in_turn() -> None:
     server.ask(modest, 1, 2, 3)
     await server.settle()
     assert order[:6] == ["a", "b"] * 3
+
+
+@pytest.mark.parametrize("room", [1, 100])
+async def test_what_all_slow_readers_hold_is_bounded_and_who_reads_is_served(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 14: one answer always fits, so forty strangers who took 3 KB a second held forty of the largest blocks."""
+    dropped: list[str] = []
+    host = SimpleNamespace(drop_peer=lambda peer, reason: dropped.append(peer.id[:1]))
+    server = Server(host)
+    size = len(m.BlockResponse(chain(60)[9].encode()).encode())
+    monkeypatch.setattr(serving, "HELD_BYTES_MAX", 5 * size)
+    slow = [server.connect(letter, room=room) for letter in "abcdef0123456789"]
+    for peer in slow:
+        server.ask(peer, 10, 11, 12)
+    await server.settle()
+
+    def held() -> int:
+        ready = sum(len(reader.ready or b"") for reader in server.reactor._server._readers.values())
+        return ready + sum(peer.queued_bytes(BLOCK_SYNC_CHANNEL) for peer in slow if peer.id[:1] not in dropped)
+
+    assert held() <= 7 * size
+    assert dropped == []  # none had the time to show that it is slow
+    honest = server.connect("z", room=100)
+    server.ask(honest, 20)
+    for _ in range(12):
+        server.clock.advance(1)
+        await server.settle()
+        assert held() <= 7 * size
+    assert 0 < len(dropped) <= 16
+    for _ in range(40):
+        if await server.drain(honest) == [20]:
+            break
+        server.clock.advance(1)
+        await server.settle()
+    else:
+        pytest.fail("the honest one was never served")
 
 
 async def test_a_store_that_fails_is_asked_once_a_request_and_at_whose_cost(monkeypatch: pytest.MonkeyPatch) -> None:

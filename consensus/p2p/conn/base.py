@@ -69,6 +69,10 @@ class Peer(Protocol):
         """Queue `message`. False: the queue is full (then `Reactor.writable` follows), or no such channel."""
         ...
 
+    def queued_bytes(self, channel_id: int) -> int:
+        """Of messages on this channel that it has not taken yet."""
+        ...
+
     def queue_room(self, channel_id: int) -> int:
         """How many more messages `try_send` would take on this channel now; 0: then `Reactor.writable` follows."""
         ...

@@ -258,6 +258,10 @@ class MultiplexConnection:
             self._loop.call_soon(self._pump)
         return True
 
+    def queued_bytes(self, channel_id: int) -> int:
+        channel = self._sendable.get(channel_id)
+        return channel.queue_bytes if channel is not None else 0
+
     def queue_room(self, channel_id: int) -> int:
         channel = self._sendable.get(channel_id)
         if channel is None:

@@ -47,6 +47,7 @@ class SwitchPeer:
         "link",
         "node_info",
         "queue_room",
+        "queued_bytes",
         "remote_address",
         "spend_cpu",
         "try_send",
@@ -56,6 +57,7 @@ class SwitchPeer:
 
     try_send: Callable[[int, bytes], bool]
     queue_room: Callable[[int], int]
+    queued_bytes: Callable[[int], int]
 
     def __init__(
         self, link: Link, info: NodeInfo, budget: PeerBudget, *, is_persistent: bool, connected_since_ns: int
@@ -81,6 +83,7 @@ class SwitchPeer:
         self.connection = connection
         self.try_send = connection.try_send
         self.queue_room = connection.queue_room
+        self.queued_bytes = connection.queued_bytes
 
     @property
     def moniker(self) -> str:
