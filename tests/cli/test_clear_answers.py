@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,6 +108,13 @@ async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tm
         ):
             answer = await call(running, "tx", *arguments)
             assert (answer.exit_code, said in answer.stderr, answer.stderr.count("\n")) == (1, True, 1), answer.stderr
+            if "is kept: " in said:
+                found = re.search(r'"hash": "(\w{64})"', answer.stdout)
+                assert found is not None
+                told = await call(running, "query", "tx", found[1])
+                assert f'"meaning": "{said.partition("is kept: ")[2]}'.replace(" (lobby)", "") in told.stdout
+        nowhere = await call(running, "query", "messages", "lobby")
+        assert f"there is no channel {channel_id('lobby').hex()} (lobby) after block" in nowhere.stderr
 
 
 @pytest.mark.parametrize("codespace", ["chat", "mempool", "of-a-later-build", ""])

@@ -21,9 +21,9 @@ from chain.tx.messages import (
     channel_id,
 )
 from dchat.cli.commands.query_commands import ask, ask_record, plain, proving, query
-from dchat.cli.commands.tx_commands import LEGS, send, sending, tx, typed_channels
+from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
-from dchat.cli.terminal.base import Command
+from dchat.cli.terminal.base import Command, named
 
 
 def channel_of(text: str) -> bytes:
@@ -34,7 +34,7 @@ def channel_of(text: str) -> bytes:
         except ValueError:
             pass
     found = channel_id(text)
-    typed_channels[found] = text
+    named[found.hex()] = text
     return found
 
 

@@ -13,8 +13,9 @@ from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, n
 from dchat.cli.terminal.base import Command, Group, Refusal, echo, show_json
 from dchat.cli.terminal.render import PROOF_FIELDS, message_json, says_nothing
 from dchat.cli.terminal.trust import root_of_trust, trust_options
-from dchat.client.client import Client
+from dchat.client.client import Client, quoted
 from dchat.client.proved import Checked, Proved
+from dchat.client.refusals import explain
 from dchat.client.verify import ProofFailed, Verifier
 from dchat.config.models import duration_s
 from proto.dchat.v1 import service_pb2 as pb
@@ -136,7 +137,21 @@ def plain(
 @proving
 def query_tx(tx_hash: bytes, **how: Any) -> None:
     """A transaction and what became of it, by its hash."""
-    ask(lambda c, prove, _: c.tx(tx_hash, prove=prove), lambda p, a: p.tx(a, tx_hash), of_state=False, **how)
+    ask(
+        lambda client, prove, _: client.tx(tx_hash, prove=prove),
+        lambda proved, answer: proved.tx(answer, tx_hash),
+        of_state=False,
+        show=_tx_json,
+        **how,
+    )
+
+
+def _tx_json(answer: pb.GetTxResponse) -> dict[str, Any]:
+    """With what its code means, where it failed."""
+    shown = message_json(answer)
+    if answer.code:
+        shown["meaning"] = explain(quoted(answer.codespace), answer.code, quoted(answer.log))
+    return shown
 
 
 @query.command(cls=Command)

@@ -24,7 +24,6 @@ from dchat.client.client import SMALL_BYTES_MAX, Client
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
 
 WAITS = ("proof", "commit", "admission")
-typed_channels: dict[bytes, str] = {}  # channels by id, as this command line names them: a refusal knows the id alone
 
 
 @click.group(cls=Group)
@@ -79,10 +78,7 @@ class Refused(Refusal):
     """The chain's answer to a transaction, by code."""
 
     def __init__(self, error: TxRefused) -> None:
-        text = str(error)
-        for found, name in typed_channels.items():
-            text = text.replace(found.hex(), f"{found.hex()} ({name})")
-        super().__init__(text)
+        super().__init__(str(error))
         self.codespace, self.code = error.outcome.codespace, error.outcome.code
 
 

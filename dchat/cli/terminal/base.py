@@ -21,6 +21,7 @@ from dchat.home.text import safe
 from dchat.home.version import build_version
 
 HOME_KEY = "dchat.home"
+named: dict[str, str] = {}  # what this command line says in words, by the id that answers are about, in hex
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
@@ -48,7 +49,10 @@ class Refusal(click.ClickException):
         self.exit_code = int(code)  # type: ignore[misc]  # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
-        echo(f"dchat: {self.format_message()}", err=True)
+        text = self.format_message()
+        for found, name in named.items():
+            text = text.replace(found, f"{found} ({name})")
+        echo(f"dchat: {text}", err=True)
 
 
 def _remember_home(context: click.Context, _: click.Parameter, value: str | None) -> None:
