@@ -138,3 +138,17 @@ def exceptions() -> dict[str, list[type[BaseException]]]:
             if isinstance(item, type) and issubclass(item, BaseException) and item.__module__ == name:
                 found.setdefault(item.__name__, []).append(item)
     return found
+
+
+def test_no_test_module_imports_another() -> None:
+    """What two need stands in tests/support."""
+    guilty = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
+            relative = isinstance(node, ast.ImportFrom) and node.level
+            if relative or any(name.startswith("tests.") and ".test_" in name for name in names):
+                guilty.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert guilty == []

@@ -28,7 +28,7 @@ from dchat.home.home import Home, make_keys
 from dchat.node.joining import FILE
 from proto.dchat.v1 import staking_service_pb2 as staking
 from proto.dchat.v1 import state_pb2
-from tests.cli.test_network import DCHAT, PACE
+from tests.support.cli.network import DCHAT, PACE
 
 pytestmark = pytest.mark.network
 

@@ -34,15 +34,14 @@ from dchat.cli.main import dchat as dchat_command
 from dchat.client.client import Client, NodeUnreachable
 from dchat.client.wallet import Outcome, Session
 from dchat.devnet import processes
-from dchat.devnet.network import Network, Pace, free_ports, make_network
+from dchat.devnet.network import Network, free_ports, make_network
 from dchat.home import identity
 from governance.actions import MODULES
+from tests.support.cli.network import DCHAT, PACE
 
 pytestmark = pytest.mark.network
 
 ROOT = Path(__file__).parents[2]
-DCHAT = 1_000_000
-PACE = Pace(block_time=300, timeout_propose=800, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from chain.kernel.branch import Branch, Scan
 from chain.kernel.event_text import coins
 from chain.tx.economy_messages import CancelUnbonding, Delegate, Redelegate, Undelegate, Unjail
 from chain.tx.errors import SlashWaiting, ValidatorJailed
-from tests.economy import test_machine as histories
 from tests.economy.life import Life
 from tests.economy.sandbox import Sandbox
 from tests.economy.world import SLASHING, STAKING, UNIT, World
+from tests.support.economy import machine as histories
 
 PEOPLE = tuple(f"d{number}" for number in range(4))
 

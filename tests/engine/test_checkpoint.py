@@ -26,8 +26,8 @@ from consensus.types.parts import PART_BYTES, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.engine.bench import Home, make_node, power_off, until
 from tests.engine.simdisk import SimulatedDisk
-from tests.engine.test_crashes import SignKey, collect_signatures
-from tests.engine.test_driver import PATIENT, Bench, make_bench
+from tests.support.engine.crashes import SignKey, collect_signatures
+from tests.support.engine.driver import PATIENT, Bench, make_bench
 
 FOLDER = Path("/home/data/cs.wal")
 BLOCK_BYTES = 2 * PART_BYTES + 1_000

@@ -12,24 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from consensus.engine.incoming.inputs import ProposalIn, VoteIn, decode_logged
 from consensus.stores.wal import Wal
 from consensus.system.disk import OsDisk
 from tests.engine.bench import SLOW_PROPOSER, Home, Node, Stopped, assert_equal_chains, genesis_of, make_node, power_off
 from tests.engine.memnet import MemoryNetwork
-
-SignKey = tuple[bytes, int, int, int]
-
-
-def collect_signatures(wal: Wal, into: dict[SignKey, set[bytes]], name: bytes = b"") -> None:
-    """Own signatures in a log, by signer, height, round and step; the block that they are for."""
-    for record in wal.all_messages():
-        logged = decode_logged(record)
-        if isinstance(logged, VoteIn) and not logged.peer_id:
-            vote = logged.vote
-            into[name, vote.height, vote.round, vote.type].add(vote.signature)
-        elif isinstance(logged, ProposalIn) and not logged.peer_id:
-            into[name, logged.proposal.height, logged.proposal.round, 32].add(logged.proposal.signature)
+from tests.support.engine.crashes import SignKey, collect_signatures
 
 
 def run_node(folder: Path, heights: int, *fail: str) -> subprocess.CompletedProcess[str]:

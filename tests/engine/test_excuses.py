@@ -16,8 +16,8 @@ from consensus.types.vote import PREVOTE
 from crypto import merkle
 from crypto.hash import sha256
 from tests.engine.bench import until
-from tests.engine.test_driver import Bench
-from tests.engine.test_inbox import Told, flooded_bench
+from tests.support.engine.driver import Bench
+from tests.support.engine.inbox import Told, flooded_bench
 
 PARTS = 40
 

@@ -20,7 +20,7 @@ from consensus.types.parts import PartSet
 from consensus.types.vote import PREVOTE
 from crypto import merkle
 from tests.engine.bench import until
-from tests.engine.test_driver import Bench, make_bench, own_votes
+from tests.support.engine.driver import Bench, make_bench, own_votes
 
 EMPTY_VOTES = b"\x0a\x06\x0a\x04\x0a\x00\x12\x00"
 FAT: dict[str, bytes] = {

@@ -30,7 +30,7 @@ from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from crypto import merkle
 from crypto.hash import HASH_BYTES, sha256
 from tests.engine.bench import until
-from tests.engine.test_driver import Bench, make_bench
+from tests.support.engine.inbox import flooded_bench
 
 BIG = PartSet.from_bytes(bytes(3 * PART_BYTES))
 SMALL = PartSet.from_bytes(b"x")
@@ -204,29 +204,6 @@ def test_nothing_is_lost_or_counted_twice(steps: list[tuple[int, int, int]]) -> 
 
 
 # ------------------------------------------------------------------------------------------------- in the driver
-
-
-class Told:
-    """consensus.engine.incoming.inbox.Charges"""
-
-    def __init__(self) -> None:
-        self.useless_by_kind: Counter[tuple[str, str]] = Counter()
-        self.useful_by_peer: Counter[str] = Counter()
-
-    def useless(self, peer_id: str, what: str, weight: int = 1) -> None:
-        self.useless_by_kind[peer_id, what] += weight
-
-    def useful(self, peer_id: str) -> None:
-        self.useful_by_peer[peer_id] += 1
-
-    def worked(self, peer_id: str, ns: int) -> None:
-        assert ns >= 0
-
-
-async def flooded_bench() -> tuple[Bench, Told]:
-    bench, told = await make_bench(), Told()
-    bench.driver.charge_peers(told)
-    return bench, told
 
 
 async def test_a_height_is_decided_under_ten_floods() -> None:

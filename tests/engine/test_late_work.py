@@ -29,7 +29,7 @@ from storage.memory import MemoryStore
 from tests.engine.bench import SLOW_PROPOSER, Home, assert_equal_chains, genesis_of, make_node, until
 from tests.engine.kvapp import KeyValueApp
 from tests.engine.memnet import MemoryNetwork
-from tests.engine.test_driver import PATIENT, Bench, make_bench
+from tests.support.engine.driver import PATIENT, Bench, make_bench
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.parts import PART_BYTES
 from consensus.types.vote import PRECOMMIT, PREVOTE
 from tests.engine.bench import until
-from tests.engine.test_driver import Bench, make_bench
+from tests.support.engine.driver import Bench, make_bench
 
 ROUNDS = 30
 

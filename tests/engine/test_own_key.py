@@ -16,7 +16,7 @@ from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.engine.bench import FAST, SLOW_PROPOSER, Home, StopAt, genesis_of, make_node, until
 from tests.engine.memnet import MemoryNetwork
-from tests.engine.test_driver import OTHER, Bench, make_bench, own_votes, restart
+from tests.support.engine.driver import OTHER, Bench, make_bench, own_votes, restart
 
 S = 10**9
 

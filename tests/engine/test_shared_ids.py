@@ -16,7 +16,7 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE
 from tests.engine.bench import until
-from tests.engine.test_driver import Bench, make_bench, restart
+from tests.support.engine.driver import Bench, make_bench, restart
 
 Send = Callable[[Bench], None]
 

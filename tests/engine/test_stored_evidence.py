@@ -20,7 +20,7 @@ from consensus.types.evidence import DuplicateVoteEvidence
 from crypto.keys import Ed25519PubKey
 from storage.memory import MemoryStore
 from tests.engine.kvapp import KeyValueApp, ListPool
-from tests.types.test_recorded_chain import Chain, chain
+from tests.support.types.recorded_chain import Chain, chain
 
 T = TypeVar("T")
 

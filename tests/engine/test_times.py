@@ -20,7 +20,7 @@ from consensus.types.ids import BlockID
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.engine.bench import FAST, Home, Node, genesis_of, make_node, until
 from tests.engine.memnet import MemoryNetwork
-from tests.engine.test_driver import PATIENT, Bench, make_bench, restart
+from tests.support.engine.driver import PATIENT, Bench, make_bench, restart
 
 HOUR_NS = 3_600 * NS_PER_S
 

@@ -112,14 +112,14 @@ def commits() -> list[bytes]:
 
 @cache
 def gossip_seeds() -> dict[int, list[bytes]]:
-    from tests.gossip.test_fuzz import SEEDS
+    from tests.support.gossip.fuzz import SEEDS
 
     return SEEDS
 
 
 def light_blocks() -> list[bytes]:
     from consensus.types.light import SignedHeader
-    from tests.sync.test_blocks import chain, commit_for, genesis
+    from tests.support.sync.blocks import chain, commit_for, genesis
 
     block, state = chain(60)[3], genesis()
     return [LightBlock(SignedHeader(block.header, commit_for(state, block)), state.validators).encode()]
@@ -318,7 +318,7 @@ class _Handlers:
 
     def renew(self) -> None:
         from tests.gossip.support import FakePeer
-        from tests.gossip.test_fuzz import CHANNELS, reactors
+        from tests.support.gossip.fuzz import CHANNELS, reactors
 
         self._targets = reactors()
         self.channels = sorted(self._targets)
@@ -403,7 +403,7 @@ def _address_seeds() -> list[bytes]:
 
 
 def _proof_seeds() -> list[bytes]:
-    from tests.state.test_proofs import HELD
+    from tests.support.state.proofs import HELD
 
     return [op.data for op in HELD.ops]
 

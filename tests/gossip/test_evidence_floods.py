@@ -37,7 +37,7 @@ from consensus.types.vote import PRECOMMIT, Vote
 from crypto.hash import sha256
 from storage.memory import MemoryStore
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
-from tests.gossip.test_evidence import (
+from tests.support.gossip.evidence import (
     CHAIN,
     GOOD,
     KEYS,

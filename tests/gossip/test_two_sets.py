@@ -21,7 +21,7 @@ from consensus.types.vote import Proposal
 from tests.engine.bench import Home, assert_equal_chains, genesis_of, key_of, until
 from tests.gossip.fakes import ConsensusMesh, ConsensusNode
 from tests.gossip.support import FakePeer
-from tests.gossip.test_loopback import FullNode
+from tests.support.gossip.loopback import FullNode
 
 STOCK = frozenset({0x20, 0x21, 0x22, 0x23})
 OURS = STOCK | {EXTENSION_CHANNEL}

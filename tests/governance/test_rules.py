@@ -42,15 +42,9 @@ from governance import module as governance
 from governance.actions import governance_params_of
 from proto.dchat.v1 import governance_pb2 as pb
 from tests.governance.world import DCHAT, MIN, SECOND, World, address
+from tests.support.governance.rules import voters
 
 DAY = 86_400
-
-
-def voters(params: GovernanceParams | None = None) -> World:
-    world = World(params)
-    world.validator("v0", 10)
-    world.validator("v1", 5)
-    return world
 
 
 def passed(world: World, *changes: Any, **options: Any) -> int:

@@ -6,9 +6,7 @@ Everything comes in as from the network, through the reactor's `receive`, to rea
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -17,67 +15,17 @@ from hypothesis import strategies as st
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse, SignatureCheck
 from consensus.channels.extension import EXTENSION_CHANNEL, ExtensionMessage, decode, encode
 from consensus.channels.peer_messages import MEMPOOL_CHANNEL, decode_txs, encode_txs
-from consensus.mempool.admission import verify as verify_module
 from consensus.mempool.admission.entry import Origin, PoolConfig
 from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.admission.pace import FLOOR_TXS
 from consensus.mempool.admission.shares import Shares
 from crypto.hash import sha256
 from tests.gossip.support import FakePeer
-from tests.mempool.test_pool import IdentifyingApp, SequenceApp, ok
-from tests.mempool.test_reactor import OURS, STOCK, TxMesh, TxNode, mesh, some_txs
+from tests.support.mempool.attacks import ForgeableApp, app, connect, node_of
+from tests.support.mempool.pool import IdentifyingApp, SequenceApp, ok
+from tests.support.mempool.reactor import OURS, STOCK, TxMesh, TxNode, mesh, some_txs
 
-__all__ = ["mesh"]
-
-
-class ForgeableApp(IdentifyingApp):
-    """A transaction is signed when it ends in `:sig=good`. Counts what is verified and what is checked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.verified: Counter[bytes] = Counter()
-        self.known: set[SignatureCheck] = set()
-
-    def signature_checks(self, txs: Sequence[bytes]) -> list[SignatureCheck]:
-        return [(tx, b"", b"") for tx in txs if (tx, b"", b"") not in self.known]
-
-    def remember_verified(self, checks: Sequence[SignatureCheck]) -> None:
-        self.known.update(checks)
-
-    def bad_signature(self, tx: bytes) -> CheckTxResponse:
-        return CheckTxResponse(code=4, log="signature")
-
-    def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
-        if (request.tx, b"", b"") not in self.known:
-            return CheckTxResponse(code=4, log="signature")
-        return super().check_tx(request)
-
-
-@pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> ForgeableApp:
-    app = ForgeableApp()
-
-    def verify(checks: Sequence[SignatureCheck]) -> list[bool]:
-        app.verified.update(key for key, _, _ in checks)
-        return [key.endswith(b":sig=good") for key, _, _ in checks]
-
-    monkeypatch.setattr(verify_module, "verify_checks", verify)
-    return app
-
-
-@contextlib.asynccontextmanager
-async def node_of(app: SequenceApp, mesh: TxMesh, **config: int) -> AsyncIterator[TxNode]:
-    """A node of the mesh whose application is `app`."""
-    mesh.add(1, app=app, config=PoolConfig(**config))
-    yield mesh.nodes[-1]
-
-
-def connect(node: TxNode, letter: str, channels: frozenset[int] = OURS) -> FakePeer:
-    peer = FakePeer(letter * 40, channels)
-    node.extension.add_peer(peer)
-    node.reactor.add_peer(peer)
-    peer.take()
-    return peer
+__all__ = ["mesh", "app"]
 
 
 async def until(condition: Callable[[], bool]) -> None:

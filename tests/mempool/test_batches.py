@@ -16,9 +16,9 @@ from consensus.mempool.admission.shares import Shares
 from consensus.mempool.pool import Pool
 from consensus.system.clock import InlineWorkers
 from tests.gossip.support import ManualClock
-from tests.mempool.test_attacks import connect, node_of
-from tests.mempool.test_pool import IdentifyingApp, SequenceApp
-from tests.mempool.test_reactor import TxMesh, some_txs
+from tests.support.mempool.attacks import connect, node_of
+from tests.support.mempool.pool import IdentifyingApp, SequenceApp
+from tests.support.mempool.reactor import TxMesh, some_txs
 
 SOURCES = {"": Origin.OWN, "door x": Origin.DOOR, "door y": Origin.DOOR, "a": Origin.PEER, "b": Origin.PEER}
 sources = st.sampled_from(sorted(SOURCES))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.fill import STARVED_BLOCKS, TURN_BLOCKS
 from consensus.mempool.pool import Pool
-from tests.mempool.test_pool import SequenceApp, ok, running
+from tests.support.mempool.pool import SequenceApp, ok, running
 
 GAS_MAX = 100
 

@@ -23,7 +23,7 @@ from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock, ThreadWorkers
 from consensus.system.disk import OsDisk
 from tests.engine.simdisk import SimulatedDisk
-from tests.mempool.test_pool import SequenceApp
+from tests.support.mempool.pool import SequenceApp
 
 ROOT = Path(__file__).resolve().parents[2]
 TXS = [b"ann:%d" % number for number in range(6)]

@@ -12,7 +12,7 @@ from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.admission.pace import FLOOR_TXS, WINDOW_NS, CommitPace
 from consensus.mempool.pool import Pool
 from consensus.system.clock import InlineWorkers, LoopClock
-from tests.mempool.test_pool import SequenceApp, ok, txs
+from tests.support.mempool.pool import SequenceApp, ok, txs
 
 SECOND = 1_000_000_000
 

@@ -24,8 +24,7 @@ from chain.tx.messages import Payment
 from dchat.cli.local.testnet_control import ACTIONS, control
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
-
-from .running import running_node, until
+from tests.node.running import running_node, until
 
 COMMANDS = {
     "keygen": "--output --burner",

@@ -23,8 +23,7 @@ from dchat.client.wallet import Session, TxRefused, submit
 from dchat.home.home import Home, load_genesis
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
-
-from .running import Running, running_node, until
+from tests.node.running import Running, running_node, until
 
 DCHAT = 1_000_000
 NOBODY = bytes(20)

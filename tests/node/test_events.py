@@ -13,9 +13,8 @@ from dchat.client.client import ClientError
 from dchat.doors.reads import event_feed as feed
 from dchat.doors.reads.event_feed import EventFilter
 from proto.tendermint.abci import types_pb2 as abci_pb
-
-from .running import until
-from .telling import Told, read, read_all, telling_chain
+from tests.node.running import until
+from tests.node.telling import Told, read, read_all, telling_chain
 
 
 def blocks_of(found: list[Told]) -> list[int]:

@@ -19,8 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from dchat.client.client import Client
 from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2
-
-from .running import Running, running_node
+from tests.node.running import Running, running_node
 
 FILES: tuple[Any, ...] = (service_pb2, staking_service_pb2, governance_service_pb2, health_pb2, reflection_pb2)
 METHODS: tuple[MethodDescriptor, ...] = tuple(

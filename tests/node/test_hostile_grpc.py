@@ -26,9 +26,8 @@ from dchat.doors.reads.event_feed import WHERE_MAX, EventFeed
 from dchat.doors.reads.limits import share_of
 from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2
 from proto.dchat.v1 import service_pb2 as pb
-
-from .hostile import DATA, END_STREAM, Http2, frame, http2, is_cut, message_start
-from .running import Running, running_node, until
+from tests.node.hostile import DATA, END_STREAM, Http2, frame, http2, is_cut, message_start
+from tests.node.running import Running, running_node, until
 
 MIB = 1 << 20
 BROADCAST = "/dchat.v1.TxService/Broadcast"

@@ -19,9 +19,8 @@ from dchat.doors.http.connections import Gate
 from dchat.doors.http.door import QUERY_PARAMS_MAX, HttpDoor, allowed_hosts
 from dchat.doors.reads import handles
 from dchat.doors.reads.limits import BURST_FACTOR, LOCAL_FACTOR, share_of
-
-from .hostile import is_cut
-from .running import Running, running_node, until
+from tests.node.hostile import is_cut
+from tests.node.running import Running, running_node, until
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

@@ -12,8 +12,7 @@ from dchat.client.client import ClientError
 from dchat.doors.grpc.door import MANY_MAX
 from dchat.doors.reads import limits
 from dchat.doors.reads.limits import Busy, RateLimit, Slots
-
-from .running import Running, running_node
+from tests.node.running import Running, running_node
 
 
 class Clock:

@@ -18,8 +18,7 @@ from dchat.doors.metrics.exposition import Registry, gauge
 from dchat.doors.reads.commits import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
 from dchat.node.node_metrics import NodeMetrics
 from dchat.node.runtime import Pruner
-
-from .running import running_node, until
+from tests.node.running import running_node, until
 
 ROOT = Path(__file__).parents[2]
 

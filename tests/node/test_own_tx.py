@@ -13,8 +13,7 @@ from chain.tx.tx import decode
 from consensus.abci.interface import CheckTxResponse
 from consensus.mempool.admission.errors import CODESPACE, Refusal, refuse
 from dchat.node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS, OwnTx
-
-from .operator_world import World
+from tests.node.operator_world import World
 
 FILE = "own.json"
 AMOUNT = 1_000

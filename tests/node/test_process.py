@@ -9,8 +9,7 @@ from structlog.testing import capture_logs
 from dchat.config import Config
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.node.process import _warn_about_genesis
-
-from .running import Running, running_node
+from tests.node.running import Running, running_node
 
 
 def warnings(running: Running, config: Config) -> dict[str, tuple[str, str]]:

@@ -32,9 +32,8 @@ from dchat.doors.reads.limits import LOCAL, Busy, share_of
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import BURST_MS, SHARE_PERCENT, WAITING_MAX, Reading
 from proto.dchat.v1 import service_pb2 as pb
-
-from .running import running_node, until
-from .telling import telling_chain
+from tests.node.running import running_node, until
+from tests.node.telling import telling_chain
 
 
 class Clock:

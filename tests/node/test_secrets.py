@@ -23,8 +23,7 @@ from dchat.devnet import processes
 from dchat.devnet.network import Network, Ports, free_ports, make_network
 from dchat.home import identity, logs
 from dchat.home.home import Home, load_validator_key
-
-from .running import QUICK
+from tests.node.running import QUICK
 
 
 def forms(secret: bytes) -> set[str]:

@@ -12,8 +12,7 @@ from chain.tx.messages import Payment
 from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session
 from proto.dchat.v1 import service_pb2 as pb
-
-from .running import Running, running_node
+from tests.node.running import Running, running_node
 
 
 async def read(client: Client, start: int, count: int) -> list[pb.StreamBlocksResponse]:

@@ -14,8 +14,7 @@ from structlog.testing import capture_logs
 
 from consensus.system import tasks as node_tasks
 from consensus.system.tasks import EXIT_TASK_FAILED, UNOWNED, Faults, Tasks
-
-from .running import Running, running_node, until
+from tests.node.running import Running, running_node, until
 
 ROOT = Path(__file__).parents[2]
 

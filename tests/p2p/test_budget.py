@@ -17,7 +17,7 @@ from consensus.p2p.conn.budget import SLICE_NS, BudgetConfig
 from consensus.p2p.conn.connection import SEND_BYTES_MAX
 from consensus.p2p.conn.errors import ConnectionFault, TooSlow
 from consensus.p2p.conn.wire import PING, PONG
-from tests.p2p.test_connection import FREE, Bench, StillLoop, packet
+from tests.support.p2p.connection import FREE, Bench, StillLoop, packet
 
 MIB = 1024 * 1024
 

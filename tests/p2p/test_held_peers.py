@@ -6,7 +6,7 @@ from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.budget import HELD_S_MAX, BudgetConfig
 from consensus.p2p.conn.errors import TooSlow
 from consensus.p2p.conn.wire import PING, PONG
-from tests.p2p.test_connection import Bench, StillLoop, packet
+from tests.support.p2p.connection import Bench, StillLoop, packet
 
 MS = 1_000_000
 UNEARNED = BudgetConfig(cpu_percent=0, strangers_cpu_percent=0, unearned_cpu_percent=2)

@@ -12,21 +12,13 @@ from hypothesis import strategies as st
 from chain.state import ics23, proofs
 from chain.state.errors import InvalidPair, UnknownStore
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
-from chain.state.store import SENTINEL_KEY, Stores
+from chain.state.store import SENTINEL_KEY
 from chain.state.view import View
 from consensus.abci.interface import ProofOp
 from crypto.merkle import InvalidProof
 from proto.ics23 import proofs_pb2 as pb
-from storage.memory import MemoryStore
 from tests.state.naive import digest
-
-KEYS = [b"key %d" % number for number in range(40)]
-
-
-def stores_of(keys: list[bytes]) -> Stores:
-    stores = Stores(MemoryStore())
-    stores.commit(stores.prepare(0, {CHAT: {key: b"of " + key for key in keys}, CURRENCY: {b"c": b"1"}}))
-    return stores
+from tests.support.state.proofs import HELD, KEYS, MISSING, PRESENT, VIEW, stores_of
 
 
 def check(view: View, key: bytes, value: bytes | None, store: str = CHAT) -> None:
@@ -80,9 +72,6 @@ def test_what_cannot_be_proved_is_refused(store: str, key: bytes, error: type[Ex
         proofs.prove(stores_of([]).at(), store, key)
 
 
-VIEW = stores_of(KEYS[:20]).at()
-PRESENT, MISSING = KEYS[4], KEYS[33]
-HELD = proofs.prove(VIEW, CHAT, PRESENT)
 GONE = proofs.prove(VIEW, CHAT, MISSING)
 ROOT = VIEW.roots[CHAT]
 

@@ -17,7 +17,7 @@ from consensus.sync.claims import Claim, believed_height
 from crypto.batch import SignatureCache
 from dchat.node.gossip import Gossip
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock
-from tests.sync.test_blocks import CHANNELS, Blocks, Sync, chain, sync
+from tests.support.sync.blocks import CHANNELS, Blocks, Sync, chain, sync
 
 __all__ = ["sync"]  # a fixture
 

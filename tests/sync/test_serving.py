@@ -26,7 +26,7 @@ from consensus.types.block import Block, BlockBounds, ExtendedCommit
 from crypto.batch import SignatureCache
 from governance.actions import BLOCK_RANGES
 from tests.gossip.support import FakeNetwork, FakePeer, ManualClock
-from tests.sync.test_blocks import CHANNELS, Blocks, Sync, chain, sync
+from tests.support.sync.blocks import CHANNELS, Blocks, Sync, chain, sync
 
 __all__ = ["sync"]  # a fixture
 

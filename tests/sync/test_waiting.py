@@ -19,7 +19,7 @@ from consensus.sync import blocks as sync_blocks
 from consensus.sync.blocks import BlockSyncReactor
 from crypto.batch import SignatureCache
 from tests.gossip.support import FakeHost, FakeNetwork, FakePeer, ManualClock, ManualTimer
-from tests.sync.test_blocks import CHANNELS, KEYS, Blocks, Driver, chain, genesis
+from tests.support.sync.blocks import CHANNELS, KEYS, Blocks, Driver, chain, genesis
 
 DAY_S = 86_400
 MS = 10**6

@@ -26,7 +26,7 @@ from consensus.types.block import Block, BlockBounds, Data
 from consensus.types.evidence import DuplicateVoteEvidence, encode_evidence_list
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.vote import PREVOTE, Vote
-from tests.types.test_recorded_chain import chain
+from tests.support.types.recorded_chain import chain
 
 SIZE = 1_000_000
 BOUNDS = BlockBounds(evidence_bytes=100_000, signatures=4, tx_bytes_min=128)

@@ -36,8 +36,8 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PREVOTE
 from crypto import merkle
 from crypto.hash import sha256
+from tests.support.types.blocks import KNOWN, rehashed
 from tests.types.builders import CHAIN_ID, START_NS, Signers, block_id, two_blocks
-from tests.types.test_blocks import KNOWN, rehashed
 
 SIGNERS = Signers.of(10, 20, 30, 40)
 PARAMS = EvidenceParams(max_age_num_blocks=10, max_age_duration_ns=60 * NS_PER_S)

@@ -25,8 +25,8 @@ from dchat.node.upgrade import (
     file_sha256,
     write_info,
 )
+from tests.support.upgrade.readiness import write_binary
 from tests.upgrade.builds import Daemon, make_build
-from tests.upgrade.test_readiness import write_binary
 
 ROOT = Path(__file__).parents[2]
 QUICK = Pace(block_time=150, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
@@ -133,7 +133,7 @@ async def test_the_code_and_the_line_come_though_the_info_cannot_be_written(daem
     text, whatever the plan says for people; before, its escapes reached the terminal of whoever looks."""
     daemon.environment["DCHAT_UPGRADE__SERVE_FOR"] = "0"
     (daemon.home / "data" / INFO_FILE).mkdir(parents=True)  # no file can take this name
-    from tests.upgrade.test_process import plan_in
+    from tests.support.upgrade.process import plan_in
 
     daemon.start(make_build(tmp_path / "build"))
     height = await plan_in(daemon, 8, info="see docs\x1b[2J\u202e\ndchat: all is well")

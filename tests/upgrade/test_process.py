@@ -13,18 +13,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chain.tx.upgrade_messages import SoftwareUpgrade
 from consensus.mempool.admission.errors import CODESPACE, Refusal
-from dchat.client.wallet import Session
-from dchat.devnet.network import Pace, free_ports, make_network
-from dchat.home import identity
+from dchat.devnet.network import free_ports, make_network
 from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from proto.dchat.v1.service_pb2 import GetUpgradeResponse
+from tests.support.upgrade.process import QUICK, height_of, plan_in
 from tests.upgrade.builds import SPRING, Daemon, make_build, run, until
 
 pytestmark = pytest.mark.network
 
-QUICK = Pace(block_time=150, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 TO_THE_SECOND = ("--upgrade-name", "spring", "--upgrade-binary")
 
 
@@ -40,17 +37,6 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     one = Daemon(network, 1, tmp_path / "log")
     yield one
     one.kill()
-
-
-async def plan_in(one: Daemon, blocks: int, info: str = "see docs", **fields: Any) -> int:
-    """Set the plan so many blocks ahead; returns its height."""
-    await one.reach(2)
-    alice = identity.load(one.network.folder / one.network.accounts["alice"])
-    async with one.client as client:
-        height = (await client.status()).latest_block_height + blocks
-        plan = SoftwareUpgrade(alice.address, "spring", height, info, **fields)
-        await Session(client, alice.wallet).send([plan])
-    return height
 
 
 def status_of(binary: Path, one: Daemon) -> dict[str, Any]:
@@ -73,11 +59,6 @@ async def until_told(one: Daemon, condition: Callable[[GetUpgradeResponse], bool
 async def page(url: str) -> str:
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         return await answer.text()
-
-
-async def height_of(one: Daemon) -> int:
-    async with one.client as client:
-        return (await client.status()).latest_block_height
 
 
 async def test_halt_serve_exit_and_manual_swap(daemon: Daemon, builds: tuple[Path, Path]) -> None:

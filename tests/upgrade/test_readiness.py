@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,12 @@ from dchat.node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS
 from dchat.node.readiness import FILE, Announcer, Binary, BinaryWatch
 from dchat.node.upgrade import Swap, file_sha256
 from tests.node.operator_world import World
+from tests.support.upgrade.readiness import write_binary
 
 KEY = Ed25519PrivKey.from_seed(sha256(b"consensus key"))
 
 
 # ------------------------------------------------------------------------------ the binary
-
-
-def write_binary(path: Path, *, names: str = "spring\n", version: str = "dchat 0.2.0\n", before: str = "") -> Path:
-    """An executable that answers what a node asks, and counts how often it is run. before: shell, run first."""
-    answers = f"case $1 in --version) printf %s {shlex.quote(version)};; upgrade) printf %s {shlex.quote(names)};; esac"
-    draft = path.with_suffix(".new")
-    draft.write_text(f"#!/bin/sh\necho run >> {shlex.quote(str(path))}.runs\n{before}\n{answers}\n")
-    draft.chmod(0o755)
-    draft.replace(path)
-    return path
 
 
 def runs_of(path: Path) -> int:

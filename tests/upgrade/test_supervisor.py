@@ -16,9 +16,9 @@ from dchat.devnet.network import free_ports, make_network
 from dchat.home.home import Home
 from dchat.node.upgrade import INFO_FILE
 from proto.dchat.v1.service_pb2 import GetStatusResponse
+from tests.support.upgrade.process import QUICK, height_of, plan_in
 from tests.upgrade.builds import SPRING, Daemon, make_build, until
 from tests.upgrade.supervisor import Supervisor, SupervisorFailed, lay_out
-from tests.upgrade.test_process import QUICK, height_of, plan_in
 
 LONG_S = "600"  # a supervisor that waited for the exit would be seen
 
