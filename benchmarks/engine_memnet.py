@@ -24,8 +24,8 @@ import uvloop
 from consensus.system.clock import ThreadWorkers
 from consensus.system.disk import OsDisk
 from storage.leveldb import LevelStore
-from tests.engine.bench import FAST, Home, assert_equal_chains, genesis_of, make_node
-from tests.engine.memnet import MemoryNetwork
+from tests.support.engine.bench import FAST, Home, assert_equal_chains, genesis_of, make_node
+from tests.support.engine.memnet import MemoryNetwork
 
 VALIDATORS = 4
 

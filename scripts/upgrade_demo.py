@@ -26,7 +26,7 @@ from dchat.client.wallet import Session
 from dchat.devnet.network import Pace, free_ports, make_network
 from dchat.home import identity
 from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
-from tests.upgrade.builds import SPRING, Daemon, until
+from tests.support.upgrade.builds import SPRING, Daemon, until
 
 ROOT = Path(__file__).resolve().parent.parent
 PACE = Pace(block_time=500, timeout_propose=2_000, timeout_prevote=500, timeout_precommit=500, timeout_commit=100)

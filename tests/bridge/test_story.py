@@ -20,7 +20,7 @@ from chain.tx.tx import decode
 from consensus.abci.interface import QueryRequest
 from consensus.state.results import result_proof, results_hash
 from proto.dchat.v1 import state_pb2 as pb
-from tests.chain.harness import Chain
+from tests.support.chain.harness import Chain
 
 DCHAT = 10**6
 ROOM = channel_id("room")

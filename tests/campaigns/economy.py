@@ -1,7 +1,7 @@
 """Must be shown 4 of the economics: a chain's life by chance, every law checked after every block.
 
-Staking, slashing, rewards, governance, bridge, payments and chat together (`tests.economy.life`): random delegations,
-slashes, time jumps, withdrawals, votes. A failure names the seed and the step, which say everything.
+Staking, slashing, rewards, governance, bridge, payments and chat together (`tests.support.economy.life`): random
+delegations, slashes, time jumps, withdrawals, votes. A failure names the seed and the step, which say everything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 import time
 
 from tests.campaigns.harness import CampaignFailed, be_quiet, say
-from tests.economy.life import Life
+from tests.support.economy.life import Life
 
 STEPS_OF_A_LIFE = 2_500  # then another chain begins, from a seed that follows: old ones have little left to slash
 

@@ -30,7 +30,7 @@ from dchat.home.home import Home, load_genesis
 from dchat.node.runtime import Databases
 from storage.memory import MemoryStore
 from tests.campaigns.harness import CampaignFailed
-from tests.chain.harness import drain
+from tests.support.chain.harness import drain
 
 
 class Trial:

@@ -20,9 +20,9 @@ from hashlib import sha256
 
 from dchat.devnet.processes import end_as_by_interrupt, undisturbed
 from tests.campaigns.harness import say
-from tests.core import simulator as cores
 from tests.simulation import cluster as nodes
 from tests.simulation.plan import PROFILES
+from tests.support.core import simulator as cores
 
 SEEDS = {False: 2_000, True: 20}  # by --engine: a minute or so
 TOLD_EVERY = {False: 200, True: 10}

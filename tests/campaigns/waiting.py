@@ -1,6 +1,7 @@
 """Every state in which a node may have to wait for ever is held: no peers, no quorum.
 
-First whole nodes on a simulated clock, ten days each (tests/simulation/test_waiting.py, tests/sync/test_waiting.py).
+First whole nodes on a simulated clock, ten days each (tests/simulation/test_waiting.py and
+tests/consensus/sync/test_waiting.py).
 Then real processes, for some minutes each: one validator of four alone, then two. The same processes must be there at
 the end, alive at their doors and idle, say what they wait for, and make blocks once the others are back.
 """
@@ -22,7 +23,7 @@ CPU_SHARE_MAX = 0.2  # of a core, of a process that waits
 
 
 def simulate(days: float) -> None:
-    tests = ["tests/simulation/test_waiting.py", "tests/sync/test_waiting.py"]
+    tests = ["tests/simulation/test_waiting.py", "tests/consensus/sync/test_waiting.py"]
     env = {**os.environ, "DCHAT_WAIT_DAYS": str(days)}
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, env=env, check=False)
     if done.returncode:

@@ -26,7 +26,7 @@ from consensus.types.params import ConsensusParams
 from dchat.app.app import DchatApplication, GenesisDiffers
 from genesis.app_state import build_app_state
 from proto.dchat.v1 import state_pb2
-from tests.chain.harness import CHAIN_ID, Chain, drain
+from tests.support.chain.harness import CHAIN_ID, Chain, drain
 
 DCHAT = 10**6
 

@@ -10,7 +10,7 @@ from chain.kernel.check import STALE_BLOCKS, CheckState
 from chain.tx.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
 from chain.tx.tx import Tx, decode
 from consensus.abci.interface import CheckTxRequest, CheckTxType
-from tests.chain.harness import Chain
+from tests.support.chain.harness import Chain
 
 BALANCE = 10**9
 

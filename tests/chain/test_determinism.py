@@ -90,7 +90,7 @@ def test_the_machines_are_clean() -> None:
 def test_hash_seed_changes_nothing() -> None:
     outputs = [
         [line for line in subprocess.run(
-            [sys.executable, "-m", "tests.chain.replay_fixed"], cwd=REPOSITORY, capture_output=True, check=True,
+            [sys.executable, "-m", "tests.support.chain.replay_fixed"], cwd=REPOSITORY, capture_output=True, check=True,
             env={"PYTHONHASHSEED": seed, "PATH": ""}, timeout=60,
         ).stdout.splitlines() if line.startswith(b"block ")]
         for seed in ("1", "4242")

@@ -34,12 +34,12 @@ from chain.tx.tx import TX_BYTES_MAX, decode
 from chain.tx.upgrade_messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
 from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
-from tests.chain.harness import CHAIN_ID, Chain
+from tests.support.chain.harness import CHAIN_ID, Chain
 
 DCHAT = 10**6
 OPEN, PAID, NONE = channel_id("open"), channel_id("paid"), channel_id("none")
 GAS_MAX = 10_000_000
-ELSEWHERE = ("staking", "slashing", "distribution", "governance")  # tests/economy, tests/governance
+ELSEWHERE = ("staking", "slashing", "distribution", "governance")  # tests/chain/currency, tests/governance
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ APART = {
     e.AnnouncerUnknown,
     e.NumberTooWide,
     e.RecordTooLarge,
-}  # tests of their own below, in test_records, or in tests/upgrade
+}  # tests of their own below, in test_records, or in tests/chain/upgrade
 
 
 def test_every_error_is_here() -> None:

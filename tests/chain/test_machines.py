@@ -24,7 +24,7 @@ from chain.tx.messages import (
     channel_id,
 )
 from consensus.abci.interface import CheckTxRequest, CheckTxType
-from tests.chain.harness import Chain, drain
+from tests.support.chain.harness import Chain, drain
 
 NAMES = ("ann", "bob", "carl", "dora")
 ROOMS = ("red", "green")

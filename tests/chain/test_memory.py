@@ -26,7 +26,7 @@ from chain.tx.messages import (
     channel_id,
 )
 from chain.tx.tx import TxCache, decode
-from tests.chain.harness import Chain
+from tests.support.chain.harness import Chain
 
 WALLETS = [Wallet.from_seed(bytes([number]) * 32) for number in range(8)]
 ME, OTHER = WALLETS[0].address, bytes(20)

@@ -4,7 +4,7 @@ from chain.currency.machine import supply_of
 from chain.tx.build import gas_for
 from chain.tx.messages import Payment
 from chain.tx.units import fee_of
-from tests.chain.harness import Chain
+from tests.support.chain.harness import Chain
 
 DCHAT = 10**6
 

@@ -18,8 +18,8 @@ from crypto.hash import sha256
 from governance.clearing import UNITS_DEPOSIT, swept_per_block
 from governance.module import units_per_block
 from governance.tally import COST_DELEGATION, COST_VOTE
-from tests.chain.harness import CHAIN_ID, Chain, drain
-from tests.economy.world import UNIT, World
+from tests.support.chain.harness import CHAIN_ID, Chain, drain
+from tests.support.economy.world import UNIT, World
 
 DCHAT = 10**6
 

@@ -43,8 +43,8 @@ from chain.tx.upgrade_messages import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, chec
 from dchat.app.app import DchatApplication
 from dchat.app.composition import compose
 from proto.dchat.v1 import state_pb2
-from tests.chain.harness import Chain, drain
-from tests.economy.world import World
+from tests.support.chain.harness import Chain, drain
+from tests.support.economy.world import World
 
 DCHAT = 10**6
 INNER = ("Allowance",)  # parts of records with an `encode` of their own

@@ -32,8 +32,8 @@ from chain.tx.messages import (
 )
 from chain.tx.tx import decode
 from chain.tx.units import fee_of
-from tests.chain.harness import Chain
-from tests.economy.world import ONE, UNIT, World, consensus_key, possession
+from tests.support.chain.harness import Chain
+from tests.support.economy.world import ONE, UNIT, World, consensus_key, possession
 
 DCHAT = 10**6
 ROOM = channel_id("room")

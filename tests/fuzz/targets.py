@@ -128,7 +128,7 @@ def light_blocks() -> list[bytes]:
 @cache
 def world() -> Any:
     """An application with accounts, on which transactions are checked and never run."""
-    from tests.chain.harness import Chain
+    from tests.support.chain.harness import Chain
 
     return Chain({"alice": 10**12, "bob": 10**12})
 
@@ -317,8 +317,8 @@ class _Handlers:
         self._loop = asyncio.new_event_loop()
 
     def renew(self) -> None:
-        from tests.gossip.support import FakePeer
         from tests.support.gossip.fuzz import CHANNELS, reactors
+        from tests.support.gossip.network import FakePeer
 
         self._targets = reactors()
         self.channels = sorted(self._targets)
@@ -369,7 +369,7 @@ def _proposal_seeds() -> list[bytes]:
 
 
 def _validator_seeds() -> list[bytes]:
-    from tests.gossip.fakes import validators
+    from tests.support.gossip.fakes import validators
 
     return [validators(4).encode()]
 

@@ -16,7 +16,7 @@ OURS: Final = tuple(f"{ROOT}/{name}/" for name in PRODUCT)
 
 def lines_of(run: Callable[[], object]) -> int:
     """How many lines of the product `run` executes. What C code does is bounded by the lint of its callers: regular
-    expressions (tests/p2p), numbers by the interpreter's own limit on digits."""
+    expressions (tests/consensus/p2p), numbers by the interpreter's own limit on digits."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

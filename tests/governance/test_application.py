@@ -36,7 +36,7 @@ from dchat.app.governance_queries import GovernanceQueries
 from governance import module as governance
 from proto.dchat.v1 import governance_pb2 as pb
 from proto.dchat.v1 import state_pb2
-from tests.economy.world import UNIT, World
+from tests.support.economy.world import UNIT, World
 
 DAY = 86_400
 MIN = 10**7

@@ -18,7 +18,7 @@ from dchat.client.client import ClientError, NotFound
 from dchat.client.wallet import Session
 from dchat.devnet.network import free_ports, make_network
 from proto.dchat.v1 import governance_service_pb2 as pb
-from tests.node.running import QUICK, Running, running_node, until
+from tests.support.node.running import QUICK, Running, running_node, until
 
 SHORT = {"governance": {"deposit_period_s": "8", "voting_period_s": "4", "expedited_voting_period_s": "2"}}
 

@@ -14,8 +14,8 @@ from chain.tx.errors import ActionPanicked
 from chain.tx.governance_messages import YES
 from governance import module as governance
 from governance.records import FAILED_ITEMS, JOBS, QUEUE
-from tests.governance.world import MIN, World, address
 from tests.support.governance.rules import voters
+from tests.support.governance.world import MIN, World, address
 
 NO_OPTION = 9
 

@@ -17,7 +17,7 @@ from chain.tx.governance_messages import YES, ChangeParams, ParamChange, SubmitP
 from chain.tx.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
 from consensus.types.params import ConsensusParams
 from governance.actions import ranges
-from tests.economy.world import SECOND_NS, UNIT, World
+from tests.support.economy.world import SECOND_NS, UNIT, World
 
 ENDS = [(module, name, end) for module, names in ranges().items() for name in names for end in (0, 1)]
 TEN_YEARS = "315360000"

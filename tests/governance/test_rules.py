@@ -41,8 +41,8 @@ from governance import actions, records
 from governance import module as governance
 from governance.actions import governance_params_of
 from proto.dchat.v1 import governance_pb2 as pb
-from tests.governance.world import DCHAT, MIN, SECOND, World, address
 from tests.support.governance.rules import voters
+from tests.support.governance.world import DCHAT, MIN, SECOND, World, address
 
 DAY = 86_400
 

@@ -44,7 +44,7 @@ from governance import clearing, records
 from governance import module as governance
 from governance.actions import governance_params_of
 from governance.tally import Tally, judge
-from tests.governance.world import DCHAT, MIN, World, address
+from tests.support.governance.world import DCHAT, MIN, World, address
 
 PEOPLE = tuple(f"p{index}" for index in range(6))
 VALIDATORS = tuple(f"v{index}" for index in range(4))

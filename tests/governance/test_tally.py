@@ -35,7 +35,7 @@ from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
 from governance.module import COUNTS_MAX
 from governance.stake import HAS_KEPT, KEPT, MARK, Kept, Stake, keep_changed
 from governance.tally import Count, Tally, Verdict, judge
-from tests.governance.world import World, address
+from tests.support.governance.world import World, address
 
 P = POWER_UNIT
 NAMES = ("v0", "v1", "v2", "v3")

@@ -18,8 +18,8 @@ from consensus.p2p.conn.base import ChannelDescriptor, Peer
 from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.pex import PexReactor, install
 from proto.tendermint.consensus import types_pb2 as consensus_pb2
-from tests.interop.cometbft import CometNode
-from tests.p2p.support import Node, running, until
+from tests.support.interop.cometbft import CometNode
+from tests.support.p2p.peers import Node, running, until
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
 

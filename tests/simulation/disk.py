@@ -15,8 +15,8 @@ from pathlib import Path
 
 from storage.kv import Write
 from storage.memory import MemoryStore
-from tests.engine.bench import Stopped
-from tests.engine.simdisk import Inode, SimulatedDisk
+from tests.support.engine.bench import Stopped
+from tests.support.engine.simdisk import Inode, SimulatedDisk
 
 DATA = Path("/home/data")
 STORES = ("blocks", "state", "app")

@@ -209,9 +209,9 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
             before="from chain.chat.records import MEMBERS\n",
         ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
-        Put("tests/economy/life.py", "    SetStatus,\n", after="    RegisterIdentity,\n"),
+        Put("tests/support/economy/life.py", "    SetStatus,\n", after="    RegisterIdentity,\n"),
         Put(
-            "tests/economy/life.py",
+            "tests/support/economy/life.py",
             '                SetStatus(who, "busy"),\n',
             after="BuyAllowance(who, rng.randrange(1, DCHAT)),\n",
         ),
@@ -229,8 +229,8 @@ from chain.chat.machine import STATUS
 from chain.tx.messages import RegisterIdentity, SetStatus
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
-from tests.chain.harness import Chain
-from tests.node.running import running_node
+from tests.support.chain.harness import Chain
+from tests.support.node.running import running_node
 
 
 def test_the_machine_executes_it():
@@ -271,8 +271,8 @@ async def test_it_is_sent_looked_up_and_proved(tmp_path):
 ''',
     shows=(
         "tests/chain/test_tx.py::test_every_kind_of_the_schema_is_known",
-        "tests/economy/test_events.py::test_the_page_names_every_event",
-        "tests/economy/test_life.py::test_a_seed_says_everything",
+        "tests/chain/currency/test_events.py::test_the_page_names_every_event",
+        "tests/chain/currency/test_life.py::test_a_seed_says_everything",
     ),
 )
 
@@ -313,7 +313,7 @@ from structlog.testing import capture_logs
 from chain.tx.messages import RegisterIdentity
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
-from tests.node.running import running_node
+from tests.support.node.running import running_node
 
 
 async def test_it_is_answered_and_proved(tmp_path):
@@ -347,7 +347,7 @@ METRIC = Example(
 
 import aiohttp
 
-from tests.node.running import running_node
+from tests.support.node.running import running_node
 
 
 async def test_it_is_scraped(tmp_path):
@@ -398,7 +398,7 @@ def test_it_is_read_and_obeyed(tmp_path, capfd, monkeypatch):
         structlog.get_logger().info("said")
         assert ("Z level=info" in capfd.readouterr().err) == ends
 ''',
-    shows=("tests/node/test_config.py",),
+    shows=("tests/dchat/config/test_config.py",),
 )
 
 UPGRADE = Example(
@@ -438,7 +438,7 @@ from chain.chat.records import CHANNEL
 from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
 from dchat.app.build_plan import UPGRADES
 from dchat.app.app import DchatApplication
-from tests.upgrade.support import new_chain, ok, plan, to_height
+from tests.support.upgrade.chains import new_chain, ok, plan, to_height
 
 
 def test_it_is_carried_out(monkeypatch):

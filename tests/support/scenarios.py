@@ -54,7 +54,7 @@ from consensus.core.events import (
     VoteRefused,
 )
 
-FOLDER = Path(__file__).parents[1] / "core" / "scenarios"
+FOLDER = Path(__file__).parents[1] / "consensus" / "core" / "scenarios"
 LINE = "----"
 
 

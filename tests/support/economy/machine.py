@@ -26,7 +26,7 @@ from chain.tx.economy_messages import (
     WithdrawRewards,
 )
 from crypto.keys import Ed25519PubKey
-from tests.economy.world import SLASHING, STAKING, UNIT, World, consensus_key, possession
+from tests.support.economy.world import SLASHING, STAKING, UNIT, World, consensus_key, possession
 
 VALIDATORS = tuple(f"v{number}" for number in range(8))
 

@@ -13,7 +13,7 @@ from consensus.state.validation import make_block
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PREVOTE, Proposal, Vote
-from tests.engine.bench import SLOW_PROPOSER, Home, Node, genesis_of, key_of, make_node, power_off, until
+from tests.support.engine.bench import SLOW_PROPOSER, Home, Node, genesis_of, key_of, make_node, power_off, until
 
 PATIENT = replace(SLOW_PROPOSER, timeout_propose_ms=60_000, timeout_prevote_ms=60_000, timeout_precommit_ms=60_000)
 

@@ -17,9 +17,9 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.vote import Proposal, Vote
 from crypto.batch import verify_many
-from tests.gossip.fakes import ConsensusMesh
-from tests.gossip.support import ManualClock
 from tests.support.gossip.evidence import GOOD, pool_at, state
+from tests.support.gossip.fakes import ConsensusMesh
+from tests.support.gossip.network import ManualClock
 from tests.support.sync.blocks import Blocks, chain, genesis
 
 CHANNELS = frozenset({0x20, 0x21, 0x22, 0x23, 0x38, 0x40, EXTENSION_CHANNEL})

@@ -21,7 +21,7 @@ from consensus.p2p.switch import Switch
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import Block
-from tests.engine.bench import Home, Node, key_of, make_node
+from tests.support.engine.bench import Home, Node, key_of, make_node
 
 
 @dataclass

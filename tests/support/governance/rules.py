@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chain.app_state.governance_params import GovernanceParams
-from tests.governance.world import World
+from tests.support.governance.world import World
 
 
 def voters(params: GovernanceParams | None = None) -> World:

@@ -11,7 +11,7 @@ import pytest
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse, SignatureCheck
 from consensus.mempool.admission import verify as verify_module
 from consensus.mempool.admission.entry import PoolConfig
-from tests.gossip.support import FakePeer
+from tests.support.gossip.network import FakePeer
 from tests.support.mempool.pool import IdentifyingApp, SequenceApp
 from tests.support.mempool.reactor import OURS, TxMesh, TxNode
 

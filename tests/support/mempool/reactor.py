@@ -14,7 +14,7 @@ from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.pool import Pool
 from consensus.mempool.reactor import MempoolReactor
 from consensus.system.clock import InlineWorkers
-from tests.gossip.support import FakeHost, FakeNetwork, ManualClock
+from tests.support.gossip.network import FakeHost, FakeNetwork, ManualClock
 from tests.support.mempool.pool import SequenceApp
 
 OURS = frozenset({MEMPOOL_CHANNEL, EXTENSION_CHANNEL})

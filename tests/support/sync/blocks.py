@@ -25,7 +25,7 @@ from consensus.types.vote import PRECOMMIT, Vote
 from crypto.batch import Check, SignatureCache
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
-from tests.gossip.support import FakeHost, FakeNetwork, ManualClock
+from tests.support.gossip.network import FakeHost, FakeNetwork, ManualClock
 
 CHAIN_ID = "sync-chain"
 

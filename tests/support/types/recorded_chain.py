@@ -16,7 +16,7 @@ from consensus.types.block import Block, BlockID, Commit, Header
 from consensus.types.light import SignedHeader
 from consensus.types.validators import ValidatorSet
 from crypto.batch import SignatureCache
-from tests.types.builders import DATA
+from tests.support.types.builders import DATA
 
 CHAIN = DATA / "recorded" / "four-validators"
 

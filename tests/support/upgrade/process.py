@@ -8,7 +8,7 @@ from chain.tx.upgrade_messages import SoftwareUpgrade
 from dchat.client.wallet import Session
 from dchat.devnet.network import Pace
 from dchat.home import identity
-from tests.upgrade.builds import Daemon
+from tests.support.upgrade.builds import Daemon
 
 QUICK = Pace(block_time=150, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 

@@ -1,0 +1,38 @@
+"""Staking, slashing, rewards, governance, bridge and chat together, by chance: a slice of `scripts/campaign economy`.
+
+Every step checks all invariants, the models of `tests.support.economy.shadow`, and a twin's app hash.
+"""
+
+from __future__ import annotations
+
+from chain.tx.messages import KINDS
+from tests.support.economy.life import Life
+
+SEEDS = (3, 11, 42)
+STEPS = 160
+# What a life does not do: upgrades have tests of their own.
+LEFT_OUT = {"software_upgrade", "cancel_upgrade", "announce_readiness"}
+
+
+def test_all_laws_hold_whatever_happens() -> None:
+    """One test, so that one worker sees all of it: the slice would prove nothing about what did not happen in it."""
+    done: set[str] = set()
+    decided: set[str] = set()
+    for seed in SEEDS:
+        life = Life(seed)
+        for _ in range(STEPS):
+            life.step()
+        assert life.height == STEPS
+        assert all(life.seen[what] for what in ("evidence", "jailed for misses", "restarts of the twin")), seed
+        done |= life.succeeded
+        decided |= life.proposals_decided.keys()
+    assert KINDS.keys() - LEFT_OUT - done == set()
+    assert {"passed", "rejected"} <= decided
+
+
+def test_a_seed_says_everything() -> None:
+    lives = [Life(5, twin=False) for _ in range(2)]
+    for life in lives:
+        for _ in range(25):
+            life.step()
+    assert lives[0].app.stores.app_hash == lives[1].app.stores.app_hash

@@ -1,0 +1,175 @@
+"""Proposals whose bytes would become a thousand times their worth: the node goes on, and makes nothing of them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from consensus.core.core import BlockState
+from consensus.core.events import Step
+from consensus.engine.round_state import INLINE_BYTES_MAX
+from consensus.formats.wire import message_field
+from consensus.system.clock import ThreadWorkers
+from consensus.types.block import Block
+from consensus.types.commit import CommitSig
+from consensus.types.evidence import DuplicateVoteEvidence
+from consensus.types.ids import BlockID
+from consensus.types.parts import PartSet
+from consensus.types.vote import PREVOTE
+from crypto import merkle
+from tests.support.engine.bench import until
+from tests.support.engine.driver import Bench, make_bench, own_votes
+
+EMPTY_VOTES = b"\x0a\x06\x0a\x04\x0a\x00\x12\x00"
+FAT: dict[str, bytes] = {
+    "evidence": b"\x1a" + EMPTY_VOTES * 50_000,
+    "transactions": b"\x12" + b"\x0a\x00" * 200_000,
+    "signatures": b"\x22" + b"\x22\x00" * 200_000,
+}
+
+
+class Made:
+    """Counts what decoding makes of a block."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.blocks = self.items = 0
+        whole, evidence, slot = Block.from_proto, DuplicateVoteEvidence.from_proto, CommitSig.from_proto
+
+        def from_proto(message: Any) -> Block:
+            self.blocks += 1
+            return whole(message)
+
+        def counted(inner: Any) -> Any:
+            def make(message: Any) -> Any:
+                self.items += 1
+                return inner(message)
+
+            return staticmethod(make)
+
+        monkeypatch.setattr(Block, "from_proto", staticmethod(from_proto))
+        monkeypatch.setattr(DuplicateVoteEvidence, "from_proto", counted(evidence))
+        monkeypatch.setattr(CommitSig, "from_proto", counted(slot))
+
+
+async def propose(bench: Bench, parts: PartSet, block_hash: bytes) -> BlockID:
+    """By whose turn it is; its parts from a peer, to the prevote."""
+    block_id = BlockID(block_hash, parts.header)
+    bench.driver.add_proposal(bench.proposal(block_id), "peer")
+    for index in range(parts.total):
+        part = parts.get(index)
+        assert part is not None
+        bench.driver.add_part(1, 0, part, "peer")
+        if index % 20 == 19:
+            await bench.settle()
+    await until(lambda: bench.driver.core.step is not Step.PROPOSE)
+    return block_id
+
+
+@pytest.mark.parametrize("name", FAT)
+async def test_a_fat_block_is_voted_nil_before_anything_is_made_of_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 21: 8 MB of evidence of one proposer, not even valid, held every node's loop for 14 s and took 743 MB."""
+    bench = await make_bench()
+    made = Made(monkeypatch)
+    key, content = FAT[name][:1], FAT[name][1:]
+    block = bench.block(())
+    raw = message_field(b"\x0a", block.header.encode()) + message_field(key, content)
+    block_id = await propose(bench, PartSet.from_bytes(raw), block.hash)
+    assert bench.driver.core.block_state(block_id) is BlockState.INVALID
+    assert (made.blocks, made.items) == (0, 0)
+    assert own_votes(bench) == [(PREVOTE, BlockID())]
+    assert bench.node.fatal == []
+    await bench.driver.stop()
+
+
+async def test_of_another_block_than_the_named_one_only_the_header_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: the id was compared after all was decoded."""
+    bench = await make_bench()
+    made = Made(monkeypatch)
+    block = bench.block((b"k=v",) * 100)
+    block_id = await propose(bench, block.part_set(), b"\x01" * 32)
+    assert bench.driver.core.block_state(block_id) is BlockState.INVALID
+    assert made.blocks == 0
+    await bench.driver.stop()
+
+
+async def test_the_log_of_a_fat_block_is_replayed_as_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: a restart decoded it once more."""
+    bench = await make_bench()
+    block = bench.block(())
+    raw = message_field(b"\x0a", block.header.encode()) + message_field(b"\x1a", FAT["evidence"][1:])
+    block_id = await propose(bench, PartSet.from_bytes(raw), block.hash)
+    await bench.driver.stop()
+    made = Made(monkeypatch)
+    again = await make_bench(home=bench.node.home)
+    await until(lambda: again.driver.core.step is not Step.PROPOSE)
+    assert again.driver.core.block_state(block_id) is BlockState.INVALID
+    assert made.items == 0
+    await again.driver.stop()
+
+
+async def test_a_large_block_is_decoded_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 20 and 21: a full block of the least transactions, or an attack that names 10,000 validators, held the
+    loop for 50 to 100 ms, once a proposer's turn."""
+    workers = ThreadWorkers()
+    bench = await make_bench(workers=workers)
+    places: list[bool] = []
+    decode = Block.from_proto
+
+    def noted(message: Any) -> Block:
+        places.append(threading.current_thread() is threading.main_thread())
+        return decode(message)
+
+    block = bench.block((b"k=" + bytes(INLINE_BYTES_MAX),))
+    monkeypatch.setattr(Block, "from_proto", staticmethod(noted))
+    await propose(bench, block.part_set(), block.hash)
+    await until(lambda: bench.driver.core.block_state(block.block_id) is not BlockState.MISSING)
+    assert places == [False]
+    await bench.driver.stop()
+    workers.close()
+
+
+async def test_a_full_block_is_built_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: of our own block of 21 MB the parts alone took the loop 65 ms, its transactions' hashes twice that."""
+    workers = ThreadWorkers()
+    bench = await make_bench(workers=workers)
+    hashed: list[bool] = []
+    proofs = merkle.proofs
+
+    def noted(items: Any) -> Any:
+        hashed.append(threading.current_thread() is threading.main_thread())
+        return proofs(items)
+
+    monkeypatch.setattr(merkle, "proofs", noted)
+    state, executor = bench.driver.state, bench.node.executor
+    for txs in ([b"k%d=v" % index for index in range(1_000)], [b"k=" + bytes(INLINE_BYTES_MAX)]):
+        monkeypatch.setattr(executor.pool, "reap", lambda txs=txs, **_: list(txs))
+        await executor.build(state, None, state.validators[0].address)
+    assert hashed == [False, False]
+    await bench.driver.stop()
+    workers.close()
+
+
+async def test_a_full_block_is_hashed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 21: 80,000 transactions within the bounds were hashed on the loop, 0.2 s of it."""
+    workers = ThreadWorkers()
+    bench = await make_bench(workers=workers)
+    hashed: list[bool] = []
+    root = merkle.root
+
+    def noted(items: Any) -> bytes:
+        if len(items) >= 1_000:
+            hashed.append(threading.current_thread() is threading.main_thread())
+        return root(items)
+
+    block = bench.block(tuple(b"k%d=v" % index for index in range(1_000)))
+    block_id = block.block_id
+    monkeypatch.setattr(merkle, "root", noted)
+    await propose(bench, block.part_set(), block.hash)
+    await until(lambda: bench.driver.core.block_state(block_id) is BlockState.VALID)
+    assert hashed == [False]
+    await bench.driver.stop()
+    workers.close()

@@ -1,0 +1,261 @@
+"""What commands answer where something is wrong, absent or old: plainly, with what is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from google.protobuf.message import Message
+
+from chain.tx.economy_messages import possession_hash
+from chain.tx.messages import Payment, channel_id
+from crypto.bech32 import encode_address
+from dchat.cli.local.home_commands import read_genesis
+from dchat.cli.main import dchat
+from dchat.cli.terminal.render import says_nothing
+from dchat.client.client import NodeUnreachable
+from dchat.client.refusals import explain
+from dchat.client.wallet import Session, submit
+from dchat.config.load import ConfigError, load
+from dchat.home import identity
+from dchat.home.home import Home, HomeError, load_validator_key, make_keys
+from dchat.home.identity import IdentityError
+from dchat.node.runtime import PRUNE_EVERY
+from dchat.node.upgrade import INFO_FILE, CannotUpgrade, read_info
+from proto.dchat.v1 import governance_service_pb2 as gov
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import staking_service_pb2 as staking
+from tests.support.node.running import Running, running_node, until
+
+
+async def call(running: Running, *arguments: object) -> Result:
+    home = running.network.home_of(running.network.nodes[0])
+    line = [*map(str, arguments), "--home", str(home), "--node", running.grpc]
+    return await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
+
+
+async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running:
+        alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+        operator = running.network.home_of(running.network.nodes[0]) / "identity.json"
+        none = "dchat: there is none\n"
+        for arguments, code, said in (
+            (("query", "staking", "validator", alice), 0, none),
+            (("query", "gov", "proposal", 9), 0, none),
+            (("query", "account", operator), 0, ""),
+            (("query", "gov", "tally", 9), 1, "there is no proposal 9"),
+            (("query", "invariants", "--height", 999_999), 1, "the latest saved is"),
+            (("query", "invariants", "--height", -1), 2, "not in the range x>=0"),
+            (("query", "staking", "delegations", "--validator", operator, "--limit", -1), 2, "not in the range x>=1"),
+            (("query", "block", "--", -3), 2, "not in the range x>=0"),
+            (
+                ("tx", "stake", "create-validator", "--from", alice, "--moniker", "a", "--amount", 10),
+                2, "--amount is 10000000 udchat; allowed: the chain's minimum, 100000000000, and more",
+            ),
+            (
+                ("tx", "stake", "delegate", "--from", alice, "--validator", bob, "--amount", 5),
+                1, ": there is no such validator: operator dchat1",
+            ),
+            (("tx", "gov", "vote", 1, "yes", "--from", alice), 1, "vote with --pay-fee, or begin with: dchat tx reg"),
+            (("tx", "gov", "vote-weighted", 1, "yes=1", "--from", alice), 1, "vote with --pay-fee"),
+            (
+                ("tx", "stake", "cancel-unbonding", "--from", alice, "--validator", operator, "--amount", 1,
+                 "--creation-height", -3),
+                2, "not in the range x>=1",
+            ),
+        ):  # fmt: skip
+            answer = await call(running, *arguments)
+            assert (answer.exit_code, said in answer.stderr) == (code, True), (arguments, answer.output)
+
+
+async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tmp_path: Path) -> None:
+    """Failure 35: before, `a rule is broken, chat 63: the channel exists: 7a2b...`, which reads as if it did."""
+    async with running_node(tmp_path) as running:
+        alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+        poor = tmp_path / "poor.json"
+        identity.generate().save(poor)
+        assert (await call(running, "tx", "register", "--name", "alice", "--from", alice)).exit_code == 0
+        for arguments, said in (
+            (
+                ("pay", "--from", poor, "--to", bob, "--amount", 1),
+                "refused: there is no such account: signer 0's; the rule (currency 40) is: the account exists; what to "
+                "do: have somebody pay it: an account begins with the first payment to it",
+            ),
+            (
+                ("pay", "--from", alice, "--to", bob, "--amount", 10**12),
+                ": the account has less than this takes: balance ",
+            ),
+            (
+                ("post", "--from", alice, "--channel", "lobby", "--text", "hello"),
+                f"allowance is kept: there is no such channel: {channel_id('lobby').hex()} (lobby), in message 1; the "
+                "rule (chat 63) is: the channel exists; what to do: look for it: dchat query channels; or make it: ",
+            ),
+            (("register", "--from", bob, "--name", "alice"), "is kept: somebody has this name: alice"),
+            (
+                ("register", "--from", alice, "--name", "other"),
+                ": the account has a chat identity already: dchat1",
+            ),
+            (
+                ("pay", "--from", alice, "--to", bob, "--amount", 1, "--fee", "1udchat"),
+                "refused: its fee is too low: 1 udchat, needed: ",
+            ),
+        ):
+            answer = await call(running, "tx", *arguments)
+            assert (answer.exit_code, said in answer.stderr, answer.stderr.count("\n")) == (1, True, 1), answer.stderr
+            if "is kept: " in said:
+                found = re.search(r'"hash": "(\w{64})"', answer.stdout)
+                assert found is not None
+                told = await call(running, "query", "tx", found[1])
+                assert f'"meaning": "{said.partition("is kept: ")[2]}'.replace(" (lobby)", "") in told.stdout
+        nowhere = await call(running, "query", "messages", "lobby")
+        assert f"there is no channel {channel_id('lobby').hex()} (lobby) after block" in nowhere.stderr
+
+
+@pytest.mark.parametrize("codespace", ["chat", "mempool", "of-a-later-build", ""])
+def test_whatever_a_node_says_of_a_refusal_is_said_in_one_line(codespace: str) -> None:
+    for log in (
+        "",
+        "so it is",
+        "message 99999999999: x",
+        "message 2: the channel exists",
+        "message 2: the channel exists: ",
+    ):
+        assert "\n" not in explain(codespace, 63, log)
+    assert explain("of-a-later-build", 63, "so it is") == "of-a-later-build 63: so it is"
+    assert explain("chat", 63, "so it is").startswith("there is no such channel: so it is; the rule (chat 63)")
+
+
+def test_help_lists_what_there_is() -> None:
+    """Failure 36: before, it listed commands of later builds, each of which says that it is not in this one."""
+
+    def listed(command: click.Command, *path: str) -> Iterator[str]:
+        context = click.Context(command)
+        if not isinstance(command, click.Group):
+            return
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            if not found.hidden:
+                yield " ".join((*path, name))
+                yield from listed(found, *path, name)
+
+    names = set(listed(dchat))
+    assert {"validator", "tx pay", "benchmark validator", "query staking pools"} <= names
+    for name in names:
+        told = CliRunner().invoke(dchat, [*name.split(), "--help"], prog_name="dchat")
+        assert (told.exit_code, "in this build" in told.output) == (0, False), told.output
+
+
+@pytest.mark.parametrize(("kept", "is_there"), [pytest.param(5, False, id="five"), pytest.param(0, True, id="all")])
+async def test_an_old_state_is_there_as_long_as_it_is_kept(tmp_path: Path, kept: int, is_there: bool) -> None:
+    async with running_node(tmp_path, options=f"\n[database]\nversions_kept = {kept}\n") as running:
+        node = running.node
+        await until(lambda: node.views.answers.height > PRUNE_EVERY + 3)
+        await until(lambda: is_there or node.app.stores.earliest_version > 2)
+        for what in ("invariants", "params"):
+            answer = await call(running, "query", what, "--height", 2)
+            assert ('"height": 2,' in answer.stdout, "is not available; held: " in answer.stderr) == (
+                is_there, not is_there,
+            )  # fmt: skip
+
+
+async def test_readiness_names_validators_by_their_consensus_addresses(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running:
+        answer = await call(running, "upgrade", "status")
+        assert f'"address": "{running.network.nodes[0].address}"' in answer.stdout
+
+
+async def test_a_node_that_takes_nothing_more_is_quoted(tmp_path: Path) -> None:
+    """Not `no answer`: it said why, each time."""
+    async with running_node(tmp_path) as running, running.client() as client:
+        alice, bob = running.account("alice"), running.account("bob")
+        tx = await Session(client, alice.wallet).build([Payment(alice.address, bob.address, 1)])
+        await running.node.close_admission()
+        with pytest.raises(NodeUnreachable, match=r"said last: the node is stopping; send it to another"):
+            await submit(client, tx, deadline_s=0.5)
+
+
+@pytest.mark.parametrize(("answer", "want"), [
+    pytest.param(staking.GetStakingValidatorResponse(height=3), True, id="no validator"),
+    pytest.param(gov.GetProposalResponse(height=3), True, id="no proposal"),
+    pytest.param(pb.GetAccountResponse(height=3, account={"balance": 1}), False, id="an account"),
+    pytest.param(gov.ListVotesResponse(height=3), False, id="an empty list"),
+    pytest.param(pb.GetParamsResponse(height=3, json="{}"), False, id="no message within"),
+])  # fmt: skip
+def test_what_is_absent(answer: Message, want: bool) -> None:
+    assert says_nothing(answer) == want
+
+
+def test_consensus_keys_that_are_none(tmp_path: Path) -> None:
+    make_keys(Home.of(tmp_path))
+    (tmp_path / "other.json").write_text(json.dumps({"pub_key": "x"}))
+    for key, said in (
+        ("abc", "allowed: base64, hex, or the path"),
+        ("00" * 31, "allowed: base64, hex, or the path"),
+        (tmp_path / "none.json", "No such file or directory"),
+        (tmp_path / "other.json", "is no priv_validator_key.json"),
+    ):
+        line = ["tx", "stake", "create-validator", "--moniker", "m", "--amount", "1", "--consensus-key", str(key)]
+        refused = CliRunner().invoke(dchat, line, prog_name="dchat")
+        assert (refused.exit_code, said in refused.stderr) == (2, True), refused.output
+
+
+def test_a_key_proves_itself_where_it_lies(tmp_path: Path) -> None:
+    """namada#106: what `create-validator` needs of a key that lies elsewhere, and asks for when it is not there."""
+    home = Home.of(tmp_path)
+    make_keys(home)
+    key, operator = load_validator_key(home), bytes(range(20))
+    line = [
+        "tx",
+        "stake",
+        "prove-key",
+        "--operator",
+        encode_address(operator),
+        "--chain-id",
+        "c",
+        "--home",
+        str(tmp_path),
+    ]
+    told = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)
+    assert told["consensus_key"] == key.pub_key.bytes.hex()
+    assert key.pub_key.verify(possession_hash("c", operator), bytes.fromhex(told["possession"]))
+    line = ["tx", "stake", "create-validator", "--moniker", "m", "--amount", "1", "--consensus-key"]
+    for more, said in (
+        ([told["consensus_key"]], "give --possession too"),
+        ([told["consensus_key"], "--possession", "00"], "expected 128 hex characters"),
+    ):
+        refused = CliRunner().invoke(dchat, [*line, *more], prog_name="dchat")
+        assert (refused.exit_code, said in refused.output) == (2, True), refused.output
+
+
+def test_a_checksum_of_a_plan_that_is_none() -> None:
+    line = ["upgrade", "plan", "--name", "spring", "--height", "9", "--sha256", "abc"]
+    refused = CliRunner().invoke(dchat, line, prog_name="dchat")
+    assert (refused.exit_code, "expected 64 hex characters" in refused.output) == (2, True)
+
+
+def read_info_at(file: Path) -> object:
+    return read_info(Home.of(file.parent.parent))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 20_000, '{"a":' * 20_000, "a = " + "[" * 20_000], ids=["lists", "objects", "TOML"]
+)
+@pytest.mark.parametrize(
+    "read", [identity.load, load, read_info_at, read_genesis], ids=["key", "options", "info", "genesis"]
+)
+def test_a_file_that_is_nested_without_end_gets_a_plain_word(
+    read: Callable[[Path], object], text: str, tmp_path: Path
+) -> None:
+    """SDK 2024-012: keys, options, the upgrade's info: each ended in a traceback of a thousand lines."""
+    file = Home.of(tmp_path).data / INFO_FILE
+    file.parent.mkdir()
+    file.write_text(text)
+    with pytest.raises((IdentityError, ConfigError, CannotUpgrade, HomeError), match=str(file)):
+        read(file)

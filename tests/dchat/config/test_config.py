@@ -1,0 +1,227 @@
+"""Options: every name of the operator contract loads, precedence holds, and errors say what to write."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dchat.config import Config, ConfigError, load
+from dchat.config.document import pages
+from dchat.config.load import sections, short_environment_names
+
+ROOT = Path(__file__).parents[3]
+
+CONTRACT = """
+[validator]
+identity_file = "/etc/dchat/identity.json"
+chain_id = "dchat-1"
+data_dir = "/var/lib/dchat"
+moniker = "validator-1"
+
+[network]
+listen_address = "/ip4/0.0.0.0/tcp/7070"
+rpc_listen_address = "0.0.0.0:26657"
+max_peers = 100
+bootstrap_validators = [
+  "/ip4/10.0.0.2/tcp/7070", "/dns4/v3.example.org/tcp/7070/p2p/2c4e4d1de6fbfc05d950fc7e6461be3007dd16e4",
+  "2c4e4d1de6fbfc05d950fc7e6461be3007dd16e4@10.0.0.4:7070",
+]
+
+[consensus]
+timeout_propose = 3000
+timeout_prevote = 1000
+timeout_precommit = 1000
+timeout_commit = 5000
+create_empty_blocks = true
+max_block_size = 10485760
+
+[staking]
+initial_stake = 1000000
+min_self_delegation = 100000
+unbonding_time = 1209600
+
+[slashing]
+downtime_jail_duration = 600
+double_sign_jail_duration = 86400
+missed_blocks_window = 10000
+min_signed_per_window = 0.5
+
+[database]
+backend = "leveldb"
+path = "/var/lib/dchat/db"
+cache_size = 512
+write_buffer_size = 67108864
+max_open_files = 1000
+compaction_threads = 4
+
+[observability]
+metrics_port = 9090
+health_port = 8080
+tracing_enabled = true
+
+[tracing]
+enabled = true
+exporter = "jaeger"
+endpoint = "http://localhost:4317"
+service_name = "dchat-validator"
+sample_rate = 0.1
+
+[backup]
+enable = true
+backend = "s3"
+s3_bucket = "dchat-backups"
+s3_region = "us-east-1"
+encryption = true
+encryption_key_file = "/etc/dchat/backup.key"
+schedule = "0 2 * * *"
+retention_days = 30
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "validator-config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_contracts_file_loads_as_it_stands(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, CONTRACT), environment={})
+    for section, table in tomllib.loads(CONTRACT).items():
+        for key, value in table.items():
+            got = getattr(getattr(loaded.config, section), key)
+            assert got == (64 if key == "write_buffer_size" else value), (section, key)
+    assert loaded.warnings == (
+        "validator-config.toml: [database] compaction_threads has no effect here",
+        "tracing is switched on, but this build does not trace yet",
+        "[backup] is switched on, but this build makes no scheduled backups yet",
+        "[consensus] timeout_commit is 5000 ms and block_time 3000 ms: 3000 ms is used for both",
+    )
+
+
+CONTRACT_ENVIRONMENT = {
+    "DCHAT_IDENTITY_FILE": ("validator", "identity_file", "id.json", "id.json"),
+    "DCHAT_DATA_DIR": ("validator", "data_dir", "/d", "/d"),
+    "DCHAT_LOG_LEVEL": ("log", "level", "WARN", "warning"),
+    "DCHAT_LISTEN_ADDRESS": ("network", "listen_address", "0.0.0.0:1", "0.0.0.0:1"),
+    "DCHAT_BOOTSTRAP_NODES": ("network", "bootstrap_validators", "a:1, b:2", ["a:1", "b:2"]),
+    "DCHAT_MAX_PEERS": ("network", "max_peers", "7", 7),
+    "DCHAT_CHAIN_ID": ("validator", "chain_id", "c", "c"),
+    "DCHAT_API_HOST": ("http", "host", "0.0.0.0", "0.0.0.0"),
+    "DCHAT_API_PORT": ("observability", "health_port", "81", 81),
+    "DCHAT_TLS_CERT": ("tls", "cert_file", "c.pem", "c.pem"),
+    "DCHAT_TLS_KEY": ("tls", "key_file", "k.pem", "k.pem"),
+    "DCHAT_ENABLE_METRICS": ("observability", "metrics_enabled", "false", False),
+    "DCHAT_RATE_LIMIT_ENABLED": ("rate_limit", "enabled", "0", False),
+    "DCHAT_RATE_LIMIT_REQUESTS_PER_SECOND": ("rate_limit", "requests_per_second", "9", 9),
+}
+
+
+def test_short_environment_names_are_the_contracts() -> None:
+    assert set(short_environment_names()) == set(CONTRACT_ENVIRONMENT)
+    loaded = load(environment={name: case[2] for name, case in CONTRACT_ENVIRONMENT.items()})
+    for section, key, _, want in CONTRACT_ENVIRONMENT.values():
+        assert getattr(getattr(loaded.config, section), key) == want
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "flag", "want"),
+    [
+        (None, None, None, 100),
+        (1, None, None, 1),
+        (1, 2, None, 2),
+        (1, 2, 3, 3),
+        (None, 2, None, 2),
+        (None, None, 3, 3),
+    ],
+)
+def test_flags_beat_environment_beats_file_beats_default(
+    tmp_path: Path, file: int | None, environment: int | None, flag: int | None, want: int
+) -> None:
+    path = write(tmp_path, f"[network]\nmax_peers = {file}\n") if file else None
+    variables = {"DCHAT_NETWORK__MAX_PEERS": str(environment)} if environment else {}
+    loaded = load(path, environment=variables, flags={"network.max_peers": flag})
+    assert loaded.config.network.max_peers == want
+
+
+def test_every_option_has_a_variable() -> None:
+    for section, model in sections().items():
+        for key, info in model.model_fields.items():
+            default = info.get_default()
+            text = ",".join(default) if isinstance(default, list) else str(default)
+            loaded = load(environment={f"DCHAT_{section}__{key}".upper(): text, "DCHAT_TLS_KEY": ""})
+            assert getattr(getattr(loaded.config, section), key) == default, (section, key)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[network]\nmax_peer = 3\n", "unknown key max_peer in [network]; did you mean max_peers?"),
+        ("[consensus]\nmax_peers = 3\n", "unknown key max_peers in [consensus]; it belongs to [network]"),
+        ("[concensus]\n", "unknown section [concensus]; did you mean consensus?"),
+        ("network = 3\n", "network is a section: write [network]"),
+        ("[network\n", "is not TOML"),
+        ('[database]\nbackend = "rocksdb"\n', 'write backend = "leveldb"'),
+        ('[database]\nbackend = "sqlite"\n', '"sqlite" is not a backend; allowed: leveldb, memory'),
+        ("[network]\nmax_peers = 0\n", "[network] max_peers: input should be greater than or equal to 1; got 0"),
+        ('[network]\nmax_peers = "many"\n', "got many"),
+        ('[consensus]\nblock_time = "3 weeks"\n', '"3 weeks" is not a duration; allowed: 1500, "1500ms", "1.5s", "2m"'),
+        ("[consensus]\nblock_time = -1\n", "[consensus] block_time: input should be greater than or equal to 0"),
+        ('[log]\nlevel = "loud"\n', "[log] level: input should be 'debug', 'info', 'warning' or 'error'"),
+        ('[tls]\ncert_file = "c.pem"\n', "cert_file and key_file go together"),
+        ("[mempool]\nbytes_max = 1024\n", "tx_bytes_max is above bytes_max"),
+        ("[upgrade]\nskip_heights = [5, -5]\n", "[upgrade] skip_heights: allowed: heights, 1 and more"),
+    ],
+)
+def test_an_error_says_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(write(tmp_path, text), environment={})
+    assert said in str(raised.value)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "[network]\nmax_peer = 3\n[vaildator]\n")
+    with pytest.raises(ConfigError) as raised:
+        load(path, environment={"DCHAT_NETWORK__LISTN_ADDRESS": "x"})
+    assert len(str(raised.value).splitlines()) == 3
+
+
+def test_a_file_that_is_not_there_or_too_large(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "absent.toml", environment={})
+    with pytest.raises(ConfigError, match="an option file has at most"):
+        load(write(tmp_path, "#" * 1_048_577), environment={})
+
+
+@pytest.mark.parametrize(
+    ("written", "want"), [("3000", 3_000), ('"3s"', 3_000), ('"1.5s"', 1_500), ('"250ms"', 250), ('"2m"', 120_000)]
+)
+def test_durations(tmp_path: Path, written: str, want: int) -> None:
+    loaded = load(write(tmp_path, f"[consensus]\nblock_time = {written}\n"), environment={})
+    assert loaded.config.consensus.block_time == want
+
+
+def test_durations_of_days_are_seconds(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, '[staking]\nunbonding_time = "14d"\n'), environment={})
+    assert loaded.config.staking.unbonding_time == 1_209_600
+
+
+def test_the_example_file_names_every_option_and_loads(tmp_path: Path) -> None:
+    example = ROOT / "validator-config.example.toml"
+    tables = tomllib.loads(example.read_text())
+    assert {name: set(table) for name, table in tables.items()} == {
+        name: set(model.model_fields) for name, model in sections().items()
+    }
+    loaded = load(example, environment={})
+    assert loaded.config == Config()
+    assert [said for said in loaded.warnings if "no effect" in said] == []  # nobody chose anything
+    for number, line in enumerate(example.read_text().splitlines()):
+        if "=" in line and not line.startswith("#"):
+            assert example.read_text().splitlines()[number - 1].startswith("#"), f"{line} has no comment"
+
+
+@pytest.mark.parametrize("path", [path.relative_to(ROOT) for path in pages(ROOT)], ids=str)
+def test_rendered_pages_are_fresh(path: Path) -> None:
+    """Mend with `python -m dchat.config.document`."""
+    assert (ROOT / path).read_text() == pages(ROOT)[ROOT / path]

@@ -1,0 +1,40 @@
+"""What a node says when it starts, beside what tests/dchat/cli runs as a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from dchat.config import Config
+from dchat.config.genesis_options import GENESIS_OPTIONS
+from dchat.node.process import _warn_about_genesis
+from tests.support.node.running import Running, running_node
+
+
+def warnings(running: Running, config: Config) -> dict[str, tuple[str, str]]:
+    with capture_logs() as said:
+        _warn_about_genesis(config, running.node)
+    return {line["option"]: (line["option_value"], line["chain_value"]) for line in said if "option" in line}
+
+
+async def test_options_that_are_the_chains_are_warned_about_where_they_differ(tmp_path: Path) -> None:
+    """The operator contract: on a running chain a differing value is a warning that names the chain's one."""
+    async with running_node(tmp_path) as running, running.client() as client:
+        await client.wait_for_height(1)
+        usual = running.node.config
+        assert warnings(running, usual) == {}
+        other = usual.model_copy(deep=True)
+        for section, key, _, _, _ in GENESIS_OPTIONS:
+            model = getattr(other, section)
+            object.__setattr__(model, key, getattr(model, key) / 2 if key.startswith("min_signed") else 7)
+        object.__setattr__(other.consensus, "max_block_size", 1_000_000)
+        assert warnings(running, other) == {
+            "[consensus] max_block_size": ("1000000", "10485760"),
+            "[staking] min_self_delegation": ("7", "100000"),
+            "[staking] unbonding_time": ("7", "1209600"),
+            "[slashing] downtime_jail_duration": ("7", "600"),
+            "[slashing] double_sign_jail_duration": ("7", "86400"),
+            "[slashing] missed_blocks_window": ("7", "10000"),
+            "[slashing] min_signed_per_window": ("0.25", "0.5"),
+        }

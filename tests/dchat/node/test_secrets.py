@@ -1,0 +1,150 @@
+"""Keys stay where they belong: in files of their owner alone, and in nothing that a node says."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from consensus.documents.files import parse_node_key
+from dchat.devnet import processes
+from dchat.devnet.network import Network, Ports, free_ports, make_network
+from dchat.home import identity, logs
+from dchat.home.home import Home, load_validator_key
+from tests.support.node.running import QUICK
+
+
+def forms(secret: bytes) -> set[str]:
+    """How 64 secret bytes (seed, then public key) or their seed could show up in a text."""
+    found = set()
+    for part in (secret, secret[:32]):
+        found |= {part.hex(), part.hex().upper(), repr(part)[2:-1], base64.b64encode(part).decode().rstrip("=")[:-1]}
+    return found
+
+
+def secrets_of(network: Network) -> set[str]:
+    home = Home.of(network.home_of(network.nodes[0]))
+    files = [home.identity, *(network.folder / file for file in network.accounts.values())]
+    keys = {file: identity.load(file).wallet.key.bytes for file in files}
+    keys[home.validator_key] = load_validator_key(home).bytes
+    keys[home.node_key] = parse_node_key(home.node_key.read_bytes()).bytes
+    for file, secret in keys.items():
+        assert any(form in file.read_text() for form in forms(secret)), "a form is missing: nothing would be found"
+    return set().union(*map(forms, keys.values()))
+
+
+@pytest.fixture
+def restored_logs() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+    structlog.contextvars.clear_contextvars()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+@pytest.mark.parametrize("json_lines", [False, True])
+@pytest.mark.filterwarnings("error")
+def test_a_traceback_shows_no_values(
+    restored_logs: None, monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], json_lines: bool
+) -> None:
+    said = stream()
+    monkeypatch.setattr(sys, "stderr", said)
+    logs.configure(level="debug", json_lines=json_lines, name="n")
+    in_a_variable = bytes(range(64))
+
+    def sign() -> None:
+        raise RuntimeError(f"no room for {len(in_a_variable)} bytes")
+
+    log = structlog.get_logger("test")
+    try:
+        sign()
+    except RuntimeError as error:
+        log.error("failed", exc_info=error)
+        log.exception("failed again")
+    text = said.getvalue()
+    assert text.count("no room for 64 bytes") == 2
+    assert "Traceback" in text
+    assert [form for form in forms(in_a_variable) if form in text] == []
+
+
+def test_key_files_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        network = make_network(tmp_path / "net", validators=1, pace=QUICK, ports=free_ports(1))
+    finally:
+        os.umask(before)
+    home = Home.of(network.home_of(network.nodes[0]))
+    files = [home.identity, home.node_key, home.validator_key, home.sign_state]
+    files += [network.folder / file for file in network.accounts.values()]
+    assert {file: oct(stat.S_IMODE(file.stat().st_mode)) for file in files} == dict.fromkeys(files, "0o600")
+
+
+@pytest.mark.network
+def test_no_key_is_in_a_log_or_an_answer(tmp_path: Path) -> None:
+    """A whole life at level debug, with a stranger at the validators' port and a crash at the end."""
+    network = make_network(tmp_path, validators=1, pace=QUICK, ports=free_ports(1))
+    node = network.nodes[0]
+    home = Home.of(network.home_of(node))
+    command = [
+        sys.executable,
+        "-m",
+        "dchat",
+        "validator",
+        "--home",
+        str(home.root),
+        "--log-level",
+        "debug",
+        "--json-logs",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert processes.wait_for(lambda: height_of(node.ports) > 1, 30)
+        with socket.create_connection(("127.0.0.1", node.ports.p2p), timeout=5) as stranger:
+            stranger.sendall(b"\xff" * 200)
+        paths = ("health", "ready", "status", "peers", "chain/consensus-status", "bridge/status", "metrics")
+        said = [read(node.ports, path) for path in paths]
+        alice = network.folder / network.accounts["alice"]
+        pay = ["tx", "pay", "--from", alice, "--to", alice, "--amount", "1", "--home", home.root]
+        for arguments in (pay, ["identity", "verify", "--file", alice], ["validator", "--home", home.root]):
+            line = [sys.executable, "-m", "dchat", *map(str, arguments)]
+            done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+            said += [done.stdout, done.stderr]
+        process.send_signal(signal.SIGTERM)
+        said.append(process.communicate(timeout=30)[0])
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "level" in json.loads(said[-1].splitlines()[0])
+    text = "\n".join(said)
+    assert [secret for secret in secrets_of(network) if secret in text] == []
+    wal = b"".join(file.read_bytes() for file in home.wal.iterdir())
+    assert load_validator_key(home).bytes[:32] not in wal
+
+
+def read(ports: Ports, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{ports.http}/{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def height_of(ports: Ports) -> int:
+    try:
+        return int(json.loads(read(ports, "status"))["latest_block_height"])
+    except OSError:
+        return 0

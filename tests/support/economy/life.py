@@ -1,0 +1,384 @@
+"""A chain's life by chance: people delegate, vote, pay and chat; validators fail, cheat, leave and come; time jumps.
+
+Each step is a block. After it all invariants are checked, the models of `tests.support.economy.shadow` are compared,
+and a twin (another application, on its own database, started anew now and then, which only ever executes what was
+decided) must have the same app hash. Everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import Any, Final
+
+from chain.app_state.document import BridgeGenesis, CurrencyGenesis
+from chain.app_state.governance_params import GovernanceParams
+from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
+from chain.chat.records import CHANNEL, IDENTITY
+from chain.currency import machine as currency
+from chain.currency.ledger.dec import ONE
+from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
+from chain.currency.staking import stake
+from chain.currency.staking.valset import active_of
+from chain.state.store import Stores
+from chain.tx.build import lane_of
+from chain.tx.economy_messages import (
+    CancelUnbonding,
+    CreateValidator,
+    Delegate,
+    EditValidator,
+    FundCommunityPool,
+    Redelegate,
+    SetWithdrawAddress,
+    Undelegate,
+    Unjail,
+    WithdrawCommission,
+    WithdrawRewards,
+)
+from chain.tx.governance_messages import (
+    OPTIONS,
+    WHOLE,
+    AddDeposit,
+    CancelProposal,
+    ChangeParams,
+    ParamChange,
+    SpendTreasury,
+    SubmitProposal,
+    Vote,
+    VoteWeighted,
+)
+from chain.tx.messages import (
+    KIND_OF,
+    LANE_BRIDGE,
+    LANE_CHAT,
+    LANE_NAMES,
+    BuyAllowance,
+    CreateChannel,
+    JoinChannel,
+    Message,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    Tip,
+    channel_id,
+)
+from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
+from crypto.hash import ADDRESS_BYTES as SIZE
+from dchat.app.app import DchatApplication
+from storage.memory import MemoryStore
+from tests.support.chain.harness import SECOND_NS, drain
+from tests.support.economy.shadow import Differs, Shadow
+from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
+
+OPERATORS: Final = tuple(f"v{number}" for number in range(5))
+PEOPLE: Final = tuple(f"p{number}" for number in range(9))
+NAMES: Final = (*OPERATORS, *PEOPLE)
+EVIDENCE_AGE_S: Final = 400
+
+STAKING = StakingParams(unbonding_s=600, validators_max=5, entries_max=3, min_stake=UNIT, min_self_delegation=DCHAT)
+SLASHING = SlashingParams(
+    missed_blocks_window=12, downtime_jail_s=40, double_sign_jail_s=90, tombstone=0, evidence_age_s_max=EVIDENCE_AGE_S
+)
+MINT = MintParams(blocks_per_year=200_000)
+GOVERNANCE = GovernanceParams(
+    min_deposit=DCHAT, expedited_min_deposit=3 * DCHAT, deposit_period_s=60, voting_period_s=45,
+    expedited_voting_period_s=20, quorum=ONE // 5, votes_kept_s=100,
+)  # fmt: skip
+
+# What a passed proposal may set; each valid by itself or refused when it is proposed.
+CHANGES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+    ("staking", "validators_max"): ("3", "5", "6"),
+    ("staking", "unbonding_s"): ("450", "600", "1200"),
+    ("staking", "entries_max"): ("1", "3", "7"),
+    ("slashing", "missed_blocks_window"): ("5", "12", "30"),
+    ("slashing", "min_signed_per_window"): ("0.5", "0.25", "0.9"),
+    ("slashing", "slash_double_sign"): ("0.05", "0.333333333333333333", "0.9"),
+    ("slashing", "slash_downtime"): ("0.01", "0.000000000000000001", "0.1"),
+    ("slashing", "tombstone"): ("0", "1"),
+    ("distribution", "community_tax"): ("0.02", "0", "0.1"),
+    ("distribution", "fee_burn"): ("0.2", "0", "1"),
+    ("distribution", "bonus_proposer_reward"): ("0.04", "0"),
+    ("mint", "inflation_max"): ("0.2", "0.5"),
+    ("governance", "quorum"): ("0.2", "0.05"),
+}
+CONVERSATION: Final = 6  # channels at most
+
+
+class Life(World):
+    """`step` lives through one block. tried: (kind of message, "ok" or the error) -> how often; of a
+    transaction that failed, under its last kind."""
+
+    def __init__(self, seed: int, *, twin: bool = True) -> None:
+        self.rng = random.Random(seed)
+        rng = self.rng
+        super().__init__(
+            {name: rng.randrange(2, 30) * UNIT + rng.randrange(UNIT) for name in OPERATORS},
+            {name: rng.randrange(1, 20) * UNIT + rng.randrange(UNIT) for name in NAMES},
+            staking=STAKING, slashing=SLASHING, distribution=DistributionParams(), mint=MINT, inflation=ONE // 5,
+            rates={"v0": ONE // 10, "v1": ONE // 3, "v2": ONE}, check=False, governance=GOVERNANCE,
+            currency=CurrencyGenesis(gas_price=100_000),
+            bridge=BridgeGenesis(receipt_blocks=50), gas_price=100_000,
+        )  # fmt: skip
+        self.tried: Counter[tuple[str, str]] = Counter()
+        self.seen: Counter[str] = Counter()
+        self.down: dict[str, int] = {}  # key's label -> last height that it misses
+        self._used: set[tuple[str, int]] = set()  # evidence that was committed
+        self._times: dict[int, int] = {}  # height -> block time
+        self._last_request: BlockRequest | None = None
+        self._shadow = Shadow(self.app)
+        self._twin_db = MemoryStore() if twin else None
+        if self._twin_db is not None:
+            self._twin = DchatApplication(Stores(self._twin_db))
+            self._twin.init_chain(self.init_request)
+
+    # ------------------------------------------------------------------ a block
+
+    def request(self, txs: Any, **options: Any) -> BlockRequest:
+        self._last_request = super().request(txs, **options)
+        return self._last_request
+
+    def step(self) -> None:
+        rng = self.rng
+        seconds = rng.choice((0, 1, 1, 2, 3)) if rng.random() < 0.93 else rng.choice((30, 95, 500, 1_300))
+        txs = self._transactions()
+        evidence = self._evidence(seconds)
+        before = self.balances()
+        response = self.block(
+            *self.prepare(*[raw for raw, _ in txs]), absent=self._absent(), misbehavior=evidence, seconds=seconds
+        )
+        kinds = dict(txs)
+        request = self._last_request
+        assert request is not None
+        for raw, result in zip(request.txs, response.tx_results, strict=True):
+            verdict = f"{result.codespace} {result.code}" if result.code else "ok"
+            for name in kinds[raw].split("+") if not result.code else (kinds[raw].split("+")[-1],):
+                self.tried[name, verdict] += 1
+        self.seen["refused before the block"] += len(txs) - len(request.txs)
+        self.seen["evidence"] += len(evidence)
+        self.seen["updates of the set"] += len(response.validator_updates)
+        self._times[self.height] = self.time_ns
+        self.assert_told(before, request.txs, response)
+        self.check(request, response)
+
+    @property
+    def succeeded(self) -> set[str]:
+        """Kinds of messages."""
+        return {name for name, verdict in self.tried if verdict == "ok"}
+
+    @property
+    def proposals_decided(self) -> dict[str, int]:
+        """Status -> how many."""
+        return dict(Counter(STATUS_NAMES[status] for status in self._shadow.ballots.decided.values()))
+
+    def check(self, request: BlockRequest, response: FinalizeBlockResponse) -> None:
+        """Raises Differs."""
+        if broken := self.laws():
+            raise Differs(f"height {self.height}: {broken}")
+        self._shadow.block(request)
+        self.seen["jailed for misses"] += len(self._shadow.misses.jailed)
+        following = self.sets[self.height + 2]
+        active = {
+            self.state.get(CONSENSUS_KEY + key.address): power
+            for key, power in zip(following.pub_keys, following.powers, strict=True)
+        }
+        if active != dict(active_of(self.state).members):
+            raise Differs(f"height {self.height}: the engine's set is not the machine's")
+        if self._twin_db is not None:
+            self._follow(request, response)
+
+    def _follow(self, request: BlockRequest, response: FinalizeBlockResponse) -> None:
+        assert self._twin_db is not None
+        if self.rng.random() < 0.05:
+            self._twin = DchatApplication(Stores(self._twin_db))
+            self.seen["restarts of the twin"] += 1
+        theirs = drain(self._twin.finalize_block(request))
+        self._twin.commit()
+        if (theirs.tx_results, theirs.events) != (response.tx_results, response.events):
+            raise Differs(f"height {self.height}: the twin has other results or events")
+        if self._twin.stores.app_hash != self.app.stores.app_hash:
+            raise Differs(f"height {self.height}: the twin has another app hash")
+        if self.height % 20 == 0:
+            for stores in (self.app.stores, self._twin.stores):
+                stores.prune(self.height - 5)
+
+    def _absent(self) -> list[str]:
+        """Labels of keys. Some are away for a block, some for many; never those of two thirds."""
+        rng = self.rng
+        for label in sorted(self.names(max(1, self.height))):
+            if label not in self.down and rng.random() < 0.03:
+                self.down[label] = self.height + rng.choice((1, 1, 3, 8, 14, 40))
+        self.down = {label: until for label, until in self.down.items() if until > self.height}
+        return sorted(self.down)
+
+    def _evidence(self, seconds: int) -> list[Misbehavior]:
+        rng = self.rng
+        found = []
+        while rng.random() < 0.012 and self.height > 2:
+            height = max(1, self.height - rng.choice((0, 0, 1, 2, 5, 20)))
+            label = rng.choice(sorted(self.names(height)))
+            age_s = (self.time_ns - self._times[height]) // SECOND_NS
+            if (label, height) in self._used or age_s + seconds > EVIDENCE_AGE_S:
+                break
+            self._used.add((label, height))
+            made = self.double_sign(label, height=height, age_s=age_s)
+            if rng.random() < 0.3:
+                made = replace(made, type=MisbehaviorType.LIGHT_CLIENT_ATTACK)
+            found.append(made)
+        return found
+
+    # ------------------------------------------------------------------ what people do
+
+    def _transactions(self) -> list[tuple[bytes, str]]:
+        """(transaction, its messages' names), at most one a person: each with its sequence from the state."""
+        rng = self.rng
+        people = rng.sample(NAMES, rng.choice((0, 1, 1, 2, 3)))
+        found = []
+        for name in people:
+            messages = [self._message(name) for _ in range(rng.choice((1, 1, 1, 2)))]
+            chosen = [message for message in messages if message is not None]
+            if chosen and len({type(message) for message in chosen}) == len(chosen) and _fit(chosen):
+                found.append((self._sign(name, chosen), "+".join(KIND_OF[type(m)].name for m in chosen)))
+        return found
+
+    def _sign(self, name: str, messages: list[Message]) -> bytes:
+        lane = lane_of(messages)
+        address = self.address(name)
+        record = self._identity(name) if lane == LANE_CHAT else currency.account_of(self.state, address)
+        sequences = dict(record.sequences) if record is not None else {}
+        self.sequences[name, LANE_NAMES[lane]] = sequences.get(self.wallets[name].public_key, 0)
+        return self.tx(name, *messages, lane=lane if lane != LANE_BRIDGE else None)
+
+    def _identity(self, name: str) -> Any:
+        return self.state.get(IDENTITY + self.address(name))
+
+    def _message(self, name: str) -> Message | None:
+        rng = self.rng
+        draw = rng.random()
+        if draw < 0.62:
+            return self._about_stake(name)
+        if draw < 0.80:
+            return self._about_governance(name)
+        if draw < 0.84:
+            other = rng.choice([other for other in NAMES if other != name])
+            return Payment(self.address(name), self.address(other), self._amount(self.balance(name)))
+        return self._about_chat(name)
+
+    def _amount(self, all_of_it: int) -> int:
+        """From nothing worth to more than there is."""
+        rng = self.rng
+        choices = (1, 3, rng.randrange(1, 1_000), rng.randrange(1, UNIT), rng.randrange(1, 4) * UNIT,
+                   rng.randrange(1, max(2, all_of_it)), all_of_it // 2, all_of_it, all_of_it + 1)  # fmt: skip
+        return max(1, rng.choice(choices))
+
+    def _validator_somewhere(self) -> Validator:
+        found: list[Validator] = [validator for _, validator in self.state.scan(VALIDATOR)]
+        return self.rng.choice(found)
+
+    def _about_stake(self, name: str) -> Message | None:
+        rng, who = self.rng, self.address(name)
+        owned = [key[-SIZE:] for key, _ in self.state.scan(DELEGATION + who)]
+        own = stake.validator_of(self.state, who)
+        draw = rng.random()
+        if own is not None and own.jailed and draw < 0.35:
+            return Unjail(who)
+        if own is None and draw < 0.12:
+            return self._new_validator(name)
+        if own is not None and draw < 0.10:
+            rate = rng.choice((None, 0, ONE // 20, ONE // 2))
+            return EditValidator(
+                who, rng.choice((None, "a new name")), rate, None if rate is not None else own.tokens // 9 + 1
+            )
+        if draw < 0.38 or not owned:
+            return Delegate(who, self._validator_somewhere().operator, self._amount(self.balance(name)))
+        operator = rng.choice(owned)
+        validator = stake.require_validator(self.state, operator)
+        delegation = stake.require_delegation(self.state, who, operator)
+        worth = validator.tokens_of(delegation.shares) // ONE
+        if draw < 0.55:
+            leaving = validator.jailed and operator != who
+            return Undelegate(who, operator, max(1, worth) if leaving else self._amount(worth))
+        if draw < 0.70:
+            target = self._validator_somewhere().operator
+            return Redelegate(who, operator, target, self._amount(worth)) if target != operator else None
+        if draw < 0.78:
+            return self._cancel(who)
+        if draw < 0.90:
+            return WithdrawRewards(who, operator)
+        if draw < 0.94 and own is not None:
+            return WithdrawCommission(who)
+        if draw < 0.97:
+            return SetWithdrawAddress(who, self.address(rng.choice(NAMES)))
+        return FundCommunityPool(who, self._amount(self.balance(name) // 100))
+
+    def _new_validator(self, name: str) -> CreateValidator:
+        label = self.rng.choice([f"{name}#{self.height}", *[key for key in sorted(self.keys) if key[:2] == name]])
+        self.keys[label] = consensus_key(label)
+        rng, balance = self.rng, self.balance(name)
+        rate = rng.choice((0, ONE // 10, ONE))
+        amount = rng.choice((UNIT - 1, UNIT, max(UNIT, balance // 2), max(UNIT, balance - 10 * DCHAT)))
+        operator = self.address(name)
+        proof = possession(label, operator)
+        return CreateValidator(operator, self.keys[label].bytes, name, rate, ONE, ONE, DCHAT, amount, proof)
+
+    def _cancel(self, who: bytes) -> Message | None:
+        found = [
+            (key[len(UNBONDINGS) : -SIZE], entry)
+            for key, waiting in self.state.scan(UNBONDINGS)
+            if key[-SIZE:] == who
+            for entry in waiting.entries
+        ]
+        if not found:
+            return None
+        operator, entry = self.rng.choice(found)
+        return CancelUnbonding(who, operator, self._amount(entry.balance), entry.creation_height)
+
+    def _about_governance(self, name: str) -> Message | None:
+        rng, who = self.rng, self.address(name)
+        proposals: list[Proposal] = [found for _, found in self.state.scan(PROPOSAL)]
+        voting = [found.id for found in proposals if found.status == VOTING]
+        collecting = [found.id for found in proposals if found.status == DEPOSIT]
+        if voting and rng.random() < 0.75:
+            if rng.random() < 0.2:
+                part = rng.randrange(1, WHOLE)
+                return VoteWeighted(who, rng.choice(voting), ((1, part), (rng.choice(OPTIONS[1:]), WHOLE - part)))
+            return Vote(who, rng.choice(voting), rng.choice((1, 1, 1, 1, 2, 3, 4)))
+        if collecting and rng.random() < 0.4:
+            return AddDeposit(who, rng.choice(collecting), rng.choice((1, DCHAT // 2, DCHAT)))
+        mine = [found.id for found in proposals if found.proposer == who and found.status in (DEPOSIT, VOTING)]
+        if mine and rng.random() < 0.3:
+            return CancelProposal(who, rng.choice(mine))
+        if len(voting) + len(collecting) >= 4:
+            return None
+        actions: tuple[Any, ...] = ()
+        draw = rng.random()
+        if draw < 0.6:
+            (module, param), values = rng.choice(sorted(CHANGES.items()))
+            actions = (ChangeParams((ParamChange(module, param, rng.choice(values)),)),)
+        elif draw < 0.8:
+            actions = (SpendTreasury(self.address(rng.choice(NAMES)), rng.randrange(1, 10 * DCHAT)),)
+        deposit = rng.choice((DCHAT // 2, DCHAT, 3 * DCHAT))
+        return SubmitProposal(who, "a change", "", rng.random() < 0.3, deposit, actions)
+
+    def _about_chat(self, name: str) -> Message | None:
+        rng, who = self.rng, self.address(name)
+        if self._identity(name) is None:
+            return RegisterIdentity(who, f"name-{name}", "")
+        title = f"channel {rng.randrange(CONVERSATION)}"
+        channel = channel_id(title)
+        if self.state.get(CHANNEL + channel) is None:
+            return CreateChannel(who, title, rng.choice((0, DCHAT)), "")
+        return rng.choice(
+            (
+                JoinChannel(who, channel), PayToJoin(who, channel, DCHAT), PostMessage(who, channel, b"hello", 0),
+                PostMessage(who, channel, b"again", 0), Tip(who, channel, 0, self._amount(DCHAT)),
+                BuyAllowance(who, rng.randrange(1, DCHAT)),
+            )
+        )  # fmt: skip
+
+
+def _fit(messages: list[Message]) -> bool:
+    """Whether one transaction carries them."""
+    return bool(frozenset.intersection(*(KIND_OF[type(message)].lanes for message in messages)))
