@@ -152,3 +152,31 @@ def test_no_test_module_imports_another() -> None:
             if relative or any(name.startswith("tests.") and ".test_" in name for name in names):
                 guilty.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert guilty == []
+
+
+# What is no mirror of a package: shared helpers, and tools with commands of their own.
+TOOLS = ("before", "campaigns", "fuzz", "simulation")
+BESIDE = (*TOOLS, "data", "interop", "support")
+
+
+def test_the_tests_mirror_the_packages() -> None:
+    """The tests of a room stand in the folder of its name (of a file with many, in one of the file's)."""
+    rooms = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")} - {Path()}
+    strange = [
+        str(room)
+        for room in sorted(rooms)
+        if room.parts[0] not in BESIDE
+        and not (ROOT / room / "__init__.py").exists()
+        and not (ROOT / room).with_suffix(".py").exists()
+    ]
+    assert strange == []
+
+
+def test_helpers_of_tests_stand_in_one_place() -> None:
+    scattered = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if not path.name.startswith(("test_", "__init__"))
+        and path.relative_to(ROOT / "tests").parts[0] not in (*TOOLS, "support", "known_failures.py", "conftest.py")
+    ]
+    assert scattered == []
