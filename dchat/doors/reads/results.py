@@ -81,17 +81,18 @@ def event_json(event: pb.Event) -> dict[str, Any]:
 
 def block_results_text(head: pb.GetBlockResultsResponse, parts: Iterable[Part]) -> Slices[bytes]:
     """JSON, made piece by piece. head: without results and events. parts: of TEXT_UNITS_PER_SLICE."""
-    txs: list[str] = []
-    events: list[str] = []
+    txs: list[bytes] = []
+    events: list[bytes] = []
     for part in parts:
-        txs += [json.dumps(_outcome_json(result)) for result in part.results]
-        events += [json.dumps(event_json(event)) for event in part.events]
+        txs += [json.dumps(_outcome_json(result)).encode() for result in part.results]
+        events += [json.dumps(event_json(event)).encode() for event in part.events]
         yield
-    began = {"height": head.height, "app_hash": head.app_hash.hex().upper()}
-    updates = json.dumps([_update_json(update) for update in head.validator_updates])
+    began = json.dumps({"height": head.height, "app_hash": head.app_hash.hex().upper()})[:-1].encode()
+    updates = json.dumps([_update_json(update) for update in head.validator_updates]).encode()
     yield
-    lists = f'"txs": [{", ".join(txs)}], "events": [{", ".join(events)}], "validator_updates": {updates}'
-    return f"{json.dumps(began)[:-1]}, {lists}}}".encode()
+    told_txs, told_events = b", ".join(txs), b", ".join(events)
+    yield
+    return b'%b, "txs": [%b], "events": [%b], "validator_updates": %b}' % (began, told_txs, told_events, updates)
 
 
 def _outcome_json(result: pb.TxOutcome) -> dict[str, Any]:
