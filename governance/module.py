@@ -53,6 +53,7 @@ from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitPropo
 from consensus.formats.units import NS_PER_S
 from consensus.types.params import ConsensusParams
 from governance import records as governance_records
+from governance import room
 from governance.actions import GOVERNANCE_PARAMS, attempt, carry_out, governance_params_of
 from governance.clearing import (
     BURN,
@@ -163,8 +164,10 @@ def _take_deposit(ctx: Context, params: GovernanceParams, proposal: Proposal, de
     key = DEPOSITS + number + depositor
     found = branch.get(key)
     branch.set(key, Deposit(amount + (found.amount if found is not None else 0)))
-    held = held_for(branch, proposal.id) + amount
+    before = held_for(branch, proposal.id)
+    held = before + amount
     branch.set(HELD + number, height_bytes(held))
+    room.move_up(branch, proposal, before=before, after=held)
     told = {"proposal_id": str(proposal.id), "depositor": account(depositor), "amount": coins(amount)}
     branch.emit(Event.of("proposal_deposit", **told))
     if proposal.status == DEPOSIT and held >= params.min_deposit_of(proposal.expedited):
@@ -191,6 +194,7 @@ def cancel_proposal(ctx: Context, message: CancelProposal) -> Leg:
         how=settlement(TO_TREASURY if params.cancel_to_treasury else BURN, params.cancel_ratio),
     )  # fmt: skip
     _drop_votes(branch, proposal)
+    room.leave(branch, proposal)
     chat.delete_proposal(branch, proposal.id)
     branch.emit(Event.of("cancel_proposal", proposal_id=str(proposal.id), sender=account(proposal.proposer)))
     return Leg("cancel_proposal", held_for(branch, proposal.id), proposal.proposer, proposal.id)
@@ -434,6 +438,8 @@ def close(ctx: BlockContext) -> Iterator[None]:
         pins = {"oldest_pin": tallies.oldest_pin, "newest_pin": tallies.newest_pin}
         yield from keep_changed(ctx.branch, ctx.committed, ctx.scan, **pins)
     now = Now(ctx.height, ctx.time_ns)
+    for number in room.let_in(ctx.branch, ctx.scan, _room(ctx.branch)):
+        _close_voting(ctx.branch, number, now)
     looks = most_of(GAS_LATER, ctx.block_gas_max)
     yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now), items_max=looks)
     yield from sweep(ctx)
@@ -464,15 +470,24 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         chat.delete_proposal(branch, number)
         branch.emit(Event.of("inactive_proposal", proposal_id=str(number), proposal_result="proposal_dropped"))
     elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
-        tallies = branch.get(TALLIES)
-        if tallies is not None and tallies.waiting >= COUNTS_MAX:  # its voting goes on until there is room
-            TIMERS.push(branch, proposal.voting_end_time_ns, item)
-            return
-        chat.put_proposal(branch, proposal._replace(status=TALLYING))
-        _begin_count(branch, number, pin=now.height)
+        if _room(branch):
+            _close_voting(branch, number, now)
+        else:
+            room.enter(branch, proposal)  # its voting goes on until there is room
     elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now.time_ns:
         push_job(branch, JOB_VOTES, number, proposal.ballot)
         chat.put_proposal(branch, proposal._replace(summary="", actions=()))  # what stays is small: title and result
+
+
+def _room(state: Readable) -> int:
+    """How many more counts may begin."""
+    tallies = state.get(TALLIES)
+    return COUNTS_MAX - tallies.waiting if tallies is not None else COUNTS_MAX
+
+
+def _close_voting(state: State, number: int, now: Now) -> None:
+    chat.put_proposal(state, chat.require_proposal(state, number)._replace(status=TALLYING))
+    _begin_count(state, number, pin=now.height)
 
 
 def _begin_count(state: State, number: int, *, pin: int) -> None:
@@ -536,11 +551,19 @@ def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Propos
     )
     begun = sorted(key[len(TALLY) :] for key, _ in scan(TALLY))
     yield "governance: counts are of closed proposals", set(begun) <= set(counting), f"{len(begun)}, {len(counting)}"
+    waiting, right = room.waiting_for(state, scan, proposals)
+    full = tallies is not None and tallies.waiting >= COUNTS_MAX
+    detail = f"{len(waiting)} wait, {tallies}"
+    yield "governance: who waits for a count stands by its deposits", right and (full or not waiting), detail
     due = {(key[2:10], key[10:]) for key, _ in scan(b"Bh")}
     forgotten = [
         number
         for number, found in proposals.items()
         if (found.status == DEPOSIT and (height_bytes(found.deposit_end_time_ns), number) not in due)
-        or (found.status == VOTING and (height_bytes(found.voting_end_time_ns), number) not in due)
+        or (
+            found.status == VOTING
+            and number not in waiting
+            and (height_bytes(found.voting_end_time_ns), number) not in due
+        )
     ]
     yield "governance: each open proposal has its time", not forgotten, f"{len(forgotten)} have not"
