@@ -180,10 +180,9 @@ def stop_counting(state: State, address: bytes, height: int, *, reset: bool = Fa
 
 
 def set_absent(state: State, addresses: list[bytes], are: bool) -> None:
-    live = liveness_of(state)
-    found = set(live.absent)
-    found = found.union(addresses) if are else found.difference(addresses)
-    state.set(LIVENESS, live._replace(absent=tuple(sorted(found))))
+    live, changed = liveness_of(state), frozenset(addresses)
+    absent = sorted(changed.union(live.absent)) if are else [one for one in live.absent if one not in changed]
+    state.set(LIVENESS, live._replace(absent=tuple(absent)))  # ascending
 
 
 def full_at(info: SigningInfo, params: SlashingParams) -> int:

@@ -8,7 +8,7 @@ one after the other.
 So that it makes no difference when a leaver is reached, nothing that a slash in line could reach gets away meanwhile:
 nothing matures (`valset.end_block`), and nobody comes to or leaves the validator (`stake.require_settled`). What was
 redelegated from it can only have become an unbonding at its destination, which a slash reaches as well.
-Source: staking sheet, section 2; `x/staking/keeper/slash.go` of the Cosmos SDK does all in one block.
+Source: Cosmos SDK v0.50, x/staking/keeper/slash.go, which does all in one block; docs/economics.md.
 """
 
 from __future__ import annotations

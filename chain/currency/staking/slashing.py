@@ -2,7 +2,7 @@
 
 A block looks at who is absent from the last commit, and at nobody else: see `chain.currency.staking.signing` for how
 misses are kept. Evidence comes verified from the engine; here it is judged: who, whether still punishable, how much.
-Source: staking sheet, section 2.
+Source: Cosmos SDK v0.50, x/slashing/README.md and x/evidence/README.md.
 """
 
 from __future__ import annotations

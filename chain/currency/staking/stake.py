@@ -2,7 +2,7 @@
 
 Every function keeps the sums: a pool holds the tokens of its validators (and the unbondings), a validator's shares are
 those of its delegations. Shares are cut, never rounded up, so that what remains is never worth less to the others.
-Source: staking sheet, sections 1 and 2.
+Source: Cosmos SDK v0.50, x/staking/README.md; docs/economics.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The set is the strongest by power, of equals the lower operator; it is looked at
 or the params. Updates that a block returns sign two heights later. The engine is told of changes alone, and never to
 remove somebody it does not know (tendermint/tendermint#1893); it is never left without any validator: as long as nobody
 else is eligible, the set stays as it is.
-Source: staking sheet, section 1.
+Source: Cosmos SDK v0.50, x/staking/README.md (End-Block).
 """
 
 from __future__ import annotations
