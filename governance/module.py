@@ -438,8 +438,9 @@ def close(ctx: BlockContext) -> Iterator[None]:
         pins = {"oldest_pin": tallies.oldest_pin, "newest_pin": tallies.newest_pin}
         yield from keep_changed(ctx.branch, ctx.committed, ctx.scan, **pins)
     now = Now(ctx.height, ctx.time_ns)
-    for number in room.let_in(ctx.branch, ctx.scan, _room(ctx.branch)):
-        _close_voting(ctx.branch, number, now)
+    for due in room.let_in(ctx.branch, ctx.scan, _room(ctx.branch)):
+        work = partial(_close_voting, int.from_bytes(due[-8:], "big"), now)
+        yield from FAILED_ITEMS.run(ctx.branch, work, queue=TIMERS.prefix, item=due, height=ctx.height)
     looks = most_of(GAS_LATER, ctx.block_gas_max)
     yield from TIMERS.work_off(ctx.branch, ctx.scan, now, FAILED_ITEMS, partial(_look_at, now), items_max=looks)
     yield from sweep(ctx)
@@ -471,7 +472,7 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
         branch.emit(Event.of("inactive_proposal", proposal_id=str(number), proposal_result="proposal_dropped"))
     elif proposal.status == VOTING and proposal.voting_end_time_ns <= now.time_ns:
         if _room(branch):
-            _close_voting(branch, number, now)
+            _close_voting(number, now, branch)
         else:
             room.enter(branch, proposal)  # its voting goes on until there is room
     elif proposal.status in DECIDED and proposal.votes_until_time_ns <= now.time_ns:
@@ -482,12 +483,12 @@ def _look_at(now: Now, item: bytes, branch: Branch) -> None:
 def _room(state: Readable) -> int:
     """How many more counts may begin."""
     tallies = state.get(TALLIES)
-    return COUNTS_MAX - tallies.waiting if tallies is not None else COUNTS_MAX
+    return max(0, COUNTS_MAX - tallies.waiting) if tallies is not None else COUNTS_MAX
 
 
-def _close_voting(state: State, number: int, now: Now) -> None:
-    chat.put_proposal(state, chat.require_proposal(state, number)._replace(status=TALLYING))
-    _begin_count(state, number, pin=now.height)
+def _close_voting(number: int, now: Now, branch: Branch) -> None:
+    chat.put_proposal(branch, chat.require_proposal(branch, number)._replace(status=TALLYING))
+    _begin_count(branch, number, pin=now.height)
 
 
 def _begin_count(state: State, number: int, *, pin: int) -> None:

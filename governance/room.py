@@ -51,8 +51,8 @@ def leave(state: State, proposal: Proposal) -> None:
         _change(state, waiters(state) - 1)
 
 
-def let_in(branch: Branch, scan: Scan, room: int) -> Iterator[int]:
-    """Numbers of those who have room from now on, `room` at most."""
+def let_in(branch: Branch, scan: Scan, room: int) -> Iterator[bytes]:
+    """Those who have room from now on, `room` at most: 8 bytes of when the voting time was over ‖ number."""
     left = waiters(branch)
     if not left or room <= 0:
         return
@@ -63,7 +63,7 @@ def let_in(branch: Branch, scan: Scan, room: int) -> Iterator[int]:
         branch.set(key, None)
         left, room = left - 1, room - 1
         _change(branch, left)
-        yield int.from_bytes(key[-8:], "big")
+        yield key[-16:]
         if room == 0:
             return
 

@@ -6,6 +6,7 @@ set's changes and what matured. The order is part of the rules (Cosmos SDK v0.50
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -64,9 +65,10 @@ class Economy:
         self._members.follow(branch, votes, now)
         amount = mint.begin_block(branch, now) if votes else 0  # the initial height has no last commit
         distribution.begin_block(branch, votes, proposer, amount)
-        yield from slashing.begin_block(branch, scan, votes, now)
+        begun: Counter[bytes] = Counter()
+        yield from slashing.begin_block(branch, scan, votes, now, begun)
         for number, found in enumerate(misbehavior, start=1):
-            slashing.punish(branch, found, now)
+            slashing.punish(branch, found, now, begun)
             if number % PUNISHED_PER_SLICE == 0:
                 yield
         yield from slash.go_on(branch, scan, now, items_max=items_max)

@@ -190,6 +190,7 @@ def _validator(base: Base, validator: Validator, height: int) -> pb.ValidatorInf
         commission_time_ns=validator.commission_time_ns, min_self_delegation=validator.min_self_delegation,
         unbonding_height=validator.unbonding_height, unbonding_time_ns=validator.unbonding_time_ns,
         commission=dec.text(rewards.commission), outstanding=dec.text(rewards.outstanding),
+        slashes_waiting=validator.slashes_waiting,
     )  # fmt: skip
     info = signing.info_of(base, validator.address)
     if info is not None:

@@ -102,6 +102,26 @@ def test_who_is_cancelled_waits_no_more(world: World) -> None:
     assert room.waiters(world) == 2
 
 
+def test_a_count_that_cannot_begin_stops_no_block(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decision 8: it lies among what failed, under its timer's key, until other code takes it back."""
+    many = crowd(world, 3)
+    world.block(seconds=DAY)
+    [waits] = [number for number in many if world.status(number) == "voting"]
+
+    def breaks(*args: object, **named: object) -> None:
+        raise ValueError("cannot be")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(governance, "_begin_count", breaks)
+        for _ in range(200):
+            world.block(seconds=0)
+    assert world.status(waits) == "voting"
+    assert len(list(world.scan(governance.FAILED_ITEMS.prefix))) == 1
+    world.block(upgraded="mended")
+    world.settle(200)
+    assert world.status(waits) == "passed"
+
+
 def test_room_is_what_the_counts_that_go_on_leave(world: World) -> None:
     many = crowd(world, 5)
     world.block(seconds=DAY)

@@ -77,20 +77,21 @@ def begin(
 
 
 def go_on(branch: Branch, scan: Scan, now: Now, *, items_max: int) -> Iterator[None]:
-    """Reach so many leavers, or end so many slashes without. To be called at a block's begin, when what is saved is all
-    there is.
+    """Reach so many entries of leavers (and what the last of them has more), or end so many slashes without. To be
+    called at a block's begin, when what is saved is all there is.
 
     In slices. What has begun is done whole before the next: a slash takes from what the one before it has left.
     """
-    done = 0
+    done = sliced = 0
     while done < items_max and (line := line_of(branch)) is not None:
         key = SLASHES_BEGUN + height_bytes(line.first)
         running = _Running(branch, scan, branch.get(key), now)
-        for _ in running.reach():
-            done += 1
-            if done % LEAVERS_PER_SLICE == 0:
+        for entries in running.reach():
+            done += max(1, entries)
+            if done - sliced >= LEAVERS_PER_SLICE:
+                sliced = done
                 yield
-            if done == items_max:
+            if done >= items_max:
                 branch.set(key, running.slash)
                 return
         running.finish()
@@ -111,9 +112,9 @@ class _Running:
     def __init__(self, branch: Branch, scan: Scan, slash: BegunSlash, now: Now) -> None:
         self._branch, self._scan, self.slash, self._now = branch, scan, slash, now
 
-    def reach(self) -> Iterator[None]:
+    def reach(self) -> Iterator[int]:
         """Let who left since the infraction pay: unbondings, then redelegations, in order of their heights. Yields
-        after each."""
+        after each how many entries it had."""
         if self.slash.infraction_height >= self.slash.height:
             return
         operator = self.slash.operator
@@ -129,9 +130,9 @@ class _Running:
                 continue  # it stands in what comes after
             for key, _ in self._scan(prefix, start):
                 height = int.from_bytes(key[at : at + HEIGHT_BYTES], "big")
-                owed = pay(height, key[at + HEIGHT_BYTES :])
+                owed, entries = pay(height, key[at + HEIGHT_BYTES :])
                 self.slash = self.slash._replace(cursor=key, left=max(0, self.slash.left - owed))
-                yield
+                yield entries
 
     def finish(self) -> None:
         """Burn what is left of the validator's own tokens, and say so."""
@@ -155,7 +156,7 @@ class _Running:
             )
         )  # fmt: skip
 
-    # -------------------------------------------------------------- who pays; each returns what it owed
+    # -------------------------------------------------------------- who pays
 
     def _reaches(self, entry: Entry) -> bool:
         """Begun at the infraction's height or later, and not complete when the fault was found."""
@@ -164,37 +165,37 @@ class _Running:
     def _due(self, entry: Entry) -> int:
         return self.slash.fraction * entry.initial_balance // ONE
 
-    def _slash_unbonding(self, height: int, delegator: bytes) -> int:
-        """What began at `height`. Owed, whether it could be paid or not."""
+    def _slash_unbonding(self, height: int, delegator: bytes) -> tuple[int, int]:
+        """What began at `height`: (what it owed, whether it could be paid or not; entries)."""
         key = UNBONDINGS + self.slash.operator + delegator
         waiting: Unbonding | None = self._branch.get(key)
-        entries, owed, burned = list(waiting.entries) if waiting is not None else [], 0, 0
+        entries, reached, owed, burned = list(waiting.entries) if waiting is not None else [], 0, 0, 0
         for position, entry in enumerate(entries):
             if entry.creation_height == height and self._reaches(entry):
                 due = self._due(entry)
-                owed += due
+                owed, reached = owed + due, reached + 1
                 taken = min(due, entry.balance)
                 burned += taken
                 entries[position] = entry._replace(balance=entry.balance - taken)
         if burned:
             self._branch.set(key, Unbonding(tuple(entries)))
             bank.burn(self._branch, NOT_BONDED_POOL, burned)
-        return owed
+        return owed, reached
 
-    def _slash_redelegation(self, height: int, pair: bytes) -> int:
-        """What began at `height`. pair: delegator ‖ destination."""
+    def _slash_redelegation(self, height: int, pair: bytes) -> tuple[int, int]:
+        """What began at `height`: (what it owed, entries). pair: delegator ‖ destination."""
         waiting: Redelegation | None = self._branch.get(REDELEGATIONS + self.slash.operator + pair)
         delegator, destination = pair[:ADDRESS_BYTES], pair[ADDRESS_BYTES:]
-        owed = 0
+        owed = reached = 0
         for entry in waiting.entries if waiting is not None else ():
             if entry.creation_height == height and self._reaches(entry):
-                owed += self._slash_moved(delegator, destination, entry)
-        return owed
+                owed, reached = owed + self._slash_moved(delegator, destination, entry), reached + 1
+        return owed, reached
 
     def _slash_moved(self, delegator: bytes, destination: bytes, entry: RedelegationEntry) -> int:
-        """Burn what is due of what was moved: first of what is unbonding at the destination (GHSA-86h5-xcpx-cfqc), then
-        of the delegation there; and no more than is due in all (#20688: the reference burns the delegation's part
-        whole).
+        """Returns what is due, and burns it of what was moved: first of what is unbonding at the destination
+        (GHSA-86h5-xcpx-cfqc), then of the delegation there; and no more than is due in all (#20688: the reference burns
+        the delegation's part whole).
         """
         branch, due = self._branch, self._due(entry)
         left = due - self._slash_unbonding_at(destination, delegator, due)

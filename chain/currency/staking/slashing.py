@@ -7,6 +7,7 @@ Source: Cosmos SDK v0.50, x/slashing/README.md and x/evidence/README.md.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -78,8 +79,10 @@ class Members:
 # ------------------------------------------------------------------------------ liveness
 
 
-def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now) -> Iterator[None]:
-    """Note who missed the last commit, and punish who missed too much. In slices."""
+def begin_block(
+    branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now, begun: Counter[bytes]
+) -> Iterator[None]:
+    """Note who missed the last commit, and punish who missed too much. In slices. begun: as of `punish`."""
     live = liveness_of(branch)
     missing = [vote.address for vote in votes if vote.block_id_flag == ABSENT]
     params = slashing_of(branch)
@@ -97,7 +100,7 @@ def begin_block(branch: Branch, scan: Scan, votes: Sequence[VoteInfo], now: Now)
         return
     powers = {vote.address: vote.power for vote in votes}
     for number, address in enumerate(sorted(frozenset(suspects)), start=1):
-        _judge(branch, address, powers.get(address, 0), params, now)
+        _judge(branch, address, powers.get(address, 0), params, now, begun)
         if number % JUDGED_PER_SLICE == 0:
             yield
 
@@ -147,7 +150,7 @@ def _missed(info: SigningInfo, params: SlashingParams, now: Now) -> int:
     return info.missed(info.offset_at(now.height), params.missed_blocks_window)
 
 
-def _judge(branch: Branch, address: bytes, power: int, params: SlashingParams, now: Now) -> None:
+def _judge(branch: Branch, address: bytes, power: int, params: SlashingParams, now: Now, begun: Counter[bytes]) -> None:
     """Jail and slash who missed too much, once the window since it joined is full."""
     info = info_of(branch, address)
     if info is None or not info.counted_since or _missed(info, params, now) <= params.missed_max:
@@ -159,11 +162,12 @@ def _judge(branch: Branch, address: bytes, power: int, params: SlashingParams, n
     validator = _by_address(branch, address)
     if validator is None or validator.jailed or validator.status == UNBONDED:
         return
-    begun = slash.begin(
+    validator = slash.begin(
         branch, validator, height=now.height - COMMIT_DELAY, power=power, fraction=params.slash_downtime,
         reason=REASON_DOWNTIME, now=now,
     )  # fmt: skip
-    stake.jail(branch, begun, now, reset=True)
+    begun[validator.operator] += 1
+    stake.jail(branch, validator, now, reset=True)
     info = info_of(branch, address)
     assert info is not None
     until = now.time_ns + params.downtime_jail_s * NS_PER_S
@@ -179,9 +183,12 @@ def params_changed(branch: Branch) -> None:
 # ------------------------------------------------------------------------------ evidence
 
 
-def punish(branch: Branch, misbehavior: Misbehavior, now: Now) -> bool:
+def punish(branch: Branch, misbehavior: Misbehavior, now: Now, begun: Counter[bytes]) -> bool:
     """Begin a slash, jail and, by the param, tombstone for one piece of evidence. False: it is ignored (unknown,
-    unbonded, tombstoned, punished for that height already, or too old by time and by blocks).
+    unbonded, tombstoned, punished for that height already, or too old by time and by blocks; or slashed since an
+    earlier block, which is not done: offences without end would let nothing mature meanwhile).
+
+    begun: slashes of this block, by operator; counted on.
     """
     params = slashing_of(branch)
     address = misbehavior.address
@@ -189,7 +196,7 @@ def punish(branch: Branch, misbehavior: Misbehavior, now: Now) -> bool:
     info = info_of(branch, address)
     if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:
         return False
-    if info.was_punished(misbehavior.height):
+    if info.was_punished(misbehavior.height) or validator.slashes_waiting > begun[validator.operator]:
         return False
     age_ns = now.time_ns - misbehavior.time_ns
     age_blocks = now.height - misbehavior.height
@@ -200,6 +207,7 @@ def punish(branch: Branch, misbehavior: Misbehavior, now: Now) -> bool:
         branch, validator, height=misbehavior.height - 1, power=misbehavior.power, fraction=params.slash_double_sign,
         reason=REASON_DOUBLE_SIGN if double else REASON_LIGHT_CLIENT_ATTACK, now=now,
     )  # fmt: skip
+    begun[validator.operator] += 1
     if not validator.jailed:
         stake.jail(branch, validator, now)
     info = info_of(branch, address)

@@ -48,7 +48,10 @@ class Costly:
         self._is_closed = False
 
     async def run(self, key: Hashable, work: Callable[[IsWanted], T], client: str) -> T:
-        """`work`, or what somebody else's of the same key, that is not done, answers. Raises Busy."""
+        """`work`, or what somebody else's of the same key, that is not done, answers. Raises Busy, and after `close`
+        Abandoned."""
+        if self._is_closed:
+            raise Abandoned
         with self._waiting.hold(client):
             job = self.jobs.get(key)
             if job is None:

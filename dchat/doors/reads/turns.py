@@ -91,7 +91,16 @@ class Turns:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # its turn had come
                 self.leave()
+            else:
+                self._forget(client, turn)
             raise
+
+    def _forget(self, client: str, turn: asyncio.Future[None]) -> None:
+        queue = self._waiting.get(client)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[client]
 
     def leave(self) -> None:
         while self._waiting:

@@ -142,6 +142,24 @@ def test_a_block_reaches_a_bounded_number_of_leavers(leave: Callable[[Sandbox, s
     box.laws_but_the_set()
 
 
+def test_what_a_block_reaches_is_counted_in_entries() -> None:
+    """Seven redelegations of one height lie under one key of the index."""
+    box = Sandbox({"v": 10_000 * UNIT, "w": UNIT})
+    box.at(1)
+    for at in range(20):
+        box.delegate(f"d{at}", "v", 7 * UNIT)
+        for _ in range(7):
+            box.redelegate(f"d{at}", "v", "w", UNIT)
+    box.at(2)
+    box.begin_slash("v", height=1, power=10_000, fraction=ONE // 2)
+    blocks = 0
+    while slash.line_of(box.branch) is not None:
+        list(slash.go_on(box.branch, box.scan, box.now, items_max=35))
+        blocks += 1
+    assert blocks == 20 * 7 // 35 + 1  # the last one ends it
+    box.laws_but_the_set()
+
+
 def test_many_slashes_without_leavers_are_bounded_as_well() -> None:
     box = Sandbox({"v": 100 * UNIT})
     box.at(5)
@@ -227,6 +245,20 @@ def test_meanwhile_nobody_comes_and_nobody_leaves(world: World) -> None:
         world.block()
     for who, message in attempts[:3]:
         assert world.run(who, message).code == 0
+
+
+def test_meanwhile_no_other_offence_of_it_begins_another(world: World) -> None:
+    """Each would reach the same leavers: nothing would mature, for as long as a key has offences to tell of."""
+    for height in range(world.initial_height + 1, world.initial_height + 6):
+        world.block(misbehavior=[world.double_sign("v1", height=height)])
+        assert begun(world) == 1
+        assert world.validator("v1").slashes_waiting == 1
+    while begun(world):
+        world.block()
+    world.block(
+        misbehavior=[world.double_sign("v1", height=world.initial_height + height) for height in (6, 7)]
+    )  # two of one block
+    assert world.validator("v1").slashes_waiting == 2
 
 
 def test_meanwhile_nothing_matures_and_what_waited_is_paid_slashed(world: World) -> None:

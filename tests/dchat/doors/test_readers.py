@@ -474,6 +474,8 @@ async def test_who_leaves_while_it_waits_leaves_no_work_and_no_turn() -> None:
     await asyncio.sleep(0)
     for task in left:
         task.cancel()
+    await asyncio.sleep(0)
+    assert sum(map(len, reading._turns._waiting.values())) == 1
     begin.set()
     await asyncio.gather(*running, last)
     assert done == ["last"]
