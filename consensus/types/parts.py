@@ -42,6 +42,8 @@ class Part:
         size = len(self.bytes)
         if size > PART_BYTES:
             raise InvalidPart(f"part {self.index} has {size} bytes, at most {PART_BYTES}")
+        if not size:  # who keeps a block's bytes could never cut them again into the set that was decided
+            raise InvalidPart(f"part {self.index} is empty")
         if self.index != self.proof.index:
             raise InvalidPart(f"part {self.index}: its proof is of index {self.proof.index}")
         if not 0 <= self.index < self.proof.total:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from consensus.core.core import BlockState
-from consensus.core.events import Step
+from consensus.core.events import Elapsed, Step
+from consensus.engine.incoming.inputs import TimedOut
 from consensus.engine.round_state import INLINE_BYTES_MAX
+from consensus.formats.errors import InvalidPart
 from consensus.formats.wire import message_field
-from consensus.system.clock import ThreadWorkers
+from consensus.system.clock import InlineWorkers, ThreadWorkers
 from consensus.types.block import Block
 from consensus.types.commit import CommitSig
 from consensus.types.evidence import DuplicateVoteEvidence
-from consensus.types.ids import BlockID
-from consensus.types.parts import PartSet
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PREVOTE
 from crypto import merkle
 from tests.support.engine.bench import until
-from tests.support.engine.driver import Bench, make_bench, own_votes
+from tests.support.engine.driver import PATIENT, Bench, make_bench, own_votes, power_off
 
 EMPTY_VOTES = b"\x0a\x06\x0a\x04\x0a\x00\x12\x00"
 FAT: dict[str, bytes] = {
@@ -130,6 +135,71 @@ async def test_a_large_block_is_decoded_in_a_thread(monkeypatch: pytest.MonkeyPa
     assert places == [False]
     await bench.driver.stop()
     workers.close()
+
+
+class HeldWorkers(InlineWorkers):
+    """Work for threads is done when the test says so."""
+
+    def __init__(self) -> None:
+        self._held: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        done = asyncio.get_running_loop().create_future()
+        self._held.append((done, work))
+        return done
+
+    def run_disk(self, work: Callable[[], Any]) -> Any:
+        return InlineWorkers.run(self, work)
+
+    def release(self) -> None:
+        held, self._held = self._held, []
+        for done, work in held:
+            if not done.done():
+                done.set_result(work())
+
+
+async def test_a_block_that_is_read_while_its_round_ends_is_judged_in_the_next() -> None:
+    """The next round proposes it again, and nobody sends its parts a second time."""
+    workers = HeldWorkers()
+    bench = await make_bench(workers=workers, config=replace(PATIENT, timeout_propose_ms=60_000))
+    block = bench.block((b"k=" + b"v" * INLINE_BYTES_MAX,))
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    again = bench.proposal(block.block_id, by=bench.validators.proposer(1), round=1)
+    bench.driver.add_proposal(again, "another")
+    await bench.settle()
+    workers.release()
+    bench.driver._push(TimedOut(Elapsed(Step.PRECOMMIT, 1, 0), 0))  # taken before what the decoding has to tell
+    for _ in range(3):
+        await bench.settle()
+
+    def voted() -> bool:
+        workers.release()
+        return bool(own_votes(bench))
+
+    await until(voted)
+    assert own_votes(bench) == [(PREVOTE, block.block_id)]
+    assert bench.driver.core.round == 1
+    await power_off(bench.node)
+
+
+async def test_a_block_with_an_empty_last_part_is_not_voted_for() -> None:
+    """audit 26: it was decided, and no store could serve it: whoever synced blamed the honest who tried."""
+    bench = await make_bench()
+    size = PART_BYTES
+    while len(data := bench.block((b"k=" + b"v" * size,)).encode()) != PART_BYTES:
+        size -= len(data) - PART_BYTES
+    root, proofs = merkle.proofs([data, b""])
+    block_id = BlockID(bench.block((b"k=" + b"v" * size,)).hash, PartSetHeader(2, root))
+    bench.driver.add_proposal(bench.proposal(block_id), "peer")
+    bench.driver.add_part(1, 0, Part(0, data, proofs[0]), "peer")
+    with pytest.raises(InvalidPart, match="empty"):  # as it comes from a peer
+        Part.decode(Part(1, b"", proofs[1]).encode())
+    bench.driver.add_part(1, 0, Part(1, b"", proofs[1]), "peer")  # and were it to come in all the same
+    await bench.settle()
+    assert block_id not in bench.driver.round_state.blocks
+    assert own_votes(bench) == []
+    await power_off(bench.node)
 
 
 async def test_a_full_block_is_built_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,6 +171,15 @@ def test_parts_that_are_refused(bad: Part) -> None:
     assert parts.count == 0
 
 
+def test_no_set_has_an_empty_part() -> None:
+    """audit 26: the bytes of such a block, cut again, are another set than the one that was decided."""
+    root, proofs = merkle.proofs([BIG[:PART_BYTES], b""])
+    parts = PartSet(PartSetHeader(2, root))
+    assert parts.add(Part(0, BIG[:PART_BYTES], proofs[0]))
+    with pytest.raises(InvalidPart, match="part 1 is empty"):
+        parts.add(Part(1, b"", proofs[1]))
+
+
 def test_gathered_bytes_and_parts_are_bounded() -> None:
     parts = PartSet(PartSet.from_bytes(BIG).header, bytes_max=PART_BYTES + 4)
     parts.add(part_at(0))
