@@ -354,8 +354,7 @@ class ConsensusDriver(Entrance):
                 self._hold(block, built.height)
                 await self._feed(built)
             case BlockComplete(_, value_id) if value_id not in self._round_state.blocks:
-                # A round began meanwhile, and what the core was not told of was forgotten: it is told now.
-                self._tell_complete(_block_id(value_id).part_set_header)
+                self._tell_complete(_block_id(value_id).part_set_header)  # a round began: it was forgotten untold
             case BlockComplete() | BlockValidated() | TxsAvailable():
                 await self._feed(event)
             case ProposalIn() | VoteIn():
