@@ -128,7 +128,7 @@ class Store:
     side = get
 
     def scan(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        raise NotImplementedError
+        raise AssertionError("a cache reads by key alone")
 
     scan_side = scan
 

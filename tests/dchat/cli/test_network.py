@@ -393,7 +393,7 @@ from tests.campaigns.harness import Testnet, run_campaign
 async def main():
     with Testnet(Path(sys.argv[1])):
         print("up", flush=True)
-        await asyncio.sleep(600)
+        await asyncio.wait_for(asyncio.Event().wait(), 600)  # until it is asked to end
 
 run_campaign(main())
 """
