@@ -152,6 +152,7 @@ AUDIT = (
     Row("audit 24", "one block that has to do what anybody made, cheaply, over many"),
     Row("audit 25", "what is remembered is bounded by number, and one of it can be as large as its sender likes"),
     Row("audit 26", "a block that was decided as a set of parts into which nobody can cut its bytes again"),
+    Row("audit 27", "a proposal that is all here gets nil, since it takes long to read"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

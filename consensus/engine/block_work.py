@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import structlog
 
-from consensus.core.events import BlockValidated, BuildBlock, Built
-from consensus.engine.incoming.inputs import BuiltBlock
+from consensus.core.events import BlockValidated, BuildBlock, Built, Step
+from consensus.engine.incoming.inputs import BuiltBlock, TimedOut
 from consensus.engine.round_state import HeightState
 from consensus.execution.executor import BlockExecutor, Judgement
 from consensus.state.state import State
@@ -40,7 +40,7 @@ class BlockWork:
         *,
         state: Callable[[], State],
         spawn: Spawn,
-        push: Callable[[BuiltBlock | BlockValidated], None],
+        push: Callable[[BuiltBlock | BlockValidated | TimedOut], None],
         complete: Callable[[PartSetHeader], None],
         is_live: Callable[[], bool],
     ) -> None:
@@ -48,11 +48,14 @@ class BlockWork:
         self._state, self._spawn, self._push = state, spawn, push
         self._complete, self._is_live = complete, is_live
         self._running: set[asyncio.Task[None]] = set()
+        self._put_off: list[TimedOut] = []  # until what is read now was told
+        self._just_read: PartSetHeader | None = None  # a time-out may be before what it has to tell
         round_state.decode_aside = self.decode
 
     async def drop(self) -> None:
         """Give up what still runs, and wait until it has ended: its height is decided."""
         running = list(self._running)
+        self._put_off, self._just_read = [], None
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -79,8 +82,31 @@ class BlockWork:
         async def work() -> None:
             self._round_state.decoded(header, await self._workers.run(decode))
             self._complete(header)
+            self._just_read = header
+            put_off, self._put_off = self._put_off, []
+            for event in put_off:
+                self._push(event)
 
         self._start(work, "decode block")
+        return True
+
+    def puts_off(self, event: TimedOut) -> bool:
+        """Whether the propose time-out comes again, after what the proposed block holds was told.
+
+        A block counts as here when its last part is, as in CometBFT: else full blocks would get nil from every machine
+        that reads slowly. The wait has an end: one block of bounded bytes a round is read, and told to be none if so.
+        """
+        proposal = self._round_state.proposals.get(event.elapsed.round)
+        if event.elapsed.step is not Step.PROPOSE or proposal is None:
+            return False
+        header = proposal.block_id.part_set_header
+        if self._round_state.is_reading(header):
+            self._put_off.append(event)
+            return True
+        if self._just_read != header:
+            return False
+        self._just_read = None
+        self._push(event)
         return True
 
     def build(self, effect: BuildBlock, proposer_address: bytes) -> None:

@@ -372,6 +372,8 @@ class ConsensusDriver(Entrance):
         if waits and (wait_ms := genesis_wait_ms(self._state, self._clock.now_ns())):
             self._timers.set(event, wait_ms * NS_PER_MS)
             return
+        if self._work.puts_off(event):
+            return
         self._log(event)
         await self._feed(event.elapsed)
 
@@ -601,14 +603,9 @@ class ConsensusDriver(Entrance):
         if self._state.params.abci.extensions_enabled(height):
             extended = precommits.extended_commit(height)
         save = save_decided(
-            self._executor.blocks,
-            self._wal.end_height,
-            self._fail_point,
-            block=block,
-            parts=parts,
-            commit=commit,
-            extended=extended,
-        )
+            self._executor.blocks, self._wal.end_height, self._fail_point,
+            block=block, parts=parts, commit=commit, extended=extended,
+        )  # fmt: skip
         await self._work.drop()
         self._state = await self._executor.apply(self._state, block, block_id, save=save)
         if self._signer is not None:

@@ -143,6 +143,10 @@ class HeightState:
         self._decoded[header] = decode()
         return True
 
+    def is_reading(self, header: PartSetHeader) -> bool:
+        """Whether all of it is here, and being decoded in a thread."""
+        return header in self._decoding
+
     def decoded(self, header: PartSetHeader, block: Block | None) -> None:
         """What `decode_aside` was asked for; the set may be forgotten since."""
         self._decoding.discard(header)

@@ -183,6 +183,75 @@ async def test_a_block_that_is_read_while_its_round_ends_is_judged_in_the_next()
     await power_off(bench.node)
 
 
+def propose_elapsed(bench: Bench) -> None:
+    bench.driver._push(TimedOut(Elapsed(Step.PROPOSE, 1, 0), 0))
+
+
+async def released(bench: Bench, workers: HeldWorkers, votes: int) -> list[tuple[int, BlockID]]:
+    """Our votes, once there are so many."""
+
+    def voted() -> bool:
+        workers.release()
+        return len(own_votes(bench)) >= votes
+
+    await until(voted)
+    return own_votes(bench)
+
+
+@pytest.mark.parametrize("when", ["while it is read", "before what was read is told"])
+async def test_a_block_whose_last_part_came_in_time_is_waited_for_while_it_is_read(when: str) -> None:
+    """audit 27: on machines that read a full block for longer than was left of the time-out, every round ended nil."""
+    workers = HeldWorkers()
+    bench = await make_bench(workers=workers)
+    block = bench.block((b"k=" + b"v" * INLINE_BYTES_MAX,))
+    bench.driver.add_proposal(bench.proposal(block.block_id), "peer")
+    bench.send_block(block)
+    await bench.settle()
+    if when == "while it is read":
+        propose_elapsed(bench)
+        await bench.settle()
+        assert own_votes(bench) == []
+        assert bench.logged(TimedOut) == [], "a replay reads the block before it takes the time-out"
+    else:
+        workers.release()
+        propose_elapsed(bench)
+    assert await released(bench, workers, 1) == [(PREVOTE, block.block_id)]
+    await power_off(bench.node)
+
+
+async def test_what_was_read_and_is_no_block_gets_nil_and_so_does_what_lacks_a_part() -> None:
+    """audit 27: a proposer that lies gains no more than the time to read what it sent."""
+    workers = HeldWorkers()
+    bench = await make_bench(workers=workers)
+    header = message_field(b"\x0a", bench.block(()).header.encode())
+    raw = header + message_field(b"\x12", message_field(b"\x0a", b"v" * INLINE_BYTES_MAX) + b"\x0f")
+    parts = PartSet.from_bytes(raw)
+    bench.driver.add_proposal(bench.proposal(BlockID(bench.block(()).hash, parts.header)), "peer")
+    for index in range(parts.total):
+        part = parts.get(index)
+        assert part is not None
+        bench.driver.add_part(1, 0, part, "peer")
+    await bench.settle()
+    propose_elapsed(bench)
+    await bench.settle()
+    assert own_votes(bench) == []
+    assert await released(bench, workers, 1) == [(PREVOTE, BlockID())]
+    await power_off(bench.node)
+
+    lacking = await make_bench(workers=workers)
+    block = lacking.block((b"k=" + b"v" * INLINE_BYTES_MAX,))
+    parts = block.part_set()
+    lacking.driver.add_proposal(lacking.proposal(block.block_id), "peer")
+    for index in range(parts.total - 1):
+        part = parts.get(index)
+        assert part is not None
+        lacking.driver.add_part(1, 0, part, "peer")
+    await lacking.settle()
+    propose_elapsed(lacking)
+    assert await released(lacking, workers, 1) == [(PREVOTE, BlockID())]
+    await power_off(lacking.node)
+
+
 async def test_a_block_with_an_empty_last_part_is_not_voted_for() -> None:
     """audit 26: it was decided, and no store could serve it: whoever synced blamed the honest who tried."""
     bench = await make_bench()
