@@ -668,7 +668,8 @@ class Switch:
 
     def _free_memory(self) -> None:
         """All unfinished messages together are too much: one peer goes."""
-        worst, is_offence = who_frees_memory(self._peers_tuple, self._is_exempt)
+        now_s = asyncio.get_running_loop().time()
+        worst, is_offence = who_frees_memory(self._peers_tuple, self._is_exempt, now_s)
         if worst is not None:
             self.counters["over_budget"] += 1
             go = partial(self._offended, worst) if is_offence else worst.link.close

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from consensus.p2p.conn.budget import PeerBudget
 from consensus.p2p.conn.connection import MultiplexConnection
 from consensus.p2p.conn.link import Link
 from consensus.p2p.conn.node_info import SHOWN_CHARS_MAX, NodeInfo
+
+STALLED_S: Final = 10.0  # the largest block takes a line of 5 MB a second less than half of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +124,23 @@ class SwitchPeer:
         return f"SwitchPeer({self.id}@{self.remote_address})"
 
 
-def who_frees_memory(peers: Iterable[SwitchPeer], is_named: Callable[[str], bool]) -> tuple[SwitchPeer | None, bool]:
+def who_frees_memory(
+    peers: Iterable[SwitchPeer], is_named: Callable[[str], bool], now_s: float
+) -> tuple[SwitchPeer | None, bool]:
     """Who goes where all unfinished messages together are too much, and whether it gave offence.
 
     Who holds most that nobody asked for, a named one only if no stranger holds any. Where it is what was asked for that
-    is too much, likewise: who brought least of use so far; of several, who takes longest. That is no offence.
+    is too much, likewise: who has not ended an answer for `STALLED_S`, else a newcomer would go before a liar that was
+    of use once; of several, who brought least of use so far; then who takes longest. That is no offence.
+    now_s: of the loop.
     """
     there = [peer for peer in peers if not peer.link.is_closed]
     unasked = [peer for peer in there if peer.budget.unasked_bytes]
     if unasked and unasked[0].budget.shared.has_too_much_unasked:
         return max(unasked, key=lambda peer: (not is_named(peer.id), peer.budget.unasked_bytes)), True
-    asked = [peer for peer in there if peer.budget.asked_bytes]
-    return min(
-        asked,
-        key=lambda peer: (is_named(peer.id), peer.budget.useful_messages, peer.connection.asked_since),
-        default=None,
-    ), False
+
+    def merit(peer: SwitchPeer) -> tuple[bool, bool, int, float]:
+        since = peer.connection.asked_since
+        return is_named(peer.id), now_s - since < STALLED_S, peer.budget.useful_messages, since
+
+    return min((peer for peer in there if peer.budget.asked_bytes), key=merit, default=None), False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -12,8 +13,10 @@ from consensus.p2p.conn.address import parse_address
 from consensus.p2p.conn.base import ChannelDescriptor, Peer
 from consensus.p2p.conn.budget import BudgetConfig
 from consensus.p2p.conn.connection import ConnectionConfig
+from consensus.p2p.conn.peer import STALLED_S
 from consensus.p2p.conn.wire import PING, packet_prefix
-from tests.support.p2p.peers import DATA, STATE, VOTE, Node, running, until
+from consensus.p2p.memory import MemoryNetwork
+from tests.support.p2p.peers import DATA, STATE, VOTE, Node, pass_time, running, simulate, until
 
 FAST = ConnectionConfig(send_rate=0, receive_rate=0)
 BLOCKS = ChannelDescriptor(0x40, "block sync", 5, 1_000, 104_857_605, unasked_bytes_max=4_096)
@@ -122,6 +125,38 @@ async def test_answers_that_do_not_end_are_dropped_and_who_brought_something_is_
         assert len(node.reactor.received[0][2]) == 80_000
         assert not friend.gone.is_set()
         assert not any(node.switch.bans.left_s(one.id) for one in (honest, *liars))
+
+
+def test_who_leaves_an_answer_unfinished_goes_before_a_newcomer_that_was_of_no_use_yet() -> None:
+    """audit 8: who was of use once could fill what all have for answers, and each honest newcomer went for it."""
+
+    async def scenario(clock: Callable[[], int]) -> None:
+        network, budget = MemoryNetwork(), BudgetConfig(asked_total_bytes_max=200_000)
+        node, liar, honest = (
+            Node(name, sockets=network.sockets(host), clock=clock, channels=ALL, connection=FAST, budget=budget,
+                 listen_address=f"{host}:26656")
+            for name, host in (("node", "10.0.0.1"), ("liar", "10.0.0.2"), ("honest", "10.0.0.3"))
+        )  # fmt: skip
+        async with running(node, liar, honest):
+            place = parse_address(f"{node.id}@10.0.0.1:26656")
+            stalling = await liar.switch.dial(place)
+            await until(lambda: node.switch.peers)
+            node.switch.peers[0].useful()
+            node.switch.peers[0].expect(0x40, 400_000, 300.0)
+            stalling.link.write_stream(packet(0x40, bytes(1_000), eof=False) * 150)
+            await pass_time(STALLED_S + 1)
+            newcomer = await honest.switch.dial(place)
+            await until(lambda: len(node.switch.peers) == 2)
+            node.switch.peers[1].expect(0x40, 400_000, 300.0)
+            newcomer.link.write_stream(packet(0x40, bytes(1_000), eof=False) * 80)
+            await until(lambda: node.switch.counters["over_budget"])
+            newcomer.link.write_stream(packet(0x40, b"", eof=True))
+            await until(lambda: node.reactor.received)
+            assert stalling.gone.is_set() or stalling.link.is_closed
+            assert not newcomer.gone.is_set()
+            assert not node.switch.bans.left_s(liar.id), "a slow line looks like that"
+
+    simulate(scenario)
 
 
 async def test_a_reader_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
