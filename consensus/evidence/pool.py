@@ -6,7 +6,8 @@ validator, height, round and type there is one piece, whatever unsigned fields a
 has once been too old for stays too old, also when the parameters allow for more later (`floor`). No key fills the pool.
 
 On disk: pending and committed evidence (one byte, `%016X` of the height, `/`, the hash in hex), marks of committed
-offences, the floor. What is not above the floor is forgotten.
+offences, the floor. What is not above the floor is forgotten. It is written on the loop and synced with each block
+(`sync`): what a stop without notice takes of the pending, peers or the log's votes bring again.
 Source: CometBFT v0.38, spec/consensus/evidence.md, evidence/pool.go; tendermint/spec#116, cosmos-sdk#5532.
 """
 
@@ -54,6 +55,7 @@ PENDING_MAX: Final = 1_000
 PER_VALIDATOR_MAX: Final = 10  # that wait, and in a block: a key can sign without end, an old one for free
 REPORTED_MAX: Final = 1_000  # conflicting votes that wait for their height
 ITEMS_PER_JOB: Final = 16  # of a block's evidence, at once: 32 signatures in a thread, 2 ms; then their reads, 1 ms
+ACCUSED_PER_ITEM: Final = 64  # an attack that accuses so many counts for two of these
 PRUNE_COMMITTED_EVERY: Final = 1_000  # heights
 
 T = TypeVar("T")
@@ -80,10 +82,15 @@ def within_shares(evidence: Sequence[Evidence]) -> Sequence[Evidence]:
     """Up to the first that is one too many of a validator."""
     told: Counter[bytes] = Counter()
     for index, item in enumerate(evidence):
-        told.update(item.accused)
-        if any(told[address] > PER_VALIDATOR_MAX for address in item.accused):
+        if is_one_too_many(item.accused, told):
             return evidence[:index]
     return evidence
+
+
+def is_one_too_many(accused: Sequence[bytes], told: Counter[bytes]) -> bool:
+    """Of any of its validators, behind what is told in a block; that is counted up."""
+    told.update(accused)
+    return max(map(told.__getitem__, accused), default=0) > PER_VALIDATOR_MAX
 
 
 def committed_keys(evidence: Evidence) -> tuple[bytes, bytes]:
@@ -152,6 +159,7 @@ class EvidencePool:
             assert evidence_key(PENDING, evidence) == key, key
             self._remember(evidence)
         self._pruned_at = 0
+        self._is_unsynced = False
 
     @property
     def size(self) -> int:
@@ -288,7 +296,7 @@ class EvidencePool:
                 kept.append(item)
         if not kept:
             return False
-        self._db.write([(evidence_key(PENDING, item), item.encode_wrapped()) for item in kept], sync=True)
+        self._write([(evidence_key(PENDING, item), item.encode_wrapped()) for item in kept])
         for item in kept:
             accused = item.accused[0].hex() if item.accused else "unknown"
             self._limited.info(
@@ -297,6 +305,16 @@ class EvidencePool:
         for callback in self._added:
             callback(kept)
         return True
+
+    def _write(self, batch: Sequence[Write]) -> None:
+        self._db.write(batch)
+        self._is_unsynced = True
+
+    def sync(self) -> None:
+        """What was written is on disk, before the state that goes with it is. From any thread."""
+        if self._is_unsynced:
+            self._is_unsynced = False
+            self._db.write([], sync=True)
 
     def _remember(self, evidence: Evidence) -> None:
         self._pending[evidence.hash] = evidence
@@ -328,7 +346,8 @@ class EvidencePool:
 
     async def judge_ahead(self, evidence: Sequence[Evidence], state: State) -> None:
         """Verify signatures of a proposed block's evidence in threads, so that `check` need not. Raises nothing."""
-        fresh = [item for item in within_shares(evidence) if item.hash not in self._pending]
+        wanted = await self._workers.run(partial(within_shares, evidence))
+        fresh = [item for item in wanted if item.hash not in self._pending]
         for start in range(0, len(fresh), ITEMS_PER_JOB):
             for check in await self._workers.run(self._signature_job(fresh[start : start + ITEMS_PER_JOB], state)):
                 self.signatures.add(check)
@@ -364,12 +383,16 @@ class EvidencePool:
         hashes: set[bytes] = set()
         offences: set[bytes] = set()
         good: list[Evidence] = []
-        most = len(within_shares(evidence))
+        told: Counter[bytes] = Counter()
+        turn = 0
         try:
             for index, item in enumerate(evidence):
-                if index and index % ITEMS_PER_JOB == 0:
+                accused = item.accused
+                if turn >= ITEMS_PER_JOB:
+                    turn = 0
                     yield
-                if index == most:
+                turn += 1 + len(accused) // ACCUSED_PER_ITEM
+                if is_one_too_many(accused, told):
                     raise EvidenceUnwanted(f"evidence[{index}] is one too many of its validator in a block")
                 if item.hash in hashes:
                     raise InvalidEvidence(f"evidence[{index}] is in the block twice: {item.hash.hex()}")
@@ -433,7 +456,7 @@ class EvidencePool:
             if self._is_expired(item, state) or item.height <= self._floor:
                 batch += self._forget(item)
         if batch:
-            self._db.write(batch, sync=True)
+            self._write(batch)
         self._use_reported(state)
         if state.last_block_height - self._pruned_at >= PRUNE_COMMITTED_EVERY:
             self._pruned_at = state.last_block_height

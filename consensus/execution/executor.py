@@ -290,7 +290,7 @@ class BlockExecutor:
         async with self._app_lock:
             after = await self._execute(state, block, block_id, saved_response)
         self._fail_point("evidence updated")
-        await self._workers.run_disk(lambda: self.states.save(after))
+        await self._workers.run_disk(lambda: self._save(after))
         self._fail_point("state saved")
         if self._retain_height > self.blocks.base:
             await self._workers.run_disk(lambda: self._prune(self._retain_height))
@@ -298,6 +298,11 @@ class BlockExecutor:
         self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + self._process_ns)
         self._process_ns = 0
         return after
+
+    def _save(self, after: State) -> None:
+        """The evidence first: what a block marks as committed must be known once the block counts as applied."""
+        self.evidence.sync()
+        self.states.save(after)
 
     async def _finish_processing(self, block: Block) -> None:
         """Wait for the execution that was begun while the block was voted on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted, Inv
 from consensus.formats.wire import int_field, message_field
 from consensus.p2p.conn.base import PeerFault
 from consensus.system import aside
-from consensus.system.clock import InlineWorkers
+from consensus.system.clock import InlineWorkers, ThreadWorkers
 from consensus.types.commit import CommitSig
 from consensus.types.evidence import (
     DuplicateVoteEvidence,
@@ -36,6 +37,9 @@ from consensus.types.params import ConsensusParams, EvidenceParams
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.hash import sha256
 from storage.memory import MemoryStore
+from tests.support.engine.bench import FAST
+from tests.support.engine.bench import until as bench_until
+from tests.support.engine.driver import make_bench
 from tests.support.gossip.evidence import (
     CHAIN,
     GOOD,
@@ -433,6 +437,60 @@ def test_a_block_full_of_one_keys_evidence_is_judged_a_few_pieces_at_a_time(is_d
     assert 0 < most <= ITEMS_PER_JOB
     assert reads <= ITEMS_PER_JOB
     assert pool.size == (0 if is_decided_meanwhile else 4 * PER_VALIDATOR_MAX)
+
+
+async def test_whom_a_block_accuses_is_counted_a_few_pieces_at_a_time_and_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """audit 9: a megabyte of it was counted up in one piece before the first was read, twice: 5 ms of the loop each."""
+    looked: set[tuple[bool, bytes]] = set()
+
+    def counted(item: DuplicateVoteEvidence) -> tuple[bytes, ...]:
+        looked.add((threading.current_thread() is threading.main_thread(), item.offence))
+        return (item.vote_a.validator_address,)
+
+    monkeypatch.setattr(DuplicateVoteEvidence, "accused", property(counted))
+    source: Any = Stored(6)
+    workers = ThreadWorkers()
+    pool = EvidencePool(MemoryStore(), source, source, workers=workers)
+    items = [at_round(round, key=key) for key in range(4) for round in range(PER_VALIDATOR_MAX)]
+    await pool.judge_ahead(items, state(6))
+    assert looked == {(False, item.offence) for item in items}
+    most = 0
+    looked.clear()
+    for _ in pool.check(items, state(6)):
+        most = max(most, len(looked))
+        looked.clear()
+    assert 0 < most <= ITEMS_PER_JOB + 1
+    workers.close()
+
+
+def test_what_is_kept_does_not_wait_for_the_disk_and_is_synced_once() -> None:
+    """audit 9: each piece that a peer sent was a synced write on the loop."""
+    db = MemoryStore(models_crashes=True)
+    pool = pool_at(6, db)
+    pool.sync()
+    for key in range(3):
+        assert pool.add(at_round(0, key=key))
+    assert db.unsynced_batches == 3
+    pool.sync()
+    assert db.unsynced_batches == 0
+    pool.update(state(6), [at_round(0, key=0)])
+    assert db.unsynced_batches == 1
+    pool.sync()
+    again = pool_at(6, db.crash())
+    assert (again.size, again.knows(at_round(0, key=0))) == (2, True)
+
+
+async def test_marks_of_committed_evidence_are_on_disk_before_the_state_after_their_block() -> None:
+    bench = await make_bench(powers=(100, 1, 1, 1), config=FAST)
+    executor, steps = bench.node.executor, list[str]()
+    sync, save = executor.evidence.sync, executor.states.save
+    executor.evidence.sync = lambda: (steps.append("evidence"), sync())  # type: ignore[method-assign,assignment]
+    executor.states.save = lambda after: (steps.append("state"), save(after))  # type: ignore[method-assign,assignment]
+    await bench_until(lambda: len(steps) >= 4)
+    assert steps[:4] == ["evidence", "state"] * 2
+    await bench.driver.stop()
 
 
 def test_a_block_with_more_of_one_validator_than_a_pool_holds_is_not_voted_for() -> None:

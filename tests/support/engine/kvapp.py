@@ -197,5 +197,8 @@ class NoEvidence:
     def update(self, state: State, evidence: Sequence[Evidence]) -> None:
         pass
 
+    def sync(self) -> None:
+        pass
+
     def report_conflicting_votes(self, first: Vote, second: Vote) -> None:
         self.reported.append((first, second))
