@@ -19,9 +19,9 @@ from functools import partial
 from hashlib import sha256
 
 from dchat.devnet.processes import end_as_by_interrupt, undisturbed
+from dchat.simulation import cluster as nodes
+from dchat.simulation.plan import PROFILES
 from tests.campaigns.harness import say
-from tests.simulation import cluster as nodes
-from tests.simulation.plan import PROFILES
 from tests.support.core import simulator as cores
 
 SEEDS = {False: 2_000, True: 20}  # by --engine: a minute or so

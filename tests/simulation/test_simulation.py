@@ -17,15 +17,15 @@ import pytest
 
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.evidence.pool import EvidencePool
+from consensus.simulation.home import SimHome, SimStore
 from consensus.stores.block_store import BlockStore
 from consensus.stores.wal import HEAD_BYTES_MAX
 from dchat.devnet.processes import wait_for
+from dchat.simulation import cluster
+from dchat.simulation.cluster import SimulationFailed, Spoil, simulate
+from dchat.simulation.node import SIGN_STATE, WAL_FOLDER
+from dchat.simulation.plan import NEVER_S, PROFILES, Plan
 from storage.kv import Write
-from tests.simulation import cluster
-from tests.simulation.cluster import SimulationFailed, Spoil, simulate
-from tests.simulation.disk import SimHome, SimStore
-from tests.simulation.node import SIGN_STATE, WAL_FOLDER
-from tests.simulation.plan import NEVER_S, PROFILES, Plan
 
 CI_SEEDS = (43, 77, 106, 523, 622)  # short ones that have every fault between them
 PROFILE_SEEDS = 10  # of each, half a second and less

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulation import loop as virtual
-from tests.simulation.cluster import Cluster
-from tests.simulation.loop import VirtualLoop
-from tests.simulation.node import SimNode
-from tests.simulation.plan import NEVER_S, Plan
+from consensus.simulation import loop as virtual
+from consensus.simulation.loop import VirtualLoop
+from dchat.simulation.cluster import Cluster
+from dchat.simulation.node import SimNode
+from dchat.simulation.plan import NEVER_S, Plan
 
 DAY_S = 86_400.0
 DAYS = float(os.environ.get("DCHAT_WAIT_DAYS", "0.02"))  # CI: half an hour, past every backoff's longest wait

@@ -17,6 +17,7 @@ from consensus.core.events import Elapsed, Step, VoteKind
 from consensus.engine.checkpoint import can_restate, restate_log
 from consensus.engine.incoming.inputs import Logged, PartIn, TimedOut, VoteIn, decode_logged, encode_logged
 from consensus.engine.replay import Recorded
+from consensus.simulation.disk import SimulatedDisk
 from consensus.stores.wal import NEW_NAME, READ_BYTES, Wal
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.disk import OsDisk
@@ -27,7 +28,6 @@ from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.support.engine.bench import Home, make_node, power_off, until
 from tests.support.engine.crashes import SignKey, collect_signatures
 from tests.support.engine.driver import PATIENT, Bench, make_bench
-from tests.support.engine.simdisk import SimulatedDisk
 
 FOLDER = Path("/home/data/cs.wal")
 BLOCK_BYTES = 2 * PART_BYTES + 1_000

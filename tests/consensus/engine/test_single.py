@@ -9,12 +9,12 @@ import pytest
 
 from consensus.abci.interface import CommitResponse
 from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, decode_logged
+from consensus.simulation.disk import SimulatedDisk
 from consensus.stores.wal import Wal
 from consensus.system.failpoints import FAIL_POINTS
 from consensus.types.block import Block
 from tests.support.engine.bench import Home, Node, StopAt, genesis_of, make_node, power_off, until
 from tests.support.engine.kvapp import KeyValueApp
-from tests.support.engine.simdisk import SimulatedDisk
 
 
 def signatures_of(node: Node) -> dict[tuple[int, int, int], set[bytes]]:

@@ -24,6 +24,7 @@ from consensus.engine.incoming.inputs import (
     logged_time_ns,
 )
 from consensus.formats.timestamps import parse_rfc3339
+from consensus.simulation.disk import SimulatedDisk
 from consensus.stores.wal import PAYLOAD_BYTES_MAX, Wal, encode_frame, end_height_payload, parse_payload, scan_file
 from consensus.system.disk import AppendFile, OsDisk
 from consensus.system.errors import EngineError, WalCorrupted
@@ -31,7 +32,6 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.vote import Proposal, Vote
 from proto.tendermint.consensus import wal_pb2
-from tests.support.engine.simdisk import SimulatedDisk
 
 FOLDER = Path("/home/cs.wal")
 HEAD = FOLDER / "wal"

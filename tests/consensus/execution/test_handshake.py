@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from consensus.engine.interfaces import SavedBlock
+from consensus.simulation.disk import SimulatedDisk
 from consensus.system.errors import HandshakeError
 from storage.memory import MemoryStore
 from tests.support.engine.bench import Home, Node, genesis_of, make_node
 from tests.support.engine.kvapp import KeyValueApp
-from tests.support.engine.simdisk import SimulatedDisk
 
 GENESIS = genesis_of(1)
 

@@ -19,10 +19,10 @@ import pytest
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.journal import Journal, frame, frames
 from consensus.mempool.pool import Pool
+from consensus.simulation.disk import SimulatedDisk
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock, ThreadWorkers
 from consensus.system.disk import OsDisk
-from tests.support.engine.simdisk import SimulatedDisk
 from tests.support.mempool.pool import SequenceApp
 
 ROOT = Path(__file__).resolve().parents[3]

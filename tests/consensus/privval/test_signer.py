@@ -14,12 +14,12 @@ import pytest
 
 from consensus.privval.guards import last_signed_height, open_file_signer
 from consensus.privval.signer import FileSigner
+from consensus.simulation.disk import SimulatedDisk
 from consensus.system.disk import OsDisk
 from consensus.system.errors import SignerError, SigningRefused
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from tests.support.engine.bench import Home, genesis_of, key_of, make_node
-from tests.support.engine.simdisk import SimulatedDisk
 
 CHAIN = "chain"
 PATH = Path("/home/data/priv_validator_state.json")

@@ -15,6 +15,7 @@ from consensus.engine.driver import ConsensusDriver
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.privval.guards import open_file_signer
+from consensus.simulation.disk import SimulatedDisk, Stopped
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
@@ -26,7 +27,6 @@ from crypto.keys import Ed25519PrivKey
 from storage.kv import KeyValueStore
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp, ListPool, NoEvidence
-from tests.support.engine.simdisk import SimulatedDisk
 
 FAST = CoreConfig(
     timeout_propose_ms=500,
@@ -161,10 +161,6 @@ async def make_node(
         watch_before_signing_ns=watch_before_signing_ns,
     )
     return Node(driver, executor, app, pool, evidence, wal, home, fatal)
-
-
-class Stopped(BaseException):
-    """Raised by a fail point: the machine is gone, and nothing of the engine may catch it."""
 
 
 class StopAt:

@@ -3,7 +3,7 @@
 Until `faults_s` nodes are killed or lose their power, at any moment or between two touches of their disk, and come back
 from what survived; directions of the network fall silent, connections break, messages take their time; disks are slow
 and clocks are wrong; one validator's key may run twice. Then all faults stop, and the network must go on, keep what it
-promised and have punished the liar. tests/simulation/laws.py judges all of it.
+promised and have punished the liar. dchat/simulation/laws.py judges all of it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from dataclasses import replace
 import structlog
 
 from chain.currency.staking import stake
-from tests.simulation import loop as virtual
-from tests.simulation.disk import SimHome, Strike
-from tests.simulation.late import Wall, late_slices
-from tests.simulation.laws import Judge, LawBroken
-from tests.simulation.liar import Liar, View
-from tests.simulation.lies import lie
-from tests.simulation.load import CHAIN_ID, Load, genesis_of, operator, validator_key
-from tests.simulation.loop import Life, VirtualLoop
-from tests.simulation.network import Network
-from tests.simulation.node import SimNode
-from tests.simulation.plan import NEVER_S, Plan, near_ms
-from tests.simulation.plan import off_ms as anything_ms
-from tests.simulation.side import Injected
+from consensus.simulation import loop as virtual
+from consensus.simulation.clock import Wall, late_slices
+from consensus.simulation.home import SimHome, Strike
+from consensus.simulation.loop import Life, VirtualLoop
+from consensus.simulation.network import Network
+from dchat.simulation.laws import Judge, LawBroken
+from dchat.simulation.liar import Liar, View
+from dchat.simulation.lies import lie
+from dchat.simulation.load import CHAIN_ID, Load, genesis_of, operator, validator_key
+from dchat.simulation.node import SimNode
+from dchat.simulation.plan import NEVER_S, Plan, near_ms
+from dchat.simulation.plan import off_ms as anything_ms
+from dchat.simulation.side import Injected
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
 POLL_S = 0.1

@@ -14,7 +14,7 @@ from typing import Any
 
 from consensus.p2p.conn.sockets import Listener, ProtocolFactory
 from consensus.p2p.memory import MemoryNetwork, MemoryTransport, _MemoryListener
-from tests.simulation.loop import Life
+from consensus.simulation.loop import Life
 
 NEVER_S = 3_600.0  # beyond every time-out of a dial
 NEXT_S = 1e-6  # between two deliveries of one direction: timers of one moment have no order

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from consensus.core.events import CoreConfig
+from consensus.simulation.clock import Late
 from consensus.stores.wal import HEAD_BYTES_MAX
 
 NEVER_S = 10.0**9
@@ -14,19 +15,6 @@ HOUR_MS = 3_600_000
 HOURS_MS = 9 * HOUR_MS
 OFF_MS = (1_000, 60_000, HOUR_MS, HOURS_MS)  # how wrong a wrong clock may be: seconds, minutes, hours
 NEAR_MS = 400  # how wrong a right clock may be
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """How late what is handed to a thread comes back: up to `usual_ms`, and now and then up to `tail_ms`.
-
-    tails_ppm: how often. slice_ms: how long others may go on between two slices of the application, at most.
-    """
-
-    usual_ms: int
-    tail_ms: int
-    tails_ppm: int
-    slice_ms: int
 
 
 @dataclass(frozen=True, slots=True)

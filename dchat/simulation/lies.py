@@ -48,7 +48,7 @@ from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, PARTS_MAX, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote
 from crypto.keys import Ed25519PrivKey
-from tests.simulation.liar import Liar, View
+from dchat.simulation.liar import Liar, View
 
 EXTENSION_CHANNEL = 0x70
 FAR_HEIGHTS = (0, 1, 2**31 - 1, 2**62, 2**63 - 1)

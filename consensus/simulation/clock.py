@@ -11,19 +11,19 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeVar
 
 from consensus.abci.interface import Slices
 from consensus.execution import executor
 from consensus.formats.units import NS_PER_MS
+from consensus.simulation.loop import VirtualLoop
 from consensus.system.clock import InlineWorkers, Timer
-from tests.simulation.laws import START_NS
-from tests.simulation.loop import VirtualLoop
-from tests.simulation.plan import Late
 
 T = TypeVar("T")
 
 PPM = 10**6
+START_NS = 1_700_000_000 * 10**9  # the simulated time 0
 
 
 class Wall:
@@ -61,6 +61,19 @@ class SimClock:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return self._loop.call_later(delay_s, callback)
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """How late what is handed to a thread comes back: up to `usual_ms`, and now and then up to `tail_ms`.
+
+    tails_ppm: how often. slice_ms: how long others may go on between two slices of the application, at most.
+    """
+
+    usual_ms: int
+    tail_ms: int
+    tails_ppm: int
+    slice_ms: int
 
 
 class Delays:

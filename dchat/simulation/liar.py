@@ -30,11 +30,12 @@ from consensus.p2p.conn.base import ChannelDescriptor, Peer
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
+from consensus.simulation.clock import START_NS
+from consensus.simulation.loop import Life, VirtualLoop
+from consensus.simulation.network import Network
 from consensus.state.state import State
 from crypto.keys import Ed25519PrivKey
-from tests.simulation.laws import START_NS, Judge
-from tests.simulation.loop import Life, VirtualLoop
-from tests.simulation.network import Network
+from dchat.simulation.laws import Judge
 
 CHANNELS = (
     STATE_CHANNEL, DATA_CHANNEL, VOTE_CHANNEL, VOTE_SET_BITS_CHANNEL, MEMPOOL_CHANNEL, EVIDENCE_CHANNEL,

@@ -8,6 +8,10 @@ from pathlib import Path
 from consensus.system.disk import AppendFile
 
 
+class Stopped(BaseException):
+    """Raised by a fail point: the machine is gone, and nothing of the engine may catch it."""
+
+
 class Inode:
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)

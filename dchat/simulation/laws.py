@@ -13,13 +13,13 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from consensus.formats.units import NS_PER_MS
+from consensus.simulation.clock import START_NS
 from consensus.stores.block_store import BlockStore
 from consensus.types.block import Block
 from consensus.types.evidence import DuplicateVoteEvidence
 
 EVENTS_SHOWN = 40
 LIES_SHOWN = 12
-START_NS = 1_700_000_000 * 10**9  # the simulated time 0
 TIME_SLACK_NS = 10**9  # for votes that follow a block's time, and for what was drawn a moment ago
 
 

@@ -17,7 +17,7 @@ from consensus.mempool.pool import Pool
 from consensus.p2p.switch import Switch
 from consensus.system.tasks import Faults
 from dchat.node.gossip import Gossip
-from tests.simulation.laws import Judge
+from dchat.simulation.laws import Judge
 
 TIMERS = ("_announce", "_check_stall", "_close_window", "_relay", "_resend", "_sweep", "_tell_step")  # re-arm first
 

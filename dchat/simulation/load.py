@@ -16,12 +16,13 @@ from chain.tx.build import Seat, Wallet, build_tx
 from chain.tx.economy_messages import Delegate, Undelegate
 from chain.tx.messages import Payment
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
+from consensus.simulation.clock import START_NS
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
+from dchat.simulation.laws import Judge
+from dchat.simulation.node import SimNode
+from dchat.simulation.plan import HOURS_MS, Plan
 from genesis.app_state import build_app_state
-from tests.simulation.laws import START_NS, Judge
-from tests.simulation.node import SimNode
-from tests.simulation.plan import HOURS_MS, Plan
 
 CHAIN_ID = "simulation"
 DCHAT = 10**6

@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from consensus.simulation.disk import Inode, SimulatedDisk, Stopped
 from storage.kv import Write
 from storage.memory import MemoryStore
-from tests.support.engine.bench import Stopped
-from tests.support.engine.simdisk import Inode, SimulatedDisk
 
 DATA = Path("/home/data")
 STORES = ("blocks", "state", "app")

@@ -20,6 +20,10 @@ from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.privval.guards import open_file_signer
 from consensus.privval.signer import FileSigner, Signer
+from consensus.simulation.clock import DELAYS, Delays, SimClock, SimWorkers, Wall
+from consensus.simulation.home import DATA, SimHome, Strike
+from consensus.simulation.loop import Life, VirtualLoop
+from consensus.simulation.network import Network
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
@@ -31,14 +35,10 @@ from dchat.app.app import DchatApplication
 from dchat.doors.reads.commits import OnSaved, SafeListener
 from dchat.node.gossip import Gossip
 from dchat.node.runtime import MEMPOOL, Pruner, drop_peer, set_block_limits, states_height
-from tests.simulation import side
-from tests.simulation.disk import DATA, SimHome, Strike
-from tests.simulation.late import DELAYS, Delays, SimClock, SimWorkers, Wall
-from tests.simulation.laws import Judge
-from tests.simulation.loop import Life, VirtualLoop
-from tests.simulation.network import Network
-from tests.simulation.plan import Plan
-from tests.simulation.side import Bystander, Injected, WatchedFaults
+from dchat.simulation import side
+from dchat.simulation.laws import Judge
+from dchat.simulation.plan import Plan
+from dchat.simulation.side import Bystander, Injected, WatchedFaults
 
 PORT = 26_656
 SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"

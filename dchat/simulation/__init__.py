@@ -1,0 +1,1 @@
+"""Whole nodes of the product in one process, on simulated machines, among faults and liars; judged by laws."""
