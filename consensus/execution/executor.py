@@ -12,9 +12,9 @@ Source: docs/decisions/0006; CometBFT v0.38, spec/abci/abci++_comet_expected_beh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 
@@ -71,6 +71,12 @@ class Judgement:
     withheld: str = ""
 
 
+class Drive(Protocol):
+    """Runs a sliced call to its answer. The product's is `drive`; the simulator lets more happen between two slices."""
+
+    def __call__(self, slices: Slices[T], /) -> Awaitable[T]: ...
+
+
 async def drive(slices: Slices[T]) -> T:
     """Run a sliced call to its answer, giving the event loop back after each slice."""
     try:
@@ -100,12 +106,14 @@ class BlockExecutor:
         metrics: EngineMetrics | None = None,
         signatures: SignatureCache | None = None,
         fail_point: FailPoint = no_fail_point,
+        drive: Drive = drive,
     ) -> None:
+        """drive: what runs the application's sliced calls."""
         self.app, self.blocks, self.states = app, blocks, states
         self.pool, self.evidence = pool, evidence
         self.signatures = signatures or SignatureCache()
         self.metrics = metrics or EngineMetrics()
-        self._workers, self._clock, self._fail_point = workers, clock, fail_point
+        self._workers, self._clock, self._fail_point, self._drive = workers, clock, fail_point, drive
         self._app_lock = asyncio.Lock()
         self.block_size = BlockSize()
         self._process_ns = 0  # of the block that is next
@@ -153,7 +161,7 @@ class BlockExecutor:
         )
         async with self._app_lock:
             self._check_wanted(state.next_height)
-            response = await drive(self.app.prepare_proposal(request))
+            response = await self._drive(self.app.prepare_proposal(request))
         if (size := txs_proto_bytes(response.txs)) > data_bytes:
             raise InvalidResponse(f"prepare_proposal gave {size} bytes of transactions, allowed {data_bytes}")
         smallest = tx_bytes_min(self.app)
@@ -192,7 +200,7 @@ class BlockExecutor:
         if any(item.height > state.last_block_height for item in block.evidence):
             raise InvalidEvidence(f"block {block.height} has evidence that is not of the past")
         try:
-            await drive(self.evidence.check(block.evidence, state))
+            await self._drive(self.evidence.check(block.evidence, state))
         except EvidenceUnverifiable as error:
             if not is_decided:
                 raise
@@ -236,7 +244,7 @@ class BlockExecutor:
         await self._verify_ahead(request.txs)
         async with self._app_lock:
             self._check_wanted(request.height, request.hash)
-            response = await drive(self.app.process_proposal(request))
+            response = await self._drive(self.app.process_proposal(request))
         self._process_ns = self._clock.monotonic_ns() - started
         return response
 
@@ -321,7 +329,7 @@ class BlockExecutor:
         if response is None:
             response = await self._finalize(block_request(block, state.last_validators))
             self._fail_point("block executed")
-            encoded = await drive(encode_response(response))
+            encoded = await self._drive(encode_response(response))
             await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
             self._fail_point("results saved")
         after = _state_after(state, block, block_id, response)
@@ -344,7 +352,7 @@ class BlockExecutor:
             return await self._finalize(request)
 
     async def _finalize(self, request: BlockRequest) -> FinalizeBlockResponse:
-        response = await drive(self.app.finalize_block(request))
+        response = await self._drive(self.app.finalize_block(request))
         if len(response.tx_results) != len(request.txs):
             raise InvalidResponse(
                 f"finalize_block of height {request.height} gave {len(response.tx_results)} results, "

@@ -121,7 +121,9 @@ class MemoryTransport(asyncio.Transport):
             self._protocol.connection_lost(error)
 
 
-class _MemoryListener:
+class MemoryListener:
+    """A place of a MemoryNetwork where somebody listens."""
+
     def __init__(self, network: MemoryNetwork, place: tuple[str, int]) -> None:
         self._network, self._place = network, place
 
@@ -198,4 +200,4 @@ class MemorySockets:
         if place in self._network.listeners:
             raise OSError(f"{place[0]}:{place[1]} is in use")
         self._network.listeners[place] = factory
-        return _MemoryListener(self._network, place)
+        return MemoryListener(self._network, place)

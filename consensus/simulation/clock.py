@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from consensus.abci.interface import Slices
-from consensus.execution import executor
 from consensus.formats.units import NS_PER_MS
 from consensus.simulation.loop import VirtualLoop
-from consensus.system.clock import InlineWorkers, Timer
+from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
 
 T = TypeVar("T")
 
@@ -93,12 +90,21 @@ class Delays:
             return rng.uniform(0, late.tail_ms) / 1_000
         return rng.choice((0.0, rng.uniform(0, late.usual_ms))) / 1_000
 
-    def slice_s(self) -> float:
+    async def drive(self, slices: Slices[T]) -> T:
+        """As consensus.execution.executor.drive, but others go on for a while between two slices."""
+        try:
+            while True:
+                next(slices)
+                await asyncio.sleep(self._slice_s())
+        except StopIteration as done:
+            answer: T = done.value
+            return answer
+        finally:
+            slices.close()
+
+    def _slice_s(self) -> float:
         late = self._late
         return 0.0 if late is None else self._rng.choice((0.0, self._rng.uniform(0, late.slice_ms))) / 1_000
-
-
-DELAYS: ContextVar[Delays | None] = ContextVar("delays", default=None)
 
 
 class SimWorkers(InlineWorkers):
@@ -134,25 +140,6 @@ async def _later(before_s: float, work: Callable[[], T], after_s: float) -> T:
             await asyncio.sleep(after_s)
 
 
-async def _drive(slices: Slices[T]) -> T:
-    """executor.drive, where others go on for a while between two slices."""
-    delays = DELAYS.get()
-    try:
-        while True:
-            next(slices)
-            await asyncio.sleep(0.0 if delays is None else delays.slice_s())
-    except StopIteration as done:
-        answer: T = done.value
-        return answer
-    finally:
-        slices.close()
-
-
-@contextmanager
-def late_slices() -> Iterator[None]:
-    before = executor.drive
-    executor.drive = _drive
-    try:
-        yield
-    finally:
-        executor.drive = before
+if TYPE_CHECKING:
+    _clock: type[Clock] = SimClock
+    _workers: type[Workers] = SimWorkers

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from consensus.system.disk import AppendFile
+from consensus.system.disk import AppendFile, Disk
 
 
 class Stopped(BaseException):
@@ -107,3 +108,7 @@ class SimulatedDisk:
         file.sync()
         self.rename(temporary, path)
         self.sync_directory(path.parent)
+
+
+if TYPE_CHECKING:
+    _disk: type[Disk] = SimulatedDisk

@@ -12,9 +12,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from consensus.simulation.disk import Inode, SimulatedDisk, Stopped
-from storage.kv import Write
+from storage.kv import KeyValueStore, Write
 from storage.memory import MemoryStore
 
 DATA = Path("/home/data")
@@ -154,7 +155,7 @@ class SimHome:
         self.disk.hook = hook
         for name in STORES:
             store: SimStore = getattr(self, name)
-            store.touch, store.name = touch, name  # type: ignore[method-assign]
+            store.touch, store.name = touch, name
 
     def stopped(self) -> SimHome:
         """The home after the process was killed: what the system was given is there. This one is closed."""
@@ -163,3 +164,7 @@ class SimHome:
     def crashed_by(self, rng: random.Random) -> SimHome:
         """The home after the machine stopped. This one is closed."""
         return SimHome(self.disk.crashed_by(rng), *(getattr(self, name).crashed_by(rng) for name in STORES))
+
+
+if TYPE_CHECKING:
+    _store: type[KeyValueStore] = SimStore

@@ -14,7 +14,10 @@ import contextlib
 import contextvars
 import heapq
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+H = TypeVar("H", bound=asyncio.Handle)
+Ts = TypeVarTuple("Ts")
 
 TASKS_KEPT = 2_000  # of a life before those that are done are let go
 
@@ -35,12 +38,12 @@ class Life:
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         if len(self.tasks) >= TASKS_KEPT:
-            self.tasks = [kept for kept in self.tasks if not kept.done() or kept._log_traceback]  # type: ignore[attr-defined]
+            self.tasks = [kept for kept in self.tasks if not kept.done() or kept._log_traceback]
         self.tasks.append(task)
 
     def failures(self) -> list[BaseException]:
         """What tasks failed with that nobody asked for."""
-        unseen = [task for task in self.tasks if task.done() and task._log_traceback]  # type: ignore[attr-defined]
+        unseen = [task for task in self.tasks if task.done() and task._log_traceback]
         errors = [task.exception() for task in unseen if not task.cancelled()]
         return [error for error in errors if error is not None]
 
@@ -97,7 +100,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.now_s
 
-    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
         stall = self._stall_of(context)
         if stall is not None:
             handle = asyncio.Handle(callback, args, self, context)
@@ -106,7 +111,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._unless_over(super().call_soon(callback, *args, context=context))
 
     def call_at(
-        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         stall = self._stall_of(context)
         if stall is not None and when <= stall.until_s:
@@ -168,11 +177,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             for _ in range(CLOSES_MAX):
                 with contextlib.suppress(RuntimeError):  # it waits again in a `finally`
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
                     break
 
-    def _unless_over(self, handle: Any) -> Any:
-        life = handle._context.get(LIFE)
+    def _unless_over(self, handle: H) -> H:
+        life = handle._context.get(LIFE)  # type: ignore[attr-defined]
         if self._is_dropping or (life is not None and life.is_over):
             handle.cancel()
         return handle

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from consensus.p2p.conn.sockets import Listener, ProtocolFactory
-from consensus.p2p.memory import MemoryNetwork, MemoryTransport, _MemoryListener
+from consensus.p2p.conn.sockets import Listener, ProtocolFactory, Sockets
+from consensus.p2p.memory import MemoryListener, MemoryNetwork, MemoryTransport
 from consensus.simulation.loop import Life
 
 NEVER_S = 3_600.0  # beyond every time-out of a dial
@@ -147,7 +147,7 @@ class Network(MemoryNetwork):
         if place in self.listeners:
             raise OSError(f"{place[0]}:{place[1]} is in use")
         self.listeners[place], self._lives[place] = factory, life
-        return _MemoryListener(self, place)
+        return MemoryListener(self, place)
 
     def _open_pairs(self) -> list[tuple[Transport, Transport]]:
         self.pairs = [pair for pair in self.pairs if not (pair[0]._lost and pair[1]._lost)]
@@ -155,7 +155,7 @@ class Network(MemoryNetwork):
 
 
 class Door:
-    """One life's way to the network; implements consensus.p2p.conn.sockets.Sockets."""
+    """One life's way to the network."""
 
     def __init__(self, network: Network, host: str, life: Life) -> None:
         self._network, self._host, self._life = network, host, life
@@ -165,3 +165,7 @@ class Door:
 
     async def listen(self, factory: ProtocolFactory, host: str, port: int) -> Listener:
         return self._network.listen_at((self._host, port), factory, self._life)
+
+
+if TYPE_CHECKING:
+    _sockets: type[Sockets] = Door

@@ -46,7 +46,7 @@ from consensus.privval.guards import open_file_signer
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
-from consensus.system.clock import LoopClock, ThreadWorkers
+from consensus.system.clock import LoopClock, ThreadWorkers, Workers
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
 from consensus.types.block import max_data_bytes
@@ -357,7 +357,7 @@ def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
 class Pruner:
     """Forgets versions of the state beyond `kept`, in a worker thread. kept: 0 is all."""
 
-    def __init__(self, stores: Stores, workers: ThreadWorkers, *, kept: int) -> None:
+    def __init__(self, stores: Stores, workers: Workers, *, kept: int) -> None:
         self._stores, self._workers, self._kept = stores, workers, kept
         self._running: asyncio.Task[None] | None = None
 

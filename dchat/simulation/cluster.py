@@ -18,8 +18,9 @@ from dataclasses import replace
 import structlog
 
 from chain.currency.staking import stake
+from consensus.documents.genesis import GenesisDoc
 from consensus.simulation import loop as virtual
-from consensus.simulation.clock import Wall, late_slices
+from consensus.simulation.clock import Wall
 from consensus.simulation.home import SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
@@ -72,13 +73,13 @@ class Cluster:
         self._faults: list[asyncio.Task[None]] = []
         self._load = Load(plan, self.judge)
 
-    def _node(self, place: int, genesis: object) -> SimNode:
+    def _node(self, place: int, genesis: GenesisDoc) -> SimNode:
         is_twin = self.plan.twin is not None and place == self.plan.nodes - 1
         key = validator_key(self.plan.twin if is_twin and self.plan.twin is not None else place)
         name = f"twin{self.plan.twin}" if is_twin else f"n{place}"
         node = SimNode(
             name, place, key, is_twin, is_twin or place == self.plan.twin, self.loop, self.network,
-            genesis, self.plan, self.judge,  # type: ignore[arg-type]
+            genesis, self.plan, self.judge,
             random.Random(f"{name} {self.plan.seed}"), (), Strike(lambda what: self._crash(node, what)),
             lambda why: self._end(node, why), SimHome(),
             Wall(self.loop, off_ms=(self.plan.off_ms or {place: 0})[place], drift_ppm=self._drift_ppm(place)),
@@ -423,7 +424,7 @@ def simulate(
         made.append(Cluster(plan, loop, spoil))
         await made[0].run()
 
-    with _Errors() as errors, late_slices():
+    with _Errors() as errors:
         try:
             virtual.run(main)
         except LawBroken as broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chain.state.store import Stores
 from consensus.documents.genesis import GenesisDoc
@@ -20,7 +21,7 @@ from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.privval.guards import open_file_signer
 from consensus.privval.signer import FileSigner, Signer
-from consensus.simulation.clock import DELAYS, Delays, SimClock, SimWorkers, Wall
+from consensus.simulation.clock import Delays, SimClock, SimWorkers, Wall
 from consensus.simulation.home import DATA, SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
@@ -86,9 +87,6 @@ class WatchedSigner:
             content=f"{proposal.block_id.hash.hex()} pol {proposal.pol_round}",
         )  # fmt: skip
         return signed
-
-
-_signer: type[Signer] = WatchedSigner
 
 
 @dataclass
@@ -173,7 +171,6 @@ class SimNode:
         clock = SimClock(self.loop, self.wall, self.rng.randint(-skew_ms, skew_ms))
         late = self.plan.late[self.place] if self.plan.late else None
         delays = Delays(late, random.Random(f"late {self.name} {self.starts} {self.plan.seed}"))
-        DELAYS.set(delays)
         workers = SimWorkers(self.rng, lambda: 0 if self.is_calm else self.plan.slow_ms[self.place], delays)
         home, disk = self.home, self.home.disk
         home.watch(self.strike.touch)
@@ -184,7 +181,7 @@ class SimNode:
         evidence = Gossip.evidence_pool(home.state, blocks, states, workers)
         executor = BlockExecutor(
             app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock,
-            signatures=evidence.signatures, fail_point=self.strike.touch,
+            signatures=evidence.signatures, fail_point=self.strike.touch, drive=delays.drive,
         )  # fmt: skip
         state = await handshake(self.genesis, executor, software="simulation")
         set_block_limits(pool, state)
@@ -214,7 +211,7 @@ class SimNode:
         driver.add_saved_listener(OnSaved(self._saved))
         faults, bystander = WatchedFaults(self.judge, self.name, lambda: bool(self.strike.failed)), Bystander()
         switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
-        pruner = Pruner(stores, workers, kept=VERSIONS_KEPT)  # type: ignore[arg-type]
+        pruner = Pruner(stores, workers, kept=VERSIONS_KEPT)
         tell = OnSaved(lambda saved: journal.block_saved(saved.height))  # it may be replaced: side.py
         for name, listener in (("pruning", pruner), ("journal", tell), ("metrics", bystander)):
             driver.add_saved_listener(SafeListener(name, listener, faults))
@@ -288,3 +285,7 @@ class SimNode:
             self.give_up(f"ended itself: {line}")
             return
         self.judge.breaks("no node ends itself", f"{self.name}: exit code {code}: {line}")
+
+
+if TYPE_CHECKING:
+    _signer: type[Signer] = WatchedSigner
