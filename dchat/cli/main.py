@@ -30,6 +30,7 @@ PLACES: Final = {
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",
     "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
+    "simulate": "dchat.cli.local.simulate_command:simulate",
 }
 
 

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import random
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -34,6 +34,8 @@ from dchat.simulation.plan import off_ms as anything_ms
 from dchat.simulation.side import Injected
 
 RECOVERY_S = 240.0  # redials wait up to 40 s, and time-outs have grown with the rounds of a long partition
+HEIGHTS_WITHIN = 5  # that time, however it begins; what is asked beyond them has HEIGHT_S each
+HEIGHT_S = 30.0  # some rounds that liars spoil
 POLL_S = 0.1
 STOP_S = 15.0  # as dchat.node.process cuts a stop
 PROBE_EVERY_S = 5.0
@@ -44,8 +46,12 @@ ERRORS_SHOWN = 8
 Spoil = Callable[[SimHome, random.Random], SimHome]
 
 
-class SimulationFailed(AssertionError):
-    """A run broke a law; the message says how to replay it."""
+class SimulationFailed(Exception):
+    """A run broke a law: which, by whom, what happened before, and how to replay it."""
+
+    def __init__(self, broken: LawBroken, report: Sequence[str], replay: str) -> None:
+        super().__init__("\n".join([str(broken), *report, f"replay: {replay}"]))
+        self.law, self.what, self.report = broken.law, broken.what, tuple(report)
 
 
 class Cluster:
@@ -306,8 +312,9 @@ class Cluster:
         await self._until(lambda: False, plan.calm_load_s)
         load.cancel()
         target = self.judge.height + plan.heights_after
-        if not await self._until(lambda: self._has_recovered(target), RECOVERY_S):
-            self._explain(target)
+        within_s = RECOVERY_S + HEIGHT_S * max(0, plan.heights_after - HEIGHTS_WITHIN)
+        if not await self._until(lambda: self._has_recovered(target), within_s):
+            self._explain(target, within_s)
             self._raise_if_broken()
         for task in lying:
             task.cancel()
@@ -355,12 +362,12 @@ class Cluster:
         liar = stake.validator_of(node.parts.app.base, operator(self.plan.twin).address)
         return liar is not None and liar.jailed
 
-    def _explain(self, target: int) -> None:
+    def _explain(self, target: int, within_s: float) -> None:
         """Which law it was that did not come true in time."""
         tops = {node.name: self.judge.tops.get(node.name, 0) for node in self.nodes}
         if any(top < target for top in tops.values()) or any(node.parts is None for node in self.nodes):
             where = ", ".join(f"{node.name} {node.where}" for node in self.nodes)
-            self.judge.breaks("progress", f"not all at {target} after {RECOVERY_S:.0f} s: {where}")
+            self.judge.breaks("progress", f"not all at {target} after {within_s:.0f} s: {where}")
         lost = [name for tx, name in self.judge.promised.items() if tx not in self.judge.committed]
         if lost:
             self.judge.breaks("what was promised is committed", f"{len(lost)} transactions of {sorted(set(lost))}")
@@ -413,11 +420,27 @@ class _Errors:
         raise structlog.DropEvent
 
 
+def replay_command(seed: int, profile: str, heights: int | None) -> str:
+    named = "" if profile == "faults" else f" --profile {profile}"
+    asked = "" if heights is None else f" --heights {heights}"
+    return f"dchat simulate{named} --seed {seed}{asked}"
+
+
 def simulate(
-    seed: int, profile: str = "faults", *, spoil: Spoil | None = None, change: Callable[[Plan], Plan] = replace
+    seed: int,
+    profile: str = "faults",
+    *,
+    heights: int | None = None,
+    spoil: Spoil | None = None,
+    change: Callable[[Plan], Plan] = replace,
 ) -> Cluster:
-    """Run one seed of a profile to its end. change: of its plan, for tests. Raises SimulationFailed."""
+    """Run one seed of a profile to its end. Raises SimulationFailed.
+
+    heights: how many each node must decide after the last fault; None: the profile's. change: of its plan, for tests.
+    """
     plan = change(Plan.of(seed, profile))
+    if heights is not None:
+        plan = replace(plan, heights_after=heights)
     made: list[Cluster] = []
 
     async def main(loop: VirtualLoop) -> None:
@@ -428,8 +451,7 @@ def simulate(
         try:
             virtual.run(main)
         except LawBroken as broken:
-            said = [str(broken), f"plan: {plan}", *made[0].judge.last, *made[0].judge.lies, *errors.lines]
-            named = "" if profile == "faults" else f" --profile {profile}"
-            replay = f"replay: scripts/simulate --engine{named} --start {seed} --seeds 1"
-            raise SimulationFailed("\n".join([*said, replay])) from None
+            judge = made[0].judge
+            report = [f"plan: {plan}", *judge.last, *judge.lies, *errors.lines]
+            raise SimulationFailed(broken, report, replay_command(seed, profile, heights)) from None
     return made[0]

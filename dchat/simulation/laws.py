@@ -28,7 +28,7 @@ class LawBroken(Exception):
 
     def __init__(self, law: str, what: str) -> None:
         super().__init__(f"{law}: {what}")
-        self.law = law
+        self.law, self.what = law, what
 
 
 class Judge:

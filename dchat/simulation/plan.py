@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from consensus.core.events import CoreConfig
 from consensus.simulation.clock import Late
@@ -81,7 +82,7 @@ class Plan:
     @staticmethod
     def of(seed: int, profile: str = "faults") -> Plan:
         """profile: a key of PROFILES."""
-        return PROFILES[profile](seed)
+        return PROFILES[profile].draw(seed)
 
 
 def _faults(seed: int) -> Plan:
@@ -282,13 +283,20 @@ def _all(seed: int) -> Plan:
     )
 
 
-PROFILES: dict[str, Callable[[int], Plan]] = {
-    "faults": _faults,
-    "clocks": _clocks,
-    "wild-clocks": _wild_clocks,
-    "late": _late,
-    "liars": _liars,
-    "rivals": _rivals,
-    "side": _side,
-    "all": _all,
+class Profile(NamedTuple):
+    """A kind of run. what: goes wrong in it, for people."""
+
+    draw: Callable[[int], Plan]
+    what: str
+
+
+PROFILES: dict[str, Profile] = {
+    "faults": Profile(_faults, "nodes stop, disks fail or are slow, the network is cut and silent, a key runs twice"),
+    "clocks": Profile(_clocks, "less than a third of the power has clocks that are hours off, drift and jump"),
+    "wild-clocks": Profile(_wild_clocks, "every clock is wrong, each otherwise"),
+    "late": Profile(_late, "threads, disks and processes stall, some for seconds; proposals lose their rounds"),
+    "liars": Profile(_liars, "up to a third of the power lies, beside peers without stake who do"),
+    "rivals": Profile(_rivals, "a lying proposer puts a new block against the one that is being decided"),
+    "side": Profile(_side, "some call of some part of a node raises, in place of its work or after it"),
+    "all": Profile(_all, "liars, late work, wrong clocks, stops, failing disks"),
 }

@@ -1,31 +1,29 @@
 """Run simulated networks among faults, a seed each: scripts/simulate --seeds 2000 [--start N] [--jobs 2].
 
 Without --engine the consensus cores alone run, thousands of seeds a minute. With it whole nodes run (engine, gossip,
-network, application) on a simulated clock, network and disk: some seconds a seed.
+network, application) on a simulated clock, network and disk, as in `dchat simulate`: some seconds a seed.
 
-Exit code 0: every seed kept every law. A failing seed prints its law, its plan and the last events; to replay it:
-scripts/simulate [--engine] --start SEED --seeds 1. With --engine the last line has a hash of all protocol events: equal
-for equal seeds and code. What is simulated and which laws are checked: docs/simulation.md.
+Exit code 0: every seed kept every law. A failing seed prints its law, its plan, the last events and the command that
+replays it. With --engine the last line has a hash of all protocol events: equal for equal seeds and code. What is
+simulated and which laws are checked: docs/simulation.md.
 """
 
+from __future__ import annotations
+
 import argparse
-import contextlib
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from hashlib import sha256
 
-from dchat.devnet.processes import end_as_by_interrupt, undisturbed
-from dchat.simulation import cluster as nodes
+from dchat.devnet.processes import end_as_by_interrupt
 from dchat.simulation.plan import PROFILES
+from dchat.simulation.runs import in_processes, joint_trace, run_seed
 from tests.campaigns.harness import say
 from tests.support.core import simulator as cores
 
 SEEDS = {False: 2_000, True: 20}  # by --engine: a minute or so
 TOLD_EVERY = {False: 200, True: 10}
+AT_ONCE = {False: 8, True: 1}
 
 
 def run_cores(seed: int) -> tuple[int, str, str]:
@@ -38,11 +36,8 @@ def run_cores(seed: int) -> tuple[int, str, str]:
 
 
 def run_nodes(profile: str, seed: int) -> tuple[int, str, str]:
-    try:
-        cluster = nodes.simulate(seed, profile)
-    except nodes.SimulationFailed as error:
-        return seed, str(error), ""
-    return seed, "", cluster.judge.trace
+    outcome = run_seed(profile, None, seed)
+    return seed, outcome.text if outcome.law else "", outcome.trace
 
 
 def read_options() -> argparse.Namespace:
@@ -60,36 +55,22 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-@contextlib.contextmanager
-def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """When interrupted, however often: what has not begun is not begun any more, and what has is cut."""
-    try:
-        yield
-    except BaseException:
-        with undisturbed():
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.kill()
-        raise
-
-
 def main() -> int:
     options = read_options()
     seeds = range(options.start, options.start + options.seeds)
     run = partial(run_nodes, options.profile) if options.engine else run_cores
-    began, failed, traces = time.monotonic(), [], sha256()
+    began, failed, traces = time.monotonic(), [], []
     end_as_by_interrupt()
-    with ProcessPoolExecutor(options.jobs) as pool, _cancelling(pool):
-        results = pool.map(run, seeds, chunksize=1 if options.engine else 8)
+    with in_processes(run, seeds, jobs=options.jobs, at_once=AT_ONCE[options.engine]) as results:
         for done, (seed, error, trace) in enumerate(results, start=1):
-            traces.update(trace.encode())
+            traces.append(trace)
             if error:
                 failed.append(seed)
                 say(error)
             if done % TOLD_EVERY[options.engine] == 0:
                 say(f"{done} of {options.seeds} seeds, {len(failed)} failed")
     took_s = time.monotonic() - began
-    trace = f", trace {traces.hexdigest()[:16]}" if options.engine else ""
+    trace = f", trace {joint_trace(traces)}" if options.engine else ""
     ran = f"ran {options.seeds} seeds from {options.start} in {took_s:.0f} s"
     say(f"{ran}: {len(failed)} failed {failed or ''}{trace}")
     return 1 if failed else 0

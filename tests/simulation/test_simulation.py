@@ -122,7 +122,7 @@ def laws_broken(
             simulate(seed, spoil=spoil, change=change)
         except SimulationFailed as error:
             said = str(error)
-            assert f"replay: scripts/simulate --engine --start {seed} --seeds 1" in said
+            assert said.splitlines()[-1] == f"replay: dchat simulate --seed {seed}"
             return said.splitlines()[0]
     return ""
 

@@ -1,1 +1,1 @@
-"""Commands that make and run things on this machine: homes, a validator, a test network, a demo, a benchmark."""
+"""Commands that make and run things on this machine: homes, a validator, networks (real, simulated), a benchmark."""
