@@ -60,15 +60,16 @@ class SimulatedDisk:
             self.hook("create", path)
         return SimulatedFile(self, path, self.files.setdefault(path, Inode()))
 
-    def read(self, path: Path) -> bytes:
+    def _inode(self, path: Path) -> Inode:
         if path not in self.files:
             raise FileNotFoundError(path)
-        return bytes(self.files[path].data)
+        return self.files[path]
+
+    def read(self, path: Path) -> bytes:
+        return bytes(self._inode(path).data)
 
     def read_at(self, path: Path, offset: int, size: int) -> bytes:
-        if path not in self.files:
-            raise FileNotFoundError(path)
-        return bytes(self.files[path].data[offset : offset + size])
+        return bytes(self._inode(path).data[offset : offset + size])
 
     def size(self, path: Path) -> int:
         return len(self.files[path].data) if path in self.files else 0
@@ -80,14 +81,18 @@ class SimulatedDisk:
         self.folders.add(path)
 
     def rename(self, old: Path, new: Path) -> None:
+        inode = self._inode(old)
         self.hook("rename", new)
-        self.files[new] = self.files.pop(old)
+        del self.files[old]
+        self.files[new] = inode
 
     def remove(self, path: Path) -> None:
+        self._inode(path)
         del self.files[path]
 
     def truncate(self, path: Path, size: int) -> None:
-        inode = self.files[path]
+        inode = self._inode(path)
+        assert size <= len(inode.data), (path, size)
         del inode.data[size:]
         inode.synced = size
 
