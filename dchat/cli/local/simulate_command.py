@@ -1,7 +1,6 @@
 """`dchat simulate`: whole nodes on simulated machines, among faults and liars, each run drawn from a seed.
 
-Nothing is read or written but the terminal: no home, no socket, no clock. A seed and a profile give one run, on every
-machine, as long as the code is the same.
+No home, socket or clock is touched. A seed and a profile give one run, as long as the code is the same.
 """
 
 from __future__ import annotations
