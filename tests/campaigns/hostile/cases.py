@@ -143,7 +143,7 @@ def _floods() -> list[Case]:
         case("bits", "nonsense", "the longest bit arrays", kind="bits"),
         case("bitmaps", "nonsense", "the longest bitmaps on our own channel", kind="bitmaps"),
         case("wanted", "wanted-hashes", "asked for transactions that nobody has"),
-        case("tiny-txs", "tiny-txs", "16,000 empty transactions a message"),
+        case("tiny-txs", "tiny-txs", "as many empty transactions as a message may hold"),
         case("http", "http-flood", "the costliest pages without a pause", 4),
         case("block-lists", "block-lists", "ListBlocks without a pause", 8),
         case("commit-waits", "commit-waits", "waits for commits that never come", 50),

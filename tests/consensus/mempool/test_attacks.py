@@ -19,6 +19,7 @@ from consensus.mempool.admission.entry import Origin, PoolConfig
 from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.admission.pace import FLOOR_TXS
 from consensus.mempool.admission.shares import Shares
+from consensus.mempool.reactor import TXS_PER_MESSAGE_MAX
 from crypto.hash import sha256
 from tests.support.gossip.network import FakePeer
 from tests.support.mempool.attacks import ForgeableApp, app, connect, node_of
@@ -52,6 +53,12 @@ def forged(tag: str, count: int) -> list[bytes]:
 
 def signed(tag: str, count: int) -> list[bytes]:
     return [f"{tag}{index}:0:sig=good".encode() for index in range(count)]
+
+
+def send(node: TxNode, peer: FakePeer, txs: list[bytes]) -> None:
+    """In as few messages as they fit in."""
+    for start in range(0, len(txs), TXS_PER_MESSAGE_MAX):
+        node.reactor.receive(MEMPOOL_CHANNEL, peer, encode_txs(txs[start : start + TXS_PER_MESSAGE_MAX]))
 
 
 # ------------------------------------------------------------------------------------------------ forged ones
@@ -151,7 +158,7 @@ async def test_a_copy_by_a_liar_does_not_delay_or_lose_the_honest_ones(mesh: TxM
     async with node_of(app, mesh) as node:
         liar = connect(node, "a")
         fine = signed("fine", 2)
-        node.reactor.receive(MEMPOOL_CHANNEL, liar, encode_txs([*forged("x", 2_000), *fine]))
+        send(node, liar, [*forged("x", 2_000), *fine])
         honest = connect(node, "b")
         node.reactor.receive(MEMPOOL_CHANNEL, honest, encode_txs(fine[:1]))
         done = asyncio.ensure_future(node.pool.submit(fine[1]))
@@ -209,7 +216,7 @@ def test_a_newcomer_always_finds_room(txs_max: int, slowness: int, bursts: list[
 async def test_a_peer_with_much_to_send_closes_no_door(mesh: TxMesh) -> None:
     """audit 11: before, doors said "busy" as soon as peers had sent what blocks take in two seconds."""
     async with node_of(IdentifyingApp(), mesh) as node:
-        node.reactor.receive(MEMPOOL_CHANNEL, connect(node, "a"), encode_txs(some_txs(5_000, "a")))
+        send(node, connect(node, "a"), some_txs(5_000, "a"))
         await mesh.advance(1)
         answers = await asyncio.gather(*(node.pool.submit(tx, client="1.2.3.4") for tx in some_txs(100, "d")))
         assert {answer.code for answer in answers} == {0}
@@ -419,7 +426,7 @@ async def test_what_is_before_its_time_is_held_for_some_blocks_and_bounded(mesh:
     node = mesh.nodes[0]
     peer = connect(node, "a", STOCK)
     junk = [f"j{index}:7".encode() for index in range(4_000)]
-    node.reactor.receive(MEMPOOL_CHANNEL, peer, encode_txs(junk))
+    send(node, peer, junk)
     await mesh.advance(1)
     assert 0 < node.pool.held <= 5_000 // 16
     other = connect(node, "b", STOCK)

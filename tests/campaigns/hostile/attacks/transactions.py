@@ -8,6 +8,7 @@ from chain.tx.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from consensus.channels.extension import HASHES_MAX, ExtensionMessage, encode
 from consensus.channels.peer_messages import encode_txs
+from consensus.mempool.reactor import TXS_PER_MESSAGE_MAX
 from crypto.hash import sha256
 from proto.dchat.v1 import tx_pb2
 from tests.campaigns.hostile.attacks.packets import connections_of
@@ -99,10 +100,10 @@ async def wanted_hashes(world: World) -> None:
 
 @attack
 async def tiny_txs(world: World) -> None:
-    """A message of sixteen thousand empty transactions."""
+    """Messages of as many empty transactions as one may hold."""
 
     async def act(wire: Wire, _: Target) -> None:
-        message = packets(0x30, encode_txs([b""] * 16_000))
+        message = packets(0x30, encode_txs([b""] * TXS_PER_MESSAGE_MAX))
         while True:
             await world.pour(wire, [message])
 
