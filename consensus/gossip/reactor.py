@@ -47,11 +47,12 @@ from consensus.engine.interfaces import Driver, SavedBlock
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
 from consensus.formats.units import NS_PER_S
+from consensus.gossip.old_blocks import OldBlocks
 from consensus.gossip.peer_state import PART_COPY, VOTE_COPY, PeerState, VoteSetKey
 from consensus.gossip.sending import NEVER_NS, WIRE_COMMIT, Arrival, Gossip, GossipMetrics, Random
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
 from consensus.stores.interfaces import BlockStore
-from consensus.system.clock import Clock, Timer
+from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
 from consensus.system.log_limit import LogLimit
 from consensus.types.ids import NIL_BLOCK_ID, BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, Proposal, Vote
@@ -85,11 +86,15 @@ class ConsensusReactor:
         network: Network,
         clock: Clock,
         random: Random,
+        workers: Workers | None = None,
     ) -> None:
         self._driver, self._rs = driver, driver.round_state
         self._extension, self._network, self._clock = extension, network, clock
         self.metrics = GossipMetrics()
-        self._gossip = Gossip(self._rs, blocks, extension, clock, random, self.metrics)
+        self._old_blocks = OldBlocks(
+            blocks, clock, workers or InlineWorkers(), push=self._push_if_there, failed=self._failed
+        )
+        self._gossip = Gossip(self._rs, blocks, extension, clock, random, self.metrics, self._old_blocks)
         self._peers: dict[str, PeerState] = {}
         self._peers_ever = 0
         self._is_active = False
@@ -114,6 +119,7 @@ class ConsensusReactor:
 
     def stop(self) -> None:
         self._is_active = False
+        self._old_blocks.stop()
         timers = [self._step_timer, self._stall_timer, *self._announce_timers.values()]
         for timer in timers + [state.timer for state in self._peers.values()]:
             if timer is not None:
@@ -166,6 +172,10 @@ class ConsensusReactor:
             self._wake_at(state, self._gossip.push(state))
         except Exception as error:
             self._failed(state, error)
+
+    def _push_if_there(self, state: PeerState) -> None:
+        if self._peers.get(state.peer.id) is state:
+            self._push(state)
 
     def _push_all(self) -> None:
         for state in tuple(self._peers.values()):

@@ -33,6 +33,7 @@ from consensus.channels.peer_messages import (
 from consensus.core.events import VoteKind
 from consensus.engine.interfaces import RoundState, VoteView
 from consensus.formats.units import NS_PER_MS
+from consensus.gossip.old_blocks import OldBlocks
 from consensus.gossip.peer_state import PeerState, VoteSetKey
 from consensus.stores.interfaces import BlockStore
 from consensus.system.clock import Clock
@@ -51,6 +52,8 @@ DECIDED_HOLD_NS: Final = 150 * NS_PER_MS  # the others decide a height within th
 WIRE_NEW_HEIGHT: Final = 1
 WIRE_COMMIT: Final = 8
 CATCH_UP_CACHE_HEIGHTS: Final = 8
+CUT_INLINE_BYTES_MAX: Final = 262_144  # of an old block: cut in 1 ms; a larger one in a thread
+LOOK_AGAIN_NS: Final = 100 * NS_PER_MS  # for room in the queue of who waits for the parts of a larger one
 OLD_HEIGHT_EVERY_NS: Final = 5 * NS_PER_MS  # a peer's heights are read from disk: as fast as it takes them over
 NEVER_NS: Final = 1 << 62
 ARRIVALS_MAX: Final = 65_536  # of each kind and height: peers can send false ones without end
@@ -120,8 +123,10 @@ class Gossip:
         clock: Clock,
         random: Random,
         metrics: GossipMetrics,
+        old_blocks: OldBlocks,
     ) -> None:
         self._rs, self._blocks, self._extension = round_state, blocks, extension
+        self._old_blocks = old_blocks
         self._clock, self._random, self._metrics = clock, random, metrics
         # (height, kind, round, index) -> (the signature's end, its arrival)
         self._vote_arrivals: dict[tuple[int, int, int, int], tuple[bytes, Arrival]] = {}
@@ -363,6 +368,10 @@ class Gossip:
         if state.header is None and state.step == WIRE_COMMIT:
             state.set_header(header)  # it gathers the decided block, and this connection has not heard its header
         if state.header != header:
+            return
+        lacks = (1 << header.total) - 1 & ~state.parts_mask
+        if lacks and old.meta.block_size > CUT_INLINE_BYTES_MAX and not self._old_blocks.is_cut(state):
+            self._due_ns = min(self._due_ns, self._clock.monotonic_ns() + LOOK_AGAIN_NS)
             return
         for index in range(header.total):
             if state.parts_mask >> index & 1:

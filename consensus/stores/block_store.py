@@ -10,9 +10,11 @@ Source: CometBFT v0.38, store/store.go; docs/decisions/0006.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Final
 
+from consensus.formats.units import MIB
 from consensus.types.block import Block, BlockMeta, Commit, ExtendedCommit
 from consensus.types.parts import Part, PartSet
 from proto.tendermint.store import types_pb2 as pb
@@ -21,7 +23,8 @@ from storage.kv import KeyValueStore, Write
 STATE_KEY: Final = b"s"
 META, BLOCK, COMMIT, SEEN, EXTENDED, HASH = b"m", b"b", b"c", b"n", b"e", b"h"  # each followed by 8 bytes of height
 BY_HEIGHT: Final = (META, BLOCK, COMMIT, SEEN, EXTENDED)
-PART_SETS_MAX: Final = 4  # a peer that catches up asks for all parts of one height, then of the next
+PART_SETS_MAX: Final = 8  # a peer that catches up asks for all parts of one height, then of the next
+PART_SETS_BYTES_MAX: Final = 64 * MIB  # of the blocks that are remembered in parts; one always is
 PRUNED_HEIGHTS_PER_BATCH: Final = 100
 COMPACT_EVERY_HEIGHTS: Final = 100  # of pruned ones: a compaction rewrites a table, so not at every height
 
@@ -38,7 +41,9 @@ class BlockStore:
         state = pb.BlockStoreState.FromString(db.get(STATE_KEY) or b"")
         self._base, self._height = state.base, state.height
         assert min(1, self._height) <= self._base <= self._height, (self._base, self._height)
-        self._part_sets: OrderedDict[int, PartSet] = OrderedDict()
+        self._part_sets: OrderedDict[int, PartSet] = OrderedDict()  # who was asked for last stands last
+        self._part_sets_bytes = 0
+        self._part_sets_lock = threading.Lock()
         self._compacted_below = self._base
 
     @property
@@ -72,7 +77,7 @@ class BlockStore:
 
     def load_parts(self, height: int) -> PartSet | None:
         """All parts with their proofs."""
-        parts = self._part_sets.get(height)
+        parts = self._at_hand(height)
         if parts is None:
             data = self.load_block_bytes(height)
             if data is None:
@@ -81,6 +86,16 @@ class BlockStore:
             assert meta is None or parts.header == meta.block_id.part_set_header, height
             self._remember(height, parts)
         return parts
+
+    def has_parts(self, height: int) -> bool:
+        return self._at_hand(height) is not None
+
+    def _at_hand(self, height: int) -> PartSet | None:
+        with self._part_sets_lock:
+            parts = self._part_sets.get(height)
+            if parts is not None:
+                self._part_sets.move_to_end(height)
+            return parts
 
     def load_part(self, height: int, index: int) -> Part | None:
         parts = self.load_parts(height)
@@ -165,7 +180,7 @@ class BlockStore:
             if meta is not None:
                 batch.append((HASH + meta.block_id.hash, None))
             batch += [(key_of(prefix, height), None) for prefix in BY_HEIGHT]
-            self._part_sets.pop(height, None)
+            self._forget(height)
         batch.append((STATE_KEY, pb.BlockStoreState(base=until, height=self._height).SerializeToString()))
         self._db.write(batch)  # unsynced: if it is lost, it is pruned again
 
@@ -176,6 +191,17 @@ class BlockStore:
         self._compacted_below = self._base
 
     def _remember(self, height: int, parts: PartSet) -> None:
-        self._part_sets[height] = parts
-        if len(self._part_sets) > PART_SETS_MAX:
-            self._part_sets.popitem(last=False)
+        self._forget(height)
+        with self._part_sets_lock:
+            self._part_sets[height] = parts
+            self._part_sets_bytes += parts.byte_size
+            while len(self._part_sets) > 1 and (
+                len(self._part_sets) > PART_SETS_MAX or self._part_sets_bytes > PART_SETS_BYTES_MAX
+            ):
+                self._part_sets_bytes -= self._part_sets.popitem(last=False)[1].byte_size
+
+    def _forget(self, height: int) -> None:
+        with self._part_sets_lock:
+            parts = self._part_sets.pop(height, None)
+            if parts is not None:
+                self._part_sets_bytes -= parts.byte_size

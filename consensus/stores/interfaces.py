@@ -7,7 +7,7 @@ from typing import Protocol
 from consensus.state.results import ExecTxResult
 from consensus.state.state import State
 from consensus.types.block import Block, BlockMeta, Commit, ExtendedCommit
-from consensus.types.parts import Part
+from consensus.types.parts import Part, PartSet
 from consensus.types.validators import ValidatorSet
 
 
@@ -23,6 +23,14 @@ class BlockStore(Protocol):
     def load_block(self, height: int) -> Block | None: ...
     def load_block_bytes(self, height: int) -> bytes | None: ...
     def load_part(self, height: int, index: int) -> Part | None: ...
+    def load_parts(self, height: int) -> PartSet | None:
+        """All of them, cut now if need be: 3 ms a megabyte. From any thread."""
+        ...
+
+    def has_parts(self, height: int) -> bool:
+        """Whether they are at hand: `load_part` reads and cuts nothing."""
+        ...
+
     def load_commit(self, height: int) -> Commit | None:
         """The canonical commit of `height`: the one in block height+1."""
         ...

@@ -73,7 +73,7 @@ class Gossip:
         fatal: ends the process when block sync shows that this node cannot go on (exit code, last line).
         """
         extension = ExtensionReactor(clock)
-        consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random)
+        consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random, workers)
         mempool = MempoolReactor(pool, extension, clock, random)
         evidence_reactor = EvidenceReactor(evidence, consensus, driver, switch, clock, workers)
         consensus.on_peer_advanced(evidence_reactor.peer_advanced)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,7 +12,9 @@ import pytest
 
 from consensus.channels import peer_messages as m
 from consensus.core.events import Step
-from consensus.gossip.sending import OLD_HEIGHT_EVERY_NS
+from consensus.gossip.old_blocks import ROOM_MIN
+from consensus.gossip.sending import LOOK_AGAIN_NS, OLD_HEIGHT_EVERY_NS
+from consensus.system.clock import ThreadWorkers
 from consensus.types.parts import PART_BYTES
 from tests.support.gossip.fakes import ConsensusMesh
 from tests.support.gossip.network import FakePeer
@@ -136,3 +140,79 @@ def test_what_is_read_for_a_peer_is_charged_to_it_whoever_has_the_turn() -> None
     spent, peer.room = peer.cpu_ns, 1_000
     node.reactor.writable(0x21, peer)
     assert peer.cpu_ns == spent + 3 * read_ns
+
+
+class Uncut:
+    """Blocks of a store that has cut none. cuts: of which heights it is asked to, and whether that holds the loop."""
+
+    def __init__(self, blocks: Any) -> None:
+        self.cuts: list[tuple[int, bool]] = []
+        self.at_hand: set[int] = set()
+        load_parts, load_part = blocks.load_parts, blocks.load_part
+
+        def cut(height: int) -> Any:
+            if height not in self.at_hand:
+                self.at_hand.add(height)
+                self.cuts.append((height, threading.current_thread() is threading.main_thread()))
+            return load_parts(height)
+
+        def one(height: int, index: int) -> Any:
+            cut(height)
+            return load_part(height, index)
+
+        blocks.load_parts, blocks.load_part, blocks.has_parts = cut, one, self.at_hand.__contains__
+
+
+async def test_a_large_old_block_is_cut_in_a_thread_and_only_for_who_takes_much_of_it() -> None:
+    """audit 21: each time that one was not at hand the loop stood still for 33 to 66 ms, with several peers behind for
+    every part of it."""
+    workers = ThreadWorkers()
+    mesh = ConsensusMesh(block_bytes=6 * PART_BYTES, workers=workers)
+    mesh.network.full_mesh()
+    mesh.start()
+    mesh.run_to(30)
+    mesh.clock.advance(1)
+    node = mesh.nodes[0]
+    uncut = Uncut(node.driver.blocks)
+    peer, full = FakePeer("a" * 40, STOCK), FakePeer("b" * 40, STOCK, room=ROOM_MIN + 20)
+    full.sent.extend([(0x22, b"")] * 30)
+
+    async def sent(to: FakePeer, count: int) -> None:
+        async with asyncio.timeout(10):
+            while to.count_sent[0x21] < count:
+                mesh.clock.advance(LOOK_AGAIN_NS / 10**9)
+                await asyncio.sleep(0)
+
+    for height, one in ((5, peer), (7, full)):
+        node.reactor.add_peer(one)
+        node.reactor.receive(0x20, one, m.NewRoundStep(height, 0, 8, 0, 0).encode())
+    await sent(peer, 6)
+    assert uncut.cuts == [(5, False)]
+    full.take()
+    await sent(full, 6)
+    assert uncut.cuts == [(5, False), (7, False)]
+    assert peer.count_sent[0x21] == full.count_sent[0x21] == 6
+    assert peer.cpu_ns > 0
+    node.reactor.stop()
+    workers.close()
+
+
+async def test_who_is_behind_at_a_block_that_cannot_be_read_is_dropped_alone() -> None:
+    """audit 6"""
+    mesh = ConsensusMesh(block_bytes=6 * PART_BYTES)
+    mesh.network.full_mesh()
+    mesh.start()
+    mesh.run_to(30)
+    mesh.clock.advance(1)
+    node, peer = mesh.nodes[0], FakePeer("a" * 40, STOCK)
+    blocks: Any = node.driver.blocks
+    blocks.has_parts, blocks.load_parts = lambda height: False, breaks
+    node.host.links[peer.id] = peer
+    node.reactor.add_peer(peer)
+    node.reactor.receive(0x20, peer, m.NewRoundStep(5, 0, 8, 0, 0).encode())
+    for _ in range(10):
+        mesh.clock.advance(0.01)
+        await asyncio.sleep(0)
+    assert [(id, why) for id, why, _ in node.host.dropped] == [
+        (peer.id, "consensus gossip failed: ZeroDivisionError('planted')")
+    ]

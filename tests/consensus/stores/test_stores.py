@@ -10,10 +10,12 @@ import pytest
 from consensus.abci.interface import FinalizeBlockResponse, ValidatorUpdate
 from consensus.execution.executor import drive
 from consensus.state.results import Event, EventAttribute, ExecTxResult, results_hash
-from consensus.stores.block_store import BLOCK, COMMIT, META, SEEN, BlockStore
+from consensus.stores import block_store
+from consensus.stores.block_store import BLOCK, COMMIT, META, PART_SETS_MAX, SEEN, BlockStore
 from consensus.stores.block_store import key_of as at_height
 from consensus.stores.state_store import StateStore, decode_response, encode_response
 from consensus.types.params import BlockParams, ConsensusParams
+from consensus.types.parts import PartSet
 from storage.kv import KeyValueStore
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
@@ -50,6 +52,43 @@ async def test_what_is_read_is_of_the_height_it_lies_under() -> None:
         blocks.load_block(1)
     with pytest.raises(AssertionError):
         blocks.load_parts(1)  # and no peer is sent a part of it
+
+
+async def test_who_is_asked_for_last_stays_cut_and_what_is_cut_is_bounded_by_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """audit 21: with a fifth peer behind, at a height of its own, each part that one was sent cut a block again."""
+    home = Home()
+    node = await make_node(genesis_of(1), 0, home)
+    node.pool.txs = [b"k%d=%s" % (number, bytes(1_000)) for number in range(20)]
+    node.pool.per_block = 1
+    await node.driver.start()
+    await node.reach(20)
+    await node.driver.stop()
+    cuts = 0
+    cut = PartSet.from_bytes
+
+    def counted(data: bytes) -> PartSet:
+        nonlocal cuts
+        cuts += 1
+        return cut(data)
+
+    monkeypatch.setattr(PartSet, "from_bytes", staticmethod(counted))
+    blocks = BlockStore(home.blocks)
+    for _ in range(5):
+        for height in (2, 4, 6, 8, 10, 12):
+            assert blocks.load_part(height, 0)
+    assert cuts == 6
+    for height in range(13, 13 + PART_SETS_MAX):
+        assert blocks.load_part(2, 0)  # served all the while
+        assert blocks.load_part(height, 0)
+    assert cuts == 6 + PART_SETS_MAX
+    assert [blocks.has_parts(height) for height in (2, 4, 19)] == [True, False, True]
+    one = blocks.load_parts(2)
+    assert one is not None
+    monkeypatch.setattr(block_store, "PART_SETS_BYTES_MAX", 5 * one.byte_size // 2)
+    assert blocks.load_part(4, 0)
+    assert [height for height in range(1, 21) if blocks.has_parts(height)] == [2, 4]
 
 
 async def test_blocks_are_found_by_height_and_hash_until_pruned(open_db: Callable[[str], KeyValueStore]) -> None:

@@ -17,6 +17,7 @@ from consensus.engine.round_state import HeightState
 from consensus.engine.votes import RoundVotes
 from consensus.formats.errors import InvalidPart
 from consensus.gossip.reactor import ConsensusReactor
+from consensus.system.clock import Workers
 from consensus.types.block import BlockBounds
 from consensus.types.ids import NIL_BLOCK_ID, BlockID
 from consensus.types.parts import Part, PartSet
@@ -45,10 +46,19 @@ class FakeBlocks:
         return max(self.saved, default=0)
 
     def load_meta(self, height: int) -> Any:
-        return SimpleNamespace(block_id=self.saved[height][0]) if height in self.saved else None
+        if height not in self.saved:
+            return None
+        block_id, parts, _ = self.saved[height]
+        return SimpleNamespace(block_id=block_id, block_size=parts.byte_size)
 
     def load_part(self, height: int, index: int) -> Part | None:
         return self.saved[height][1].get(index) if height in self.saved else None
+
+    def load_parts(self, height: int) -> PartSet | None:
+        return self.saved[height][1] if height in self.saved else None
+
+    def has_parts(self, height: int) -> bool:
+        return height in self.saved
 
     def load_commit(self, height: int) -> Any:
         return self.saved[height][2] if height + 1 in self.saved else None
@@ -237,13 +247,21 @@ class FakeDriver:
 
 class ConsensusNode:
     def __init__(
-        self, host: FakeHost, clock: ManualClock, index: int, vals: ValidatorSet, *, ours: bool, block_bytes: int
+        self,
+        host: FakeHost,
+        clock: ManualClock,
+        index: int,
+        vals: ValidatorSet,
+        *,
+        ours: bool,
+        block_bytes: int,
+        workers: Workers | None = None,
     ) -> None:
         self.host, self.index = host, index
         self.driver = FakeDriver(index, vals, block_bytes=block_bytes)
         self.extension = ExtensionReactor(clock)
         self.reactor = ConsensusReactor(
-            self.driver, self.driver.blocks, self.extension, host, clock, random.Random(index)
+            self.driver, self.driver.blocks, self.extension, host, clock, random.Random(index), workers
         )
         host.install(*([self.extension] if ours else []), self.reactor)
 
@@ -253,7 +271,9 @@ class ConsensusNode:
 
 
 class ConsensusMesh:
-    def __init__(self, count: int = 4, *, ours: int | None = None, block_bytes: int = 1_000) -> None:
+    def __init__(
+        self, count: int = 4, *, ours: int | None = None, block_bytes: int = 1_000, workers: Workers | None = None
+    ) -> None:
         self.clock = ManualClock()
         self.network = FakeNetwork(self.clock)
         self.vals = validators(count)
@@ -265,6 +285,7 @@ class ConsensusMesh:
                 self.vals,
                 ours=index < (count if ours is None else ours),
                 block_bytes=block_bytes,
+                workers=workers,
             )
             for index in range(count)
         ]
