@@ -1,7 +1,7 @@
 """Inputs and effects of the consensus core, as frozen data.
 
-The core is a function of its inputs: it never reads a clock, a disk or a socket, and a value (a block) is to it
-an opaque, hashable id. The engine, the simulator and the tests all speak to it in these types and in no others.
+The core is a function of its inputs: it reads no clock, disk or socket. A value (a block) is to it an opaque, hashable
+id; a vote carries what was signed, as opaque. The engine, simulator and tests speak to it in these types, in no others.
 
 Order of effects: the driver carries effects out in the order returned. What each one asks for before the next may
 be carried out stands in its docstring.
@@ -11,7 +11,7 @@ Source: arXiv:1807.04938, Algorithm 1; docs/core-to-wire.md maps the steps to Co
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Protocol, TypeAlias
 
@@ -131,6 +131,7 @@ class Vote:
     value_id: ValueId | None  # None: nil
     validator_index: int
     peer_id: str = ""  # "": ours
+    signed: object = field(default=None, compare=False, repr=False)  # opaque; kept with what was counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class ValidValueSet:
 
 @dataclass(frozen=True, slots=True)
 class PolkaSeen:
-    """+2/3 prevotes for one value (or nil) of a round: for gossip (VoteSetMaj23) and metrics."""
+    """+2/3 prevotes for one value (or nil) of a round. Whoever tells peers of it reads it from the tally."""
 
     height: int
     round: int
@@ -260,7 +261,7 @@ class PolkaSeen:
 
 @dataclass(frozen=True, slots=True)
 class VoteCounted:
-    """The vote is new and counts: gossip HasVote, keep it."""
+    """The vote is new and counts, and the tally keeps it: gossip HasVote."""
 
     vote: Vote
 

@@ -1,8 +1,8 @@
-"""Tallies of one height's votes: who voted for what, in every round and kind.
+"""The tally of one height's votes, in every round and kind: the only count; gossip and commits are made from it.
 
 Pure. Promises: a validator's power counts once in what a set has seen, and once per value; the first value with more
-than 2/3 of the power stays the set's majority; all rounds are kept until the height ends; memory is bounded by the
-rounds that peers may open and by the values that they may claim.
+than 2/3 of the power stays the set's majority; what counted is kept, all rounds until the height ends; memory is
+bounded by the rounds that peers may open and by the values that they may claim.
 Powers are ints of any size; bitmaps are ints with bit i set for the validator at index i.
 Source: arXiv:1807.04938 section 3 (2f+1, f+1); CometBFT v0.38, types/vote_set.go and consensus/types/height_vote_set.go
 for the limits on peers and for equivocators.
@@ -10,10 +10,8 @@ for the limits on peers and for equivocators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
 from consensus.core.events import ValueId, Vote, VoteKind
 
@@ -46,21 +44,28 @@ class Counted(Enum):
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
+    """The votes of a set that are for one value; `votes` by validator."""
+
     power: int = 0
     bitmap: int = 0
+    votes: dict[int, Vote] = field(default_factory=dict)
 
 
 class VoteSet:
-    """The votes of one kind in one round. Read by the engine for gossip; changed through HeightVotes only."""
+    """The votes of one kind in one round. Its public attributes are for reading.
+
+    Changed through HeightVotes only; the precommits that decided outlive their height, and take in what comes late.
+    """
 
     def __init__(self, powers: tuple[int, ...], total: int) -> None:
-        self._powers = powers
-        self._total = total
-        self._first: dict[int, Vote] = {}
-        self._tallies: dict[ValueId | None, _Tally] = {}
+        self._powers, self._total = powers, total
         self._claims: dict[str, ValueId | None] = {}  # by peer: one claim each
-        self._reported = 0  # bitmap of reported equivocators
+        self.size = len(powers)
+        self.by_validator: dict[int, Vote] = {}  # the first of each
+        self.by_value: dict[ValueId | None, Tally] = {}
+        self.for_majority: dict[int, Vote] = {}  # by validator
+        self.reported = 0  # bitmap of reported equivocators
         self.bitmap = 0  # everyone who voted here, for whatever
         self.power = 0  # their power, each counted once
         self.has_majority = False
@@ -71,17 +76,12 @@ class VoteSet:
         """2f+1 voted, for whatever."""
         return self.power > two_thirds(self._total)
 
-    @property
-    def by_validator(self) -> Mapping[int, Vote]:
-        """The first vote of each validator, by index."""
-        return MappingProxyType(self._first)
-
     def bitmap_for(self, value: ValueId | None) -> int:
-        tally = self._tallies.get(value)
+        tally = self.by_value.get(value)
         return 0 if tally is None else tally.bitmap
 
     def power_for(self, value: ValueId | None) -> int:
-        tally = self._tallies.get(value)
+        tally = self.by_value.get(value)
         return 0 if tally is None else tally.power
 
     def has_majority_for(self, value: ValueId) -> bool:
@@ -94,31 +94,32 @@ class VoteSet:
     def add(self, vote: Vote) -> Counted:
         """Count a vote of this set; vote.validator_index is in range."""
         index, bit = vote.validator_index, 1 << vote.validator_index
-        first = self._first.get(index)
-        if first is None:
-            self._first[index] = vote
+        if index not in self.by_validator:
+            self.by_validator[index] = vote
             self.bitmap |= bit
             self.power += self._powers[index]
-            self._count(vote.value_id, index, bit)
+            self._count(vote, bit)
             return Counted.NEW
         if self.bitmap_for(vote.value_id) & bit:
             return Counted.REPEAT
         if vote.value_id in self._claims.values():
-            self._reported |= bit
-            self._count(vote.value_id, index, bit)
+            self.reported |= bit
+            self._count(vote, bit)
             return Counted.SECOND
-        known, self._reported = self._reported & bit, self._reported | bit
+        known, self.reported = self.reported & bit, self.reported | bit
         return Counted.KNOWN_CONFLICT if known else Counted.CONFLICT
 
-    def _count(self, value: ValueId | None, index: int, bit: int) -> None:
-        tally = self._tallies.get(value)
+    def _count(self, vote: Vote, bit: int) -> None:
+        index, value = vote.validator_index, vote.value_id
+        tally = self.by_value.get(value)
         if tally is None:
-            tally = self._tallies[value] = _Tally()
+            tally = self.by_value[value] = Tally()
         assert not tally.bitmap & bit, (value, index)
         tally.bitmap |= bit
         tally.power += self._powers[index]
+        tally.votes[index] = vote
         if not self.has_majority and tally.power > two_thirds(self._total):
-            self.has_majority, self.majority = True, value  # the first is final
+            self.has_majority, self.majority, self.for_majority = True, value, tally.votes  # the first is final
 
 
 class _Round:
@@ -127,8 +128,7 @@ class _Round:
     def __init__(self, powers: tuple[int, ...], total: int) -> None:
         self.prevotes = VoteSet(powers, total)
         self.precommits = VoteSet(powers, total)
-        self.bitmap = 0
-        self.power = 0
+        self.bitmap = self.power = 0
 
     def of(self, kind: VoteKind) -> VoteSet:
         return self.prevotes if kind is VoteKind.PREVOTE else self.precommits
@@ -139,15 +139,11 @@ class HeightVotes:
 
     def __init__(self, powers: tuple[int, ...]) -> None:
         self._powers = powers
-        self._total = sum(powers)
+        self.total_power = sum(powers)
         self._rounds: dict[int, _Round] = {}
         self._opened: dict[int, set[int]] = {}  # by validator: the later rounds that exist because of it
-        self._nothing = VoteSet(powers, self._total)
+        self._nothing = VoteSet(powers, self.total_power)
         self.skip_round = -1  # the highest round in which f+1 take part (line 55)
-
-    @property
-    def total_power(self) -> int:
-        return self._total
 
     @property
     def rounds(self) -> tuple[int, ...]:
@@ -176,7 +172,7 @@ class HeightVotes:
         if counted is Counted.NEW and not of_round.bitmap >> index & 1:
             of_round.bitmap |= 1 << index
             of_round.power += self._powers[index]
-            if vote.round > self.skip_round and of_round.power > one_third(self._total):
+            if vote.round > self.skip_round and of_round.power > one_third(self.total_power):
                 self.skip_round = vote.round
         return counted
 
@@ -188,7 +184,7 @@ class HeightVotes:
     def _open(self, round: int) -> _Round:
         found = self._rounds.get(round)
         if found is None:
-            found = self._rounds[round] = _Round(self._powers, self._total)
+            found = self._rounds[round] = _Round(self._powers, self.total_power)
         return found
 
     def _may_open(self, vote: Vote, current_round: int) -> bool:

@@ -64,7 +64,7 @@ from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
 from consensus.engine.round_state import PREVOTE_WAIT_WIRE_STEP, HeightState, times_judged
 from consensus.engine.timers import Timers, genesis_wait_ms, starts_with_proof
-from consensus.engine.votes import RoundVotes, load_last_commit
+from consensus.engine.votes import RoundVotes, block_id_of, load_last_commit, signed_of
 from consensus.execution.executor import BlockExecutor, save_decided
 from consensus.formats.units import NS_PER_MS
 from consensus.privval.own_key import WatchOver
@@ -77,7 +77,7 @@ from consensus.system.log_limit import LogLimit
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
-from consensus.types.vote import PRECOMMIT, Proposal, Vote
+from consensus.types.vote import Proposal
 
 LATE_PRECOMMIT_WAIT_MS: Final = 50  # after +2/3, for the precommits that are missing
 WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
@@ -128,7 +128,7 @@ class ConsensusDriver(Entrance):
         self._own = OwnMessages(
             signer, wal, executor, clock=clock, workers=workers, metrics=self.metrics, fail_point=fail_point
         )
-        self._round_state = HeightState()
+        self._round_state = HeightState(self.core.votes)
         self._listeners: list[RoundListener] = []
         self._saved_listeners: list[SavedListener] = []
         self._events: deque[Event] = deque()
@@ -152,7 +152,6 @@ class ConsensusDriver(Entrance):
         self._tasks: set[asyncio.Task[None]] = set()
         self._consensus: asyncio.Task[None] | None = None
         self._timers = Timers(clock, self._push)
-        self._counting: Vote | None = None  # the signed vote that the core is being asked about
         self._decided: Decide | None = None
         self._recorded: Recorded | None = None  # while the log is replayed
         self._restate_due = False  # the log of the height is long
@@ -354,7 +353,7 @@ class ConsensusDriver(Entrance):
                 self._hold(block, built.height)
                 await self._feed(built)
             case BlockComplete(_, value_id) if value_id not in self._round_state.blocks:
-                self._tell_complete(_block_id(value_id).part_set_header)  # a round began: it was forgotten untold
+                self._tell_complete(block_id_of(value_id).part_set_header)  # a round began: it was forgotten untold
             case BlockComplete() | BlockValidated() | TxsAvailable():
                 await self._feed(event)
             case ProposalIn() | VoteIn():
@@ -383,7 +382,6 @@ class ConsensusDriver(Entrance):
         taken = self._intake.take(message)
         if message.peer_id:
             self._charges.worked(message.peer_id, self._clock.monotonic_ns() - began_ns)
-        self._counting = taken.vote
         for event in taken.inputs:
             await self._feed(event)
         if taken.all_precommits:
@@ -439,12 +437,12 @@ class ConsensusDriver(Entrance):
                 self._gather(effect)
             case ValidValueSet():
                 for listener in self._listeners:
-                    listener.valid_block_set(_block_id(effect.value_id), is_commit=False)
+                    listener.valid_block_set(block_id_of(effect.value_id), is_commit=False)
             case PolkaSeen():
+                pass  # gossip claims majorities where a height stalls: until then everybody is about to see it too
+            case VoteCounted(vote):
                 for listener in self._listeners:
-                    listener.majority_seen(VoteKind.PREVOTE, effect.round)
-            case VoteCounted():
-                self._vote_counted()
+                    listener.vote_added(signed_of(vote))
             case Equivocation():
                 self._equivocated(effect)
             case VoteRefused(vote, reason):
@@ -465,7 +463,7 @@ class ConsensusDriver(Entrance):
             state.forget_blocks(self.core.block_state)
         if effect.step is Step.COMMIT:
             state.commit_round = self.core.commit_round
-            state.commit_header = _block_id(self.core.commit_value).part_set_header
+            state.commit_header = block_id_of(self.core.commit_value).part_set_header
         self.metrics.height, self.metrics.round = effect.height, effect.round
         if is_new_round:
             self.metrics.rounds_failed += 1
@@ -505,7 +503,7 @@ class ConsensusDriver(Entrance):
             self._push(event)
 
     async def _sign_proposal(self, effect: SignProposal) -> None:
-        block_id = _block_id(effect.value_id)
+        block_id = block_id_of(effect.value_id)
         parts, block = self._round_state.part_sets.get(block_id.part_set_header), self._round_state.blocks.get(block_id)
         if parts is None or block is None:
             return  # put off for so many rounds that it was forgotten
@@ -525,7 +523,7 @@ class ConsensusDriver(Entrance):
             log.info("voted nil", kind=kind, height=effect.height, round=effect.round, why=why)
         index = self.core.our_index
         assert index is not None, "an observer is not asked to vote"
-        block = None if effect.value_id is None else self._round_state.blocks.get(_block_id(effect.value_id))
+        block = None if effect.value_id is None else self._round_state.blocks.get(block_id_of(effect.value_id))
         if effect.value_id is not None and block is None:
             return  # put off for so many rounds that it was forgotten
         built_on_ns = [self._state.last_block_time_ns, *times_judged(self.core, self._round_state)]
@@ -537,14 +535,14 @@ class ConsensusDriver(Entrance):
             self._events.append(VoteIn(vote, ""))
 
     async def _validate(self, effect: ValidateBlock) -> None:
-        block_id = _block_id(effect.value_id)
+        block_id = block_id_of(effect.value_id)
         if self._recorded is None:
             self._work.validate(effect.height, block_id)
         else:
             await self._work.validate_now(effect.height, block_id)
 
     def _gather(self, effect: GatherBlock) -> None:
-        block_id = _block_id(effect.value_id)
+        block_id = block_id_of(effect.value_id)
         header = block_id.part_set_header
         self._round_state.open_parts(block_id, self._state.block_bytes_max)
         self._round_state.gathering[effect.round] = header
@@ -552,31 +550,9 @@ class ConsensusDriver(Entrance):
         for listener in self._listeners:
             listener.part_set_opened(header, is_commit=effect.is_commit)
 
-    def _vote_counted(self) -> None:
-        vote = self._counting
-        assert vote is not None
-        before = self._round_state.book.get(VoteKind(vote.type), vote.round)
-        had_majority = before is not None and before.has_majority
-        votes = self._round_state.book.add(vote)
-        for listener in self._listeners:
-            listener.vote_added(vote)
-        if votes.has_majority and not had_majority and vote.type == PRECOMMIT:
-            for listener in self._listeners:
-                listener.majority_seen(VoteKind.PRECOMMIT, vote.round)
-
     def _equivocated(self, effect: Equivocation) -> None:
-        second = self._counting
-        assert second is not None
-        value = effect.first.value_id
-        first = self._round_state.book.find(
-            effect.first.kind,
-            effect.first.round,
-            effect.first.validator_index,
-            None if value is None else _block_id(value),
-        )
-        assert first is not None, "a counted vote is kept"
+        first, second = signed_of(effect.first), signed_of(effect.second)
         self.metrics.equivocations += 1
-        self._intake.conflicted(second)
         ours = second.validator_address == self._own.address
         log.error(
             "OUR OWN KEY signed two votes: does it run elsewhere too?" if ours else "a validator signed two votes",
@@ -593,9 +569,9 @@ class ConsensusDriver(Entrance):
     async def _commit(self, decided: Decide) -> None:
         """+2/3 precommitted a valid block: apply it, then begin the next height."""
         decided_ns = self._clock.monotonic_ns()
-        block_id, height = _block_id(decided.value_id), decided.height
+        block_id, height = block_id_of(decided.value_id), decided.height
         block, parts = self._round_state.blocks[block_id], self._round_state.part_sets[block_id.part_set_header]
-        precommits = self._round_state.book.get(VoteKind.PRECOMMIT, decided.round)
+        precommits = self._round_state.votes(VoteKind.PRECOMMIT, decided.round)
         assert block is not None, "the core decides valid blocks"
         assert precommits is not None, "a decision has precommits"
         self._own.watch.saw_commit(block.last_commit)
@@ -689,9 +665,3 @@ class ConsensusDriver(Entrance):
         self.metrics.is_catching_up_from_wal = False
         self._events.extend(timeouts)
         log.info("replayed the log", height=self.core.height, round=self.core.round, step=self.core.step.name)
-
-
-def _block_id(value: object) -> BlockID:
-    """The core's values are this engine's block ids."""
-    assert isinstance(value, BlockID), value
-    return value

@@ -16,14 +16,14 @@ import structlog
 from consensus.core import events as core_events
 from consensus.core.core import Core
 from consensus.core.events import BlockComplete, BlockValidated, Input, PeerMajority, Step, VoteKind
-from consensus.core.votes import one_third
+from consensus.core.votes import VoteSet, one_third
 from consensus.engine.incoming.checks import BadSignatureFromPeer, check_extension, check_proposal, check_vote
 from consensus.engine.incoming.excuses import Excuses
 from consensus.engine.incoming.inbox import Inbox
 from consensus.engine.incoming.inputs import Logged, MajorityIn, Message, PartIn, ProposalIn, VoteIn
 from consensus.engine.interfaces import RoundListener
 from consensus.engine.round_state import HeightState
-from consensus.engine.votes import value_of
+from consensus.engine.votes import counted_as, value_of, vote_for
 from consensus.execution.executor import BlockExecutor
 from consensus.formats.errors import InvalidPart, InvalidProposal, InvalidVote
 from consensus.privval.own_key import OwnKeyWatch
@@ -41,12 +41,11 @@ log = structlog.get_logger(__name__)
 class Taken(NamedTuple):
     """What came of a message.
 
-    inputs: what the core is to hear of it, in order. vote: the signed vote that the last of them is. all_precommits: it
-    was the last that was missing of the height before.
+    inputs: what the core is to hear of it, in order. all_precommits: it was the last that was missing of the height
+    before.
     """
 
     inputs: tuple[Input, ...] = ()
-    vote: Vote | None = None
     all_precommits: bool = False
 
 
@@ -76,7 +75,6 @@ class Intake:
         self._claimed: dict[tuple[VoteKind, int, BlockID | None], MajorityIn] = {}  # what any peer claims, the first
         self._used_claims: dict[MajorityIn, None] = {}  # told to the core, and logged
         self._seconds: Counter[int] = Counter()  # by validator: counted besides another
-        self._conflicts: set[tuple[VoteKind, int, int]] = set()  # kind, round, validator: reported equivocators
         self._excuses = Excuses()
 
     def start_height(self) -> None:
@@ -85,7 +83,6 @@ class Intake:
         self._claimed.clear()
         self._used_claims.clear()
         self._seconds.clear()
-        self._conflicts.clear()
         self._excuses.start_height()
         self._untold = None
 
@@ -224,7 +221,8 @@ class Intake:
             return Taken()
         self._metrics.votes_received += 1
         kind, value = VoteKind(vote.type), value_of(vote)
-        known = self._round_state.book.find(kind, vote.round, vote.validator_index, value)
+        votes = self._core.votes(kind, vote.round)
+        known = vote_for(votes, vote.validator_index, value)
         if known is not None:
             if known.signature == vote.signature:
                 self._metrics.votes_duplicate += 1
@@ -234,22 +232,22 @@ class Intake:
                     self._is_good_vote(message, late=False)  # then it was signed elsewhere
                 self._other_vote(message, kind, "vote signed twice")
             return Taken()
-        if self._only_conflicts(kind, vote, value):
+        if self._only_conflicts(votes, vote, value):
             self._metrics.votes_refused += 1
             self._other_vote(message, kind, "vote of a reported equivocator")
             return Taken()
         if not self._is_good_vote(message, late=False):
             return Taken()
-        claim = self._claim_to_use(kind, vote, value)
+        claim = self._claim_to_use(votes, vote, value)
         if claim is not None:
             self._write(claim)
         if message.peer_id:  # ours was logged when it was signed
             self._write(message)
             self._useful(message.peer_id)
-        told = core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, message.peer_id)
+        told = counted_as(vote, message.peer_id)
         if claim is None:
-            return Taken((told,), vote)
-        return Taken((PeerMajority(kind, vote.height, vote.round, value, claim.peer_id), told), vote)
+            return Taken((told,))
+        return Taken((PeerMajority(kind, vote.height, vote.round, value, claim.peer_id), told))
 
     def _other_vote(self, message: VoteIn, kind: VoteKind, what: str) -> None:
         """Its validator signed several: each peer holds one, and hands it on to those who hold another."""
@@ -257,10 +255,10 @@ class Intake:
         if not self._excuses.vote(message.peer_id, kind, vote.round, vote.validator_index):
             self._useless(message.peer_id, what, 1)
 
-    def _claim_to_use(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> MajorityIn | None:
+    def _claim_to_use(self, votes: VoteSet, vote: Vote, value: BlockID | None) -> MajorityIn | None:
         """The claim that makes an equivocator's second vote count; others change nothing, and cost nothing."""
-        votes, claim = self._round_state.votes(kind, vote.round), self._claimed.get((kind, vote.round, value))
-        if claim is None or votes is None or votes.get(vote.validator_index) is None:
+        claim = self._claimed.get((VoteKind(vote.type), vote.round, value))
+        if claim is None or vote.validator_index not in votes.by_validator:
             return None
         self._seconds[vote.validator_index] += 1
         if claim in self._used_claims:
@@ -268,22 +266,19 @@ class Intake:
         self._used_claims[claim] = None
         return claim
 
-    def _only_conflicts(self, kind: VoteKind, vote: Vote, value: BlockID | None) -> bool:
+    def _only_conflicts(self, votes: VoteSet, vote: Vote, value: BlockID | None) -> bool:
         """Whether its validator's votes of this round conflict already, and nobody claims a majority for this one.
 
         One conflict is verified, logged and reported. A key that signs thousands costs no more than that, and with
         claims under ever new ids SECONDS_MAX; past them a vote counts for what an honest validator is known to want.
         """
-        if (kind, vote.round, vote.validator_index) not in self._conflicts:
+        index = vote.validator_index
+        if index not in votes.by_validator or not votes.reported >> index & 1:
             return False
-        if (kind, vote.round, value) not in self._claimed:
+        if (VoteKind(vote.type), vote.round, value) not in self._claimed:
             return True
-        power = self._core.votes(kind, vote.round).power_for(value)
-        return self._seconds[vote.validator_index] >= SECONDS_MAX and power <= one_third(self._core.total_power)
-
-    def conflicted(self, vote: Vote) -> None:
-        """The core reported the vote's validator as an equivocator."""
-        self._conflicts.add((VoteKind(vote.type), vote.round, vote.validator_index))
+        is_wanted = votes.power_for(value) > one_third(self._core.total_power)
+        return self._seconds[index] >= SECONDS_MAX and not is_wanted
 
     def _is_good_vote(self, message: VoteIn, *, late: bool) -> bool:
         """late: of the height before, whose extensions are checked for their signature only.
@@ -319,7 +314,7 @@ class Intake:
         if not self._is_good_vote(message, late=True):
             return False
         self._write(message)
-        last.add(vote)
+        last.add_late(vote)
         self._metrics.votes_late += 1
         for listener in self._listeners:
             listener.vote_added(vote)

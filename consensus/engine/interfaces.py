@@ -29,15 +29,27 @@ class VoteView(Protocol):
         ...
 
     @property
-    def bits(self) -> BitArray:
+    def mask(self) -> int:
         """A bit per validator whose vote is held."""
+        ...
+
+    @property
+    def power(self) -> int:
+        """Of these validators."""
+        ...
+
+    @property
+    def bits(self) -> BitArray:
+        """`mask`, as the wire has it."""
         ...
 
     def bits_for(self, block_id: BlockID | None) -> BitArray:
         """Those that voted for `block_id` (None: nil)."""
         ...
 
-    def get(self, index: int) -> Vote | None: ...
+    def get(self, index: int) -> Vote | None:
+        """The vote to hand on: of one who signed several, the one for the majority, else the first."""
+        ...
 
     @property
     def has_majority(self) -> bool:
@@ -89,7 +101,9 @@ class RoundState(Protocol):
         """The round that decided, while the decided block is gathered; else -1."""
         ...
 
-    def votes(self, kind: VoteKind, round: int) -> VoteView | None: ...
+    def votes(self, kind: VoteKind, round: int) -> VoteView | None:
+        """None: nobody voted there."""
+        ...
 
     @property
     def last_commit(self) -> VoteView | None:
@@ -126,8 +140,6 @@ class RoundListener(Protocol):
     def vote_added(self, vote: Vote) -> None:
         """Counted: of this height, or a precommit of the last."""
         ...
-
-    def majority_seen(self, kind: VoteKind, round: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

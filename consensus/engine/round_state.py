@@ -15,7 +15,8 @@ import structlog
 
 from consensus.core.core import BLOCK_ROUNDS_KEPT, BlockState, Core
 from consensus.core.events import Step, VoteKind
-from consensus.engine.votes import RoundVotes, VoteBook
+from consensus.core.votes import VoteSet
+from consensus.engine.votes import RoundVotes
 from consensus.formats.errors import InvalidData
 from consensus.types.block import Block, BlockBounds
 from consensus.types.ids import BlockID, PartSetHeader
@@ -31,9 +32,11 @@ log = structlog.get_logger(__name__)
 
 
 class HeightState:
-    """Satisfies RoundState."""
+    """Satisfies RoundState. tally: the core's votes of a kind and round."""
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Callable[[VoteKind, int], VoteSet]) -> None:
+        self._tally = tally
+        self._views: dict[tuple[VoteKind, int], RoundVotes] = {}  # of the sets in the tally that have votes
         self.height = 0
         self.round = 0
         self.step = Step.NEW_HEIGHT
@@ -54,7 +57,6 @@ class HeightState:
         self._decoding: set[PartSetHeader] = set()  # in a thread
         self.decode_aside: Callable[[PartSetHeader, Callable[[], Block | None]], bool] = lambda header, decode: False
         self._bounds = BlockBounds(0, 0)
-        self.book = VoteBook(())
 
     def start(self, height: int, validators: ValidatorSet, last_commit: RoundVotes | None, bounds: BlockBounds) -> None:
         """Drop the height before. bounds: what a block of this one may hold."""
@@ -65,7 +67,7 @@ class HeightState:
         self.last_commit = last_commit
         self.last_commit_round = -1 if last_commit is None else last_commit.round
         self.proposals, self.gathering, self.part_sets, self.block_ids = {}, {}, {}, {}
-        self.blocks, self._decoded, self.book = {}, {}, VoteBook(validators.powers)
+        self.blocks, self._decoded, self._views = {}, {}, {}
         self._hashes, self._bounds = {}, bounds
         self._decoding.clear()
 
@@ -170,7 +172,10 @@ class HeightState:
             self._hashes.pop(header, None)
 
     def votes(self, kind: VoteKind, round: int) -> RoundVotes | None:
-        return self.book.get(kind, round)
+        found = self._views.get((kind, round))
+        if found is None and (tally := self._tally(kind, round)).bitmap:
+            found = self._views[kind, round] = RoundVotes(tally, round)
+        return found
 
 
 def times_judged(core: Core, state: HeightState) -> list[int]:

@@ -1,16 +1,15 @@
-"""The signed votes of a height, as gossip and commits need them. The core counts; this keeps the signatures.
+"""The core's tally as gossip, commits and doors read it: block ids for its values, signed votes for its votes.
 
-A validator's vote is held once, and again for another block when the core counts an equivocator's second vote; for
-the value with +2/3 the vote for that value is the one given out, so that a commit can be made of it.
-Source: CometBFT v0.38, types/vote_set.go.
+Nothing is counted here. To the core both are opaque; this is where they are put in and taken out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from consensus.core import events as core_events
 from consensus.core.events import VoteKind
-from consensus.core.votes import two_thirds
+from consensus.core.votes import VoteSet
 from consensus.formats.bits import BitArray
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
@@ -31,126 +30,106 @@ def value_of(vote: Vote) -> BlockID | None:
     return None if vote.block_id.is_zero else vote.block_id
 
 
+def block_id_of(value: object) -> BlockID:
+    """The core's values are this engine's block ids."""
+    assert isinstance(value, BlockID), value
+    return value
+
+
+def counted_as(vote: Vote, peer_id: str) -> core_events.Vote:
+    """A verified vote as the core counts it. peer_id: who sent it; "" for ours."""
+    kind, value = VoteKind(vote.type), value_of(vote)
+    return core_events.Vote(kind, vote.height, vote.round, value, vote.validator_index, peer_id, vote)
+
+
+def signed_of(counted: core_events.Vote) -> Vote:
+    """What `counted_as` was given."""
+    vote = counted.signed
+    assert isinstance(vote, Vote), vote
+    return vote
+
+
+def vote_for(tally: VoteSet, index: int, value: BlockID | None) -> Vote | None:
+    """The counted vote of a validator for `value`. Any index."""
+    of_value = tally.by_value.get(value)
+    counted = None if of_value is None else of_value.votes.get(index)
+    return None if counted is None else signed_of(counted)
+
+
 class RoundVotes:
-    """The votes of one kind and round; a VoteView."""
+    """The votes of one kind and round; a VoteView. Always current.
 
-    __slots__ = (
-        "_by_value",
-        "_mask",
-        "_masks",
-        "_powers",
-        "_sums",
-        "_total",
-        "_votes",
-        "has_majority",
-        "majority",
-        "round",
-    )
+    Of a validator that signed several, `get` gives out the vote for the value with +2/3, so that a commit can be made
+    of it; else the first. Source: CometBFT v0.38, types/vote_set.go.
+    """
 
-    def __init__(self, powers: tuple[int, ...], round: int) -> None:
-        self.round = round
-        self.has_majority = False
-        self.majority: BlockID | None = None
-        self._powers, self._total = powers, sum(powers)
-        self._votes: list[Vote | None] = [None] * len(powers)
-        self._mask = 0
-        self._by_value: dict[BlockID | None, dict[int, Vote]] = {}
-        self._masks: dict[BlockID | None, int] = {}
-        self._sums: dict[BlockID | None, int] = {}
+    __slots__ = ("_tally", "round")
+
+    def __init__(self, tally: VoteSet, round: int) -> None:
+        self._tally, self.round = tally, round
 
     @property
     def size(self) -> int:
-        return len(self._powers)
+        return self._tally.size
+
+    @property
+    def mask(self) -> int:
+        return self._tally.bitmap
+
+    @property
+    def power(self) -> int:
+        return self._tally.power
 
     @property
     def bits(self) -> BitArray:
-        return BitArray(len(self._powers), self._mask)
+        return BitArray(self._tally.size, self._tally.bitmap)
+
+    def bits_for(self, block_id: BlockID | None) -> BitArray:
+        return BitArray(self._tally.size, self._tally.bitmap_for(block_id))
 
     @property
     def is_full(self) -> bool:
-        return self._mask.bit_count() == len(self._powers)
+        return self._tally.bitmap.bit_count() == self._tally.size
 
     @property
-    def missing(self) -> tuple[int, ...]:
-        return tuple(index for index, vote in enumerate(self._votes) if vote is None)
+    def has_majority(self) -> bool:
+        return self._tally.has_majority
 
-    def bits_for(self, block_id: BlockID | None) -> BitArray:
-        return BitArray(len(self._powers), self._masks.get(block_id, 0))
+    @property
+    def majority(self) -> BlockID | None:
+        value = self._tally.majority
+        return None if value is None else block_id_of(value)
 
     def get(self, index: int) -> Vote | None:
-        return self._votes[index] if 0 <= index < len(self._votes) else None
-
-    def first_of(self, index: int, value: BlockID | None) -> Vote | None:
-        """The vote of `index` for `value`."""
-        return self._by_value.get(value, {}).get(index)
+        tally = self._tally
+        counted = tally.for_majority.get(index) or tally.by_validator.get(index)
+        return None if counted is None else signed_of(counted)
 
     def each(self) -> Iterator[Vote]:
-        """Every kept vote, those of the majority first: counted in this order they have it again."""
-        for value in sorted(self._by_value, key=lambda value: not self.has_majority or value != self.majority):
-            yield from self._by_value[value].values()
+        """Every counted vote, those of the majority first: counted in this order they have it again."""
+        tally = self._tally
+        for value in sorted(tally.by_value, key=lambda value: not tally.has_majority or value != tally.majority):
+            yield from map(signed_of, tally.by_value[value].votes.values())
 
-    def add(self, vote: Vote) -> bool:
-        """Keep a verified vote that counts. False: it is here already."""
-        index, value = vote.validator_index, value_of(vote)
-        of_value = self._by_value.setdefault(value, {})
-        if index in of_value:
-            return False
-        of_value[index] = vote
-        bit = 1 << index
-        self._masks[value] = self._masks.get(value, 0) | bit
-        if not self._mask & bit:
-            self._mask |= bit
-            self._votes[index] = vote
-        elif self.has_majority and self.majority == value:
-            self._votes[index] = vote
-        power = self._sums[value] = self._sums.get(value, 0) + self._powers[index]
-        if not self.has_majority and power > two_thirds(self._total):
-            self.has_majority, self.majority = True, value
-            for position, chosen in of_value.items():
-                self._votes[position] = chosen
-        return True
+    def add_late(self, vote: Vote) -> None:
+        """A verified precommit of the height before, of a validator that has none here."""
+        self._tally.add(counted_as(vote, ""))
 
     def commit(self, height: int) -> Commit:
         """The commit of the block with +2/3: votes for other blocks become absent slots."""
-        return commit_from_votes(height, self.round, self._block_id(), self._votes)
+        return commit_from_votes(height, self.round, self._decided(), self._slots())
 
     def extended_commit(self, height: int) -> ExtendedCommit:
         """As `commit`, with vote extensions."""
-        return extended_commit_from_votes(height, self.round, self._block_id(), self._votes)
+        return extended_commit_from_votes(height, self.round, self._decided(), self._slots())
 
-    def _block_id(self) -> BlockID:
-        assert self.has_majority, "no +2/3"
-        assert self.majority is not None, "+2/3 for nil make no commit"
-        return self.majority
+    def _decided(self) -> BlockID:
+        assert self._tally.has_majority, "no +2/3"
+        assert self._tally.majority is not None, "+2/3 for nil make no commit"
+        return block_id_of(self._tally.majority)
 
-
-class VoteBook:
-    """All votes of the running height."""
-
-    def __init__(self, powers: tuple[int, ...]) -> None:
-        self._powers = powers
-        self._rounds: dict[tuple[VoteKind, int], RoundVotes] = {}
-
-    def get(self, kind: VoteKind, round: int) -> RoundVotes | None:
-        return self._rounds.get((kind, round))
-
-    def all(self) -> tuple[RoundVotes, ...]:
-        """Every kind and round that has votes."""
-        return tuple(self._rounds.values())
-
-    def add(self, vote: Vote) -> RoundVotes:
-        """Keep a verified vote that the core counted."""
-        key = (VoteKind(vote.type), vote.round)
-        votes = self._rounds.get(key)
-        if votes is None:
-            votes = self._rounds[key] = RoundVotes(self._powers, vote.round)
-        votes.add(vote)
-        return votes
-
-    def find(self, kind: VoteKind, round: int, index: int, value: BlockID | None) -> Vote | None:
-        """The kept vote of a validator for a value."""
-        votes = self._rounds.get((kind, round))
-        return None if votes is None else votes.first_of(index, value)
+    def _slots(self) -> list[Vote | None]:
+        return [self.get(index) for index in range(self._tally.size)]
 
 
 def load_last_commit(blocks: BlockStore, state: State) -> RoundVotes | None:
@@ -162,8 +141,9 @@ def load_last_commit(blocks: BlockStore, state: State) -> RoundVotes | None:
     seen = blocks.load_seen_commit(height) if extended is None else extended.commit()
     if seen is None:
         raise ConsensusFailure(f"the block store has no seen commit of height {height}, the last of the state")
-    last = RoundVotes(state.last_validators.powers, seen.round)
+    powers = state.last_validators.powers
+    last = RoundVotes(VoteSet(powers, sum(powers)), seen.round)
     for vote in votes_from_commit(seen) if extended is None else votes_from_extended_commit(extended):
         if vote is not None:
-            last.add(vote)
+            last.add_late(vote)
     return last

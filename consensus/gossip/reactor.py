@@ -327,9 +327,6 @@ class ConsensusReactor:
                 )
                 self._send(state, STATE_CHANNEL, message)
 
-    def majority_seen(self, kind: VoteKind, round: int) -> None:
-        """Claims are made when a height stalls: until then everybody is about to see the majority too."""
-
     def block_saved(self, saved: SavedBlock) -> None:
         self._gossip.height_decided(saved.height)
 
@@ -374,7 +371,7 @@ class ConsensusReactor:
         for round in sorted({max(0, rs.round - 1), rs.round}):
             for kind in (VoteKind.PREVOTE, VoteKind.PRECOMMIT):
                 view = rs.votes(kind, round)
-                mask = 0 if view is None else view.bits.mask
+                mask = 0 if view is None else view.mask
                 if mask or exact:
                     votes.append(HasVotes(rs.height, round, kind, mask, exact))
         return ExtensionMessage(has_parts=parts, has_votes=tuple(votes))

@@ -281,7 +281,7 @@ class Gossip:
 
     def _send_votes(self, state: PeerState, key: VoteSetKey, votes: VoteView) -> bool:
         """False: the queue is full."""
-        missing = votes.bits.mask & ~state.votes(key)
+        missing = votes.mask & ~state.votes(key)
         while missing:
             bit = missing & -missing
             missing ^= bit

@@ -147,7 +147,7 @@ class NodeMetrics:
         """Voting power whose prevotes of the running round are here."""
         rounds = self._views.driver.round_state
         votes = rounds.votes(VoteKind.PREVOTE, rounds.round)
-        return sum(rounds.validators.powers[index] for index in votes.bits) if votes is not None else 0
+        return 0 if votes is None else votes.power
 
     def _chain(self) -> Iterator[Metric]:
         yield labelled(

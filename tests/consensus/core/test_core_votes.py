@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -171,6 +173,17 @@ def test_late_precommits_are_counted_after_the_decision() -> None:
     assert core.votes(PRECOMMIT, 0).bitmap_for("A") == 0b1111
 
 
+def test_what_was_signed_comes_back_unseen() -> None:
+    """Opaque like a value: it may be anything, and changes neither what a vote is nor what is asked for."""
+    first, second = (replace(prevote(2, value), signed=object()) for value in ("A", "B"))
+    core = core_after([first])
+    assert core.votes(PREVOTE, 0).by_validator[2].signed is first.signed
+    (told,) = core.handle(second)
+    assert isinstance(told, Equivocation)
+    assert (told.first.signed, told.second.signed) == (first.signed, second.signed)
+    assert told == Equivocation(prevote(2, "A"), prevote(2, "B"), counted=False)
+
+
 def test_what_the_engine_reads() -> None:
     core = core_after([prevote(0, "A"), prevote(2, None), precommit(2, "A", 1), prevote(2, "A", 1)])
     votes = core.votes(PREVOTE, 0)
@@ -218,10 +231,13 @@ def test_tallies_agree_with_a_plain_count(
         for value in ("A", "B", "C", None):
             voters = counted.get((round, value), set())
             assert found.bitmap_for(value) == sum(1 << index for index in voters)
+            kept = found.by_value[value].votes if voters else {}
+            assert {index: vote.value_id for index, vote in kept.items()} == dict.fromkeys(voters, value)
             assert found.power_for(value) == sum(powers[index] for index in voters)
         winners = [v for v in ("A", "B", "C", None) if 3 * found.power_for(v) > 2 * sum(powers)]
         assert found.has_majority == bool(winners)
         assert not winners or found.majority in winners
+        assert not winners or found.for_majority is found.by_value[found.majority].votes
     beyond = [round for round in votes.rounds if round > 1]
     assert len(beyond) <= 3 * VALIDATOR_ROUNDS_MAX
 

@@ -28,6 +28,7 @@ from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from tests.support.engine.bench import Home, make_node, power_off, until
 from tests.support.engine.crashes import SignKey, collect_signatures
 from tests.support.engine.driver import PATIENT, Bench, make_bench
+from tests.support.engine.memnet import all_votes
 
 FOLDER = Path("/home/data/cs.wal")
 BLOCK_BYTES = 2 * PART_BYTES + 1_000
@@ -52,7 +53,7 @@ class Known:
         polkas = [(core.locked_round, core.locked_value), (core.valid_round, core.valid_value)]
         mine = [
             (vote.type, vote.round, vote.signature)
-            for votes in state.book.all()
+            for votes in all_votes(bench.driver)
             for vote in votes.each()
             if vote.validator_index == bench.ours
         ]

@@ -10,6 +10,7 @@ import pytest
 from consensus.core.events import VoteKind
 from consensus.engine.incoming.excuses import SETS_EXCUSED
 from consensus.engine.intake import BAD_PART_WEIGHT
+from consensus.engine.votes import vote_for
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PREVOTE
@@ -122,7 +123,7 @@ async def test_votes_that_their_validator_signed_several_times_are_not_the_peers
     for number, vote in enumerate([*votes, signed_again]):
         bench.driver.add_vote(vote, f"honest {number}")
     await until(lambda: not bench.driver._inbox)
-    assert bench.driver.round_state.book.find(VoteKind.PREVOTE, 0, liar, values[0]) is not None
+    assert vote_for(bench.driver.core.votes(VoteKind.PREVOTE, 0), liar, values[0]) is not None
     assert told.useless_by_kind == {}
     for vote in (*votes[2:], signed_again):
         bench.driver.add_vote(vote, "honest 5")

@@ -23,6 +23,7 @@ from consensus.engine.incoming.inbox import (
     size_of,
 )
 from consensus.engine.incoming.inputs import MajorityIn, Message, PartIn, VoteIn
+from consensus.engine.votes import vote_for
 from consensus.types.commit import SIGNATURE_BYTES_MAX
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
@@ -261,7 +262,7 @@ async def test_an_equivocators_vote_counts_once_a_majority_is_claimed_for_it() -
         bench.driver.add_vote(bench.vote(liar, PREVOTE, value), "liar")
     bench.driver.add_peer_majority(VoteKind.PREVOTE, 1, 0, values[2], "honest")
     bench.driver.add_vote(bench.vote(liar, PREVOTE, values[2]), "honest")
-    await until(lambda: bench.driver.round_state.book.find(VoteKind.PREVOTE, 0, liar, values[2]) is not None)
+    await until(lambda: vote_for(bench.driver.core.votes(VoteKind.PREVOTE, 0), liar, values[2]) is not None)
     await bench.driver.stop()
 
 

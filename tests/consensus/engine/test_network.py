@@ -19,7 +19,7 @@ from tests.support.engine.bench import (
     make_node,
     until,
 )
-from tests.support.engine.memnet import MemoryNetwork
+from tests.support.engine.memnet import MemoryNetwork, all_votes
 
 
 async def network_of(count: int = 4, **options: object) -> MemoryNetwork:
@@ -95,8 +95,7 @@ async def test_two_of_four_make_no_block_and_go_on_when_a_third_is_back() -> Non
 
 
 def resend_votes(sender: Node, receiver: Node) -> None:
-    state = sender.driver.round_state
-    for votes in state.book.all():
+    for votes in all_votes(sender.driver):
         for index in range(votes.size):
             vote = votes.get(index)
             if vote is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consensus.core.events import Step
+from consensus.core.events import Step, VoteKind
 from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
 from consensus.privval.own_key import KeyUsedElsewhere, OwnKeyWatch, WatchOver
 from consensus.types.block import Commit
@@ -66,7 +66,7 @@ async def test_the_same_vote_at_another_time_is_another_process() -> None:
 
 
 def _votes(bench: Bench) -> list[Vote]:
-    votes = bench.driver.round_state.votes(PREVOTE, 0)  # type: ignore[arg-type]
+    votes = bench.driver.round_state.votes(VoteKind.PREVOTE, 0)
     assert votes is not None
     return [vote for index in range(4) if (vote := votes.get(index)) is not None]
 

@@ -10,13 +10,22 @@ import asyncio
 from collections.abc import Callable
 
 from consensus.core.events import VoteKind
+from consensus.engine.driver import ConsensusDriver
 from consensus.engine.interfaces import SavedBlock
+from consensus.engine.votes import RoundVotes
 from consensus.types.commits import votes_from_commit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import Proposal, Vote
 from tests.support.engine.bench import Node
 
 RESEND_S = 0.1
+
+
+def all_votes(driver: ConsensusDriver) -> list[RoundVotes]:
+    """Every kind and round of the running height that has votes."""
+    state = driver.round_state
+    found = (state.votes(kind, round) for round in driver.core.rounds for kind in VoteKind)
+    return [votes for votes in found if votes is not None]
 
 
 class MemoryNetwork:
@@ -65,7 +74,7 @@ class MemoryNetwork:
             Link(self, index).tell_proposal(node)
             Link(self, other).tell_proposal(back)
             for sender, receiver, name in ((node, back, other), (back, node, index)):
-                for votes in sender.driver.round_state.book.all():
+                for votes in all_votes(sender.driver):
                     for position in range(votes.size):
                         vote = votes.get(position)
                         if vote is not None:
@@ -149,9 +158,6 @@ class Link:
             return
         for _, node in self._network.others(self._index):
             node.driver.add_vote(vote, str(self._index))
-
-    def majority_seen(self, kind: VoteKind, round: int) -> None:
-        pass
 
     def block_saved(self, saved: SavedBlock) -> None:
         self._network.help_those_behind(self._index)

@@ -13,8 +13,9 @@ from typing import Any
 
 from consensus.channels.extension import ExtensionReactor
 from consensus.core.events import Step, VoteKind
+from consensus.core.votes import HeightVotes, VoteSet
 from consensus.engine.round_state import HeightState
-from consensus.engine.votes import RoundVotes
+from consensus.engine.votes import RoundVotes, counted_as, value_of, vote_for
 from consensus.formats.errors import InvalidPart
 from consensus.gossip.reactor import ConsensusReactor
 from consensus.system.clock import Workers
@@ -75,7 +76,8 @@ class FakeDriver:
 
     def __init__(self, index: int, vals: ValidatorSet, *, block_bytes: int) -> None:
         self.index, self.vals, self.block_bytes = index, vals, block_bytes
-        self.round_state = HeightState()
+        self.tally = HeightVotes(())
+        self.round_state = HeightState(self.counted)
         self.state = SimpleNamespace(
             initial_height=1,
             params=SimpleNamespace(block_bytes_max=4_000_000),
@@ -90,6 +92,9 @@ class FakeDriver:
         self.later: list[tuple[str, Any]] = []  # of the next height
         self.claims: list[tuple[VoteKind, int, int, BlockID | None, str]] = []
         self.heights_max = 10**9
+
+    def counted(self, kind: VoteKind, round: int) -> VoteSet:
+        return self.tally.get(kind, round)
 
     def add_round_listener(self, listener: Any) -> None:
         self.listeners.append(listener)
@@ -109,6 +114,7 @@ class FakeDriver:
     def begin(self, height: int, last: RoundVotes | None = None) -> None:
         rs = self.round_state
         rs.start(height, self.vals, last, BOUNDS)
+        self.tally = HeightVotes(self.vals.powers)
         self._tell("step_changed")
         rs.enter(0, Step.PROPOSE)
         self._tell("step_changed")
@@ -172,13 +178,15 @@ class FakeDriver:
             self.later.append(("add_vote", (vote, peer_id)))
         if vote.height == rs.height - 1 and vote.type == PRECOMMIT and rs.last_commit is not None:
             if rs.last_commit.get(vote.validator_index) is None:
-                rs.last_commit.add(vote)
+                rs.last_commit.add_late(vote)
                 self._tell("vote_added", vote)
             return
         if vote.height != rs.height:
             return
-        if rs.book.find(VoteKind(vote.type), vote.round, vote.validator_index, vote.block_id or None) is None:
-            rs.book.add(vote)
+        kind, value = VoteKind(vote.type), value_of(vote)
+        if vote_for(self.counted(kind, vote.round), vote.validator_index, value) is None:
+            self.tally.claim(kind, vote.round, str(value), value, vote.round)  # a liar's second vote counts
+            self.tally.add(counted_as(vote, ""), vote.round)
             self._tell("vote_added", vote)
             self._advance()
 
