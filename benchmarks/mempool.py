@@ -133,6 +133,9 @@ class BenchClock:
     def monotonic_ns(self) -> int:
         return time.monotonic_ns() + self._ahead_ns
 
+    def work_ns(self) -> int:
+        return time.thread_time_ns()
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> BenchTimer:
         timer = BenchTimer(callback)
         heapq.heappush(self._timers, (self.monotonic_ns() + int(delay_s * 1e9), next(self._numbers), timer))

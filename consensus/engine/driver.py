@@ -378,10 +378,10 @@ class ConsensusDriver(Entrance):
 
     async def _take_message(self, message: Message) -> None:
         """A message of a peer, of our own, or of the log."""
-        began_ns = self._clock.monotonic_ns()
+        began_ns = self._clock.work_ns()
         taken = self._intake.take(message)
         if message.peer_id:
-            self._charges.worked(message.peer_id, self._clock.monotonic_ns() - began_ns)
+            self._charges.worked(message.peer_id, self._clock.work_ns() - began_ns)
         for event in taken.inputs:
             await self._feed(event)
         if taken.all_precommits:

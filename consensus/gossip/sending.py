@@ -54,6 +54,7 @@ WIRE_COMMIT: Final = 8
 CATCH_UP_CACHE_HEIGHTS: Final = 8
 CUT_INLINE_BYTES_MAX: Final = 262_144  # of an old block: cut in 1 ms; a larger one in a thread
 LOOK_AGAIN_NS: Final = 100 * NS_PER_MS  # for room in the queue of who waits for the parts of a larger one
+DISK_NS: Final = NS_PER_MS // 2  # charged for a height that is not at hand: waiting for a disk is no work that shows
 OLD_HEIGHT_EVERY_NS: Final = 5 * NS_PER_MS  # a peer's heights are read from disk: as fast as it takes them over
 NEVER_NS: Final = 1 << 62
 ARRIVALS_MAX: Final = 65_536  # of each kind and height: peers can send false ones without end
@@ -322,6 +323,7 @@ class Gossip:
                 self._due_ns = min(self._due_ns, state.read_due_ns)
                 return
             state.read_due_ns = now + OLD_HEIGHT_EVERY_NS
+            state.peer.spend_cpu(DISK_NS)
         old = self._read_for(state, lambda: self.old_height(height))
         if old is not None:
             self._push_commit(state, old)
@@ -329,11 +331,11 @@ class Gossip:
 
     def _read_for(self, state: PeerState, read: Callable[[], T]) -> T:
         """Read from disk at this peer's cost, whoever has the turn: a message of its, a timer, a queue with room."""
-        began_ns = self._clock.monotonic_ns()
+        began_ns = self._clock.work_ns()
         try:
             return read()
         finally:
-            state.peer.spend_cpu(self._clock.monotonic_ns() - began_ns)
+            state.peer.spend_cpu(self._clock.work_ns() - began_ns)
 
     def old_height(self, height: int) -> _OldHeight | None:
         """A stored height; None when the store does not have it (any more)."""

@@ -379,7 +379,7 @@ class Pool:
         if self._identify is None:
             return batch
         kept = []
-        began, size = self._clock.monotonic_ns(), 0
+        began, size, work = self._clock.monotonic_ns(), 0, self._clock.work_ns()
         for waiting in batch:
             if self._facts_of(waiting):
                 kept.append(waiting)
@@ -388,10 +388,10 @@ class Pool:
                 continue
             now, size = self._clock.monotonic_ns(), 0
             if now - began >= SLICE_NS:
-                self._spent_ns += now - began
+                self._spent_ns += self._clock.work_ns() - work
                 await asyncio.sleep(0)
-                began = self._clock.monotonic_ns()
-        self._spent_ns += self._clock.monotonic_ns() - began
+                began, work = self._clock.monotonic_ns(), self._clock.work_ns()
+        self._spent_ns += self._clock.work_ns() - work
         return kept
 
     def _facts_of(self, waiting: Waiting) -> bool:
@@ -448,7 +448,7 @@ class Pool:
 
     def _check_slice(self, batch: list[Waiting], position: int) -> int:
         """Check from `position` on for one slice; returns where to go on."""
-        began, size = self._clock.monotonic_ns(), 0
+        began, size, work = self._clock.monotonic_ns(), 0, self._clock.work_ns()
         admitted: list[Entry] = []
         was_empty = not self._entries
         by_key = self._intake.by_key
@@ -465,7 +465,7 @@ class Pool:
                 size = 0
                 if self._clock.monotonic_ns() - began >= SLICE_NS:
                     break
-        self._spent_ns += self._clock.monotonic_ns() - began
+        self._spent_ns += self._clock.work_ns() - work
         if admitted:
             for callback in self._admitted:
                 callback(admitted)

@@ -56,6 +56,10 @@ class SimClock:
     def monotonic_ns(self) -> int:
         return int(self._loop.now_s * 1e9)
 
+    def work_ns(self) -> int:
+        """Work takes no time here."""
+        return 0
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return self._loop.call_later(delay_s, callback)
 

@@ -33,6 +33,10 @@ class Clock(Protocol):
         """For durations."""
         ...
 
+    def work_ns(self) -> int:
+        """CPU time of this thread: for what somebody is charged for. Nobody pays for a busy machine."""
+        ...
+
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer: ...
 
 
@@ -56,6 +60,9 @@ class LoopClock:
 
     def monotonic_ns(self) -> int:
         return time.monotonic_ns()
+
+    def work_ns(self) -> int:
+        return time.thread_time_ns()
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(delay_s, callback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
@@ -24,13 +25,14 @@ from consensus.engine.incoming.inbox import (
 )
 from consensus.engine.incoming.inputs import MajorityIn, Message, PartIn, VoteIn
 from consensus.engine.votes import vote_for
+from consensus.system.clock import LoopClock
 from consensus.types.commit import SIGNATURE_BYTES_MAX
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote
 from crypto import merkle
 from crypto.hash import HASH_BYTES, sha256
-from tests.support.engine.bench import until
+from tests.support.engine.bench import power_off, until
 from tests.support.engine.inbox import flooded_bench
 
 BIG = PartSet.from_bytes(bytes(3 * PART_BYTES))
@@ -281,3 +283,27 @@ async def test_useless_votes_and_parts_are_charged_to_their_sender() -> None:
     assert told.useless_by_kind == {("a", "part of no block"): 4, ("b", "its validator may not open its round"): 1}
     assert bench.driver.core.step is not Step.COMMIT
     await bench.driver.stop()
+
+
+class BusyClock(LoopClock):
+    """Others have the core: 50 ms pass between two looks, and no work is done."""
+
+    def __init__(self) -> None:
+        self._looks = itertools.count(step=50_000_000)
+
+    def monotonic_ns(self) -> int:
+        return next(self._looks)
+
+    def work_ns(self) -> int:
+        return 0
+
+
+async def test_a_peer_does_not_pay_for_a_busy_machine() -> None:
+    """audit 14, sibling: each vote cost its sender what others took of the core meanwhile, and who brought many was not
+    read from for ten seconds."""
+    bench, told = await flooded_bench(clock=BusyClock())
+    for index in bench.others:
+        bench.driver.add_vote(bench.vote(index), "peer")
+    await until(lambda: len(told.worked_ns) == len(bench.others))
+    assert told.worked_ns == [0] * len(bench.others)
+    await power_off(bench.node)

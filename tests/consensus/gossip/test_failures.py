@@ -13,7 +13,7 @@ import pytest
 from consensus.channels import peer_messages as m
 from consensus.core.events import Step
 from consensus.gossip.old_blocks import ROOM_MIN
-from consensus.gossip.sending import LOOK_AGAIN_NS, OLD_HEIGHT_EVERY_NS
+from consensus.gossip.sending import DISK_NS, LOOK_AGAIN_NS, OLD_HEIGHT_EVERY_NS
 from consensus.system.clock import ThreadWorkers
 from consensus.types.parts import PART_BYTES
 from tests.support.gossip.fakes import ConsensusMesh
@@ -128,11 +128,12 @@ def test_what_is_read_for_a_peer_is_charged_to_it_whoever_has_the_turn() -> None
     for name in ("load_meta", "load_part"):
         setattr(blocks, name, partial(slow, getattr(blocks, name)))
     node.reactor.receive(0x20, peer, m.NewRoundStep(5, 0, 8, 0, 0).encode())
-    assert peer.cpu_ns == 4 * read_ns  # where it is, and three parts
+    height_ns = 4 * read_ns + DISK_NS
+    assert peer.cpu_ns == height_ns  # where it is, and three parts
     node.reactor.receive(0x20, peer, m.NewRoundStep(6, 0, 8, 0, 0).encode())
-    assert peer.cpu_ns == 4 * read_ns
+    assert peer.cpu_ns == height_ns
     mesh.clock.advance(2 * OLD_HEIGHT_EVERY_NS / 10**9)  # a timer's turn
-    assert peer.cpu_ns == 8 * read_ns
+    assert peer.cpu_ns == 2 * height_ns
     peer.sent.clear()
     peer.room = 0
     mesh.clock.advance(2 * OLD_HEIGHT_EVERY_NS / 10**9)
@@ -140,6 +141,32 @@ def test_what_is_read_for_a_peer_is_charged_to_it_whoever_has_the_turn() -> None
     spent, peer.room = peer.cpu_ns, 1_000
     node.reactor.writable(0x21, peer)
     assert peer.cpu_ns == spent + 3 * read_ns
+
+
+def test_a_peer_does_not_pay_for_a_busy_machine_that_reads_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 14: what the clock on the wall said was charged: where others had the core, whoever caught up was not read
+    from for ten seconds, and with it all strangers."""
+    mesh = ConsensusMesh(block_bytes=3 * PART_BYTES)
+    mesh.network.full_mesh()
+    mesh.start()
+    mesh.run_to(30)
+    mesh.clock.advance(1)
+    node, peer = mesh.nodes[0], FakePeer("a" * 40, STOCK)
+    node.reactor.add_peer(peer)
+    blocks, worked_ns = node.driver.blocks, 0
+
+    def slow(read: Any, *arguments: Any) -> Any:
+        nonlocal worked_ns
+        worked_ns += 1_000
+        mesh.clock._now_ns += 50_000_000
+        return read(*arguments)
+
+    monkeypatch.setattr(mesh.clock, "work_ns", lambda: worked_ns)
+    for name in ("load_meta", "load_part"):
+        setattr(blocks, name, partial(slow, getattr(blocks, name)))
+    node.reactor.receive(0x20, peer, m.NewRoundStep(5, 0, 8, 0, 0).encode())
+    assert peer.take(0x21)
+    assert peer.cpu_ns == 4_000 + DISK_NS
 
 
 class Uncut:

@@ -6,6 +6,7 @@ Everything comes in as from the network, through the reactor's `receive`, to rea
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -122,6 +123,21 @@ async def test_a_bad_signature_is_verified_once_and_work_is_charged(mesh: TxMesh
         assert app.calls == []
         assert set(app.verified.values()) == {1}
         assert liar.cpu_ns >= 300 * 50_000
+
+
+async def test_work_is_charged_by_what_it_takes_and_not_by_how_busy_the_machine_is(
+    mesh: TxMesh, app: ForgeableApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 14, sibling: what came to nothing cost its sender as much as the others who had the core meanwhile."""
+    ticks = itertools.count(step=50_000_000)
+    monkeypatch.setattr(mesh.clock, "monotonic_ns", lambda: next(ticks))
+    monkeypatch.setattr(mesh.clock, "work_ns", lambda: 0)
+    async with node_of(app, mesh) as node:
+        liar = connect(node, "a")
+        node.reactor.receive(MEMPOOL_CHANNEL, liar, encode_txs(forged("x", 64)))
+        await until(lambda: app.verified.total() == 64 and not node.pool.queued)
+        await until(lambda: liar.cpu_ns)
+        assert liar.cpu_ns == 64 * 50_000, "for the signatures alone"
 
 
 async def test_who_leaves_with_work_undone_pays_for_what_is_done_and_the_rest_is_not(

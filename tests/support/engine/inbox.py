@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from tests.support.engine.driver import Bench, make_bench
 
@@ -13,6 +14,7 @@ class Told:
     def __init__(self) -> None:
         self.useless_by_kind: Counter[tuple[str, str]] = Counter()
         self.useful_by_peer: Counter[str] = Counter()
+        self.worked_ns: list[int] = []
 
     def useless(self, peer_id: str, what: str, weight: int = 1) -> None:
         self.useless_by_kind[peer_id, what] += weight
@@ -22,9 +24,10 @@ class Told:
 
     def worked(self, peer_id: str, ns: int) -> None:
         assert ns >= 0
+        self.worked_ns.append(ns)
 
 
-async def flooded_bench() -> tuple[Bench, Told]:
-    bench, told = await make_bench(), Told()
+async def flooded_bench(**options: Any) -> tuple[Bench, Told]:
+    bench, told = await make_bench(**options), Told()
     bench.driver.charge_peers(told)
     return bench, told
