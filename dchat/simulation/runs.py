@@ -10,16 +10,19 @@ import contextlib
 import multiprocessing
 import signal
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import TypeVar
 
 from dchat.devnet.processes import undisturbed
 from dchat.simulation.cluster import SimulationFailed, replay_command, simulate
 
 TRACE_SHOWN = 16  # hex digits of a hash
+AHEAD = 4  # parts of the seeds that wait for each process: the slowest of them holds up the order
 T = TypeVar("T")
 
 
@@ -79,10 +82,23 @@ def in_processes(
 ) -> Iterator[Iterator[T]]:
     """run(seed) of each, in order; the processes are gone when the block is left.
 
-    at_once: how many seeds a process is given at a time.
+    at_once: how many seeds a process is given at a time. Raises BrokenProcessPool where one of them was killed.
     """
-    with ProcessPoolExecutor(jobs, initializer=_leave_interrupts) as pool, _cancelling(pool):
-        yield pool.map(run, seeds, chunksize=at_once)
+    parts = (seeds[begin : begin + at_once] for begin in range(0, len(seeds), at_once))
+    with ProcessPoolExecutor(jobs, initializer=_leave_interrupts) as pool, _cutting(pool):
+        with undisturbed():  # until each process has its own mind about interrupts
+            begun = deque(pool.submit(_run_part, run, part) for part in islice(parts, AHEAD * jobs))
+
+        def results() -> Iterator[T]:
+            while begun:
+                yield from begun.popleft().result()
+                begun.extend(pool.submit(_run_part, run, part) for part in islice(parts, 1))
+
+        yield results()
+
+
+def _run_part(run: Callable[[int], T], seeds: Sequence[int]) -> list[T]:
+    return [run(seed) for seed in seeds]
 
 
 def joint_trace(traces: Iterable[str]) -> str:
@@ -94,18 +110,23 @@ def joint_trace(traces: Iterable[str]) -> str:
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the first of them ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C, and the terminal's end, reach each of its processes; the first of them ends the others."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def _cancelling(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """When interrupted, however often: what has not begun is not begun any more, and what has is cut."""
+def _cutting(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """When interrupted, however often: the processes are cut, and what has not begun never is.
+
+    No future is cancelled: the pool's thread would fail on it, with a traceback, once its processes are gone.
+    """
     try:
         yield
     except BaseException:
         with undisturbed():
-            pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
                 worker.kill()
+            pool.shutdown()
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -57,7 +58,10 @@ def simulate(profile: str, first: int | None, seeds: int | None, heights: int | 
     count = seeds or (SEEDS if first is None else 1)
     began = time.monotonic()
     end_as_by_interrupt()
-    outcomes = _run(range(start, start + count), profile, heights, min(jobs, count))
+    try:
+        outcomes = _run(range(start, start + count), profile, heights, min(jobs, count))
+    except BrokenProcessPool:
+        raise Refusal("a process ended before its seed did: somebody killed it, or memory ran out") from None
     trace = joint_trace(outcome.trace for outcome in outcomes)
     failed = [outcome for outcome in outcomes if outcome.law]
     if as_json:

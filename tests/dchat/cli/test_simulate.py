@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dchat.cli.main import dchat
+from dchat.devnet.processes import wait_for
 from dchat.simulation import cluster
 from dchat.simulation.cluster import simulate
 from dchat.simulation.plan import PROFILES
@@ -106,6 +109,37 @@ def test_an_error_of_the_simulator_is_a_failure_too(monkeypatch: pytest.MonkeyPa
     assert failed.exit_code == 1
     assert "the simulator does not fail: TypeError" in failed.stderr
     assert failed.stderr.count("\n") == 1
+
+
+def test_a_process_that_was_killed_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "Load", lambda *_: os._exit(9))
+    failed = call(*QUICK, "--seed", 3, "--seeds", 9)
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr == "dchat: a process ended before its seed did: somebody killed it, or memory ran out\n"
+
+
+def test_an_interrupt_ends_all_of_it_without_a_word_more() -> None:
+    """As a terminal sends it: to every process of the group."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit it ignored
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dchat", "simulate", "--seeds", "100000", "--jobs", "2"],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        assert wait_for(lambda: len(children.read_text().split()) == 2, 30)
+        begun = children.read_text().split()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=30)[0].strip() == "Aborted!"
+        assert process.returncode == 1
+        assert not any(Path(f"/proc/{pid}").exists() for pid in begun)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_what_is_said_of_a_traceback_is_one_line() -> None:
