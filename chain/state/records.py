@@ -146,14 +146,27 @@ class History:
             record = before(key, record, replaced)
         return record
 
-    def overlay(self, prefix: bytes, version: int) -> dict[bytes, Record | None]:
-        """The values or side records under `prefix` that changed after `version`, as they were then."""
+    def overlay(
+        self, prefix: bytes, version: int, *, start: bytes, bytes_max: int
+    ) -> tuple[dict[bytes, Record | None], bytes | None]:
+        """The values or side records under `prefix` that changed after `version`, as they were then: from the key
+        `start` up to, not with, the key that is told beside them, where they take more than `bytes_max`; None: all."""
         then: dict[bytes, Record | None] = {}
+        size, end = 0, None
         for later in range(version + 1, self._latest + 1):
-            for key, record in self._runs(prefix, later):
-                if key.startswith(prefix):
-                    then.setdefault(key, record)
-        return then
+            for key, record in self._runs(prefix, start, later):
+                if end is not None and key >= end:
+                    break
+                if key in then or key < start or not key.startswith(prefix):
+                    continue
+                then[key] = record
+                size += _held_bytes(key, record)
+                if size > bytes_max and len(then) > 1:
+                    keys = sorted(then)
+                    end = keys[len(keys) // 2]
+                    then = {key: then[key] for key in keys[: len(keys) // 2]}
+                    size = sum(_held_bytes(key, record) for key, record in then.items())
+        return then, end
 
     def _replaced(self, key: bytes, version: int) -> tuple[bool, Record | None]:
         """Whether `version` changed the key, and what it replaced."""
@@ -165,13 +178,18 @@ class History:
             break
         return False, None
 
-    def _runs(self, prefix: bytes, version: int) -> Iterator[tuple[bytes, Record | None]]:
+    def _runs(self, prefix: bytes, first: bytes, version: int) -> Iterator[tuple[bytes, Record | None]]:
+        """What `version` replaced under `prefix` from the key `first` on, ascending, and some more before and after."""
         start = UNDO + pack_version(version)
-        for _, run in self._reader.scan(start, start + prefix, reverse=True):
-            yield from unpack_run(run)  # the run before the prefix may reach into it
+        for _, run in self._reader.scan(start, start + first, reverse=True):
+            yield from unpack_run(run)  # the run before it may reach into it
             break
-        for _, run in self._reader.scan(start + prefix, prefix_end(start + prefix)):
+        for _, run in self._reader.scan(start + first, prefix_end(start + prefix)):
             yield from unpack_run(run)
+
+
+def _held_bytes(key: bytes, record: Record | None) -> int:
+    return len(key) + len(record or b"") + CACHED_RECORD_OVERHEAD_BYTES
 
 
 class RecordCache:

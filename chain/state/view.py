@@ -12,6 +12,7 @@ from storage.kv import Reader
 
 SENTINEL = b"\x00"
 SCANNED_BACK_MAX = 10_000  # versions: half a second, where all are kept
+CHANGED_BYTES_MAX = 33_554_432  # of what changed since, in memory at once: where it is more it is read several times
 
 
 class View:
@@ -59,7 +60,8 @@ class View:
     def scan(self, store: str, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """The pairs whose key starts with `prefix`, ascending, without the sentinel; from the key `start` on, if given.
 
-        At an older version it first reads what changed since, so it costs with the distance to the latest.
+        At an older version it first reads what changed since, so it costs with the distance to the latest; in memory
+        no more than `CHANGED_BYTES_MAX`.
         Raises: TooFarBack.
         """
         for key, content in self._scan(rec.VALUE + self._id(store), prefix, start):
@@ -100,14 +102,20 @@ class View:
 
     def _scan(self, space: bytes, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, bytes]]:
         whole, first = space + prefix, space + (start or prefix)
-        pairs = self._reader.scan(first, rec.prefix_end(whole))
-        if self._history is not None:
-            if self._latest - self.version > SCANNED_BACK_MAX:
-                raise TooFarBack(self.version, latest=self._latest, most=SCANNED_BACK_MAX)
-            then = self._history.overlay(whole, self.version)
-            pairs = _merge(pairs, {key: record for key, record in then.items() if key >= first})
+        pairs = self._reader.scan(first, rec.prefix_end(whole)) if self._history is None else self._then(whole, first)
         for key, record in pairs:
             yield key[len(space) :], record[rec.VERSION_BYTES :]
+
+    def _then(self, prefix: bytes, start: bytes) -> Iterator[tuple[bytes, rec.Record]]:
+        """The records under `prefix` from the key `start` on, as they were at this older version."""
+        assert self._history is not None
+        if self._latest - self.version > SCANNED_BACK_MAX:
+            raise TooFarBack(self.version, latest=self._latest, most=SCANNED_BACK_MAX)
+        first: bytes | None = start
+        while first is not None:
+            then, end = self._history.overlay(prefix, self.version, start=first, bytes_max=CHANGED_BYTES_MAX)
+            yield from _merge(self._reader.scan(first, end or rec.prefix_end(prefix)), then)
+            first = end
 
     def _read_roots(self) -> dict[str, bytes]:
         packed = self._reader.get(rec.ROOTS + rec.pack_version(self.version))

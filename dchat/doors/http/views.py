@@ -67,6 +67,7 @@ class Views:
     share: LoopShare = field(default_factory=LoopShare)  # of the loop, of all who read
     reading: Reading = field(default_factory=Reading)
     _told: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _upgrades: dict[int, pb.GetUpgradeResponse] = field(default_factory=dict)  # of the last height
 
     # -------------------------------------------------------------------------------------------------- health
 
@@ -197,18 +198,23 @@ class Views:
         return answer
 
     def upgrade(self) -> dict[str, Any]:
-        """For /status: what is planned, done and ready."""
-        if not self.answers.height:
+        """For /status: what is planned, done and ready. Read once a block: a record for each validator."""
+        height = self.answers.height
+        if not height:
             return {}
-        told = self.upgrade_proto()
+        told = self._upgrades.get(height)
+        if told is None:
+            self._upgrades.clear()
+            told = self._upgrades[height] = self.answers.upgrade(height)
+        halt = self.driver.halted
         return {
             "plan": plan_json(told.plan) if told.HasField("plan") else None,
             "ready_power": told.ready_power,
             "total_power": told.total_power,
             "done": [{"name": done.name, "height": done.height} for done in told.done],
             "app_version": told.app_version,
-            "known": list(told.known),
-            "halted": told.halted or None,
+            "known": list(self.known_upgrades),
+            "halted": None if halt is None else str(halt),
         }
 
     def peers(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -268,6 +269,59 @@ def test_lists_go_back_so_many_versions_and_single_values_to_any(monkeypatch: py
             continue
         with pytest.raises(TooFarBack, match=f"version {version} is {9 - version} versions back; lists go back 4 at"):
             next(opened.scan(CHAT))
+
+
+@pytest.mark.parametrize("bytes_max", [1, 500, 5_000, 10**9])
+def test_a_list_at_an_old_version_is_the_same_in_however_many_pieces(
+    bytes_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "CHANGED_BYTES_MAX", bytes_max)
+    dice = random.Random(7)
+    now: dict[bytes, bytes] = {}
+    then: list[dict[bytes, bytes]] = []
+    stores = Stores(MemoryStore())
+    for version in range(12):
+        changes = {
+            b"%d-%03d" % (dice.randrange(3), dice.randrange(60)): dice.choice((None, dice.randbytes(9)))
+            for _ in range(40)
+        }
+        stores.commit(stores.prepare(version, {CHAT: changes}))
+        now = {key: value for key, value in (now | changes).items() if value is not None}
+        then.append(now)
+    for version, pairs in enumerate(then):
+        opened = stores.at(version)
+        for prefix, start in (
+            (b"", b""),
+            (b"1-", b""),
+            (b"1-", b"1-031"),
+            (b"", b"1-03"),
+            (b"2", b"2-059~"),
+            (b"9", b""),
+        ):
+            want = sorted(pair for pair in pairs.items() if pair[0].startswith(prefix) and pair[0] >= start)
+            assert list(opened.scan(CHAT, prefix, start)) == want
+
+
+def test_a_list_at_an_old_version_holds_a_bounded_part_of_what_changed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 25: invariants of an early height, asked for at a door, took up to 300 MB."""
+    monkeypatch.setattr(view, "CHANGED_BYTES_MAX", 100_000)
+    stores = committed(
+        *(
+            {CHAT: {b"%d-%04d" % (part, index): bytes([version]) * 1_000 for index in range(500)}}
+            for version in range(3)
+            for part in range(4)
+        )
+    )
+    opened, count = stores.at(3), 0
+    tracemalloc.start()
+    try:
+        for _, value in opened.scan(CHAT):
+            count += value == bytes([0]) * 1_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 2_000
+    assert peak < 700_000, "of two million bytes that changed since"
 
 
 def test_a_prune_that_was_cut_off_is_finished_by_the_next() -> None:

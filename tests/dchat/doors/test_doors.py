@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+from importlib import metadata
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,7 @@ from dchat.client.client import Client, ClientError, NotFound
 from dchat.client.proved import Proved
 from dchat.client.verify import ProofFailed, Trust, Verifier
 from dchat.client.wallet import Session, TxRefused, submit
+from dchat.doors.reads.answers import Answers
 from dchat.home.home import Home, load_genesis
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
@@ -271,6 +273,34 @@ METRICS = (
     'dchat_network_bandwidth_bytes_total{direction="in"} dchat_network_bandwidth_bytes_total{direction="out"} '
     "dchat_memory_usage_bytes dchat_network_partition_detected"
 )
+
+
+async def test_what_the_status_tells_is_read_once_a_block_and_the_build_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """audit 13: each status looked for this build's version in the files of all that is installed, 0.25 ms, and those
+    over HTTP read a record for each validator besides, all of it on the loop."""
+    read: list[int] = []
+    looked: list[str] = []
+    upgrade, version = Answers.upgrade, metadata.version
+
+    def counted(answers: Answers, height: int) -> pb.GetUpgradeResponse:
+        read.append(height)
+        return upgrade(answers, height)
+
+    monkeypatch.setattr(Answers, "upgrade", counted)
+    monkeypatch.setattr(metadata, "version", lambda name: looked.append(name) or version(name))
+    async with running_node(tmp_path) as running, running.client() as client, aiohttp.ClientSession() as http:
+        looked.clear()
+        for _ in range(10):
+            await client.status()
+            async with http.get(f"http://127.0.0.1:{running.ports[1]}/status") as answer:
+                told = (await answer.json())["upgrade"]
+    assert told["halted"] is None
+    assert told["app_version"] > 0
+    assert 0 not in read
+    assert len(read) == len(set(read))
+    assert looked.count("dchat-validator") <= 1
 
 
 async def test_http_answers_have_the_contracts_keys(tmp_path: Path) -> None:
