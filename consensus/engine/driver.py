@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 import structlog
@@ -58,7 +59,7 @@ from consensus.engine.incoming.inputs import (
     VoteIn,
     encode_logged,
 )
-from consensus.engine.intake import Intake
+from consensus.engine.intake import Intake, Verdicts
 from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
 from consensus.engine.own_messages import OwnMessages, vote_time
 from consensus.engine.replay import Recorded, recover
@@ -95,6 +96,15 @@ Event: TypeAlias = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """Whom the driver tells of what it does not mend itself."""
+
+    fatal: Callable[[int, str], None]  # it cannot go on: the process's exit code and last line
+    fault: Callable[[str, str], None] = lambda peer_id, reason: None  # a peer broke the protocol
+    halt: Callable[[HaltRequested], None] = lambda halt: None  # the application wants no more blocks
+
+
 class ConsensusDriver(Entrance):
     """Satisfies interfaces.Driver. Made at rest: `apply_synced_block` until `start`, consensus from then on."""
 
@@ -103,14 +113,12 @@ class ConsensusDriver(Entrance):
         config: CoreConfig,
         state: State,
         executor: BlockExecutor,
+        *,
         wal: Wal,
         signer: Signer | None,
-        *,
         clock: Clock,
         workers: Workers,
-        fatal: Callable[[int, str], None],
-        on_fault: Callable[[str, str], None] = lambda peer_id, reason: None,
-        on_halt: Callable[[HaltRequested], None] = lambda halt: None,
+        alarms: Alarms,
         late_precommit_wait_ms: int = LATE_PRECOMMIT_WAIT_MS,
         watch_before_signing_ns: int = 0,
         fail_point: FailPoint = no_fail_point,
@@ -120,8 +128,7 @@ class ConsensusDriver(Entrance):
         super().__init__(executor.metrics)
         self._state = state
         self._executor, self._wal, self._signer = executor, wal, signer
-        self._clock, self._workers, self._fatal = clock, workers, fatal
-        self._on_fault, self._on_halt = on_fault, on_halt
+        self._clock, self._workers, self._alarms = clock, workers, alarms
         self._watch_ns = watch_before_signing_ns
         self._late_wait_ns = late_precommit_wait_ms * NS_PER_MS
         self._fail_point = fail_point
@@ -138,10 +145,7 @@ class ConsensusDriver(Entrance):
             executor,
             self._inbox,
             state=lambda: self._state,
-            write=self._log,
-            blame=self._blame,
-            useful=self._useful,
-            useless=self._useless,
+            verdicts=Verdicts(self._log, self._blame, self._useful, self._useless),
             watch=self._own.watch,
             listeners=self._listeners,
         )
@@ -282,7 +286,7 @@ class ConsensusDriver(Entrance):
             return
         self._halted, self._is_running = halt, False
         self._timers.cancel_all()
-        self._on_halt(halt)
+        self._alarms.halt(halt)
         self._cancel_others()
 
     def _fail(self, error: Exception) -> None:
@@ -294,7 +298,7 @@ class ConsensusDriver(Entrance):
         log.critical(
             "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
         )
-        self._fatal(EXIT_CONSENSUS_FAILURE, f"consensus failed at {where}: {type(error).__name__}: {error}")
+        self._alarms.fatal(EXIT_CONSENSUS_FAILURE, f"consensus failed at {where}: {type(error).__name__}: {error}")
         self._cancel_others()
 
     def _cancel_others(self) -> list[asyncio.Task[None]]:
@@ -403,7 +407,7 @@ class ConsensusDriver(Entrance):
         if peer_id and self._recorded is None:
             loud.warning("a peer broke the protocol", peer_id, why=reason)
             self._inbox.forget(peer_id)
-            self._on_fault(peer_id, reason)
+            self._alarms.fault(peer_id, reason)
         else:
             log.warning("refused a message of the log", why=reason)
 

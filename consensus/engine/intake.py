@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import structlog
@@ -49,6 +50,16 @@ class Taken(NamedTuple):
     all_precommits: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What becomes of a message, and of the peer that sent it: its id is empty where the message is ours."""
+
+    write: Callable[[Logged], None]  # it counts: into the log
+    blame: Callable[[str, str], None]  # it breaks the protocol: the peer and why
+    useful: Callable[[str], None]
+    useless: Callable[[str, str, int], None]  # the peer, what it is, and its weight
+
+
 class Intake:
     def __init__(
         self,
@@ -58,17 +69,14 @@ class Intake:
         inbox: Inbox,
         *,
         state: Callable[[], State],
-        write: Callable[[Logged], None],
-        blame: Callable[[str, str], None],
-        useful: Callable[[str], None],
-        useless: Callable[[str, str, int], None],
+        verdicts: Verdicts,
         watch: OwnKeyWatch,
         listeners: Sequence[RoundListener],
     ) -> None:
         self._core, self._round_state, self._executor = core, round_state, executor
         self._inbox, self._listeners = inbox, listeners
-        self._state, self._write, self._blame = state, write, blame
-        self._useful, self._useless = useful, useless
+        self._state, self._write, self._blame = state, verdicts.write, verdicts.blame
+        self._useful, self._useless = verdicts.useful, verdicts.useless
         self._metrics, self._watch = executor.metrics, watch
         self._untold: Proposal | None = None
         self._claims: dict[tuple[str, VoteKind, int], BlockID | None] = {}  # of this height, by peer

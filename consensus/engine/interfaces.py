@@ -167,7 +167,7 @@ class SavedListener(Protocol):
 class Driver(Protocol):
     """Where peers' consensus messages enter. They are queued, written to the WAL, then take effect.
 
-    Return values say nothing of validity: that is learned later, and costs the peer through `on_fault`.
+    Return values say nothing of validity: that is learned later, and costs the peer through `Alarms.fault`.
     """
 
     @property

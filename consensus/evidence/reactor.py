@@ -56,6 +56,7 @@ class EvidenceReactor:
     def __init__(
         self,
         pool: EvidencePool,
+        *,
         heights: PeerHeights,
         driver: HasState,
         network: Network,

@@ -82,6 +82,7 @@ class ConsensusReactor:
         self,
         driver: Driver,
         blocks: BlockStore,
+        *,
         extension: ExtensionReactor,
         network: Network,
         clock: Clock,
@@ -94,7 +95,10 @@ class ConsensusReactor:
         self._old_blocks = OldBlocks(
             blocks, clock, workers or InlineWorkers(), push=self._push_if_there, failed=self._failed
         )
-        self._gossip = Gossip(self._rs, blocks, extension, clock, random, self.metrics, self._old_blocks)
+        self._gossip = Gossip(
+            self._rs, blocks, extension=extension, clock=clock, random=random, metrics=self.metrics,
+            old_blocks=self._old_blocks,
+        )  # fmt: skip
         self._peers: dict[str, PeerState] = {}
         self._peers_ever = 0
         self._is_active = False
@@ -236,7 +240,7 @@ class ConsensusReactor:
             state.peer.spend_cpu(ns)
 
     def drop(self, peer_id: str, reason: str) -> None:
-        """The driver learned that a peer broke the protocol: its `on_fault`."""
+        """The driver learned that a peer broke the protocol: its `Alarms.fault`."""
         state = self._peers.get(peer_id)
         if state is not None:
             self._network.drop_peer(state.peer, reason)

@@ -120,6 +120,7 @@ class Gossip:
         self,
         round_state: RoundState,
         blocks: BlockStore,
+        *,
         extension: ExtensionReactor,
         clock: Clock,
         random: Random,

@@ -73,9 +73,13 @@ class Gossip:
         fatal: ends the process when block sync shows that this node cannot go on (exit code, last line).
         """
         extension = ExtensionReactor(clock)
-        consensus = ConsensusReactor(driver, executor.blocks, extension, switch, clock, random, workers)
+        consensus = ConsensusReactor(
+            driver, executor.blocks, extension=extension, network=switch, clock=clock, random=random, workers=workers
+        )
         mempool = MempoolReactor(pool, extension, clock, random)
-        evidence_reactor = EvidenceReactor(evidence, consensus, driver, switch, clock, workers)
+        evidence_reactor = EvidenceReactor(
+            evidence, heights=consensus, driver=driver, network=switch, clock=clock, workers=workers
+        )
         consensus.on_peer_advanced(evidence_reactor.peer_advanced)
         sync = BlockSyncReactor(
             driver,

@@ -26,7 +26,7 @@ from chain.upgrade.module import UpgradeOptions
 from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
-from consensus.engine.driver import ConsensusDriver
+from consensus.engine.driver import Alarms, ConsensusDriver
 from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
@@ -291,8 +291,10 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     info = NodeInfo(given.node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
     switch = Switch(switch_config(config), node_key=given.node_key, node_info=info)
     driver = ConsensusDriver(
-        core_config(config), state, executor, wal, signer, clock=clock, workers=workers, fatal=fatal,
-        on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), on_halt=given.on_halt,
+        core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
+        alarms=Alarms(
+            fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt
+        ),
         watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
     )  # fmt: skip
     gossip = Gossip.join(

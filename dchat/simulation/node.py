@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chain.state.store import Stores
 from consensus.documents.genesis import GenesisDoc
-from consensus.engine.driver import ConsensusDriver
+from consensus.engine.driver import Alarms, ConsensusDriver
 from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
@@ -196,9 +196,12 @@ class SimNode:
         self.judge.started(self.name, blocks, state.last_block_height, state.app_hash)
         switch = self._switch(clock)
         driver = ConsensusDriver(
-            self.plan.config, state, executor, wal, signer, clock=clock, workers=workers, fatal=self._fatal,
-            on_fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
-            on_halt=lambda halt: self._fatal(0, f"halted: {halt}"),
+            self.plan.config, state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
+            alarms=Alarms(
+                self._fatal,
+                fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
+                halt=lambda halt: self._fatal(0, f"halted: {halt}"),
+            ),
             fail_point=self.strike.touch,
         )  # fmt: skip
         if self.shares_its_key:

@@ -95,7 +95,7 @@ T = TypeVar("T")
 
 class TxService(rpc.TxServiceServicer):
     def __init__(
-        self, guard: Guard, answers: Answers, pool: Pool, watch: CommitWatch, journal: Journal, reading: Reading
+        self, guard: Guard, answers: Answers, *, pool: Pool, watch: CommitWatch, journal: Journal, reading: Reading
     ) -> None:
         self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
         self._journal, self._reading = journal, reading
@@ -168,6 +168,7 @@ class ChainService(rpc.ChainServiceServicer):
         self,
         guard: Guard,
         answers: Answers,
+        *,
         watch: CommitWatch,
         events: EventFeed,
         evidence: EvidenceDesk,
@@ -347,10 +348,12 @@ class GrpcDoor:
         )
         self._health = AsyncHealthServicer()
         server = self._server
-        rpc.add_TxServiceServicer_to_server(TxService(self.guard, answers, pool, watch, journal, reading), server)  # type: ignore[no-untyped-call]
-        rpc.add_ChainServiceServicer_to_server(
-            ChainService(self.guard, answers, watch, events, evidence, status, reading), server
-        )  # type: ignore[no-untyped-call]
+        sending = TxService(self.guard, answers, pool=pool, watch=watch, journal=journal, reading=reading)
+        chain = ChainService(
+            self.guard, answers, watch=watch, events=events, evidence=evidence, status=status, reading=reading
+        )
+        rpc.add_TxServiceServicer_to_server(sending, server)  # type: ignore[no-untyped-call]
+        rpc.add_ChainServiceServicer_to_server(chain, server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]

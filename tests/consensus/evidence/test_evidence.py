@@ -163,8 +163,9 @@ def reactor_at(height: int) -> tuple[EvidencePool, EvidenceReactor, dict[str, tu
     heights: dict[str, tuple[int, int, int]] = {}
     host = FakeHost("0" * 40, FakeNetwork(clock))
     reactor = EvidenceReactor(
-        pool, SimpleNamespace(peer_heights=heights), SimpleNamespace(state=state(height)), host, clock, InlineWorkers()
-    )
+        pool, heights=SimpleNamespace(peer_heights=heights), driver=SimpleNamespace(state=state(height)),
+        network=host, clock=clock, workers=InlineWorkers(),
+    )  # fmt: skip
     return pool, reactor, heights, clock
 
 

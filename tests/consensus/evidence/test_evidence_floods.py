@@ -214,7 +214,9 @@ class Node:
         self.host = FakeHost("0" * 40, FakeNetwork(clock))
         heights: Any = SimpleNamespace(peer_heights={})
         driver: Any = SimpleNamespace(state=state(height))
-        self.reactor = EvidenceReactor(self.pool, heights, driver, self.host, clock, InlineWorkers())
+        self.reactor = EvidenceReactor(
+            self.pool, heights=heights, driver=driver, network=self.host, clock=clock, workers=InlineWorkers()
+        )
 
     def connect(self, letter: str) -> FakePeer:
         peer = FakePeer(letter * 40, CHANNELS)

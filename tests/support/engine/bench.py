@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
-from consensus.engine.driver import ConsensusDriver
+from consensus.engine.driver import Alarms, ConsensusDriver
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.privval.guards import open_file_signer
@@ -150,12 +150,11 @@ async def make_node(
         config,
         state,
         executor,
-        wal,
-        signer,
+        wal=wal,
+        signer=signer,
         clock=clock,
         workers=workers,
-        fatal=lambda code, line: fatal.append((code, line)),
-        on_fault=on_fault,
+        alarms=Alarms(lambda code, line: fatal.append((code, line)), fault=on_fault),
         fail_point=fail_point,
         late_precommit_wait_ms=late_precommit_wait_ms,
         watch_before_signing_ns=watch_before_signing_ns,

@@ -269,8 +269,9 @@ class ConsensusNode:
         self.driver = FakeDriver(index, vals, block_bytes=block_bytes)
         self.extension = ExtensionReactor(clock)
         self.reactor = ConsensusReactor(
-            self.driver, self.driver.blocks, self.extension, host, clock, random.Random(index), workers
-        )
+            self.driver, self.driver.blocks, extension=self.extension, network=host, clock=clock,
+            random=random.Random(index), workers=workers,
+        )  # fmt: skip
         host.install(*([self.extension] if ours else []), self.reactor)
 
     @property

@@ -76,7 +76,10 @@ def reactors() -> dict[int, Any]:
     sync.metrics.syncing = True
     heights: Any = SimpleNamespace(peer_heights={})
     evidence_driver: Any = SimpleNamespace(state=state(6))
-    evidence = EvidenceReactor(pool_at(6), heights, evidence_driver, node.host, ManualClock(), InlineWorkers())
+    evidence = EvidenceReactor(
+        pool_at(6), heights=heights, driver=evidence_driver, network=node.host, clock=ManualClock(),
+        workers=InlineWorkers(),
+    )  # fmt: skip
     return {
         **dict.fromkeys((32, 33, 34, 35), node.reactor),
         0x38: evidence,

@@ -52,9 +52,13 @@ class FullNode:
         info = NodeInfo(key.id, "", genesis.chain_id, "0.38.26", b"", f"node{index}")
         switch = Switch(config, node_key=key, node_info=info, rng=chance)
         extension = ExtensionReactor(clock)
-        consensus = ConsensusReactor(engine.driver, executor.blocks, extension, switch, clock, chance)
+        consensus = ConsensusReactor(
+            engine.driver, executor.blocks, extension=extension, network=switch, clock=clock, random=chance
+        )
         mempool = MempoolReactor(pool, extension, clock, chance)
-        accusing = EvidenceReactor(evidence, consensus, engine.driver, switch, clock, InlineWorkers())
+        accusing = EvidenceReactor(
+            evidence, heights=consensus, driver=engine.driver, network=switch, clock=clock, workers=InlineWorkers()
+        )
         consensus.on_peer_advanced(accusing.peer_advanced)
         address = key_of(index).pub_key.address
         sync = BlockSyncReactor(
