@@ -46,6 +46,10 @@ class SigningInfo(NamedTuple):
         """Whether what it did at `height` has counted: an offence counts once, for ever."""
         return height <= self.offences_floor or height in self.offences
 
+    @property
+    def has_offended(self) -> bool:
+        return bool(self.offences or self.offences_floor)
+
     def with_offence(self, height: int) -> SigningInfo:
         assert not self.was_punished(height), (self, height)
         offences, floor = tuple(sorted((*self.offences, height))), self.offences_floor

@@ -57,6 +57,12 @@ def line_of(state: Readable) -> SlashLine | None:
     return found
 
 
+def waiting(state: Readable) -> int:
+    """How many slashes have begun and are not done."""
+    line = line_of(state)
+    return 0 if line is None else line.following - line.first
+
+
 def begin(
     state: State, validator: Validator, *, height: int, power: int, fraction: int, reason: int, now: Now
 ) -> Validator:
@@ -229,4 +235,4 @@ class _Running:
         return burned
 
 
-__all__ = ["BegunSlash", "begin", "go_on", "line_of"]
+__all__ = ["BegunSlash", "begin", "go_on", "line_of", "waiting"]

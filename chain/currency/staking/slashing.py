@@ -185,8 +185,9 @@ def params_changed(branch: Branch) -> None:
 
 def punish(branch: Branch, misbehavior: Misbehavior, now: Now, begun: Counter[bytes]) -> bool:
     """Begin a slash, jail and, by the param, tombstone for one piece of evidence. False: it is ignored (unknown,
-    unbonded, tombstoned, punished for that height already, or too old by time and by blocks; or slashed since an
-    earlier block, which is not done: offences without end would let nothing mature meanwhile).
+    unbonded, tombstoned, punished for that height already, or too old by time and by blocks; or another of a key that
+    was punished before, while any slash of an earlier block goes on: offences without end, of one validator or of
+    several in turn, would let nothing mature meanwhile).
 
     begun: slashes of this block, by operator; counted on.
     """
@@ -197,6 +198,8 @@ def punish(branch: Branch, misbehavior: Misbehavior, now: Now, begun: Counter[by
     if validator is None or validator.status == UNBONDED or info is None or info.tombstoned:
         return False
     if info.was_punished(misbehavior.height) or validator.slashes_waiting > begun[validator.operator]:
+        return False
+    if info.has_offended and slash.waiting(branch) > begun.total():
         return False
     age_ns = now.time_ns - misbehavior.time_ns
     age_blocks = now.height - misbehavior.height

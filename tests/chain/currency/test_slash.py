@@ -5,6 +5,7 @@ audit 24: whoever made 500,000 redelegations, for some 4,000 DCHAT of fees, made
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -259,6 +260,20 @@ def test_meanwhile_no_other_offence_of_it_begins_another(world: World) -> None:
         misbehavior=[world.double_sign("v1", height=world.initial_height + height) for height in (6, 7)]
     )  # two of one block
     assert world.validator("v1").slashes_waiting == 2
+
+
+def test_two_that_offend_in_turn_let_something_mature_in_between(world: World) -> None:
+    """audit 24: with `tombstone=0` one owner's two validators had always one slash in line behind the other's, each
+    over the same leavers, and for as long as their keys had offences to tell of nothing of anybody matured."""
+    told: Counter[str] = Counter()
+    first = world.initial_height
+    for height in range(first + 1, first + 60):
+        block = world.block(seconds=1, misbehavior=[world.double_sign(name, height=height) for name in ("v2", "v1")])
+        told.update(event.type for event in block.events)
+        told["blocks without"] += begun(world) == 0
+    assert told["slash"] >= 4, "the first of v2 came while the one of v1 went on"
+    assert told["blocks without"] >= 2
+    assert world.validator("v2").tokens < 100 * UNIT
 
 
 def test_meanwhile_nothing_matures_and_what_waited_is_paid_slashed(world: World) -> None:
