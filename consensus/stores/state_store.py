@@ -8,11 +8,11 @@ Source: CometBFT v0.38, state/store.go; docs/decisions/0006.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from consensus.abci.interface import FinalizeBlockResponse, Slices, ValidatorUpdate
-from consensus.formats.wire import bytes_field, int_field, message_field
+from consensus.formats.wire import bytes_field, int_field, message_field, parse_ours
 from consensus.state.results import Event, ExecTxResult
 from consensus.state.state import State
 from consensus.types.params import ConsensusParams
@@ -28,6 +28,7 @@ CHECKPOINT_HEIGHTS: Final = 100
 PRUNED_HEIGHTS_PER_BATCH: Final = 100
 COMPACT_EVERY_HEIGHTS: Final = 100
 MEMBERS_KEPT: Final = 8  # sets in memory, for evidence of past heights
+PARSING_MAX: Final = 4  # results of so many heights may be half parsed
 UNITS_PER_SLICE: Final = 400  # results and events, encoded in a row: about 1 ms
 
 
@@ -80,6 +81,7 @@ class StateStore:
         self._db = db
         self._compacted_below = 0
         self._last_read: tuple[int, abci_pb.ResponseFinalizeBlock] | None = None
+        self._parsing: dict[int, tuple[abci_pb.ResponseFinalizeBlock, Iterator[None]]] = {}  # by height
         self._members: dict[bytes, ValidatorSet] = {}  # by key; a stored set never changes
         data = db.get(STATE_KEY)
         self._state = None if data is None else State.decode(data)
@@ -153,6 +155,28 @@ class StateStore:
         self._last_read = (height, message)
         return message
 
+    def stored_in_slices(self, height: int) -> Slices[abci_pb.ResponseFinalizeBlock | None]:
+        """As `load_stored`, for the loop alone: a large block's results are megabytes. All who ask for the same
+        meanwhile step through one parsing."""
+        last = self._last_read
+        if last is not None and last[0] == height:
+            return last[1]
+        parsing = self._parsing.get(height)
+        if parsing is None:
+            data = self.load_encoded(height)
+            if data is None:
+                return None
+            message = abci_pb.ResponseFinalizeBlock()
+            parsing = self._parsing[height] = message, parse_ours(message, data)
+            if len(self._parsing) > PARSING_MAX:
+                del self._parsing[next(iter(self._parsing))]  # who steps through it has it
+        message, steps = parsing
+        for _ in steps:
+            yield
+        self._parsing.pop(height, None)
+        self._last_read = (height, message)
+        return message
+
     def load_response(self, height: int) -> FinalizeBlockResponse | None:
         """The application's answer to block `height`."""
         data = self.load_encoded(height)
@@ -202,6 +226,7 @@ class StateStore:
         batch += [(TX + tx_hash, place + index.to_bytes(4, "big")) for index, tx_hash in enumerate(tx_hashes)]
         self._db.write(batch, sync=True)
         self._last_read = None  # it may be of this height, from before a stop
+        self._parsing.pop(height, None)
 
     def prune(self, from_height: int, retain_height: int, txs_of: Sequence[Sequence[bytes]] = ()) -> None:
         """Delete sets, parameters and results of from_height up to, not with, retain_height.

@@ -17,7 +17,8 @@ from chain.state.roots import CHAT
 from chain.state.smt import KEY_BYTES_MAX
 from chain.tx.messages import channel_id as id_of
 from consensus.abci.interface import Slices
-from consensus.formats.wire import message_field
+from consensus.formats.bounds import DATA, split
+from consensus.formats.wire import message_field, parse_ours
 from consensus.state.results import ExecTxResult, result_proof
 from consensus.stores.interfaces import BlockStore
 from consensus.types.block import Block, BlockMeta, Commit
@@ -177,16 +178,20 @@ class Answers:
         """A block's transactions. Raises NotThere."""
         return txs_of(self._stored_block(height)[1])
 
+    def txs_in_slices(self, height: int) -> Slices[Sequence[bytes]]:
+        """As `txs`, for the loop."""
+        return (yield from _txs_in_slices(self._stored_block(height)[1]))
+
     def streamed(self, height: int, *, with_results: bool) -> Slices[bytes]:
         """Block `height` as a stream carries it: a StreamBlocksResponse's bytes, the block as it is stored."""
         meta, data = self._stored_block(height)
         pieces = [message_field(BLOCK_ID_TAG, meta.block_id.encode()), message_field(BLOCK_TAG, data)]
-        stored = self.states.load_stored(height)
+        stored = yield from self.states.stored_in_slices(height)
         if stored is not None:
             pieces.append(pb.StreamBlocksResponse(app_hash=stored.app_hash).SerializeToString())
             if with_results:
                 yield
-                for part in in_parts(txs_of(data), stored):
+                for part in in_parts((yield from _txs_in_slices(data)), stored):
                     pieces.append(pb.StreamBlocksResponse(**part._asdict()).SerializeToString())
                     yield
         yield
@@ -194,7 +199,7 @@ class Answers:
 
     def block_results(self, height: int) -> Slices[bytes]:
         """A GetBlockResultsResponse's bytes, made piece by piece: what is encoded in pieces is read as one."""
-        head, stored, txs = self._results(height)
+        head, stored, txs = yield from self._results(height)
         pieces = [head.SerializeToString()]
         yield
         for part in in_parts(txs, stored):
@@ -203,16 +208,19 @@ class Answers:
         return b"".join(pieces)
 
     def block_results_json(self, height: int) -> Slices[bytes]:
-        head, stored, txs = self._results(height)
+        head, stored, txs = yield from self._results(height)
         yield
         return (yield from block_results_text(head, in_parts(txs, stored, TEXT_UNITS_PER_SLICE)))
 
     def _results(
         self, height: int
-    ) -> tuple[pb.GetBlockResultsResponse, abci_pb.ResponseFinalizeBlock, Sequence[bytes]]:
+    ) -> Slices[tuple[pb.GetBlockResultsResponse, abci_pb.ResponseFinalizeBlock, Sequence[bytes]]]:
         """(an answer without results and events, what it is to have of these, the block's transactions)."""
         chosen = self._block_height(height)
-        txs, stored = self.txs(chosen), self._stored(chosen)
+        txs = yield from self.txs_in_slices(chosen)
+        stored = yield from self.states.stored_in_slices(chosen)
+        if stored is None:
+            raise NotThere(f"results of block {chosen}")
         head = pb.GetBlockResultsResponse(
             height=chosen, validator_updates=stored.validator_updates, app_hash=stored.app_hash
         )
@@ -475,6 +483,12 @@ class Answers:
 def txs_of(block: bytes) -> Sequence[bytes]:
     """The transactions of an encoded block."""
     return block_pb2.Block.FromString(block).data.txs
+
+
+def _txs_in_slices(block: bytes) -> Slices[Sequence[bytes]]:
+    start, end = split(block).get(DATA, (0, 0))
+    data = yield from parse_ours(types_pb2.Data(), block, start, end)
+    return data.txs
 
 
 @contextlib.contextmanager

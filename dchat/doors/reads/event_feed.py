@@ -248,7 +248,7 @@ class EventFeed:
         encoded = self._answers.states.load_encoded(height)
         if encoded is not None and not (yield from wanted.searched(encoded)):
             return
-        stored = self._answers.states.load_stored(height)
+        stored = yield from self._answers.states.stored_in_slices(height)
         if stored is None:
             self._check_kept(height)  # pruned while the reader took its time
             raise NotThere(f"events of block {height} are not complete here")
@@ -260,7 +260,7 @@ class EventFeed:
                 continue
             told = _placed(Cursor(height, index), event_proto(event))
             if tx_index != OF_BLOCK:
-                txs = txs if txs is not None else self._answers.txs(height)
+                txs = txs if txs is not None else (yield from self._answers.txs_in_slices(height))
                 told.tx_hash, told.tx_index = sha256(txs[tx_index]), tx_index
             yield told
 

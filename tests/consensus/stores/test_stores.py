@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from consensus.abci.interface import FinalizeBlockResponse, ValidatorUpdate
 from consensus.execution.executor import drive
+from consensus.formats import wire
 from consensus.state.results import Event, EventAttribute, ExecTxResult, results_hash
-from consensus.stores import block_store
+from consensus.stores import block_store, state_store
 from consensus.stores.block_store import BLOCK, COMMIT, META, PART_SETS_MAX, SEEN, BlockStore
 from consensus.stores.block_store import key_of as at_height
-from consensus.stores.state_store import StateStore, decode_response, encode_response
+from consensus.stores.state_store import PARSING_MAX, StateStore, decode_response, encode_response
 from consensus.types.params import BlockParams, ConsensusParams
 from consensus.types.parts import PartSet
 from storage.kv import KeyValueStore
@@ -89,6 +91,39 @@ async def test_who_is_asked_for_last_stays_cut_and_what_is_cut_is_bounded_by_byt
     monkeypatch.setattr(block_store, "PART_SETS_BYTES_MAX", 5 * one.byte_size // 2)
     assert blocks.load_part(4, 0)
     assert [height for height in range(1, 21) if blocks.has_parts(height)] == [2, 4]
+
+
+async def test_all_who_read_a_blocks_results_at_once_have_them_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: two hundred streams wake up with a block, and look at its results in slices, in turns."""
+    monkeypatch.setattr(wire, "SLICE_BYTES", 1)
+    states = StateStore(MemoryStore())
+    responses: dict[int, FinalizeBlockResponse] = {}
+    for height in range(1, PARSING_MAX + 1):
+        results = tuple(ExecTxResult(code) for code in range(1, 9))
+        responses[height] = FinalizeBlockResponse(results, bytes([height]) * 32)
+        states.save_response(height, await drive(encode_response(responses[height])), [])
+    begun: list[int] = []
+    parse = state_store.parse_ours
+
+    def counted(message: Any, data: bytes) -> Any:
+        begun.append(len(data))
+        return parse(message, data)
+
+    monkeypatch.setattr(state_store, "parse_ours", counted)
+    found: dict[int, list[Any]] = {height: [] for height in responses}
+    reading = [(height, states.stored_in_slices(height)) for height in responses for _ in range(5)]
+    next(reading.pop()[1])  # one that leaves
+    while reading:  # a slice each, in turns
+        for height, steps in list(reading):
+            try:
+                next(steps)
+            except StopIteration as done:
+                found[height].append(done.value)
+                reading.remove((height, steps))
+    assert len(begun) == PARSING_MAX
+    for height, messages in found.items():
+        assert len(messages) == 5 - (height == PARSING_MAX)
+        assert all(decode_response(message.SerializeToString()) == responses[height] for message in messages)
 
 
 async def test_blocks_are_found_by_height_and_hash_until_pruned(open_db: Callable[[str], KeyValueStore]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
+from consensus.formats import wire
 from consensus.state.cursors import INDEX_MAX, Cursor
 from dchat.client.client import ClientError
 from dchat.doors.reads import event_feed as feed
@@ -188,6 +190,32 @@ async def test_the_loop_is_given_back_within_a_large_block() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- results of a block
+
+
+async def test_no_door_parses_a_large_block_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: only what was made of it was made in slices."""
+    async with telling_chain() as telling:
+        await telling.make_blocks(2)
+        answers, states = telling.answers, telling.answers.states
+        feeds = feed.EventFeed(answers, telling.watch)
+        ways: dict[str, Callable[[], Iterable[object]]] = {
+            "results": lambda: answers.block_results(2),
+            "JSON": lambda: answers.block_results_json(2),
+            "blocks": lambda: answers.streamed(2, with_results=True),
+            "events": lambda: feeds._of_block(2, 0, EventFilter()),
+        }
+
+        def slices(way: str) -> int:
+            states._last_read = None
+            return len([step for step in ways[way]() if step is None])
+
+        at_once = {way: slices(way) for way in ways}
+        monkeypatch.setattr(wire, "SLICE_BYTES", 1)
+        stored = states.load_stored(2)
+        assert stored is not None
+        fields = len(stored.events) + len(stored.tx_results) + 1
+        assert fields > 2
+        assert {way: slices(way) - at_once[way] >= fields - 1 for way in ways} == dict.fromkeys(ways, True)
 
 
 async def test_a_blocks_results_are_told_by_every_door() -> None:

@@ -6,19 +6,24 @@ import json
 from collections.abc import Generator
 from typing import Any
 
+import pytest
+
 from consensus.abci.interface import FinalizeBlockResponse, Slices
+from consensus.formats import wire
 from consensus.state.results import Event, ExecTxResult
 from consensus.stores import state_store
 from consensus.stores.state_store import decode_response, encode_response
 from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, UNITS_PER_SLICE, block_results_text, event_json, in_parts
 from proto.dchat.v1 import service_pb2 as pb
 from proto.tendermint.abci import types_pb2 as abci_pb
+from proto.tendermint.types import types_pb2
 
 OF_ONE = 96  # what 32 messages emit
 EVENTS = tuple(Event.of("transfer", amount=str(number), sender="a" * 44) for number in range(OF_ONE))
 RESPONSE = FinalizeBlockResponse(
     tuple(ExecTxResult(0, b"receipt", gas_wanted=7, events=EVENTS) for _ in range(50)), bytes(32), events=EVENTS * 30
 )
+LARGEST = max(len(result.encode()) for result in RESPONSE.tx_results)
 TXS = [b"tx%d" % number for number in range(50)]
 UNITS = 50 * (1 + OF_ONE) + 30 * OF_ONE
 
@@ -40,6 +45,20 @@ def test_results_are_encoded_in_slices_by_their_events() -> None:
     count, encoded = run(encode_response(RESPONSE))
     assert count >= UNITS // (state_store.UNITS_PER_SLICE + OF_ONE)
     assert decode_response(encoded) == RESPONSE
+
+
+def test_what_is_stored_is_parsed_in_slices_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: the 7 MB of a full block's results, and its transactions, were parsed in one piece."""
+    encoded = run(encode_response(RESPONSE))[1]
+    for size in (1, 100, 10_000, len(encoded) - 1, len(encoded)):
+        monkeypatch.setattr(wire, "SLICE_BYTES", size)
+        count, message = run(wire.parse_ours(abci_pb.ResponseFinalizeBlock(), encoded))
+        assert count > len(encoded) // (size + LARGEST) - 1
+        assert message == abci_pb.ResponseFinalizeBlock.FromString(encoded)
+    with_others = b"before" + encoded + b"behind"
+    message = run(wire.parse_ours(abci_pb.ResponseFinalizeBlock(), with_others, 6, 6 + len(encoded)))[1]
+    assert decode_response(message.SerializeToString()) == RESPONSE
+    assert run(wire.parse_ours(types_pb2.Data(), b"")) == (1, types_pb2.Data())
 
 
 def test_results_are_told_in_parts_by_their_events() -> None:
