@@ -103,7 +103,10 @@ class Cluster:
     def _liar(self, place: int, held: int | None, targets: list[str]) -> Liar:
         key = None if held is None else validator_key(held)
         rng = random.Random(f"liar {place} {self.plan.seed}")
-        liar = Liar(place, key, self.loop, self.network, CHAIN_ID, targets, self._look, self.judge, rng)
+        liar = Liar(
+            place, key, loop=self.loop, network=self.network, chain_id=CHAIN_ID, targets=targets, look=self._look,
+            judge=self.judge, rng=rng,
+        )  # fmt: skip
         liar.is_rival = self.plan.rivals
         return liar
 

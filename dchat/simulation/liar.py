@@ -91,6 +91,7 @@ class Liar:
         self,
         place: int,
         key: Ed25519PrivKey | None,
+        *,
         loop: VirtualLoop,
         network: Network,
         chain_id: str,
