@@ -2,7 +2,8 @@
 
 A peer that passes its share of time is not read from for a while; one whose useless messages or unfinished bytes pass
 their bound is dropped, and kept away longer each time. Nothing here costs another peer. Rates are leaky buckets.
-`work_ns` measures CPU time of this thread: a peer does not pay for a busy machine. Simulators give a clock that stands.
+What a peer pays is CPU time of this thread, not the time that a busy machine took: see `Meter`. Simulators give clocks
+that stand.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 
 SLICE_NS: Final = NS_PER_MS  # what one peer's messages hold the loop before another's are looked at
 TURN_NS: Final = 2 * NS_PER_MS  # what all peers' messages hold it before anything else may run
-SMALL_READ_BYTES: Final = 2_048  # of reads up to this size one in `SAMPLED_READS` is measured, and counts for all
-SAMPLED_READS: Final = 8
+LOOK_NS: Final = 2 * NS_PER_MS  # so often the thread's CPU time is looked at, at most: a look costs more than a message
+DOUBTFUL_NS: Final = NS_PER_MS // 2  # what took longer may have been interrupted
 TICK_S: Final = 0.02  # who must wait goes on at one of these: many who wait cost one timer
 CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
 HELD_S_MAX: Final = 10.0  # and for so long: many wait for one share, and who waits must still hear of a ping
@@ -94,6 +95,38 @@ class CpuShare:
         self._at = now
 
 
+class Meter:
+    """CPU time of pieces of work, from two clocks in nanoseconds: `slice_ns` passes always and is read for next to
+    nothing, `work_ns` is this thread's CPU time and a call of the system, twenty times as dear.
+
+    A piece costs what passed, and where that is long no more than the thread has used since the last look at its
+    time. So it never costs less than it used, and for an interruption at most `DOUBTFUL_NS`, or what the thread did in
+    the `LOOK_NS` before it began.
+    """
+
+    __slots__ = ("_looked_ns", "_used_ns", "slice_ns", "work_ns")
+
+    def __init__(self, work_ns: Callable[[], int], slice_ns: Callable[[], int]) -> None:
+        self.work_ns, self.slice_ns = work_ns, slice_ns
+        self._looked_ns = self._used_ns = 0
+
+    def begin(self) -> int:
+        """What `spent` wants."""
+        now_ns = self.slice_ns()
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._looked_ns, self._used_ns = now_ns, self.work_ns()
+        return now_ns
+
+    def spent(self, began_ns: int) -> int:
+        now_ns = self.slice_ns()
+        ns = now_ns - began_ns
+        if ns > DOUBTFUL_NS:
+            used_ns = self.work_ns()
+            ns = min(ns, used_ns - self._used_ns)
+            self._looked_ns, self._used_ns = now_ns, used_ns
+        return ns
+
+
 class Served(Protocol):
     """A connection with input left."""
 
@@ -115,7 +148,8 @@ class SharedBudget:
         slice_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.config = config
-        self.work_ns, self.slice_ns = work_ns, slice_ns
+        self.slice_ns = slice_ns
+        self.meter = Meter(work_ns, slice_ns)
         self.strangers = CpuShare(config.strangers_cpu_percent, config.cpu_burst_ms, loop.time)
         self.unearned = CpuShare(config.unearned_cpu_percent, config.unearned_burst_ms, loop.time)
         self.unfinished_bytes = 0
@@ -198,7 +232,6 @@ class PeerBudget:
         "_expected",
         "_is_spent",
         "_on_spent",
-        "_reads",
         "_strangers",
         "_time_s",
         "_unearned",
@@ -238,7 +271,6 @@ class PeerBudget:
         self._on_spent, self._time_s = on_spent, time_s
         self._is_spent = False
         self._useless, self._useless_at = 0.0, time_s()
-        self._reads = 0
         self.useful_messages = 0
         self._expected: dict[int, list[tuple[float, int]]] = {}  # by channel: (until, bytes at most), oldest first
 
@@ -260,19 +292,11 @@ class PeerBudget:
 
     # --- time -------------------------------------------------------------------------------------------------
 
-    def begin(self, size: int) -> int:
-        """Before `size` bytes of it are handled: what `end` wants. 0: not measured; below 0: counts for its like."""
-        if size > SMALL_READ_BYTES:
-            return self.shared.work_ns()
-        self._reads += 1
-        return 0 if self._reads % SAMPLED_READS else -self.shared.work_ns()
-
-    def end(self, began_ns: int) -> None:
-        if began_ns:
-            now_ns = self.shared.work_ns()
-            ns = now_ns - began_ns if began_ns > 0 else (now_ns + began_ns) * SAMPLED_READS
-            self.shared.spend_turn(ns)
-            self.spend_cpu(ns // ASKED_DISCOUNT if self._expected and self._owes() else ns)
+    def spend_since(self, began_ns: int) -> None:
+        """Pay for what was done with what it sent, since the meter's `begin`."""
+        ns = self.shared.meter.spent(began_ns)
+        self.shared.spend_turn(ns)
+        self.spend_cpu(ns // ASKED_DISCOUNT if self._expected and self._owes() else ns)
 
     def spend_cpu(self, ns: int) -> None:
         self.cpu.spend(ns)
@@ -305,6 +329,9 @@ class PeerBudget:
 
     def read_wait_s(self) -> float:
         """As `wait_s`; but who takes little waits no longer for what others took than `HELD_S_MAX`."""
+        if not (self.cpu.is_over or self._strangers.is_over or self.shared.unearned.is_over):  # nearly always
+            self._waits_since = None
+            return 0.0
         wait_s = self.wait_s()
         if not wait_s:
             self._waits_since = None

@@ -301,9 +301,9 @@ class MultiplexConnection:
         if budget.is_named:
             self._write_batch()
         else:  # what it is told costs as much as what it says
-            began_ns = self._shared.work_ns()
+            began_ns = self._shared.meter.begin()
             self._write_batch()
-            budget.spend_cpu(self._shared.work_ns() - began_ns)
+            budget.spend_cpu(self._shared.meter.spent(began_ns))
         if self._active:
             self._schedule_pump()
         for channel in tuple(self._sendable.values()):
@@ -385,7 +385,7 @@ class MultiplexConnection:
     def feed(self, data: bytes, *, began_ns: int | None = None) -> None:
         """Take stream bytes from the peer. Faults go to `on_fault`, nothing is raised.
 
-        `began_ns`: from the budget's `begin`, when work for these bytes has begun already.
+        `began_ns`: from the meter's `begin`, when work for these bytes has begun already.
         """
         if self._closed:
             return
@@ -404,15 +404,17 @@ class MultiplexConnection:
         budget = self.budget
         wait_s, finished = budget.read_wait_s(), False
         if not wait_s:
+            fault: Exception | None = None  # of the peer, or a reactor's failure: the owner tells them apart
             if began_ns is None:
-                began_ns = budget.begin(len(self._inbox))
+                began_ns = self._shared.meter.begin()
             try:
                 finished = self._consume()
-            except Exception as error:  # a fault of the peer, or a reactor's failure: the owner tells them apart
-                self._fail(error)
-            if began_ns:  # of what ended in a fault too: what all strangers have is the less
-                budget.end(began_ns)
-                wait_s = budget.read_wait_s()
+            except Exception as error:
+                fault = error
+            budget.spend_since(began_ns)  # of what ended in a fault too: what all strangers have is the less
+            if fault is not None:
+                self._fail(fault)  # to say so is our affair
+            wait_s = budget.read_wait_s()
             if self._is_closed():
                 return
             wait_s = max(wait_s, self._receive_rate.wait_s(self._loop.time()))

@@ -147,7 +147,7 @@ class Link(asyncio.Protocol):
         connection = self._connection
         if connection is not None:
             assert self._opener is not None
-            began_ns = connection.budget.begin(size)
+            began_ns = connection.budget.shared.meter.begin()
             try:
                 stream = self._opener.open(data)
             except P2PError as error:
