@@ -31,6 +31,7 @@ from consensus.p2p.conn.base import ChannelDescriptor, Peer, PeerFault
 from consensus.system.clock import Clock, Timer
 
 BATCH_WINDOW_NS: Final = 5 * NS_PER_MS  # what was admitted within it goes in one message
+BATCHES_APART_NS: Final = 20 * NS_PER_MS  # at least: a message a transaction costs each node more than checking it
 BATCH_BYTES: Final = 65_536  # per message: a vote never waits behind more than this on a slow link
 PUSH_BYTES_MAX: Final = 16_384  # a larger transaction is announced even when it is first-hand
 RELAY_MIN_NS: Final = 5 * NS_PER_MS  # 5 to 20 ms: docs/decisions/0004
@@ -85,6 +86,7 @@ class MempoolReactor:
         self._peers: dict[str, _PeerQueue] = {}
         self._gone: dict[str, Peer] = {}  # who left lately: its work is done still, of the share of all strangers
         self._window: list[Entry] = []  # first-hand, to go when the window closes
+        self._window_closed_ns = -BATCHES_APART_NS
         self._relays: list[tuple[int, int, str, Sequence[Entry]]] = []  # heap: due, number, peer, what
         self._numbers = itertools.count()
         self._relay_timer: Timer | None = None
@@ -196,7 +198,8 @@ class MempoolReactor:
                 self._plan_relays(source, batch)
             else:
                 if not self._window:
-                    self._clock.call_later(BATCH_WINDOW_NS / 1e9, self._close_window)
+                    wait_ns = self._window_closed_ns + BATCHES_APART_NS - self._clock.monotonic_ns()
+                    self._clock.call_later(max(BATCH_WINDOW_NS, wait_ns) / 1e9, self._close_window)
                 self._window += batch
         if self._again_timer is None:
             self._again_timer = self._clock.call_later(AGAIN_NS / 1e9, self._offer_again)
@@ -225,7 +228,7 @@ class MempoolReactor:
     def _close_window(self) -> None:
         """Send what gathered; a message that goes to several peers is encoded once."""
         entries = [entry for entry in self._window if self._pool.get(entry.key) is entry]
-        self._window = []
+        self._window, self._window_closed_ns = [], self._clock.monotonic_ns()
         small = [entry for entry in entries if len(entry.tx) <= PUSH_BYTES_MAX]
         large = [entry for entry in entries if len(entry.tx) > PUSH_BYTES_MAX]
         batches = [(batch, encode_txs([entry.tx for entry in batch])) for batch in _batches(small)]
