@@ -26,18 +26,18 @@ def uvarint(value: int) -> bytes:
     """Base-128 little-endian encoding of an unsigned integer (protobuf's and Go's `Uvarint`)."""
     if value < 0x4000:
         assert value >= 0, value
-        return _LAST[value]
+        return SHORT_UVARINTS[value]
     out = _MORE[value & 0x3FFF]
     value >>= 14
     while value >= 0x4000:
         out += _MORE[value & 0x3FFF]
         value >>= 14
-    return out + _LAST[value]
+    return out + SHORT_UVARINTS[value]
 
 
 # Fourteen bits at a time, which takes half as long as seven: what ends a number, in one byte or two, and what stands
-# before that.
-_LAST: Final = tuple(bytes((v,)) if v < 0x80 else bytes((v & 0x7F | 0x80, v >> 7)) for v in range(0x4000))
+# before that. Who writes many fields looks a short number up here.
+SHORT_UVARINTS: Final = tuple(bytes((v,)) if v < 0x80 else bytes((v & 0x7F | 0x80, v >> 7)) for v in range(0x4000))
 _MORE: Final = tuple(bytes((v & 0x7F | 0x80, v >> 7 | 0x80)) for v in range(0x4000))
 
 # Message word orders, rotations and constants of the two lines, five rounds of 16 steps each.

@@ -27,8 +27,9 @@ def authorise(tx: Tx, index: int, recorded: bytes | None) -> bytes:
         recorded = given  # its hash is the address: checked when decoded
     elif given is not None and given != recorded:
         raise PolicyMismatch(f"signer {index}")
-    keys = [key for signer, key, _ in tx.signatures if signer == index]
-    if len(keys) != 1 or POLICY_ED25519 + keys[0] != recorded:
+    signatures = tx.signatures
+    keys = signatures if len(signatures) == 1 else [entry for entry in signatures if entry[0] == index]
+    if len(keys) != 1 or keys[0][0] != index or POLICY_ED25519 + keys[0][1] != recorded:
         raise Unauthorised(f"signer {index}: exactly one signature, by the account's key, is expected")
     return recorded
 

