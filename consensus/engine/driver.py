@@ -75,6 +75,7 @@ from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, Workers
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.system.log_limit import LogLimit
+from consensus.system.meter import Meter
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
@@ -129,6 +130,7 @@ class ConsensusDriver(Entrance):
         self._state = state
         self._executor, self._wal, self._signer = executor, wal, signer
         self._clock, self._workers, self._alarms = clock, workers, alarms
+        self._meter = Meter.of(clock)
         self._watch_ns = watch_before_signing_ns
         self._late_wait_ns = late_precommit_wait_ms * NS_PER_MS
         self._fail_point = fail_point
@@ -382,10 +384,10 @@ class ConsensusDriver(Entrance):
 
     async def _take_message(self, message: Message) -> None:
         """A message of a peer, of our own, or of the log."""
-        began_ns = self._clock.work_ns()
+        began_ns = self._meter.begin()
         taken = self._intake.take(message)
         if message.peer_id:
-            self._charges.worked(message.peer_id, self._clock.work_ns() - began_ns)
+            self._charges.worked(message.peer_id, self._meter.spent(began_ns))
         for event in taken.inputs:
             await self._feed(event)
         if taken.all_precommits:

@@ -51,6 +51,7 @@ from consensus.mempool.held import HELD_BLOCKS, Held
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import Clock, Workers
 from consensus.system.log_limit import LogLimit
+from consensus.system.meter import Meter
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +72,12 @@ class Pool:
     ) -> None:
         config = PoolConfig() if config is None else config
         assert config.txs_max > 0, config
-        self._app, self._clock, self.config = app, clock, config
+        self._app, self._clock, self._meter, self.config = app, clock, Meter.of(clock), config
         self._identify = app.identify_tx if isinstance(app, IdentifiesTxs) else None
         self._height = height
         self._data_bytes_max, self._tx_bytes_max = -1, config.tx_bytes_max
         self._index = Index()
-        self._bounds = Limits(config, self._index)
-        self._bounds.height = height
+        self._bounds = Limits(config, self._index, height=height)
         self._entries = self._index.entries
         self._shares = Shares(config)
         self._held = Held(txs_max=config.txs_max, bytes_max=config.bytes_max)
@@ -379,7 +379,7 @@ class Pool:
         if self._identify is None:
             return batch
         kept = []
-        began, size, work = self._clock.monotonic_ns(), 0, self._clock.work_ns()
+        began, size, work = self._clock.monotonic_ns(), 0, self._meter.begin()
         for waiting in batch:
             if self._facts_of(waiting):
                 kept.append(waiting)
@@ -388,10 +388,10 @@ class Pool:
                 continue
             now, size = self._clock.monotonic_ns(), 0
             if now - began >= SLICE_NS:
-                self._spent_ns += self._clock.work_ns() - work
+                self._spent_ns += self._meter.spent(work)
                 await asyncio.sleep(0)
-                began, work = self._clock.monotonic_ns(), self._clock.work_ns()
-        self._spent_ns += self._clock.work_ns() - work
+                began, work = self._clock.monotonic_ns(), self._meter.begin()
+        self._spent_ns += self._meter.spent(work)
         return kept
 
     def _facts_of(self, waiting: Waiting) -> bool:
@@ -448,7 +448,7 @@ class Pool:
 
     def _check_slice(self, batch: list[Waiting], position: int) -> int:
         """Check from `position` on for one slice; returns where to go on."""
-        began, size, work = self._clock.monotonic_ns(), 0, self._clock.work_ns()
+        began, size, work = self._clock.monotonic_ns(), 0, self._meter.begin()
         admitted: list[Entry] = []
         was_empty = not self._entries
         by_key = self._intake.by_key
@@ -465,7 +465,7 @@ class Pool:
                 size = 0
                 if self._clock.monotonic_ns() - began >= SLICE_NS:
                     break
-        self._spent_ns += self._clock.work_ns() - work
+        self._spent_ns += self._meter.spent(work)
         if admitted:
             for callback in self._admitted:
                 callback(admitted)

@@ -25,13 +25,13 @@ class _Lanes(NamedTuple):
 class Limits:
     """gas_max: a block's; -1: no limit. height: the last block's."""
 
-    def __init__(self, config: PoolConfig, index: Index) -> None:
+    def __init__(self, config: PoolConfig, index: Index, *, height: int) -> None:
         self._index = index
         self._names, self._sender_txs_max = config.lanes, config.sender_txs_max
         self._tx_bytes_max, self._wait_ms_max = config.tx_bytes_max, config.wait_ms_max
         self._all = _Lanes.of(config.txs_max, len(config.lanes))
         self.gas_max = -1
-        self.height = 0
+        self.height = height
         self.set_doors(config.txs_max)
 
     def set_doors(self, txs_max: int) -> None:

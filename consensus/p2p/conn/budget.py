@@ -2,8 +2,8 @@
 
 A peer that passes its share of time is not read from for a while; one whose useless messages or unfinished bytes pass
 their bound is dropped, and kept away longer each time. Nothing here costs another peer. Rates are leaky buckets.
-What a peer pays is CPU time of this thread, not the time that a busy machine took: see `Meter`. Simulators give clocks
-that stand.
+What a peer pays is CPU time of this thread, not the time that a busy machine took: see `consensus.system.meter`.
+Simulators give clocks that stand.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
+from consensus.system.meter import Meter
 
 SLICE_NS: Final = NS_PER_MS  # what one peer's messages hold the loop before another's are looked at
 TURN_NS: Final = 2 * NS_PER_MS  # what all peers' messages hold it before anything else may run
-LOOK_NS: Final = 2 * NS_PER_MS  # so often the thread's CPU time is looked at, at most: a look costs more than a message
-DOUBTFUL_NS: Final = NS_PER_MS // 2  # what took longer may have been interrupted
 TICK_S: Final = 0.02  # who must wait goes on at one of these: many who wait cost one timer
 CPU_DEBT_NS: Final = NS_PER_S  # work done elsewhere for a peer holds it back for so much at most
 HELD_S_MAX: Final = 10.0  # and for so long: many wait for one share, and who waits must still hear of a ping
@@ -93,38 +92,6 @@ class CpuShare:
         now = self._time_s()
         self.level_ns = max(0.0, self.level_ns - (now - self._at) * NS_PER_S * self._share)
         self._at = now
-
-
-class Meter:
-    """CPU time of pieces of work, from two clocks in nanoseconds: `slice_ns` passes always and is read for next to
-    nothing, `work_ns` is this thread's CPU time and a call of the system, twenty times as dear.
-
-    A piece costs what passed, and where that is long no more than the thread has used since the last look at its
-    time. So it never costs less than it used, and for an interruption at most `DOUBTFUL_NS`, or what the thread did in
-    the `LOOK_NS` before it began.
-    """
-
-    __slots__ = ("_looked_ns", "_used_ns", "slice_ns", "work_ns")
-
-    def __init__(self, work_ns: Callable[[], int], slice_ns: Callable[[], int]) -> None:
-        self.work_ns, self.slice_ns = work_ns, slice_ns
-        self._looked_ns = self._used_ns = 0
-
-    def begin(self) -> int:
-        """What `spent` wants."""
-        now_ns = self.slice_ns()
-        if now_ns - self._looked_ns >= LOOK_NS:
-            self._looked_ns, self._used_ns = now_ns, self.work_ns()
-        return now_ns
-
-    def spent(self, began_ns: int) -> int:
-        now_ns = self.slice_ns()
-        ns = now_ns - began_ns
-        if ns > DOUBTFUL_NS:
-            used_ns = self.work_ns()
-            ns = min(ns, used_ns - self._used_ns)
-            self._looked_ns, self._used_ns = now_ns, used_ns
-        return ns
 
 
 class Served(Protocol):

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.formats.units import NS_PER_MS, NS_PER_S
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.admission import BAN_FIRST_S, BAN_MAX_S, OFFENCE_FORGOTTEN_S, OFFENCES_MAX, Offences, ban_seconds
 from consensus.p2p.conn.base import PeerFault
-from consensus.p2p.conn.budget import DOUBTFUL_NS, LOOK_NS, SLICE_NS, BudgetConfig, Meter
+from consensus.p2p.conn.budget import SLICE_NS, BudgetConfig
 from consensus.p2p.conn.connection import SEND_BYTES_MAX
 from consensus.p2p.conn.errors import ConnectionFault, TooSlow
 from consensus.p2p.conn.wire import PING, PONG
+from consensus.system.meter import Meter
 from tests.support.p2p.connection import FREE, Bench, StillLoop, packet
 
 MIB = 1024 * 1024
@@ -518,45 +519,3 @@ def test_who_waits_for_the_common_share_costs_one_timer_with_all_others() -> Non
     loop.call_later = call_later  # type: ignore[method-assign, assignment]
     loop.advance(1.0)
     assert 0 < len(timers) <= 60
-
-
-# --- the meter ------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.tuples(*[st.integers(0, 3 * NS_PER_MS)] * 3), min_size=1, max_size=60))
-def test_a_piece_of_work_is_charged_what_it_used_and_a_busy_machine_is_not_its_fault(
-    pieces: list[tuple[int, int, int]],
-) -> None:
-    """Other work of the thread, work of the piece, and an interruption of it by other processes, in turn."""
-    wall = used = 0
-    looks = [0]
-
-    def work_ns() -> int:
-        looks[0] += 1
-        return used
-
-    meter = Meter(work_ns, lambda: wall)
-    for other, work, interrupted in pieces:
-        wall, used = wall + other, used + other
-        began = meter.begin()
-        wall, used = wall + work + interrupted, used + work
-        assert work <= meter.spent(began) <= work + min(interrupted, max(DOUBTFUL_NS, LOOK_NS))
-    assert looks[0] <= 2 * wall // DOUBTFUL_NS + 1, "a look costs as much as a message"
-
-
-def test_many_small_pieces_cost_no_look_at_the_threads_time_each() -> None:
-    """audit 10: twice a look a read was some 6 us of each payment, several times what reading it cost."""
-    wall, looks = 0, [0]
-
-    def work_ns() -> int:
-        looks[0] += 1
-        return wall
-
-    meter = Meter(work_ns, lambda: wall)
-    paid = 0
-    for _ in range(10_000):
-        began = meter.begin()
-        wall += 10_000
-        paid += meter.spent(began)
-    assert paid == wall
-    assert looks[0] <= wall // LOOK_NS + 1
