@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from consensus.formats.units import NS_PER_MS
 from consensus.system.clock import Clock
 
-LOOK_NS: Final = 2 * NS_PER_MS  # so often the thread's CPU time is looked at, at most: a look costs more than a message
-DOUBTFUL_NS: Final = NS_PER_MS // 2  # what took longer may have been interrupted
+LOOK_NS: Final = 2_000_000  # so often the thread's CPU time is looked at, at most: a look costs more than a message
+DOUBTFUL_NS: Final = 500_000  # what took longer may have been interrupted
 
 
 class Meter:
