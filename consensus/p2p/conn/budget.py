@@ -59,12 +59,13 @@ class BudgetConfig:
 class CpuShare:
     """A leaky bucket of nanoseconds: `level_ns` falls by the share of what passes; above the burst one must wait."""
 
-    __slots__ = ("_at", "_burst_ns", "_level_max_ns", "_share", "_time_s", "is_over", "level_ns")
+    __slots__ = ("_at", "_burst_ns", "_leaks_ns", "_level_max_ns", "_share", "_time_s", "is_over", "level_ns")
 
     def __init__(
         self, percent: float, burst_ms: int, time_s: Callable[[], float], *, held_s_max: float = HELD_S_MAX
     ) -> None:
         self._share = percent / 100
+        self._leaks_ns = NS_PER_S * self._share  # in a second
         self._burst_ns = burst_ms * NS_PER_MS
         self._level_max_ns = self._burst_ns + min(CPU_DEBT_NS, held_s_max * NS_PER_S * self._share)
         self._time_s = time_s
@@ -75,9 +76,12 @@ class CpuShare:
     def spend(self, ns: int) -> None:
         if not self._share:
             return
-        self._leak()
-        self.level_ns = min(self.level_ns + ns, self._level_max_ns)
-        self.is_over = self.level_ns > self._burst_ns
+        now = self._time_s()
+        level_ns = self.level_ns - (now - self._at) * self._leaks_ns
+        level_ns = level_ns + ns if level_ns > 0.0 else float(ns)
+        self._at = now
+        self.level_ns = level_ns if level_ns < self._level_max_ns else self._level_max_ns
+        self.is_over = level_ns > self._burst_ns
 
     def wait_s(self) -> float:
         """Seconds until it may go on; 0 when it may now."""
@@ -90,7 +94,7 @@ class CpuShare:
 
     def _leak(self) -> None:
         now = self._time_s()
-        self.level_ns = max(0.0, self.level_ns - (now - self._at) * NS_PER_S * self._share)
+        self.level_ns = max(0.0, self.level_ns - (now - self._at) * self._leaks_ns)
         self._at = now
 
 

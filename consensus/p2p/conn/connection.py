@@ -185,6 +185,7 @@ class MultiplexConnection:
         self._decayed_at = now
         self._ping_due = self._pong_due = False  # one of each at most waits to be sent
         self._pump_scheduled = self._write_paused = self._closed = self._draining = False
+        self._has_refused = False
         self._inbox = b""
         self._held = False  # reading is paused by us, and `go_on` will follow
         self._held_since = 0.0
@@ -246,7 +247,7 @@ class MultiplexConnection:
             or channel.queue_bytes + size > channel.queue_bytes_max
             or self._queued_bytes + size > SEND_BYTES_MAX
         ):
-            channel.refused = True
+            channel.refused = self._has_refused = True
             return False
         if not waiting:
             self._active.append(channel)
@@ -269,7 +270,7 @@ class MultiplexConnection:
         room = channel.queue_max - len(channel.queue)
         is_full = channel.queue_bytes >= channel.queue_bytes_max or self._queued_bytes >= SEND_BYTES_MAX
         if room <= 0 or (channel.queue and is_full):
-            channel.refused = True
+            channel.refused = self._has_refused = True
             return 0
         return room
 
@@ -290,8 +291,9 @@ class MultiplexConnection:
         if self._closed or self._write_paused:
             return
         budget = self.budget
-        rate_wait_s = self._send_rate.wait_s(self._loop.time())
-        wait_s = max(rate_wait_s, 0.0 if budget.is_named else budget.wait_s())
+        wait_s = rate_wait_s = self._send_rate.wait_s(self._loop.time())
+        if not budget.is_named:
+            wait_s = max(wait_s, budget.wait_s())
         if wait_s:
             if not rate_wait_s:
                 self._write_control()  # what the other side waits for before it gives us up; one for what was read
@@ -306,15 +308,23 @@ class MultiplexConnection:
             budget.spend_cpu(self._shared.meter.spent(began_ns))
         if self._active:
             self._schedule_pump()
-        for channel in tuple(self._sendable.values()):
+        if self._has_refused:
+            self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        refused = [channel for channel in self._sendable.values() if channel.refused]
+        self._has_refused = False
+        for channel in refused:
             has_room = not channel.queue or (
                 len(channel.queue) < channel.queue_max
                 and channel.queue_bytes < channel.queue_bytes_max
                 and self._queued_bytes < SEND_BYTES_MAX
             )
-            if channel.refused and has_room:
+            if has_room:
                 channel.refused = False
                 self._notify_writable(channel)
+            else:
+                self._has_refused = True
 
     def _notify_writable(self, channel: _Channel) -> None:
         try:
@@ -333,7 +343,7 @@ class MultiplexConnection:
 
     def _write_batch(self) -> int:
         """Write up to a batch of packets, least loaded channel first; return the number of stream bytes."""
-        out = self._take_control()
+        out = self._take_control() if self._ping_due or self._pong_due else []
         size = 0
         active = self._active
         if len(active) > 1:
