@@ -19,6 +19,7 @@ M = TypeVar("M", bound=Message)
 
 _UINT64: Final = 1 << 64
 LENGTH_DELIMITED: Final = 2  # a wire type: bytes, text, a message
+FIXED_BYTES: Final = {1: 8, 5: 4}  # by wire type
 SLICE_BYTES: Final = 131_072  # parsed in a row: 1 ms
 INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
@@ -46,18 +47,28 @@ def message_field(tag: bytes, encoded: bytes) -> bytes:
 
 
 def parse_ours(message: M, data: bytes, start: int = 0, end: int | None = None) -> Generator[None, None, M]:
-    """Parse into `message` what we encoded or checked ourselves, in slices: its own fields are all of bytes."""
+    """Parse into `message` what we encoded or checked ourselves, in slices: fields that are whole, and no groups.
+
+    Not all are known: a block's proposer may have added some (`consensus.formats.bounds`).
+    """
     end = len(data) if end is None else end
     at = begun = start
     while at < end:
-        assert data[at] & 7 == LENGTH_DELIMITED, (data[at], at)
-        at += 1
-        size = shift = 0
-        while (byte := data[at]) >= 0x80:
-            size |= (byte & 0x7F) << shift
-            shift += 7
+        wire_type = data[at] & 7
+        while data[at] >= 0x80:
             at += 1
-        at += 1 + (size | byte << shift)
+        at += 1
+        if wire_type in FIXED_BYTES:
+            at += FIXED_BYTES[wire_type]
+        else:
+            size = shift = 0
+            while (byte := data[at]) >= 0x80:
+                size |= (byte & 0x7F) << shift
+                shift += 7
+                at += 1
+            at += 1
+            if wire_type == LENGTH_DELIMITED:
+                at += size | byte << shift
         if at - begun >= SLICE_BYTES and at < end:
             message.MergeFromString(data[begun:at])
             begun = at

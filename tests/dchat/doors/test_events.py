@@ -11,12 +11,23 @@ import pytest
 
 from consensus.formats import wire
 from consensus.state.cursors import INDEX_MAX, Cursor
+from consensus.types.block import Data
 from dchat.client.client import ClientError
 from dchat.doors.reads import event_feed as feed
 from dchat.doors.reads.event_feed import EventFilter
 from proto.tendermint.abci import types_pb2 as abci_pb
 from tests.support.node.running import until
 from tests.support.node.telling import Told, read, read_all, telling_chain
+
+UNKNOWN = {  # as they stand in protobuf: later versions may have them, so that a block with a few is valid
+    "number": b"\x10\xac\x02",
+    "8 bytes": b"\x19\x05\x05\x05\x05\x05\x05\x05\x05",
+    "text": b"\x22\x01a",
+    "4 bytes": b"\x2d\x05\x05\x05\x05",
+    "number beyond 15": b"\x80\x01\x01",
+    "text beyond 15": b"\x82\x01\x03abc",
+    "length in more bytes than it needs": b"\x22\x81\x80\x00a",
+}
 
 
 def blocks_of(found: list[Told]) -> list[int]:
@@ -31,6 +42,21 @@ async def test_every_event_has_its_place() -> None:
         assert [cursor.index for cursor, _, _ in found if cursor.height == 2] == [0, 1, 2]
         assert [bool(tx_hash) for cursor, tx_hash, _ in found if cursor.height == 2] == [True, True, False]
         assert progress == [Cursor.of_end(3)]
+
+
+@pytest.mark.parametrize("other", UNKNOWN)
+async def test_fields_that_nobody_knows_in_a_block_stop_no_reader(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 13: one proposer's block with a number beside its transactions was decided, and no door could read it."""
+    encode = Data.encode
+    monkeypatch.setattr(Data, "encode", lambda self: UNKNOWN[other] + encode(self) + UNKNOWN[other])
+    async with telling_chain() as telling, telling.client() as client:
+        await telling.make_blocks(2)
+        assert UNKNOWN[other] in (telling.answers.blocks.load_block_bytes(2) or b"")
+        found, _ = await read_all(client, from_height=1, to_height=3)
+        assert found == telling.saved()
+        assert len((await client.block_results(2)).results) == 2
+        streamed = await anext(client.stream_blocks(2, with_results=True))
+        assert [result.hash for result in streamed.results] == list(telling.answers.load_block(2).data.tx_hashes)
 
 
 @pytest.mark.parametrize("seen_events", range(1, 8))
