@@ -23,7 +23,7 @@ from consensus.mempool.admission.errors import CODESPACE
 from crypto.hash import sha256
 from dchat.client.client import ClientError, NodeUnreachable, NotFound
 from dchat.client.wallet import Session
-from dchat.devnet.network import Pace, free_ports, make_network
+from dchat.devnet.network import Network, Pace, free_ports, load_network, make_network
 from dchat.home import identity
 from dchat.node.upgrade import EXIT_UPGRADE, INFO_FILE, file_sha256
 from tests.support.upgrade.builds import SPRING, Daemon, until
@@ -177,6 +177,12 @@ async def announced_by_themselves(daemons: list[Daemon], report: dict[str, Any])
     say(f"{len(said & wanted)} of four validators announced by themselves that they can run spring")
 
 
+def older_network(first: Path, folder: Path) -> Network:
+    """Homes as the older build makes them."""
+    run(first, "testnet", "--output", folder, "--block-time", "500ms", "--voting-period", f"{VOTING_S}s")
+    return load_network(folder)
+
+
 async def state_to_migrate(daemons: list[Daemon]) -> None:
     """Something on both machines."""
     network = daemons[0].network
@@ -274,11 +280,11 @@ async def compare(daemons: list[Daemon], loads: list[Load], height: int, report:
 async def demo(arguments: argparse.Namespace, folder: Path) -> bool:
     report: dict[str, Any] = {}
     os.environ.setdefault("DCHAT_CACHE_DIR", str(folder / "cache"))
-    first = build(folder / "dchat-first")
+    first = arguments.older or build(folder / "dchat-first")
     version = re.search(r'(?m)^version = "([^"]+)"', (ROOT / "pyproject.toml").read_text())
     assert version is not None
     second = build(folder / "dchat-second", "--with-plan", SPRING, "--version", f"{version[1]}+spring")
-    network = make_network(
+    network = older_network(first, folder / "network") if arguments.older else make_network(
         folder / "network", pace=PACE, ports=free_ports(4),
         params={"governance": {"voting_period_s": str(VOTING_S), "expedited_voting_period_s": str(VOTING_S - 1)}},
     )  # fmt: skip
@@ -333,6 +339,10 @@ async def demo(arguments: argparse.Namespace, folder: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/upgrade-demo", description=__doc__)
     parser.add_argument("--folder", type=Path, help="for builds, homes and logs; default: a temporary one")
+    parser.add_argument(
+        "--from", dest="older", type=Path, metavar="FILE",
+        help="an older build's executable (its scripts/build makes one): it is the first build, and makes the homes",
+    )  # fmt: skip
     parser.add_argument("--blocks-late", type=int, default=20, help="of the straggler (20)")
     parser.add_argument("--rate", type=float, default=20.0, help="payments a second (20)")
     parser.add_argument("--keep", action="store_true", help="do not remove the temporary folder")
