@@ -11,6 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from crypto.errors import CryptoError
 from crypto.hash import ADDRESS_BYTES
 
 ADDRESS_PREFIX: Final = "dchat"
@@ -22,7 +23,7 @@ _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM_CHARS: Final = 6
 
 
-class InvalidAddress(ValueError):
+class InvalidAddress(CryptoError):
     """Text that is no address of ours."""
 
 

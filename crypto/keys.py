@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
+from crypto.errors import CryptoError
 from crypto.hash import ADDRESS_BYTES, ripemd160, sha256
 from proto.tendermint.crypto import keys_pb2 as pb
 
@@ -33,7 +34,7 @@ SECP256K1_KEY_BYTES: Final = 33
 SECP256K1_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 
-class InvalidKey(ValueError):
+class InvalidKey(CryptoError):
     """Bytes that are no key of the type they claim."""
 
 

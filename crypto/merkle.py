@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from crypto.errors import CryptoError
 from crypto.hash import EMPTY_HASH, HASH_BYTES, sha256, uvarint
 from proto.tendermint.crypto import proof_pb2 as pb
 
@@ -19,7 +20,7 @@ AUNTS_MAX: Final = 100  # the format's: no tree that fits in memory is deeper
 INT64_MAX: Final = 2**63 - 1
 
 
-class InvalidProof(ValueError):
+class InvalidProof(CryptoError):
     """A proof that is malformed, or proves something else."""
 
 

@@ -111,9 +111,17 @@ def test_the_product_imports_no_test() -> None:
 
 
 # Whose fault it is must be told by the class: who handles a lie would else handle what we lack, or broke, as one.
-LIES = {"InvalidData", "InvalidProof", "PeerFault", "P2PError"}
-LACKS = {"EvidenceUnverifiable", "VersionUnavailable", "NotThere", "NotYet", "Superseded", "Busy"}
-BROKEN = {"InvalidDocument", "ConsensusFailure", "CorruptState", "WalCorrupted", "SignerError", "StoreFailed"}
+LIES = {"InvalidData", "CryptoError", "PeerFault", "P2PError", "ProofFailed"}
+LACKS = {"EvidenceUnverifiable", "VersionUnavailable", "NotThere", "NotYet", "Superseded", "Busy", "NotFound"}
+BROKEN = {
+    "InvalidDocument",
+    "ConsensusFailure",
+    "CorruptState",
+    "WalCorrupted",
+    "SignerError",
+    "StoreFailed",
+    "HomeError",
+}
 TWO_MEANINGS = {"BadSignature", "InvalidProposal", "Malformed"}  # of blocks and of transactions: names that others read
 
 
@@ -123,6 +131,28 @@ def test_a_lie_what_we_lack_and_what_we_broke_share_no_class() -> None:
     for name, (kind, *_) in errors.items():
         families = [LIES, LACKS, BROKEN]
         assert sum(any(parent.__name__ in family for parent in kind.__mro__) for family in families) <= 1, name
+
+
+# A room whose errors stand in more than one tree, and why.
+TREES = {
+    "consensus.formats": "data that lies, documents of our own, and what cannot be judged here share no class",
+    "consensus.p2p.conn": "a reactor's judgement of a peer is apart from what befell an address or a connection",
+    "consensus.simulation": "a machine that is gone is no Exception: nothing of the engine may catch it",
+    "consensus.sync": "a peer's lie is of the formats' tree; a block that our software refuses is no peer's fault",
+    "dchat.simulation": "a planted failure stands for anybody's, and so for no error of the simulator's own",
+}
+
+
+def test_a_room_has_one_tree_of_errors() -> None:
+    """Its own, or that of the room whose kind of fault it tells: who means all errors of a room names the root."""
+    trees: dict[str, set[type[BaseException]]] = {}
+    for kinds in exceptions().values():
+        for kind in kinds:
+            ours = [parent for parent in kind.__mro__ if parent.__module__.partition(".")[0] in ROOTS]
+            roots = {parent for parent in ours if not any(base in ours for base in parent.__bases__)}
+            trees.setdefault(room_of(kind.__module__), set()).update(roots)
+    several = {room: sorted(root.__name__ for root in roots) for room, roots in trees.items() if len(roots) > 1}
+    assert several.keys() == TREES.keys(), several
 
 
 def test_an_error_has_one_meaning() -> None:

@@ -75,11 +75,15 @@ class Upgrade:
     migrations: tuple[Migration, ...] = field(default=())
 
 
-class MigrationGap(Exception):
+class MigrationError(Exception):
+    """A store and a build that do not fit together: no transaction and no peer is at fault."""
+
+
+class MigrationGap(MigrationError):
     """A build that cannot bring a module from one version to the next: its author must mend it."""
 
 
-class NewerStore(Exception):
+class NewerStore(MigrationError):
     """The store was written by a later build: module, the store's version, this build's."""
 
 

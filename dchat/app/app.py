@@ -60,6 +60,7 @@ from consensus.state.results import Event
 from crypto.hash import sha256
 from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import PENDING, begin, compose
+from dchat.app.errors import GenesisDiffers
 from dchat.app.queries import Queries
 
 APP_VERSION: Final = 1  # of the rules: what a block means
@@ -69,10 +70,6 @@ OUTCOMES_MAX: Final = 4  # proposals of one height that are executed and kept; r
 
 T = TypeVar("T")
 log = structlog.get_logger()
-
-
-class GenesisDiffers(Exception):
-    """init_chain over a state that has blocks already."""
 
 
 @dataclass(slots=True)
@@ -431,4 +428,4 @@ def _identity_of(tx: Tx) -> CheckTxResponse:
     return tx.facts
 
 
-__all__ = ["APP_VERSION", "CommitInfo", "DchatApplication", "GenesisDiffers"]
+__all__ = ["APP_VERSION", "CommitInfo", "DchatApplication"]

@@ -17,7 +17,8 @@ from chain.state.roots import CHAT
 from chain.tx.codec import height_bytes
 from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES
-from dchat.app.queries import Abandoned, Found, Queries
+from dchat.app.errors import Abandoned
+from dchat.app.queries import Found, Queries
 from governance import records
 from governance.actions import governance_params_of
 from governance.stake import Stake

@@ -32,16 +32,13 @@ from chain.state.view import View
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS, Readiness
 from consensus.abci.interface import ProofOp, QueryRequest, QueryResponse
+from dchat.app.errors import Abandoned
 from governance.actions import GOVERNANCE_PARAMS
 from proto.dchat.v1 import service_pb2, state_pb2
 
 PARAMS: Final[Mapping[str, bytes]] = {"bridge": BRIDGE_PARAMS, "chat": CHAT_PARAMS, "currency": CURRENCY_PARAMS}
 CODE_QUERY: Final = 1
 CODESPACE_QUERY: Final = "query"
-
-
-class Abandoned(Exception):
-    """Nobody wants the answer any more."""
 
 
 class Found(NamedTuple):

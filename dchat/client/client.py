@@ -41,7 +41,11 @@ HEIGHT_MAX = 1 << 62  # above it a node's word is no height: the next one, and a
 T = TypeVar("T")
 
 
-class ClientError(Exception):
+class AskFailed(Exception):
+    """What was asked of a node has no answer, or none that may be believed."""
+
+
+class ClientError(AskFailed):
     """A call that the node refused, or could not answer. `status`: gRPC's name, like NOT_FOUND."""
 
     def __init__(self, message: str, *, status: str = "") -> None:

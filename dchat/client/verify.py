@@ -20,7 +20,7 @@ from consensus.state.results import ExecTxResult
 from consensus.types.light import LightBlock
 from crypto import merkle
 from crypto.hash import sha256
-from dchat.client.client import HEIGHT_MAX, Client, ClientError
+from dchat.client.client import HEIGHT_MAX, AskFailed, Client, ClientError
 from light.rules import CannotSkip, verify_back, verify_root, verify_step
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -31,7 +31,7 @@ TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 VERIFIED_MAX = 256  # light blocks kept
 
 
-class ProofFailed(Exception):
+class ProofFailed(AskFailed):
     """What a node said does not follow from the root of trust."""
 
 

@@ -24,7 +24,7 @@ from chain.tx.tx import Tx, decode
 from chain.tx.units import fee_of
 from consensus.mempool.admission import errors as mempool
 from crypto.hash import sha256
-from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
+from dchat.client.client import AskFailed, Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
 from dchat.client.proved import Proved
 from dchat.client.refusals import explain
 from dchat.client.settled import Standing, proved_standing, proved_tx, taker, told_standing
@@ -359,7 +359,7 @@ class Session:
                 answer, by = await proved_tx(self.client, self.proved, tx.id, height)
         except TimeoutError:
             raise NodeUnreachable(f"{told}: none came within {PROOF_DEADLINE_S:g} s") from None
-        except (ProofFailed, ClientError) as error:
+        except AskFailed as error:
             raise type(error)(f"{told}: {error}") from error
         outcome = replace(Outcome.of(answer, tx), proved_by=by)
         if not outcome.code:
@@ -394,7 +394,7 @@ def _telling(tx: Tx) -> Iterator[None]:
         yield
     except (TxRefused, TxExpired):  # they say it themselves
         raise
-    except (ProofFailed, ClientError) as error:
+    except AskFailed as error:
         advice = open_until(tx)
         if advice in str(error):
             raise

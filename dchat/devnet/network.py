@@ -44,7 +44,11 @@ ACCOUNT_BALANCE_DCHAT = 1_000_000
 DEFAULT_CHAIN_ID = "dchat-testnet"
 
 
-class NetworkError(Exception):
+class DevnetError(Exception):
+    """A test network cannot be made, read or driven: this machine's fault or the person's."""
+
+
+class NetworkError(DevnetError):
     """A network that cannot be made or read: where, and why."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from dchat.devnet.network import Network, NodeEntry
+from dchat.devnet.network import DevnetError, Network, NodeEntry
 from dchat.home.home import Home
 
 POLL_S = 0.05
@@ -23,7 +23,7 @@ STOP_TIMEOUT_S = 20.0
 LOG_NAME = "validator.log"
 
 
-class ControlError(Exception):
+class ControlError(DevnetError):
     """A node did not do as told: which, and where its log is."""
 
 

@@ -8,11 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import TextIO
 
+from dchat.home.errors import AlreadyRunning
 from dchat.home.home import Home
-
-
-class AlreadyRunning(Exception):
-    """Another process holds this home."""
 
 
 @contextlib.contextmanager

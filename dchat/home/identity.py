@@ -18,14 +18,11 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.bech32 import encode_address
 from crypto.keys import Ed25519PrivKey, InvalidKey
+from dchat.home.errors import IdentityError
 from dchat.home.files import write_new_secret
 
 FILE_TYPE = "dchat/identity/v1"
 FILE_BYTES_MAX = 65_536  # the file has some hundred bytes; whatever is larger is another file
-
-
-class IdentityError(Exception):
-    """An identity file that cannot be used: which, and why."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from dchat.doors.reads.commits import CommitWatch
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.home.home import Home
+from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
 from dchat.node.node_metrics import BlockEvents, NodeMetrics
 
@@ -35,10 +36,6 @@ WHY_NOT: Final = {
     errno.EADDRNOTAVAIL: "this machine has no such address: choose one of its own",
     errno.EACCES: "this user may not: ports below 1024 need a privilege; choose another port",
 }
-
-
-class CannotListen(Exception):
-    """An address that the options name cannot be listened at: which, why, and which option chooses another."""
 
 
 @contextlib.contextmanager

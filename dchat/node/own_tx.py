@@ -25,7 +25,7 @@ from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from crypto.hash import sha256
 from dchat.client.refusals import explain
-from dchat.doors.reads.answers import NotThere
+from dchat.doors.reads.errors import NotThere
 from dchat.home.files import replace_durably
 from dchat.home.identity import Identity
 

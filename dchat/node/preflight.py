@@ -33,7 +33,8 @@ from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.doors.http.views import host_name
 from dchat.home import identity, logs
-from dchat.home.home import Home, HomeError
+from dchat.home.errors import HomeError
+from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.runtime import core_config, pool_config, switch_config
 from storage.memory import MemoryStore

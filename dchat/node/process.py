@@ -31,17 +31,17 @@ from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
 from dchat.home import logs
-from dchat.home.home import Home, HomeError, load_genesis, load_validator_key
-from dchat.home.home_lock import AlreadyRunning, hold_home
-from dchat.home.identity import IdentityError
+from dchat.home.errors import AlreadyRunning, HomeError, IdentityError
+from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.home_lock import hold_home
 from dchat.home.identity import load as load_identity
 from dchat.home.text import safe_line
 from dchat.home.version import build_version
-from dchat.node.doors import CannotListen
+from dchat.node.errors import CannotListen, CannotUpgrade
 from dchat.node.joining import Joining
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node
-from dchat.node.upgrade import EXIT_UPGRADE, CannotUpgrade, OpenBinary, Swap, become, options_of, write_info
+from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)

@@ -22,8 +22,9 @@ from crypto.keys import PrivKey
 from dchat.doors.reads.commits import SafeListener
 from dchat.home.identity import Identity
 from dchat.home.version import build_version
+from dchat.node.errors import CannotUpgrade
 from dchat.node.own_tx import NextBlock, OwnTx
-from dchat.node.upgrade import CannotUpgrade, OpenBinary, Swap
+from dchat.node.upgrade import OpenBinary, Swap
 
 if TYPE_CHECKING:
     from dchat.node.runtime import Node

@@ -28,6 +28,7 @@ from consensus.types.validators import EMPTY_SET
 from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home
+from dchat.node.errors import RehearsalFailed
 from storage.errors import StorageError
 from storage.kv import KeyValueStore
 from storage.open import open_store
@@ -37,10 +38,6 @@ T = TypeVar("T")
 
 COPY_TRIES: Final = 5  # the running node may delete a table between two of our steps
 DATABASES: Final = ("app", "state", "blocks")  # in this order: what the application has, the later copies have too
-
-
-class RehearsalFailed(Exception):
-    """The copy could not be made or used: which database, why."""
 
 
 # ------------------------------------------------------------------------------ copying a live database

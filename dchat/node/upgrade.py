@@ -28,6 +28,7 @@ from chain.upgrade.plan import Plan
 from dchat.config import Config
 from dchat.home.files import SECRET_MODE, sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home
+from dchat.node.errors import CannotUpgrade
 
 EXIT_UPGRADE = 6  # another binary is wanted; restarting this one does not help
 INFO_FILE = "upgrade-info.json"
@@ -37,10 +38,6 @@ ASK_TIMEOUT_S = 60.0  # of a first run, which unpacks the file
 _CHECKSUM = re.compile(r"[?&]checksum=sha256:([0-9a-fA-F]{64})")
 
 log = structlog.get_logger(__name__)
-
-
-class CannotUpgrade(Exception):
-    """The binary or the backup is not as it must be: which, and what is expected."""
 
 
 @dataclass(frozen=True)

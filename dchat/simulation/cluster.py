@@ -24,7 +24,7 @@ from consensus.simulation.clock import Wall
 from consensus.simulation.home import SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
-from dchat.simulation.laws import Judge, LawBroken
+from dchat.simulation.laws import Judge, LawBroken, SimulationError
 from dchat.simulation.liar import Liar, View
 from dchat.simulation.lies import lie
 from dchat.simulation.load import CHAIN_ID, Load, genesis_of, operator, validator_key
@@ -46,7 +46,7 @@ ERRORS_SHOWN = 8
 Spoil = Callable[[SimHome, random.Random], SimHome]
 
 
-class SimulationFailed(Exception):
+class SimulationFailed(SimulationError):
     """A run broke a law: which, by whom, what happened before, and how to replay it."""
 
     def __init__(self, broken: LawBroken, report: Sequence[str], replay: str) -> None:

@@ -23,7 +23,11 @@ LIES_SHOWN = 12
 TIME_SLACK_NS = 10**9  # for votes that follow a block's time, and for what was drawn a moment ago
 
 
-class LawBroken(Exception):
+class SimulationError(Exception):
+    """A simulated run did not hold."""
+
+
+class LawBroken(SimulationError):
     """A run broke a law: which, and by whom."""
 
     def __init__(self, law: str, what: str) -> None:

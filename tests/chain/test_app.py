@@ -23,7 +23,8 @@ from consensus.abci.interface import (
     VerifyVoteExtensionRequest,
 )
 from consensus.types.params import ConsensusParams
-from dchat.app.app import DchatApplication, GenesisDiffers
+from dchat.app.app import DchatApplication
+from dchat.app.errors import GenesisDiffers
 from genesis.app_state import build_app_state
 from proto.dchat.v1 import state_pb2
 from tests.support.chain.harness import CHAIN_ID, Chain, drain

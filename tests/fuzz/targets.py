@@ -47,7 +47,7 @@ from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 from crypto.merkle import InvalidProof
 from dchat.client.verify import ProofFailed, Trust
-from dchat.doors.reads.answers import BadQuestion
+from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import parse_where
 from proto.tendermint.types import block_pb2
 from tests.fuzz import lies

@@ -36,7 +36,8 @@ from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option,
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, show_json
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client, whole_param
-from dchat.home.home import HomeError, load_validator_key
+from dchat.home.errors import HomeError
+from dchat.home.home import load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 

@@ -29,11 +29,13 @@ from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client
 from dchat.home import logs
-from dchat.home.home import HomeError, load_validator_key
-from dchat.home.home_lock import AlreadyRunning, hold_home
+from dchat.home.errors import AlreadyRunning, HomeError
+from dchat.home.home import load_validator_key
+from dchat.home.home_lock import hold_home
 from dchat.home.version import build_version
-from dchat.node.rehearsal import RehearsalFailed, rehearse, rollback
-from dchat.node.upgrade import CannotUpgrade, file_sha256, read_info
+from dchat.node.errors import CannotUpgrade, RehearsalFailed
+from dchat.node.rehearsal import rehearse, rollback
+from dchat.node.upgrade import file_sha256, read_info
 from proto.dchat.v1 import service_pb2 as pb
 from storage.errors import StorageError
 

@@ -18,9 +18,9 @@ from dchat.config import Config
 from dchat.config.document import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
+from dchat.home.errors import HomeError, IdentityError
 from dchat.home.files import is_private, write_new
-from dchat.home.home import Home, HomeError, load_genesis, load_validator_key, make_keys, write_genesis
-from dchat.home.identity import IdentityError
+from dchat.home.home import Home, load_genesis, load_validator_key, make_keys, write_genesis
 from genesis.build import build_genesis, stake_of
 
 
@@ -80,7 +80,7 @@ def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:
     config = load_config(root).config
     try:
         made = make_home(root, config, chain_id=chain_id, moniker=moniker, genesis_file=genesis_file)
-    except (HomeError, IdentityError, ValueError) as error:
+    except (HomeError, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
     for path in made:
         echo(f"made {path}")
@@ -93,7 +93,7 @@ def make_home(
 ) -> list[Path]:
     """Make what is missing; returns the paths made. Nothing is written that no start accepts (cosmos-omnibus#104).
 
-    Raises HomeError, IdentityError.
+    Raises HomeError.
     """
     if moniker:
         config = config.model_copy(update={"validator": config.validator.model_copy(update={"moniker": moniker})})
@@ -122,7 +122,7 @@ def make_home(
 
 
 def check_home(home: Home, config: Config, *, chain_id: str, genesis_file: Path | None) -> None:
-    """That a node could start from this home once what is missing was made. Raises HomeError, IdentityError."""
+    """That a node could start from this home once what is missing was made. Raises HomeError."""
     from dchat.node import preflight
 
     preflight.check_options(home, config)
@@ -178,7 +178,7 @@ def testnet(output: Path | None, chain_id: str, host: str, wanted: Wanted) -> No
     folder = output or home_root()
     try:
         network = wanted.make(folder, chain_id=chain_id, host=host)
-    except (NetworkError, HomeError, IdentityError) as error:
+    except (NetworkError, HomeError) as error:
         raise Refusal(str(error)) from None
     for node in network.nodes:
         ports = node.ports

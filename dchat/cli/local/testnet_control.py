@@ -23,7 +23,7 @@ from rich.text import Text
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo
 from dchat.devnet import processes
-from dchat.devnet.network import NETWORK_FILE, Network, NetworkError, NodeEntry, load_network
+from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, load_network
 from dchat.devnet.processes import ControlError
 from dchat.home.text import safe_line
 
@@ -247,7 +247,7 @@ def control(context: click.Context, action: str, number: int | None, wanted: Wan
             return
         network = load_network(folder)
         _act(network, action, number, lines)
-    except (NetworkError, ControlError) as error:
+    except DevnetError as error:
         raise Refusal(str(error)) from None
 
 

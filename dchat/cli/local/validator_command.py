@@ -14,9 +14,10 @@ from dchat.cli.terminal.base import Exit, Group, Refusal, echo, home_root, home_
 from dchat.cli.terminal.later import not_in_this_build
 from dchat.config import Config, Loaded
 from dchat.home import identity
-from dchat.home.home import Home, HomeError, check_sign_state, load_genesis, load_validator_key
-from dchat.home.identity import IdentityError
-from dchat.node.upgrade import CannotUpgrade, Swap
+from dchat.home.errors import HomeError
+from dchat.home.home import Home, check_sign_state, load_genesis, load_validator_key
+from dchat.node.errors import CannotUpgrade
+from dchat.node.upgrade import Swap
 
 # Flags of the operator contract that later builds bring: click name -> as written.
 LATER_FLAGS: Mapping[str, str] = {
@@ -154,7 +155,7 @@ def _missing(home: Home) -> list[Path]:
 
 
 def _check_files(start: Start) -> None:
-    """Of the files that are there. Raises HomeError, IdentityError, CannotUpgrade, Refusal."""
+    """Of the files that are there. Raises HomeError, CannotUpgrade, Refusal."""
     home, config = start.home, start.loaded.config
     Swap.of(home, config)
     if home.validator_key.exists():
@@ -187,7 +188,7 @@ def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
 
 
 def _check_start(start: Start) -> None:
-    """Raises HomeError, IdentityError."""
+    """Raises HomeError."""
     config = start.loaded.config
     check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
 
@@ -212,7 +213,7 @@ def _guard(action: object) -> None:
     assert callable(action)
     try:
         action()
-    except (HomeError, IdentityError, CannotUpgrade, ValueError) as error:
+    except (HomeError, CannotUpgrade, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
 
 

@@ -17,7 +17,8 @@ from dchat.cli.terminal.base import Exit, Refusal, current_home
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.verify import ProofFailed
 from dchat.home import identity
-from dchat.home.identity import Identity, IdentityError
+from dchat.home.errors import IdentityError
+from dchat.home.identity import Identity
 
 _AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
 _SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)

@@ -21,7 +21,8 @@ from dchat.client.client import Client
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
 from dchat.client.wallet import FEE_MAX, ChainFacts, Session
-from dchat.home.home import HomeError, load_genesis
+from dchat.home.errors import HomeError
+from dchat.home.home import load_genesis
 
 
 def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:

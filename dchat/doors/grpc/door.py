@@ -38,8 +38,9 @@ from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
 from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
-from dchat.doors.reads.answers import Answers, BadQuestion, NotThere
+from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.errors import BadQuestion, NotThere
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted
 from consensus.formats.units import MIB
-from dchat.doors.reads.answers import BadQuestion, NotYet
+from dchat.doors.reads.errors import BadQuestion, NotYet
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import service_pb2 as pb
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.governance_queries import GovernanceQueries
-from dchat.doors.reads.answers import Answers, BadQuestion, NotThere, reading
+from dchat.doors.reads.answers import Answers, reading
+from dchat.doors.reads.errors import BadQuestion, NotThere
 from proto.dchat.v1 import governance_pb2 as gov
 from proto.dchat.v1 import governance_service_pb2 as pb
 

@@ -26,8 +26,8 @@ import structlog
 from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
 from dchat.config.models import GrpcSection
-from dchat.doors.reads.answers import BadQuestion, NotThere, NotYet
-from dchat.doors.reads.limits import Busy, Flooding, RateLimit, Room, Slots, client_of, share_of
+from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotThere, NotYet
+from dchat.doors.reads.limits import RateLimit, Room, Slots, client_of, share_of
 
 READ_S: Final = 10.0  # for a request, its turn included
 CONTENDED_READ_S: Final = 1.0  # when others wait for a turn

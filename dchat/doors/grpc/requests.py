@@ -20,8 +20,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from dchat.doors.grpc.guard import Context, Ended, Guard
-from dchat.doors.reads.answers import BadQuestion
-from dchat.doors.reads.limits import Busy
+from dchat.doors.reads.errors import BadQuestion, Busy
 
 Read: TypeAlias = Callable[[bytes], Any]
 Look: TypeAlias = Callable[[bytes], None]

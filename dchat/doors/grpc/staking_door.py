@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.economy_queries import ROWS_MAX, EconomyQueries
 from dchat.doors.grpc.guard import client_at
-from dchat.doors.reads.answers import Answers, BadQuestion, reading
+from dchat.doors.reads.answers import Answers, reading
+from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import staking_service_pb2_grpc as rpc

@@ -23,10 +23,10 @@ from dchat.config.models import HttpSection
 from dchat.doors.http.connections import Connection, Gate, quiet_logger
 from dchat.doors.http.views import BLOCKS_MAX, Views
 from dchat.doors.metrics.exposition import Registry
-from dchat.doors.reads.answers import BadQuestion, NotThere
+from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotThere
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
-from dchat.doors.reads.limits import Busy, Flooding, RateLimit, Slots, client_of, is_loopback
+from dchat.doors.reads.limits import RateLimit, Slots, client_of, is_loopback
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="path")

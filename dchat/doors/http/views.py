@@ -22,7 +22,8 @@ from consensus.p2p.conn.peer import PeerStatus
 from consensus.p2p.switch import Switch
 from consensus.system.tasks import Faults
 from crypto.hash import sha256
-from dchat.doors.reads.answers import Answers, NotThere
+from dchat.doors.reads.answers import Answers
+from dchat.doors.reads.errors import NotThere
 from dchat.doors.reads.limits import LOCAL
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import Reading

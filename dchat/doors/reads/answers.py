@@ -26,6 +26,7 @@ from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from dchat.app.queries import Found, Queries
+from dchat.doors.reads.errors import BadQuestion, NotThere
 from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, block_results_text, event_protos, in_parts
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -42,18 +43,6 @@ CHANNELS_MAX = 100
 CHANNELS_DEFAULT = 20
 MESSAGES_MAX = 500
 MESSAGES_DEFAULT = 100
-
-
-class NotThere(Exception):
-    """Never was, is not yet, or is pruned: which."""
-
-
-class NotYet(Exception):
-    """What this node would need to answer is not here: it may be behind, or have pruned it."""
-
-
-class BadQuestion(Exception):
-    """A question that no state could answer: which field, what is allowed."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from dchat.app.queries import Abandoned
+from dchat.app.errors import Abandoned
 from dchat.doors.reads.turns import Use, Waiting
 
 COSTLY_PAUSE: Final = 9  # times the time that a costly one took: a tenth of a core

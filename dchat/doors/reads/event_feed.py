@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from consensus.abci.interface import Slices
 from consensus.state.cursors import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
 from crypto.hash import sha256
-from dchat.doors.reads.answers import Answers, BadQuestion, NotThere
+from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.errors import BadQuestion, NotThere
 from dchat.doors.reads.limits import LOCAL
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.results import TEXTS_PER_SLICE, event_json, event_proto

@@ -14,20 +14,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from dchat.doors.reads.errors import Busy, Flooding
+
 CLIENTS_MAX = 10_000  # remembered; the one longest silent goes first
 BURST_FACTOR = 2
 LOCAL: Final = "local"  # every program on this machine
 LOCAL_FACTOR: Final = 25  # its rate, in those of a client outside
 IPV6_PREFIX: Final = 64
 REMOTE_SHARE: Final = 4  # one client outside has at most one part in so many
-
-
-class Busy(Exception):
-    """Too many at once, or too fast: try later."""
-
-
-class Flooding(Busy):
-    """Asks more than twice as fast as it may, for long: its connection is worth nothing any more."""
 
 
 @functools.lru_cache(maxsize=4_096)

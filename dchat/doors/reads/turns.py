@@ -12,7 +12,8 @@ from collections import Counter, deque
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
-from dchat.doors.reads.limits import Busy, share_of
+from dchat.doors.reads.errors import Busy
+from dchat.doors.reads.limits import share_of
 
 REMEMBERED_MAX: Final = 1_024  # clients whose use is known while they do not wait
 

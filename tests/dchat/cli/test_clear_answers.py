@@ -24,10 +24,11 @@ from dchat.client.refusals import explain
 from dchat.client.wallet import Session, submit
 from dchat.config.load import ConfigError, load
 from dchat.home import identity
-from dchat.home.home import Home, HomeError, load_validator_key, make_keys
-from dchat.home.identity import IdentityError
+from dchat.home.errors import HomeError, IdentityError
+from dchat.home.home import Home, load_validator_key, make_keys
+from dchat.node.errors import CannotUpgrade
 from dchat.node.runtime import PRUNE_EVERY
-from dchat.node.upgrade import INFO_FILE, CannotUpgrade, read_info
+from dchat.node.upgrade import INFO_FILE, read_info
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import staking_service_pb2 as staking

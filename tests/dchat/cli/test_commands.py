@@ -17,7 +17,8 @@ from dchat.cli.terminal.ask import parse_amount
 from dchat.config import load
 from dchat.devnet.network import Ports, load_network, make_network
 from dchat.home import identity
-from dchat.home.home import Home, HomeError, make_keys
+from dchat.home.errors import HomeError
+from dchat.home.home import Home, make_keys
 
 CONTRACT_FLAGS = (
     "--config --identity --chain-id --listen --rpc-listen --data-dir --bootstrap --stake --log-level --json-logs "

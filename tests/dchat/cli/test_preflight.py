@@ -17,7 +17,8 @@ from consensus.p2p.conn.node_key import NodeKey
 from dchat.cli.local.home_commands import make_home
 from dchat.cli.main import dchat
 from dchat.config import Config, ConfigError, load
-from dchat.home.home import Home, HomeError, load_genesis, load_validator_key
+from dchat.home.errors import HomeError
+from dchat.home.home import Home, load_genesis, load_validator_key
 from dchat.node.runtime import Node
 
 ANY_PORTS = {

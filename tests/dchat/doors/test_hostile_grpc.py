@@ -21,7 +21,7 @@ from dchat.doors.grpc.door import LARGE, MANY_MAX
 from dchat.doors.grpc.guard import Guard, Turns, bounds_of
 from dchat.doors.grpc.requests import REQUEST_BYTES_MAX
 from dchat.doors.metrics.exposition import memory_bytes
-from dchat.doors.reads.answers import BadQuestion
+from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import WHERE_MAX, EventFeed
 from dchat.doors.reads.limits import share_of
 from proto.dchat.v1 import governance_service_pb2, service_pb2, staking_service_pb2

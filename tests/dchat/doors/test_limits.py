@@ -11,7 +11,8 @@ import pytest
 from dchat.client.client import ClientError
 from dchat.doors.grpc.door import MANY_MAX
 from dchat.doors.reads import limits
-from dchat.doors.reads.limits import Busy, RateLimit, Slots
+from dchat.doors.reads.errors import Busy, Flooding
+from dchat.doors.reads.limits import RateLimit, Slots
 from tests.support.node.running import Running, running_node
 
 
@@ -80,13 +81,13 @@ def test_costly_requests_count_as_several_and_who_goes_on_floods() -> None:
         with pytest.raises(Busy) as refused:
             rate.take("192.0.2.1")
         assert type(refused.value) is Busy
-    with pytest.raises(limits.Flooding):
+    with pytest.raises(Flooding):
         rate.take("192.0.2.1")
     for _ in range(100):  # three times as fast as it may: no pause between makes it forgotten
         clock.now_ns += 10**8
         rate.take("192.0.2.1")
         for _ in range(2):
-            with pytest.raises(limits.Flooding):
+            with pytest.raises(Flooding):
                 rate.take("192.0.2.1")
     clock.now_ns += 3 * 10**9
     for _ in range(10 * limits.BURST_FACTOR):

@@ -19,7 +19,8 @@ from google.protobuf import message_factory
 from chain.state.view import View
 from chain.tx.messages import Payment
 from crypto.hash import sha256
-from dchat.app.queries import Abandoned, Queries
+from dchat.app.errors import Abandoned
+from dchat.app.queries import Queries
 from dchat.client.client import ClientError
 from dchat.client.wallet import Session
 from dchat.doors.http.views import Views
@@ -27,8 +28,9 @@ from dchat.doors.reads import loop_share
 from dchat.doors.reads import reading as reading_module
 from dchat.doors.reads import turns as turns_module
 from dchat.doors.reads.costly import COSTLY_PAUSE, COSTLY_WAITING_MAX
+from dchat.doors.reads.errors import Busy
 from dchat.doors.reads.event_feed import SEARCHED_AT_ONCE, EventFeed, EventFilter
-from dchat.doors.reads.limits import LOCAL, Busy, share_of
+from dchat.doors.reads.limits import LOCAL, share_of
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import BURST_MS, SHARE_PERCENT, WAITING_MAX, Reading
 from proto.dchat.v1 import service_pb2 as pb

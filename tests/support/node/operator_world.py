@@ -9,7 +9,7 @@ from typing import Any
 
 from chain.currency.ledger.records import ACCOUNT, PARAMS, Account, CurrencyParams
 from consensus.abci.interface import CheckTxResponse
-from dchat.doors.reads.answers import NotThere
+from dchat.doors.reads.errors import NotThere
 from dchat.home import identity
 
 

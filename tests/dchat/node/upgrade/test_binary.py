@@ -15,10 +15,10 @@ from chain.upgrade.plan import Plan
 from dchat.config import load
 from dchat.devnet.network import Pace, free_ports, make_network
 from dchat.home.home import Home
+from dchat.node.errors import CannotUpgrade
 from dchat.node.upgrade import (
     EXIT_UPGRADE,
     INFO_FILE,
-    CannotUpgrade,
     OpenBinary,
     Swap,
     copy_data,

@@ -1,0 +1,7 @@
+"""What may be wrong in bytes or text from outside. One root; whoever reads a thing of its own knows a ValueError."""
+
+from __future__ import annotations
+
+
+class CryptoError(ValueError):
+    """Bytes or text that are no key, no address or no proof: whoever gave them is at fault."""
