@@ -32,7 +32,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import Now
 from chain.currency.staking.queues import TimeQueue
 from chain.currency.staking.stake import has_stake
-from chain.kernel.branch import Branch, Decoders, Readable, Scan, State, check_records, decoders_of
+from chain.kernel.branch import Branch, Decoders, Key, Readable, Scan, State, check_records, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, coins, time_text
 from chain.kernel.items import PANICS
@@ -106,7 +106,7 @@ class _Timers(TimeQueue):
 
     def __init__(self) -> None:
         super().__init__(b"Bh")
-        self._head = b"BH"
+        self._head = Key.of(b"BH", bytes)
 
 
 TIMERS: Final = _Timers()

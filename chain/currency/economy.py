@@ -96,7 +96,7 @@ def genesis(
 ) -> None:
     """The first state, after balances. stakes: checked. now: one before the first height."""
     params.set_all(state, chosen)
-    supply: Supply = state.get(SUPPLY)
+    supply = state.get(SUPPLY)
     total = sum(entry.tokens for entry in stakes)
     state.set(SUPPLY, Supply(supply.total + total, supply.collected_fees))
     state.set(MINTER, Minter(inflation, now.time_ns, supply.total + total))

@@ -80,7 +80,7 @@ class FailedItems:
         """(queue, item, what is known of it) of each, which is forgotten: for the caller to put into its queue."""
         at = len(self.prefix)
         for key, _ in scan(self.prefix):
-            failed: Failed | None = branch.get(key)
+            failed = branch.get(key)
             if failed is not None:
                 branch.set(key, None)
                 yield key[at : at + QUEUE_BYTES], key[at + QUEUE_BYTES :], failed

@@ -25,7 +25,6 @@ from chain.currency.ledger.stake_records import (
     SLASHES,
     UNBONDINGS,
     VALIDATOR,
-    Redelegation,
     Validator,
 )
 from chain.currency.rewards import distribution
@@ -122,7 +121,8 @@ class EconomyQueries:
         prefix = BY_MOVER + delegator
         for key, _ in base.scan(prefix):
             destination, source = key[len(prefix) : -SIZE], key[-SIZE:]
-            waiting: Redelegation = base.get(REDELEGATIONS + source + delegator + destination)
+            waiting = base.get(REDELEGATIONS + source + delegator + destination)
+            assert waiting is not None, "what a mover is known by stands beside the record"
             for entry in waiting.entries:
                 answer.redelegations.add(
                     delegator=delegator, source=source, destination=destination,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.kernel.branch import Decoders, Key, decoders_of
+from chain.kernel.branch import Key, decoders_of
 from chain.kernel.items import FailedItems
 from chain.tx.codec import height_bytes
 from chain.tx.units import UDCHAT_PER_DCHAT
@@ -408,7 +408,7 @@ VALIDATOR: Final = Key.of(b"uv", Validator)  # ‖ operator
 CONSENSUS_KEY: Final = Key.of(b"uk", bytes)  # ‖ consensus address -> operator
 DELEGATION: Final = Key.of(b"ud", Delegation)  # ‖ delegator ‖ operator
 UNBONDINGS: Final = Key.of(b"uu", Unbonding)  # ‖ operator ‖ delegator
-REDELEGATIONS: Final = b"ue"  # -> Redelegation: ‖ source ‖ delegator ‖ destination
+REDELEGATIONS: Final = Key.of(b"ue", Redelegation)  # ‖ source ‖ delegator ‖ destination
 ACTIVE: Final = Key.of(b"uA", ActiveSet)
 HISTORICAL: Final = Key.sure(b"uh", Historical)  # ‖ operator ‖ period: as long as a delegation or a slash refers to it
 REWARDS: Final = Key.of(b"uo", Rewards)  # ‖ operator
@@ -418,9 +418,7 @@ WITHDRAW: Final = Key.of(b"uw", bytes)  # ‖ delegator -> address
 MINTER: Final = Key.of(b"um", Minter)
 SLASHES_BEGUN: Final = Key.sure(b"uq", BegunSlash)  # ‖ number: of those in the line
 SLASH_LINE: Final = Key.of(b"uQ", SlashLine)
-FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item
-SIGNING: Final = b"ui"  # ‖ consensus address; this record and the next: chain.currency.staking.signing
-LIVENESS: Final = b"ub"
+FAILED: Final = FailedItems(b"uF")  # ‖ queue ‖ item; "ui" and "ub": chain.currency.staking.signing
 
 # Beside it.
 BY_POWER: Final = Key.of(b"Up", bytes)  # ‖ 2^64 - 1 - power ‖ operator
@@ -428,19 +426,18 @@ BY_OPERATOR: Final = Key.of(b"Ud", bytes)  # ‖ operator ‖ delegator
 DELEGATES: Final = Key.of(b"UN", bytes)  # ‖ delegator -> to how many validators
 BY_DELEGATOR: Final = Key.of(b"Uu", bytes)  # unbondings: ‖ delegator ‖ operator
 BY_MOVER: Final = Key.of(b"Ue", bytes)  # redelegations: ‖ delegator ‖ destination ‖ source
-UNBONDINGS_BEGUN: Final = b"Ux"  # ‖ operator ‖ creation height ‖ delegator
-REDELEGATIONS_BEGUN: Final = b"Uy"  # ‖ source ‖ creation height ‖ delegator ‖ destination
+UNBONDINGS_BEGUN: Final = Key.of(b"Ux", bytes)  # ‖ operator ‖ creation height ‖ delegator
+REDELEGATIONS_BEGUN: Final = Key.of(b"Uy", bytes)  # ‖ source ‖ creation height ‖ delegator ‖ destination
 RECEIVING: Final = Key.of(b"Ui", bytes)  # ‖ delegator ‖ operator -> how many redelegation entries into it
 QUEUE_UNBONDINGS: Final = Key.of(b"Uq", bytes)  # ‖ time ‖ operator ‖ delegator
 QUEUE_REDELEGATIONS: Final = Key.of(b"Uw", bytes)  # ‖ time ‖ source ‖ delegator ‖ destination
 QUEUE_VALIDATORS: Final = Key.of(b"Uv", bytes)  # ‖ time ‖ operator
 QUEUE_WATCHES: Final = Key.of(b"Ub", bytes)  # ‖ height ‖ consensus address
-HEADS: Final = b"Uh"  # ‖ a queue's key -> the earliest time in it, or before
+HEADS: Final = Key.of(b"Uh", bytes)  # ‖ a queue's key -> the earliest time in it, or before
 UNSETTLED: Final = Key.of(b"Us", bytes)  # the set would have become empty: it is tried again next block
 MARK: Final = b"\x01"  # the value of keys that say all
 
-DECODERS: Final[Decoders] = {
-    **decoders_of(VALIDATOR, DELEGATION, UNBONDINGS, ACTIVE, HISTORICAL, REWARDS, SLASHES, SLASHES_BEGUN, SLASH_LINE),
-    **decoders_of(FAILED.prefix, POOL, MINTER),
-    REDELEGATIONS: Redelegation.decode,
-}
+DECODERS: Final = decoders_of(
+    VALIDATOR, DELEGATION, UNBONDINGS, REDELEGATIONS, ACTIVE, HISTORICAL, REWARDS, SLASHES, SLASHES_BEGUN, SLASH_LINE,
+    FAILED.prefix, POOL, MINTER,
+)  # fmt: skip

@@ -14,7 +14,6 @@ from chain.currency.ledger.stake_records import (
     UNBONDINGS,
     WITHDRAW,
     Now,
-    Unbonding,
     Validator,
     consensus_address,
 )
@@ -184,7 +183,7 @@ def cancel_unbonding(ctx: Context, message: CancelUnbonding) -> Leg:
     validator = stake.require_validator(branch, operator)
     if validator.jailed:
         raise ValidatorJailed(f"operator {account(operator)}")
-    waiting: Unbonding | None = branch.get(UNBONDINGS + operator + delegator)
+    waiting = branch.get(UNBONDINGS + operator + delegator)
     entries = list(waiting.entries) if waiting is not None else []
     fitting = [
         at for at, one in enumerate(entries) if one.creation_height == height and one.completion_ns > ctx.time_ns

@@ -31,7 +31,6 @@ from chain.currency.ledger.stake_records import (
     REDELEGATIONS,
     REDELEGATIONS_BEGUN,
     REWARDS,
-    SIGNING,
     SLASHES_BEGUN,
     UNBONDED,
     UNBONDING,
@@ -47,6 +46,7 @@ from chain.currency.ledger.stake_records import (
 )
 from chain.currency.rewards import distribution
 from chain.currency.staking import signing, slash
+from chain.currency.staking.signing import SIGNING
 from chain.currency.staking.valset import active_of
 from chain.kernel.branch import Branch, Readable, Scan
 from chain.tx.codec import height_bytes

@@ -39,7 +39,7 @@ class TimeQueue:
         """Again with the same time and item is the same."""
         at = height_bytes(time_ns)
         state.set(self.prefix + at + item, MARK)
-        head: bytes | None = state.get(self._head)
+        head = state.get(self._head)
         if head is None or at < head:
             state.set(self._head, at)
 
@@ -54,7 +54,7 @@ class TimeQueue:
         Those that this block pushed wait for the next, unless `pushed_too`.
         """
         now = height_bytes(now_ns)
-        head: bytes | None = branch.get(self._head)
+        head = branch.get(self._head)
         if head is None or head > now:
             return []
         size = len(self.prefix)

@@ -12,9 +12,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from chain.currency.ledger.params import SLASHING, VALIDATORS_MAX, WINDOW_MAX, SlashingParams
-from chain.currency.ledger.stake_records import LIVENESS, SIGNING
 from chain.currency.staking.queues import TIME_BYTES, WATCH_QUEUE
-from chain.kernel.branch import Branch, Readable, Scan, State
+from chain.kernel.branch import Branch, Key, Readable, Scan, State, decoders_of
 from proto.dchat.v1 import state_pb2 as pb
 
 OFFENCES_MAX: Final = 64  # heights that are remembered one by one
@@ -135,13 +134,14 @@ class Liveness(NamedTuple):
         return Liveness(tuple(r.absent), r.recheck, tuple(w.address for w in r.watches))
 
 
-DECODERS: Final = {SIGNING: SigningInfo.decode, LIVENESS: Liveness.decode}
+SIGNING: Final = Key.of(b"ui", SigningInfo)  # ‖ consensus address
+LIVENESS: Final = Key.of(b"ub", Liveness)
+DECODERS: Final = decoders_of(SIGNING, LIVENESS)
 _ALL_SIGN: Final = Liveness()
 
 
 def info_of(state: Readable, address: bytes) -> SigningInfo | None:
-    found: SigningInfo | None = state.get(SIGNING + address)
-    return found
+    return state.get(SIGNING + address)
 
 
 def liveness_of(state: Readable) -> Liveness:
@@ -160,7 +160,7 @@ def begin_counting(state: State, address: bytes, height: int) -> None:
     if info is None or info.counted_since:
         return
     state.set(SIGNING + address, info._replace(counted_since=height))
-    params: SlashingParams = state.get(SLASHING)
+    params = state.get(SLASHING)
     if info.offset and info.missed(info.offset - 1, params.missed_blocks_window) > params.missed_max:
         watch(state, address, params)
 

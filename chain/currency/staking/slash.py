@@ -31,7 +31,6 @@ from chain.currency.ledger.stake_records import (
     UNBONDINGS_BEGUN,
     BegunSlash,
     Now,
-    Redelegation,
     RedelegationEntry,
     SlashLine,
     Unbonding,
@@ -53,8 +52,7 @@ LEAVERS_PER_SLICE: Final = 20  # a few milliseconds, of those who moved on
 
 def line_of(state: Readable) -> SlashLine | None:
     """The slashes that have begun and are not done; None: there are none."""
-    found: SlashLine | None = state.get(SLASH_LINE)
-    return found
+    return state.get(SLASH_LINE)
 
 
 def waiting(state: Readable) -> int:
@@ -129,7 +127,7 @@ class _Running:
             (REDELEGATIONS_BEGUN + operator, self._slash_redelegation),
         ):
             at, cursor = len(prefix), self.slash.cursor
-            start = prefix + height_bytes(max(0, self.slash.infraction_height))
+            start: bytes = prefix + height_bytes(max(0, self.slash.infraction_height))
             if cursor[:at] == prefix:
                 start = cursor + b"\x00"
             elif cursor > prefix:
@@ -174,7 +172,7 @@ class _Running:
     def _slash_unbonding(self, height: int, delegator: bytes) -> tuple[int, int]:
         """What began at `height`: (what it owed, whether it could be paid or not; entries)."""
         key = UNBONDINGS + self.slash.operator + delegator
-        waiting: Unbonding | None = self._branch.get(key)
+        waiting = self._branch.get(key)
         entries, reached, owed, burned = list(waiting.entries) if waiting is not None else [], 0, 0, 0
         for position, entry in enumerate(entries):
             if entry.creation_height == height and self._reaches(entry):
@@ -190,7 +188,7 @@ class _Running:
 
     def _slash_redelegation(self, height: int, pair: bytes) -> tuple[int, int]:
         """What began at `height`: (what it owed, entries). pair: delegator ‖ destination."""
-        waiting: Redelegation | None = self._branch.get(REDELEGATIONS + self.slash.operator + pair)
+        waiting = self._branch.get(REDELEGATIONS + self.slash.operator + pair)
         delegator, destination = pair[:ADDRESS_BYTES], pair[ADDRESS_BYTES:]
         owed = reached = 0
         for entry in waiting.entries if waiting is not None else ():
@@ -222,7 +220,7 @@ class _Running:
     def _slash_unbonding_at(self, operator: bytes, delegator: bytes, due: int) -> int:
         """Burn at most `due` of all that is unbonding there; returns what was burned."""
         key = UNBONDINGS + operator + delegator
-        waiting: Unbonding | None = self._branch.get(key)
+        waiting = self._branch.get(key)
         entries, burned = list(waiting.entries) if waiting is not None else [], 0
         for position, entry in enumerate(entries):
             if self._reaches(entry):

@@ -14,11 +14,9 @@ from typing import Final
 from chain.currency.ledger.params import NS_PER_S, SLASHING, SlashingParams, slashing_of
 from chain.currency.ledger.stake_records import (
     CONSENSUS_KEY,
-    LIVENESS,
     REASON_DOUBLE_SIGN,
     REASON_DOWNTIME,
     REASON_LIGHT_CLIENT_ATTACK,
-    SIGNING,
     UNBONDED,
     VALIDATOR,
     Now,
@@ -26,7 +24,7 @@ from chain.currency.ledger.stake_records import (
 )
 from chain.currency.rewards import distribution
 from chain.currency.staking import signing, slash, stake
-from chain.currency.staking.signing import FOREVER_NS, SigningInfo, info_of, liveness_of
+from chain.currency.staking.signing import FOREVER_NS, LIVENESS, SIGNING, SigningInfo, info_of, liveness_of
 from chain.kernel.branch import Branch, Scan, State
 from chain.kernel.event_text import Event, consensus
 from consensus.abci.interface import Misbehavior, MisbehaviorType, VoteInfo
@@ -37,7 +35,7 @@ COMMIT_DELAY: Final = 2  # blocks from the one that missed a vote, or was missed
 
 
 def _by_address(state: State, address: bytes) -> Validator | None:
-    operator: bytes | None = state.get(CONSENSUS_KEY + address)
+    operator = state.get(CONSENSUS_KEY + address)
     return None if operator is None else state.get(VALIDATOR + operator)
 
 

@@ -65,8 +65,7 @@ SHARES_MAX: Final = 1 << 256  # a Dec: 10^40 times what the whole supply is wort
 
 
 def validator_of(state: Readable, operator: bytes) -> Validator | None:
-    found: Validator | None = state.get(VALIDATOR + operator)
-    return found
+    return state.get(VALIDATOR + operator)
 
 
 def require_validator(state: Readable, operator: bytes) -> Validator:
@@ -134,8 +133,7 @@ def remove_validator(state: State, validator: Validator) -> None:
 
 
 def delegation_of(state: Readable, delegator: bytes, operator: bytes) -> Delegation | None:
-    found: Delegation | None = state.get(DELEGATION + delegator + operator)
-    return found
+    return state.get(DELEGATION + delegator + operator)
 
 
 def put_delegation(state: State, delegator: bytes, operator: bytes, delegation: Delegation | None) -> None:
@@ -245,7 +243,7 @@ def undelegate(state: State, *, delegator: bytes, operator: bytes, amount: int, 
     require_settled(validator)
     delegation = require_delegation(state, delegator, operator)
     params = staking_of(state)
-    waiting: Unbonding | None = state.get(UNBONDINGS + operator + delegator)
+    waiting = state.get(UNBONDINGS + operator + delegator)
     if waiting is not None and len(waiting.entries) >= params.entries_max:
         raise TooManyUnbondings(f"{len(waiting.entries)} wait, allowed: {params.entries_max}")
     shares = shares_to_unbond(validator, delegation, amount)
@@ -275,7 +273,7 @@ def _merged(entries: tuple[UnbondingEntry, ...], new: UnbondingEntry) -> tuple[U
 
 def put_unbonding(state: State, operator: bytes, delegator: bytes, entries: tuple[UnbondingEntry, ...]) -> None:
     key = UNBONDINGS + operator + delegator
-    before: Unbonding | None = state.get(key)
+    before = state.get(key)
     _mark_heights(state, UNBONDINGS_BEGUN + operator, delegator, before.entries if before is not None else (), entries)
     state.set(key, Unbonding(entries) if entries else None)
     state.set(BY_DELEGATOR + delegator + operator, MARK if entries else None)
@@ -291,7 +289,7 @@ def _mark_heights(state: State, prefix: bytes, rest: bytes, before: Sequence[Ent
 
 def complete_unbonding(state: State, operator: bytes, delegator: bytes, now: Now) -> int:
     """Pay what is due of an unbonding; returns the udchat paid."""
-    waiting: Unbonding | None = state.get(UNBONDINGS + operator + delegator)
+    waiting = state.get(UNBONDINGS + operator + delegator)
     if waiting is None:
         return 0
     due = [entry for entry in waiting.entries if entry.completion_ns <= now.time_ns]
@@ -324,7 +322,7 @@ def redelegate(
     if state.get(RECEIVING + delegator + source) is not None:
         raise TransitiveRedelegation("tokens that were redelegated to the source may still be slashed elsewhere")
     params = staking_of(state)
-    waiting: Redelegation | None = state.get(REDELEGATIONS + source + delegator + destination)
+    waiting = state.get(REDELEGATIONS + source + delegator + destination)
     if waiting is not None and len(waiting.entries) >= params.entries_max:
         raise TooManyRedelegations(f"{len(waiting.entries)} wait, allowed: {params.entries_max}")
     shares = shares_to_unbond(validator, delegation, amount)
@@ -352,20 +350,20 @@ def _put_redelegation(
     state: State, source: bytes, delegator: bytes, destination: bytes, entries: tuple[RedelegationEntry, ...]
 ) -> None:
     key = REDELEGATIONS + source + delegator + destination
-    found: Redelegation | None = state.get(key)
+    found = state.get(key)
     before = found.entries if found is not None else ()
     _mark_heights(state, REDELEGATIONS_BEGUN + source, delegator + destination, before, entries)
     state.set(key, Redelegation(entries) if entries else None)
     state.set(BY_MOVER + delegator + destination + source, MARK if entries else None)
-    key = RECEIVING + delegator + destination
-    count = int.from_bytes(state.get(key) or b"", "big") + len(entries) - len(before)
+    receiving = RECEIVING + delegator + destination
+    count = int.from_bytes(state.get(receiving) or b"", "big") + len(entries) - len(before)
     assert count >= 0, (delegator.hex(), destination.hex())
-    state.set(key, count.to_bytes(4, "big") if count else None)
+    state.set(receiving, count.to_bytes(4, "big") if count else None)
 
 
 def complete_redelegation(state: State, source: bytes, delegator: bytes, destination: bytes, now: Now) -> None:
     """Forget what slashes of the source no longer reach."""
-    waiting: Redelegation | None = state.get(REDELEGATIONS + source + delegator + destination)
+    waiting = state.get(REDELEGATIONS + source + delegator + destination)
     if waiting is None:
         return
     rest = tuple(entry for entry in waiting.entries if entry.completion_ns > now.time_ns)

@@ -78,7 +78,7 @@ def raise_commissions(branch: Branch, scan: Scan, now: Now) -> Iterator[None]:
     least = staking_of(branch).min_commission
     keys = {key for key, _ in scan(VALIDATOR)} | {key for key in branch.writes if key.startswith(VALIDATOR)}
     for number, key in enumerate(sorted(keys), start=1):
-        validator: Validator | None = branch.get(key)
+        validator = branch.get(key)
         if validator is not None and validator.rate < least:
             distribution.settle(branch, validator)
             raised = validator._replace(

@@ -186,8 +186,7 @@ def prepare_commission(world: World) -> None:
 
 def retire(world: World) -> None:
     """A key's signing info says that it signed twice; its validator is gone."""
-    from chain.currency.ledger.stake_records import SIGNING
-    from chain.currency.staking.signing import SigningInfo
+    from chain.currency.staking.signing import SIGNING, SigningInfo
 
     world.app.base.merge({SIGNING + consensus_key("retired").address: SigningInfo(1, tombstoned=True)})
 

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.currency.ledger.params import SlashingParams, slashing_of
-from chain.currency.ledger.stake_records import LIVENESS, QUEUE_WATCHES, SIGNING, SLASHES
+from chain.currency.ledger.stake_records import QUEUE_WATCHES, SLASHES
 from chain.currency.staking import signing
-from chain.currency.staking.signing import SigningInfo
+from chain.currency.staking.signing import LIVENESS, SIGNING, SigningInfo
 from chain.tx.economy_messages import Delegate, EditValidator, Redelegate, Undelegate, Unjail
 from consensus.abci.interface import FinalizeBlockResponse
 from proto.dchat.v1 import state_pb2 as pb

@@ -17,7 +17,7 @@ from chain.currency.ledger.params import RANGES, VALIDATORS_MAX, WINDOW_MAX
 from chain.currency.machine import DECODERS as MACHINE
 from chain.currency.machine import MARKS
 from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots
-from chain.currency.staking.signing import OFFENCES_MAX, Liveness, SigningInfo
+from chain.currency.staking.signing import LIVENESS, OFFENCES_MAX, SIGNING, Liveness, SigningInfo
 from chain.currency.staking.stake import SHARES_MAX
 from chain.kernel.branch import RECORD_BYTES_MAX
 from chain.kernel.items import Failed
@@ -59,10 +59,10 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     records.MINTER: records.Minter(ONE, TIME, TOP, FLOW, FLOW),
     SLOTS: Slots((WHO,) * MEMBERS),
     ACCRUALS: Accruals(((DEC, DEC),) * CHUNK, records.Pulse(TOP, DEC, FLOW, FLOW, ONE, TIME, WHO)),
-    records.SIGNING: SigningInfo(
+    SIGNING: SigningInfo(
         TOP, TOP, TOP, TOP, TOP, (1 << WINDOW_MAX) - 1, TOP, TIME, True, (TOP,) * OFFENCES_MAX, TOP, TOP
     ),
-    records.LIVENESS: Liveness((WHO,) * MEMBERS, True),  # of the commit's members
+    LIVENESS: Liveness((WHO,) * MEMBERS, True),  # of the commit's members
     records.FAILED.prefix: Failed(TOP, (1 << 32) - 1, records.MARK),
     next(iter(MARKS.decoders)): Marks(TOP, KEY),
 }  # fmt: skip
