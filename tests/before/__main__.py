@@ -23,9 +23,13 @@ TESTS = "9a8feca"  # the last one before the rooms moved
 
 # Where the tests of a folder lay then.
 FOLDERS = {
+    "tests/chain/app_state": "tests/chain",
     "tests/chain/currency": "tests/economy",
+    "tests/chain/kernel": "tests/chain",
     "tests/chain/state": "tests/state",
+    "tests/chain/tx": "tests/chain",
     "tests/chain/upgrade": "tests/upgrade",
+    "tests/consensus/channels": "tests/gossip",
     "tests/consensus/core": "tests/core",
     "tests/consensus/documents": "tests/types",
     "tests/consensus/engine": "tests/engine",
@@ -35,8 +39,10 @@ FOLDERS = {
     "tests/consensus/mempool": "tests/mempool",
     "tests/consensus/p2p": "tests/p2p",
     "tests/consensus/privval": "tests/engine",
+    "tests/consensus/state": "tests/types",
     "tests/consensus/stores": "tests/engine",
     "tests/consensus/sync": "tests/sync",
+    "tests/consensus/system": "tests/p2p",
     "tests/consensus/types": "tests/types",
     "tests/dchat/cli": "tests/cli",
     "tests/dchat/client": "tests/node",

@@ -270,7 +270,7 @@ async def test_it_is_sent_looked_up_and_proved(tmp_path):
             assert "What somebody says" in await call("query", "--help")
 ''',
     shows=(
-        "tests/chain/test_tx.py::test_every_kind_of_the_schema_is_known",
+        "tests/chain/tx/test_tx.py::test_every_kind_of_the_schema_is_known",
         "tests/chain/currency/test_events.py::test_the_page_names_every_event",
         "tests/chain/currency/test_life.py::test_a_seed_says_everything",
     ),
