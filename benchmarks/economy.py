@@ -23,7 +23,7 @@ from chain.app_state.economy import EconomicsGenesis
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger import bank
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.economic_params import StakingParams
 from chain.currency.ledger.records import ACCOUNT, Account
 from chain.currency.ledger.stake_records import SLASH_LINE, Now
 from chain.currency.staking import stake

@@ -18,7 +18,7 @@ from chain.app_state.economy import EconomicsGenesis, with_stakes
 from chain.app_state.governance_params import GovernanceParams
 from chain.app_state.governance_params import check as check_governance
 from chain.currency.economy import GenesisStake
-from chain.currency.ledger.params import InvalidParam
+from chain.currency.ledger.economic_params import InvalidParam
 
 __all__ = [
     "BridgeGenesis",

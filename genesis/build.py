@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from chain.currency.ledger import dec
-from chain.currency.ledger.params import SlashingParams, StakingParams
+from chain.currency.ledger.economic_params import SlashingParams, StakingParams
 from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.gas import block_gas_for
 from chain.tx.units import UDCHAT_PER_DCHAT

@@ -20,9 +20,9 @@ from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import ChatParams, bytes_per_mgas
-from chain.currency.ledger import params as economic
+from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.bank import MODULE_ADDRESSES
-from chain.currency.ledger.params import InvalidParam, SlashingParams
+from chain.currency.ledger.economic_params import InvalidParam, SlashingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.records import CurrencyParams
 from chain.currency.rewards import distribution

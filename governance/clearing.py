@@ -22,8 +22,8 @@ from chain.tx.codec import height_bytes
 from chain.tx.gas import most_of
 from chain.tx.messages import GAS_VOTE
 from crypto.hash import ADDRESS_BYTES
+from governance.pinned_stake import forget_kept
 from governance.records import DEDUCTED, DEPOSITS, FAILED_ITEMS, HELD, JOB_COUNT, JOBS, TALLIES
-from governance.stake import forget_kept
 
 MARK: Final = b"\x01"
 SWEPT_PER_SLICE: Final = 20  # about a millisecond of deposits

@@ -69,6 +69,7 @@ from governance.clearing import (
     settlement,
     sweep,
 )
+from governance.pinned_stake import HAS_KEPT, Stake, keep_changed
 from governance.records import (
     DEDUCTED,
     DEPOSITS,
@@ -82,7 +83,6 @@ from governance.records import (
     Tallies,
     held_for,
 )
-from governance.stake import HAS_KEPT, Stake, keep_changed
 from governance.tally import Count, Tally, judge
 
 GAS_COUNTED: Final = 6_000  # of a block's limit for each unit of counting: votes are counted as fast as stake can vote

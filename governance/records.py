@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from chain.kernel.branch import Key, Readable, decoders_of
 from chain.kernel.items import FailedItems
 from chain.tx.codec import height_bytes, uint_field
-from governance.stake import KEPT
+from governance.pinned_stake import KEPT
 from governance.tally import Tally
 from proto.dchat.v1 import governance_pb2 as pb
 

@@ -18,7 +18,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import BONDED
 from chain.kernel.branch import Scan
 from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, YES, WeightedOptions
-from governance.stake import Stake
+from governance.pinned_stake import Stake
 from proto.dchat.v1 import governance_pb2 as pb
 
 COST_VOTE: Final = 4  # two scans begun, a vote decoded: about 40 us; what a unit stands for is about 10

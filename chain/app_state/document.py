@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from chain.app_state import governance_params
 from chain.app_state.economy import SECTIONS, EconomicsGenesis, InvalidAppState, parse_economics
 from chain.app_state.governance_params import GovernanceParams
-from chain.currency.ledger.params import InvalidParam
+from chain.currency.ledger.economic_params import InvalidParam
 from chain.tx.codec import UINT64_MAX
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.formats.units import MIB

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from chain.currency.economy import GenesisStake
-from chain.currency.ledger import dec, params
+from chain.currency.ledger import dec
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import (
+from chain.currency.ledger.economic_params import (
     DistributionParams,
     EconomicParams,
     InvalidParam,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import InvalidParam
+from chain.currency.ledger.economic_params import InvalidParam
 from chain.tx.codec import uint_field, varint
 from proto.dchat.v1 import governance_pb2 as pb
 

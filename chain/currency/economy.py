@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from chain.currency.ledger import bank, params
+from chain.currency.ledger import bank
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger import stake_records as records
 from chain.currency.ledger.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
-from chain.currency.ledger.params import STAKING, EconomicParams, StakingParams
+from chain.currency.ledger.economic_params import STAKING, EconomicParams, StakingParams
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Account, Supply
 from chain.currency.ledger.stake_records import ACTIVE, BONDED, MINTER, ActiveSet, Minter, Now, Pulse
 from chain.currency.rewards import distribution, mint

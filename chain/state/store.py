@@ -16,7 +16,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chain.state import records as rec
+from chain.state import layout as rec
 from chain.state import smt
 from chain.state.errors import (
     CorruptState,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chain.state import records as rec
+from chain.state import layout as rec
 from chain.state import smt
 from chain.state.errors import CorruptState, TooFarBack, UnknownStore, VersionUnavailable
 from chain.state.roots import STORE_NAMES, app_hash_of

@@ -44,8 +44,8 @@ from consensus.mempool.admission.interfaces import Checks, Gossip
 from consensus.mempool.admission.limits import Limits
 from consensus.mempool.admission.pace import CommitPace
 from consensus.mempool.admission.shares import Shares
+from consensus.mempool.admission.signatures import Verifier
 from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
-from consensus.mempool.admission.verify import Verifier
 from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
 from consensus.mempool.held import HELD_BLOCKS, Held
 from consensus.state.results import ExecTxResult

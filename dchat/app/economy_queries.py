@@ -11,7 +11,7 @@ from typing import Final
 
 from chain.currency.ledger import bank, dec
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import slashing_of
+from chain.currency.ledger.economic_params import slashing_of
 from chain.currency.ledger.stake_records import (
     BY_DELEGATOR,
     BY_MOVER,

@@ -21,7 +21,7 @@ from dchat.app.errors import Abandoned
 from dchat.app.queries import Found, Queries
 from governance import records
 from governance.actions import governance_params_of
-from governance.stake import Stake
+from governance.pinned_stake import Stake
 from governance.tally import Count, Tally, Verdict, judge
 
 PROPOSALS_SCANNED_MAX: Final = 1_000  # of one call that filters by status; it says where to go on

@@ -17,7 +17,7 @@ from chain.app_state import governance_params
 from chain.chat.machine import node_reader
 from chain.chat.records import CHANNEL, IDENTITY, Channel, message_key
 from chain.chat.records import PARAMS as CHAT_PARAMS
-from chain.currency.ledger import params as economic
+from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Supply
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.rewards.distribution import total_supply

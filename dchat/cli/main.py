@@ -24,7 +24,7 @@ PLACES: Final = {
     "health": "dchat.cli.commands.status_commands:health",
     "status": "dchat.cli.commands.status_commands:status",
     "tx": "dchat.cli.commands.transactions:tx",
-    "query": "dchat.cli.commands.queries:query",
+    "query": "dchat.cli.commands.query_group:query",
     "version": "dchat.cli.commands.status_commands:version",
     "upgrade": "dchat.cli.commands.upgrade_commands:upgrade",
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",

@@ -1,6 +1,6 @@
 """The options of a node: the one definition of names, meanings, defaults and limits.
 
-The example file and the reference page are rendered from these models (dchat.config.document), so what is said there
+The example file and the reference page are rendered from these models (dchat.config.pages), so what is said there
 is what is loaded. Sections and keys of the operator contract keep their names; our own stand beside them.
 Source: docs of the project's operator contract; CometBFT v0.38 config for the meaning of the time-outs.
 """
@@ -69,7 +69,7 @@ def option(default: Any, description: str, *, env: str = "", scope: str = "node"
 
 
 class Section(BaseModel):
-    """One table of the file. Unknown keys are errors (dchat.config.load says which key is meant)."""
+    """One table of the file. Unknown keys are errors (dchat.config.sources says which key is meant)."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, validate_assignment=True)
 

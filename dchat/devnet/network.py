@@ -21,7 +21,7 @@ from pathlib import Path
 
 from chain.app_state.document import InvalidAppState
 from chain.currency.economy import GenesisStake
-from chain.currency.ledger.params import InvalidParam
+from chain.currency.ledger.economic_params import InvalidParam
 from chain.tx.gas import block_gas_for
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc

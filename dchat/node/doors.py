@@ -21,7 +21,7 @@ from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.doors.reads import handles
-from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.home.home import Home

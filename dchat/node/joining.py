@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from chain.currency.ledger.params import staking_of
+from chain.currency.ledger.economic_params import staking_of
 from chain.currency.ledger.stake_records import CONSENSUS_KEY
 from chain.currency.staking.stake import validator_of
 from chain.tx.economy_messages import MONIKER_BYTES_MAX, ConsensusSigner, CreateValidator, prove_possession
 from crypto.keys import Ed25519PubKey
-from dchat.doors.reads.commits import SafeListener
+from dchat.doors.reads.commit_watch import SafeListener
 from dchat.home.identity import Identity
 from dchat.node.own_tx import NextBlock, OwnTx
 

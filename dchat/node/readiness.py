@@ -19,7 +19,7 @@ from chain.tx.tx import decode
 from chain.tx.upgrade_messages import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.keys import PrivKey
-from dchat.doors.reads.commits import SafeListener
+from dchat.doors.reads.commit_watch import SafeListener
 from dchat.home.identity import Identity
 from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade

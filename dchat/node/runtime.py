@@ -55,7 +55,7 @@ from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commits import CommitWatch, OnSaved, SafeListener
+from dchat.doors.reads.commit_watch import CommitWatch, OnSaved, SafeListener
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Doors, listening

@@ -11,7 +11,7 @@ from chain.app_state.document import CurrencyGenesis
 from chain.app_state.economy import EconomicsGenesis
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import SlashingParams, StakingParams
+from chain.currency.ledger.economic_params import SlashingParams, StakingParams
 from chain.tx.build import Seat, Wallet, build_tx
 from chain.tx.economy_messages import Delegate, Undelegate
 from chain.tx.messages import Payment

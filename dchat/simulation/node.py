@@ -33,7 +33,7 @@ from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PREVOTE, Proposal, Vote
 from crypto.keys import Ed25519PrivKey, PubKey
 from dchat.app.app import DchatApplication
-from dchat.doors.reads.commits import OnSaved, SafeListener
+from dchat.doors.reads.commit_watch import OnSaved, SafeListener
 from dchat.node.gossip import Gossip
 from dchat.node.runtime import MEMPOOL, Pruner, drop_peer, set_block_limits, states_height
 from dchat.simulation import side

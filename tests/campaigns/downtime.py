@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from chain.currency.ledger.bank import BONDED_POOL, held
-from chain.currency.ledger.params import DISTRIBUTION, MINT
+from chain.currency.ledger.economic_params import DISTRIBUTION, MINT
 from chain.currency.ledger.stake_records import MINTER, VALIDATOR
 from chain.currency.rewards import distribution
 from chain.currency.staking.signing import info_of

@@ -35,8 +35,8 @@ from consensus.p2p.conn.base import PeerFault
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.packets import decode_packet, delimited, split_delimited
 from consensus.p2p.conn.secret_connection import SecretHandshake
-from consensus.p2p.conn.wire import decode_packet, delimited, split_delimited
 from consensus.types.block import Block, BlockBounds
 from consensus.types.commit import SIGNATURES_MAX, Commit, ExtendedCommit
 from consensus.types.evidence import decode_evidence_list

@@ -9,15 +9,15 @@ import pytest
 from chain.app_state.governance_params import RANGES, GovernanceParams
 from chain.chat.ballots import DECODERS as CHAT
 from chain.chat.ballots import FAILED, PROPOSAL, VOTE, CastVote, Proposal, Result
-from chain.currency.ledger.params import VALIDATORS_MAX
+from chain.currency.ledger.economic_params import VALIDATORS_MAX
 from chain.currency.ledger.stake_records import POWER_UNIT, ActiveSet
 from chain.kernel.branch import RECORD_BYTES_MAX
 from chain.kernel.items import Failed
 from chain.tx.governance_messages import ACTIONS_MAX, CONTENT_BYTES_MAX, ID_MAX, TITLE_BYTES_MAX, WHOLE
 from governance.actions import GOVERNANCE_PARAMS
 from governance.module import COUNTS_MAX, DECODERS
+from governance.pinned_stake import KEPT, Kept
 from governance.records import DEPOSITS, FAILED_ITEMS, TALLIES, TALLY, Deposit, Tallies
-from governance.stake import KEPT, Kept
 from governance.tally import Tally
 
 TOP = (1 << 64) - 1  # udchat, heights

@@ -13,9 +13,9 @@ from chain.chat import ballots as chat
 from chain.chat.ballots import VOTE
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.currency import machine as currency
-from chain.currency.ledger import params as economic
+from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import InvalidParam
+from chain.currency.ledger.economic_params import InvalidParam
 from chain.currency.rewards import distribution
 from chain.tx import errors as e
 from chain.tx.addresses import GOVERNANCE_ADDRESS

@@ -14,7 +14,7 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.chat import ballots as chat
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import VALIDATORS_MAX
+from chain.currency.ledger.economic_params import VALIDATORS_MAX
 from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,
@@ -33,7 +33,7 @@ from chain.tx.codec import height_bytes
 from chain.tx.economy_messages import MONIKER_BYTES_MAX
 from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
 from governance.module import COUNTS_MAX
-from governance.stake import HAS_KEPT, KEPT, MARK, Kept, Stake, keep_changed
+from governance.pinned_stake import HAS_KEPT, KEPT, MARK, Kept, Stake, keep_changed
 from governance.tally import Count, Tally, Verdict, judge
 from tests.support.governance.world import World, address
 

@@ -85,7 +85,7 @@ class Copy:
 
 
 PROTO = ("./scripts/proto",)
-PAGES = (sys.executable, "-m", "dchat.config.document")
+PAGES = (sys.executable, "-m", "dchat.config.pages")
 
 MESSAGE = Example(
     steps=(

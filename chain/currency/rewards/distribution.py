@@ -17,7 +17,7 @@ from typing import Final
 from chain.currency.ledger import dec
 from chain.currency.ledger.bank import DISTRIBUTION, count, credit, held, pay_out
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DISTRIBUTION as PARAMS
+from chain.currency.ledger.economic_params import DISTRIBUTION as PARAMS
 from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import (
     CONSENSUS_KEY,

@@ -12,8 +12,8 @@ from typing import Final
 from chain.currency.ledger import dec
 from chain.currency.ledger.bank import BONDED_POOL, held
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DISTRIBUTION as DISTRIBUTION_PARAMS
-from chain.currency.ledger.params import MINT, MintParams
+from chain.currency.ledger.economic_params import DISTRIBUTION as DISTRIBUTION_PARAMS
+from chain.currency.ledger.economic_params import MINT, MintParams
 from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import Now
 from chain.currency.rewards import distribution

@@ -7,7 +7,7 @@ from typing import Any, Final
 from chain.currency.ledger import bank, dec
 from chain.currency.ledger.bank import DISTRIBUTION, NOT_BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import staking_of
+from chain.currency.ledger.economic_params import staking_of
 from chain.currency.ledger.stake_records import (
     CONSENSUS_KEY,
     UNBONDED,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from chain.currency.ledger.params import SLASHING, VALIDATORS_MAX, WINDOW_MAX, SlashingParams
+from chain.currency.ledger.economic_params import SLASHING, VALIDATORS_MAX, WINDOW_MAX, SlashingParams
 from chain.currency.staking.queues import TIME_BYTES, WATCH_QUEUE
 from chain.kernel.branch import Branch, Key, Readable, Scan, State, decoders_of
 from proto.dchat.v1 import state_pb2 as pb

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from chain.currency.ledger.params import NS_PER_S, SLASHING, SlashingParams, slashing_of
+from chain.currency.ledger.economic_params import NS_PER_S, SLASHING, SlashingParams, slashing_of
 from chain.currency.ledger.stake_records import (
     CONSENSUS_KEY,
     REASON_DOUBLE_SIGN,

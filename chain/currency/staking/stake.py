@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from chain.currency.ledger import bank, dec
 from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import NS_PER_S, staking_of
+from chain.currency.ledger.economic_params import NS_PER_S, staking_of
 from chain.currency.ledger.stake_records import (
     BONDED,
     BY_DELEGATOR,

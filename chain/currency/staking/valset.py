@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from chain.currency.ledger import bank, dec
 from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL
-from chain.currency.ledger.params import NS_PER_S, STAKING, staking_of
+from chain.currency.ledger.economic_params import NS_PER_S, STAKING, staking_of
 from chain.currency.ledger.stake_records import (
     ACTIVE,
     BONDED,

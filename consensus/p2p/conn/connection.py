@@ -18,7 +18,7 @@ from consensus.formats.units import KIB, MIB
 from consensus.p2p.conn.base import ChannelDescriptor
 from consensus.p2p.conn.budget import SLICE_NS, PeerBudget
 from consensus.p2p.conn.errors import ConnectionFault, LargerThanAsked, TooSlow
-from consensus.p2p.conn.wire import (
+from consensus.p2p.conn.packets import (
     CHANNEL_PING,
     CHANNEL_PONG,
     PING,

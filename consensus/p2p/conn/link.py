@@ -20,8 +20,8 @@ from consensus.p2p.conn.connection import MultiplexConnection
 from consensus.p2p.conn.errors import BadHandshake, P2PError
 from consensus.p2p.conn.node_info import NODE_INFO_BYTES_MAX, NodeInfo
 from consensus.p2p.conn.node_key import NodeKey, node_id
+from consensus.p2p.conn.packets import delimited, split_delimited
 from consensus.p2p.conn.secret_connection import HANDSHAKE_MESSAGE_BYTES_MAX, Opener, Sealer, SecretHandshake
-from consensus.p2p.conn.wire import delimited, split_delimited
 from consensus.system.log_limit import LogLimit
 
 loud = LogLimit(structlog.get_logger(), source_name="remote")

@@ -24,7 +24,7 @@ from nacl.exceptions import BadSignatureError
 
 from consensus.p2p.conn.errors import BadHandshake
 from consensus.p2p.conn.node_key import NodeKey, node_id
-from consensus.p2p.conn.wire import delimited
+from consensus.p2p.conn.packets import delimited
 from crypto.merlin import Transcript
 from proto.tendermint.p2p import conn_pb2
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from chain.currency.ledger import dec
-from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.economic_params import StakingParams
 from chain.tx.codec import UINT64_MAX
 from chain.tx.economy_messages import (
     CancelUnbonding,

@@ -15,7 +15,7 @@ from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, home_root, load_config
 from dchat.config import Config
-from dchat.config.document import example_toml
+from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
 from dchat.home.errors import HomeError, IdentityError

@@ -39,7 +39,7 @@ from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.errors import BadQuestion, NotThere
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit

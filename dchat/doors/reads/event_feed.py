@@ -19,7 +19,7 @@ from consensus.abci.interface import Slices
 from consensus.state.cursors import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
 from crypto.hash import sha256
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.errors import BadQuestion, NotThere
 from dchat.doors.reads.limits import LOCAL
 from dchat.doors.reads.loop_share import LoopShare

@@ -17,8 +17,8 @@ from typing import Any
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.p2p.conn.packets import CHANNEL_PING, PONG, decode_packet, delimited, packet_prefix, split_delimited
 from consensus.p2p.conn.secret_connection import Opener, Sealer, SecretHandshake
-from consensus.p2p.conn.wire import CHANNEL_PING, PONG, decode_packet, delimited, packet_prefix, split_delimited
 
 PAYLOAD_BYTES = 1_024
 ALL_CHANNELS = (0x00, 0x20, 0x21, 0x22, 0x23, 0x30, 0x38, 0x40, 0x60, 0x61, 0x70)

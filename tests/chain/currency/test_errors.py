@@ -9,7 +9,7 @@ import pytest
 
 from chain.currency.ledger.bank import BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import MintParams
+from chain.currency.ledger.economic_params import MintParams
 from chain.currency.ledger.records import ACCOUNT
 from chain.tx import errors as e
 from chain.tx.economy_messages import (

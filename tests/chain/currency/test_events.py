@@ -13,7 +13,7 @@ import pytest
 
 from chain.app_state.governance_params import GovernanceParams
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.kernel.event_text import account
 from chain.tx.economy_messages import (
     CancelUnbonding,

@@ -7,7 +7,7 @@ import pytest
 from chain.currency.ledger import dec
 from chain.currency.ledger.bank import BONDED_POOL, NOT_BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import MintParams, SlashingParams
+from chain.currency.ledger.economic_params import MintParams, SlashingParams
 from chain.currency.ledger.stake_records import (
     HISTORICAL,
     POWER_UNIT,

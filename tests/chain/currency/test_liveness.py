@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chain.currency.ledger.params import SlashingParams, slashing_of
+from chain.currency.ledger.economic_params import SlashingParams, slashing_of
 from chain.currency.ledger.stake_records import QUEUE_WATCHES, SLASHES
 from chain.currency.staking import signing
 from chain.currency.staking.signing import LIVENESS, SIGNING, SigningInfo

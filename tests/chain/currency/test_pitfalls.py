@@ -12,10 +12,17 @@ from dataclasses import replace
 import pytest
 
 from chain.app_state.economy import InvalidAppState
-from chain.currency.ledger import bank, params
+from chain.currency.ledger import bank
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger.bank import BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, InvalidParam, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.economic_params import (
+    DistributionParams,
+    InvalidParam,
+    MintParams,
+    SlashingParams,
+    StakingParams,
+)
 from chain.currency.ledger.records import SUPPLY, Supply
 from chain.currency.ledger.stake_records import BONDED, MINTER, UNBONDED, UNBONDING, Minter, Now, Pulse
 from chain.currency.rewards import distribution, mint

@@ -10,7 +10,7 @@ import pytest
 
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.kernel.branch import Base
 from chain.tx.economy_messages import Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from dchat.app.economy_queries import EconomyQueries

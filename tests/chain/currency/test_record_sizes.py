@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from chain.currency.economy import DECODERS as ECONOMY
-from chain.currency.ledger import params
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger import records as accounts
 from chain.currency.ledger import stake_records as records
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import RANGES, VALIDATORS_MAX, WINDOW_MAX
+from chain.currency.ledger.economic_params import RANGES, VALIDATORS_MAX, WINDOW_MAX
 from chain.currency.machine import DECODERS as MACHINE
 from chain.currency.machine import MARKS
 from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.tx.economy_messages import (
     CreateValidator,
     Delegate,

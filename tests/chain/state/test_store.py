@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chain.state import records, smt, view
+from chain.state import layout, smt, view
 from chain.state.errors import (
     CorruptState,
     InvalidPair,
@@ -21,7 +21,7 @@ from chain.state.errors import (
     VersionUnavailable,
     WrongVersion,
 )
-from chain.state.records import RecordCache
+from chain.state.layout import RecordCache
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.state.store import (
     KEY_BYTES_MAX,
@@ -99,7 +99,7 @@ def test_cost_grows_with_the_change_not_with_the_state() -> None:
         pending = stores.prepare(
             1, {CURRENCY: {b"account %d" % number: b"2" for number in range(0, held, held // 100)}}
         )
-        touched = [key for key in pending.records if key.startswith(records.PAGE)]
+        touched = [key for key in pending.records if key.startswith(layout.PAGE)]
         size = sum(len(pending.records[key] or b"") for key in touched)
         assert size / 100 < 3_000
         return len(touched) / 100
@@ -161,7 +161,7 @@ def test_an_update_can_be_driven_in_slices_and_abandoned() -> None:
     except StopIteration as stop:
         sliced = stop.value
     assert sliced == stores.prepare(1, changes)
-    assert slices > 2_000 / 100 + sum(key.startswith(records.PAGE) for key in sliced.records) / 40
+    assert slices > 2_000 / 100 + sum(key.startswith(layout.PAGE) for key in sliced.records) / 40
     half = stores.prepare_steps(1, changes)
     next(half)
     half.close()
@@ -328,7 +328,7 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next() -> None:
     db = MemoryStore(models_crashes=True)
     stores = committed(*({CHAT: {b"k": b"%d" % version}} for version in range(10)), db=db)
     whole = committed(*({CHAT: {b"k": b"%d" % version}} for version in range(10)), db=(clean := MemoryStore()))
-    db.write([(records.EARLIEST_KEY, records.pack_version(5))], sync=True)  # all that the first step wrote
+    db.write([(layout.EARLIEST_KEY, layout.pack_version(5))], sync=True)  # all that the first step wrote
     stores = Stores(db.crash())
     assert stores.earliest_version == 5
     assert stores.at(5).get(CHAT, b"k") == b"5"
@@ -346,10 +346,10 @@ def test_pruned_state_leaves_no_trace() -> None:
     fresh = MemoryStore()
     committed({CHAT: dict(stores.scan(CHAT))}, db=fresh)
     stores.prune(49)
-    kept = [key for key in content(db) if key.startswith(records.UNDO)]
-    assert {records.version_of(key[1:]) for key in kept} == {49}
-    latest = {key for key in content(db) if key[:1] in {records.PAGE, records.VALUE}}
-    assert latest == {key for key in content(fresh) if key[:1] in {records.PAGE, records.VALUE}}
+    kept = [key for key in content(db) if key.startswith(layout.UNDO)]
+    assert {layout.version_of(key[1:]) for key in kept} == {49}
+    latest = {key for key in content(db) if key[:1] in {layout.PAGE, layout.VALUE}}
+    assert latest == {key for key in content(fresh) if key[:1] in {layout.PAGE, layout.VALUE}}
 
 
 def test_pruning_frees_the_disk(tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_a_cleared_database_takes_a_genesis_again() -> None:
 # -------------------------------------------------------------------------------------------------- disk and threads
 
 
-@pytest.mark.parametrize("lost", [records.EARLIEST_KEY, records.FORMAT_KEY, records.ROOTS + records.pack_version(0)])
+@pytest.mark.parametrize("lost", [layout.EARLIEST_KEY, layout.FORMAT_KEY, layout.ROOTS + layout.pack_version(0)])
 def test_a_database_that_contradicts_itself_is_refused(lost: bytes) -> None:
     db = MemoryStore()
     committed({}, db=db)
@@ -431,7 +431,7 @@ def test_a_database_that_contradicts_itself_is_refused(lost: bytes) -> None:
 def test_a_missing_page_is_not_taken_for_an_empty_one(name: str, said: str) -> None:
     db = MemoryStore()
     committed({CHAT: {b"%d" % number: b"1" for number in range(100)}}, db=db)
-    key = records.page_key(b"\x01", name)
+    key = layout.page_key(b"\x01", name)
     assert db.get(key) is not None
     db.write([(key, None)])
     with pytest.raises(CorruptState, match=said):

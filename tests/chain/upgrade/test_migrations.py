@@ -9,7 +9,7 @@ import pytest
 from chain.chat.records import IDENTITY
 from chain.currency.ledger import bank
 from chain.currency.ledger.bank import NOT_BONDED_POOL
-from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.economic_params import StakingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.stake_records import FAILED
 from chain.kernel.branch import Branch

@@ -16,7 +16,7 @@ from consensus.p2p.conn.base import PeerFault
 from consensus.p2p.conn.budget import SLICE_NS, BudgetConfig
 from consensus.p2p.conn.connection import SEND_BYTES_MAX
 from consensus.p2p.conn.errors import ConnectionFault, TooSlow
-from consensus.p2p.conn.wire import PING, PONG
+from consensus.p2p.conn.packets import PING, PONG
 from consensus.system.meter import Meter
 from tests.support.p2p.connection import FREE, Bench, StillLoop, packet
 

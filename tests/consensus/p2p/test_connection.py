@@ -14,7 +14,7 @@ from consensus.p2p.conn.base import PeerFault
 from consensus.p2p.conn.budget import SLICE_NS
 from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.conn.errors import ConnectionFault
-from consensus.p2p.conn.wire import (
+from consensus.p2p.conn.packets import (
     CHANNEL_PING,
     CHANNEL_PONG,
     PING,

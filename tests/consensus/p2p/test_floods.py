@@ -13,8 +13,8 @@ from consensus.p2p.conn.address import parse_address
 from consensus.p2p.conn.base import ChannelDescriptor, Peer
 from consensus.p2p.conn.budget import BudgetConfig
 from consensus.p2p.conn.connection import ConnectionConfig
+from consensus.p2p.conn.packets import PING, packet_prefix
 from consensus.p2p.conn.peer import STALLED_S
-from consensus.p2p.conn.wire import PING, packet_prefix
 from consensus.p2p.memory import MemoryNetwork
 from tests.support.p2p.peers import DATA, STATE, VOTE, Node, pass_time, running, simulate, until
 

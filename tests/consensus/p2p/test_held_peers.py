@@ -5,7 +5,7 @@ from __future__ import annotations
 from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.budget import HELD_S_MAX, BudgetConfig
 from consensus.p2p.conn.errors import TooSlow
-from consensus.p2p.conn.wire import PING, PONG
+from consensus.p2p.conn.packets import PING, PONG
 from tests.support.p2p.connection import Bench, StillLoop, packet
 
 MS = 1_000_000

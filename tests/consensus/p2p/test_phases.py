@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consensus.p2p.conn.address import parse_address
+from consensus.p2p.conn.packets import delimited, packet_prefix
 from consensus.p2p.conn.secret_connection import Sealer, SecretHandshake
-from consensus.p2p.conn.wire import delimited, packet_prefix
 from proto.tendermint.p2p import conn_pb2
 from tests.support.p2p.peers import Node, info, node_key, running, until
 

@@ -22,7 +22,7 @@ from dchat.cli.terminal.render import says_nothing
 from dchat.client.client import NodeUnreachable
 from dchat.client.refusals import explain
 from dchat.client.wallet import Session, submit
-from dchat.config.load import ConfigError, load
+from dchat.config.sources import ConfigError, load
 from dchat.home import identity
 from dchat.home.errors import HomeError, IdentityError
 from dchat.home.home import Home, load_validator_key, make_keys

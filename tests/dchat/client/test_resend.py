@@ -17,7 +17,7 @@ from crypto.hash import sha256
 from dchat.client import wallet
 from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound
 from dchat.client.wallet import TxExpired, TxRefused, submit
-from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.commit_watch import CommitWatch
 from proto.dchat.v1 import service_pb2 as pb
 
 WALLET = Wallet.from_seed(bytes(32))

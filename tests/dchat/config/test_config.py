@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dchat.config import Config, ConfigError, load
-from dchat.config.document import pages
-from dchat.config.load import sections, short_environment_names
+from dchat.config.pages import pages
+from dchat.config.sources import sections, short_environment_names
 
 ROOT = Path(__file__).parents[3]
 
@@ -223,5 +223,5 @@ def test_the_example_file_names_every_option_and_loads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path.relative_to(ROOT) for path in pages(ROOT)], ids=str)
 def test_rendered_pages_are_fresh(path: Path) -> None:
-    """Mend with `python -m dchat.config.document`."""
+    """Mend with `python -m dchat.config.pages`."""
     assert (ROOT / path).read_text() == pages(ROOT)[ROOT / path]

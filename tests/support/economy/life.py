@@ -18,7 +18,7 @@ from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.records import CHANNEL, IDENTITY
 from chain.currency import machine as currency
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams
 from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
 from chain.currency.staking import stake
 from chain.currency.staking.valset import active_of

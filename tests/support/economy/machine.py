@@ -8,7 +8,7 @@ from typing import Any
 
 from chain.currency.ledger.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import DELEGATION, STATUS_NAMES, UNBONDINGS
 from chain.currency.rewards import distribution

@@ -11,10 +11,11 @@ from typing import Any
 from chain.currency import economy
 from chain.currency import machine as currency
 from chain.currency.economy import GenesisStake
-from chain.currency.ledger import bank, params
+from chain.currency.ledger import bank
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger.bank import BONDED_POOL, DISTRIBUTION, NOT_BONDED_POOL
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams
 from chain.currency.ledger.records import SUPPLY, CurrencyParams, Supply
 from chain.currency.ledger.stake_records import (
     MINTER,

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from chain.chat import ballots as chat
 from chain.chat.ballots import DECIDED, PROPOSAL, REJECTED, TALLYING, Proposal
-from chain.currency.ledger import params
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, SlashingParams
+from chain.currency.ledger.economic_params import DistributionParams, SlashingParams
 from chain.currency.ledger.records import SUPPLY
 from chain.currency.ledger.stake_records import (
     BONDED,

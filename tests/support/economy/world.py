@@ -15,10 +15,10 @@ from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.app_state.economy import EconomicsGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.currency.economy import GenesisStake
-from chain.currency.ledger import params
+from chain.currency.ledger import economic_params as params
 from chain.currency.ledger.bank import DISTRIBUTION
 from chain.currency.ledger.dec import ONE
-from chain.currency.ledger.params import DistributionParams, MintParams, SlashingParams, StakingParams
+from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams
 from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import UNBONDINGS, Delegation, Unbonding, Validator
 from chain.currency.rewards import distribution

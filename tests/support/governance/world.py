@@ -18,7 +18,7 @@ from chain.chat.ballots import Proposal, Result
 from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import ChatParams
 from chain.currency import machine as currency
-from chain.currency.ledger import params as economic
+from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.bank import DISTRIBUTION
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse, SignatureCheck
-from consensus.mempool.admission import verify as verify_module
+from consensus.mempool.admission import signatures
 from consensus.mempool.admission.entry import PoolConfig
 from tests.support.gossip.network import FakePeer
 from tests.support.mempool.pool import IdentifyingApp, SequenceApp
@@ -47,7 +47,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> ForgeableApp:
         app.verified.update(key for key, _, _ in checks)
         return [key.endswith(b":sig=good") for key, _, _ in checks]
 
-    monkeypatch.setattr(verify_module, "verify_checks", verify)
+    monkeypatch.setattr(signatures, "verify_checks", verify)
     return app
 
 

@@ -21,7 +21,7 @@ from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commits import CommitWatch
+from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from proto.dchat.v1 import service_pb2 as pb

@@ -9,7 +9,7 @@ from typing import Any, cast
 from consensus.p2p.conn.base import ChannelDescriptor
 from consensus.p2p.conn.budget import BudgetConfig, PeerBudget, SharedBudget
 from consensus.p2p.conn.connection import ConnectionConfig, MultiplexConnection
-from consensus.p2p.conn.wire import (
+from consensus.p2p.conn.packets import (
     decode_packet,
     packet_prefix,
     split_delimited,

@@ -8,7 +8,7 @@ from typing import Any
 from chain.app_state.economy import EconomicsGenesis
 from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
 from chain.currency.economy import GenesisStake
-from chain.currency.ledger.params import StakingParams
+from chain.currency.ledger.economic_params import StakingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.records import CurrencyParams
 from chain.tx.upgrade_messages import AnnounceReadiness, SoftwareUpgrade, readiness_hash

@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from consensus.p2p.conn.wire import uvarint
+from consensus.p2p.conn.packets import uvarint
 from proto.dchat.p2p.v1 import gossip_pb2
 from proto.tendermint.blocksync import types_pb2 as sync_pb
 from proto.tendermint.consensus import types_pb2 as consensus_pb

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from consensus.p2p.conn.wire import delimited, uvarint
+from consensus.p2p.conn.packets import delimited, uvarint
 from proto.tendermint.p2p import types_pb2
 from tests.campaigns.hostile.attacks.packets import connections_of
 from tests.campaigns.hostile.wire import ALL_CHANNELS, Target, Wire, faults, new_key, packet, plain_info

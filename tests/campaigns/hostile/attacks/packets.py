@@ -12,7 +12,7 @@ from consensus.channels import peer_messages as messages
 from consensus.channels.extension import ExtensionMessage, HasPart, HasVotes, encode
 from consensus.core.events import VoteKind
 from consensus.formats.bits import BitArray
-from consensus.p2p.conn.wire import PING, PONG
+from consensus.p2p.conn.packets import PING, PONG
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PART_BYTES, Part, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Proposal, Vote

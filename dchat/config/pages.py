@@ -1,6 +1,6 @@
 """The pages that are rendered from the models: validator-config.example.toml and docs/configuration.md.
 
-`python -m dchat.config.document` writes both into the current folder's repository; a test says when they are stale.
+`python -m dchat.config.pages` writes both into the current folder's repository; a test says when they are stale.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from dchat.config.load import option_extra, sections
+from dchat.config.sources import option_extra, sections
 
 SCOPES = {
     "genesis": "For a new genesis; on a running chain the chain's value counts.",
@@ -46,7 +46,7 @@ def reference_page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Rendered from `dchat/config/models.py` by `python -m dchat.config.document`; do not edit.",
+        "Rendered from `dchat/config/models.py` by `python -m dchat.config.pages`; do not edit.",
         "",
         "A node reads `validator-config.toml` in its home (or `--config FILE`). Flags beat the environment, the "
         "environment beats the file, the file beats the default. Every option is also the variable "
