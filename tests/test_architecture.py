@@ -27,7 +27,8 @@ LAYERS = [
 
 @cache
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph(*ROOTS)
+    # Without grimp's cache: a file that did not change would still import a module that has become a function's name.
+    return grimp.build_graph(*ROOTS, cache_dir=None)
 
 
 @cache
