@@ -4,7 +4,7 @@ A byte bound alone lets a block of 10 MiB carry a million pieces of evidence or 
 object that costs hundreds of bytes and microseconds. So the fields are counted first, by keys and lengths alone, and
 what cannot be part of a valid block ends there. Every bound follows from the chain: its parameters, the size of a
 validator set, the application's smallest transaction. Encodings that no implementation writes (a piece told twice,
-groups, dozens of unknown fields) are refused too: they are the way around such a count.
+groups, dozens of unknown fields or long ones) are refused too: they are the way around such a count.
 Source: protobuf encoding specification; CometBFT v0.38, spec/core/data_structures.md, types/block.go (MaxDataBytes).
 """
 
@@ -26,6 +26,9 @@ COMMIT_SIGNATURE: Final = 0x22  # of Commit and of ExtendedCommit
 
 EVIDENCE_BYTES_MIN: Final = 128  # a valid one has two addresses, two signatures and a block id: some more than that
 OTHER_FIELDS_MAX: Final = 64  # beside those that are counted: known ones, and what later versions may add
+OTHER_BYTES_MAX: Final = 1_024  # of them together: nobody pays for them, and everybody stores them for ever
+COMMIT_BYTES: Final = 94  # of a commit without signatures, at most
+COMMIT_SIG_BYTES: Final = 111  # with the 64-byte signatures of the key types spoken here
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -44,17 +47,20 @@ class BlockBounds:
         if end - start > self.evidence_bytes:
             raise InvalidBlock(f"block has {end - start} bytes of evidence, at most {self.evidence_bytes}")
         count_fields(data, (start, end), _EVIDENCE_ITEM, "pieces of evidence", size_min=EVIDENCE_BYTES_MIN)
-        count_fields(data, pieces.get(LAST_COMMIT, (0, 0)), COMMIT_SIGNATURE, "signatures", count_max=self.signatures)
+        start, end = pieces.get(LAST_COMMIT, (0, 0))
+        if end - start > (most := COMMIT_BYTES + COMMIT_SIG_BYTES * self.signatures + OTHER_BYTES_MAX):
+            raise InvalidBlock(f"block has a last commit of {end - start} bytes, at most {most}")
+        count_fields(data, (start, end), COMMIT_SIGNATURE, "signatures", count_max=self.signatures)
         count_fields(data, pieces.get(DATA, (0, 0)), _TX, "transactions", size_min=self.tx_bytes_min)
 
 
 def split(data: bytes) -> dict[int, tuple[int, int]]:
     """Where the content of each piece of a block starts and ends, by key. Raises Malformed: a piece told twice."""
     pieces: dict[int, tuple[int, int]] = {}
-    others = 0
+    others = 0, 0
     for key, start, end in _fields(data, 0, len(data)):
         if key not in {HEADER, DATA, EVIDENCE, LAST_COMMIT}:
-            others = _count_other(others)
+            others = _count_other(others, end - start)
         elif key in pieces:
             raise Malformed(f"block: field {key >> 3} is there twice")
         else:
@@ -69,7 +75,7 @@ def count_fields(
 
     Raises InvalidBlock at the first that is one too many, or has less than `size_min` bytes; Malformed.
     """
-    found = others = 0
+    found, others = 0, (0, 0)
     position, end = span
     while position < end:
         if data[position] == key and position + 2 < end and (data[position + 1] < 0x80 or data[position + 2] < 0x80):
@@ -83,7 +89,7 @@ def count_fields(
             got, start, position = next(_fields(data, position, end))
             size = position - start
             if got != key:
-                others = _count_other(others)
+                others = _count_other(others, size)
                 continue
         found += 1
         if size < size_min:
@@ -95,10 +101,14 @@ def count_fields(
     return found
 
 
-def _count_other(others: int) -> int:
-    if others >= OTHER_FIELDS_MAX:
-        raise Malformed(f"protobuf: more than {OTHER_FIELDS_MAX} fields beside those that are known")
-    return others + 1
+def _count_other(others: tuple[int, int], size: int) -> tuple[int, int]:
+    """others: how many there are, and their bytes."""
+    count, total = others[0] + 1, others[1] + size
+    if count > OTHER_FIELDS_MAX or total > OTHER_BYTES_MAX:
+        raise Malformed(
+            f"protobuf: more than {OTHER_FIELDS_MAX} fields beside those that are known, or {OTHER_BYTES_MAX} bytes"
+        )
+    return count, total
 
 
 def _fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from consensus.formats.bounds import HEADER, BlockBounds, split
+from consensus.formats.bounds import COMMIT_BYTES, COMMIT_SIG_BYTES, HEADER, BlockBounds, split
 from consensus.formats.errors import InvalidBlock
 from consensus.formats.wire import int_field, message_field, parse
 from consensus.types.commit import EMPTY_COMMIT, Commit, CommitSig, ExtendedCommit, ExtendedCommitSig
@@ -50,8 +50,6 @@ __all__ = [
 # What a block's other pieces may take, at most, beside its transactions.
 BLOCK_OVERHEAD_BYTES: Final = 11
 HEADER_BYTES_MAX: Final = 626
-COMMIT_BYTES: Final = 94
-COMMIT_SIG_BYTES: Final = 111  # with the 64-byte signatures of the key types spoken here
 
 _META_BYTES_MAX: Final = 131_072
 

@@ -90,6 +90,24 @@ async def test_a_fat_block_is_voted_nil_before_anything_is_made_of_it(
     await bench.driver.stop()
 
 
+@pytest.mark.parametrize("size", [500, 1_000_000])
+@pytest.mark.parametrize("where", ["block", "data", "evidence", "last commit"])
+async def test_what_nobody_pays_for_does_not_fill_a_block(where: str, size: int) -> None:
+    """audit 21: a valid block with 21 MB in a field that nobody knows was voted for, and every node stored it."""
+    bench = await make_bench()
+    block = bench.block((b"k=v",))
+    assert block.last_commit is not None
+    pieces = {"header": block.header, "data": block.data, "last commit": block.last_commit}
+    encoded = {name: piece.encode() for name, piece in pieces.items()} | {"evidence": b"", "block": b""}
+    encoded[where] += message_field(b"\x7a", bytes(size))
+    keys = {"header": b"\x0a", "data": b"\x12", "evidence": b"\x1a", "last commit": b"\x22"}
+    raw = b"".join(message_field(key, encoded[name]) for name, key in keys.items()) + encoded["block"]
+    block_id = await propose(bench, PartSet.from_bytes(raw), block.hash)
+    assert own_votes(bench) == [(PREVOTE, block_id if size == 500 else BlockID())]
+    assert bench.node.fatal == []
+    await power_off(bench.node)
+
+
 async def test_of_another_block_than_the_named_one_only_the_header_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 21: the id was compared after all was decoded."""
     bench = await make_bench()
