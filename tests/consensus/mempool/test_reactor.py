@@ -41,6 +41,23 @@ async def test_a_batch_goes_in_few_messages(mesh: TxMesh) -> None:
     assert mesh.network.carried[MEMPOOL_CHANNEL] == 3
 
 
+async def test_a_lone_transaction_goes_at_once_and_a_flow_of_them_in_a_message_each_20_ms(mesh: TxMesh) -> None:
+    mesh.add(2)
+    mesh.link(0, 1)
+    sent = [0]
+    for number in range(41):  # one each millisecond
+        await mesh.submit(0, some_txs(1, f"n{number}"))
+        await mesh.advance(0.001)
+        sent.append(mesh.network.carried[MEMPOOL_CHANNEL])
+    assert [at for at in range(1, 42) if sent[at] > sent[at - 1]] == [6, 26]  # a millisecond on the way
+    await mesh.advance(0.1)
+    assert mesh.sizes() == [41, 41]
+    before = mesh.network.carried[MEMPOOL_CHANNEL]
+    await mesh.submit(0, some_txs(1, "alone"))
+    await mesh.advance(0.006)
+    assert mesh.network.carried[MEMPOOL_CHANNEL] == before + 1
+
+
 async def test_along_a_line_hashes_are_announced_and_bodies_fetched_once(mesh: TxMesh) -> None:
     mesh.add(5)
     for index in range(4):
