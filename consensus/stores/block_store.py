@@ -24,7 +24,7 @@ STATE_KEY: Final = b"s"
 META, BLOCK, COMMIT, SEEN, EXTENDED, HASH = b"m", b"b", b"c", b"n", b"e", b"h"  # each followed by 8 bytes of height
 BY_HEIGHT: Final = (META, BLOCK, COMMIT, SEEN, EXTENDED)
 PART_SETS_MAX: Final = 8  # a peer that catches up asks for all parts of one height, then of the next
-PART_SETS_BYTES_MAX: Final = 64 * MIB  # of the blocks that are remembered in parts; one always is
+PART_SETS_BYTES_MAX: Final = 32 * MIB  # of blocks remembered in parts, which take three times that; one always is
 PRUNED_HEIGHTS_PER_BATCH: Final = 100
 COMPACT_EVERY_HEIGHTS: Final = 100  # of pruned ones: a compaction rewrites a table, so not at every height
 
