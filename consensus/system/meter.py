@@ -9,8 +9,8 @@ from typing import Final
 
 from consensus.system.clock import Clock
 
-LOOK_NS: Final = 2_000_000  # so often the thread's CPU time is looked at, at most: a look costs more than a message
-DOUBTFUL_NS: Final = 500_000  # what took longer may have been interrupted
+LOOK_NS: Final = 10_000_000  # so often the thread's CPU time is looked at, at most: each look is a call of the system
+DOUBTFUL_NS: Final = 2_000_000  # what took longer may have been interrupted by others for long
 
 
 class Meter:
