@@ -149,7 +149,7 @@ class Executor:
         branch.writes = {}
         events += self._events()
         if failure is None:
-            return ExecTxResult(0, receipt, gas_wanted=tx.gas_limit, gas_used=gas_used, events=events)
+            return ExecTxResult(0, receipt, "", "", tx.gas_limit, gas_used, events)
         return failed_result(
             failure, tx, gas_used=gas_used, data=receipt, where=f"message {failed_leg}: ", events=events
         )

@@ -67,7 +67,7 @@ class Tx:
 
     __slots__ = (
         "body", "chain_id", "expiry_height", "facts", "fee", "fee_payer", "gas_limit", "id", "intrinsic_gas", "lane",
-        "messages", "parts", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered",
+        "messages", "parts", "payer", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered",
         "verified",
     )  # fmt: skip
 
@@ -82,6 +82,7 @@ class Tx:
     parts: int  # things that its messages list: changes of params, options of votes
     signers: tuple[SignerEntry, ...]
     fee_payer: int
+    payer: bytes  # the address that pays the fee, or whose allowance pays
     gas_limit: int
     intrinsic_gas: int
     fee: int
@@ -95,11 +96,6 @@ class Tx:
     @property
     def lane_name(self) -> str:
         return LANE_NAMES[self.lane]
-
-    @property
-    def payer(self) -> bytes:
-        """The address that pays the fee, or whose allowance pays."""
-        return self.signers[self.fee_payer].address
 
     def checks(self) -> list[tuple[bytes, bytes, bytes]]:
         """(public key, message, signature) of every signature."""
@@ -198,6 +194,7 @@ def _read_fields(tx: Tx, body: pb.TxBody) -> None:
     tx.fee_payer = body.fee_payer
     if tx.fee_payer >= len(tx.signers):
         raise InvalidField(f"fee_payer: {tx.fee_payer}, there are {len(tx.signers)} signers")
+    tx.payer = tx.signers[tx.fee_payer].address
 
 
 def _read_signer(signer: pb.Signer, unordered: bool) -> SignerEntry:
@@ -238,7 +235,7 @@ def _read_signatures(envelope: pb.Tx, signers: int) -> tuple[tuple[int, bytes, b
 def _read_messages(tx: Tx, body: pb.TxBody) -> int:
     """Sets `messages`, checks lane and signers against them. Returns the messages' gas."""
     lane, costs, parts = tx.lane, 0, 0
-    required = {tx.signers[tx.fee_payer].address}
+    required = {tx.payer}
     messages = []
     for entry in body.messages:
         kind, message = decode_message(entry)

@@ -71,10 +71,12 @@ class Event(NamedTuple):
         """Protobuf bytes."""
         out = _name(self.type)
         for attribute in self.attributes:
-            key, value = _name(attribute[0]), attribute[1].encode()
-            length = len(key) + len(value) + 4  # 4: the value's tag and length, the flag
-            if attribute[2] and value and length < 0x80:  # so that every length is one byte
-                out += b"\x12%c%b\x12%c%b\x18\x01" % (length, key, len(value), value)
+            name, text, index = attribute
+            key, value = _name(name), text.encode()
+            size = len(value)
+            length = len(key) + size + 4  # 4: the value's tag and length, the flag
+            if index and size and length < 0x80:  # so that every length is one byte
+                out += b"\x12%c%b\x12%c%b\x18\x01" % (length, key, size, value)
             else:
                 out += message_field(b"\x12", attribute.encode())
         return out
