@@ -154,7 +154,7 @@ def add_deposit(ctx: Context, message: AddDeposit) -> Leg:
 def _check_deposit(params: GovernanceParams, amount: int, *, expedited: bool) -> None:
     least = params.least_deposit(expedited)
     if amount < least:
-        raise DepositTooSmall(f"{amount} udchat, needed: {least}")
+        raise DepositTooSmall(f"{amount} udchat, needed: {least} udchat")
 
 
 def _take_deposit(ctx: Context, params: GovernanceParams, proposal: Proposal, depositor: bytes, amount: int) -> None:

@@ -53,7 +53,7 @@ def transfer(ctx: Context, *, sender: bytes, recipient: bytes, amount: int) -> N
         raise UnknownAccount("the sender's")
     left = source.balance - amount
     if left < 0:
-        raise Overspend(f"balance {source.balance}, needed {amount}")
+        raise Overspend(f"balance {source.balance} udchat, needed {amount} udchat")
     target = branch.get(ACCOUNT + recipient)
     if target is None:
         ctx.new_leaf()
@@ -109,13 +109,13 @@ def check_fee(tx: Tx, params: CurrencyParams) -> None:
     """Raises: FeeTooLow."""
     least = params.min_fee(tx.gas_limit)
     if tx.fee < least:
-        raise FeeTooLow(f"{tx.fee} udchat, needed: {least}")
+        raise FeeTooLow(f"{tx.fee} udchat, needed: {least} udchat")
 
 
 def take_fee(state: State, balance: int, fee: int) -> int:
     """Collect `fee` from a balance; returns what is left. Raises: FeeUnpayable."""
     if balance < fee:
-        raise FeeUnpayable(f"balance {balance}, fee {fee}")
+        raise FeeUnpayable(f"balance {balance} udchat, fee {fee} udchat")
     supply = state.get(SUPPLY)
     state.set(SUPPLY, supply.with_fees(supply.collected_fees + fee))
     return balance - fee

@@ -38,6 +38,16 @@ class Commands(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*PLACES, *super().list_commands(ctx)]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """click looks for what was meant among the commands that are loaded: here none is."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            names = [name for name in self.list_commands(ctx) if name in PLACES]
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         place = PLACES.get(cmd_name)
         if place is None:

@@ -89,12 +89,17 @@ class NotFound(ClientError):
 # CANCELLED: a node that stops ends the calls that it holds; what became of them is not known, as if it had not answered
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
+_OTHER_DOOR = "HTTP/2"  # gRPC's words for bytes that begin otherwise: "Failed parsing HTTP/2"
+
 
 def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
     """The client's error for a call's."""
     code, details = error.code(), quoted(error.details() or "")
     if code in _UNREACHABLE:
-        return NodeUnreachable(f"{address} did not answer: {details}", status=code.name)
+        if code is grpc.StatusCode.CANCELLED:
+            return NodeUnreachable(f"{address} is stopping: it ended the call ({details})", status=code.name)
+        hint = "; this looks like an HTTP door: ask the node's gRPC door" if _OTHER_DOOR in details else ""
+        return NodeUnreachable(f"{address} did not answer: {details}{hint}", status=code.name)
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(details, status=code.name)
     return ClientError(f"{address} refused: {details or code.name}", status=code.name)

@@ -178,6 +178,7 @@ MEMPOOL: Final[dict[Refusal, Say]] = {
 }
 
 _RULES: Final = {(error.codespace, error.code): error for error in declared_errors()}
+_UDCHAT = re.compile(r"\b(\d{7,20}) udchat\b", re.ASCII)
 _LEG: Final = re.compile(r"message (\d{1,9}): ")
 
 
@@ -185,13 +186,19 @@ def explain(codespace: str, code: int, log: str) -> str:
     """One line for a person. log: the node's words, as `dchat.client.client.quoted` gives them."""
     if (error := _RULES.get((codespace, code))) is not None:
         where, what = _split(log, error.rule)
-        say = CHAIN[error]
+        say, what = CHAIN[error], _UDCHAT.sub(_in_dchat, what)
         return f"{say.wrong}{what}{where}; the rule ({codespace} {code}) is: {error.rule}; what to do: {say.todo}"
     if codespace == CODESPACE and code in MEMPOOL:
         say = MEMPOOL[Refusal(code)]
         what = f": {log}" if log else ""
         return f"{say.wrong}{what} ({codespace} {code}); what to do: {say.todo}"
     return f"{codespace} {code}: {log}"  # of a build that knows more rules
+
+
+def _in_dchat(found: re.Match[str]) -> str:
+    """An amount of 1 DCHAT or more as a person gives it: 9740603 udchat is 9.740603 DCHAT."""
+    whole, rest = found[1][:-6], found[1][-6:].rstrip("0")
+    return f"{whole}.{rest} DCHAT" if rest else f"{whole} DCHAT"
 
 
 def _split(log: str, rule: str) -> tuple[str, str]:

@@ -21,6 +21,24 @@ from consensus.formats.units import MIB
 from dchat.config.models import Config
 
 CONFIG_FILE = "validator-config.toml"
+FLAGS = {  # of `dchat validator`, by the option that each sets
+    "validator.identity_file": "--identity",
+    "validator.chain_id": "--chain-id",
+    "validator.data_dir": "--data-dir",
+    "network.listen_address": "--listen",
+    "network.rpc_listen_address": "--rpc-listen",
+    "network.bootstrap_validators": "--bootstrap",
+    "staking.initial_stake": "--stake",
+    "upgrade.name": "--upgrade-name",
+    "upgrade.height": "--upgrade-height",
+    "upgrade.binary": "--upgrade-binary",
+    "upgrade.backup": "--upgrade-backup",
+    "upgrade.skip_heights": "--skip-upgrade-height",
+    "upgrade.halt_height": "--halt-height",
+    "upgrade.halt_time": "--halt-time",
+    "log.level": "--log-level",
+    "log.json_lines": "--json-logs",
+}
 FILE_BYTES_MAX = MIB  # an option file; more is something else
 
 
@@ -95,7 +113,7 @@ def load(
     for name, value in (flags or {}).items():
         if value is not None:
             section, key = name.split(".")
-            gathered.put(section, key, value, "a flag")
+            gathered.put(section, key, value, FLAGS.get(name, "a flag"))
     if gathered.problems:
         raise ConfigError("\n".join(gathered.problems))
     try:

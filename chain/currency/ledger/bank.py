@@ -49,7 +49,7 @@ def debit(state: State, address: bytes, amount: int) -> None:
         raise UnknownAccount("whose stake it would be")
     left = account.balance - amount
     if left < 0:
-        raise Overspend(f"balance {account.balance}, needed {amount}")
+        raise Overspend(f"balance {account.balance} udchat, needed {amount} udchat")
     state.set(ACCOUNT + address, account.with_balance(left))
 
 

@@ -101,9 +101,9 @@ def create_validator(ctx: Context, message: CreateValidator) -> Leg:
             f"{dec.text(message.commission_rate)}, allowed: {dec.text(params.min_commission)} and more"
         )
     if message.min_self_delegation < params.min_self_delegation:
-        raise SelfDelegationTooLow(f"{message.min_self_delegation} udchat, needed: {params.min_self_delegation}")
+        raise SelfDelegationTooLow(f"{message.min_self_delegation} udchat, needed: {params.min_self_delegation} udchat")
     if message.amount < params.min_stake:
-        raise StakeTooLow(f"{message.amount} udchat, needed: {params.min_stake}")
+        raise StakeTooLow(f"{message.amount} udchat, needed: {params.min_stake} udchat")
     if not ed25519_verify(message.consensus_key, possession_hash(ctx.chain_id, operator), message.possession):
         raise KeyNotPossessed(f"consensus address {consensus(address)}, operator {account(operator)}")
     validator = new_validator(
@@ -230,7 +230,7 @@ def unjail(ctx: Context, message: Unjail) -> Leg:
     own = stake.delegation_of(branch, message.operator, message.operator)
     worth = validator.tokens_of(own.shares) // ONE if own is not None else 0
     if own is None or worth < validator.min_self_delegation:
-        raise NoSelfDelegation(f"worth {worth} udchat, needed: {validator.min_self_delegation}")
+        raise NoSelfDelegation(f"worth {worth} udchat, needed: {validator.min_self_delegation} udchat")
     if not validator.jailed:
         raise NotJailed(f"operator {account(message.operator)}")
     info = signing.info_of(branch, validator.address)

@@ -79,7 +79,7 @@ def post(channel: str, text: str, reply_to: int | None, **options: Any) -> None:
 @tx.command(cls=Command)
 @click.option("--channel", required=True, help="Name or id.")
 @click.option("--index", type=int, required=True, help="Of the message.")
-@click.option("--amount", type=Amount(), required=True)
+@click.option("--amount", type=Amount(least=1), required=True)
 @sending
 def tip(channel: str, index: int, amount: int, **options: Any) -> None:
     """Pay the author of a message."""
@@ -96,7 +96,7 @@ def pay_to_join(channel: str, max_price: int, **options: Any) -> None:
 
 
 @tx.command("buy-allowance", cls=Command)
-@click.option("--amount", type=Amount(), required=True)
+@click.option("--amount", type=Amount(least=1), required=True)
 @sending
 def buy_allowance(amount: int, **options: Any) -> None:
     """Turn DCHAT into messages and bytes on the chat chain."""

@@ -124,7 +124,7 @@ def parse_setting(text: str) -> ParamChange:
 
 @tx_gov.command("submit-spend", cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True)
-@click.option("--amount", type=Amount(), required=True)
+@click.option("--amount", type=Amount(least=1), required=True)
 @proposing
 def submit_spend(recipient: bytes, amount: int, **options: Any) -> None:
     """Propose to pay out of the community pool."""
@@ -149,7 +149,7 @@ def submit_cancel_upgrade(**options: Any) -> None:
 
 @tx_gov.command("deposit", cls=Command)
 @click.argument("proposal", type=click.IntRange(1))
-@click.option("--amount", type=Amount(), required=True)
+@click.option("--amount", type=Amount(least=1), required=True)
 @sending
 def deposit_command(proposal: int, amount: int, **options: Any) -> None:
     """Add to a proposal's deposit."""

@@ -65,7 +65,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs a
 validator_option = click.option(
     "--validator", "operator", type=Address(), required=True, help="Its operator's address, or identity file."
 )
-amount_option = click.option("--amount", type=Amount(), required=True)
+amount_option = click.option("--amount", type=Amount(least=1), required=True)
 
 
 @tx.group("stake", cls=Group)

@@ -11,7 +11,7 @@ import click
 
 from consensus.formats.units import MIB
 from dchat.cli.terminal.ask import node_address, node_option, run
-from dchat.cli.terminal.base import Command, Exit, Refusal, current_home, show_json
+from dchat.cli.terminal.base import Command, Exit, Refusal, own_node, show_json
 from dchat.cli.terminal.render import message_json
 from dchat.client.client import Client, quoted
 from dchat.home.version import ENGINE_VERSION, build_version
@@ -48,11 +48,16 @@ async def _get(url: str) -> tuple[int, bytes]:
 
 
 @click.command(cls=Command)
-@click.option("--url", help="The HTTP door, like http://127.0.0.1:8080. Default: the home's own node.")
-def health(url: str | None) -> None:
-    """Ask a node whether it is well. Exit code 0 only when it is."""
+@click.option(
+    "--url", help="Another node's HTTP door (health_port), like http://127.0.0.1:8080. Default: the home's own node."
+)
+@click.option("--node", "node", hidden=True)
+def health(url: str | None, node: str | None) -> None:
+    """Ask a node whether it is well, over HTTP. Exit code 0 only when it is."""
+    if node is not None:
+        raise click.UsageError("health is asked over HTTP: name another node by --url http://HOST:PORT (health_port)")
     if url is None:
-        config = current_home()[1]
+        config = own_node()
         host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
         url = f"http://{host}:{config.observability.health_port}"
     address = url.rstrip("/")

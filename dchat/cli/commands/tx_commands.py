@@ -164,7 +164,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 @tx.command(cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True)
-@click.option("--amount", type=Amount(), required=True)
+@click.option("--amount", type=Amount(least=1), required=True)
 @sending
 def pay(recipient: bytes, amount: int, **options: Any) -> None:
     """Pay an account."""

@@ -13,7 +13,7 @@ import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import InvalidAddress, decode_address
-from dchat.cli.terminal.base import Exit, Refusal, current_home
+from dchat.cli.terminal.base import Exit, Refusal, current_home, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.verify import ProofFailed
 from dchat.home import identity
@@ -22,6 +22,8 @@ from dchat.home.identity import Identity
 
 _AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
 _SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
+_HOST_PORT = re.compile(r"(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):(\d{1,5})", re.ASCII)
+PORT_MAX = 65_535
 
 T = TypeVar("T")
 
@@ -45,12 +47,23 @@ def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def node_address(said: str | None) -> str:
+    """Which node's gRPC door is asked. Raises Refusal: what was said is no address, or the home is not there."""
     if said:
-        return said
+        return _host_port("--node", said)
     if os.environ.get("DCHAT_NODE"):
-        return os.environ["DCHAT_NODE"]
-    host, _, port = current_home()[1].grpc.listen_address.rpartition(":")
+        return _host_port("DCHAT_NODE", os.environ["DCHAT_NODE"])
+    host, _, port = own_node().grpc.listen_address.rpartition(":")
     return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
+
+
+def _host_port(place: str, said: str) -> str:
+    """gRPC takes whatever it is given: of a port it asks the last 16 bits, which is somebody else's."""
+    if said.startswith("unix:"):
+        return said
+    found = _HOST_PORT.fullmatch(said)
+    if found is None or not 1 <= int(found[1]) <= PORT_MAX:
+        raise Refusal(f"{place} is {said!r}; expected HOST:PORT, with a port of 1 to {PORT_MAX}", Exit.USAGE)
+    return said
 
 
 def run(work: Callable[[Client], Awaitable[T]], node: str | None, *, answer_bytes_max: int = MESSAGE_BYTES_MAX) -> T:
@@ -87,17 +100,23 @@ def parse_amount(text: str) -> int:
 
 
 class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """An amount in DCHAT, or in udchat when it says so."""
+    """An amount in DCHAT, or in udchat when it says so. least: udchat; less is refused before a node is asked."""
 
     name = "AMOUNT"
+
+    def __init__(self, *, least: int = 0) -> None:
+        self.least = least
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
         try:
-            return parse_amount(str(value))
+            amount = parse_amount(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if amount < self.least:
+            self.fail(f"{value!r} is too little; allowed: {self.least}udchat and more", param, ctx)
+        return amount
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone

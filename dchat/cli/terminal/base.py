@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from dchat.config import CONFIG_FILE, Config, ConfigError, Loaded, load
-from dchat.home.home import Home, default_root
+from dchat.home.home import DEFAULT_HOME, Home, default_root
 from dchat.home.text import safe
 from dchat.home.version import build_version
 
@@ -114,7 +114,7 @@ def home_root(context: click.Context | None = None) -> Path:
 
 
 def home_was_said(context: click.Context | None = None) -> bool:
-    return HOME_KEY in (context or click.get_current_context()).meta or "DCHAT_HOME" in os.environ
+    return HOME_KEY in (context or click.get_current_context()).meta or bool(os.environ.get("DCHAT_HOME"))
 
 
 def load_config(root: Path, *, file: Path | None = None, flags: Mapping[str, object] | None = None) -> Loaded:
@@ -130,6 +130,17 @@ def current_home() -> tuple[Home, Config]:
     root = home_root()
     config = load_config(root).config
     return Home.of(root, config), config
+
+
+def own_node() -> Config:
+    """The options of the home whose own node is asked. Raises Refusal: it was named, and is not there.
+
+    Without that, whoever has the default port here would answer for it.
+    """
+    root = home_root()
+    if not root.is_dir() and (home_was_said() or root != Path(DEFAULT_HOME).expanduser()):
+        raise Refusal(f"the home {root} does not exist: name another (--home, DCHAT_HOME), or make it", Exit.USAGE)
+    return current_home()[1]
 
 
 def show_json(value: object) -> None:

@@ -19,9 +19,10 @@ ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient",
     "proposer", "voter", "depositor",
     "operator", "delegator", "source", "destination", "withdraw_address",
 }  # fmt: skip
-CONSENSUS_MESSAGES = frozenset(
-    {"Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse", "ValidatorReadiness"}
-)
+CONSENSUS_MESSAGES = frozenset({
+    "Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse", "GetValidatorsResponse",
+    "ValidatorReadiness", "Pulse",
+})  # fmt: skip
 # Enums that are shown by name, without its prefix.
 NAMED_ENUMS = {
     "dchat.v1.BondStatus": "BOND_STATUS_",
