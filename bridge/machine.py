@@ -211,7 +211,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures)."""
     totals = totals_of(state)
     held = currency.balance_of(state, ESCROW_ADDRESS)
-    yield "bridge: escrow holds what crossed to chat", held == totals.udchat_to_chat, f"{held}, {totals.udchat_to_chat}"
+    detail = f"held {held} udchat, crossed {totals.udchat_to_chat} udchat"
+    yield "bridge: escrow holds what crossed to chat", held == totals.udchat_to_chat, detail
     queued = sorted(key[len(QUEUE) + HEIGHT_BYTES :] for key, _ in scan(QUEUE))
     kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
     yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"

@@ -518,9 +518,14 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         deposits[number] = deposits.get(number, 0) + deposit.amount
     balance = currency.balance_of(state, GOVERNANCE_ADDRESS)
     total = sum(deposits.values())
-    yield "governance: its account holds the deposits", balance >= total, f"{balance}, deposits {total}"
+    yield (
+        "governance: its account holds the deposits",
+        balance >= total,
+        f"balance {balance} udchat, deposits {total} udchat",
+    )
     held = {key[len(HELD) :]: int.from_bytes(stored, "big") for key, stored in scan(HELD)}
-    yield "governance: deposits add up for each proposal", held == deposits, f"{len(held)}, {len(deposits)}"
+    detail = f"sums of {len(held)} proposals, deposits for {len(deposits)}"
+    yield "governance: deposits add up for each proposal", held == deposits, detail
     jobs = {key[len(JOBS) :] for key, _ in scan(JOBS)}
     proposals = {key[len(chat.PROPOSAL) :]: found for key, found in scan(chat.PROPOSAL)}
     ended = [n for n in deposits if n not in proposals or proposals[n].status in DECIDED]
@@ -533,7 +538,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         and bytes((JOB_VOTES,)) + ballot not in jobs
     ]
     yield "governance: each vote is of a proposal's ballot, or being removed", not lost, f"{len(lost)} ballots are not"
-    yield "governance: jobs are counted", len(jobs) == job_count(state), f"{len(jobs)}, {job_count(state)}"
+    detail = f"{len(jobs)} jobs, counted {job_count(state)}"
+    yield "governance: jobs are counted", len(jobs) == job_count(state), detail
     yield FAILED_ITEMS.invariant("governance", scan)
     yield from _count_invariants(state, scan, proposals)
 
@@ -544,17 +550,21 @@ def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Propos
     tallies = state.get(TALLIES)
     pins = [int.from_bytes(pin, "big") for pin, _ in queue]
     expected = (len(pins), pins[0], pins[-1]) if pins else None
+    line = "none recorded"
+    if tallies is not None:
+        line = f"recorded {tallies.waiting}, with pins {tallies.oldest_pin} to {tallies.newest_pin}"
     agree = (tuple(tallies) if tallies is not None else None) == expected
     yield (
         "governance: each closed proposal waits for its count",
         sorted(number for _, number in queue) == counting and agree,
-        f"{len(queue)} in the queue, {len(counting)} closed, {tallies}",
+        f"{len(queue)} in the queue, {len(counting)} closed, {line}",
     )
     begun = sorted(key[len(TALLY) :] for key, _ in scan(TALLY))
-    yield "governance: counts are of closed proposals", set(begun) <= set(counting), f"{len(begun)}, {len(counting)}"
+    detail = f"{len(begun)} counts begun, {len(counting)} proposals closed"
+    yield "governance: counts are of closed proposals", set(begun) <= set(counting), detail
     waiting, right = room.waiting_for(state, scan, proposals)
     full = tallies is not None and tallies.waiting >= COUNTS_MAX
-    detail = f"{len(waiting)} wait, {tallies}"
+    detail = f"{len(waiting)} wait, {line}"
     yield "governance: who waits for a count stands by its deposits", right and (full or not waiting), detail
     due = {(key[2:10], key[10:]) for key, _ in scan(b"Bh")}
     forgotten = [

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from chain.kernel.branch import Key, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.event_text import Event, account
+from chain.kernel.event_text import Event, account, some
 from chain.tx.codec import height_bytes
 from chain.tx.errors import UnknownProposal, VotingClosed
 from chain.tx.governance_messages import (
@@ -198,7 +198,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         int.from_bytes(key[len(PROPOSAL) :], "big"): found for key, found in scan(PROPOSAL)
     }
     wrong = [number for number, found in proposals.items() if found.id != number or number >= following]
-    yield "governance: proposals lie under their number", not wrong, f"{len(proposals)}, wrong: {wrong[:3]}"
+    yield "governance: proposals lie under their number", not wrong, f"{len(proposals)} proposals, wrong: {some(wrong)}"
     strange = [
         number
         for number, found in proposals.items()
@@ -206,7 +206,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         or (found.status != DEPOSIT) != (found.voting_end_time_ns > 0)
         or (found.status in DECIDED) != (found.result is not None)
     ]
-    yield "governance: a proposal's times fit its status", not strange, f"{strange[:3]} do not"
+    yield "governance: a proposal's times fit its status", not strange, f"do not: {some(strange)}"
     votes = uneven = 0
     for _, cast in scan(VOTE):
         votes += 1

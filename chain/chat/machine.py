@@ -30,7 +30,7 @@ from chain.chat.records import (
 from chain.kernel.auth import advance, authorise
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.event_text import Event, account
+from chain.kernel.event_text import Event, account, some
 from chain.kernel.marks import ReplayMarks
 from chain.state.mmr import Range, ReadNode, leaf_hash
 from chain.tx import gas
@@ -245,7 +245,11 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield "chat: channels lie under their name's id", not strange, f"{len(strange)} do not"
     ranges = _ranges(scan)
     wrong = [c.name for c in channels.values() if ranges.get(c.id, EMPTY) != c.range]
-    yield "chat: each channel's range is its messages'", not wrong and ranges.keys() <= channels.keys(), f"{wrong[:3]}"
+    yield (
+        "chat: each channel's range is its messages'",
+        not wrong and ranges.keys() <= channels.keys(),
+        f"wrong: {some(wrong)}",
+    )
     identities: dict[bytes, str] = {identity.address: identity.name for _, identity in scan(IDENTITY)}
     names = {address: key[len(IDENTITY_NAME) :].decode() for key, address in scan(IDENTITY_NAME)}
     yield "chat: names and identities agree", names == identities, f"{len(names)} names, {len(identities)} identities"

@@ -6,6 +6,7 @@ Cosmos SDK's coins do, times are RFC 3339. docs/events.md has the list of events
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -28,4 +29,9 @@ def coins(udchat: int) -> str:
     return f"{udchat}{DENOM}"
 
 
-__all__ = ["DENOM", "Event", "account", "coins", "consensus", "time_text"]
+def some(found: Sequence[object]) -> str:
+    """What an invariant found wrong, in words: `none`, or how many and the first three."""
+    return f"{len(found)}: {', '.join(map(str, found[:3]))}" if found else "none"
+
+
+__all__ = ["DENOM", "Event", "account", "coins", "consensus", "some", "time_text"]

@@ -89,6 +89,7 @@ class NotFound(ClientError):
 # CANCELLED: a node that stops ends the calls that it holds; what became of them is not known, as if it had not answered
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
+_STOPPING = "Cancelling all calls"  # gRPC's words, UNAVAILABLE, where a server stops under a call
 _OTHER_DOOR = "HTTP/2"  # gRPC's words for bytes that begin otherwise: "Failed parsing HTTP/2"
 
 
@@ -96,7 +97,7 @@ def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
     """The client's error for a call's."""
     code, details = error.code(), quoted(error.details() or "")
     if code in _UNREACHABLE:
-        if code is grpc.StatusCode.CANCELLED:
+        if code is grpc.StatusCode.CANCELLED or details == _STOPPING:
             return NodeUnreachable(f"{address} is stopping: it ended the call ({details})", status=code.name)
         hint = "; this looks like an HTTP door: ask the node's gRPC door" if _OTHER_DOOR in details else ""
         return NodeUnreachable(f"{address} did not answer: {details}{hint}", status=code.name)

@@ -49,6 +49,7 @@ from chain.currency.staking import signing, slash
 from chain.currency.staking.signing import SIGNING
 from chain.currency.staking.valset import active_of
 from chain.kernel.branch import Branch, Readable, Scan
+from chain.kernel.event_text import some
 from chain.tx.codec import height_bytes
 from crypto.hash import ADDRESS_BYTES as SIZE
 
@@ -88,9 +89,9 @@ def _pools(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> I
     others = sum(v.tokens for v in validators.values() if v.status != BONDED)
     unbonding = sum(balances(record.entries) for _, record in scan(UNBONDINGS))
     pool = held(state, BONDED_POOL)
-    yield "staking: the bonded pool holds bonded tokens", pool == bonded, f"{pool}, tokens {bonded}"
+    yield "staking: the bonded pool holds bonded tokens", pool == bonded, f"pool {pool} udchat, tokens {bonded} udchat"
     pool = held(state, NOT_BONDED_POOL)
-    detail = f"{pool}, tokens {others}, unbonding {unbonding}"
+    detail = f"pool {pool} udchat, tokens {others} udchat, unbonding {unbonding} udchat"
     yield "staking: the other pool holds all other stake", pool == others + unbonding, detail
 
 
@@ -103,7 +104,11 @@ def _shares(scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
     wrong = [op.hex() for op, v in validators.items() if v.shares != sums[op]]
     wrong += [op.hex() for op in sums if op not in validators]
     yield "staking: delegations have shares", not empty, f"{empty} have none"
-    yield "staking: a validator's shares are its delegations'", not wrong, f"{len(wrong)} differ: {wrong[:3]}"
+    yield (
+        "staking: a validator's shares are its delegations'",
+        not wrong,
+        f"of these validators they differ: {some(wrong)}",
+    )
 
 
 def _set(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Iterator[Law]:
@@ -117,7 +122,11 @@ def _set(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Ite
     right = bonded == sorted(op for op, _ in members)
     if not unsettled:
         right = right and all(not validators[op].jailed and validators[op].power == power for op, power in members)
-    yield "staking: the set is the bonded validators, at their power", right, f"{len(members)}, bonded {len(bonded)}"
+    yield (
+        "staking: the set is the bonded validators, at their power",
+        right,
+        f"{len(members)} in the set, {len(bonded)} bonded",
+    )
 
 
 def _slashes(scan: Scan, validators: dict[bytes, Validator], line: SlashLine | None) -> Law:
@@ -185,7 +194,7 @@ def _references(scan: Scan, validators: dict[bytes, Validator]) -> Law:
     delegations = sum(1 for _ in scan(DELEGATION))
     slashes = sum(record.slash_count for _, record in scan(REWARDS))
     expected = len(validators) + delegations + slashes
-    detail = f"{references}: {len(validators)} validators, {delegations} delegations, {slashes} slashes"
+    detail = f"{references} references, of {len(validators)} validators, {delegations} delegations, {slashes} slashes"
     return "distribution: periods are kept as long as referred to", references == expected, detail
 
 
@@ -193,10 +202,10 @@ def _rewards(state: Readable, scan: Scan, validators: dict[bytes, Validator]) ->
     owed = sum(distribution.settled(state, v).outstanding for v in validators.values())
     pool = distribution.pool_of(state).amount
     balance = distribution.balance(state)
-    detail = f"{balance}, outstanding and pool {owed + pool}e-18"
+    detail = f"balance {balance} udchat, outstanding and pool {owed + pool}e-18 udchat"
     yield "distribution: its account holds what is owed and the pool", balance * ONE == owed + pool, detail
     short = _withdraw_all(state, scan, validators)
-    yield "distribution: everyone can withdraw", not short, f"{len(short)} validators fall short: {short[:3]}"
+    yield "distribution: everyone can withdraw", not short, f"validators that fall short: {some(short)}"
 
 
 def _withdraw_all(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> list[str]:
@@ -236,11 +245,11 @@ def _signing(state: Readable, scan: Scan, validators: dict[bytes, Validator]) ->
         strange += info.misses.bit_count() > info.missed_total
         strange += bool(info.misses) != bool(info.last_miss) or (info.misses > 0 and not info.misses & 1)
         strange += 0 < info.run_start <= info.last_miss
-    yield "slashing: runs of misses are those of who is absent", tuple(running) == live.absent, f"{len(running)}"
+    yield "slashing: runs of misses are those of who is absent", tuple(running) == live.absent, f"{len(running)} runs"
     yield (
         "slashing: the queue of watches is the validators' own",
         watched == _queued(scan, QUEUE_WATCHES),
-        f"{len(watched)}",
+        f"{len(watched)} watches",
     )
     yield "slashing: misses are counted once", not strange, f"{strange} strange"
     members = distribution.slots_of(state).index
@@ -250,4 +259,8 @@ def _signing(state: Readable, scan: Scan, validators: dict[bytes, Validator]) ->
         if v.address in members and v.status != UNBONDED and (v.address in counted) == v.jailed
     ]
     wrong += [address.hex() for address in counted if address not in members]
-    yield "slashing: who is in the commit and not jailed is counted", not wrong, f"{len(wrong)} wrong: {wrong[:3]}"
+    yield (
+        "slashing: who is in the commit and not jailed is counted",
+        not wrong,
+        f"validators that are not: {some(wrong)}",
+    )

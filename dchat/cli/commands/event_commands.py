@@ -54,6 +54,7 @@ class Reading:
     where: tuple[tuple[str, str], ...]
     follow: bool
     limit: int
+    asked: str = ""  # the heights in which nothing was found
 
     async def read(self, client: Client) -> None:
         """Print matches. Raises ClientError, which says where to go on."""
@@ -64,7 +65,11 @@ class Reading:
             if self.after is None:
                 self.from_height = self.from_height or status.earliest_block_height
             if (self.after.height if self.after is not None else self.from_height) > to_height:
+                self.asked = f"after {self.after}" if self.after is not None else f"from block {self.from_height}"
+                self.asked += f"; the node's latest is {to_height}"
                 return
+            begin = f"after {self.after}" if self.after is not None else f"in blocks {self.from_height}"
+            self.asked = f"{begin} to {to_height}"
         began = self.after
         try:
             await self._print(client, to_height)
@@ -87,6 +92,7 @@ class Reading:
                 self.after = Cursor(told.cursor.height, told.cursor.index)
                 if not told.HasField("event"):
                     continue
+                self.asked = ""
                 echo(json.dumps(placed_json(told), ensure_ascii=False))
                 printed += 1
                 if printed == self.limit:
@@ -123,6 +129,8 @@ def query_events(
         run(reading.read, node)
     except KeyboardInterrupt:  # how following ends
         stopped = True
+    if reading.asked:
+        echo(f"dchat: no such event {reading.asked}", err=True)
     if reading.after is not None:
         echo(f"to go on: --after {reading.after}", err=True)
     if stopped and not follow:

@@ -10,7 +10,7 @@ import click
 from consensus.documents.json import evidence_from_json
 from dchat.cli.commands.tx_commands import tx
 from dchat.cli.terminal.ask import node_option, run
-from dchat.cli.terminal.base import Command, Exit, Refusal, show_json
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, show_json
 from dchat.client.client import Client
 from dchat.doors.grpc.evidence_door import EVIDENCE_BYTES_MAX
 from proto.dchat.v1 import service_pb2 as pb
@@ -19,7 +19,7 @@ TEXT_PER_BYTE = 8  # of JSON, generously: hex, names and indentation
 
 
 @tx.command("evidence", cls=Command)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=InputFile())
 @node_option
 def evidence(file: Path, node: str | None) -> None:
     """Hand in evidence of misbehaviour: two votes of one validator, or an attack on a light client.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -37,7 +36,7 @@ from dchat.cli.commands.query_commands import ask, plain, proving
 from dchat.cli.commands.tx_commands import Refused, send, sending
 from dchat.cli.commands.upgrade_commands import PLAN_FIELDS, plan_of, plan_options
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal
 from dchat.client.client import Client
 from dchat.client.proved import Checked, Proved
 from dchat.client.verify import ProofFailed
@@ -58,9 +57,7 @@ def proposing(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--title", required=True, help=f"Up to {TITLE_BYTES_MAX} bytes."),
         click.option("--summary", default="", help=f"Why; up to {SUMMARY_BYTES_MAX} bytes."),
-        click.option(
-            "--summary-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Instead of --summary."
-        ),
+        click.option("--summary-file", type=InputFile(), help="Instead of --summary."),
         click.option("--deposit", type=Amount(), required=True, help="Voting begins when the minimum is reached."),
         click.option("--expedited", is_flag=True, help="A shorter voting, for a higher threshold and deposit."),
         sending,

@@ -220,3 +220,4 @@ def query_invariants(height: int, node: str | None) -> None:
     broken = [invariant.name for invariant in answer.invariants if not invariant.holds]
     if broken:
         raise Refusal(f"does not hold: {', '.join(broken)}")
+    echo(f"{len(answer.invariants)} invariants hold at height {answer.height}", err=True)

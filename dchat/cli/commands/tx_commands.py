@@ -16,7 +16,7 @@ import click
 
 from chain.tx.messages import LANE_BRIDGE, Message, Payment
 from dchat.cli.terminal.ask import Address, Amount, load_identity, node_option, parse_amount, run
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, show_json
 from dchat.cli.terminal.kept import keep, read_kept
 from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import Signing, trust_options
@@ -34,9 +34,7 @@ def tx() -> None:
 def sending(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that sends."""
     options = (
-        click.option(
-            "--from", "sender", type=click.Path(dir_okay=False, path_type=Path), help="Identity file. Default: home's."
-        ),
+        click.option("--from", "sender", type=InputFile(), help="Identity file. Default: home's."),
         node_option,
         click.option(
             "--wait",

@@ -39,7 +39,7 @@ from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.units import MIB
 from crypto.bech32 import encode_address
-from dchat.cli.terminal.base import Exit, Refusal, echo
+from dchat.cli.terminal.base import Exit, InputFile, Refusal, echo
 from dchat.client.client import Client, ClientError, NodeUnreachable
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
@@ -157,10 +157,11 @@ async def _check_story(
     height = await provable(stage)
     client, proved = stage.client, stage.proved
     for wallet in people:
+        whose = encode_address(wallet.address)
         account = await client.account(wallet.address, height=height, prove=True)
-        _show(stage, (await proved.account(account, wallet.address)).what)
+        _show(stage, f"{(await proved.account(account, wallet.address)).what}, of {whose}")
         person = await client.identity(wallet.address, height=height, prove=True)
-        _show(stage, (await proved.identity(person, wallet.address)).what)
+        _show(stage, f"{(await proved.identity(person, wallet.address)).what}, of {whose}")
     opened = await client.channel(channel, height=height, prove=True)
     _show(stage, (await proved.channel(opened, channel)).what)
     for outcome in bundles:
@@ -318,7 +319,7 @@ async def run(network: Network, script: Path | None, through: int) -> None:
     "--home", type=click.Path(file_okay=False, path_type=Path), default=Path("testnet-home"), show_default=True,
     envvar="DCHAT_TESTNET_HOME", help="The test network's folder.",
 )  # fmt: skip
-@click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A dialogue to replay.")
+@click.option("--script", type=InputFile(), help="A dialogue to replay.")
 @click.option("--validator", "through", type=int, default=1, show_default=True, help="Through which node's doors.")
 def demo(home: Path, script: Path | None, through: int) -> None:
     try:

@@ -13,7 +13,7 @@ from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, home_root, load_config
+from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, current_home, echo, home_root, load_config
 from dchat.config import Config
 from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
@@ -71,7 +71,7 @@ def identity_verify(file: Path | None) -> None:
 @click.option(
     "--genesis",
     "genesis_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=InputFile(),
     help="Join this chain instead of beginning one.",
 )
 def init(chain_id: str, moniker: str, genesis_file: Path | None) -> None:

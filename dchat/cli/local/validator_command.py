@@ -10,7 +10,17 @@ import click
 
 from consensus.documents.genesis import GenesisDoc
 from dchat.cli.local.home_commands import check_home, make_home, read_genesis
-from dchat.cli.terminal.base import Exit, Group, Refusal, echo, home_root, home_was_said, load_config
+from dchat.cli.terminal.base import (
+    Exit,
+    Group,
+    InputFile,
+    Refusal,
+    echo,
+    home_root,
+    home_was_said,
+    load_config,
+    unreadable,
+)
 from dchat.cli.terminal.later import not_in_this_build
 from dchat.config import Config, Loaded
 from dchat.home import identity
@@ -32,7 +42,7 @@ LATER_FLAGS: Mapping[str, str] = {
 
 
 @click.group(cls=Group, invoke_without_command=True)
-@click.option("--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="The option file.")
+@click.option("--config", "config_file", type=InputFile(), help="The option file.")
 @click.option("--identity", "identity_file", help="The operator's key, from `dchat keygen`.")
 @click.option("--chain-id", help="The chain that the genesis must be of; of a new one.")
 @click.option("--listen", help="Where peers reach this node: host:port or /ip4/HOST/tcp/PORT.")
@@ -57,7 +67,7 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--replay-from-genesis", is_flag=True, hidden=True)
 @click.option(
     "--genesis-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="The chain's genesis, for a home that has none.",
 )
 @click.option("--upgrade-name", help="The plan that --upgrade-binary is for.")
@@ -141,6 +151,8 @@ def prepare(given: Mapping[str, object]) -> Start:
     loaded = load_config(root, file=file, flags=flags)
     genesis_file = given["genesis_file"]
     assert genesis_file is None or isinstance(genesis_file, Path)
+    if genesis_file is not None and (reason := unreadable(genesis_file)):
+        raise click.BadParameter(reason, param_hint="'--genesis-file'")
     return Start(Home.of(root, loaded.config), loaded, flags, file, genesis_file)
 
 

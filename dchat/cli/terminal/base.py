@@ -6,6 +6,7 @@ reached; 5 a proof does not hold; 6 the chain wants another build.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -27,6 +28,31 @@ named: dict[str, str] = {}  # what this command line says in words, by the id th
 def echo(text: str = "", *, err: bool = False) -> None:
     """Say it. The one way in which a command says anything: most of what it tells comes from other people."""
     click.echo(safe(text), err=err)
+
+
+class InputFile(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """A file to read. A fault names the option, the file and the reason. It may be a pipe, so it is not opened here."""
+
+    name = "FILE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(str(value))
+        if reason := unreadable(path):
+            self.fail(reason, param, ctx)
+        return path
+
+
+def unreadable(path: Path) -> str:
+    """Why a file cannot be read; empty: it can."""
+    try:
+        path.stat()
+        reason = os.strerror(errno.EISDIR) if path.is_dir() else ""
+        reason = reason or ("" if os.access(path, os.R_OK) else os.strerror(errno.EACCES))
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except ValueError as error:  # a name with a NUL
+        reason = str(error)
+    return f"{path}: cannot be read: {reason}" if reason else ""
 
 
 class Exit(IntEnum):

@@ -16,7 +16,7 @@ from chain.tx.build import Wallet
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from dchat.cli.terminal.ask import load_identity, run
-from dchat.cli.terminal.base import Exit, Refusal, current_home
+from dchat.cli.terminal.base import Exit, InputFile, Refusal, current_home
 from dchat.client.client import Client
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
@@ -32,7 +32,7 @@ def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--genesis",
             "genesis_file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            type=InputFile(),
             help="Begin with this genesis. Default: the home's.",
         ),
     )

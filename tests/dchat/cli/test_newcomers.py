@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from dchat.cli.main import dchat
+from dchat.client.client import NodeUnreachable
+from proto.dchat.v1.service_pb2 import StreamEventsResponse
 from tests.support.node.running import running_node
 
 
@@ -65,6 +69,72 @@ def test_a_named_home_that_is_missing(
 def test_a_line_that_is_wrong_is_told_what_would_be_right(tmp_path: Path, line: tuple[str, ...], said: str) -> None:
     answer = call(*line, "--home", tmp_path) if line[0] != "statsu" else call(*line)
     assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        pytest.param(("tx", "pay", "--from"), "--from", id="from"),
+        pytest.param(("tx", "pay", "--to"), "--to", id="to"),
+        pytest.param(("query", "account", "--genesis"), "--genesis", id="trust"),
+        pytest.param(("init", "--genesis"), "--genesis", id="init"),
+        pytest.param(("validator", "--genesis-file"), "--genesis-file", id="validator"),
+        pytest.param(("validator", "--config"), "--config", id="options"),
+        pytest.param(("tx", "evidence"), "FILE", id="evidence"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_in_one_way(tmp_path: Path, line: tuple[str, ...], option: str) -> None:
+    """Before, in four."""
+    missing = tmp_path / "missing.json"
+    answer = call(*line, missing, "--home", tmp_path)
+    said = f"Invalid value for '{option}': {missing}: cannot be read: No such file or directory"
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+def test_a_file_that_is_none_is_told_so(tmp_path: Path) -> None:
+    answer = call("validator", "--genesis-file", tmp_path, "--home", tmp_path, "--validate")
+    assert f"'--genesis-file': {tmp_path}: cannot be read: Is a directory" in answer.stderr, answer.stderr
+
+
+async def test_what_was_looked_for_and_is_not_there_or_in_order(tmp_path: Path) -> None:
+    """Nothing, or numbers and brackets without a word, before."""
+    async with running_node(tmp_path) as running:
+        home = running.network.home_of(running.network.nodes[0])
+
+        async def ask(*line: object, group: str = "query") -> Result:
+            return await asyncio.to_thread(call, group, *line, "--home", home, "--node", running.grpc)
+
+        alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+        assert (await ask("pay", "--from", alice, "--to", bob, "--amount", 1, group="tx")).exit_code == 0
+        none = await ask("events", "--type", "trnsfer", "--limit", 3)
+        assert (none.exit_code, '"type"' in none.stdout) == (0, False)
+        assert re.search(r"dchat: no such event in blocks \d+ to \d+\n", none.stderr), none.stderr
+        later = await ask("events", "--from-height", 999_999)
+        assert re.search(r"no such event from block 999999; the node's latest is \d+\n", later.stderr), later.stderr
+        found = await ask("events", "--limit", 1)
+        assert ('"type"' in found.stdout, "no such event" in found.stderr) == (True, False)
+
+        laws = await ask("invariants")
+        told = [json.loads(f'"{text}"') for text in re.findall(r'"detail": "(.*)"', laws.stdout)]
+        assert f"{len(told)} invariants hold at height " in laws.stderr
+        assert not [detail for detail in told if re.search(r"\[|None|^[-\d, ]*$", detail)], told
+
+
+async def test_a_stream_whose_node_stops(tmp_path: Path) -> None:
+    """`did not answer: Cancelling all calls`, before."""
+
+    async def last(stream: AsyncGenerator[StreamEventsResponse]) -> None:
+        async for _ in stream:
+            pass
+
+    async with running_node(tmp_path) as running:
+        client = running.client()
+        stream = client.stream_events(from_height=1)
+        await anext(stream)
+        following = asyncio.ensure_future(last(stream))
+    with pytest.raises(NodeUnreachable, match=r"is stopping: it ended the call"):
+        await following
+    await client.close()
 
 
 async def test_a_newcomer_asks_a_node(tmp_path: Path) -> None:
