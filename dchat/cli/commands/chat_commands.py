@@ -131,7 +131,9 @@ LEGS.update(
         "tip": (
             frozenset({"channel", "index", "amount"}),
             frozenset(),
-            lambda me, leg: Tip(me, channel_of(leg["channel"]), int(leg["index"]), parse_amount(leg["amount"])),
+            lambda me, leg: Tip(
+                me, channel_of(leg["channel"]), int(leg["index"]), parse_amount(leg["amount"], least=1)
+            ),
         ),
         "pay-to-join": (
             frozenset({"channel", "max-price"}),
@@ -141,7 +143,7 @@ LEGS.update(
         "buy-allowance": (
             frozenset({"amount"}),
             frozenset(),
-            lambda me, leg: BuyAllowance(me, parse_amount(leg["amount"])),
+            lambda me, leg: BuyAllowance(me, parse_amount(leg["amount"], least=1)),
         ),
     }
 )

@@ -174,7 +174,7 @@ LEGS: dict[str, tuple[frozenset[str], frozenset[str], Callable[[bytes, dict[str,
     "pay": (
         frozenset({"to", "amount"}),
         frozenset(),
-        lambda me, leg: Payment(me, Address().convert(leg["to"], None, None), parse_amount(leg["amount"])),
+        lambda me, leg: Payment(me, Address().convert(leg["to"], None, None), parse_amount(leg["amount"], least=1)),
     ),
 }
 

@@ -90,8 +90,15 @@ def load_identity(file: Path | None) -> Identity:
         raise Refusal(str(error), Exit.USAGE) from None
 
 
-def parse_amount(text: str) -> int:
-    """udchat of `5`, `5.25`, `5dchat` (DCHAT) or `5000udchat`. Raises ValueError."""
+def parse_amount(text: str, *, least: int = 0) -> int:
+    """udchat of `5`, `5.25`, `5dchat` (DCHAT) or `5000udchat`. Raises ValueError: none, or less than `least` udchat."""
+    amount = _amount(text)
+    if amount < least:
+        raise ValueError(f"{text!r} is too little; allowed: {least}udchat and more")
+    return amount
+
+
+def _amount(text: str) -> int:
     if (small := _SMALL.fullmatch(text.strip())) is not None:
         return int(small[1])
     if (match := _AMOUNT.fullmatch(text.strip())) is not None:
@@ -111,12 +118,9 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs
         if isinstance(value, int):
             return value
         try:
-            amount = parse_amount(str(value))
+            return parse_amount(str(value), least=self.least)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if amount < self.least:
-            self.fail(f"{value!r} is too little; allowed: {self.least}udchat and more", param, ctx)
-        return amount
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone

@@ -268,6 +268,7 @@ def test_amounts(text: str, want: int | None) -> None:
         ("fly to=moon", "unknown leg 'fly'"),
         ("pay to=dchat1", "needs amount, to; got to"),
         ("tip channel=a index=x amount=1", "leg tip:"),
+        ("pay to=dchat1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz9z2dw amount=0", "allowed: 1udchat and more"),
     ],
 )
 def test_legs_of_a_bundle_that_make_no_sense(tmp_path: Path, leg: str, said: str) -> None:
