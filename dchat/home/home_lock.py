@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Final, TextIO
 
 from dchat.home.errors import AlreadyRunning
 from dchat.home.home import Home
+
+PROBES: Final = 50
+PROBE_S: Final = 0.01
 
 
 @contextlib.contextmanager
@@ -17,17 +21,30 @@ def hold_home(home: Home) -> Iterator[None]:
     """One process per home: two would sign with one key. The file holds the pid for people and for the testnet."""
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with home.pid_file.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(file):
             file.seek(0)
-            pid = file.read().strip()
-            raise AlreadyRunning(f"{home.pid_file}: process {pid} runs on this home already") from None
+            who = f"process {pid}" if (pid := file.read().strip()) else "another process"
+            raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already")
         _write_pid(file)
         yield
         # the name stays: removing it would let a third process lock another file of the same name
         with contextlib.suppress(OSError):  # a disk that fails changes no exit code
             file.truncate(0)
+
+
+def _locked(file: TextIO) -> bool:
+    """Take the lock. A shared holder only looks whether a process runs here, for an instant: wait for it to go."""
+    for _ in range(PROBES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False  # a process that runs
+        fcntl.flock(file, fcntl.LOCK_UN)
+        time.sleep(PROBE_S)
+    return False
 
 
 def _write_pid(file: TextIO) -> None:

@@ -204,8 +204,9 @@ def _run(network: Network, *, detach: bool) -> None:
         asyncio.run(_watch(network))
     finally:
         with processes.undisturbed():  # impatience must not leave half of them running
-            echo("stopping all validators")
             processes.stop(network, network.nodes)
+        with contextlib.suppress(OSError):  # the terminal may be what has ended
+            echo("stopped all validators")
 
 
 def _network(folder: Path, wanted: Wanted) -> Network:
