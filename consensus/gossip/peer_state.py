@@ -22,10 +22,11 @@ VoteSetKey: TypeAlias = tuple[int, VoteKind, int]  # height, kind, round
 
 VOTE_SETS_MAX: Final = 128  # per peer: both kinds of 64 rounds; what is beyond is not remembered
 PART_SETS_MAX: Final = 8  # per peer and height
-VOTE_COPY: Final = 2  # forgiven in so many heights
-PART_COPY: Final = 48
-COPIES_MAX: Final = 64
-COPIES_MANY: Final = 16
+VOTE_COPY: Final = 1  # as dear as an announcement, of which a height needs two or three: few are let be
+PART_COPY: Final = 192
+COPIES_MAX: Final = 256
+COPIES_MANY: Final = 64
+COPIES_FORGIVEN: Final = 4  # in each height
 CLAIMS_MAX: Final = 128  # majorities that a peer may claim in one height
 
 
@@ -77,11 +78,11 @@ class PeerState:
         self._copies, self._copies_at = min(self._copies_left(height) + weight, COPIES_MAX), height
 
     def sends_copies(self, height: int) -> bool:
-        """Whether it did so of late, with a part, or with a vote in every second height: it is told too late."""
+        """Whether it did so of late, with a part, or with more than four votes a height: it is told too late."""
         return self._copies_left(height) > COPIES_MANY
 
     def _copies_left(self, height: int) -> int:
-        return max(0, self._copies - (height - self._copies_at))
+        return max(0, self._copies - COPIES_FORGIVEN * (height - self._copies_at))
 
     # -------------------------------------------------------------------------------------------- where it is
 
