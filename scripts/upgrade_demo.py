@@ -347,6 +347,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20.0, help="payments a second (20)")
     parser.add_argument("--keep", action="store_true", help="do not remove the temporary folder")
     arguments = parser.parse_args()
+    if arguments.older is not None:
+        arguments.older = arguments.older.resolve()
+        if not arguments.older.is_file() or not os.access(arguments.older, os.X_OK):
+            parser.error(f"--from {arguments.older}: no executable file; an older tree's scripts/build makes one")
     if arguments.folder is not None or arguments.keep:
         folder = arguments.folder or Path(tempfile.mkdtemp(prefix="dchat-upgrade-"))
         folder.mkdir(parents=True, exist_ok=True)

@@ -215,7 +215,8 @@ def render() -> str:
         "",
         "Each row happened elsewhere, or here; each is a test of ours, or comes with what could have it. Written by",
         "`python -m tests.known_failures` from the tests that name the rows; a test says when it is stale. How rows",
-        "of the last two tables failed before they were mended: [before and after](before-and-after.md).",
+        "of the last two tables failed before they were mended: [before and after](before-and-after.md). All paths",
+        "are below `tests/`.",
     ]
     for title, head, rows in (
         ("Security advisories", "advisory", ADVISORIES),

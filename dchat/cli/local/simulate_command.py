@@ -25,6 +25,7 @@ from dchat.simulation.runs import Outcome, in_processes, joint_trace, run_seed
 
 SEEDS = 20  # a minute or less
 JOBS_MAX = 256
+INTERRUPTED = 130  # as a shell says it: 128 and the signal
 
 HELP = f"""Run networks of whole nodes on simulated clocks, disks and networks, and judge them.
 
@@ -37,7 +38,8 @@ What goes wrong, by --profile:
 \b
 {chr(10).join(f"  {name:<12} {profile.what}" for name, profile in PROFILES.items())}
 
-Exit codes: 0 every law held; 1 a seed broke one; 2 wrong usage. The laws: docs/simulation.md.
+Exit codes: 0 every law held; 1 a seed broke one; 2 wrong usage; 130 ended by Ctrl-C, and what was run until then is
+told. The laws: docs/simulation.md.
 """
 
 
@@ -58,10 +60,16 @@ def simulate(profile: str, first: int | None, seeds: int | None, heights: int | 
     count = seeds or (SEEDS if first is None else 1)
     began = time.monotonic()
     end_as_by_interrupt()
+    outcomes: list[Outcome] = []
     try:
-        outcomes = _run(range(start, start + count), profile, heights, min(jobs, count))
+        _run(range(start, start + count), profile, heights, min(jobs, count), outcomes)
     except BrokenProcessPool:
         raise Refusal("a process ended before its seed did: somebody killed it, or memory ran out") from None
+    except KeyboardInterrupt:
+        if as_json:
+            show_json(_document(profile, heights, outcomes, joint_trace(outcome.trace for outcome in outcomes)))
+        echo(_interrupted(outcomes, start, count), err=True)
+        sys.exit(INTERRUPTED)
     trace = joint_trace(outcome.trace for outcome in outcomes)
     failed = [outcome for outcome in outcomes if outcome.law]
     if as_json:
@@ -76,9 +84,8 @@ def simulate(profile: str, first: int | None, seeds: int | None, heights: int | 
         raise _failure(failed, count)
 
 
-def _run(seeds: range, profile: str, heights: int | None, jobs: int) -> list[Outcome]:
-    """Failures are told as they come, where more than one seed runs."""
-    outcomes = []
+def _run(seeds: range, profile: str, heights: int | None, jobs: int, outcomes: list[Outcome]) -> None:
+    """Adds to `outcomes`. Failures are told as they come, where more than one seed runs."""
     run = partial(run_seed, profile, heights)
     with in_processes(run, seeds, jobs=jobs) as results, _progress(len(seeds), profile) as advance:
         for outcome in results:
@@ -86,7 +93,6 @@ def _run(seeds: range, profile: str, heights: int | None, jobs: int) -> list[Out
             if outcome.law and len(seeds) > 1:
                 echo(_line(outcome), err=True)
             advance()
-    return outcomes
 
 
 @contextmanager
@@ -116,6 +122,13 @@ def _failure(failed: list[Outcome], count: int) -> Refusal:
         return Refusal(_line(failed[0]))
     broken = " ".join(str(outcome.seed) for outcome in failed)
     return Refusal(f"{len(failed)} of {count} seeds broke a law: {broken}; repeated alone, one shows its last events")
+
+
+def _interrupted(outcomes: list[Outcome], start: int, count: int) -> str:
+    broken = [str(outcome.seed) for outcome in outcomes if outcome.law]
+    held = f"; {len(broken)} broke a law: {' '.join(broken)}" if broken else "; every law held in these"
+    done = f"{_seeds(start, len(outcomes))} of {count} were run{held}" if outcomes else "no seed was done"
+    return f"stopped: {done}"
 
 
 def _seeds(start: int, count: int) -> str:

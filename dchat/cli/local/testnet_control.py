@@ -193,7 +193,7 @@ def _run(network: Network, *, detach: bool) -> None:
         try:
             asyncio.run(_wait_for_blocks(network))
             asyncio.run(_show_once(network))
-        except KeyboardInterrupt:  # who gives up waiting wants no processes that nobody has seen
+        except (KeyboardInterrupt, OSError):  # who gives up waiting wants no processes that nobody has seen
             with processes.undisturbed():
                 processes.stop(network, network.nodes)
             raise
@@ -203,10 +203,10 @@ def _run(network: Network, *, detach: bool) -> None:
     try:
         asyncio.run(_watch(network))
     finally:
+        with contextlib.suppress(OSError):  # the terminal may be what has ended
+            echo("stopping all validators")
         with processes.undisturbed():  # impatience must not leave half of them running
             processes.stop(network, network.nodes)
-        with contextlib.suppress(OSError):  # the terminal may be what has ended
-            echo("stopped all validators")
 
 
 def _network(folder: Path, wanted: Wanted) -> Network:
@@ -227,7 +227,7 @@ def _network(folder: Path, wanted: Wanted) -> Network:
     return network
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("action", type=click.Choice(ACTIONS), default="run")
 @click.argument("number", type=int, required=False)
 @network_options
@@ -250,6 +250,11 @@ def control(context: click.Context, action: str, number: int | None, wanted: Wan
         _act(network, action, number, lines)
     except DevnetError as error:
         raise Refusal(str(error)) from None
+
+
+next(
+    option for option in control.params if option.name == "home"
+).help = "The network's folder. Default: DCHAT_TESTNET_HOME, else testnet-home in the repository."
 
 
 def _act(network: Network, action: str, number: int | None, lines: int) -> None:
