@@ -7,6 +7,7 @@ is done first.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import traceback
@@ -85,7 +86,7 @@ def in_processes(
     at_once: how many seeds a process is given at a time. Raises BrokenProcessPool where one of them was killed.
     """
     parts = (seeds[begin : begin + at_once] for begin in range(0, len(seeds), at_once))
-    with ProcessPoolExecutor(jobs, initializer=_leave_interrupts) as pool, _cutting(pool):
+    with ProcessPoolExecutor(jobs, initializer=_begin) as pool, _cutting(pool):
         with undisturbed():  # until each process has its own mind about interrupts
             begun = deque(pool.submit(_run_part, run, part) for part in islice(parts, AHEAD * jobs))
 
@@ -109,8 +110,12 @@ def joint_trace(traces: Iterable[str]) -> str:
     return joint.hexdigest()[:TRACE_SHOWN]
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C, and the terminal's end, reach each of its processes; the first of them ends the others."""
+def _begin() -> None:
+    """Ctrl-C, and the terminal's end, reach each of its processes; the first of them ends the others. What the process
+    before had in memory is left as it is: to collect its garbage here would end what this process does not have, such
+    as the threads of a gRPC client, and can wait for them for ever.
+    """
+    gc.freeze()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -21,7 +22,7 @@ from dchat.devnet.processes import wait_for
 from dchat.simulation import cluster
 from dchat.simulation.cluster import simulate
 from dchat.simulation.plan import PROFILES
-from dchat.simulation.runs import Outcome, joint_trace
+from dchat.simulation.runs import Outcome, in_processes, joint_trace
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ("--profile", "late")  # half a second a seed
@@ -175,3 +176,29 @@ def test_a_terminal_has_a_bar_that_does_not_mix_with_the_answer() -> None:
     assert "simulating late" in shown
     assert answer.startswith("seed 3 of late: every law held; ")
     assert answer.count("\n") == 1
+
+
+def test_what_the_process_before_left_is_not_collected_where_a_seed_runs() -> None:
+    """A gRPC client that was garbage was ended in the copy of its process, and waited there for its thread for ever."""
+
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            ended.append(os.getpid())
+
+    ended: list[int] = []
+    gc.disable()
+    try:
+        Left()
+        with in_processes(_collects_nothing_of_before, [1], jobs=1) as results:
+            assert list(results) == [True]
+        assert ended == []
+    finally:
+        gc.enable()
+
+
+def _collects_nothing_of_before(_: int) -> bool:
+    """Whether nothing is collected that was here before."""
+    return not any(type(found).__name__ == "Left" for found in gc.get_objects()) and gc.collect() >= 0
