@@ -76,12 +76,9 @@ class CpuShare:
     def spend(self, ns: int) -> None:
         if not self._share:
             return
-        now = self._time_s()
-        level_ns = self.level_ns - (now - self._at) * self._leaks_ns
-        level_ns = level_ns + ns if level_ns > 0.0 else float(ns)
-        self._at = now
-        self.level_ns = level_ns if level_ns < self._level_max_ns else self._level_max_ns
-        self.is_over = level_ns > self._burst_ns
+        self._leak()
+        self.level_ns = min(self.level_ns + ns, self._level_max_ns)
+        self.is_over = self.level_ns > self._burst_ns
 
     def wait_s(self) -> float:
         """Seconds until it may go on; 0 when it may now."""
