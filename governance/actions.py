@@ -31,8 +31,8 @@ from chain.kernel.context import Context
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidProposal, RecipientRefused, TreasuryTooSmall
 from chain.tx.gas import BLOCK_GAS_MAX
-from chain.tx.governance_messages import Action, ChangeParams, SpendTreasury
-from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade
+from chain.tx.messages.governance import Action, ChangeParams, SpendTreasury
+from chain.tx.messages.upgrade import CancelUpgrade, SoftwareUpgrade
 from chain.upgrade import module as upgrade
 from chain.upgrade.chain_record import CHAIN
 from chain.upgrade.plan import CONSENSUS_PARAMS

@@ -20,7 +20,7 @@ from chain.kernel.modules import BlockContext
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import height_bytes
 from chain.tx.gas import most_of
-from chain.tx.messages import GAS_VOTE
+from chain.tx.messages.governance import GAS_VOTE
 from crypto.hash import ADDRESS_BYTES
 from governance.pinned_stake import forget_kept
 from governance.records import DEDUCTED, DEPOSITS, FAILED_ITEMS, HELD, JOB_COUNT, JOBS, TALLIES

@@ -49,7 +49,7 @@ from chain.tx.errors import (
     TxError,
 )
 from chain.tx.gas import GAS_LATER, most_of
-from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
+from chain.tx.messages.governance import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
 from consensus.formats.units import NS_PER_S
 from consensus.types.params import ConsensusParams
 from governance import records as governance_records

@@ -17,7 +17,7 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import BONDED
 from chain.kernel.branch import Scan
-from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, YES, WeightedOptions
+from chain.tx.messages.governance import ABSTAIN, NO, NO_WITH_VETO, YES, WeightedOptions
 from governance.pinned_stake import Stake
 from proto.dchat.v1 import governance_pb2 as pb
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from chain.tx.addresses import GOVERNANCE_ADDRESS
-from chain.tx.governance_messages import YES, SubmitProposal, Vote
 from chain.tx.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
-from chain.tx.upgrade_messages import SoftwareUpgrade
+from chain.tx.messages.governance import YES, SubmitProposal, Vote
+from chain.tx.messages.upgrade import SoftwareUpgrade
 from consensus.mempool.admission.errors import CODESPACE
 from crypto.hash import sha256
 from dchat.client.client import ClientError, NodeUnreachable, NotFound

@@ -25,7 +25,7 @@ from chain.currency.ledger.economic_params import (
 )
 from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.codec import UINT64_MAX
-from chain.tx.economy_messages import MONIKER_BYTES_MAX
+from chain.tx.messages.economy import MONIKER_BYTES_MAX
 from consensus.abci.interface import ValidatorUpdate
 from consensus.types.params import EvidenceParams
 from crypto.bech32 import InvalidAddress, decode_address, encode_address

@@ -16,7 +16,7 @@ from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, some
 from chain.tx.codec import height_bytes
 from chain.tx.errors import UnknownProposal, VotingClosed
-from chain.tx.governance_messages import (
+from chain.tx.messages.governance import (
     OPTION_NAMES,
     WHOLE,
     Action,
@@ -26,7 +26,7 @@ from chain.tx.governance_messages import (
     read_actions,
     write_actions,
 )
-from chain.tx.governance_messages import write_options as _write_options
+from chain.tx.messages.governance import write_options as _write_options
 from proto.dchat.v1 import governance_pb2 as pb
 
 DEPOSIT: Final = 1

@@ -25,7 +25,7 @@ from chain.tx.errors import (
     TooMany,
     WrongLane,
 )
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message, parts_of
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES, sha256
@@ -244,8 +244,8 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
         required.add(message[0])
         messages.append(message)
         costs += kind.gas
-        if kind.fill is not None:
-            parts += parts_of(message)
+        if kind.parts is not None:
+            parts += kind.parts(message)
     if len(tx.signers) > 1 or len(required) > 1:  # else the one is the payer
         named = {signer.address for signer in tx.signers}
         if len(named) != len(tx.signers):

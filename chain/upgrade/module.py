@@ -29,7 +29,7 @@ from chain.tx.errors import (
     PlanInThePast,
     UpgradeAlreadyDone,
 )
-from chain.tx.upgrade_messages import (
+from chain.tx.messages.upgrade import (
     HEIGHT_MAX,
     PERMYRIAD,
     AnnounceReadiness,

@@ -13,8 +13,8 @@ from chain.currency.economy import GenesisStake
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import SlashingParams, StakingParams
 from chain.tx.build import Seat, Wallet, build_tx
-from chain.tx.economy_messages import Delegate, Undelegate
 from chain.tx.messages import Payment
+from chain.tx.messages.economy import Delegate, Undelegate
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.simulation.clock import START_NS
 from crypto.hash import sha256

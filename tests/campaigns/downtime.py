@@ -23,8 +23,8 @@ from chain.currency.ledger.economic_params import DISTRIBUTION, MINT
 from chain.currency.ledger.stake_records import MINTER, VALIDATOR
 from chain.currency.rewards import distribution
 from chain.currency.staking.signing import info_of
-from chain.tx.economy_messages import Delegate, WithdrawCommission, WithdrawRewards
 from chain.tx.errors import StillJailed
+from chain.tx.messages.economy import Delegate, WithdrawCommission, WithdrawRewards
 from consensus.abci.interface import BlockRequest, VoteInfo
 from dchat.client.client import Client
 from dchat.client.wallet import Session

@@ -24,9 +24,9 @@ from typing import Any
 
 from chain.currency.ledger.stake_records import REDELEGATIONS, UNBONDING, UNBONDINGS, VALIDATOR
 from chain.currency.staking.signing import FOREVER_NS, info_of
-from chain.tx.economy_messages import Delegate, Redelegate, Undelegate, Unjail
 from chain.tx.errors import Tombstoned
 from chain.tx.messages import Payment
+from chain.tx.messages.economy import Delegate, Redelegate, Undelegate, Unjail
 from consensus.p2p.conn.node_key import NodeKey
 from dchat.client.client import Client, ClientError
 from dchat.client.wallet import Session, TxRefused

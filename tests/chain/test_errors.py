@@ -30,8 +30,8 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
+from chain.tx.messages.upgrade import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
 from chain.tx.tx import TX_BYTES_MAX, decode
-from chain.tx.upgrade_messages import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
 from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
 from tests.support.chain.harness import CHAIN_ID, Chain

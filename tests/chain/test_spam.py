@@ -16,9 +16,7 @@ from chain.chat.records import bytes_per_mgas
 from chain.currency.machine import params_of
 from chain.tx import gas
 from chain.tx.build import gas_for
-from chain.tx.economy_messages import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from chain.tx.errors import AllowanceExhausted, Overspend
-from chain.tx.governance_messages import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
 from chain.tx.messages import (
     LANE_BRIDGE,
     CreateChannel,
@@ -30,6 +28,8 @@ from chain.tx.messages import (
     RegisterIdentity,
     channel_id,
 )
+from chain.tx.messages.economy import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
+from chain.tx.messages.governance import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
 from chain.tx.tx import decode
 from chain.tx.units import fee_of
 from tests.support.chain.harness import Chain

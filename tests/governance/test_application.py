@@ -12,8 +12,9 @@ from chain.currency.staking.valset import active_of
 from chain.state import proofs
 from chain.state.store import Stores
 from chain.tx.addresses import GOVERNANCE_ADDRESS
-from chain.tx.economy_messages import Delegate, FundCommunityPool, Undelegate
-from chain.tx.governance_messages import (
+from chain.tx.messages import LANE_BRIDGE, RegisterIdentity
+from chain.tx.messages.economy import Delegate, FundCommunityPool, Undelegate
+from chain.tx.messages.governance import (
     ABSTAIN,
     NO,
     WHOLE,
@@ -27,8 +28,7 @@ from chain.tx.governance_messages import (
     Vote,
     VoteWeighted,
 )
-from chain.tx.messages import LANE_BRIDGE, RegisterIdentity
-from chain.tx.upgrade_messages import SoftwareUpgrade
+from chain.tx.messages.upgrade import SoftwareUpgrade
 from chain.upgrade.plan import PLAN
 from consensus.abci.interface import BlockRequest
 from dchat.app.app import DchatApplication

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from chain.tx.governance_messages import SubmitProposal
+from chain.tx.messages.governance import SubmitProposal
 from dchat.cli.commands.gov_commands import parse_setting, parse_share
 from dchat.cli.main import dchat
 from dchat.client.client import ClientError, NotFound

@@ -11,7 +11,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.records import ACCOUNT, Account
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import ActionPanicked
-from chain.tx.governance_messages import YES
+from chain.tx.messages.governance import YES
 from governance import module as governance
 from governance.records import FAILED_ITEMS, JOBS, QUEUE
 from tests.support.governance.rules import voters

@@ -11,10 +11,10 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.chat import ballots as chat
 from chain.currency.ledger import dec
 from chain.currency.machine import params_of
-from chain.tx.economy_messages import Delegate, Undelegate
 from chain.tx.errors import InvalidProposal
-from chain.tx.governance_messages import YES, ChangeParams, ParamChange, SubmitProposal, Vote
 from chain.tx.messages import LANE_BRIDGE, CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.messages.economy import Delegate, Undelegate
+from chain.tx.messages.governance import YES, ChangeParams, ParamChange, SubmitProposal, Vote
 from consensus.types.params import ConsensusParams
 from governance.actions import ranges
 from tests.support.economy.world import SECOND_NS, UNIT, World

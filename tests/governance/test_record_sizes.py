@@ -13,7 +13,7 @@ from chain.currency.ledger.economic_params import VALIDATORS_MAX
 from chain.currency.ledger.stake_records import POWER_UNIT, ActiveSet
 from chain.kernel.branch import RECORD_BYTES_MAX
 from chain.kernel.items import Failed
-from chain.tx.governance_messages import ACTIONS_MAX, CONTENT_BYTES_MAX, ID_MAX, TITLE_BYTES_MAX, WHOLE
+from chain.tx.messages.governance import ACTIONS_MAX, CONTENT_BYTES_MAX, ID_MAX, TITLE_BYTES_MAX, WHOLE
 from governance.actions import GOVERNANCE_PARAMS
 from governance.module import COUNTS_MAX, DECODERS
 from governance.pinned_stake import KEPT, Kept

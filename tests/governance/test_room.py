@@ -9,7 +9,7 @@ import pytest
 
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat import ballots as chat
-from chain.tx.governance_messages import YES, SubmitProposal
+from chain.tx.messages.governance import YES, SubmitProposal
 from governance import module as governance
 from governance import room
 from tests.support.governance.rules import voters

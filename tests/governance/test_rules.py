@@ -20,7 +20,7 @@ from chain.currency.rewards import distribution
 from chain.tx import errors as e
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import TxError
-from chain.tx.governance_messages import (
+from chain.tx.messages.governance import (
     NO,
     NO_WITH_VETO,
     WHOLE,
@@ -34,7 +34,7 @@ from chain.tx.governance_messages import (
     decode_vote_weighted,
     fill_submit_proposal,
 )
-from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade
+from chain.tx.messages.upgrade import CancelUpgrade, SoftwareUpgrade
 from chain.upgrade.chain_record import CHAIN
 from chain.upgrade.plan import PLAN, Plan
 from governance import actions, records

@@ -28,7 +28,7 @@ from chain.currency.ledger.stake_records import (
     ActiveSet,
     Delegation,
 )
-from chain.tx.governance_messages import (
+from chain.tx.messages.governance import (
     OPTIONS,
     WHOLE,
     AddDeposit,

@@ -30,8 +30,8 @@ from chain.currency.ledger.stake_records import (
 from chain.currency.staking.stake import SHARES_MAX
 from chain.kernel.branch import RECORD_BYTES_MAX, Branch, check_records
 from chain.tx.codec import height_bytes
-from chain.tx.economy_messages import MONIKER_BYTES_MAX
-from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
+from chain.tx.messages.economy import MONIKER_BYTES_MAX
+from chain.tx.messages.governance import ABSTAIN, NO, NO_WITH_VETO, WHOLE, YES
 from governance.module import COUNTS_MAX
 from governance.pinned_stake import HAS_KEPT, KEPT, MARK, Kept, Stake, keep_changed
 from governance.tally import Count, Tally, Verdict, judge

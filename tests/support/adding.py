@@ -85,6 +85,7 @@ class Copy:
 
 
 PROTO = ("./scripts/proto",)
+IMPORTED = "from chain.tx.messages.chat import SetStatus\n"
 PAGES = (sys.executable, "-m", "dchat.config.pages")
 
 MESSAGE = Example(
@@ -95,7 +96,7 @@ MESSAGE = Example(
             """// A line that an identity shows; the last one counts.
 message SetStatus {
   bytes address = 1;
-  string text = 2;  // up to 64 bytes of UTF-8
+  string text = 2;  // up to 256 bytes of UTF-8
 }
 
 // Chat store.
@@ -108,31 +109,31 @@ message Status {
             before="// Creates the chat identity of an account",
         ),
         Put(
-            "chain/tx/messages.py",
+            "chain/tx/messages/chat.py",
             """class SetStatus(NamedTuple):
     address: bytes
     text: str
 
 
 """,
-            before="class Tip(NamedTuple):",
+            before="ChatMessage: TypeAlias",
         ),
-        Put("chain/tx/messages.py", " | SetStatus", after="Payment | CreateChannel | JoinChannel | PostMessage"),
+        Put("chain/tx/messages/chat.py", " | SetStatus", after="CreateChannel | JoinChannel | PostMessage"),
         Put(
-            "chain/tx/messages.py",
-            """def _set_status(m: pb.SetStatus) -> SetStatus:
-    _address("set_status.address", m.address)
-    _text("set_status.text", m.text, DISPLAY_BYTES_MAX)
+            "chain/tx/messages/chat.py",
+            """def set_status(m: pb.SetStatus) -> SetStatus:
+    check_address("set_status.address", m.address)
+    check_text("set_status.text", m.text, TOPIC_BYTES_MAX)
     return SetStatus(m.address, m.text)
 
 
 """,
-            before="def _tip(m: pb.Tip)",
+            before="KINDS: Final = (",
         ),
         Put(
-            "chain/tx/messages.py",
-            '        Kind("set_status", _set_status, SetStatus, _CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),\n',
-            after='Kind("post_message", _post_message, PostMessage, _CHAT, gas.GAS_POST),\n',
+            "chain/tx/messages/chat.py",
+            '    Kind("set_status", set_status, SetStatus, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),\n',
+            after='Kind("post_message", post_message, PostMessage, CHAT, gas.GAS_POST),\n',
         ),
         Put(
             "chain/chat/machine.py",
@@ -171,7 +172,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
             before="def post_message(ctx: Context",
         ),
         Put("chain/chat/machine.py", "SetStatus: set_status, ", after="return {"),
-        Put("chain/chat/machine.py", "SetStatus, ", after="from chain.tx.messages import CHANNEL_ID_BYTES, "),
+        Put("chain/chat/machine.py", IMPORTED, before="from chain.tx.tx import Tx\n"),
         Put("chain/chat/machine.py", "bytes_field, ", after="from chain.tx.codec import "),
         Put("chain/chat/machine.py", ", NamedTuple", after="from typing import Any, Final"),
         Put("chain/chat/machine.py", "Key, RecordKind, ", after="from chain.kernel.branch import SIDE_CHAT, "),
@@ -183,7 +184,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
         Put(
             "dchat/cli/commands/chat_commands.py",
             '''@tx.command("set-status", cls=Command)
-@click.option("--text", required=True, help="Up to 64 bytes.")
+@click.option("--text", required=True, help="Up to 256 bytes.")
 @sending
 def set_status(text: str, **options: Any) -> None:
     """Say something of yourself, for everybody to see."""
@@ -202,14 +203,14 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
 ''',
             before="LEGS.update(",
         ),
-        Put("dchat/cli/commands/chat_commands.py", "    SetStatus,\n", after="    RegisterIdentity,\n"),
+        Put("dchat/cli/commands/chat_commands.py", IMPORTED, before="from dchat.cli.commands.query_commands"),
         Put(
             "dchat/cli/commands/chat_commands.py",
             "from chain.chat.machine import STATUSES\n",
             before="from chain.chat.records import MEMBERS\n",
         ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
-        Put("tests/support/economy/life.py", "    SetStatus,\n", after="    RegisterIdentity,\n"),
+        Put("tests/support/economy/life.py", IMPORTED, before="from chain.tx.messages.economy import"),
         Put(
             "tests/support/economy/life.py",
             '                SetStatus(who, "busy"),\n',
@@ -226,7 +227,8 @@ from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from chain.chat.machine import STATUS
-from chain.tx.messages import RegisterIdentity, SetStatus
+from chain.tx.messages import RegisterIdentity
+from chain.tx.messages.chat import SetStatus
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
 from tests.support.chain.harness import Chain

@@ -21,20 +21,6 @@ from chain.currency.rewards import distribution
 from chain.currency.staking import signing, stake
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, coins, consensus, time_text
-from chain.tx.economy_messages import (
-    CancelUnbonding,
-    CreateValidator,
-    Delegate,
-    EditValidator,
-    FundCommunityPool,
-    Redelegate,
-    SetWithdrawAddress,
-    Undelegate,
-    Unjail,
-    WithdrawCommission,
-    WithdrawRewards,
-    possession_hash,
-)
 from chain.tx.errors import (
     CommissionAboveMaximum,
     CommissionChangeTooLarge,
@@ -56,6 +42,20 @@ from chain.tx.errors import (
     ValidatorExists,
     ValidatorJailed,
     WithdrawAddressRefused,
+)
+from chain.tx.messages.economy import (
+    CancelUnbonding,
+    CreateValidator,
+    Delegate,
+    EditValidator,
+    FundCommunityPool,
+    Redelegate,
+    SetWithdrawAddress,
+    Undelegate,
+    Unjail,
+    WithdrawCommission,
+    WithdrawRewards,
+    possession_hash,
 )
 from crypto.keys import ed25519_verify
 

@@ -10,7 +10,8 @@ import click
 from chain.currency.ledger import dec
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidField, UnknownIdentity
-from chain.tx.governance_messages import (
+from chain.tx.messages import LANE_BRIDGE
+from chain.tx.messages.governance import (
     NO,
     OPTION_NAMES,
     SUMMARY_BYTES_MAX,
@@ -30,8 +31,7 @@ from chain.tx.governance_messages import (
     fill_submit_proposal,
     fill_vote_weighted,
 )
-from chain.tx.messages import LANE_BRIDGE
-from chain.tx.upgrade_messages import CancelUpgrade
+from chain.tx.messages.upgrade import CancelUpgrade
 from dchat.cli.commands.query_commands import ask, plain, proving
 from dchat.cli.commands.tx_commands import Refused, send, sending
 from dchat.cli.commands.upgrade_commands import PLAN_FIELDS, plan_of, plan_options

@@ -12,7 +12,7 @@ import click
 from chain.currency.ledger import dec
 from chain.currency.ledger.economic_params import StakingParams
 from chain.tx.codec import UINT64_MAX
-from chain.tx.economy_messages import (
+from chain.tx.messages.economy import (
     CancelUnbonding,
     ConsensusSigner,
     CreateValidator,

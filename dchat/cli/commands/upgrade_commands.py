@@ -12,7 +12,7 @@ import click
 
 from chain.state.errors import StateError
 from chain.tx.errors import InvalidField
-from chain.tx.upgrade_messages import (
+from chain.tx.messages.upgrade import (
     READY_NAMES_MAX,
     AnnounceReadiness,
     CancelUpgrade,

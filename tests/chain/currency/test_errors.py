@@ -12,7 +12,8 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import MintParams
 from chain.currency.ledger.records import ACCOUNT
 from chain.tx import errors as e
-from chain.tx.economy_messages import (
+from chain.tx.errors import TxError, declared_errors
+from chain.tx.messages.economy import (
     CancelUnbonding,
     CreateValidator,
     Delegate,
@@ -25,7 +26,6 @@ from chain.tx.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from chain.tx.errors import TxError, declared_errors
 from tests.support.economy.world import STAKING, UNIT, World, consensus_key, possession
 
 CODESPACES = ("staking", "slashing", "distribution")

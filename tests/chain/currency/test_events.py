@@ -15,7 +15,8 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.kernel.event_text import account
-from chain.tx.economy_messages import (
+from chain.tx.messages import LANE_BRIDGE, Payment
+from chain.tx.messages.economy import (
     CancelUnbonding,
     CreateValidator,
     Delegate,
@@ -28,8 +29,7 @@ from chain.tx.economy_messages import (
     WithdrawCommission,
     WithdrawRewards,
 )
-from chain.tx.governance_messages import YES, AddDeposit, CancelProposal, SubmitProposal, Vote
-from chain.tx.messages import LANE_BRIDGE, Payment
+from chain.tx.messages.governance import YES, AddDeposit, CancelProposal, SubmitProposal, Vote
 from consensus.abci.interface import FinalizeBlockResponse
 from consensus.state.results import Event
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession

@@ -12,7 +12,7 @@ from chain.currency.ledger.economic_params import SlashingParams, slashing_of
 from chain.currency.ledger.stake_records import QUEUE_WATCHES, SLASHES
 from chain.currency.staking import signing
 from chain.currency.staking.signing import LIVENESS, SIGNING, SigningInfo
-from chain.tx.economy_messages import Delegate, EditValidator, Redelegate, Undelegate, Unjail
+from chain.tx.messages.economy import Delegate, EditValidator, Redelegate, Undelegate, Unjail
 from consensus.abci.interface import FinalizeBlockResponse
 from proto.dchat.v1 import state_pb2 as pb
 from tests.support.economy.world import SLASHING, STAKING, UNIT, World

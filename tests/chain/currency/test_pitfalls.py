@@ -30,7 +30,8 @@ from chain.currency.staking import signing, stake
 from chain.currency.staking.queues import ITEMS_MAX, TIME_BYTES, TimeQueue
 from chain.tx import errors as e
 from chain.tx.codec import UINT64_MAX
-from chain.tx.economy_messages import (
+from chain.tx.errors import declared_errors
+from chain.tx.messages.economy import (
     CreateValidator,
     Delegate,
     EditValidator,
@@ -39,7 +40,6 @@ from chain.tx.economy_messages import (
     Unjail,
     prove_possession,
 )
-from chain.tx.errors import declared_errors
 from consensus.types.params import EvidenceParams
 from tests.support.economy.sandbox import Sandbox, address
 from tests.support.economy.world import SLASHING, STAKING, UNIT, World, consensus_key, possession, private_key

@@ -12,7 +12,7 @@ from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.kernel.branch import Base
-from chain.tx.economy_messages import Delegate, Redelegate, SetWithdrawAddress, Undelegate
+from chain.tx.messages.economy import Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from dchat.app.economy_queries import EconomyQueries
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2

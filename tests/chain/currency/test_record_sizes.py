@@ -22,7 +22,7 @@ from chain.currency.staking.stake import SHARES_MAX
 from chain.kernel.branch import RECORD_BYTES_MAX
 from chain.kernel.items import Failed
 from chain.kernel.marks import Marks
-from chain.tx.economy_messages import MONIKER_BYTES_MAX
+from chain.tx.messages.economy import MONIKER_BYTES_MAX
 
 TOP = (1 << 64) - 1  # udchat, heights
 TIME = (1 << 63) - 1

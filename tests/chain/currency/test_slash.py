@@ -19,8 +19,8 @@ from chain.currency.staking import slash
 from chain.currency.staking.slash import LEAVERS_PER_SLICE
 from chain.kernel.branch import Branch, Scan
 from chain.kernel.event_text import coins
-from chain.tx.economy_messages import CancelUnbonding, Delegate, Redelegate, Undelegate, Unjail
 from chain.tx.errors import SlashWaiting, ValidatorJailed
+from chain.tx.messages.economy import CancelUnbonding, Delegate, Redelegate, Undelegate, Unjail
 from tests.support.economy import machine as histories
 from tests.support.economy.life import Life
 from tests.support.economy.sandbox import Sandbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chain.tx.economy_messages import Delegate
+from chain.tx.messages.economy import Delegate
 from consensus.abci.interface import ExtendedCommitInfo, PrepareProposalRequest
 from tests.support.economy.world import DCHAT, UNIT, World
 

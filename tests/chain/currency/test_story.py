@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams
-from chain.tx.economy_messages import (
+from chain.tx.messages.economy import (
     CreateValidator,
     Delegate,
     Redelegate,

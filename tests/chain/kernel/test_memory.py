@@ -14,7 +14,6 @@ from chain.kernel import branch
 from chain.kernel.branch import CACHED_BYTES, Base
 from chain.tx.build import Seat, Wallet, build_tx
 from chain.tx.errors import InvalidField
-from chain.tx.governance_messages import CHANGES_MAX, ChangeParams, ParamChange, SubmitProposal, VoteWeighted
 from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
@@ -25,6 +24,7 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
+from chain.tx.messages.governance import CHANGES_MAX, ChangeParams, ParamChange, SubmitProposal, VoteWeighted
 from chain.tx.tx import TxCache, decode
 from tests.support.chain.harness import Chain
 

@@ -13,10 +13,10 @@ from chain.currency.ledger.economic_params import StakingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.stake_records import FAILED
 from chain.kernel.branch import Branch
-from chain.tx.economy_messages import Delegate, Undelegate
 from chain.tx.errors import AnnouncerUnknown, UpgradeAlreadyDone
 from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
-from chain.tx.upgrade_messages import CancelUpgrade
+from chain.tx.messages.economy import Delegate, Undelegate
+from chain.tx.messages.upgrade import CancelUpgrade
 from chain.upgrade.migrations import (
     Migration,
     MigrationContext,

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
-from chain.tx.economy_messages import possession_hash
 from chain.tx.messages import Payment, channel_id
+from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
 from dchat.cli.local.home_commands import read_genesis
 from dchat.cli.main import dchat

@@ -24,31 +24,6 @@ from chain.currency.staking import stake
 from chain.currency.staking.valset import active_of
 from chain.state.store import Stores
 from chain.tx.build import lane_of
-from chain.tx.economy_messages import (
-    CancelUnbonding,
-    CreateValidator,
-    Delegate,
-    EditValidator,
-    FundCommunityPool,
-    Redelegate,
-    SetWithdrawAddress,
-    Undelegate,
-    Unjail,
-    WithdrawCommission,
-    WithdrawRewards,
-)
-from chain.tx.governance_messages import (
-    OPTIONS,
-    WHOLE,
-    AddDeposit,
-    CancelProposal,
-    ChangeParams,
-    ParamChange,
-    SpendTreasury,
-    SubmitProposal,
-    Vote,
-    VoteWeighted,
-)
 from chain.tx.messages import (
     KIND_OF,
     LANE_BRIDGE,
@@ -64,6 +39,31 @@ from chain.tx.messages import (
     RegisterIdentity,
     Tip,
     channel_id,
+)
+from chain.tx.messages.economy import (
+    CancelUnbonding,
+    CreateValidator,
+    Delegate,
+    EditValidator,
+    FundCommunityPool,
+    Redelegate,
+    SetWithdrawAddress,
+    Undelegate,
+    Unjail,
+    WithdrawCommission,
+    WithdrawRewards,
+)
+from chain.tx.messages.governance import (
+    OPTIONS,
+    WHOLE,
+    AddDeposit,
+    CancelProposal,
+    ChangeParams,
+    ParamChange,
+    SpendTreasury,
+    SubmitProposal,
+    Vote,
+    VoteWeighted,
 )
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE

@@ -12,7 +12,7 @@ from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import DELEGATION, STATUS_NAMES, UNBONDINGS
 from chain.currency.rewards import distribution
-from chain.tx.economy_messages import (
+from chain.tx.messages.economy import (
     CancelUnbonding,
     CreateValidator,
     Delegate,

@@ -31,7 +31,7 @@ from chain.currency.ledger.stake_records import (
 )
 from chain.currency.rewards import distribution
 from chain.currency.staking.signing import info_of
-from chain.tx.governance_messages import ABSTAIN, NO, NO_WITH_VETO, YES
+from chain.tx.messages.governance import ABSTAIN, NO, NO_WITH_VETO, YES
 from consensus.abci.interface import BlockRequest, VoteInfo
 from crypto.hash import ADDRESS_BYTES as SIZE
 from dchat.app.app import DchatApplication

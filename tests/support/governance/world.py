@@ -43,7 +43,7 @@ from chain.kernel.branch import Branch
 from chain.kernel.context import Context, Leg
 from chain.kernel.modules import BlockContext
 from chain.tx.errors import TxError
-from chain.tx.governance_messages import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
+from chain.tx.messages.governance import AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import CONSENSUS_PARAMS
 from consensus.abci.interface import CommitInfo

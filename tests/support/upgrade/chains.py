@@ -11,7 +11,7 @@ from chain.currency.economy import GenesisStake
 from chain.currency.ledger.economic_params import StakingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.currency.ledger.records import CurrencyParams
-from chain.tx.upgrade_messages import AnnounceReadiness, SoftwareUpgrade, readiness_hash
+from chain.tx.messages.upgrade import AnnounceReadiness, SoftwareUpgrade, readiness_hash
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 from tests.support.chain.harness import CHAIN_ID, Chain, wallet
 

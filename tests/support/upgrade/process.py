@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chain.tx.upgrade_messages import SoftwareUpgrade
+from chain.tx.messages.upgrade import SoftwareUpgrade
 from dchat.client.wallet import Session
 from dchat.devnet.network import Pace
 from dchat.home import identity

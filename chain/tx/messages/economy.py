@@ -1,6 +1,5 @@
 """The messages of staking, slashing and rewards as plain tuples, decoded, with what each may say by itself.
 
-Part of `chain.tx.messages`, which names their kinds and who may carry them.
 Source: proto/dchat/v1/tx.proto.
 """
 
@@ -8,8 +7,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol
 
+from chain.tx import gas
 from chain.tx.errors import InvalidField
-from crypto.hash import ADDRESS_BYTES, sha256
+from chain.tx.messages.fields import check_address, check_amount
+from chain.tx.messages.kinds import CURRENCY, Kind
+from crypto.hash import sha256
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PubKey
 from proto.dchat.v1 import tx_pb2 as pb
 
@@ -119,7 +121,7 @@ EconomyMessage = (
 
 
 def create_validator(m: pb.CreateValidator) -> CreateValidator:
-    _address("create_validator.operator", m.operator)
+    check_address("create_validator.operator", m.operator)
     if len(m.consensus_key) != ED25519_KEY_BYTES:
         raise InvalidField(
             f"create_validator.consensus_key: {len(m.consensus_key)} bytes, expected {ED25519_KEY_BYTES}"
@@ -140,7 +142,7 @@ def create_validator(m: pb.CreateValidator) -> CreateValidator:
 
 
 def edit_validator(m: pb.EditValidator) -> EditValidator:
-    _address("edit_validator.operator", m.operator)
+    check_address("edit_validator.operator", m.operator)
     moniker = m.moniker if m.HasField("moniker") else None
     rate = m.commission_rate if m.HasField("commission_rate") else None
     minimum = m.min_self_delegation if m.HasField("min_self_delegation") else None
@@ -169,57 +171,64 @@ def cancel_unbonding(m: pb.CancelUnbonding) -> CancelUnbonding:
 
 def redelegate(m: pb.Redelegate) -> Redelegate:
     delegator, source, amount = _stake("redelegate", m.delegator, m.source, m.amount)
-    _address("redelegate.destination", m.destination)
+    check_address("redelegate.destination", m.destination)
     if source == m.destination:
         raise InvalidField("redelegate: source and destination are the same validator")
     return Redelegate(delegator, source, m.destination, amount)
 
 
 def unjail(m: pb.Unjail) -> Unjail:
-    _address("unjail.operator", m.operator)
+    check_address("unjail.operator", m.operator)
     return Unjail(m.operator)
 
 
 def withdraw_rewards(m: pb.WithdrawRewards) -> WithdrawRewards:
-    _address("withdraw_rewards.delegator", m.delegator)
-    _address("withdraw_rewards.operator", m.operator)
+    check_address("withdraw_rewards.delegator", m.delegator)
+    check_address("withdraw_rewards.operator", m.operator)
     return WithdrawRewards(m.delegator, m.operator)
 
 
 def withdraw_commission(m: pb.WithdrawCommission) -> WithdrawCommission:
-    _address("withdraw_commission.operator", m.operator)
+    check_address("withdraw_commission.operator", m.operator)
     return WithdrawCommission(m.operator)
 
 
 def set_withdraw_address(m: pb.SetWithdrawAddress) -> SetWithdrawAddress:
-    _address("set_withdraw_address.delegator", m.delegator)
-    _address("set_withdraw_address.withdraw_address", m.withdraw_address)
+    check_address("set_withdraw_address.delegator", m.delegator)
+    check_address("set_withdraw_address.withdraw_address", m.withdraw_address)
     return SetWithdrawAddress(m.delegator, m.withdraw_address)
 
 
 def fund_community_pool(m: pb.FundCommunityPool) -> FundCommunityPool:
-    _address("fund_community_pool.sender", m.sender)
-    _amount("fund_community_pool", m.amount)
+    check_address("fund_community_pool.sender", m.sender)
+    check_amount("fund_community_pool", m.amount)
     return FundCommunityPool(m.sender, m.amount)
 
 
 def _stake(where: str, delegator: bytes, operator: bytes, amount: int) -> tuple[bytes, bytes, int]:
-    _address(f"{where}.delegator", delegator)
-    _address(f"{where}: the validator's operator", operator)
-    _amount(where, amount)
+    check_address(f"{where}.delegator", delegator)
+    check_address(f"{where}: the validator's operator", operator)
+    check_amount(where, amount)
     return delegator, operator, amount
-
-
-def _address(where: str, value: bytes) -> None:
-    if len(value) != ADDRESS_BYTES:
-        raise InvalidField(f"{where}: {len(value)} bytes, expected {ADDRESS_BYTES}")
-
-
-def _amount(where: str, amount: int) -> None:
-    if not amount:
-        raise InvalidField(f"{where}.amount is 0, allowed: 1 and more")
 
 
 def _moniker(where: str, moniker: str) -> None:
     if not 1 <= len(moniker.encode()) <= MONIKER_BYTES_MAX:
         raise InvalidField(f"{where}.moniker: 1 to {MONIKER_BYTES_MAX} bytes of UTF-8")
+
+
+KINDS: Final = (
+    Kind("create_validator", create_validator, CreateValidator, CURRENCY, gas.GAS_VALIDATOR),
+    Kind("edit_validator", edit_validator, EditValidator, CURRENCY, gas.GAS_MESSAGE),
+    Kind("delegate", delegate, Delegate, CURRENCY, gas.GAS_STAKE),
+    Kind("undelegate", undelegate, Undelegate, CURRENCY, gas.GAS_STAKE + gas.GAS_LATER),
+    Kind("cancel_unbonding", cancel_unbonding, CancelUnbonding, CURRENCY, gas.GAS_STAKE),
+    Kind("redelegate", redelegate, Redelegate, CURRENCY, 2 * gas.GAS_STAKE + gas.GAS_LATER),
+    Kind("unjail", unjail, Unjail, CURRENCY, gas.GAS_MESSAGE),
+    Kind("withdraw_rewards", withdraw_rewards, WithdrawRewards, CURRENCY, gas.GAS_REWARDS),
+    Kind("withdraw_commission", withdraw_commission, WithdrawCommission, CURRENCY, gas.GAS_MESSAGE),
+    Kind(
+        "set_withdraw_address", set_withdraw_address, SetWithdrawAddress, CURRENCY, gas.GAS_MESSAGE + gas.GAS_NEW_LEAF
+    ),
+    Kind("fund_community_pool", fund_community_pool, FundCommunityPool, CURRENCY, gas.GAS_MESSAGE),
+)

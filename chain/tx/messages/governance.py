@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from chain.tx import gas
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidField
-from chain.tx.upgrade_messages import CancelUpgrade, SoftwareUpgrade, check_plan
-from crypto.hash import ADDRESS_BYTES
+from chain.tx.messages.fields import check_address
+from chain.tx.messages.kinds import BRIDGE, CHAT, Kind
+from chain.tx.messages.upgrade import CancelUpgrade, SoftwareUpgrade, check_plan
 from proto.dchat.v1 import governance_pb2 as pb
 
 WHOLE: Final = 10**18  # the weights of one vote together; and a share of 1
@@ -31,6 +33,9 @@ CHANGES_MAX: Final = 64  # of params, in all actions together: there are fewer p
 CHANGE_BYTES_MAX: Final = 128  # of a module's name, a param's name or a value
 CONTENT_BYTES_MAX: Final = 49_152  # a proposal is one value in the store, with room for the rest of its record
 ID_MAX: Final = (1 << 63) - 1
+
+GAS_DEPOSIT: Final = 2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF + gas.GAS_LATER
+GAS_VOTE: Final = gas.GAS_NEW_LEAF + 3 * gas.GAS_MESSAGE  # written now, counted later and removed in the end
 
 WeightedOptions: TypeAlias = tuple[tuple[int, int], ...]  # (option, weight), ascending by option
 
@@ -88,8 +93,11 @@ class CancelProposal(NamedTuple):
 # ------------------------------------------------------------------------------ decoding
 
 
+GovernanceMessage: TypeAlias = SubmitProposal | AddDeposit | Vote | VoteWeighted | CancelProposal
+
+
 def decode_submit_proposal(m: pb.SubmitProposal) -> SubmitProposal:
-    _address("submit_proposal.proposer", m.proposer)
+    check_address("submit_proposal.proposer", m.proposer)
     title = m.title
     if not 1 <= len(title.encode()) <= TITLE_BYTES_MAX:
         raise InvalidField(f"submit_proposal.title: 1 to {TITLE_BYTES_MAX} bytes of UTF-8")
@@ -119,7 +127,7 @@ def _read_action(m: pb.ProposalAction) -> Action:
             return read_changes(m.change_params)
         case "spend_treasury":
             spend = m.spend_treasury
-            _address("spend_treasury.recipient", spend.recipient)
+            check_address("spend_treasury.recipient", spend.recipient)
             if not spend.amount:
                 raise InvalidField("spend_treasury.amount: 0, allowed: 1 and more")
             return SpendTreasury(spend.recipient, spend.amount)
@@ -148,21 +156,21 @@ def read_changes(m: pb.ChangeParams) -> ChangeParams:
 
 
 def decode_add_deposit(m: pb.AddDeposit) -> AddDeposit:
-    _address("add_deposit.depositor", m.depositor)
+    check_address("add_deposit.depositor", m.depositor)
     if not m.amount:
         raise InvalidField("add_deposit.amount: 0, allowed: 1 and more")
     return AddDeposit(m.depositor, _proposal("add_deposit", m.proposal_id), m.amount)
 
 
 def decode_vote(m: pb.Vote) -> Vote:
-    _address("vote.voter", m.voter)
+    check_address("vote.voter", m.voter)
     if m.option not in OPTION_NAMES:
         raise InvalidField(f"vote.option: {m.option}, allowed: 1 to 4")
     return Vote(m.voter, _proposal("vote", m.proposal_id), int(m.option))
 
 
 def decode_vote_weighted(m: pb.VoteWeighted) -> VoteWeighted:
-    _address("vote_weighted.voter", m.voter)
+    check_address("vote_weighted.voter", m.voter)
     return VoteWeighted(m.voter, _proposal("vote_weighted", m.proposal_id), _read_options(m.options))
 
 
@@ -184,13 +192,8 @@ def _read_options(options: Collection[pb.WeightedOption]) -> WeightedOptions:
 
 
 def decode_cancel_proposal(m: pb.CancelProposal) -> CancelProposal:
-    _address("cancel_proposal.proposer", m.proposer)
+    check_address("cancel_proposal.proposer", m.proposer)
     return CancelProposal(m.proposer, _proposal("cancel_proposal", m.proposal_id))
-
-
-def _address(where: str, value: bytes) -> None:
-    if len(value) != ADDRESS_BYTES:
-        raise InvalidField(f"{where}: {len(value)} bytes, expected {ADDRESS_BYTES}")
 
 
 def _proposal(where: str, number: int) -> int:
@@ -235,3 +238,23 @@ def fill_submit_proposal(out: Any, message: SubmitProposal) -> None:
 def fill_vote_weighted(out: Any, message: VoteWeighted) -> None:
     out.voter, out.proposal_id = message.voter, message.proposal_id
     write_options(out.options, message.options)
+
+
+def _changes(message: SubmitProposal) -> int:
+    return sum(len(action.changes) if isinstance(action, ChangeParams) else 1 for action in message.actions)
+
+
+def _options(message: VoteWeighted) -> int:
+    return len(message.options)
+
+
+KINDS: Final = (
+    Kind(
+        "submit_proposal", decode_submit_proposal, SubmitProposal, BRIDGE,
+        4 * gas.GAS_MESSAGE + 3 * gas.GAS_NEW_LEAF + gas.GAS_STAYS + 4 * gas.GAS_LATER, fill_submit_proposal, _changes,
+    ),
+    Kind("add_deposit", decode_add_deposit, AddDeposit, BRIDGE, GAS_DEPOSIT),
+    Kind("vote", decode_vote, Vote, CHAT, GAS_VOTE),
+    Kind("vote_weighted", decode_vote_weighted, VoteWeighted, CHAT, GAS_VOTE, fill_vote_weighted, _options),
+    Kind("cancel_proposal", decode_cancel_proposal, CancelProposal, BRIDGE, 3 * gas.GAS_MESSAGE),
+)  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
+from chain.tx import gas
 from chain.tx.errors import InvalidField
+from chain.tx.messages.kinds import BRIDGE, Kind
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from proto.dchat.v1 import tx_pb2 as pb
@@ -44,6 +46,9 @@ class AnnounceReadiness(NamedTuple):
     software: str
     expiry_height: int
     signature: bytes
+
+
+UpgradeMessage: TypeAlias = SoftwareUpgrade | CancelUpgrade | AnnounceReadiness
 
 
 def is_name(name: str) -> bool:
@@ -121,3 +126,13 @@ def decode_announce_readiness(m: pb.AnnounceReadiness) -> AnnounceReadiness:
     if not 1 <= m.expiry_height <= HEIGHT_MAX:
         raise InvalidField(f"{where}.expiry_height: {m.expiry_height}, allowed: 1 to {HEIGHT_MAX}")
     return AnnounceReadiness(m.sender, m.consensus_key, names, m.software, m.expiry_height, m.signature)
+
+
+KINDS: Final = (
+    Kind("software_upgrade", decode_software_upgrade, SoftwareUpgrade, BRIDGE, gas.GAS_MESSAGE),
+    Kind("cancel_upgrade", decode_cancel_upgrade, CancelUpgrade, BRIDGE, gas.GAS_MESSAGE),
+    Kind(
+        "announce_readiness", decode_announce_readiness, AnnounceReadiness, BRIDGE,
+        gas.GAS_MESSAGE + gas.GAS_SIGNATURE + gas.GAS_STAYS,  # it outlives the validator
+    ),
+)  # fmt: skip

@@ -1,0 +1,83 @@
+"""What touches both machines: names and allowance that are paid for, tips, paid joins."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+from chain.tx import gas
+from chain.tx.errors import InvalidField
+from chain.tx.messages.fields import check_address, check_amount, check_channel, check_text
+from chain.tx.messages.kinds import BRIDGE, Kind
+from proto.dchat.v1 import tx_pb2 as pb
+
+IDENTITY_NAME_BYTES_MIN: Final = 3
+IDENTITY_NAME_BYTES_MAX: Final = 32
+DISPLAY_BYTES_MAX: Final = 64
+
+_NAME_BYTES: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+class RegisterIdentity(NamedTuple):
+    address: bytes
+    name: str
+    display: str
+
+
+class Tip(NamedTuple):
+    sender: bytes
+    channel_id: bytes
+    index: int  # type: ignore[assignment]  # the field's name; tuple.index is not used
+    amount: int  # udchat
+
+
+class PayToJoin(NamedTuple):
+    member: bytes
+    channel_id: bytes
+    max_price: int  # udchat
+
+
+class BuyAllowance(NamedTuple):
+    address: bytes
+    amount: int  # udchat
+
+
+BridgeMessage: TypeAlias = RegisterIdentity | Tip | PayToJoin | BuyAllowance
+
+
+def register_identity(m: pb.RegisterIdentity) -> RegisterIdentity:
+    check_address("register_identity.address", m.address)
+    name = m.name
+    fits = IDENTITY_NAME_BYTES_MIN <= len(name) <= IDENTITY_NAME_BYTES_MAX
+    if not fits or not name.isascii() or not _NAME_BYTES.issuperset(name.encode()):
+        raise InvalidField(
+            f"register_identity.name: {IDENTITY_NAME_BYTES_MIN} to {IDENTITY_NAME_BYTES_MAX} of a-z 0-9 _ -"
+        )
+    check_text("register_identity.display", m.display, DISPLAY_BYTES_MAX)
+    return RegisterIdentity(m.address, name, m.display)
+
+
+def tip(m: pb.Tip) -> Tip:
+    check_address("tip.sender", m.sender)
+    check_channel("tip", m.channel_id)
+    check_amount("tip", m.amount)
+    return Tip(m.sender, m.channel_id, m.index, m.amount)
+
+
+def pay_to_join(m: pb.PayToJoin) -> PayToJoin:
+    check_address("pay_to_join.member", m.member)
+    check_channel("pay_to_join", m.channel_id)
+    return PayToJoin(m.member, m.channel_id, m.max_price)
+
+
+def buy_allowance(m: pb.BuyAllowance) -> BuyAllowance:
+    check_address("buy_allowance.address", m.address)
+    check_amount("buy_allowance", m.amount)
+    return BuyAllowance(m.address, m.amount)
+
+
+KINDS: Final = (
+    Kind("register_identity", register_identity, RegisterIdentity, BRIDGE, 2 * gas.GAS_STAYS),
+    Kind("tip", tip, Tip, BRIDGE, gas.GAS_MESSAGE),
+    Kind("pay_to_join", pay_to_join, PayToJoin, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS),
+    Kind("buy_allowance", buy_allowance, BuyAllowance, BRIDGE, 2 * gas.GAS_MESSAGE),
+)

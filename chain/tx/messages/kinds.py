@@ -1,0 +1,34 @@
+"""A kind of message: its name, how it is decoded, the lanes that may carry it, and its gas.
+
+Each file of this room has the messages of one subject and, at its end, their rows; `table` puts all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+LANE_CHAT: Final = 1
+LANE_CURRENCY: Final = 2
+LANE_BRIDGE: Final = 3
+LANE_NAMES: Final = {LANE_CHAT: "chat", LANE_CURRENCY: "currency", LANE_BRIDGE: "bridge"}
+
+CURRENCY: Final = frozenset((LANE_CURRENCY, LANE_BRIDGE))
+CHAT: Final = frozenset((LANE_CHAT, LANE_BRIDGE))
+BRIDGE: Final = frozenset((LANE_BRIDGE,))
+
+
+class Kind(NamedTuple):
+    """decode: from the generated message, raising InvalidField. The first field of each message is who must sign.
+
+    fill: sets the generated message's fields; None: they are the message's, one by one.
+    parts: how many things a message lists, where it lists any that cost memory by number.
+    """
+
+    name: str
+    decode: Callable[[Any], Any]
+    type: type[Any]
+    lanes: frozenset[int]
+    gas: int
+    fill: Callable[[Any, Any], None] | None = None
+    parts: Callable[[Any], int] | None = None

@@ -1,0 +1,53 @@
+"""All kinds of messages in one table, by their name and by their class.
+
+Stateless: what depends on state is the machines'. A new kind is one class and one row in the file of its subject, and
+a handler in its machine.
+Source: proto/dchat/v1/tx.proto.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from chain.tx.errors import Malformed
+from chain.tx.messages import bridge, chat, economy, governance, payments, upgrade
+from chain.tx.messages.bridge import BridgeMessage
+from chain.tx.messages.chat import ChatMessage
+from chain.tx.messages.economy import EconomyMessage
+from chain.tx.messages.governance import GovernanceMessage
+from chain.tx.messages.kinds import Kind
+from chain.tx.messages.payments import Payment
+from chain.tx.messages.upgrade import UpgradeMessage
+from proto.dchat.v1 import tx_pb2 as pb
+
+Message: TypeAlias = Payment | ChatMessage | BridgeMessage | UpgradeMessage | EconomyMessage | GovernanceMessage
+
+SUBJECTS: Final = (payments, chat, bridge, upgrade, economy, governance)
+KINDS: Final[dict[str, Kind]] = {kind.name: kind for subject in SUBJECTS for kind in subject.KINDS}
+KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
+
+
+def decode_message(message: pb.Message) -> tuple[Kind, Message]:
+    """Raises Malformed for none or an unknown one, InvalidField for a bad value."""
+    name = message.WhichOneof("kind")
+    if name is None:
+        raise Malformed("a message is empty or of an unknown kind")
+    kind = KINDS[name]
+    return kind, kind.decode(getattr(message, name))
+
+
+def encode_message(message: Message) -> pb.Message:
+    """The generated message, for signing."""
+    kind = KIND_OF[type(message)]
+    out = pb.Message()
+    inner = getattr(out, kind.name)
+    inner.SetInParent()
+    if kind.fill is not None:
+        kind.fill(inner, message)
+        return out
+    for name, value in zip(message._fields, message, strict=True):
+        if type(value) is tuple:
+            getattr(inner, name).extend(value)
+        elif value is not None:
+            setattr(inner, name, value)
+    return out
