@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chain.state.store import Stores
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import CreateChannel, JoinChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
 from consensus.abci.interface import (
     BlockRequest,

@@ -31,9 +31,9 @@ from chain.kernel.event_text import Event, account, coins
 from chain.kernel.marks import ReplayMarks
 from chain.tx import gas
 from chain.tx.codec import height_bytes
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
 from chain.tx.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
-from chain.tx.tx import Tx
 from chain.tx.units import UDCHAT_PER_DCHAT
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)

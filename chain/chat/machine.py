@@ -35,6 +35,7 @@ from chain.kernel.marks import ReplayMarks
 from chain.state.mmr import Range, ReadNode, leaf_hash
 from chain.tx import gas
 from chain.tx.codec import uint_field
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import (
     AlreadyMember,
     AmountOverflow,
@@ -49,7 +50,6 @@ from chain.tx.errors import (
     UnknownMessage,
 )
 from chain.tx.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, PostMessage, channel_id
-from chain.tx.tx import Tx
 from proto.dchat.v1 import state_pb2 as pb
 
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)

@@ -8,8 +8,8 @@ from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_seq
 from chain.kernel.branch import Key, Readable, RecordKind
 from chain.state.mmr import Range
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import AllowanceExhausted
-from chain.tx.tx import Tx
 from chain.tx.units import GAS_PER_MGAS, UDCHAT_PER_DCHAT
 from proto.dchat.v1 import state_pb2 as pb
 

@@ -18,9 +18,9 @@ from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.marks import ReplayMarks
 from chain.tx import gas
 from chain.tx.codec import UINT64_MAX
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, RecipientRefused, UnknownAccount
 from chain.tx.messages import Payment
-from chain.tx.tx import Tx
 
 MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
 DECODERS: Final[Decoders] = {**decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders}

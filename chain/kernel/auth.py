@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import TypeAlias, TypeVar
 
 from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field
+from chain.tx.envelope.tx import POLICY_ED25519, SignerEntry, Tx
 from chain.tx.errors import PolicyMismatch, PolicyMissing, Unauthorised, WrongSequence
-from chain.tx.tx import POLICY_ED25519, SignerEntry, Tx
 from proto.dchat.v1 import state_pb2 as pb
 
 Sequences: TypeAlias = tuple[tuple[bytes, int], ...]  # (public key, next), ascending by key

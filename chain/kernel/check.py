@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from chain.kernel.branch import Base, Readable
-from chain.tx.tx import Tx
+from chain.tx.envelope.tx import Tx
 
 STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool stops counting after as many blocks
 

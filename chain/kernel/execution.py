@@ -18,9 +18,9 @@ from chain.kernel.context import Context, Leg
 from chain.kernel.modules import BlockContext, Modules
 from chain.kernel.receipts import encode_receipt
 from chain.kernel.signatures import Signatures
+from chain.tx.envelope.tx import Tx, TxCache
 from chain.tx.errors import Expired, GasLimitTooHigh, TxError, WrongChain
 from chain.tx.gas import GAS_BYTE, GAS_LEAST_TX
-from chain.tx.tx import Tx, TxCache
 from consensus.abci.interface import BlockRequest, Slices, ValidatorUpdate
 from consensus.formats.units import NS_PER_S
 from consensus.state.results import Event, ExecTxResult

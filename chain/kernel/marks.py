@@ -11,8 +11,8 @@ from typing import Final
 
 from chain.kernel.branch import Decoders, Key, Readable, Scan, State, decoders_of
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, uint_field
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import ExpiryTooFar, Replayed
-from chain.tx.tx import Tx
 from crypto.hash import sha256
 from proto.dchat.v1 import state_pb2 as pb
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from chain.kernel.branch import Branch, Decoders, Readable, Scan
 from chain.kernel.context import Context, Handler
+from chain.tx.envelope.tx import Tx
 from chain.tx.gas import BLOCK_GAS_MAX
 from chain.tx.messages import Message
-from chain.tx.tx import Tx
 from consensus.abci.interface import CommitInfo, Misbehavior, ValidatorUpdate
 from consensus.types.params import ConsensusParams
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chain.tx.envelope.tx import Tx
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
-from chain.tx.tx import Tx
 
 FIRST_TURN_BLOCKS: Final = 7  # so often the first in order takes its turn: prime, to meet each of several proposers
 SHARES_PERCENT: Final = {LANE_CHAT: 40, LANE_CURRENCY: 40, LANE_BRIDGE: 20}

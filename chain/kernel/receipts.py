@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from chain.kernel.context import Leg
 from chain.tx.codec import bytes_field, message_field, uint32_field, uint_field
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import TxError
-from chain.tx.tx import Tx
 
 
 def encode_receipt(

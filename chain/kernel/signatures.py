@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chain.tx.envelope.tx import Tx
 from chain.tx.errors import BadSignature
-from chain.tx.tx import Tx
 from consensus.abci.interface import SignatureCheck
 from crypto.keys import ed25519_verify
 

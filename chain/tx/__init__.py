@@ -1,1 +1,1 @@
-"""Transactions: envelope, messages of each machine, gas, record codec, errors, and how one is built."""
+"""What transactions are made of: gas, units, record codec, errors, addresses; above these messages/, above them envelope/."""

@@ -21,10 +21,10 @@ from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execu
 from chain.kernel.proposals import FIRST_TURN_BLOCKS, select
 from chain.kernel.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
+from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.tx.errors import BadSignature, TxError
 from chain.tx.gas import limit_of
 from chain.tx.messages import LANE_CURRENCY, Payment
-from chain.tx.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader

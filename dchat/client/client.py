@@ -18,7 +18,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from chain.kernel.branch import RecordKind
-from chain.tx.tx import TX_BYTES_MAX
+from chain.tx.envelope.tx import TX_BYTES_MAX
 from consensus.formats.units import MIB
 from consensus.state.cursors import Cursor
 from dchat.home.text import safe_line

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import TxError
 from chain.tx.messages import LANE_CHAT
-from chain.tx.tx import Tx, decode
 from consensus.types.block import Data
 from dchat.client.client import Client, ClientError, NotFound
 from dchat.client.proved import Proved

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from google.protobuf.message import DecodeError
 
 from chain.app_state.document import RANGES
-from chain.tx.build import Seat, Wallet, build_tx, gas_for, lane_of
+from chain.tx.envelope.build import Seat, Wallet, build_tx, gas_for, lane_of
+from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import TxError, WrongSequence, declared_errors
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
-from chain.tx.tx import Tx, decode
 from chain.tx.units import fee_of
 from consensus.mempool.admission import errors as mempool
 from crypto.hash import sha256

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from crypto.hash import sha256
 from dchat.client.client import Client, ClientError, NodeUnreachable

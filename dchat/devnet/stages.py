@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chain.state.store import Stores
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from consensus.abci.interface import (
     BlockRequest,

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from chain.tx.build import Wallet
+from chain.tx.envelope.build import Wallet
 from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.bech32 import encode_address

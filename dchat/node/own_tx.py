@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from chain.currency.machine import account_of, params_of
-from chain.tx.build import Seat, build_tx, gas_for
+from chain.tx.envelope.build import Seat, build_tx, gas_for
+from chain.tx.envelope.tx import decode
 from chain.tx.errors import TxError
 from chain.tx.messages import Message
-from chain.tx.tx import decode
 from chain.tx.units import fee_of
 from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import structlog
 
+from chain.tx.envelope.tx import decode
 from chain.tx.messages.upgrade import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
-from chain.tx.tx import decode
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.keys import PrivKey
 from dchat.doors.reads.commit_watch import SafeListener

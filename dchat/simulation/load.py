@@ -12,7 +12,7 @@ from chain.app_state.economy import EconomicsGenesis
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import SlashingParams, StakingParams
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from chain.tx.messages.economy import Delegate, Undelegate
 from consensus.documents.genesis import GenesisDoc, GenesisValidator

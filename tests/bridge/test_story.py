@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chain.state import mmr, proofs
+from chain.tx.envelope.tx import decode
 from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
@@ -16,7 +17,6 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
-from chain.tx.tx import decode
 from consensus.abci.interface import QueryRequest
 from consensus.state.results import result_proof, results_hash
 from proto.dchat.v1 import state_pb2 as pb

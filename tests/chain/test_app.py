@@ -11,9 +11,9 @@ from chain.kernel.check import STALE_BLOCKS
 from chain.kernel.proposals import select, size_in_block
 from chain.state import proofs
 from chain.state.store import Stores
+from chain.tx.envelope.tx import decode
 from chain.tx.errors import AllowanceExhausted, Overspend, WrongSequence
 from chain.tx.messages import CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
-from chain.tx.tx import decode
 from consensus.abci.interface import (
     CheckTxRequest,
     CheckTxType,

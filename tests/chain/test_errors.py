@@ -15,8 +15,9 @@ from chain.app_state.document import BridgeGenesis, ChatGenesis
 from chain.chat.records import IDENTITY, Allowance
 from chain.currency.ledger.records import ACCOUNT, Account
 from chain.tx import errors as e
-from chain.tx.build import Seat, build_body, sign_body
 from chain.tx.codec import UINT64_MAX
+from chain.tx.envelope.build import Seat, build_body, sign_body
+from chain.tx.envelope.tx import TX_BYTES_MAX, decode
 from chain.tx.errors import TxError, declared_errors
 from chain.tx.messages import (
     LANE_CHAT,
@@ -31,7 +32,6 @@ from chain.tx.messages import (
     channel_id,
 )
 from chain.tx.messages.upgrade import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
-from chain.tx.tx import TX_BYTES_MAX, decode
 from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
 from tests.support.chain.harness import CHAIN_ID, Chain

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from chain.currency.machine import supply_of
-from chain.tx.build import gas_for
+from chain.tx.envelope.build import gas_for
 from chain.tx.messages import Payment
 from chain.tx.units import fee_of
 from tests.support.chain.harness import Chain

@@ -15,7 +15,8 @@ from chain.chat.records import PARAMS as CHAT_PARAMS
 from chain.chat.records import bytes_per_mgas
 from chain.currency.machine import params_of
 from chain.tx import gas
-from chain.tx.build import gas_for
+from chain.tx.envelope.build import gas_for
+from chain.tx.envelope.tx import decode
 from chain.tx.errors import AllowanceExhausted, Overspend
 from chain.tx.messages import (
     LANE_BRIDGE,
@@ -30,7 +31,6 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.economy import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from chain.tx.messages.governance import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
-from chain.tx.tx import decode
 from chain.tx.units import fee_of
 from tests.support.chain.harness import Chain
 from tests.support.economy.world import ONE, UNIT, World, consensus_key, possession

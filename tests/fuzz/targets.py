@@ -20,8 +20,8 @@ from google.protobuf.message import DecodeError
 from chain.app_state.document import InvalidAppState, parse_app_state
 from chain.state import ics23
 from chain.tx import messages as chain_messages
+from chain.tx.envelope.tx import decode as decode_tx
 from chain.tx.errors import TxError
-from chain.tx.tx import decode as decode_tx
 from consensus.abci.interface import CheckTxRequest
 from consensus.channels.extension import decode as decode_extension
 from consensus.channels.peer_messages import decode_block_sync, decode_consensus, decode_txs, encode_txs

@@ -172,7 +172,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
             before="def post_message(ctx: Context",
         ),
         Put("chain/chat/machine.py", "SetStatus: set_status, ", after="return {"),
-        Put("chain/chat/machine.py", IMPORTED, before="from chain.tx.tx import Tx\n"),
+        Put("chain/chat/machine.py", IMPORTED, before="from chain.tx.envelope.tx import Tx\n"),
         Put("chain/chat/machine.py", "bytes_field, ", after="from chain.tx.codec import "),
         Put("chain/chat/machine.py", ", NamedTuple", after="from typing import Any, Final"),
         Put("chain/chat/machine.py", "Key, RecordKind, ", after="from chain.kernel.branch import SIDE_CHAT, "),

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import click
 
-from chain.tx.build import Wallet
+from chain.tx.envelope.build import Wallet
+from chain.tx.envelope.tx import MESSAGES_MAX
 from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
@@ -34,7 +35,6 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
-from chain.tx.tx import MESSAGES_MAX
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.units import MIB

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from chain.tx.envelope.tx import TX_BYTES_MAX, Tx, decode
 from chain.tx.errors import TxError
 from chain.tx.messages import Message
-from chain.tx.tx import TX_BYTES_MAX, Tx, decode
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.home.files import replace_durably
 

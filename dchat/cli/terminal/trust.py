@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from chain.tx.build import Wallet
+from chain.tx.envelope.build import Wallet
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from dchat.cli.terminal.ask import load_identity, run

@@ -7,8 +7,8 @@ import pytest
 from chain.currency.ledger.records import Account, PendingAccount
 from chain.kernel.auth import waits_between
 from chain.kernel.check import STALE_BLOCKS, CheckState
+from chain.tx.envelope.tx import Tx, decode
 from chain.tx.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
-from chain.tx.tx import Tx, decode
 from consensus.abci.interface import CheckTxRequest, CheckTxType
 from tests.support.chain.harness import Chain
 

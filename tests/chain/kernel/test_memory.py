@@ -12,7 +12,8 @@ import pytest
 
 from chain.kernel import branch
 from chain.kernel.branch import CACHED_BYTES, Base
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
+from chain.tx.envelope.tx import TxCache, decode
 from chain.tx.errors import InvalidField
 from chain.tx.messages import (
     BuyAllowance,
@@ -25,7 +26,6 @@ from chain.tx.messages import (
     channel_id,
 )
 from chain.tx.messages.governance import CHANGES_MAX, ChangeParams, ParamChange, SubmitProposal, VoteWeighted
-from chain.tx.tx import TxCache, decode
 from tests.support.chain.harness import Chain
 
 WALLETS = [Wallet.from_seed(bytes([number]) * 32) for number in range(8)]

@@ -10,10 +10,10 @@ from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.kernel.branch import Branch
 from chain.kernel.marks import ReplayMarks
 from chain.tx import gas
-from chain.tx.build import Seat, build_tx
+from chain.tx.envelope.build import Seat, build_tx
+from chain.tx.envelope.tx import Tx, decode
 from chain.tx.messages import KINDS, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Payment
 from chain.tx.messages.economy import Delegate, Undelegate
-from chain.tx.tx import Tx, decode
 from crypto.hash import sha256
 from governance.clearing import UNITS_DEPOSIT, swept_per_block
 from governance.module import units_per_block

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from chain.tx.envelope.tx import decode
 from chain.tx.messages.upgrade import READY_NAMES_MAX, AnnounceReadiness, readiness_hash
-from chain.tx.tx import decode
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
 from crypto.hash import sha256

@@ -17,9 +17,9 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from chain.tx.envelope.tx import decode
 from chain.tx.errors import Overspend, Replayed, TxError, UnknownValidator, WrongSequence
 from chain.tx.messages import LANE_BRIDGE, Payment
-from chain.tx.tx import decode
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from dchat.cli.terminal.base import Exit
 from dchat.client import client as node_client

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from chain.app_state.document import RANGES
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
+from chain.tx.envelope.tx import decode
 from chain.tx.messages import Payment
-from chain.tx.tx import decode
 from dchat.cli.terminal.base import show_json
 from dchat.cli.terminal.render import message_json
 from dchat.client.client import ClientError, whole_param

@@ -17,8 +17,8 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.message import Message
 from structlog.testing import capture_logs
 
+from chain.tx.envelope.tx import decode
 from chain.tx.messages import Payment
-from chain.tx.tx import decode
 from dchat.client import client as node_client
 from dchat.client import wallet
 from dchat.client.client import ClientError

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from consensus.abci.interface import CheckTxResponse
 from consensus.engine.interfaces import SavedBlock

@@ -15,7 +15,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from chain.tx.build import Seat, build_tx
+from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.messages import CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, Tip, channel_id
 from dchat.client.client import Client, ClientError, NotFound
 from dchat.client.proved import Proved

@@ -15,7 +15,8 @@ import pytest
 from chain.currency.ledger.records import ACCOUNT
 from chain.state.roots import CHAT, CURRENCY
 from chain.tx import errors as e
-from chain.tx.build import Seat, Wallet, build_body, build_tx, sign_body
+from chain.tx.envelope.build import Seat, Wallet, build_body, build_tx, sign_body
+from chain.tx.envelope.tx import TX_BYTES_MAX, decode
 from chain.tx.errors import TxError
 from chain.tx.messages import (
     LANE_BRIDGE,
@@ -28,7 +29,6 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
-from chain.tx.tx import TX_BYTES_MAX, decode
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from dchat.client.client import Client
 from dchat.client.wallet import Session

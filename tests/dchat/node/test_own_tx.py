@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
+from chain.tx.envelope.tx import decode
 from chain.tx.messages import Payment
-from chain.tx.tx import decode
 from consensus.abci.interface import CheckTxResponse
 from consensus.mempool.admission.errors import CODESPACE, Refusal, refuse
 from dchat.node.own_tx import EXPIRY_BLOCKS, SETTLED_BLOCKS, OwnTx

@@ -10,7 +10,7 @@ from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.app_state.economy import EconomicsGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.state.store import Stores
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Message
 from consensus.abci.interface import (
     BlockRequest,
@@ -89,7 +89,7 @@ class Chain:
         unordered = options.pop("unordered", None)
         options.setdefault("gas_price", self.gas_price)
         options.setdefault("chain_id", CHAIN_ID)
-        from chain.tx.build import lane_of
+        from chain.tx.envelope.build import lane_of
         from chain.tx.messages import LANE_BRIDGE, LANE_NAMES
 
         lane = options.get("lane") or lane_of(messages)

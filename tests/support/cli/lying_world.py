@@ -8,8 +8,8 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+from chain.tx.envelope.tx import Tx, decode
 from chain.tx.messages import Payment
-from chain.tx.tx import Tx, decode
 from dchat.cli.main import dchat
 from dchat.client.client import Client, NotFound
 from dchat.client.proved import Proved

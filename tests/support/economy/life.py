@@ -23,7 +23,7 @@ from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBON
 from chain.currency.staking import stake
 from chain.currency.staking.valset import active_of
 from chain.state.store import Stores
-from chain.tx.build import lane_of
+from chain.tx.envelope.build import lane_of
 from chain.tx.messages import (
     KIND_OF,
     LANE_BRIDGE,

@@ -25,8 +25,8 @@ from chain.currency.rewards import distribution
 from chain.currency.staking import stake
 from chain.kernel.event_text import account
 from chain.state.store import Stores
+from chain.tx.envelope.tx import TxCache
 from chain.tx.messages.economy import prove_possession
-from chain.tx.tx import TxCache
 from consensus.abci.interface import (
     BlockRequest,
     CommitInfo,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chain.tx.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Payment
 from consensus.channels.extension import HASHES_MAX, ExtensionMessage, encode
 from consensus.channels.peer_messages import encode_txs

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chain.tx import gas
+from chain.tx.envelope.tx import address_of_key, sign_hash
 from chain.tx.messages import KIND_OF, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, encode_message
-from chain.tx.tx import address_of_key, sign_hash
 from chain.tx.units import fee_of
 from crypto.keys import Ed25519PrivKey
 from proto.dchat.v1 import tx_pb2 as pb
