@@ -1,1 +1,1 @@
-"""What transactions are made of: gas, units, record codec, errors, addresses; above these messages/, above them envelope/."""
+"""What transactions are made of: gas, units, codec, errors, addresses; above these messages/, then envelope/."""
