@@ -1,1 +1,3 @@
 """The atomic module: the only machine that knows both."""
+
+__all__ = ["machine", "records"]

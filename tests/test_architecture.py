@@ -90,6 +90,61 @@ def test_each_room_says_what_it_is() -> None:
     assert silent == []
 
 
+def exported(room: str) -> list[str]:
+    """What a room's `__init__` offers to others: files, or names that it has itself."""
+    return list(getattr(importlib.import_module(room), "__all__", []))
+
+
+@cache
+def imports_between_rooms() -> dict[tuple[str, str], list[str]]:
+    """(room, what is taken of it) -> the lines that take it, of other rooms and of what stands above all."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for root in (*ROOTS, "benchmarks", "scripts", "tests"):
+        for path in sorted((ROOT / root).rglob("*.py")):
+            here = ".".join(path.relative_to(ROOT).parent.parts)
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.ImportFrom) or node.module is None:
+                    continue
+                whole = graph().modules if node.module.partition(".")[0] in ROOTS else frozenset()
+                for alias in node.names:
+                    module = f"{node.module}.{alias.name}"
+                    taken = module if module in whole else node.module
+                    if module not in whole and node.module in packages():
+                        taken = module  # a name that the room's __init__ has
+                    room, _, name = taken.rpartition(".")
+                    if taken in packages():
+                        continue
+                    if room in packages() and room != here:
+                        found.setdefault((room, name), []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+def test_a_room_is_entered_by_what_it_exports() -> None:
+    """`__all__` of a room's `__init__` names the files, or its own names, that others may use (decision 12)."""
+    inside = [
+        f"{line}: {room}.{name}"
+        for (room, name), lines in sorted(imports_between_rooms().items())
+        if name not in exported(room)
+        for line in lines
+        if not line.startswith("tests/")  # they may look at a part alone
+    ]
+    assert inside == [], "not for others: export it in the room's __init__, or use what is exported"
+
+
+def test_what_a_room_exports_is_there_and_used() -> None:
+    stale = []
+    for package in sorted(packages()):
+        for name in exported(package):
+            if f"{package}.{name}" in packages():
+                continue
+            is_file = f"{package}.{name}" in graph().modules
+            if not is_file and not hasattr(importlib.import_module(package), name):
+                stale.append(f"{package}.{name} is not there")
+            elif (package, name) not in imports_between_rooms():
+                stale.append(f"{package}.{name} is used by nobody")
+    assert stale == []
+
+
 def test_every_package_is_installed_and_checked() -> None:
     """A new root must be in the wheel, under mypy, and within the walls."""
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks", "scripts"}

@@ -1,1 +1,3 @@
 """Evidence of misbehaviour: the pool that judges and keeps it, and its gossip."""
+
+__all__ = ["pool", "reactor"]

@@ -1,1 +1,3 @@
 """Admission of transactions, their queue and their gossip."""
+
+__all__ = ["journal", "pool", "reactor"]

@@ -15,3 +15,5 @@ A node is handed each of them as a value and cannot tell the faces apart:
 
 Nothing here knows which application runs, or judges what it does: dchat/simulation.
 """
+
+__all__ = ["clock", "home", "loop", "network"]

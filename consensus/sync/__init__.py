@@ -1,1 +1,3 @@
 """Catching up with a chain that is ahead."""
+
+__all__ = ["blocks", "claims"]

@@ -1,1 +1,12 @@
 """The composition: the only room above both machines and the bridge. Modules, reads, the ABCI application."""
+
+__all__ = [
+    "app",
+    "build_plan",
+    "composition",
+    "economy_queries",
+    "errors",
+    "genesis_params",
+    "governance_queries",
+    "queries",
+]

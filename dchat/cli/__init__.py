@@ -1,1 +1,3 @@
 """The dchat command."""
+
+__all__ = ["main"]

@@ -21,7 +21,7 @@ from consensus.types.light import LightBlock
 from crypto import merkle
 from crypto.hash import sha256
 from dchat.client.client import HEIGHT_MAX, AskFailed, Client, ClientError
-from light.rules import CannotSkip, verify_back, verify_root, verify_step
+from light import CannotSkip, verify_back, verify_root, verify_step
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import types_pb2

@@ -3,7 +3,7 @@
 from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx.messages.chat import CreateChannel, JoinChannel, PostMessage
 from chain.tx.messages.fields import CHANNEL_ID_BYTES, channel_id
-from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind
+from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES
 from chain.tx.messages.payments import Payment
 from chain.tx.messages.table import KIND_OF, KINDS, Message, decode_message, encode_message
 
@@ -14,7 +14,6 @@ __all__ = [
     "JoinChannel",
     "KINDS",
     "KIND_OF",
-    "Kind",
     "LANE_BRIDGE",
     "LANE_CHAT",
     "LANE_CURRENCY",
@@ -27,5 +26,8 @@ __all__ = [
     "Tip",
     "channel_id",
     "decode_message",
+    "economy",
     "encode_message",
+    "governance",
+    "upgrade",
 ]

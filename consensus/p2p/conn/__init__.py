@@ -1,1 +1,3 @@
 """One connection: addresses, keys, the secret connection, packets, and the budget of who is at the other end."""
+
+__all__ = ["address", "base", "budget", "connection", "errors", "link", "node_info", "node_key", "peer", "sockets"]

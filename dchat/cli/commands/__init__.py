@@ -1,1 +1,3 @@
 """Commands that speak with a running chain: transactions, queries, governance, upgrades, status."""
+
+__all__ = ["gov_commands"]

@@ -1,1 +1,3 @@
 """The HTTP door: status, peers, blocks, health, as JSON."""
+
+__all__ = ["door", "views"]
