@@ -21,7 +21,9 @@ from bridge.records import (
     Totals,
 )
 from chain.chat import machine as chat
-from chain.chat.records import IDENTITY, Allowance
+from chain.chat.channels import machine as channels
+from chain.chat.ledger.records import IDENTITY, Allowance, identity_of
+from chain.chat.messages import machine as messages
 from chain.currency import machine as currency
 from chain.currency.ledger.records import Account
 from chain.kernel.auth import authorise
@@ -72,7 +74,7 @@ def _recorded(branch: Branch, account: Account | None, address: bytes) -> bytes 
     """The policy that either machine has on record; both change it at once, through here."""
     if account is not None and account.policy is not None:
         return account.policy
-    identity = chat.identity_of(branch, address)
+    identity = identity_of(branch, address)
     return identity.policy if identity is not None else None
 
 
@@ -95,7 +97,7 @@ def register_identity(ctx: Context, message: RegisterIdentity) -> Leg:
 
 
 def tip(ctx: Context, message: Tip) -> Leg:
-    author = chat.author_of(ctx.branch, message.channel_id, message.index)
+    author = messages.author_of(ctx.branch, message.channel_id, message.index)
     if author == message.sender:
         raise TipsOneself
     currency.transfer(ctx, sender=message.sender, recipient=author, amount=message.amount)
@@ -107,11 +109,11 @@ def tip(ctx: Context, message: Tip) -> Leg:
 
 
 def pay_to_join(ctx: Context, message: PayToJoin) -> Leg:
-    channel = chat.require_channel(ctx.branch, message.channel_id)
+    channel = channels.require_channel(ctx.branch, message.channel_id)
     price = channel.join_price
     if price > message.max_price:
         raise PriceAboveMaximum(f"{price} udchat, max_price {message.max_price}")
-    chat.join(ctx, channel, message.member)
+    channels.join(ctx, channel, message.member)
     if price and channel.owner != message.member:
         currency.transfer(ctx, sender=message.member, recipient=channel.owner, amount=price)
         _count(ctx, udchat_joins=price)

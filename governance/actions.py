@@ -18,8 +18,8 @@ from chain.app_state import document as genesis
 from chain.app_state import governance_params
 from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis, InvalidAppState, check_params
 from chain.app_state.governance_params import GovernanceParams
-from chain.chat.records import PARAMS as CHAT_PARAMS
-from chain.chat.records import ChatParams, bytes_per_mgas
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
+from chain.chat.ledger.records import ChatParams, bytes_per_mgas
 from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.bank import MODULE_ADDRESSES
 from chain.currency.ledger.economic_params import InvalidParam, SlashingParams

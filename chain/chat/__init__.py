@@ -1,3 +1,3 @@
 """The chat machine: identities, channels, messages, allowance. Pure and deterministic."""
 
-__all__ = ["ballots", "machine", "records"]
+__all__ = ["ballots", "machine"]

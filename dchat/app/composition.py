@@ -10,7 +10,7 @@ from bridge.records import ESCROW_ADDRESS, BridgeParams
 from chain.app_state.document import AppState, InvalidAppState
 from chain.chat import ballots
 from chain.chat import machine as chat
-from chain.chat.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
+from chain.chat.ledger.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
 from chain.currency import economy
 from chain.currency import machine as currency
 from chain.currency.economy import Economy

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from chain.app_state.document import AppState, BridgeGenesis, ChatGenesis, CurrencyGenesis, parse_app_state
-from chain.chat.records import PARAMS as CHAT_PARAMS
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
 from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.kernel.branch import Branch

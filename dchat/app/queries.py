@@ -14,9 +14,11 @@ from typing import Any, Final, NamedTuple
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from bridge.records import RECEIPT, TOTALS, Totals
 from chain.app_state import governance_params
-from chain.chat.machine import node_reader
-from chain.chat.records import CHANNEL, IDENTITY, Channel, message_key
-from chain.chat.records import PARAMS as CHAT_PARAMS
+from chain.chat.channels.records import CHANNEL, Channel
+from chain.chat.ledger.records import IDENTITY
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
+from chain.chat.messages.machine import node_reader
+from chain.chat.messages.records import message_key
 from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Supply
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS

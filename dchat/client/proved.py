@@ -12,7 +12,8 @@ from google.protobuf.message import DecodeError, Message
 
 from bridge.records import RECEIPT
 from chain.chat.ballots import PROPOSAL, vote_key
-from chain.chat.records import CHANNEL, IDENTITY, IDENTITY_NAME
+from chain.chat.channels.records import CHANNEL
+from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME
 from chain.currency.ledger.records import ACCOUNT
 from chain.kernel.branch import RecordKind
 from chain.state.roots import BRIDGE, CHAT, CURRENCY

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.records import ESCROW_ADDRESS
 from chain.app_state.document import BridgeGenesis, ChatGenesis
-from chain.chat.records import IDENTITY, Allowance
+from chain.chat.ledger.records import IDENTITY, Allowance
 from chain.currency.ledger.records import ACCOUNT, Account
 from chain.tx import errors as e
 from chain.tx.codec import UINT64_MAX

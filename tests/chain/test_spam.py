@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from chain.app_state.document import BridgeGenesis, InvalidAppState, check_params
 from chain.chat import ballots
-from chain.chat.records import PARAMS as CHAT_PARAMS
-from chain.chat.records import bytes_per_mgas
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
+from chain.chat.ledger.records import bytes_per_mgas
 from chain.currency.machine import params_of
 from chain.tx import gas
 from chain.tx.envelope.build import gas_for

@@ -13,7 +13,8 @@ from google.protobuf.message import DecodeError, Message
 
 from bridge.records import RECEIPT
 from chain.chat.ballots import PROPOSAL, vote_key
-from chain.chat.records import CHANNEL, IDENTITY, MEMBERS
+from chain.chat.channels.records import CHANNEL, MEMBERS
+from chain.chat.ledger.records import IDENTITY
 from chain.currency.ledger.records import ACCOUNT
 from chain.state import mmr, proofs
 from chain.state.roots import BRIDGE, CHAT, CURRENCY

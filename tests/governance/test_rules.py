@@ -11,7 +11,7 @@ from bridge.records import ESCROW_ADDRESS
 from chain.app_state.governance_params import GovernanceParams, changed, check, to_text
 from chain.chat import ballots as chat
 from chain.chat.ballots import VOTE
-from chain.chat.records import PARAMS as CHAT_PARAMS
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
 from chain.currency import machine as currency
 from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.dec import ONE

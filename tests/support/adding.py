@@ -158,7 +158,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
 ''',
             before="MARKS: Final = ReplayMarks(",
         ),
-        Put("chain/chat/machine.py", "STATUS, ", after="decoders_of(IDENTITY, CHANNEL, "),
+        Put("chain/chat/machine.py", "STATUS, ", after="decoders_of(IDENTITY, "),
         Put(
             "chain/chat/machine.py",
             """def set_status(ctx: Context, message: SetStatus) -> Leg:
@@ -169,17 +169,22 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
 
 
 """,
-            before="def post_message(ctx: Context",
+            before="def register(ctx: Context",
         ),
         Put("chain/chat/machine.py", "SetStatus: set_status, ", after="return {"),
         Put("chain/chat/machine.py", IMPORTED, before="from chain.tx.envelope.tx import Tx\n"),
-        Put("chain/chat/machine.py", "bytes_field, ", after="from chain.tx.codec import "),
+        Put(
+            "chain/chat/machine.py",
+            "from chain.tx.codec import bytes_field, uint_field\n",
+            before="from chain.tx.envelope.tx import Tx\n",
+        ),
+        Put("chain/chat/machine.py", ", Leg", after="from chain.kernel.context import Context, Handler"),
         Put("chain/chat/machine.py", ", NamedTuple", after="from typing import Any, Final"),
         Put("chain/chat/machine.py", "Key, RecordKind, ", after="from chain.kernel.branch import SIDE_CHAT, "),
         Put(
             "chain/chat/machine.py",
             "from proto.dchat.v1 import tx_pb2\n",
-            after="from proto.dchat.v1 import state_pb2 as pb\n",
+            after="from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken\n",
         ),
         Put(
             "dchat/cli/commands/chat_commands.py",
@@ -207,7 +212,7 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
         Put(
             "dchat/cli/commands/chat_commands.py",
             "from chain.chat.machine import STATUSES\n",
-            before="from chain.chat.records import MEMBERS\n",
+            before="from chain.tx.messages import (\n    BuyAllowance,",
         ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
         Put("tests/support/economy/life.py", IMPORTED, before="from chain.tx.messages.economy import"),
@@ -423,7 +428,7 @@ UPGRADES: Final[tuple[Upgrade, ...]] = (Upgrade("summer", (Migration("chat", 2, 
             """from collections.abc import Iterator
 from typing import Final
 
-from chain.chat.records import CHANNEL, Channel
+from chain.chat.channels.records import CHANNEL, Channel
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 """,
             instead_of="""from typing import Final
@@ -436,7 +441,7 @@ from chain.upgrade.migrations import Upgrade
     ),
     test='''"""A chain of the build before, and this build at the height of the plan."""
 
-from chain.chat.records import CHANNEL
+from chain.chat.channels.records import CHANNEL
 from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
 from dchat.app.build_plan import UPGRADES
 from dchat.app.app import DchatApplication

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from chain.chat.records import MEMBERS
+from chain.chat.channels.records import MEMBERS
 from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,

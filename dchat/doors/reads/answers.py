@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chain.chat.records import IDENTITY_NAME
+from chain.chat.ledger.records import IDENTITY_NAME
 from chain.state.errors import StateError, VersionUnavailable
 from chain.state.roots import CHAT
 from chain.state.smt import KEY_BYTES_MAX

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bridge.records import Totals
 from chain.app_state.economy import InvalidAppState
-from chain.chat.records import Range
+from chain.chat.ledger.records import Range
 from chain.currency.ledger.records import Account, Supply
 from chain.currency.ledger.stake_records import Minter, Pulse
 from chain.kernel.branch import RECORD_BYTES_MAX, Branch, Key, check_records

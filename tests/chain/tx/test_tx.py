@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.records import BridgeParams, Totals
-from chain.chat.records import Allowance, Channel, ChatParams, Identity, encode_message
+from chain.chat.channels.records import Channel
+from chain.chat.ledger.records import Allowance, ChatParams, Identity
+from chain.chat.messages.records import encode_message
 from chain.currency.ledger.records import Account, CurrencyParams, Supply
 from chain.kernel.auth import encode_sequences
 from chain.kernel.marks import Marks

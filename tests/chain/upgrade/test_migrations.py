@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from chain.chat.records import IDENTITY
+from chain.chat.ledger.records import IDENTITY
 from chain.currency.ledger import bank
 from chain.currency.ledger.bank import NOT_BONDED_POOL
 from chain.currency.ledger.economic_params import StakingParams

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
-from chain.chat.records import CHANNEL
+from chain.chat.channels.records import CHANNEL
 from chain.tx.messages import (
     LANE_BRIDGE,
     CreateChannel,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chain.chat.records import MEMBERS
+from chain.chat.channels.records import MEMBERS
 from chain.currency.ledger.records import ACCOUNT
 from chain.kernel.branch import RecordKind
 from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id

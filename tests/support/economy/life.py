@@ -15,7 +15,8 @@ from typing import Any, Final
 from chain.app_state.document import BridgeGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
-from chain.chat.records import CHANNEL, IDENTITY
+from chain.chat.channels.records import CHANNEL
+from chain.chat.ledger.records import IDENTITY
 from chain.currency import machine as currency
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams

@@ -15,8 +15,8 @@ from bridge.records import BridgeParams
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat import ballots as chat
 from chain.chat.ballots import Proposal, Result
-from chain.chat.records import PARAMS as CHAT_PARAMS
-from chain.chat.records import ChatParams
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
+from chain.chat.ledger.records import ChatParams
 from chain.currency import machine as currency
 from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.bank import DISTRIBUTION

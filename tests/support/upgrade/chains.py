@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from chain.app_state.economy import EconomicsGenesis
-from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
+from chain.chat.channels.records import CHANNEL, Channel
+from chain.chat.ledger.records import IDENTITY, Identity
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger.economic_params import StakingParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from chain.chat.records import CHANNEL, IDENTITY, Channel, Identity
+from chain.chat.channels.records import CHANNEL, Channel
+from chain.chat.ledger.records import IDENTITY, Identity
 from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade

@@ -1,15 +1,15 @@
-"""The chat store's records. Immutable; each encodes to the bytes of its message in proto/dchat/v1/state.proto."""
+"""The records of identities and params. Immutable; each encodes to its message in proto/dchat/v1/state.proto."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
-from chain.kernel.branch import Key, Readable, RecordKind
-from chain.state.mmr import Range
-from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
+from chain.kernel.branch import Key, Readable
+from chain.kernel.event_text import account
+from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field
 from chain.tx.envelope.tx import Tx
-from chain.tx.errors import AllowanceExhausted
+from chain.tx.errors import AllowanceExhausted, UnknownIdentity
 from chain.tx.units import GAS_PER_MGAS, UDCHAT_PER_DCHAT
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -93,74 +93,6 @@ class Identity:
         )  # fmt: skip
 
 
-class Channel:
-    """range: of its messages, each as its canonical ChatMessage."""
-
-    __slots__ = ("created_height", "id", "join_price", "member_count", "name", "owner", "range", "topic")
-
-    def __init__(
-        self,
-        id: bytes,
-        name: str,
-        topic: str,
-        owner: bytes,
-        join_price: int,
-        member_count: int,
-        range: Range,
-        created_height: int,
-    ) -> None:
-        self.id, self.name, self.topic, self.owner, self.join_price = id, name, topic, owner, join_price
-        self.member_count, self.range, self.created_height = member_count, range, created_height
-
-    def fits(self) -> bool:
-        return 0 <= self.join_price | self.member_count | self.range.count | self.created_height <= UINT64_MAX
-
-    def changed(self, *, member_count: int, range: Range) -> Channel:
-        return Channel(
-            self.id, self.name, self.topic, self.owner, self.join_price, member_count, range, self.created_height
-        )  # fmt: skip
-
-    def encode(self) -> bytes:
-        return b"".join(
-            (
-                bytes_field(b"\x0a", self.id),
-                bytes_field(b"\x12", self.name.encode()),
-                bytes_field(b"\x1a", self.topic.encode()),
-                bytes_field(b"\x22", self.owner),
-                uint_field(b"\x28", self.join_price),
-                uint_field(b"\x30", self.member_count),
-                uint_field(b"\x38", self.range.count),
-                *[message_field(b"\x42", peak) for peak in self.range.peaks],
-                uint_field(b"\x48", self.created_height),
-            )
-        )
-
-    @staticmethod
-    def decode(stored: bytes) -> Channel:
-        record = pb.Channel.FromString(stored)
-        return Channel(
-            record.id, record.name, record.topic, record.owner, record.join_price, record.member_count,
-            Range(record.message_count, tuple(record.peaks)), record.created_height,
-        )  # fmt: skip
-
-
-def encode_message(
-    *, channel_id: bytes, index: int, author: bytes, content: bytes, reply_to: int, height: int, time_ns: int
-) -> bytes:
-    """Canonical ChatMessage: what a leaf of the mountain range is the hash of."""
-    return b"".join(
-        (
-            bytes_field(b"\x0a", channel_id),
-            uint_field(b"\x10", index),
-            bytes_field(b"\x1a", author),
-            bytes_field(b"\x22", content),
-            uint_field(b"\x28", reply_to),
-            uint_field(b"\x30", height),
-            uint_field(b"\x38", time_ns),
-        )
-    )
-
-
 class ChatParams:
     """bytes_per_mgas: what a million gas takes of an allowance. Set by nobody: it follows from what the currency chain
     asks for gas and the bridge gives for a DCHAT, so that reserved gas has one price in every lane.
@@ -230,18 +162,16 @@ class PendingIdentity:
 
 IDENTITY: Final = Key.of(b"ci", Identity)  # ‖ address
 IDENTITY_NAME: Final = Key.of(b"cn", bytes)  # ‖ name -> address
-CHANNEL: Final = Key.of(b"cc", Channel)  # ‖ channel id
-MEMBER: Final = Key.of(b"cm", bytes)  # ‖ channel id ‖ address -> Membership
 PARAMS: Final = Key.sure(b"cp", ChatParams)
-MESSAGE: Final = Key.of(b"Cm", bytes)  # side: ‖ channel id ‖ index -> ChatMessage
-NODE: Final = Key.of(b"Cn", bytes)  # side: ‖ channel id ‖ name of an inner node of the mountain range -> its hash
-
-MEMBERS: Final = RecordKind(MEMBER, pb.Membership, "the membership")
 
 
-def member_key(channel_id: bytes, address: bytes) -> Key[bytes | None]:
-    return MEMBER + channel_id + address
+def identity_of(state: Readable, address: bytes) -> Identity | None:
+    return state.get(IDENTITY + address)
 
 
-def message_key(channel_id: bytes, index: int) -> Key[bytes | None]:
-    return MESSAGE + channel_id + height_bytes(index)
+def require_identity(state: Readable, address: bytes) -> Identity:
+    """Raises: UnknownIdentity."""
+    found = state.get(IDENTITY + address)
+    if found is None:
+        raise UnknownIdentity(account(address))
+    return found

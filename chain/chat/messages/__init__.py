@@ -1,0 +1,3 @@
+"""Messages of the chat machine: posting, and the ranges that prove them."""
+
+__all__ = ["machine", "records"]

@@ -1,0 +1,96 @@
+"""Messages: a channel's leaf has the peaks of a mountain range over them; they and its inner nodes lie beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from chain.chat.channels.machine import require_channel
+from chain.chat.channels.records import CHANNEL, Channel, member_key
+from chain.chat.ledger.records import PARAMS
+from chain.chat.messages.records import MESSAGE, NODE, encode_message, message_key
+from chain.kernel.branch import Readable, Scan
+from chain.kernel.context import Context, Handler, Leg
+from chain.kernel.event_text import Event, account, some
+from chain.state.mmr import Range, ReadNode, leaf_hash
+from chain.tx.errors import MessageTooLong, NotMember, UnknownMessage
+from chain.tx.messages import CHANNEL_ID_BYTES, PostMessage
+from proto.dchat.v1 import state_pb2 as pb
+
+EMPTY: Final = Range()
+
+
+def author_of(state: Readable, channel: bytes, index: int) -> bytes:
+    """Who wrote a message. Raises: UnknownChannel, UnknownMessage."""
+    if index >= require_channel(state, channel).range.count:
+        raise UnknownMessage(f"{index}")
+    stored = state.get(message_key(channel, index))
+    assert stored is not None, (channel, index)
+    return pb.ChatMessage.FromString(stored).author
+
+
+def post_message(ctx: Context, message: PostMessage) -> Leg:
+    author, channel_key, content, reply_to = message
+    branch = ctx.branch
+    channel = require_channel(branch, channel_key)
+    if branch.get(member_key(channel_key, author)) is None:
+        raise NotMember(channel.name)
+    params = branch.get(PARAMS)
+    if len(content) > params.message_bytes_max:
+        raise MessageTooLong(f"{len(content)}, allowed: {params.message_bytes_max}")
+    index = channel.range.count
+    if reply_to > index:
+        raise UnknownMessage(f"reply to {reply_to - 1}, there are {index}")
+    item = encode_message(
+        channel_id=channel_key, index=index, author=author, content=content, reply_to=reply_to, height=ctx.height,
+        time_ns=ctx.time_ns,
+    )  # fmt: skip
+    grown, nodes = channel.range.append((item,))
+    branch.set(message_key(channel_key, index), item)
+    for name, node in nodes.items():
+        if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
+            branch.set(NODE + channel_key + name, node)
+    branch.set(CHANNEL + channel_key, channel.changed(member_count=channel.member_count, range=grown))
+    branch.emit(partial(_posted, channel_key, author, index))
+    return Leg("post_message", 0, channel_key, index)
+
+
+def _posted(channel: bytes, author: bytes, index: int) -> Event:
+    return Event.of("post_message", channel_id=channel.hex(), author=account(author), message_index=str(index))
+
+
+def node_reader(side: Callable[[bytes], bytes | None], channel: bytes) -> ReadNode:
+    """How to read the nodes of a channel's range. side: reads the chat store's side records."""
+
+    def read(name: bytes) -> bytes | None:
+        if name[0]:
+            return side(NODE[1:] + channel + name)
+        item = side(MESSAGE[1:] + channel + name[1:])
+        return None if item is None else leaf_hash(item)
+
+    return read
+
+
+def handlers() -> dict[type[Any], Handler]:
+    return {PostMessage: post_message}
+
+
+def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
+    """(name, whether it holds, the figures)."""
+    channels: dict[bytes, Channel] = {channel.id: channel for _, channel in scan(CHANNEL)}
+    ranges = _ranges(scan)
+    wrong = [c.name for c in channels.values() if ranges.get(c.id, EMPTY) != c.range]
+    yield (
+        "chat: each channel's range is its messages'",
+        not wrong and ranges.keys() <= channels.keys(),
+        f"wrong: {some(wrong)}",
+    )
+
+
+def _ranges(scan: Scan) -> dict[bytes, Range]:
+    """The range of each channel's messages, made anew from the messages."""
+    items: dict[bytes, list[bytes]] = {}
+    for key, item in scan(MESSAGE):
+        items.setdefault(key[len(MESSAGE) : len(MESSAGE) + CHANNEL_ID_BYTES], []).append(item)
+    return {channel: EMPTY.append(found)[0] for channel, found in items.items()}
