@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[Any, Any]] = {
     "GetCommit": (pb.GetCommitRequest, pb.GetCommitResponse),
     "GetAccount": (pb.GetAccountRequest, pb.GetAccountResponse),
     "GetIdentity": (pb.GetIdentityRequest, pb.GetIdentityResponse),
+    "GetMessage": (pb.GetMessageRequest, pb.GetMessageResponse),
     "GetRecord": (pb.GetRecordRequest, pb.GetRecordResponse),
     "GetParams": (pb.GetParamsRequest, pb.GetParamsResponse),
     "GetUpgrade": (pb.GetUpgradeRequest, pb.GetUpgradeResponse),
