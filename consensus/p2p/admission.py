@@ -18,6 +18,7 @@ BANS_MAX = 10_000  # ids are free to make: past this, the ban that ends first ma
 KNOWN_HOSTS_MAX = 256
 GATE_HOSTS_MAX = 4_096  # remembered hosts; past this the oldest is forgotten
 FRESH_S = 60.0  # a host that was let in so recently shares half of what may come in a second
+STAYED_S = 5.0  # a peer here for so long was none of a flood: with 40 places, 8 hosts a second at most can pretend it
 HELD_PER_S = 2  # connections of a host whose next stranger has to wait anyway: a handshake costs us a millisecond
 HANDSHAKE_S = 1.0  # what an honest handshake takes at most on a bad line; who takes longer may have to make room
 OFFENCES_MAX = 4_096  # remembered names; past this the oldest is forgotten
@@ -138,7 +139,7 @@ class Gate(Generic[Entrant]):
         """
         now = self._time_s()
         group = host_group(host)
-        crowd = NodeAddress("", host, 0).group(strict=False) if "/" in group else group  # IPv6: a /32
+        crowd = _crowd(host, group)
         is_stranger = group not in self.known
         is_fresh = now - self._seen_s.get(crowd, float("-inf")) >= FRESH_S
         per_s = HELD_PER_S if is_held and is_stranger else self._per_host_per_s
@@ -166,6 +167,12 @@ class Gate(Generic[Entrant]):
             if len(self._seen_s) > GATE_HOSTS_MAX:
                 del self._seen_s[next(iter(self._seen_s))]
         return victim
+
+    def peer_left(self, host: str, *, connected_s: float) -> None:
+        """A peer from there left that had given no offence. Who stayed for a while and returns is fresh again: a flood
+        from many hosts would keep out the very strangers that were here when it began."""
+        if connected_s >= STAYED_S:
+            self._seen_s.pop(_crowd(host, host_group(host)), None)
 
     def leave(self, entrant: Entrant) -> None:
         """Idempotent."""
@@ -197,6 +204,10 @@ class Gate(Generic[Entrant]):
         full = self._accepted_fresh + self._accepted_again >= self._per_s
         if is_stranger and (full or (not is_fresh and self._accepted_again >= again_max)):
             raise Rejected(f"strangers opened {self._per_s} connections within a second")
+
+
+def _crowd(host: str, group: str) -> str:
+    return NodeAddress("", host, 0).group(strict=False) if "/" in group else group  # IPv6: a /32
 
 
 def _count_down(counter: Counter[str], name: str) -> None:

@@ -585,10 +585,10 @@ class Switch:
             except Exception:
                 self.counters["reactor_failed"] += 1
                 log.exception("a reactor failed to let a peer go", peer=peer.id)
-        if not peer.gave_offence and not self._is_exempt(peer.id) and self._reputation is not None:
-            connected_s = (self.clock() - peer.connected_since_ns) / NS_PER_S
-            useful = peer.budget.useful_messages
-            self._reputation.left(peer.id, peer.remote_host, connected_s=connected_s, useful=useful)
+        if self._reputation and self._gate and not peer.gave_offence and not self._is_exempt(peer.id):
+            here_s = (self.clock() - peer.connected_since_ns) / NS_PER_S
+            self._reputation.left(peer.id, peer.remote_host, connected_s=here_s, useful=peer.budget.useful_messages)
+            self._gate.peer_left(peer.remote_host, connected_s=here_s)
         peer.gone.set()
 
     def _say_of(self, peer: SwitchPeer, event: str, **fields: object) -> None:

@@ -105,6 +105,21 @@ def test_a_few_hosts_do_not_keep_other_strangers_out(hosts: int) -> None:
     assert bench.gate.unauthenticated <= 64
 
 
+@pytest.mark.parametrize(("stayed_s", "enters"), [(0.0, False), (4.9, False), (5.0, True)])
+def test_who_was_here_for_a_while_comes_back_through_a_flood_from_many_hosts(stayed_s: float, enters: bool) -> None:
+    """The honest stranger of a flood's first second had no better chance than the flood, and that was none."""
+    bench = Bench()
+    assert bench.enters("20.0.0.1")
+    bench.gate.leave(bench.entered[-1])  # it proved its id, stayed, and went
+    for _ in range(3):
+        bench.now += 1
+        bench.rush([f"10.0.0.{number}" for number in range(120)])
+    bench.gate.peer_left("20.0.0.1", connected_s=stayed_s)
+    bench.now += 1
+    bench.rush([f"10.0.0.{number}" for number in range(120)])
+    assert bench.enters("20.0.0.1") is enters
+
+
 def test_an_ipv6_network_counts_as_one_where_strangers_compete() -> None:
     bench = Bench()
     for second in range(30):
