@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from chain.chat.channels import machine as channels
+from chain.chat.identities import machine as identities
+from chain.chat.identities import names
 from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME, PARAMS, Allowance, ChatParams, Identity, require_identity
 from chain.chat.messages import machine as messages
 from chain.kernel.auth import advance, authorise
@@ -53,12 +55,13 @@ def ante(ctx: Context, tx: Tx) -> None:
 
 
 def register(ctx: Context, *, address: bytes, name: str, display: str, policy: bytes, allowance: Allowance) -> None:
-    """Create an identity. Raises: IdentityExists, NameTaken."""
+    """Create an identity. Raises: IdentityExists, NameTaken, NameLooksAlike."""
     branch = ctx.branch
     if branch.get(IDENTITY + address) is not None:
         raise IdentityExists(account(address))
     if branch.get(IDENTITY_NAME + name.encode()) is not None:
         raise NameTaken(name)
+    names.take(branch, name)
     branch.set(IDENTITY_NAME + name.encode(), address)
     branch.set(IDENTITY + address, Identity(address, name, display, policy, (), allowance, ctx.height))
     branch.emit(Event.of("register_identity", address=account(address), name=name))
@@ -93,8 +96,9 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures)."""
     yield from channels.invariants(state, scan)
     yield from messages.invariants(state, scan)
-    identities: dict[bytes, str] = {identity.address: identity.name for _, identity in scan(IDENTITY)}
-    names = {address: key[len(IDENTITY_NAME) :].decode() for key, address in scan(IDENTITY_NAME)}
-    yield "chat: names and identities agree", names == identities, f"{len(names)} names, {len(identities)} identities"
+    yield from identities.invariants(state, scan)
+    named: dict[bytes, str] = {identity.address: identity.name for _, identity in scan(IDENTITY)}
+    taken = {address: key[len(IDENTITY_NAME) :].decode() for key, address in scan(IDENTITY_NAME)}
+    yield "chat: names and identities agree", taken == named, f"{len(taken)} names, {len(named)} identities"
     unread = MARKS.disagreeing(state, scan)
     yield "chat: replay marks agree with their leaves", not unread, f"{len(unread)} do not"

@@ -216,6 +216,17 @@ class AllowanceExhausted(ChatError):
     may_pass_later = True
 
 
+# ------------------------------------------------------------------------------ codespace "identity"
+
+
+class IdentitiesError(TxError):
+    codespace = "identity"
+
+
+class NameLooksAlike(IdentitiesError):
+    code, rule = 260, "a new name does not look like a taken one"
+
+
 # ------------------------------------------------------------------------------ codespace "bridge"
 
 

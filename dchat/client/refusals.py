@@ -85,6 +85,7 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.AllowanceExhausted: Say(
         "the identity's allowance is too small for this", "buy more: dchat tx buy-allowance --amount AMOUNT"
     ),
+    e.NameLooksAlike: Say("the name looks like one that somebody has", "choose another --name"),
     e.PriceAboveMaximum: Say("the channel costs more than you allow", "raise --max-price, or stay out"),
     e.BuysNothing: Say("the amount is less than one message costs", "pay more; dchat query params shows the price"),
     e.TipsOneself: Say("the message is your own", "tip somebody else's"),

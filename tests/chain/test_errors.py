@@ -39,7 +39,8 @@ from tests.support.chain.harness import CHAIN_ID, Chain
 DCHAT = 10**6
 OPEN, PAID, NONE = channel_id("open"), channel_id("paid"), channel_id("none")
 GAS_MAX = 10_000_000
-ELSEWHERE = ("staking", "slashing", "distribution", "governance")  # tests/chain/currency, tests/governance
+# tests/chain/currency, tests/governance, tests/chain/chat/identities
+ELSEWHERE = ("staking", "slashing", "distribution", "governance", "identity")
 
 
 @pytest.fixture(scope="module")

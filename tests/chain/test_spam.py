@@ -137,7 +137,7 @@ MAKE = {
         a("new"), consensus_key("new").bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT, possession("new", a("new"))
     ),
 }  # fmt: skip
-STAY = {"register_identity": 2, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1}
+STAY = {"register_identity": 3, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1}
 
 
 @pytest.mark.parametrize("kind", MAKE)

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from bridge.records import Totals
 from chain.app_state.economy import InvalidAppState
-from chain.chat.ledger.records import Range
 from chain.currency.ledger.records import Account, Supply
 from chain.currency.ledger.stake_records import Minter, Pulse
 from chain.kernel.branch import RECORD_BYTES_MAX, Branch, Key, check_records
 from chain.kernel.execution import TIME_NS_MAX
 from chain.kernel.items import FailedItems
+from chain.state.mmr import Range
 from chain.state.store import Stores
 from chain.tx.codec import UINT64_MAX, height_bytes, uint_field, varint
 from chain.tx.envelope.tx import single_key_policy

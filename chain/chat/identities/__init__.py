@@ -1,0 +1,3 @@
+"""What the chat machine keeps of an identity beside its record: names that are told apart by eye."""
+
+__all__ = ["machine", "names"]
