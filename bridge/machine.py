@@ -53,7 +53,7 @@ def ante(ctx: Context, tx: Tx) -> None:
 
     A signer may have an account, an identity, or neither yet: then it gives its key policy. The fee payer has an
     account.
-    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, policy errors, FeeUnpayable.
+    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, policy errors, FeeUnpayable, those of fee grants.
     """
     branch = ctx.branch
     currency.check_fee(tx, currency.params_of(branch))
@@ -64,9 +64,12 @@ def ante(ctx: Context, tx: Tx) -> None:
         account = currency.account_of(branch, entry.address)
         ctx.policies[entry.address] = policy = authorise(tx, index, _recorded(branch, account, entry.address))
         if account is not None:
-            currency.put_signed(branch, account, policy, fee=tx.fee if index == tx.fee_payer else None)
+            pays = index == tx.fee_payer and not tx.fee_granter
+            currency.put_signed(branch, account, policy, fee=tx.fee if pays else None)
         elif index == tx.fee_payer:
             raise UnknownAccount("the fee payer's")
+    if tx.fee_granter:
+        currency.take_granted_fee(ctx, tx)
     MARKS.add(branch, tx)
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from chain.currency.grants import fee_grants
 from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
+from chain.currency.ledger.stake_records import Now
 from chain.currency.rewards import distribution
 from chain.kernel.auth import advance, authorise
-from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Decoders, Readable, Scan, State, decoders_of
+from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.marks import ReplayMarks
 from chain.tx import gas
@@ -23,7 +25,7 @@ from chain.tx.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, 
 from chain.tx.messages import Payment
 
 MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
-DECODERS: Final[Decoders] = {**decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders}
+DECODERS: Final[Decoders] = {**decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders, **fee_grants.DECODERS}
 
 
 def account_of(state: Readable, address: bytes) -> Account | None:
@@ -84,7 +86,8 @@ def ante(ctx: Context, tx: Tx) -> None:
     """Authorise every signer, mark the replay, take the fee. Changes nothing durable when it raises.
 
     For the currency lane; the bridge's uses the same parts.
-    Raises: FeeTooLow, UnknownAccount, policy and sequence errors, Replayed, ExpiryTooFar, FeeUnpayable.
+    Raises: FeeTooLow, UnknownAccount, policy and sequence errors, Replayed, ExpiryTooFar, FeeUnpayable, those of
+    fee grants.
     """
     branch = ctx.branch
     params = branch.get(PARAMS)
@@ -98,9 +101,11 @@ def ante(ctx: Context, tx: Tx) -> None:
         policy = authorise(tx, index, account.policy)
         sequences = account.sequences if tx.unordered else advance(entry, account.sequences, policy)
         balance = account.balance
-        if index == tx.fee_payer:
+        if index == tx.fee_payer and not tx.fee_granter:
             balance = take_fee(branch, balance, tx.fee)
         branch.set(ACCOUNT + entry.address, account.with_use(balance, policy, sequences))
+    if tx.fee_granter:
+        take_granted_fee(ctx, tx)
     if tx.unordered:
         MARKS.add(branch, tx)
 
@@ -121,15 +126,25 @@ def take_fee(state: State, balance: int, fee: int) -> int:
     return balance - fee
 
 
+def take_granted_fee(ctx: Context, tx: Tx) -> None:
+    """Collect the fee from the granter's account, and off its grant. Raises: FeeUnpayable, those of fee grants."""
+    branch = ctx.branch
+    fee_grants.spend(branch, tx, ctx.time_ns)
+    granter = branch.get(ACCOUNT + tx.fee_granter)
+    assert granter is not None, "it signed the grant"
+    branch.set(ACCOUNT + tx.fee_granter, granter.with_balance(take_fee(branch, granter.balance, tx.fee)))
+
+
 def put_signed(state: State, account: Account, policy: bytes, *, fee: int | None) -> None:
     """Note that an account signed, and take `fee` from it if it pays. Raises: FeeUnpayable."""
     balance = account.balance if fee is None else take_fee(state, account.balance, fee)
     state.set(ACCOUNT + account.address, account.with_use(balance, policy, account.sequences))
 
 
-def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:
-    """Remove expired replay marks: as many as a block can add."""
-    return MARKS.prune(state, scan, height=height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
+def end_block(branch: Branch, scan: Scan, now: Now, block_gas_max: int) -> Iterator[None]:
+    """Remove expired replay marks and grants: as many of each as a block can add."""
+    yield from MARKS.prune(branch, scan, height=now.height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
+    yield from fee_grants.end_block(branch, scan, now, block_gas_max)
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
@@ -147,6 +162,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield "currency: accounts lie under their address", not strange, f"{strange} strange"
     wrong = MARKS.disagreeing(state, scan)
     yield "currency: replay marks agree with their leaves", not wrong, f"{len(wrong)} do not"
+    yield from fee_grants.invariants(state, scan)
 
 
 def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) -> None:
@@ -161,4 +177,4 @@ def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) ->
 
 
 def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
-    return {Payment: payment_handler(refused)}
+    return {Payment: payment_handler(refused), **fee_grants.handlers(refused)}

@@ -9,7 +9,7 @@ It decides about admission alone: execution never looks here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final, Protocol
 
 from chain.kernel.branch import Base, Readable
@@ -60,6 +60,7 @@ class CheckState:
         self._base, self.height = base, height
         self._entries: dict[bytes, _Entry] = {}
         self._expiring: dict[int, list[bytes]] = {}  # expiry height -> keys with a transaction that goes with it
+        self._grants: set[bytes] = set()  # keys of fee grants that an admitted transaction names
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -80,14 +81,15 @@ class CheckState:
         return all((entry := entries.get(key)) is not None and tx.replay_id in entry.txs for key in keys)
 
     def admit(self, tx: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:
-        """Count an admitted transaction. changes: (key, kind, record before, record after) of each signer."""
+        """Count an admitted transaction. changes: (key, kind, record before, record after) of each signer,
+        then of a fee granter and its grant."""
         keys = []
         for key, kind, before, after in changes:
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = _Entry(kind(), self.height)
             entry.txs[tx.replay_id] = (tx.id, entry.pending.add(before, after, tx))
-            entry.ordered += not tx.unordered
+            entry.ordered += tx.is_ordered_by(key) if tx.fee_granter else not tx.unordered
             entry.base, entry.merged, entry.height = self._base.get(key), after, self.height
             keys.append(key)
         if (
@@ -97,6 +99,13 @@ class CheckState:
         if len(keys) > 1:
             for key in keys:
                 self._entries[key].links.update(keys)
+        if tx.fee_granter:
+            self._grants.add(keys[-1])
+
+    def granted(self, writes: Container[bytes]) -> set[bytes]:
+        """Of the grants that admitted transactions rest on, those that a block wrote: it may end one, and no
+        transaction of that block has to name it."""
+        return {key for key in self._grants if key in writes}
 
     def affected(self, touched: Iterable[bytes]) -> set[bytes]:
         """What has to be checked again after the next block, which touches `touched`.
@@ -119,23 +128,28 @@ class CheckState:
                     queue.append(key)
         return found
 
-    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], touched: Iterable[bytes], height: int) -> set[bytes]:
+    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], written: Iterable[bytes], height: int) -> set[bytes]:
         """Settle or forget what the block touched. Returns the keys whose waiting transactions must be checked again.
 
-        txs: what it executed, each with each of its signers' keys; touched: these keys and what was `affected` by
-        them; height: of the block that is next now. The base holds the committed records.
+        txs: what it executed, each with each of its keys; written: other keys that it changed; height: of the block
+        that is next now. The base holds the committed records. What shares a transaction with a key that settles is as
+        it was: it is not doubtful for that.
         """
-        doubtful = set(touched)
+        doubtful = set(written)
         by_key: dict[bytes, list[Tx]] = {}
         for key, tx in txs:
             by_key.setdefault(key, []).append(tx)
         for key, included in by_key.items():
             if self._settles(key, included, height):
                 doubtful.discard(key)
+            else:
+                doubtful.add(key)
         again = doubtful | self.affected(doubtful)
         for key in again:  # determinism: admission alone
             self._entries.pop(key, None)
         self._expiring.pop(self.height, None)
+        if self._grants:
+            self._grants &= self._entries.keys()
         self.height = height
         return again
 
@@ -149,7 +163,7 @@ class CheckState:
             if counted is None or counted[0] != tx.id:  # not foreseen, or the same body under another signature
                 return False
             entry.pending.release(counted[1])
-            entry.ordered -= not tx.unordered
+            entry.ordered -= tx.is_ordered_by(key) if tx.fee_granter else not tx.unordered
         if not entry.txs:
             del self._entries[key]
             return True
@@ -160,3 +174,4 @@ class CheckState:
         """Forget everything: all that waits is checked again."""
         self._entries.clear()
         self._expiring.clear()
+        self._grants.clear()

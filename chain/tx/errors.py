@@ -463,6 +463,39 @@ class NoStake(GovernanceError):
     code, rule = 199, "votes are cast by accounts that delegate, or operate a validator"
 
 
+# ------------------------------------------------------------------------------ codespace "grants"
+
+
+class GrantsError(TxError):
+    codespace = "grants"
+
+
+class NoFeeGrant(GrantsError):
+    code, rule = 240, "a fee granter's grant to the fee payer exists and has not expired"
+    may_pass_later = True
+
+
+class FeeGrantExceeded(GrantsError):
+    code, rule = 241, "a granted fee stays within the grant's limits"
+    may_pass_later = True
+
+
+class FeeGrantKind(GrantsError):
+    code, rule = 242, "a grant pays for the kinds of messages that it names"
+
+
+class FeeGrantExists(GrantsError):
+    code, rule = 243, "an account grants another its fees once at a time"
+
+
+class ExpiryPassed(GrantsError):
+    code, rule = 244, "what an account lets others do expires after this block"
+
+
+class GranteeRefused(GrantsError):
+    code, rule = 245, "accounts of the chain itself are let do nothing"
+
+
 def declared_errors() -> tuple[type[TxError], ...]:
     """Every error that has a number, ascending by it."""
     return tuple(sorted(_leaves(TxError), key=lambda error: error.code))

@@ -20,6 +20,7 @@ GAS_MARK: Final = 2_000  # an unordered transaction's replay mark, written now a
 GAS_RECEIPT: Final = 6_000  # a bundle's receipt under the bridge's root, written now and removed later
 GAS_LATER: Final = 20_000  # what waits for its time is looked at, paid out or forgotten in a later block
 GAS_REWARDS: Final = 12_000  # ends a period: a validator's records, its history, the delegation, two accounts
+GAS_GRANT: Final = 4_000  # a fee grant and its granter's account are read and rewritten, perhaps its end queued no more
 GAS_STAKE: Final = GAS_REWARDS + 3 * GAS_NEW_LEAF  # also indexes, pools, a queue
 GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF + GAS_SIGNATURE  # its consensus key signs
 

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from chain.app_state.document import parse_app_state
+from chain.currency.grants.fee_grants import last_time_ns
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
 from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, units_of
@@ -195,7 +196,7 @@ class DchatApplication:
                 self._rules,
                 Branch(self._check.get),
                 height=self._check.height,
-                time_ns=0,
+                time_ns=last_time_ns(self.base),
                 tells=False,
             )
         try:
@@ -204,9 +205,7 @@ class DchatApplication:
             if tx.lane == LANE_CURRENCY and all(type(message) is Payment for message in tx.messages):
                 executor.messages(tx)
             get = self._check.get
-            changes = [
-                (key, PENDING[key[:2]], get(key), writes[key]) for key in tx.touches if writes.get(key) is not None
-            ]
+            changes = [(key, PENDING[key[:2]], get(key), writes[key]) for key in tx.touches if key in writes]
             self._check.admit(tx, changes)
         finally:
             executor.drop()
@@ -309,7 +308,7 @@ class DchatApplication:
         large: dict[bytes, int] = {}
         proven, beside = yield from encode_changes(executed.writes, large)
         pending = yield from self.stores.prepare_steps(request.height, proven, beside)
-        touched = {key for tx in executed.txs for key in tx.touches}
+        touched = {key for tx in executed.txs for key in tx.touches} | self._check.granted(executed.writes)
         response = FinalizeBlockResponse(
             tuple(executed.results),
             pending.app_hash,
@@ -342,8 +341,8 @@ class DchatApplication:
         else:
             self.base.merge(outcome.executed.writes, outcome.large)
             included = [(key, tx) for tx in outcome.executed.txs for key in tx.touches]
-            touched = outcome.response.touched or ()
-            again = frozenset(self._check.block_committed(included, touched, outcome.height + 1))
+            granted = self._check.granted(outcome.executed.writes)
+            again = frozenset(self._check.block_committed(included, granted, outcome.height + 1))
         self._checker = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)

@@ -14,6 +14,7 @@ from chain.chat.ledger.records import IDENTITY, ChatParams, PendingIdentity, byt
 from chain.currency import economy
 from chain.currency import machine as currency
 from chain.currency.economy import Economy
+from chain.currency.grants.fee_grants import FEE_GRANT, PendingGrant
 from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccount
 from chain.currency.ledger.stake_records import Now
 from chain.kernel.branch import State
@@ -29,8 +30,10 @@ from chain.upgrade.chain_record import CHAIN, ChainRecord
 from consensus.types.params import EvidenceParams
 from governance import module as governance
 
-# What admission keeps of each kind of signer's record.
-PENDING: Final[dict[bytes, type[Pending]]] = {ACCOUNT: PendingAccount, IDENTITY: PendingIdentity}
+# What admission keeps of each kind of record that it rests on.
+PENDING: Final[dict[bytes, type[Pending]]] = {
+    ACCOUNT: PendingAccount, IDENTITY: PendingIdentity, FEE_GRANT: PendingGrant,
+}  # fmt: skip
 
 
 # Accounts that only the machines fill.
@@ -56,7 +59,11 @@ def compose() -> Modules:
                 currency.handlers(REFUSED),
                 lane=LANE_CURRENCY,
                 ante=currency.ante,
-                end_block=(lambda ctx: currency.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),),
+                end_block=(
+                    lambda ctx: currency.end_block(
+                        ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns), ctx.block_gas_max
+                    ),
+                ),
                 invariants=currency.invariants,
             ),
             Module(

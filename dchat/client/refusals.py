@@ -156,6 +156,16 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     e.AnnouncementExpired: Say("the chain is past the announcement's expiry height", "announce anew"),
     e.AnnouncerUnknown: Say("no validator has this consensus key", "announce it for a validator's key"),
+    e.NoFeeGrant: Say(
+        "there is no such fee grant, or it has expired", "look: dchat query fee-grant GRANTER GRANTEE; or pay yourself"
+    ),
+    e.FeeGrantExceeded: Say(
+        "its fee is above what is left of the fee grant", "wait for the next period, or pay yourself"
+    ),
+    e.FeeGrantKind: Say("the fee grant does not pay for this kind of message", "pay yourself: leave out --fee-granter"),
+    e.FeeGrantExists: Say("you grant this account its fees already", "revoke that first: dchat tx revoke-fee-grant"),
+    e.ExpiryPassed: Say("its time is over before it begins", "give a later --expires"),
+    e.GranteeRefused: Say("the account is the chain's own", "name an account that somebody has a key of"),
 }
 
 MEMPOOL: Final[dict[Refusal, Say]] = {

@@ -220,9 +220,11 @@ class Session:
         memo: str = "",
         chain_id: str = "",
         sequence: int | None = None,
+        fee_granter: bytes = b"",
     ) -> bytes:
         """A signed transaction. expiry_blocks 0: EXPIRY_BLOCKS when it is unordered, else ORDERED_EXPIRY_BLOCKS.
         sequence: of an earlier attempt, so that only one of both can be executed; default: the next.
+        fee_granter: whose grant pays the fee; b"": nobody's.
 
         Raises ProofFailed, ClientError, ValueError (an unordered one has no sequence).
         """
@@ -238,7 +240,9 @@ class Session:
             raise NodeUnreachable(
                 f"{self.client.address} did not say within {PREPARE_DEADLINE_S:g} s what has to be signed; nothing was"
             ) from None
-        limit = gas_limit if gas_limit is not None else gas_for(messages, lane=chosen, memo=memo)
+        limit = (
+            gas_limit if gas_limit is not None else gas_for(messages, lane=chosen, memo=memo, granted=bool(fee_granter))
+        )
         if fee is None:
             fee = self._fee(limit, facts.gas_price) if chosen != LANE_CHAT else 0
         taken = None if is_unordered else self._take_sequence(chosen, sequence)
@@ -251,6 +255,7 @@ class Session:
             lane=chosen,
             expiry_height=facts.height + (expiry_blocks or (EXPIRY_BLOCKS if is_unordered else ORDERED_EXPIRY_BLOCKS)),
             memo=memo,
+            fee_granter=fee_granter,
         )
 
     def _fee(self, gas_limit: int, gas_price: int) -> int:

@@ -18,6 +18,7 @@ from proto.dchat.v1 import tx_pb2 as pb
 # What an envelope adds to its messages, with one signer: enough for an estimate that is never too low.
 _ENVELOPE_BYTES = 400
 _SIGNER_BYTES = 240
+_GRANTER_BYTES = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,19 @@ def lane_of(messages: Sequence[Message]) -> int:
     return next(lane for lane in (LANE_CHAT, LANE_CURRENCY, LANE_BRIDGE) if lane in allowed)
 
 
-def gas_for(messages: Sequence[Message], *, lane: int | None = None, signers: int = 1, memo: str = "") -> int:
-    """A gas limit that is enough: intrinsic cost, and a new leaf for each message. lane: when not the narrowest."""
+def gas_for(
+    messages: Sequence[Message], *, lane: int | None = None, signers: int = 1, memo: str = "", granted: bool = False
+) -> int:
+    """A gas limit that is enough: intrinsic cost, and a new leaf for each message. lane: when not the narrowest.
+    granted: a fee grant pays.
+    """
     size = _ENVELOPE_BYTES + _SIGNER_BYTES * (signers - 1) + len(memo.encode())
     size += sum(encode_message(message).ByteSize() + 4 for message in messages)
     kinds = sum(KIND_OF[type(message)].gas + gas.GAS_NEW_LEAF for message in messages)
     chosen = lane_of(messages) if lane is None else lane
     kept = gas.GAS_MARK + (gas.GAS_RECEIPT if chosen == LANE_BRIDGE else 0)
+    if granted:
+        kept += gas.GAS_GRANT + gas.GAS_BYTE * _GRANTER_BYTES
     return kept + gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * signers + kinds
 
 
@@ -76,9 +83,12 @@ def build_body(
     fee_payer: int = 0,
     expiry_height: int = 0,
     memo: str = "",
+    fee_granter: bytes = b"",
 ) -> bytes:
     """The canonical body. Unordered when the first seat has no sequence (a bridge transaction always)."""
-    body = pb.TxBody(chain_id=chain_id, gas_limit=gas_limit, fee=fee, fee_payer=fee_payer, memo=memo)
+    body = pb.TxBody(
+        chain_id=chain_id, gas_limit=gas_limit, fee=fee, fee_payer=fee_payer, memo=memo, fee_granter=fee_granter
+    )
     body.lane = lane_of(messages) if lane is None else lane  # type: ignore[assignment]  # any number, for tests
     body.expiry_height = expiry_height
     body.unordered = seats[0].sequence is None
@@ -114,13 +124,16 @@ def build_tx(
     fee_payer: int = 0,
     expiry_height: int = 0,
     memo: str = "",
+    fee_granter: bytes = b"",
 ) -> bytes:
     """A signed transaction; gas limit and fee are estimated when not given. gas_price: udchat for a million gas."""
     chosen = lane_of(messages) if lane is None else lane
-    limit = gas_for(messages, lane=chosen, signers=len(seats), memo=memo) if gas_limit is None else gas_limit
+    limit = gas_limit
+    if limit is None:
+        limit = gas_for(messages, lane=chosen, signers=len(seats), memo=memo, granted=bool(fee_granter))
     paid = (0 if chosen == LANE_CHAT else fee_of(limit, gas_price)) if fee is None else fee
     body = build_body(
         chain_id=chain_id, messages=messages, seats=seats, gas_limit=limit, lane=chosen, fee=paid,
-        fee_payer=fee_payer, expiry_height=expiry_height, memo=memo,
+        fee_payer=fee_payer, expiry_height=expiry_height, memo=memo, fee_granter=fee_granter,
     )  # fmt: skip
     return sign_body(body, [seat.wallet for seat in seats])

@@ -46,7 +46,9 @@ HEIGHT_MAX: Final = (1 << 63) - 1  # a block's height is an int64
 GAS_LIMIT_MAX: Final = (1 << 63) - 1  # results carry it as int64
 
 # The key of a signer's record on the machine that authorises the lane: what an admission rests on.
-TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: b"ua", LANE_BRIDGE: b"ua"}
+TOUCHED_ACCOUNT: Final = b"ua"
+TOUCHED_GRANT: Final = b"ug"  # ‖ granter ‖ grantee
+TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: TOUCHED_ACCOUNT, LANE_BRIDGE: TOUCHED_ACCOUNT}
 
 POLICY_ED25519: Final = b"\x0a\x20"  # canonical KeyPolicy{ed25519}: this, then the key
 
@@ -66,9 +68,9 @@ class Tx:
     """
 
     __slots__ = (
-        "body", "chain_id", "expiry_height", "facts", "fee", "fee_payer", "gas_limit", "id", "intrinsic_gas", "lane",
-        "messages", "parts", "payer", "raw", "replay_id", "sign_hash", "signatures", "signers", "touches", "unordered",
-        "verified",
+        "body", "chain_id", "expiry_height", "facts", "fee", "fee_granter", "fee_payer", "gas_limit", "id",
+        "intrinsic_gas", "lane", "messages", "parts", "payer", "raw", "replay_id", "sign_hash", "signatures", "signers",
+        "touches", "unordered", "verified",
     )  # fmt: skip
 
     raw: bytes
@@ -83,15 +85,21 @@ class Tx:
     signers: tuple[SignerEntry, ...]
     fee_payer: int
     payer: bytes  # the address that pays the fee, or whose allowance pays
+    fee_granter: bytes  # pays the fee in the payer's place, by its grant; empty: nobody
     gas_limit: int
     intrinsic_gas: int
     fee: int
     expiry_height: int
     unordered: bool
     signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
-    touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order
+    touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order, then the
+    # fee granter's account and its grant
     verified: bool
     facts: CheckTxResponse | None  # what admission tells of it, once it was asked
+
+    def is_ordered_by(self, key: bytes) -> bool:
+        """Whether it takes a sequence of the record at `key`, one of `touches`."""
+        return not self.unordered and (not self.fee_granter or key in self.touches[: len(self.signers)])
 
     @property
     def lane_name(self) -> str:
@@ -146,6 +154,8 @@ def decode(raw: bytes) -> Tx:
     costs = _read_messages(tx, body)
     if tx.unordered:
         costs += gas.GAS_MARK
+    if tx.fee_granter:
+        costs += gas.GAS_GRANT
     if tx.lane == LANE_BRIDGE:
         costs += gas.GAS_RECEIPT
     tx.intrinsic_gas = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE * len(tx.signatures) + costs
@@ -195,6 +205,21 @@ def _read_fields(tx: Tx, body: pb.TxBody) -> None:
     if tx.fee_payer >= len(tx.signers):
         raise InvalidField(f"fee_payer: {tx.fee_payer}, there are {len(tx.signers)} signers")
     tx.payer = tx.signers[tx.fee_payer].address
+    tx.fee_granter = body.fee_granter
+    if tx.fee_granter:
+        _read_granter(tx)
+
+
+def _read_granter(tx: Tx) -> None:
+    """It neither signs nor acts: who signs can be the fee payer."""
+    granter = tx.fee_granter
+    if len(granter) != ADDRESS_BYTES:
+        raise InvalidField(f"fee_granter: {len(granter)} bytes, expected {ADDRESS_BYTES} or none")
+    if tx.lane == LANE_CHAT:
+        raise InvalidField("fee_granter: the chat lane takes no fee")
+    if any(entry.address == granter for entry in tx.signers):
+        raise InvalidField("fee_granter: it is a signer; that can be the fee payer itself")
+    tx.touches += (TOUCHED_ACCOUNT + granter, TOUCHED_GRANT + granter + tx.payer)
 
 
 def _read_signer(signer: pb.Signer, unordered: bool) -> SignerEntry:

@@ -29,5 +29,6 @@ __all__ = [
     "economy",
     "encode_message",
     "governance",
+    "grants",
     "upgrade",
 ]

@@ -45,6 +45,12 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--memo", default="", help="Up to 256 bytes, public."),
         click.option("--fee", type=Amount(), help="Default: the least that the chain takes, by the node's word."),
         click.option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT."),
+        click.option(
+            "--fee-granter",
+            type=Address(),
+            default=b"",
+            help="Whose fee grant pays (dchat tx grant-fees). Default: you.",
+        ),
         click.option("--gas-limit", type=int, help="Default: an estimate that is enough."),
         click.option("--unordered", is_flag=True, help="With a replay mark and an expiry instead of a sequence."),
         click.option(
@@ -108,6 +114,7 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
             gas_limit=options["gas_limit"],
             memo=options["memo"],
             sequence=options["sequence"],
+            fee_granter=options["fee_granter"],
         )
 
     try:

@@ -58,6 +58,24 @@ class Supply(_message.Message):
     collected_fees: int
     def __init__(self, total: _Optional[int] = ..., collected_fees: _Optional[int] = ...) -> None: ...
 
+class FeeGrant(_message.Message):
+    __slots__ = ("left", "expiry_ns", "period_s", "period_limit", "period_left", "period_end_ns", "kinds")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_LEFT_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_END_NS_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    left: int
+    expiry_ns: int
+    period_s: int
+    period_limit: int
+    period_left: int
+    period_end_ns: int
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., period_s: _Optional[int] = ..., period_limit: _Optional[int] = ..., period_left: _Optional[int] = ..., period_end_ns: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Identity(_message.Message):
     __slots__ = ("address", "name", "display", "policy", "sequences", "allowance", "created_height")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]

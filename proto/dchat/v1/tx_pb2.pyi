@@ -38,7 +38,7 @@ class Signature(_message.Message):
     def __init__(self, signer: _Optional[int] = ..., public_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class TxBody(_message.Message):
-    __slots__ = ("chain_id", "lane", "messages", "signers", "fee_payer", "gas_limit", "fee", "expiry_height", "unordered", "memo")
+    __slots__ = ("chain_id", "lane", "messages", "signers", "fee_payer", "gas_limit", "fee", "expiry_height", "unordered", "memo", "fee_granter")
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     LANE_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class TxBody(_message.Message):
     EXPIRY_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     UNORDERED_FIELD_NUMBER: _ClassVar[int]
     MEMO_FIELD_NUMBER: _ClassVar[int]
+    FEE_GRANTER_FIELD_NUMBER: _ClassVar[int]
     chain_id: str
     lane: Lane
     messages: _containers.RepeatedCompositeFieldContainer[Message]
@@ -59,7 +60,8 @@ class TxBody(_message.Message):
     expiry_height: int
     unordered: bool
     memo: str
-    def __init__(self, chain_id: _Optional[str] = ..., lane: _Optional[_Union[Lane, str]] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., signers: _Optional[_Iterable[_Union[Signer, _Mapping]]] = ..., fee_payer: _Optional[int] = ..., gas_limit: _Optional[int] = ..., fee: _Optional[int] = ..., expiry_height: _Optional[int] = ..., unordered: _Optional[bool] = ..., memo: _Optional[str] = ...) -> None: ...
+    fee_granter: bytes
+    def __init__(self, chain_id: _Optional[str] = ..., lane: _Optional[_Union[Lane, str]] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., signers: _Optional[_Iterable[_Union[Signer, _Mapping]]] = ..., fee_payer: _Optional[int] = ..., gas_limit: _Optional[int] = ..., fee: _Optional[int] = ..., expiry_height: _Optional[int] = ..., unordered: _Optional[bool] = ..., memo: _Optional[str] = ..., fee_granter: _Optional[bytes] = ...) -> None: ...
 
 class Signer(_message.Message):
     __slots__ = ("address", "policy", "sequence_key", "sequence")
@@ -80,7 +82,7 @@ class KeyPolicy(_message.Message):
     def __init__(self, ed25519: _Optional[bytes] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness")
+    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +110,8 @@ class Message(_message.Message):
     SOFTWARE_UPGRADE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_UPGRADE_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCE_READINESS_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FEES_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_FEE_GRANT_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
     create_channel: CreateChannel
     join_channel: JoinChannel
@@ -135,7 +139,9 @@ class Message(_message.Message):
     software_upgrade: SoftwareUpgrade
     cancel_upgrade: CancelUpgrade
     announce_readiness: AnnounceReadiness
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ...) -> None: ...
+    grant_fees: GrantFees
+    revoke_fee_grant: RevokeFeeGrant
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -372,3 +378,29 @@ class FundCommunityPool(_message.Message):
     sender: bytes
     amount: int
     def __init__(self, sender: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class GrantFees(_message.Message):
+    __slots__ = ("granter", "grantee", "limit", "expiry_ns", "period_s", "period_limit", "kinds")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    limit: int
+    expiry_ns: int
+    period_s: int
+    period_limit: int
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., limit: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., period_s: _Optional[int] = ..., period_limit: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RevokeFeeGrant(_message.Message):
+    __slots__ = ("granter", "grantee")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ...) -> None: ...

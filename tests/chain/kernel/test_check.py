@@ -204,7 +204,7 @@ def test_what_the_committed_record_must_look_like(
     base.account = Account(address, balance, policy, ((signer, sequence),))
     if is_other_signature:
         first.id = bytes(32)
-    check.block_committed([(key, first)], [key], 2)
+    check.block_committed([(key, first)], [], 2)
     assert check.counts(second, [key]) is stays
 
 

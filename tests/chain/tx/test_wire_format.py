@@ -89,6 +89,7 @@ def test_gas_is_what_kinds_cost() -> None:
     assert said is not None
     assert [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d", said[1])] == [
         gas.GAS_TRANSACTION, gas.GAS_BYTE, gas.GAS_SIGNATURE, gas.GAS_MARK, gas.GAS_RECEIPT,
+        gas.GAS_GRANT,
     ]  # fmt: skip
     assert f"adds {gas.GAS_NEW_LEAF:,} for each new record" in PAGE
 

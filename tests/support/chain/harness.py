@@ -131,10 +131,10 @@ class Chain:
         self.height = request.height
         return response
 
-    def prepare(self, *txs: bytes, max_tx_bytes: int = 1 << 20) -> tuple[bytes, ...]:
+    def prepare(self, *txs: bytes, max_tx_bytes: int = 1 << 20, time_ns: int = 0) -> tuple[bytes, ...]:
         at = self.height + 1
         request = PrepareProposalRequest(
-            max_tx_bytes, txs, ExtendedCommitInfo(0, ()), (), at, at * SECOND_NS, bytes(32), bytes(20)
+            max_tx_bytes, txs, ExtendedCommitInfo(0, ()), (), at, time_ns or at * SECOND_NS, bytes(32), bytes(20)
         )
         prepared: tuple[bytes, ...] = drain(self.app.prepare_proposal(request)).txs
         return prepared

@@ -18,6 +18,7 @@ from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.channels.records import CHANNEL
 from chain.chat.ledger.records import IDENTITY
 from chain.currency import machine as currency
+from chain.currency.grants.fee_grants import FEE_GRANT
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams
 from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
@@ -27,6 +28,7 @@ from chain.state.store import Stores
 from chain.tx.envelope.build import lane_of
 from chain.tx.messages import (
     KIND_OF,
+    KINDS,
     LANE_BRIDGE,
     LANE_CHAT,
     LANE_NAMES,
@@ -66,6 +68,7 @@ from chain.tx.messages.governance import (
     Vote,
     VoteWeighted,
 )
+from chain.tx.messages.grants import GrantFees, RevokeFeeGrant
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
 from dchat.app.app import DchatApplication
@@ -148,7 +151,10 @@ class Life(World):
         evidence = self._evidence(seconds)
         before = self.balances()
         response = self.block(
-            *self.prepare(*[raw for raw, _ in txs]), absent=self._absent(), misbehavior=evidence, seconds=seconds
+            *self.prepare(*[raw for raw, _ in txs], time_ns=self.time_ns + seconds * SECOND_NS),
+            absent=self._absent(),
+            misbehavior=evidence,
+            seconds=seconds,
         )
         kinds = dict(txs)
         request = self._last_request
@@ -250,7 +256,8 @@ class Life(World):
         record = self._identity(name) if lane == LANE_CHAT else currency.account_of(self.state, address)
         sequences = dict(record.sequences) if record is not None else {}
         self.sequences[name, LANE_NAMES[lane]] = sequences.get(self.wallets[name].public_key, 0)
-        return self.tx(name, *messages, lane=lane if lane != LANE_BRIDGE else None)
+        granter = self._granter(name) if lane != LANE_CHAT else b""
+        return self.tx(name, *messages, lane=lane if lane != LANE_BRIDGE else None, fee_granter=granter)
 
     def _identity(self, name: str) -> Any:
         return self.state.get(IDENTITY + self.address(name))
@@ -262,7 +269,9 @@ class Life(World):
             return self._about_stake(name)
         if draw < 0.80:
             return self._about_governance(name)
-        if draw < 0.84:
+        if draw < 0.82:
+            return self._about_grants(name)
+        if draw < 0.85:
             other = rng.choice([other for other in NAMES if other != name])
             return Payment(self.address(name), self.address(other), self._amount(self.balance(name)))
         return self._about_chat(name)
@@ -362,6 +371,22 @@ class Life(World):
             actions = (SpendTreasury(self.address(rng.choice(NAMES)), rng.randrange(1, 10 * DCHAT)),)
         deposit = rng.choice((DCHAT // 2, DCHAT, 3 * DCHAT))
         return SubmitProposal(who, "a change", "", rng.random() < 0.3, deposit, actions)
+
+    def _about_grants(self, name: str) -> Message:
+        rng, who = self.rng, self.address(name)
+        other = self.address(rng.choice([other for other in NAMES if other != name]))
+        if rng.random() < 0.4 and (made := [key[-SIZE:] for key, _ in self.state.scan(FEE_GRANT + who)]):
+            return RevokeFeeGrant(who, rng.choice(made))
+        limit, period = rng.choice((5_000, DCHAT)), rng.choice((0, 0, 30))
+        kinds = tuple(sorted(rng.sample(sorted(KINDS), 16))) if rng.random() < 0.3 else ()
+        expiry_ns = self.time_ns + rng.choice((1, 20, 200, 5_000)) * SECOND_NS
+        return GrantFees(who, other, limit, expiry_ns, period, limit // 2 if period else 0, kinds)
+
+    def _granter(self, name: str) -> bytes:
+        """Somebody who pays the fees of `name`, now and then."""
+        who = self.address(name)
+        found = [key[-2 * SIZE : -SIZE] for key, _ in self.state.scan(FEE_GRANT) if key[-SIZE:] == who]
+        return self.rng.choice(found) if found and self.rng.random() < 0.7 else b""
 
     def _about_chat(self, name: str) -> Message | None:
         rng, who = self.rng, self.address(name)

@@ -153,6 +153,9 @@ class World(Chain):
 
         object.__setattr__(module, "end_block", (change, *module.end_block))
 
+    def prepare(self, *txs: bytes, max_tx_bytes: int = 1 << 20, time_ns: int = 0) -> tuple[bytes, ...]:
+        return super().prepare(*txs, max_tx_bytes=max_tx_bytes, time_ns=time_ns or self.time_ns + SECOND_NS)
+
     def set_params(self, **changes: Mapping[str, str]) -> None:
         """module -> name -> text, in the next block."""
         self.param_changes[self.height + 1] = changes
@@ -216,7 +219,7 @@ class World(Chain):
         for raw, result in zip(txs, response.tx_results, strict=True):
             if result.data:  # a receipt: the fee was taken
                 tx = TxCache().get(raw)
-                told[account(tx.signers[tx.fee_payer].address)] -= tx.fee
+                told[account(tx.fee_granter or tx.payer)] -= tx.fee
         del told[account(DISTRIBUTION)]
         after = self.balances()
         differing = {who: (told[who], after.get(who, 0)) for who in {*told, *after} if told[who] != after.get(who, 0)}

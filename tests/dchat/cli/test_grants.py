@@ -1,0 +1,89 @@
+"""What an account lets others do, through a running node: granted, used, looked up, proved, taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
+
+from dchat.cli.commands.grant_commands import expiry_of
+from dchat.cli.main import dchat
+from tests.support.chain.harness import SECOND_NS
+from tests.support.node.running import running_node
+
+
+def call(*line: object) -> Result:
+    return CliRunner().invoke(dchat, [str(word) for word in line], prog_name="dchat")
+
+
+def test_an_expiry_is_told_in_two_ways() -> None:
+    assert expiry_of("2027-01-31T00:00:00Z") == 1_801_353_600 * SECOND_NS
+    assert 0 <= expiry_of("1h") - time.time_ns() <= 3_600 * SECOND_NS
+    with pytest.raises(ValueError, match="is no time; allowed: 30d"):
+        expiry_of("tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("--expires", "soon"), "is no time", id="no time"),
+        pytest.param(("--expires", "1d", "--period", "1h"), "both or neither", id="half a period"),
+        pytest.param(("--expires", "1d", "--limit", "0"), "is too little", id="nothing"),
+        pytest.param(("--expires", "1d", "--kind", "money"), "'money' is not one of", id="no kind"),
+    ],
+)
+def test_a_wrong_line_is_refused_before_a_node_is_asked(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    to = "dchat1y2u5z6r60unwmq03n4gvurgn07aty0q9q4cq84"
+    limit = () if "--limit" in words else ("--limit", "1")
+    answer = call("tx", "grant-fees", "--to", to, *limit, *words, "--home", tmp_path)
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+async def test_fees_are_granted_used_proved_and_taken_back(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            home = running.network.home_of(running.network.nodes[0])
+            alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+
+            async def run(*line: object, code: int = 0) -> Result:
+                done = await asyncio.to_thread(call, *line, "--home", home)
+                assert done.exit_code == code, done.output
+                return done
+
+            terms = (
+                "--limit",
+                "0.5",
+                "--expires",
+                "1d",
+                "--period",
+                "1h",
+                "--period-limit",
+                "0.3",
+                "--kind",
+                "payment",
+            )
+            await run("tx", "grant-fees", "--from", alice, "--to", bob, *terms, "--kind", "payment")
+            before = json.loads((await run("query", "account", alice)).stdout)["account"]["balance"]
+            pay = ("tx", "pay", "--from", bob, "--to", alice, "--amount", 1, "--fee-granter", alice)
+            assert json.loads((await run(*pay)).stdout)["code"] == 0
+            told = json.loads((await run("query", "fee-grant", alice, bob, "--prove")).stdout)
+            left = int(told["value"]["left"])
+            assert told["value"]["kinds"] == ["payment"]
+            assert told["verified"]["what"].startswith("the fee grant exists as told")
+            after = json.loads((await run("query", "account", alice)).stdout)["account"]["balance"]
+            assert int(after) - int(before) == 1_000_000 - (500_000 - left)
+            refused = await run(
+                "tx", "bundle", "--leg", f"pay to={alice} amount=1", "--leg", f"revoke-fee-grant to={alice}",
+                "--from", bob, "--fee-granter", alice, code=1,
+            )  # fmt: skip
+            assert "does not pay for this kind of message" in refused.stderr
+            await run("tx", "bundle", "--leg", f"revoke-fee-grant to={bob}", "--from", alice)
+            assert "dchat: there is none" in (await run("query", "fee-grant", alice, bob)).stderr
+            assert "there is no such fee grant" in (await run(*pay, code=1)).stderr
+            await run("tx", "bundle", "--leg", f"grant-fees to={bob} limit=1 expires=1d", "--from", alice)
+            await run("tx", "revoke-fee-grant", "--from", alice, "--to", bob)
