@@ -215,7 +215,9 @@ class HttpSection(Section):
     """The HTTP door, on [observability] health_port."""
 
     host: str = option("127.0.0.1", "Address of the HTTP door.", env="DCHAT_API_HOST")
-    request_bytes_max: int = option(65_536, "Bytes of a request's body at most.", ge=1_024)
+    request_bytes_max: int = option(
+        262_144, "Bytes of a request's body at most. The largest transaction has 131,072 characters of hex.", ge=1_024
+    )
     concurrent_requests_max: int = option(64, "Requests served at once; more are answered 503.", ge=1)
     request_timeout: Milliseconds = option(10_000, "A request that takes longer is answered 504.")
     idle_timeout: Milliseconds = option(

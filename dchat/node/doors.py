@@ -14,7 +14,7 @@ import structlog
 from consensus.evidence.pool import EvidencePool
 from consensus.mempool.journal import Journal
 from dchat.config import Config
-from dchat.doors.grpc.door import GrpcDoor
+from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
 from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
@@ -24,7 +24,9 @@ from dchat.doors.reads import handles
 from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
+from dchat.doors.rest.calls import Calls, Served
 from dchat.home.home import Home
+from dchat.home.version import build_version
 from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
 from dchat.node.node_metrics import BlockEvents, NodeMetrics
@@ -64,28 +66,29 @@ class Doors:
         files = None
         if config.tls.cert_file:
             files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
-        self.grpc: GrpcDoor | None = None
-        if config.grpc.enabled:
-            self.grpc = GrpcDoor(
-                config.grpc,
-                rate=rate,
-                answers=views.answers,
-                pool=views.pool,
-                watch=watch,
-                events=events,
-                evidence=EvidenceDesk(evidence, views.reading),
-                journal=journal,
-                status=views.status_proto,
-                upgrade=views.upgrade_proto,
-                tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
-                connections_max=share.grpc,
-                reading=views.reading,
-            )
+        grpc = GrpcDoor(
+            config.grpc,
+            rate=rate,
+            answers=views.answers,
+            pool=views.pool,
+            watch=watch,
+            events=events,
+            evidence=EvidenceDesk(evidence, views.reading),
+            journal=journal,
+            status=views.status_proto,
+            upgrade=views.upgrade_proto,
+            tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
+            connections_max=share.grpc,
+            reading=views.reading,
+        )
+        self.grpc = grpc if config.grpc.enabled else None  # else only its functions are there, for HTTP
+        served = Served(grpc.methods, SERVICES, COSTS, grpc.guard.requests, grpc.guard.answers)
+        calls = Calls(served, rate, views.reading, version=build_version())
         context = None
         if files:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*files)
-        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share)
+        self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share, calls=calls)
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         self.lag = LoopLag(registry)
 

@@ -35,6 +35,7 @@ from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
 from dchat.doors.grpc.governance_door import GovService
 from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
+from dchat.doors.grpc.methods import Registered
 from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
@@ -345,13 +346,10 @@ class GrpcDoor:
         self.connections: GrpcConnections | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self.guard = Guard(options, rate, shut=self._shut)
-        self._server = grpc.aio.server(
-            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES), large=LARGE)],
-            options=server_options(options, self._connections_max),
-            maximum_concurrent_rpcs=open_calls_max(options),
-        )
+        self._server: grpc.aio.Server | None = None
         self._health = AsyncHealthServicer()
-        server = self._server
+        server = self._registered = Registered()
+        self.methods = server.methods  # by path, for other doors too, whether this one is opened or not
         sending = TxService(self.guard, answers, pool=pool, watch=watch, journal=journal, reading=reading)
         chain = ChainService(
             self.guard, answers, watch=watch, events=events, evidence=evidence, status=status, reading=reading
@@ -362,24 +360,22 @@ class GrpcDoor:
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
-        if options.reflection:
-            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
         self.port = 0
 
     async def start(self) -> int:
         """Listen; returns the port. Raises OSError when it is taken."""
         address = self._options.listen_address
         await _check_free(address)
+        server = self._server = self._make_server()
         try:
             if self._tls is not None:
                 chain, key = self._tls
-                self.port = self._server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+                self.port = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
             else:
-                self.port = self._server.add_insecure_port(address)
+                self.port = server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}: {error}") from None
-        await self._server.start()
+        await server.start()
         self.connections = GrpcConnections(self.port, self._connections_max)
         self._sweeping = asyncio.create_task(self.connections.run(), name="grpc connections")
         self._sweeping.add_done_callback(_tell_end)
@@ -388,10 +384,22 @@ class GrpcDoor:
         log.info("opened the gRPC door", address=address, port=self.port, tls=self._tls is not None)
         return self.port
 
+    def _make_server(self) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES), large=LARGE)],
+            options=server_options(self._options, self._connections_max),
+            maximum_concurrent_rpcs=open_calls_max(self._options),
+        )
+        self._registered.serve(server)
+        if self._options.reflection:
+            reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server
+
     async def stop(self, grace_s: float = 1.0) -> None:
         """Answer no more, let running calls finish for `grace_s`."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace_s)
+        if self._server is not None:
+            await self._server.stop(grace_s)
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)

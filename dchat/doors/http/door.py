@@ -1,5 +1,5 @@
-"""The HTTP door: how the node is, its peers, blocks and what they did, consensus and bridge, and metrics. JSON;
-loopback by default.
+"""The HTTP door: how the node is, its peers, blocks and what they did, consensus and bridge, metrics, and the gRPC
+services under /v1 (`dchat.doors.rest`). JSON; loopback by default.
 
 Requests are bounded in size, number, rate and time. Errors are JSON with a reason and never an exception's text.
 """
@@ -27,6 +27,7 @@ from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotThere
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
 from dchat.doors.reads.limits import RateLimit, Slots, client_of, is_loopback
+from dchat.doors.rest.calls import Calls
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="path")
@@ -38,7 +39,7 @@ DIGITS_MAX = 20  # of a number: more than any that is allowed has
 LINE_BYTES_MAX = 8_190  # of a request's first line: a longer one is answered 400
 FIELD_BYTES_MAX = 4_096  # of one header
 HEADERS_MAX = 64  # more than any client or proxy sends
-BODY_S = 1.0  # for a body, which no request here needs: then the connection is closed
+BODY_S = 1.0  # for a body that nobody asked for (a POST's is read within `dchat.doors.rest.calls.BODY_S`)
 QUERY_PARAMS_MAX = 64
 NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_hosts`
 # What a request is worth in plain ones, of its client's rate.
@@ -61,10 +62,13 @@ class HttpDoor:
         rate: RateLimit,
         tls: ssl.SSLContext | None,
         handles: DoorHandles | None = None,
+        calls: Calls | None = None,
     ) -> None:
-        """handles: connections that there are file handles for, where they are fewer than the options say."""
+        """calls: the paths under /v1. handles: connections that there are file handles for, where they are fewer than
+        the options say."""
         self._options, self._views, self._events, self._registry, self._tls = options, views, events, registry, tls
-        self._rate = rate
+        self._rate, self._calls = rate, calls
+        self._costs = {**{("GET", path): cost for path, cost in COSTS.items()}, **(calls.costs if calls else {})}
         self.slots = Slots("HTTP requests", options.concurrent_requests_max)
         self.gate = Gate("HTTP door", handles.http if handles else options.connections_max, views.faults)
         metrics_max = handles.metrics if handles else options.metrics_connections_max
@@ -74,7 +78,7 @@ class HttpDoor:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
-        routes: dict[str, Answer] = {
+        plain: dict[str, Answer] = {
             "/health": lambda _: _answer(*self._views.health()),
             "/ready": lambda _: _answer(*self._views.ready()),
             "/status": lambda _: web.json_response(self._views.status()),
@@ -87,6 +91,9 @@ class HttpDoor:
             "/bridge/status": lambda _: web.json_response(self._views.bridge()),
             "/metrics": self._metrics,
         }
+        routes = {("GET", path): answer for path, answer in plain.items()}
+        if self._calls is not None:
+            routes |= self._calls.handlers
         names = allowed_hosts(host, self._options.allowed_hosts)
         bound = await self._listen(self.gate, routes, host, port, tls=self._tls, names=names)
         log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
@@ -95,14 +102,16 @@ class HttpDoor:
     async def start_metrics(self, host: str, port: int) -> int:
         """Where other machines reach it, scrapers may call it by any name."""
         names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
-        bound = await self._listen(self.metrics_gate, {"/metrics": self._metrics}, host, port, tls=None, names=names)
+        bound = await self._listen(
+            self.metrics_gate, {("GET", "/metrics"): self._metrics}, host, port, tls=None, names=names
+        )
         log.info("opened the metrics port", host=host, port=bound)
         return bound
 
     async def _listen(
         self,
         gate: Gate,
-        routes: dict[str, Answer],
+        routes: dict[tuple[str, str], Answer],
         host: str,
         port: int,
         *,
@@ -111,8 +120,10 @@ class HttpDoor:
     ) -> int:
         app = web.Application(client_max_size=self._options.request_bytes_max, middlewares=[self._guard])
         app[NAMES] = names
-        for path, handler in routes.items():
-            app.router.add_get(path, _plain(handler))
+        for (verb, path), handler in routes.items():
+            app.router.add_route(verb, path, _plain(handler))
+            if verb == "GET":
+                app.router.add_route("HEAD", path, _plain(handler))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         self._runners.append(runner)
@@ -183,7 +194,7 @@ class HttpDoor:
 
     async def _answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
         try:
-            self._rate.take(client, cost=COSTS.get(request.path, 1))
+            self._rate.take(client, cost=self._costs.get(route_of(request), 1))
             _check_host(request)
             _check_query(request)
             with self.slots.hold(client):
@@ -204,6 +215,13 @@ class HttpDoor:
         except Exception as error:
             _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
             return web.json_response({"error": "the node failed to answer; its log says why"}, status=500)
+
+
+def route_of(request: web.Request) -> tuple[str, str]:
+    """Verb and path as they stand among the routes; no path: none is meant."""
+    resource = request.match_info.route.resource
+    verb = "GET" if request.method == "HEAD" else request.method
+    return verb, resource.canonical if resource is not None else ""
 
 
 def allowed_hosts(host: str, more: Sequence[str]) -> frozenset[str] | None:

@@ -1,0 +1,134 @@
+"""The OpenAPI 3.1 document of the paths under /v1, made of the same table and the same schemas as their routes.
+
+Source: spec.openapis.org/oas/v3.1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from dchat.doors.rest.json_form import BOOL, BYTES, ENUM, INTS, MESSAGE, TIMES
+from dchat.doors.rest.table import HOLDS, Route, message_type
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+HEX: Final = "^([0-9a-fA-F]{2})*$"
+ADDRESS: Final = "^dchat1[02-9ac-hj-np-z]{38}$"
+REFUSALS: Final = {
+    "400": "The question is wrong: `error` says what is allowed.",
+    "404": "There is no such thing here.",
+    "409": "Not yet, or not any more: `error` says what this node lacks.",
+    "503": "Too much at once, or too often: try again after a while.",
+    "504": "No answer in time.",
+}
+DESCRIPTION: Final = (
+    "Every call of the gRPC services but the streams, as JSON: the schemas' own names, bytes in hex, numbers of 64 "
+    "bits as text. A transaction that is not acceptable is answered 200, with its `code` and "
+    "`codespace` (docs/errors.md)."
+)
+
+
+def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
+    """As JSON-able values, in the order of the table."""
+    schemas: dict[str, Any] = {}
+    waiting: list[Descriptor] = []
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.verb.lower()] = operation(route, waiting)
+    while waiting:
+        kind = waiting.pop()
+        if kind.full_name not in schemas:
+            schemas[kind.full_name] = message_schema(kind, waiting)
+    error = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "dchat", "version": version, "description": DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": {"Error": error, **dict(sorted(schemas.items()))}},
+    }
+
+
+def operation(route: Route, waiting: list[Descriptor]) -> dict[str, Any]:
+    """waiting: is given the messages that it refers to."""
+    suffix = "" if not route.in_path or "/by-" not in route.path else f"_by_{route.in_path[-1]}"
+    told: dict[str, Any] = {
+        "operationId": f"{route.method.containing_service.name}_{route.method.name}{suffix}",
+        "tags": [route.method.containing_service.name],
+        "summary": f"gRPC: {route.call.removeprefix('/')}",
+    }
+    fields = {field.name: field for field in route.request.fields}
+    parameters = [parameter(fields[name], "path", waiting) for name in route.in_path]
+    if route.verb == "GET":
+        rest = [field for name, field in fields.items() if name not in route.in_path and field.type != MESSAGE]
+        parameters += [parameter(field, "query", waiting) for field in rest]
+    else:
+        told["requestBody"] = {"required": True, "content": _json(_reference(route.request, waiting))}
+    if parameters:
+        told["parameters"] = parameters
+    answer = {"description": "The answer.", "content": _json(_reference(route.method.output_type, waiting))}
+    failure = _json({"$ref": "#/components/schemas/Error"})
+    told["responses"] = {
+        "200": answer,
+        **{status: {"description": text, "content": failure} for status, text in REFUSALS.items()},
+    }
+    return told
+
+
+def parameter(field: FieldDescriptor, place: str, waiting: list[Descriptor]) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": field.name, "in": place, "schema": field_schema(field, waiting)}
+    if place == "path":
+        found["required"] = True
+    return found
+
+
+def message_schema(kind: Descriptor, waiting: list[Descriptor]) -> dict[str, Any]:
+    if kind.full_name in TIMES:
+        is_time = kind.name == "Timestamp"
+        return {"type": "string", "format": "date-time"} if is_time else {"type": "string", "pattern": "^-?[0-9.]+s$"}
+    properties = {field.name: field_schema(field, waiting) for field in kind.fields}
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+    for among in kind.oneofs:
+        names = [field.name for field in among.fields]
+        if len(names) > 1:
+            schema["description"] = f"At most one of {', '.join(names)}."
+    return schema
+
+
+def field_schema(field: FieldDescriptor, waiting: list[Descriptor]) -> dict[str, Any]:
+    one = _value_schema(field, waiting)
+    return {"type": "array", "items": one} if field.is_repeated else one
+
+
+def _value_schema(field: FieldDescriptor, waiting: list[Descriptor]) -> dict[str, Any]:
+    if field.type == MESSAGE:
+        assert field.message_type is not None
+        return _reference(field.message_type, waiting)
+    if field.type == BYTES:
+        plain = {"type": "string", "pattern": HEX, "description": "hex"}
+        also = HOLDS.get(field.full_name)
+        shown = [plain, _reference(message_type(also), waiting)] if also else [plain, _address()]
+        return {"anyOf": shown}
+    if field.type == ENUM:
+        assert field.enum_type is not None
+        return {"type": "string", "enum": [value.name for value in field.enum_type.values]}
+    if field.type in INTS:
+        bits, is_signed = INTS[field.type]
+        if bits == 64:
+            return {"type": "string", "pattern": "^-?[0-9]{1,19}$" if is_signed else "^[0-9]{1,20}$"}
+        return {"type": "integer", "minimum": -(1 << 31) if is_signed else 0, "maximum": (1 << 32 - is_signed) - 1}
+    return {"type": "boolean" if field.type == BOOL else "string"}
+
+
+def _address() -> dict[str, str]:
+    return {"type": "string", "pattern": ADDRESS, "description": "an account's address; answers have hex"}
+
+
+def _reference(kind: Descriptor, waiting: list[Descriptor]) -> dict[str, str]:
+    waiting.append(kind)
+    return {"$ref": f"#/components/schemas/{kind.full_name}"}
+
+
+def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
