@@ -14,7 +14,7 @@ from chain.chat.identities import machine as identities
 from chain.chat.identities import names
 from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME, PARAMS, Allowance, ChatParams, Identity, require_identity
 from chain.chat.messages import machine as messages
-from chain.kernel.auth import advance, authorise
+from chain.kernel.auth import advance, authorise, rotated
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler
 from chain.kernel.event_text import Event, account
@@ -74,6 +74,14 @@ def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> Non
     if not allowance.fits():
         raise AmountOverflow("the identity's allowance")
     ctx.branch.set(IDENTITY + address, identity.with_use(identity.sequences, allowance))
+
+
+def rotate(state: State, address: bytes, *, before: bytes, after: bytes) -> None:
+    """Change an identity's key policy, where there is one."""
+    found = state.get(IDENTITY + address)
+    if found is not None:
+        sequences = rotated(found.sequences, before=before, after=after)
+        state.set(IDENTITY + address, found.with_policy(after, sequences))
 
 
 # ------------------------------------------------------------------------------ blocks

@@ -14,7 +14,7 @@ from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.currency.ledger.stake_records import Now
 from chain.currency.rewards import distribution
-from chain.kernel.auth import advance, authorise
+from chain.kernel.auth import advance, authorise, rotated
 from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.marks import ReplayMarks
@@ -139,6 +139,17 @@ def put_signed(state: State, account: Account, policy: bytes, *, fee: int | None
     """Note that an account signed, and take `fee` from it if it pays. Raises: FeeUnpayable."""
     balance = account.balance if fee is None else take_fee(state, account.balance, fee)
     state.set(ACCOUNT + account.address, account.with_use(balance, policy, account.sequences))
+
+
+def rotate(state: State, address: bytes, *, before: bytes, after: bytes) -> bool:
+    """Change an account's key policy. Returns whether it was opened for that."""
+    found = state.get(ACCOUNT + address)
+    if found is None:
+        state.set(ACCOUNT + address, Account(address, 0, after))
+        return True
+    sequences = rotated(found.sequences, before=before, after=after)
+    state.set(ACCOUNT + address, found.with_use(found.balance, after, sequences))
+    return False
 
 
 def end_block(branch: Branch, scan: Scan, now: Now, block_gas_max: int) -> Iterator[None]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 from typing import TypeAlias, TypeVar
 
 from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field
-from chain.tx.envelope.tx import POLICY_ED25519, SignerEntry, Tx
+from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import PolicyMismatch, PolicyMissing, Unauthorised, WrongSequence
+from chain.tx.policies import POLICY_ED25519, is_satisfied, parse_policy
 from proto.dchat.v1 import state_pb2 as pb
 
-Sequences: TypeAlias = tuple[tuple[bytes, int], ...]  # (public key, next), ascending by key
+# (public key, next), ascending by key. An entry with the empty key: where every key begins that has none (`rotated`).
+Sequences: TypeAlias = tuple[tuple[bytes, int], ...]
 
 
 def authorise(tx: Tx, index: int, recorded: bytes | None) -> bytes:
@@ -29,24 +31,49 @@ def authorise(tx: Tx, index: int, recorded: bytes | None) -> bytes:
         raise PolicyMismatch(f"signer {index}")
     signatures = tx.signatures
     keys = signatures if len(signatures) == 1 else [entry for entry in signatures if entry[0] == index]
-    if len(keys) != 1 or keys[0][0] != index or POLICY_ED25519 + keys[0][1] != recorded:
-        raise Unauthorised(f"signer {index}: exactly one signature, by the account's key, is expected")
+    if (len(keys) != 1 or keys[0][0] != index or POLICY_ED25519 + keys[0][1] != recorded) and not is_satisfied(
+        recorded, [key for signer, key, _ in keys if signer == index]
+    ):
+        raise Unauthorised(f"signer {index}: exactly the signatures that the account's policy needs are expected")
     return recorded
 
 
 def advance(entry: SignerEntry, sequences: Sequences, policy: bytes) -> Sequences:
     """The sequences after an ordered transaction. Raises: WrongSequence, Unauthorised (a key that is not its)."""
     key, sequence = entry.sequence_key, entry.sequence
-    if POLICY_ED25519 + key != policy:
+    if POLICY_ED25519 + key != policy and key not in parse_policy(policy).keys:
         raise Unauthorised("the sequence's key is not one of the account's")
     for position, (known, expected) in enumerate(sequences):
         if known == key:
             if sequence != expected:
                 raise WrongSequence(got=sequence, expected=expected)
             return (*sequences[:position], (key, sequence + 1), *sequences[position + 1 :])
-    if sequence:
-        raise WrongSequence(got=sequence, expected=0)
-    return tuple(sorted((*sequences, (key, 1))))
+    begins = _begins(sequences)
+    if sequence != begins:
+        raise WrongSequence(got=sequence, expected=begins)
+    return tuple(sorted((*sequences, (key, sequence + 1))))
+
+
+def _begins(sequences: Sequences) -> int:
+    """Where a key begins that has no entry."""
+    return sequences[0][1] if sequences and not sequences[0][0] else 0
+
+
+def rotated(sequences: Sequences, *, before: bytes, after: bytes) -> Sequences:
+    """The sequences of an account whose policy was `before` and is `after`.
+
+    A key that stays goes on where it was. Those of keys that go are dropped, and every key that has none begins where
+    the furthest of them ended: whoever comes back, whenever, finds all its sequences of before used.
+    """
+    stays = frozenset(parse_policy(after).keys)
+    known, begins = dict(sequences), _begins(sequences)
+    floor = max([begins, *[following for key, following in sequences if key and key not in stays]])
+    kept = {key: following for key, following in known.items() if key in stays}
+    if floor > begins:
+        for key in parse_policy(before).keys:
+            if key in stays:
+                kept.setdefault(key, begins)
+    return tuple(sorted({**kept, b"": floor}.items())) if floor else tuple(sorted(kept.items()))
 
 
 def sequences_fit(sequences: Sequences) -> bool:
@@ -60,9 +87,9 @@ def waits_between(committed: Sequences, foreseen: Sequences) -> int:
     """How many ordered transactions lead from the committed sequences to the foreseen ones; -1: none do."""
     if committed == foreseen:
         return 0
-    known, count = dict(committed), 0
+    known, count, begins = dict(committed), 0, _begins(committed)
     for key, following in foreseen:
-        ahead = following - known.pop(key, 0)
+        ahead = following - known.pop(key, begins)
         if ahead < 0:
             return -1
         count += ahead
@@ -80,7 +107,10 @@ P = TypeVar("P", pb.Account, pb.Identity)
 
 
 def read_policy(record: P) -> bytes | None:
-    return POLICY_ED25519 + record.policy.ed25519 if record.HasField("policy") else None
+    key = record.policy.ed25519
+    if key:
+        return POLICY_ED25519 + key
+    return record.policy.SerializeToString(deterministic=True) if record.HasField("policy") else None
 
 
 def read_sequences(record: P) -> Sequences:

@@ -1,3 +1,3 @@
-"""What transactions are made of: gas, units, codec, errors, addresses; above these messages/, then envelope/."""
+"""Parts of transactions: gas, units, codec, errors, addresses, key policies; above these messages/, then envelope/."""
 
-__all__ = ["addresses", "codec", "errors", "gas", "units"]
+__all__ = ["addresses", "codec", "errors", "gas", "policies", "units"]

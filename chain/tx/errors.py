@@ -246,6 +246,14 @@ class TipsOneself(BridgeError):
     code, rule = 82, "a tip goes to somebody else"
 
 
+class PolicyUnchanged(BridgeError):
+    code, rule = 200, "a rotation changes the account's key policy"
+
+
+class KeysNotPossessed(BridgeError):
+    code, rule = 201, "every key of a new policy signs for the account on this chain"
+
+
 # ------------------------------------------------------------------------------ codespace "upgrade"
 
 

@@ -89,6 +89,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.PriceAboveMaximum: Say("the channel costs more than you allow", "raise --max-price, or stay out"),
     e.BuysNothing: Say("the amount is less than one message costs", "pay more; dchat query params shows the price"),
     e.TipsOneself: Say("the message is your own", "tip somebody else's"),
+    e.PolicyUnchanged: Say("these keys are the account's already", "nothing; or name other keys"),
+    e.KeysNotPossessed: Say(
+        "a key of the new policy did not sign for this account on this chain", "let each holder of a new key sign"
+    ),
     e.UnknownValidator: Say("there is no such validator", "name one of dchat query staking validators"),
     e.ValidatorExists: Say("the account operates a validator already", "use another account (--from) for a second one"),
     e.ConsensusKeyTaken: Say(

@@ -31,6 +31,7 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
+from chain.tx.messages.keys import RotateKeys, prove_keys
 from chain.tx.messages.upgrade import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
 from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
@@ -110,6 +111,11 @@ def bridge(chain: Chain, who: str, make: Callable[[bytes], object], **options: o
     return fresh(chain, who, make(chain.address(who)), **options)
 
 
+def rotation(chain: Chain, address: bytes, to: str) -> RotateKeys:
+    wallet = chain.wallets[to]
+    return RotateKeys(address, wallet.policy, prove_keys([wallet.key], CHAIN_ID, address, wallet.policy))
+
+
 def without_policy(chain: Chain) -> bytes:
     return payment(chain, "carl", with_policy=False)
 
@@ -166,6 +172,8 @@ EXECUTION: dict[type[TxError], Make] = {
     e.PriceAboveMaximum: lambda c: bridge(c, "bob", lambda a: PayToJoin(a, PAID, DCHAT - 1)),
     e.BuysNothing: lambda c: bridge(c, "ann", lambda a: BuyAllowance(a, 1)),
     e.TipsOneself: lambda c: bridge(c, "ann", lambda a: Tip(a, OPEN, 0, 5)),
+    e.PolicyUnchanged: lambda c: bridge(c, "ann", lambda a: rotation(c, a, "ann")),
+    e.KeysNotPossessed: lambda c: bridge(c, "ann", lambda a: rotation(c, c.address("bob"), "bob")._replace(address=a)),
     e.NotUpgradeAuthority: lambda c: bridge(c, "bob", CancelUpgrade),
     e.PlanInThePast: lambda c: bridge(c, "ann", lambda a: SoftwareUpgrade(a, "v2", 1)),
     e.BadAnnouncement: lambda c: bridge(

@@ -69,6 +69,12 @@ class Identity:
             self.address, self.name, self.display, self.policy, sequences, allowance, self.created_height
         )  # fmt: skip
 
+    def with_policy(self, policy: bytes, sequences: Sequences) -> Identity:
+        """After its keys were changed."""
+        return Identity(
+            self.address, self.name, self.display, policy, sequences, self.allowance, self.created_height
+        )  # fmt: skip
+
     def encode(self) -> bytes:
         return b"".join(
             (

@@ -1,16 +1,18 @@
 """Building and signing transactions: for the command line, the demo, benchmarks and tests.
 
-`Wallet` knows one Ed25519 key and its account; `build_body` makes the canonical body, `sign_body` the envelope.
+`Wallet` knows one Ed25519 key and the account that it acts for, `Shared` an account of several keys and none of them;
+`build_body` makes the canonical body, `sign_body` the envelope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chain.tx import gas
-from chain.tx.envelope.tx import address_of_key, sign_hash
+from chain.tx.envelope.tx import sign_hash
 from chain.tx.messages import KIND_OF, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, encode_message
+from chain.tx.policies import address_of_key, parse_policy, policy_address, single_key_policy
 from chain.tx.units import fee_of
 from crypto.keys import Ed25519PrivKey
 from proto.dchat.v1 import tx_pb2 as pb
@@ -19,17 +21,18 @@ from proto.dchat.v1 import tx_pb2 as pb
 _ENVELOPE_BYTES = 400
 _SIGNER_BYTES = 240
 _GRANTER_BYTES = 22
+_SIGNATURE_BYTES = 108  # of one signature more of the same signer
 
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """One key and the account it alone controls."""
+    """One key and an account that it controls: its own, or one whose keys were changed to it."""
 
     key: Ed25519PrivKey
-    address: bytes = field(init=False)
+    address: bytes = b""  # empty: its own
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "address", address_of_key(self.key.pub_key.bytes))
+        object.__setattr__(self, "address", self.address or address_of_key(self.key.pub_key.bytes))
 
     @staticmethod
     def from_seed(seed: bytes) -> Wallet:
@@ -40,6 +43,26 @@ class Wallet:
     def public_key(self) -> bytes:
         return self.key.pub_key.bytes
 
+    @property
+    def policy(self) -> bytes:
+        """Canonical: the account's first, as long as it is the key's own."""
+        return single_key_policy(self.public_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An account by its key policy. public_key: of the key whose sequence orders what is signed; default: the first.
+    address: where the policy is not the account's first.
+    """
+
+    policy: bytes
+    public_key: bytes = b""
+    address: bytes = b""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public_key", self.public_key or parse_policy(self.policy).keys[0])
+        object.__setattr__(self, "address", self.address or policy_address(self.policy))
+
 
 def lane_of(messages: Sequence[Message]) -> int:
     """The narrowest lane that carries all of `messages`: a machine's own, or the bridge."""
@@ -48,26 +71,31 @@ def lane_of(messages: Sequence[Message]) -> int:
 
 
 def gas_for(
-    messages: Sequence[Message], *, lane: int | None = None, signers: int = 1, memo: str = "", granted: bool = False
-) -> int:
+    messages: Sequence[Message], *, lane: int | None = None, signers: int = 1, memo: str = "", granted: bool = False,
+    policies: Sequence[bytes] = (),
+) -> int:  # fmt: skip
     """A gas limit that is enough: intrinsic cost, and a new leaf for each message. lane: when not the narrowest.
-    granted: a fee grant pays.
+
+    granted: a fee grant pays. policies: of signers, where they need more than one signature: the limit covers whichever
+    of their keys sign.
     """
+    more = sum(parse_policy(policy).signatures_most - 1 for policy in policies)
     size = _ENVELOPE_BYTES + _SIGNER_BYTES * (signers - 1) + len(memo.encode())
+    size += _SIGNATURE_BYTES * more + sum(map(len, policies))
     size += sum(encode_message(message).ByteSize() + 4 for message in messages)
-    kinds = sum(KIND_OF[type(message)].gas + gas.GAS_NEW_LEAF for message in messages)
+    kinds = sum(KIND_OF[type(message)].cost_of(message) + gas.GAS_NEW_LEAF for message in messages)
     chosen = lane_of(messages) if lane is None else lane
     kept = gas.GAS_MARK + (gas.GAS_RECEIPT if chosen == LANE_BRIDGE else 0)
     if granted:
         kept += gas.GAS_GRANT + gas.GAS_BYTE * _GRANTER_BYTES
-    return kept + gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * signers + kinds
+    return kept + gas.GAS_TRANSACTION + gas.GAS_BYTE * size + gas.GAS_SIGNATURE * (signers + more) + kinds
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """A signer's place in a body. sequence: None in an unordered transaction."""
 
-    wallet: Wallet
+    wallet: Wallet | Shared
     sequence: int | None = None
     with_policy: bool = False  # needed with the account's first transaction on its machine
 
@@ -96,19 +124,21 @@ def build_body(
     for seat in seats:
         signer = body.signers.add(address=seat.wallet.address)
         if seat.with_policy:
-            signer.policy.ed25519 = seat.wallet.public_key
+            signer.policy.MergeFromString(seat.wallet.policy)
         if seat.sequence is not None:
             signer.sequence_key = seat.wallet.public_key
             signer.sequence = seat.sequence
     return body.SerializeToString(deterministic=True)
 
 
-def sign_body(body: bytes, wallets: Sequence[Wallet]) -> bytes:
-    """The envelope. wallets: one for each signer of the body, in its order."""
+def sign_body(body: bytes, wallets: Sequence[Wallet | Sequence[Wallet]]) -> bytes:
+    """The envelope. wallets: for each signer of the body, in its order, the one that signs, or all that do."""
     digest = sign_hash(body)
     envelope = pb.Tx(body=body)
-    for index, wallet in enumerate(wallets):
-        envelope.signatures.add(signer=index, public_key=wallet.public_key, signature=wallet.key.sign(digest))
+    for index, signing in enumerate(wallets):
+        each = [signing] if isinstance(signing, Wallet) else sorted(signing, key=lambda wallet: wallet.public_key)
+        for wallet in each:
+            envelope.signatures.add(signer=index, public_key=wallet.public_key, signature=wallet.key.sign(digest))
     return envelope.SerializeToString(deterministic=True)
 
 
@@ -126,14 +156,20 @@ def build_tx(
     memo: str = "",
     fee_granter: bytes = b"",
 ) -> bytes:
-    """A signed transaction; gas limit and fee are estimated when not given. gas_price: udchat for a million gas."""
+    """A transaction signed by the wallets among `seats`. gas_price: udchat for a million gas.
+
+    Gas limit and fee are estimated when not given.
+    """
     chosen = lane_of(messages) if lane is None else lane
     limit = gas_limit
     if limit is None:
-        limit = gas_for(messages, lane=chosen, signers=len(seats), memo=memo, granted=bool(fee_granter))
+        shared = [seat.wallet.policy for seat in seats if isinstance(seat.wallet, Shared)]
+        limit = gas_for(
+            messages, lane=chosen, signers=len(seats), memo=memo, granted=bool(fee_granter), policies=shared
+        )
     paid = (0 if chosen == LANE_CHAT else fee_of(limit, gas_price)) if fee is None else fee
     body = build_body(
         chain_id=chain_id, messages=messages, seats=seats, gas_limit=limit, lane=chosen, fee=paid,
         fee_payer=fee_payer, expiry_height=expiry_height, memo=memo, fee_granter=fee_granter,
     )  # fmt: skip
-    return sign_body(body, [seat.wallet for seat in seats])
+    return sign_body(body, [seat.wallet if isinstance(seat.wallet, Wallet) else () for seat in seats])

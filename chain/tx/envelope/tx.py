@@ -26,6 +26,7 @@ from chain.tx.errors import (
     WrongLane,
 )
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
+from chain.tx.policies import POLICY_ED25519, SIGNATURES_MAX, policy_address, read_policy
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
 from crypto.hash import ADDRESS_BYTES, sha256
@@ -33,13 +34,11 @@ from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
 
 SIGN_DOMAIN: Final = b"dchat/tx/v1"
-ADDRESS_DOMAIN: Final = b"dchat/address"
 
 TX_BYTES_MAX: Final = 65_536  # the largest message with room to spare, and one part of a block
 TX_BYTES_MIN: Final = 128  # an address of 20, a key of 32, a signature of 64 and their fields: the shortest has more
 MESSAGES_MAX: Final = 32  # a bundle is read by a person before it is signed
 SIGNERS_MAX: Final = 8
-SIGNATURES_MAX: Final = 16
 CHAIN_ID_BYTES_MAX: Final = 50  # CometBFT's
 MEMO_BYTES_MAX: Final = 256
 HEIGHT_MAX: Final = (1 << 63) - 1  # a block's height is an int64
@@ -49,8 +48,6 @@ GAS_LIMIT_MAX: Final = (1 << 63) - 1  # results carry it as int64
 TOUCHED_ACCOUNT: Final = b"ua"
 TOUCHED_GRANT: Final = b"ug"  # ‖ granter ‖ grantee
 TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: TOUCHED_ACCOUNT, LANE_BRIDGE: TOUCHED_ACCOUNT}
-
-POLICY_ED25519: Final = b"\x0a\x20"  # canonical KeyPolicy{ed25519}: this, then the key
 
 
 class SignerEntry(NamedTuple):
@@ -93,7 +90,7 @@ class Tx:
     unordered: bool
     signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
     touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order, then the
-    # fee granter's account and its grant
+    # fee granter's account and its grant, then what its messages change that other admissions rest on
     verified: bool
     facts: CheckTxResponse | None  # what admission tells of it, once it was asked
 
@@ -113,22 +110,6 @@ class Tx:
 def sign_hash(body: bytes) -> bytes:
     """What is signed, by every signer: 32 bytes."""
     return sha256(SIGN_DOMAIN + body)
-
-
-def policy_address(policy: bytes) -> bytes:
-    """The address of the account whose first key policy this is. policy: canonical KeyPolicy."""
-    return sha256(ADDRESS_DOMAIN + policy)[:ADDRESS_BYTES]
-
-
-def single_key_policy(public_key: bytes) -> bytes:
-    """Canonical KeyPolicy of one Ed25519 key."""
-    assert len(public_key) == ED25519_KEY_BYTES, len(public_key)
-    return POLICY_ED25519 + public_key
-
-
-def address_of_key(public_key: bytes) -> bytes:
-    """The account of a single Ed25519 key."""
-    return policy_address(single_key_policy(public_key))
 
 
 def decode(raw: bytes) -> Tx:
@@ -234,9 +215,7 @@ def _read_signer(signer: pb.Signer, unordered: bool) -> SignerEntry:
     policy = None
     if signer.HasField("policy"):
         key = signer.policy.ed25519
-        if len(key) != ED25519_KEY_BYTES:
-            raise InvalidField("signer.policy: no Ed25519 key of 32 bytes")
-        policy = POLICY_ED25519 + key
+        policy = POLICY_ED25519 + key if len(key) == ED25519_KEY_BYTES else read_policy("signer.policy", signer.policy)
         if policy_address(policy) != address:
             raise PolicyMismatch("the policy's hash is not the signer's address")
     return SignerEntry(address, policy, sequence_key, sequence)
@@ -270,7 +249,11 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
         messages.append(message)
         costs += kind.gas
         if kind.parts is not None:
-            parts += kind.parts(message)
+            count = kind.parts(message)
+            parts += count
+            costs += count * kind.gas_each
+            if kind.touches is not None:
+                tx.touches += kind.touches(message)
     if len(tx.signers) > 1 or len(required) > 1:  # else the one is the payer
         named = {signer.address for signer in tx.signers}
         if len(named) != len(tx.signers):

@@ -30,5 +30,6 @@ __all__ = [
     "encode_message",
     "governance",
     "grants",
+    "keys",
     "upgrade",
 ]

@@ -22,7 +22,9 @@ class Kind(NamedTuple):
     """decode: from the generated message, raising InvalidField. The first field of each message is who must sign.
 
     fill: sets the generated message's fields; None: they are the message's, one by one.
-    parts: how many things a message lists, where it lists any that cost memory by number.
+    parts: how many things a message lists, where it lists any that cost memory by number. gas_each: of each of them.
+    touches: keys of records that it changes and that other transactions' admission rests on, beside its signers'; asked
+    where there are `parts`.
     """
 
     name: str
@@ -32,3 +34,9 @@ class Kind(NamedTuple):
     gas: int
     fill: Callable[[Any, Any], None] | None = None
     parts: Callable[[Any], int] | None = None
+    gas_each: int = 0
+    touches: Callable[[Any], tuple[bytes, ...]] | None = None
+
+    def cost_of(self, message: Any) -> int:
+        """Gas that is known from the message alone."""
+        return self.gas + (self.gas_each * self.parts(message) if self.parts is not None else 0)

@@ -10,7 +10,8 @@ from collections import Counter
 from chain.tx.messages import KINDS
 from tests.support.economy.life import Life
 
-SEEDS = (3, 11, 42)
+SEEDS = (3, 11, 42, 5, 6, 7)  # the later ones where the first have not shown all that there is
+SEEDS_LEAST = 3
 STEPS = 240
 # What a life does not do: upgrades have tests of their own.
 LEFT_OUT = {"software_upgrade", "cancel_upgrade", "announce_readiness"}
@@ -21,7 +22,9 @@ def test_all_laws_hold_whatever_happens() -> None:
     done: set[str] = set()
     decided: set[str] = set()
     seen: Counter[str] = Counter()
-    for seed in SEEDS:
+    for number, seed in enumerate(SEEDS):
+        if number >= SEEDS_LEAST and KINDS.keys() - LEFT_OUT <= done:
+            break
         life = Life(seed)
         for _ in range(STEPS):
             life.step()

@@ -26,7 +26,6 @@ from chain.kernel.items import FailedItems
 from chain.state.mmr import Range
 from chain.state.store import Stores
 from chain.tx.codec import UINT64_MAX, height_bytes, uint_field, varint
-from chain.tx.envelope.tx import single_key_policy
 from chain.tx.errors import InvalidField, NumberTooWide, RecordTooLarge, TxError
 from chain.tx.messages import (
     CreateChannel,
@@ -40,6 +39,7 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.governance import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal
 from chain.tx.messages.upgrade import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, check_plan
+from chain.tx.policies import single_key_policy
 from dchat.app.app import DchatApplication
 from dchat.app.composition import compose
 from proto.dchat.v1 import state_pb2

@@ -18,11 +18,12 @@ from chain.kernel.auth import encode_sequences
 from chain.kernel.marks import Marks
 from chain.state.mmr import Range
 from chain.tx.envelope.build import Seat, Wallet, build_tx
-from chain.tx.envelope.tx import TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode, single_key_policy
+from chain.tx.envelope.tx import TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode
 from chain.tx.errors import EnvelopeError, InvalidField, NotCanonical, TooLarge, TxError
 from chain.tx.messages import KINDS, Message, Payment, PostMessage
 from chain.tx.messages import encode_message as to_proto
 from chain.tx.messages.governance import decode_vote_weighted, read_changes
+from chain.tx.policies import single_key_policy
 from crypto.hash import sha256
 from proto.dchat.v1 import governance_pb2, tx_pb2
 from proto.dchat.v1 import state_pb2 as pb

@@ -25,7 +25,7 @@ from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBON
 from chain.currency.staking import stake
 from chain.currency.staking.valset import active_of
 from chain.state.store import Stores
-from chain.tx.envelope.build import lane_of
+from chain.tx.envelope.build import Shared, lane_of
 from chain.tx.messages import (
     KIND_OF,
     KINDS,
@@ -69,11 +69,13 @@ from chain.tx.messages.governance import (
     VoteWeighted,
 )
 from chain.tx.messages.grants import GrantFees, RevokeFeeGrant
+from chain.tx.messages.keys import RotateKeys
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
 from dchat.app.app import DchatApplication
 from storage.memory import MemoryStore
-from tests.support.chain.harness import SECOND_NS, drain
+from tests.support.chain.harness import SECOND_NS, drain, wallet
+from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.shadow import Differs, Shadow
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
@@ -130,6 +132,7 @@ class Life(World):
         self.seen: Counter[str] = Counter()
         self.down: dict[str, int] = {}  # key's label -> last height that it misses
         self._used: set[tuple[str, int]] = set()  # evidence that was committed
+        self._policies: dict[bytes, tuple[int, list[str]]] = {}  # that somebody changed to: who signs, and how many
         self._times: dict[int, int] = {}  # height -> block time
         self._last_request: BlockRequest | None = None
         self._shadow = Shadow(self.app)
@@ -255,9 +258,31 @@ class Life(World):
         address = self.address(name)
         record = self._identity(name) if lane == LANE_CHAT else currency.account_of(self.state, address)
         sequences = dict(record.sequences) if record is not None else {}
-        self.sequences[name, LANE_NAMES[lane]] = sequences.get(self.wallets[name].public_key, 0)
         granter = self._granter(name) if lane != LANE_CHAT else b""
-        return self.tx(name, *messages, lane=lane if lane != LANE_BRIDGE else None, fee_granter=granter)
+        if record is not None and record.policy in self._policies:
+            needed, holders = self._policies[record.policy]
+            mine = Shared(record.policy, wallet(self.rng.choice(holders)).public_key, address)
+            following = sequences.get(mine.public_key, sequences.get(b"", 0)) if lane != LANE_BRIDGE else None
+            by = " ".join(self.rng.sample(holders, needed))
+            return signed(
+                self, mine, by, *messages, sequence=following, with_policy=False, lane=lane, fee_granter=granter
+            )
+        key = self.wallets[name].public_key
+        self.sequences[name, LANE_NAMES[lane]] = sequences.get(key, sequences.get(b"", 0))
+        return self.tx(
+            name, *messages, lane=lane if lane != LANE_BRIDGE else None, with_policy=b"" not in sequences,
+            fee_granter=granter,
+        )  # fmt: skip
+
+    def _rotation(self, name: str) -> RotateKeys:
+        """To one key or several, new or known, its first one too; now and then to what it has, or unproved."""
+        rng, address = self.rng, self.address(name)
+        holders = rng.sample([name, *[f"{name}'s {number}" for number in range(3)]], rng.choice((1, 1, 2, 3)))
+        needed = rng.randrange(1, len(holders) + 1)
+        policy = wallet(holders[0]).policy if len(holders) == 1 else shared(needed, *holders).policy
+        self._policies[policy] = needed, holders
+        message = rotation(address, policy, holders)
+        return message if rng.random() < 0.9 else message._replace(possessions=(bytes(64),) * len(holders))
 
     def _identity(self, name: str) -> Any:
         return self.state.get(IDENTITY + self.address(name))
@@ -265,13 +290,13 @@ class Life(World):
     def _message(self, name: str) -> Message | None:
         rng = self.rng
         draw = rng.random()
-        if draw < 0.62:
+        if draw < 0.48:
             return self._about_stake(name)
-        if draw < 0.80:
+        if draw < 0.68:
             return self._about_governance(name)
-        if draw < 0.82:
+        if draw < 0.76:
             return self._about_grants(name)
-        if draw < 0.85:
+        if draw < 0.79:
             other = rng.choice([other for other in NAMES if other != name])
             return Payment(self.address(name), self.address(other), self._amount(self.balance(name)))
         return self._about_chat(name)
@@ -392,6 +417,8 @@ class Life(World):
         rng, who = self.rng, self.address(name)
         if self._identity(name) is None:
             return RegisterIdentity(who, f"name-{name}", "")
+        if rng.random() < 0.1:
+            return self._rotation(name)
         title = f"channel {rng.randrange(CONVERSATION)}"
         channel = channel_id(title)
         if self.state.get(CHANNEL + channel) is None:
