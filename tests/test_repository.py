@@ -11,6 +11,7 @@ import pytest
 
 from tests import known_failures
 from tests.known_failures import ADVISORIES, AUDIT, COMPLAINTS, TRIED, Row
+from tests.support import gas_page
 
 ROOT = Path(__file__).parents[1]
 FUNCTION_LINES_MAX = 70
@@ -84,6 +85,11 @@ def test_scripts_can_be_run() -> None:
 def test_every_known_failure_has_a_test_or_comes_later(row: Row) -> None:
     """A row is never lost: it is named by a test, or says what it comes with."""
     assert known_failures.tests_of(row) or row.later
+
+
+def test_the_page_of_gas_is_what_the_code_states() -> None:
+    """Mend with `python -m tests.support.gas_page`."""
+    assert gas_page.PAGE.read_text() == gas_page.render()
 
 
 def test_the_page_of_known_failures_names_every_row_and_only_tests_that_are_there() -> None:

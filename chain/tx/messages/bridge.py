@@ -77,7 +77,7 @@ def buy_allowance(m: pb.BuyAllowance) -> BuyAllowance:
 
 KINDS: Final = (
     Kind("register_identity", register_identity, RegisterIdentity, BRIDGE, 3 * gas.GAS_STAYS),
-    Kind("tip", tip, Tip, BRIDGE, gas.GAS_MESSAGE),
+    Kind("tip", tip, Tip, BRIDGE, 2 * gas.GAS_MESSAGE),
     Kind("pay_to_join", pay_to_join, PayToJoin, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS),
     Kind("buy_allowance", buy_allowance, BuyAllowance, BRIDGE, 2 * gas.GAS_MESSAGE),
 )

@@ -226,7 +226,7 @@ KINDS: Final = (
     Kind("redelegate", redelegate, Redelegate, CURRENCY, 2 * gas.GAS_STAKE + gas.GAS_LATER),
     Kind("unjail", unjail, Unjail, CURRENCY, gas.GAS_MESSAGE),
     Kind("withdraw_rewards", withdraw_rewards, WithdrawRewards, CURRENCY, gas.GAS_REWARDS),
-    Kind("withdraw_commission", withdraw_commission, WithdrawCommission, CURRENCY, gas.GAS_MESSAGE),
+    Kind("withdraw_commission", withdraw_commission, WithdrawCommission, CURRENCY, gas.GAS_REWARDS),
     Kind(
         "set_withdraw_address", set_withdraw_address, SetWithdrawAddress, CURRENCY, gas.GAS_MESSAGE + gas.GAS_NEW_LEAF
     ),
