@@ -164,7 +164,7 @@ const kinds = {
   postMessage: (author, channel, content, replyTo) =>
     [sub(18, message(field(1, author), field(2, channel), field(3, content), field(4, replyTo))), 5_000],
   registerIdentity: (address, name, display) =>
-    [sub(32, message(field(1, address), field(2, name), field(3, display))), 40_000],
+    [sub(32, message(field(1, address), field(2, name), field(3, display))), 60_000],
 };
 
 /** The envelope of one signer's transaction. sequence: undefined when it is unordered. */
@@ -184,7 +184,8 @@ function signed(wallet, { chainId, lane, messages, sequence, gasLimit, fee, expi
   return { envelope, id: H(envelope), replayId: H(body), expiryHeight };
 }
 
-async function build(session, wallet, lane, messages, { chainId, memo }) {
+/** needed: the gas that is known to be needed; without it what this file knows of the messages' prices. */
+async function build(session, wallet, lane, messages, { chainId, memo, needed }) {
   const status = read(await call(session, "ChainService/GetStatus", Buffer.alloc(0)));
   const params = JSON.parse(textOf(read(await call(session, "StateService/GetParams", Buffer.alloc(0))), 2));
   const gasPrice = BigInt(params.currency.params.gas_price);
@@ -196,7 +197,8 @@ async function build(session, wallet, lane, messages, { chainId, memo }) {
   const longest = signed(wallet, { ...told, gasLimit: 1n << 62n, fee: lane === LANES.chat ? 0n : 1n << 62n });
   const kept = lane === LANES.bridge ? GAS.mark + GAS.receipt : 0;
   const own = messages.reduce((sum, [, gas]) => sum + gas + GAS.newRecord, 0);
-  const gasLimit = BigInt(GAS.transaction + GAS.byte * longest.envelope.length + GAS.signature + kept + own);
+  const known = BigInt(GAS.transaction + GAS.byte * longest.envelope.length + GAS.signature + kept + own);
+  const gasLimit = needed === undefined ? known : needed + BigInt(GAS.newRecord * messages.length);
   const fee = lane === LANES.chat ? 0n : (gasLimit * gasPrice + 999_999n) / 1_000_000n;
   if (fee > FEE_MAX) throw new Refused(`the fee would be ${fee} udchat; allowed: ${FEE_MAX}`);
   return signed(wallet, { ...told, gasLimit, fee });
@@ -355,8 +357,17 @@ function trustOf(text) {
 }
 
 async function run(command, words, options, session) {
-  const send = async (wallet, lane, messages) =>
-    submit(session, await build(session, wallet, lane, messages, { chainId: options["chain-id"], memo: options.memo }));
+  const send = async (wallet, lane, messages) => {
+    const asked = { chainId: options["chain-id"], memo: options.memo };
+    try {
+      return await submit(session, await build(session, wallet, lane, messages, asked));
+    } catch (error) {
+      // Its gas limit is too low by its own bytes: no node can execute it, so that another may be signed.
+      const needed = /^tx 17: .*needed: ([0-9]{1,9}) at least/.exec(error.message)?.[1];
+      if (needed === undefined) throw error;
+      return submit(session, await build(session, wallet, lane, messages, { ...asked, needed: BigInt(needed) }));
+    }
+  };
   const [first, second, third] = words;
   switch (command) {
     case "address": {
