@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from bridge import escrow, escrow_records
 from bridge.keys import rotate_keys
 from bridge.records import (
     BACKLOG,
@@ -32,6 +33,7 @@ from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Reada
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, coins
 from chain.kernel.marks import ReplayMarks
+from chain.kernel.modules import BlockContext
 from chain.tx import gas
 from chain.tx.codec import height_bytes
 from chain.tx.envelope.tx import Tx
@@ -42,7 +44,7 @@ from chain.tx.policies import policy_address
 from chain.tx.units import UDCHAT_PER_DCHAT
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
-DECODERS: Final[Decoders] = {**decoders_of(TOTALS, PARAMS), **MARKS.decoders}
+DECODERS: Final[Decoders] = {**decoders_of(TOTALS, PARAMS), **escrow_records.DECODERS, **MARKS.decoders}
 RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
 HEIGHT_BYTES: Final = 8
 MARK: Final = b"\x01"
@@ -62,7 +64,7 @@ def ante(ctx: Context, tx: Tx) -> None:
     currency.check_fee(tx, currency.params_of(branch))
     params = branch.get(PARAMS)
     MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
-    ctx.policies = {}
+    ctx.policies, ctx.replay_id = {}, tx.replay_id
     for index, entry in enumerate(tx.signers):
         account = currency.account_of(branch, entry.address)
         ctx.policies[entry.address] = policy = authorise(tx, index, _recorded(branch, account, entry.address))
@@ -172,11 +174,14 @@ def settle(branch: Branch, tx: Tx, receipt: bytes, height: int, executed: bool) 
         branch.set(TOTALS, totals._replace(bundles_failed=totals.bundles_failed + 1))
 
 
-def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:
-    """Remove receipts past their time and expired marks, oldest first: as many of each as a block can add."""
-    budget = gas.most_of(gas.GAS_LEAST_TX, block_gas_max)
-    yield from _prune_receipts(state, scan, height, budget)
-    yield from MARKS.prune(state, scan, height=height, budget=budget)
+def end_block(ctx: BlockContext) -> Iterator[None]:
+    """What is due of escrows; then remove receipts past their time and expired marks: oldest first, and as many of each
+    as a block can add.
+    """
+    yield from escrow.end_block(ctx)
+    budget = gas.most_of(gas.GAS_LEAST_TX, ctx.block_gas_max)
+    yield from _prune_receipts(ctx.branch, ctx.scan, ctx.height, budget)
+    yield from MARKS.prune(ctx.branch, ctx.scan, height=ctx.height, budget=budget)
 
 
 def _prune_receipts(state: State, scan: Scan, height: int, budget: int) -> Iterator[None]:
@@ -206,22 +211,25 @@ def genesis(state: State, params: BridgeParams) -> None:
     state.set(PARAMS, params)
 
 
-def handlers() -> dict[type[Any], Handler]:
+def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
+    """refused: accounts of the chain itself, which nobody pays."""
     return {
         RegisterIdentity: register_identity,
         Tip: tip,
         PayToJoin: pay_to_join,
         BuyAllowance: buy_allowance,
         RotateKeys: rotate_keys,
+        **escrow.handlers(refused),
     }
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures)."""
-    totals = totals_of(state)
+    crossed, waits = totals_of(state).udchat_to_chat, escrow.totals_of(state).held
     held = currency.balance_of(state, ESCROW_ADDRESS)
-    detail = f"held {held} udchat, crossed {totals.udchat_to_chat} udchat"
-    yield "bridge: escrow holds what crossed to chat", held == totals.udchat_to_chat, detail
+    detail = f"held {held} udchat, crossed {crossed} udchat, in escrows {waits} udchat"
+    yield "bridge: its account holds what crossed to chat and what waits in escrows", held == crossed + waits, detail
+    yield from escrow.invariants(state, scan)
     queued = sorted(key[len(QUEUE) + HEIGHT_BYTES :] for key, _ in scan(QUEUE))
     kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
     yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"

@@ -99,17 +99,7 @@ def units_per_block(block_gas_max: int) -> int:
     return most_of(GAS_COUNTED, block_gas_max)
 
 
-class _Timers(TimeQueue):
-    """When proposals have to be looked at: ‖ time ‖ number."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(b"Bh")
-        self._head = Key.of(b"BH", bytes)
-
-
-TIMERS: Final = _Timers()
+TIMERS: Final = TimeQueue(b"Bh", Key.of(b"BH", bytes))  # when proposals have to be looked at: ‖ time ‖ number
 DECODERS: Final[Decoders] = {**governance_records.DECODERS, **decoders_of(GOVERNANCE_PARAMS)}
 
 

@@ -22,15 +22,19 @@ class Leg(NamedTuple):
 class Context:
     """One transaction's execution. `branch` is the message branch: all of it is merged, or none.
 
-    policies: of each signer, by address, as the ante part found them valid. payer: of the fee.
+    policies: of each signer, by address, as the ante part found them valid. payer: of the fee. legs: what the messages
+    before this one did. replay_id: the transaction's, in the bridge's lane.
     """
 
-    __slots__ = ("branch", "chain_id", "gas_limit", "gas_used", "height", "payer", "policies", "time_ns")
+    __slots__ = (
+        "branch", "chain_id", "gas_limit", "gas_used", "height", "legs", "payer", "policies", "replay_id", "time_ns",
+    )  # fmt: skip
 
     def __init__(self, branch: Branch, *, height: int, time_ns: int, chain_id: str = "") -> None:
         self.branch, self.height, self.time_ns, self.chain_id = branch, height, time_ns, chain_id
         self.gas_used = self.gas_limit = 0
-        self.payer = b""
+        self.payer = self.replay_id = b""
+        self.legs: list[Leg] = []
         self.policies: dict[bytes, bytes] = {}
 
     def use_gas(self, amount: int) -> None:

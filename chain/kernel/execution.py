@@ -126,6 +126,7 @@ class Executor:
         branch.writes = {}
         events = self._events()
         legs: list[Leg] = []
+        ctx.legs = legs
         failure: TxError | None = None
         failed_leg = 0
         handlers = self._handlers

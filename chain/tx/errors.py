@@ -254,6 +254,50 @@ class KeysNotPossessed(BridgeError):
     code, rule = 201, "every key of a new policy signs for the account on this chain"
 
 
+class UnknownEscrow(BridgeError):
+    code, rule = 320, "the escrow is open"
+
+
+class EscrowOver(BridgeError):
+    code, rule = 321, "an escrow is released before its deadline"
+
+
+class NotEscrowParty(BridgeError):
+    code, rule = 322, "an escrow is released by those whom it names, or when its conditions hold"
+
+
+class EscrowTooSmall(BridgeError):
+    code, rule = 323, "an escrow, what is paid of it and what is left are each above the chain's minimum, or nothing"
+
+
+class EscrowDeadlineRefused(BridgeError):
+    code, rule = 324, "the end of an escrow is ahead, and within the chain's bound"
+
+
+class EscrowHoldsLess(BridgeError):
+    code, rule = 325, "an escrow pays what it holds"
+
+
+class EscrowRecipientRefused(BridgeError):
+    code, rule = 326, "an escrow pays its recipient, or goes back by the word of its recipient or arbiter"
+
+
+class ConditionFails(BridgeError):
+    code, rule = 327, "what a bundle requires is the case"
+
+
+class NoSuchLeg(BridgeError):
+    code, rule = 328, "a reference names an earlier leg that made such a thing"
+
+
+class AttestationEndRefused(BridgeError):
+    code, rule = 329, "the end of an attestation is ahead, and within the chain's bound"
+
+
+class NotAttested(BridgeError):
+    code, rule = 330, "what is withdrawn was attested"
+
+
 # ------------------------------------------------------------------------------ codespace "upgrade"
 
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "app",
+    "bridge_queries",
     "build_plan",
     "composition",
     "economy_queries",

@@ -78,14 +78,11 @@ def compose() -> Modules:
             Module(
                 "bridge",
                 bridge.DECODERS,
-                bridge.handlers(),
+                bridge.handlers(REFUSED),
                 lane=LANE_BRIDGE,
                 ante=bridge.ante,
                 settle=bridge.settle,
-                end_block=(
-                    lambda ctx: bridge.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),
-                    governance.close,
-                ),
+                end_block=(bridge.end_block, governance.close),
                 invariants=bridge.invariants,
             ),
             Module(  # last: it sees what every other module's end of block set

@@ -22,6 +22,7 @@ from chain.tx.envelope.tx import TX_BYTES_MAX
 from consensus.formats.units import MIB
 from consensus.state.cursors import Cursor
 from dchat.home.text import safe_line
+from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
@@ -132,6 +133,7 @@ class Client:
         else:
             credentials = grpc.ssl_channel_credentials(tls_root.read_bytes())
             self._channel = grpc.aio.secure_channel(address, credentials, options=options)
+        self.bridge = bridge_rpc.BridgeServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.chain = rpc.ChainServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.gov = gov_rpc.GovServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated

@@ -150,6 +150,21 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.TreasuryTooSmall: Say("the treasury has less than it would spend", "propose to spend less"),
     e.ActionPanicked: Say("an action of it broke, and changed nothing", "tell the developers, with its number"),
     e.NoStake: Say("the account has no stake, so its vote has no weight", "delegate first: dchat tx stake delegate"),
+    e.UnknownEscrow: Say("there is no such escrow any more", "look for it: dchat query escrows"),
+    e.EscrowOver: Say("the escrow's deadline has come", "nothing; what is left goes back by itself"),
+    e.NotEscrowParty: Say("the escrow does not name you", "have one of those say it whom dchat query escrow shows"),
+    e.EscrowTooSmall: Say(
+        "the amount, or what would be left, is too little", "release all of it, or give 0.01 DCHAT and more"
+    ),
+    e.EscrowDeadlineRefused: Say("the deadline is past, or too far away", "choose one within 366 days"),
+    e.EscrowHoldsLess: Say("the escrow holds less than that", "release less; dchat query escrow shows what is left"),
+    e.EscrowRecipientRefused: Say(
+        "the escrow does not pay that account by your word", "name its recipient; its recipient or arbiter gives back"
+    ),
+    e.ConditionFails: Say("what is required is not the case", "wait until it is, and send it again"),
+    e.NoSuchLeg: Say("no earlier leg made what a leg refers to", "mend the number, or the order of the legs"),
+    e.AttestationEndRefused: Say("the end is past, or too far away", "choose one within 366 days"),
+    e.NotAttested: Say("you do not attest that", "nothing; dchat query attestation shows it"),
     e.NotUpgradeAuthority: Say(
         "the signer may not set plans of upgrades", "propose it to governance: dchat tx gov submit-upgrade"
     ),

@@ -20,7 +20,7 @@ from chain.currency.ledger.stake_records import (
     QUEUE_WATCHES,
     Now,
 )
-from chain.kernel.branch import Branch, Scan, State
+from chain.kernel.branch import Branch, Key, Scan, State
 from chain.kernel.items import FailedItems
 from chain.tx.codec import height_bytes
 
@@ -32,8 +32,9 @@ ITEMS_PER_SLICE: Final = 50  # about a millisecond of unbondings
 class TimeQueue:
     __slots__ = ("_head", "prefix")
 
-    def __init__(self, prefix: bytes) -> None:
-        self.prefix, self._head = prefix, HEADS + prefix
+    def __init__(self, prefix: bytes, head: Key[bytes | None] | None = None) -> None:
+        """head: where the earliest is kept, of a queue in another store than the currency's."""
+        self.prefix, self._head = prefix, head or HEADS + prefix
 
     def push(self, state: State, time_ns: int, item: bytes) -> None:
         """Again with the same time and item is the same."""

@@ -28,6 +28,7 @@ __all__ = [
     "decode_message",
     "economy",
     "encode_message",
+    "escrow",
     "governance",
     "grants",
     "keys",

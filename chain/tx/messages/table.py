@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from chain.tx.errors import Malformed
-from chain.tx.messages import bridge, chat, economy, governance, grants, keys, payments, upgrade
+from chain.tx.messages import bridge, chat, economy, escrow, governance, grants, keys, payments, upgrade
 from chain.tx.messages.bridge import BridgeMessage
 from chain.tx.messages.chat import ChatMessage
 from chain.tx.messages.economy import EconomyMessage
+from chain.tx.messages.escrow import EscrowMessage
 from chain.tx.messages.governance import GovernanceMessage
 from chain.tx.messages.grants import GrantMessage
 from chain.tx.messages.keys import KeysMessage
@@ -23,11 +24,11 @@ from chain.tx.messages.upgrade import UpgradeMessage
 from proto.dchat.v1 import tx_pb2 as pb
 
 Message: TypeAlias = (
-    Payment | ChatMessage | BridgeMessage | KeysMessage | UpgradeMessage | EconomyMessage | GovernanceMessage
-    | GrantMessage
+    Payment | ChatMessage | BridgeMessage | KeysMessage | EscrowMessage | UpgradeMessage | EconomyMessage
+    | GovernanceMessage | GrantMessage
 )  # fmt: skip
 
-SUBJECTS: Final = (payments, chat, bridge, keys, upgrade, economy, governance, grants)
+SUBJECTS: Final = (payments, chat, bridge, keys, escrow, upgrade, economy, governance, grants)
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for subject in SUBJECTS for kind in subject.KINDS}
 KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
 

@@ -1,3 +1,8 @@
 """Commands that speak with a running chain: transactions, queries, governance, upgrades, status."""
 
-__all__ = ["gov_commands"]
+__all__ = [
+    "chat_commands",
+    "gov_commands",
+    "query_commands",
+    "tx_commands",
+]

@@ -30,6 +30,8 @@ from consensus.mempool.pool import Pool
 from consensus.p2p.conn.address import parse_listen_address
 from crypto.hash import sha256
 from dchat.config.models import GrpcSection
+from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
+from dchat.doors.grpc.bridge_door import BridgeService
 from dchat.doors.grpc.connections import GrpcConnections
 from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
@@ -45,6 +47,7 @@ from dchat.doors.reads.errors import BadQuestion, NotThere
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
+from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
@@ -59,7 +62,7 @@ LOOKAHEAD_BYTES = 16_384  # of a request that nobody has asked for yet
 METADATA_BYTES_MAX = 16_384
 HANDSHAKE_MS = 5_000  # who connects and says nothing is left
 KEEPALIVE_MS = 60_000
-SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE)
+SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE, BRIDGE)
 
 # What a call is worth in plain ones, of its client's rate.
 COSTS = {
@@ -359,6 +362,7 @@ class GrpcDoor:
         rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        bridge_rpc.add_BridgeServiceServicer_to_server(BridgeService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         self.port = 0
 

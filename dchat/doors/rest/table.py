@@ -49,6 +49,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "StakingService.ListRedelegations": ("/v1/redelegations",),
     "StakingService.GetRewards": ("/v1/rewards/{delegator}",),
     "StakingService.GetStakingPools": ("/v1/staking-pools",),
+    "BridgeService.ListEscrows": ("/v1/escrows",),
     "GovService.ListProposals": ("/v1/proposals",),
     "GovService.GetProposal": ("/v1/proposals/{proposal_id}",),
     "GovService.ListVotes": ("/v1/proposals/{proposal_id}/votes",),

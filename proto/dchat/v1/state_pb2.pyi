@@ -196,6 +196,66 @@ class BridgeTotals(_message.Message):
     udchat_joins: bytes
     def __init__(self, bundles_executed: _Optional[int] = ..., bundles_failed: _Optional[int] = ..., udchat_to_chat: _Optional[int] = ..., udchat_tipped: _Optional[bytes] = ..., udchat_joins: _Optional[bytes] = ...) -> None: ...
 
+class Escrow(_message.Message):
+    __slots__ = ("sender", "recipient", "amount", "left", "deadline_time_ns", "parties", "threshold", "arbiter", "conditions", "words", "opened_height")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    PARTIES_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    ARBITER_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    OPENED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    recipient: bytes
+    amount: int
+    left: int
+    deadline_time_ns: int
+    parties: _containers.RepeatedScalarFieldContainer[bytes]
+    threshold: int
+    arbiter: bytes
+    conditions: _containers.RepeatedCompositeFieldContainer[_tx_pb2.Condition]
+    words: _containers.RepeatedCompositeFieldContainer[EscrowWord]
+    opened_height: int
+    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., left: _Optional[int] = ..., deadline_time_ns: _Optional[int] = ..., parties: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., arbiter: _Optional[bytes] = ..., conditions: _Optional[_Iterable[_Union[_tx_pb2.Condition, _Mapping]]] = ..., words: _Optional[_Iterable[_Union[EscrowWord, _Mapping]]] = ..., opened_height: _Optional[int] = ...) -> None: ...
+
+class EscrowWord(_message.Message):
+    __slots__ = ("party", "recipient", "amount")
+    PARTY_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    party: bytes
+    recipient: bytes
+    amount: int
+    def __init__(self, party: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class EscrowTotals(_message.Message):
+    __slots__ = ("opened", "open", "udchat_held", "udchat_released", "udchat_given_back", "udchat_refunded")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    UDCHAT_HELD_FIELD_NUMBER: _ClassVar[int]
+    UDCHAT_RELEASED_FIELD_NUMBER: _ClassVar[int]
+    UDCHAT_GIVEN_BACK_FIELD_NUMBER: _ClassVar[int]
+    UDCHAT_REFUNDED_FIELD_NUMBER: _ClassVar[int]
+    opened: int
+    open: int
+    udchat_held: int
+    udchat_released: bytes
+    udchat_given_back: bytes
+    udchat_refunded: bytes
+    def __init__(self, opened: _Optional[int] = ..., open: _Optional[int] = ..., udchat_held: _Optional[int] = ..., udchat_released: _Optional[bytes] = ..., udchat_given_back: _Optional[bytes] = ..., udchat_refunded: _Optional[bytes] = ...) -> None: ...
+
+class Attestation(_message.Message):
+    __slots__ = ("until_time_ns", "height")
+    UNTIL_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    until_time_ns: int
+    height: int
+    def __init__(self, until_time_ns: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
 class CurrencyParams(_message.Message):
     __slots__ = ("gas_price", "unordered_expiry_blocks_max")
     GAS_PRICE_FIELD_NUMBER: _ClassVar[int]

@@ -100,7 +100,7 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant")
+    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +110,10 @@ class Message(_message.Message):
     PAY_TO_JOIN_FIELD_NUMBER: _ClassVar[int]
     BUY_ALLOWANCE_FIELD_NUMBER: _ClassVar[int]
     ROTATE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ESCROW_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ESCROW_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_FIELD_NUMBER: _ClassVar[int]
+    ATTEST_FIELD_NUMBER: _ClassVar[int]
     CREATE_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
     EDIT_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
     DELEGATE_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +144,10 @@ class Message(_message.Message):
     pay_to_join: PayToJoin
     buy_allowance: BuyAllowance
     rotate_keys: RotateKeys
+    open_escrow: OpenEscrow
+    release_escrow: ReleaseEscrow
+    require: Require
+    attest: Attest
     create_validator: CreateValidator
     edit_validator: EditValidator
     delegate: Delegate
@@ -161,7 +169,7 @@ class Message(_message.Message):
     announce_readiness: AnnounceReadiness
     grant_fees: GrantFees
     revoke_fee_grant: RevokeFeeGrant
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -254,6 +262,126 @@ class RotateKeys(_message.Message):
     policy: KeyPolicy
     possessions: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, address: _Optional[bytes] = ..., policy: _Optional[_Union[KeyPolicy, _Mapping]] = ..., possessions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Condition(_message.Message):
+    __slots__ = ("balance", "membership", "posted", "attested", "time_from_ns", "time_before_ns")
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    MEMBERSHIP_FIELD_NUMBER: _ClassVar[int]
+    POSTED_FIELD_NUMBER: _ClassVar[int]
+    ATTESTED_FIELD_NUMBER: _ClassVar[int]
+    TIME_FROM_NS_FIELD_NUMBER: _ClassVar[int]
+    TIME_BEFORE_NS_FIELD_NUMBER: _ClassVar[int]
+    balance: BalanceCondition
+    membership: MembershipCondition
+    posted: PostedCondition
+    attested: AttestedCondition
+    time_from_ns: int
+    time_before_ns: int
+    def __init__(self, balance: _Optional[_Union[BalanceCondition, _Mapping]] = ..., membership: _Optional[_Union[MembershipCondition, _Mapping]] = ..., posted: _Optional[_Union[PostedCondition, _Mapping]] = ..., attested: _Optional[_Union[AttestedCondition, _Mapping]] = ..., time_from_ns: _Optional[int] = ..., time_before_ns: _Optional[int] = ...) -> None: ...
+
+class BalanceCondition(_message.Message):
+    __slots__ = ("address", "amount")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    amount: int
+    def __init__(self, address: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class MembershipCondition(_message.Message):
+    __slots__ = ("channel_id", "member")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    channel_id: bytes
+    member: bytes
+    def __init__(self, channel_id: _Optional[bytes] = ..., member: _Optional[bytes] = ...) -> None: ...
+
+class PostedCondition(_message.Message):
+    __slots__ = ("channel_id", "author", "content_hash")
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    channel_id: bytes
+    author: bytes
+    content_hash: bytes
+    def __init__(self, channel_id: _Optional[bytes] = ..., author: _Optional[bytes] = ..., content_hash: _Optional[bytes] = ...) -> None: ...
+
+class AttestedCondition(_message.Message):
+    __slots__ = ("attester", "statement")
+    ATTESTER_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    attester: bytes
+    statement: bytes
+    def __init__(self, attester: _Optional[bytes] = ..., statement: _Optional[bytes] = ...) -> None: ...
+
+class MessagePlace(_message.Message):
+    __slots__ = ("index", "leg")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    leg: int
+    def __init__(self, index: _Optional[int] = ..., leg: _Optional[int] = ...) -> None: ...
+
+class EscrowReference(_message.Message):
+    __slots__ = ("id", "leg")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    leg: int
+    def __init__(self, id: _Optional[bytes] = ..., leg: _Optional[int] = ...) -> None: ...
+
+class OpenEscrow(_message.Message):
+    __slots__ = ("sender", "recipient", "amount", "deadline_time_ns", "parties", "threshold", "arbiter", "conditions")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    PARTIES_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    ARBITER_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    recipient: bytes
+    amount: int
+    deadline_time_ns: int
+    parties: _containers.RepeatedScalarFieldContainer[bytes]
+    threshold: int
+    arbiter: bytes
+    conditions: _containers.RepeatedCompositeFieldContainer[Condition]
+    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., deadline_time_ns: _Optional[int] = ..., parties: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., arbiter: _Optional[bytes] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ...) -> None: ...
+
+class ReleaseEscrow(_message.Message):
+    __slots__ = ("sender", "escrow", "amount", "recipient", "messages")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    ESCROW_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    escrow: EscrowReference
+    amount: int
+    recipient: bytes
+    messages: _containers.RepeatedCompositeFieldContainer[MessagePlace]
+    def __init__(self, sender: _Optional[bytes] = ..., escrow: _Optional[_Union[EscrowReference, _Mapping]] = ..., amount: _Optional[int] = ..., recipient: _Optional[bytes] = ..., messages: _Optional[_Iterable[_Union[MessagePlace, _Mapping]]] = ...) -> None: ...
+
+class Require(_message.Message):
+    __slots__ = ("sender", "condition", "message")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    condition: Condition
+    message: MessagePlace
+    def __init__(self, sender: _Optional[bytes] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., message: _Optional[_Union[MessagePlace, _Mapping]] = ...) -> None: ...
+
+class Attest(_message.Message):
+    __slots__ = ("attester", "statement", "until_time_ns")
+    ATTESTER_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    attester: bytes
+    statement: bytes
+    until_time_ns: int
+    def __init__(self, attester: _Optional[bytes] = ..., statement: _Optional[bytes] = ..., until_time_ns: _Optional[int] = ...) -> None: ...
 
 class SoftwareUpgrade(_message.Message):
     __slots__ = ("authority", "name", "height", "info", "binary_sha256", "ready_share_permyriad", "postpone_blocks")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.escrow_records import EscrowTotals
 from bridge.records import Totals
 from chain.app_state.economy import InvalidAppState
 from chain.currency.ledger.records import Account, Supply
@@ -37,6 +38,7 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
+from chain.tx.messages.escrow import BalanceAtLeast, MemberOf, Posted, TimeFrom
 from chain.tx.messages.governance import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal
 from chain.tx.messages.upgrade import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, check_plan
 from chain.tx.policies import single_key_policy
@@ -52,7 +54,8 @@ REFUSALS = (NumberTooWide, ValueError, OverflowError)  # ours; the generated cla
 EXTREMES = (0, 1, 127, 2**31 - 1, 2**32 - 1, 2**32, 2**63 - 1, 2**63, UINT64_MAX, UINT64_MAX + 1, 2**64 + 5, 10**40, -1)
 SMALL = (0, 1, 2, 127, 128, 2**31 - 1)
 FLOWS = {(Totals, "udchat_tipped"), (Totals, "udchat_joins"), (Minter, "minted"), (Minter, "burned"),
-         (Pulse, "minted"), (Pulse, "burned")}  # fmt: skip
+         (Pulse, "minted"), (Pulse, "burned"), (EscrowTotals, "released"), (EscrowTotals, "given_back"),
+         (EscrowTotals, "refunded")}  # fmt: skip
 
 
 def classes() -> dict[str, type[Any]]:
@@ -72,6 +75,11 @@ ACTIONS = st.sampled_from([
     (), (ChangeParams((ParamChange("block", "max_gas", "9" * 19),)),), (SpendTreasury(bytes(20), UINT64_MAX),),
 ])  # fmt: skip
 
+CONDITIONS = st.lists(st.sampled_from([
+    MemberOf(b"c" * 20, b"a" * 20), Posted(b"c" * 20, b"", bytes(32)), TimeFrom(UINT64_MAX),
+    BalanceAtLeast(b"a" * 20, 1),
+]), max_size=4).map(tuple)  # fmt: skip
+
 
 def record(kind: type[Any], ints: tuple[int, ...]) -> st.SearchStrategy[Any]:
     hints = fields_of(kind)
@@ -90,7 +98,7 @@ def value(kind: type[Any], name: str, hint: Any, ints: tuple[int, ...]) -> st.Se
     special: dict[str, st.SearchStrategy[Any]] = {
         "policy": st.just(single_key_policy(b"k" * 32)),
         "range": st.integers(0, 9).map(lambda count: Range().append([bytes([n]) for n in range(count)])[0]),
-        "actions": ACTIONS, "options": OPTIONS, "address": st.just(b"a" * 20),
+        "actions": ACTIONS, "options": OPTIONS, "conditions": CONDITIONS, "address": st.just(b"a" * 20),
         "addresses": st.lists(st.binary(min_size=20, max_size=20), max_size=3, unique=True),
     }  # fmt: skip
     if name in special:
@@ -167,7 +175,7 @@ def test_flows_have_no_width(kind: type[Any], field: str) -> None:
         found = Pulse(**{field: 2**64 + 5})
         assert Pulse.of(state_pb2.Pulse.FromString(found.encode())) == found
         return
-    made = Minter(0, 0, 0) if kind is Minter else Totals()
+    made = Minter(0, 0, 0) if kind is Minter else kind()
     found = made._replace(**{field: 2**64 + 5})
     assert kind.decode(found.encode()) == found
 

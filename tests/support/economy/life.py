@@ -1,4 +1,4 @@
-"""A chain's life by chance: people delegate, vote, pay and chat; validators fail, cheat, leave and come; time jumps.
+"""A chain's life by chance: people delegate, vote, pay, chat and agree; validators fail and cheat; time jumps.
 
 Each step is a block. After it all invariants are checked, the models of `tests.support.economy.shadow` are compared,
 and a twin (another application, on its own database, started anew now and then, which only ever executes what was
@@ -76,6 +76,7 @@ from dchat.app.app import DchatApplication
 from storage.memory import MemoryStore
 from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.keys import rotation, shared, signed
+from tests.support.economy.deals import about_deals
 from tests.support.economy.shadow import Differs, Shadow
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
@@ -299,6 +300,8 @@ class Life(World):
         if draw < 0.79:
             other = rng.choice([other for other in NAMES if other != name])
             return Payment(self.address(name), self.address(other), self._amount(self.balance(name)))
+        if draw < 0.86:
+            return about_deals(self, name, NAMES)
         return self._about_chat(name)
 
     def _amount(self, all_of_it: int) -> int:

@@ -1,0 +1,115 @@
+"""The bridge store's records of escrows and attestations. Immutable; proto/dchat/v1/state.proto."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from chain.currency.ledger import dec
+from chain.currency.staking.queues import TimeQueue
+from chain.kernel.branch import Decoders, Key, RecordKind, decoders_of
+from chain.kernel.items import FailedItems
+from chain.tx.codec import bytes_field, uint_field
+from chain.tx.messages.escrow import Condition, fill_conditions, read_condition
+from proto.dchat.v1 import state_pb2 as pb
+
+
+class Word(NamedTuple):
+    """What a party would have paid."""
+
+    party: bytes
+    recipient: bytes
+    amount: int  # udchat
+
+
+class Escrow(NamedTuple):
+    """left: udchat that it holds of the `amount` paid in. words: of parties, since something was last paid."""
+
+    sender: bytes
+    recipient: bytes  # empty: whom the release names
+    amount: int
+    left: int
+    deadline_ns: int
+    parties: tuple[bytes, ...]
+    threshold: int
+    arbiter: bytes
+    conditions: tuple[Condition, ...]
+    words: tuple[Word, ...]
+    opened_height: int
+
+    @property
+    def everybody(self) -> frozenset[bytes]:
+        """Whom it concerns: under each of them it is found."""
+        return frozenset({self.sender, self.recipient, self.arbiter, *self.parties}) - {b""}
+
+    def encode(self) -> bytes:
+        record = pb.Escrow(
+            sender=self.sender, recipient=self.recipient, amount=self.amount, left=self.left,
+            deadline_time_ns=self.deadline_ns, parties=self.parties, threshold=self.threshold, arbiter=self.arbiter,
+            opened_height=self.opened_height,
+        )  # fmt: skip
+        fill_conditions(record.conditions, self.conditions)
+        for party, recipient, amount in self.words:
+            record.words.add(party=party, recipient=recipient, amount=amount)
+        return record.SerializeToString(deterministic=True)
+
+    @staticmethod
+    def decode(stored: bytes) -> Escrow:
+        r = pb.Escrow.FromString(stored)
+        return Escrow(
+            r.sender, r.recipient, r.amount, r.left, r.deadline_time_ns, tuple(r.parties), r.threshold, r.arbiter,
+            tuple([read_condition("stored", one) for one in r.conditions]),
+            tuple([Word(word.party, word.recipient, word.amount) for word in r.words]), r.opened_height,
+        )  # fmt: skip
+
+
+class EscrowTotals(NamedTuple):
+    """opened: since genesis; open: of these, now, with what they hold. What was paid out are flows, in udchat: the same
+    money may pass again and again, so that nothing bounds them."""
+
+    opened: int = 0
+    open: int = 0
+    held: int = 0
+    released: int = 0
+    given_back: int = 0
+    refunded: int = 0
+
+    def encode(self) -> bytes:
+        counts = [uint_field(tag, value) for tag, value in zip((b"\x08", b"\x10", b"\x18"), self, strict=False)]
+        flows = [
+            bytes_field(tag, dec.to_bytes(value))
+            for tag, value in zip((b"\x22", b"\x2a", b"\x32"), self[3:], strict=True)
+        ]
+        return b"".join((*counts, *flows))
+
+    @staticmethod
+    def decode(stored: bytes) -> EscrowTotals:
+        r = pb.EscrowTotals.FromString(stored)
+        flows = (r.udchat_released, r.udchat_given_back, r.udchat_refunded)
+        return EscrowTotals(r.opened, r.open, r.udchat_held, *map(dec.from_bytes, flows))
+
+
+class Attestation(NamedTuple):
+    until_ns: int
+    height: int
+
+    def encode(self) -> bytes:
+        return uint_field(b"\x08", self.until_ns) + uint_field(b"\x10", self.height)
+
+    @staticmethod
+    def decode(stored: bytes) -> Attestation:
+        r = pb.Attestation.FromString(stored)
+        return Attestation(r.until_time_ns, r.height)
+
+
+ESCROW: Final = Key.of(b"bE", Escrow)  # ‖ id
+TOTALS: Final = Key.of(b"bT", EscrowTotals)  # absent until the first is opened
+BY_PARTY: Final = Key.of(b"BP", bytes)  # side: ‖ address ‖ id
+ATTESTATION: Final = Key.of(b"bA", Attestation)  # ‖ attester ‖ statement
+FAILED: Final = FailedItems(b"bF")  # ‖ queue ‖ item
+DEADLINES: Final = TimeQueue(Key.of(b"BE", bytes), Key.of(b"Be", bytes))  # side: ‖ time ‖ id
+ENDS: Final = TimeQueue(Key.of(b"BA", bytes), Key.of(b"Ba", bytes))  # side: ‖ time ‖ attester ‖ statement
+DECODERS: Final[Decoders] = decoders_of(ESCROW, TOTALS, ATTESTATION, FAILED.prefix)
+
+ESCROWS: Final = RecordKind(ESCROW, pb.Escrow, "the escrow")
+ESCROWED: Final = RecordKind(TOTALS, pb.EscrowTotals, "the totals of escrows")
+ATTESTATIONS: Final = RecordKind(ATTESTATION, pb.Attestation, "the attestation")

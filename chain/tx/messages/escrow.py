@@ -1,0 +1,277 @@
+"""Money that waits, and what a bundle goes by: escrows, conditions, attestations; references to earlier legs.
+
+Stateless, and known to both sides: what a condition says is asked of both machines, by the bridge.
+Source: proto/dchat/v1/tx.proto; docs/escrows.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from chain.tx import gas
+from chain.tx.errors import InvalidField
+from chain.tx.messages.fields import check_address, check_amount, check_channel
+from chain.tx.messages.kinds import BRIDGE, Kind
+from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
+from proto.dchat.v1 import tx_pb2 as pb
+
+PARTIES_MAX: Final = 8  # as many as sign a transaction
+CONDITIONS_MAX: Final = 4  # all of them are asked in one leg
+LEGS_MAX: Final = 32  # of a bundle
+
+GAS_CONDITION: Final = 6_000  # a record that nobody had read lately; of a message, its content hashed
+GAS_OPEN: Final = 2 * gas.GAS_MESSAGE + 2 * gas.GAS_STAYS + gas.GAS_LATER  # it stays a year at most, under every party
+GAS_ATTEST: Final = gas.GAS_MESSAGE + gas.GAS_NEW_LEAF + gas.GAS_LATER
+
+
+class BalanceAtLeast(NamedTuple):
+    address: bytes
+    amount: int  # udchat
+
+
+class MemberOf(NamedTuple):
+    channel_id: bytes
+    member: bytes
+
+
+class Posted(NamedTuple):
+    channel_id: bytes
+    author: bytes  # empty: anybody
+    content_hash: bytes
+
+
+class Attested(NamedTuple):
+    attester: bytes
+    statement: bytes
+
+
+class TimeFrom(NamedTuple):
+    time_ns: int
+
+
+class TimeBefore(NamedTuple):
+    time_ns: int
+
+
+Condition: TypeAlias = BalanceAtLeast | MemberOf | Posted | Attested | TimeFrom | TimeBefore
+
+
+class MessagePlace(NamedTuple):
+    """leg: index + 1 of the earlier leg that posted it; 0: it stands at `index`."""
+
+    index: int = 0  # type: ignore[assignment]  # the field's name; tuple.index is not used
+    leg: int = 0
+
+
+class EscrowReference(NamedTuple):
+    """leg: index + 1 of the earlier leg that opened it; 0: the id counts."""
+
+    id: bytes = b""
+    leg: int = 0
+
+
+class OpenEscrow(NamedTuple):
+    sender: bytes
+    recipient: bytes  # empty: whom the release names
+    amount: int  # udchat
+    deadline_time_ns: int
+    parties: tuple[bytes, ...] = ()
+    threshold: int = 0
+    arbiter: bytes = b""
+    conditions: tuple[Condition, ...] = ()
+
+
+class ReleaseEscrow(NamedTuple):
+    sender: bytes
+    escrow: EscrowReference
+    amount: int = 0  # udchat; 0: all that is left
+    recipient: bytes = b""  # empty: the escrow's
+    messages: tuple[MessagePlace, ...] = ()
+
+
+class Require(NamedTuple):
+    sender: bytes
+    condition: Condition
+    message: MessagePlace | None = None
+
+
+class Attest(NamedTuple):
+    attester: bytes
+    statement: bytes
+    until_time_ns: int  # 0: it is withdrawn
+
+
+EscrowMessage: TypeAlias = OpenEscrow | ReleaseEscrow | Require | Attest
+
+
+def escrow_id(replay_id: bytes, leg: int) -> bytes:
+    """32 bytes, known as soon as its transaction is signed. leg: index of the leg that opens it."""
+    return sha256(b"dchat/escrow" + replay_id + leg.to_bytes(4, "big"))
+
+
+# ------------------------------------------------------------------------------ conditions
+
+
+def read_condition(where: str, m: pb.Condition) -> Condition:
+    """Raises: InvalidField."""
+    match m.WhichOneof("kind"):
+        case "balance":
+            check_address(f"{where}.balance.address", m.balance.address)
+            check_amount(f"{where}.balance", m.balance.amount)
+            return BalanceAtLeast(m.balance.address, m.balance.amount)
+        case "membership":
+            check_channel(f"{where}.membership", m.membership.channel_id)
+            check_address(f"{where}.membership.member", m.membership.member)
+            return MemberOf(m.membership.channel_id, m.membership.member)
+        case "posted":
+            check_channel(f"{where}.posted", m.posted.channel_id)
+            if m.posted.author:
+                check_address(f"{where}.posted.author", m.posted.author)
+            _check_hash(f"{where}.posted.content_hash", m.posted.content_hash)
+            return Posted(m.posted.channel_id, m.posted.author, m.posted.content_hash)
+        case "attested":
+            check_address(f"{where}.attested.attester", m.attested.attester)
+            _check_hash(f"{where}.attested.statement", m.attested.statement)
+            return Attested(m.attested.attester, m.attested.statement)
+        case "time_from_ns" if m.time_from_ns:
+            return TimeFrom(m.time_from_ns)
+        case "time_before_ns" if m.time_before_ns:
+            return TimeBefore(m.time_before_ns)
+        case _:
+            raise InvalidField(f"{where}: a balance, membership, posted, attested, or a time above 0")
+
+
+def fill_condition(out: pb.Condition, condition: Condition) -> None:
+    match condition:
+        case BalanceAtLeast(address, amount):
+            out.balance.address, out.balance.amount = address, amount
+        case MemberOf(channel, member):
+            out.membership.channel_id, out.membership.member = channel, member
+        case Posted(channel, author, content_hash):
+            out.posted.channel_id, out.posted.author, out.posted.content_hash = channel, author, content_hash
+        case Attested(attester, statement):
+            out.attested.attester, out.attested.statement = attester, statement
+        case TimeFrom(time_ns):
+            out.time_from_ns = time_ns
+        case TimeBefore(time_ns):
+            out.time_before_ns = time_ns
+
+
+def _check_hash(where: str, value: bytes) -> None:
+    if len(value) != HASH_BYTES:
+        raise InvalidField(f"{where}: {len(value)} bytes, expected {HASH_BYTES}")
+
+
+def _place(where: str, m: pb.MessagePlace) -> MessagePlace:
+    if m.leg > LEGS_MAX or (m.leg and m.index):
+        raise InvalidField(f"{where}: an index, or a leg of 1 to {LEGS_MAX}")
+    return MessagePlace(m.index, m.leg)
+
+
+def _fill_place(out: pb.MessagePlace, place: MessagePlace) -> None:
+    out.index, out.leg = place
+
+
+# ------------------------------------------------------------------------------ messages
+
+
+def open_escrow(m: pb.OpenEscrow) -> OpenEscrow:
+    where = "open_escrow"
+    check_address(f"{where}.sender", m.sender)
+    check_amount(where, m.amount)
+    for name, value in (("recipient", m.recipient), ("arbiter", m.arbiter)):
+        if value:
+            check_address(f"{where}.{name}", value)
+    if m.recipient == m.sender:
+        raise InvalidField(f"{where}.recipient: the sender itself")
+    if len(m.parties) > PARTIES_MAX or len(m.conditions) > CONDITIONS_MAX:
+        raise InvalidField(f"{where}: at most {PARTIES_MAX} parties and {CONDITIONS_MAX} conditions")
+    parties = tuple(m.parties)
+    _check_parties(f"{where}.parties", parties, m.threshold)
+    conditions = tuple([read_condition(f"{where}.conditions", one) for one in m.conditions])
+    if conditions and not m.recipient:
+        raise InvalidField(f"{where}.recipient: what conditions release has one")
+    if not (parties or m.arbiter or conditions):
+        raise InvalidField(f"{where}: nobody's word and no condition would release it")
+    return OpenEscrow(m.sender, m.recipient, m.amount, m.deadline_time_ns, parties, m.threshold, m.arbiter, conditions)
+
+
+def _check_parties(where: str, parties: tuple[bytes, ...], threshold: int) -> None:
+    if any(len(party) != ADDRESS_BYTES for party in parties) or list(parties) != sorted(set(parties)):
+        raise InvalidField(f"{where}: of {ADDRESS_BYTES} bytes each, ascending, no repeats")
+    if not bool(parties) <= threshold <= len(parties):
+        raise InvalidField(f"{where}: a threshold of 1 to as many as there are; 0 without parties")
+
+
+def release_escrow(m: pb.ReleaseEscrow) -> ReleaseEscrow:
+    where = "release_escrow"
+    check_address(f"{where}.sender", m.sender)
+    reference = m.escrow
+    if bool(reference.id) == bool(reference.leg) or reference.leg > LEGS_MAX:
+        raise InvalidField(f"{where}.escrow: an id, or a leg of 1 to {LEGS_MAX}")
+    if reference.id:
+        _check_hash(f"{where}.escrow.id", reference.id)
+    if m.recipient:
+        check_address(f"{where}.recipient", m.recipient)
+    if len(m.messages) > CONDITIONS_MAX:
+        raise InvalidField(f"{where}.messages: at most {CONDITIONS_MAX}")
+    places = tuple([_place(f"{where}.messages", one) for one in m.messages])
+    return ReleaseEscrow(m.sender, EscrowReference(reference.id, reference.leg), m.amount, m.recipient, places)
+
+
+def require(m: pb.Require) -> Require:
+    check_address("require.sender", m.sender)
+    condition = read_condition("require.condition", m.condition)
+    place = _place("require.message", m.message) if m.HasField("message") else None
+    if (place is not None) != isinstance(condition, Posted):
+        raise InvalidField("require.message: where the posted message stands, and of no other condition")
+    return Require(m.sender, condition, place)
+
+
+def attest(m: pb.Attest) -> Attest:
+    check_address("attest.attester", m.attester)
+    _check_hash("attest.statement", m.statement)
+    return Attest(m.attester, m.statement, m.until_time_ns)
+
+
+def fill_conditions(out: Any, conditions: Iterable[Condition]) -> None:
+    """out: a repeated field."""
+    for condition in conditions:
+        fill_condition(out.add(), condition)
+
+
+def _fill_open(out: pb.OpenEscrow, message: OpenEscrow) -> None:
+    out.sender, out.recipient, out.amount = message.sender, message.recipient, message.amount
+    out.deadline_time_ns, out.threshold, out.arbiter = message.deadline_time_ns, message.threshold, message.arbiter
+    out.parties.extend(message.parties)
+    fill_conditions(out.conditions, message.conditions)
+
+
+def _fill_release(out: pb.ReleaseEscrow, message: ReleaseEscrow) -> None:
+    out.sender, out.amount, out.recipient = message.sender, message.amount, message.recipient
+    out.escrow.id, out.escrow.leg = message.escrow
+    for place in message.messages:
+        _fill_place(out.messages.add(), place)
+
+
+def _fill_require(out: pb.Require, message: Require) -> None:
+    out.sender = message.sender
+    fill_condition(out.condition, message.condition)
+    if message.message is not None:
+        out.message.SetInParent()
+        _fill_place(out.message, message.message)
+
+
+KINDS: Final = (
+    Kind(
+        "open_escrow", open_escrow, OpenEscrow, BRIDGE, GAS_OPEN, _fill_open,
+        lambda message: len(message.parties) + len(message.conditions),
+    ),
+    Kind(
+        "release_escrow", release_escrow, ReleaseEscrow, BRIDGE,
+        2 * gas.GAS_MESSAGE + CONDITIONS_MAX * GAS_CONDITION, _fill_release, lambda message: len(message.messages),
+    ),
+    Kind("require", require, Require, BRIDGE, GAS_CONDITION, _fill_require),
+    Kind("attest", attest, Attest, BRIDGE, GAS_ATTEST),
+)  # fmt: skip

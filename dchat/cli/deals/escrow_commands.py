@@ -1,0 +1,240 @@
+"""`dchat tx escrow`, `dchat tx attest`, and how they are looked up. docs/escrows.md shows what they are for."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import click
+
+from bridge.escrow_records import ATTESTATIONS, ESCROWED, ESCROWS
+from chain.tx.messages import LANE_BRIDGE, PostMessage
+from chain.tx.messages.escrow import (
+    Attest,
+    Condition,
+    EscrowReference,
+    MessagePlace,
+    OpenEscrow,
+    Posted,
+    ReleaseEscrow,
+    Require,
+)
+from crypto.hash import sha256
+from dchat.cli.commands.chat_commands import channel_of
+from dchat.cli.commands.query_commands import ask_record, plain, proving, query
+from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
+from dchat.cli.deals.words import CONDITIONS, SAID, If, When, condition_of, escrow_of, hash_of, place_of, time_of
+from dchat.cli.terminal.ask import Address, Amount, Hash, height_option, limit_option, node_option, parse_amount
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from proto.dchat.v1 import bridge_service_pb2 as pb
+
+DEADLINE: Final = "When what is left goes back: 2h, 7d from now, or 2027-01-31T12:00:00Z. At most 366 days."
+
+
+@tx.group("escrow", cls=Group)
+def escrow() -> None:
+    """Pay into an escrow, say your word on one, and what is built of them."""
+
+
+@escrow.command("open", cls=Command)
+@click.option("--to", "recipient", type=Address(), help="Who is paid. Without it: whom the release names.")
+@click.option("--amount", type=Amount(least=1), required=True)
+@click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@click.option("--party", "parties", type=Address(), multiple=True, help="Whose word pays; repeat for several.")
+@click.option("--threshold", type=click.IntRange(1), help="How many of them must say the same. Default: all.")
+@click.option("--arbiter", type=Address(), help="Who decides alone, either way.")
+@click.option("--if", "conditions", type=If(), multiple=True, help=f"When all hold, anybody releases all of it: {SAID}")
+@sending
+def open_escrow(
+    recipient: bytes | None,
+    amount: int,
+    deadline: int,
+    parties: tuple[bytes, ...],
+    threshold: int | None,
+    arbiter: bytes | None,
+    conditions: tuple[Condition, ...],
+    **options: Any,
+) -> None:
+    """Pay into an escrow. What is left of it at the deadline comes back by itself."""
+    whose = tuple(sorted(set(parties)))
+    if not (whose or arbiter or conditions):
+        raise Refusal("say --party, --arbiter or --if: otherwise nobody could release it", Exit.USAGE)
+    needed = threshold or len(whose)
+    if needed > len(whose):
+        raise Refusal(f"--threshold is {needed}; there are {len(whose)} parties", Exit.USAGE)
+    if conditions and recipient is None:
+        raise Refusal("--if releases to somebody: say --to", Exit.USAGE)
+    send(
+        lambda me: [
+            OpenEscrow(me, recipient or b"", amount, deadline, whose, needed, arbiter or b"", conditions)
+        ],
+        options,
+    )  # fmt: skip
+
+
+@escrow.command("release", cls=Command)
+@click.argument("escrow_id", type=Hash())
+@click.option("--amount", type=Amount(least=1), default=0, help="Default: all that is left.")
+@click.option("--to", "recipient", type=Address(), help="Default: the escrow's recipient. Who opened it: back to him.")
+@click.option("--message", "messages", type=click.IntRange(0), multiple=True, help="Where a posted message stands.")
+@sending
+def release(escrow_id: bytes, amount: int, recipient: bytes | None, messages: tuple[int, ...], **options: Any) -> None:
+    """Say your word on an escrow, or release it where its conditions hold."""
+    places = tuple(map(MessagePlace, messages))
+    send(lambda me: [ReleaseEscrow(me, EscrowReference(escrow_id), amount, recipient or b"", places)], options)
+
+
+# ------------------------------------------------------------------------------ made ready
+
+
+@escrow.command("pay-on-delivery", cls=Command)
+@click.option("--to", "recipient", type=Address(), required=True, help="Who posts it, and is paid.")
+@click.option("--amount", type=Amount(least=1), required=True)
+@click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@click.option("--channel", required=True, help="Name or id: where it is posted.")
+@click.option("--text", help="What is posted.")
+@click.option("--hash", "digest", type=Hash(), help="Instead of --text: its SHA-256.")
+@sending
+def pay_on_delivery(
+    recipient: bytes,
+    amount: int,
+    deadline: int,
+    channel: str,
+    text: str | None,
+    digest: bytes | None,
+    **options: Any,
+) -> None:
+    """Pay for a message that somebody will post: on delivery he is paid, otherwise it comes back."""
+    if (text is None) == (digest is None):
+        raise Refusal("--text or --hash: one of them", Exit.USAGE)
+    content = digest or sha256((text or "").encode())
+    condition = Posted(channel_of(channel), recipient, content)
+    send(lambda me: [OpenEscrow(me, recipient, amount, deadline, conditions=(condition,))], options)
+
+
+@escrow.command("deliver", cls=Command)
+@click.argument("escrow_id", type=Hash())
+@click.option("--channel", required=True, help="Name or id; you are a member.")
+@click.option("--text", required=True)
+@sending
+def deliver(escrow_id: bytes, channel: str, text: str, **options: Any) -> None:
+    """Post the message that an escrow pays for and be paid for it, both or neither."""
+    posted = (MessagePlace(leg=1),)
+    send(
+        lambda me: [
+            PostMessage(me, channel_of(channel), text.encode(), 0),
+            ReleaseEscrow(me, EscrowReference(escrow_id), messages=posted),
+        ],
+        options,
+        lane=LANE_BRIDGE,
+    )
+
+
+@escrow.command("bounty", cls=Command)
+@click.option("--amount", type=Amount(least=1), required=True)
+@click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@sending
+def bounty(amount: int, deadline: int, **options: Any) -> None:
+    """Set an amount aside for whoever does something; you say who did: `dchat tx escrow release ID --to WHO`."""
+    send(lambda me: [OpenEscrow(me, b"", amount, deadline, (me,), 1)], options)
+
+
+# ------------------------------------------------------------------------------ attestations
+
+
+@tx.command("attest", cls=Command)
+@click.option("--statement", required=True, help="A text, of which the hash is kept; or its SHA-256.")
+@click.option("--until", type=When(), help="How long you stand for it: 30d from now, or a time. At most 366 days.")
+@click.option("--withdraw", is_flag=True, help="Stand for it no more.")
+@sending
+def attest(statement: str, until: int | None, withdraw: bool, **options: Any) -> None:
+    """Say on chain that you stand for a statement, for others' conditions to go by."""
+    if (until is None) != withdraw:
+        raise Refusal("--until or --withdraw: one of them", Exit.USAGE)
+    send(lambda me: [Attest(me, hash_of(statement), until or 0)], options)
+
+
+# ------------------------------------------------------------------------------ legs
+
+
+def _open_leg(me: bytes, leg: dict[str, str]) -> OpenEscrow:
+    def who(name: str) -> bytes:
+        return Address().convert(leg[name], None, None) if name in leg else b""
+
+    parties = tuple(sorted({Address().convert(one, None, None) for one in leg["parties"].split(",")}))
+    threshold = int(leg.get("threshold", len(parties)))
+    amount, deadline = parse_amount(leg["amount"], least=1), time_of(leg["deadline"])
+    return OpenEscrow(me, who("to"), amount, deadline, parties, threshold, who("arbiter"))
+
+
+def _release_leg(me: bytes, leg: dict[str, str]) -> ReleaseEscrow:
+    if ("escrow" in leg) == ("leg" in leg):
+        raise ValueError("escrow= or leg=, one of them")
+    at = escrow_of(leg["escrow"]) if "escrow" in leg else EscrowReference(leg=int(leg["leg"]))
+    to = Address().convert(leg["to"], None, None) if "to" in leg else b""
+    place = place_of(leg)
+    amount = parse_amount(leg["amount"], least=1) if "amount" in leg else 0
+    return ReleaseEscrow(me, at, amount, to, (place,) if place else ())
+
+
+def _require_leg(me: bytes, leg: dict[str, str]) -> Require:
+    said = {key: value for key, value in leg.items() if key not in ("what", "message", "message-leg")}
+    return Require(me, condition_of(leg["what"], said), place_of(leg))
+
+
+_SAYS = frozenset[str]().union(*[needed | optional for needed, optional in CONDITIONS.values()])
+
+LEGS["open-escrow"] = (
+    frozenset({"amount", "deadline", "parties"}),
+    frozenset({"to", "threshold", "arbiter"}),
+    _open_leg,
+)
+LEGS["release-escrow"] = (
+    frozenset(),
+    frozenset({"escrow", "leg", "amount", "to", "message", "message-leg"}),
+    _release_leg,
+)
+LEGS["require"] = (frozenset({"what"}), _SAYS | {"message", "message-leg"}, _require_leg)
+LEGS["attest"] = (
+    frozenset({"statement", "until"}),
+    frozenset(),
+    lambda me, leg: Attest(me, hash_of(leg["statement"]), time_of(leg["until"])),
+)
+
+
+# ------------------------------------------------------------------------------ looking
+
+
+@query.command("escrow", cls=Command)
+@click.argument("escrow_id", type=Hash())
+@proving
+def query_escrow(escrow_id: bytes, **how: Any) -> None:
+    """An escrow that is open, by its id."""
+    ask_record(ESCROWS, escrow_id, **how)
+
+
+@query.command("escrows", cls=Command)
+@click.option("--party", type=Address(), help="Only those of whoever pays, is paid, has a word or decides.")
+@click.option("--after", type=Hash(), help="Go on behind this id.")
+@limit_option(100)
+@height_option
+@node_option
+def query_escrows(party: bytes | None, after: bytes | None, limit: int, height: int, node: str | None) -> None:
+    """Escrows that are open, ascending by id."""
+    request = pb.ListEscrowsRequest(party=party or b"", after=after or b"", limit=limit, height=height)
+    plain(lambda client: client.call(client.bridge.ListEscrows, request), node)
+
+
+@query.command("escrow-totals", cls=Command)
+@proving
+def query_escrow_totals(**how: Any) -> None:
+    """How many escrows are open, what they hold, and what was paid out of escrows since genesis."""
+    ask_record(ESCROWED, b"", **how)
+
+
+@query.command("attestation", cls=Command)
+@click.argument("who", type=Address())
+@click.argument("statement")
+@proving
+def query_attestation(who: bytes, statement: str, **how: Any) -> None:
+    """Whether somebody stands for a statement (a text, or its SHA-256), and until when."""
+    ask_record(ATTESTATIONS, who + hash_of(statement), **how)

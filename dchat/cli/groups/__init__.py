@@ -1,0 +1,1 @@
+"""`dchat tx` and `dchat query`, each with all that joins it."""

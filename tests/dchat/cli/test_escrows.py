@@ -1,0 +1,120 @@
+"""Escrows by command against a running node: opened, looked up and proved, delivered, awarded, required."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from structlog.testing import capture_logs
+
+from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
+from crypto.hash import sha256
+from dchat.cli.main import dchat
+from dchat.client.client import ClientError
+from dchat.client.wallet import Session
+from proto.dchat.v1 import bridge_service_pb2 as pb
+from tests.support.node.running import running_node
+
+
+class Line:
+    def __init__(self, home: Any, accounts: Path) -> None:
+        self.home, self.accounts = home, accounts
+
+    async def __call__(self, *words: object, sender: str = "", code: int = 0) -> Any:
+        line = [str(word) for word in (*words, "--home", self.home)]
+        line += ["--from", str(self.accounts / f"{sender}.json")] if sender else []
+        done = await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
+        assert done.exit_code == code, done.output
+        return json.loads(done.stdout) if code == 0 else done.output
+
+
+async def test_an_escrow_is_opened_looked_up_proved_and_paid(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running, running.client() as client:
+            alice, bob = running.account("alice"), running.account("bob")
+            call = Line(running.network.home_of(running.network.nodes[0]), running.network.folder / "accounts")
+            alice_at, bob_at = call.accounts / "alice.json", call.accounts / "bob.json"
+            await Session(client, alice.wallet).send([RegisterIdentity(alice.address, "alice", "")])
+            await Session(client, bob.wallet).send([RegisterIdentity(bob.address, "bob", "")])
+            await Session(client, bob.wallet).send([CreateChannel(bob.address, "poems", 0, "")])
+
+            # pay on delivery
+            terms = ("--to", bob_at, "--amount", 5, "--deadline", "2h", "--channel", "poems", "--text", "a rose")
+            opened = await call("tx", "escrow", "pay-on-delivery", *terms, sender="alice")
+            at = opened["receipt"]["legs"][0]["subject"]
+            told = await call("query", "escrow", at, "--prove")
+            assert (told["value"]["left"], told["value"]["conditions"][0]["posted"]["channel_id"]) == (
+                5_000_000,
+                channel_id("poems").hex(),
+            )
+            assert told["verified"]["what"].startswith("the escrow exists as told")
+            await call("tx", "escrow", "release", at, "--message", 0, sender="bob", code=1)
+            done = await call("tx", "escrow", "deliver", at, "--channel", "poems", "--text", "a rose", sender="bob")
+            assert [leg["kind"] for leg in done["receipt"]["legs"]] == ["post_message", "release_escrow"]
+            assert done["receipt"]["legs"][1]["amount"] == 5_000_000
+            assert "value" not in await call("query", "escrow", at)
+
+            # a bounty, in two parts; and what is open of whom, in pages
+            ids = []
+            for amount in (1, 2, 3):
+                made = await call("tx", "escrow", "bounty", "--amount", amount, "--deadline", "1d", sender="alice")
+                ids.append(made["receipt"]["legs"][0]["subject"])
+            await call("tx", "escrow", "release", ids[2], "--to", bob_at, "--amount", "0.5", sender="alice")
+            first = await call("query", "escrows", "--party", alice_at, "--limit", 2)
+            then = await call("query", "escrows", "--party", alice_at, "--after", first["escrows"][-1]["id"])
+            assert [row["id"] for row in (*first["escrows"], *then["escrows"])] == sorted(ids)
+            assert len((await call("query", "escrows"))["escrows"]) == 3
+            assert not (await call("query", "escrows", "--party", bob_at)).get("escrows")
+            totals = (await call("query", "escrow-totals", "--prove"))["value"]
+            assert (totals["opened"], totals["open"], totals["udchat_held"]) == (4, 3, 5_500_000)
+
+            # what a bundle requires, and a leg that names what another opened
+            attest = ("tx", "attest", "--statement", "the parcel has come", "--until", "30d")
+            needs = f"require what=attested by={bob_at} statement='the parcel has come'"
+            pays = f"pay to={bob_at} amount=1"
+            refused = await call("tx", "bundle", "--leg", needs, "--leg", pays, sender="alice", code=1)
+            assert "what a bundle requires is the case" in refused
+            await call(*attest, sender="bob")
+            said = await call("query", "attestation", bob_at, "the parcel has come", "--prove")
+            assert said["value"]["height"]
+            await call("tx", "bundle", "--leg", needs, "--leg", pays, sender="alice")
+            opens = f"open-escrow to={bob_at} amount=2 deadline=1h parties={alice_at}"
+            made = await call(
+                "tx", "bundle", "--leg", opens, "--leg", "release-escrow leg=1 amount=1.5", sender="alice"
+            )
+            legs = made["receipt"]["legs"]
+            assert legs[0]["subject"] == legs[1]["subject"]
+            await call("tx", "attest", "--statement", "the parcel has come", "--withdraw", sender="bob")
+            assert "value" not in await call("query", "attestation", bob_at, sha256(b"the parcel has come").hex())
+
+            # what the door does not take
+            for request in (
+                pb.ListEscrowsRequest(party=b"short"),
+                pb.ListEscrowsRequest(after=b"short"),
+                pb.ListEscrowsRequest(limit=101),
+            ):
+                with pytest.raises(ClientError):
+                    await client.call(client.bridge.ListEscrows, request)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("open", "--amount", "5", "--deadline", "2h"), "nobody could release it"),
+        (("open", "--amount", "5", "--deadline", "soon", "--if", "after time=1h"), "allowed: 2h, 7d"),
+        (("open", "--amount", "5", "--deadline", "2h", "--if", "after time=1h"), "say --to"),
+        (("open", "--amount", "5", "--deadline", "2h", "--if", "rain"), "unknown condition 'rain'"),
+        (("open", "--amount", "5", "--deadline", "2h", "--if", "member channel=x"), "allowed: balance who="),
+        (("open", "--amount", "5", "--deadline", "2h", "--if", "posted channel=x"), "text= or hash="),
+        (("open", "--amount", "0", "--deadline", "2h"), "too little"),
+        (("release", "zz"), "expected 64 hex characters"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_a_node_is_asked(words: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(dchat, ["tx", "escrow", *words], prog_name="dchat")
+    assert done.exit_code == 2, done.output
+    assert said in done.output

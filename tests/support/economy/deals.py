@@ -1,0 +1,78 @@
+"""What people of a life agree on: escrows, their words, conditions, attestations; possible and impossible ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bridge.escrow_records import ESCROW, Escrow
+from chain.tx.messages import Message, channel_id
+from chain.tx.messages.escrow import (
+    Attest,
+    Attested,
+    BalanceAtLeast,
+    Condition,
+    EscrowReference,
+    MemberOf,
+    MessagePlace,
+    OpenEscrow,
+    Posted,
+    ReleaseEscrow,
+    Require,
+    TimeBefore,
+    TimeFrom,
+)
+from crypto.hash import sha256
+
+if TYPE_CHECKING:
+    from tests.support.economy.life import Life
+
+S: Final = 10**9
+STATEMENTS: Final = (sha256(b"it is done"), sha256(b"it is not"))
+
+
+def about_deals(life: Life, name: str, names: tuple[str, ...]) -> Message:
+    rng, who = life.rng, life.address(name)
+    escrows: list[tuple[bytes, Escrow]] = list(life.state.scan(ESCROW))
+    draw = rng.random()
+    if draw < 0.35 or not escrows:
+        return _opening(life, who, names)
+    if draw < 0.80:
+        key, escrow = rng.choice([entry for entry in escrows if who in entry[1].everybody] or escrows)
+        to = rng.choice((b"", b"", escrow.sender, life.address(rng.choice(names))))
+        places = tuple([MessagePlace(rng.randrange(3)) for one in escrow.conditions if isinstance(one, Posted)])
+        amount = rng.choice((0, 0, 0, escrow.left // 2, escrow.left + 1))
+        return ReleaseEscrow(who, EscrowReference(key[len(ESCROW) :]), amount, to, places)
+    if draw < 0.90:
+        condition = _condition(life, names)
+        return Require(who, condition, MessagePlace(rng.randrange(3)) if isinstance(condition, Posted) else None)
+    until = rng.choice((0, life.time_ns, life.time_ns + 40 * S, life.time_ns + 900 * S))
+    return Attest(who, rng.choice(STATEMENTS), until)
+
+
+def _opening(life: Life, who: bytes, names: tuple[str, ...]) -> OpenEscrow:
+    rng = life.rng
+    others = [life.address(other) for other in names if life.address(other) != who]
+    amount = rng.choice((1, 10_000, rng.randrange(10_000, 10**6), rng.randrange(10**6, 10**8)))
+    deadline = life.time_ns + rng.choice((0, 2, 10, 60, 600, 5_000)) * S
+    parties = tuple(sorted(rng.sample([who, *others], rng.randrange(1, 4))))
+    conditions = tuple([_condition(life, names) for _ in range(rng.randrange(3))])
+    recipient = rng.choice(others)
+    if rng.random() < 0.2:
+        recipient, conditions = b"", ()
+    arbiter = rng.choice((b"", b"", rng.choice(others)))
+    threshold = rng.randrange(1, len(parties) + 1)
+    return OpenEscrow(who, recipient, amount, deadline, parties, threshold, arbiter, conditions)
+
+
+def _condition(life: Life, names: tuple[str, ...]) -> Condition:
+    rng, somebody = life.rng, life.address(life.rng.choice(names))
+    channel = channel_id(f"channel {rng.randrange(3)}")
+    conditions: tuple[Condition, ...] = (
+        BalanceAtLeast(somebody, rng.randrange(1, 10**9)),
+        MemberOf(channel, somebody),
+        Posted(channel, rng.choice((b"", somebody)), sha256(rng.choice((b"hello", b"again")))),
+        Attested(somebody, rng.choice(STATEMENTS)),
+        TimeFrom(life.time_ns + rng.choice((-5, 5, 50)) * S),
+        TimeBefore(life.time_ns + rng.choice((1, 50)) * S),
+    )
+    return rng.choice(conditions)
