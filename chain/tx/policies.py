@@ -102,18 +102,18 @@ def _check(where: str, policy: Policy) -> None:
     groups = policy.groups
     if not 2 <= len(groups) <= KEYS_MAX or not 1 <= policy.needed <= len(groups):
         raise InvalidField(f"{where}: needs {policy.needed} of {len(groups)} members; allowed: 1 to all, of 2 and more")
+    keys = policy.keys
+    if len(keys) > KEYS_MAX or len(set(keys)) != len(keys):
+        raise InvalidField(f"{where}: {KEYS_MAX} keys at most, none twice")
     for group in groups:
         if not 1 <= group.needed <= len(group.keys):
             raise InvalidField(f"{where}: a group needs {group.needed} of {len(group.keys)} keys; allowed: 1 to all")
         if any(len(key) != ED25519_KEY_BYTES for key in group.keys):
             raise InvalidField(f"{where}: a key is not of {ED25519_KEY_BYTES} bytes")
         if not _ascends(group.keys):
-            raise InvalidField(f"{where}: keys ascend in their group, none twice")
+            raise InvalidField(f"{where}: keys ascend in their group")
     if not _ascends([group.keys[0] for group in groups]):
         raise InvalidField(f"{where}: members ascend by their first key")
-    keys = policy.keys
-    if len(keys) > KEYS_MAX or len(set(keys)) != len(keys):
-        raise InvalidField(f"{where}: {KEYS_MAX} keys at most, none twice")
 
 
 def _ascends(keys: Sequence[bytes]) -> bool:
@@ -138,6 +138,16 @@ def parse_policy(policy: bytes) -> Policy:
     threshold = pb.KeyPolicy.FromString(policy).threshold
     groups = tuple([Group(member.needed, tuple(member.ed25519)) for member in threshold.members])
     return Policy(threshold.needed, groups)
+
+
+def choose(policy: bytes, keys: Iterable[bytes]) -> tuple[bytes, ...] | None:
+    """Of keys that have signed, exactly as many as satisfy the policy, ascending: as few as do. None: they do not."""
+    parsed, given = parse_policy(policy), frozenset(keys)
+    ready = [[key for key in group.keys if key in given][: group.needed] for group in parsed.groups]
+    whole = [found for found, group in zip(ready, parsed.groups, strict=True) if len(found) == group.needed]
+    if len(whole) < parsed.needed:
+        return None
+    return tuple(sorted(key for found in sorted(whole, key=len)[: parsed.needed] for key in found))
 
 
 def is_satisfied(policy: bytes, keys: Sequence[bytes]) -> bool:

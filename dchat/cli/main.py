@@ -16,8 +16,8 @@ from dchat.cli.terminal.later import add_later_commands
 
 # name -> module and attribute, in the order of the help
 PLACES: Final = {
-    "keygen": "dchat.cli.local.home_commands:keygen",
-    "identity": "dchat.cli.local.home_commands:identity_group",
+    "keygen": "dchat.cli.local.identity_commands:keygen",
+    "identity": "dchat.cli.local.identity_commands:identity_group",
     "init": "dchat.cli.local.home_commands:init",
     "testnet": "dchat.cli.local.home_commands:testnet",
     "validator": "dchat.cli.local.validator_command:validator",

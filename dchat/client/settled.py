@@ -36,7 +36,8 @@ class Standing:
         if record is None:
             return Standing(0, False, height)
         sequences = {entry.public_key: entry.next for entry in record.sequences}
-        return Standing(sequences.get(public_key, 0), record.HasField("policy"), height)
+        begins = sequences.get(b"", 0)  # where its keys were changed
+        return Standing(sequences.get(public_key, begins), record.HasField("policy"), height)
 
 
 async def told_standing(client: Client, address: bytes, public_key: bytes, lane: int) -> Standing:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from google.protobuf.message import DecodeError
 
 from chain.app_state.document import RANGES
-from chain.tx.envelope.build import Seat, Wallet, build_tx, gas_for, lane_of
+from chain.tx.envelope.build import Seat, Shared, Wallet, build_tx, gas_for, lane_of
 from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import TxError, WrongSequence, declared_errors
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
@@ -153,7 +153,7 @@ class Session:
     def __init__(
         self,
         client: Client,
-        wallet: Wallet,
+        wallet: Wallet | Shared,
         *,
         proved: Proved | None = None,
         chain_id: str = "",
@@ -222,7 +222,9 @@ class Session:
         sequence: int | None = None,
         fee_granter: bytes = b"",
     ) -> bytes:
-        """A signed transaction. expiry_blocks 0: EXPIRY_BLOCKS when it is unordered, else ORDERED_EXPIRY_BLOCKS.
+        """A transaction, signed if the wallet has a key.
+
+        expiry_blocks 0: EXPIRY_BLOCKS when it is unordered, else ORDERED_EXPIRY_BLOCKS.
         sequence: of an earlier attempt, so that only one of both can be executed; default: the next.
         fee_granter: whose grant pays the fee; b"": nobody's.
 
@@ -240,9 +242,10 @@ class Session:
             raise NodeUnreachable(
                 f"{self.client.address} did not say within {PREPARE_DEADLINE_S:g} s what has to be signed; nothing was"
             ) from None
-        limit = (
-            gas_limit if gas_limit is not None else gas_for(messages, lane=chosen, memo=memo, granted=bool(fee_granter))
-        )
+        limit = gas_limit
+        if limit is None:
+            shared = [self.wallet.policy] if isinstance(self.wallet, Shared) else []
+            limit = gas_for(messages, lane=chosen, memo=memo, granted=bool(fee_granter), policies=shared)
         if fee is None:
             fee = self._fee(limit, facts.gas_price) if chosen != LANE_CHAT else 0
         taken = None if is_unordered else self._take_sequence(chosen, sequence)

@@ -39,8 +39,8 @@ class Sender:
     @staticmethod
     async def of(client: Client, who: Wallet) -> Sender:
         account = (await client.account(who.address)).account
-        sequence = next((entry.next for entry in account.sequences if entry.public_key == who.public_key), 0)
-        return Sender(who, sequence, account.HasField("policy"))
+        found = {entry.public_key: entry.next for entry in account.sequences}
+        return Sender(who, found.get(who.public_key, found.get(b"", 0)), account.HasField("policy"))
 
     def pay(self, recipient: bytes, amount: int, *, chain_id: str, gas_price: int) -> bytes:
         """A signed payment, the next of this account."""

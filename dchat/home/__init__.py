@@ -1,3 +1,3 @@
 """A node's home: its files and keys, its lock, its log, this build's version."""
 
-__all__ = ["errors", "files", "home", "home_lock", "identity", "logs", "text", "version"]
+__all__ = ["accounts", "errors", "files", "home", "home_lock", "identity", "key_proofs", "logs", "text", "version"]

@@ -1,7 +1,8 @@
 """Identity files: an account's key, made by `dchat keygen`.
 
 JSON with type, address, key and whether it is a burner (an identity to be thrown away: a validator refuses it as its
-operator's). The address follows from the key and is checked against it on load. Errors never show a secret.
+operator's). The address follows from the key and is checked against it on load; a key that was made for an account of
+another one (`--for`, to be changed to: `dchat tx rotate-keys`) names that, too. Errors never show a secret.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.tx.envelope.build import Wallet
+from chain.tx.policies import address_of_key
 from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
-from crypto.bech32 import encode_address
+from crypto.bech32 import decode_address, encode_address
 from crypto.keys import Ed25519PrivKey, InvalidKey
 from dchat.home.errors import IdentityError
 from dchat.home.files import write_new_secret
@@ -47,10 +49,13 @@ class Identity:
 
     def dumps(self) -> str:
         """The file's text. Secret."""
+        own = address_of_key(self.wallet.public_key)
+        acts_for = {} if self.address == own else {"account": self.address_text}
         return json.dumps(
             {
                 "type": FILE_TYPE,
-                "address": self.address_text,
+                "address": encode_address(own),
+                **acts_for,
                 "public_key": {"type": "ed25519", "value": _base64(self.wallet.public_key)},
                 "private_key": {"type": "ed25519", "value": _base64(self.wallet.key.bytes)},
                 "burner": self.burner,
@@ -67,9 +72,9 @@ class Identity:
             raise IdentityError(f"{path} exists; an identity is never overwritten: choose another file") from None
 
 
-def generate(*, burner: bool = False) -> Identity:
-    """A new key from the system's randomness."""
-    wallet = Wallet.from_seed(secrets.token_bytes(32))
+def generate(*, burner: bool = False, account: bytes = b"") -> Identity:
+    """A new key from the system's randomness. account: that it is made for, where it is not the key's own."""
+    wallet = Wallet(Ed25519PrivKey.from_seed(secrets.token_bytes(32)), account)
     return Identity(wallet, burner, format_rfc3339(time.time_ns() // NS_PER_S * NS_PER_S))
 
 
@@ -94,12 +99,15 @@ def _parse(document: dict[str, object]) -> Identity:
     private = document["private_key"]
     if not isinstance(private, dict) or private["type"] != "ed25519":
         raise ValueError("private_key.type is not ed25519")
-    wallet = Wallet(Ed25519PrivKey(base64.b64decode(private["value"], validate=True)))
+    account = document.get("account")
+    acts_for = b"" if account is None else decode_address(str(account))
+    wallet = Wallet(Ed25519PrivKey(base64.b64decode(private["value"], validate=True)), acts_for)
     public = document["public_key"]
     if not isinstance(public, dict) or public["value"] != _base64(wallet.public_key):
         raise ValueError("public_key is not the private key's")
-    if document["address"] != encode_address(wallet.address):
-        raise ValueError(f"address is {document['address']!r}, the key's is {encode_address(wallet.address)!r}")
+    own = encode_address(address_of_key(wallet.public_key))
+    if document["address"] != own:
+        raise ValueError(f"address is {document['address']!r}, the key's is {own!r}")
     return Identity(wallet, bool(document.get("burner")), str(document.get("created", "")))
 
 

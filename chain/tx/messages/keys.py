@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
@@ -36,11 +36,16 @@ KeysMessage: TypeAlias = RotateKeys
 
 def prove_keys(keys: Sequence[Ed25519PrivKey], chain_id: str, address: bytes, policy: bytes) -> tuple[bytes, ...]:
     """RotateKeys.possessions. keys: every one of the policy, in any order. Raises: InvalidField."""
-    digest, held = rotation_hash(chain_id, address, policy), {key.pub_key.bytes: key for key in keys}
+    digest = rotation_hash(chain_id, address, policy)
+    return in_order(policy, {key.pub_key.bytes: key.sign(digest) for key in keys})
+
+
+def in_order(policy: bytes, signatures: Mapping[bytes, bytes]) -> tuple[bytes, ...]:
+    """RotateKeys.possessions, of each key's signature. Raises: InvalidField, which names the keys without one."""
     wanted = parse_policy(policy).keys
-    if not held.keys() >= set(wanted):
-        raise InvalidField("rotate_keys.possessions: a key of the policy is missing")
-    return tuple([held[key].sign(digest) for key in wanted])
+    if missing := [key.hex() for key in wanted if key not in signatures]:
+        raise InvalidField(f"rotate_keys.possessions: none by {', '.join(missing)}")
+    return tuple([signatures[key] for key in wanted])
 
 
 def rotate_keys(m: pb.RotateKeys) -> RotateKeys:

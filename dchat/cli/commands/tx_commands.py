@@ -7,23 +7,28 @@ For which chain, and what is believed of the node: `dchat.cli.terminal.trust`. O
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chain.tx.envelope.build import Shared, Wallet
+from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, Message, Payment
-from dchat.cli.terminal.ask import Address, Amount, load_identity, node_option, parse_amount, run
+from dchat.cli.terminal.ask import Address, Amount, account_from, node_option, parse_amount, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, show_json
+from dchat.cli.terminal.drafts import Draft
 from dchat.cli.terminal.kept import keep, read_kept
 from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import Signing, trust_options
 from dchat.client.client import SMALL_BYTES_MAX, Client
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
+from proto.dchat.v1 import tx_pb2
 
 WAITS = ("proof", "commit", "admission")
+BUILDING = ("unordered", "expiry_blocks", "fee", "gas_limit", "memo", "sequence", "fee_granter")  # options of `build`
 
 
 @click.group(cls=Group)
@@ -31,10 +36,9 @@ def tx() -> None:
     """Send a transaction. Amounts are DCHAT (5, 5.25) unless they say udchat."""
 
 
-def sending(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that sends."""
+def handing_in(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that gives a transaction to a node."""
     options = (
-        click.option("--from", "sender", type=InputFile(), help="Identity file. Default: home's."),
         node_option,
         click.option(
             "--wait",
@@ -42,6 +46,22 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Return when the next header proves what became of it (the default), when it is in a block by the "
             "node's word, or when the node has admitted it.",
         ),
+        trust_options,
+        click.option("--chain-id", default="", help="Default: of what trust begins with."),
+        click.option(
+            "--believe-node", is_flag=True, help="Check nothing that the node says: only for a node of your own."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def sending(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that sends."""
+    options = (
+        click.option("--from", "sender", type=InputFile(), help="Identity or account file. Default: home's."),
+        handing_in,
         click.option("--memo", default="", help="Up to 256 bytes, public."),
         click.option("--fee", type=Amount(), help="Default: the least that the chain takes, by the node's word."),
         click.option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT."),
@@ -67,10 +87,8 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write what is signed to this file first; given again with it, hand in the same: it is executed once.",
         ),
-        trust_options,
-        click.option("--chain-id", default="", help="Default: of what trust begins with."),
         click.option(
-            "--believe-node", is_flag=True, help="Check nothing that the node says: only for a node of your own."
+            "--generate-only", is_flag=True, help="Sign and send nothing: show the draft for `dchat tx sign`, as JSON."
         ),
     )
     for option in reversed(options):
@@ -88,34 +106,64 @@ class Refused(Refusal):
 
 def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *, lane: int | None = None) -> None:
     """Build the messages for the sender's address, send them, show what became of them."""
-    who = load_identity(options["sender"])
+    who = account_from(options["sender"])
     messages = make(who.address)  # what makes no sense is said before anything is asked for
     signing = Signing.of(options)
+    file: Path | None = options["keep"]
+    said = {name: options[name] for name in BUILDING}
+    if options["generate_only"]:
+        if file is not None or options["wait"] is not None:
+            raise Refusal("--generate-only sends nothing: leave out --keep and --wait", Exit.USAGE)
+        generate(messages, Shared(who.wallet.policy, who.wallet.public_key, who.address), signing, options, lane=lane)
+        return
+    if not isinstance(who.wallet, Wallet):
+        raise Refusal(
+            "the account has several keys: give --generate-only, then dchat tx sign by each, and dchat tx broadcast",
+            Exit.USAGE,
+        )
+    kept = read_kept(file, messages, who.address) if file is not None else None
+
+    async def work(session: Session, how: dict[str, bool]) -> Outcome:
+        if kept is not None:
+            return await session.hand_in(kept, **how)
+        signed = partial(keep, file) if file is not None else None
+        return await session.send(messages, **how, signed=signed, lane=lane, **said)
+
+    hand_in(work, who.wallet, signing, options)
+
+
+def generate(
+    messages: Sequence[Message], account: Shared, signing: Signing, options: dict[str, Any], *, lane: int | None
+) -> None:
+    """Show the draft of a transaction that nobody has signed."""
+
+    async def work(client: Client) -> bytes:
+        session = signing.session(client, account, fee_max=options["max_fee"])
+        return await session.build(messages, lane=lane, **{name: options[name] for name in BUILDING})
+
+    try:
+        raw = run(work, options["node"], answer_bytes_max=SMALL_BYTES_MAX)
+        show_json(Draft(tx_pb2.Tx.FromString(raw).body, (account.policy,), {}).document())
+    except ValueError as error:  # a number that no field holds
+        raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
+    except TxError as error:
+        raise Refusal(f"this cannot be a transaction: {error.log}", Exit.USAGE) from None
+
+
+def hand_in(
+    give: Callable[[Session, dict[str, bool]], Awaitable[Outcome]], wallet: Wallet | Shared, signing: Signing,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Give a transaction to a node, and show what became of it. give: with the session, and how long it waits."""
     wait = options["wait"] or ("proof" if signing.trust is not None else "commit")
     if wait == "proof" and signing.trust is None:
         raise Refusal("--wait proof, and --believe-node: one of them", Exit.USAGE)
+    how = {"wait_commit": wait != "admission", "prove": wait == "proof"}
     sessions: list[Session] = []
-    file: Path | None = options["keep"]
-    kept = read_kept(file, messages, who.address) if file is not None else None
 
     async def work(client: Client) -> Outcome:
-        sessions.append(signing.session(client, who.wallet, fee_max=options["max_fee"]))
-        how = {"wait_commit": wait != "admission", "prove": wait == "proof"}
-        if kept is not None:
-            return await sessions[0].hand_in(kept, **how)
-        return await sessions[0].send(
-            messages,
-            **how,
-            signed=partial(keep, file) if file is not None else None,
-            lane=lane,
-            unordered=options["unordered"],
-            expiry_blocks=options["expiry_blocks"],
-            fee=options["fee"],
-            gas_limit=options["gas_limit"],
-            memo=options["memo"],
-            sequence=options["sequence"],
-            fee_granter=options["fee_granter"],
-        )
+        sessions.append(signing.session(client, wallet, fee_max=options.get("max_fee", FEE_MAX)))
+        return await give(sessions[0], how)
 
     try:
         show_json(outcome_json(run_sending(work, options["node"])))

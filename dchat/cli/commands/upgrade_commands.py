@@ -23,7 +23,7 @@ from chain.tx.messages.upgrade import (
 from consensus.system.errors import EngineError
 from dchat.app.build_plan import UPGRADES
 from dchat.cli.commands.tx_commands import send, sending
-from dchat.cli.terminal.ask import Hash, load_identity, node_option, run
+from dchat.cli.terminal.ask import Hash, account_from, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, show_json
 from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import signing_facts
@@ -152,7 +152,7 @@ def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any)
         key = load_validator_key(home)
     except HomeError as error:
         raise Refusal(str(error), Exit.USAGE) from None
-    who = load_identity(options["sender"])
+    who = account_from(options["sender"])
 
     async def ask(client: Client) -> frozenset[str]:
         return frozenset(one.name for one in (await client.upgrade()).done)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import click
 
-from chain.tx.envelope.build import Wallet
+from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.envelope.tx import MESSAGES_MAX
 from chain.tx.messages import (
     BuyAllowance,
@@ -152,7 +152,7 @@ async def _register(stage: Stage, session: Session, name: str, display: str) -> 
 
 
 async def _check_story(
-    stage: Stage, people: Sequence[Wallet], channel: bytes, texts: Sequence[str], bundles: Sequence[Outcome]
+    stage: Stage, people: Sequence[Wallet | Shared], channel: bytes, texts: Sequence[str], bundles: Sequence[Outcome]
 ) -> None:
     height = await provable(stage)
     client, proved = stage.client, stage.proved

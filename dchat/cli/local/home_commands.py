@@ -1,4 +1,4 @@
-"""Commands that make files: identities, a node's home, a test network."""
+"""Commands that make files: a node's home, a test network."""
 
 from __future__ import annotations
 
@@ -13,56 +13,15 @@ from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
-from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, current_home, echo, home_root, load_config
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo, home_root, load_config
 from dchat.config import Config
 from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
-from dchat.home.errors import HomeError, IdentityError
-from dchat.home.files import is_private, write_new
+from dchat.home.errors import HomeError
+from dchat.home.files import write_new
 from dchat.home.home import Home, load_genesis, load_validator_key, make_keys, write_genesis
 from genesis.build import build_genesis, stake_of
-
-
-@click.command(cls=Command)
-@click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file. Default: identity.json here."
-)
-@click.option("--burner", is_flag=True, help="An identity to be thrown away: a validator refuses it.")
-def keygen(output: Path | None, burner: bool) -> None:
-    """Make an account's key and write it to a file that only you can read. Never overwrites."""
-    made = identity.generate(burner=burner)
-    path = output or Path("burner.json" if burner else "identity.json")
-    try:
-        made.save(path)
-    except IdentityError as error:
-        raise Refusal(str(error)) from None
-    echo(f"wrote {path}")
-    echo(f"address {made.address_text}")
-
-
-@click.group("identity", cls=Group)
-def identity_group() -> None:
-    """Look at identity files."""
-
-
-@identity_group.command("verify")
-@click.option("--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="Default: the home's identity.")
-def identity_verify(file: Path | None) -> None:
-    """Check that a file is whole, its address is its key's, the key signs, and nobody else can read it."""
-    path = file or current_home()[0].identity
-    try:
-        loaded = identity.load(path)
-    except IdentityError as error:
-        raise Refusal(str(error)) from None
-    key = loaded.wallet.key
-    if not key.pub_key.verify(b"dchat identity verify", key.sign(b"dchat identity verify")):
-        raise Refusal(f"{path}: the key does not verify what it signs")
-    echo(f"address {loaded.address_text}")
-    echo(f"burner {'yes' if loaded.burner else 'no'}")
-    if not is_private(path):
-        raise Refusal(f"{path}: others can read it; mend with: chmod 600 {path}")
-    echo("ok")
 
 
 @click.command(cls=Command)

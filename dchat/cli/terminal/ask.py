@@ -17,6 +17,7 @@ from dchat.cli.terminal.base import Exit, Refusal, current_home, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.verify import ProofFailed
 from dchat.home import identity
+from dchat.home.accounts import Account, load_account
 from dchat.home.errors import IdentityError
 from dchat.home.identity import Identity
 
@@ -90,6 +91,14 @@ def load_identity(file: Path | None) -> Identity:
         raise Refusal(str(error), Exit.USAGE) from None
 
 
+def account_from(file: Path | None) -> Account:
+    """An identity, or an account of several keys."""
+    try:
+        return load_account(file or current_home()[0].identity)
+    except IdentityError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+
+
 def parse_amount(text: str, *, least: int = 0) -> int:
     """udchat of `5`, `5.25`, `5dchat` (DCHAT) or `5000udchat`. Raises ValueError: none, or less than `least` udchat."""
     amount = _amount(text)
@@ -124,7 +133,7 @@ class Amount(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs
 
 
 class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """`dchat1...`, or the path of an identity file."""
+    """`dchat1...`, or the path of an identity file or of an account of several keys."""
 
     name = "ADDRESS"
 
@@ -138,7 +147,7 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
             if not text.endswith(".json"):
                 self.fail(f"{text!r} is neither an address (dchat1...) nor an identity file: {error}", param, ctx)
         try:
-            return identity.load(Path(text)).address
+            return load_account(Path(text)).address
         except IdentityError as error:
             self.fail(str(error), param, ctx)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from chain.tx.envelope.build import Wallet
+from chain.tx.envelope.build import Shared, Wallet
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.errors import InvalidGenesis
-from dchat.cli.terminal.ask import load_identity, run
+from dchat.cli.terminal.ask import account_from, run
 from dchat.cli.terminal.base import Exit, InputFile, Refusal, current_home
 from dchat.client.client import Client
 from dchat.client.proved import Proved
@@ -80,7 +80,7 @@ class Signing:
             raise Refusal(f"--chain-id is {said!r}, the genesis is of {known!r}: leave one of them out", Exit.USAGE)
         return Signing(None if believed else root, said or known)
 
-    def session(self, client: Client, wallet: Wallet, *, fee_max: int = FEE_MAX) -> Session:
+    def session(self, client: Client, wallet: Wallet | Shared, *, fee_max: int = FEE_MAX) -> Session:
         if self.trust is None:
             return Session(client, wallet, chain_id=self.chain_id, fee_max=fee_max)
         verifier = Verifier(client, self.trust, chain_id=self.chain_id)
@@ -89,5 +89,5 @@ class Signing:
 
 def signing_facts(options: Mapping[str, Any]) -> ChainFacts:
     """The chain's id and height, for what is signed beside the transaction. Raises Refusal."""
-    wallet, signing = load_identity(options["sender"]).wallet, Signing.of(options)
+    wallet, signing = account_from(options["sender"]).wallet, Signing.of(options)
     return run(lambda client: signing.session(client, wallet).facts(), options["node"])
