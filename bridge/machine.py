@@ -14,7 +14,9 @@ from bridge import escrow, escrow_records
 from bridge.keys import rotate_keys
 from bridge.records import (
     BACKLOG,
+    BY_SIGNER,
     ESCROW_ADDRESS,
+    HEIGHT_BYTES,
     PARAMS,
     QUEUE,
     RECEIPT,
@@ -42,11 +44,11 @@ from chain.tx.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx.messages.keys import RotateKeys
 from chain.tx.policies import policy_address
 from chain.tx.units import UDCHAT_PER_DCHAT
+from crypto.hash import ADDRESS_BYTES
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
 DECODERS: Final[Decoders] = {**decoders_of(TOTALS, PARAMS), **escrow_records.DECODERS, **MARKS.decoders}
 RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
-HEIGHT_BYTES: Final = 8
 MARK: Final = b"\x01"
 
 
@@ -166,7 +168,10 @@ def totals_of(state: Readable) -> Totals:
 def settle(branch: Branch, tx: Tx, receipt: bytes, height: int, executed: bool) -> None:
     """Keep the receipt of a bundle, whatever became of it, and count it."""
     branch.set(RECEIPT + tx.replay_id, receipt)
-    branch.set(QUEUE + height_bytes(height) + tx.replay_id, MARK)
+    at = height_bytes(height) + tx.replay_id
+    for signer in tx.signers:
+        branch.set(BY_SIGNER + signer.address + at, MARK)
+    branch.set(QUEUE + at, b"".join([signer.address for signer in tx.signers]))
     totals = totals_of(branch)
     if executed:
         branch.set(TOTALS, totals._replace(bundles_executed=totals.bundles_executed + 1))
@@ -192,16 +197,23 @@ def _prune_receipts(state: State, scan: Scan, height: int, budget: int) -> Itera
         return
     start = state.get(BACKLOG)
     end, gone = QUEUE + height_bytes(last + 1), start
-    for number, (key, _) in enumerate(scan(QUEUE, QUEUE + start if start else b""), start=1):
+    for number, (key, signers) in enumerate(scan(QUEUE, QUEUE + start if start else b""), start=1):
         if key >= end or number > budget:
             break
         state.set(key, None)
         gone = key[len(QUEUE) :]
         state.set(RECEIPT + gone[HEIGHT_BYTES:], None)
+        for signer in _addresses(signers):
+            state.set(BY_SIGNER + signer + gone, None)
         if number % RECEIPTS_PER_SLICE == 0:
             yield
     if gone != start:
         state.set(BACKLOG, gone)
+
+
+def _addresses(together: bytes) -> list[bytes]:
+    """Of an entry of the queue; one that an older build wrote names none."""
+    return [together[at : at + ADDRESS_BYTES] for at in range(0, len(together) - ADDRESS_BYTES + 1, ADDRESS_BYTES)]
 
 
 # ------------------------------------------------------------------------------ the whole
@@ -233,6 +245,9 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     queued = sorted(key[len(QUEUE) + HEIGHT_BYTES :] for key, _ in scan(QUEUE))
     kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
     yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"
+    found = {key[len(BY_SIGNER) :] for key, _ in scan(BY_SIGNER)}
+    named = {one + key[len(QUEUE) :] for key, signers in scan(QUEUE) for one in _addresses(signers)}
+    yield "bridge: each receipt is found by its signers", found == named, f"{len(found)} names, expected {len(named)}"
     differing = 0
     for _, identity in scan(IDENTITY):
         account = currency.account_of(state, identity.address)

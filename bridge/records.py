@@ -66,8 +66,10 @@ class BridgeParams(NamedTuple):
 
 ESCROW_ADDRESS: Final = sha256(b"dchat/module/bridge")[:ADDRESS_BYTES]  # no key policy hashes to it
 
+HEIGHT_BYTES: Final = 8
 RECEIPT: Final = Key.of(b"be", bytes)  # ‖ replay id -> Receipt
 TOTALS: Final = Key.of(b"bt", Totals)
 PARAMS: Final = Key.sure(b"bp", BridgeParams)
-QUEUE: Final = Key.of(b"Bq", bytes)  # side: ‖ height ‖ replay id of one of its receipts
+QUEUE: Final = Key.of(b"Bq", bytes)  # side: ‖ height ‖ replay id of one of its receipts -> who signed, 20 bytes each
+BY_SIGNER: Final = Key.of(b"BR", bytes)  # side: ‖ address ‖ height ‖ replay id of a receipt
 BACKLOG: Final = Key.of(b"bQ", bytes)  # -> height ‖ replay id of the last receipt that was removed; absent: none was

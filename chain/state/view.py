@@ -77,6 +77,14 @@ class View:
         record = self._record(rec.page_key(self._id(store), name))
         return None if record is None else smt.decode_page(record[rec.VERSION_BYTES :])
 
+    def tree(self, store: str) -> tuple[int, bytes]:
+        """(the version that changed the store last, its root by its own pages): what `roots` must agree with."""
+        record = self._record(rec.page_key(self._id(store), ""))
+        if record is None:
+            raise CorruptState(f"store {store} at {self.version}: the root page is missing")
+        page = smt.decode_page(record[rec.VERSION_BYTES :])
+        return rec.version_of(record), smt.hash_of(smt.page_root(page))
+
     def node_of(self, store: str, key: bytes) -> smt.Node:
         """What is in the slot where `key` would be: nothing, its leaf, or another's."""
         path = smt.path_of(key)

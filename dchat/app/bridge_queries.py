@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bridge.escrow_records import BY_PARTY, ESCROW
+from bridge.escrow_records import BY_PARTY, ESCROW, EscrowTotals
+from bridge.escrow_records import TOTALS as ESCROW_TOTALS
+from bridge.records import BY_SIGNER, ESCROW_ADDRESS, HEIGHT_BYTES, QUEUE, RECEIPT, TOTALS, Totals
+from chain.currency.ledger.records import ACCOUNT, SUPPLY
+from chain.currency.rewards.distribution import total_supply
 from chain.kernel.branch import Base
+from chain.state.roots import STORE_NAMES
+from chain.tx.codec import height_bytes
 from dchat.app.queries import Queries
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
@@ -37,6 +43,51 @@ class BridgeQueries:
             row.escrow.MergeFromString(escrow.encode())
             if len(answer.escrows) == limit:
                 break
+        return answer
+
+    def receipts(
+        self, *, party: bytes = b"", from_height: int = 0, to_height: int = 0, after: bytes = b"",
+        limit: int = ROWS_MAX, height: int = 0,
+    ) -> pb.ListReceiptsResponse:  # fmt: skip
+        """Of bundles that somebody signed, or of all. after: height ‖ replay id."""
+        view = self._queries.view(height)
+        base = self._queries.base_of(view)
+        answer = pb.ListReceiptsResponse(height=view.version)
+        prefix = BY_SIGNER + party if party else QUEUE
+        first, last = max(height_bytes(from_height), after + b"\x00" if after else b""), b""
+        for key, _ in base.scan(prefix, prefix + first):
+            at = key[len(prefix) :]
+            if to_height and at[:HEIGHT_BYTES] > height_bytes(to_height):
+                break
+            if len(answer.receipts) == limit:
+                answer.next = last
+                break
+            stored, last = base.get(RECEIPT + at[HEIGHT_BYTES:]), at
+            assert stored is not None, "what a receipt is known by stands beside it"
+            answer.receipts.add().MergeFromString(stored)
+        return answer
+
+    def status(self, height: int = 0) -> pb.GetBridgeStatusResponse:
+        """All but what the engine knows: `agreed_app_hash`, and so whether all of it is in step."""
+        view = self._queries.view(height)
+        base = self._queries.base_of(view)
+        bridge, escrows = base.get(TOTALS) or Totals(), base.get(ESCROW_TOTALS) or EscrowTotals()
+        account, in_escrows = base.get(ACCOUNT + ESCROW_ADDRESS), escrows.held
+        held = account.balance if account is not None else 0
+        answer = pb.GetBridgeStatusResponse(
+            height=view.version, app_hash=view.app_hash,
+            held=held, held_for_chat=bridge.udchat_to_chat, held_in_escrows=in_escrows,
+            books_agree=held == bridge.udchat_to_chat + in_escrows,
+            bundles_executed=bridge.bundles_executed, bundles_failed=bridge.bundles_failed,
+            escrows_opened=escrows.opened, escrows_open=escrows.open,
+            udchat_tipped=str(bridge.udchat_tipped), udchat_joins=str(bridge.udchat_joins),
+            udchat_released=str(escrows.released), udchat_given_back=str(escrows.given_back),
+            udchat_refunded=str(escrows.refunded),
+            udchat_supply=total_supply(base), udchat_collected_fees=base.get(SUPPLY).collected_fees,
+        )  # fmt: skip
+        for name in STORE_NAMES:
+            changed, root = view.tree(name)
+            answer.stores.add(name=name, changed_height=changed, root=root, recorded_root=view.roots[name])
         return answer
 
 

@@ -9,6 +9,7 @@ from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from dchat.app.bridge_queries import ROWS_MAX, BridgeQueries
 from dchat.doors.grpc.guard import client_at
 from dchat.doors.reads.answers import Answers, reading
+from dchat.doors.reads.audit import bridge_status
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import bridge_service_pb2 as pb
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dchat.doors.grpc.guard import Guard
 
 SERVICE: Final = "dchat.v1.BridgeService"
+CURSOR_BYTES: Final = 8 + HASH_BYTES  # height ‖ replay id
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 T = TypeVar("T")
@@ -52,6 +54,22 @@ class BridgeService(rpc.BridgeServiceServicer):
                 height=self._height(request.height),
             ),
         )
+
+    async def ListReceipts(self, request: pb.ListReceiptsRequest, context: Context) -> pb.ListReceiptsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.receipts(
+                party=_bytes("party", request.party, ADDRESS_BYTES),
+                from_height=request.from_height,
+                to_height=request.to_height,
+                after=_bytes("after", request.after, CURSOR_BYTES),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+    async def GetBridgeStatus(self, request: pb.GetBridgeStatusRequest, context: Context) -> pb.GetBridgeStatusResponse:
+        return await self._read(context, lambda: bridge_status(self._answers, self._height(request.height)))
 
 
 def _limit(limit: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from bridge.records import Totals
+from chain.state.errors import VersionUnavailable
 from chain.tx.messages import LANE_NAMES
 from consensus.abci.interface import Slices
 from consensus.core.events import VoteKind
@@ -23,6 +23,7 @@ from consensus.p2p.switch import Switch
 from consensus.system.tasks import Faults
 from crypto.hash import sha256
 from dchat.doors.reads.answers import Answers
+from dchat.doors.reads.audit import bridge_status
 from dchat.doors.reads.errors import NotThere
 from dchat.doors.reads.limits import LOCAL
 from dchat.doors.reads.loop_share import LoopShare
@@ -298,25 +299,51 @@ class Views:
     # -------------------------------------------------------------------------------------------------- bridge
 
     def bridge(self) -> dict[str, Any]:
-        """Both chains and the bridge after the last saved block: one height, so always in step."""
-        height, roots = self.answers.height, self.answers.roots()
-        totals, supply = Totals(), state_pb2.Supply()
-        if height and roots:
-            totals = Totals(**self.answers.queries.bridge_totals(height))
-            supply.MergeFromString(self.answers.queries.supply(height).value or b"")
-        chains = {name: {"height": height, "root": root.hex().upper()} for name, root in roots.items()}
+        """Both chains and the bridge after the last saved block: roots as each store's own tree has them, and what they
+        are compared with; what is held for whom; how bundles and escrows ended.
+        """
+        height = self.answers.height
+        try:
+            told = bridge_status(self.answers, height) if height else None
+        except VersionUnavailable:  # the application is a step ahead while a block is saved
+            told = None
+        if told is None:
+            return {"in_step": True, "bundles": 0, "bundles_executed": 0, "bundles_failed": 0, "totals": {}}
         return {
-            **chains,
-            "in_step": len({chain["height"] for chain in chains.values()}) <= 1,
-            "bundles": totals.bundles_executed + totals.bundles_failed,
-            "bundles_executed": totals.bundles_executed,
-            "bundles_failed": totals.bundles_failed,
+            **{
+                store.name: {
+                    "height": told.height,
+                    "changed_height": store.changed_height,
+                    "root": store.root.hex().upper(),
+                    "recorded_root": store.recorded_root.hex().upper(),
+                }
+                for store in told.stores
+            },
+            "app_hash": told.app_hash.hex().upper(),
+            "agreed_app_hash": told.agreed_app_hash.hex().upper(),
+            "in_step": told.in_step,
+            "held": {
+                "udchat": told.held,
+                "for_chat": told.held_for_chat,
+                "in_escrows": told.held_in_escrows,
+                "books_agree": told.books_agree,
+            },
+            "bundles": told.bundles_executed + told.bundles_failed,
+            "bundles_executed": told.bundles_executed,
+            "bundles_failed": told.bundles_failed,
+            "escrows": {
+                "opened": told.escrows_opened,
+                "open": told.escrows_open,
+                "udchat_released": int(told.udchat_released),
+                "udchat_given_back": int(told.udchat_given_back),
+                "udchat_refunded": int(told.udchat_refunded),
+            },
             "totals": {
-                "udchat_to_chat": totals.udchat_to_chat,
-                "udchat_tipped": totals.udchat_tipped,
-                "udchat_joins": totals.udchat_joins,
-                "udchat_supply": supply.total,
-                "udchat_collected_fees": supply.collected_fees,
+                "udchat_to_chat": told.held_for_chat,
+                "udchat_tipped": int(told.udchat_tipped),
+                "udchat_joins": int(told.udchat_joins),
+                "udchat_supply": told.udchat_supply,
+                "udchat_collected_fees": told.udchat_collected_fees,
             },
         }
 

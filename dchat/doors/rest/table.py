@@ -50,6 +50,8 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "StakingService.GetRewards": ("/v1/rewards/{delegator}",),
     "StakingService.GetStakingPools": ("/v1/staking-pools",),
     "BridgeService.ListEscrows": ("/v1/escrows",),
+    "BridgeService.ListReceipts": ("/v1/receipts",),
+    "BridgeService.GetBridgeStatus": ("/v1/bridge",),
     "GovService.ListProposals": ("/v1/proposals",),
     "GovService.GetProposal": ("/v1/proposals/{proposal_id}",),
     "GovService.ListVotes": ("/v1/proposals/{proposal_id}/votes",),

@@ -39,12 +39,34 @@ class BridgeServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListEscrowsRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListEscrowsResponse.FromString,
                 _registered_method=True)
+        self.ListReceipts = channel.unary_unary(
+                '/dchat.v1.BridgeService/ListReceipts',
+                request_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListReceiptsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListReceiptsResponse.FromString,
+                _registered_method=True)
+        self.GetBridgeStatus = channel.unary_unary(
+                '/dchat.v1.BridgeService/GetBridgeStatus',
+                request_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusResponse.FromString,
+                _registered_method=True)
 
 
 class BridgeServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def ListEscrows(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReceipts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBridgeStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -57,6 +79,16 @@ def add_BridgeServiceServicer_to_server(servicer, server):
                     servicer.ListEscrows,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListEscrowsRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListEscrowsResponse.SerializeToString,
+            ),
+            'ListReceipts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReceipts,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListReceiptsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListReceiptsResponse.SerializeToString,
+            ),
+            'GetBridgeStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBridgeStatus,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +118,60 @@ class BridgeService:
             '/dchat.v1.BridgeService/ListEscrows',
             proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListEscrowsRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListEscrowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReceipts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.BridgeService/ListReceipts',
+            proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListReceiptsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_bridge__service__pb2.ListReceiptsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBridgeStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.BridgeService/GetBridgeStatus',
+            proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,
