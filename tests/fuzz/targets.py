@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 
 from chain.app_state.document import InvalidAppState, parse_app_state
 from chain.state import ics23
@@ -47,8 +48,12 @@ from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 from crypto.merkle import InvalidProof
 from dchat.client.verify import ProofFailed, Trust
+from dchat.doors.grpc.door import SERVICES
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import parse_where
+from dchat.doors.rest.calls import parsed
+from dchat.doors.rest.json_form import fill, fill_text, text_of
+from dchat.doors.rest.table import Route, routes_of
 from proto.tendermint.types import block_pb2
 from tests.fuzz import lies
 
@@ -290,6 +295,26 @@ def _documents(data: bytes) -> None:
             continue
 
 
+@cache
+def _routes() -> tuple[Route, ...]:
+    return routes_of(SERVICES)
+
+
+def _rest(data: bytes) -> None:
+    """A request under /v1, of the call that the first byte picks: what is taken is written and read again."""
+    route = _routes()[data[0] % len(_routes())] if data else _routes()[0]
+    asked, again = GetMessageClass(route.request)(), GetMessageClass(route.request)()
+    if route.verb == "POST":
+        fill(asked, parsed(data[1:]))
+    else:
+        name, _, value = _text(data[1:]).partition("=")
+        fill_text(asked, name, value.split("&"))
+    told = parsed(text_of(asked))
+    assert told == parsed(text_of(asked, decoded=True)) or route.verb == "POST"
+    fill(again, told)
+    assert again == asked
+
+
 def _texts(data: bytes) -> None:
     text = _text(data)
     for parse, refused in (
@@ -413,6 +438,19 @@ def _text_seeds() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
+def _rest_seeds() -> list[bytes]:
+    places = {f"{route.method.name} {route.path}": bytes([number]) for number, route in enumerate(_routes())}
+    body = b'{"chain_id":"c","lane":3,"messages":[{"payment":{"amount":"5"}}],"signers":[{"address":"00"}],"fee":7}'
+    whole = b'{"tx":{"body":' + body + b',"signatures":[{"public_key":"aa"}]},"wait":"WAIT_COMMIT","durable":true}'
+    return [
+        places["Broadcast /v1/txs"] + whole,
+        places["BroadcastMany /v1/txs/batch"] + b'{"txs":["00","0a"]}',
+        places["GetAccount /v1/accounts/{address}"] + b"address=" + encode_address(bytes(20)).encode(),
+        places["GetBlock /v1/blocks/{height}"] + b"height=12",
+        places["ListProposals /v1/proposals"] + b"status=PROPOSAL_STATUS_VOTING",
+    ]
+
+
 def _document_seeds() -> list[bytes]:
     folder = ROOT / "tests/data/files"
     return [path.read_bytes() for path in sorted(folder.glob("*.json"))] + [b'{"height":"0","round":0,"step":0}']
@@ -451,6 +489,7 @@ TARGETS: dict[str, Target] = {
         Target("proof_ops", lies.prove, (ValueError,), lies.honest_proofs),
         Target("answers", lies.ask, (ProofFailed,), lies.honest_answers),
         Target("documents", _documents, (), _document_seeds),
+        Target("rest", _rest, (BadQuestion,), _rest_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),
         Target("handlers", _handlers, (), _handlers.seeds, base=200_000, per_byte=120, bytes_max=16_384,
                renew=_handlers.renew),

@@ -20,12 +20,13 @@ from google.protobuf.message_factory import GetMessageClass
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.limits import RateLimit, Room, client_of
 from dchat.doors.reads.reading import Reading
-from dchat.doors.rest.json_form import fill, fill_text, text_of
+from dchat.doors.rest.json_form import bool_of, fill, fill_text, text_of
 from dchat.doors.rest.openapi import document
-from dchat.doors.rest.table import Route, routes_of
+from dchat.doors.rest.table import DECODED, Route, routes_of
 
 OPENAPI: Final = "/openapi.json"
-AT_ONCE_BYTES: Final = 4_096  # of an answer or a body that is written or read on the loop; larger ones in a thread
+ANSWER_AT_ONCE_BYTES: Final = 1_024  # of an answer that is written on the loop; larger ones in a thread
+BODY_AT_ONCE_BYTES: Final = 4_096  # of a body that is read on it
 ANSWER_BYTES_MAX: Final = 4_194_304  # before it is JSON, which has twice as many: a larger one is for gRPC
 BYTES_PER_COST: Final = 65_536  # of a body: each costs one plain request more, as over gRPC
 BODY_S: Final = 5.0
@@ -84,10 +85,9 @@ class Calls:
         async def handle(request: web.Request) -> web.Response:
             client = client_of(request.remote or "")
             asked = kind()
+            decoded = _read_query(request, asked, route)
             if route.verb == "POST":
                 await self._read_body(request, asked, client)
-            else:
-                _read_query(request, asked, route)
             for name in route.in_path:
                 fill_text(asked, name, [request.match_info[name]])
             context = CallContext(request.remote or "")
@@ -97,7 +97,7 @@ class Calls:
                 if not context.code:
                     raise
                 return refusal(context)
-            return await self._answer(answer, answer_kind, client)
+            return await self._answer(answer, answer_kind, client, decoded=decoded)
 
         return handle
 
@@ -115,25 +115,25 @@ class Calls:
         self._served.requests.take(client, size)
         try:
             data = await in_time(request)
-            if len(data) <= AT_ONCE_BYTES:
+            if len(data) <= BODY_AT_ONCE_BYTES:
                 fill(asked, parsed(data))
             else:
                 await self._reading.run(lambda: fill(asked, parsed(data)), client)
         finally:
             self._served.requests.give(client, size)
 
-    async def _answer(self, answer: Any, kind: type[Message], client: str) -> web.Response:
+    async def _answer(self, answer: Any, kind: type[Message], client: str, *, decoded: bool) -> web.Response:
         """answer: a message, or one that is encoded. Raises BadQuestion (it is too large for JSON), Busy."""
         size = len(answer) if isinstance(answer, bytes) else answer.ByteSize()
         if size > ANSWER_BYTES_MAX:
             raise BadQuestion(f"the answer has {size} bytes; allowed here: {ANSWER_BYTES_MAX}. Ask the gRPC door")
 
         def work() -> bytes:
-            return text_of(kind.FromString(answer) if isinstance(answer, bytes) else answer)
+            return text_of(kind.FromString(answer) if isinstance(answer, bytes) else answer, decoded=decoded)
 
         self._served.answers.take(client, size)
         try:
-            text = work() if size <= AT_ONCE_BYTES else await self._reading.run(work, client)
+            text = work() if size <= ANSWER_AT_ONCE_BYTES else await self._reading.run(work, client)
         finally:
             self._served.answers.give(client, size)
         return web.Response(body=text, content_type=JSON, charset="utf-8")
@@ -162,12 +162,19 @@ def parsed(data: bytes) -> Any:
         raise BadQuestion(f"the body is no JSON: {str(error)[:100]}") from None
 
 
-def _read_query(request: web.Request, asked: Message, route: Route) -> None:
-    """Raises BadQuestion."""
+def _read_query(request: web.Request, asked: Message, route: Route) -> bool:
+    """Whether the answer's bytes shall be decoded; the rest are fields of a GET. Raises BadQuestion."""
+    decoded = False
     for name in dict.fromkeys(request.query):
-        if name in route.in_path:
+        if name == DECODED:
+            decoded = bool_of(name, request.query[name])
+        elif name in route.in_path:
             raise BadQuestion(f"{name}: it stands in the path already")
-        fill_text(asked, name, request.query.getall(name))
+        elif route.verb != "GET":
+            raise BadQuestion(f"{name}: fields stand in the body; allowed in the query: {DECODED}")
+        else:
+            fill_text(asked, name, request.query.getall(name))
+    return decoded
 
 
 def refusal(context: CallContext) -> web.Response:

@@ -10,10 +10,10 @@ Written piece by piece, so that a thread that writes a large one does not hold t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from crypto.bech32 import InvalidAddress, decode_address
@@ -30,19 +30,26 @@ TIMES: Final = ("google.protobuf.Timestamp", "google.protobuf.Duration")  # text
 ADDRESS_START: Final = "dchat1"
 DEPTH_MAX: Final = 20  # of messages within messages: no schema here has half as many
 SHOWN_CHARS: Final = 48
+PARTS_MAX: Final = 400_000  # of one answer: some megabytes of text, and half a second of a thread
 
 
 # ------------------------------------------------------------------------------------------------- writing
 
 
-def text_of(message: Message) -> bytes:
-    """The JSON of a message."""
+def text_of(message: Message, *, decoded: bool = False) -> bytes:
+    """The JSON of a message. decoded: bytes that hold a message are written as that, where they are one.
+
+    Raises BadQuestion: it has too many values. A message of defaults alone takes two bytes, and hundreds in JSON.
+    """
     parts: list[str] = []
-    _write(message, parts.append)
+    _write(message, parts, decoded=decoded)
     return "".join(parts).encode()
 
 
-def _write(message: Message, put: Callable[[str], None]) -> None:
+def _write(message: Message, parts: list[str], *, decoded: bool) -> None:
+    put = parts.append
+    if len(parts) > PARTS_MAX:
+        raise BadQuestion("the answer has too many values for JSON: ask for less at once, or the gRPC door")
     if message.DESCRIPTOR.full_name in TIMES:
         put(json.dumps(message.ToJsonString()))  # type: ignore[attr-defined]  # of the two well-known types
         return
@@ -54,23 +61,27 @@ def _write(message: Message, put: Callable[[str], None]) -> None:
         start = ","
         value = getattr(message, field.name)
         if not field.is_repeated:
-            _write_value(field, value, put)
+            _write_value(field, value, parts, decoded=decoded)
             continue
         first = "["
         for one in value:
             put(first)
             first = ","
-            _write_value(field, one, put)
+            _write_value(field, one, parts, decoded=decoded)
         put("[]" if first == "[" else "]")
     put("{}" if start == "{" else "}")
 
 
-def _write_value(field: Field, value: Any, put: Callable[[str], None]) -> None:
-    kind = field.type
+def _write_value(field: Field, value: Any, parts: list[str], *, decoded: bool) -> None:
+    kind, put = field.type, parts.append
     if kind == MESSAGE:
-        _write(value, put)
+        _write(value, parts, decoded=decoded)
     elif kind == BYTES:
-        put(f'"{value.hex()}"')
+        held = held_in(field, value) if decoded and value else None
+        if held is not None:
+            _write(held, parts, decoded=True)
+        else:
+            put(f'"{value.hex()}"')
     elif kind == ENUM:
         known = field.enum_type.values_by_number.get(value)
         put(f'"{known.name}"' if known is not None else str(value))
@@ -78,6 +89,17 @@ def _write_value(field: Field, value: Any, put: Callable[[str], None]) -> None:
         put(f'"{value}"')
     else:
         put(json.dumps(value))
+
+
+def held_in(field: Field, value: bytes) -> Message | None:
+    """The message that a field's bytes hold; None: they are none."""
+    name = HOLDS.get(field.full_name)
+    if name is None:
+        return None
+    try:
+        return GetMessageClass(message_type(name)).FromString(value)
+    except DecodeError:
+        return None
 
 
 # ------------------------------------------------------------------------------------------------- reading
@@ -90,7 +112,7 @@ def fill_text(message: Message, name: str, texts: list[str]) -> None:
         raise BadQuestion(f"{name}: an object, which a query cannot give")
     if not field.is_repeated and len(texts) > 1:
         raise BadQuestion(f"{name}: given {len(texts)} times; allowed: once")
-    values: list[Any] = [_bool(name, text) if field.type == BOOL else text for text in texts]
+    values: list[Any] = [bool_of(name, text) if field.type == BOOL else text for text in texts]
     _fill_field(message, field, values if field.is_repeated else values[0], name, depth=0)
 
 
@@ -114,7 +136,9 @@ def fill(message: Message, told: object, where: str = "the body", *, depth: int 
 
 def field_of(kind: Kind, name: str, where: str) -> Field:
     """By its name in the schema, or in proto3's JSON (lowerCamelCase). Raises BadQuestion."""
-    field = kind.fields_by_name.get(name) or kind.fields_by_camelcase_name.get(name)
+    field = None
+    if name.isascii():  # the library fails on what is no UTF-8
+        field = kind.fields_by_name.get(name) or kind.fields_by_camelcase_name.get(name)
     if field is None:
         allowed = ", ".join(one.name for one in kind.fields) or "none"
         raise BadQuestion(f"{where}: there is no field {_shown(name)}; allowed: {allowed}")
@@ -146,7 +170,7 @@ def _fill_message(message: Any, value: Any, where: str, *, depth: int) -> None:
         return
     try:
         message.FromJsonString(value)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         raise BadQuestion(f"{where}: {_shown(value)}; allowed: as 2026-01-31T12:00:00.5Z, a duration as 3.5s") from None
 
 
@@ -178,7 +202,7 @@ def _int(value: Any, bits: int, is_signed: bool, where: str) -> int:
     return value
 
 
-def _bool(where: str, text: str) -> bool:
+def bool_of(where: str, text: str) -> bool:
     """Of a query."""
     if text not in {"true", "false", "1", "0"}:
         raise BadQuestion(f"{where}: {_shown(text)}; allowed: true, false")
@@ -206,7 +230,7 @@ def _bytes(field: Field, value: Any, where: str, *, depth: int) -> bytes:
 
 
 def _enum(kind: Kind, value: Any, where: str) -> int:
-    if isinstance(value, str) and value in kind.values_by_name:
+    if isinstance(value, str) and value.isascii() and value in kind.values_by_name:
         return int(kind.values_by_name[value].number)
     number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4 else value
     if isinstance(number, int) and not isinstance(number, bool) and number in kind.values_by_number:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from dchat.doors.rest.json_form import BOOL, BYTES, ENUM, INTS, MESSAGE, TIMES
-from dchat.doors.rest.table import HOLDS, Route, message_type
+from dchat.doors.rest.table import DECODED, HOLDS, Route, message_type
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -28,6 +28,8 @@ DESCRIPTION: Final = (
     "bits as text. A transaction that is not acceptable is answered 200, with its `code` and "
     "`codespace` (docs/errors.md)."
 )
+
+DECODED_TEXT: Final = "Write bytes that hold a message (a transaction, a receipt) as that message."
 
 
 def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
@@ -65,8 +67,8 @@ def operation(route: Route, waiting: list[Descriptor]) -> dict[str, Any]:
         parameters += [parameter(field, "query", waiting) for field in rest]
     else:
         told["requestBody"] = {"required": True, "content": _json(_reference(route.request, waiting))}
-    if parameters:
-        told["parameters"] = parameters
+    parameters.append({"name": DECODED, "in": "query", "schema": {"type": "boolean"}, "description": DECODED_TEXT})
+    told["parameters"] = parameters
     answer = {"description": "The answer.", "content": _json(_reference(route.method.output_type, waiting))}
     failure = _json({"$ref": "#/components/schemas/Error"})
     told["responses"] = {

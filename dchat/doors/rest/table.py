@@ -66,13 +66,21 @@ LEFT_OUT: Final = {
     "ChainService.StreamEvents": "a stream lasts as long as its reader likes: /chain/events has pages with cursors",
 }
 
-# Bytes that are an encoded message: in JSON they may be given as that message too.
+# Bytes that are an encoded message: in a question they may be given as that message, in an answer they are with
+# `?decoded=true`.
 HOLDS: Final = {
+    "dchat.v1.GetTxResponse.tx": "dchat.v1.Tx",
+    "dchat.v1.GetTxResponse.data": "dchat.v1.Receipt",
+    "dchat.v1.BroadcastResponse.data": "dchat.v1.Receipt",
+    "dchat.v1.TxOutcome.data": "dchat.v1.Receipt",
+    "tendermint.types.Data.txs": "dchat.v1.Tx",
     "dchat.v1.BroadcastRequest.tx": "dchat.v1.Tx",
     "dchat.v1.BroadcastManyRequest.txs": "dchat.v1.Tx",
     "dchat.v1.Tx.body": "dchat.v1.TxBody",
     "dchat.v1.BroadcastEvidenceRequest.evidence": "tendermint.types.Evidence",
 }
+
+DECODED: Final = "decoded"  # in the query of any call; no request has a field of that name
 
 _NAMES: Final = re.compile(r"\{(\w+)\}")
 _READS: Final = re.compile(r"(?:Get|List)(?=[A-Z])")

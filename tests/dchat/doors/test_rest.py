@@ -24,11 +24,11 @@ from dchat.client.wallet import Session
 from dchat.doors.grpc.door import COSTS, SERVICES
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.reads.errors import BadQuestion
-from dchat.doors.rest import calls
+from dchat.doors.rest import calls, json_form
 from dchat.doors.rest.json_form import fill, fill_text, text_of
 from dchat.doors.rest.openapi import document
-from dchat.doors.rest.table import LEFT_OUT, PATHS, path_of, routes_of
-from proto.dchat.v1 import governance_pb2, service_pb2, tx_pb2
+from dchat.doors.rest.table import DECODED, HOLDS, LEFT_OUT, PATHS, message_type, path_of, routes_of
+from proto.dchat.v1 import governance_pb2, service_pb2, state_pb2, tx_pb2
 from tests.support.node.running import Running, running_node, until
 
 ROUTES = routes_of(SERVICES)
@@ -124,6 +124,8 @@ BODY, REQUEST, MESSAGE = tx_pb2.TxBody, service_pb2.BroadcastRequest, tx_pb2.Mes
 @pytest.mark.parametrize(("kind", "told", "why"), [
     pytest.param(BODY, [], "the body: list; allowed: an object", id="no object"),
     pytest.param(BODY, {"cahin_id": "c"}, "there is no field 'cahin_id'; allowed: chain_id, lane", id="unknown field"),
+    pytest.param(BODY, {"\ud800": 1}, "there is no field", id="half a character as a name"),
+    pytest.param(BODY, {"lane": "\ud800"}, "lane: .* allowed: LANE_UNSPECIFIED", id="half a character as an enum"),
     pytest.param(BODY, {"fee": -1}, "fee: -1; allowed: a whole number from 0 to 18446744073709551615", id="below 0"),
     pytest.param(BODY, {"fee": "18446744073709551616"}, "fee: .*allowed: a whole number", id="above 64 bits"),
     pytest.param(BODY, {"fee": 1.0}, "fee: 1.0; allowed: a whole number", id="no whole number"),
@@ -162,6 +164,28 @@ def test_objects_within_each_other_end() -> None:
 def test_no_body_is_answered_by_a_fault_of_ours(data: bytes) -> None:
     with pytest.raises(BadQuestion):
         fill(governance_pb2.Proposal(), calls.parsed(data))
+
+
+def test_an_answer_of_many_values_is_refused_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message of defaults alone takes two bytes of an answer, and hundreds of JSON."""
+    monkeypatch.setattr(json_form, "PARTS_MAX", 1_000)
+    many = service_pb2.ListChannelsResponse(channels=[state_pb2.Channel()] * 50)
+    text_of(many)
+    with pytest.raises(BadQuestion, match="too many values"):
+        text_of(service_pb2.ListChannelsResponse(channels=[state_pb2.Channel()] * 500))
+
+
+def test_what_is_no_message_stays_bytes() -> None:
+    """Blocks of another application have transactions that are none of ours."""
+    told = service_pb2.GetTxResponse(tx=b"\xff\xff", data=b"\x40\x05")
+    assert json.loads(text_of(told, decoded=True))["tx"] == "ffff"
+    assert json.loads(text_of(told, decoded=True))["data"]["fee_paid"] == "5"
+    assert json.loads(text_of(told))["data"] == "4005"
+    for name, holds in HOLDS.items():
+        kind, _, field = name.rpartition(".")
+        assert message_type(kind).fields_by_name[field].type == json_form.BYTES
+        assert message_type(holds)
+    assert all(DECODED not in route.request.fields_by_name for route in ROUTES)
 
 
 @pytest.mark.parametrize("text", ["dchat1", "zz", "0x00", "é", "\u0660\u0660"])
@@ -206,7 +230,7 @@ def check(told: Any, schema: dict[str, Any], where: str = "") -> None:
     if "$ref" in schema:
         check(told, DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]], where)
     elif "anyOf" in schema:
-        check(told, schema["anyOf"][0], where)  # answers have the plain form
+        check(told, schema["anyOf"][isinstance(told, dict)], where)  # plain, or decoded
     elif schema["type"] == "object":
         assert set(told) <= set(schema["properties"]), where
         for name, value in told.items():
@@ -305,6 +329,13 @@ async def test_answers_are_those_of_the_grpc_door(tmp_path: Path) -> None:
             expected = await over_grpc
             assert status == 200, told
             assert told == json.loads(text_of(expected)), path
+        payment = {"payment": {"sender": alice.address.hex(), "recipient": bob.address.hex(), "amount": "7"}}
+        for form in ("/v1/txs/{hash}", "/v1/blocks/{height}", "/v1/blocks/{height}/results"):
+            _, told = await get(http, form.format(hash=paid.hash.hex(), height=paid.height) + "?decoded=true")
+            answer = DOCUMENT["paths"][form]["get"]["responses"]["200"]["content"]["application/json"]
+            check(told, answer["schema"], form)
+            shown = {"kind": "payment", "amount": "7"} if "results" in form else payment
+            assert json.dumps(shown)[1:-1] in json.dumps(told), told
 
 
 async def test_a_transaction_is_handed_in_over_http(tmp_path: Path) -> None:
