@@ -25,7 +25,7 @@ from bridge.records import (
     Totals,
 )
 from chain.chat import machine as chat
-from chain.chat.channels import machine as channels
+from chain.chat.channels import members, rights
 from chain.chat.ledger.records import IDENTITY, Allowance, identity_of
 from chain.chat.messages import machine as messages
 from chain.currency import machine as currency
@@ -119,11 +119,11 @@ def tip(ctx: Context, message: Tip) -> Leg:
 
 
 def pay_to_join(ctx: Context, message: PayToJoin) -> Leg:
-    channel = channels.require_channel(ctx.branch, message.channel_id)
+    channel = rights.require_channel(ctx.branch, message.channel_id)
     price = channel.join_price
     if price > message.max_price:
         raise PriceAboveMaximum(f"{price} udchat, max_price {message.max_price}")
-    channels.join(ctx, channel, message.member)
+    members.paid_join(ctx, channel, message.member, message.min_period_s)
     if price and channel.owner != message.member:
         currency.transfer(ctx, sender=message.member, recipient=channel.owner, amount=price)
         _count(ctx, udchat_joins=price)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from chain.chat.channels import due
 from chain.chat.channels import machine as channels
 from chain.chat.identities import machine as identities
 from chain.chat.identities import names
@@ -19,10 +20,12 @@ from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, S
 from chain.kernel.context import Context, Handler
 from chain.kernel.event_text import Event, account
 from chain.kernel.marks import ReplayMarks
+from chain.kernel.modules import BlockContext
 from chain.tx import gas
 from chain.tx.envelope.tx import Tx
 from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken
 
+WORKS: Final = {**channels.WORKS}
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)
 DECODERS: Final[Decoders] = {**decoders_of(IDENTITY, PARAMS), **channels.DECODERS, **MARKS.decoders}
 
@@ -90,6 +93,11 @@ def rotate(state: State, address: bytes, *, before: bytes, after: bytes) -> None
 def end_block(state: State, scan: Scan, height: int, block_gas_max: int) -> Iterator[None]:
     """Remove expired replay marks: as many as a block can add."""
     return MARKS.prune(state, scan, height=height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
+
+
+def work_off(ctx: BlockContext) -> Iterator[None]:
+    """Carry out what waited for its time."""
+    return due.work_off(ctx, WORKS)
 
 
 def genesis(state: State, params: ChatParams) -> None:

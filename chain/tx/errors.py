@@ -227,6 +227,69 @@ class NameLooksAlike(IdentitiesError):
     code, rule = 260, "a new name does not look like a taken one"
 
 
+# ------------------------------------------------------------------------------ codespace "channels"
+
+
+class ChannelError(TxError):
+    codespace = "channels"
+
+
+class NotPermitted(ChannelError):
+    code, rule = 285, "the member's role gives the right to it"
+
+
+class MembershipEnded(ChannelError):
+    code, rule = 286, "a membership by period counts until its end"
+
+
+class InvitationNeeded(ChannelError):
+    code, rule = 287, "an invite-only channel is joined by invitation"
+
+
+class Banned(ChannelError):
+    code, rule = 288, "who is banned stays away until the ban ends"
+
+
+class ChannelArchived(ChannelError):
+    code, rule = 289, "an archived channel takes no messages and no members"
+
+
+class SlowMode(ChannelError):
+    code, rule = 290, "in slow mode a member waits between two messages"
+
+
+class OwnerStays(ChannelError):
+    code, rule = 291, "an owner leaves after handing the channel on"
+
+
+class NotOffered(ChannelError):
+    code, rule = 292, "a channel goes to the member to whom it was offered"
+
+
+class OutOfRank(ChannelError):
+    code, rule = 293, "members are banned by those above them"
+
+
+class NotBanned(ChannelError):
+    code, rule = 294, "there is a ban to lift"
+
+
+class TooManyPins(ChannelError):
+    code, rule = 295, "pinned messages are bounded in number"
+
+
+class PeriodTooShort(ChannelError):
+    code, rule = 296, "the price buys at least min_period_s"
+
+
+class PaidTooFar(ChannelError):
+    code, rule = 297, "memberships are paid for a bounded time ahead"
+
+
+class OpenToAll(ChannelError):
+    code, rule = 298, "an encrypted channel is invite-only or has a price"
+
+
 # ------------------------------------------------------------------------------ codespace "bridge"
 
 

@@ -72,7 +72,10 @@ def compose() -> Modules:
                 chat.handlers(),
                 lane=LANE_CHAT,
                 ante=chat.ante,
-                end_block=(lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),),
+                end_block=(
+                    lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),
+                    chat.work_off,
+                ),
                 invariants=chat.invariants,
             ),
             Module(

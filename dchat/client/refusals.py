@@ -86,6 +86,28 @@ CHAIN: Final[dict[type[TxError], Say]] = {
         "the identity's allowance is too small for this", "buy more: dchat tx buy-allowance --amount AMOUNT"
     ),
     e.NameLooksAlike: Say("the name looks like one that somebody has", "choose another --name"),
+    e.NotPermitted: Say(
+        "your role in the channel does not allow this", "ask its owner: dchat query channel shows who that is"
+    ),
+    e.MembershipEnded: Say(
+        "your membership of the channel has ended", "renew it: dchat tx pay-to-join --min-period SECONDS"
+    ),
+    e.InvitationNeeded: Say(
+        "you are not invited to this channel, or no more", "ask its owner or a moderator for an invitation"
+    ),
+    e.Banned: Say("you are banned from this channel", "wait until the ban ends: dchat query ban shows when"),
+    e.ChannelArchived: Say("the channel is archived", "ask its owner to open it again"),
+    e.SlowMode: Say("the channel is in slow mode, and your last message is too recent", "wait, then send it again"),
+    e.OwnerStays: Say("the channel is yours", "hand it on first: dchat tx offer-channel"),
+    e.NotOffered: Say("the channel is not offered to you", "ask its owner to offer it: dchat tx offer-channel"),
+    e.OutOfRank: Say("they are not below you in this channel", "ask its owner"),
+    e.NotBanned: Say("they are not banned from this channel", "nothing; dchat query ban shows it"),
+    e.TooManyPins: Say(
+        "as many messages are pinned as a channel may have", "take a pin away first: dchat tx pin --unpin"
+    ),
+    e.PeriodTooShort: Say("the price buys less time than you accept", "accept it with --min-period, or stay out"),
+    e.PaidTooFar: Say("your membership is paid for far ahead already", "wait until more of it has passed"),
+    e.OpenToAll: Say("anybody could walk into this encrypted channel", "give it --access invited, or a price"),
     e.PriceAboveMaximum: Say("the channel costs more than you allow", "raise --max-price, or stay out"),
     e.BuysNothing: Say("the amount is less than one message costs", "pay more; dchat query params shows the price"),
     e.TipsOneself: Say("the message is your own", "tip somebody else's"),

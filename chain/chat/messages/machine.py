@@ -6,16 +6,26 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from chain.chat.channels.machine import require_channel
-from chain.chat.channels.records import CHANNEL, Channel, member_key
+from chain.chat.channels.records import CHANNEL, PLAIN, Channel, Membership, member_key
+from chain.chat.channels.rights import POST, RETRACT, RIGHTS, require_channel, role_in
 from chain.chat.ledger.records import PARAMS
 from chain.chat.messages.records import MESSAGE, NODE, encode_message, message_key
 from chain.kernel.branch import Readable, Scan
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.event_text import Event, account, some
+from chain.kernel.event_text import Event, account, some, time_text
 from chain.state.mmr import Range, ReadNode, leaf_hash
-from chain.tx.errors import MessageTooLong, NotMember, UnknownMessage
+from chain.tx import gas
+from chain.tx.errors import (
+    ChannelArchived,
+    MembershipEnded,
+    MessageTooLong,
+    NotMember,
+    NotPermitted,
+    SlowMode,
+    UnknownMessage,
+)
 from chain.tx.messages import CHANNEL_ID_BYTES, PostMessage
+from consensus.formats.units import NS_PER_S
 from proto.dchat.v1 import state_pb2 as pb
 
 EMPTY: Final = Range()
@@ -34,8 +44,11 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
     author, channel_key, content, reply_to = message
     branch = ctx.branch
     channel = require_channel(branch, channel_key)
-    if branch.get(member_key(channel_key, author)) is None:
+    membership = branch.get(member_key(channel_key, author))
+    if membership is None:
         raise NotMember(channel.name)
+    if membership.end_ns or membership.role or channel.settings is not None:
+        _check_terms(ctx, channel, author, membership)
     params = branch.get(PARAMS)
     if len(content) > params.message_bytes_max:
         raise MessageTooLong(f"{len(content)}, allowed: {params.message_bytes_max}")
@@ -54,6 +67,27 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
     branch.set(CHANNEL + channel_key, channel.changed(member_count=channel.member_count, range=grown))
     branch.emit(partial(_posted, channel_key, author, index))
     return Leg("post_message", 0, channel_key, index)
+
+
+def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Membership) -> None:
+    """Where a channel or a membership has terms of its own. Slow mode is not for those who moderate.
+
+    Raises: MembershipEnded, NotPermitted, ChannelArchived, SlowMode.
+    """
+    now, settings = ctx.time_ns, channel.settings or PLAIN
+    if membership.end_ns and now >= membership.end_ns:
+        raise MembershipEnded(time_text(membership.end_ns))
+    role = role_in(channel, author, membership)
+    if not RIGHTS[role] & POST:
+        raise NotPermitted(account(author))
+    if settings.archived:
+        raise ChannelArchived(channel.name)
+    if settings.slow_mode_s and not RIGHTS[role] & RETRACT:
+        free_ns = membership.last_post_ns + settings.slow_mode_s * NS_PER_S
+        if membership.last_post_ns and now < free_ns:
+            raise SlowMode(f"until {time_text(free_ns)}")
+        ctx.use_gas(gas.GAS_MESSAGE)
+        ctx.branch.set(member_key(channel.id, author), membership._replace(last_post_ns=now))
 
 
 def _posted(channel: bytes, author: bytes, index: int) -> Event:

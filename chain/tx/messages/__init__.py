@@ -25,6 +25,7 @@ __all__ = [
     "RegisterIdentity",
     "Tip",
     "channel_id",
+    "chat",
     "decode_message",
     "economy",
     "encode_message",

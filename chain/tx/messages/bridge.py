@@ -34,6 +34,7 @@ class PayToJoin(NamedTuple):
     member: bytes
     channel_id: bytes
     max_price: int  # udchat
+    min_period_s: int = 0  # 0: only a membership without end
 
 
 class BuyAllowance(NamedTuple):
@@ -66,7 +67,7 @@ def tip(m: pb.Tip) -> Tip:
 def pay_to_join(m: pb.PayToJoin) -> PayToJoin:
     check_address("pay_to_join.member", m.member)
     check_channel("pay_to_join", m.channel_id)
-    return PayToJoin(m.member, m.channel_id, m.max_price)
+    return PayToJoin(m.member, m.channel_id, m.max_price, m.min_period_s)
 
 
 def buy_allowance(m: pb.BuyAllowance) -> BuyAllowance:
@@ -75,9 +76,17 @@ def buy_allowance(m: pb.BuyAllowance) -> BuyAllowance:
     return BuyAllowance(m.address, m.amount)
 
 
+def _ends(message: PayToJoin) -> int:
+    """A membership with an end is taken away in a later block."""
+    return int(message.min_period_s > 0)
+
+
 KINDS: Final = (
     Kind("register_identity", register_identity, RegisterIdentity, BRIDGE, 3 * gas.GAS_STAYS),
     Kind("tip", tip, Tip, BRIDGE, 2 * gas.GAS_MESSAGE),
-    Kind("pay_to_join", pay_to_join, PayToJoin, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS),
+    Kind(
+        "pay_to_join", pay_to_join, PayToJoin, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS, parts=_ends,
+        gas_each=gas.GAS_LATER,
+    ),
     Kind("buy_allowance", buy_allowance, BuyAllowance, BRIDGE, 2 * gas.GAS_MESSAGE),
-)
+)  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from chain.chat.channels.records import MEMBERS
+from chain.chat.channels.records import BANS, INVITATIONS, MEMBERS
 from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
@@ -20,10 +20,26 @@ from chain.tx.messages import (
     Tip,
     channel_id,
 )
+from chain.tx.messages.chat import (
+    ACCESS_NAMES,
+    ROLE_NAMES,
+    AcceptChannel,
+    BanMember,
+    EditChannel,
+    InviteMember,
+    LeaveChannel,
+    OfferChannel,
+    PinMessage,
+    SetMemberRole,
+    UnbanMember,
+)
 from dchat.cli.commands.query_commands import ask, ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command, named
+
+ACCESS = {name: access for access, name in ACCESS_NAMES.items()}
+ROLES = {name: role for role, name in ROLE_NAMES.items()}
 
 
 def channel_of(text: str) -> bytes:
@@ -51,10 +67,24 @@ def register(name: str, display: str, **options: Any) -> None:
 @click.option("--name", required=True)
 @click.option("--topic", default="")
 @click.option("--join-price", type=Amount(), default=0, help="What joining costs; 0: nothing.")
+@click.option("--access", type=click.Choice(list(ACCESS)), default="open", show_default=True)
+@click.option("--period", "period_s", type=int, default=0, help="Seconds that the price buys; 0: without end.")
+@click.option("--slow-mode", "slow_mode_s", type=int, default=0, help="Seconds between two messages of a member.")
+@click.option("--join-role", type=click.Choice(["member", "guest"]), default="member", show_default=True)
 @sending
-def create_channel(name: str, topic: str, join_price: int, **options: Any) -> None:
+def create_channel(
+    name: str,
+    topic: str,
+    join_price: int,
+    access: str,
+    period_s: int,
+    slow_mode_s: int,
+    join_role: str,
+    **options: Any,
+) -> None:
     """Create a channel, and be its first member."""
-    send(lambda me: [CreateChannel(me, name, join_price, topic)], options)
+    terms = (ACCESS[access], period_s, slow_mode_s, ROLES[join_role])
+    send(lambda me: [CreateChannel(me, name, join_price, topic, *terms)], options)
 
 
 @tx.command(cls=Command)
@@ -89,10 +119,13 @@ def tip(channel: str, index: int, amount: int, **options: Any) -> None:
 @tx.command("pay-to-join", cls=Command)
 @click.option("--channel", required=True, help="Name or id.")
 @click.option("--max-price", type=Amount(), required=True, help="The most that you would pay.")
+@click.option(
+    "--min-period", "min_period_s", type=int, default=0, help="Seconds; left out: only a membership without end."
+)
 @sending
-def pay_to_join(channel: str, max_price: int, **options: Any) -> None:
-    """Pay a channel's price to its owner and join, both or neither."""
-    send(lambda me: [PayToJoin(me, channel_of(channel), max_price)], options)
+def pay_to_join(channel: str, max_price: int, min_period_s: int, **options: Any) -> None:
+    """Pay a channel's price to its owner and join, both or neither; or go on, where it buys a time."""
+    send(lambda me: [PayToJoin(me, channel_of(channel), max_price, min_period_s)], options)
 
 
 @tx.command("buy-allowance", cls=Command)
@@ -101,6 +134,111 @@ def pay_to_join(channel: str, max_price: int, **options: Any) -> None:
 def buy_allowance(amount: int, **options: Any) -> None:
     """Turn DCHAT into messages and bytes on the chat chain."""
     send(lambda me: [BuyAllowance(me, amount)], options)
+
+
+channel_option = click.option("--channel", required=True, help="Name or id.")
+member_option = click.option("--member", type=Address(), required=True)
+
+
+@tx.command("edit-channel", cls=Command)
+@channel_option
+@click.option("--topic")
+@click.option("--join-price", type=Amount(), help="0: anyone may join.")
+@click.option("--period", "period_s", type=int, help="Seconds that the price buys; 0: a membership without end.")
+@click.option("--slow-mode", "slow_mode_s", type=int, help="Seconds between two messages of a member; 0: none.")
+@click.option("--access", type=click.Choice(list(ACCESS)))
+@click.option("--join-role", type=click.Choice(["member", "guest"]), help="Of who joins; guests do not post.")
+@click.option("--archive/--unarchive", "archived", default=None, help="Takes no messages and no members.")
+@sending
+def edit_channel(
+    channel: str,
+    topic: str | None,
+    join_price: int | None,
+    period_s: int | None,
+    slow_mode_s: int | None,
+    access: str | None,
+    join_role: str | None,
+    archived: bool | None,
+    **options: Any,
+) -> None:
+    """Change a channel's topic or terms; what is not named stays. Terms are the owner's."""
+    terms = (period_s, slow_mode_s, ACCESS.get(access or ""), ROLES.get(join_role or ""), archived)
+    send(lambda me: [EditChannel(me, channel_of(channel), topic, join_price, *terms)], options)
+
+
+@tx.command(cls=Command)
+@channel_option
+@member_option
+@click.option("--valid", "valid_s", type=int, default=7 * 86_400, show_default=True, help="Seconds.")
+@click.option("--reads-back", is_flag=True, help="Of an encrypted channel: also what was before.")
+@sending
+def invite(channel: str, member: bytes, valid_s: int, reads_back: bool, **options: Any) -> None:
+    """Invite somebody to a channel."""
+    send(lambda me: [InviteMember(me, channel_of(channel), member, valid_s, reads_back)], options)
+
+
+@tx.command(cls=Command)
+@channel_option
+@sending
+def leave(channel: str, **options: Any) -> None:
+    """Leave a channel. Its owner hands it on first: offer-channel."""
+    send(lambda me: [LeaveChannel(me, channel_of(channel))], options)
+
+
+@tx.command("set-role", cls=Command)
+@channel_option
+@member_option
+@click.option("--role", type=click.Choice(list(ROLES)), required=True)
+@sending
+def set_role(channel: str, member: bytes, role: str, **options: Any) -> None:
+    """Make a member of your channel a guest, a member or a moderator."""
+    send(lambda me: [SetMemberRole(me, channel_of(channel), member, ROLES[role])], options)
+
+
+@tx.command(cls=Command)
+@channel_option
+@member_option
+@click.option("--for", "duration_s", type=int, default=0, help="Seconds; 0: until it is lifted.")
+@sending
+def ban(channel: str, member: bytes, duration_s: int, **options: Any) -> None:
+    """Keep somebody out of a channel, for a time or until it is lifted."""
+    send(lambda me: [BanMember(me, channel_of(channel), member, duration_s)], options)
+
+
+@tx.command(cls=Command)
+@channel_option
+@member_option
+@sending
+def unban(channel: str, member: bytes, **options: Any) -> None:
+    """Lift a ban."""
+    send(lambda me: [UnbanMember(me, channel_of(channel), member)], options)
+
+
+@tx.command(cls=Command)
+@channel_option
+@click.option("--index", type=click.IntRange(0), required=True, help="Of the message.")
+@click.option("--unpin", is_flag=True)
+@sending
+def pin(channel: str, index: int, unpin: bool, **options: Any) -> None:
+    """Pin a message of a channel, or take the pin away."""
+    send(lambda me: [PinMessage(me, channel_of(channel), index, unpin)], options)
+
+
+@tx.command("offer-channel", cls=Command)
+@channel_option
+@click.option("--to", "heir", type=Address(), default=b"", help="A member. Left out: takes the offer back.")
+@sending
+def offer_channel(channel: str, heir: bytes, **options: Any) -> None:
+    """Offer your channel to a member, who becomes its owner by accepting."""
+    send(lambda me: [OfferChannel(me, channel_of(channel), heir)], options)
+
+
+@tx.command("accept-channel", cls=Command)
+@channel_option
+@sending
+def accept_channel(channel: str, **options: Any) -> None:
+    """Become the owner of a channel that was offered to you."""
+    send(lambda me: [AcceptChannel(me, channel_of(channel))], options)
 
 
 LEGS.update(
@@ -112,9 +250,16 @@ LEGS.update(
         ),
         "create-channel": (
             frozenset({"name"}),
-            frozenset({"topic", "join-price"}),
+            frozenset({"topic", "join-price", "access", "period", "slow-mode", "join-role"}),
             lambda me, leg: CreateChannel(
-                me, leg["name"], parse_amount(leg.get("join-price", "0")), leg.get("topic", "")
+                me,
+                leg["name"],
+                parse_amount(leg.get("join-price", "0")),
+                leg.get("topic", ""),
+                _one(ACCESS, leg.get("access")) or 0,
+                int(leg.get("period", "0")),
+                int(leg.get("slow-mode", "0")),
+                _one(ROLES, leg.get("join-role")) or 0,
             ),
         ),
         "join": (frozenset({"channel"}), frozenset(), lambda me, leg: JoinChannel(me, channel_of(leg["channel"]))),
@@ -137,8 +282,10 @@ LEGS.update(
         ),
         "pay-to-join": (
             frozenset({"channel", "max-price"}),
-            frozenset(),
-            lambda me, leg: PayToJoin(me, channel_of(leg["channel"]), parse_amount(leg["max-price"])),
+            frozenset({"min-period"}),
+            lambda me, leg: PayToJoin(
+                me, channel_of(leg["channel"]), parse_amount(leg["max-price"]), int(leg.get("min-period", "0"))
+            ),
         ),
         "buy-allowance": (
             frozenset({"amount"}),
@@ -147,6 +294,96 @@ LEGS.update(
         ),
     }
 )
+
+
+def _who(leg: dict[str, str]) -> bytes:
+    return Address().convert(leg["member"], None, None)
+
+
+def _one(names: dict[str, int], said: str | None) -> int | None:
+    """Raises ValueError."""
+    if said is not None and said not in names:
+        raise ValueError(f"{said!r}; allowed: {', '.join(names)}")
+    return None if said is None else names[said]
+
+
+def _edited(me: bytes, leg: dict[str, str]) -> EditChannel:
+    price = leg.get("join-price")
+    period_s, slow_mode_s = [int(leg[name]) if name in leg else None for name in ("period", "slow-mode")]
+    archived = None if "archive" not in leg else bool(_one({"no": 0, "yes": 1}, leg["archive"]))
+    return EditChannel(
+        me, channel_of(leg["channel"]), leg.get("topic"), None if price is None else parse_amount(price), period_s,
+        slow_mode_s, _one(ACCESS, leg.get("access")), _one(ROLES, leg.get("join-role")), archived,
+    )  # fmt: skip
+
+
+CHANNEL_AND_MEMBER = frozenset({"channel", "member"})
+LEGS.update(
+    {
+        "edit-channel": (
+            frozenset({"channel"}),
+            frozenset({"topic", "join-price", "period", "slow-mode", "access", "join-role", "archive"}),
+            _edited,
+        ),
+        "invite": (
+            CHANNEL_AND_MEMBER,
+            frozenset({"valid", "reads-back"}),
+            lambda me, leg: InviteMember(
+                me, channel_of(leg["channel"]), _who(leg), int(leg.get("valid", "604800")),
+                bool(_one({"no": 0, "yes": 1}, leg.get("reads-back"))),
+            ),
+        ),
+        "leave": (frozenset({"channel"}), frozenset(), lambda me, leg: LeaveChannel(me, channel_of(leg["channel"]))),
+        "set-role": (
+            CHANNEL_AND_MEMBER | {"role"},
+            frozenset(),
+            lambda me, leg: SetMemberRole(me, channel_of(leg["channel"]), _who(leg), _one(ROLES, leg["role"]) or 0),
+        ),
+        "ban": (
+            CHANNEL_AND_MEMBER,
+            frozenset({"for"}),
+            lambda me, leg: BanMember(me, channel_of(leg["channel"]), _who(leg), int(leg.get("for", "0"))),
+        ),
+        "unban": (
+            CHANNEL_AND_MEMBER,
+            frozenset(),
+            lambda me, leg: UnbanMember(me, channel_of(leg["channel"]), _who(leg)),
+        ),
+        "pin": (
+            frozenset({"channel", "index"}),
+            frozenset(),
+            lambda me, leg: PinMessage(me, channel_of(leg["channel"]), int(leg["index"])),
+        ),
+        "offer-channel": (
+            frozenset({"channel", "to"}),
+            frozenset(),
+            lambda me, leg: OfferChannel(me, channel_of(leg["channel"]), Address().convert(leg["to"], None, None)),
+        ),
+        "accept-channel": (
+            frozenset({"channel"}),
+            frozenset(),
+            lambda me, leg: AcceptChannel(me, channel_of(leg["channel"])),
+        ),
+    }
+)  # fmt: skip
+
+
+@query.command("ban", cls=Command)
+@click.argument("channel")
+@click.argument("who", type=Address())
+@proving
+def query_ban(channel: str, who: bytes, **how: Any) -> None:
+    """Whether an account is banned from a channel, by whom and until when."""
+    ask_record(BANS, channel_of(channel) + who, **how)
+
+
+@query.command("invitation", cls=Command)
+@click.argument("channel")
+@click.argument("who", type=Address())
+@proving
+def query_invitation(channel: str, who: bytes, **how: Any) -> None:
+    """Whether an account is invited to a channel, and until when."""
+    ask_record(INVITATIONS, channel_of(channel) + who, **how)
 
 
 @query.command("identity", cls=Command)

@@ -1,3 +1,4 @@
+from proto.dchat.v1 import channels_pb2 as _channels_pb2
 from proto.dchat.v1 import tx_pb2 as _tx_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -103,7 +104,7 @@ class Allowance(_message.Message):
     def __init__(self, messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Channel(_message.Message):
-    __slots__ = ("id", "name", "topic", "owner", "join_price", "member_count", "message_count", "peaks", "created_height")
+    __slots__ = ("id", "name", "topic", "owner", "join_price", "member_count", "message_count", "peaks", "created_height", "settings")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     TOPIC_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +114,7 @@ class Channel(_message.Message):
     MESSAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     PEAKS_FIELD_NUMBER: _ClassVar[int]
     CREATED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     name: str
     topic: str
@@ -122,13 +124,24 @@ class Channel(_message.Message):
     message_count: int
     peaks: _containers.RepeatedScalarFieldContainer[bytes]
     created_height: int
-    def __init__(self, id: _Optional[bytes] = ..., name: _Optional[str] = ..., topic: _Optional[str] = ..., owner: _Optional[bytes] = ..., join_price: _Optional[int] = ..., member_count: _Optional[int] = ..., message_count: _Optional[int] = ..., peaks: _Optional[_Iterable[bytes]] = ..., created_height: _Optional[int] = ...) -> None: ...
+    settings: _channels_pb2.ChannelSettings
+    def __init__(self, id: _Optional[bytes] = ..., name: _Optional[str] = ..., topic: _Optional[str] = ..., owner: _Optional[bytes] = ..., join_price: _Optional[int] = ..., member_count: _Optional[int] = ..., message_count: _Optional[int] = ..., peaks: _Optional[_Iterable[bytes]] = ..., created_height: _Optional[int] = ..., settings: _Optional[_Union[_channels_pb2.ChannelSettings, _Mapping]] = ...) -> None: ...
 
 class Membership(_message.Message):
-    __slots__ = ("joined_height",)
+    __slots__ = ("joined_height", "role", "end_ns", "last_post_ns", "read_count", "first_epoch")
     JOINED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    END_NS_FIELD_NUMBER: _ClassVar[int]
+    LAST_POST_NS_FIELD_NUMBER: _ClassVar[int]
+    READ_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_EPOCH_FIELD_NUMBER: _ClassVar[int]
     joined_height: int
-    def __init__(self, joined_height: _Optional[int] = ...) -> None: ...
+    role: int
+    end_ns: int
+    last_post_ns: int
+    read_count: int
+    first_epoch: int
+    def __init__(self, joined_height: _Optional[int] = ..., role: _Optional[int] = ..., end_ns: _Optional[int] = ..., last_post_ns: _Optional[int] = ..., read_count: _Optional[int] = ..., first_epoch: _Optional[int] = ...) -> None: ...
 
 class ChatMessage(_message.Message):
     __slots__ = ("channel_id", "index", "author", "content", "reply_to", "height", "time_ns")

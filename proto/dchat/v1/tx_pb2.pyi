@@ -1,3 +1,4 @@
+from proto.dchat.v1 import channels_pb2 as _channels_pb2
 from proto.dchat.v1 import governance_pb2 as _governance_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -100,7 +101,7 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant")
+    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +136,15 @@ class Message(_message.Message):
     ANNOUNCE_READINESS_FIELD_NUMBER: _ClassVar[int]
     GRANT_FEES_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FEE_GRANT_FIELD_NUMBER: _ClassVar[int]
+    EDIT_CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    INVITE_MEMBER_FIELD_NUMBER: _ClassVar[int]
+    LEAVE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    SET_MEMBER_ROLE_FIELD_NUMBER: _ClassVar[int]
+    BAN_MEMBER_FIELD_NUMBER: _ClassVar[int]
+    UNBAN_MEMBER_FIELD_NUMBER: _ClassVar[int]
+    PIN_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    OFFER_CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
     create_channel: CreateChannel
     join_channel: JoinChannel
@@ -169,7 +179,16 @@ class Message(_message.Message):
     announce_readiness: AnnounceReadiness
     grant_fees: GrantFees
     revoke_fee_grant: RevokeFeeGrant
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ...) -> None: ...
+    edit_channel: _channels_pb2.EditChannel
+    invite_member: _channels_pb2.InviteMember
+    leave_channel: _channels_pb2.LeaveChannel
+    set_member_role: _channels_pb2.SetMemberRole
+    ban_member: _channels_pb2.BanMember
+    unban_member: _channels_pb2.UnbanMember
+    pin_message: _channels_pb2.PinMessage
+    offer_channel: _channels_pb2.OfferChannel
+    accept_channel: _channels_pb2.AcceptChannel
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -182,16 +201,26 @@ class Payment(_message.Message):
     def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
 
 class CreateChannel(_message.Message):
-    __slots__ = ("creator", "name", "join_price", "topic")
+    __slots__ = ("creator", "name", "join_price", "topic", "access", "period_s", "slow_mode_s", "join_role", "encrypted")
     CREATOR_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     JOIN_PRICE_FIELD_NUMBER: _ClassVar[int]
     TOPIC_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    SLOW_MODE_S_FIELD_NUMBER: _ClassVar[int]
+    JOIN_ROLE_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTED_FIELD_NUMBER: _ClassVar[int]
     creator: bytes
     name: str
     join_price: int
     topic: str
-    def __init__(self, creator: _Optional[bytes] = ..., name: _Optional[str] = ..., join_price: _Optional[int] = ..., topic: _Optional[str] = ...) -> None: ...
+    access: int
+    period_s: int
+    slow_mode_s: int
+    join_role: int
+    encrypted: bool
+    def __init__(self, creator: _Optional[bytes] = ..., name: _Optional[str] = ..., join_price: _Optional[int] = ..., topic: _Optional[str] = ..., access: _Optional[int] = ..., period_s: _Optional[int] = ..., slow_mode_s: _Optional[int] = ..., join_role: _Optional[int] = ..., encrypted: _Optional[bool] = ...) -> None: ...
 
 class JoinChannel(_message.Message):
     __slots__ = ("member", "channel_id")
@@ -236,14 +265,16 @@ class Tip(_message.Message):
     def __init__(self, sender: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., index: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
 
 class PayToJoin(_message.Message):
-    __slots__ = ("member", "channel_id", "max_price")
+    __slots__ = ("member", "channel_id", "max_price", "min_period_s")
     MEMBER_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
     MAX_PRICE_FIELD_NUMBER: _ClassVar[int]
+    MIN_PERIOD_S_FIELD_NUMBER: _ClassVar[int]
     member: bytes
     channel_id: bytes
     max_price: int
-    def __init__(self, member: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., max_price: _Optional[int] = ...) -> None: ...
+    min_period_s: int
+    def __init__(self, member: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., max_price: _Optional[int] = ..., min_period_s: _Optional[int] = ...) -> None: ...
 
 class BuyAllowance(_message.Message):
     __slots__ = ("address", "amount")

@@ -49,6 +49,8 @@ def drain(steps: Slices[Any]) -> Any:
 class Chain:
     """`height` is the last block's."""
 
+    skipped_ns: int = 0  # block times are that much later than a second a block
+
     def __init__(
         self,
         balances: dict[str, int],
@@ -82,6 +84,9 @@ class Chain:
 
     def address(self, name: str) -> bytes:
         return self.wallets[name].address
+
+    def time_of(self, height: int) -> int:
+        return height * SECOND_NS + self.skipped_ns
 
     def tx(self, signers: str | Sequence[str], *messages: Message, **options: Any) -> bytes:
         """Signed by each of `signers` with its next sequence, as counted here; a bridge transaction is unordered."""
@@ -118,7 +123,7 @@ class Chain:
         txs = tuple(txs)
         at = self.height + 1 if height is None else height
         digest = sha256(salt + at.to_bytes(8, "big") + b"".join(sha256(tx) for tx in txs))
-        return BlockRequest(txs, CommitInfo(0, self.votes), (), digest, at, at * SECOND_NS, bytes(32), bytes(20))
+        return BlockRequest(txs, CommitInfo(0, self.votes), (), digest, at, self.time_of(at), bytes(32), bytes(20))
 
     def block(self, *txs: bytes, propose: bool = True) -> FinalizeBlockResponse:
         """Propose, decide and commit a block."""
@@ -134,7 +139,7 @@ class Chain:
     def prepare(self, *txs: bytes, max_tx_bytes: int = 1 << 20, time_ns: int = 0) -> tuple[bytes, ...]:
         at = self.height + 1
         request = PrepareProposalRequest(
-            max_tx_bytes, txs, ExtendedCommitInfo(0, ()), (), at, time_ns or at * SECOND_NS, bytes(32), bytes(20)
+            max_tx_bytes, txs, ExtendedCommitInfo(0, ()), (), at, time_ns or self.time_of(at), bytes(32), bytes(20)
         )
         prepared: tuple[bytes, ...] = drain(self.app.prepare_proposal(request)).txs
         return prepared

@@ -15,7 +15,7 @@ from typing import Any, Final
 from chain.app_state.document import BridgeGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
-from chain.chat.channels.records import CHANNEL
+from chain.chat.channels.records import BAN, CHANNEL, MEMBER, Channel
 from chain.chat.ledger.records import IDENTITY
 from chain.currency import machine as currency
 from chain.currency.grants.fee_grants import FEE_GRANT
@@ -42,6 +42,17 @@ from chain.tx.messages import (
     RegisterIdentity,
     Tip,
     channel_id,
+)
+from chain.tx.messages.chat import (
+    AcceptChannel,
+    BanMember,
+    EditChannel,
+    InviteMember,
+    LeaveChannel,
+    OfferChannel,
+    PinMessage,
+    SetMemberRole,
+    UnbanMember,
 )
 from chain.tx.messages.economy import (
     CancelUnbonding,
@@ -290,6 +301,10 @@ class Life(World):
 
     def _message(self, name: str) -> Message | None:
         rng = self.rng
+        if self._identity(name) is None and rng.random() < 0.3:
+            return self._about_chat(name)
+        if rng.random() < 0.3 and (found := self._about_channel(self.address(name))) is not None:
+            return found
         draw = rng.random()
         if draw < 0.48:
             return self._about_stake(name)
@@ -425,12 +440,53 @@ class Life(World):
         title = f"channel {rng.randrange(CONVERSATION)}"
         channel = channel_id(title)
         if self.state.get(CHANNEL + channel) is None:
-            return CreateChannel(who, title, rng.choice((0, DCHAT)), "")
+            price, access = rng.choice((0, DCHAT)), rng.choice((0, 0, 1))
+            terms = (access, rng.choice((0, 60, 500)), rng.choice((0, 0, 5)), rng.choice((0, 0, 1)))
+            return CreateChannel(who, title, price, "", *terms, encrypted=bool(price or access) and rng.random() < 0.5)
         return rng.choice(
             (
-                JoinChannel(who, channel), PayToJoin(who, channel, DCHAT), PostMessage(who, channel, b"hello", 0),
-                PostMessage(who, channel, b"again", 0), Tip(who, channel, 0, self._amount(DCHAT)),
+                JoinChannel(who, channel), PayToJoin(who, channel, DCHAT, rng.choice((0, 60))),
+                PostMessage(who, channel, b"hello", 0), PostMessage(who, channel, b"again", 0),
+                Tip(who, channel, 0, self._amount(DCHAT)),
                 BuyAllowance(who, rng.randrange(1, DCHAT)),
+            )
+        )  # fmt: skip
+
+    def _about_channel(self, who: bytes) -> Message | None:
+        """What people do with channels, mostly with their own; and what they may not."""
+        rng = self.rng
+        channels: list[Channel] = [channel for _, channel in self.state.scan(CHANNEL)]
+        if not channels or self.state.get(IDENTITY + who) is None:
+            return None
+        mine = [found for found in channels if self.state.get(MEMBER + found.id + who) is not None]
+        own = [found for found in mine if found.owner == who or (found.settings and found.settings.heir == who)]
+        chosen = rng.choice(own if own and rng.random() < 0.8 else mine if mine and rng.random() < 0.7 else channels)
+        if chosen not in mine and rng.random() < 0.8:
+            paid = PayToJoin(who, chosen.id, DCHAT, 60 if chosen.settings and chosen.settings.period_s else 0)
+            return paid if chosen.join_price else JoinChannel(who, chosen.id)
+        channel, heir = chosen.id, chosen.settings.heir if chosen.settings else b""
+        if heir == who and rng.random() < 0.7:
+            return AcceptChannel(who, channel)
+        banned = [key[-SIZE:] for key, _ in self.state.scan(BAN + channel)]
+        if banned and rng.random() < 0.3:
+            return UnbanMember(who, channel, rng.choice(banned))
+        if rng.random() < 0.3:
+            return PinMessage(who, channel, 0) if chosen.range.count else PostMessage(who, channel, b"first", 0)
+        members = [key[-SIZE:] for key, _ in self.state.scan(MEMBER + channel) if key[-SIZE:] != who]
+        other = rng.choice(members) if members and rng.random() < 0.7 else self.address(rng.choice(NAMES))
+        if other == who:
+            return LeaveChannel(who, channel)
+        terms = {"topic": "news", "join_price": DCHAT, "period_s": 90, "slow_mode_s": 3, "access": 1, "join_role": 0}
+        changed = rng.choice(sorted(terms))
+        return rng.choice(
+            (
+                EditChannel(who, channel, **{changed: rng.choice((terms[changed], "" if changed == "topic" else 0))}),
+                EditChannel(who, channel, archived=rng.random() < 0.2), PinMessage(who, channel, 0, True),
+                InviteMember(who, channel, other, rng.choice((60, 900)), rng.random() < 0.5),
+                LeaveChannel(who, channel), SetMemberRole(who, channel, other, rng.randrange(3)),
+                BanMember(who, channel, other, rng.choice((0, 1, 30, 900))), UnbanMember(who, channel, other),
+                OfferChannel(who, channel, other), OfferChannel(who, channel, rng.choice((b"", other))),
+                AcceptChannel(who, channel),
             )
         )  # fmt: skip
 

@@ -1,0 +1,78 @@
+"""What waits for its time in the chat store: memberships, bans and invitations that end, bodies that expire.
+
+One queue beside the tree, by time; each entry was paid for (GAS_LATER) by who made it. A block takes those whose time
+has come, oldest first, as many as a block can add; the rest carries over. What an entry is of may have gone or been
+renewed meanwhile: then its work is to do nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Final, TypeAlias
+
+from chain.kernel.branch import Branch, Key, Scan, State
+from chain.kernel.items import FailedItems
+from chain.kernel.modules import BlockContext
+from chain.tx import gas
+from chain.tx.codec import height_bytes
+
+QUEUE: Final = Key.of(b"Cd", bytes)  # side: ‖ time in ns ‖ kind ‖ what it is of
+BACKLOG: Final = Key.of(b"cq", bytes)  # -> time ‖ kind ‖ what of the last that was taken; absent: none was
+FAILED: Final = FailedItems(b"cF")
+MARK: Final = b"\x01"
+TIME_BYTES: Final = 8
+PER_SLICE: Final = 50  # below a millisecond
+
+MEMBERSHIP: Final = b"m"  # ‖ channel ‖ member
+BAN: Final = b"b"  # ‖ channel ‖ member
+INVITATION: Final = b"i"  # ‖ channel ‖ member
+
+Work: TypeAlias = Callable[[Branch, bytes, BlockContext], None]  # branch, what it is of, the block
+
+
+def wait(state: State, time_ns: int, kind: bytes, item: bytes) -> None:
+    """time_ns: later than the block's."""
+    state.set(entry(time_ns, kind, item), MARK)
+
+
+def entry(time_ns: int, kind: bytes, item: bytes) -> bytes:
+    return QUEUE + height_bytes(time_ns) + kind + item
+
+
+def work_off(ctx: BlockContext, works: Mapping[bytes, Work]) -> Iterator[None]:
+    """At the end of a block. works: by kind."""
+    branch, scan = ctx.branch, ctx.scan
+    if ctx.upgraded:
+        retry_failed(branch, scan, ctx.time_ns)
+    start: bytes = branch.get(BACKLOG) or b""
+    end, last = QUEUE + height_bytes(ctx.time_ns + 1), start
+    budget = gas.most_of(gas.GAS_LATER, ctx.block_gas_max)
+    for number, (key, _) in enumerate(scan(QUEUE, QUEUE + start if start else b""), start=1):
+        if key >= end or number > budget:
+            break
+        branch.set(key, None)
+        last = key[len(QUEUE) :]
+        kind, item = last[TIME_BYTES : TIME_BYTES + 1], last[TIME_BYTES + 1 :]
+        work = partial(_run, works[kind], item, ctx)
+        yield from FAILED.run(branch, work, queue=bytes(QUEUE), item=last, height=ctx.height)
+        if number % PER_SLICE == 0:
+            yield
+    if last != start:
+        branch.set(BACKLOG, last)
+
+
+def _run(work: Work, item: bytes, ctx: BlockContext, branch: Branch) -> None:
+    work(branch, item, ctx)
+
+
+def retry_failed(branch: Branch, scan: Scan, time_ns: int) -> None:
+    """Put what could not be worked off back into the queue, behind all that was taken: the code is another now."""
+    for _, failed, _ in FAILED.take_back(branch, scan):
+        wait(branch, time_ns + 1, failed[TIME_BYTES : TIME_BYTES + 1], failed[TIME_BYTES + 1 :])
+
+
+def waiting(scan: Scan) -> set[bytes]:
+    """The keys of all that waits, or failed: for invariants."""
+    failed = {QUEUE + key[len(FAILED.prefix) + len(QUEUE) :] for key, _ in scan(FAILED.prefix)}
+    return failed | {key for key, _ in scan(QUEUE)}

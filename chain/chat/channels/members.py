@@ -1,0 +1,267 @@
+"""Who comes to a channel and who goes: joining, invitations, leaving, roles, bans, and memberships that end.
+
+Of an encrypted channel, each change of who is a member begins an epoch: whoever went has no key of what follows, who
+comes has none of what was before, unless the invitation says so.
+"""
+
+from __future__ import annotations
+
+from chain.chat.channels import due
+from chain.chat.channels.records import (
+    BAN,
+    CHANNEL,
+    INVITATION,
+    PLAIN,
+    Ban,
+    Channel,
+    Invitation,
+    Membership,
+    Settings,
+    member_key,
+)
+from chain.chat.channels.rights import BAN as MAY_BAN
+from chain.chat.channels.rights import INVITE, OWNER, RANKS, ROLES, require_channel, require_right, role_in
+from chain.chat.ledger.records import require_identity
+from chain.kernel.branch import Branch, State
+from chain.kernel.context import Context, Leg
+from chain.kernel.event_text import Event, account, time_text
+from chain.kernel.modules import BlockContext
+from chain.tx.errors import (
+    AlreadyMember,
+    Banned,
+    ChannelArchived,
+    InvitationNeeded,
+    NotBanned,
+    NotMember,
+    OutOfRank,
+    OwnerStays,
+    PaidTooFar,
+    PeriodTooShort,
+    PriceDue,
+)
+from chain.tx.messages import CHANNEL_ID_BYTES, JoinChannel
+from chain.tx.messages.chat import (
+    INVITED,
+    PERIOD_S_MAX,
+    ROLE_NAMES,
+    BanMember,
+    InviteMember,
+    LeaveChannel,
+    SetMemberRole,
+    UnbanMember,
+)
+from consensus.formats.units import NS_PER_S
+
+PAID_AHEAD_NS = 2 * PERIOD_S_MAX * NS_PER_S  # a membership ends at most so far ahead
+
+
+def join_channel(ctx: Context, message: JoinChannel) -> Leg:
+    channel = require_channel(ctx.branch, message.channel_id)
+    if channel.join_price and channel.owner != message.member:
+        raise PriceDue(f"{channel.join_price} udchat")
+    join(ctx, channel, message.member)
+    return Leg("join_channel", subject=message.channel_id)
+
+
+def paid_join(ctx: Context, channel: Channel, member: bytes, min_period_s: int) -> None:
+    """Join for the channel's price, which is the bridge's to take; or go on, where it buys a time.
+
+    min_period_s: the least that is accepted, 0: only a membership without end. So neither the price nor what it buys
+    can be changed under the one who pays.
+    Raises: PeriodTooShort, PaidTooFar, and as `join`.
+    """
+    settings = channel.settings
+    period_s = settings.period_s if settings is not None and channel.join_price else 0
+    if not period_s:
+        join(ctx, channel, member)
+        return
+    if not min_period_s or period_s < min_period_s:
+        raise PeriodTooShort(f"{period_s} s, min_period_s {min_period_s}")
+    branch, now = ctx.branch, ctx.time_ns
+    has = branch.get(member_key(channel.id, member))
+    if has is None or not has.end_ns:
+        join(ctx, channel, member, end_ns=now + period_s * NS_PER_S)
+        return
+    _check_open(channel, settings or PLAIN)
+    end_ns = max(now, has.end_ns) + period_s * NS_PER_S
+    if end_ns - now > PAID_AHEAD_NS:
+        raise PaidTooFar(f"until {time_text(end_ns)}")
+    branch.set(member_key(channel.id, member), has._replace(end_ns=end_ns))
+    due.wait(branch, end_ns, due.MEMBERSHIP, channel.id + member)
+    branch.emit(Event.of("renew_membership", **_who(channel.id, member), until=time_text(end_ns)))
+
+
+def _check_open(channel: Channel, settings: Settings) -> None:
+    if settings.archived:
+        raise ChannelArchived(channel.name)
+
+
+def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> None:
+    """Raises: UnknownIdentity, AlreadyMember, Banned, ChannelArchived, InvitationNeeded."""
+    branch, now, settings = ctx.branch, ctx.time_ns, channel.settings or PLAIN
+    require_identity(branch, member)
+    key = member_key(channel.id, member)
+    if branch.get(key) is not None:
+        raise AlreadyMember(channel.name)
+    _check_open(channel, settings)
+    ban = branch.get(BAN + channel.id + member)
+    if ban is not None and (not ban.until_ns or now < ban.until_ns):
+        raise Banned(f"until {time_text(ban.until_ns)}" if ban.until_ns else channel.name)
+    invited = _take_invitation(branch, channel, member, now)
+    if settings.access == INVITED and invited is None:
+        raise InvitationNeeded(channel.name)
+    after = _with_members(channel, channel.member_count + 1)
+    epoch = after.settings.epoch if after.settings is not None else 0
+    joined = Membership(
+        ctx.height,
+        role=settings.join_role,
+        end_ns=end_ns,
+        last_post_ns=now if settings.slow_mode_s else 0,  # who leaves and comes back waits as well
+        first_epoch=1 if epoch and invited is not None and invited.reads_back else epoch,
+    )
+    branch.set(key, joined)
+    branch.set(CHANNEL + channel.id, after)
+    if end_ns:
+        due.wait(branch, end_ns, due.MEMBERSHIP, channel.id + member)
+    branch.emit(Event.of("join_channel", **_who(channel.id, member)))
+
+
+def _take_invitation(branch: Branch, channel: Channel, member: bytes, now: int) -> Invitation | None:
+    found = branch.get(INVITATION + channel.id + member)
+    if found is None or now >= found.until_ns:
+        return None
+    branch.set(INVITATION + channel.id + member, None)
+    return found
+
+
+def _with_members(channel: Channel, count: int) -> Channel:
+    """With another number of them: of an encrypted channel, an epoch begins."""
+    settings = channel.settings
+    if settings is None or not settings.epoch:
+        return channel.changed(member_count=count, range=channel.range)
+    return channel.edited(member_count=count, epoch=settings.epoch + 1)
+
+
+def remove(state: State, channel: Channel, member: bytes) -> None:
+    state.set(member_key(channel.id, member), None)
+    state.set(CHANNEL + channel.id, _with_members(channel, channel.member_count - 1))
+
+
+def _who(channel: bytes, member: bytes) -> dict[str, str]:
+    return {"channel_id": channel.hex(), "member": account(member)}
+
+
+# ------------------------------------------------------------------------------ messages
+
+
+def invite_member(ctx: Context, message: InviteMember) -> Leg:
+    actor, channel_id, member, valid_s, reads_back = message
+    branch = ctx.branch
+    channel = require_channel(branch, channel_id)
+    require_right(branch, channel, actor, INVITE, ctx.time_ns)
+    require_identity(branch, member)
+    if branch.get(member_key(channel_id, member)) is not None:
+        raise AlreadyMember(account(member))
+    until_ns = ctx.time_ns + valid_s * NS_PER_S
+    branch.set(INVITATION + channel_id + member, Invitation(actor, until_ns, reads_back))
+    due.wait(branch, until_ns, due.INVITATION, channel_id + member)
+    branch.emit(Event.of("invite_member", **_who(channel_id, member), by=account(actor), until=time_text(until_ns)))
+    return Leg("invite_member", subject=channel_id)
+
+
+def leave_channel(ctx: Context, message: LeaveChannel) -> Leg:
+    member, channel_id = message
+    branch = ctx.branch
+    channel = require_channel(branch, channel_id)
+    if branch.get(member_key(channel_id, member)) is None:
+        raise NotMember(channel.name)
+    if member == channel.owner:
+        raise OwnerStays(channel.name)
+    remove(branch, channel, member)
+    branch.emit(Event.of("leave_channel", **_who(channel_id, member)))
+    return Leg("leave_channel", subject=channel_id)
+
+
+def set_member_role(ctx: Context, message: SetMemberRole) -> Leg:
+    actor, channel_id, member, role = message
+    branch = ctx.branch
+    channel = require_channel(branch, channel_id)
+    require_right(branch, channel, actor, ROLES, ctx.time_ns)
+    key = member_key(channel_id, member)
+    has = branch.get(key)
+    if has is None:
+        raise NotMember(account(member))
+    branch.set(key, has._replace(role=role))
+    branch.emit(Event.of("set_member_role", **_who(channel_id, member), role=ROLE_NAMES[role]))
+    return Leg("set_member_role", subject=channel_id)
+
+
+def ban_member(ctx: Context, message: BanMember) -> Leg:
+    actor, channel_id, member, duration_s = message
+    branch = ctx.branch
+    channel = require_channel(branch, channel_id)
+    rank = RANKS[require_right(branch, channel, actor, MAY_BAN, ctx.time_ns)]
+    require_identity(branch, member)
+    has = branch.get(member_key(channel_id, member))
+    theirs = role_in(channel, member, has) if has is not None else None
+    if theirs == OWNER or (theirs is not None and RANKS[theirs] >= rank):
+        raise OutOfRank(account(member))
+    until_ns = ctx.time_ns + duration_s * NS_PER_S if duration_s else 0
+    branch.set(BAN + channel_id + member, Ban(actor, until_ns, ctx.height))
+    branch.set(INVITATION + channel_id + member, None)
+    if until_ns:
+        due.wait(branch, until_ns, due.BAN, channel_id + member)
+    if has is not None:
+        remove(branch, channel, member)
+    branch.emit(
+        Event.of(
+            "ban_member", **_who(channel_id, member), by=account(actor), until=time_text(until_ns) if until_ns else ""
+        )
+    )
+    return Leg("ban_member", subject=channel_id)
+
+
+def unban_member(ctx: Context, message: UnbanMember) -> Leg:
+    actor, channel_id, member = message
+    branch = ctx.branch
+    channel = require_channel(branch, channel_id)
+    require_right(branch, channel, actor, MAY_BAN, ctx.time_ns)
+    if branch.get(BAN + channel_id + member) is None:
+        raise NotBanned(account(member))
+    branch.set(BAN + channel_id + member, None)
+    branch.emit(Event.of("unban_member", **_who(channel_id, member), by=account(actor)))
+    return Leg("unban_member", subject=channel_id)
+
+
+# ------------------------------------------------------------------------------ what waited for its time
+
+
+def _two(item: bytes) -> tuple[bytes, bytes]:
+    return item[:CHANNEL_ID_BYTES], item[CHANNEL_ID_BYTES:]
+
+
+def end_membership(branch: Branch, item: bytes, ctx: BlockContext) -> None:
+    """Unless it was renewed, or is another one by now."""
+    channel_id, member = _two(item)
+    has = branch.get(member_key(channel_id, member))
+    if has is None or not has.end_ns or has.end_ns > ctx.time_ns:
+        return
+    remove(branch, require_channel(branch, channel_id), member)
+    branch.emit(Event.of("membership_ended", **_who(channel_id, member)))
+
+
+def end_ban(branch: Branch, item: bytes, ctx: BlockContext) -> None:
+    ban = branch.get(BAN + item)
+    if ban is not None and ban.until_ns and ban.until_ns <= ctx.time_ns:
+        branch.set(BAN + item, None)
+        branch.emit(Event.of("ban_ended", **_who(*_two(item))))
+
+
+def end_invitation(branch: Branch, item: bytes, ctx: BlockContext) -> None:
+    invitation = branch.get(INVITATION + item)
+    if invitation is not None and invitation.until_ns <= ctx.time_ns:
+        branch.set(INVITATION + item, None)
+        branch.emit(Event.of("invitation_ended", **_who(*_two(item))))
+
+
+WORKS = {due.MEMBERSHIP: end_membership, due.BAN: end_ban, due.INVITATION: end_invitation}
