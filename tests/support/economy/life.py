@@ -289,7 +289,7 @@ class Life(World):
     def _rotation(self, name: str) -> RotateKeys:
         """To one key or several, new or known, its first one too; now and then to what it has, or unproved."""
         rng, address = self.rng, self.address(name)
-        holders = rng.sample([name, *[f"{name}'s {number}" for number in range(3)]], rng.choice((1, 1, 2, 3)))
+        holders = rng.sample([name, *[f"{name}:{number}" for number in range(3)]], rng.choice((1, 1, 2, 3)))
         needed = rng.randrange(1, len(holders) + 1)
         policy = wallet(holders[0]).policy if len(holders) == 1 else shared(needed, *holders).policy
         self._policies[policy] = needed, holders
