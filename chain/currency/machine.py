@@ -13,6 +13,7 @@ from chain.currency.grants import fee_grants
 from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.currency.ledger.stake_records import Now
+from chain.currency.payments import many
 from chain.currency.rewards import distribution
 from chain.kernel.auth import advance, authorise, rotated
 from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Branch, Decoders, Readable, Scan, State, decoders_of
@@ -188,4 +189,4 @@ def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) ->
 
 
 def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
-    return {Payment: payment_handler(refused), **fee_grants.handlers(refused)}
+    return {Payment: payment_handler(refused), **many.handlers(refused), **fee_grants.handlers(refused)}

@@ -13,6 +13,7 @@ GAS_TRANSACTION: Final = 5_000  # decoding, authorisation, its record in the blo
 GAS_BYTE: Final = 10  # hashing, gossip and storage of each byte, on every node
 GAS_SIGNATURE: Final = 6_000  # one Ed25519 verification without help, 60 us
 GAS_MESSAGE: Final = 3_000  # two records read and rewritten, their paths in the tree
+GAS_OUTPUT: Final = 2_000  # of a payment to many: one account more is read and rewritten, its path in the tree
 GAS_POST: Final = 5_000  # a message also grows its channel's mountain range and is stored beside it
 GAS_NEW_LEAF: Final = 5_000  # a leaf that was not there lengthens paths, and stays
 GAS_STAYS: Final = 20_000  # a leaf that nobody ever takes away: of an identity, a channel, a membership, a proposal

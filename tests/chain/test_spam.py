@@ -23,6 +23,8 @@ from chain.tx.messages import (
     CreateChannel,
     JoinChannel,
     Message,
+    Output,
+    PayMany,
     Payment,
     PayToJoin,
     PostMessage,
@@ -121,6 +123,7 @@ def world() -> World:
 
 MAKE = {
     "payment": lambda a: Payment(a("ann"), bytes(20), 5),
+    "pay_many": lambda a: PayMany(a("ann"), tuple(Output(bytes(19) + bytes([n + 1]), 5) for n in range(9)), 45),
     "register_identity": lambda a: RegisterIdentity(a("new"), "new", ""),
     "create_channel": lambda a: CreateChannel(a("ann"), "another", 0, "topic"),
     "join_channel": lambda a: JoinChannel(a("bob"), ROOM),

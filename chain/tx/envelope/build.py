@@ -74,7 +74,7 @@ def gas_for(
     messages: Sequence[Message], *, lane: int | None = None, signers: int = 1, memo: str = "", granted: bool = False,
     policies: Sequence[bytes] = (),
 ) -> int:  # fmt: skip
-    """A gas limit that is enough: intrinsic cost, and a new leaf for each message. lane: when not the narrowest.
+    """A gas limit that is enough: intrinsic cost, and what new records cost. lane: when not the narrowest.
 
     granted: a fee grant pays. policies: of signers, where they need more than one signature: the limit covers whichever
     of their keys sign.
@@ -83,7 +83,7 @@ def gas_for(
     size = _ENVELOPE_BYTES + _SIGNER_BYTES * (signers - 1) + len(memo.encode())
     size += _SIGNATURE_BYTES * more + sum(map(len, policies))
     size += sum(encode_message(message).ByteSize() + 4 for message in messages)
-    kinds = sum(KIND_OF[type(message)].cost_of(message) + gas.GAS_NEW_LEAF for message in messages)
+    kinds = sum(KIND_OF[type(message)].most_of(message) for message in messages)
     chosen = lane_of(messages) if lane is None else lane
     kept = gas.GAS_MARK + (gas.GAS_RECEIPT if chosen == LANE_BRIDGE else 0)
     if granted:

@@ -4,7 +4,7 @@ from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterIdentity, 
 from chain.tx.messages.chat import CreateChannel, JoinChannel, PostMessage
 from chain.tx.messages.fields import CHANNEL_ID_BYTES, channel_id
 from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES
-from chain.tx.messages.payments import Payment
+from chain.tx.messages.payments import Output, PayMany, Payment
 from chain.tx.messages.table import KIND_OF, KINDS, Message, decode_message, encode_message
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "LANE_CURRENCY",
     "LANE_NAMES",
     "Message",
+    "Output",
+    "PayMany",
     "PayToJoin",
     "Payment",
     "PostMessage",
@@ -33,5 +35,6 @@ __all__ = [
     "governance",
     "grants",
     "keys",
+    "payments",
     "upgrade",
 ]

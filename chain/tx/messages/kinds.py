@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from chain.tx.gas import GAS_NEW_LEAF
+
 LANE_CHAT: Final = 1
 LANE_CURRENCY: Final = 2
 LANE_BRIDGE: Final = 3
@@ -23,6 +25,7 @@ class Kind(NamedTuple):
 
     fill: sets the generated message's fields; None: they are the message's, one by one.
     parts: how many things a message lists, where it lists any that cost memory by number. gas_each: of each of them.
+    new_gas, new_gas_each: at most so much more is used for records that were not there, by message and part.
     touches: keys of records that it changes and that other transactions' admission rests on, beside its signers'; asked
     where there are `parts`.
     """
@@ -35,8 +38,15 @@ class Kind(NamedTuple):
     fill: Callable[[Any, Any], None] | None = None
     parts: Callable[[Any], int] | None = None
     gas_each: int = 0
+    new_gas: int = GAS_NEW_LEAF
+    new_gas_each: int = 0
     touches: Callable[[Any], tuple[bytes, ...]] | None = None
 
     def cost_of(self, message: Any) -> int:
         """Gas that is known from the message alone."""
         return self.gas + (self.gas_each * self.parts(message) if self.parts is not None else 0)
+
+    def most_of(self, message: Any) -> int:
+        """Gas that is enough for the message."""
+        each = self.new_gas_each * self.parts(message) if self.parts is not None else 0
+        return self.cost_of(message) + self.new_gas + each

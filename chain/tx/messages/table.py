@@ -19,12 +19,12 @@ from chain.tx.messages.governance import GovernanceMessage
 from chain.tx.messages.grants import GrantMessage
 from chain.tx.messages.keys import KeysMessage
 from chain.tx.messages.kinds import Kind
-from chain.tx.messages.payments import Payment
+from chain.tx.messages.payments import PaymentMessage
 from chain.tx.messages.upgrade import UpgradeMessage
 from proto.dchat.v1 import tx_pb2 as pb
 
 Message: TypeAlias = (
-    Payment | ChatMessage | BridgeMessage | KeysMessage | EscrowMessage | UpgradeMessage | EconomyMessage
+    PaymentMessage | ChatMessage | BridgeMessage | KeysMessage | EscrowMessage | UpgradeMessage | EconomyMessage
     | GovernanceMessage | GrantMessage
 )  # fmt: skip
 

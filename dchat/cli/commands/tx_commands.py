@@ -16,7 +16,7 @@ import click
 
 from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.errors import TxError
-from chain.tx.messages import LANE_BRIDGE, Message, Payment
+from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany, Payment
 from dchat.cli.terminal.ask import Address, Amount, account_from, node_option, parse_amount, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, show_json
 from dchat.cli.terminal.drafts import Draft
@@ -224,12 +224,51 @@ def pay(recipient: bytes, amount: int, **options: Any) -> None:
     send(lambda me: [Payment(me, recipient, amount)], options)
 
 
+def parse_output(text: str) -> Output:
+    """`ADDRESS=AMOUNT`. Raises ValueError."""
+    who, separator, amount = text.rpartition("=")
+    if not separator:
+        raise ValueError(f"{text!r} is not ADDRESS=AMOUNT")
+    return Output(Address().convert(who, None, None), parse_amount(amount, least=1))
+
+
+def paying_many(me: bytes, outputs: Sequence[Output]) -> PayMany:
+    return PayMany(me, tuple(outputs), sum(output.amount for output in outputs))
+
+
+class PaidOutput(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """See `parse_output`."""
+
+    name = "ADDRESS=AMOUNT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Output:
+        if isinstance(value, Output):
+            return value
+        try:
+            return parse_output(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@tx.command("pay-many", cls=Command)
+@click.option("--to", "outputs", type=PaidOutput(), multiple=True, required=True, help="Up to 64 of them.")
+@sending
+def pay_many(outputs: tuple[Output, ...], **options: Any) -> None:
+    """Pay several accounts, all of them or none."""
+    send(lambda me: [paying_many(me, outputs)], options)
+
+
 # kind -> (needed keys, optional keys, message of the sender's address and the given texts); a file of commands adds its
 LEGS: dict[str, tuple[frozenset[str], frozenset[str], Callable[[bytes, dict[str, str]], Message]]] = {
     "pay": (
         frozenset({"to", "amount"}),
         frozenset(),
         lambda me, leg: Payment(me, Address().convert(leg["to"], None, None), parse_amount(leg["amount"], least=1)),
+    ),
+    "pay-many": (
+        frozenset({"to"}),
+        frozenset(),
+        lambda me, leg: paying_many(me, [parse_output(text) for text in leg["to"].split(",")]),
     ),
 }
 

@@ -101,8 +101,9 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel")
+    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    PAY_MANY_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     POST_MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +147,7 @@ class Message(_message.Message):
     OFFER_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
+    pay_many: PayMany
     create_channel: CreateChannel
     join_channel: JoinChannel
     post_message: PostMessage
@@ -188,7 +190,7 @@ class Message(_message.Message):
     pin_message: _channels_pb2.PinMessage
     offer_channel: _channels_pb2.OfferChannel
     accept_channel: _channels_pb2.AcceptChannel
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -199,6 +201,24 @@ class Payment(_message.Message):
     recipient: bytes
     amount: int
     def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class PayMany(_message.Message):
+    __slots__ = ("sender", "outputs", "total")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    outputs: _containers.RepeatedCompositeFieldContainer[Output]
+    total: int
+    def __init__(self, sender: _Optional[bytes] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+
+class Output(_message.Message):
+    __slots__ = ("recipient", "amount")
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    recipient: bytes
+    amount: int
+    def __init__(self, recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
 
 class CreateChannel(_message.Message):
     __slots__ = ("creator", "name", "join_price", "topic", "access", "period_s", "slow_mode_s", "join_role", "encrypted")

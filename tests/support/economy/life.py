@@ -36,6 +36,8 @@ from chain.tx.messages import (
     CreateChannel,
     JoinChannel,
     Message,
+    Output,
+    PayMany,
     Payment,
     PayToJoin,
     PostMessage,
@@ -313,11 +315,19 @@ class Life(World):
         if draw < 0.76:
             return self._about_grants(name)
         if draw < 0.79:
-            other = rng.choice([other for other in NAMES if other != name])
-            return Payment(self.address(name), self.address(other), self._amount(self.balance(name)))
+            return self._payment(name)
         if draw < 0.86:
             return about_deals(self, name, NAMES)
         return self._about_chat(name)
+
+    def _payment(self, name: str) -> Message:
+        rng = self.rng
+        others = rng.sample([other for other in NAMES if other != name], rng.choice((1, 1, 2, 5)))
+        amounts = [self._amount(self.balance(name)) for _ in others]
+        if len(others) == 1:
+            return Payment(self.address(name), self.address(others[0]), amounts[0])
+        outputs = tuple(Output(self.address(other), amount) for other, amount in zip(others, amounts, strict=True))
+        return PayMany(self.address(name), outputs, sum(amounts))
 
     def _amount(self, all_of_it: int) -> int:
         """From nothing worth to more than there is."""
