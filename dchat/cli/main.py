@@ -25,6 +25,7 @@ PLACES: Final = {
     "status": "dchat.cli.commands.status_commands:status",
     "tx": "dchat.cli.groups.tx_group:tx",
     "query": "dchat.cli.groups.query_group:query",
+    "proof": "dchat.cli.local.proof_command:proof",
     "version": "dchat.cli.commands.status_commands:version",
     "upgrade": "dchat.cli.commands.upgrade_commands:upgrade",
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",

@@ -47,6 +47,8 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 from crypto.merkle import InvalidProof
+from dchat.client.pack import HEIGHT, InvalidPack, Pack
+from dchat.client.pack_verify import verify_pack
 from dchat.client.verify import ProofFailed, Trust
 from dchat.doors.grpc.door import SERVICES
 from dchat.doors.reads.errors import BadQuestion
@@ -287,6 +289,15 @@ def _proof(data: bytes) -> None:
     ics23.decode(data, ics23.SMT)
 
 
+def _pack(data: bytes) -> None:
+    """By somebody who trusts whatever block the file begins with: so that the rest of it is judged too."""
+    pack = Pack.decode(data)
+    assert Pack.decode(pack.encode()) == pack
+    digest, fields = pack.headers[0].shown.fold()
+    height = fields.get(HEIGHT, b"\x08\x01")[-1]  # of the seeds, one byte
+    verify_pack(pack, height=height, block_hash=digest)
+
+
 def _documents(data: bytes) -> None:
     for parse in (parse_node_key, parse_validator_key, parse_sign_state):
         try:
@@ -433,6 +444,12 @@ def _proof_seeds() -> list[bytes]:
     return [op.data for op in HELD.ops]
 
 
+def _pack_seeds() -> list[bytes]:
+    from tests.support.cli.pack_world import packs
+
+    return [pack.data for pack in packs().values() if len(pack.data) < 4_096]
+
+
 def _text_seeds() -> list[bytes]:
     texts = (encode_address(bytes(20)), "2026-11-28T14:00:00.123456789Z", "type=transfer", f"12:{'ab' * 32}")
     return [text.encode() for text in texts]
@@ -488,6 +505,7 @@ TARGETS: dict[str, Target] = {
         Target("proof", _proof, (InvalidProof,), _proof_seeds),
         Target("proof_ops", lies.prove, (ValueError,), lies.honest_proofs),
         Target("answers", lies.ask, (ProofFailed,), lies.honest_answers),
+        Target("pack", _pack, (InvalidPack,), _pack_seeds),
         Target("documents", _documents, (), _document_seeds),
         Target("rest", _rest, (BadQuestion,), _rest_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),

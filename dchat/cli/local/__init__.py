@@ -1,1 +1,1 @@
-"""Commands that make and run things on this machine: homes, a validator, networks (real, simulated), a benchmark."""
+"""Commands that make, run and check things on this machine: homes, a validator, networks, a benchmark, proof packs."""
