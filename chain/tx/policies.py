@@ -150,6 +150,13 @@ def choose(policy: bytes, keys: Iterable[bytes]) -> tuple[bytes, ...] | None:
     return tuple(sorted(key for found in sorted(whole, key=len)[: parsed.needed] for key in found))
 
 
+def fullest(policy: bytes) -> tuple[bytes, ...]:
+    """Keys that satisfy it together, as many as ever do, ascending."""
+    parsed = parse_policy(policy)
+    largest = sorted(parsed.groups, key=lambda group: -group.needed)[: parsed.needed]
+    return tuple(sorted(key for group in largest for key in group.keys[: group.needed]))
+
+
 def is_satisfied(policy: bytes, keys: Sequence[bytes]) -> bool:
     """Whether signatures by `keys` (none twice) are exactly what the policy asks: not fewer, and none beside."""
     parsed = parse_policy(policy)

@@ -5,6 +5,7 @@ __all__ = [
     "bridge_queries",
     "build_plan",
     "composition",
+    "dry_run",
     "economy_queries",
     "errors",
     "genesis_params",

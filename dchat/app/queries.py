@@ -34,6 +34,7 @@ from chain.state.view import View
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.plan import DONE, PLAN, READINESS, VERSIONS, Readiness
 from consensus.abci.interface import ProofOp, QueryRequest, QueryResponse
+from dchat.app.dry_run import DryRun, dry_run
 from dchat.app.errors import Abandoned
 from governance.actions import GOVERNANCE_PARAMS
 from proto.dchat.v1 import service_pb2, state_pb2
@@ -77,6 +78,10 @@ class Queries:
     def base_of(self, view: View) -> Base:
         """The version's records, decoded."""
         return Base(view, self._modules.decoders)
+
+    def dry_run(self, raw: bytes, *, height: int, time_ns: int) -> DryRun:
+        """What a transaction would do in the block after `height`."""
+        return dry_run(self.base_of(self.view(height)), self._modules, raw, height=height + 1, time_ns=time_ns)
 
     def get(self, store: str, key: bytes, *, height: int = 0, with_proof: bool = False) -> Found:
         """One value, with or without its proof."""

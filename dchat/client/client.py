@@ -178,6 +178,10 @@ class Client:
         response = await self.call(self.txs.BroadcastMany, pb.BroadcastManyRequest(txs=txs), deadline_s=30.0)
         return list(response.results)
 
+    async def simulate(self, tx: bytes) -> pb.SimulateResponse:
+        """What it would do in the next block, by the node's word. tx: an envelope, with or without signatures."""
+        return await self.call(self.txs.Simulate, pb.SimulateRequest(tx=tx))
+
     async def tx(self, tx_hash: bytes, *, prove: bool = False) -> pb.GetTxResponse:
         """With prove it waits for the next header, which proves what became of the transaction."""
         if prove:

@@ -261,6 +261,16 @@ class Session:
             fee_granter=fee_granter,
         )
 
+    async def simulate(self, messages: Sequence[Message], **options: object) -> pb.SimulateResponse:
+        """What they would do in the next block, by the node's word. options: as `build`; without a gas limit it finds
+        one, and the least fee for it. Of an account without keys here: nothing is signed for it. Raises what `build`
+        does, ClientError."""
+        assert isinstance(self.wallet, Shared)
+        if options.get("gas_limit") is None:
+            options = {**options, "gas_limit": 0, "fee": options.get("fee") or 0}
+        unsigned = await self.build(messages, **options)  # type: ignore[arg-type]
+        return await self.client.simulate(unsigned)
+
     def _fee(self, gas_limit: int, gas_price: int) -> int:
         fee = fee_of(gas_limit, gas_price)
         if fee > self.fee_max:

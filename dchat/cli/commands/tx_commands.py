@@ -6,6 +6,7 @@ For which chain, and what is believed of the node: `dchat.cli.terminal.trust`. O
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from google.protobuf.message import DecodeError
 
 from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.errors import TxError
@@ -23,9 +25,10 @@ from dchat.cli.terminal.drafts import Draft
 from dchat.cli.terminal.kept import keep, read_kept
 from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import Signing, trust_options
-from dchat.client.client import SMALL_BYTES_MAX, Client
+from dchat.client.client import SMALL_BYTES_MAX, Client, quoted
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
-from proto.dchat.v1 import tx_pb2
+from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2, tx_pb2
 
 WAITS = ("proof", "commit", "admission")
 BUILDING = ("unordered", "expiry_blocks", "fee", "gas_limit", "memo", "sequence", "fee_granter")  # options of `build`
@@ -88,6 +91,10 @@ def sending(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Write what is signed to this file first; given again with it, hand in the same: it is executed once.",
         ),
         click.option(
+            "--estimate", is_flag=True, help="Take the gas limit that the node finds by running it, by its word."
+        ),
+        click.option("--dry-run", is_flag=True, help="Sign and send nothing: ask the node what it would do."),
+        click.option(
             "--generate-only", is_flag=True, help="Sign and send nothing: show the draft for `dchat tx sign`, as JSON."
         ),
     )
@@ -111,10 +118,11 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
     signing = Signing.of(options)
     file: Path | None = options["keep"]
     said = {name: options[name] for name in BUILDING}
-    if options["generate_only"]:
+    account = Shared(who.wallet.policy, who.wallet.public_key, who.address)
+    if options["generate_only"] or options["dry_run"]:
         if file is not None or options["wait"] is not None:
-            raise Refusal("--generate-only sends nothing: leave out --keep and --wait", Exit.USAGE)
-        generate(messages, Shared(who.wallet.policy, who.wallet.public_key, who.address), signing, options, lane=lane)
+            raise Refusal("--generate-only and --dry-run send nothing: leave out --keep and --wait", Exit.USAGE)
+        (try_out if options["dry_run"] else generate)(messages, account, signing, options, lane=lane)
         return
     if not isinstance(who.wallet, Wallet):
         raise Refusal(
@@ -127,9 +135,41 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
         if kept is not None:
             return await session.hand_in(kept, **how)
         signed = partial(keep, file) if file is not None else None
+        if options["estimate"]:
+            trial = signing.session(session.client, account)
+            said["gas_limit"] = would_do(await trial.simulate(messages, lane=lane, **said)).gas_limit
         return await session.send(messages, **how, signed=signed, lane=lane, **said)
 
     hand_in(work, who.wallet, signing, options)
+
+
+def would_do(answer: pb.SimulateResponse) -> pb.SimulateResponse:
+    """Raises TxRefused: by the node's word no block would execute it."""
+    if answer.code:
+        raise TxRefused(Outcome(b"", b"", answer.code, quoted(answer.codespace), quoted(answer.log)))
+    return answer
+
+
+def try_out(
+    messages: Sequence[Message], account: Shared, signing: Signing, options: dict[str, Any], *, lane: int | None
+) -> None:
+    """Show what a transaction that nobody has signed would do."""
+
+    async def work(client: Client) -> pb.SimulateResponse:
+        session = signing.session(client, account, fee_max=options["max_fee"])
+        return await session.simulate(messages, lane=lane, **{name: options[name] for name in BUILDING})
+
+    try:
+        answer = run(work, options["node"], answer_bytes_max=SMALL_BYTES_MAX)
+        shown = message_json(answer)
+        with contextlib.suppress(DecodeError):
+            shown["receipt"] = message_json(state_pb2.Receipt.FromString(answer.data)) if shown.pop("data") else None
+        show_json(shown)
+        would_do(answer)
+    except TxRefused as error:
+        raise Refused(error) from None
+    except ValueError as error:  # a number that no field holds
+        raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
 
 
 def generate(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from chain.tx.envelope.tx import TX_BYTES_MAX, Tx, decode, sign_hash
 from chain.tx.errors import TxError
 from chain.tx.messages import KIND_OF, encode_message
-from chain.tx.policies import choose, parse_policy, read_policy
+from chain.tx.policies import choose, fullest, parse_policy, read_policy
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import encode_address
 from crypto.keys import SIGNATURE_BYTES, ed25519_verify
@@ -44,8 +44,7 @@ class Draft:
 
     def _placeholders(self) -> Iterator[tuple[int, bytes, bytes]]:
         for index, policy in enumerate(self.policies):
-            parsed = parse_policy(policy)
-            for key in sorted(parsed.keys)[: parsed.signatures_most]:
+            for key in fullest(policy):
                 yield index, key, bytes(SIGNATURE_BYTES)
 
     def with_signature(self, index: int, key: bytes, signature: bytes) -> Draft:

@@ -69,6 +69,7 @@ COSTS = {
     "/dchat.v1.StateService/GetInvariants": 50,
     "/dchat.v1.GovService/GetTally": 20,
     "/dchat.v1.ChainService/BroadcastEvidence": 20,
+    "/dchat.v1.TxService/Simulate": 20,
     "/dchat.v1.ChainService/GetBlock": 4,
     "/dchat.v1.ChainService/GetBlockResults": 4,
     "/dchat.v1.ChainService/StreamEvents": 4,
@@ -95,6 +96,7 @@ def _holds_few(data: bytes) -> None:
 LARGE: dict[str, Look] = {
     "/dchat.v1.TxService/Broadcast": lambda _: None,
     BROADCAST_MANY: _holds_few,
+    "/dchat.v1.TxService/Simulate": lambda _: None,
     "/dchat.v1.ChainService/BroadcastEvidence": lambda _: None,
 }
 
@@ -155,6 +157,12 @@ class TxService(rpc.TxServiceServicer):
             lambda: self._reading.run(
                 lambda: self._answers.tx(request.hash, prove=request.prove), client_at(context.peer())
             ),
+        )
+
+    async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
+        return await self._guard.call(
+            context,
+            lambda: self._reading.run(lambda: self._answers.simulated(request.tx), client_at(context.peer())),
         )
 
 

@@ -27,7 +27,7 @@ from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from dchat.app.queries import Found, Queries
 from dchat.doors.reads.errors import BadQuestion, NotThere
-from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, block_results_text, event_protos, in_parts
+from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, block_results_text, event_protos, in_parts, told_events
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import block_pb2, types_pb2
@@ -244,6 +244,20 @@ class Answers:
         """Whether a saved block has it."""
         place = self.states.find_tx(tx_hash)
         return place is not None and place[0] <= self.height
+
+    def simulated(self, raw: bytes) -> pb.SimulateResponse:
+        """What a transaction would do over the latest saved state."""
+        height = self.height
+        meta = self.blocks.load_meta(height)
+        if meta is None:
+            raise NotThere("no block is saved yet")
+        with reading():
+            found = self.queries.dry_run(raw, height=height, time_ns=meta.header.time_ns + 1)
+        result = found.result
+        return pb.SimulateResponse(
+            height=height, code=result.code, codespace=result.codespace, log=result.log, gas_limit=found.gas_limit,
+            fee=found.fee, gas_used=result.gas_used, data=result.data, events=told_events(result.events),
+        )  # fmt: skip
 
     def committed(self, tx_hash: bytes) -> pb.BroadcastResponse:
         """What became of a transaction, for who waited for it. Raises NotThere."""

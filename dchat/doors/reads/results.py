@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from consensus.abci.interface import Slices
+from consensus.state.results import Event
 from crypto.hash import sha256
 from proto.dchat.v1 import service_pb2 as pb
 
@@ -27,6 +28,14 @@ def event_proto(event: abci_pb.Event) -> pb.Event:
     told = pb.Event.FromString(event.SerializeToString())
     told.DiscardUnknownFields()
     return told
+
+
+def told_events(events: Iterable[Event]) -> list[pb.Event]:
+    """Of what was run here, and is stored nowhere."""
+    found = [pb.Event.FromString(event.encode()) for event in events]
+    for event in found:
+        event.DiscardUnknownFields()  # the mark for indexers
+    return found
 
 
 def event_protos(events: Iterable[abci_pb.Event]) -> list[pb.Event]:

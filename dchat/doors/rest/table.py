@@ -20,6 +20,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "TxService.Broadcast": ("/v1/txs",),
     "TxService.BroadcastMany": ("/v1/txs/batch",),
     "TxService.GetTx": ("/v1/txs/{hash}",),
+    "TxService.Simulate": ("/v1/txs/simulate",),
     "ChainService.GetStatus": ("/v1/status",),
     "ChainService.ListBlocks": ("/v1/blocks",),
     "ChainService.GetBlock": ("/v1/blocks/{height}", "/v1/blocks/by-hash/{hash}"),
@@ -76,6 +77,7 @@ HOLDS: Final = {
     "tendermint.types.Data.txs": "dchat.v1.Tx",
     "dchat.v1.BroadcastRequest.tx": "dchat.v1.Tx",
     "dchat.v1.BroadcastManyRequest.txs": "dchat.v1.Tx",
+    "dchat.v1.SimulateRequest.tx": "dchat.v1.Tx",
     "dchat.v1.Tx.body": "dchat.v1.TxBody",
     "dchat.v1.BroadcastEvidenceRequest.evidence": "tendermint.types.Evidence",
 }

@@ -53,6 +53,34 @@ class BroadcastResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[Event]
     def __init__(self, hash: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., data: _Optional[bytes] = ..., gas_used: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
+class SimulateRequest(_message.Message):
+    __slots__ = ("tx",)
+    TX_FIELD_NUMBER: _ClassVar[int]
+    tx: bytes
+    def __init__(self, tx: _Optional[bytes] = ...) -> None: ...
+
+class SimulateResponse(_message.Message):
+    __slots__ = ("height", "code", "codespace", "log", "gas_limit", "fee", "gas_used", "data", "events")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    CODESPACE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    GAS_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    FEE_FIELD_NUMBER: _ClassVar[int]
+    GAS_USED_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    code: int
+    codespace: str
+    log: str
+    gas_limit: int
+    fee: int
+    gas_used: int
+    data: bytes
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, height: _Optional[int] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., gas_limit: _Optional[int] = ..., fee: _Optional[int] = ..., gas_used: _Optional[int] = ..., data: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+
 class BroadcastManyRequest(_message.Message):
     __slots__ = ("txs",)
     TXS_FIELD_NUMBER: _ClassVar[int]

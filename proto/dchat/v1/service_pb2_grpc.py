@@ -49,6 +49,11 @@ class TxServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxResponse.FromString,
                 _registered_method=True)
+        self.Simulate = channel.unary_unary(
+                '/dchat.v1.TxService/Simulate',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateResponse.FromString,
+                _registered_method=True)
 
 
 class TxServiceServicer:
@@ -73,6 +78,13 @@ class TxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Simulate(self, request, context):
+        """What a transaction would do in the next block, signed or not; nothing is kept or handed on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TxServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +102,11 @@ def add_TxServiceServicer_to_server(servicer, server):
                     servicer.GetTx,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxResponse.SerializeToString,
+            ),
+            'Simulate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Simulate,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -173,6 +190,33 @@ class TxService:
             '/dchat.v1.TxService/GetTx',
             proto_dot_dchat_dot_v1_dot_service__pb2.GetTxRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.GetTxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Simulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.TxService/Simulate',
+            proto_dot_dchat_dot_v1_dot_service__pb2.SimulateRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.SimulateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,6 +16,8 @@ from chain.tx.policies import (
     KEYS_MAX,
     Group,
     Policy,
+    choose,
+    fullest,
     is_satisfied,
     parse_policy,
     policy_address,
@@ -134,9 +136,13 @@ def test_satisfied_by_exactly_the_ways_of_the_model(
     allowed = set(ways(needed, parts))
     assert max(map(len, allowed)) == parse_policy(policy).signatures_most
     everyone = [key(each) for each in range(number)]
+    assert (len(fullest(policy)), frozenset(fullest(policy)) in allowed) == (max(map(len, allowed)), True)
     some = data.draw(st.lists(st.sampled_from(everyone), unique=True))
     way = data.draw(st.sampled_from(sorted(allowed, key=sorted)))
     stranger = key(99)
+    chosen = choose(policy, some)
+    assert (chosen is not None) == any(each <= set(some) for each in allowed)
+    assert chosen is None or (frozenset(chosen) in allowed and set(chosen) <= set(some))
     for given_keys in (some, sorted(way)):
         assert is_satisfied(policy, given_keys) == (frozenset(given_keys) in allowed)
     assert not is_satisfied(policy, [*sorted(way), stranger]), "one too many"

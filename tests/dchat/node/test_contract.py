@@ -86,7 +86,7 @@ METRICS = {
     "dchat_network_partition_detected": "gauge",
 }
 SERVICES = {
-    "dchat.v1.TxService": "Broadcast BroadcastMany GetTx",
+    "dchat.v1.TxService": "Broadcast BroadcastMany GetTx Simulate",
     "dchat.v1.ChainService": "GetStatus GetBlock ListBlocks GetCommit GetValidators StreamBlocks GetBlockResults "
     "StreamEvents",
     "dchat.v1.StateService": "GetAccount GetIdentity GetChannel GetMessage GetBundle",
