@@ -6,10 +6,10 @@ Deterministic, without I/O. Reads and writes its own store alone; what crosses t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chain.currency.grants import fee_grants
+from chain.currency.grants import authorisations, fee_grants
 from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.currency.ledger.stake_records import Now
@@ -26,7 +26,9 @@ from chain.tx.errors import AmountOverflow, FeeTooLow, FeeUnpayable, Overspend, 
 from chain.tx.messages import Payment
 
 MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
-DECODERS: Final[Decoders] = {**decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders, **fee_grants.DECODERS}
+DECODERS: Final[Decoders] = {
+    **decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders, **fee_grants.DECODERS, **authorisations.DECODERS,
+}  # fmt: skip
 
 
 def account_of(state: Readable, address: bytes) -> Account | None:
@@ -157,6 +159,7 @@ def end_block(branch: Branch, scan: Scan, now: Now, block_gas_max: int) -> Itera
     """Remove expired replay marks and grants: as many of each as a block can add."""
     yield from MARKS.prune(branch, scan, height=now.height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
     yield from fee_grants.end_block(branch, scan, now, block_gas_max)
+    yield from authorisations.end_block(branch, scan, now, block_gas_max)
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
@@ -175,6 +178,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     wrong = MARKS.disagreeing(state, scan)
     yield "currency: replay marks agree with their leaves", not wrong, f"{len(wrong)} do not"
     yield from fee_grants.invariants(state, scan)
+    yield from authorisations.invariants(state, scan)
 
 
 def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) -> None:
@@ -188,5 +192,11 @@ def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) ->
         state.set(ACCOUNT + address, Account(address, balances[address]))
 
 
-def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
-    return {Payment: payment_handler(refused), **many.handlers(refused), **fee_grants.handlers(refused)}
+def handlers(refused: frozenset[bytes], run: Mapping[type[Any], Handler]) -> dict[type[Any], Handler]:
+    """refused: accounts of the chain itself. run: what is done in another's name; read when it is."""
+    return {
+        Payment: payment_handler(refused),
+        **many.handlers(refused),
+        **fee_grants.handlers(refused),
+        **authorisations.handlers(refused, run),
+    }

@@ -100,7 +100,7 @@ class CheckState:
             for key in keys:
                 self._entries[key].links.update(keys)
         if tx.fee_granter:
-            self._grants.add(keys[-1])
+            self._grants.add(tx.grant_key)
 
     def granted(self, writes: Container[bytes]) -> set[bytes]:
         """Of the grants that admitted transactions rest on, those that a block wrote: it may end one, and no

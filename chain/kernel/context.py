@@ -23,11 +23,13 @@ class Context:
     """One transaction's execution. `branch` is the message branch: all of it is merged, or none.
 
     policies: of each signer, by address, as the ante part found them valid. payer: of the fee. legs: what the messages
-    before this one did. replay_id: the transaction's, in the bridge's lane.
+    before this one did. replay_id: the transaction's, in the bridge's lane. others: keys of records of those who signed
+    nothing and may have less now; of the whole block, also of transactions that failed.
     """
 
     __slots__ = (
-        "branch", "chain_id", "gas_limit", "gas_used", "height", "legs", "payer", "policies", "replay_id", "time_ns",
+        "branch", "chain_id", "gas_limit", "gas_used", "height", "legs", "others", "payer", "policies", "replay_id",
+        "time_ns",
     )  # fmt: skip
 
     def __init__(self, branch: Branch, *, height: int, time_ns: int, chain_id: str = "") -> None:
@@ -36,6 +38,7 @@ class Context:
         self.payer = self.replay_id = b""
         self.legs: list[Leg] = []
         self.policies: dict[bytes, bytes] = {}
+        self.others: set[bytes] = set()
 
     def use_gas(self, amount: int) -> None:
         """Raises: OutOfGas."""

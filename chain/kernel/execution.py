@@ -57,6 +57,7 @@ class Executed:
     consensus_params: ConsensusParams | None = None
     upgraded: str = ""  # the upgrade that the block carried out
     events: tuple[Event, ...] = ()  # the block's own, of its begin and its end
+    others: frozenset[bytes] = frozenset()  # keys beside what its transactions touch: `Context.others`
 
     @property
     def begins_anew(self) -> bool:
@@ -105,6 +106,11 @@ class Executor:
 
     def drop(self) -> None:
         self._ctx.branch.drop()
+
+    @property
+    def others(self) -> frozenset[bytes]:
+        """See `Context.others`."""
+        return frozenset(self._ctx.others)
 
     def _events(self) -> tuple[Event, ...]:
         branch = self._ctx.branch
@@ -239,4 +245,5 @@ def execute_block(
     return Executed(
         results, block.writes, tuple(context.validator_updates), txs,
         consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
+        others=executor.others,
     )  # fmt: skip

@@ -611,6 +611,22 @@ class GranteeRefused(GrantsError):
     code, rule = 245, "accounts of the chain itself are let do nothing"
 
 
+class NoAuthorisation(GrantsError):
+    code, rule = 246, "an authorisation of the granter lets the grantee do this, and has not expired"
+
+
+class AuthorisationExceeded(GrantsError):
+    code, rule = 247, "what is spent by an authorisation stays within its limit"
+
+
+class AuthorisationExists(GrantsError):
+    code, rule = 248, "an account authorises another for a kind of message once at a time"
+
+
+class RecipientNotAuthorised(GrantsError):
+    code, rule = 249, "payments by an authorisation go to those that it names"
+
+
 def declared_errors() -> tuple[type[TxError], ...]:
     """Every error that has a number, ascending by it."""
     return tuple(sorted(_leaves(TxError), key=lambda error: error.code))

@@ -308,7 +308,8 @@ class DchatApplication:
         large: dict[bytes, int] = {}
         proven, beside = yield from encode_changes(executed.writes, large)
         pending = yield from self.stores.prepare_steps(request.height, proven, beside)
-        touched = {key for tx in executed.txs for key in tx.touches} | self._check.granted(executed.writes)
+        touched = {key for tx in executed.txs for key in tx.touches}
+        touched.update(executed.others, self._check.granted(executed.writes))
         response = FinalizeBlockResponse(
             tuple(executed.results),
             pending.app_hash,
@@ -341,8 +342,8 @@ class DchatApplication:
         else:
             self.base.merge(outcome.executed.writes, outcome.large)
             included = [(key, tx) for tx in outcome.executed.txs for key in tx.touches]
-            granted = self._check.granted(outcome.executed.writes)
-            again = frozenset(self._check.block_committed(included, granted, outcome.height + 1))
+            written = self._check.granted(outcome.executed.writes) | outcome.executed.others
+            again = frozenset(self._check.block_committed(included, written, outcome.height + 1))
         self._checker = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)

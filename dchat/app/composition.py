@@ -19,12 +19,14 @@ from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccoun
 from chain.currency.ledger.stake_records import Now
 from chain.kernel.branch import State
 from chain.kernel.check import Pending
+from chain.kernel.context import Handler
 from chain.kernel.execution import machine_time
 from chain.kernel.modules import BlockContext, Module, Modules
 from chain.tx import gas
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import UINT64_MAX
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message
+from chain.tx.messages.grants import INNER
 from chain.upgrade import module as upgrade
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from consensus.types.params import EvidenceParams
@@ -42,7 +44,8 @@ REFUSED: Final = frozenset((ESCROW_ADDRESS, GOVERNANCE_ADDRESS, *economy.MODULE_
 
 def compose() -> Modules:
     """The modules, in the order in which they begin and end a block."""
-    return Modules(
+    run: dict[type[Message], Handler] = {}  # what one may do in another's name is of all machines
+    modules = Modules(
         (
             Module("chain", {CHAIN: ChainRecord.decode}, {}),
             Module(  # before the economy, whose end of a block goes by what passed; its other half is at the bridge's
@@ -56,7 +59,7 @@ def compose() -> Modules:
             Module(
                 "currency",
                 currency.DECODERS,
-                currency.handlers(REFUSED),
+                currency.handlers(REFUSED, run),
                 lane=LANE_CURRENCY,
                 ante=currency.ante,
                 end_block=(
@@ -97,6 +100,8 @@ def compose() -> Modules:
             ),
         )
     )
+    run.update({kind.type: modules.handlers[kind.type] for kind in INNER.values()})
+    return modules
 
 
 def _economy() -> Module:

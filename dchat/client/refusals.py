@@ -207,6 +207,18 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.FeeGrantExists: Say("you grant this account its fees already", "revoke that first: dchat tx revoke-fee-grant"),
     e.ExpiryPassed: Say("its time is over before it begins", "give a later --expires"),
     e.GranteeRefused: Say("the account is the chain's own", "name an account that somebody has a key of"),
+    e.NoAuthorisation: Say(
+        "there is no such authorisation, or it has expired", "look: dchat query authorisation GRANTER GRANTEE KIND"
+    ),
+    e.AuthorisationExceeded: Say(
+        "the amount is above what is left of the authorisation", "spend less, or ask the granter for more"
+    ),
+    e.AuthorisationExists: Say(
+        "you authorise this account for that already", "revoke that first: dchat tx revoke-authorisation"
+    ),
+    e.RecipientNotAuthorised: Say(
+        "the authorisation does not let you pay this account", "pay one that it names: dchat query authorisation"
+    ),
 }
 
 MEMPOOL: Final[dict[Refusal, Say]] = {

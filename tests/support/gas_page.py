@@ -21,7 +21,8 @@ time. Costs depend on nothing that a node remembers. They are rules of the chain
 Known from the transaction alone, and refused above the limit (`GasLimitTooLow`):
 
     GAS_TRANSACTION + GAS_BYTE x bytes + GAS_SIGNATURE x signatures
-    + GAS_MARK if unordered + GAS_RECEIPT if in the bridge lane + for each message its kind's
+    + GAS_MARK if unordered + GAS_RECEIPT if in the bridge lane + GAS_GRANT with a fee granter
+    + for each message its kind's
 
 Metered while it runs (`OutOfGas`): GAS_NEW_LEAF for each account that a payment opens. `dchat tx` estimates a limit
 that is enough; a result's `gas_used` tells what it was.
@@ -45,6 +46,7 @@ def render() -> str:
     for name, kind in KINDS.items():
         lanes = ", ".join(LANE_NAMES[lane] for lane in sorted(kind.lanes))
         more = f" and {kind.gas_each:,} for each that it lists" if kind.gas_each else ""
+        more += ", and that one's own gas" if kind.within is not None else ""
         lines.append(f"| {name} | {lanes} | {kind.gas:,}{more} |")
     return "\n".join(lines) + "\n"
 

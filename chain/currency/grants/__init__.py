@@ -1,3 +1,3 @@
-"""What an account lets others do with it: have their fees paid. Pure and deterministic."""
+"""What an account lets others do with it: have their fees paid, act in its name. Pure and deterministic."""
 
-__all__ = ["fee_grants"]
+__all__ = ["authorisations", "fee_grants"]

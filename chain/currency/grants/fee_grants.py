@@ -31,7 +31,7 @@ from chain.tx.errors import (
     GranteeRefused,
     NoFeeGrant,
 )
-from chain.tx.messages import KIND_OF
+from chain.tx.messages import kinds_of
 from chain.tx.messages.grants import GrantFees, RevokeFeeGrant
 from consensus.formats.units import NS_PER_S
 from crypto.hash import ADDRESS_BYTES
@@ -97,9 +97,9 @@ def spend(state: State, tx: Tx, time_ns: int) -> None:
         raise NoFeeGrant(f"of {account(granter)} to {account(grantee)}")
     if grant.kinds:
         for message in tx.messages:
-            name = KIND_OF[type(message)].name
-            if name not in grant.kinds:
-                raise FeeGrantKind(f"{name}; allowed: {', '.join(grant.kinds)}")
+            for kind, _ in kinds_of(message):
+                if kind.name not in grant.kinds:
+                    raise FeeGrantKind(f"{kind.name}; allowed: {', '.join(grant.kinds)}")
     grant = grant.at(time_ns)
     if tx.fee > grant.available:
         raise FeeGrantExceeded(f"{tx.fee} udchat, left: {grant.available} udchat")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chain.tx import gas
 from chain.tx.envelope.tx import sign_hash
-from chain.tx.messages import KIND_OF, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, encode_message
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Message, encode_message, kinds_of
 from chain.tx.policies import address_of_key, parse_policy, policy_address, single_key_policy
 from chain.tx.units import fee_of
 from crypto.keys import Ed25519PrivKey
@@ -66,7 +66,7 @@ class Shared:
 
 def lane_of(messages: Sequence[Message]) -> int:
     """The narrowest lane that carries all of `messages`: a machine's own, or the bridge."""
-    allowed = frozenset.intersection(*(KIND_OF[type(message)].lanes for message in messages))
+    allowed = frozenset.intersection(*(kind.lanes for message in messages for kind, _ in kinds_of(message)))
     return next(lane for lane in (LANE_CHAT, LANE_CURRENCY, LANE_BRIDGE) if lane in allowed)
 
 
@@ -83,7 +83,7 @@ def gas_for(
     size = _ENVELOPE_BYTES + _SIGNER_BYTES * (signers - 1) + len(memo.encode())
     size += _SIGNATURE_BYTES * more + sum(map(len, policies))
     size += sum(encode_message(message).ByteSize() + 4 for message in messages)
-    kinds = sum(KIND_OF[type(message)].most_of(message) for message in messages)
+    kinds = sum(kind.most_of(message) for one in messages for kind, message in kinds_of(one))
     chosen = lane_of(messages) if lane is None else lane
     kept = gas.GAS_MARK + (gas.GAS_RECEIPT if chosen == LANE_BRIDGE else 0)
     if granted:

@@ -8,6 +8,7 @@ Source: proto/dchat/v1/tx.proto; docs/decisions/0005.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -25,7 +26,7 @@ from chain.tx.errors import (
     TooMany,
     WrongLane,
 )
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Message, decode_message
+from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind, Message, decode_message
 from chain.tx.policies import POLICY_ED25519, SIGNATURES_MAX, policy_address, read_policy
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
@@ -97,6 +98,11 @@ class Tx:
     def is_ordered_by(self, key: bytes) -> bool:
         """Whether it takes a sequence of the record at `key`, one of `touches`."""
         return not self.unordered and (not self.fee_granter or key in self.touches[: len(self.signers)])
+
+    @property
+    def grant_key(self) -> bytes:
+        """Of `touches`, where there is a fee granter."""
+        return self.touches[len(self.signers) + 1]
 
     @property
     def lane_name(self) -> str:
@@ -254,6 +260,9 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
             costs += count * kind.gas_each
             if kind.touches is not None:
                 tx.touches += kind.touches(message)
+            if kind.within is not None:
+                parts += 2 * count  # a message takes thrice what a part does
+                costs += _read_within(lane, kind.within(message))
     if len(tx.signers) > 1 or len(required) > 1:  # else the one is the payer
         named = {signer.address for signer in tx.signers}
         if len(named) != len(tx.signers):
@@ -261,6 +270,16 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
         if named != required:
             raise SignersMismatch(f"{len(required - named)} missing, {len(named - required)} without a part in it")
     tx.messages, tx.parts = tuple(messages), parts
+    return costs
+
+
+def _read_within(lane: int, carried: Iterable[tuple[Kind, Message]]) -> int:
+    """Checks the lane of the messages that one carries. Returns their gas."""
+    costs = 0
+    for kind, message in carried:
+        if lane not in kind.lanes:
+            raise WrongLane(f"{kind.name}, in another's name, in the lane {LANE_NAMES[lane]}")
+        costs += kind.cost_of(message)
     return costs
 
 

@@ -3,9 +3,9 @@
 from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx.messages.chat import CreateChannel, JoinChannel, PostMessage
 from chain.tx.messages.fields import CHANNEL_ID_BYTES, channel_id
-from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES
+from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind
 from chain.tx.messages.payments import Output, PayMany, Payment
-from chain.tx.messages.table import KIND_OF, KINDS, Message, decode_message, encode_message
+from chain.tx.messages.table import KIND_OF, KINDS, Message, decode_message, encode_message, kinds_of
 
 __all__ = [
     "BuyAllowance",
@@ -14,6 +14,7 @@ __all__ = [
     "JoinChannel",
     "KINDS",
     "KIND_OF",
+    "Kind",
     "LANE_BRIDGE",
     "LANE_CHAT",
     "LANE_CURRENCY",
@@ -35,6 +36,7 @@ __all__ = [
     "governance",
     "grants",
     "keys",
+    "kinds_of",
     "payments",
     "upgrade",
 ]

@@ -5,10 +5,11 @@ Each file of this room has the messages of one subject and, at its end, their ro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from chain.tx.gas import GAS_NEW_LEAF
+from proto.dchat.v1 import tx_pb2 as pb
 
 LANE_CHAT: Final = 1
 LANE_CURRENCY: Final = 2
@@ -28,6 +29,7 @@ class Kind(NamedTuple):
     new_gas, new_gas_each: at most so much more is used for records that were not there, by message and part.
     touches: keys of records that it changes and that other transactions' admission rests on, beside its signers'; asked
     where there are `parts`.
+    within: the messages that a message carries, with their kinds, where it carries any; it has parts, too.
     """
 
     name: str
@@ -41,12 +43,29 @@ class Kind(NamedTuple):
     new_gas: int = GAS_NEW_LEAF
     new_gas_each: int = 0
     touches: Callable[[Any], tuple[bytes, ...]] | None = None
+    within: Callable[[Any], Iterable[tuple[Kind, Any]]] | None = None
 
     def cost_of(self, message: Any) -> int:
-        """Gas that is known from the message alone."""
+        """Gas that is known from the message alone, without that of messages that it carries."""
         return self.gas + (self.gas_each * self.parts(message) if self.parts is not None else 0)
 
     def most_of(self, message: Any) -> int:
         """Gas that is enough for the message."""
         each = self.new_gas_each * self.parts(message) if self.parts is not None else 0
         return self.cost_of(message) + self.new_gas + each
+
+
+def encode_as(kind: Kind, message: Any) -> pb.Message:
+    """The generated message, for signing."""
+    out = pb.Message()
+    inner = getattr(out, kind.name)
+    inner.SetInParent()
+    if kind.fill is not None:
+        kind.fill(inner, message)
+        return out
+    for name, value in zip(message._fields, message, strict=True):
+        if type(value) is tuple:
+            getattr(inner, name).extend(value)
+        elif value is not None:
+            setattr(inner, name, value)
+    return out

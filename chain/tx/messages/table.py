@@ -7,10 +7,21 @@ Source: proto/dchat/v1/tx.proto.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from chain.tx.errors import Malformed
-from chain.tx.messages import bridge, chat, economy, escrow, governance, grants, keys, payments, upgrade
+from chain.tx.messages import (
+    bridge,
+    chat,
+    economy,
+    escrow,
+    governance,
+    grants,
+    keys,
+    payments,
+    upgrade,
+)
 from chain.tx.messages.bridge import BridgeMessage
 from chain.tx.messages.chat import ChatMessage
 from chain.tx.messages.economy import EconomyMessage
@@ -18,7 +29,7 @@ from chain.tx.messages.escrow import EscrowMessage
 from chain.tx.messages.governance import GovernanceMessage
 from chain.tx.messages.grants import GrantMessage
 from chain.tx.messages.keys import KeysMessage
-from chain.tx.messages.kinds import Kind
+from chain.tx.messages.kinds import Kind, encode_as
 from chain.tx.messages.payments import PaymentMessage
 from chain.tx.messages.upgrade import UpgradeMessage
 from proto.dchat.v1 import tx_pb2 as pb
@@ -44,16 +55,12 @@ def decode_message(message: pb.Message) -> tuple[Kind, Message]:
 
 def encode_message(message: Message) -> pb.Message:
     """The generated message, for signing."""
+    return encode_as(KIND_OF[type(message)], message)
+
+
+def kinds_of(message: Message) -> Iterator[tuple[Kind, Message]]:
+    """Itself and its kind, then the messages that it carries."""
     kind = KIND_OF[type(message)]
-    out = pb.Message()
-    inner = getattr(out, kind.name)
-    inner.SetInParent()
-    if kind.fill is not None:
-        kind.fill(inner, message)
-        return out
-    for name, value in zip(message._fields, message, strict=True):
-        if type(value) is tuple:
-            getattr(inner, name).extend(value)
-        elif value is not None:
-            setattr(inner, name, value)
-    return out
+    yield kind, message
+    if kind.within is not None:
+        yield from kind.within(message)

@@ -1,4 +1,4 @@
-"""`dchat tx` and `dchat query` of what an account lets others do: have their fees paid."""
+"""`dchat tx` and `dchat query` of what an account lets others do: have their fees paid, act in its name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,28 @@ from typing import Any
 
 import click
 
+from chain.currency.grants.authorisations import AUTHORISATIONS, name_of
 from chain.currency.grants.fee_grants import FEE_GRANTS
-from chain.tx.messages.grants import NAMES, PERIOD_S_MAX, GrantFees, RevokeFeeGrant
+from chain.tx.messages import KIND_OF
+from chain.tx.messages.grants import (
+    INNER,
+    INNER_MAX,
+    INNER_OF,
+    NAMES,
+    PERIOD_S_MAX,
+    RECIPIENTS_MAX,
+    SPENDING,
+    Authorise,
+    Exec,
+    GrantFees,
+    RevokeAuthorisation,
+    RevokeFeeGrant,
+)
 from consensus.formats.errors import InvalidData
 from consensus.formats.timestamps import parse_rfc3339
 from consensus.formats.units import NS_PER_S
 from dchat.cli.commands.query_commands import Age, ask_record, proving, query
-from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
+from dchat.cli.commands.tx_commands import LEGS, parse_leg, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
 from dchat.config.models import duration_s
@@ -88,6 +103,64 @@ def query_fee_grant(granter: bytes, grantee: bytes, **how: Any) -> None:
     ask_record(FEE_GRANTS, granter + grantee, **how)
 
 
+kind_option = click.option("--kind", type=click.Choice(sorted(INNER)), required=True, help="Of message.")
+
+
+@tx.command(cls=Command)
+@grantee_option
+@kind_option
+@click.option("--limit", type=Amount(), default=0, help=f"The most in all, of {', '.join(sorted(SPENDING))}.")
+@click.option("--recipient", "recipients", type=Address(), multiple=True, help="Whom it may pay. Default: anybody.")
+@expiry_option
+@sending
+def authorise(
+    grantee: bytes, kind: str, limit: int, recipients: tuple[bytes, ...], expiry_ns: int, **options: Any
+) -> None:
+    """Let another account send messages of a kind in your name, by dchat tx exec."""
+    if bool(limit) != (kind in SPENDING):
+        raise Refusal(f"--limit: {'needed' if kind in SPENDING else 'not taken'} with --kind {kind}", Exit.USAGE)
+    named = tuple(sorted(set(recipients)))
+    if len(named) > RECIPIENTS_MAX or (named and kind != "payment"):
+        raise Refusal(f"--recipient: of --kind payment, {RECIPIENTS_MAX} at most", Exit.USAGE)
+    send(lambda me: [Authorise(me, grantee, kind, expiry_ns, limit, named)], options)
+
+
+@tx.command("revoke-authorisation", cls=Command)
+@grantee_option
+@kind_option
+@sending
+def revoke_authorisation(grantee: bytes, kind: str, **options: Any) -> None:
+    """Let another account no longer act in your name."""
+    send(lambda me: [RevokeAuthorisation(me, grantee, kind)], options)
+
+
+@tx.command("exec", cls=Command)
+@click.option("--for", "granter", type=Address(), required=True, help="Who let you.")
+@click.option("--leg", "legs", multiple=True, required=True, metavar='"KIND key=value ..."')
+@sending
+def exec_(granter: bytes, legs: tuple[str, ...], **options: Any) -> None:
+    """Act in the name of an account that authorised you: legs as in dchat tx bundle.
+
+    \b
+    dchat tx exec --for dchat1... --leg "pay to=dchat1... amount=5"
+    """
+    messages = tuple(parse_leg(leg, granter) for leg in legs)
+    strange = [KIND_OF[type(message)].name for message in messages if type(message) not in INNER_OF]
+    if strange or len(messages) > INNER_MAX:
+        raise Refusal(f"--leg: 1 to {INNER_MAX}, of {', '.join(sorted(INNER))}", Exit.USAGE)
+    send(lambda me: [Exec(me, granter, messages)], options)
+
+
+@query.command("authorisation", cls=Command)
+@click.argument("granter", type=Address())
+@click.argument("grantee", type=Address())
+@click.argument("kind", type=click.Choice(sorted(INNER)))
+@proving
+def query_authorisation(granter: bytes, grantee: bytes, kind: str, **how: Any) -> None:
+    """What an account lets another do, and what is left of it."""
+    ask_record(AUTHORISATIONS, name_of(granter, grantee, kind), **how)
+
+
 def _address(text: str) -> bytes:
     return Address().convert(text, None, None)
 
@@ -102,5 +175,17 @@ LEGS.update(
             ),
         ),
         "revoke-fee-grant": (frozenset({"to"}), frozenset(), lambda me, leg: RevokeFeeGrant(me, _address(leg["to"]))),
+        "authorise": (
+            frozenset({"to", "kind", "expires"}),
+            frozenset({"limit"}),
+            lambda me, leg: Authorise(
+                me, _address(leg["to"]), leg["kind"], expiry_of(leg["expires"]), parse_amount(leg.get("limit", "0"))
+            ),
+        ),
+        "revoke-authorisation": (
+            frozenset({"to", "kind"}),
+            frozenset(),
+            lambda me, leg: RevokeAuthorisation(me, _address(leg["to"]), leg["kind"]),
+        ),
     }
 )

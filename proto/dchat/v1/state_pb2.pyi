@@ -77,6 +77,16 @@ class FeeGrant(_message.Message):
     kinds: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., period_s: _Optional[int] = ..., period_limit: _Optional[int] = ..., period_left: _Optional[int] = ..., period_end_ns: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Authorisation(_message.Message):
+    __slots__ = ("left", "expiry_ns", "recipients")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    left: int
+    expiry_ns: int
+    recipients: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., recipients: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class Identity(_message.Message):
     __slots__ = ("address", "name", "display", "policy", "sequences", "allowance", "created_height")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]

@@ -101,7 +101,7 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel")
+    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     PAY_MANY_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +137,9 @@ class Message(_message.Message):
     ANNOUNCE_READINESS_FIELD_NUMBER: _ClassVar[int]
     GRANT_FEES_FIELD_NUMBER: _ClassVar[int]
     REVOKE_FEE_GRANT_FIELD_NUMBER: _ClassVar[int]
+    AUTHORISE_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_AUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    EXEC_FIELD_NUMBER: _ClassVar[int]
     EDIT_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     INVITE_MEMBER_FIELD_NUMBER: _ClassVar[int]
     LEAVE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +184,9 @@ class Message(_message.Message):
     announce_readiness: AnnounceReadiness
     grant_fees: GrantFees
     revoke_fee_grant: RevokeFeeGrant
+    authorise: Authorise
+    revoke_authorisation: RevokeAuthorisation
+    exec: Exec
     edit_channel: _channels_pb2.EditChannel
     invite_member: _channels_pb2.InviteMember
     leave_channel: _channels_pb2.LeaveChannel
@@ -190,7 +196,7 @@ class Message(_message.Message):
     pin_message: _channels_pb2.PinMessage
     offer_channel: _channels_pb2.OfferChannel
     accept_channel: _channels_pb2.AcceptChannel
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -613,3 +619,39 @@ class RevokeFeeGrant(_message.Message):
     granter: bytes
     grantee: bytes
     def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ...) -> None: ...
+
+class Authorise(_message.Message):
+    __slots__ = ("granter", "grantee", "kind", "expiry_ns", "limit", "recipients")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    kind: str
+    expiry_ns: int
+    limit: int
+    recipients: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., kind: _Optional[str] = ..., expiry_ns: _Optional[int] = ..., limit: _Optional[int] = ..., recipients: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class RevokeAuthorisation(_message.Message):
+    __slots__ = ("granter", "grantee", "kind")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    kind: str
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., kind: _Optional[str] = ...) -> None: ...
+
+class Exec(_message.Message):
+    __slots__ = ("grantee", "granter", "messages")
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    grantee: bytes
+    granter: bytes
+    messages: _containers.RepeatedCompositeFieldContainer[Message]
+    def __init__(self, grantee: _Optional[bytes] = ..., granter: _Optional[bytes] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...

@@ -87,3 +87,56 @@ async def test_fees_are_granted_used_proved_and_taken_back(tmp_path: Path) -> No
             assert "there is no such fee grant" in (await run(*pay, code=1)).stderr
             await run("tx", "bundle", "--leg", f"grant-fees to={bob} limit=1 expires=1d", "--from", alice)
             await run("tx", "revoke-fee-grant", "--from", alice, "--to", bob)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("authorise", "--kind", "exec"), "'exec' is not one of", id="no kind to let"),
+        pytest.param(("authorise", "--kind", "payment"), "--limit: needed", id="no limit"),
+        pytest.param(("authorise", "--kind", "vote", "--limit", "1"), "--limit: not taken", id="a limit of nothing"),
+        pytest.param(
+            ("authorise", "--kind", "tip", "--limit", "1", "--recipient", "TO"), "--recipient: of", id="no recipient"
+        ),
+        pytest.param(("exec", "--leg", "register name=abc"), "--leg: 1 to 8, of", id="what nobody lets"),
+        pytest.param(("exec", "--leg", "steal all=1"), "unknown leg", id="no leg"),
+    ],
+)
+def test_what_cannot_be_let_is_refused_before_a_node_is_asked(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    to = "dchat1y2u5z6r60unwmq03n4gvurgn07aty0q9q4cq84"
+    whom = ("--for", to) if words[0] == "exec" else ("--to", to, "--expires", "1d")
+    assert call("init", "--home", tmp_path / "home").exit_code == 0
+    answer = call("tx", *[to if word == "TO" else word for word in words], *whom, "--home", tmp_path / "home")
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+async def test_something_is_done_in_anothers_name(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            home = running.network.home_of(running.network.nodes[0])
+            alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+
+            async def run(*line: object, code: int = 0) -> Result:
+                done = await asyncio.to_thread(call, *line, "--home", home)
+                assert done.exit_code == code, done.output
+                return done
+
+            terms = ("--to", bob, "--kind", "payment", "--limit", "5", "--expires", "1d", "--recipient", bob)
+            await run("tx", "authorise", "--from", alice, *terms)
+            sent = await run("tx", "exec", "--from", bob, "--for", alice, "--leg", f"pay to={bob} amount=2")
+            assert json.loads(sent.stdout)["receipt"]["legs"][0]["kind"] == "exec"
+            told = json.loads((await run("query", "authorisation", alice, bob, "payment", "--prove")).stdout)
+            assert (int(told["value"]["left"]), len(told["value"]["recipients"])) == (3_000_000, 1)
+            assert told["verified"]["what"].startswith("the authorisation exists as told")
+            leg = ("--leg", f"pay to={alice} amount=2")
+            refused = await run("tx", "exec", "--from", bob, "--for", alice, "--leg", f"pay to={bob} amount=4", code=1)
+            assert "above what is left of the authorisation" in refused.stderr
+            assert (
+                "are the same account" in (await run("tx", "exec", "--from", bob, "--for", alice, *leg, code=1)).stderr
+            )
+            await run("tx", "bundle", "--from", alice, "--leg", f"authorise to={bob} kind=vote expires=1d")
+            await run("tx", "bundle", "--from", alice, "--leg", f"revoke-authorisation to={bob} kind=vote")
+            await run("tx", "revoke-authorisation", "--from", alice, "--to", bob, "--kind", "payment")
+            assert "dchat: there is none" in (await run("query", "authorisation", alice, bob, "payment")).stderr

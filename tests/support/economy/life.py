@@ -18,6 +18,7 @@ from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.channels.records import BAN, CHANNEL, MEMBER, Channel
 from chain.chat.ledger.records import IDENTITY
 from chain.currency import machine as currency
+from chain.currency.grants.authorisations import AUTHORISATION
 from chain.currency.grants.fee_grants import FEE_GRANT
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import DistributionParams, MintParams, SlashingParams, StakingParams
@@ -44,6 +45,7 @@ from chain.tx.messages import (
     RegisterIdentity,
     Tip,
     channel_id,
+    kinds_of,
 )
 from chain.tx.messages.chat import (
     AcceptChannel,
@@ -81,7 +83,16 @@ from chain.tx.messages.governance import (
     Vote,
     VoteWeighted,
 )
-from chain.tx.messages.grants import GrantFees, RevokeFeeGrant
+from chain.tx.messages.grants import (
+    INNER,
+    INNER_OF,
+    SPENDING,
+    Authorise,
+    Exec,
+    GrantFees,
+    RevokeAuthorisation,
+    RevokeFeeGrant,
+)
 from chain.tx.messages.keys import RotateKeys
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
@@ -302,6 +313,34 @@ class Life(World):
         return self.state.get(IDENTITY + self.address(name))
 
     def _message(self, name: str) -> Message | None:
+        message = self._plain_message(name)
+        if message is not None and type(message) in INNER_OF and self.rng.random() < 0.1:
+            return self._in_anothers_name(name, message)
+        return message
+
+    def _in_anothers_name(self, name: str, own: Message) -> Message:
+        """The like of `own`, of somebody who authorised `name`, where there is one; else an authorisation for it."""
+        rng, who = self.rng, self.address(name)
+        every = [key[len(AUTHORISATION) :] for key, _ in self.state.scan(AUTHORISATION)]
+        let = [at for at in every if at[SIZE : 2 * SIZE] == who]
+        if let and rng.random() < 0.8:
+            at = rng.choice(let)
+            granter, kind = at[:SIZE], INNER[at[2 * SIZE :].decode()]
+            theirs = next(other for other in NAMES if self.address(other) == granter)
+            made = [self._plain_message(theirs) for _ in range(40)]
+            fitting = [message for message in made if message is not None and KIND_OF[type(message)] is kind]
+            if fitting:
+                return Exec(who, granter, tuple(fitting[: rng.choice((1, 2))]))
+        other = self.address(rng.choice([other for other in NAMES if other != name]))
+        mine = [at[SIZE:] for at in every if at[:SIZE] == who]
+        if mine and rng.random() < 0.3:
+            at = rng.choice(mine)
+            return RevokeAuthorisation(who, at[:SIZE], at[SIZE:].decode())
+        name_of_kind = KIND_OF[type(own)].name
+        limit = rng.choice((DCHAT, UNIT)) if name_of_kind in SPENDING else 0
+        return Authorise(who, other, name_of_kind, self.time_ns + rng.choice((20, 5_000)) * SECOND_NS, limit)
+
+    def _plain_message(self, name: str) -> Message | None:
         rng = self.rng
         if self._identity(name) is None and rng.random() < 0.3:
             return self._about_chat(name)
@@ -428,11 +467,11 @@ class Life(World):
     def _about_grants(self, name: str) -> Message:
         rng, who = self.rng, self.address(name)
         other = self.address(rng.choice([other for other in NAMES if other != name]))
-        if rng.random() < 0.4 and (made := [key[-SIZE:] for key, _ in self.state.scan(FEE_GRANT + who)]):
+        if rng.random() < 0.5 and (made := [key[-SIZE:] for key, _ in self.state.scan(FEE_GRANT + who)]):
             return RevokeFeeGrant(who, rng.choice(made))
         limit, period = rng.choice((5_000, DCHAT)), rng.choice((0, 0, 30))
         kinds = tuple(sorted(rng.sample(sorted(KINDS), 16))) if rng.random() < 0.3 else ()
-        expiry_ns = self.time_ns + rng.choice((1, 20, 200, 5_000)) * SECOND_NS
+        expiry_ns = self.time_ns + rng.choice((1, 200, 5_000)) * SECOND_NS
         return GrantFees(who, other, limit, expiry_ns, period, limit // 2 if period else 0, kinds)
 
     def _granter(self, name: str) -> bytes:
@@ -458,6 +497,7 @@ class Life(World):
                 JoinChannel(who, channel), PayToJoin(who, channel, DCHAT, rng.choice((0, 60))),
                 PostMessage(who, channel, b"hello", 0), PostMessage(who, channel, b"again", 0),
                 Tip(who, channel, 0, self._amount(DCHAT)),
+                Tip(who, channel, 0, 7),
                 BuyAllowance(who, rng.randrange(1, DCHAT)),
             )
         )  # fmt: skip
@@ -503,4 +543,4 @@ class Life(World):
 
 def _fit(messages: list[Message]) -> bool:
     """Whether one transaction carries them."""
-    return bool(frozenset.intersection(*(KIND_OF[type(message)].lanes for message in messages)))
+    return bool(frozenset.intersection(*(kind.lanes for message in messages for kind, _ in kinds_of(message))))
