@@ -61,7 +61,8 @@ def holds(ctx: Context, condition: Condition, place: MessagePlace | None = None)
         case BalanceAtLeast(address, amount):
             return currency.balance_of(state, address) >= amount
         case MemberOf(channel, member):
-            return state.get(member_key(channel, member)) is not None
+            membership = state.get(member_key(channel, member))
+            return membership is not None and not 0 < membership.end_ns <= ctx.time_ns
         case Attested(attester, statement):
             found = state.get(ATTESTATION + attester + statement)
             return found is not None and ctx.time_ns < found.until_ns

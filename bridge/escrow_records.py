@@ -111,5 +111,5 @@ ENDS: Final = TimeQueue(Key.of(b"BA", bytes), Key.of(b"Ba", bytes))  # side: ‖
 DECODERS: Final[Decoders] = decoders_of(ESCROW, TOTALS, ATTESTATION, FAILED.prefix)
 
 ESCROWS: Final = RecordKind(ESCROW, pb.Escrow, "the escrow")
-ESCROWED: Final = RecordKind(TOTALS, pb.EscrowTotals, "the totals of escrows")
+ESCROWED: Final = RecordKind(TOTALS, pb.EscrowTotals, "the record of what escrows hold")
 ATTESTATIONS: Final = RecordKind(ATTESTATION, pb.Attestation, "the attestation")

@@ -221,19 +221,23 @@ class Session:
         chain_id: str = "",
         sequence: int | None = None,
         fee_granter: bytes = b"",
+        others: Sequence[Shared] = (),
     ) -> bytes:
         """A transaction, signed if the wallet has a key.
 
         expiry_blocks 0: EXPIRY_BLOCKS when it is unordered, else ORDERED_EXPIRY_BLOCKS.
         sequence: of an earlier attempt, so that only one of both can be executed; default: the next.
         fee_granter: whose grant pays the fee; b"": nobody's.
+        others: who sign beside the wallet, of an unordered one; their policies are on record.
 
-        Raises ProofFailed, ClientError, ValueError (an unordered one has no sequence).
+        Raises ProofFailed, ClientError, ValueError (an unordered one has no sequence; others sign nothing else).
         """
         chosen = lane_of(messages) if lane is None else lane
         is_unordered = unordered or chosen == LANE_BRIDGE
         if sequence is not None and is_unordered:
             raise ValueError("it is unordered (a bundle always is), and has no sequence")
+        if others and not is_unordered:
+            raise ValueError("several accounts sign what is unordered, as a bundle always is")
         try:
             async with asyncio.timeout(PREPARE_DEADLINE_S):
                 facts = await self._recent_facts(within_s=0.0 if is_unordered else HEIGHT_RECENT_S)
@@ -244,15 +248,17 @@ class Session:
             ) from None
         limit = gas_limit
         if limit is None:
-            shared = [self.wallet.policy] if isinstance(self.wallet, Shared) else []
-            limit = gas_for(messages, lane=chosen, memo=memo, granted=bool(fee_granter), policies=shared)
+            shared = [one.policy for one in (self.wallet, *others) if isinstance(one, Shared)]
+            limit = gas_for(
+                messages, lane=chosen, signers=1 + len(others), memo=memo, granted=bool(fee_granter), policies=shared
+            )
         if fee is None:
             fee = self._fee(limit, facts.gas_price) if chosen != LANE_CHAT else 0
         taken = None if is_unordered else self._take_sequence(chosen, sequence)
         return build_tx(
             chain_id=chain_id or facts.chain_id,
             messages=messages,
-            seats=[Seat(self.wallet, taken, with_policy=not self._read[chosen].has_policy)],
+            seats=[Seat(self.wallet, taken, with_policy=not self._read[chosen].has_policy), *map(Seat, others)],
             gas_limit=limit,
             fee=fee,
             lane=chosen,

@@ -17,7 +17,16 @@ from chain.tx import gas
 from chain.tx.envelope.build import Seat, build_body, gas_for, sign_body
 from chain.tx.envelope.tx import decode
 from chain.tx.errors import TxError
-from chain.tx.messages import KINDS, CreateChannel, JoinChannel, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.messages import (
+    KINDS,
+    CreateChannel,
+    JoinChannel,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    channel_id,
+)
 from chain.tx.messages.escrow import (
     Attest,
     Attested,
@@ -231,6 +240,19 @@ def test_anybody_releases_when_the_conditions_hold(what: str) -> None:
     deal.refused("bob", release._replace(amount=DCHAT // 2), by=e.ConditionFails, memo="half")
     deal.good("bob", Require(deal.bob, condition), release, memo="now")
     assert deal.held == 0
+
+
+def test_a_membership_that_has_ended_is_none() -> None:
+    deal = Deal()
+    club, period_s = channel_id("club"), 60
+    deal.good("ann", CreateChannel(deal.ann, "club", 5, "", period_s=period_s))
+    condition = MemberOf(club, deal.bob)
+    deal.good("bob", PayToJoin(deal.bob, club, 5, period_s), Require(deal.bob, condition))
+    end = deal.height + period_s
+    deal.until(end - 1)
+    deal.good("carl", Require(deal.carl, condition))
+    deal.refused("carl", Require(deal.carl, condition), by=e.ConditionFails)
+    assert deal.height == end
 
 
 def test_every_condition_must_hold() -> None:

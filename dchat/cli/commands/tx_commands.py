@@ -19,6 +19,8 @@ from google.protobuf.message import DecodeError
 from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany, Payment
+from chain.tx.policies import read_policy
+from crypto.bech32 import encode_address
 from dchat.cli.terminal.ask import Address, Amount, account_from, node_option, parse_amount, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, show_json
 from dchat.cli.terminal.drafts import Draft
@@ -129,6 +131,10 @@ def send(make: Callable[[bytes], Sequence[Message]], options: dict[str, Any], *,
             "the account has several keys: give --generate-only, then dchat tx sign by each, and dchat tx broadcast",
             Exit.USAGE,
         )
+    if any(message[0] != who.address for message in messages):
+        raise Refusal(
+            "others act in it too: give --generate-only, then dchat tx sign by each, and dchat tx broadcast", Exit.USAGE
+        )
     kept = read_kept(file, messages, who.address) if file is not None else None
 
     async def work(session: Session, how: dict[str, bool]) -> Outcome:
@@ -176,18 +182,32 @@ def generate(
     messages: Sequence[Message], account: Shared, signing: Signing, options: dict[str, Any], *, lane: int | None
 ) -> None:
     """Show the draft of a transaction that nobody has signed."""
+    others = sorted({message[0] for message in messages} - {account.address})
 
-    async def work(client: Client) -> bytes:
+    async def work(client: Client) -> tuple[bytes, list[Shared]]:
         session = signing.session(client, account, fee_max=options["max_fee"])
-        return await session.build(messages, lane=lane, **{name: options[name] for name in BUILDING})
+        signers = [await _known(client, address) for address in others]
+        said = {name: options[name] for name in BUILDING}
+        return await session.build(messages, lane=lane, others=signers, **said), signers
 
     try:
-        raw = run(work, options["node"], answer_bytes_max=SMALL_BYTES_MAX)
-        show_json(Draft(tx_pb2.Tx.FromString(raw).body, (account.policy,), {}).document())
+        raw, signers = run(work, options["node"], answer_bytes_max=SMALL_BYTES_MAX)
+        policies = (account.policy, *[signer.policy for signer in signers])
+        show_json(Draft(tx_pb2.Tx.FromString(raw).body, policies, {}).document())
     except ValueError as error:  # a number that no field holds
         raise Refusal(f"this cannot be a transaction: {error}", Exit.USAGE) from None
     except TxError as error:
         raise Refusal(f"this cannot be a transaction: {error.log}", Exit.USAGE) from None
+
+
+async def _known(client: Client, address: bytes) -> Shared:
+    """Another account that must sign, by the policy that the node says it has: a wrong one only makes a draft that it
+    cannot sign. Raises Refusal: none is on record.
+    """
+    found = (await client.account(address)).account
+    if not found.HasField("policy"):
+        raise Refusal(f"{encode_address(address)} must sign too, and has signed nothing yet: it must do so once first")
+    return Shared(read_policy("policy", found.policy), address=address)
 
 
 def hand_in(
@@ -314,12 +334,13 @@ LEGS: dict[str, tuple[frozenset[str], frozenset[str], Callable[[bytes, dict[str,
 
 
 def parse_leg(text: str, me: bytes) -> Message:
-    """`KIND key=value ...`, quoted as in a shell. Raises Refusal."""
+    """`KIND key=value ...`, quoted as in a shell; `as=WHO`: somebody else does it, and signs too. Raises Refusal."""
     kind, *pairs = shlex.split(text) or [""]
     if kind not in LEGS:
         raise Refusal(f"unknown leg {kind!r}; allowed: {', '.join(LEGS)}", Exit.USAGE)
     needed, optional, make = LEGS[kind]
     given = dict(pair.partition("=")[::2] for pair in pairs)
+    who = Address().convert(given.pop("as"), None, None) if "as" in given else me
     if not needed <= given.keys() <= needed | optional:
         raise Refusal(
             f"leg {kind}: needs {', '.join(sorted(needed))}"
@@ -328,7 +349,7 @@ def parse_leg(text: str, me: bytes) -> Message:
             Exit.USAGE,
         )
     try:
-        return make(me, given)
+        return make(who, given)
     except ValueError as error:
         raise Refusal(f"leg {kind}: {error}", Exit.USAGE) from None
 
@@ -341,5 +362,7 @@ def bundle(legs: tuple[str, ...], **options: Any) -> None:
 
     \b
     dchat tx bundle --leg "pay to=dchat1... amount=5" --leg "post channel=lobby text='paid you'"
+
+    A leg with as=ACCOUNT is somebody else's, who must sign too: give --generate-only, as for any draft.
     """
     send(lambda me: [parse_leg(leg, me) for leg in legs], options, lane=LANE_BRIDGE)

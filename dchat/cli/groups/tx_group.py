@@ -7,6 +7,7 @@ import dchat.cli.commands.evidence_commands
 import dchat.cli.commands.grant_commands
 import dchat.cli.commands.staking_commands
 import dchat.cli.deals.escrow_commands
+import dchat.cli.deals.ready_made
 import dchat.cli.signing.key_commands
 import dchat.cli.signing.sign_commands  # noqa: F401  # its commands join the group
 from dchat.cli.commands.gov_commands import tx_gov

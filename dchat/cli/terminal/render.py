@@ -17,7 +17,7 @@ from proto.dchat.v1.service_pb2 import GetRecordResponse
 # Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
 ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"}) | {
     "proposer", "voter", "depositor",
-    "operator", "delegator", "source", "destination", "withdraw_address",
+    "operator", "delegator", "source", "destination", "withdraw_address", "arbiter", "attester", "party", "parties",
 }  # fmt: skip
 CONSENSUS_MESSAGES = frozenset({
     "Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse", "GetValidatorsResponse",
@@ -30,6 +30,10 @@ NAMED_ENUMS = {
     "dchat.v1.VoteOption": "VOTE_OPTION_",
 }
 TEXT_FIELDS = frozenset({"content"})
+FLOW_FIELDS = frozenset({  # big-endian, in udchat: the same money counts each time that it passes
+    "udchat_tipped", "udchat_joins", "udchat_released", "udchat_given_back", "udchat_refunded",
+})  # fmt: skip
+FLOW_BYTES_SHOWN = 64  # more is no sum of money that anybody had, but what a node that lies sent
 # What an answer is verified by, beside what was asked for.
 PROOF_FIELDS = frozenset(
     {"proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"}
@@ -109,7 +113,9 @@ def _document(text: str) -> Any:
     return found
 
 
-def _bytes(message_name: str, field_name: str, value: bytes) -> str:
+def _bytes(message_name: str, field_name: str, value: bytes) -> str | int:
+    if field_name in FLOW_FIELDS and len(value) <= FLOW_BYTES_SHOWN:
+        return dec.from_bytes(value)
     if field_name == "consensus_address":
         return value.hex().upper()
     if field_name in TEXT_FIELDS:

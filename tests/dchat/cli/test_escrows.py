@@ -71,6 +71,7 @@ async def test_an_escrow_is_opened_looked_up_proved_and_paid(tmp_path: Path) -> 
             assert not (await call("query", "escrows", "--party", bob_at)).get("escrows")
             totals = (await call("query", "escrow-totals", "--prove"))["value"]
             assert (totals["opened"], totals["open"], totals["udchat_held"]) == (4, 3, 5_500_000)
+            assert totals["udchat_released"] == 5_500_000
 
             # what a bundle requires, and a leg that names what another opened
             attest = ("tx", "attest", "--statement", "the parcel has come", "--until", "30d")
@@ -99,6 +100,46 @@ async def test_an_escrow_is_opened_looked_up_proved_and_paid(tmp_path: Path) -> 
             ):
                 with pytest.raises(ClientError):
                     await client.call(client.bridge.ListEscrows, request)
+
+
+async def test_two_people_exchange_and_both_sign(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running, running.client() as client:
+            alice, bob = running.account("alice"), running.account("bob")
+            home, accounts = running.network.home_of(running.network.nodes[0]), running.network.folder / "accounts"
+            ann, ben, deal = accounts / "alice.json", accounts / "bob.json", tmp_path / "deal.json"
+
+            async def line(*words: object, code: int = 0) -> Any:
+                said = [str(word) for word in (*words, "--home", home)]
+                done = await asyncio.to_thread(CliRunner().invoke, dchat, said, prog_name="dchat")
+                assert done.exit_code == code, done.output
+                return done.output if code else done.stdout
+
+            swap = ("tx", "exchange", "--with", ben, "--give", 5, "--take", 7, "--from", ann)
+            assert "has signed nothing yet" in await line(*swap, code=1)
+            await Session(client, bob.wallet).send([RegisterIdentity(bob.address, "bob", "")])
+            assert "that is you" in await line("tx", "exchange", "--with", ann, *swap[4:], code=2)
+            assert "--take or --their-leg" in await line(*swap[:6], "--from", ann, code=2)
+            theirs = ("--their-leg", "create-channel name=poems", "--their-leg", "post channel=poems text='a rose'")
+            deal.write_text(await line(*swap, *theirs))
+            await line("tx", "sign", deal, "--from", ann)
+            before = (await client.account(alice.address)).account.balance
+            assert "not signed by" in await line("tx", "broadcast", deal, code=2)
+            await line("tx", "sign", deal, "--from", ben)
+            done = json.loads(await line("tx", "broadcast", deal))
+            kinds = [leg["kind"] for leg in done["receipt"]["legs"]]
+            assert kinds == ["payment", "payment", "create_channel", "post_message"]
+            after = (await client.account(alice.address)).account.balance
+            assert after == before + 2_000_000 - done["receipt"]["fee_paid"]
+            await Session(client, alice.wallet).send([RegisterIdentity(alice.address, "alice", "")])
+            club = ("tx", "create-channel", "--name", "club", "--join-price", 2, "--period", 3_600, "--from", ben)
+            await line(*club)
+            terms = ("--channel", "club", "--periods", 3, "--max-price", 2, "--min-period", 3_600)
+            done = json.loads(await line("tx", "subscribe", *terms, "--from", ann))
+            assert [leg["amount"] for leg in done["receipt"]["legs"]] == [2_000_000] * 3
+            leg = ("--leg", f"pay as={ben} to={ann} amount=1")
+            assert "others act in it too" in await line("tx", "bundle", *leg, "--from", ann, code=2)
+            await line("tx", "bundle", *leg, "--from", ann, "--generate-only")
 
 
 @pytest.mark.parametrize(
