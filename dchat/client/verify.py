@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from chain.state import mmr, proofs
 from consensus.abci.interface import ProofOp
 from consensus.documents.genesis import GenesisDoc
@@ -225,6 +227,7 @@ class Verifier:
             raise ProofFailed(
                 f"result {proof.index} of {proof.total} was proved for transaction {answer.index} of {total}"
             )
+        _check_place(answer)
         return light
 
     def message(self, channel: state_pb2.Channel, path: pb.MountainProof, item: bytes) -> None:
@@ -234,6 +237,24 @@ class Verifier:
             mmr.verify(summary, mmr.ItemProof(path.index, tuple(path.path)), item)
         except merkle.InvalidProof as error:
             raise ProofFailed(f"message {path.index}: {error}") from error
+
+
+def _check_place(answer: pb.GetTxResponse) -> None:
+    """A proved receipt says which transaction of which block it is of. Raises ProofFailed.
+
+    The paths do not: that of the last leaf of five is that of the last of two.
+    """
+    if not answer.data:  # of a transaction that could not even pay: it has no receipt
+        return
+    try:
+        receipt = state_pb2.Receipt.FromString(answer.data)
+    except DecodeError as error:
+        raise ProofFailed(f"transaction {answer.hash.hex()} has no receipt in its result") from error
+    if (receipt.height, receipt.tx_index) != (answer.height, answer.index):
+        raise ProofFailed(
+            f"transaction {answer.hash.hex()} is number {receipt.tx_index} of block {receipt.height}, "
+            f"the node says {answer.index} of {answer.height}"
+        )
 
 
 __all__ = ["ClientError", "ProofFailed", "Trust", "Verifier"]

@@ -38,7 +38,8 @@ LOBBY: Final = b"l" * 20
 BUNDLE: Final = b"b" * 32
 HEIGHT: Final = 5
 TX: Final = b"a transaction"
-RESULT: Final = ExecTxResult(code=41, data=b"receipt", gas_wanted=9, gas_used=7)
+RECEIPT_OF_TX: Final = state_pb2.Receipt(height=HEIGHT, tx_index=0, code=41).SerializeToString()
+RESULT: Final = ExecTxResult(code=41, data=RECEIPT_OF_TX, gas_wanted=9, gas_used=7)
 
 MESSAGES: Final = [
     state_pb2.ChatMessage(channel_id=LOBBY, index=number, author=WHO, content=b"hello %d" % number)
