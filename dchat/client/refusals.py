@@ -44,7 +44,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.PolicyMissing: Say(
         "the account has no key policy on record, and it brings none", "sign it anew with the policy: dchat tx does"
     ),
-    e.PolicyMismatch: Say("its key policy is not the account's", "sign with the key that the address was made of"),
+    e.PolicyMismatch: Say(
+        "its key policy is not the account's",
+        "sign with the account's keys of now, and leave its first policy out once they changed: dchat tx does",
+    ),
     e.WrongSequence: Say(
         "its sequence is not the next one",
         "wait for what you sent before, then send it again; dchat query account shows the next",
