@@ -15,6 +15,8 @@ from chain.chat.identities import machine as identities
 from chain.chat.identities import names
 from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME, PARAMS, Allowance, ChatParams, Identity, require_identity
 from chain.chat.messages import machine as messages
+from chain.chat.messages import posts
+from chain.chat.messages.records import STATE
 from chain.kernel.auth import advance, authorise, rotated
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler
@@ -25,9 +27,14 @@ from chain.tx import gas
 from chain.tx.envelope.tx import Tx
 from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken
 
-WORKS: Final = {**channels.WORKS}
+WORKS: Final = {**channels.WORKS, **posts.WORKS}
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)
-DECODERS: Final[Decoders] = {**decoders_of(IDENTITY, PARAMS), **channels.DECODERS, **MARKS.decoders}
+DECODERS: Final[Decoders] = {
+    **decoders_of(IDENTITY, PARAMS),
+    **channels.DECODERS,
+    **decoders_of(STATE),
+    **MARKS.decoders,
+}
 
 
 # ------------------------------------------------------------------------------ ante: allowance instead of a fee
@@ -105,13 +112,14 @@ def genesis(state: State, params: ChatParams) -> None:
 
 
 def handlers() -> dict[type[Any], Handler]:
-    return {**channels.handlers(), **messages.handlers()}
+    return {**channels.handlers(), **messages.handlers(), **posts.handlers()}
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures)."""
     yield from channels.invariants(state, scan)
     yield from messages.invariants(state, scan)
+    yield from posts.invariants(state, scan)
     yield from identities.invariants(state, scan)
     named: dict[bytes, str] = {identity.address: identity.name for _, identity in scan(IDENTITY)}
     taken = {address: key[len(IDENTITY_NAME) :].decode() for key, address in scan(IDENTITY_NAME)}

@@ -65,11 +65,15 @@ class Range:
 
     def append(self, items: Sequence[bytes]) -> tuple[Range, dict[bytes, bytes]]:
         """The range with `items` at its end, and the new nodes by name, which the caller keeps."""
+        return self.append_leaves([leaf_hash(item) for item in items])
+
+    def append_leaves(self, leaves: Sequence[bytes]) -> tuple[Range, dict[bytes, bytes]]:
+        """As `append`, of items whose leaves' hashes are known."""
         peaks = list(self.peaks)
         nodes: dict[bytes, bytes] = {}
         index = self.count
-        for item in items:
-            node = leaf_hash(item)
+        for leaf in leaves:
+            node = leaf
             nodes[node_name(0, index)] = node
             height, place = 0, index
             while place & 1:  # a tree of this height stands to the left: the two become one
@@ -116,10 +120,15 @@ def prove(summary: Range, index: int, read: ReadNode) -> ItemProof:
 
 def verify(summary: Range, proof: ItemProof, item: bytes) -> None:
     """Check that `item` is number `proof.index` of the range. Raises: InvalidProof."""
+    verify_leaf(summary, proof, leaf_hash(item))
+
+
+def verify_leaf(summary: Range, proof: ItemProof, leaf: bytes) -> None:
+    """As `verify`, of an item of which the leaf's hash alone is known."""
     peak, height = summary.tree_of(proof.index)
     if len(proof.path) != height:
         raise InvalidProof(f"item {proof.index} of {summary.count}: path of {len(proof.path)}, expected {height}")
-    node = leaf_hash(item)
+    node = leaf
     for level, sibling in enumerate(proof.path):
         if len(sibling) != HASH_BYTES:
             raise InvalidProof(f"item {proof.index}: path[{level}] has {len(sibling)} bytes, expected {HASH_BYTES}")

@@ -290,6 +290,45 @@ class OpenToAll(ChannelError):
     code, rule = 298, "an encrypted channel is invite-only or has a price"
 
 
+# ------------------------------------------------------------------------------ codespace "messages"
+
+
+class MessageError(TxError):
+    codespace = "messages"
+
+
+class EditTooLate(MessageError):
+    code, rule = 300, "a message is edited for a day after it was posted"
+
+
+class NotAuthor(MessageError):
+    code, rule = 301, "a message is edited by its author"
+
+
+class MessageForgotten(MessageError):
+    code, rule = 302, "what was forgotten is left alone"
+
+
+class TooManyEdits(MessageError):
+    code, rule = 303, "edits of a message are bounded in number"
+
+
+class NotOriginal(MessageError):
+    code, rule = 304, "what is done with a message names it as it was posted first"
+
+
+class SameReaction(MessageError):
+    code, rule = 305, "a reaction changes something"
+
+
+class NotNewlyRead(MessageError):
+    code, rule = 306, "a mark of what was read goes forward"
+
+
+class WrongEpoch(MessageError):
+    code, rule = 308, "what is posted is of the epoch of the channel's key"
+
+
 # ------------------------------------------------------------------------------ codespace "bridge"
 
 

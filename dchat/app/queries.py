@@ -18,7 +18,7 @@ from chain.chat.channels.records import CHANNEL, Channel
 from chain.chat.ledger.records import IDENTITY
 from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
 from chain.chat.messages.machine import node_reader
-from chain.chat.messages.records import message_key
+from chain.chat.messages.records import message_key, provable
 from chain.currency.ledger import economic_params as economic
 from chain.currency.ledger.records import ACCOUNT, SUPPLY, Supply
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
@@ -120,14 +120,19 @@ class Queries:
         if channel.value is None:
             return channel, []
         summary = Channel.decode(channel.value).range
-        read = node_reader(lambda key: view.side(CHAT, key), channel_id)
+
+        def side(key: bytes) -> bytes | None:
+            """As it is now, whatever the height: what was forgotten since is not told, and nothing else changes."""
+            return self._stores.side(CHAT, key)
+
+        read = node_reader(side, channel_id)
         found: list[FoundMessage] = []
         for index in range(start, min(start + limit, summary.count)):
-            item = view.side(CHAT, message_key(channel_id, index)[1:])
+            item = side(message_key(channel_id, index)[1:])
             assert item is not None, (channel_id, index)
             path: tuple[bytes, ...] = ()
             if with_proof:
-                path = mmr.prove(summary, index, read).path
+                item, path = provable(item), mmr.prove(summary, index, read).path
             found.append(FoundMessage(item, index, summary.count, path))
         return channel, found
 

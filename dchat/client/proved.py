@@ -123,6 +123,9 @@ class Proved:
             channel_proof=answer.channel_proof,
         )
         checked = await self.messages(many, channel_id, index)
+        if is_there and answer.message.forgotten:
+            what = f"message {index} of the channel was there, and its body is not told; its commitment is as told"
+            return Checked(f"{what} after block {answer.height}", checked.light)
         if is_there:
             return Checked(f"message {index} of the channel is as told after block {answer.height}", checked.light)
         count = _read(state_pb2.Channel, answer.channel_proof.value, "the channel").message_count
@@ -146,10 +149,25 @@ class Proved:
             index = from_index + number
             if (message.channel_id, message.index, path.index) != (channel_id, index, index):
                 raise ProofFailed(f"message {message.index} stands where message {index} should")
-            self.verifier.message(channel, path, message.SerializeToString(deterministic=True))
+            if message.forgotten or message.leaf_hash:
+                self._forgotten(channel, path, message)
+            else:
+                self.verifier.message(channel, path, message.SerializeToString(deterministic=True))
         if not proof.value:
             return Checked(f"the channel does not exist after block {proof.height}", light)
         return Checked(f"{len(answer.messages)} of {channel.message_count} messages after block {proof.height}", light)
+
+    def _forgotten(self, channel: state_pb2.Channel, path: pb.MountainProof, message: state_pb2.ChatMessage) -> None:
+        """Its commitment is in its place; that the body is gone, and why, is the node's word. So it may say no more."""
+        if message != _provable(message):
+            raise ProofFailed(f"message {message.index} is told as forgotten, with more than is proved")
+        self.verifier.message_leaf(channel, path, message.leaf_hash)
+
+
+def _provable(message: state_pb2.ChatMessage) -> state_pb2.ChatMessage:
+    return state_pb2.ChatMessage(
+        channel_id=message.channel_id, index=message.index, leaf_hash=message.leaf_hash, forgotten=message.forgotten
+    )
 
 
 def _read(kind: type[Record], stored: bytes, what: str) -> Record:

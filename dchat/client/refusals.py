@@ -111,6 +111,19 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.PeriodTooShort: Say("the price buys less time than you accept", "accept it with --min-period, or stay out"),
     e.PaidTooFar: Say("your membership is paid for far ahead already", "wait until more of it has passed"),
     e.OpenToAll: Say("anybody could walk into this encrypted channel", "give it --access invited, or a price"),
+    e.EditTooLate: Say("the message was posted too long ago", "post another, with --reply-to"),
+    e.NotAuthor: Say("the message is somebody else's", "reply to it instead: dchat tx post --reply-to"),
+    e.MessageForgotten: Say(
+        "the message was retracted, or its time has passed", "nothing; dchat query message shows what is left of it"
+    ),
+    e.TooManyEdits: Say("the message was edited as often as it may be", "post another, with --reply-to"),
+    e.NotOriginal: Say("this is a later body of another message", "name that one: dchat query message shows its index"),
+    e.SameReaction: Say("this is your reaction already", "nothing"),
+    e.NotNewlyRead: Say("as many messages are marked as read already", "nothing"),
+    e.WrongEpoch: Say(
+        "it is not encrypted for the epoch of now",
+        "take the key of this epoch: dchat query channel shows which it is",
+    ),
     e.PriceAboveMaximum: Say("the channel costs more than you allow", "raise --max-price, or stay out"),
     e.BuysNothing: Say("the amount is less than one message costs", "pay more; dchat query params shows the price"),
     e.TipsOneself: Say("the message is your own", "tip somebody else's"),

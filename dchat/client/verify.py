@@ -232,9 +232,13 @@ class Verifier:
 
     def message(self, channel: state_pb2.Channel, path: pb.MountainProof, item: bytes) -> None:
         """Check that `item` is message `path.index` of a channel whose value is proved. Raises ProofFailed."""
+        self.message_leaf(channel, path, mmr.leaf_hash(item))
+
+    def message_leaf(self, channel: state_pb2.Channel, path: pb.MountainProof, leaf: bytes) -> None:
+        """As `message`, of one whose body was forgotten: by its leaf's hash."""
         try:
             summary = mmr.Range(channel.message_count, tuple(channel.peaks))
-            mmr.verify(summary, mmr.ItemProof(path.index, tuple(path.path)), item)
+            mmr.verify_leaf(summary, mmr.ItemProof(path.index, tuple(path.path)), leaf)
         except merkle.InvalidProof as error:
             raise ProofFailed(f"message {path.index}: {error}") from error
 

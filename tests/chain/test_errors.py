@@ -41,7 +41,7 @@ DCHAT = 10**6
 OPEN, PAID, NONE = channel_id("open"), channel_id("paid"), channel_id("none")
 GAS_MAX = 10_000_000
 # tests/chain/currency, tests/governance, tests/chain/chat/identities
-ELSEWHERE = ("staking", "slashing", "distribution", "governance", "identity", "grants", "channels")
+ELSEWHERE = ("staking", "slashing", "distribution", "governance", "identity", "grants", "channels", "messages")
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ message Status {
         Put(
             "chain/tx/messages/chat.py",
             '    Kind("set_status", set_status, SetStatus, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),\n',
-            after='Kind("post_message", post_message, PostMessage, CHAT, gas.GAS_POST),\n',
+            before='    Kind("post_message", post_message',
         ),
         Put(
             "chain/chat/machine.py",
@@ -212,7 +212,7 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
         Put(
             "dchat/cli/commands/chat_commands.py",
             "from chain.chat.machine import STATUSES\n",
-            before="from chain.tx.messages import (\n    BuyAllowance,",
+            before="from chain.tx.messages import (\n",
         ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
         Put("tests/support/economy/life.py", IMPORTED, before="from chain.tx.messages.economy import"),

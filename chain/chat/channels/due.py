@@ -27,6 +27,8 @@ PER_SLICE: Final = 50  # below a millisecond
 MEMBERSHIP: Final = b"m"  # ‖ channel ‖ member
 BAN: Final = b"b"  # ‖ channel ‖ member
 INVITATION: Final = b"i"  # ‖ channel ‖ member
+BODY: Final = b"x"  # ‖ channel ‖ index: of a message with a time to live
+REACTIONS: Final = b"r"  # ‖ channel ‖ index: of a message that was forgotten
 
 Work: TypeAlias = Callable[[Branch, bytes, BlockContext], None]  # branch, what it is of, the block
 

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
+from chain.chat.channels import due
 from chain.chat.channels.records import CHANNEL, PLAIN, Channel, Membership, member_key
 from chain.chat.channels.rights import POST, RETRACT, RIGHTS, require_channel, role_in
 from chain.chat.ledger.records import PARAMS
-from chain.chat.messages.records import MESSAGE, NODE, encode_message, message_key
+from chain.chat.messages.records import MESSAGE, NODE, encode_message, encode_more, leaf_of, message_key
 from chain.kernel.branch import Readable, Scan
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, some, time_text
-from chain.state.mmr import Range, ReadNode, leaf_hash
+from chain.state.mmr import Range, ReadNode
 from chain.tx import gas
+from chain.tx.codec import height_bytes
 from chain.tx.errors import (
     ChannelArchived,
     MembershipEnded,
@@ -23,6 +25,7 @@ from chain.tx.errors import (
     NotPermitted,
     SlowMode,
     UnknownMessage,
+    WrongEpoch,
 )
 from chain.tx.messages import CHANNEL_ID_BYTES, PostMessage
 from consensus.formats.units import NS_PER_S
@@ -41,7 +44,7 @@ def author_of(state: Readable, channel: bytes, index: int) -> bytes:
 
 
 def post_message(ctx: Context, message: PostMessage) -> Leg:
-    author, channel_key, content, reply_to = message
+    author, channel_key, content, reply_to, ttl_s, epoch, content_hash, attachments = message
     branch = ctx.branch
     channel = require_channel(branch, channel_key)
     membership = branch.get(member_key(channel_key, author))
@@ -49,24 +52,48 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
         raise NotMember(channel.name)
     if membership.end_ns or membership.role or channel.settings is not None:
         _check_terms(ctx, channel, author, membership)
+        check_epoch(channel, epoch)
     params = branch.get(PARAMS)
     if len(content) > params.message_bytes_max:
         raise MessageTooLong(f"{len(content)}, allowed: {params.message_bytes_max}")
     index = channel.range.count
     if reply_to > index:
         raise UnknownMessage(f"reply to {reply_to - 1}, there are {index}")
-    item = encode_message(
-        channel_id=channel_key, index=index, author=author, content=content, reply_to=reply_to, height=ctx.height,
-        time_ns=ctx.time_ns,
-    )  # fmt: skip
-    grown, nodes = channel.range.append((item,))
-    branch.set(message_key(channel_key, index), item)
-    for name, node in nodes.items():
-        if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
-            branch.set(NODE + channel_key + name, node)
-    branch.set(CHANNEL + channel_key, channel.changed(member_count=channel.member_count, range=grown))
+    more = b""
+    if ttl_s or epoch or content_hash or attachments:
+        check_epoch(channel, epoch)
+        expires_ns = ctx.time_ns + ttl_s * NS_PER_S if ttl_s else 0
+        if expires_ns:
+            due.wait(branch, expires_ns, due.BODY, channel_key + height_bytes(index))
+        more = encode_more(
+            expires_ns=expires_ns, epoch=epoch, content_hash=content_hash, attachments=attachments
+        )  # fmt: skip
+    append(ctx, channel, author, content, reply_to, more)
     branch.emit(partial(_posted, channel_key, author, index))
     return Leg("post_message", 0, channel_key, index)
+
+
+def append(ctx: Context, channel: Channel, author: bytes, content: bytes, reply_to: int, more: bytes) -> int:
+    """Put a message at the end of a channel's range. Returns its index."""
+    branch, key, index = ctx.branch, channel.id, channel.range.count
+    item = encode_message(
+        channel_id=key, index=index, author=author, content=content, reply_to=reply_to, height=ctx.height,
+        time_ns=ctx.time_ns, more=more,
+    )  # fmt: skip
+    grown, nodes = channel.range.append((item,))
+    branch.set(message_key(key, index), item)
+    for name, node in nodes.items():
+        if name[0]:  # a leaf's hash is its message's, made anew when a path needs it: `node_reader`
+            branch.set(NODE + key + name, node)
+    branch.set(CHANNEL + key, channel.changed(member_count=channel.member_count, range=grown))
+    return index
+
+
+def check_epoch(channel: Channel, epoch: int) -> None:
+    """What is posted to an encrypted channel says that it is of the epoch of now. Raises: WrongEpoch."""
+    current = channel.settings.epoch if channel.settings is not None else 0
+    if epoch != current:
+        raise WrongEpoch(f"{epoch}, expected {current}")
 
 
 def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Membership) -> None:
@@ -101,7 +128,7 @@ def node_reader(side: Callable[[bytes], bytes | None], channel: bytes) -> ReadNo
         if name[0]:
             return side(NODE[1:] + channel + name)
         item = side(MESSAGE[1:] + channel + name[1:])
-        return None if item is None else leaf_hash(item)
+        return None if item is None else leaf_of(item)
 
     return read
 
@@ -124,7 +151,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
 
 def _ranges(scan: Scan) -> dict[bytes, Range]:
     """The range of each channel's messages, made anew from the messages."""
-    items: dict[bytes, list[bytes]] = {}
+    leaves: dict[bytes, list[bytes]] = {}
     for key, item in scan(MESSAGE):
-        items.setdefault(key[len(MESSAGE) : len(MESSAGE) + CHANNEL_ID_BYTES], []).append(item)
-    return {channel: EMPTY.append(found)[0] for channel, found in items.items()}
+        leaves.setdefault(key[len(MESSAGE) : len(MESSAGE) + CHANNEL_ID_BYTES], []).append(leaf_of(item))
+    return {channel: EMPTY.append_leaves(found)[0] for channel, found in leaves.items()}

@@ -5,12 +5,16 @@ What is sent and what is looked up stand beside each other here: a new message o
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from chain.chat.channels.records import BANS, INVITATIONS, MEMBERS
+from chain.chat.messages.records import STATES
+from chain.tx.codec import height_bytes
 from chain.tx.messages import (
+    Attachment,
     BuyAllowance,
     CreateChannel,
     JoinChannel,
@@ -22,17 +26,23 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.chat import (
     ACCESS_NAMES,
+    REACTIONS,
     ROLE_NAMES,
     AcceptChannel,
     BanMember,
     EditChannel,
+    EditMessage,
     InviteMember,
     LeaveChannel,
+    MarkRead,
     OfferChannel,
     PinMessage,
+    React,
+    RetractMessage,
     SetMemberRole,
     UnbanMember,
 )
+from crypto.hash import sha256
 from dchat.cli.commands.query_commands import ask, ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
@@ -99,11 +109,20 @@ def join(channel: str, **options: Any) -> None:
 @click.option("--channel", required=True, help="Name or id.")
 @click.option("--text", required=True)
 @click.option("--reply-to", type=int, help="Index of the message answered.")
+@click.option("--ttl", "ttl_s", type=int, default=0, help="Seconds until the chain forgets the body; 0: it stays.")
+@click.option("--attach", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True, help="Its hash.")
 @sending
-def post(channel: str, text: str, reply_to: int | None, **options: Any) -> None:
-    """Post a message to a channel you are a member of."""
+def post(channel: str, text: str, reply_to: int | None, ttl_s: int, attach: tuple[Path, ...], **options: Any) -> None:
+    """Post a message to a channel you are a member of. Files that are attached stay where they are."""
     answered = 0 if reply_to is None else reply_to + 1
-    send(lambda me: [PostMessage(me, channel_of(channel), text.encode(), answered)], options)
+    attached = tuple([_attachment(file.read_bytes()) for file in attach])
+    send(
+        lambda me: [PostMessage(me, channel_of(channel), text.encode(), answered, ttl_s, attachments=attached)], options
+    )
+
+
+def _attachment(content: bytes) -> Attachment:
+    return Attachment(sha256(content), len(content), "application/octet-stream")
 
 
 @tx.command(cls=Command)
@@ -241,6 +260,44 @@ def accept_channel(channel: str, **options: Any) -> None:
     send(lambda me: [AcceptChannel(me, channel_of(channel))], options)
 
 
+@tx.command("edit-message", cls=Command)
+@channel_option
+@click.option("--index", type=click.IntRange(0), required=True, help="Of the message as it was posted first.")
+@click.option("--text", required=True)
+@sending
+def edit_message(channel: str, index: int, text: str, **options: Any) -> None:
+    """Give a message of yours another body, within a day; the one before is dropped."""
+    send(lambda me: [EditMessage(me, channel_of(channel), index, text.encode())], options)
+
+
+@tx.command("retract", cls=Command)
+@channel_option
+@click.option("--index", type=click.IntRange(0), required=True, help="Of the message as it was posted first.")
+@sending
+def retract(channel: str, index: int, **options: Any) -> None:
+    """Have a message forgotten: yours, or one that you moderate. Whoever has a copy keeps it."""
+    send(lambda me: [RetractMessage(me, channel_of(channel), index)], options)
+
+
+@tx.command("react", cls=Command)
+@channel_option
+@click.option("--index", type=click.IntRange(0), required=True, help="Of the message as it was posted first.")
+@click.option("--reaction", type=click.Choice(["none", *REACTIONS]), required=True)
+@sending
+def react(channel: str, index: int, reaction: str, **options: Any) -> None:
+    """React to a message; another reaction takes the place of the one before."""
+    send(lambda me: [React(me, channel_of(channel), index, ["none", *REACTIONS].index(reaction))], options)
+
+
+@tx.command("mark-read", cls=Command)
+@channel_option
+@click.option("--count", type=click.IntRange(1), required=True, help="How many messages, from the first on.")
+@sending
+def mark_read(channel: str, count: int, **options: Any) -> None:
+    """Say how far you have read a channel, for your other devices."""
+    send(lambda me: [MarkRead(me, channel_of(channel), count)], options)
+
+
 LEGS.update(
     {
         "register": (
@@ -265,12 +322,13 @@ LEGS.update(
         "join": (frozenset({"channel"}), frozenset(), lambda me, leg: JoinChannel(me, channel_of(leg["channel"]))),
         "post": (
             frozenset({"channel", "text"}),
-            frozenset({"reply-to"}),
+            frozenset({"reply-to", "ttl"}),
             lambda me, leg: PostMessage(
                 me,
                 channel_of(leg["channel"]),
                 leg["text"].encode(),
                 int(leg["reply-to"]) + 1 if "reply-to" in leg else 0,
+                int(leg.get("ttl", "0")),
             ),
         ),
         "tip": (
@@ -366,6 +424,43 @@ LEGS.update(
         ),
     }
 )  # fmt: skip
+
+
+LEGS.update(
+    {
+        "edit-message": (
+            frozenset({"channel", "index", "text"}),
+            frozenset(),
+            lambda me, leg: EditMessage(me, channel_of(leg["channel"]), int(leg["index"]), leg["text"].encode()),
+        ),
+        "retract": (
+            frozenset({"channel", "index"}),
+            frozenset(),
+            lambda me, leg: RetractMessage(me, channel_of(leg["channel"]), int(leg["index"])),
+        ),
+        "react": (
+            frozenset({"channel", "index", "reaction"}),
+            frozenset(),
+            lambda me, leg: React(
+                me, channel_of(leg["channel"]), int(leg["index"]), ["none", *REACTIONS].index(leg["reaction"])
+            ),
+        ),
+        "mark-read": (
+            frozenset({"channel", "count"}),
+            frozenset(),
+            lambda me, leg: MarkRead(me, channel_of(leg["channel"]), int(leg["count"])),
+        ),
+    }
+)
+
+
+@query.command("message-state", cls=Command)
+@click.argument("channel")
+@click.argument("index", type=click.IntRange(0))
+@proving
+def query_message_state(channel: str, index: int, **how: Any) -> None:
+    """What became of a message: its edits, how many reacted, whether it was retracted."""
+    ask_record(STATES, channel_of(channel) + height_bytes(index), **how)
 
 
 @query.command("ban", cls=Command)

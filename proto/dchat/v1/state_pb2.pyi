@@ -1,4 +1,5 @@
 from proto.dchat.v1 import channels_pb2 as _channels_pb2
+from proto.dchat.v1 import messages_pb2 as _messages_pb2
 from proto.dchat.v1 import tx_pb2 as _tx_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -154,7 +155,7 @@ class Membership(_message.Message):
     def __init__(self, joined_height: _Optional[int] = ..., role: _Optional[int] = ..., end_ns: _Optional[int] = ..., last_post_ns: _Optional[int] = ..., read_count: _Optional[int] = ..., first_epoch: _Optional[int] = ...) -> None: ...
 
 class ChatMessage(_message.Message):
-    __slots__ = ("channel_id", "index", "author", "content", "reply_to", "height", "time_ns")
+    __slots__ = ("channel_id", "index", "author", "content", "reply_to", "height", "time_ns", "expires_ns", "epoch", "content_hash", "attachments", "edits", "leaf_hash", "forgotten")
     CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +163,13 @@ class ChatMessage(_message.Message):
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_NS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASH_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     channel_id: bytes
     index: int
     author: bytes
@@ -169,7 +177,14 @@ class ChatMessage(_message.Message):
     reply_to: int
     height: int
     time_ns: int
-    def __init__(self, channel_id: _Optional[bytes] = ..., index: _Optional[int] = ..., author: _Optional[bytes] = ..., content: _Optional[bytes] = ..., reply_to: _Optional[int] = ..., height: _Optional[int] = ..., time_ns: _Optional[int] = ...) -> None: ...
+    expires_ns: int
+    epoch: int
+    content_hash: bytes
+    attachments: _containers.RepeatedCompositeFieldContainer[_messages_pb2.Attachment]
+    edits: int
+    leaf_hash: bytes
+    forgotten: int
+    def __init__(self, channel_id: _Optional[bytes] = ..., index: _Optional[int] = ..., author: _Optional[bytes] = ..., content: _Optional[bytes] = ..., reply_to: _Optional[int] = ..., height: _Optional[int] = ..., time_ns: _Optional[int] = ..., expires_ns: _Optional[int] = ..., epoch: _Optional[int] = ..., content_hash: _Optional[bytes] = ..., attachments: _Optional[_Iterable[_Union[_messages_pb2.Attachment, _Mapping]]] = ..., edits: _Optional[int] = ..., leaf_hash: _Optional[bytes] = ..., forgotten: _Optional[int] = ...) -> None: ...
 
 class Receipt(_message.Message):
     __slots__ = ("replay_id", "height", "tx_index", "code", "codespace", "failed_leg", "legs", "fee_paid", "gas_used")

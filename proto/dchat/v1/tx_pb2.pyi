@@ -1,5 +1,6 @@
 from proto.dchat.v1 import channels_pb2 as _channels_pb2
 from proto.dchat.v1 import governance_pb2 as _governance_pb2
+from proto.dchat.v1 import messages_pb2 as _messages_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -101,7 +102,7 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel")
+    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     PAY_MANY_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +150,10 @@ class Message(_message.Message):
     PIN_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     OFFER_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    EDIT_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRACT_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REACT_FIELD_NUMBER: _ClassVar[int]
+    MARK_READ_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
     pay_many: PayMany
     create_channel: CreateChannel
@@ -196,7 +201,11 @@ class Message(_message.Message):
     pin_message: _channels_pb2.PinMessage
     offer_channel: _channels_pb2.OfferChannel
     accept_channel: _channels_pb2.AcceptChannel
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ...) -> None: ...
+    edit_message: _messages_pb2.EditMessage
+    retract_message: _messages_pb2.RetractMessage
+    react: _messages_pb2.React
+    mark_read: _messages_pb2.MarkRead
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -257,16 +266,24 @@ class JoinChannel(_message.Message):
     def __init__(self, member: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ...) -> None: ...
 
 class PostMessage(_message.Message):
-    __slots__ = ("author", "channel_id", "content", "reply_to")
+    __slots__ = ("author", "channel_id", "content", "reply_to", "ttl_s", "epoch", "content_hash", "attachments")
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
     CONTENT_FIELD_NUMBER: _ClassVar[int]
     REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
     author: bytes
     channel_id: bytes
     content: bytes
     reply_to: int
-    def __init__(self, author: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., content: _Optional[bytes] = ..., reply_to: _Optional[int] = ...) -> None: ...
+    ttl_s: int
+    epoch: int
+    content_hash: bytes
+    attachments: _containers.RepeatedCompositeFieldContainer[_messages_pb2.Attachment]
+    def __init__(self, author: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., content: _Optional[bytes] = ..., reply_to: _Optional[int] = ..., ttl_s: _Optional[int] = ..., epoch: _Optional[int] = ..., content_hash: _Optional[bytes] = ..., attachments: _Optional[_Iterable[_Union[_messages_pb2.Attachment, _Mapping]]] = ...) -> None: ...
 
 class RegisterIdentity(_message.Message):
     __slots__ = ("address", "name", "display")

@@ -17,6 +17,7 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.channels.records import BAN, CHANNEL, MEMBER, Channel
 from chain.chat.ledger.records import IDENTITY
+from chain.chat.messages.records import message_key
 from chain.currency import machine as currency
 from chain.currency.grants.authorisations import AUTHORISATION
 from chain.currency.grants.fee_grants import FEE_GRANT
@@ -51,10 +52,14 @@ from chain.tx.messages.chat import (
     AcceptChannel,
     BanMember,
     EditChannel,
+    EditMessage,
     InviteMember,
     LeaveChannel,
+    MarkRead,
     OfferChannel,
     PinMessage,
+    React,
+    RetractMessage,
     SetMemberRole,
     UnbanMember,
 )
@@ -97,6 +102,7 @@ from chain.tx.messages.keys import RotateKeys
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
 from dchat.app.app import DchatApplication
+from proto.dchat.v1 import state_pb2
 from storage.memory import MemoryStore
 from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.keys import rotation, shared, signed
@@ -518,8 +524,10 @@ class Life(World):
         if heir == who and rng.random() < 0.7:
             return AcceptChannel(who, channel)
         banned = [key[-SIZE:] for key, _ in self.state.scan(BAN + channel)]
-        if banned and rng.random() < 0.3:
+        if banned and rng.random() < 0.7:
             return UnbanMember(who, channel, rng.choice(banned))
+        if chosen.range.count and rng.random() < 0.4:
+            return self._about_message(who, channel, rng.randrange(chosen.range.count), chosen.range.count)
         if rng.random() < 0.3:
             return PinMessage(who, channel, 0) if chosen.range.count else PostMessage(who, channel, b"first", 0)
         members = [key[-SIZE:] for key, _ in self.state.scan(MEMBER + channel) if key[-SIZE:] != who]
@@ -537,6 +545,19 @@ class Life(World):
                 BanMember(who, channel, other, rng.choice((0, 1, 30, 900))), UnbanMember(who, channel, other),
                 OfferChannel(who, channel, other), OfferChannel(who, channel, rng.choice((b"", other))),
                 AcceptChannel(who, channel),
+            )
+        )  # fmt: skip
+
+    def _about_message(self, who: bytes, channel: bytes, index: int, count: int) -> Message:
+        rng = self.rng
+        stored: bytes = self.state.get(message_key(channel, index))
+        mine = state_pb2.ChatMessage.FromString(stored).author == who
+        return rng.choice(
+            (
+                EditMessage(who, channel, index, b"edited") if mine else React(who, channel, index, rng.randrange(17)),
+                EditMessage(who, channel, index, b"edited"), RetractMessage(who, channel, index),
+                React(who, channel, index, rng.randrange(4)), MarkRead(who, channel, rng.randrange(1, count + 2)),
+                PostMessage(who, channel, b"soon gone", 0, rng.choice((1, 20, 400))),
             )
         )  # fmt: skip
 
