@@ -329,6 +329,26 @@ class WrongEpoch(MessageError):
     code, rule = 308, "what is posted is of the epoch of the channel's key"
 
 
+class NotEncrypted(MessageError):
+    code, rule = 309, "keys are of encrypted channels"
+
+
+class OtherKey(MessageError):
+    code, rule = 310, "an epoch has one key"
+
+
+class KeyGiven(MessageError):
+    code, rule = 311, "a device is given a key once"
+
+
+class NotForMember(MessageError):
+    code, rule = 312, "a member is given the keys of its own epochs"
+
+
+class NoKeyYet(MessageError):
+    code, rule = 313, "an epoch begins with its key"
+
+
 # ------------------------------------------------------------------------------ codespace "bridge"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chain.chat.channels import due, members
+from chain.chat.channels import due, keys, members
 from chain.chat.channels.due import Work
 from chain.chat.channels.records import (
     BAN,
@@ -51,7 +51,7 @@ from chain.tx.messages.chat import (
 )
 from chain.tx.messages.chat import MEMBER as ROLE_MEMBER
 
-DECODERS: Final[Decoders] = decoders_of(CHANNEL, MEMBER, BAN, INVITATION, due.FAILED.prefix)
+DECODERS: Final[Decoders] = decoders_of(CHANNEL, MEMBER, BAN, INVITATION, keys.EPOCH, keys.SEALED, due.FAILED.prefix)
 PINS_MAX: Final = 8
 EMPTY: Final = Range()
 
@@ -162,6 +162,7 @@ def handlers() -> dict[type[Any], Handler]:
         PinMessage: pin_message,
         OfferChannel: offer_channel,
         AcceptChannel: accept_channel,
+        **keys.handlers(),
     }
 
 

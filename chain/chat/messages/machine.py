@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from chain.chat.channels import due
+from chain.chat.channels.keys import check_epoch
 from chain.chat.channels.records import CHANNEL, PLAIN, Channel, Membership, member_key
 from chain.chat.channels.rights import POST, RETRACT, RIGHTS, require_channel, role_in
 from chain.chat.ledger.records import PARAMS
@@ -25,7 +26,6 @@ from chain.tx.errors import (
     NotPermitted,
     SlowMode,
     UnknownMessage,
-    WrongEpoch,
 )
 from chain.tx.messages import CHANNEL_ID_BYTES, PostMessage
 from consensus.formats.units import NS_PER_S
@@ -52,7 +52,7 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
         raise NotMember(channel.name)
     if membership.end_ns or membership.role or channel.settings is not None:
         _check_terms(ctx, channel, author, membership)
-        check_epoch(channel, epoch)
+        check_epoch(branch, channel, epoch)
     params = branch.get(PARAMS)
     if len(content) > params.message_bytes_max:
         raise MessageTooLong(f"{len(content)}, allowed: {params.message_bytes_max}")
@@ -61,7 +61,7 @@ def post_message(ctx: Context, message: PostMessage) -> Leg:
         raise UnknownMessage(f"reply to {reply_to - 1}, there are {index}")
     more = b""
     if ttl_s or epoch or content_hash or attachments:
-        check_epoch(channel, epoch)
+        check_epoch(branch, channel, epoch)
         expires_ns = ctx.time_ns + ttl_s * NS_PER_S if ttl_s else 0
         if expires_ns:
             due.wait(branch, expires_ns, due.BODY, channel_key + height_bytes(index))
@@ -87,13 +87,6 @@ def append(ctx: Context, channel: Channel, author: bytes, content: bytes, reply_
             branch.set(NODE + key + name, node)
     branch.set(CHANNEL + key, channel.changed(member_count=channel.member_count, range=grown))
     return index
-
-
-def check_epoch(channel: Channel, epoch: int) -> None:
-    """What is posted to an encrypted channel says that it is of the epoch of now. Raises: WrongEpoch."""
-    current = channel.settings.epoch if channel.settings is not None else 0
-    if epoch != current:
-        raise WrongEpoch(f"{epoch}, expected {current}")
 
 
 def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Membership) -> None:

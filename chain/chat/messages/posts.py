@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from chain.chat.channels import due
 from chain.chat.channels.due import Work
+from chain.chat.channels.keys import check_epoch
 from chain.chat.channels.records import CHANNEL, PLAIN, Channel, member_key
 from chain.chat.channels.rights import POST, RETRACT, require_channel, require_member, require_right
 from chain.chat.ledger.records import PARAMS
-from chain.chat.messages.machine import append, check_epoch
+from chain.chat.messages.machine import append
 from chain.chat.messages.records import (
     EDITED,
     EXPIRED,
@@ -94,7 +95,7 @@ def edit_message(ctx: Context, message: EditMessage) -> Leg:
     channel = require_channel(branch, channel_key)
     require_right(branch, channel, author, POST, ctx.time_ns)
     _check_open(channel)
-    check_epoch(channel, epoch)
+    check_epoch(branch, channel, epoch)
     edited, kept = _living(branch, channel, index)
     if edited.author != author:
         raise NotAuthor(account(edited.author))

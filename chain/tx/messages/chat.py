@@ -22,6 +22,9 @@ TTL_S_MAX: Final = 315_360_000  # ten years
 TTL_PARTS: Final = gas.GAS_LATER // gas.GAS_NEW_LEAF
 ATTACHMENTS_MAX: Final = 8
 MEDIA_TYPE_BYTES_MAX: Final = 64
+SEALED_COPIES_MAX: Final = 64
+SEALED_BYTES_MAX: Final = 256
+DEVICE_KEY_BYTES: Final = 32
 OPEN: Final = 0
 INVITED: Final = 1
 
@@ -180,7 +183,28 @@ class MarkRead(NamedTuple):
 
 PostsMessage: TypeAlias = EditMessage | RetractMessage | React | MarkRead
 
-ChatMessage: TypeAlias = CreateChannel | JoinChannel | PostMessage | ChannelMessage | PostsMessage
+
+class SealedCopy(NamedTuple):
+    member: bytes
+    device: bytes  # the X25519 key that it is sealed for
+    sealed: bytes
+
+
+class PublishKeys(NamedTuple):
+    actor: bytes
+    channel_id: bytes
+    epoch: int
+    commitment: bytes
+    keys: tuple[SealedCopy, ...]
+
+
+class RotateKey(NamedTuple):
+    actor: bytes
+    channel_id: bytes
+
+
+KeysOfChannels: TypeAlias = PublishKeys | RotateKey
+ChatMessage: TypeAlias = CreateChannel | JoinChannel | PostMessage | ChannelMessage | PostsMessage | KeysOfChannels
 
 
 def create_channel(m: pb.CreateChannel) -> CreateChannel:
@@ -379,6 +403,42 @@ def mark_read(m: messages_pb2.MarkRead) -> MarkRead:
     return MarkRead(m.member, m.channel_id, m.count)
 
 
+def publish_keys(m: channels_pb2.PublishKeys) -> PublishKeys:
+    check_address("publish_keys.actor", m.actor)
+    check_channel("publish_keys", m.channel_id)
+    if not m.epoch or len(m.commitment) != HASH_BYTES:
+        raise InvalidField(f"publish_keys: an epoch from 1 on and a commitment of {HASH_BYTES} bytes are expected")
+    if not 1 <= len(m.keys) <= SEALED_COPIES_MAX:
+        raise InvalidField(f"publish_keys.keys: {len(m.keys)}, allowed: 1 to {SEALED_COPIES_MAX}")
+    copies = tuple([SealedCopy(copy.member, copy.device, copy.sealed) for copy in m.keys])
+    for member, device, sealed in copies:
+        check_address("publish_keys.keys.member", member)
+        if len(device) != DEVICE_KEY_BYTES or not 1 <= len(sealed) <= SEALED_BYTES_MAX:
+            raise InvalidField(
+                f"publish_keys.keys: a device of {DEVICE_KEY_BYTES} bytes and up to {SEALED_BYTES_MAX} sealed ones"
+            )
+    names = [copy[:2] for copy in copies]
+    if names != sorted(set(names)):
+        raise InvalidField("publish_keys.keys: not ascending by member and device")
+    return PublishKeys(m.actor, m.channel_id, m.epoch, m.commitment, copies)
+
+
+def fill_publish_keys(out: Any, message: PublishKeys) -> None:
+    out.actor, out.channel_id, out.epoch, out.commitment = message[:4]
+    for copy in message.keys:
+        out.keys.add(**copy._asdict())
+
+
+def _copies(message: PublishKeys) -> int:
+    return len(message.keys)
+
+
+def rotate_key(m: channels_pb2.RotateKey) -> RotateKey:
+    check_address("rotate_key.actor", m.actor)
+    check_channel("rotate_key", m.channel_id)
+    return RotateKey(m.actor, m.channel_id)
+
+
 GAS_TWO: Final = 2 * gas.GAS_MESSAGE  # the channel, and one of its members
 
 KINDS: Final = (
@@ -399,4 +459,9 @@ KINDS: Final = (
     Kind("retract_message", retract_message, RetractMessage, CHAT, GAS_TWO + gas.GAS_STAYS + gas.GAS_LATER),
     Kind("react", react, React, CHAT, GAS_TWO + gas.GAS_STAYS),
     Kind("mark_read", mark_read, MarkRead, CHAT, gas.GAS_MESSAGE),
-)
+    Kind(
+        "publish_keys", publish_keys, PublishKeys, CHAT, GAS_TWO + gas.GAS_STAYS, fill_publish_keys, _copies,
+        gas.GAS_MESSAGE + gas.GAS_STAYS,
+    ),
+    Kind("rotate_key", rotate_key, RotateKey, CHAT, GAS_TWO),
+)  # fmt: skip

@@ -5,11 +5,13 @@ What is sent and what is looked up stand beside each other here: a new message o
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from chain.chat.channels.keys import EPOCHS, SEALED_KEYS
 from chain.chat.channels.records import BANS, INVITATIONS, MEMBERS
 from chain.chat.messages.records import STATES
 from chain.tx.codec import height_bytes
@@ -37,16 +39,20 @@ from chain.tx.messages.chat import (
     MarkRead,
     OfferChannel,
     PinMessage,
+    PublishKeys,
     React,
     RetractMessage,
+    RotateKey,
+    SealedCopy,
     SetMemberRole,
     UnbanMember,
 )
+from crypto.bech32 import decode_address
 from crypto.hash import sha256
 from dchat.cli.commands.query_commands import ask, ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
-from dchat.cli.terminal.base import Command, named
+from dchat.cli.terminal.ask import Address, Amount, Hash, limit_option, node_option, parse_amount
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, named
 
 ACCESS = {name: access for access, name in ACCESS_NAMES.items()}
 ROLES = {name: role for role, name in ROLE_NAMES.items()}
@@ -81,6 +87,7 @@ def register(name: str, display: str, **options: Any) -> None:
 @click.option("--period", "period_s", type=int, default=0, help="Seconds that the price buys; 0: without end.")
 @click.option("--slow-mode", "slow_mode_s", type=int, default=0, help="Seconds between two messages of a member.")
 @click.option("--join-role", type=click.Choice(["member", "guest"]), default="member", show_default=True)
+@click.option("--encrypted", is_flag=True, help="For good. Then it is invited, or has a price.")
 @sending
 def create_channel(
     name: str,
@@ -90,10 +97,11 @@ def create_channel(
     period_s: int,
     slow_mode_s: int,
     join_role: str,
+    encrypted: bool,
     **options: Any,
 ) -> None:
     """Create a channel, and be its first member."""
-    terms = (ACCESS[access], period_s, slow_mode_s, ROLES[join_role])
+    terms = (ACCESS[access], period_s, slow_mode_s, ROLES[join_role], encrypted)
     send(lambda me: [CreateChannel(me, name, join_price, topic, *terms)], options)
 
 
@@ -109,16 +117,36 @@ def join(channel: str, **options: Any) -> None:
 @click.option("--channel", required=True, help="Name or id.")
 @click.option("--text", required=True)
 @click.option("--reply-to", type=int, help="Index of the message answered.")
+@click.option(
+    "--epoch", type=int, default=0, help="Of an encrypted channel's key; then --text is its sealed body in hex."
+)
 @click.option("--ttl", "ttl_s", type=int, default=0, help="Seconds until the chain forgets the body; 0: it stays.")
 @click.option("--attach", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True, help="Its hash.")
 @sending
-def post(channel: str, text: str, reply_to: int | None, ttl_s: int, attach: tuple[Path, ...], **options: Any) -> None:
+def post(
+    channel: str,
+    text: str,
+    reply_to: int | None,
+    epoch: int,
+    ttl_s: int,
+    attach: tuple[Path, ...],
+    **options: Any,
+) -> None:
     """Post a message to a channel you are a member of. Files that are attached stay where they are."""
     answered = 0 if reply_to is None else reply_to + 1
     attached = tuple([_attachment(file.read_bytes()) for file in attach])
-    send(
-        lambda me: [PostMessage(me, channel_of(channel), text.encode(), answered, ttl_s, attachments=attached)], options
-    )
+    body = _body(text, epoch)
+    send(lambda me: [PostMessage(me, channel_of(channel), body, answered, ttl_s, epoch, attachments=attached)], options)
+
+
+def _body(text: str, epoch: int) -> bytes:
+    """Raises Refusal."""
+    if not epoch:
+        return text.encode()
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise Refusal("--text: with --epoch it is what was sealed, in hex", Exit.USAGE) from None
 
 
 def _attachment(content: bytes) -> Attachment:
@@ -264,10 +292,12 @@ def accept_channel(channel: str, **options: Any) -> None:
 @channel_option
 @click.option("--index", type=click.IntRange(0), required=True, help="Of the message as it was posted first.")
 @click.option("--text", required=True)
+@click.option("--epoch", type=int, default=0, help="As with post.")
 @sending
-def edit_message(channel: str, index: int, text: str, **options: Any) -> None:
+def edit_message(channel: str, index: int, text: str, epoch: int, **options: Any) -> None:
     """Give a message of yours another body, within a day; the one before is dropped."""
-    send(lambda me: [EditMessage(me, channel_of(channel), index, text.encode())], options)
+    body = _body(text, epoch)
+    send(lambda me: [EditMessage(me, channel_of(channel), index, body, epoch)], options)
 
 
 @tx.command("retract", cls=Command)
@@ -296,6 +326,39 @@ def react(channel: str, index: int, reaction: str, **options: Any) -> None:
 def mark_read(channel: str, count: int, **options: Any) -> None:
     """Say how far you have read a channel, for your other devices."""
     send(lambda me: [MarkRead(me, channel_of(channel), count)], options)
+
+
+@tx.command("publish-keys", cls=Command)
+@channel_option
+@click.option("--epoch", type=click.IntRange(1), required=True)
+@click.option("--commitment", type=Hash(), required=True, help="SHA-256 of 'dchat/epoch-key' and the key.")
+@click.option(
+    "--copies", type=InputFile(), required=True, help='JSON: [{"member": "dchat1...", "device": HEX, "sealed": HEX}].'
+)
+@sending
+def publish_keys(channel: str, epoch: int, commitment: bytes, copies: Path, **options: Any) -> None:
+    """Give members the key of an epoch of an encrypted channel, sealed for their devices."""
+    keys = _sealed_copies(copies.read_text())
+    send(lambda me: [PublishKeys(me, channel_of(channel), epoch, commitment, keys)], options)
+
+
+def _sealed_copies(text: str) -> tuple[SealedCopy, ...]:
+    try:
+        found = [
+            SealedCopy(decode_address(one["member"]), bytes.fromhex(one["device"]), bytes.fromhex(one["sealed"]))
+            for one in json.loads(text)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refusal(f"--copies: no list of sealed copies: {error}", Exit.USAGE) from None
+    return tuple(sorted(found))
+
+
+@tx.command("rotate-key", cls=Command)
+@channel_option
+@sending
+def rotate_key(channel: str, **options: Any) -> None:
+    """Begin an epoch of an encrypted channel: what is posted from now on has another key."""
+    send(lambda me: [RotateKey(me, channel_of(channel))], options)
 
 
 LEGS.update(
@@ -461,6 +524,29 @@ LEGS.update(
 def query_message_state(channel: str, index: int, **how: Any) -> None:
     """What became of a message: its edits, how many reacted, whether it was retracted."""
     ask_record(STATES, channel_of(channel) + height_bytes(index), **how)
+
+
+LEGS["rotate-key"] = (frozenset({"channel"}), frozenset(), lambda me, leg: RotateKey(me, channel_of(leg["channel"])))
+
+
+@query.command("epoch", cls=Command)
+@click.argument("channel")
+@click.argument("epoch", type=click.IntRange(1))
+@proving
+def query_epoch(channel: str, epoch: int, **how: Any) -> None:
+    """Which key an epoch of an encrypted channel has, by its commitment."""
+    ask_record(EPOCHS, channel_of(channel) + height_bytes(epoch), **how)
+
+
+@query.command("sealed-key", cls=Command)
+@click.argument("channel")
+@click.argument("epoch", type=click.IntRange(1))
+@click.argument("who", type=Address())
+@click.argument("device", type=Hash())
+@proving
+def query_sealed_key(channel: str, epoch: int, who: bytes, device: bytes, **how: Any) -> None:
+    """The copy of an epoch's key that is sealed for a device: the 64 hex characters of its X25519 key."""
+    ask_record(SEALED_KEYS, channel_of(channel) + height_bytes(epoch) + who + device, **how)
 
 
 @query.command("ban", cls=Command)

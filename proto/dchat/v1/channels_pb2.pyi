@@ -2,8 +2,8 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -131,6 +131,38 @@ class AcceptChannel(_message.Message):
     channel_id: bytes
     def __init__(self, heir: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ...) -> None: ...
 
+class PublishKeys(_message.Message):
+    __slots__ = ("actor", "channel_id", "epoch", "commitment", "keys")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    COMMITMENT_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    actor: bytes
+    channel_id: bytes
+    epoch: int
+    commitment: bytes
+    keys: _containers.RepeatedCompositeFieldContainer[SealedCopy]
+    def __init__(self, actor: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., epoch: _Optional[int] = ..., commitment: _Optional[bytes] = ..., keys: _Optional[_Iterable[_Union[SealedCopy, _Mapping]]] = ...) -> None: ...
+
+class SealedCopy(_message.Message):
+    __slots__ = ("member", "device", "sealed")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    member: bytes
+    device: bytes
+    sealed: bytes
+    def __init__(self, member: _Optional[bytes] = ..., device: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class RotateKey(_message.Message):
+    __slots__ = ("actor", "channel_id")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    actor: bytes
+    channel_id: bytes
+    def __init__(self, actor: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ...) -> None: ...
+
 class ChannelSettings(_message.Message):
     __slots__ = ("access", "period_s", "slow_mode_s", "join_role", "archived", "heir", "pinned", "epoch")
     ACCESS_FIELD_NUMBER: _ClassVar[int]
@@ -170,3 +202,23 @@ class Invitation(_message.Message):
     until_ns: int
     reads_back: bool
     def __init__(self, by: _Optional[bytes] = ..., until_ns: _Optional[int] = ..., reads_back: _Optional[bool] = ...) -> None: ...
+
+class Epoch(_message.Message):
+    __slots__ = ("commitment", "publisher", "height")
+    COMMITMENT_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHER_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    commitment: bytes
+    publisher: bytes
+    height: int
+    def __init__(self, commitment: _Optional[bytes] = ..., publisher: _Optional[bytes] = ..., height: _Optional[int] = ...) -> None: ...
+
+class SealedKey(_message.Message):
+    __slots__ = ("sealed", "by", "height")
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    sealed: bytes
+    by: bytes
+    height: int
+    def __init__(self, sealed: _Optional[bytes] = ..., by: _Optional[bytes] = ..., height: _Optional[int] = ...) -> None: ...

@@ -58,8 +58,11 @@ from chain.tx.messages.chat import (
     MarkRead,
     OfferChannel,
     PinMessage,
+    PublishKeys,
     React,
     RetractMessage,
+    RotateKey,
+    SealedCopy,
     SetMemberRole,
     UnbanMember,
 )
@@ -523,6 +526,11 @@ class Life(World):
         channel, heir = chosen.id, chosen.settings.heir if chosen.settings else b""
         if heir == who and rng.random() < 0.7:
             return AcceptChannel(who, channel)
+        if chosen.settings and chosen.settings.epoch and rng.random() < 0.4:
+            copies = (SealedCopy(who, bytes(30) + rng.randbytes(2), b"x"),)
+            if rng.random() < 0.3:
+                return RotateKey(who, channel)
+            return PublishKeys(who, channel, chosen.settings.epoch, bytes(32), copies)
         banned = [key[-SIZE:] for key, _ in self.state.scan(BAN + channel)]
         if banned and rng.random() < 0.7:
             return UnbanMember(who, channel, rng.choice(banned))
@@ -558,6 +566,7 @@ class Life(World):
                 EditMessage(who, channel, index, b"edited"), RetractMessage(who, channel, index),
                 React(who, channel, index, rng.randrange(4)), MarkRead(who, channel, rng.randrange(1, count + 2)),
                 PostMessage(who, channel, b"soon gone", 0, rng.choice((1, 20, 400))),
+                PostMessage(who, channel, b"sealed", 0, epoch=rng.randrange(9)),
             )
         )  # fmt: skip
 
