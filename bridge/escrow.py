@@ -98,6 +98,7 @@ def open_escrow(ctx: Context, message: OpenEscrow) -> Leg:
     if not ctx.time_ns < message.deadline_time_ns <= ctx.time_ns + AHEAD_NS_MAX:
         raise EscrowDeadlineRefused(f"at most {AHEAD_NS_MAX // NS_PER_S} s after the block's time")
     key = escrow_id(ctx.replay_id, len(ctx.legs))
+    assert branch.get(ESCROW + key) is None, "a leg opens one, and no message carries legs of this kind (`exec`)"
     escrow = Escrow(
         sender, message.recipient, amount, amount, message.deadline_time_ns, message.parties, message.threshold,
         message.arbiter, message.conditions, (), ctx.height,

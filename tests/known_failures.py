@@ -66,7 +66,7 @@ ADVISORIES = (
     Row("ISA-2025-005", "an overflow of rewards stops the chain"),
     Row("GHSA-qfc5-6r3j-jj22", "a broken invariant does not stop the node"),
     Row("SDK 0.42", "a wrong prefix: double signers were never jailed"),
-    Row("IBC 2024-007", "a time-out runs again before its commitment is deleted", "the bridge's deadlines"),
+    Row("IBC 2024-007", "a time-out runs again before its commitment is deleted"),
     Row("IBC 2025-004", "JSON is decoded differently by different nodes"),
     Row("Dragonberry", "a forged proof of absence"),
     Row("Elderflower", "authority is bypassed by wrapping a message"),

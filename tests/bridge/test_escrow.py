@@ -27,6 +27,7 @@ from chain.tx.messages import (
     RegisterIdentity,
     channel_id,
 )
+from chain.tx.messages import escrow as escrow_messages
 from chain.tx.messages.escrow import (
     Attest,
     Attested,
@@ -43,6 +44,7 @@ from chain.tx.messages.escrow import (
     TimeFrom,
     escrow_id,
 )
+from chain.tx.messages.grants import INNER
 from consensus.abci.interface import FinalizeBlockResponse
 from consensus.state.results import ExecTxResult
 from crypto.hash import sha256
@@ -323,6 +325,7 @@ def test_an_attestation_ends_and_is_withdrawn() -> None:
 
 
 def test_what_is_left_goes_back_at_the_deadline_by_itself() -> None:
+    """Once, however long nobody looks (IBC 2024-007): what was paid out is gone in the same block."""
     deal = Deal()
     at = deal.open(3)
     deadline = deal.height + 3
@@ -335,6 +338,9 @@ def test_what_is_left_goes_back_at_the_deadline_by_itself() -> None:
     assert (deal.balance("ann"), deal.held, deal.escrow(at)) == (before + 600_000, 0, None)
     assert [event.type for event in response.events] == ["transfer", "refund_escrow"]
     assert machine.totals_of(deal.app.base).refunded == 600_000
+    for _ in range(3):
+        assert not deal.block().events
+    assert (deal.balance("ann"), machine.totals_of(deal.app.base).refunded) == (before + 600_000, 600_000)
 
 
 def test_a_release_in_the_block_of_the_deadline_is_too_late() -> None:
@@ -409,6 +415,11 @@ def test_a_later_leg_names_what_an_earlier_one_opened() -> None:
     assert (deal.balance("bob"), deal.held) == (before + 250_000, 750_000)
     deal.refused("ann", first, deal.opening(), by=e.NoSuchLeg)
     deal.refused("ann", Payment(deal.ann, deal.bob, 1), first, by=e.NoSuchLeg)
+
+
+def test_nothing_opens_two_in_one_leg() -> None:
+    """An escrow's id is of its leg: two in one leg would be one."""
+    assert not INNER.keys() & {kind.name for kind in escrow_messages.KINDS}
 
 
 def test_nothing_is_released_twice() -> None:
@@ -515,6 +526,17 @@ def test_what_other_legs_may_not_say(message: Any) -> None:
     deal = Deal()
     first = message._fields[0]
     assert deal.check(deal.tx("ann", message._replace(**{first: deal.ann}))).code == e.InvalidField.code
+
+
+def test_dust_is_neither_kept_nor_paid() -> None:
+    """Spam that costs its sender less than it costs the chain: each record has a least worth, and pays for its end."""
+    deal = Deal()
+    deal.refused("ann", *[deal.opening(amount=1) for _ in range(8)], by=e.EscrowTooSmall)
+    at = deal.open(amount=2 * UDCHAT_MIN - 1)
+    for amount in (1, UDCHAT_MIN - 1, UDCHAT_MIN):  # the last would leave dust
+        deal.refused("ann", ReleaseEscrow(deal.ann, at, amount), by=e.EscrowTooSmall)
+    assert KINDS["open_escrow"].gas > gas.GAS_LATER
+    assert KINDS["open_escrow"].gas > 2 * gas.GAS_STAYS
 
 
 def test_records_survive_the_way_out_and_back() -> None:

@@ -14,6 +14,7 @@ from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.envelope.tx import Tx, decode
 from chain.tx.messages import KINDS, LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, Payment
 from chain.tx.messages.economy import Delegate, Undelegate
+from chain.tx.messages.escrow import GAS_ATTEST, GAS_OPEN
 from crypto.hash import sha256
 from governance.clearing import UNITS_DEPOSIT, swept_per_block
 from governance.module import units_per_block
@@ -112,6 +113,8 @@ def test_every_queue_keeps_up_with_the_fullest_block(limit: int) -> None:
     items = gas.most_of(gas.GAS_STAKE + gas.GAS_LATER, limit)
     for name in ("undelegate", "redelegate"):
         assert items * KINDS[name].gas > limit, name
+    for name, each in (("open_escrow", GAS_OPEN), ("attest", GAS_ATTEST)):
+        assert gas.most_of(each, limit) * KINDS[name].gas > limit, name
     swept = swept_per_block(limit)
     assert swept * KINDS["vote"].gas > limit
     assert swept // UNITS_DEPOSIT * KINDS["add_deposit"].gas > limit
