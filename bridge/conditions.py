@@ -85,6 +85,8 @@ def _is_posted(ctx: Context, condition: Posted, place: MessagePlace) -> bool:
     if stored is None:
         return False
     message = pb.ChatMessage.FromString(stored)
+    if not message.content:  # what says a hash alone, which anybody reads off the condition, or was forgotten
+        return False
     return condition.author in (b"", message.author) and sha256(message.content) == condition.content_hash
 
 

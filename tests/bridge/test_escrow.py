@@ -12,6 +12,7 @@ from bridge.escrow import AHEAD_NS_MAX, UDCHAT_MIN
 from bridge.escrow_records import BY_PARTY, DEADLINES, ESCROW, Escrow
 from bridge.records import ESCROW_ADDRESS
 from chain.chat.ledger.records import IDENTITY
+from chain.chat.messages.records import message_key
 from chain.tx import errors as e
 from chain.tx import gas
 from chain.tx.envelope.build import Seat, build_body, gas_for, sign_body
@@ -28,6 +29,7 @@ from chain.tx.messages import (
     channel_id,
 )
 from chain.tx.messages import escrow as escrow_messages
+from chain.tx.messages.chat import RetractMessage
 from chain.tx.messages.escrow import (
     Attest,
     Attested,
@@ -302,6 +304,26 @@ def test_somebody_elses_message_pays_nobody() -> None:
     deal.refused("bob", ReleaseEscrow(deal.bob, at, messages=(MessagePlace(0),)), by=e.ConditionFails)
     anybody = Posted(ROOM, b"", sha256(b"the poem"))
     deal.good("carl", Require(deal.carl, anybody, MessagePlace(0)))
+
+
+def test_a_hash_delivers_nothing_and_neither_does_what_was_forgotten() -> None:
+    """The hash stands in the escrow for everybody to see: posting it is not posting what it is of."""
+    deal = Deal()
+    poem = sha256(b"the poem")
+    deal.good(
+        "ann", PostMessage(deal.ann, ROOM, b"", 0, content_hash=poem), PostMessage(deal.ann, ROOM, b"the poem", 0)
+    )
+    for index, content_hash in ((0, poem), (0, sha256(b""))):
+        condition = Posted(ROOM, deal.ann, content_hash)
+        deal.refused("bob", Require(deal.bob, condition, MessagePlace(index)), by=e.ConditionFails)
+    condition = Posted(ROOM, deal.ann, poem)
+    deal.good("bob", Require(deal.bob, condition, MessagePlace(1)))
+    deal.good("ann", RetractMessage(deal.ann, ROOM, 1))
+    while deal.app.base.get(message_key(ROOM, 1)) and b"the poem" in deal.app.base.get(message_key(ROOM, 1)):
+        deal.block()
+    for content_hash in (poem, sha256(b"")):
+        condition = Posted(ROOM, deal.ann, content_hash)
+        deal.refused("bob", Require(deal.bob, condition, MessagePlace(1)), by=e.ConditionFails)
 
 
 def test_an_attestation_ends_and_is_withdrawn() -> None:
