@@ -31,7 +31,10 @@ def keys_of(value: Any, depth: int = 2) -> Iterator[str]:
     elif depth and type(value).__module__.partition(".")[0] in ("chain", "bridge", "governance"):
         names = {name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())}
         for name in names | set(getattr(value, "__dict__", ())):
-            yield from keys_of(getattr(value, name, None), depth - 1)
+            part = getattr(value, name, None)
+            if name == "prefix" and type(part) is bytes and part.isalpha():  # a queue's: no record lies under it
+                yield part[:PREFIX_BYTES].decode()
+            yield from keys_of(part, depth - 1)
 
 
 def declared() -> set[str]:
@@ -66,4 +69,4 @@ def test_what_a_chain_writes_is_on_the_page() -> None:
         scan = life.app.stores.scan_side if beside else life.app.stores.scan
         written |= {chr(tag) + chr(key[0]) for key, _ in scan(store) if key[:1].isalpha()}
     assert written - rows == set()
-    assert rows - declared() - written == set(), "no such record"
+    assert rows - declared() == set(), "no such record"
