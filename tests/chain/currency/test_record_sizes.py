@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chain.currency.economy import DECODERS as ECONOMY
+from chain.currency.grants import authorisations, fee_grants
 from chain.currency.ledger import economic_params as params
 from chain.currency.ledger import records as accounts
 from chain.currency.ledger import stake_records as records
@@ -22,7 +23,10 @@ from chain.currency.staking.stake import SHARES_MAX
 from chain.kernel.branch import RECORD_BYTES_MAX
 from chain.kernel.items import Failed
 from chain.kernel.marks import Marks
+from chain.tx.messages import KINDS
 from chain.tx.messages.economy import MONIKER_BYTES_MAX
+from chain.tx.messages.grants import GRANT_KINDS_MAX, RECIPIENTS_MAX
+from chain.tx.policies import KEYS_MAX, Group, threshold_policy
 
 TOP = (1 << 64) - 1  # udchat, heights
 TIME = (1 << 63) - 1
@@ -31,11 +35,15 @@ FLOW = 1 << 256  # a sum since genesis, which no supply bounds: as if each of 2^
 WHO = b"\xff" * 20
 KEY = b"\xff" * 32
 POWER = TOP // records.POWER_UNIT
+POLICY = threshold_policy(1, [Group(1, (bytes((number,)) * 32,)) for number in range(KEYS_MAX)])
+NAME = max(KINDS, key=len)
 ENTRIES = RANGES["entries_max"].high
 MEMBERS = RANGES["validators_max"].high
 
 GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
-    accounts.ACCOUNT: accounts.Account(WHO, TOP, b"\x0a\x20" + KEY, ((KEY, TOP),)),  # one key an account
+    accounts.ACCOUNT: accounts.Account(WHO, TOP, POLICY, ((KEY, TOP),) * (KEYS_MAX + 1)),  # one of keys that left
+    fee_grants.FEE_GRANT: fee_grants.FeeGrant(TOP, TIME, TOP, TOP, TOP, TIME, (NAME,) * GRANT_KINDS_MAX),
+    authorisations.AUTHORISATION: authorisations.Authorisation(TOP, TIME, (WHO,) * RECIPIENTS_MAX),
     accounts.SUPPLY: accounts.Supply(TOP, TOP),
     accounts.PARAMS: accounts.CurrencyParams(TOP, TOP),
     **{key: kind(*[RANGES[name].high for name in kind._fields]) for key, kind in params.MODULES.values()},
