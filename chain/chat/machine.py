@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from chain.chat.channels import due
 from chain.chat.channels import machine as channels
+from chain.chat.identities import devices, names
 from chain.chat.identities import machine as identities
-from chain.chat.identities import names
 from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME, PARAMS, Allowance, ChatParams, Identity, require_identity
 from chain.chat.messages import machine as messages
 from chain.chat.messages import posts
@@ -25,7 +25,7 @@ from chain.kernel.marks import ReplayMarks
 from chain.kernel.modules import BlockContext
 from chain.tx import gas
 from chain.tx.envelope.tx import Tx
-from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken
+from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken, Unauthorised
 
 WORKS: Final = {**channels.WORKS, **posts.WORKS}
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)
@@ -33,6 +33,7 @@ DECODERS: Final[Decoders] = {
     **decoders_of(IDENTITY, PARAMS),
     **channels.DECODERS,
     **decoders_of(STATE),
+    **identities.DECODERS,
     **MARKS.decoders,
 }
 
@@ -43,7 +44,8 @@ DECODERS: Final[Decoders] = {
 def ante(ctx: Context, tx: Tx) -> None:
     """Authorise every signer, mark the replay, take the allowance.
 
-    Raises: UnknownIdentity, policy and sequence errors, Replayed, ExpiryTooFar, AllowanceExhausted.
+    A device key of the identity may stand in for its policy.
+    Raises: UnknownIdentity, policy, device and sequence errors, Replayed, ExpiryTooFar, AllowanceExhausted.
     """
     branch = ctx.branch
     params = branch.get(PARAMS)
@@ -51,7 +53,10 @@ def ante(ctx: Context, tx: Tx) -> None:
         MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
     for index, entry in enumerate(tx.signers):
         identity = require_identity(branch, entry.address)
-        policy = authorise(tx, index, identity.policy)
+        try:
+            policy = authorise(tx, index, identity.policy)
+        except Unauthorised:
+            policy = devices.acting(ctx, tx, index, identity)
         sequences = identity.sequences if tx.unordered else advance(entry, identity.sequences, policy)
         allowance = identity.allowance
         if index == tx.fee_payer:
@@ -92,6 +97,7 @@ def rotate(state: State, address: bytes, *, before: bytes, after: bytes) -> None
     if found is not None:
         sequences = rotated(found.sequences, before=before, after=after)
         state.set(IDENTITY + address, found.with_policy(after, sequences))
+        devices.revoke_all(state, address)
 
 
 # ------------------------------------------------------------------------------ blocks
@@ -112,7 +118,7 @@ def genesis(state: State, params: ChatParams) -> None:
 
 
 def handlers() -> dict[type[Any], Handler]:
-    return {**channels.handlers(), **messages.handlers(), **posts.handlers()}
+    return {**channels.handlers(), **messages.handlers(), **posts.handlers(), **identities.handlers()}
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:

@@ -220,6 +220,8 @@ class AllowanceExhausted(ChatError):
 
 
 class IdentitiesError(TxError):
+    """Most are in `chain.tx.identity_errors`."""
+
     codespace = "identity"
 
 

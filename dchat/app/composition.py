@@ -10,6 +10,7 @@ from bridge.records import ESCROW_ADDRESS, BridgeParams
 from chain.app_state.document import AppState, InvalidAppState
 from chain.chat import ballots
 from chain.chat import machine as chat
+from chain.chat.identities import machine as identities
 from chain.chat.ledger.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
 from chain.currency import economy
 from chain.currency import machine as currency
@@ -78,6 +79,7 @@ def compose() -> Modules:
                 end_block=(
                     lambda ctx: chat.end_block(ctx.branch, ctx.scan, ctx.height, ctx.block_gas_max),
                     chat.work_off,
+                    identities.end_block,
                 ),
                 invariants=chat.invariants,
             ),

@@ -10,6 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from chain.tx import errors as e
+from chain.tx import identity_errors as ids
 from chain.tx.errors import TxError, declared_errors
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 
@@ -89,6 +90,19 @@ CHAIN: Final[dict[type[TxError], Say]] = {
         "the identity's allowance is too small for this", "buy more: dchat tx buy-allowance --amount AMOUNT"
     ),
     e.NameLooksAlike: Say("the name looks like one that somebody has", "choose another --name"),
+    ids.Blocked: Say("this identity blocks you", "leave it be"),
+    ids.AlreadyBlocked: Say("you block this account already", "nothing; dchat query block shows it"),
+    ids.NotBlocked: Say("you do not block this account", "nothing"),
+    ids.PrekeySignerUnknown: Say("a prekey is signed by a key that is not the identity's", "sign it with one that is"),
+    ids.BadPrekeySignature: Say(
+        "a prekey's signature is not of this prekey, for this identity on this chain",
+        "sign it anew, and change nothing",
+    ),
+    ids.TooManyPrekeys: Say(
+        "too many one-time prekeys would be in stock", "publish fewer, or discard those that are left"
+    ),
+    ids.NoPrekeys: Say("the identity has no prekeys that can be claimed", "wait until it publishes some"),
+    ids.TooManyClaims: Say("you claimed as many of its prekeys as one may in a day", "wait for the next day"),
     e.NotPermitted: Say(
         "your role in the channel does not allow this", "ask its owner: dchat query channel shows who that is"
     ),
@@ -111,6 +125,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.PeriodTooShort: Say("the price buys less time than you accept", "accept it with --min-period, or stay out"),
     e.PaidTooFar: Say("your membership is paid for far ahead already", "wait until more of it has passed"),
     e.OpenToAll: Say("anybody could walk into this encrypted channel", "give it --access invited, or a price"),
+    ids.DeviceExpired: Say("the device key's time is over", "have the identity's own key add it again"),
+    ids.DeviceRoleTooLow: Say("the device key may not sign this", "sign with one of a higher role, or the own key"),
+    ids.UnknownDevice: Say("the identity has no such device key", "see them: dchat query devices"),
+    ids.TooManyDevices: Say("the identity has as many device keys as one may", "revoke one: dchat tx revoke-device"),
     e.EditTooLate: Say("the message was posted too long ago", "post another, with --reply-to"),
     e.NotAuthor: Say("the message is somebody else's", "reply to it instead: dchat tx post --reply-to"),
     e.MessageForgotten: Say(

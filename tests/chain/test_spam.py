@@ -31,10 +31,20 @@ from chain.tx.messages import (
     RegisterIdentity,
     channel_id,
 )
+from chain.tx.messages.chat import (
+    USE_LAST_RESORT,
+    USE_SIGNED,
+    AddDevice,
+    BlockIdentity,
+    ClaimPrekey,
+    PublishPrekeys,
+    SetProfile,
+)
 from chain.tx.messages.economy import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from chain.tx.messages.governance import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
 from chain.tx.units import fee_of
-from tests.support.chain.harness import Chain
+from tests.support.chain.harness import Chain, wallet
+from tests.support.chain.identities import published
 from tests.support.economy.world import ONE, UNIT, World, consensus_key, possession
 
 DCHAT = 10**6
@@ -129,6 +139,15 @@ MAKE = {
     "join_channel": lambda a: JoinChannel(a("bob"), ROOM),
     "pay_to_join": lambda a: PayToJoin(a("bob"), channel_id("paid"), DCHAT),
     "post_message": lambda a: PostMessage(a("ann"), ROOM, b"x", 0),
+    "set_profile": lambda a: SetProfile(a("ann"), "b" * 512),
+    "block_identity": lambda a: BlockIdentity(a("ann"), a("new")),
+    "publish_prekeys": lambda a: PublishPrekeys(
+        a("ann"), published(wallet("ann"), a("ann"), USE_SIGNED, bytes(32)),
+        published(wallet("ann"), a("ann"), USE_LAST_RESORT, bytes(32)),
+        tuple(number.to_bytes(32, "big") for number in range(100)),
+    ),
+    "add_device": lambda a: AddDevice(a("ann"), bytes(32), 1, 100),
+    "claim_prekey": lambda a: ClaimPrekey(a("bob"), a("ann")),
     "vote": lambda a: Vote(a("ann"), 1, YES),
     "submit_proposal": lambda a: SubmitProposal(a("bob"), "second", "why", False, 10 * DCHAT, ()),
     "add_deposit": lambda a: AddDeposit(a("ann"), 1, DCHAT),
@@ -140,7 +159,10 @@ MAKE = {
         a("new"), consensus_key("new").bytes, "new", 0, ONE, ONE, UNIT, 200 * UNIT, possession("new", a("new"))
     ),
 }  # fmt: skip
-STAY = {"register_identity": 3, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1}
+STAY = {
+    "register_identity": 3, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1,
+    "set_profile": 1, "block_identity": 1, "publish_prekeys": 1, "add_device": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", MAKE)

@@ -184,7 +184,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
         Put(
             "chain/chat/machine.py",
             "from proto.dchat.v1 import tx_pb2\n",
-            after="from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken\n",
+            after="from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken, Unauthorised\n",
         ),
         Put(
             "dchat/cli/commands/chat_commands.py",

@@ -21,6 +21,7 @@ from chain.chat.channels.records import (
 )
 from chain.chat.channels.rights import BAN as MAY_BAN
 from chain.chat.channels.rights import INVITE, OWNER, RANKS, ROLES, require_channel, require_right, role_in
+from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import require_identity
 from chain.kernel.branch import Branch, State
 from chain.kernel.context import Context, Leg
@@ -160,6 +161,7 @@ def invite_member(ctx: Context, message: InviteMember) -> Leg:
     channel = require_channel(branch, channel_id)
     require_right(branch, channel, actor, INVITE, ctx.time_ns)
     require_identity(branch, member)
+    require_open(branch, member, to=actor)
     if branch.get(member_key(channel_id, member)) is not None:
         raise AlreadyMember(account(member))
     until_ns = ctx.time_ns + valid_s * NS_PER_S

@@ -1,3 +1,4 @@
-"""What the chat machine keeps of an identity beside its record: names that are told apart by eye."""
+"""What the chat machine keeps of an identity beside its record: what its name looks like, profile, blocks, prekeys,
+device keys."""
 
-__all__ = ["machine", "names"]
+__all__ = ["devices", "machine", "names", "prekeys", "profiles"]

@@ -38,6 +38,7 @@ __all__ = [
     "grants",
     "keys",
     "kinds_of",
+    "kinds",
     "payments",
     "upgrade",
 ]

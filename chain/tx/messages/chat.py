@@ -8,9 +8,11 @@ from chain.tx import gas
 from chain.tx.codec import UINT64_MAX, bytes_field, uint_field
 from chain.tx.errors import InvalidField
 from chain.tx.messages.fields import check_address, check_channel, check_text
-from chain.tx.messages.kinds import CHAT, Kind
-from crypto.hash import HASH_BYTES
+from chain.tx.messages.kinds import CHAT, DEVICE_ROLE_NAMES, ROLE_ADMIN, ROLE_MODERATE, ROLE_POST, ROLE_ROOT, Kind
+from crypto.hash import HASH_BYTES, sha256
+from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES
 from proto.dchat.v1 import channels_pb2, messages_pb2
+from proto.dchat.v1 import identities_pb2 as ids
 from proto.dchat.v1 import tx_pb2 as pb
 
 CHANNEL_NAME_BYTES_MAX: Final = 64
@@ -204,7 +206,6 @@ class RotateKey(NamedTuple):
 
 
 KeysOfChannels: TypeAlias = PublishKeys | RotateKey
-ChatMessage: TypeAlias = CreateChannel | JoinChannel | PostMessage | ChannelMessage | PostsMessage | KeysOfChannels
 
 
 def create_channel(m: pb.CreateChannel) -> CreateChannel:
@@ -441,27 +442,222 @@ def rotate_key(m: channels_pb2.RotateKey) -> RotateKey:
 
 GAS_TWO: Final = 2 * gas.GAS_MESSAGE  # the channel, and one of its members
 
+
+# ------------------------------------------------------------------------------ what belongs to identities
+
+BIO_BYTES_MAX: Final = 512
+LINK_BYTES_MAX: Final = 256
+PICTURE_BYTES: Final = 32
+PREKEY_BYTES: Final = 32  # X25519
+ONE_TIME_MAX: Final = 100  # of an identity at once, and in a message: a record of 3.5 kB
+
+PREKEY_DOMAIN: Final = b"dchat/prekey/v1"
+USE_SIGNED: Final = 1
+USE_LAST_RESORT: Final = 2
+
+
+class SetProfile(NamedTuple):
+    address: bytes
+    bio: str = ""
+    link: str = ""
+    picture_sha256: bytes = b""
+
+
+class BlockIdentity(NamedTuple):
+    address: bytes
+    blocked: bytes
+
+
+class UnblockIdentity(NamedTuple):
+    address: bytes
+    blocked: bytes
+
+
+class SignedPrekey(NamedTuple):
+    """signature: by `signer`, of `prekey_hash`."""
+
+    public_key: bytes
+    signer: bytes
+    signature: bytes
+
+
+class PublishPrekeys(NamedTuple):
+    """None: as it is."""
+
+    address: bytes
+    signed: SignedPrekey | None = None
+    last_resort: SignedPrekey | None = None
+    one_time: tuple[bytes, ...] = ()
+    discard: bool = False
+
+
+class ClaimPrekey(NamedTuple):
+    claimer: bytes
+    address: bytes
+
+
+def prekey_hash(chain_id: str, address: bytes, use: int, public_key: bytes) -> bytes:
+    """What is signed of a prekey: 32 bytes, bound to chain, identity and use."""
+    return sha256(PREKEY_DOMAIN + chain_id.encode() + b"\x00" + address + bytes((use,)) + public_key)
+
+
+def set_profile(m: ids.SetProfile) -> SetProfile:
+    check_address("set_profile.address", m.address)
+    check_text("set_profile.bio", m.bio, BIO_BYTES_MAX)
+    link = m.link
+    if len(link) > LINK_BYTES_MAX or any(not "!" <= char <= "~" for char in link):
+        raise InvalidField(f"set_profile.link: up to {LINK_BYTES_MAX} characters of printable ASCII, without spaces")
+    if len(m.picture_sha256) not in (0, PICTURE_BYTES):
+        raise InvalidField(f"set_profile.picture_sha256: {len(m.picture_sha256)} bytes, expected {PICTURE_BYTES}")
+    return SetProfile(m.address, m.bio, link, m.picture_sha256)
+
+
+def block_identity(m: ids.BlockIdentity) -> BlockIdentity:
+    return BlockIdentity(*_two_accounts("block_identity", m.address, m.blocked))
+
+
+def unblock_identity(m: ids.UnblockIdentity) -> UnblockIdentity:
+    return UnblockIdentity(*_two_accounts("unblock_identity", m.address, m.blocked))
+
+
+def publish_prekeys(m: ids.PublishPrekeys) -> PublishPrekeys:
+    check_address("publish_prekeys.address", m.address)
+    if len(m.one_time) > ONE_TIME_MAX:
+        raise InvalidField(f"publish_prekeys.one_time: {len(m.one_time)}, allowed: {ONE_TIME_MAX}")
+    one_time = tuple(m.one_time)
+    if any(len(key) != PREKEY_BYTES for key in one_time) or len(set(one_time)) != len(one_time):
+        raise InvalidField(f"publish_prekeys.one_time: keys of {PREKEY_BYTES} bytes, no repeats")
+    signed = _read_signed("signed", m.signed) if m.HasField("signed") else None
+    last_resort = _read_signed("last_resort", m.last_resort) if m.HasField("last_resort") else None
+    if signed is None and last_resort is None and not one_time and not m.discard:
+        raise InvalidField("publish_prekeys: nothing in it")
+    return PublishPrekeys(m.address, signed, last_resort, one_time, m.discard)
+
+
+def claim_prekey(m: ids.ClaimPrekey) -> ClaimPrekey:
+    return ClaimPrekey(*_two_accounts("claim_prekey", m.claimer, m.address))
+
+
+def _two_accounts(where: str, first: bytes, second: bytes) -> tuple[bytes, bytes]:
+    check_address(where, first)
+    check_address(where, second)
+    if first == second:
+        raise InvalidField(f"{where}: both are one account")
+    return first, second
+
+
+def _read_signed(where: str, m: ids.SignedPrekey) -> SignedPrekey:
+    if (len(m.public_key), len(m.signer), len(m.signature)) != (PREKEY_BYTES, ED25519_KEY_BYTES, SIGNATURE_BYTES):
+        raise InvalidField(f"publish_prekeys.{where}: keys of 32 bytes and a signature of 64")
+    return SignedPrekey(m.public_key, m.signer, m.signature)
+
+
+def fill_publish_prekeys(out: ids.PublishPrekeys, message: PublishPrekeys) -> None:
+    out.address, out.discard = message.address, message.discard
+    out.one_time.extend(message.one_time)
+    for given, field in ((message.signed, out.signed), (message.last_resort, out.last_resort)):
+        if given is not None:
+            field.public_key, field.signer, field.signature = given
+
+
+def _one_time_keys(message: PublishPrekeys) -> int:
+    return len(message.one_time)
+
+
+DEVICES_MAX: Final = 8  # of an identity: what one person carries
+LIFETIME_S_MAX: Final = 366 * 86_400  # a device that is forgotten signs for a year at most
+
+
+class AddDevice(NamedTuple):
+    address: bytes
+    public_key: bytes
+    role: int
+    lifetime_s: int
+
+
+class RevokeDevice(NamedTuple):
+    address: bytes
+    public_key: bytes
+
+
+def add_device(m: ids.AddDevice) -> AddDevice:
+    check_address("add_device.address", m.address)
+    _check_key("add_device", m.public_key)
+    if not 1 <= m.role <= ROLE_ADMIN:
+        raise InvalidField(f"add_device.role: {m.role}, allowed: 1 to {ROLE_ADMIN} ({DEVICE_ROLE_NAMES[ROLE_ADMIN]})")
+    if not 1 <= m.lifetime_s <= LIFETIME_S_MAX:
+        raise InvalidField(f"add_device.lifetime_s: {m.lifetime_s}, allowed: 1 to {LIFETIME_S_MAX}")
+    return AddDevice(m.address, m.public_key, m.role, m.lifetime_s)
+
+
+def revoke_device(m: ids.RevokeDevice) -> RevokeDevice:
+    check_address("revoke_device.address", m.address)
+    _check_key("revoke_device", m.public_key)
+    return RevokeDevice(m.address, m.public_key)
+
+
+def _check_key(where: str, key: bytes) -> None:
+    if len(key) != ED25519_KEY_BYTES:
+        raise InvalidField(f"{where}.public_key: {len(key)} bytes, expected {ED25519_KEY_BYTES}")
+
+
+ChatMessage: TypeAlias = (
+    CreateChannel | JoinChannel | PostMessage | ChannelMessage | PostsMessage | KeysOfChannels
+    | SetProfile | BlockIdentity | UnblockIdentity | PublishPrekeys | ClaimPrekey | AddDevice | RevokeDevice
+)  # fmt: skip
+
 KINDS: Final = (
     Kind("create_channel", create_channel, CreateChannel, CHAT, gas.GAS_MESSAGE + 2 * gas.GAS_STAYS),
-    Kind("join_channel", join_channel, JoinChannel, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),
-    Kind("post_message", post_message, PostMessage, CHAT, gas.GAS_POST, fill_post_message, _parts, gas.GAS_NEW_LEAF),
+    Kind("join_channel", join_channel, JoinChannel, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS, role=ROLE_POST),
+    Kind("post_message", post_message, PostMessage, CHAT, gas.GAS_POST, fill_post_message, _parts, gas.GAS_NEW_LEAF,
+         role=ROLE_POST),
     Kind("edit_channel", edit_channel, EditChannel, CHAT, GAS_TWO),
-    Kind("invite_member", invite_member, InviteMember, CHAT, GAS_TWO + gas.GAS_NEW_LEAF + gas.GAS_LATER),
-    Kind("leave_channel", leave_channel, LeaveChannel, CHAT, GAS_TWO),
+    Kind(
+        "invite_member", invite_member, InviteMember, CHAT, GAS_TWO + gas.GAS_NEW_LEAF + gas.GAS_LATER,
+        role=ROLE_MODERATE,
+    ),
+    Kind("leave_channel", leave_channel, LeaveChannel, CHAT, GAS_TWO, role=ROLE_POST),
     Kind("set_member_role", set_member_role, SetMemberRole, CHAT, GAS_TWO),
-    Kind("ban_member", ban_member, BanMember, CHAT, GAS_TWO + gas.GAS_STAYS + gas.GAS_LATER),
-    Kind("unban_member", unban_member, UnbanMember, CHAT, GAS_TWO),
-    Kind("pin_message", pin_message, PinMessage, CHAT, GAS_TWO),
+    Kind("ban_member", ban_member, BanMember, CHAT, GAS_TWO + gas.GAS_STAYS + gas.GAS_LATER, role=ROLE_MODERATE),
+    Kind("unban_member", unban_member, UnbanMember, CHAT, GAS_TWO, role=ROLE_MODERATE),
+    Kind("pin_message", pin_message, PinMessage, CHAT, GAS_TWO, role=ROLE_MODERATE),
     Kind("offer_channel", offer_channel, OfferChannel, CHAT, GAS_TWO),
     Kind("accept_channel", accept_channel, AcceptChannel, CHAT, 2 * GAS_TWO),
-    Kind("edit_message", edit_message, EditMessage, CHAT, gas.GAS_POST + GAS_TWO + gas.GAS_STAYS),
+    Kind("edit_message", edit_message, EditMessage, CHAT, gas.GAS_POST + GAS_TWO + gas.GAS_STAYS, role=ROLE_POST),
     # bodies of up to 16 edits go with it
-    Kind("retract_message", retract_message, RetractMessage, CHAT, GAS_TWO + gas.GAS_STAYS + gas.GAS_LATER),
-    Kind("react", react, React, CHAT, GAS_TWO + gas.GAS_STAYS),
-    Kind("mark_read", mark_read, MarkRead, CHAT, gas.GAS_MESSAGE),
+    Kind(
+        "retract_message", retract_message, RetractMessage, CHAT, GAS_TWO + gas.GAS_STAYS + gas.GAS_LATER,
+        role=ROLE_POST,
+    ),
+    Kind("react", react, React, CHAT, GAS_TWO + gas.GAS_STAYS, role=ROLE_POST),
+    Kind("mark_read", mark_read, MarkRead, CHAT, gas.GAS_MESSAGE, role=ROLE_POST),
     Kind(
         "publish_keys", publish_keys, PublishKeys, CHAT, GAS_TWO + gas.GAS_STAYS, fill_publish_keys, _copies,
         gas.GAS_MESSAGE + gas.GAS_STAYS,
+        role=ROLE_POST,
     ),
     Kind("rotate_key", rotate_key, RotateKey, CHAT, GAS_TWO),
+    Kind("set_profile", set_profile, SetProfile, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),
+    Kind("block_identity", block_identity, BlockIdentity, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),
+    Kind("unblock_identity", unblock_identity, UnblockIdentity, CHAT, gas.GAS_MESSAGE),
+    Kind(
+        "publish_prekeys",
+        publish_prekeys,
+        PublishPrekeys,
+        CHAT,
+        gas.GAS_MESSAGE + gas.GAS_STAYS + 2 * gas.GAS_SIGNATURE,
+        fill_publish_prekeys,
+        _one_time_keys,
+        role=ROLE_POST,
+    ),
+    Kind(
+        "claim_prekey",
+        claim_prekey,
+        ClaimPrekey,
+        CHAT,
+        2 * gas.GAS_MESSAGE + gas.GAS_NEW_LEAF + gas.GAS_LATER,
+        role=ROLE_POST,
+    ),
+    Kind("add_device", add_device, AddDevice, CHAT, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS, role=ROLE_ROOT),
+    Kind("revoke_device", revoke_device, RevokeDevice, CHAT, 2 * gas.GAS_MESSAGE, role=ROLE_ROOT),
 )  # fmt: skip

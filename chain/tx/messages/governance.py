@@ -13,7 +13,7 @@ from chain.tx import gas
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidField
 from chain.tx.messages.fields import check_address
-from chain.tx.messages.kinds import BRIDGE, CHAT, Kind
+from chain.tx.messages.kinds import BRIDGE, CHAT, ROLE_ROOT, Kind
 from chain.tx.messages.upgrade import CancelUpgrade, SoftwareUpgrade, check_plan
 from proto.dchat.v1 import governance_pb2 as pb
 
@@ -254,7 +254,10 @@ KINDS: Final = (
         4 * gas.GAS_MESSAGE + 3 * gas.GAS_NEW_LEAF + gas.GAS_STAYS + 4 * gas.GAS_LATER, fill_submit_proposal, _changes,
     ),
     Kind("add_deposit", decode_add_deposit, AddDeposit, BRIDGE, GAS_DEPOSIT),
-    Kind("vote", decode_vote, Vote, CHAT, GAS_VOTE),
-    Kind("vote_weighted", decode_vote_weighted, VoteWeighted, CHAT, GAS_VOTE, fill_vote_weighted, _options),
+    Kind("vote", decode_vote, Vote, CHAT, GAS_VOTE, role=ROLE_ROOT),
+    Kind(
+        "vote_weighted", decode_vote_weighted, VoteWeighted, CHAT, GAS_VOTE, fill_vote_weighted, _options,
+        role=ROLE_ROOT,
+    ),
     Kind("cancel_proposal", decode_cancel_proposal, CancelProposal, BRIDGE, 3 * gas.GAS_MESSAGE),
 )  # fmt: skip

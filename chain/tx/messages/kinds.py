@@ -20,6 +20,13 @@ CURRENCY: Final = frozenset((LANE_CURRENCY, LANE_BRIDGE))
 CHAT: Final = frozenset((LANE_CHAT, LANE_BRIDGE))
 BRIDGE: Final = frozenset((LANE_BRIDGE,))
 
+# What a device key of an identity must be for, to sign a message in the chat lane; each includes the lower ones.
+ROLE_POST: Final = 1
+ROLE_MODERATE: Final = 2
+ROLE_ADMIN: Final = 3
+ROLE_ROOT: Final = 4  # no device's
+DEVICE_ROLE_NAMES: Final = {ROLE_POST: "post", ROLE_MODERATE: "moderate", ROLE_ADMIN: "admin", ROLE_ROOT: "root"}
+
 
 class Kind(NamedTuple):
     """decode: from the generated message, raising InvalidField. The first field of each message is who must sign.
@@ -30,6 +37,7 @@ class Kind(NamedTuple):
     touches: keys of records that it changes and that other transactions' admission rests on, beside its signers'; asked
     where there are `parts`.
     within: the messages that a message carries, with their kinds, where it carries any; it has parts, too.
+    role: that a device key needs.
     """
 
     name: str
@@ -44,6 +52,7 @@ class Kind(NamedTuple):
     new_gas_each: int = 0
     touches: Callable[[Any], tuple[bytes, ...]] | None = None
     within: Callable[[Any], Iterable[tuple[Kind, Any]]] | None = None
+    role: int = ROLE_ADMIN
 
     def cost_of(self, message: Any) -> int:
         """Gas that is known from the message alone, without that of messages that it carries."""

@@ -103,13 +103,19 @@ def ask(
     echo(f"verified: {checked.what}, by {by}, from {trust}", err=True)
 
 
-def ask_record(kind: RecordKind, name: bytes, **how: Any) -> None:
-    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it."""
+def ask_record(
+    kind: RecordKind, name: bytes, *, derived: Callable[[Any], dict[str, Any]] | None = None, **how: Any
+) -> None:
+    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it.
+
+    derived: what follows from the record (of the kind's schema), to be shown with it.
+    """
 
     def show(answer: pb.GetRecordResponse) -> dict[str, Any]:
         shown = message_json(answer)
         if answer.HasField("value"):
-            shown["value"] = message_json(kind.schema.FromString(answer.value))
+            value = kind.schema.FromString(answer.value)
+            shown["value"] = message_json(value) | (derived(value) if derived is not None else {})
         return shown
 
     ask(

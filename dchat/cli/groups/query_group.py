@@ -5,6 +5,7 @@ from __future__ import annotations
 import dchat.cli.commands.chat_commands
 import dchat.cli.commands.event_commands
 import dchat.cli.commands.grant_commands
+import dchat.cli.commands.identity_commands
 import dchat.cli.commands.staking_commands
 import dchat.cli.deals.escrow_commands
 import dchat.cli.deals.receipt_commands  # noqa: F401  # its commands join the group

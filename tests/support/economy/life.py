@@ -16,6 +16,9 @@ from chain.app_state.document import BridgeGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.channels.records import BAN, CHANNEL, MEMBER, Channel
+from chain.chat.identities.devices import DEVICE
+from chain.chat.identities.prekeys import PREKEY
+from chain.chat.identities.profiles import BLOCK
 from chain.chat.ledger.records import IDENTITY
 from chain.chat.messages.records import message_key
 from chain.currency import machine as currency
@@ -50,7 +53,10 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.chat import (
     AcceptChannel,
+    AddDevice,
     BanMember,
+    BlockIdentity,
+    ClaimPrekey,
     EditChannel,
     EditMessage,
     InviteMember,
@@ -59,12 +65,16 @@ from chain.tx.messages.chat import (
     OfferChannel,
     PinMessage,
     PublishKeys,
+    PublishPrekeys,
     React,
     RetractMessage,
+    RevokeDevice,
     RotateKey,
     SealedCopy,
     SetMemberRole,
+    SetProfile,
     UnbanMember,
+    UnblockIdentity,
 )
 from chain.tx.messages.economy import (
     CancelUnbonding,
@@ -108,6 +118,7 @@ from dchat.app.app import DchatApplication
 from proto.dchat.v1 import state_pb2
 from storage.memory import MemoryStore
 from tests.support.chain.harness import SECOND_NS, drain, wallet
+from tests.support.chain.identities import published
 from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.deals import about_deals
 from tests.support.economy.shadow import Differs, Shadow
@@ -278,7 +289,7 @@ class Life(World):
     def _transactions(self) -> list[tuple[bytes, str]]:
         """(transaction, its messages' names), at most one a person: each with its sequence from the state."""
         rng = self.rng
-        people = rng.sample(NAMES, rng.choice((0, 1, 1, 2, 3)))
+        people = rng.sample(NAMES, rng.choice((0, 1, 2, 3, 5)))
         found = []
         for name in people:
             messages = [self._message(name) for _ in range(rng.choice((1, 1, 1, 2)))]
@@ -495,6 +506,8 @@ class Life(World):
             return RegisterIdentity(who, f"name-{name}", "")
         if rng.random() < 0.1:
             return self._rotation(name)
+        if rng.random() < 0.45:
+            return self._about_identity(name)
         title = f"channel {rng.randrange(CONVERSATION)}"
         channel = channel_id(title)
         if self.state.get(CHANNEL + channel) is None:
@@ -569,6 +582,38 @@ class Life(World):
                 PostMessage(who, channel, b"sealed", 0, epoch=rng.randrange(9)),
             )
         )  # fmt: skip
+
+    def _about_identity(self, name: str) -> Message:
+        """Prekeys come as they go: some run out, others are too many; signed by a key that may be another's."""
+        rng, who = self.rng, self.address(name)
+        other = self.address(rng.choice([other for other in NAMES if other != name]))
+        draw = rng.random()
+        if rng.random() < 0.25:
+            return self._about_devices(who)
+        if draw < 0.12:
+            return SetProfile(who, *rng.choice((("hello", "", b""), ("", "", b""), ("", "https://x.y", bytes(32)))))
+        if draw < 0.4:
+            blocked = [key[-SIZE:] for key, _ in self.state.scan(BLOCK + who)]
+            if blocked and rng.random() < 0.9:
+                return UnblockIdentity(who, rng.choice(blocked))
+            return UnblockIdentity(who, other) if rng.random() < 0.1 else BlockIdentity(who, other)
+        stocked = [key[-SIZE:] for key, _ in self.state.scan(PREKEY) if key[-SIZE:] != who]
+        if draw < 0.7 and (stocked or draw < 0.45):
+            return ClaimPrekey(who, rng.choice(stocked) if stocked else other)
+        holder = self._policies.get(self._identity(name).policy, (1, [name]))[1][0]
+        signed, last = (
+            published(wallet(holder), who, use, rng.randbytes(32)) if rng.random() < 0.8 else None for use in (1, 2)
+        )
+        one_time = tuple([rng.randbytes(32) for _ in range(rng.choice((1, 2, 60)))])
+        return PublishPrekeys(who, signed, last, one_time, rng.random() < 0.1)
+
+    def _about_devices(self, who: bytes) -> Message:
+        rng = self.rng
+        known = self.state.get(DEVICE + who)
+        key = rng.choice(known.of).public_key if known is not None and rng.random() < 0.9 else rng.randbytes(32)
+        if known is not None and rng.random() < 0.8:
+            return RevokeDevice(who, key)
+        return AddDevice(who, key, rng.randrange(1, 4), rng.choice((5, 60, 10_000)))
 
 
 def _fit(messages: list[Message]) -> bool:

@@ -1,0 +1,53 @@
+"""Why what belongs to an identity is refused: profiles, blocks, prekeys, devices. The tree is `chain.tx.errors`'."""
+
+from __future__ import annotations
+
+from chain.tx.errors import IdentitiesError
+
+
+class Blocked(IdentitiesError):
+    code, rule = 261, "nobody begins anything with an identity that blocks them"
+
+
+class AlreadyBlocked(IdentitiesError):
+    code, rule = 262, "an account is blocked once"
+
+
+class NotBlocked(IdentitiesError):
+    code, rule = 263, "only who is blocked is unblocked"
+
+
+class PrekeySignerUnknown(IdentitiesError):
+    code, rule = 264, "prekeys are signed by a key of their identity"
+
+
+class BadPrekeySignature(IdentitiesError):
+    code, rule = 265, "a prekey's signature is valid for chain, identity, use and key"
+
+
+class TooManyPrekeys(IdentitiesError):
+    code, rule = 266, "an identity's one-time prekeys are bounded in number"
+
+
+class NoPrekeys(IdentitiesError):
+    code, rule = 267, "prekeys are claimed where there are some"
+
+
+class TooManyClaims(IdentitiesError):
+    code, rule = 268, "one claims a bounded number of an identity's prekeys in a period"
+
+
+class DeviceExpired(IdentitiesError):
+    code, rule = 269, "a device key signs until its time"
+
+
+class DeviceRoleTooLow(IdentitiesError):
+    code, rule = 270, "a device key signs what its role allows"
+
+
+class UnknownDevice(IdentitiesError):
+    code, rule = 271, "a device key that is revoked is the identity's"
+
+
+class TooManyDevices(IdentitiesError):
+    code, rule = 272, "an identity's device keys are bounded in number"

@@ -1,0 +1,227 @@
+"""`dchat tx` and `dchat query` of what belongs to an identity: profile, blocks, prekeys, devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chain.chat.identities.devices import DEVICES
+from chain.chat.identities.prekeys import LOW_STOCK, PREKEYS
+from chain.chat.identities.profiles import BLOCKS, PROFILES
+from chain.tx.messages.chat import (
+    PREKEY_BYTES,
+    USE_LAST_RESORT,
+    USE_SIGNED,
+    AddDevice,
+    BlockIdentity,
+    ClaimPrekey,
+    PublishPrekeys,
+    RevokeDevice,
+    SetProfile,
+    SignedPrekey,
+    UnblockIdentity,
+    prekey_hash,
+)
+from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ADMIN
+from crypto.keys import Ed25519PrivKey
+from dchat.cli.commands.query_commands import Age, ask_record, proving, query
+from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
+from dchat.cli.terminal.ask import Address, load_identity
+from dchat.cli.terminal.base import Command
+from dchat.cli.terminal.trust import signing_facts
+from proto.dchat.v1 import identities_pb2 as pb
+
+
+class Hex32(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """32 bytes in hex: a hash, or a public key."""
+
+    name = "HEX"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        try:
+            found = value if isinstance(value, bytes) else bytes.fromhex(str(value))
+        except ValueError:
+            found = b""
+        if len(found) != PREKEY_BYTES:
+            self.fail(f"expected {2 * PREKEY_BYTES} hex characters", param, ctx)
+        return found
+
+
+who_option = click.option("--who", type=Address(), required=True, help="The other account.")
+
+
+def _address(text: str) -> bytes:
+    return Address().convert(text, None, None)
+
+
+# ------------------------------------------------------------------------------ profile
+
+
+@tx.command("set-profile", cls=Command)
+@click.option("--bio", default="", help="Up to 512 bytes.")
+@click.option("--link", default="", help="Up to 256 characters of printable ASCII.")
+@click.option("--picture", type=Hex32(), help="SHA-256 of a picture that is stored elsewhere.")
+@sending
+def set_profile(bio: str, link: str, picture: bytes | None, **options: Any) -> None:
+    """Show something of yourself, in place of what you showed; with nothing given, nothing."""
+    send(lambda me: [SetProfile(me, bio, link, picture or b"")], options)
+
+
+@query.command("profile", cls=Command)
+@click.argument("who", type=Address())
+@proving
+def query_profile(who: bytes, **how: Any) -> None:
+    """What somebody shows of themselves."""
+    ask_record(PROFILES, who, **how)
+
+
+# ------------------------------------------------------------------------------ blocks
+
+
+@tx.command("block", cls=Command)
+@who_option
+@sending
+def block_identity(who: bytes, **options: Any) -> None:
+    """Have somebody begin nothing with you any more."""
+    send(lambda me: [BlockIdentity(me, who)], options)
+
+
+@tx.command("unblock", cls=Command)
+@who_option
+@sending
+def unblock_identity(who: bytes, **options: Any) -> None:
+    """Take a block back."""
+    send(lambda me: [UnblockIdentity(me, who)], options)
+
+
+@query.command("identity-block", cls=Command)
+@click.argument("who", type=Address())
+@click.argument("blocked", type=Address())
+@proving
+def query_identity_block(who: bytes, blocked: bytes, **how: Any) -> None:
+    """Whether WHO blocks BLOCKED, and since which block."""
+    ask_record(BLOCKS, who + blocked, **how)
+
+
+# ------------------------------------------------------------------------------ prekeys
+
+
+def signed_prekey(key: Ed25519PrivKey, chain_id: str, address: bytes, use: int, prekey: bytes) -> SignedPrekey:
+    """A prekey as `address` publishes it, signed by one of its keys."""
+    return SignedPrekey(prekey, key.pub_key.bytes, key.sign(prekey_hash(chain_id, address, use, prekey)))
+
+
+@tx.command("publish-prekeys", cls=Command)
+@click.option("--signed", type=Hex32(), help="An X25519 public key. Default: the one that you published last.")
+@click.option("--last-resort", type=Hex32(), help="Given when no one-time prekey is left. Default: likewise.")
+@click.option("--one-time", type=Hex32(), multiple=True, help="One that is handed out once; up to 100 times.")
+@click.option("--discard", is_flag=True, help="Forget the one-time prekeys that are left; with nothing else, all.")
+@sending
+def publish_prekeys(
+    signed: bytes | None, last_resort: bytes | None, one_time: tuple[bytes, ...], discard: bool, **options: Any
+) -> None:
+    """Give others what they need to write to you while you are away. Your key signs the first two."""
+    facts = signing_facts(options)
+    key = load_identity(options["sender"]).wallet.key
+
+    def message(me: bytes) -> PublishPrekeys:
+        made = [
+            signed_prekey(key, facts.chain_id, me, use, prekey) if prekey else None
+            for prekey, use in ((signed, USE_SIGNED), (last_resort, USE_LAST_RESORT))
+        ]
+        return PublishPrekeys(me, made[0], made[1], one_time, discard)
+
+    send(lambda me: [message(me)], options)
+
+
+@tx.command("claim-prekey", cls=Command)
+@who_option
+@sending
+def claim_prekey(who: bytes, **options: Any) -> None:
+    """Take somebody's next one-time prekey: the `subject` of the leg in the receipt.
+
+    An empty subject: none is left, use the last resort (dchat query prekeys).
+    """
+    send(lambda me: [ClaimPrekey(me, who)], options)
+
+
+@query.command("prekeys", cls=Command)
+@click.argument("who", type=Address())
+@proving
+def query_prekeys(who: bytes, **how: Any) -> None:
+    """An identity's prekeys, how many one-time ones are left, and whether these are few."""
+
+    def stock(prekeys: pb.Prekeys) -> dict[str, Any]:
+        left = len(prekeys.one_time)
+        return {"one_time_left": left, "low": left < LOW_STOCK}
+
+    ask_record(PREKEYS, who, derived=stock, **how)
+
+
+# ------------------------------------------------------------------------------ devices
+
+ROLES = {name: role for role, name in DEVICE_ROLE_NAMES.items() if role <= ROLE_ADMIN}
+
+
+class PublicKey(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """An Ed25519 public key in hex, or an identity file of `dchat keygen --for`."""
+
+    name = "KEY"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
+        if str(value).endswith(".json"):
+            return load_identity(Path(str(value))).wallet.public_key
+        return Hex32().convert(value, param, ctx)
+
+
+device_option = click.option("--device", type=PublicKey(), required=True, help="Its public key, or identity file.")
+
+
+@tx.command("add-device", cls=Command)
+@device_option
+@click.option("--role", type=click.Choice(list(ROLES)), default="post", show_default=True)
+@click.option("--lifetime", type=Age(), default="720h", show_default=True, help="Up to 366 days (8784h).")
+@sending
+def add_device(device: bytes, role: str, lifetime: int, **options: Any) -> None:
+    """Let another key sign for you on the chat chain, within a role and for a time.
+
+    \b
+    dchat keygen --for dchat1... --output phone.json
+    dchat tx add-device --device phone.json
+    dchat tx post --from phone.json --channel lobby --text "from my phone"
+    """
+    send(lambda me: [AddDevice(me, device, ROLES[role], lifetime)], options)
+
+
+@tx.command("revoke-device", cls=Command)
+@device_option
+@sending
+def revoke_device(device: bytes, **options: Any) -> None:
+    """Let a device key sign nothing more, from this block on."""
+    send(lambda me: [RevokeDevice(me, device)], options)
+
+
+@query.command("devices", cls=Command)
+@click.argument("who", type=Address())
+@proving
+def query_devices(who: bytes, **how: Any) -> None:
+    """An identity's device keys: role (1 post, 2 moderate, 3 admin) and until when."""
+    ask_record(DEVICES, who, **how)
+
+
+LEGS.update(
+    {
+        "set-profile": (
+            frozenset(),
+            frozenset({"bio", "link", "picture"}),
+            lambda me, leg: SetProfile(
+                me, leg.get("bio", ""), leg.get("link", ""), bytes.fromhex(leg.get("picture", ""))
+            ),
+        ),
+        "block": (frozenset({"who"}), frozenset(), lambda me, leg: BlockIdentity(me, _address(leg["who"]))),
+        "unblock": (frozenset({"who"}), frozenset(), lambda me, leg: UnblockIdentity(me, _address(leg["who"]))),
+        "claim-prekey": (frozenset({"who"}), frozenset(), lambda me, leg: ClaimPrekey(me, _address(leg["who"]))),
+    }
+)
