@@ -91,7 +91,7 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     e.NameLooksAlike: Say("the name looks like one that somebody has", "choose another --name"),
     ids.Blocked: Say("this identity blocks you", "leave it be"),
-    ids.AlreadyBlocked: Say("you block this account already", "nothing; dchat query block shows it"),
+    ids.AlreadyBlocked: Say("you block this account already", "nothing; dchat query identity-block shows it"),
     ids.NotBlocked: Say("you do not block this account", "nothing"),
     ids.PrekeySignerUnknown: Say("a prekey is signed by a key that is not the identity's", "sign it with one that is"),
     ids.BadPrekeySignature: Say(
