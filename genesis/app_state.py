@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chain.app_state.document import (
@@ -17,6 +17,7 @@ from chain.app_state.document import (
 from chain.app_state.economy import EconomicsGenesis, with_stakes
 from chain.app_state.governance_params import GovernanceParams
 from chain.app_state.governance_params import check as check_governance
+from chain.app_state.vesting import VestingGenesis, check_vestings
 from chain.currency.economy import GenesisStake
 from chain.currency.ledger.economic_params import InvalidParam
 
@@ -42,9 +43,10 @@ def build_app_state(
     economics: EconomicsGenesis | None = None,
     governance: GovernanceParams | None = None,
     upgrade_authority: bytes = b"",
+    vestings: Sequence[VestingGenesis] = (),
 ) -> dict[str, Any]:
     """JSON-ready. balances: account address (20 bytes) -> udchat, above 0; stakes are beside them.
-    upgrade_authority: an address, or none.
+    upgrade_authority: an address, or none. vestings: beside the balances, too.
 
     Raises: InvalidAppState, when a parameter or a stake is out of its range.
     """
@@ -56,11 +58,13 @@ def build_app_state(
         upgrade_authority,
         economics or EconomicsGenesis(),
         governance or GovernanceParams(),
+        tuple(vestings),
     )
     check_params("app_state.currency.params", state.currency)
     check_params("app_state.chat.params", state.chat)
     check_params("app_state.bridge.params", state.bridge)
     state.economics.check()
+    check_vestings(state.vestings)
     try:
         check_governance(state.governance)
     except InvalidParam as error:

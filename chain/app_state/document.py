@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from chain.app_state import governance_params
 from chain.app_state.economy import SECTIONS, EconomicsGenesis, InvalidAppState, parse_economics
 from chain.app_state.governance_params import GovernanceParams
+from chain.app_state.vesting import VestingGenesis, check_vestings
 from chain.currency.ledger.economic_params import InvalidParam
 from chain.tx.codec import UINT64_MAX
 from chain.tx.units import UDCHAT_PER_DCHAT
@@ -58,7 +59,8 @@ _GOVERNANCE: Final = GovernanceParams()
 @dataclass(frozen=True, slots=True)
 class AppState:
     """balances: address (20 bytes) -> udchat, above 0; what validators stake is beside it. upgrade_authority: the
-    account that may set upgrade plans beside governance, for test networks; empty: none."""
+    account that may set upgrade plans beside governance, for test networks; empty: none. vestings: beside the balances.
+    """
 
     balances: Mapping[bytes, int]
     currency: CurrencyGenesis = CurrencyGenesis()
@@ -67,10 +69,12 @@ class AppState:
     upgrade_authority: bytes = b""
     economics: EconomicsGenesis = _ECONOMICS
     governance: GovernanceParams = _GOVERNANCE
+    vestings: tuple[VestingGenesis, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the document."""
         upgrade = {"upgrade": {"authority": encode_address(self.upgrade_authority)}} if self.upgrade_authority else {}
+        vesting = {"vesting": [entry.to_json() for entry in self.vestings]} if self.vestings else {}
         return upgrade | {
             "currency": {
                 "params": _params_json(self.currency),
@@ -78,6 +82,7 @@ class AppState:
                     {"address": encode_address(address), "balance": str(self.balances[address])}
                     for address in sorted(self.balances)
                 ],
+                **vesting,
             },
             "chat": {"params": _params_json(self.chat)},
             "bridge": {"params": _params_json(self.bridge)},
@@ -116,7 +121,7 @@ def parse_app_state(data: bytes) -> AppState:
         raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
     sections = ("currency", "chat", "bridge", "governance", *SECTIONS)
     root = _object("app_state", document, sections, optional=("upgrade",))
-    currency = _object("app_state.currency", root["currency"], ("params", "accounts"))
+    currency = _object("app_state.currency", root["currency"], ("params", "accounts"), optional=("vesting",))
     chat = _object("app_state.chat", root["chat"], ("params",))
     bridge = _object("app_state.bridge", root["bridge"], ("params",))
     return AppState(
@@ -127,6 +132,7 @@ def parse_app_state(data: bytes) -> AppState:
         _authority(root["upgrade"]) if "upgrade" in root else b"",
         _economics(root),
         _governance(root["governance"]),
+        _vestings(currency["vesting"]) if "vesting" in currency else (),
     )
 
 
@@ -212,6 +218,35 @@ def _balances(value: object) -> dict[bytes, int]:
     if sum(balances.values()) > UINT64_MAX:
         raise InvalidAppState(f"{where}: balances are above {UINT64_MAX} together")
     return balances
+
+
+def _vestings(value: object) -> tuple[VestingGenesis, ...]:
+    where = "app_state.currency.vesting"
+    if not isinstance(value, list):
+        raise InvalidAppState(f"{where} is no list")
+    found = []
+    for number, entry in enumerate(value):
+        at = f"{where}[{number}]"
+        given = _object(at, entry, ("recipient", "funder", "number", "start_ns", "linear", "clawback", "periods"))
+        if not isinstance(given["periods"], list):
+            raise InvalidAppState(f"{at}.periods is no list")
+        periods = []
+        for place, period in enumerate(given["periods"]):
+            part = _object(f"{at}.periods[{place}]", period, ("length_s", "amount"))
+            length_s = _integer(f"{at}.periods[{place}].length_s", part["length_s"])
+            periods.append((length_s, _integer(f"{at}.periods[{place}].amount", part["amount"])))
+        for name in ("linear", "clawback"):
+            if not isinstance(given[name], bool):
+                raise InvalidAppState(f"{at}.{name} is {given[name]!r}; allowed: true, false")
+        found.append(
+            VestingGenesis(
+                _address(f"{at}.recipient", given["recipient"]), _address(f"{at}.funder", given["funder"]),
+                _integer(f"{at}.number", given["number"]), _integer(f"{at}.start_ns", given["start_ns"]),
+                given["linear"], given["clawback"], tuple(periods),
+            )
+        )  # fmt: skip
+    check_vestings(found)
+    return tuple(found)
 
 
 def _economics(root: Mapping[str, Any]) -> EconomicsGenesis:

@@ -15,6 +15,8 @@ from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, Curr
 from chain.currency.ledger.stake_records import Now
 from chain.currency.payments import many
 from chain.currency.rewards import distribution
+from chain.currency.vesting import vesting
+from chain.currency.vesting.vesting import Vesting
 from chain.kernel.auth import advance, authorise, rotated
 from chain.kernel.branch import SIDE_CURRENCY, TAG_CURRENCY, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
@@ -28,6 +30,7 @@ from chain.tx.messages import Payment
 MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
 DECODERS: Final[Decoders] = {
     **decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders, **fee_grants.DECODERS, **authorisations.DECODERS,
+    **vesting.DECODERS,
 }  # fmt: skip
 
 
@@ -179,17 +182,22 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield "currency: replay marks agree with their leaves", not wrong, f"{len(wrong)} do not"
     yield from fee_grants.invariants(state, scan)
     yield from authorisations.invariants(state, scan)
+    yield from vesting.invariants(state, scan)
 
 
-def genesis(state: State, params: CurrencyParams, balances: dict[bytes, int]) -> None:
-    """The first state. balances: address -> udchat, above 0. Raises: AmountOverflow."""
-    total = sum(balances.values())
+def genesis(
+    state: State, params: CurrencyParams, balances: dict[bytes, int], vestings: Mapping[bytes, Vesting] | None = None
+) -> None:
+    """The first state. balances: address -> udchat, above 0. vestings: by name. Raises: AmountOverflow."""
+    vestings = vestings or {}
+    total = sum(balances.values()) + sum(entry.amount for entry in vestings.values())
     if total > UINT64_MAX:
         raise AmountOverflow("the total supply")
     state.set(PARAMS, params)
     state.set(SUPPLY, Supply(total, 0))
     for address in sorted(balances):
         state.set(ACCOUNT + address, Account(address, balances[address]))
+    vesting.genesis(state, vestings)
 
 
 def handlers(refused: frozenset[bytes], run: Mapping[type[Any], Handler]) -> dict[type[Any], Handler]:
@@ -199,4 +207,5 @@ def handlers(refused: frozenset[bytes], run: Mapping[type[Any], Handler]) -> dic
         **many.handlers(refused),
         **fee_grants.handlers(refused),
         **authorisations.handlers(refused, run),
+        **vesting.handlers(refused),
     }

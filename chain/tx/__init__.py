@@ -1,3 +1,3 @@
 """Parts of transactions: gas, units, codec, errors, addresses, key policies; above these messages/, then envelope/."""
 
-__all__ = ["addresses", "codec", "errors", "gas", "identity_errors", "policies", "units"]
+__all__ = ["addresses", "codec", "errors", "gas", "identity_errors", "policies", "units", "vesting_errors"]

@@ -23,6 +23,7 @@ GAS_LATER: Final = 20_000  # what waits for its time is looked at, paid out or f
 GAS_REWARDS: Final = 12_000  # ends a period: a validator's records, its history, the delegation, two accounts
 GAS_GRANT: Final = 4_000  # a fee grant and its granter's account are read and rewritten, perhaps its end queued no more
 GAS_AUTHORISED: Final = 3_000  # of each message in another's name: its authorisation is read and rewritten
+GAS_PERIOD: Final = 200  # of a vesting: read with it whenever something is claimed
 GAS_STAKE: Final = GAS_REWARDS + 3 * GAS_NEW_LEAF  # also indexes, pools, a queue
 GAS_VALIDATOR: Final = GAS_STAKE + 3 * GAS_NEW_LEAF + GAS_SIGNATURE  # its consensus key signs
 

@@ -18,6 +18,7 @@ from chain.currency.economy import Economy
 from chain.currency.grants.fee_grants import FEE_GRANT, PendingGrant
 from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccount
 from chain.currency.ledger.stake_records import Now
+from chain.currency.vesting.vesting import Vesting, name_of
 from chain.kernel.branch import State
 from chain.kernel.check import Pending
 from chain.kernel.context import Handler
@@ -138,16 +139,21 @@ def _economy() -> Module:
 
 def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int, evidence: EvidenceParams) -> None:
     """Write the first state. evidence: the consensus parameters'. Raises: InvalidAppState."""
-    if not REFUSED.isdisjoint(genesis.balances):
+    if not REFUSED.isdisjoint([*genesis.balances, *[entry.recipient for entry in genesis.vestings]]):
         raise InvalidAppState("app_state.currency.accounts: the chain's own accounts begin empty")
+    economics = genesis.economics
+    vesting = sum(entry.amount for entry in genesis.vestings)
+    if sum(genesis.balances.values()) + vesting + sum(entry.tokens for entry in economics.validators) > UINT64_MAX:
+        raise InvalidAppState(f"app_state: balances, vestings and stakes are above {UINT64_MAX} udchat together")
     currency.genesis(
         state,
         CurrencyParams(genesis.currency.gas_price, genesis.currency.unordered_expiry_blocks_max),
         dict(genesis.balances),
+        {
+            name_of(*entry[:3]): Vesting(entry.amount, 0, entry.start_ns, entry.linear, entry.clawback, entry.periods)
+            for entry in genesis.vestings
+        },
     )
-    economics = genesis.economics
-    if sum(genesis.balances.values()) + sum(entry.tokens for entry in economics.validators) > UINT64_MAX:
-        raise InvalidAppState(f"app_state: balances and stakes are above {UINT64_MAX} udchat together")
     economy.genesis(
         state, economics.params_with(evidence), economics.inflation, economics.validators,
         Now(initial_height - 1, machine_time(time_ns)),

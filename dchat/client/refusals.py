@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from chain.tx import errors as e
 from chain.tx import identity_errors as ids
+from chain.tx import vesting_errors
 from chain.tx.errors import TxError, declared_errors
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 
@@ -260,6 +261,15 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.RecipientNotAuthorised: Say(
         "the authorisation does not let you pay this account", "pay one that it names: dchat query authorisation"
     ),
+    vesting_errors.NoVesting: Say(
+        "there is no such vesting, or all of it is paid", "look: dchat query vesting RECIPIENT FUNDER NUMBER"
+    ),
+    vesting_errors.VestingExists: Say("you have a vesting of this number for this recipient", "give another --number"),
+    vesting_errors.NothingVested: Say(
+        "nothing has vested since the last claim", "wait; dchat query vesting shows when more will have"
+    ),
+    vesting_errors.NoClawback: Say("this vesting cannot be taken back", "nothing: it was promised without --clawback"),
+    vesting_errors.VestingTooFar: Say("it would begin too late", "give an earlier --start"),
 }
 
 MEMPOOL: Final[dict[Refusal, Say]] = {

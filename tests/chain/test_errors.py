@@ -41,7 +41,17 @@ DCHAT = 10**6
 OPEN, PAID, NONE = channel_id("open"), channel_id("paid"), channel_id("none")
 GAS_MAX = 10_000_000
 # tests/chain/currency, tests/governance, tests/chain/chat/identities
-ELSEWHERE = ("staking", "slashing", "distribution", "governance", "identity", "grants", "channels", "messages")
+ELSEWHERE = (
+    "staking",
+    "slashing",
+    "distribution",
+    "governance",
+    "identity",
+    "grants",
+    "channels",
+    "messages",
+    "vesting",
+)
 
 
 @pytest.fixture(scope="module")

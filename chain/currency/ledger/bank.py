@@ -21,8 +21,9 @@ from chain.tx.errors import Overspend, UnknownAccount
 BONDED_POOL: Final = module_address("bonded_tokens_pool")
 NOT_BONDED_POOL: Final = module_address("not_bonded_tokens_pool")
 DISTRIBUTION: Final = module_address("distribution")
+VESTING: Final = module_address("vesting")
 TRANSFER: Final = Event.kind("transfer", "sender", "recipient", "amount")
-MODULE_ADDRESSES: Final = frozenset((BONDED_POOL, NOT_BONDED_POOL, DISTRIBUTION))
+MODULE_ADDRESSES: Final = frozenset((BONDED_POOL, NOT_BONDED_POOL, DISTRIBUTION, VESTING))
 
 
 def held(state: Readable, address: bytes) -> int:

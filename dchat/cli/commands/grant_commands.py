@@ -1,4 +1,6 @@
-"""`dchat tx` and `dchat query` of what an account lets others do: have their fees paid, act in its name."""
+"""`dchat tx` and `dchat query` of what an account lets others do: have their fees paid, act in its name; and of what it
+promises them, which vests with time.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ import click
 
 from chain.currency.grants.authorisations import AUTHORISATIONS, name_of
 from chain.currency.grants.fee_grants import FEE_GRANTS
+from chain.currency.vesting.vesting import VESTING_KIND, Vesting
+from chain.currency.vesting.vesting import name_of as name_of_vesting
 from chain.tx.messages import KIND_OF
 from chain.tx.messages.grants import (
     INNER,
@@ -24,8 +28,9 @@ from chain.tx.messages.grants import (
     RevokeAuthorisation,
     RevokeFeeGrant,
 )
+from chain.tx.messages.payments import ClaimVested, ClawBack, CreateVesting
 from consensus.formats.errors import InvalidData
-from consensus.formats.timestamps import parse_rfc3339
+from consensus.formats.timestamps import format_rfc3339, parse_rfc3339
 from consensus.formats.units import NS_PER_S
 from dchat.cli.commands.query_commands import Age, ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, parse_leg, send, sending, tx
@@ -161,6 +166,97 @@ def query_authorisation(granter: bytes, grantee: bytes, kind: str, **how: Any) -
     ask_record(AUTHORISATIONS, name_of(granter, grantee, kind), **how)
 
 
+def parse_part(text: str) -> tuple[int, int]:
+    """(seconds, udchat) of `30d=5`. Raises ValueError."""
+    length, found, amount = text.partition("=")
+    seconds = duration_s(length) if found else 0
+    if not isinstance(seconds, int) or not seconds:
+        raise ValueError(f"{text!r} is no part; expected LENGTH=AMOUNT, as 30d=5")
+    return seconds, parse_amount(amount, least=1)
+
+
+class Part(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """See `parse_part`."""
+
+    name = "LENGTH=AMOUNT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_part(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+number_option = click.option(
+    "--number", type=click.IntRange(0), default=0, show_default=True, help="Of this funder's for this recipient."
+)
+
+
+@tx.command("vest", cls=Command)
+@click.option("--to", "recipient", type=Address(), required=True)
+@click.option("--amount", type=Amount(), default=0, help="With --over or --after.")
+@click.option("--over", type=Age(), default=0, help="Vests evenly for so long: 365d.")
+@click.option("--after", type=Age(), default=0, help="Vests whole after so long.")
+@click.option("--part", "parts", type=Part(), multiple=True, help="One after another, as 30d=5: 5 DCHAT after 30 days.")
+@click.option("--start", "start_ns", type=Expiry(), default=0, help="A time, or in 30d. Default: with the block.")
+@click.option("--clawback", is_flag=True, help="You may take back what has not vested.")
+@number_option
+@sending
+def vest(
+    recipient: bytes, amount: int, over: int, after: int, parts: tuple[tuple[int, int], ...], start_ns: int,
+    clawback: bool, number: int, **options: Any,
+) -> None:  # fmt: skip
+    """Promise an amount that becomes the recipient's with time."""
+    if sum(map(bool, (over, after, parts))) != 1 or bool(amount) == bool(parts):
+        raise Refusal("give --amount with --over or --after, or else --part, once for each part", Exit.USAGE)
+    periods = parts or ((over or after, amount),)
+    total = sum(part for _, part in periods)
+    send(
+        lambda me: [CreateVesting(me, recipient, number, total, start_ns, bool(over), clawback, tuple(periods))],
+        options,
+    )
+
+
+@tx.command("claim-vested", cls=Command)
+@click.option("--funder", type=Address(), required=True, help="Who promised it.")
+@click.option("--recipient", type=Address(), help="Whom it goes to. Default: you.")
+@number_option
+@sending
+def claim_vested(funder: bytes, recipient: bytes | None, number: int, **options: Any) -> None:
+    """Have paid what has vested. Anybody may, for anybody."""
+    send(lambda me: [ClaimVested(me, recipient or me, funder, number)], options)
+
+
+@tx.command("claw-back", cls=Command)
+@click.option("--recipient", type=Address(), required=True)
+@number_option
+@sending
+def claw_back(recipient: bytes, number: int, **options: Any) -> None:
+    """Take back what has not vested; what has is paid."""
+    send(lambda me: [ClawBack(me, recipient, number)], options)
+
+
+@query.command("vesting", cls=Command)
+@click.argument("recipient", type=Address())
+@click.argument("funder", type=Address())
+@click.argument("number", type=click.IntRange(0), default=0)
+@click.option("--at", "time_ns", type=Expiry(), help="A time, or in 30d. Default: now, by this machine's clock.")
+@proving
+def query_vesting(recipient: bytes, funder: bytes, number: int, time_ns: int | None, **how: Any) -> None:
+    """A vesting: what of it has vested, is locked and can be claimed, at a time."""
+    at_ns = time.time_ns() if time_ns is None else time_ns
+
+    def amounts(record: Any) -> dict[str, Any]:
+        vesting = Vesting.decode(record.SerializeToString())
+        vested = vesting.vested_at(at_ns)
+        shown = {"time": format_rfc3339(at_ns), "vested": vested, "locked": vesting.amount - vested}
+        return {"at": {**shown, "paid": vesting.paid, "claimable": vested - vesting.paid}}
+
+    ask_record(VESTING_KIND, name_of_vesting(recipient, funder, number), derived=amounts, **how)
+
+
 def _address(text: str) -> bytes:
     return Address().convert(text, None, None)
 
@@ -181,6 +277,35 @@ LEGS.update(
             lambda me, leg: Authorise(
                 me, _address(leg["to"]), leg["kind"], expiry_of(leg["expires"]), parse_amount(leg.get("limit", "0"))
             ),
+        ),
+        "vest": (
+            frozenset({"to", "amount", "over"}),
+            frozenset({"number"}),
+            lambda me, leg: CreateVesting(
+                me,
+                _address(leg["to"]),
+                int(leg.get("number", "0")),
+                parse_amount(leg["amount"], least=1),
+                0,
+                True,
+                False,
+                (parse_part(f"{leg['over']}={leg['amount']}"),),
+            ),
+        ),
+        "claim-vested": (
+            frozenset({"funder"}),
+            frozenset({"recipient", "number"}),
+            lambda me, leg: ClaimVested(
+                me,
+                _address(leg["recipient"]) if "recipient" in leg else me,
+                _address(leg["funder"]),
+                int(leg.get("number", "0")),
+            ),
+        ),
+        "claw-back": (
+            frozenset({"recipient"}),
+            frozenset({"number"}),
+            lambda me, leg: ClawBack(me, _address(leg["recipient"]), int(leg.get("number", "0"))),
         ),
         "revoke-authorisation": (
             frozenset({"to", "kind"}),

@@ -88,6 +88,22 @@ class Authorisation(_message.Message):
     recipients: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., recipients: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class Vesting(_message.Message):
+    __slots__ = ("amount", "paid", "start_ns", "linear", "clawback", "periods")
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    START_NS_FIELD_NUMBER: _ClassVar[int]
+    LINEAR_FIELD_NUMBER: _ClassVar[int]
+    CLAWBACK_FIELD_NUMBER: _ClassVar[int]
+    PERIODS_FIELD_NUMBER: _ClassVar[int]
+    amount: int
+    paid: int
+    start_ns: int
+    linear: bool
+    clawback: bool
+    periods: _containers.RepeatedCompositeFieldContainer[_tx_pb2.VestingPeriod]
+    def __init__(self, amount: _Optional[int] = ..., paid: _Optional[int] = ..., start_ns: _Optional[int] = ..., linear: _Optional[bool] = ..., clawback: _Optional[bool] = ..., periods: _Optional[_Iterable[_Union[_tx_pb2.VestingPeriod, _Mapping]]] = ...) -> None: ...
+
 class Identity(_message.Message):
     __slots__ = ("address", "name", "display", "policy", "sequences", "allowance", "created_height")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]

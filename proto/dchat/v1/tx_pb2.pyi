@@ -103,7 +103,7 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read", "publish_keys", "rotate_key", "set_profile", "block_identity", "unblock_identity", "publish_prekeys", "claim_prekey", "add_device", "revoke_device")
+    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "create_vesting", "claim_vested", "claw_back", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read", "publish_keys", "rotate_key", "set_profile", "block_identity", "unblock_identity", "publish_prekeys", "claim_prekey", "add_device", "revoke_device")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     PAY_MANY_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,9 @@ class Message(_message.Message):
     AUTHORISE_FIELD_NUMBER: _ClassVar[int]
     REVOKE_AUTHORISATION_FIELD_NUMBER: _ClassVar[int]
     EXEC_FIELD_NUMBER: _ClassVar[int]
+    CREATE_VESTING_FIELD_NUMBER: _ClassVar[int]
+    CLAIM_VESTED_FIELD_NUMBER: _ClassVar[int]
+    CLAW_BACK_FIELD_NUMBER: _ClassVar[int]
     EDIT_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     INVITE_MEMBER_FIELD_NUMBER: _ClassVar[int]
     LEAVE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +205,9 @@ class Message(_message.Message):
     authorise: Authorise
     revoke_authorisation: RevokeAuthorisation
     exec: Exec
+    create_vesting: CreateVesting
+    claim_vested: ClaimVested
+    claw_back: ClawBack
     edit_channel: _channels_pb2.EditChannel
     invite_member: _channels_pb2.InviteMember
     leave_channel: _channels_pb2.LeaveChannel
@@ -224,7 +230,7 @@ class Message(_message.Message):
     claim_prekey: _identities_pb2.ClaimPrekey
     add_device: _identities_pb2.AddDevice
     revoke_device: _identities_pb2.RevokeDevice
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ..., publish_keys: _Optional[_Union[_channels_pb2.PublishKeys, _Mapping]] = ..., rotate_key: _Optional[_Union[_channels_pb2.RotateKey, _Mapping]] = ..., set_profile: _Optional[_Union[_identities_pb2.SetProfile, _Mapping]] = ..., block_identity: _Optional[_Union[_identities_pb2.BlockIdentity, _Mapping]] = ..., unblock_identity: _Optional[_Union[_identities_pb2.UnblockIdentity, _Mapping]] = ..., publish_prekeys: _Optional[_Union[_identities_pb2.PublishPrekeys, _Mapping]] = ..., claim_prekey: _Optional[_Union[_identities_pb2.ClaimPrekey, _Mapping]] = ..., add_device: _Optional[_Union[_identities_pb2.AddDevice, _Mapping]] = ..., revoke_device: _Optional[_Union[_identities_pb2.RevokeDevice, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., create_vesting: _Optional[_Union[CreateVesting, _Mapping]] = ..., claim_vested: _Optional[_Union[ClaimVested, _Mapping]] = ..., claw_back: _Optional[_Union[ClawBack, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ..., publish_keys: _Optional[_Union[_channels_pb2.PublishKeys, _Mapping]] = ..., rotate_key: _Optional[_Union[_channels_pb2.RotateKey, _Mapping]] = ..., set_profile: _Optional[_Union[_identities_pb2.SetProfile, _Mapping]] = ..., block_identity: _Optional[_Union[_identities_pb2.BlockIdentity, _Mapping]] = ..., unblock_identity: _Optional[_Union[_identities_pb2.UnblockIdentity, _Mapping]] = ..., publish_prekeys: _Optional[_Union[_identities_pb2.PublishPrekeys, _Mapping]] = ..., claim_prekey: _Optional[_Union[_identities_pb2.ClaimPrekey, _Mapping]] = ..., add_device: _Optional[_Union[_identities_pb2.AddDevice, _Mapping]] = ..., revoke_device: _Optional[_Union[_identities_pb2.RevokeDevice, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -691,3 +697,53 @@ class Exec(_message.Message):
     granter: bytes
     messages: _containers.RepeatedCompositeFieldContainer[Message]
     def __init__(self, grantee: _Optional[bytes] = ..., granter: _Optional[bytes] = ..., messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+
+class CreateVesting(_message.Message):
+    __slots__ = ("funder", "recipient", "number", "amount", "start_ns", "linear", "clawback", "periods")
+    FUNDER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    START_NS_FIELD_NUMBER: _ClassVar[int]
+    LINEAR_FIELD_NUMBER: _ClassVar[int]
+    CLAWBACK_FIELD_NUMBER: _ClassVar[int]
+    PERIODS_FIELD_NUMBER: _ClassVar[int]
+    funder: bytes
+    recipient: bytes
+    number: int
+    amount: int
+    start_ns: int
+    linear: bool
+    clawback: bool
+    periods: _containers.RepeatedCompositeFieldContainer[VestingPeriod]
+    def __init__(self, funder: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., number: _Optional[int] = ..., amount: _Optional[int] = ..., start_ns: _Optional[int] = ..., linear: _Optional[bool] = ..., clawback: _Optional[bool] = ..., periods: _Optional[_Iterable[_Union[VestingPeriod, _Mapping]]] = ...) -> None: ...
+
+class VestingPeriod(_message.Message):
+    __slots__ = ("length_s", "amount")
+    LENGTH_S_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    length_s: int
+    amount: int
+    def __init__(self, length_s: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class ClaimVested(_message.Message):
+    __slots__ = ("sender", "recipient", "funder", "number")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    FUNDER_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    recipient: bytes
+    funder: bytes
+    number: int
+    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., funder: _Optional[bytes] = ..., number: _Optional[int] = ...) -> None: ...
+
+class ClawBack(_message.Message):
+    __slots__ = ("funder", "recipient", "number")
+    FUNDER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    funder: bytes
+    recipient: bytes
+    number: int
+    def __init__(self, funder: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., number: _Optional[int] = ...) -> None: ...

@@ -140,3 +140,55 @@ async def test_something_is_done_in_anothers_name(tmp_path: Path) -> None:
             await run("tx", "bundle", "--from", alice, "--leg", f"revoke-authorisation to={bob} kind=vote")
             await run("tx", "revoke-authorisation", "--from", alice, "--to", bob, "--kind", "payment")
             assert "dchat: there is none" in (await run("query", "authorisation", alice, bob, "payment")).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("--amount", "1"), "give --amount with --over or --after", id="no time"),
+        pytest.param(("--amount", "1", "--over", "1d", "--after", "1d"), "give --amount with", id="two times"),
+        pytest.param(("--amount", "1", "--part", "1d=1"), "give --amount with", id="two amounts"),
+        pytest.param(("--part", "1d"), "is no part; expected LENGTH=AMOUNT", id="half a part"),
+        pytest.param(("--part", "1d=0"), "is too little", id="a part of nothing"),
+    ],
+)
+def test_a_promise_without_sense_is_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    to = "dchat1y2u5z6r60unwmq03n4gvurgn07aty0q9q4cq84"
+    answer = call("tx", "vest", "--to", to, *words, "--home", tmp_path)
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+async def test_a_promise_is_made_looked_up_claimed_and_taken_back(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            home = running.network.home_of(running.network.nodes[0])
+            alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+
+            async def run(*line: object, code: int = 0) -> Result:
+                done = await asyncio.to_thread(call, *line, "--home", home)
+                assert done.exit_code == code, done.output
+                return done
+
+            terms = ("--to", bob, "--amount", "1000", "--over", "365d", "--clawback", "--number", "7")
+            await run("tx", "vest", "--from", alice, *terms)
+            later = ("--at", "2099-01-01T00:00:00Z", "--prove")
+            told = json.loads((await run("query", "vesting", bob, alice, "7", *later)).stdout)
+            assert told["value"]["at"] | {"time": ""} == {
+                "time": "", "vested": 1_000_000_000, "locked": 0, "paid": 0, "claimable": 1_000_000_000,
+            }  # fmt: skip
+            assert told["verified"]["what"].startswith("the vesting exists as told")
+            now = json.loads((await run("query", "vesting", bob, alice, "7")).stdout)["value"]["at"]
+            assert now["vested"] + now["locked"] == 1_000_000_000 > now["locked"] > 999_000_000
+            await run("tx", "claim-vested", "--from", bob, "--funder", alice, "--number", "7")
+            await run("tx", "claw-back", "--from", alice, "--recipient", bob, "--number", "7")
+            assert (
+                "there is no such vesting"
+                in (await run("tx", "claim-vested", "--from", bob, "--funder", alice, "--number", "7", code=1)).stderr
+            )
+            await run("tx", "bundle", "--from", alice, "--leg", f"vest to={bob} amount=5 over=1d")
+            refused = await run("tx", "bundle", "--from", alice, "--leg", f"claw-back recipient={bob}", code=1)
+            assert "cannot be taken back" in refused.stderr
+            parts = ("--part", "1s=1", "--part", "3650d=2", "--start", "2026-11-01T00:00:00Z")
+            await run("tx", "vest", "--from", alice, "--to", bob, *parts, "--number", "1")
+            sent = await run("tx", "bundle", "--from", bob, "--leg", f"claim-vested funder={alice} number=1")
+            assert json.loads(sent.stdout)["receipt"]["legs"][0]["amount"] == 1_000_000

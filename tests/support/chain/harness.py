@@ -9,6 +9,7 @@ from typing import Any
 from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.app_state.economy import EconomicsGenesis
 from chain.app_state.governance_params import GovernanceParams
+from chain.app_state.vesting import VestingGenesis
 from chain.state.store import Stores
 from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Message
@@ -64,6 +65,7 @@ class Chain:
         max_gas: int = -1,
         initial_height: int = 1,
         upgrade_authority: str = "",
+        vestings: Sequence[VestingGenesis] = (),
     ) -> None:
         self.db = MemoryStore()
         self.app = DchatApplication(Stores(self.db))
@@ -73,6 +75,7 @@ class Chain:
             {self.wallets[name].address: amount for name, amount in balances.items() if amount},
             currency=currency, chat=chat, bridge=bridge, governance=governance, economics=economics,
             upgrade_authority=wallet(upgrade_authority).address if upgrade_authority else b"",
+            vestings=vestings,
         )  # fmt: skip
         params = ConsensusParams(block=BlockParams(max_gas=max_gas), evidence=evidence or EvidenceParams())
         request = InitChainRequest(0, CHAIN_ID, params, (), json.dumps(state).encode(), initial_height)

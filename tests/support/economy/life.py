@@ -29,6 +29,7 @@ from chain.currency.ledger.economic_params import DistributionParams, MintParams
 from chain.currency.ledger.stake_records import CONSENSUS_KEY, DELEGATION, UNBONDINGS, VALIDATOR, Validator
 from chain.currency.staking import stake
 from chain.currency.staking.valset import active_of
+from chain.currency.vesting.vesting import VESTINGS
 from chain.state.store import Stores
 from chain.tx.envelope.build import Shared, lane_of
 from chain.tx.messages import (
@@ -112,6 +113,7 @@ from chain.tx.messages.grants import (
     RevokeFeeGrant,
 )
 from chain.tx.messages.keys import RotateKeys
+from chain.tx.messages.payments import ClaimVested, ClawBack, CreateVesting
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
 from dchat.app.app import DchatApplication
@@ -372,7 +374,7 @@ class Life(World):
         if draw < 0.68:
             return self._about_governance(name)
         if draw < 0.76:
-            return self._about_grants(name)
+            return self._about_vesting(name) if rng.random() < 0.5 else self._about_grants(name)
         if draw < 0.79:
             return self._payment(name)
         if draw < 0.86:
@@ -483,6 +485,21 @@ class Life(World):
             actions = (SpendTreasury(self.address(rng.choice(NAMES)), rng.randrange(1, 10 * DCHAT)),)
         deposit = rng.choice((DCHAT // 2, DCHAT, 3 * DCHAT))
         return SubmitProposal(who, "a change", "", rng.random() < 0.3, deposit, actions)
+
+    def _about_vesting(self, name: str) -> Message:
+        rng, who = self.rng, self.address(name)
+        found = [(key[len(VESTINGS) :], vesting) for key, vesting in self.state.scan(VESTINGS)]
+        if (mine := [at for at, _ in found if at[SIZE : 2 * SIZE] == who]) and rng.random() < 0.4:
+            at = rng.choice(mine)
+            return ClawBack(who, at[:SIZE], int.from_bytes(at[2 * SIZE :], "big"))
+        if found and rng.random() < 0.5:
+            at, _ = rng.choice(found)
+            return ClaimVested(who, at[:SIZE], at[SIZE : 2 * SIZE], int.from_bytes(at[2 * SIZE :], "big"))
+        linear = rng.random() < 0.5
+        parts = tuple((rng.choice((5, 60, 900)), rng.randrange(1, DCHAT)) for _ in range(1 if linear else 3))
+        start_ns = rng.choice((0, 0, self.time_ns + 30 * SECOND_NS))
+        total, other = sum(part for _, part in parts), self.address(rng.choice(NAMES))
+        return CreateVesting(who, other, rng.randrange(3), total, start_ns, linear, rng.random() < 0.8, parts)
 
     def _about_grants(self, name: str) -> Message:
         rng, who = self.rng, self.address(name)
