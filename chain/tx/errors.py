@@ -8,24 +8,44 @@ they enter no state. The table for users is docs/errors.md, which a test compare
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
+from chain.tx.chat_errors import (
+    Banned,
+    ChannelArchived,
+    EditTooLate,
+    InvitationNeeded,
+    KeyGiven,
+    MembershipEnded,
+    MessageForgotten,
+    NoKeyYet,
+    NotAuthor,
+    NotBanned,
+    NotEncrypted,
+    NotForMember,
+    NotNewlyRead,
+    NotOffered,
+    NotOriginal,
+    NotPermitted,
+    OpenToAll,
+    OtherKey,
+    OutOfRank,
+    OwnerStays,
+    PaidTooFar,
+    PeriodTooShort,
+    SameReaction,
+    SlowMode,
+    TooManyEdits,
+    TooManyPins,
+    WrongEpoch,
+)  # fmt: skip
+from chain.tx.error_base import TxError
 
-class TxError(Exception):
-    """A declared failure of a transaction. Subclasses set `code` (above 0), `codespace` and `rule`."""
-
-    code: ClassVar[int] = 0
-    codespace: ClassVar[str] = ""
-    rule: ClassVar[str] = ""
-    may_pass_later: bool = False  # what it lacks may be brought by another transaction that is under way
-
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(f"{self.rule}: {detail}" if detail else self.rule)
-
-    @property
-    def log(self) -> str:
-        """The rule that was broken, and how."""
-        return str(self)
+__all__ = [
+    "Banned", "ChannelArchived", "EditTooLate", "InvitationNeeded", "KeyGiven", "MembershipEnded",
+    "MessageForgotten", "NoKeyYet", "NotAuthor", "NotBanned", "NotEncrypted", "NotForMember", "NotNewlyRead",
+    "NotOffered", "NotOriginal", "NotPermitted", "OpenToAll", "OtherKey", "OutOfRank", "OwnerStays", "PaidTooFar",
+    "PeriodTooShort", "SameReaction", "SlowMode", "TooManyEdits", "TooManyPins", "TxError", "WrongEpoch",
+]  # fmt: skip  # what is told here of other files
 
 
 # ------------------------------------------------------------------------------ the envelope: codespace "tx"
@@ -227,128 +247,6 @@ class IdentitiesError(TxError):
 
 class NameLooksAlike(IdentitiesError):
     code, rule = 260, "a new name does not look like a taken one"
-
-
-# ------------------------------------------------------------------------------ codespace "channels"
-
-
-class ChannelError(TxError):
-    codespace = "channels"
-
-
-class NotPermitted(ChannelError):
-    code, rule = 285, "the member's role gives the right to it"
-
-
-class MembershipEnded(ChannelError):
-    code, rule = 286, "a membership by period counts until its end"
-
-
-class InvitationNeeded(ChannelError):
-    code, rule = 287, "an invite-only channel is joined by invitation"
-
-
-class Banned(ChannelError):
-    code, rule = 288, "who is banned stays away until the ban ends"
-
-
-class ChannelArchived(ChannelError):
-    code, rule = 289, "an archived channel takes no messages and no members"
-
-
-class SlowMode(ChannelError):
-    code, rule = 290, "in slow mode a member waits between two messages"
-
-
-class OwnerStays(ChannelError):
-    code, rule = 291, "an owner leaves after handing the channel on"
-
-
-class NotOffered(ChannelError):
-    code, rule = 292, "a channel goes to the member to whom it was offered"
-
-
-class OutOfRank(ChannelError):
-    code, rule = 293, "members are banned by those above them"
-
-
-class NotBanned(ChannelError):
-    code, rule = 294, "there is a ban to lift"
-
-
-class TooManyPins(ChannelError):
-    code, rule = 295, "pinned messages are bounded in number"
-
-
-class PeriodTooShort(ChannelError):
-    code, rule = 296, "the price buys at least min_period_s"
-
-
-class PaidTooFar(ChannelError):
-    code, rule = 297, "memberships are paid for a bounded time ahead"
-
-
-class OpenToAll(ChannelError):
-    code, rule = 298, "an encrypted channel is invite-only or has a price"
-
-
-# ------------------------------------------------------------------------------ codespace "messages"
-
-
-class MessageError(TxError):
-    codespace = "messages"
-
-
-class EditTooLate(MessageError):
-    code, rule = 300, "a message is edited for a day after it was posted"
-
-
-class NotAuthor(MessageError):
-    code, rule = 301, "a message is edited by its author"
-
-
-class MessageForgotten(MessageError):
-    code, rule = 302, "what was forgotten is left alone"
-
-
-class TooManyEdits(MessageError):
-    code, rule = 303, "edits of a message are bounded in number"
-
-
-class NotOriginal(MessageError):
-    code, rule = 304, "what is done with a message names it as it was posted first"
-
-
-class SameReaction(MessageError):
-    code, rule = 305, "a reaction changes something"
-
-
-class NotNewlyRead(MessageError):
-    code, rule = 306, "a mark of what was read goes forward"
-
-
-class WrongEpoch(MessageError):
-    code, rule = 308, "what is posted is of the epoch of the channel's key"
-
-
-class NotEncrypted(MessageError):
-    code, rule = 309, "keys are of encrypted channels"
-
-
-class OtherKey(MessageError):
-    code, rule = 310, "an epoch has one key"
-
-
-class KeyGiven(MessageError):
-    code, rule = 311, "a device is given a key once"
-
-
-class NotForMember(MessageError):
-    code, rule = 312, "a member is given the keys of its own epochs"
-
-
-class NoKeyYet(MessageError):
-    code, rule = 313, "an epoch begins with its key"
 
 
 # ------------------------------------------------------------------------------ codespace "bridge"

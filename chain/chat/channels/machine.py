@@ -22,6 +22,7 @@ from chain.chat.channels.records import (
     member_key,
 )
 from chain.chat.channels.rights import PIN, SETTINGS, TOPIC, require_channel, require_member, require_right
+from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import require_identity
 from chain.kernel.branch import Decoders, Readable, Scan, decoders_of
 from chain.kernel.context import Context, Handler, Leg
@@ -35,7 +36,7 @@ from chain.tx.errors import (
     TooManyPins,
     UnknownMessage,
 )
-from chain.tx.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, channel_id
+from chain.tx.messages import CHANNEL_ID_BYTES, CreateChannel, JoinChannel, channel_id, direct_id
 from chain.tx.messages.chat import (
     INVITED,
     MODERATOR,
@@ -45,11 +46,13 @@ from chain.tx.messages.chat import (
     InviteMember,
     LeaveChannel,
     OfferChannel,
+    OpenDirect,
     PinMessage,
     SetMemberRole,
     UnbanMember,
 )
 from chain.tx.messages.chat import MEMBER as ROLE_MEMBER
+from crypto.hash import ADDRESS_BYTES
 
 DECODERS: Final[Decoders] = decoders_of(CHANNEL, MEMBER, BAN, INVITATION, keys.EPOCH, keys.SEALED, due.FAILED.prefix)
 PINS_MAX: Final = 8
@@ -73,6 +76,30 @@ def create_channel(ctx: Context, message: CreateChannel) -> Leg:
     branch.set(member_key(channel, creator), Membership(ctx.height, first_epoch=settings.epoch))
     branch.emit(Event.of("create_channel", channel_id=channel.hex(), name=name, owner=account(creator)))
     return Leg("create_channel", subject=channel)
+
+
+def open_direct(ctx: Context, message: OpenDirect) -> Leg:
+    """Both are members from the start, and stay: whoever wants to hear no more of the other blocks."""
+    sender, peer, encrypted = message
+    branch = ctx.branch
+    require_identity(branch, sender)
+    require_identity(branch, peer)
+    require_open(branch, peer, to=sender)
+    channel = direct_id(sender, peer)
+    if branch.get(CHANNEL + channel) is not None:
+        raise ChannelExists("of the two")
+    pair = min(sender, peer) + max(sender, peer)
+    settings = Settings(INVITED, epoch=int(encrypted), pair=pair)
+    opened = Channel(
+        id=channel, name="", topic="", owner=b"", join_price=0, member_count=2, range=EMPTY,
+        created_height=ctx.height, settings=settings,
+    )  # fmt: skip
+    branch.set(CHANNEL + channel, opened)
+    for member in (sender, peer):
+        branch.set(member_key(channel, member), Membership(ctx.height, first_epoch=settings.epoch))
+    told = {"sender": account(sender), "peer": account(peer)}
+    branch.emit(Event.of("open_direct", channel_id=channel.hex(), **told))
+    return Leg("open_direct", subject=channel)
 
 
 def _check_closed(channel: Channel) -> None:
@@ -162,6 +189,7 @@ def handlers() -> dict[type[Any], Handler]:
         PinMessage: pin_message,
         OfferChannel: offer_channel,
         AcceptChannel: accept_channel,
+        OpenDirect: open_direct,
         **keys.handlers(),
     }
 
@@ -178,12 +206,22 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     channels: dict[bytes, Channel] = {channel.id: channel for _, channel in scan(CHANNEL)}
     wrong = [c.name for c in channels.values() if len(found.get(c.id, ())) != c.member_count]
     yield "chat: member counts are true", not wrong and found.keys() <= channels.keys(), f"{len(wrong)} are not"
-    strange = [c.name for c in channels.values() if channel_id(c.name) != c.id]
+    strange = [c.name for c in channels.values() if _id_of(c) != c.id]
     yield "chat: channels lie under their name's id", not strange, f"{len(strange)} do not"
-    alone = [c.name for c in channels.values() if c.owner not in found.get(c.id, ())]
+    alone = [c.name for c in channels.values() if not _owners(c) <= found.get(c.id, {}).keys()]
     yield "chat: owners are members", not alone, f"wrong: {some(alone)}"
     yield _all_wait(scan, found)
     yield due.FAILED.invariant("chat", scan)
+
+
+def _owners(channel: Channel) -> set[bytes]:
+    """Who has to be a member: its owner, or both whose conversation it is."""
+    pair = (channel.settings or PLAIN).pair
+    return {pair[:ADDRESS_BYTES], pair[ADDRESS_BYTES:]} if pair else {channel.owner}
+
+
+def _id_of(channel: Channel) -> bytes:
+    return direct_id(*_owners(channel)) if (channel.settings or PLAIN).pair else channel_id(channel.name)
 
 
 def _all_wait(scan: Scan, found: dict[bytes, dict[bytes, Membership]]) -> tuple[str, bool, str]:

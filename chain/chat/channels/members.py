@@ -34,6 +34,7 @@ from chain.tx.errors import (
     InvitationNeeded,
     NotBanned,
     NotMember,
+    NotPermitted,
     OutOfRank,
     OwnerStays,
     PaidTooFar,
@@ -179,6 +180,8 @@ def leave_channel(ctx: Context, message: LeaveChannel) -> Leg:
         raise NotMember(channel.name)
     if member == channel.owner:
         raise OwnerStays(channel.name)
+    if channel.settings is not None and channel.settings.pair:
+        raise NotPermitted("a conversation of two has both")
     remove(branch, channel, member)
     branch.emit(Event.of("leave_channel", **_who(channel_id, member)))
     return Leg("leave_channel", subject=channel_id)

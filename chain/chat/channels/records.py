@@ -14,7 +14,10 @@ from proto.dchat.v1 import state_pb2 as pb
 
 
 class Settings(NamedTuple):
-    """What a channel has beyond the plainest. pinned: indices of messages. epoch: of its key; 0: not encrypted."""
+    """What a channel has beyond the plainest. pinned: indices of messages. epoch: of its key; 0: not encrypted.
+
+    pair: of a conversation of two, both addresses, the lesser first; then there is no owner.
+    """
 
     access: int = OPEN
     period_s: int = 0
@@ -24,6 +27,7 @@ class Settings(NamedTuple):
     heir: bytes = b""
     pinned: tuple[int, ...] = ()
     epoch: int = 0
+    pair: bytes = b""
 
     def fits(self) -> bool:
         small, large = (self.access, self.slow_mode_s, self.join_role), (self.period_s, self.epoch, *self.pinned)
@@ -35,7 +39,7 @@ class Settings(NamedTuple):
     @staticmethod
     def read(s: channels_pb2.ChannelSettings) -> Settings:
         return Settings(
-            s.access, s.period_s, s.slow_mode_s, s.join_role, s.archived, s.heir, tuple(s.pinned), s.epoch
+            s.access, s.period_s, s.slow_mode_s, s.join_role, s.archived, s.heir, tuple(s.pinned), s.epoch, s.pair
         )  # fmt: skip
 
 

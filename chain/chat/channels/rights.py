@@ -25,13 +25,21 @@ SETTINGS: Final = 128  # price, period, slow mode, access, archive
 ROLES: Final = 256
 
 OWNER: Final = 3  # above all roles; no membership has it
+PEER: Final = 4  # of a conversation of two
 RIGHTS: Final = {
     GUEST: 0,
     MEMBER: POST,
     MODERATOR: POST | TOPIC | PIN | INVITE | BAN | RETRACT | KEYS,
+    PEER: POST | KEYS,
     OWNER: POST | TOPIC | PIN | INVITE | BAN | RETRACT | KEYS | SETTINGS | ROLES,
 }
-RANKS: Final = {GUEST: 0, MEMBER: 0, MODERATOR: 1, OWNER: 2}
+RANKS: Final = {GUEST: 0, MEMBER: 0, PEER: 0, MODERATOR: 1, OWNER: 2}
+
+
+def peer_of(pair: bytes, one: bytes) -> bytes:
+    """The other of a conversation of two."""
+    lesser, greater = pair[: len(one)], pair[len(one) :]
+    return greater if one == lesser else lesser
 
 
 def require_channel(state: Readable, channel: bytes) -> Channel:
@@ -53,6 +61,8 @@ def require_member(state: Readable, channel: Channel, address: bytes, now_ns: in
 
 
 def role_in(channel: Channel, address: bytes, membership: Membership) -> int:
+    if channel.settings is not None and channel.settings.pair:
+        return PEER
     return OWNER if address == channel.owner else membership.role
 
 

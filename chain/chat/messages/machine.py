@@ -9,7 +9,8 @@ from typing import Any, Final
 from chain.chat.channels import due
 from chain.chat.channels.keys import check_epoch
 from chain.chat.channels.records import CHANNEL, PLAIN, Channel, Membership, member_key
-from chain.chat.channels.rights import POST, RETRACT, RIGHTS, require_channel, role_in
+from chain.chat.channels.rights import POST, RETRACT, RIGHTS, peer_of, require_channel, role_in
+from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import PARAMS
 from chain.chat.messages.records import MESSAGE, NODE, encode_message, encode_more, leaf_of, message_key
 from chain.kernel.branch import Readable, Scan
@@ -92,7 +93,7 @@ def append(ctx: Context, channel: Channel, author: bytes, content: bytes, reply_
 def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Membership) -> None:
     """Where a channel or a membership has terms of its own. Slow mode is not for those who moderate.
 
-    Raises: MembershipEnded, NotPermitted, ChannelArchived, SlowMode.
+    Raises: MembershipEnded, NotPermitted, ChannelArchived, Blocked, SlowMode.
     """
     now, settings = ctx.time_ns, channel.settings or PLAIN
     if membership.end_ns and now >= membership.end_ns:
@@ -102,6 +103,8 @@ def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Memb
         raise NotPermitted(account(author))
     if settings.archived:
         raise ChannelArchived(channel.name)
+    if settings.pair:
+        require_open(ctx.branch, peer_of(settings.pair, author), to=author)
     if settings.slow_mode_s and not RIGHTS[role] & RETRACT:
         free_ns = membership.last_post_ns + settings.slow_mode_s * NS_PER_S
         if membership.last_post_ns and now < free_ns:

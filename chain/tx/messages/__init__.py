@@ -2,7 +2,7 @@
 
 from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx.messages.chat import Attachment, CreateChannel, JoinChannel, PostMessage
-from chain.tx.messages.fields import CHANNEL_ID_BYTES, channel_id
+from chain.tx.messages.fields import CHANNEL_ID_BYTES, channel_id, direct_id
 from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind
 from chain.tx.messages.payments import Output, PayMany, Payment
 from chain.tx.messages.table import KIND_OF, KINDS, Message, decode_message, encode_message, kinds_of
@@ -31,6 +31,7 @@ __all__ = [
     "channel_id",
     "chat",
     "decode_message",
+    "direct_id",
     "economy",
     "encode_message",
     "escrow",

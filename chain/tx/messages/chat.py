@@ -205,6 +205,12 @@ class RotateKey(NamedTuple):
     channel_id: bytes
 
 
+class OpenDirect(NamedTuple):
+    sender: bytes
+    peer: bytes
+    encrypted: bool = False
+
+
 KeysOfChannels: TypeAlias = PublishKeys | RotateKey
 
 
@@ -440,6 +446,14 @@ def rotate_key(m: channels_pb2.RotateKey) -> RotateKey:
     return RotateKey(m.actor, m.channel_id)
 
 
+def open_direct(m: channels_pb2.OpenDirect) -> OpenDirect:
+    check_address("open_direct.sender", m.sender)
+    check_address("open_direct.peer", m.peer)
+    if m.sender == m.peer:
+        raise InvalidField("open_direct.peer: is the sender")
+    return OpenDirect(m.sender, m.peer, m.encrypted)
+
+
 GAS_TWO: Final = 2 * gas.GAS_MESSAGE  # the channel, and one of its members
 
 
@@ -604,6 +618,7 @@ def _check_key(where: str, key: bytes) -> None:
 ChatMessage: TypeAlias = (
     CreateChannel | JoinChannel | PostMessage | ChannelMessage | PostsMessage | KeysOfChannels
     | SetProfile | BlockIdentity | UnblockIdentity | PublishPrekeys | ClaimPrekey | AddDevice | RevokeDevice
+    | OpenDirect
 )  # fmt: skip
 
 KINDS: Final = (
@@ -660,4 +675,5 @@ KINDS: Final = (
     ),
     Kind("add_device", add_device, AddDevice, CHAT, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS, role=ROLE_ROOT),
     Kind("revoke_device", revoke_device, RevokeDevice, CHAT, 2 * gas.GAS_MESSAGE, role=ROLE_ROOT),
+    Kind("open_direct", open_direct, OpenDirect, CHAT, GAS_TWO + 3 * gas.GAS_STAYS, role=ROLE_POST),
 )  # fmt: skip

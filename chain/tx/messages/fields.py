@@ -18,6 +18,11 @@ def channel_id(name: str) -> bytes:
     return sha256(b"dchat/channel" + name.encode("ascii"))[:CHANNEL_ID_BYTES]
 
 
+def direct_id(one: bytes, other: bytes) -> bytes:
+    """20 bytes: the conversation of two accounts, whichever is named first."""
+    return sha256(b"dchat/direct" + min(one, other) + max(one, other))[:CHANNEL_ID_BYTES]
+
+
 def check_address(where: str, value: bytes) -> None:
     if len(value) != ADDRESS_BYTES:
         raise InvalidField(f"{where}: {len(value)} bytes, expected {ADDRESS_BYTES}")

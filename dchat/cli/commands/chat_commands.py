@@ -25,6 +25,7 @@ from chain.tx.messages import (
     RegisterIdentity,
     Tip,
     channel_id,
+    direct_id,
 )
 from chain.tx.messages.chat import (
     ACCESS_NAMES,
@@ -38,6 +39,7 @@ from chain.tx.messages.chat import (
     LeaveChannel,
     MarkRead,
     OfferChannel,
+    OpenDirect,
     PinMessage,
     PublishKeys,
     React,
@@ -353,6 +355,15 @@ def _sealed_copies(text: str) -> tuple[SealedCopy, ...]:
     return tuple(sorted(found))
 
 
+@tx.command("open-direct", cls=Command)
+@click.option("--to", "peer", type=Address(), required=True)
+@click.option("--encrypted", is_flag=True, help="For good; both give out keys: publish-keys.")
+@sending
+def open_direct(peer: bytes, encrypted: bool, **options: Any) -> None:
+    """Begin a conversation with somebody: a channel for the two of you. `dchat query direct` tells its id."""
+    send(lambda me: [OpenDirect(me, peer, encrypted)], options)
+
+
 @tx.command("rotate-key", cls=Command)
 @channel_option
 @sending
@@ -526,7 +537,22 @@ def query_message_state(channel: str, index: int, **how: Any) -> None:
     ask_record(STATES, channel_of(channel) + height_bytes(index), **how)
 
 
+LEGS["open-direct"] = (
+    frozenset({"to"}),
+    frozenset(),
+    lambda me, leg: OpenDirect(me, Address().convert(leg["to"], None, None)),
+)
 LEGS["rotate-key"] = (frozenset({"channel"}), frozenset(), lambda me, leg: RotateKey(me, channel_of(leg["channel"])))
+
+
+@query.command("direct", cls=Command)
+@click.argument("one", type=Address())
+@click.argument("other", type=Address())
+@proving
+def query_direct(one: bytes, other: bytes, **how: Any) -> None:
+    """The conversation of two accounts; its id is a channel's, for all other commands."""
+    cid = direct_id(one, other)
+    ask(lambda c, prove, at: c.channel(cid, height=at, prove=prove), lambda p, a: p.channel(a, cid), **how)
 
 
 @query.command("epoch", cls=Command)

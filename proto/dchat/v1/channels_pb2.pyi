@@ -163,8 +163,18 @@ class RotateKey(_message.Message):
     channel_id: bytes
     def __init__(self, actor: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ...) -> None: ...
 
+class OpenDirect(_message.Message):
+    __slots__ = ("sender", "peer", "encrypted")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    ENCRYPTED_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    peer: bytes
+    encrypted: bool
+    def __init__(self, sender: _Optional[bytes] = ..., peer: _Optional[bytes] = ..., encrypted: _Optional[bool] = ...) -> None: ...
+
 class ChannelSettings(_message.Message):
-    __slots__ = ("access", "period_s", "slow_mode_s", "join_role", "archived", "heir", "pinned", "epoch")
+    __slots__ = ("access", "period_s", "slow_mode_s", "join_role", "archived", "heir", "pinned", "epoch", "pair")
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     PERIOD_S_FIELD_NUMBER: _ClassVar[int]
     SLOW_MODE_S_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +183,7 @@ class ChannelSettings(_message.Message):
     HEIR_FIELD_NUMBER: _ClassVar[int]
     PINNED_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
     access: int
     period_s: int
     slow_mode_s: int
@@ -181,7 +192,8 @@ class ChannelSettings(_message.Message):
     heir: bytes
     pinned: _containers.RepeatedScalarFieldContainer[int]
     epoch: int
-    def __init__(self, access: _Optional[int] = ..., period_s: _Optional[int] = ..., slow_mode_s: _Optional[int] = ..., join_role: _Optional[int] = ..., archived: _Optional[bool] = ..., heir: _Optional[bytes] = ..., pinned: _Optional[_Iterable[int]] = ..., epoch: _Optional[int] = ...) -> None: ...
+    pair: bytes
+    def __init__(self, access: _Optional[int] = ..., period_s: _Optional[int] = ..., slow_mode_s: _Optional[int] = ..., join_role: _Optional[int] = ..., archived: _Optional[bool] = ..., heir: _Optional[bytes] = ..., pinned: _Optional[_Iterable[int]] = ..., epoch: _Optional[int] = ..., pair: _Optional[bytes] = ...) -> None: ...
 
 class Ban(_message.Message):
     __slots__ = ("by", "until_ns", "height")

@@ -64,6 +64,7 @@ from chain.tx.messages.chat import (
     LeaveChannel,
     MarkRead,
     OfferChannel,
+    OpenDirect,
     PinMessage,
     PublishKeys,
     PublishPrekeys,
@@ -544,7 +545,9 @@ class Life(World):
     def _about_channel(self, who: bytes) -> Message | None:
         """What people do with channels, mostly with their own; and what they may not."""
         rng = self.rng
-        channels: list[Channel] = [channel for _, channel in self.state.scan(CHANNEL)]
+        channels: list[Channel] = [channel for _, channel in self.state.scan(CHANNEL) if channel.name]
+        if rng.random() < 0.1:
+            channels = [channel for _, channel in self.state.scan(CHANNEL)]
         if not channels or self.state.get(IDENTITY + who) is None:
             return None
         mine = [found for found in channels if self.state.get(MEMBER + found.id + who) is not None]
@@ -556,6 +559,8 @@ class Life(World):
         channel, heir = chosen.id, chosen.settings.heir if chosen.settings else b""
         if heir == who and rng.random() < 0.7:
             return AcceptChannel(who, channel)
+        if rng.random() < 0.04:
+            return OpenDirect(who, self.address(rng.choice([name for name in NAMES if self.address(name) != who])))
         if chosen.settings and chosen.settings.epoch and rng.random() < 0.4:
             copies = (SealedCopy(who, bytes(30) + rng.randbytes(2), b"x"),)
             if rng.random() < 0.3:
