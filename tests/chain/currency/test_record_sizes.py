@@ -20,12 +20,14 @@ from chain.currency.machine import MARKS
 from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots
 from chain.currency.staking.signing import LIVENESS, OFFENCES_MAX, SIGNING, Liveness, SigningInfo
 from chain.currency.staking.stake import SHARES_MAX
+from chain.currency.vesting import vesting
 from chain.kernel.branch import RECORD_BYTES_MAX
 from chain.kernel.items import Failed
 from chain.kernel.marks import Marks
 from chain.tx.messages import KINDS
 from chain.tx.messages.economy import MONIKER_BYTES_MAX
 from chain.tx.messages.grants import GRANT_KINDS_MAX, RECIPIENTS_MAX
+from chain.tx.messages.payments import PERIOD_S_MAX, PERIODS_MAX
 from chain.tx.policies import KEYS_MAX, Group, threshold_policy
 
 TOP = (1 << 64) - 1  # udchat, heights
@@ -44,6 +46,7 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     accounts.ACCOUNT: accounts.Account(WHO, TOP, POLICY, ((KEY, TOP),) * (KEYS_MAX + 1)),  # one of keys that left
     fee_grants.FEE_GRANT: fee_grants.FeeGrant(TOP, TIME, TOP, TOP, TOP, TIME, (NAME,) * GRANT_KINDS_MAX),
     authorisations.AUTHORISATION: authorisations.Authorisation(TOP, TIME, (WHO,) * RECIPIENTS_MAX),
+    vesting.VESTINGS: vesting.Vesting(TOP, TOP, TIME, True, True, ((PERIOD_S_MAX, TOP),) * PERIODS_MAX),
     accounts.SUPPLY: accounts.Supply(TOP, TOP),
     accounts.PARAMS: accounts.CurrencyParams(TOP, TOP),
     **{key: kind(*[RANGES[name].high for name in kind._fields]) for key, kind in params.MODULES.values()},
