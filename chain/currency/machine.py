@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from chain.currency.denominations import machine as denominations
 from chain.currency.grants import authorisations, fee_grants
 from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.currency.ledger.stake_records import Now
-from chain.currency.payments import many
+from chain.currency.payments import many, requests
 from chain.currency.rewards import distribution
 from chain.currency.vesting import vesting
 from chain.currency.vesting.vesting import Vesting
@@ -31,6 +32,8 @@ MARKS: Final = ReplayMarks(TAG_CURRENCY, SIDE_CURRENCY)
 DECODERS: Final[Decoders] = {
     **decoders_of(ACCOUNT, SUPPLY, PARAMS), **MARKS.decoders, **fee_grants.DECODERS, **authorisations.DECODERS,
     **vesting.DECODERS,
+    **denominations.DECODERS,
+    **requests.DECODERS,
 }  # fmt: skip
 
 
@@ -159,10 +162,11 @@ def rotate(state: State, address: bytes, *, before: bytes, after: bytes) -> bool
 
 
 def end_block(branch: Branch, scan: Scan, now: Now, block_gas_max: int) -> Iterator[None]:
-    """Remove expired replay marks and grants: as many of each as a block can add."""
+    """Remove expired replay marks, grants and requests: as many of each as a block can add."""
     yield from MARKS.prune(branch, scan, height=now.height, budget=gas.most_of(gas.GAS_LEAST_TX, block_gas_max))
     yield from fee_grants.end_block(branch, scan, now, block_gas_max)
     yield from authorisations.end_block(branch, scan, now, block_gas_max)
+    yield from requests.end_block(branch, scan, now, block_gas_max)
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
@@ -183,6 +187,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield from fee_grants.invariants(state, scan)
     yield from authorisations.invariants(state, scan)
     yield from vesting.invariants(state, scan)
+    yield from denominations.invariants(state, scan)
+    yield from requests.invariants(state, scan)
 
 
 def genesis(
@@ -205,7 +211,9 @@ def handlers(refused: frozenset[bytes], run: Mapping[type[Any], Handler]) -> dic
     return {
         Payment: payment_handler(refused),
         **many.handlers(refused),
+        **requests.handlers(),
         **fee_grants.handlers(refused),
         **authorisations.handlers(refused, run),
         **vesting.handlers(refused),
+        **denominations.handlers(refused),
     }

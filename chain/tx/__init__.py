@@ -1,3 +1,13 @@
 """Parts of transactions: gas, units, codec, errors, addresses, key policies; above these messages/, then envelope/."""
 
-__all__ = ["addresses", "codec", "errors", "gas", "identity_errors", "policies", "units", "vesting_errors"]
+__all__ = [
+    "addresses",
+    "codec",
+    "errors",
+    "gas",
+    "identity_errors",
+    "payment_errors",
+    "policies",
+    "units",
+    "vesting_errors",
+]

@@ -10,5 +10,6 @@ __all__ = [
     "errors",
     "genesis_params",
     "governance_queries",
+    "payment_queries",
     "queries",
 ]

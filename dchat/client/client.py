@@ -24,6 +24,7 @@ from consensus.state.cursors import Cursor
 from dchat.home.text import safe_line
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
+from proto.dchat.v1 import payment_service_pb2_grpc as payment_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
@@ -133,6 +134,7 @@ class Client:
         else:
             credentials = grpc.ssl_channel_credentials(tls_root.read_bytes())
             self._channel = grpc.aio.secure_channel(address, credentials, options=options)
+        self.payments = payment_rpc.PaymentServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.bridge = bridge_rpc.BridgeServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.chain = rpc.ChainServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from chain.tx import errors as e
 from chain.tx import identity_errors as ids
+from chain.tx import payment_errors as pe
 from chain.tx import vesting_errors
 from chain.tx.errors import TxError, declared_errors
 from consensus.mempool.admission.errors import CODESPACE, Refusal
@@ -270,6 +271,25 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     vesting_errors.NoClawback: Say("this vesting cannot be taken back", "nothing: it was promised without --clawback"),
     vesting_errors.VestingTooFar: Say("it would begin too late", "give an earlier --start"),
+    pe.DenominationExists: Say("you made a denomination of this name already", "choose another name"),
+    pe.UnknownDenomination: Say(
+        "there is no such denomination", "look: dchat query denominations CREATOR; its name is factory/CREATOR/NAME"
+    ),
+    pe.NotDenominationOwner: Say(
+        "the denomination is somebody else's, or nobody's any more", "leave it to its owner: dchat query denomination"
+    ),
+    pe.SupplyAboveMaximum: Say("there would be more units than were declared at most", "mint less, or burn some first"),
+    pe.HoldingTooSmall: Say("the account holds less of the denomination", "see what there is: dchat query holdings"),
+    pe.HoldingFrozen: Say("the denomination's owner has frozen what the account holds", "ask the owner to release it"),
+    pe.NotFreezable: Say("nobody can freeze this denomination: it was made without that", "nothing"),
+    pe.RequestExists: Say("you have an open request of this reference", "choose another, or cancel that first"),
+    pe.UnknownRequest: Say(
+        "there is no such open request for payment", "look: dchat query request PAYEE REFERENCE; it may be paid already"
+    ),
+    pe.NotRequestsPayer: Say("the request is for somebody else to pay", "pay without it: dchat tx pay"),
+    pe.RequestExpired: Say("the request's time is over", "have the payee ask again"),
+    pe.RequestDiffers: Say("the request asks for another amount or denomination", "look again before you pay"),
+    pe.RequestTooLong: Say("the request would wait for more than 366 days", "give an earlier --expires"),
 }
 
 MEMPOOL: Final[dict[Refusal, Say]] = {

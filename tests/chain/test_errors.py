@@ -42,16 +42,9 @@ OPEN, PAID, NONE = channel_id("open"), channel_id("paid"), channel_id("none")
 GAS_MAX = 10_000_000
 # tests/chain/currency, tests/governance, tests/chain/chat/identities
 ELSEWHERE = (
-    "staking",
-    "slashing",
-    "distribution",
-    "governance",
-    "identity",
-    "grants",
-    "channels",
-    "messages",
-    "vesting",
-)
+    "staking", "slashing", "distribution", "governance", "identity", "grants", "channels", "messages", "vesting",
+    "denominations", "requests",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

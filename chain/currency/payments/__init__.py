@@ -1,3 +1,3 @@
-"""Payments beyond one account to another: to many at once. Pure and deterministic."""
+"""Payments beyond one account to another: to many at once, and on request. Pure and deterministic."""
 
-__all__ = ["many"]
+__all__ = ["many", "requests"]

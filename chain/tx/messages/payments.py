@@ -1,4 +1,4 @@
-"""Payments, to one and to many; and what becomes an account's own with time."""
+"""Payments: to one, to many, in denominations of accounts, on request; and what becomes an account's own with time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address, check_amount
+from chain.tx.messages.fields import check_address, check_amount, check_text
 from chain.tx.messages.kinds import CURRENCY, Kind
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
@@ -16,6 +16,13 @@ PERIOD_S_MAX: Final = 10 * 366 * 86_400  # ten years
 VESTING_S_MAX: Final = 40 * 366 * 86_400  # of all periods: what is promised for longer is promised to nobody
 TIME_NS_MAX: Final = (1 << 63) - 1
 OUTPUTS_MAX: Final = 64  # a block holds thousands of payments: what many have to get is signed in parts
+
+SUB_BYTES_MAX: Final = 44  # the Cosmos SDK's, so that names pass there
+SUB_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+
+REFERENCE_BYTES_MAX: Final = 32
+REFERENCE_CHARACTERS: Final = SUB_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ/")
+REQUEST_MEMO_BYTES_MAX: Final = 256
 
 
 class Payment(NamedTuple):
@@ -63,7 +70,94 @@ class ClawBack(NamedTuple):
     number: int
 
 
-PaymentMessage: TypeAlias = Payment | PayMany | CreateVesting | ClaimVested | ClawBack
+class Denom(NamedTuple):
+    """The name of a denomination: unique in its creator's own names, so that nobody can take another's."""
+
+    creator: bytes
+    sub: str
+
+    @property
+    def key(self) -> bytes:
+        """Of its record; of an account's holding, behind the account."""
+        return self.creator + self.sub.encode("ascii")
+
+
+class CreateDenomination(NamedTuple):
+    creator: bytes
+    sub: str
+    supply_max: int = 0  # units; 0: as many as fit
+    freezable: bool = False
+
+    @property
+    def denom(self) -> Denom:
+        return Denom(self.creator, self.sub)
+
+
+class MintDenomination(NamedTuple):
+    owner: bytes
+    denom: Denom
+    recipient: bytes
+    amount: int  # units
+
+
+class BurnDenomination(NamedTuple):
+    holder: bytes
+    denom: Denom
+    amount: int  # units
+
+
+class PayDenomination(NamedTuple):
+    sender: bytes
+    denom: Denom
+    recipient: bytes
+    amount: int  # units
+
+
+class FreezeHolding(NamedTuple):
+    owner: bytes
+    denom: Denom
+    holder: bytes
+    frozen: bool
+
+
+class TransferDenomination(NamedTuple):
+    """new_owner: empty, nobody."""
+
+    owner: bytes
+    denom: Denom
+    new_owner: bytes
+
+
+class RequestPayment(NamedTuple):
+    """payer: empty, anybody. denom: None, udchat."""
+
+    payee: bytes
+    reference: str
+    payer: bytes
+    denom: Denom | None
+    amount: int
+    memo: str
+    expiry_ns: int
+
+
+class FulfilRequest(NamedTuple):
+    payer: bytes
+    payee: bytes
+    reference: str
+    denom: Denom | None
+    amount: int
+
+
+class CancelRequest(NamedTuple):
+    payee: bytes
+    reference: str
+
+
+PaymentMessage: TypeAlias = (
+    Payment | PayMany | CreateVesting | ClaimVested | ClawBack | CreateDenomination | MintDenomination
+    | BurnDenomination | PayDenomination | FreezeHolding | TransferDenomination | RequestPayment | FulfilRequest
+    | CancelRequest
+)  # fmt: skip
 
 
 def payment(m: pb.Payment) -> Payment:
@@ -147,6 +241,112 @@ def claw_back(m: pb.ClawBack) -> ClawBack:
     return ClawBack(m.funder, m.recipient, m.number)
 
 
+def create_denomination(m: pb.CreateDenomination) -> CreateDenomination:
+    check_address("create_denomination.creator", m.creator)
+    check_sub("create_denomination.sub", m.sub)
+    return CreateDenomination(m.creator, m.sub, m.supply_max, m.freezable)
+
+
+def mint_denomination(m: pb.MintDenomination) -> MintDenomination:
+    where = "mint_denomination"
+    check_address(f"{where}.owner", m.owner)
+    check_address(f"{where}.recipient", m.recipient)
+    check_amount(where, m.amount)
+    return MintDenomination(m.owner, read_denom(where, m.denom), m.recipient, m.amount)
+
+
+def burn_denomination(m: pb.BurnDenomination) -> BurnDenomination:
+    check_address("burn_denomination.holder", m.holder)
+    check_amount("burn_denomination", m.amount)
+    return BurnDenomination(m.holder, read_denom("burn_denomination", m.denom), m.amount)
+
+
+def pay_denomination(m: pb.PayDenomination) -> PayDenomination:
+    where = "pay_denomination"
+    check_address(f"{where}.sender", m.sender)
+    check_address(f"{where}.recipient", m.recipient)
+    check_amount(where, m.amount)
+    if m.sender == m.recipient:
+        raise InvalidField(f"{where}: sender and recipient are the same account")
+    return PayDenomination(m.sender, read_denom(where, m.denom), m.recipient, m.amount)
+
+
+def freeze_holding(m: pb.FreezeHolding) -> FreezeHolding:
+    check_address("freeze_holding.owner", m.owner)
+    check_address("freeze_holding.holder", m.holder)
+    return FreezeHolding(m.owner, read_denom("freeze_holding", m.denom), m.holder, m.frozen)
+
+
+def transfer_denomination(m: pb.TransferDenomination) -> TransferDenomination:
+    where = "transfer_denomination"
+    check_address(f"{where}.owner", m.owner)
+    if m.new_owner:
+        check_address(f"{where}.new_owner", m.new_owner)
+    if m.new_owner == m.owner:
+        raise InvalidField(f"{where}: it is its owner already")
+    return TransferDenomination(m.owner, read_denom(where, m.denom), m.new_owner)
+
+
+def request_payment(m: pb.RequestPayment) -> RequestPayment:
+    where = "request_payment"
+    check_address(f"{where}.payee", m.payee)
+    check_reference(where, m.reference)
+    if m.payer:
+        check_address(f"{where}.payer", m.payer)
+    if m.payer == m.payee:
+        raise InvalidField(f"{where}: payer and payee are the same account")
+    check_amount(where, m.amount)
+    check_text(f"{where}.memo", m.memo, REQUEST_MEMO_BYTES_MAX)
+    if not 1 <= m.expiry_ns <= TIME_NS_MAX:
+        raise InvalidField(f"{where}.expiry_ns: {m.expiry_ns}, allowed: 1 to {TIME_NS_MAX}")
+    denom = read_denom(where, m.denom) if m.HasField("denom") else None
+    return RequestPayment(m.payee, m.reference, m.payer, denom, m.amount, m.memo, m.expiry_ns)
+
+
+def fulfil_request(m: pb.FulfilRequest) -> FulfilRequest:
+    where = "fulfil_request"
+    check_address(f"{where}.payer", m.payer)
+    check_address(f"{where}.payee", m.payee)
+    check_reference(where, m.reference)
+    check_amount(where, m.amount)
+    denom = read_denom(where, m.denom) if m.HasField("denom") else None
+    return FulfilRequest(m.payer, m.payee, m.reference, denom, m.amount)
+
+
+def cancel_request(m: pb.CancelRequest) -> CancelRequest:
+    check_address("cancel_request.payee", m.payee)
+    check_reference("cancel_request", m.reference)
+    return CancelRequest(m.payee, m.reference)
+
+
+def check_reference(where: str, reference: str) -> None:
+    """Raises InvalidField."""
+    if not 1 <= len(reference) <= REFERENCE_BYTES_MAX or not REFERENCE_CHARACTERS.issuperset(reference):
+        raise InvalidField(f"{where}.reference: 1 to {REFERENCE_BYTES_MAX} of A-Z a-z 0-9 . _ - /")
+
+
+def read_denom(where: str, m: pb.Denom) -> Denom:
+    """Raises InvalidField."""
+    check_address(f"{where}.denom.creator", m.creator)
+    check_sub(f"{where}.denom.sub", m.sub)
+    return Denom(m.creator, m.sub)
+
+
+def check_sub(where: str, sub: str) -> None:
+    """Raises InvalidField."""
+    if not 1 <= len(sub) <= SUB_BYTES_MAX or not SUB_CHARACTERS.issuperset(sub):
+        raise InvalidField(f"{where}: 1 to {SUB_BYTES_MAX} of a-z 0-9 . _ -")
+
+
+def fill_denominated(out: Any, message: Any) -> None:
+    """The generated message's fields, with the denomination as one of them."""
+    for name, value in zip(message._fields, message, strict=True):
+        if type(value) is Denom:
+            out.denom.creator, out.denom.sub = value
+        elif value is not None:
+            setattr(out, name, value)
+
+
 KINDS: Final = (
     Kind("payment", payment, Payment, CURRENCY, gas.GAS_MESSAGE),
     Kind(
@@ -159,4 +359,34 @@ KINDS: Final = (
     ),
     Kind("claim_vested", claim_vested, ClaimVested, CURRENCY, 2 * gas.GAS_MESSAGE),
     Kind("claw_back", claw_back, ClawBack, CURRENCY, 3 * gas.GAS_MESSAGE),
+    Kind(  # its record and its name stay, whatever becomes of its units
+        "create_denomination", create_denomination, CreateDenomination, CURRENCY, gas.GAS_MESSAGE + gas.GAS_STAYS,
+        new_gas=0,
+    ),
+    Kind(
+        "mint_denomination", mint_denomination, MintDenomination, CURRENCY, 2 * gas.GAS_MESSAGE, fill_denominated,
+        new_gas=gas.GAS_STAYS,
+    ),
+    Kind(
+        "burn_denomination", burn_denomination, BurnDenomination, CURRENCY, 2 * gas.GAS_MESSAGE, fill_denominated,
+        new_gas=0,
+    ),
+    Kind(
+        "pay_denomination", pay_denomination, PayDenomination, CURRENCY, 2 * gas.GAS_MESSAGE, fill_denominated,
+        new_gas=gas.GAS_STAYS,
+    ),
+    Kind("freeze_holding", freeze_holding, FreezeHolding, CURRENCY, gas.GAS_MESSAGE, fill_denominated, new_gas=0),
+    Kind(
+        "transfer_denomination", transfer_denomination, TransferDenomination, CURRENCY, gas.GAS_MESSAGE,
+        fill_denominated, new_gas=0,
+    ),
+    Kind(  # it may stay for a year, is found by its payer, and ends by itself
+        "request_payment", request_payment, RequestPayment, CURRENCY,
+        gas.GAS_MESSAGE + gas.GAS_STAYS + gas.GAS_LATER, fill_denominated, new_gas=0,
+    ),
+    Kind(
+        "fulfil_request", fulfil_request, FulfilRequest, CURRENCY, 4 * gas.GAS_MESSAGE, fill_denominated,
+        new_gas=gas.GAS_STAYS,
+    ),
+    Kind("cancel_request", cancel_request, CancelRequest, CURRENCY, 2 * gas.GAS_MESSAGE, new_gas=0),
 )  # fmt: skip

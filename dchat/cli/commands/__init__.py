@@ -2,6 +2,8 @@
 
 __all__ = [
     "chat_commands",
+    "denomination_commands",
+    "grant_commands",
     "gov_commands",
     "query_commands",
     "tx_commands",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dchat.cli.commands.chat_commands
+import dchat.cli.commands.denomination_commands
 import dchat.cli.commands.evidence_commands
 import dchat.cli.commands.grant_commands
 import dchat.cli.commands.identity_commands
 import dchat.cli.commands.staking_commands
 import dchat.cli.deals.escrow_commands
 import dchat.cli.deals.ready_made
+import dchat.cli.deals.request_commands
 import dchat.cli.signing.key_commands
 import dchat.cli.signing.sign_commands  # noqa: F401  # its commands join the group
 from dchat.cli.commands.gov_commands import tx_gov

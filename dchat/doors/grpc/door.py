@@ -38,6 +38,8 @@ from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
 from dchat.doors.grpc.governance_door import GovService
 from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
 from dchat.doors.grpc.methods import Registered
+from dchat.doors.grpc.payment_door import SERVICE as PAYMENTS
+from dchat.doors.grpc.payment_door import PaymentService
 from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
@@ -49,6 +51,7 @@ from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
+from proto.dchat.v1 import payment_service_pb2_grpc as payment_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
@@ -62,7 +65,15 @@ LOOKAHEAD_BYTES = 16_384  # of a request that nobody has asked for yet
 METADATA_BYTES_MAX = 16_384
 HANDSHAKE_MS = 5_000  # who connects and says nothing is left
 KEEPALIVE_MS = 60_000
-SERVICES = ("dchat.v1.TxService", "dchat.v1.ChainService", "dchat.v1.StateService", STAKING, GOVERNANCE, BRIDGE)
+SERVICES = (
+    "dchat.v1.TxService",
+    "dchat.v1.ChainService",
+    "dchat.v1.StateService",
+    STAKING,
+    GOVERNANCE,
+    BRIDGE,
+    PAYMENTS,
+)
 
 # What a call is worth in plain ones, of its client's rate.
 COSTS = {
@@ -371,6 +382,7 @@ class GrpcDoor:
         staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         bridge_rpc.add_BridgeServiceServicer_to_server(BridgeService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        payment_rpc.add_PaymentServiceServicer_to_server(PaymentService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         self.port = 0
 

@@ -767,3 +767,39 @@ class MintParams(_message.Message):
     goal_bonded: int
     blocks_per_year: int
     def __init__(self, inflation_change: _Optional[int] = ..., inflation_max: _Optional[int] = ..., inflation_min: _Optional[int] = ..., goal_bonded: _Optional[int] = ..., blocks_per_year: _Optional[int] = ...) -> None: ...
+
+class Denomination(_message.Message):
+    __slots__ = ("owner", "supply", "supply_max", "freezable")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    SUPPLY_FIELD_NUMBER: _ClassVar[int]
+    SUPPLY_MAX_FIELD_NUMBER: _ClassVar[int]
+    FREEZABLE_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    supply: int
+    supply_max: int
+    freezable: bool
+    def __init__(self, owner: _Optional[bytes] = ..., supply: _Optional[int] = ..., supply_max: _Optional[int] = ..., freezable: _Optional[bool] = ...) -> None: ...
+
+class Holding(_message.Message):
+    __slots__ = ("amount", "frozen")
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    amount: int
+    frozen: bool
+    def __init__(self, amount: _Optional[int] = ..., frozen: _Optional[bool] = ...) -> None: ...
+
+class PaymentRequest(_message.Message):
+    __slots__ = ("payer", "denom_creator", "denom_sub", "amount", "memo", "expiry_ns")
+    PAYER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_CREATOR_FIELD_NUMBER: _ClassVar[int]
+    DENOM_SUB_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    MEMO_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
+    payer: bytes
+    denom_creator: bytes
+    denom_sub: str
+    amount: int
+    memo: str
+    expiry_ns: int
+    def __init__(self, payer: _Optional[bytes] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., amount: _Optional[int] = ..., memo: _Optional[str] = ..., expiry_ns: _Optional[int] = ...) -> None: ...

@@ -103,9 +103,18 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "pay_many", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "create_vesting", "claim_vested", "claw_back", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read", "publish_keys", "rotate_key", "set_profile", "block_identity", "unblock_identity", "publish_prekeys", "claim_prekey", "add_device", "revoke_device", "open_direct")
+    __slots__ = ("payment", "pay_many", "create_denomination", "mint_denomination", "burn_denomination", "pay_denomination", "freeze_holding", "transfer_denomination", "request_payment", "fulfil_request", "cancel_request", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "create_vesting", "claim_vested", "claw_back", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read", "publish_keys", "rotate_key", "set_profile", "block_identity", "unblock_identity", "publish_prekeys", "claim_prekey", "add_device", "revoke_device", "open_direct")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     PAY_MANY_FIELD_NUMBER: _ClassVar[int]
+    CREATE_DENOMINATION_FIELD_NUMBER: _ClassVar[int]
+    MINT_DENOMINATION_FIELD_NUMBER: _ClassVar[int]
+    BURN_DENOMINATION_FIELD_NUMBER: _ClassVar[int]
+    PAY_DENOMINATION_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_HOLDING_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_DENOMINATION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    FULFIL_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUEST_FIELD_NUMBER: _ClassVar[int]
     CREATE_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     JOIN_CHANNEL_FIELD_NUMBER: _ClassVar[int]
     POST_MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +179,15 @@ class Message(_message.Message):
     OPEN_DIRECT_FIELD_NUMBER: _ClassVar[int]
     payment: Payment
     pay_many: PayMany
+    create_denomination: CreateDenomination
+    mint_denomination: MintDenomination
+    burn_denomination: BurnDenomination
+    pay_denomination: PayDenomination
+    freeze_holding: FreezeHolding
+    transfer_denomination: TransferDenomination
+    request_payment: RequestPayment
+    fulfil_request: FulfilRequest
+    cancel_request: CancelRequest
     create_channel: CreateChannel
     join_channel: JoinChannel
     post_message: PostMessage
@@ -232,7 +250,7 @@ class Message(_message.Message):
     add_device: _identities_pb2.AddDevice
     revoke_device: _identities_pb2.RevokeDevice
     open_direct: _channels_pb2.OpenDirect
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., create_vesting: _Optional[_Union[CreateVesting, _Mapping]] = ..., claim_vested: _Optional[_Union[ClaimVested, _Mapping]] = ..., claw_back: _Optional[_Union[ClawBack, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ..., publish_keys: _Optional[_Union[_channels_pb2.PublishKeys, _Mapping]] = ..., rotate_key: _Optional[_Union[_channels_pb2.RotateKey, _Mapping]] = ..., set_profile: _Optional[_Union[_identities_pb2.SetProfile, _Mapping]] = ..., block_identity: _Optional[_Union[_identities_pb2.BlockIdentity, _Mapping]] = ..., unblock_identity: _Optional[_Union[_identities_pb2.UnblockIdentity, _Mapping]] = ..., publish_prekeys: _Optional[_Union[_identities_pb2.PublishPrekeys, _Mapping]] = ..., claim_prekey: _Optional[_Union[_identities_pb2.ClaimPrekey, _Mapping]] = ..., add_device: _Optional[_Union[_identities_pb2.AddDevice, _Mapping]] = ..., revoke_device: _Optional[_Union[_identities_pb2.RevokeDevice, _Mapping]] = ..., open_direct: _Optional[_Union[_channels_pb2.OpenDirect, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_denomination: _Optional[_Union[CreateDenomination, _Mapping]] = ..., mint_denomination: _Optional[_Union[MintDenomination, _Mapping]] = ..., burn_denomination: _Optional[_Union[BurnDenomination, _Mapping]] = ..., pay_denomination: _Optional[_Union[PayDenomination, _Mapping]] = ..., freeze_holding: _Optional[_Union[FreezeHolding, _Mapping]] = ..., transfer_denomination: _Optional[_Union[TransferDenomination, _Mapping]] = ..., request_payment: _Optional[_Union[RequestPayment, _Mapping]] = ..., fulfil_request: _Optional[_Union[FulfilRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., create_vesting: _Optional[_Union[CreateVesting, _Mapping]] = ..., claim_vested: _Optional[_Union[ClaimVested, _Mapping]] = ..., claw_back: _Optional[_Union[ClawBack, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ..., publish_keys: _Optional[_Union[_channels_pb2.PublishKeys, _Mapping]] = ..., rotate_key: _Optional[_Union[_channels_pb2.RotateKey, _Mapping]] = ..., set_profile: _Optional[_Union[_identities_pb2.SetProfile, _Mapping]] = ..., block_identity: _Optional[_Union[_identities_pb2.BlockIdentity, _Mapping]] = ..., unblock_identity: _Optional[_Union[_identities_pb2.UnblockIdentity, _Mapping]] = ..., publish_prekeys: _Optional[_Union[_identities_pb2.PublishPrekeys, _Mapping]] = ..., claim_prekey: _Optional[_Union[_identities_pb2.ClaimPrekey, _Mapping]] = ..., add_device: _Optional[_Union[_identities_pb2.AddDevice, _Mapping]] = ..., revoke_device: _Optional[_Union[_identities_pb2.RevokeDevice, _Mapping]] = ..., open_direct: _Optional[_Union[_channels_pb2.OpenDirect, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -261,6 +279,122 @@ class Output(_message.Message):
     recipient: bytes
     amount: int
     def __init__(self, recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class Denom(_message.Message):
+    __slots__ = ("creator", "sub")
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
+    SUB_FIELD_NUMBER: _ClassVar[int]
+    creator: bytes
+    sub: str
+    def __init__(self, creator: _Optional[bytes] = ..., sub: _Optional[str] = ...) -> None: ...
+
+class CreateDenomination(_message.Message):
+    __slots__ = ("creator", "sub", "supply_max", "freezable")
+    CREATOR_FIELD_NUMBER: _ClassVar[int]
+    SUB_FIELD_NUMBER: _ClassVar[int]
+    SUPPLY_MAX_FIELD_NUMBER: _ClassVar[int]
+    FREEZABLE_FIELD_NUMBER: _ClassVar[int]
+    creator: bytes
+    sub: str
+    supply_max: int
+    freezable: bool
+    def __init__(self, creator: _Optional[bytes] = ..., sub: _Optional[str] = ..., supply_max: _Optional[int] = ..., freezable: _Optional[bool] = ...) -> None: ...
+
+class MintDenomination(_message.Message):
+    __slots__ = ("owner", "denom", "recipient", "amount")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    denom: Denom
+    recipient: bytes
+    amount: int
+    def __init__(self, owner: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class BurnDenomination(_message.Message):
+    __slots__ = ("holder", "denom", "amount")
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    holder: bytes
+    denom: Denom
+    amount: int
+    def __init__(self, holder: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class PayDenomination(_message.Message):
+    __slots__ = ("sender", "denom", "recipient", "amount")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    denom: Denom
+    recipient: bytes
+    amount: int
+    def __init__(self, sender: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class FreezeHolding(_message.Message):
+    __slots__ = ("owner", "denom", "holder", "frozen")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    denom: Denom
+    holder: bytes
+    frozen: bool
+    def __init__(self, owner: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., holder: _Optional[bytes] = ..., frozen: _Optional[bool] = ...) -> None: ...
+
+class TransferDenomination(_message.Message):
+    __slots__ = ("owner", "denom", "new_owner")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    NEW_OWNER_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    denom: Denom
+    new_owner: bytes
+    def __init__(self, owner: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., new_owner: _Optional[bytes] = ...) -> None: ...
+
+class RequestPayment(_message.Message):
+    __slots__ = ("payee", "reference", "payer", "denom", "amount", "memo", "expiry_ns")
+    PAYEE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    PAYER_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    MEMO_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
+    payee: bytes
+    reference: str
+    payer: bytes
+    denom: Denom
+    amount: int
+    memo: str
+    expiry_ns: int
+    def __init__(self, payee: _Optional[bytes] = ..., reference: _Optional[str] = ..., payer: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ..., memo: _Optional[str] = ..., expiry_ns: _Optional[int] = ...) -> None: ...
+
+class FulfilRequest(_message.Message):
+    __slots__ = ("payer", "payee", "reference", "denom", "amount")
+    PAYER_FIELD_NUMBER: _ClassVar[int]
+    PAYEE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    payer: bytes
+    payee: bytes
+    reference: str
+    denom: Denom
+    amount: int
+    def __init__(self, payer: _Optional[bytes] = ..., payee: _Optional[bytes] = ..., reference: _Optional[str] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class CancelRequest(_message.Message):
+    __slots__ = ("payee", "reference")
+    PAYEE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    payee: bytes
+    reference: str
+    def __init__(self, payee: _Optional[bytes] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class CreateChannel(_message.Message):
     __slots__ = ("creator", "name", "join_price", "topic", "access", "period_s", "slow_mode_s", "join_role", "encrypted")

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
+from crypto.bech32 import encode_address
 from dchat.cli.main import dchat
 from tests.support.node.running import running_node
 
@@ -52,3 +53,121 @@ async def test_many_are_paid(tmp_path: Path) -> None:
             await run("tx", "bundle", "--from", alice, "--leg", f"pay-many to={ADA}=1,{BEN}=1udchat")
             assert (await run("query", "account", ADA))["account"]["balance"] == 6_000_000
             assert (await run("query", "account", BEN))["account"]["balance"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("create", "Gold"), "NAME: 1 to 44 of a-z", id="no name"),
+        pytest.param(("mint", "gold", "--amount", 1), "expected factory/dchat1.../NAME", id="half a name"),
+        pytest.param(("burn", f"factory/{ADA}x/gold", "--amount", 1), "is no denomination", id="no creator"),
+        pytest.param(("pay", f"factory/{ADA}/gold", "--to", BEN, "--amount", 0), "0 is not in the range", id="nothing"),
+        pytest.param(("give", f"factory/{ADA}/gold"), "--to or --renounce", id="to whom"),
+    ],
+)
+def test_a_wrong_denomination_is_refused_before_a_node_is_asked(
+    tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
+    answer = call("tx", "denom", *words, "--home", tmp_path)
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+async def test_a_denomination_lives(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            home = running.network.home_of(running.network.nodes[0])
+            alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+            owner = encode_address(running.account("alice").address)
+            gold = f"factory/{owner}/gold"
+
+            async def run(*line: object, code: int = 0) -> Any:
+                done = await asyncio.to_thread(call, *line, "--home", home)
+                assert done.exit_code == code, done.output
+                return json.loads(done.stdout) if not code else done.stderr
+
+            await run("tx", "denom", "create", "gold", "--supply-max", 1000, "--freezable", "--from", alice)
+            await run("tx", "denom", "mint", gold, "--amount", 500, "--from", alice)
+            await run("tx", "denom", "pay", gold, "--to", bob, "--amount", 20, "--from", alice)
+            await run("tx", "denom", "freeze", gold, "--holder", bob, "--from", alice)
+            refused = await run("tx", "denom", "burn", gold, "--amount", 1, "--from", bob, code=1)
+            assert "has frozen what the account holds" in refused
+            await run("tx", "denom", "freeze", gold, "--holder", bob, "--release", "--from", alice)
+            await run("tx", "denom", "burn", gold, "--amount", 5, "--from", bob)
+            legs = (f"denom-mint denom={gold} amount=5", f"denom-pay denom={gold} to={ADA} amount=7")
+            await run(
+                "tx", "bundle", "--from", alice, "--leg", legs[0], "--leg", legs[1],
+                "--leg", f"denom-burn denom={gold} amount=1",
+            )  # fmt: skip
+            await run("tx", "denom", "give", gold, "--renounce", "--from", alice)
+            told = await run("query", "denomination", gold, "--prove")
+            assert told["value"] == {"owner": "", "supply": 499, "supply_max": 1000, "freezable": True}
+            assert told["verified"]["what"].startswith("the denomination exists as told")
+            told = await run("query", "holding", bob, gold, "--prove")
+            assert told["value"] == {"amount": 15, "frozen": False}
+            (row,) = (await run("query", "holdings", bob))["holdings"]
+            assert (row["name"], row["holding"]["amount"]) == (gold, 15)
+            (row,) = (await run("query", "denominations", owner))["denominations"]
+            assert (row["name"], row["denomination"]["supply"]) == (gold, 499)
+            assert not (await run("query", "denominations", BEN)).get("denominations")
+            for wrong in (("holdings", bob, "--after", "00" * 80), ("denominations", owner, "--after", "00" * 20)):
+                assert "not a `next`" in await run("query", *wrong, code=1)
+            height = str((await run("query", "holdings", bob))["height"])
+            rows = (await run("query", "invariants", "--height", height))["invariants"]
+            (law,) = [row for row in rows if row["name"] == "currency: supply of each denomination is conserved"]
+            assert (law["holds"], law["detail"].startswith("1 denominations")) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("create", "no name", "--amount", 1, "--expires", "1d"), "reference: 1 to 32", id="no reference"),
+        pytest.param(("create", "x", "--amount", 0, "--expires", "1d"), "--amount: '0' is too little", id="nothing"),
+        pytest.param(("create", "x", "--amount", 1), "Missing option '--expires'", id="for ever"),
+        pytest.param(
+            ("create", "x", "--amount", 1, "--expires", "1d", "--for", "x" * 257), "--for has 257 bytes", id="a bomb"
+        ),
+        pytest.param(
+            ("fulfil", ADA, "x", "--amount", "1.5", "--denom", f"factory/{ADA}/gold"), "--amount: ", id="half a unit"
+        ),
+    ],
+)
+def test_a_wrong_request_is_refused_before_a_node_is_asked(
+    tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
+    made = CliRunner().invoke(dchat, ["keygen", "--out", str(tmp_path / "me.json")])
+    who = ("--from", tmp_path / "me.json") if made.exit_code == 0 else ()
+    answer = call("tx", "request", *words, *who, "--home", tmp_path)
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+async def test_a_request_is_made_looked_up_and_paid(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            home = running.network.home_of(running.network.nodes[0])
+            alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
+
+            async def run(*line: object, code: int = 0) -> Any:
+                done = await asyncio.to_thread(call, *line, "--home", home)
+                assert done.exit_code == code, done.output
+                return json.loads(done.stdout) if not code else done.stderr
+
+            terms = ("--amount", 5, "--payer", bob, "--for", "three hours", "--expires", "30d")
+            await run("tx", "request", "create", "INV-2026/7", *terms, "--from", alice)
+            told = await run("query", "request", alice, "INV-2026/7", "--prove")
+            assert (told["value"]["amount"], told["value"]["memo"]) == (5_000_000, "three hours")
+            assert told["verified"]["what"].startswith("the request for payment exists as told")
+            (row,) = (await run("query", "requests", "--payer", bob))["requests"]
+            assert (row["reference"], row["request"]["amount"]) == ("INV-2026/7", 5_000_000)
+            fulfil = ("tx", "request", "fulfil", alice, "INV-2026/7", "--from", bob)
+            assert "asks for another amount" in await run(*fulfil, "--amount", 4, code=1)
+            assert (await run(*fulfil, "--amount", 5))["receipt"]["legs"][0]["amount"] == 5_000_000
+            assert not (await run("query", "requests", "--payee", alice)).get("requests")
+            legs = (
+                "request reference=1 amount=1 expires=1h for=tea", "cancel-request reference=1",
+                "request reference=2 amount=2udchat expires=1h",
+            )  # fmt: skip
+            await run("tx", "bundle", "--from", alice, *[word for leg in legs for word in ("--leg", leg)])
+            leg = f"fulfil payee={alice} reference=2 amount=2udchat"
+            await run("tx", "bundle", "--from", bob, "--leg", leg)
+            await run("tx", "request", "create", "3", "--amount", 1, "--expires", "1h", "--from", alice)
+            await run("tx", "request", "cancel", "3", "--from", alice)

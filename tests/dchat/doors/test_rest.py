@@ -298,6 +298,8 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
             path = route.path.format_map(defaultdict(lambda: "00", named))
             if route.method.name in {"ListDelegations", "ListUnbondings", "ListRedelegations"}:
                 path += f"?delegator={known['delegator']}"
+            if route.method.name == "ListPaymentRequests":
+                path += f"?payee={known['address']}"
             status, told = await get(http, path)
             answers = DOCUMENT["paths"][route.path]["get"]["responses"]
             assert str(status) in answers, (path, status, told)

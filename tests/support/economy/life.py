@@ -124,6 +124,7 @@ from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.identities import published
 from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.deals import about_deals
+from tests.support.economy.money import about_denominations, about_requests
 from tests.support.economy.shadow import Differs, Shadow
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
@@ -370,17 +371,23 @@ class Life(World):
         if rng.random() < 0.3 and (found := self._about_channel(self.address(name))) is not None:
             return found
         draw = rng.random()
-        if draw < 0.48:
+        if draw < 0.42:
             return self._about_stake(name)
-        if draw < 0.68:
+        if draw < 0.60:
             return self._about_governance(name)
-        if draw < 0.76:
-            return self._about_vesting(name) if rng.random() < 0.5 else self._about_grants(name)
-        if draw < 0.79:
-            return self._payment(name)
+        if draw < 0.68:
+            return self._about_vesting(name) if rng.random() < 0.4 else self._about_grants(name)
         if draw < 0.86:
+            return rng.choice((self._payment, self._about_denominations, self._about_requests))(name)
+        if draw < 0.91:
             return about_deals(self, name, NAMES)
         return self._about_chat(name)
+
+    def _about_denominations(self, name: str) -> Message:
+        return about_denominations(self, name, NAMES)
+
+    def _about_requests(self, name: str) -> Message:
+        return about_requests(self, name, NAMES)
 
     def _payment(self, name: str) -> Message:
         rng = self.rng

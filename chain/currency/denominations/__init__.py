@@ -1,0 +1,3 @@
+"""Denominations that accounts make themselves, beside udchat. Pure and deterministic."""
+
+__all__ = ["machine", "records"]

@@ -1,0 +1,157 @@
+"""`dchat tx request`, and how requests for payment are looked up. docs/payments.md shows what they are for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from chain.currency.payments.requests import REQUESTS, request_name
+from chain.tx.errors import InvalidField
+from chain.tx.messages.payments import (
+    REQUEST_MEMO_BYTES_MAX,
+    CancelRequest,
+    Denom,
+    FulfilRequest,
+    RequestPayment,
+    check_reference,
+)
+from dchat.cli.commands.denomination_commands import CURSOR, Cursor, DenomName, denom_named, units_of
+from dchat.cli.commands.grant_commands import Expiry, expiry_of
+from dchat.cli.commands.query_commands import ask_record, plain, proving, query
+from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
+from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option, parse_amount
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from proto.dchat.v1 import payment_service_pb2 as pb
+
+
+class Reference(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """As INV-2026/7."""
+
+    name = "REFERENCE"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            check_reference("it", str(value))
+        except InvalidField as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+denom_option = click.option("--denom", type=DenomName(), help="factory/CREATOR/NAME; --amount is units then.")
+amount_option = click.option("--amount", required=True, metavar="AMOUNT", help="DCHAT, or units with --denom.")
+
+
+def amount_of(text: str, denom: Denom | None) -> int:
+    """Raises ValueError."""
+    return parse_amount(text, least=1) if denom is None else units_of(text)
+
+
+def _amount(text: str, denom: Denom | None) -> int:
+    try:
+        return amount_of(text, denom)
+    except ValueError as error:
+        raise Refusal(f"--amount: {error}", Exit.USAGE) from None
+
+
+@tx.group("request", cls=Group)
+def request_group() -> None:
+    """Ask to be paid, and pay what others ask for."""
+
+
+@request_group.command("create", cls=Command)
+@click.argument("reference", type=Reference())
+@amount_option
+@denom_option
+@click.option("--payer", type=Address(), help="Who may pay it. Default: anybody.")
+@click.option("--for", "purpose", default="", help=f"What it is for: up to {REQUEST_MEMO_BYTES_MAX} bytes, public.")
+@click.option("--expires", "expiry_ns", type=Expiry(), required=True, help="30d, 12h, or a time. At most 366 days.")
+@sending
+def create(
+    reference: str,
+    amount: str,
+    denom: Denom | None,
+    payer: bytes | None,
+    purpose: str,
+    expiry_ns: int,
+    **options: Any,
+) -> None:
+    """Ask to be paid, by a REFERENCE of yours as an invoice's number."""
+    if len(purpose.encode()) > REQUEST_MEMO_BYTES_MAX:
+        raise Refusal(f"--for has {len(purpose.encode())} bytes; allowed: {REQUEST_MEMO_BYTES_MAX}", Exit.USAGE)
+    asked = _amount(amount, denom)
+    send(lambda me: [RequestPayment(me, reference, payer or b"", denom, asked, purpose, expiry_ns)], options)
+
+
+@request_group.command("fulfil", cls=Command)
+@click.argument("payee", type=Address())
+@click.argument("reference", type=Reference())
+@amount_option
+@denom_option
+@sending
+def fulfil(payee: bytes, reference: str, amount: str, denom: Denom | None, **options: Any) -> None:
+    """Pay what a request asks for; say what that is: if it asks for something else, nothing is paid."""
+    paid = _amount(amount, denom)
+    send(lambda me: [FulfilRequest(me, payee, reference, denom, paid)], options)
+
+
+@request_group.command("cancel", cls=Command)
+@click.argument("reference", type=Reference())
+@sending
+def cancel(reference: str, **options: Any) -> None:
+    """Ask no more."""
+    send(lambda me: [CancelRequest(me, reference)], options)
+
+
+def _fulfil_leg(me: bytes, leg: dict[str, str]) -> FulfilRequest:
+    denom = denom_named(leg["denom"]) if "denom" in leg else None
+    payee = Address().convert(leg["payee"], None, None)
+    return FulfilRequest(me, payee, leg["reference"], denom, amount_of(leg["amount"], denom))
+
+
+def _request_leg(me: bytes, leg: dict[str, str]) -> RequestPayment:
+    denom = denom_named(leg["denom"]) if "denom" in leg else None
+    payer = Address().convert(leg["payer"], None, None) if "payer" in leg else b""
+    asked, memo = amount_of(leg["amount"], denom), leg.get("for", "")
+    return RequestPayment(me, leg["reference"], payer, denom, asked, memo, expiry_of(leg["expires"]))
+
+
+LEGS["request"] = (
+    frozenset({"reference", "amount", "expires"}),
+    frozenset({"denom", "payer", "for"}),
+    _request_leg,
+)
+LEGS["fulfil"] = (frozenset({"payee", "reference", "amount"}), frozenset({"denom"}), _fulfil_leg)
+LEGS["cancel-request"] = (
+    frozenset({"reference"}),
+    frozenset(),
+    lambda me, leg: CancelRequest(me, leg["reference"]),
+)
+
+
+@query.command("request", cls=Command)
+@click.argument("payee", type=Address())
+@click.argument("reference", type=Reference())
+@proving
+def query_request(payee: bytes, reference: str, **how: Any) -> None:
+    """A request for payment that is open."""
+    ask_record(REQUESTS, request_name(payee, reference), **how)
+
+
+@query.command("requests", cls=Command)
+@click.option("--payee", type=Address(), help="Those that somebody made.")
+@click.option("--payer", type=Address(), help="Those that ask somebody by name.")
+@click.option("--after", type=Cursor(), default=b"", help=CURSOR)
+@limit_option(100)
+@height_option
+@node_option
+def query_requests(
+    payee: bytes | None, payer: bytes | None, after: bytes, limit: int, height: int, node: str | None
+) -> None:
+    """Requests for payment that are open, of a payee or to a payer."""
+    if (payee is None) == (payer is None):
+        raise Refusal("--payee or --payer: one of them", Exit.USAGE)
+    request = pb.ListPaymentRequestsRequest(
+        payee=payee or b"", payer=payer or b"", after=after, limit=limit, height=height
+    )
+    plain(lambda client: client.call(client.payments.ListPaymentRequests, request), node)

@@ -1,0 +1,107 @@
+"""The gRPC door's PaymentService: see proto/dchat/v1/payment_service.proto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from chain.tx.messages.payments import SUB_BYTES_MAX
+from crypto.hash import ADDRESS_BYTES
+from dchat.app.payment_queries import ROWS_MAX, PaymentQueries
+from dchat.doors.grpc.guard import client_at
+from dchat.doors.reads.answers import Answers, reading
+from dchat.doors.reads.errors import BadQuestion
+from dchat.doors.reads.reading import Reading
+from proto.dchat.v1 import payment_service_pb2 as pb
+from proto.dchat.v1 import payment_service_pb2_grpc as rpc
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from dchat.doors.grpc.guard import Guard
+
+SERVICE: Final = "dchat.v1.PaymentService"
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+T = TypeVar("T")
+
+
+class PaymentService(rpc.PaymentServiceServicer):
+    """Reads run in a thread: an older version is found by a walk."""
+
+    def __init__(self, guard: Guard, answers: Answers, threads: Reading) -> None:
+        self._guard, self._answers, self._threads = guard, answers, threads
+        self._queries = PaymentQueries(answers.queries)
+
+    async def _read(self, context: Context, look: Callable[[], T]) -> T:
+        def work() -> T:
+            with reading():
+                return look()
+
+        return await self._guard.call(context, lambda: self._threads.run(work, client_at(context.peer())))
+
+    def _height(self, height: int) -> int:
+        return self._answers.state_height(height, prove=False)
+
+    async def ListDenominations(
+        self, request: pb.ListDenominationsRequest, context: Context
+    ) -> pb.ListDenominationsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.denominations(
+                creator=_address("creator", request.creator) if request.creator else b"",
+                after=_cursor(request.after, request.creator),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+    async def ListHoldings(self, request: pb.ListHoldingsRequest, context: Context) -> pb.ListHoldingsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.holdings(
+                _address("address", request.address),
+                after=_cursor(request.after),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+    async def ListPaymentRequests(
+        self, request: pb.ListPaymentRequestsRequest, context: Context
+    ) -> pb.ListPaymentRequestsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.requests(
+                **_whose(request),
+                after=_cursor(request.after, request.payee),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+
+def _whose(request: pb.ListPaymentRequestsRequest) -> dict[str, bytes]:
+    if bool(request.payee) == bool(request.payer):
+        raise BadQuestion("payee or payer: one of them")
+    name = "payee" if request.payee else "payer"
+    return {name: _address(name, request.payee or request.payer)}
+
+
+def _limit(limit: int) -> int:
+    if not 0 <= limit <= ROWS_MAX:
+        raise BadQuestion(f"limit is {limit}; allowed: 1 to {ROWS_MAX}, 0 for {ROWS_MAX}")
+    return limit or ROWS_MAX
+
+
+def _address(name: str, value: bytes) -> bytes:
+    if len(value) != ADDRESS_BYTES:
+        raise BadQuestion(f"{name} has {len(value)} bytes; expected {ADDRESS_BYTES}")
+    return value
+
+
+def _cursor(after: bytes, creator: bytes = b"") -> bytes:
+    """Creator ‖ name, of that creator if one is asked for."""
+    if after and not (len(after) <= ADDRESS_BYTES + SUB_BYTES_MAX and after.startswith(creator)):
+        raise BadQuestion("after: not a `next` of such a list")
+    return after
