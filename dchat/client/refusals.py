@@ -147,10 +147,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.NotEncrypted: Say(
         "the channel is not encrypted", "post to it in the clear, or make one with dchat tx create-channel --encrypted"
     ),
-    e.OtherKey: Say("the epoch has another key", "seal that one; or begin an epoch: dchat tx rotate-key"),
+    e.OtherKey: Say("the epoch has another key", "seal that one; or begin an epoch: dchat tx begin-epoch"),
     e.KeyGiven: Say("the device has this key already", "nothing"),
     e.NotForMember: Say("they came after this epoch, and were not invited to read back", "leave them out"),
-    e.NoKeyYet: Say("the epoch of now has no key yet", "give it out first: dchat tx publish-keys"),
+    e.NoKeyYet: Say("the epoch of now has no key yet", "give it out first: dchat tx publish-epoch-keys"),
     e.PriceAboveMaximum: Say("the channel costs more than you allow", "raise --max-price, or stay out"),
     e.BuysNothing: Say("the amount is less than one message costs", "pay more; dchat query params shows the price"),
     e.TipsOneself: Say("the message is your own", "tip somebody else's"),

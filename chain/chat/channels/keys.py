@@ -17,7 +17,7 @@ from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account
 from chain.tx.codec import height_bytes
 from chain.tx.errors import KeyGiven, NoKeyYet, NotEncrypted, NotForMember, NotPermitted, OtherKey, WrongEpoch
-from chain.tx.messages.chat import PublishKeys, RotateKey
+from chain.tx.messages.chat import BeginEpoch, PublishEpochKeys
 from proto.dchat.v1 import channels_pb2 as pb
 
 
@@ -83,7 +83,7 @@ def check_epoch(state: Readable, channel: Channel, epoch: int) -> None:
         raise NoKeyYet(f"epoch {epoch}")
 
 
-def publish_keys(ctx: Context, message: PublishKeys) -> Leg:
+def publish_epoch_keys(ctx: Context, message: PublishEpochKeys) -> Leg:
     actor, channel_id, epoch, commitment, copies = message
     branch, now = ctx.branch, ctx.time_ns
     channel = require_channel(branch, channel_id)
@@ -108,20 +108,20 @@ def publish_keys(ctx: Context, message: PublishKeys) -> Leg:
             raise KeyGiven(account(member))
         branch.set(key, SealedKey(sealed, actor, ctx.height))
     told = {"epoch": str(epoch), "by": account(actor), "copies": str(len(copies))}
-    branch.emit(Event.of("publish_keys", channel_id=channel_id.hex(), **told))
-    return Leg("publish_keys", 0, channel_id, epoch)
+    branch.emit(Event.of("publish_epoch_keys", channel_id=channel_id.hex(), **told))
+    return Leg("publish_epoch_keys", 0, channel_id, epoch)
 
 
-def rotate_key(ctx: Context, message: RotateKey) -> Leg:
+def begin_epoch(ctx: Context, message: BeginEpoch) -> Leg:
     actor, channel_id = message
     branch = ctx.branch
     channel = require_channel(branch, channel_id)
     require_right(branch, channel, actor, KEYS, ctx.time_ns)
     epoch = _current(channel) + 1
     branch.set(CHANNEL + channel_id, channel.edited(epoch=epoch))
-    branch.emit(Event.of("rotate_key", channel_id=channel_id.hex(), by=account(actor), epoch=str(epoch)))
-    return Leg("rotate_key", 0, channel_id, epoch)
+    branch.emit(Event.of("begin_epoch", channel_id=channel_id.hex(), by=account(actor), epoch=str(epoch)))
+    return Leg("begin_epoch", 0, channel_id, epoch)
 
 
 def handlers() -> dict[type[Any], Handler]:
-    return {PublishKeys: publish_keys, RotateKey: rotate_key}
+    return {PublishEpochKeys: publish_epoch_keys, BeginEpoch: begin_epoch}

@@ -192,7 +192,7 @@ class SealedCopy(NamedTuple):
     sealed: bytes
 
 
-class PublishKeys(NamedTuple):
+class PublishEpochKeys(NamedTuple):
     actor: bytes
     channel_id: bytes
     epoch: int
@@ -200,7 +200,7 @@ class PublishKeys(NamedTuple):
     keys: tuple[SealedCopy, ...]
 
 
-class RotateKey(NamedTuple):
+class BeginEpoch(NamedTuple):
     actor: bytes
     channel_id: bytes
 
@@ -211,7 +211,7 @@ class OpenDirect(NamedTuple):
     encrypted: bool = False
 
 
-KeysOfChannels: TypeAlias = PublishKeys | RotateKey
+KeysOfChannels: TypeAlias = PublishEpochKeys | BeginEpoch
 
 
 def create_channel(m: pb.CreateChannel) -> CreateChannel:
@@ -410,40 +410,40 @@ def mark_read(m: messages_pb2.MarkRead) -> MarkRead:
     return MarkRead(m.member, m.channel_id, m.count)
 
 
-def publish_keys(m: channels_pb2.PublishKeys) -> PublishKeys:
-    check_address("publish_keys.actor", m.actor)
-    check_channel("publish_keys", m.channel_id)
+def publish_epoch_keys(m: channels_pb2.PublishEpochKeys) -> PublishEpochKeys:
+    check_address("publish_epoch_keys.actor", m.actor)
+    check_channel("publish_epoch_keys", m.channel_id)
     if not m.epoch or len(m.commitment) != HASH_BYTES:
-        raise InvalidField(f"publish_keys: an epoch from 1 on and a commitment of {HASH_BYTES} bytes are expected")
+        raise InvalidField(f"publish_epoch_keys: expected an epoch from 1 on, a commitment of {HASH_BYTES} bytes")
     if not 1 <= len(m.keys) <= SEALED_COPIES_MAX:
-        raise InvalidField(f"publish_keys.keys: {len(m.keys)}, allowed: 1 to {SEALED_COPIES_MAX}")
+        raise InvalidField(f"publish_epoch_keys.keys: {len(m.keys)}, allowed: 1 to {SEALED_COPIES_MAX}")
     copies = tuple([SealedCopy(copy.member, copy.device, copy.sealed) for copy in m.keys])
     for member, device, sealed in copies:
-        check_address("publish_keys.keys.member", member)
+        check_address("publish_epoch_keys.keys.member", member)
         if len(device) != DEVICE_KEY_BYTES or not 1 <= len(sealed) <= SEALED_BYTES_MAX:
             raise InvalidField(
-                f"publish_keys.keys: a device of {DEVICE_KEY_BYTES} bytes and up to {SEALED_BYTES_MAX} sealed ones"
+                f"publish_epoch_keys.keys: a device of {DEVICE_KEY_BYTES} bytes, 1 to {SEALED_BYTES_MAX} sealed"
             )
     names = [copy[:2] for copy in copies]
     if names != sorted(set(names)):
-        raise InvalidField("publish_keys.keys: not ascending by member and device")
-    return PublishKeys(m.actor, m.channel_id, m.epoch, m.commitment, copies)
+        raise InvalidField("publish_epoch_keys.keys: not ascending by member and device")
+    return PublishEpochKeys(m.actor, m.channel_id, m.epoch, m.commitment, copies)
 
 
-def fill_publish_keys(out: Any, message: PublishKeys) -> None:
+def fill_publish_keys(out: Any, message: PublishEpochKeys) -> None:
     out.actor, out.channel_id, out.epoch, out.commitment = message[:4]
     for copy in message.keys:
         out.keys.add(**copy._asdict())
 
 
-def _copies(message: PublishKeys) -> int:
+def _copies(message: PublishEpochKeys) -> int:
     return len(message.keys)
 
 
-def rotate_key(m: channels_pb2.RotateKey) -> RotateKey:
-    check_address("rotate_key.actor", m.actor)
-    check_channel("rotate_key", m.channel_id)
-    return RotateKey(m.actor, m.channel_id)
+def begin_epoch(m: channels_pb2.BeginEpoch) -> BeginEpoch:
+    check_address("begin_epoch.actor", m.actor)
+    check_channel("begin_epoch", m.channel_id)
+    return BeginEpoch(m.actor, m.channel_id)
 
 
 def open_direct(m: channels_pb2.OpenDirect) -> OpenDirect:
@@ -647,11 +647,12 @@ KINDS: Final = (
     Kind("react", react, React, CHAT, GAS_TWO + gas.GAS_STAYS, role=ROLE_POST),
     Kind("mark_read", mark_read, MarkRead, CHAT, gas.GAS_MESSAGE, role=ROLE_POST),
     Kind(
-        "publish_keys", publish_keys, PublishKeys, CHAT, GAS_TWO + gas.GAS_STAYS, fill_publish_keys, _copies,
+        "publish_epoch_keys", publish_epoch_keys, PublishEpochKeys, CHAT, GAS_TWO + gas.GAS_STAYS, fill_publish_keys,
+        _copies,
         gas.GAS_MESSAGE + gas.GAS_STAYS,
         role=ROLE_POST,
     ),
-    Kind("rotate_key", rotate_key, RotateKey, CHAT, GAS_TWO),
+    Kind("begin_epoch", begin_epoch, BeginEpoch, CHAT, GAS_TWO),
     Kind("set_profile", set_profile, SetProfile, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),
     Kind("block_identity", block_identity, BlockIdentity, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),
     Kind("unblock_identity", unblock_identity, UnblockIdentity, CHAT, gas.GAS_MESSAGE),

@@ -33,6 +33,7 @@ from chain.tx.messages.chat import (
     ROLE_NAMES,
     AcceptChannel,
     BanMember,
+    BeginEpoch,
     EditChannel,
     EditMessage,
     InviteMember,
@@ -41,10 +42,9 @@ from chain.tx.messages.chat import (
     OfferChannel,
     OpenDirect,
     PinMessage,
-    PublishKeys,
+    PublishEpochKeys,
     React,
     RetractMessage,
-    RotateKey,
     SealedCopy,
     SetMemberRole,
     UnbanMember,
@@ -330,7 +330,7 @@ def mark_read(channel: str, count: int, **options: Any) -> None:
     send(lambda me: [MarkRead(me, channel_of(channel), count)], options)
 
 
-@tx.command("publish-keys", cls=Command)
+@tx.command("publish-epoch-keys", cls=Command)
 @channel_option
 @click.option("--epoch", type=click.IntRange(1), required=True)
 @click.option("--commitment", type=Hash(), required=True, help="SHA-256 of 'dchat/epoch-key' and the key.")
@@ -338,10 +338,10 @@ def mark_read(channel: str, count: int, **options: Any) -> None:
     "--copies", type=InputFile(), required=True, help='JSON: [{"member": "dchat1...", "device": HEX, "sealed": HEX}].'
 )
 @sending
-def publish_keys(channel: str, epoch: int, commitment: bytes, copies: Path, **options: Any) -> None:
+def publish_epoch_keys(channel: str, epoch: int, commitment: bytes, copies: Path, **options: Any) -> None:
     """Give members the key of an epoch of an encrypted channel, sealed for their devices."""
     keys = _sealed_copies(copies.read_text())
-    send(lambda me: [PublishKeys(me, channel_of(channel), epoch, commitment, keys)], options)
+    send(lambda me: [PublishEpochKeys(me, channel_of(channel), epoch, commitment, keys)], options)
 
 
 def _sealed_copies(text: str) -> tuple[SealedCopy, ...]:
@@ -357,19 +357,19 @@ def _sealed_copies(text: str) -> tuple[SealedCopy, ...]:
 
 @tx.command("open-direct", cls=Command)
 @click.option("--to", "peer", type=Address(), required=True)
-@click.option("--encrypted", is_flag=True, help="For good; both give out keys: publish-keys.")
+@click.option("--encrypted", is_flag=True, help="For good; both give out keys: publish-epoch-keys.")
 @sending
 def open_direct(peer: bytes, encrypted: bool, **options: Any) -> None:
     """Begin a conversation with somebody: a channel for the two of you. `dchat query direct` tells its id."""
     send(lambda me: [OpenDirect(me, peer, encrypted)], options)
 
 
-@tx.command("rotate-key", cls=Command)
+@tx.command("begin-epoch", cls=Command)
 @channel_option
 @sending
-def rotate_key(channel: str, **options: Any) -> None:
+def begin_epoch(channel: str, **options: Any) -> None:
     """Begin an epoch of an encrypted channel: what is posted from now on has another key."""
-    send(lambda me: [RotateKey(me, channel_of(channel))], options)
+    send(lambda me: [BeginEpoch(me, channel_of(channel))], options)
 
 
 LEGS.update(
@@ -542,7 +542,7 @@ LEGS["open-direct"] = (
     frozenset(),
     lambda me, leg: OpenDirect(me, Address().convert(leg["to"], None, None)),
 )
-LEGS["rotate-key"] = (frozenset({"channel"}), frozenset(), lambda me, leg: RotateKey(me, channel_of(leg["channel"])))
+LEGS["begin-epoch"] = (frozenset({"channel"}), frozenset(), lambda me, leg: BeginEpoch(me, channel_of(leg["channel"])))
 
 
 @query.command("direct", cls=Command)

@@ -131,7 +131,7 @@ class AcceptChannel(_message.Message):
     channel_id: bytes
     def __init__(self, heir: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ...) -> None: ...
 
-class PublishKeys(_message.Message):
+class PublishEpochKeys(_message.Message):
     __slots__ = ("actor", "channel_id", "epoch", "commitment", "keys")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -155,7 +155,7 @@ class SealedCopy(_message.Message):
     sealed: bytes
     def __init__(self, member: _Optional[bytes] = ..., device: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
 
-class RotateKey(_message.Message):
+class BeginEpoch(_message.Message):
     __slots__ = ("actor", "channel_id")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]

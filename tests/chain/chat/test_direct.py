@@ -20,7 +20,7 @@ from chain.tx.messages.chat import (
     OfferChannel,
     OpenDirect,
     PinMessage,
-    PublishKeys,
+    PublishEpochKeys,
     React,
     RetractMessage,
     SealedCopy,
@@ -94,7 +94,7 @@ def test_an_encrypted_one_has_keys_of_both() -> None:
     rooms.refused(e.WrongEpoch, "ann", PostMessage(rooms.ann, between, b"in the clear", 0))
     rooms.refused(e.NoKeyYet, "ann", PostMessage(rooms.ann, between, b"sealed", 0, epoch=1))
     copies = tuple(sorted(SealedCopy(who, bytes(32), b"sealed") for who in (rooms.ann, rooms.bob)))
-    rooms.ok("bob", PublishKeys(rooms.bob, between, 1, bytes(32), copies))
+    rooms.ok("bob", PublishEpochKeys(rooms.bob, between, 1, bytes(32), copies))
     rooms.ok("ann", PostMessage(rooms.ann, between, b"sealed", 0, epoch=1))
 
 

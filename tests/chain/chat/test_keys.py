@@ -15,11 +15,11 @@ from chain.tx.messages.chat import (
     INVITED,
     MODERATOR,
     BanMember,
+    BeginEpoch,
     EditMessage,
     InviteMember,
     LeaveChannel,
-    PublishKeys,
-    RotateKey,
+    PublishEpochKeys,
     SealedCopy,
     SetMemberRole,
 )
@@ -99,9 +99,9 @@ class World:
         self.rooms.ok("ann", self.copies(self.epoch, key, *people))
         return key
 
-    def copies(self, epoch: int, key: bytes, *people: Person, actor: Person | None = None) -> PublishKeys:
+    def copies(self, epoch: int, key: bytes, *people: Person, actor: Person | None = None) -> PublishEpochKeys:
         copies = tuple(sorted(person.copy(key) for person in people))
-        return PublishKeys((actor or self.ann).address, ROOM, epoch, commitment(key), copies)
+        return PublishEpochKeys((actor or self.ann).address, ROOM, epoch, commitment(key), copies)
 
 
 def test_a_removed_member_does_not_read_on() -> None:
@@ -151,7 +151,7 @@ def test_each_way_of_going_begins_an_epoch() -> None:
     assert world.epoch == 2
     rooms.ok("bob", LeaveChannel(bob.address, ROOM))
     assert world.epoch == 3
-    rooms.ok("ann", RotateKey(world.ann.address, ROOM))
+    rooms.ok("ann", BeginEpoch(world.ann.address, ROOM))
     assert world.epoch == 4
 
 
@@ -188,7 +188,7 @@ def test_an_epoch_has_one_key_and_a_device_one_copy() -> None:
     rooms.ok("bob", world.copies(epoch, key, carl, actor=bob))
     carl.post(b"all three")
     assert ann.reads() == bob.reads() == [b"all three"]
-    rooms.refused(e.NotPermitted, "carl", RotateKey(carl.address, ROOM))
+    rooms.refused(e.NotPermitted, "carl", BeginEpoch(carl.address, ROOM))
 
 
 def test_edits_are_of_the_epoch_of_now() -> None:
@@ -196,7 +196,7 @@ def test_edits_are_of_the_epoch_of_now() -> None:
     rooms, ann = world.rooms, world.ann
     world.given(ann)
     ann.post(b"first")
-    rooms.ok("ann", RotateKey(ann.address, ROOM))
+    rooms.ok("ann", BeginEpoch(ann.address, ROOM))
     rooms.refused(e.WrongEpoch, "ann", EditMessage(ann.address, ROOM, 0, b"x", epoch=1))
     world.given(ann)
     rooms.ok("ann", EditMessage(ann.address, ROOM, 0, b"x", epoch=2))
@@ -205,8 +205,8 @@ def test_edits_are_of_the_epoch_of_now() -> None:
 def test_an_open_channel_has_no_keys() -> None:
     rooms = Rooms().opened()
     copy = SealedCopy(rooms.ann, bytes(32), b"x")
-    rooms.refused(e.NotEncrypted, "ann", PublishKeys(rooms.ann, ROOM, 1, bytes(32), (copy,)))
-    rooms.refused(e.NotEncrypted, "ann", RotateKey(rooms.ann, ROOM))
+    rooms.refused(e.NotEncrypted, "ann", PublishEpochKeys(rooms.ann, ROOM, 1, bytes(32), (copy,)))
+    rooms.refused(e.NotEncrypted, "ann", BeginEpoch(rooms.ann, ROOM))
 
 
 COPY = SealedCopy(b"b" * 20, bytes(32), b"x")
@@ -215,15 +215,15 @@ COPY = SealedCopy(b"b" * 20, bytes(32), b"x")
 @pytest.mark.parametrize(
     ("message", "wrong"),
     [
-        (PublishKeys(b"a" * 20, ROOM, 0, bytes(32), (COPY,)), "an epoch from 1 on"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(31), (COPY,)), "commitment"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(32), ()), "allowed: 1 to 64"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY,) * 65), "allowed: 1 to 64"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY, COPY)), "not ascending"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY._replace(device=bytes(31)),)), "device"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY._replace(sealed=bytes(257)),)), "sealed"),
-        (PublishKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY._replace(sealed=b""),)), "sealed"),
-        (RotateKey(b"a" * 19, ROOM), "expected 20"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 0, bytes(32), (COPY,)), "an epoch from 1 on"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(31), (COPY,)), "commitment"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(32), ()), "allowed: 1 to 64"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY,) * 65), "allowed: 1 to 64"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY, COPY)), "not ascending"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY._replace(device=bytes(31)),)), "device"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY._replace(sealed=bytes(257)),)), "sealed"),
+        (PublishEpochKeys(b"a" * 20, ROOM, 1, bytes(32), (COPY._replace(sealed=b""),)), "sealed"),
+        (BeginEpoch(b"a" * 19, ROOM), "expected 20"),
     ],
 )
 def test_what_a_message_may_not_say(message: object, wrong: str) -> None:

@@ -56,6 +56,7 @@ from chain.tx.messages.chat import (
     AcceptChannel,
     AddDevice,
     BanMember,
+    BeginEpoch,
     BlockIdentity,
     ClaimPrekey,
     EditChannel,
@@ -66,12 +67,11 @@ from chain.tx.messages.chat import (
     OfferChannel,
     OpenDirect,
     PinMessage,
-    PublishKeys,
+    PublishEpochKeys,
     PublishPrekeys,
     React,
     RetractMessage,
     RevokeDevice,
-    RotateKey,
     SealedCopy,
     SetMemberRole,
     SetProfile,
@@ -571,8 +571,8 @@ class Life(World):
         if chosen.settings and chosen.settings.epoch and rng.random() < 0.4:
             copies = (SealedCopy(who, bytes(30) + rng.randbytes(2), b"x"),)
             if rng.random() < 0.3:
-                return RotateKey(who, channel)
-            return PublishKeys(who, channel, chosen.settings.epoch, bytes(32), copies)
+                return BeginEpoch(who, channel)
+            return PublishEpochKeys(who, channel, chosen.settings.epoch, bytes(32), copies)
         banned = [key[-SIZE:] for key, _ in self.state.scan(BAN + channel)]
         if banned and rng.random() < 0.7:
             return UnbanMember(who, channel, rng.choice(banned))
