@@ -16,6 +16,7 @@ from proto.dchat.v1.service_pb2 import GetRecordResponse
 
 # Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
 ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"}) | {
+    "payee", "payer", "denom_creator",
     "proposer", "voter", "depositor",
     "operator", "delegator", "source", "destination", "withdraw_address", "arbiter", "attester", "party", "parties",
 }  # fmt: skip

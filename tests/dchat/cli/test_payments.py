@@ -158,6 +158,8 @@ async def test_a_request_is_made_looked_up_and_paid(tmp_path: Path) -> None:
             assert told["verified"]["what"].startswith("the request for payment exists as told")
             (row,) = (await run("query", "requests", "--payer", bob))["requests"]
             assert (row["reference"], row["request"]["amount"]) == ("INV-2026/7", 5_000_000)
+            named = (row["payee"], row["request"]["payer"])
+            assert named == tuple(encode_address(running.account(name).address) for name in ("alice", "bob"))
             fulfil = ("tx", "request", "fulfil", alice, "INV-2026/7", "--from", bob)
             assert "asks for another amount" in await run(*fulfil, "--amount", 4, code=1)
             assert (await run(*fulfil, "--amount", 5))["receipt"]["legs"][0]["amount"] == 5_000_000
