@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chain.currency.denominations import records as denominations
 from chain.currency.economy import DECODERS as ECONOMY
 from chain.currency.grants import authorisations, fee_grants
 from chain.currency.ledger import economic_params as params
@@ -17,6 +18,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import RANGES, VALIDATORS_MAX, WINDOW_MAX
 from chain.currency.machine import DECODERS as MACHINE
 from chain.currency.machine import MARKS
+from chain.currency.payments import requests
 from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots
 from chain.currency.staking.signing import LIVENESS, OFFENCES_MAX, SIGNING, Liveness, SigningInfo
 from chain.currency.staking.stake import SHARES_MAX
@@ -27,7 +29,7 @@ from chain.kernel.marks import Marks
 from chain.tx.messages import KINDS
 from chain.tx.messages.economy import MONIKER_BYTES_MAX
 from chain.tx.messages.grants import GRANT_KINDS_MAX, RECIPIENTS_MAX
-from chain.tx.messages.payments import PERIOD_S_MAX, PERIODS_MAX
+from chain.tx.messages.payments import PERIOD_S_MAX, PERIODS_MAX, REQUEST_MEMO_BYTES_MAX, SUB_BYTES_MAX, Denom
 from chain.tx.policies import KEYS_MAX, Group, threshold_policy
 
 TOP = (1 << 64) - 1  # udchat, heights
@@ -45,6 +47,11 @@ MEMBERS = RANGES["validators_max"].high
 GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     accounts.ACCOUNT: accounts.Account(WHO, TOP, POLICY, ((KEY, TOP),) * (KEYS_MAX + 1)),  # one of keys that left
     fee_grants.FEE_GRANT: fee_grants.FeeGrant(TOP, TIME, TOP, TOP, TOP, TIME, (NAME,) * GRANT_KINDS_MAX),
+    denominations.DENOMINATION: denominations.Denomination(WHO, TOP, TOP, True),
+    denominations.HOLDING: denominations.Holding(TOP, True),
+    requests.REQUEST: requests.PaymentRequest(
+        WHO, Denom(WHO, "s" * SUB_BYTES_MAX), TOP, "m" * REQUEST_MEMO_BYTES_MAX, TIME
+    ),
     authorisations.AUTHORISATION: authorisations.Authorisation(TOP, TIME, (WHO,) * RECIPIENTS_MAX),
     vesting.VESTINGS: vesting.Vesting(TOP, TOP, TIME, True, True, ((PERIOD_S_MAX, TOP),) * PERIODS_MAX),
     accounts.SUPPLY: accounts.Supply(TOP, TOP),
