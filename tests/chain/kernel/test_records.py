@@ -40,6 +40,7 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.escrow import BalanceAtLeast, MemberOf, Posted, TimeFrom
 from chain.tx.messages.governance import AddDeposit, ChangeParams, ParamChange, SpendTreasury, SubmitProposal
+from chain.tx.messages.payments import SUB_BYTES_MAX, Denom
 from chain.tx.messages.upgrade import POSTPONE_BLOCKS_MAX, SoftwareUpgrade, check_plan
 from chain.tx.policies import single_key_policy
 from dchat.app.app import DchatApplication
@@ -99,6 +100,7 @@ def value(kind: type[Any], name: str, hint: Any, ints: tuple[int, ...]) -> st.Se
         "policy": st.just(single_key_policy(b"k" * 32)),
         "range": st.integers(0, 9).map(lambda count: Range().append([bytes([n]) for n in range(count)])[0]),
         "actions": ACTIONS, "options": OPTIONS, "conditions": CONDITIONS, "address": st.just(b"a" * 20),
+        "denom": st.sampled_from([None, Denom(b"a" * 20, "s" * SUB_BYTES_MAX)]),
         "addresses": st.lists(st.binary(min_size=20, max_size=20), max_size=3, unique=True),
     }  # fmt: skip
     if name in special:
