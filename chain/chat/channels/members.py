@@ -146,7 +146,10 @@ def _with_members(channel: Channel, count: int) -> Channel:
 
 def remove(state: State, channel: Channel, member: bytes) -> None:
     state.set(member_key(channel.id, member), None)
-    state.set(CHANNEL + channel.id, _with_members(channel, channel.member_count - 1))
+    left = _with_members(channel, channel.member_count - 1)
+    if left.settings is not None and left.settings.heir == member:
+        left = left.edited(heir=b"")  # an offer is to a member: who comes back was offered nothing
+    state.set(CHANNEL + channel.id, left)
 
 
 def _who(channel: bytes, member: bytes) -> dict[str, str]:

@@ -118,8 +118,11 @@ def revoke_all(state: State, address: bytes) -> None:
 
 
 def add_device(ctx: Context, message: AddDevice) -> Leg:
-    """A known one gets another role and time. Raises: UnknownIdentity, TooManyDevices."""
+    """A known one gets another role and time. Raises: UnknownIdentity, TooManyDevices, Unauthorised (this
+    bundle changed the keys: who hands an account over keeps no device of it)."""
     address, public_key, role, lifetime_s = message
+    if any(leg.kind == "rotate_keys" and leg.subject == address for leg in ctx.legs):
+        raise Unauthorised("its keys changed in this bundle: the new ones add devices, in another")
     branch = ctx.branch
     identity = require_identity(branch, address)
     old = branch.get(DEVICE + address) or Devices(())

@@ -20,7 +20,7 @@ from chain.kernel.branch import Key, Readable, RecordKind, Scan, State
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, some
 from chain.tx import gas
-from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
+from chain.tx.codec import bytes_field, height_bytes, message_field, uint_field
 from chain.tx.identity_errors import BadPrekeySignature, NoPrekeys, PrekeySignerUnknown, TooManyClaims, TooManyPrekeys
 from chain.tx.messages.chat import (
     ONE_TIME_MAX,
@@ -40,7 +40,7 @@ CLAIMS_MAX: Final = 4  # by one claimer, of one identity, in a period: one for e
 PERIOD_NS: Final = 86_400 * 10**9
 CLAIMS_PER_SLICE: Final = 100
 PERIOD_BYTES: Final = 8
-GAS_CLAIM_LEAST: Final = gas.GAS_LEAST_TX + gas.GAS_LATER  # so many counts a block can add at most
+GAS_CLAIM_LEAST: Final = gas.GAS_LATER  # a transaction may hold many claims: so many counts a block can add at most
 
 
 class Prekeys:
@@ -60,9 +60,6 @@ class Prekeys:
         self.signed, self.signed_height = signed, signed_height
         self.last_resort, self.last_resort_height = last_resort, last_resort_height
         self.next_number, self.one_time = next_number, one_time
-
-    def fits(self) -> bool:
-        return 0 <= self.signed_height | self.last_resort_height | self.next_number <= UINT64_MAX
 
     def without_first(self) -> Prekeys:
         return Prekeys(
@@ -140,7 +137,9 @@ def publish_prekeys(ctx: Context, message: PublishPrekeys) -> Leg:
             last_resort or old.last_resort, ctx.height if last_resort else old.last_resort_height,
             number, one_time,
         )  # fmt: skip
-    branch.set(PREKEY + address, new)
+    branch.set(
+        PREKEY + address, new if new.encode() else None
+    )  # nothing was there, nothing is: no stored value is empty
     return Leg("publish_prekeys", 0, address, len(one_time))
 
 
@@ -170,6 +169,9 @@ def claim_prekey(ctx: Context, message: ClaimPrekey) -> Leg:
     _count(ctx, claimer, address)
     told = {"address": account(address), "claimer": account(claimer), "signed_prekey": prekeys.signed.public_key.hex()}
     if not prekeys.one_time:
+        last_resort = prekeys.last_resort
+        if last_resort is None or not may_sign(branch, identity, last_resort.signer, ctx.time_ns):
+            raise NoPrekeys(f"{account(address)}: the key that signed the last resort is not its any more")
         branch.emit(Event.of("claim_prekey", **told, one_time_prekey="", number=""))
         branch.emit(_low(address, 0))
         return Leg("claim_prekey")

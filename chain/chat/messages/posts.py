@@ -14,7 +14,8 @@ from chain.chat.channels import due
 from chain.chat.channels.due import Work
 from chain.chat.channels.keys import check_epoch
 from chain.chat.channels.records import CHANNEL, PLAIN, Channel, member_key
-from chain.chat.channels.rights import POST, RETRACT, require_channel, require_member, require_right
+from chain.chat.channels.rights import POST, RETRACT, peer_of, require_channel, require_member, require_right
+from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import PARAMS
 from chain.chat.messages.machine import append
 from chain.chat.messages.records import (
@@ -57,7 +58,7 @@ from proto.dchat.v1 import state_pb2 as pb
 
 EDIT_WINDOW_NS: Final = 86_400 * NS_PER_S
 EDITS_MAX: Final = 16
-REACTIONS_PER_TURN: Final = 100  # of a forgotten message, removed in one turn of the queue: each was paid for
+REACTIONS_PER_TURN: Final = 8  # of a forgotten message, in one turn of the queue: what GAS_LATER pays the time of
 NOTHING: Final = MessageState()
 
 
@@ -86,6 +87,13 @@ def _check_open(channel: Channel) -> None:
         raise ChannelArchived(channel.name)
 
 
+def _check_unblocked(state: Readable, channel: Channel, who: bytes) -> None:
+    """In a conversation of two: an edit or a reaction reaches the other as a message does. Raises: Blocked."""
+    pair = (channel.settings or PLAIN).pair
+    if pair:
+        require_open(state, peer_of(pair, who), to=who)
+
+
 # ------------------------------------------------------------------------------ messages
 
 
@@ -95,6 +103,7 @@ def edit_message(ctx: Context, message: EditMessage) -> Leg:
     channel = require_channel(branch, channel_key)
     require_right(branch, channel, author, POST, ctx.time_ns)
     _check_open(channel)
+    _check_unblocked(branch, channel, author)
     check_epoch(branch, channel, epoch)
     edited, kept = _living(branch, channel, index)
     if edited.author != author:
@@ -138,6 +147,7 @@ def react(ctx: Context, message: React) -> Leg:
     channel = require_channel(branch, channel_key)
     require_right(branch, channel, member, POST, ctx.time_ns)
     _check_open(channel)
+    _check_unblocked(branch, channel, member)
     _, kept = _living(branch, channel, index)
     key = reaction_key(channel_key, index, member)
     before = (branch.get(key) or b"\x00")[0]

@@ -30,6 +30,7 @@ from chain.tx.errors import (
     FeeGrantKind,
     GranteeRefused,
     NoFeeGrant,
+    UnknownAccount,
 )
 from chain.tx.messages import kinds_of
 from chain.tx.messages.grants import GrantFees, RevokeFeeGrant
@@ -134,6 +135,8 @@ def grant_handler(refused: frozenset[bytes]) -> Handler:
             raise GranteeRefused(account(grantee))
         if expiry_ns <= ctx.time_ns:
             raise ExpiryPassed(f"{time_text(expiry_ns)}; this block: {time_text(ctx.time_ns)}")
+        if branch.get(ACCOUNT + granter) is None:  # it may have signed as one of a bundle
+            raise UnknownAccount("the granter's")
         before = branch.get(FEE_GRANT + granter + grantee)
         if before is not None:
             if before.expiry_ns > ctx.time_ns:

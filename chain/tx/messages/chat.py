@@ -642,7 +642,7 @@ KINDS: Final = (
     # bodies of up to 16 edits go with it
     Kind(
         "retract_message", retract_message, RetractMessage, CHAT, GAS_TWO + gas.GAS_STAYS + gas.GAS_LATER,
-        role=ROLE_POST,
+        role=ROLE_MODERATE,  # it may be others' that are retracted
     ),
     Kind("react", react, React, CHAT, GAS_TWO + gas.GAS_STAYS, role=ROLE_POST),
     Kind("mark_read", mark_read, MarkRead, CHAT, gas.GAS_MESSAGE, role=ROLE_POST),

@@ -183,8 +183,9 @@ def open_escrow(m: pb.OpenEscrow) -> OpenEscrow:
     for name, value in (("recipient", m.recipient), ("arbiter", m.arbiter)):
         if value:
             check_address(f"{where}.{name}", value)
-    if m.recipient == m.sender:
-        raise InvalidField(f"{where}.recipient: the sender itself")
+    for name, value in (("recipient", m.recipient), ("arbiter", m.arbiter)):
+        if value == m.sender:
+            raise InvalidField(f"{where}.{name}: the sender itself")
     if len(m.parties) > PARTIES_MAX or len(m.conditions) > CONDITIONS_MAX:
         raise InvalidField(f"{where}: at most {PARTIES_MAX} parties and {CONDITIONS_MAX} conditions")
     parties = tuple(m.parties)

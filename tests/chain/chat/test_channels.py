@@ -234,6 +234,10 @@ def test_a_channel_is_handed_on_with_consent_alone() -> None:
     rooms.refused(e.NotMember, "ann", OfferChannel(rooms.ann, ROOM, rooms.dora))
     rooms.refused(e.NotOffered, "carl", AcceptChannel(rooms.carl, ROOM))
     rooms.ok("ann", OfferChannel(rooms.ann, ROOM, rooms.bob))
+    rooms.ok("bob", LeaveChannel(rooms.bob, ROOM))
+    rooms.ok("bob", PayToJoin(rooms.bob, ROOM, DCHAT, 60))
+    rooms.refused(e.NotOffered, "bob", AcceptChannel(rooms.bob, ROOM))  # it was offered to the member that left
+    rooms.ok("ann", OfferChannel(rooms.ann, ROOM, rooms.bob))
     rooms.ok("ann", OfferChannel(rooms.ann, ROOM, b""))
     rooms.refused(e.NotOffered, "bob", AcceptChannel(rooms.bob, ROOM))
     rooms.ok("ann", OfferChannel(rooms.ann, ROOM, rooms.carl))

@@ -71,6 +71,8 @@ def classes() -> dict[str, type[Any]]:
 
 
 RECORDS = classes()
+# Drawn emptier than they are: each holds its address or id, a height, a hash, or is stored as nothing when it is none.
+NEVER_EMPTY = {"Account", "Channel", "Identity", "Marks", "Membership", "MessageState"}
 OPTIONS = st.sampled_from([((1, 10**18),), ((1, 5 * 10**17), (3, 5 * 10**17))])
 ACTIONS = st.sampled_from([
     (), (ChangeParams((ParamChange("block", "max_gas", "9" * 19),)),), (SpendTreasury(bytes(20), UINT64_MAX),),
@@ -160,7 +162,10 @@ def test_a_record_is_stored_as_it_is_held_or_refused(name: str, data: st.DataObj
 @given(data=st.data())
 def test_what_fits_is_never_refused(name: str, data: st.DataObject) -> None:
     held = data.draw(record(RECORDS[name], SMALL))
-    assert plain(RECORDS[name].decode(held.encode())) == plain(held)
+    stored = held.encode()
+    assert plain(RECORDS[name].decode(stored)) == plain(held)
+    if name not in NEVER_EMPTY:  # no store takes an empty value, and `fits` lets it be written
+        assert stored or not hasattr(held, "fits")
 
 
 def test_all_machines_records_are_here() -> None:

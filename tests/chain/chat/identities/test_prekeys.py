@@ -159,6 +159,15 @@ def test_batches_add_up_to_a_bound_and_can_be_discarded(chain: Chain) -> None:
     assert given(claim(chain)) == (key(0), ONE_TIME_MAX + 1), "numbers never come again"
 
 
+def test_whoever_has_published_nothing_discards_nothing(chain: Chain) -> None:
+    """Its record became an empty value, which no store takes: the block stopped every node."""
+    assert do(chain, "ann", PublishPrekeys(chain.address("ann"), discard=True)).code == 0
+    assert chain.app.base.get(PREKEY + chain.address("ann")) is None
+    do(chain, "ann", batch(chain, 0))
+    assert do(chain, "ann", PublishPrekeys(chain.address("ann"), discard=True)).code == 0
+    assert claim(chain).code == ids.NoPrekeys.code
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_without_a_last_resort_there_is_an_end(chain: Chain, last: bool) -> None:
     assert claim(chain).code == ids.NoPrekeys.code

@@ -8,6 +8,9 @@ import pytest
 
 from bridge.records import ESCROW_ADDRESS
 from chain.currency.grants.fee_grants import EXPIRING, FEE_GRANT, FeeGrant
+from chain.currency.machine import take_granted_fee
+from chain.kernel.branch import Branch
+from chain.kernel.context import Context
 from chain.kernel.event_text import account
 from chain.tx import errors as e
 from chain.tx import gas
@@ -88,6 +91,29 @@ def test_a_new_account_can_begin_with_it(world: World) -> None:
     begun = world.block(granted(world, RevokeFeeGrant(dora, world.address("bob")), "dora"))
     assert begun.tx_results[0].code == e.NoFeeGrant.code, "it was executed, and the grant paid"
     assert world.balance("dora") == 0
+
+
+def test_a_granter_has_an_account(world: World) -> None:
+    """A signer of a bundle that another pays need not have one: its grant was an assertion in whoever used it, and one
+    proposer could stop every node."""
+    dora = world.address("dora")
+    made = GrantFees(dora, world.address("bob"), DCHAT, world.time_ns + 100 * SECOND_NS)
+    bundle = world.tx(("ann", "dora"), made, lane=LANE_BRIDGE)
+    result = world.block(bundle, propose=False).tx_results[0]
+    assert result.code == e.UnknownAccount.code, result.log
+    assert grant_of(world, granter="dora") is None
+    refused(world, granted(world, fee_granter=dora), e.NoFeeGrant)
+
+
+def test_a_granter_without_an_account_pays_nothing(world: World) -> None:
+    """Of a grant that was made before that was asked."""
+    branch = Branch(world.state.get)
+    dora, bob = world.address("dora"), world.address("bob")
+    branch.set(FEE_GRANT + dora + bob, FeeGrant(DCHAT, world.time_ns + 100 * SECOND_NS))
+    tx = decode(granted(world, fee_granter=dora))
+    ctx = Context(branch, height=world.height + 1, time_ns=world.time_ns)
+    with pytest.raises(e.FeeUnpayable):
+        take_granted_fee(ctx, tx)
 
 
 def test_a_bundle_is_paid_and_its_prices_are_not(world: World) -> None:
