@@ -42,12 +42,12 @@ def uint32_field(tag: bytes, value: int) -> bytes:
 
 def bytes_field(tag: bytes, value: bytes) -> bytes:
     """tag: the field's key with wire type 2. Nothing for empty bytes."""
-    return tag + uvarint(len(value)) + value if value else b""
+    return tag + (SHORT_UVARINTS[n] if (n := len(value)) < 0x4000 else uvarint(n)) + value if value else b""
 
 
 def message_field(tag: bytes, value: bytes) -> bytes:
     """A sub-message that is present, empty or not."""
-    return tag + uvarint(len(value)) + value
+    return tag + (SHORT_UVARINTS[n] if (n := len(value)) < 0x4000 else uvarint(n)) + value
 
 
 def height_bytes(height: int) -> bytes:

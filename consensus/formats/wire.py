@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from consensus.formats.errors import Malformed
-from crypto.hash import uvarint
+from crypto.hash import SHORT_UVARINTS, uvarint
 
 M = TypeVar("M", bound=Message)
 
@@ -33,17 +33,19 @@ def varint(value: int) -> bytes:
 
 def int_field(tag: bytes, value: int) -> bytes:
     """Nothing for 0."""
+    if 0 < value < 0x4000:
+        return tag + SHORT_UVARINTS[value]
     return tag + varint(value) if value else b""
 
 
 def bytes_field(tag: bytes, value: bytes) -> bytes:
     """Nothing when empty."""
-    return tag + uvarint(len(value)) + value if value else b""
+    return tag + (SHORT_UVARINTS[n] if (n := len(value)) < 0x4000 else uvarint(n)) + value if value else b""
 
 
 def message_field(tag: bytes, encoded: bytes) -> bytes:
     """Always written, also when empty."""
-    return tag + uvarint(len(encoded)) + encoded
+    return tag + (SHORT_UVARINTS[n] if (n := len(encoded)) < 0x4000 else uvarint(n)) + encoded
 
 
 def parse_ours(message: M, data: bytes, start: int = 0, end: int | None = None) -> Generator[None, None, M]:
