@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ from proto.dchat.v1 import service_pb2 as pb
 from storage.memory import MemoryStore
 from tests.campaigns.harness import CampaignFailed, Testnet, be_quiet, folder_of, run_campaign, say, until
 from tests.support.chain.harness import CHAIN_ID, drain
+from tests.support.chain.recorded import Recording
 from tests.support.economy.life import NAMES, Life
 from tests.support.economy.world import DCHAT
 
@@ -67,13 +69,18 @@ class Storm(Life):
         self.busy: dict[bytes, int] = {}  # account -> height at which it did something
         self.waiting: dict[bytes, str] = {}  # transaction's id -> its messages' names
         self._app_hash = b""
+        self.genesis = genesis
+        self.recording: Recording | None = None  # of what it follows
 
     def follow(self, block: Block) -> None:
         """Execute the network's next block. Raises CampaignFailed: its app hash is not what this process has."""
         height = block.header.height
         if self._app_hash and block.header.app_hash != self._app_hash:
             raise CampaignFailed(f"header {height} has another app hash than the blocks give")
-        response = drain(self.app.finalize_block(block_request(block, self.sets[height - 1])))
+        request = block_request(block, self.sets[height - 1])
+        if self.recording is not None:
+            self.recording.add(request)
+        response = drain(self.app.finalize_block(request))
         self.app.commit()
         self._app_hash, self.height, self.time_ns = response.app_hash, height, block.header.time_ns
         changes = [(update.pub_key, update.power) for update in response.validator_updates]
@@ -192,11 +199,15 @@ def network_of(folder: Path, ports: list[Ports] | None = None) -> Testnet:
     return Testnet(folder)
 
 
-async def storm_on(net: Testnet, *, seed: int, txs: int) -> Storm:
-    """Raises CampaignFailed."""
-    async with Client(net.grpc(1)) as client:
+async def storm_on(net: Testnet, *, seed: int, txs: int, record: Path | None = None) -> Storm:
+    """record: a file for its blocks (tests.support.chain.recorded). Raises CampaignFailed."""
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(net.grpc(1)))
         session = Session(client, identity.load(net.home / net.network.accounts["carol"]).wallet)
         storm = Storm(seed, net.homes[0], (await session.facts()).gas_price)
+        if record is not None:
+            file = stack.enter_context(record.open("w", encoding="ascii"))
+            storm.recording = Recording(file, storm.genesis)
         purses = Purses(session)
         await purses.fill(storm, wait_commit=True)
         await rage(net, storm, purses, txs)
@@ -219,7 +230,7 @@ async def main(arguments: argparse.Namespace) -> None:
     be_quiet()
     say(f"seed {arguments.seed}")
     with folder_of("storm") as folder, network_of(folder / "network") as net:
-        storm = await storm_on(net, seed=arguments.seed, txs=arguments.txs)
+        storm = await storm_on(net, seed=arguments.seed, txs=arguments.txs, record=arguments.record)
         report(storm)
         say(f"{storm.committed} transactions in {storm.height} blocks, each app hash as executed here")
 
@@ -227,5 +238,8 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--txs", type=int, default=10_000)
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write its blocks there: campaign determinism --file"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     run_campaign(main(parser.parse_args()))
