@@ -85,7 +85,7 @@ class Copy:
 
 
 PROTO = ("./scripts/proto",)
-IMPORTED = "from chain.tx.messages.chat import SetStatus\n"
+IMPORTED = "from chain.tx.messages.chat.identities import SetStatus\n"
 PAGES = (sys.executable, "-m", "dchat.config.pages")
 
 MESSAGE = Example(
@@ -109,21 +109,23 @@ message Status {
             before="// Creates the chat identity of an account",
         ),
         Put(
-            "chain/tx/messages/chat.py",
+            "chain/tx/messages/chat/identities.py",
             """class SetStatus(NamedTuple):
     address: bytes
     text: str
 
 
 """,
-            before="ChatMessage: TypeAlias",
+            before="IdentityMessage: TypeAlias",
         ),
-        Put("chain/tx/messages/chat.py", " | SetStatus", after="CreateChannel | JoinChannel | PostMessage"),
         Put(
-            "chain/tx/messages/chat.py",
-            """def set_status(m: pb.SetStatus) -> SetStatus:
+            "chain/tx/messages/chat/identities.py", " | SetStatus", after="SetProfile | BlockIdentity | UnblockIdentity"
+        ),
+        Put(
+            "chain/tx/messages/chat/identities.py",
+            """def set_status(m: tx_pb2.SetStatus) -> SetStatus:
     check_address("set_status.address", m.address)
-    check_text("set_status.text", m.text, TOPIC_BYTES_MAX)
+    check_text("set_status.text", m.text, LINK_BYTES_MAX)
     return SetStatus(m.address, m.text)
 
 
@@ -131,9 +133,14 @@ message Status {
             before="KINDS: Final = (",
         ),
         Put(
-            "chain/tx/messages/chat.py",
+            "chain/tx/messages/chat/identities.py",
             '    Kind("set_status", set_status, SetStatus, CHAT, gas.GAS_MESSAGE + gas.GAS_STAYS),\n',
-            before='    Kind("post_message", post_message',
+            before='    Kind("block_identity", block_identity',
+        ),
+        Put(
+            "chain/tx/messages/chat/identities.py",
+            "from proto.dchat.v1 import tx_pb2\n",
+            after="from proto.dchat.v1 import identities_pb2 as ids\n",
         ),
         Put(
             "chain/chat/machine.py",
@@ -187,7 +194,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
             after="from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken, Unauthorised\n",
         ),
         Put(
-            "dchat/cli/commands/chat_commands.py",
+            "dchat/cli/chat/identity_commands.py",
             '''@tx.command("set-status", cls=Command)
 @click.option("--text", required=True, help="Up to 256 bytes.")
 @sending
@@ -208,11 +215,11 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
 ''',
             before="LEGS.update(",
         ),
-        Put("dchat/cli/commands/chat_commands.py", IMPORTED, before="from dchat.cli.commands.query_commands"),
+        Put("dchat/cli/chat/identity_commands.py", IMPORTED, before="from dchat.cli.commands.query_commands"),
         Put(
-            "dchat/cli/commands/chat_commands.py",
+            "dchat/cli/chat/identity_commands.py",
             "from chain.chat.machine import STATUSES\n",
-            before="from chain.tx.messages import (\n",
+            before="from chain.tx.messages import BuyAllowance",
         ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
         Put("tests/support/economy/life.py", IMPORTED, before="from chain.tx.messages.economy import"),
@@ -233,7 +240,7 @@ from structlog.testing import capture_logs
 
 from chain.chat.machine import STATUS
 from chain.tx.messages import RegisterIdentity
-from chain.tx.messages.chat import SetStatus
+from chain.tx.messages.chat.identities import SetStatus
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
 from tests.support.chain.harness import Chain

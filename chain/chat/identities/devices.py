@@ -24,7 +24,7 @@ from chain.tx.envelope.tx import Tx
 from chain.tx.errors import Unauthorised
 from chain.tx.identity_errors import DeviceExpired, DeviceRoleTooLow, TooManyDevices, UnknownDevice
 from chain.tx.messages import KIND_OF
-from chain.tx.messages.chat import DEVICES_MAX, AddDevice, RevokeDevice
+from chain.tx.messages.chat.devices import DEVICES_MAX, AddDevice, RevokeDevice
 from chain.tx.messages.kinds import DEVICE_ROLE_NAMES
 from chain.tx.policies import parse_policy, single_key_policy
 from consensus.formats.units import NS_PER_S

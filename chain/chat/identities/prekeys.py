@@ -22,7 +22,7 @@ from chain.kernel.event_text import Event, account, some
 from chain.tx import gas
 from chain.tx.codec import bytes_field, height_bytes, message_field, uint_field
 from chain.tx.identity_errors import BadPrekeySignature, NoPrekeys, PrekeySignerUnknown, TooManyClaims, TooManyPrekeys
-from chain.tx.messages.chat import (
+from chain.tx.messages.chat.prekeys import (
     ONE_TIME_MAX,
     USE_LAST_RESORT,
     USE_SIGNED,

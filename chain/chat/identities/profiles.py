@@ -14,7 +14,7 @@ from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account
 from chain.tx.codec import bytes_field, uint_field
 from chain.tx.identity_errors import AlreadyBlocked, Blocked, NotBlocked
-from chain.tx.messages.chat import BlockIdentity, SetProfile, UnblockIdentity
+from chain.tx.messages.chat.identities import BlockIdentity, SetProfile, UnblockIdentity
 from proto.dchat.v1 import identities_pb2 as pb
 
 

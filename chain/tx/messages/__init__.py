@@ -2,8 +2,8 @@
 
 from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterIdentity, Tip
 from chain.tx.messages.chat import Attachment, CreateChannel, JoinChannel, PostMessage
-from chain.tx.messages.fields import CHANNEL_ID_BYTES, channel_id, direct_id
 from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind
+from chain.tx.messages.kinds.fields import CHANNEL_ID_BYTES, channel_id, direct_id
 from chain.tx.messages.payments import Output, PayMany, Payment
 from chain.tx.messages.table import KIND_OF, KINDS, Message, decode_message, encode_message, kinds_of
 

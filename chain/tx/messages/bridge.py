@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address, check_amount, check_channel, check_text
 from chain.tx.messages.kinds import BRIDGE, Kind
+from chain.tx.messages.kinds.fields import check_address, check_amount, check_channel, check_text
 from proto.dchat.v1 import tx_pb2 as pb
 
 IDENTITY_NAME_BYTES_MIN: Final = 3

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, Protocol
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address, check_amount
 from chain.tx.messages.kinds import CURRENCY, Kind
+from chain.tx.messages.kinds.fields import check_address, check_amount
 from crypto.hash import sha256
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PubKey
 from proto.dchat.v1 import tx_pb2 as pb

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address, check_amount, check_channel
 from chain.tx.messages.kinds import BRIDGE, Kind
+from chain.tx.messages.kinds.fields import check_address, check_amount, check_channel
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from proto.dchat.v1 import tx_pb2 as pb
 

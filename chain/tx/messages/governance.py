@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from chain.tx import gas
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address
 from chain.tx.messages.kinds import BRIDGE, CHAT, ROLE_ROOT, Kind
+from chain.tx.messages.kinds.fields import check_address
 from chain.tx.messages.upgrade import CancelUpgrade, SoftwareUpgrade, check_plan
 from proto.dchat.v1 import governance_pb2 as pb
 

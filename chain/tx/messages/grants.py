@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from chain.tx import gas
 from chain.tx.errors import InvalidField, Malformed
 from chain.tx.messages import bridge, chat, economy, governance, payments
-from chain.tx.messages.fields import check_address
 from chain.tx.messages.kinds import CURRENCY, Kind, encode_as
+from chain.tx.messages.kinds.fields import check_address
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
 

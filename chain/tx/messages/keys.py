@@ -7,8 +7,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address
 from chain.tx.messages.kinds import BRIDGE, Kind
+from chain.tx.messages.kinds.fields import check_address
 from chain.tx.policies import parse_policy, read_policy
 from crypto.hash import sha256
 from crypto.keys import SIGNATURE_BYTES, Ed25519PrivKey

@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.fields import check_address, check_amount, check_text
 from chain.tx.messages.kinds import CURRENCY, Kind
+from chain.tx.messages.kinds.fields import check_address, check_amount, check_text
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import tx_pb2 as pb
 

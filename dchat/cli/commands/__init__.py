@@ -1,7 +1,6 @@
 """Commands that speak with a running chain: transactions, queries, governance, upgrades, status."""
 
 __all__ = [
-    "chat_commands",
     "denomination_commands",
     "grant_commands",
     "gov_commands",

@@ -19,7 +19,7 @@ from chain.tx.messages.escrow import (
     Require,
 )
 from crypto.hash import sha256
-from dchat.cli.commands.chat_commands import channel_of
+from dchat.cli.chat.words import channel_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.deals.words import CONDITIONS, SAID, If, When, condition_of, escrow_of, hash_of, place_of, time_of

@@ -8,7 +8,7 @@ import click
 
 from chain.tx.messages import LANE_BRIDGE, Message, Payment, PayToJoin
 from crypto.bech32 import encode_address
-from dchat.cli.commands.chat_commands import channel_of
+from dchat.cli.chat.words import channel_of
 from dchat.cli.commands.tx_commands import parse_leg, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount
 from dchat.cli.terminal.base import Command, Exit, Refusal

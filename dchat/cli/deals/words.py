@@ -24,7 +24,7 @@ from consensus.formats.errors import Malformed
 from consensus.formats.timestamps import parse_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.hash import HASH_BYTES, sha256
-from dchat.cli.commands.chat_commands import channel_of
+from dchat.cli.chat.words import channel_of
 from dchat.cli.terminal.ask import Address, parse_amount
 from dchat.config.models import duration_s
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import dchat.cli.commands.chat_commands
+import dchat.cli.chat.channel_commands
+import dchat.cli.chat.epoch_commands
+import dchat.cli.chat.identity_commands
+import dchat.cli.chat.message_commands
 import dchat.cli.commands.denomination_commands
 import dchat.cli.commands.evidence_commands
 import dchat.cli.commands.grant_commands
-import dchat.cli.commands.identity_commands
 import dchat.cli.commands.staking_commands
 import dchat.cli.deals.escrow_commands
 import dchat.cli.deals.ready_made

@@ -10,7 +10,7 @@ import click
 from chain.kernel.event_text import coins
 from consensus.formats.timestamps import format_rfc3339
 from crypto.bech32 import encode_address
-from dchat.cli.commands.chat_commands import channel_of
+from dchat.cli.chat.words import channel_of
 from dchat.cli.terminal.ask import Hash, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, echo, show_json
 from dchat.cli.terminal.trust import root_of_trust, trust_options

@@ -1,6 +1,7 @@
 """A kind of message: its name, how it is decoded, the lanes that may carry it, and its gas.
 
-Each file of this room has the messages of one subject and, at its end, their rows; `table` puts all of them together.
+Each file of `chain.tx.messages` has the messages of one subject and, at its end, their rows; `table` puts all of them
+together.
 """
 
 from __future__ import annotations

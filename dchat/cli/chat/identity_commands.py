@@ -1,4 +1,4 @@
-"""`dchat tx` and `dchat query` of what belongs to an identity: profile, blocks, prekeys, devices."""
+"""`dchat tx` and `dchat query` of identities: name and allowance, profile, blocks, prekeys, devices."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ import click
 from chain.chat.identities.devices import DEVICES
 from chain.chat.identities.prekeys import LOW_STOCK, PREKEYS
 from chain.chat.identities.profiles import BLOCKS, PROFILES
-from chain.tx.messages.chat import (
+from chain.tx.messages import BuyAllowance, RegisterIdentity
+from chain.tx.messages.chat.devices import AddDevice, RevokeDevice
+from chain.tx.messages.chat.identities import BlockIdentity, SetProfile, UnblockIdentity
+from chain.tx.messages.chat.prekeys import (
     PREKEY_BYTES,
     USE_LAST_RESORT,
     USE_SIGNED,
-    AddDevice,
-    BlockIdentity,
     ClaimPrekey,
     PublishPrekeys,
-    RevokeDevice,
-    SetProfile,
     SignedPrekey,
-    UnblockIdentity,
     prekey_hash,
 )
 from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ADMIN
 from crypto.keys import Ed25519PrivKey
-from dchat.cli.commands.query_commands import Age, ask_record, proving, query
+from dchat.cli.commands.query_commands import Age, ask, ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, load_identity
+from dchat.cli.terminal.ask import Address, Amount, load_identity, parse_amount
 from dchat.cli.terminal.base import Command
 from dchat.cli.terminal.trust import signing_facts
 from proto.dchat.v1 import identities_pb2 as pb
@@ -54,6 +52,44 @@ who_option = click.option("--who", type=Address(), required=True, help="The othe
 
 def _address(text: str) -> bytes:
     return Address().convert(text, None, None)
+
+
+# ------------------------------------------------------------------------------ identity
+
+
+@tx.command(cls=Command)
+@click.option("--name", required=True, help="3 to 32 of a-z 0-9 _ -; unique.")
+@click.option("--display", default="", help="Up to 64 bytes.")
+@sending
+def register(name: str, display: str, **options: Any) -> None:
+    """Create the chat identity of your account, with a starter allowance."""
+    send(lambda me: [RegisterIdentity(me, name, display)], options)
+
+
+@tx.command("buy-allowance", cls=Command)
+@click.option("--amount", type=Amount(least=1), required=True)
+@sending
+def buy_allowance(amount: int, **options: Any) -> None:
+    """Turn DCHAT into messages and bytes on the chat chain."""
+    send(lambda me: [BuyAllowance(me, amount)], options)
+
+
+@query.command("identity", cls=Command)
+@click.argument("who")
+@proving
+def query_identity(who: str, **how: Any) -> None:
+    """An identity of the chat chain, by address or name."""
+    if who.startswith("dchat1") or who.endswith(".json"):
+        address = Address().convert(who, None, None)
+        ask(
+            lambda c, prove, at: c.identity(address, height=at, prove=prove), lambda p, a: p.identity(a, address), **how
+        )
+    else:
+        ask(
+            lambda c, prove, at: c.identity(name=who, height=at, prove=prove),
+            lambda p, a: p.named_identity(a, who),
+            **how,
+        )
 
 
 # ------------------------------------------------------------------------------ profile
@@ -213,6 +249,16 @@ def query_devices(who: bytes, **how: Any) -> None:
 
 LEGS.update(
     {
+        "register": (
+            frozenset({"name"}),
+            frozenset({"display"}),
+            lambda me, leg: RegisterIdentity(me, leg["name"], leg.get("display", "")),
+        ),
+        "buy-allowance": (
+            frozenset({"amount"}),
+            frozenset(),
+            lambda me, leg: BuyAllowance(me, parse_amount(leg["amount"], least=1)),
+        ),
         "set-profile": (
             frozenset(),
             frozenset({"bio", "link", "picture"}),

@@ -41,3 +41,11 @@ def check_amount(where: str, amount: int) -> None:
 def check_text(where: str, value: str, bytes_max: int) -> None:
     if len(value.encode()) > bytes_max:
         raise InvalidField(f"{where}: above {bytes_max} bytes of UTF-8")
+
+
+def check_two_accounts(where: str, first: bytes, second: bytes) -> tuple[bytes, bytes]:
+    check_address(where, first)
+    check_address(where, second)
+    if first == second:
+        raise InvalidField(f"{where}: both are one account")
+    return first, second
