@@ -1,7 +1,8 @@
 """Which transactions a proposer puts into a block, and in which order. Policy: a block made otherwise is as valid.
 
 Each lane has a reserved share of bytes and gas, so that a flood in one starves no other; what a lane leaves, the
-others may use, in the mempool's order.
+others may use, in the mempool's order. That is by priority: fee per gas, each sender's in its order. Posts pay by
+allowance at one price for all, and go in order of admission.
 """
 
 from __future__ import annotations
@@ -11,9 +12,23 @@ from typing import Final
 
 from chain.tx.envelope.tx import Tx
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY
+from chain.tx.units import GAS_PER_MGAS
 
 FIRST_TURN_BLOCKS: Final = 7  # so often the first in order takes its turn: prime, to meet each of several proposers
+PRIORITY_LEAST: Final = 1_000  # of a fee that is the least
 SHARES_PERCENT: Final = {LANE_CHAT: 40, LANE_CURRENCY: 40, LANE_BRIDGE: 20}
+
+
+def priority_of(tx: Tx, least_fee: int) -> int:
+    """Fee per gas, in thousandths of what the chain asks: whoever pays the least fee has one priority, whatever
+    rounding up made of it. least_fee: for its gas limit, in udchat; 0: gas costs nothing, and udchat per gas count.
+    """
+    fee = tx.fee
+    if fee == least_fee:
+        return PRIORITY_LEAST
+    if not least_fee:
+        return PRIORITY_LEAST + fee * GAS_PER_MGAS // tx.gas_limit
+    return fee * PRIORITY_LEAST // least_fee
 
 
 def size_in_block(tx: Tx) -> int:

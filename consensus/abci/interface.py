@@ -125,7 +125,7 @@ class CheckTxRequest(NamedTuple):
 class CheckTxResponse(NamedTuple):
     """code 0 admits. What the mempool needs beside ABCI's fields: who sent it, its lane and what it touches.
 
-    A tuple, as all that is made once a transaction: a frozen dataclass of twelve fields takes six times as long.
+    A tuple, as all that is made once a transaction: a frozen dataclass of as many fields takes six times as long.
     """
 
     code: int = CODE_OK
@@ -140,6 +140,7 @@ class CheckTxResponse(NamedTuple):
     order_key: bytes = b""  # of those with one key, each has its place after the one before it; b"": it has none
     order: int = 0  # that place
     may_pass_later: bool = False  # of a refusal: for want of what another transaction under way may bring
+    priority: int = 0  # in its lane, higher goes first: what it pays for what it takes, in the application's unit
 
 
 @dataclass(frozen=True, slots=True)

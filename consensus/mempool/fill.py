@@ -1,11 +1,11 @@
 """Which of the pool's transactions go into a proposal, and in which order.
 
-Lanes in turn, by bytes; within a lane in order of admission. What does not fit is passed over and others go on, except
-those of its own signers, which would overtake it. So that nothing is passed over for ever, the oldest transaction goes
-first, before all lanes, once it is older than STARVED_BLOCKS; but not within TURN_BLOCKS of the last block that gave
-such a turn to a large one, or those who reserve whole blocks would keep the others out. A proposal that has the
-transaction and fits it is made by each honest proposer, so the first of them waits STARVED_BLOCKS + TURN_BLOCKS at most
-under honest proposers; the next ones TURN_BLOCKS more each.
+Lanes in turn, by bytes; within a lane by priority (`consensus.mempool.ranking`). What does not fit is passed over and
+others go on, except those of its own signers, which would overtake it. So that nothing is passed over for ever, the
+oldest transaction goes first, before all lanes and whatever it pays, once it is older than STARVED_BLOCKS; but not
+within TURN_BLOCKS of the last block that gave such a turn to a large one, or those who reserve whole blocks would keep
+the others out. A proposal that has the transaction and fits it is made by each honest proposer, so the first of them
+waits STARVED_BLOCKS + TURN_BLOCKS at most under honest proposers; the next ones TURN_BLOCKS more each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from consensus.mempool.admission.entry import Entry
+from consensus.mempool.admission.index import Index
+from consensus.mempool.ranking import ranked
 
 LANE_QUANTUM_BYTES: Final = 16_384  # what a lane may take in its turn when a block is filled
 STARVED_BLOCKS: Final = 8
@@ -70,9 +72,7 @@ class Room:
         return self.bytes <= self._bytes_low or (self.gas is not None and self.gas <= self._gas_low)
 
 
-def fill(
-    lanes: Mapping[str, Mapping[bytes, Entry]], *, first: Entry | None, bytes_max: int, gas_max: int
-) -> tuple[list[bytes], int]:
+def fill(index: Index, *, first: Entry | None, bytes_max: int, gas_max: int) -> tuple[list[bytes], int]:
     """The transactions of a proposal, and how many were passed over. first: the starved one whose turn it is."""
     room = Room(bytes_max, gas_max)
     out: list[bytes] = []
@@ -84,7 +84,7 @@ def fill(
     passed: set[bytes] = set()  # signers of what was passed over
     count = 0
     turns: deque[tuple[Iterator[Entry], int, Entry | None]] = deque(
-        (iter(lanes[name].values()), 0, None) for name in sorted(lanes)
+        (ranked(index, name), 0, None) for name in sorted(index.lanes)
     )
     while turns:
         entries, credit, entry = turns.popleft()

@@ -2,8 +2,8 @@
 
 Promises: what is in it passed `check_tx`; each transaction is verified once; its size in count, bytes, per source, per
 sender and per lane is bounded, and whoever exceeds a bound is told which and to try later; the node's doors admit no
-more than recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is
-that of admission, so a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
+more than recent blocks took in `wait_ms_max`, so that what is admitted is committed soon; within a lane the order is by
+priority, but a sender's transactions never overtake each other; the loop is never held for more than SLICE_NS.
 What peers send counts towards the doors' bound, but is held only to the pool's own: a peer has admitted it already.
 Whoever sends much keeps nobody else out: `consensus.mempool.admission.shares` bounds what each source may take,
 `consensus.mempool.admission.turns` gives each its part of admission's work, which is charged to it, and what was found
@@ -608,7 +608,7 @@ class Pool:
         if bytes_max < 0:
             bytes_max = self._index.bytes + PROTO_TX_OVERHEAD * len(self._entries)
         first = self._turn.next_of(self._entries, self._height + 1, bytes_max=bytes_max, gas_max=gas_max)
-        txs, passed = fill(self._index.lanes, first=first, bytes_max=bytes_max, gas_max=gas_max)
+        txs, passed = fill(self._index, first=first, bytes_max=bytes_max, gas_max=gas_max)
         self.metrics.passed_over += passed
         return txs
 

@@ -16,16 +16,17 @@ import structlog
 
 from chain.app_state.document import parse_app_state
 from chain.currency.grants.fee_grants import last_time_ns
+from chain.currency.ledger.records import PARAMS
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
 from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, units_of
-from chain.kernel.proposals import FIRST_TURN_BLOCKS, select
+from chain.kernel.proposals import FIRST_TURN_BLOCKS, priority_of, select
 from chain.kernel.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
 from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.tx.errors import BadSignature, TxError
 from chain.tx.gas import limit_of
-from chain.tx.messages import LANE_CURRENCY, Payment
+from chain.tx.messages import LANE_CHAT, LANE_CURRENCY, Payment
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
@@ -183,7 +184,7 @@ class DchatApplication:
             self._admit(tx)
         except TxError as error:
             return CheckTxResponse(error.code, error.log, error.codespace, may_pass_later=error.may_pass_later)
-        return _identity_of(tx)
+        return self._identity_of(tx)
 
     def _admit(self, tx: Tx) -> None:
         """Payments are tried whole, so that an overspend is refused at the door; of the rest the ante part, because
@@ -210,10 +211,27 @@ class DchatApplication:
         finally:
             executor.drop()
 
+    def _identity_of(self, tx: Tx) -> CheckTxResponse:
+        """What admission tells of it; made once, and asked for when it is identified and when it is admitted."""
+        if tx.facts is None:
+            payer, sender = tx.signers[tx.fee_payer], tx.touches[tx.fee_payer]
+            tx.facts = CheckTxResponse(
+                gas_wanted=tx.gas_limit,
+                sender=sender,
+                order_key=b"" if tx.unordered else sender + payer.sequence_key,
+                order=payer.sequence,
+                lane=tx.lane_name,
+                replay_id=tx.replay_id,
+                touches=tx.touches,
+                expiry_height=tx.expiry_height,
+                priority=0 if tx.lane == LANE_CHAT else priority_of(tx, self.base.get(PARAMS).min_fee(tx.gas_limit)),
+            )
+        return tx.facts
+
     def identify_tx(self, tx: bytes) -> CheckTxResponse:
         """What can be told of a transaction without state. Changes nothing."""
         try:
-            return _identity_of(self.txs.get(tx))
+            return self._identity_of(self.txs.get(tx))
         except TxError as error:
             return CheckTxResponse(error.code, error.log, error.codespace)
 
@@ -409,23 +427,6 @@ def _drain(steps: Slices[T]) -> T:
         except StopIteration as stop:
             answer: T = stop.value
             return answer
-
-
-def _identity_of(tx: Tx) -> CheckTxResponse:
-    """What admission tells of it; made once, and asked for when it is identified and when it is admitted."""
-    if tx.facts is None:
-        payer, sender = tx.signers[tx.fee_payer], tx.touches[tx.fee_payer]
-        tx.facts = CheckTxResponse(
-            gas_wanted=tx.gas_limit,
-            sender=sender,
-            order_key=b"" if tx.unordered else sender + payer.sequence_key,
-            order=payer.sequence,
-            lane=tx.lane_name,
-            replay_id=tx.replay_id,
-            touches=tx.touches,
-            expiry_height=tx.expiry_height,
-        )
-    return tx.facts
 
 
 __all__ = ["APP_VERSION", "CommitInfo", "DchatApplication"]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chain.app_state.document import BridgeGenesis
+from chain.app_state.document import BridgeGenesis, CurrencyGenesis
 from chain.kernel.check import STALE_BLOCKS
 from chain.kernel.proposals import select, size_in_block
 from chain.state import proofs
@@ -312,3 +312,17 @@ def test_what_we_prepare_we_accept() -> None:
     assert list(prepared) == good
     assert chain.propose(*prepared) == ""
     assert chain.prepare(*good, max_tx_bytes=0) == ()
+
+
+@pytest.mark.parametrize("gas_price", [0, 1, 99_991, 10**7])
+def test_who_pays_the_least_fee_has_one_priority_and_who_pays_more_a_higher_one(gas_price: int) -> None:
+    """Whatever the gas: rounding up makes no difference between those who pay what they have to."""
+    chain = rich(currency=CurrencyGenesis(gas_price=gas_price))
+    least = [pay(chain, gas_limit=gas) for gas in (20_000, 20_001, 33_333, 1_000_000)]
+    assert {chain.app.identify_tx(tx).priority for tx in least} == {1_000}
+    fee = decode(least[0]).fee
+    dear = [pay(chain, gas_limit=20_000, fee=paid) for paid in (fee + fee // 10 + 1, 2 * fee + 2)]
+    first, second = (chain.app.identify_tx(tx).priority for tx in dear)
+    assert 1_000 < first < second
+    posting = PostMessage(chain.address("ann"), bytes(32), b"hello", 0)
+    assert chain.app.identify_tx(chain.tx("ann", posting)).priority == 0

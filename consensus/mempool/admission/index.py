@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 
 from consensus.mempool.admission.entry import Entry
+
+
+class Lane:
+    """Its entries by priority, each level in order of admission. priorities: those that have a level, ascending."""
+
+    __slots__ = ("count", "levels", "priorities")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.levels: dict[int, dict[bytes, Entry]] = {}
+        self.priorities: list[int] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def begin(self, priority: int) -> dict[bytes, Entry]:
+        level = self.levels[priority] = {}
+        insort(self.priorities, priority)
+        return level
+
+    def end(self, priority: int) -> None:
+        del self.levels[priority]
+        del self.priorities[bisect_left(self.priorities, priority)]
 
 
 class Index:
@@ -12,11 +36,11 @@ class Index:
 
     def __init__(self) -> None:
         self.entries: dict[bytes, Entry] = {}
-        self.lanes: dict[str, dict[bytes, Entry]] = {}
+        self.lanes: dict[str, Lane] = {}
         self.bytes = 0
         self.senders: dict[bytes, int] = {}  # how many of each wait
         self.replays: dict[bytes, bytes] = {}  # replay id -> key
-        self.touching: dict[bytes, dict[bytes, None]] = {}  # touched key -> keys of entries
+        self.touching: dict[bytes, dict[bytes, Entry]] = {}  # touched key -> its entries, in order of admission
         self._expiring: dict[int, dict[bytes, None]] = {}  # of what is here alone: a far expiry leaves nothing behind
 
     def __len__(self) -> int:
@@ -28,8 +52,12 @@ class Index:
         self.entries[key] = entry
         lane = self.lanes.get(facts.lane)
         if lane is None:
-            lane = self.lanes[facts.lane] = {}
-        lane[key] = entry
+            lane = self.lanes[facts.lane] = Lane()
+        level = lane.levels.get(facts.priority)
+        if level is None:
+            level = lane.begin(facts.priority)
+        level[key] = entry
+        lane.count += 1
         self.bytes += len(entry.tx)
         if sender:
             self.senders[sender] = self.senders.get(sender, 0) + 1
@@ -38,9 +66,9 @@ class Index:
         for touched in facts.touches:
             keys = touching.get(touched)
             if keys is None:
-                touching[touched] = {key: None}
+                touching[touched] = {key: entry}
             else:
-                keys[key] = None
+                keys[key] = entry
         if facts.expiry_height:
             self._expiring.setdefault(facts.expiry_height, {})[key] = None
 
@@ -50,8 +78,12 @@ class Index:
             return None
         facts, senders, touching = entry.facts, self.senders, self.touching
         lane = self.lanes[facts.lane]
-        del lane[key]
-        if not lane:
+        level = lane.levels[facts.priority]
+        del level[key]
+        lane.count -= 1
+        if not level:
+            lane.end(facts.priority)
+        if not lane.count:
             del self.lanes[facts.lane]
         self.bytes -= len(entry.tx)
         if sender := facts.sender:

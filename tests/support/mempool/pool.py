@@ -13,6 +13,12 @@ from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock
 
 
+def touches_of(sender: bytes, options: dict[str, str]) -> tuple[bytes, ...]:
+    """Its account's, and that of who signs with it."""
+    other = options.get("with", "").encode()
+    return (b"account/" + sender, b"account/" + other) if other else (b"account/" + sender,)
+
+
 class SequenceApp:
     """Transactions are text, `sender:sequence[:option=value...]`; sequences count up from the committed one.
 
@@ -44,7 +50,8 @@ class SequenceApp:
             gas_wanted=int(options.get("gas", "1")),
             replay_id=options.get("replay", "").encode(),
             expiry_height=int(options.get("expiry", "0")),
-            touches=(b"account/" + sender,),
+            touches=touches_of(sender, options),
+            priority=int(options.get("pays", "0")),
         )
 
     def commit(self, txs: Iterable[bytes]) -> frozenset[bytes]:
@@ -70,6 +77,7 @@ class IdentifyingApp(SequenceApp):
             lane=options.get("lane", "currency"),
             replay_id=options.get("replay", "").encode(),
             expiry_height=int(options.get("expiry", "0")),
+            priority=int(options.get("pays", "0")),
         )
 
 
