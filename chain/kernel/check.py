@@ -75,10 +75,11 @@ class CheckState:
             entry.merged = entry.pending.apply(committed, self.height, self._base)
         return entry.merged
 
-    def counts(self, tx: Tx, keys: Iterable[bytes]) -> bool:
-        """Whether `tx` is counted at each of its signers' `keys`: then a check again has nothing to find out."""
+    def counts(self, tx: Tx) -> bool:
+        """Whether `tx` is counted wherever `admit` counts: then a check again has nothing to find out, and would count
+        what is in no sequence twice."""
         entries = self._entries
-        return all((entry := entries.get(key)) is not None and tx.replay_id in entry.txs for key in keys)
+        return all((entry := entries.get(key)) is not None and tx.replay_id in entry.txs for key in tx.counted_at)
 
     def admit(self, tx: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:
         """Count an admitted transaction. changes: (key, kind, record before, record after) of each signer,
@@ -128,12 +129,14 @@ class CheckState:
                     queue.append(key)
         return found
 
-    def block_committed(self, txs: Iterable[tuple[bytes, Tx]], written: Iterable[bytes], height: int) -> set[bytes]:
+    def block_committed(
+        self, txs: Iterable[tuple[bytes, Tx]], written: Iterable[bytes], height: int, doubted: Iterable[bytes] = ()
+    ) -> set[bytes]:
         """Settle or forget what the block touched. Returns the keys whose waiting transactions must be checked again.
 
-        txs: what it executed, each with each of its keys; written: other keys that it changed; height: of the block
-        that is next now. The base holds the committed records. What shares a transaction with a key that settles is as
-        it was: it is not doubtful for that.
+        txs: what it executed, each with each of its keys; written: other keys that it changed; doubted: keys that do
+        not settle, whatever was foreseen; height: of the block that is next now. The base holds the committed records.
+        What shares a transaction with a key that settles is as it was: it is not doubtful for that.
         """
         doubtful = set(written)
         by_key: dict[bytes, list[Tx]] = {}
@@ -144,6 +147,7 @@ class CheckState:
                 doubtful.discard(key)
             else:
                 doubtful.add(key)
+        doubtful.update(doubted)
         again = doubtful | self.affected(doubtful)
         for key in again:  # determinism: admission alone
             self._entries.pop(key, None)

@@ -24,12 +24,13 @@ class Context:
 
     policies: of each signer, by address, as the ante part found them valid. payer: of the fee. legs: what the messages
     before this one did. replay_id: the transaction's, in the bridge's lane. others: keys of records of those who signed
-    nothing and may have less now; of the whole block, also of transactions that failed.
+    nothing and may have less now; doubted: keys of records for which others may sign now than before; both of the whole
+    block, also of transactions that failed.
     """
 
     __slots__ = (
-        "branch", "chain_id", "gas_limit", "gas_used", "height", "legs", "others", "payer", "policies", "replay_id",
-        "time_ns",
+        "branch", "chain_id", "doubted", "gas_limit", "gas_used", "height", "legs", "others", "payer", "policies",
+        "replay_id", "time_ns",
     )  # fmt: skip
 
     def __init__(self, branch: Branch, *, height: int, time_ns: int, chain_id: str = "") -> None:
@@ -39,6 +40,7 @@ class Context:
         self.legs: list[Leg] = []
         self.policies: dict[bytes, bytes] = {}
         self.others: set[bytes] = set()
+        self.doubted: set[bytes] = set()
 
     def use_gas(self, amount: int) -> None:
         """Raises: OutOfGas."""

@@ -58,6 +58,7 @@ class Executed:
     upgraded: str = ""  # the upgrade that the block carried out
     events: tuple[Event, ...] = ()  # the block's own, of its begin and its end
     others: frozenset[bytes] = frozenset()  # keys beside what its transactions touch: `Context.others`
+    doubted: frozenset[bytes] = frozenset()  # keys whose waiting transactions are checked again: `Context.doubted`
 
     @property
     def begins_anew(self) -> bool:
@@ -111,6 +112,11 @@ class Executor:
     def others(self) -> frozenset[bytes]:
         """See `Context.others`."""
         return frozenset(self._ctx.others)
+
+    @property
+    def doubted(self) -> frozenset[bytes]:
+        """See `Context.doubted`."""
+        return frozenset(self._ctx.doubted)
 
     def _events(self) -> tuple[Event, ...]:
         branch = self._ctx.branch
@@ -245,5 +251,5 @@ def execute_block(
     return Executed(
         results, block.writes, tuple(context.validator_updates), txs,
         consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
-        others=executor.others,
+        others=executor.others, doubted=executor.doubted,
     )  # fmt: skip

@@ -179,7 +179,7 @@ class DchatApplication:
         """Whether it would be executed after everything admitted before it. See `chain.kernel.check`."""
         try:
             tx = self.txs.get(request.tx)
-            if request.type is CheckTxType.RECHECK and self._check.counts(tx, tx.touches):
+            if request.type is CheckTxType.RECHECK and self._check.counts(tx):
                 return STILL_GOOD
             self._admit(tx)
         except TxError as error:
@@ -327,7 +327,7 @@ class DchatApplication:
         proven, beside = yield from encode_changes(executed.writes, large)
         pending = yield from self.stores.prepare_steps(request.height, proven, beside)
         touched = {key for tx in executed.txs for key in tx.touches}
-        touched.update(executed.others, self._check.granted(executed.writes))
+        touched.update(executed.others, executed.doubted, self._check.granted(executed.writes))
         response = FinalizeBlockResponse(
             tuple(executed.results),
             pending.app_hash,
@@ -361,7 +361,8 @@ class DchatApplication:
             self.base.merge(outcome.executed.writes, outcome.large)
             included = [(key, tx) for tx in outcome.executed.txs for key in tx.touches]
             written = self._check.granted(outcome.executed.writes) | outcome.executed.others
-            again = frozenset(self._check.block_committed(included, written, outcome.height + 1))
+            doubted = outcome.executed.doubted
+            again = frozenset(self._check.block_committed(included, written, outcome.height + 1, doubted))
         self._checker = None
         for tx in outcome.executed.txs:
             self.txs.drop(tx.raw)

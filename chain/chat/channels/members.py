@@ -20,7 +20,7 @@ from chain.chat.channels.records import (
     member_key,
 )
 from chain.chat.channels.rights import BAN as MAY_BAN
-from chain.chat.channels.rights import INVITE, OWNER, RANKS, ROLES, require_channel, require_right, role_in
+from chain.chat.channels.rights import INVITE, OWNER, RANKS, ROLES, has_right, require_channel, require_right, role_in
 from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import require_identity
 from chain.kernel.branch import Branch, State
@@ -129,11 +129,12 @@ def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> N
 
 
 def _take_invitation(branch: Branch, channel: Channel, member: bytes, now: int) -> Invitation | None:
+    """It counts as long as whoever made it may invite: what one made who lost the right, or was banned, is void."""
     found = branch.get(INVITATION + channel.id + member)
     if found is None or now >= found.until_ns:
         return None
     branch.set(INVITATION + channel.id + member, None)
-    return found
+    return found if has_right(branch, channel, found.by, INVITE, now) else None
 
 
 def _with_members(channel: Channel, count: int) -> Channel:

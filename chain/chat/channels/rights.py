@@ -66,6 +66,13 @@ def role_in(channel: Channel, address: bytes, membership: Membership) -> int:
     return OWNER if address == channel.owner else membership.role
 
 
+def has_right(state: Readable, channel: Channel, address: bytes, right: int, now_ns: int) -> bool:
+    found = state.get(member_key(channel.id, address))
+    if found is None or (found.end_ns and now_ns >= found.end_ns):
+        return False
+    return bool(RIGHTS[role_in(channel, address, found)] & right)
+
+
 def require_right(state: Readable, channel: Channel, address: bytes, right: int, now_ns: int) -> int:
     """The role that gives it. Raises: NotMember, MembershipEnded, NotPermitted."""
     role = role_in(channel, address, require_member(state, channel, address, now_ns))

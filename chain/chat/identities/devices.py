@@ -131,6 +131,7 @@ def add_device(ctx: Context, message: AddDevice) -> Leg:
         raise TooManyDevices(f"{len(stay)}, allowed: {DEVICES_MAX}")
     over = [d.public_key for d in old.of if d.expiry_time_ns <= ctx.time_ns and d.public_key != public_key]
     _retire(branch, identity, over)
+    ctx.doubted.add(IDENTITY + address)  # it may have a lower role or less time, or be gone: what it signed may wait
     expiry_time_ns = ctx.time_ns + lifetime_s * NS_PER_S
     branch.set(DEVICE + address, Devices((*stay, Device(public_key, role, expiry_time_ns, ctx.height))))
     told = {"role": DEVICE_ROLE_NAMES[role], "expiry_time": time_text(expiry_time_ns)}
@@ -148,6 +149,7 @@ def revoke_device(ctx: Context, message: RevokeDevice) -> Leg:
         raise UnknownDevice(public_key.hex())
     stay = [device for device in old.of if device.public_key != public_key]
     _retire(branch, identity, [public_key])
+    ctx.doubted.add(IDENTITY + address)
     branch.set(DEVICE + address, Devices(tuple(stay)) if stay else None)
     branch.emit(Event.of("revoke_device", address=account(address), public_key=public_key.hex()))
     return Leg("revoke_device", 0, public_key)

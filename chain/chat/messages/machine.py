@@ -105,12 +105,22 @@ def _check_terms(ctx: Context, channel: Channel, author: bytes, membership: Memb
         raise ChannelArchived(channel.name)
     if settings.pair:
         require_open(ctx.branch, peer_of(settings.pair, author), to=author)
-    if settings.slow_mode_s and not RIGHTS[role] & RETRACT:
-        free_ns = membership.last_post_ns + settings.slow_mode_s * NS_PER_S
-        if membership.last_post_ns and now < free_ns:
-            raise SlowMode(f"until {time_text(free_ns)}")
-        ctx.use_gas(gas.GAS_MESSAGE)
-        ctx.branch.set(member_key(channel.id, author), membership._replace(last_post_ns=now))
+    if settings.slow_mode_s:
+        take_turn(ctx, channel, author, role, settings.slow_mode_s)
+
+
+def take_turn(ctx: Context, channel: Channel, author: bytes, role: int, slow_mode_s: int) -> None:
+    """A message or an edit, where there is slow mode. Raises: SlowMode."""
+    if RIGHTS[role] & RETRACT:
+        return
+    key = member_key(channel.id, author)
+    membership = ctx.branch.get(key)
+    assert membership is not None, key  # who has a role is a member
+    free_ns = membership.last_post_ns + slow_mode_s * NS_PER_S
+    if membership.last_post_ns and ctx.time_ns < free_ns:
+        raise SlowMode(f"until {time_text(free_ns)}")
+    ctx.use_gas(gas.GAS_MESSAGE)
+    ctx.branch.set(key, membership._replace(last_post_ns=ctx.time_ns))
 
 
 def _posted(channel: bytes, author: bytes, index: int) -> Event:

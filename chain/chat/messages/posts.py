@@ -17,7 +17,7 @@ from chain.chat.channels.records import CHANNEL, PLAIN, Channel, member_key
 from chain.chat.channels.rights import POST, RETRACT, peer_of, require_channel, require_member, require_right
 from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import PARAMS
-from chain.chat.messages.machine import append
+from chain.chat.messages.machine import append, take_turn
 from chain.chat.messages.records import (
     EDITED,
     EXPIRED,
@@ -101,10 +101,13 @@ def edit_message(ctx: Context, message: EditMessage) -> Leg:
     author, channel_key, index, content, epoch = message
     branch = ctx.branch
     channel = require_channel(branch, channel_key)
-    require_right(branch, channel, author, POST, ctx.time_ns)
+    role = require_right(branch, channel, author, POST, ctx.time_ns)
     _check_open(channel)
     _check_unblocked(branch, channel, author)
     check_epoch(branch, channel, epoch)
+    slow_mode_s = (channel.settings or PLAIN).slow_mode_s
+    if slow_mode_s:
+        take_turn(ctx, channel, author, role, slow_mode_s)
     edited, kept = _living(branch, channel, index)
     if edited.author != author:
         raise NotAuthor(account(edited.author))

@@ -100,6 +100,11 @@ class Tx:
         return not self.unordered and (not self.fee_granter or key in self.touches[: len(self.signers)])
 
     @property
+    def counted_at(self) -> tuple[bytes, ...]:
+        """Of `touches`, without what its messages change: what admitting it takes something from."""
+        return self.touches[: len(self.signers) + (2 if self.fee_granter else 0)]
+
+    @property
     def grant_key(self) -> bytes:
         """Of `touches`, where there is a fee granter."""
         return self.touches[len(self.signers) + 1]

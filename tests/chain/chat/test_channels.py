@@ -85,6 +85,30 @@ def test_invitations() -> None:
     rooms.refused(e.AlreadyMember, "ann", InviteMember(rooms.ann, ROOM, rooms.bob, 60))
 
 
+@pytest.mark.parametrize("how", ["banned", "another role", "left", "period over"])
+def test_an_invitation_counts_as_long_as_who_made_it_may_invite(how: str) -> None:
+    rooms = with_members(1 if how == "period over" else 0, access=INVITED, period_s=HOUR if how == "period over" else 0)
+
+    def join() -> Any:
+        return PayToJoin(rooms.dora, ROOM, 1, 60) if how == "period over" else JoinChannel(rooms.dora, ROOM)
+
+    rooms.ok("bob", InviteMember(rooms.bob, ROOM, rooms.dora, 30 * 24 * HOUR))
+    if how == "banned":
+        rooms.ok("ann", BanMember(rooms.ann, ROOM, rooms.bob, 0))
+    elif how == "another role":
+        rooms.ok("ann", SetMemberRole(rooms.ann, ROOM, rooms.bob, MEMBER))
+    elif how == "left":
+        rooms.ok("bob", LeaveChannel(rooms.bob, ROOM))
+    else:
+        rooms.skipped_ns += HOUR * SECOND_NS
+    assert rooms.block(rooms.tx("dora", join())).tx_results[0].code == e.InvitationNeeded.code
+    if how == "another role":
+        rooms.ok("ann", SetMemberRole(rooms.ann, ROOM, rooms.bob, MODERATOR))  # it is looked at when it is used
+    else:
+        rooms.ok("ann", InviteMember(rooms.ann, ROOM, rooms.dora, HOUR))
+    rooms.ok("dora", join())
+
+
 def test_a_price_is_paid_once_or_by_period() -> None:
     rooms = Rooms().opened(5 * DCHAT, period_s=HOUR)
     rooms.refused(e.PriceDue, "bob", JoinChannel(rooms.bob, ROOM))

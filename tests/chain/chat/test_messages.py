@@ -135,6 +135,21 @@ def test_an_edit_is_a_message_and_drops_the_body_before() -> None:
     assert_all_proved(rooms)
 
 
+def test_an_edit_counts_as_a_message_in_slow_mode() -> None:
+    rooms = room(slow_mode_s=10)
+    rooms.wait(10)
+    rooms.ok("bob", PostMessage(rooms.bob, ROOM, b"hello", 0))
+    rooms.refused(e.SlowMode, "bob", EditMessage(rooms.bob, ROOM, 0, b"and more"))
+    rooms.wait(9)
+    rooms.refused(e.SlowMode, "bob", *[EditMessage(rooms.bob, ROOM, 0, text) for text in (b"one", b"two")])
+    rooms.ok("bob", EditMessage(rooms.bob, ROOM, 0, b"better"))
+    rooms.refused(e.SlowMode, "bob", PostMessage(rooms.bob, ROOM, b"x", 0))
+    rooms.wait(9)
+    rooms.ok("bob", PostMessage(rooms.bob, ROOM, b"x", 0))
+    rooms.ok("ann", PostMessage(rooms.ann, ROOM, b"y", 0))  # who moderates does not wait
+    rooms.ok("ann", *[EditMessage(rooms.ann, ROOM, 3, text) for text in (b"one", b"two")])
+
+
 def test_edits_obey_the_channel() -> None:
     rooms = room()
     rooms.ok("bob", PostMessage(rooms.bob, ROOM, b"hello", 0))

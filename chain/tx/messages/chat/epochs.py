@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from chain.tx import gas
 from chain.tx.errors import InvalidField
 from chain.tx.messages.chat.channels import GAS_TWO
-from chain.tx.messages.kinds import CHAT, ROLE_POST, Kind
+from chain.tx.messages.kinds import CHAT, ROLE_MODERATE, Kind
 from chain.tx.messages.kinds.fields import check_address, check_channel
 from crypto.hash import HASH_BYTES
 from proto.dchat.v1 import channels_pb2
@@ -80,7 +80,7 @@ KINDS: Final = (
         "publish_epoch_keys", publish_epoch_keys, PublishEpochKeys, CHAT, GAS_TWO + gas.GAS_STAYS, fill_publish_keys,
         _copies,
         gas.GAS_MESSAGE + gas.GAS_STAYS,
-        role=ROLE_POST,
+        role=ROLE_MODERATE,  # as what it binds others to: an epoch's key; and who bans gives out the next one
     ),
     Kind("begin_epoch", begin_epoch, BeginEpoch, CHAT, GAS_TWO),
 )  # fmt: skip

@@ -27,16 +27,20 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.chat import (
     DEVICES_MAX,
+    INVITED,
     LIFETIME_S_MAX,
     USE_SIGNED,
     AddDevice,
     ClaimPrekey,
+    PublishEpochKeys,
     PublishPrekeys,
     RevokeDevice,
+    SealedCopy,
     SetProfile,
 )
 from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ADMIN, ROLE_MODERATE, ROLE_POST, ROLE_ROOT
 from chain.tx.policies import single_key_policy
+from consensus.abci.interface import CheckTxRequest, CheckTxType
 from consensus.state.results import ExecTxResult
 from tests.support.chain.harness import SECOND_NS, Chain, wallet
 from tests.support.chain.identities import published
@@ -143,6 +147,16 @@ def test_every_kind_asks_for_a_role_and_votes_for_the_root() -> None:
     }
 
 
+@pytest.mark.parametrize("role", [ROLE_POST, ROLE_MODERATE])
+def test_a_device_that_only_posts_gives_no_channel_its_key(world: World, role: int) -> None:
+    world.do("ann", CreateChannel(world.ann, "secret", 0, "", access=INVITED, encrypted=True))
+    world.add("phone", role)
+    copies = (SealedCopy(world.ann, bytes(32), b"sealed"),)
+    publishing = world.by("phone", PublishEpochKeys(world.ann, channel_id("secret"), 1, bytes(32), copies))
+    wanted = ids.DeviceRoleTooLow.code if role == ROLE_POST else 0
+    assert world.check(publishing).code == world.run(publishing).code == wanted
+
+
 def test_it_signs_in_no_other_lane(world: World) -> None:
     world.add("phone", ROLE_ADMIN)
     to_bob = Payment(world.ann, world.address("bob"), 1)
@@ -199,6 +213,26 @@ def test_revocation_is_immediate_and_what_was_signed_before_never_runs(world: Wo
     world.add("phone")
     assert world.run(first).code == e.WrongSequence.code
     assert world.run(world.post("phone")).code == 0, "it goes on where it was"
+
+
+@pytest.mark.parametrize("lane", [LANE_CHAT, LANE_BRIDGE])
+@pytest.mark.parametrize("how", ["revoked", "a lower role"])
+def test_what_waits_is_checked_again_when_its_device_changes(world: World, how: str, lane: int) -> None:
+    """Also where what was foreseen of the identity came about: neither its policy nor its sequences changed."""
+    world.add("phone", ROLE_ADMIN)
+    waiting = [world.by("phone", SetProfile(world.ann, "hello"), sequence=sequence) for sequence in (None, 0)]
+    assert [world.check(tx).code for tx in waiting] == [0, 0]
+    public_key = wallet("phone").public_key
+    change = (
+        RevokeDevice(world.ann, public_key) if how == "revoked" else AddDevice(world.ann, public_key, ROLE_POST, 10)
+    )
+    changing = world.tx("ann", change, lane=lane, unordered=True)
+    assert world.check(changing).code == 0
+    world.run(changing)
+    assert world.recheck is not None
+    assert IDENTITY + world.ann in world.recheck
+    wanted = e.Unauthorised.code if how == "revoked" else ids.DeviceRoleTooLow.code
+    assert [world.app.check_tx(CheckTxRequest(tx, CheckTxType.RECHECK)).code for tx in waiting] == [wanted] * 2
 
 
 def test_a_change_of_keys_revokes_all_of_them(world: World) -> None:
