@@ -1,4 +1,5 @@
-"""Reading calls about denominations, holdings and requests for payment, over one saved version, as dchat.v1 messages.
+"""Reading calls about denominations, holdings, requests for payment and orders, over one saved version, as dchat.v1
+messages.
 
 Lists are bounded, and go on behind a key without reading what is before it.
 Source: proto/dchat/v1/payment_service.proto.
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from chain.currency.denominations.records import DENOMINATION, HOLDING, denom_of, name_of
 from chain.currency.payments.requests import BY_PAYER, REQUEST
+from chain.currency.payments.standing import BY_RECIPIENT, ORDER
 from chain.kernel.branch import Base
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.queries import Queries
@@ -68,6 +70,21 @@ class PaymentQueries:
             assert request is not None, "what a payer is known by stands beside the record"
             row = answer.requests.add(payee=name[:ADDRESS_BYTES], reference=name[ADDRESS_BYTES:].decode("ascii"))
             row.request.MergeFromString(request.encode())
+        return answer
+
+    def orders(
+        self, *, owner: bytes = b"", recipient: bytes = b"", after: bytes = b"", limit: int = ROWS_MAX, height: int = 0
+    ) -> pb.ListStandingOrdersResponse:
+        """Of an owner, or to a recipient."""
+        version, base = self._open(height)
+        prefix = ORDER if owner else BY_RECIPIENT + recipient
+        rows, following = _page(base, prefix, owner, after, limit)
+        answer = pb.ListStandingOrdersResponse(height=version, next=following)
+        for name, _ in rows:
+            order = base.get(ORDER + name)
+            assert order is not None, "what a recipient is known by stands beside the record"
+            row = answer.orders.add(owner=name[:ADDRESS_BYTES], reference=name[ADDRESS_BYTES:].decode("ascii"))
+            row.order.MergeFromString(order.encode())
         return answer
 
 

@@ -73,19 +73,32 @@ class PaymentService(rpc.PaymentServiceServicer):
         return await self._read(
             context,
             lambda: self._queries.requests(
-                **_whose(request),
+                **_whose("payee", request.payee, "payer", request.payer),
                 after=_cursor(request.after, request.payee),
                 limit=_limit(request.limit),
                 height=self._height(request.height),
             ),
         )
 
+    async def ListStandingOrders(
+        self, request: pb.ListStandingOrdersRequest, context: Context
+    ) -> pb.ListStandingOrdersResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.orders(
+                **_whose("owner", request.owner, "recipient", request.recipient),
+                after=_cursor(request.after, request.owner),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
 
-def _whose(request: pb.ListPaymentRequestsRequest) -> dict[str, bytes]:
-    if bool(request.payee) == bool(request.payer):
-        raise BadQuestion("payee or payer: one of them")
-    name = "payee" if request.payee else "payer"
-    return {name: _address(name, request.payee or request.payer)}
+
+def _whose(one: str, first: bytes, other: str, second: bytes) -> dict[str, bytes]:
+    if bool(first) == bool(second):
+        raise BadQuestion(f"{one} or {other}: one of them")
+    name = one if first else other
+    return {name: _address(name, first or second)}
 
 
 def _limit(limit: int) -> int:

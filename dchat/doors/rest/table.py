@@ -56,6 +56,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "PaymentService.ListDenominations": ("/v1/denominations",),
     "PaymentService.ListHoldings": ("/v1/accounts/{address}/holdings",),
     "PaymentService.ListPaymentRequests": ("/v1/payment-requests",),
+    "PaymentService.ListStandingOrders": ("/v1/standing-orders",),
     "GovService.ListProposals": ("/v1/proposals",),
     "GovService.GetProposal": ("/v1/proposals/{proposal_id}",),
     "GovService.ListVotes": ("/v1/proposals/{proposal_id}/votes",),

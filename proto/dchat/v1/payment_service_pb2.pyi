@@ -105,3 +105,37 @@ class OpenRequest(_message.Message):
     reference: str
     request: _state_pb2.PaymentRequest
     def __init__(self, payee: _Optional[bytes] = ..., reference: _Optional[str] = ..., request: _Optional[_Union[_state_pb2.PaymentRequest, _Mapping]] = ...) -> None: ...
+
+class ListStandingOrdersRequest(_message.Message):
+    __slots__ = ("owner", "recipient", "after", "limit", "height")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    recipient: bytes
+    after: bytes
+    limit: int
+    height: int
+    def __init__(self, owner: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ListStandingOrdersResponse(_message.Message):
+    __slots__ = ("height", "orders", "next")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    orders: _containers.RepeatedCompositeFieldContainer[OpenOrder]
+    next: bytes
+    def __init__(self, height: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
+
+class OpenOrder(_message.Message):
+    __slots__ = ("owner", "reference", "order")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    reference: str
+    order: _state_pb2.StandingOrder
+    def __init__(self, owner: _Optional[bytes] = ..., reference: _Optional[str] = ..., order: _Optional[_Union[_state_pb2.StandingOrder, _Mapping]] = ...) -> None: ...

@@ -300,6 +300,8 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
                 path += f"?delegator={known['delegator']}"
             if route.method.name == "ListPaymentRequests":
                 path += f"?payee={known['address']}"
+            if route.method.name == "ListStandingOrders":
+                path += f"?owner={known['address']}"
             status, told = await get(http, path)
             answers = DOCUMENT["paths"][route.path]["get"]["responses"]
             assert str(status) in answers, (path, status, told)
