@@ -38,7 +38,7 @@ const (
 	laneChat, laneCurrency, laneBridge = 1, 2, 3
 
 	gasTransaction, gasByte, gasSignature = 5_000, 10, 6_000
-	gasMark, gasReceipt, gasNewRecord     = 2_000, 6_000, 5_000
+	gasMark, gasReceipt, gasNewRecord     = 2_000, 20_000, 5_000
 
 	expiryBlocks = 200       // within every chain's bound of unordered ones, and soon over for those that got lost
 	feeMax       = 1_000_000 // udchat: whatever a node says of the price of gas
@@ -303,7 +303,7 @@ func payment(sender, recipient []byte, amount uint64) leg {
 }
 
 func createChannel(creator []byte, name string, joinPrice uint64, topic string) leg {
-	return leg{sub(16, message(text(1, creator), text(2, name), whole(3, joinPrice), text(4, topic))), 43_000}
+	return leg{sub(16, message(text(1, creator), text(2, name), whole(3, joinPrice), text(4, topic))), 33_000}
 }
 
 func postMessage(author, channel []byte, content string, replyTo uint64) leg {

@@ -16,7 +16,7 @@ import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto
 import { connect } from "node:http2";
 
 const LANES = { chat: 1, currency: 2, bridge: 3 };
-const GAS = { transaction: 5_000, byte: 10, signature: 6_000, mark: 2_000, receipt: 6_000, newRecord: 5_000 };
+const GAS = { transaction: 5_000, byte: 10, signature: 6_000, mark: 2_000, receipt: 20_000, newRecord: 5_000 };
 const EXPIRY_BLOCKS = 200n; // within every chain's bound of unordered ones, and soon over for those that got lost
 const FEE_MAX = 1_000_000n; // udchat: whatever a node says of the price of gas
 const SUBMIT_MS = 120_000;
@@ -160,7 +160,7 @@ const kinds = {
   payment: (sender, recipient, amount) =>
     [sub(1, message(field(1, sender), field(2, recipient), field(3, amount))), 3_000],
   createChannel: (creator, name, joinPrice, topic) =>
-    [sub(16, message(field(1, creator), field(2, name), field(3, joinPrice), field(4, topic))), 43_000],
+    [sub(16, message(field(1, creator), field(2, name), field(3, joinPrice), field(4, topic))), 33_000],
   postMessage: (author, channel, content, replyTo) =>
     [sub(18, message(field(1, author), field(2, channel), field(3, content), field(4, replyTo))), 5_000],
   registerIdentity: (address, name, display) =>

@@ -224,11 +224,11 @@ KINDS: Final = (
     Kind("undelegate", undelegate, Undelegate, CURRENCY, gas.GAS_STAKE + gas.GAS_LATER),
     Kind("cancel_unbonding", cancel_unbonding, CancelUnbonding, CURRENCY, gas.GAS_STAKE),
     Kind("redelegate", redelegate, Redelegate, CURRENCY, 2 * gas.GAS_STAKE + gas.GAS_LATER),
-    Kind("unjail", unjail, Unjail, CURRENCY, gas.GAS_MESSAGE),
+    Kind("unjail", unjail, Unjail, CURRENCY, gas.GAS_MESSAGE + 2 * gas.GAS_NEW_LEAF),
     Kind("withdraw_rewards", withdraw_rewards, WithdrawRewards, CURRENCY, gas.GAS_REWARDS),
     Kind("withdraw_commission", withdraw_commission, WithdrawCommission, CURRENCY, gas.GAS_REWARDS),
     Kind(
         "set_withdraw_address", set_withdraw_address, SetWithdrawAddress, CURRENCY, gas.GAS_MESSAGE + gas.GAS_NEW_LEAF
     ),
-    Kind("fund_community_pool", fund_community_pool, FundCommunityPool, CURRENCY, gas.GAS_MESSAGE),
+    Kind("fund_community_pool", fund_community_pool, FundCommunityPool, CURRENCY, 3 * gas.GAS_MESSAGE),
 )
