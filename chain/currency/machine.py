@@ -14,7 +14,7 @@ from chain.currency.grants import authorisations, fee_grants
 from chain.currency.ledger.bank import transferred
 from chain.currency.ledger.records import ACCOUNT, PARAMS, SUPPLY, Account, CurrencyParams, Supply
 from chain.currency.ledger.stake_records import Now
-from chain.currency.payments import many, requests
+from chain.currency.payments import many, requests, standing
 from chain.currency.rewards import distribution
 from chain.currency.vesting import vesting
 from chain.currency.vesting.vesting import Vesting
@@ -34,6 +34,7 @@ DECODERS: Final[Decoders] = {
     **vesting.DECODERS,
     **denominations.DECODERS,
     **requests.DECODERS,
+    **standing.DECODERS,
 }  # fmt: skip
 
 
@@ -190,6 +191,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield from vesting.invariants(state, scan)
     yield from denominations.invariants(state, scan)
     yield from requests.invariants(state, scan)
+    yield from standing.invariants(state, scan)
 
 
 def genesis(
@@ -213,6 +215,7 @@ def handlers(refused: frozenset[bytes], run: Mapping[type[Any], Handler]) -> dic
         Payment: payment_handler(refused),
         **many.handlers(refused),
         **requests.handlers(),
+        **standing.handlers(refused),
         **fee_grants.handlers(refused),
         **authorisations.handlers(refused, run),
         **vesting.handlers(refused),

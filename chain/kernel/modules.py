@@ -38,6 +38,7 @@ class BlockContext:
     validator_updates: list[ValidatorUpdate] = field(default_factory=list)
     consensus_params: ConsensusParams | None = None  # set: in force from the next height on
     upgraded: str = ""  # the upgrade that was carried out in this block
+    others: set[bytes] = field(default_factory=set)  # as `Context.others`: of what is done at its end
 
 
 Ante: TypeAlias = Callable[[Context, Tx], None]

@@ -20,6 +20,7 @@ GAS_STAYS: Final = 15_000  # a leaf that nobody ever takes away: of an identity,
 GAS_MARK: Final = 2_000  # an unordered transaction's replay mark, written now and removed later
 GAS_RECEIPT: Final = 20_000  # a bundle's receipt under the bridge's root and its places in two queues, removed later
 GAS_LATER: Final = 20_000  # what waits for its time is looked at, paid out or forgotten in a later block
+GAS_ORDER: Final = 12_000  # a standing order that is due: its record, its place in the queue, two accounts, the fees
 GAS_REWARDS: Final = 20_000  # ends a period: a validator's records, its history, the delegation, two accounts
 GAS_GRANT: Final = 4_000  # a fee grant and its granter's account are read and rewritten, perhaps its end queued no more
 GAS_AUTHORISED: Final = 3_000  # of each message in another's name: its authorisation is read and rewritten

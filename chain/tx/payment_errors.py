@@ -1,4 +1,4 @@
-"""Why a payment in a denomination, or on request, is refused: the rest of the tree in `errors`."""
+"""Why a payment in a denomination, on request or by a standing order is refused: the rest of the tree in `errors`."""
 
 from __future__ import annotations
 
@@ -68,3 +68,22 @@ class RequestDiffers(RequestError):
 
 class RequestTooLong(RequestError):
     code, rule = 235, "a request waits for 366 days at most"
+
+
+# ------------------------------------------------------------------------------ codespace "orders"
+
+
+class OrderError(TxError):
+    codespace = "orders"
+
+
+class StandingOrderExists(OrderError):
+    code, rule = 380, "an owner's standing orders have different references"
+
+
+class UnknownStandingOrder(OrderError):
+    code, rule = 381, "the standing order is there, and the sender's"
+
+
+class StandingOrderHeights(OrderError):
+    code, rule = 382, "a standing order is first paid in a later block, and ends after that, within 400,000,000 blocks"

@@ -18,6 +18,7 @@ from chain.currency.economy import Economy
 from chain.currency.grants.fee_grants import FEE_GRANT, PendingGrant
 from chain.currency.ledger.records import ACCOUNT, CurrencyParams, PendingAccount
 from chain.currency.ledger.stake_records import Now
+from chain.currency.payments import standing
 from chain.currency.vesting.vesting import Vesting, name_of
 from chain.kernel.branch import State
 from chain.kernel.check import Pending
@@ -68,6 +69,7 @@ def compose() -> Modules:
                     lambda ctx: currency.end_block(
                         ctx.branch, ctx.scan, Now(ctx.height, ctx.time_ns), ctx.block_gas_max
                     ),
+                    standing.end_block(REFUSED),
                 ),
                 invariants=currency.invariants,
             ),

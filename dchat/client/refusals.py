@@ -290,6 +290,16 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     pe.RequestExpired: Say("the request's time is over", "have the payee ask again"),
     pe.RequestDiffers: Say("the request asks for another amount or denomination", "look again before you pay"),
     pe.RequestTooLong: Say("the request would wait for more than 366 days", "give an earlier --expires"),
+    pe.StandingOrderExists: Say(
+        "you have a standing order of this reference", "choose another, or cancel that first: dchat tx order cancel"
+    ),
+    pe.UnknownStandingOrder: Say(
+        "you have no such standing order", "look: dchat query orders --owner YOU; it may be over already"
+    ),
+    pe.StandingOrderHeights: Say(
+        "it would be paid before the next block, after its end, or too far ahead",
+        "give a later --first-height or --until-height, or neither",
+    ),
 }
 
 MEMPOOL: Final[dict[Refusal, Say]] = {

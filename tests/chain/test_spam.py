@@ -42,7 +42,14 @@ from chain.tx.messages.chat import (
 )
 from chain.tx.messages.economy import CreateValidator, Delegate, Redelegate, SetWithdrawAddress, Undelegate
 from chain.tx.messages.governance import YES, AddDeposit, ChangeParams, ParamChange, SubmitProposal, Vote
-from chain.tx.messages.payments import CreateDenomination, Denom, MintDenomination, PayDenomination, RequestPayment
+from chain.tx.messages.payments import (
+    CreateDenomination,
+    CreateStandingOrder,
+    Denom,
+    MintDenomination,
+    PayDenomination,
+    RequestPayment,
+)
 from chain.tx.units import fee_of
 from tests.support.chain.harness import Chain, wallet
 from tests.support.chain.identities import published
@@ -141,6 +148,7 @@ MAKE = {
     "mint_denomination": lambda a: MintDenomination(a("ann"), Denom(a("ann"), "made"), a("bob"), 5),
     "pay_denomination": lambda a: PayDenomination(a("ann"), Denom(a("ann"), "made"), a("new"), 5),
     "request_payment": lambda a: RequestPayment(a("ann"), "i-1", a("bob"), None, 5, "", 1_710_000_000 * 10**9),
+    "create_standing_order": lambda a: CreateStandingOrder(a("ann"), "rent", a("bob"), None, 10_000, 10, times=2),
     "register_identity": lambda a: RegisterIdentity(a("new"), "new", ""),
     "create_channel": lambda a: CreateChannel(a("ann"), "another", 0, "topic"),
     "join_channel": lambda a: JoinChannel(a("bob"), ROOM),
@@ -168,6 +176,7 @@ MAKE = {
 }  # fmt: skip
 STAY = {
     "create_denomination": 1, "mint_denomination": 1, "pay_denomination": 1, "request_payment": 1,
+    "create_standing_order": 1,
     "register_identity": 3, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1,
     "set_profile": 1, "block_identity": 1, "publish_prekeys": 1, "add_device": 1,
 }  # fmt: skip

@@ -66,10 +66,23 @@ def holding_of(state: Readable, holder: bytes, denom: Denom) -> Holding:
 
 def transfer(ctx: Context, denom: Denom, *, sender: bytes, recipient: bytes, amount: int) -> None:
     """Move units. Raises: UnknownDenomination, HoldingTooSmall, HoldingFrozen, OutOfGas."""
-    record = require(ctx.branch, denom)
-    _take(ctx.branch, denom, record, sender, amount)
-    _give(ctx, denom, recipient, amount)
-    ctx.branch.emit(partial(_paid, denom, sender, recipient, amount))
+    pay_for_holding(ctx, denom, recipient)
+    move(ctx.branch, denom, sender=sender, recipient=recipient, amount=amount)
+
+
+def move(state: State, denom: Denom, *, sender: bytes, recipient: bytes, amount: int) -> None:
+    """As `transfer`, where what may be opened is paid for. Raises: UnknownDenomination, HoldingTooSmall, HoldingFrozen,
+    before anything is written."""
+    record = require(state, denom)
+    _take(state, denom, record, sender, amount)
+    _give(state, denom, recipient, amount)
+    state.emit(partial(_paid, denom, sender, recipient, amount))
+
+
+def pay_for_holding(ctx: Context, denom: Denom, holder: bytes) -> None:
+    """For a first unit that an account gets. Raises: OutOfGas."""
+    if ctx.branch.get(HOLDING + holder + denom.key) is None:
+        ctx.use_gas(gas.GAS_STAYS)
 
 
 def _paid(denom: Denom, sender: bytes, recipient: bytes, amount: int) -> Event:
@@ -87,15 +100,11 @@ def _take(state: State, denom: Denom, record: Denomination, holder: bytes, amoun
     state.set(HOLDING + holder + denom.key, held._replace(amount=left) if left else None)
 
 
-def _give(ctx: Context, denom: Denom, holder: bytes, amount: int) -> None:
-    key = HOLDING + holder + denom.key
-    held = ctx.branch.get(key)
-    if held is None:
-        ctx.use_gas(gas.GAS_STAYS)
-        held = Holding(0)
+def _give(state: State, denom: Denom, holder: bytes, amount: int) -> None:
+    held = holding_of(state, holder, denom)
     total = held.amount + amount
     assert total <= UINT64_MAX, "the whole supply fits"
-    ctx.branch.set(key, held._replace(amount=total))
+    state.set(HOLDING + holder + denom.key, held._replace(amount=total))
 
 
 # ------------------------------------------------------------------------------ messages
@@ -123,7 +132,8 @@ def mint_handler(refused: frozenset[bytes]) -> Handler:
         if amount > record.most - record.supply:
             raise SupplyAboveMaximum(f"{units(record.supply, denom)} and {amount} more, allowed: {record.most}")
         ctx.branch.set(DENOMINATION + denom.key, record._replace(supply=record.supply + amount))
-        _give(ctx, denom, recipient, amount)
+        pay_for_holding(ctx, denom, recipient)
+        _give(ctx.branch, denom, recipient, amount)
         ctx.branch.emit(Event.of("mint_denomination", recipient=account(recipient), amount=units(amount, denom)))
         return Leg("mint_denomination", amount, denom.key)
 

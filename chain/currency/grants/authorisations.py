@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from chain.currency.ledger.records import ACCOUNT
-from chain.currency.ledger.stake_records import Now
+from chain.currency.ledger.stake_records import MARK, Now
 from chain.currency.staking.queues import TIME_BYTES, TimeQueue
 from chain.kernel.branch import Branch, Decoders, Key, Readable, RecordKind, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
@@ -54,6 +54,7 @@ class Authorisation(NamedTuple):
 
 AUTHORISATION: Final = Key.of(b"uz", Authorisation)  # ‖ granter ‖ grantee ‖ kind
 EXPIRING: Final = Key.of(b"Uz", bytes)  # side: ‖ expiry ‖ granter ‖ grantee ‖ kind
+BY_GRANTEE: Final = Key.of(b"Ua", bytes)  # side: ‖ grantee ‖ granter ‖ kind
 QUEUE: Final = TimeQueue(EXPIRING)
 DECODERS: Final[Decoders] = decoders_of(AUTHORISATION)
 AUTHORISATIONS: Final = RecordKind(AUTHORISATION, pb.Authorisation, "the authorisation")
@@ -64,6 +65,11 @@ def name_of(granter: bytes, grantee: bytes, kind: str) -> bytes:
     return granter + grantee + kind.encode()
 
 
+def by_grantee(name: bytes) -> bytes:
+    """Under which it is found; of that, the name."""
+    return name[ADDRESS_BYTES : 2 * ADDRESS_BYTES] + name[:ADDRESS_BYTES] + name[2 * ADDRESS_BYTES :]
+
+
 def _told(name: bytes) -> dict[str, str]:
     granter, grantee = name[:ADDRESS_BYTES], name[ADDRESS_BYTES : 2 * ADDRESS_BYTES]
     return {"granter": account(granter), "grantee": account(grantee), "kind": name[2 * ADDRESS_BYTES :].decode()}
@@ -71,6 +77,7 @@ def _told(name: bytes) -> dict[str, str]:
 
 def _end(state: State, name: bytes, found: Authorisation, why: str) -> None:
     state.set(AUTHORISATION + name, None)
+    state.set(BY_GRANTEE + by_grantee(name), None)
     QUEUE.remove(state, found.expiry_ns, name)
     state.emit(Event.of("end_authorisation", **_told(name), reason=why))
 
@@ -114,6 +121,7 @@ def authorise_handler(refused: frozenset[bytes]) -> Handler:
                 raise AuthorisationExists(f"of {account(grantee)} for {kind}")
             _end(branch, name, before, "expired")
         branch.set(AUTHORISATION + name, Authorisation(limit, expiry_ns, recipients))
+        branch.set(BY_GRANTEE + by_grantee(name), MARK)
         QUEUE.push(branch, expiry_ns, name)
         branch.emit(Event.of("authorise", **_told(name), amount=coins(limit), expiry_time=time_text(expiry_ns)))
         return Leg("authorise", limit, grantee)
@@ -175,6 +183,7 @@ def end_block(branch: Branch, scan: Scan, now: Now, block_gas_max: int) -> Itera
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     queued = {key[len(EXPIRING) :] for key, _ in scan(EXPIRING)}
+    named = {key[len(BY_GRANTEE) :] for key, _ in scan(BY_GRANTEE)}
     wrong = []
     count = 0
     for key, found in scan(AUTHORISATION):
@@ -182,8 +191,11 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         kind = name[2 * ADDRESS_BYTES :].decode()
         count += 1
         place = height_bytes(found.expiry_ns) + name
-        if place not in queued or kind not in INNER or bool(found.left) != (kind in SPENDING):
+        placed = place in queued and by_grantee(name) in named
+        if not placed or kind not in INNER or bool(found.left) != (kind in SPENDING):
             wrong.append(name.hex())
         queued.discard(place)
-    yield "currency: authorisations have something left, and their time", not wrong, f"{count}, wrong: {some(wrong)}"
-    yield "currency: no expiry without its authorisation", not queued, some([place.hex() for place in sorted(queued)])
+        named.discard(by_grantee(name))
+    left = [place.hex() for place in sorted(queued | named)]
+    yield "currency: authorisations have something left, their time and grantee", not wrong, f"{count}, {some(wrong)}"
+    yield "currency: no place in queue or index without its authorisation", not left, some(left)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from chain.currency.ledger.records import ACCOUNT, Account
-from chain.currency.ledger.stake_records import Now
+from chain.currency.ledger.stake_records import MARK, Now
 from chain.currency.rewards import distribution
 from chain.currency.staking.queues import TIME_BYTES, TimeQueue
 from chain.kernel.branch import Branch, Decoders, Key, Readable, RecordKind, Scan, State, decoders_of
@@ -84,6 +84,7 @@ class FeeGrant(NamedTuple):
 
 FEE_GRANT: Final = Key.of(b"ug", FeeGrant)  # ‖ granter ‖ grantee
 EXPIRING: Final = Key.of(b"Ug", bytes)  # side: ‖ expiry ‖ granter ‖ grantee
+BY_GRANTEE: Final = Key.of(b"Uf", bytes)  # side: ‖ grantee ‖ granter
 QUEUE: Final = TimeQueue(EXPIRING)
 DECODERS: Final[Decoders] = decoders_of(FEE_GRANT)
 FEE_GRANTS: Final = RecordKind(FEE_GRANT, pb.FeeGrant, "the fee grant")
@@ -118,6 +119,7 @@ def _used(granter: bytes, grantee: bytes, fee: int) -> Event:
 
 def _end(state: State, granter: bytes, grantee: bytes, grant: FeeGrant, why: str) -> None:
     state.set(FEE_GRANT + granter + grantee, None)
+    state.set(BY_GRANTEE + grantee + granter, None)
     QUEUE.remove(state, grant.expiry_ns, granter + grantee)
     state.emit(Event.of("end_fee_grant", granter=account(granter), grantee=account(grantee), reason=why))
 
@@ -148,6 +150,7 @@ def grant_handler(refused: frozenset[bytes]) -> Handler:
         period_end_ns = ctx.time_ns + period_s * NS_PER_S if period_s else 0
         grant = FeeGrant(limit, expiry_ns, period_s, period_limit, period_limit, period_end_ns, kinds)
         branch.set(FEE_GRANT + granter + grantee, grant)
+        branch.set(BY_GRANTEE + grantee + granter, MARK)
         QUEUE.push(branch, expiry_ns, granter + grantee)
         told = {"granter": account(granter), "grantee": account(grantee), "amount": coins(limit)}
         branch.emit(Event.of("grant_fees", **told, expiry_time=time_text(expiry_ns)))
@@ -187,18 +190,22 @@ def end_block(branch: Branch, scan: Scan, now: Now, block_gas_max: int) -> Itera
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     queued = {key[len(EXPIRING) :] for key, _ in scan(EXPIRING)}
+    named = {key[len(BY_GRANTEE) :] for key, _ in scan(BY_GRANTEE)}
     wrong = []
     count = 0
     for key, grant in scan(FEE_GRANT):
         pair = key[len(FEE_GRANT) :]
         count += 1
-        place = height_bytes(grant.expiry_ns) + pair
+        place, found_by = height_bytes(grant.expiry_ns) + pair, pair[ADDRESS_BYTES:] + pair[:ADDRESS_BYTES]
         sound = grant.left > 0 and 0 <= grant.period_left <= grant.period_limit
-        if place not in queued or not sound or state.get(ACCOUNT + pair[:ADDRESS_BYTES]) is None:
+        sound = sound and state.get(ACCOUNT + pair[:ADDRESS_BYTES]) is not None
+        if place not in queued or found_by not in named or not sound:
             wrong.append(pair.hex())
         queued.discard(place)
-    yield "currency: fee grants have something left, and their time", not wrong, f"{count} grants, {some(wrong)}"
-    yield "currency: no expiry without its fee grant", not queued, some([place.hex() for place in sorted(queued)])
+        named.discard(found_by)
+    left = [place.hex() for place in sorted(queued | named)]
+    yield "currency: fee grants have something left, their time and grantee", not wrong, f"{count}, {some(wrong)}"
+    yield "currency: no place in queue or index without its fee grant", not left, some(left)
 
 
 # ------------------------------------------------------------------------------ admission

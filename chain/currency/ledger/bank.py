@@ -62,6 +62,14 @@ def move(state: State, *, sender: bytes, recipient: bytes, amount: int) -> None:
         transferred(state, sender, recipient, amount)
 
 
+def pay_fee(state: State, payer: bytes, fee: int) -> None:
+    """To the fees collected, for what is done at the end of a block. Raises: UnknownAccount, Overspend."""
+    if fee:
+        debit(state, payer, fee)
+        supply = state.get(SUPPLY)
+        state.set(SUPPLY, supply.with_fees(supply.collected_fees + fee))
+
+
 def pay_out(state: State, *, pool: bytes, recipient: bytes, amount: int) -> None:
     """From one of the machine's own accounts, which has it: anything else is a fault of ours and stops the node."""
     balance = held(state, pool)

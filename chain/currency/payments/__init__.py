@@ -1,3 +1,3 @@
-"""Payments beyond one account to another: to many at once, and on request. Pure and deterministic."""
+"""Payments beyond one account to another: to many at once, on request, again and again. Pure and deterministic."""
 
-__all__ = ["many", "requests"]
+__all__ = ["many", "requests", "standing"]

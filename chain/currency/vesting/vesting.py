@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from chain.currency.ledger import bank
 from chain.currency.ledger.bank import VESTING
 from chain.currency.ledger.records import ACCOUNT
+from chain.currency.ledger.stake_records import MARK
 from chain.kernel.branch import Decoders, Key, Readable, RecordKind, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, coins, some, time_text
@@ -76,6 +77,7 @@ class Vesting(NamedTuple):
 
 
 VESTINGS: Final = Key.of(b"ux", Vesting)  # ‖ recipient ‖ funder ‖ number, 8 bytes
+BY_FUNDER: Final = Key.of(b"Uk", bytes)  # side: ‖ funder ‖ recipient ‖ number
 DECODERS: Final[Decoders] = decoders_of(VESTINGS)
 VESTING_KIND: Final = RecordKind(VESTINGS, pb.Vesting, "the vesting")
 
@@ -83,6 +85,21 @@ VESTING_KIND: Final = RecordKind(VESTINGS, pb.Vesting, "the vesting")
 def name_of(recipient: bytes, funder: bytes, number: int) -> bytes:
     """Under which a vesting lies."""
     return recipient + funder + height_bytes(number)
+
+
+def by_funder(name: bytes) -> bytes:
+    """Under which it is found; of that, the name."""
+    return name[ADDRESS_BYTES : 2 * ADDRESS_BYTES] + name[:ADDRESS_BYTES] + name[2 * ADDRESS_BYTES :]
+
+
+def _begin(state: State, name: bytes, vesting: Vesting) -> None:
+    state.set(VESTINGS + name, vesting)
+    state.set(BY_FUNDER + by_funder(name), MARK)
+
+
+def _end(state: State, name: bytes) -> None:
+    state.set(VESTINGS + name, None)
+    state.set(BY_FUNDER + by_funder(name), None)
 
 
 def _told(name: bytes) -> dict[str, str]:
@@ -117,7 +134,7 @@ def create_handler(refused: frozenset[bytes]) -> Handler:
             raise VestingExists(f"number {message.number}")
         vesting = Vesting(message.amount, 0, start_ns, message.linear, message.clawback, message.periods)
         bank.move(branch, sender=message.funder, recipient=VESTING, amount=message.amount)
-        branch.set(VESTINGS + name, vesting)
+        _begin(branch, name, vesting)
         told = {"amount": coins(message.amount), "end_time": time_text(vesting.end_ns)}
         branch.emit(Event.of("create_vesting", **_told(name), **told))
         return Leg("create_vesting", message.amount, message.recipient, message.number)
@@ -147,7 +164,7 @@ def claw_back(ctx: Context, message: ClawBack) -> Leg:
         _pay(ctx, name, vesting, vested - vesting.paid)
     back = vesting.amount - vested
     bank.pay_out(ctx.branch, pool=VESTING, recipient=message.funder, amount=back)
-    ctx.branch.set(VESTINGS + name, None)
+    _end(ctx.branch, name)
     ctx.branch.emit(Event.of("claw_back", **_told(name), amount=coins(back)))
     return Leg("claw_back", back, message.recipient, message.number)
 
@@ -158,14 +175,17 @@ def _pay(ctx: Context, name: bytes, vesting: Vesting, amount: int) -> None:
         ctx.new_leaf()
     bank.pay_out(branch, pool=VESTING, recipient=recipient, amount=amount)
     paid = vesting.paid + amount
-    branch.set(VESTINGS + name, vesting._replace(paid=paid) if paid < vesting.amount else None)
+    if paid < vesting.amount:
+        branch.set(VESTINGS + name, vesting._replace(paid=paid))
+    else:
+        _end(branch, name)
     branch.emit(Event.of("claim_vested", **_told(name), amount=coins(amount)))
 
 
 def genesis(state: State, vestings: Mapping[bytes, Vesting]) -> None:
     """vestings: by name. The supply is the caller's to state."""
     for name in sorted(vestings):
-        state.set(VESTINGS + name, vestings[name])
+        _begin(state, name, vestings[name])
     bank.credit(state, VESTING, sum(vesting.amount for vesting in vestings.values()))
 
 
@@ -175,12 +195,16 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     promised, count, wrong = 0, 0, []
+    named = {key[len(BY_FUNDER) :] for key, _ in scan(BY_FUNDER)}
     for key, vesting in scan(VESTINGS):
         promised += vesting.amount - vesting.paid
         count += 1
         parts = sum(part for _, part in vesting.periods)
-        if not 0 <= vesting.paid < vesting.amount or parts != vesting.amount:
+        found_by = by_funder(key[len(VESTINGS) :])
+        if not 0 <= vesting.paid < vesting.amount or parts != vesting.amount or found_by not in named:
             wrong.append(key.hex())
+        named.discard(found_by)
     held = bank.held(state, VESTING)
     yield "currency: what vests is held", held == promised, f"held {held} udchat, promised {promised} udchat"
     yield "currency: each vesting has something left, in its parts", not wrong, f"{count}, wrong: {some(wrong)}"
+    yield "currency: no funder without a vesting", not named, some([at.hex() for at in sorted(named)])

@@ -1,4 +1,6 @@
-"""Payments: to one, to many, in denominations of accounts, on request; and what becomes an account's own with time."""
+"""Payments: to one, to many, in denominations of accounts, on request, again and again; and what becomes one's own with
+time.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,13 @@ SUB_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 REFERENCE_BYTES_MAX: Final = 32
 REFERENCE_CHARACTERS: Final = SUB_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ/")
 REQUEST_MEMO_BYTES_MAX: Final = 256
+
+ORDER_UDCHAT_MIN: Final = 10_000  # 0.01 DCHAT: what is paid is worth the work
+EVERY_BLOCKS_MIN: Final = 10
+EVERY_BLOCKS_MAX: Final = 40_000_000  # a year of blocks, and more
+ORDER_TIMES_MAX: Final = 10_000
+ORDER_BLOCKS_MAX: Final = 400_000_000  # that an order may look ahead: ten years of blocks, and more
+ORDER_MISSES_MAX: Final = 3  # in a row: it ends with the last
 
 
 class Payment(NamedTuple):
@@ -153,10 +162,29 @@ class CancelRequest(NamedTuple):
     reference: str
 
 
+class CreateStandingOrder(NamedTuple):
+    """denom: None, udchat. first_height: 0, every_blocks later. times, until_height: 0, the other ends it."""
+
+    owner: bytes
+    reference: str
+    recipient: bytes
+    denom: Denom | None
+    amount: int
+    every_blocks: int
+    first_height: int = 0
+    times: int = 0
+    until_height: int = 0
+
+
+class CancelStandingOrder(NamedTuple):
+    owner: bytes
+    reference: str
+
+
 PaymentMessage: TypeAlias = (
     Payment | PayMany | CreateVesting | ClaimVested | ClawBack | CreateDenomination | MintDenomination
     | BurnDenomination | PayDenomination | FreezeHolding | TransferDenomination | RequestPayment | FulfilRequest
-    | CancelRequest
+    | CancelRequest | CreateStandingOrder | CancelStandingOrder
 )  # fmt: skip
 
 
@@ -319,6 +347,35 @@ def cancel_request(m: pb.CancelRequest) -> CancelRequest:
     return CancelRequest(m.payee, m.reference)
 
 
+def create_standing_order(m: pb.CreateStandingOrder) -> CreateStandingOrder:
+    where = "create_standing_order"
+    check_address(f"{where}.owner", m.owner)
+    check_reference(where, m.reference)
+    check_address(f"{where}.recipient", m.recipient)
+    if m.owner == m.recipient:
+        raise InvalidField(f"{where}: owner and recipient are the same account")
+    denom = read_denom(where, m.denom) if m.HasField("denom") else None
+    check_amount(where, m.amount)
+    if denom is None and m.amount < ORDER_UDCHAT_MIN:
+        raise InvalidField(f"{where}.amount: {m.amount} udchat, allowed: {ORDER_UDCHAT_MIN} and more")
+    every, times, until = m.every_blocks, m.times, m.until_height
+    if not EVERY_BLOCKS_MIN <= every <= EVERY_BLOCKS_MAX:
+        raise InvalidField(f"{where}.every_blocks: {every}, allowed: {EVERY_BLOCKS_MIN} to {EVERY_BLOCKS_MAX}")
+    if times > ORDER_TIMES_MAX or every * times > ORDER_BLOCKS_MAX:
+        raise InvalidField(f"{where}.times: {times}, allowed: {min(ORDER_TIMES_MAX, ORDER_BLOCKS_MAX // every)}")
+    if not times and not until:
+        raise InvalidField(f"{where}: times or until_height ends it; neither is given")
+    return CreateStandingOrder(
+        m.owner, m.reference, m.recipient, denom, m.amount, every, m.first_height, times, until
+    )  # fmt: skip
+
+
+def cancel_standing_order(m: pb.CancelStandingOrder) -> CancelStandingOrder:
+    check_address("cancel_standing_order.owner", m.owner)
+    check_reference("cancel_standing_order", m.reference)
+    return CancelStandingOrder(m.owner, m.reference)
+
+
 def check_reference(where: str, reference: str) -> None:
     """Raises InvalidField."""
     if not 1 <= len(reference) <= REFERENCE_BYTES_MAX or not REFERENCE_CHARACTERS.issuperset(reference):
@@ -389,4 +446,11 @@ KINDS: Final = (
         new_gas=gas.GAS_STAYS,
     ),
     Kind("cancel_request", cancel_request, CancelRequest, CURRENCY, 2 * gas.GAS_MESSAGE, new_gas=0),
+    Kind(  # a payment costs a fee of its own; what is missed last, and then ends it, is paid for here
+        "create_standing_order", create_standing_order, CreateStandingOrder, CURRENCY,
+        gas.GAS_MESSAGE + gas.GAS_STAYS + ORDER_MISSES_MAX * gas.GAS_ORDER, fill_denominated, new_gas=gas.GAS_STAYS,
+    ),
+    Kind(
+        "cancel_standing_order", cancel_standing_order, CancelStandingOrder, CURRENCY, 2 * gas.GAS_MESSAGE, new_gas=0,
+    ),
 )  # fmt: skip

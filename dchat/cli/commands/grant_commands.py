@@ -5,6 +5,7 @@ promises them, which vests with time.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -32,11 +33,13 @@ from chain.tx.messages.payments import ClaimVested, ClawBack, CreateVesting
 from consensus.formats.errors import InvalidData
 from consensus.formats.timestamps import format_rfc3339, parse_rfc3339
 from consensus.formats.units import NS_PER_S
-from dchat.cli.commands.query_commands import Age, ask_record, proving, query
+from dchat.cli.commands.denomination_commands import CURSOR, Cursor
+from dchat.cli.commands.query_commands import Age, ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, parse_leg, send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, parse_amount
+from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
 from dchat.config.models import duration_s
+from proto.dchat.v1 import payment_service_pb2 as pb
 
 
 def expiry_of(text: str) -> int:
@@ -255,6 +258,54 @@ def query_vesting(recipient: bytes, funder: bytes, number: int, time_ns: int | N
         return {"at": {**shown, "paid": vesting.paid, "claimable": vested - vesting.paid}}
 
     ask_record(VESTING_KIND, name_of_vesting(recipient, funder, number), derived=amounts, **how)
+
+
+def listing(first: str, second: str, *, helps: tuple[str, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options of what lies under two accounts: whose, which page, and where it is asked."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            node_option, height_option, limit_option(100),
+            click.option("--after", type=Cursor(), default=b"", help=CURSOR),
+            click.option(f"--{second}", type=Address(), help=helps[1]),
+            click.option(f"--{first}", type=Address(), help=helps[0]),
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def one_of(**named: bytes | None) -> dict[str, Any]:
+    """Raises Refusal."""
+    given = {name: value for name, value in named.items() if value is not None}
+    if len(given) != 1:
+        raise Refusal(f"{' or '.join(f'--{name}' for name in named)}: one of them", Exit.USAGE)
+    return given
+
+
+@query.command("fee-grants", cls=Command)
+@listing("granter", "grantee", helps=("What somebody grants.", "What somebody is granted."))
+def query_fee_grants(granter: bytes | None, grantee: bytes | None, node: str | None, **page: Any) -> None:
+    """Fee grants of an account, or to it."""
+    request = pb.ListFeeGrantsRequest(**one_of(granter=granter, grantee=grantee), **page)
+    plain(lambda client: client.call(client.payments.ListFeeGrants, request), node)
+
+
+@query.command("authorisations", cls=Command)
+@listing("granter", "grantee", helps=("What somebody lets others do.", "What somebody is let do."))
+def query_authorisations(granter: bytes | None, grantee: bytes | None, node: str | None, **page: Any) -> None:
+    """What an account lets others do, or what it may do in their names."""
+    request = pb.ListAuthorisationsRequest(**one_of(granter=granter, grantee=grantee), **page)
+    plain(lambda client: client.call(client.payments.ListAuthorisations, request), node)
+
+
+@query.command("vestings", cls=Command)
+@listing("recipient", "funder", helps=("What somebody was promised.", "What somebody promised."))
+def query_vestings(recipient: bytes | None, funder: bytes | None, node: str | None, **page: Any) -> None:
+    """What was promised to an account, or by it, and is not all paid."""
+    request = pb.ListVestingsRequest(**one_of(recipient=recipient, funder=funder), **page)
+    plain(lambda client: client.call(client.payments.ListVestings, request), node)
 
 
 def _address(text: str) -> bytes:

@@ -11,6 +11,7 @@ import dchat.cli.commands.event_commands
 import dchat.cli.commands.grant_commands
 import dchat.cli.commands.staking_commands
 import dchat.cli.deals.escrow_commands
+import dchat.cli.deals.order_commands
 import dchat.cli.deals.receipt_commands
 import dchat.cli.deals.request_commands  # noqa: F401  # its commands join the group
 from dchat.cli.commands.gov_commands import query_gov

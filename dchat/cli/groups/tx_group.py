@@ -11,6 +11,7 @@ import dchat.cli.commands.evidence_commands
 import dchat.cli.commands.grant_commands
 import dchat.cli.commands.staking_commands
 import dchat.cli.deals.escrow_commands
+import dchat.cli.deals.order_commands
 import dchat.cli.deals.ready_made
 import dchat.cli.deals.request_commands
 import dchat.cli.signing.key_commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from chain.tx.messages.grants import INNER
 from chain.tx.messages.payments import SUB_BYTES_MAX
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.payment_queries import ROWS_MAX, PaymentQueries
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from dchat.doors.grpc.guard import Guard
 
+KIND_BYTES_MAX: Final = max(map(len, INNER))
+NUMBER_BYTES: Final = 8
 SERVICE: Final = "dchat.v1.PaymentService"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -73,19 +76,75 @@ class PaymentService(rpc.PaymentServiceServicer):
         return await self._read(
             context,
             lambda: self._queries.requests(
-                **_whose(request),
+                **_one_of(payee=request.payee, payer=request.payer),
                 after=_cursor(request.after, request.payee),
                 limit=_limit(request.limit),
                 height=self._height(request.height),
             ),
         )
 
+    async def ListStandingOrders(
+        self, request: pb.ListStandingOrdersRequest, context: Context
+    ) -> pb.ListStandingOrdersResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.orders(
+                **_one_of(owner=request.owner, recipient=request.recipient),
+                after=_cursor(request.after, request.owner),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
 
-def _whose(request: pb.ListPaymentRequestsRequest) -> dict[str, bytes]:
-    if bool(request.payee) == bool(request.payer):
-        raise BadQuestion("payee or payer: one of them")
-    name = "payee" if request.payee else "payer"
-    return {name: _address(name, request.payee or request.payer)}
+    async def ListFeeGrants(self, request: pb.ListFeeGrantsRequest, context: Context) -> pb.ListFeeGrantsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.fee_grants(
+                **_one_of(granter=request.granter, grantee=request.grantee),
+                after=_behind(request.after, 0),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+    async def ListAuthorisations(
+        self, request: pb.ListAuthorisationsRequest, context: Context
+    ) -> pb.ListAuthorisationsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.authorisations(
+                **_one_of(granter=request.granter, grantee=request.grantee),
+                after=_behind(request.after, KIND_BYTES_MAX),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+    async def ListVestings(self, request: pb.ListVestingsRequest, context: Context) -> pb.ListVestingsResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.vestings(
+                **_one_of(recipient=request.recipient, funder=request.funder),
+                after=_behind(request.after, NUMBER_BYTES),
+                limit=_limit(request.limit),
+                height=self._height(request.height),
+            ),
+        )
+
+
+def _one_of(**named: bytes) -> dict[str, bytes]:
+    """The one that is given, of two."""
+    given = {name: value for name, value in named.items() if value}
+    if len(given) != 1:
+        raise BadQuestion(f"{' or '.join(named)}: one of them")
+    return {name: _address(name, value) for name, value in given.items()}
+
+
+def _behind(after: bytes, more_max: int) -> bytes:
+    """A cursor: an account, and up to so many bytes."""
+    if after and not ADDRESS_BYTES <= len(after) <= ADDRESS_BYTES + more_max:
+        raise BadQuestion("after: not a `next` of such a list")
+    return after
 
 
 def _limit(limit: int) -> int:

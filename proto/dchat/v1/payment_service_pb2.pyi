@@ -105,3 +105,143 @@ class OpenRequest(_message.Message):
     reference: str
     request: _state_pb2.PaymentRequest
     def __init__(self, payee: _Optional[bytes] = ..., reference: _Optional[str] = ..., request: _Optional[_Union[_state_pb2.PaymentRequest, _Mapping]] = ...) -> None: ...
+
+class ListStandingOrdersRequest(_message.Message):
+    __slots__ = ("owner", "recipient", "after", "limit", "height")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    recipient: bytes
+    after: bytes
+    limit: int
+    height: int
+    def __init__(self, owner: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ListStandingOrdersResponse(_message.Message):
+    __slots__ = ("height", "orders", "next")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    orders: _containers.RepeatedCompositeFieldContainer[OpenOrder]
+    next: bytes
+    def __init__(self, height: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
+
+class OpenOrder(_message.Message):
+    __slots__ = ("owner", "reference", "order")
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    owner: bytes
+    reference: str
+    order: _state_pb2.StandingOrder
+    def __init__(self, owner: _Optional[bytes] = ..., reference: _Optional[str] = ..., order: _Optional[_Union[_state_pb2.StandingOrder, _Mapping]] = ...) -> None: ...
+
+class ListFeeGrantsRequest(_message.Message):
+    __slots__ = ("granter", "grantee", "after", "limit", "height")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    after: bytes
+    limit: int
+    height: int
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ListFeeGrantsResponse(_message.Message):
+    __slots__ = ("height", "grants", "next")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    GRANTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    grants: _containers.RepeatedCompositeFieldContainer[NamedFeeGrant]
+    next: bytes
+    def __init__(self, height: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[NamedFeeGrant, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
+
+class NamedFeeGrant(_message.Message):
+    __slots__ = ("granter", "grantee", "grant")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    grant: _state_pb2.FeeGrant
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., grant: _Optional[_Union[_state_pb2.FeeGrant, _Mapping]] = ...) -> None: ...
+
+class ListAuthorisationsRequest(_message.Message):
+    __slots__ = ("granter", "grantee", "after", "limit", "height")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    after: bytes
+    limit: int
+    height: int
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ListAuthorisationsResponse(_message.Message):
+    __slots__ = ("height", "authorisations", "next")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    AUTHORISATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    authorisations: _containers.RepeatedCompositeFieldContainer[NamedAuthorisation]
+    next: bytes
+    def __init__(self, height: _Optional[int] = ..., authorisations: _Optional[_Iterable[_Union[NamedAuthorisation, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
+
+class NamedAuthorisation(_message.Message):
+    __slots__ = ("granter", "grantee", "kind", "authorisation")
+    GRANTER_FIELD_NUMBER: _ClassVar[int]
+    GRANTEE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    AUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    granter: bytes
+    grantee: bytes
+    kind: str
+    authorisation: _state_pb2.Authorisation
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., kind: _Optional[str] = ..., authorisation: _Optional[_Union[_state_pb2.Authorisation, _Mapping]] = ...) -> None: ...
+
+class ListVestingsRequest(_message.Message):
+    __slots__ = ("recipient", "funder", "after", "limit", "height")
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    FUNDER_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    recipient: bytes
+    funder: bytes
+    after: bytes
+    limit: int
+    height: int
+    def __init__(self, recipient: _Optional[bytes] = ..., funder: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class ListVestingsResponse(_message.Message):
+    __slots__ = ("height", "vestings", "next")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VESTINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    vestings: _containers.RepeatedCompositeFieldContainer[NamedVesting]
+    next: bytes
+    def __init__(self, height: _Optional[int] = ..., vestings: _Optional[_Iterable[_Union[NamedVesting, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
+
+class NamedVesting(_message.Message):
+    __slots__ = ("recipient", "funder", "number", "vesting")
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    FUNDER_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    VESTING_FIELD_NUMBER: _ClassVar[int]
+    recipient: bytes
+    funder: bytes
+    number: int
+    vesting: _state_pb2.Vesting
+    def __init__(self, recipient: _Optional[bytes] = ..., funder: _Optional[bytes] = ..., number: _Optional[int] = ..., vesting: _Optional[_Union[_state_pb2.Vesting, _Mapping]] = ...) -> None: ...

@@ -49,6 +49,26 @@ class PaymentServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListPaymentRequestsRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListPaymentRequestsResponse.FromString,
                 _registered_method=True)
+        self.ListStandingOrders = channel.unary_unary(
+                '/dchat.v1.PaymentService/ListStandingOrders',
+                request_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListStandingOrdersRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListStandingOrdersResponse.FromString,
+                _registered_method=True)
+        self.ListFeeGrants = channel.unary_unary(
+                '/dchat.v1.PaymentService/ListFeeGrants',
+                request_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListFeeGrantsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListFeeGrantsResponse.FromString,
+                _registered_method=True)
+        self.ListAuthorisations = channel.unary_unary(
+                '/dchat.v1.PaymentService/ListAuthorisations',
+                request_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListAuthorisationsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListAuthorisationsResponse.FromString,
+                _registered_method=True)
+        self.ListVestings = channel.unary_unary(
+                '/dchat.v1.PaymentService/ListVestings',
+                request_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListVestingsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListVestingsResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer:
@@ -72,6 +92,30 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListStandingOrders(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFeeGrants(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuthorisations(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVestings(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -89,6 +133,26 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.ListPaymentRequests,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListPaymentRequestsRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListPaymentRequestsResponse.SerializeToString,
+            ),
+            'ListStandingOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStandingOrders,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListStandingOrdersRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListStandingOrdersResponse.SerializeToString,
+            ),
+            'ListFeeGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFeeGrants,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListFeeGrantsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListFeeGrantsResponse.SerializeToString,
+            ),
+            'ListAuthorisations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuthorisations,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListAuthorisationsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListAuthorisationsResponse.SerializeToString,
+            ),
+            'ListVestings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVestings,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListVestingsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListVestingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -172,6 +236,114 @@ class PaymentService:
             '/dchat.v1.PaymentService/ListPaymentRequests',
             proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListPaymentRequestsRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListPaymentRequestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStandingOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.PaymentService/ListStandingOrders',
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListStandingOrdersRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListStandingOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFeeGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.PaymentService/ListFeeGrants',
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListFeeGrantsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListFeeGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuthorisations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.PaymentService/ListAuthorisations',
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListAuthorisationsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListAuthorisationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVestings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.PaymentService/ListVestings',
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListVestingsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_payment__service__pb2.ListVestingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -803,3 +803,27 @@ class PaymentRequest(_message.Message):
     memo: str
     expiry_ns: int
     def __init__(self, payer: _Optional[bytes] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., amount: _Optional[int] = ..., memo: _Optional[str] = ..., expiry_ns: _Optional[int] = ...) -> None: ...
+
+class StandingOrder(_message.Message):
+    __slots__ = ("recipient", "denom_creator", "denom_sub", "amount", "every_blocks", "due_height", "times", "until_height", "paid", "misses")
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    DENOM_CREATOR_FIELD_NUMBER: _ClassVar[int]
+    DENOM_SUB_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    EVERY_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    DUE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    recipient: bytes
+    denom_creator: bytes
+    denom_sub: str
+    amount: int
+    every_blocks: int
+    due_height: int
+    times: int
+    until_height: int
+    paid: int
+    misses: int
+    def __init__(self, recipient: _Optional[bytes] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., amount: _Optional[int] = ..., every_blocks: _Optional[int] = ..., due_height: _Optional[int] = ..., times: _Optional[int] = ..., until_height: _Optional[int] = ..., paid: _Optional[int] = ..., misses: _Optional[int] = ...) -> None: ...

@@ -18,7 +18,7 @@ from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.economic_params import RANGES, VALIDATORS_MAX, WINDOW_MAX
 from chain.currency.machine import DECODERS as MACHINE
 from chain.currency.machine import MARKS
-from chain.currency.payments import requests
+from chain.currency.payments import requests, standing
 from chain.currency.rewards.distribution import ACCRUALS, CHUNK, SLOTS, Accruals, Slots
 from chain.currency.staking.signing import LIVENESS, OFFENCES_MAX, SIGNING, Liveness, SigningInfo
 from chain.currency.staking.stake import SHARES_MAX
@@ -49,6 +49,7 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     fee_grants.FEE_GRANT: fee_grants.FeeGrant(TOP, TIME, TOP, TOP, TOP, TIME, (NAME,) * GRANT_KINDS_MAX),
     denominations.DENOMINATION: denominations.Denomination(WHO, TOP, TOP, True),
     denominations.HOLDING: denominations.Holding(TOP, True),
+    standing.ORDER: standing.StandingOrder(WHO, Denom(WHO, "s" * SUB_BYTES_MAX), TOP, TOP, TOP, TOP, TOP, TOP, 2),
     requests.REQUEST: requests.PaymentRequest(
         WHO, Denom(WHO, "s" * SUB_BYTES_MAX), TOP, "m" * REQUEST_MEMO_BYTES_MAX, TIME
     ),
@@ -82,6 +83,7 @@ GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     ),
     LIVENESS: Liveness((WHO,) * MEMBERS, True),  # of the commit's members
     records.FAILED.prefix: Failed(TOP, (1 << 32) - 1, records.MARK),
+    standing.FAILED.prefix: Failed(TOP, (1 << 32) - 1, b""),
     next(iter(MARKS.decoders)): Marks(TOP, KEY),
 }  # fmt: skip
 

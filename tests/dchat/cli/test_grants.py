@@ -73,6 +73,11 @@ async def test_fees_are_granted_used_proved_and_taken_back(tmp_path: Path) -> No
             assert json.loads((await run(*pay)).stdout)["code"] == 0
             told = json.loads((await run("query", "fee-grant", alice, bob, "--prove")).stdout)
             left = int(told["value"]["left"])
+            for whose in (("--granter", alice), ("--grantee", bob)):
+                (row,) = json.loads((await run("query", "fee-grants", *whose)).stdout)["grants"]
+                assert (row["grant"]["left"], row["granter"] == row["grantee"]) == (left, False)
+            assert not json.loads((await run("query", "fee-grants", "--grantee", alice)).stdout)["grants"]
+            assert "one of them" in (await run("query", "fee-grants", code=2)).stderr
             assert told["value"]["kinds"] == ["payment"]
             assert told["verified"]["what"].startswith("the fee grant exists as told")
             after = json.loads((await run("query", "account", alice)).stdout)["account"]["balance"]
@@ -130,6 +135,10 @@ async def test_something_is_done_in_anothers_name(tmp_path: Path) -> None:
             told = json.loads((await run("query", "authorisation", alice, bob, "payment", "--prove")).stdout)
             assert (int(told["value"]["left"]), len(told["value"]["recipients"])) == (3_000_000, 1)
             assert told["verified"]["what"].startswith("the authorisation exists as told")
+            (row,) = json.loads((await run("query", "authorisations", "--grantee", bob)).stdout)["authorisations"]
+            assert (row["kind"], row["authorisation"]["left"]) == ("payment", 3_000_000)
+            cursor = ("--granter", alice, "--after", "00" * 99)
+            assert "not a `next` of such a list" in (await run("query", "authorisations", *cursor, code=1)).stderr
             leg = ("--leg", f"pay to={alice} amount=2")
             refused = await run("tx", "exec", "--from", bob, "--for", alice, "--leg", f"pay to={bob} amount=4", code=1)
             assert "above what is left of the authorisation" in refused.stderr
@@ -177,6 +186,8 @@ async def test_a_promise_is_made_looked_up_claimed_and_taken_back(tmp_path: Path
                 "time": "", "vested": 1_000_000_000, "locked": 0, "paid": 0, "claimable": 1_000_000_000,
             }  # fmt: skip
             assert told["verified"]["what"].startswith("the vesting exists as told")
+            (row,) = json.loads((await run("query", "vestings", "--funder", alice)).stdout)["vestings"]
+            assert (row["number"], row["vesting"]["amount"]) == (7, 1_000_000_000)
             now = json.loads((await run("query", "vesting", bob, alice, "7")).stdout)["value"]["at"]
             assert now["vested"] + now["locked"] == 1_000_000_000 > now["locked"] > 999_000_000
             await run("tx", "claim-vested", "--from", bob, "--funder", alice, "--number", "7")

@@ -173,3 +173,56 @@ async def test_a_request_is_made_looked_up_and_paid(tmp_path: Path) -> None:
             await run("tx", "bundle", "--from", bob, "--leg", leg)
             await run("tx", "request", "create", "3", "--amount", 1, "--expires", "1h", "--from", alice)
             await run("tx", "request", "cancel", "3", "--from", alice)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("--every", 9, "--times", 1), "9 is not in the range 10<=x<=40000000", id="all the time"),
+        pytest.param(("--every", 10), "--times or --until-height: an order has an end", id="for ever"),
+        pytest.param(("--every", 10, "--times", 10_001), "10001 is not in the range", id="too often"),
+        pytest.param(
+            ("--every", 10, "--times", 1, "--amount", "9999udchat"), "is too little; allowed: 10000", id="dust"
+        ),
+    ],
+)
+def test_a_wrong_order_is_refused_before_a_node_is_asked(tmp_path: Path, words: tuple[object, ...], said: str) -> None:
+    answer = call("tx", "order", "create", "rent", "--to", BEN, "--amount", 1, *words, "--home", tmp_path)
+    assert (answer.exit_code, said in answer.stderr) == (2, True), answer.stderr
+
+
+async def test_a_standing_order_lives(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            home = running.network.home_of(running.network.nodes[0])
+            alice = running.network.folder / running.network.accounts["alice"]
+
+            async def run(*line: object, code: int = 0) -> Any:
+                done = await asyncio.to_thread(call, *line, "--home", home)
+                assert done.exit_code == code, done.output
+                return json.loads(done.stdout) if not code else done.stderr
+
+            told = await run("tx", "order", "create", "rent", "--to", BEN, "--amount", 5, "--every", 10, "--times", 2,
+                             "--from", alice)  # fmt: skip
+            (leg,) = told["receipt"]["legs"]
+            assert (leg["kind"], leg["amount"]) == ("create_standing_order", 5_000_000)
+            await run(
+                "tx", "bundle", "--from", alice, "--leg", f"order reference=tea to={BEN} amount=1 every=20 times=3"
+            )
+            again = ("--to", BEN, "--amount", 5, "--every", 10, "--times", 2, "--from", alice)
+            assert "you have a standing order of this reference" in await run(
+                "tx", "order", "create", "rent", *again, code=1
+            )
+            for of in (("--owner", alice), ("--recipient", BEN)):
+                rows = (await run("query", "orders", *of))["orders"]
+                assert [(row["reference"], row["order"]["every_blocks"]) for row in rows] == [("rent", 10), ("tea", 20)]
+                assert rows[0]["owner"] == encode_address(running.account("alice").address)
+            assert "--owner or --recipient: one of them" in await run("query", "orders", code=2)
+            told = await run("query", "order", alice, "tea", "--prove")
+            assert (told["value"]["recipient"], told["value"]["times"]) == (BEN, 3)
+            await run("tx", "bundle", "--from", alice, "--leg", "cancel-order reference=tea")
+            await run("tx", "order", "cancel", "rent", "--from", alice)
+            assert not (await run("query", "orders", "--owner", alice)).get("orders")
+            assert "you have no such standing order" in await run(
+                "tx", "order", "cancel", "rent", "--from", alice, code=1
+            )

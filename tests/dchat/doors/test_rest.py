@@ -32,6 +32,11 @@ from proto.dchat.v1 import governance_pb2, service_pb2, state_pb2, tx_pb2
 from tests.support.node.running import Running, running_node, until
 
 ROUTES = routes_of(SERVICES)
+# Calls that list what lies under two accounts, of which a caller names one.
+TWO_SIDED = {
+    "ListPaymentRequests": "payee", "ListFeeGrants": "granter", "ListAuthorisations": "grantee",
+    "ListVestings": "recipient", "ListStandingOrders": "owner",
+}  # fmt: skip
 PROTO = Path(__file__).parents[3] / "proto" / "dchat" / "v1"
 
 
@@ -298,8 +303,8 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
             path = route.path.format_map(defaultdict(lambda: "00", named))
             if route.method.name in {"ListDelegations", "ListUnbondings", "ListRedelegations"}:
                 path += f"?delegator={known['delegator']}"
-            if route.method.name == "ListPaymentRequests":
-                path += f"?payee={known['address']}"
+            for name, field in TWO_SIDED.items():
+                path += f"?{field}={known['address']}" if route.method.name == name else ""
             status, told = await get(http, path)
             answers = DOCUMENT["paths"][route.path]["get"]["responses"]
             assert str(status) in answers, (path, status, told)

@@ -124,7 +124,7 @@ from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.identities import published
 from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.deals import about_deals
-from tests.support.economy.money import about_denominations, about_requests
+from tests.support.economy.money import about_denominations, about_orders, about_requests
 from tests.support.economy.shadow import Differs, Shadow
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
@@ -378,7 +378,9 @@ class Life(World):
         if draw < 0.68:
             return self._about_vesting(name) if rng.random() < 0.4 else self._about_grants(name)
         if draw < 0.86:
-            return rng.choice((self._payment, self._about_denominations, self._about_requests))(name)
+            return rng.choice((self._payment, self._about_denominations, self._about_requests, self._about_orders))(
+                name
+            )
         if draw < 0.91:
             return about_deals(self, name, NAMES)
         return self._about_chat(name)
@@ -388,6 +390,9 @@ class Life(World):
 
     def _about_requests(self, name: str) -> Message:
         return about_requests(self, name, NAMES)
+
+    def _about_orders(self, name: str) -> Message:
+        return about_orders(self, name, NAMES)
 
     def _payment(self, name: str) -> Message:
         rng = self.rng

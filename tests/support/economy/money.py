@@ -1,4 +1,4 @@
-"""What people of a life do with denominations of their own, and with requests for payment; also in vain."""
+"""What people of a life do with denominations of their own, requests for payment and standing orders; also in vain."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from chain.currency.denominations.records import DENOMINATION, HOLDING, denom_of
 from chain.currency.payments.requests import REQUEST, PaymentRequest
+from chain.currency.payments.standing import ORDER
 from chain.tx.codec import UINT64_MAX
 from chain.tx.messages import Message
 from chain.tx.messages.payments import (
     BurnDenomination,
     CancelRequest,
+    CancelStandingOrder,
     CreateDenomination,
+    CreateStandingOrder,
     FreezeHolding,
     FulfilRequest,
     MintDenomination,
@@ -46,6 +49,21 @@ def about_requests(life: Life, name: str, names: tuple[str, ...]) -> Message:
         who, rng.choice(("INV-1", "inv/2", "3")), rng.choice((b"", somebody, somebody)),
         rng.choice((None, *held[:3])), rng.choice((1, 1_000, 10**6, 10**13)), rng.choice(("", "for tea")), expiry_ns,
     )  # fmt: skip
+
+
+def about_orders(life: Life, name: str, names: tuple[str, ...]) -> Message:
+    rng, who = life.rng, life.address(name)
+    somebody = life.address(rng.choice([other for other in names if other != name]))
+    mine = [key[len(ORDER) + SIZE :].decode() for key, _ in life.state.scan(ORDER + who)]
+    if mine and rng.random() < 0.25:
+        return CancelStandingOrder(who, rng.choice((*mine, "none")))
+    held = [denom_of(key[len(HOLDING) + SIZE :]) for key, _ in life.state.scan(HOLDING + who)]
+    denom = rng.choice((None, *held[:3]))
+    amount = rng.choice((1, 3, 500)) if denom else rng.choice((10_000, 10**6, life.balance(name) // 3 + 10_000))
+    times, until = rng.choice(((3, 0), (2, life.height + 60), (0, life.height + rng.choice((5, 40, 90)))))
+    first = rng.choice((0, 0, life.height + rng.choice((1, 2, 3, 9))))
+    reference, every = rng.choice(("rent", "tea/2")), rng.choice((10, 10, 12, 30))
+    return CreateStandingOrder(who, reference, somebody, denom, amount, every, first, times, until)
 
 
 def about_denominations(life: Life, name: str, names: tuple[str, ...]) -> Message:

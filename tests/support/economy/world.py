@@ -216,6 +216,8 @@ class World(Chain):
                 told[said["recipient"]] += moved
             elif event.type == "burn":
                 told[said["burner"]] -= moved
+            elif event.type == "pay_standing_order":
+                told[said["owner"]] -= int(said["fee"].removesuffix("udchat"))
         for raw, result in zip(txs, response.tx_results, strict=True):
             if result.data:  # a receipt: the fee was taken
                 tx = TxCache().get(raw)
