@@ -7,7 +7,10 @@ machine knows is opened on the currency machine, where else its first policy wou
 from __future__ import annotations
 
 from chain.chat import machine as chat
+from chain.chat.ledger.records import identity_of
 from chain.currency import machine as currency
+from chain.currency.ledger.records import Account
+from chain.kernel.branch import Readable, State
 from chain.kernel.context import Context, Leg
 from chain.kernel.event_text import Event, account
 from chain.tx.errors import KeysNotPossessed, PolicyUnchanged
@@ -24,21 +27,39 @@ def rotate_keys(ctx: Context, message: RotateKeys) -> Leg:
     address, policy, possessions = message
     if policy == ctx.policies[address]:
         raise PolicyUnchanged(account(address))
+    require_possessed(ctx, address, policy, possessions)
     parsed = parse_policy(policy)
-    digest = rotation_hash(ctx.chain_id, address, policy)
-    for index, (key, possession) in enumerate(zip(parsed.keys, possessions, strict=True)):
-        if not ed25519_verify(key, digest, possession):
-            raise KeysNotPossessed(f"possession {index}, of the key {key.hex()}")
     set_policy(ctx, address, policy)
     told = {"needed": str(parsed.needed), "members": str(len(parsed.groups)), "keys": str(len(parsed.keys))}
     ctx.branch.emit(Event.of("rotate_keys", address=account(address), **told))
     return Leg("rotate_keys", 0, address)
 
 
+def require_possessed(ctx: Context, address: bytes, policy: bytes, possessions: tuple[bytes, ...]) -> None:
+    """Raises: KeysNotPossessed."""
+    digest = rotation_hash(ctx.chain_id, address, policy)
+    for index, (key, possession) in enumerate(zip(parse_policy(policy).keys, possessions, strict=True)):
+        if not ed25519_verify(key, digest, possession):
+            raise KeysNotPossessed(f"possession {index}, of the key {key.hex()}")
+
+
 def set_policy(ctx: Context, address: bytes, policy: bytes) -> None:
     """Who may sign from now on, on both machines. `address` signed this transaction. Raises: OutOfGas."""
-    before = ctx.policies[address]
-    if currency.rotate(ctx.branch, address, before=before, after=policy):
+    if change(ctx.branch, address, before=ctx.policies[address], after=policy):
         ctx.new_leaf()
-    chat.rotate(ctx.branch, address, before=before, after=policy)
     ctx.policies[address] = policy  # what comes after it in this bundle goes by it
+
+
+def change(state: State, address: bytes, *, before: bytes, after: bytes) -> bool:
+    """As `set_policy`, by whoever may. before: the recorded one. Returns whether an account was opened for that."""
+    opened = currency.rotate(state, address, before=before, after=after)
+    chat.rotate(state, address, before=before, after=after)
+    return opened
+
+
+def recorded(state: Readable, account: Account | None, address: bytes) -> bytes | None:
+    """The policy that either machine has on record; both change it at once, through here. account: the address's."""
+    if account is not None and account.policy is not None:
+        return account.policy
+    identity = identity_of(state, address)
+    return identity.policy if identity is not None else None

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bridge import escrow, escrow_records
-from bridge.keys import rotate_keys
+from bridge import escrow, escrow_records, guardian_records, guardians
+from bridge.keys import recorded, rotate_keys
 from bridge.records import (
     BACKLOG,
     BY_SIGNER,
@@ -26,10 +26,9 @@ from bridge.records import (
 )
 from chain.chat import machine as chat
 from chain.chat.channels import members, rights
-from chain.chat.ledger.records import IDENTITY, Allowance, identity_of
+from chain.chat.ledger.records import IDENTITY, Allowance
 from chain.chat.messages import machine as messages
 from chain.currency import machine as currency
-from chain.currency.ledger.records import Account
 from chain.kernel.auth import authorise
 from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
@@ -47,7 +46,10 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.hash import ADDRESS_BYTES
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
-DECODERS: Final[Decoders] = {**decoders_of(TOTALS, PARAMS), **escrow_records.DECODERS, **MARKS.decoders}
+DECODERS: Final[Decoders] = {
+    **decoders_of(TOTALS, PARAMS), **escrow_records.DECODERS,
+    **guardian_records.DECODERS, **MARKS.decoders,
+}  # fmt: skip
 RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
 MARK: Final = b"\x01"
 
@@ -69,7 +71,7 @@ def ante(ctx: Context, tx: Tx) -> None:
     ctx.policies, ctx.replay_id = {}, tx.replay_id
     for index, entry in enumerate(tx.signers):
         account = currency.account_of(branch, entry.address)
-        ctx.policies[entry.address] = policy = authorise(tx, index, _recorded(branch, account, entry.address))
+        ctx.policies[entry.address] = policy = authorise(tx, index, recorded(branch, account, entry.address))
         if account is not None:
             pays = index == tx.fee_payer and not tx.fee_granter
             currency.put_signed(branch, account, policy, fee=tx.fee if pays else None)
@@ -78,14 +80,6 @@ def ante(ctx: Context, tx: Tx) -> None:
     if tx.fee_granter:
         currency.take_granted_fee(ctx, tx)
     MARKS.add(branch, tx)
-
-
-def _recorded(branch: Branch, account: Account | None, address: bytes) -> bytes | None:
-    """The policy that either machine has on record; both change it at once, through here."""
-    if account is not None and account.policy is not None:
-        return account.policy
-    identity = identity_of(branch, address)
-    return identity.policy if identity is not None else None
 
 
 # ------------------------------------------------------------------------------ legs
@@ -180,10 +174,11 @@ def settle(branch: Branch, tx: Tx, receipt: bytes, height: int, executed: bool) 
 
 
 def end_block(ctx: BlockContext) -> Iterator[None]:
-    """What is due of escrows; then remove receipts past their time and expired marks: oldest first, and as many of each
-    as a block can add.
+    """What is due of escrows and recoveries; then remove receipts past their time and expired marks: oldest first,
+    and as many of each as a block can add.
     """
     yield from escrow.end_block(ctx)
+    yield from guardians.end_block(ctx)
     budget = gas.most_of(gas.GAS_LEAST_TX, ctx.block_gas_max)
     yield from _prune_receipts(ctx.branch, ctx.scan, ctx.height, budget)
     yield from MARKS.prune(ctx.branch, ctx.scan, height=ctx.height, budget=budget)
@@ -232,6 +227,7 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
         BuyAllowance: buy_allowance,
         RotateKeys: rotate_keys,
         **escrow.handlers(refused),
+        **guardians.handlers(),
     }
 
 
@@ -242,6 +238,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     detail = f"held {held} udchat, crossed {crossed} udchat, in escrows {waits} udchat"
     yield "bridge: its account holds what crossed to chat and what waits in escrows", held == crossed + waits, detail
     yield from escrow.invariants(state, scan)
+    yield from guardians.invariants(state, scan)
     queued = sorted(key[len(QUEUE) + HEIGHT_BYTES :] for key, _ in scan(QUEUE))
     kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
     yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"

@@ -251,5 +251,5 @@ def execute_block(
     return Executed(
         results, block.writes, tuple(context.validator_updates), txs,
         consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
-        others=executor.others | context.others, doubted=executor.doubted,
+        others=executor.others | context.others, doubted=executor.doubted | context.doubted,
     )  # fmt: skip

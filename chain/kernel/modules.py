@@ -39,6 +39,7 @@ class BlockContext:
     consensus_params: ConsensusParams | None = None  # set: in force from the next height on
     upgraded: str = ""  # the upgrade that was carried out in this block
     others: set[bytes] = field(default_factory=set)  # as `Context.others`: of what is done at its end
+    doubted: set[bytes] = field(default_factory=set)  # as `Context.doubted`, likewise
 
 
 Ante: TypeAlias = Callable[[Context, Tx], None]

@@ -1,8 +1,11 @@
-"""Why what belongs to an identity is refused: profiles, blocks, prekeys, devices. The tree is `chain.tx.errors`'."""
+"""Why what belongs to an identity is refused: profiles, blocks, prekeys, devices; and what guardians of accounts do.
+
+The tree is `chain.tx.errors`'.
+"""
 
 from __future__ import annotations
 
-from chain.tx.errors import IdentitiesError
+from chain.tx.errors import IdentitiesError, TxError
 
 
 class Blocked(IdentitiesError):
@@ -51,3 +54,46 @@ class UnknownDevice(IdentitiesError):
 
 class TooManyDevices(IdentitiesError):
     code, rule = 272, "an identity's device keys are bounded in number"
+
+
+# ------------------------------------------------------------------------------ codespace "guardians"
+
+
+class GuardiansError(TxError):
+    codespace = "guardians"
+
+
+class NoGuardians(GuardiansError):
+    code, rule = 360, "the account has guardians"
+
+
+class GuardiansUnchanged(GuardiansError):
+    code, rule = 361, "a change of guardians changes them, or withdraws one that waits"
+
+
+class NotGuardian(GuardiansError):
+    code, rule = 362, "an account is recovered by its guardians"
+
+
+class GuardianQuiet(GuardiansError):
+    code, rule = 363, "a guardian whose recovery was objected to waits the delay"
+
+
+class RecoveryAgreed(GuardiansError):
+    code, rule = 364, "while a recovery is agreed on, no other is started"
+
+
+class UnknownRecovery(GuardiansError):
+    code, rule = 365, "the recovery is open"
+
+
+class RecoveryLapsed(GuardiansError):
+    code, rule = 366, "a recovery is approved before its time to agree is over"
+
+
+class AlreadyApproved(GuardiansError):
+    code, rule = 367, "a guardian approves a recovery once"
+
+
+class Overruled(GuardiansError):
+    code, rule = 368, "an objection ends what fewer guardians approved than overrule it"

@@ -131,6 +131,21 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ids.DeviceRoleTooLow: Say("the device key may not sign this", "sign with one of a higher role, or the own key"),
     ids.UnknownDevice: Say("the identity has no such device key", "see them: dchat query devices"),
     ids.TooManyDevices: Say("the identity has as many device keys as one may", "revoke one: dchat tx revoke-device"),
+    ids.NoGuardians: Say("the account has no guardians", "see them: dchat query guardians"),
+    ids.GuardiansUnchanged: Say(
+        "these are the account's guardians already", "nothing; dchat query guardians shows them"
+    ),
+    ids.NotGuardian: Say("you are no guardian of this account", "leave it to those: dchat query guardians"),
+    ids.GuardianQuiet: Say(
+        "the account objected to a recovery that you approved", "wait: dchat query guardians shows until when"
+    ),
+    ids.RecoveryAgreed: Say("the guardians agreed on a recovery already", "see it: dchat query recovery"),
+    ids.UnknownRecovery: Say("no such recovery of this account is open", "see what is: dchat query recovery"),
+    ids.RecoveryLapsed: Say("the recovery's time to agree is over", "start another: dchat tx start-recovery"),
+    ids.AlreadyApproved: Say("you approved this recovery already", "nothing"),
+    ids.Overruled: Say(
+        "so many guardians approved that the account's objection does not end it", "ask them: it was set so before"
+    ),
     e.EditTooLate: Say("the message was posted too long ago", "post another, with --reply-to"),
     e.NotAuthor: Say("the message is somebody else's", "reply to it instead: dchat tx post --reply-to"),
     e.MessageForgotten: Say(

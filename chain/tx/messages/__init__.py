@@ -37,6 +37,7 @@ __all__ = [
     "escrow",
     "governance",
     "grants",
+    "guardians",
     "keys",
     "kinds_of",
     "kinds",

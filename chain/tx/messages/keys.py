@@ -51,10 +51,15 @@ def in_order(policy: bytes, signatures: Mapping[bytes, bytes]) -> tuple[bytes, .
 def rotate_keys(m: pb.RotateKeys) -> RotateKeys:
     check_address("rotate_keys.address", m.address)
     policy = read_policy("rotate_keys.policy", m.policy)
+    return RotateKeys(m.address, policy, check_possessions("rotate_keys", policy, m.possessions))
+
+
+def check_possessions(where: str, policy: bytes, possessions: Sequence[bytes]) -> tuple[bytes, ...]:
+    """That there is one for each key; not that they are valid. Raises: InvalidField."""
     wanted = len(parse_policy(policy).keys)
-    if len(m.possessions) != wanted or any(len(entry) != SIGNATURE_BYTES for entry in m.possessions):
-        raise InvalidField(f"rotate_keys.possessions: one of {SIGNATURE_BYTES} bytes for each key, {wanted} expected")
-    return RotateKeys(m.address, policy, tuple(m.possessions))
+    if len(possessions) != wanted or any(len(entry) != SIGNATURE_BYTES for entry in possessions):
+        raise InvalidField(f"{where}.possessions: one of {SIGNATURE_BYTES} bytes for each key, {wanted} expected")
+    return tuple(possessions)
 
 
 def _fill(out: pb.RotateKeys, message: RotateKeys) -> None:

@@ -18,6 +18,7 @@ from chain.tx.messages import (
     escrow,
     governance,
     grants,
+    guardians,
     keys,
     payments,
     upgrade,
@@ -28,6 +29,7 @@ from chain.tx.messages.economy import EconomyMessage
 from chain.tx.messages.escrow import EscrowMessage
 from chain.tx.messages.governance import GovernanceMessage
 from chain.tx.messages.grants import GrantMessage
+from chain.tx.messages.guardians import GuardianMessage
 from chain.tx.messages.keys import KeysMessage
 from chain.tx.messages.kinds import Kind, encode_as
 from chain.tx.messages.payments import PaymentMessage
@@ -36,10 +38,10 @@ from proto.dchat.v1 import tx_pb2 as pb
 
 Message: TypeAlias = (
     PaymentMessage | ChatMessage | BridgeMessage | KeysMessage | EscrowMessage | UpgradeMessage | EconomyMessage
-    | GovernanceMessage | GrantMessage
+    | GovernanceMessage | GrantMessage | GuardianMessage
 )  # fmt: skip
 
-SUBJECTS: Final = (payments, chat, bridge, keys, escrow, upgrade, economy, governance, grants)
+SUBJECTS: Final = (payments, chat, bridge, keys, escrow, upgrade, economy, governance, grants, guardians)
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for subject in SUBJECTS for kind in subject.KINDS}
 KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
 

@@ -14,6 +14,7 @@ import dchat.cli.deals.escrow_commands
 import dchat.cli.deals.order_commands
 import dchat.cli.deals.ready_made
 import dchat.cli.deals.request_commands
+import dchat.cli.signing.guardian_commands
 import dchat.cli.signing.key_commands
 import dchat.cli.signing.sign_commands  # noqa: F401  # its commands join the group
 from dchat.cli.commands.gov_commands import tx_gov

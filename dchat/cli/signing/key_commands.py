@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,29 @@ from dchat.cli.commands.tx_commands import send, sending, tx
 from dchat.cli.terminal.ask import account_from, load_identity
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal
 from dchat.cli.terminal.trust import signing_facts
+from dchat.home.accounts import Account
 from dchat.home.errors import IdentityError
 from dchat.home.key_proofs import KeyProof
 
 
+def new_keys(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name an account's new keys, and show that their holders have them."""
+    options = (
+        click.option(
+            "--to", "target_file", type=InputFile(), required=True, help="The new key's identity, or account file."
+        ),
+        click.option(
+            "--proof", "proofs", type=InputFile(), multiple=True, help="Of a new key's holder: prove-key. Repeat."
+        ),
+        click.option("--holder", "holders", type=InputFile(), multiple=True, help="A new key's identity file. Repeat."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @tx.command("rotate-keys", cls=Command)
-@click.option("--to", "target_file", type=InputFile(), required=True, help="The new key's identity, or account file.")
-@click.option("--proof", "proofs", type=InputFile(), multiple=True, help="Of a new key's holder: prove-key. Repeat.")
-@click.option("--holder", "holders", type=InputFile(), multiple=True, help="A new key's identity file. Repeat.")
+@new_keys
 @sending
 def rotate_keys(target_file: Path, proofs: tuple[Path, ...], holders: tuple[Path, ...], **options: Any) -> None:
     """Give the account other keys, on both chains. Its address stays; the keys of now sign for nothing any more.
@@ -38,7 +54,14 @@ def rotate_keys(target_file: Path, proofs: tuple[Path, ...], holders: tuple[Path
             Exit.USAGE,
         )
     chain_id = signing_facts(options).chain_id
-    policy = target.wallet.policy
+    message = RotateKeys(me.address, target.wallet.policy, possessions(target_file, target, chain_id, proofs, holders))
+    send(lambda _: [message], options)
+
+
+def possessions(
+    target_file: Path, target: Account, chain_id: str, proofs: tuple[Path, ...], holders: tuple[Path, ...]
+) -> tuple[bytes, ...]:
+    """By each key of `target`, the account with its new keys. Raises Refusal, which names those that are missing."""
     wallets = [load_identity(file).wallet for file in holders]
     if isinstance(target.wallet, Wallet):
         wallets.append(target.wallet)
@@ -47,11 +70,9 @@ def rotate_keys(target_file: Path, proofs: tuple[Path, ...], holders: tuple[Path
         made += [KeyProof.load(file, chain_id, target) for file in proofs]
     except IdentityError as error:
         raise Refusal(str(error), Exit.USAGE) from None
-    found = {proof.public_key: proof.signature for proof in made}
     try:
-        message = RotateKeys(me.address, policy, in_order(policy, found))
+        return in_order(target.wallet.policy, {proof.public_key: proof.signature for proof in made})
     except TxError as error:
         raise Refusal(
             f"{error.log}; each holder of a new key makes one: dchat identity prove-key --to {target_file}", Exit.USAGE
         ) from None
-    send(lambda _: [message], options)

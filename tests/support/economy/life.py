@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, Final
 
+from bridge.guardians import recoveries_of
 from chain.app_state.document import BridgeGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
@@ -124,6 +125,7 @@ from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.identities import published
 from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.deals import about_deals
+from tests.support.economy.guards import about_guardians
 from tests.support.economy.money import about_denominations, about_orders, about_requests
 from tests.support.economy.shadow import Differs, Shadow
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
@@ -323,7 +325,7 @@ class Life(World):
             fee_granter=granter,
         )  # fmt: skip
 
-    def _rotation(self, name: str) -> RotateKeys:
+    def rotation_of(self, name: str) -> RotateKeys:
         """To one key or several, new or known, its first one too; now and then to what it has, or unproved."""
         rng, address = self.rng, self.address(name)
         holders = rng.sample([name, *[f"{name}:{number}" for number in range(3)]], rng.choice((1, 1, 2, 3)))
@@ -368,6 +370,8 @@ class Life(World):
         rng = self.rng
         if self._identity(name) is None and rng.random() < 0.3:
             return self._about_chat(name)
+        if recoveries_of(self.state, self.address(name)) and rng.random() < 0.2:
+            return about_guardians(self, name, NAMES)
         if rng.random() < 0.3 and (found := self._about_channel(self.address(name))) is not None:
             return found
         draw = rng.random()
@@ -383,6 +387,8 @@ class Life(World):
             )
         if draw < 0.91:
             return about_deals(self, name, NAMES)
+        if draw < 0.94:
+            return about_guardians(self, name, NAMES)
         return self._about_chat(name)
 
     def _about_denominations(self, name: str) -> Message:
@@ -535,7 +541,7 @@ class Life(World):
         if self._identity(name) is None:
             return RegisterIdentity(who, f"name-{name}", "")
         if rng.random() < 0.1:
-            return self._rotation(name)
+            return self.rotation_of(name)
         if rng.random() < 0.45:
             return self._about_identity(name)
         title = f"channel {rng.randrange(CONVERSATION)}"
