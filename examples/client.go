@@ -494,7 +494,7 @@ func (n node) submit(tx transaction) (outcome, error) {
 			if err != nil || told.Height > 0 {
 				return told, err
 			}
-			isLater := told.Codespace == "mempool" && (told.Code >= 2 && told.Code <= 4 || told.Code == 10)
+			isLater := told.Codespace == "mempool" && (told.Code >= 2 && told.Code <= 4 || told.Code == 10 || told.Code == 14)
 			if told.Code != 0 && !isLater {
 				return n.earlier(tx, told)
 			}

@@ -20,7 +20,7 @@ const GAS = { transaction: 5_000, byte: 10, signature: 6_000, mark: 2_000, recei
 const EXPIRY_BLOCKS = 200n; // within every chain's bound of unordered ones, and soon over for those that got lost
 const FEE_MAX = 1_000_000n; // udchat: whatever a node says of the price of gas
 const SUBMIT_MS = 120_000;
-const TRY_LATER = new Set([2, 3, 4, 10]); // of codespace mempool
+const TRY_LATER = new Set([2, 3, 4, 10, 14]); // of codespace mempool
 
 const H = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
 const hex = (text) => Buffer.from(text, "hex");

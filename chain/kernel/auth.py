@@ -76,6 +76,18 @@ def rotated(sequences: Sequences, *, before: bytes, after: bytes) -> Sequences:
     return tuple(sorted({**kept, b"": floor}.items())) if floor else tuple(sorted(kept.items()))
 
 
+def back_to(sequences: Sequences, entry: SignerEntry) -> Sequences:
+    """As they were before the transaction of that entry, and those after it by the same key."""
+    return tuple([(key, entry.sequence if key == entry.sequence_key else following) for key, following in sequences])
+
+
+def furthest(sequences: Sequences, others: Sequences) -> Sequences:
+    known = dict(sequences)
+    for key, following in others:
+        known[key] = max(following, known.get(key, 0))
+    return tuple(sorted(known.items()))
+
+
 def sequences_fit(sequences: Sequences) -> bool:
     for _, following in sequences:  # noqa: SIM110  # once a payment: a third of what `all` takes
         if not 0 <= following <= UINT64_MAX:

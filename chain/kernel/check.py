@@ -9,11 +9,12 @@ It decides about admission alone: execution never looks here.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
+from copy import copy
 from typing import Any, Final, Protocol
 
 from chain.kernel.branch import Base, Readable
-from chain.tx.envelope.tx import Tx
+from chain.tx.envelope.tx import SignerEntry, Tx
 
 STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool stops counting after as many blocks
 
@@ -27,6 +28,14 @@ class Pending(Protocol):
 
     def release(self, cost: Any) -> None:
         """What a transaction took is in the committed record now."""
+        ...
+
+    def rewind(self, entry: SignerEntry) -> None:
+        """A transaction with that signer's sequence is not counted any more, nor what came after it."""
+        ...
+
+    def reach(self, other: Any) -> None:
+        """What waits reaches the sequences of `other`, of its own kind, too."""
         ...
 
     def agrees(self, committed: Any, ordered: int, height: int, base: Readable) -> bool:
@@ -102,6 +111,56 @@ class CheckState:
                 self._entries[key].links.update(keys)
         if tx.fee_granter:
             self._grants.add(tx.grant_key)
+
+    def without(self, old: Tx) -> Callable[[bytes], Any]:
+        """Reads as if `old` had not been admitted: what it takes is free, and its sequences are the next ones, while
+        what came after it takes what it took."""
+
+        def get(key: bytes) -> Any:
+            committed, entry = self._base.get(key), self._entries.get(key)
+            if entry is None or committed is None:
+                return committed
+            pending = copy(entry.pending)
+            self._take_off(key, entry, pending, old)
+            return pending.apply(committed, self.height, self._base)
+
+        return get
+
+    def _take_off(self, key: bytes, entry: _Entry, pending: Pending, tx: Tx) -> bool:
+        """Off `pending`, of `entry` or a copy. False: it is not counted there."""
+        counted = entry.txs.get(tx.replay_id)
+        if counted is None or counted[0] != tx.id:
+            return False
+        pending.release(counted[1])
+        if not tx.unordered:
+            for touched, signer in zip(tx.touches, tx.signers, strict=False):
+                if touched == key:
+                    pending.rewind(signer)
+        return True
+
+    def replace(self, old: Tx, new: Tx, changes: Iterable[tuple[bytes, type[Pending], Any, Any]]) -> None:
+        """`new`, found good by `without`, has the place of `old`; what came after that stands as it stood."""
+        reached = {key: copy(entry.pending) for key in old.touches if (entry := self._entries.get(key)) is not None}
+        self.withdraw([old])
+        self.admit(new, changes)
+        for key, pending in reached.items():
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.pending.reach(pending)
+                entry.base = None
+
+    def withdraw(self, txs: Sequence[Tx]) -> None:
+        """Admitted ones leave without a block, with all that came after one in its order, behind it."""
+        for tx in reversed(txs):
+            for key in tx.touches:
+                entry = self._entries.get(key)
+                if entry is None or not self._take_off(key, entry, entry.pending, tx):
+                    continue
+                del entry.txs[tx.replay_id]
+                entry.ordered -= tx.is_ordered_by(key) if tx.fee_granter else not tx.unordered
+                entry.base = None
+                if not entry.txs:
+                    del self._entries[key]
 
     def granted(self, writes: Container[bytes]) -> set[bytes]:
         """Of the grants that admitted transactions rest on, those that a block wrote: it may end one, and no

@@ -16,6 +16,7 @@ from chain.tx.units import GAS_PER_MGAS
 
 FIRST_TURN_BLOCKS: Final = 7  # so often the first in order takes its turn: prime, to meet each of several proposers
 PRIORITY_LEAST: Final = 1_000  # of a fee that is the least
+REPLACE_PERCENT: Final = 110
 SHARES_PERCENT: Final = {LANE_CHAT: 40, LANE_CURRENCY: 40, LANE_BRIDGE: 20}
 
 
@@ -29,6 +30,12 @@ def priority_of(tx: Tx, least_fee: int) -> int:
     if not least_fee:
         return PRIORITY_LEAST + fee * GAS_PER_MGAS // tx.gas_limit
     return fee * PRIORITY_LEAST // least_fee
+
+
+def fee_to_replace(old: Tx, new: Tx) -> int:
+    """The least that `new` must pay to have the place of `old`: a tenth more, in all and for each gas, rounded up."""
+    per_gas = -(-old.fee * new.gas_limit * REPLACE_PERCENT // (old.gas_limit * 100))
+    return max(old.fee + 1, -(-old.fee * REPLACE_PERCENT // 100), per_gas)
 
 
 def size_in_block(tx: Tx) -> int:

@@ -380,6 +380,24 @@ class IdentifiesTxs(Protocol):
 
 
 @runtime_checkable
+class ReplacesTxs(Protocol):
+    """An application of whose admitted transactions one can take another's place, or give way: those that have one
+    replay id, which is then that of the place and not of the transaction."""
+
+    def why_not_replace(self, old: bytes, new: bytes) -> str:
+        """By what they pay alone; "": `new` may have the place of `old`. Cheap, and changes nothing."""
+        ...
+
+    def replace_tx(self, old: bytes, new: bytes) -> CheckTxResponse:
+        """check_tx of `new` as if `old` had not been admitted. code 0: it is, and `old` is not any more."""
+        ...
+
+    def withdraw_txs(self, txs: Sequence[bytes]) -> None:
+        """These were admitted, and leave without a block; what came after one in its order is among them, behind it."""
+        ...
+
+
+@runtime_checkable
 class WritesAhead(Protocol):
     """An application whose commit is written off the loop: `write_commit` in a thread, then `commit` on the loop."""
 

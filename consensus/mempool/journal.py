@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 from crc32c import crc32c
 
+from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
 from consensus.mempool.admission.errors import CODESPACE, TRY_LATER, Refusal
 from consensus.mempool.pool import Pool
@@ -53,6 +54,7 @@ class Journal:
         self.left = self._read()
         self._restoring = bool(self.left)  # until `restore` is done, the pool lacks what is promised
         self._file: AppendFile = disk.open_append(path)
+        pool.on_dropped(self._dropped)
         disk.sync_directory(path.parent)  # a new file's name: without it a loss of power takes the file
 
     def __len__(self) -> int:
@@ -165,6 +167,13 @@ class Journal:
         if self._kept and not self._restoring:
             self._forget()
 
+    def _dropped(self, key: bytes, why: CheckTxResponse) -> None:
+        """What another has the place of shall not come again and take it: it leaves the file as soon as may be."""
+        if (why.codespace, why.code) == (CODESPACE, Refusal.REPLACED) and key in self._kept:
+            self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
+            self._is_due = True
+            self._wake()
+
     def _forget(self) -> None:
         gone = [key for key in self._kept if not self._pool.has(key)]
         for key in gone:
@@ -174,7 +183,9 @@ class Journal:
             self._wake()
 
     async def _rewrite(self) -> None:
-        """The file with what is still kept alone; a crash leaves the old or the new one."""
+        """The file with what is still kept alone, in the pool's order; a crash leaves the old or the new one."""
+        places = {entry.key: place for place, entry in enumerate(self._pool.entries())}
+        self._kept = dict(sorted(self._kept.items(), key=lambda pair: places.get(pair[0], len(places))))
         content, dead_bytes = b"".join(map(frame, self._kept.values())), self._dead_bytes
         try:
             await self._workers.run_disk(lambda: self._replace(content))

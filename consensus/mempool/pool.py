@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +28,7 @@ from consensus.abci.interface import ChecksSignatures, CheckTxRequest, CheckTxRe
 from consensus.formats.units import NS_PER_MS
 from consensus.mempool.admission.entry import (
     ANSWERS_MAX,
+    Claim,
     Entry,
     Origin,
     PoolConfig,
@@ -36,18 +37,20 @@ from consensus.mempool.admission.entry import (
     data_bytes,
     tx_bytes_max,
 )
-from consensus.mempool.admission.errors import CODESPACE, NO_ROOM, TRY_LATER, Refusal, refuse
+from consensus.mempool.admission.errors import CODESPACE, NO_ROOM, SEEN_TEXT, STOPPED_TEXT, TRY_LATER, Refusal, refuse
 from consensus.mempool.admission.gather import Done, gather
 from consensus.mempool.admission.index import Index
 from consensus.mempool.admission.intake import Intake
-from consensus.mempool.admission.interfaces import Checks, Gossip
+from consensus.mempool.admission.interfaces import Checks
 from consensus.mempool.admission.limits import Limits
 from consensus.mempool.admission.pace import CommitPace
 from consensus.mempool.admission.shares import Shares
 from consensus.mempool.admission.signatures import Verifier
 from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
+from consensus.mempool.contest import Contest
 from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
 from consensus.mempool.held import HELD_BLOCKS, Held
+from consensus.mempool.listeners import Listeners
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import Clock, Workers
 from consensus.system.log_limit import LogLimit
@@ -58,18 +61,17 @@ log = structlog.get_logger(__name__)
 SLICE_NS: Final = 2 * NS_PER_MS  # of the 3 ms that the loop may be held at most
 BATCH_TXS_MAX: Final = 64  # a thread verifies so many in 3 ms; the next source's turn is not far
 CLOCK_BYTES: Final = 1_024  # of transactions between two looks at the clock: some four payments
-STOPPED_TEXT: Final = "the node is stopping; send it to another"
-SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
 LANE_FREE_TXS: Final = 16  # of one source in a full lane: those who filled it shall not close it to the others
 PROTO_TX_OVERHEAD: Final = 6  # field key, and a length of at most five bytes
 
 
-class Pool:
+class Pool(Listeners):
     """Run `run` as long as the pool is used. Implements consensus.engine.interfaces.TxPool."""
 
     def __init__(
         self, app: Checks, clock: Clock, workers: Workers, config: PoolConfig | None = None, *, height: int = 0
     ) -> None:
+        super().__init__()
         config = PoolConfig() if config is None else config
         assert config.txs_max > 0, config
         self._app, self._clock, self._meter, self.config = app, clock, Meter.of(clock), config
@@ -79,6 +81,7 @@ class Pool:
         self._index = Index()
         self._bounds = Limits(config, self._index, height=height)
         self._entries = self._index.entries
+        self._contest = Contest(app, self._index, config.txs_max)
         self._shares = Shares(config)
         self._held = Held(txs_max=config.txs_max, bytes_max=config.bytes_max)
         self._standings = Standings(config.seen_max)
@@ -87,12 +90,6 @@ class Pool:
         self._intake = Intake(self._shares)
         self._recheck: dict[bytes, None] = {}
         self._wake = asyncio.Event()
-        self._available: list[Callable[[], None]] = []
-        self._admitted: list[Callable[[Sequence[Entry]], None]] = []
-        self._room: list[Callable[[], None]] = []
-        self._dropped: list[Callable[[bytes, CheckTxResponse], None]] = []
-        self._gossip: Gossip | None = None
-        self._failed: Callable[[Exception], None] | None = None
         self._stopped = False
         self._spent_ns = 0  # for the batch in hand
         self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
@@ -182,28 +179,6 @@ class Pool:
                 self._remove(entry.key)
                 self._tell_dropped(entry.key, refuse(Refusal.TOO_LARGE, "no block takes it any more: the limits fell"))
 
-    def on_available(self, callback: Callable[[], None]) -> None:
-        self._available.append(callback)
-
-    def on_admitted(self, callback: Callable[[Sequence[Entry]], None]) -> None:
-        """Call back with each batch that was admitted, in order: for gossip, and for a journal."""
-        self._admitted.append(callback)
-
-    def on_room(self, callback: Callable[[], None]) -> None:
-        """Call back after each block: there may be room again."""
-        self._room.append(callback)
-
-    def on_dropped(self, callback: Callable[[bytes, CheckTxResponse], None]) -> None:
-        """Call back when what was admitted leaves without a block, with its key and the reason."""
-        self._dropped.append(callback)
-
-    def on_failure(self, callback: Callable[[Exception], None]) -> None:
-        """Call back with each error of ours that kept a transaction from being judged. Admission goes on."""
-        self._failed = callback
-
-    def set_gossip(self, gossip: Gossip) -> None:
-        self._gossip = gossip
-
     async def submit(self, tx: bytes, source: str = "", *, client: str = "") -> CheckTxResponse:
         """Admit `tx` or say why not. code 0: admitted."""
         return (await self.submit_many([tx], source, client=client))[0]
@@ -253,7 +228,7 @@ class Pool:
                     why = busy or self._shares.refusal(origin, payer, len(tx), wait_txs_max=door_txs_max)
                     if why == "":
                         why = busy = self._bounds.busy_text(self._shares.count, self._pace.txs_per_second)
-                    if why is not None:
+                    if why is not None and not self._contest.may_bid(origin, payer):
                         answers[index] = self._refused(Refusal.FULL, why)
                         continue
                 waiting = by_key[key] = Waiting(key, tx, source, origin, payer, [] if done is None else [done])
@@ -261,6 +236,7 @@ class Pool:
                 if key in held and (before := self._held.take(key)) is not None:  # who waits for an answer gets today's
                     waiting.held_height, waiting.others = before.held_height, ((before.origin, before.payer),)
                 if not has_room:  # the next one is asked for behind it
+                    waiting.claim = Claim(full=why) if why is not None else None
                     intake.push(origin, payer, queued)
                     queued = []
         finally:
@@ -325,15 +301,19 @@ class Pool:
         return refuse(reason, why)
 
     def _is_welcome(self, waiting: Waiting, facts: CheckTxResponse) -> bool:
-        """What the bounds say. False: it is answered."""
+        """What the bounds say, and who would give way. False: it is answered."""
         refused = self._bounds.refusal(waiting, facts)
-        if refused is None:
+        if refused is None and waiting.claim is None:
             return True
         has_few = waiting.origin != Origin.OWN and self._shares.held(waiting.origin, waiting.payer) <= LANE_FREE_TXS
-        if not has_few or refused[0] is not Refusal.LANE_FULL:
-            self._finish(waiting, self._refused(*refused))
-            return False
-        return True
+        refused = self._contest.judge(waiting, facts, refused, has_few=has_few)
+        if refused is None:
+            return True
+        answer = self._refused(*refused)
+        if refused[0] is Refusal.UNDERPRICED and waiting.source:
+            self._standings.remember(waiting.key, answer, lasting=False)
+        self._finish(waiting, answer)
+        return False
 
     # -------------------------------------------------------------------------------------------- the one task
 
@@ -419,14 +399,17 @@ class Pool:
         self._finish(waiting, response)
 
     def _failure(self, waiting: Waiting, error: Exception) -> None:
-        """This node could not judge it, and says so: what one transaction sets off shall not end admission."""
-        self.metrics.failed += 1
-        self._log.error("failed to judge a transaction", waiting.payer, hash=waiting.key.hex(), exc_info=error)
-        refused = self._refused(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
+        refused = self._not_judged(waiting, error, "failed to judge a transaction")
         self._standings.remember(waiting.key, refused, lasting=False)
         self._finish(waiting, refused)
         if self._failed is not None:
             self._failed(error)
+
+    def _not_judged(self, one: Waiting | Entry, error: Exception, what: str) -> CheckTxResponse:
+        """This node could not judge it, and says so: what one transaction sets off shall not end admission."""
+        self.metrics.failed += 1
+        self._log.error(what, one.payer, hash=one.key.hex(), exc_info=error)
+        return refuse(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
 
     async def _verified(self, batch: list[Waiting]) -> list[Waiting]:
         """Without those whose signatures are bad."""
@@ -484,7 +467,9 @@ class Pool:
         if facts is not None and not self._is_welcome(waiting, facts):
             return None
         try:
-            response = self._app.check_tx(CheckTxRequest(waiting.tx, CheckTxType.NEW))
+            response = None if waiting.claim is None else self._contest.replace(waiting.tx, waiting.claim)
+            if response is None:
+                response = self._app.check_tx(CheckTxRequest(waiting.tx, CheckTxType.NEW))
         except Exception as error:
             self._failure(waiting, error)
             return None
@@ -563,10 +548,6 @@ class Pool:
             for source, cpu_ns, useless in charges:
                 self._gossip.charge(source, cpu_ns=cpu_ns, useless=useless)
 
-    def _tell_available(self) -> None:
-        for callback in self._available:
-            callback()
-
     def _insert(self, waiting: Waiting, facts: CheckTxResponse) -> Entry:
         key, tx, source, order_key = waiting.key, waiting.tx, waiting.source, facts.order_key
         del self._intake.by_key[key]  # it keeps its share
@@ -577,7 +558,10 @@ class Pool:
         for origin, payer in waiting.others:
             if origin is Origin.PEER:
                 entry.peers.add(payer)
-        self._index.insert(entry)
+        if waiting.claim is None:
+            self._index.insert(entry)
+        else:
+            self._make_way(waiting.claim, entry)
         self.metrics.admitted += 1
         if waiting.held_height >= 0:
             self.metrics.held_admitted += 1
@@ -587,16 +571,28 @@ class Pool:
             self._try_next(order_key)
         return entry
 
+    def _make_way(self, claim: Claim, entry: Entry) -> None:
+        """Admit it in the place, or the room, of others, who are told."""
+        self._contest.granted(claim, entry)
+        behind = self._index.behind(claim.replaces)[1:] if claim.replaces is not None else []
+        for gone, why in claim.gone(entry.key):
+            self._remove(gone.key)
+            if claim.replaces is not None:
+                self.metrics.replaced += 1
+                self._standings.remember(gone.key, why, lasting=False)
+            else:
+                self.metrics.displaced += 1
+                if gone.origin == Origin.PEER and self._gossip is not None:
+                    self._gossip.came_to_nothing(gone.payer, gone.key)
+            self._tell_dropped(gone.key, why)
+        self._index.move(behind, entry, self._height)
+
     def _remove(self, key: bytes) -> Entry | None:
         entry = self._index.remove(key)
         if entry is not None:
             self._shares.remove(entry.origin, entry.payer, len(entry.tx))
             self._recheck.pop(key, None)
         return entry
-
-    def _tell_dropped(self, key: bytes, why: CheckTxResponse) -> None:
-        for callback in self._dropped:
-            callback(key, why)
 
     # -------------------------------------------------------------------------------------------------- blocks
 
@@ -646,6 +642,7 @@ class Pool:
         self._set_doors()
         self._queue_rechecks(None if touched is None else touched | again if again else touched)
         self._standings.block(begins_anew=touched is None)
+        self._contest.block()
         for waiting in self._held.take_all():
             self._try_again(waiting)
         if self._entries:
@@ -676,9 +673,7 @@ class Pool:
             try:
                 response = self._app.check_tx(CheckTxRequest(entry.tx, CheckTxType.RECHECK))
             except Exception as error:
-                self.metrics.failed += 1
-                self._log.error("failed to judge a transaction again", entry.payer, hash=key.hex(), exc_info=error)
-                response = refuse(Refusal.FAILED, "this node failed to judge the transaction; its log says why")
+                response = self._not_judged(entry, error, "failed to judge a transaction again")
                 if self._failed is not None:
                     self._failed(error)
             self.metrics.rechecked += 1

@@ -8,9 +8,9 @@ Source: docs/decisions/0003, 0005 and 0006; CometBFT v0.38, spec/abci/abci++_met
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -19,8 +19,9 @@ from chain.currency.grants.fee_grants import last_time_ns
 from chain.currency.ledger.records import PARAMS
 from chain.kernel.branch import Base, Branch, encode_changes
 from chain.kernel.check import CheckState
+from chain.kernel.check import Pending as PendingRecord
 from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, units_of
-from chain.kernel.proposals import FIRST_TURN_BLOCKS, priority_of, select
+from chain.kernel.proposals import FIRST_TURN_BLOCKS, fee_to_replace, priority_of, select
 from chain.kernel.signatures import Signatures
 from chain.state.store import NO_VERSION, Pending, Stores
 from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache
@@ -189,27 +190,51 @@ class DchatApplication:
     def _admit(self, tx: Tx) -> None:
         """Payments are tried whole, so that an overspend is refused at the door; of the rest the ante part, because
         what their messages need may be in transactions that wait before them."""
-        executor = self._checker
+        executor, get = self._checker, self._check.get
         if executor is None:
-            executor = self._checker = Executor(
-                self.modules,
-                self.signatures,
-                self._rules,
-                Branch(self._check.get),
-                height=self._check.height,
-                time_ns=last_time_ns(self.base),
-                tells=False,
-            )
+            executor = self._checker = self._checking(get)
         try:
-            context = executor.ante(tx)
-            writes = context.branch.writes
-            if tx.lane == LANE_CURRENCY and all(type(message) is Payment for message in tx.messages):
-                executor.messages(tx)
-            get = self._check.get
-            changes = [(key, PENDING[key[:2]], get(key), writes[key]) for key in tx.touches if key in writes]
-            self._check.admit(tx, changes)
+            self._check.admit(tx, self._tried(tx, executor, get))
         finally:
             executor.drop()
+
+    def _checking(self, get: Callable[[bytes], Any]) -> Executor:
+        return Executor(
+            self.modules, self.signatures, self._rules, Branch(get),
+            height=self._check.height, time_ns=last_time_ns(self.base), tells=False,
+        )  # fmt: skip
+
+    def _tried(
+        self, tx: Tx, executor: Executor, get: Callable[[bytes], Any]
+    ) -> list[tuple[bytes, type[PendingRecord], Any, Any]]:
+        """What it changes of the records that its admission rests on. Raises TxError. Afterwards drop the branch."""
+        writes = executor.ante(tx).branch.writes
+        if tx.lane == LANE_CURRENCY and all(type(message) is Payment for message in tx.messages):
+            executor.messages(tx)
+        return [(key, PENDING[key[:2]], get(key), writes[key]) for key in tx.touches if key in writes]
+
+    def why_not_replace(self, old: bytes, new: bytes) -> str:
+        """Only what is ordered can be replaced: an unordered one's place is its own, and posts pay no fee."""
+        before, after = self.txs.get(old), self.txs.get(new)
+        least = fee_to_replace(before, after)
+        if after.fee >= least and after.lane != LANE_CHAT:
+            return ""
+        if after.lane == LANE_CHAT or after.body == before.body:
+            return "another with its sequence, or with its body, waits already, and cannot be replaced"
+        return f"underpriced: pays {after.fee} udchat, needs at least {least} udchat to replace {before.id.hex()}"
+
+    def replace_tx(self, old: bytes, new: bytes) -> CheckTxResponse:
+        before = self.txs.get(old)
+        get = self._check.without(before)
+        try:
+            tx = self.txs.get(new)
+            self._check.replace(before, tx, self._tried(tx, self._checking(get), get))
+        except TxError as error:
+            return CheckTxResponse(error.code, error.log, error.codespace, may_pass_later=error.may_pass_later)
+        return self._identity_of(tx)
+
+    def withdraw_txs(self, txs: Sequence[bytes]) -> None:
+        self._check.withdraw([self.txs.get(raw) for raw in txs])
 
     def _identity_of(self, tx: Tx) -> CheckTxResponse:
         """What admission tells of it; made once, and asked for when it is identified and when it is admitted."""
@@ -221,7 +246,7 @@ class DchatApplication:
                 order_key=b"" if tx.unordered else sender + payer.sequence_key,
                 order=payer.sequence,
                 lane=tx.lane_name,
-                replay_id=tx.replay_id,
+                replay_id=tx.replay_id if tx.unordered or tx.lane == LANE_CHAT else _place_of(tx),
                 touches=tx.touches,
                 expiry_height=tx.expiry_height,
                 priority=0 if tx.lane == LANE_CHAT else priority_of(tx, self.base.get(PARAMS).min_fee(tx.gas_limit)),
@@ -428,6 +453,15 @@ def _drain(steps: Slices[T]) -> T:
         except StopIteration as stop:
             answer: T = stop.value
             return answer
+
+
+def _place_of(tx: Tx) -> bytes:
+    """Of an ordered one: its signers, each with the sequence that it uses. Of those with one place one can run."""
+    if len(tx.signers) == 1:
+        signer = tx.signers[0]
+        return signer.address + signer.sequence_key + signer.sequence.to_bytes(8, "big") + bytes((tx.lane,))
+    parts = sorted(signer.address + signer.sequence_key + signer.sequence.to_bytes(8, "big") for signer in tx.signers)
+    return sha256(b"".join(parts) + bytes((tx.lane,)))
 
 
 __all__ = ["APP_VERSION", "CommitInfo", "DchatApplication"]

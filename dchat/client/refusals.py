@@ -335,6 +335,17 @@ MEMPOOL: Final[dict[Refusal, Say]] = {
     Refusal.TOO_MUCH_GAS: Say("its gas limit is above a block's", "lower --gas-limit, or send less at once"),
     Refusal.STOPPED: Say("this node is stopping", "send it to another node, or try later"),
     Refusal.FAILED: Say("this node met a fault of its own, which its log tells", "send it to another node"),
+    Refusal.UNDERPRICED: Say(
+        "another with its sequence waits, and it pays no tenth more than that",
+        "give a higher --fee with that --sequence, or wait until it is in a block",
+    ),
+    Refusal.REPLACED: Say(
+        "another with its sequence, that pays more, has its place",
+        "nothing: of both only one can be executed; if the other is not yours, change the account's keys",
+    ),
+    Refusal.DISPLACED: Say(
+        "others that pay more have its room", "send it again with a higher --fee and its --sequence, or try later"
+    ),
 }
 
 _RULES: Final = {(error.codespace, error.code): error for error in declared_errors()}

@@ -45,6 +45,7 @@ TAKEN_DEADLINE_S = 30.0  # for the block with the transaction that was quicker
 TAKEN_POLL_S = 0.2
 BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
 ADMITTED = 0
+TAKEN = {(WrongSequence.codespace, WrongSequence.code), (mempool.CODESPACE, int(mempool.Refusal.UNDERPRICED))}
 TRY_LATER = frozenset((mempool.CODESPACE, int(code)) for code in mempool.TRY_LATER)
 ERRORS = {error.code: error for error in declared_errors()}
 
@@ -342,6 +343,8 @@ class Session:
             self.forget()
             if not _is_wrong_sequence(error.outcome) or self.proved is None or tx.unordered:
                 raise
+            if options.get("sequence") is not None and error.outcome.codespace == mempool.CODESPACE:
+                raise  # it was to replace the one that waits, and pays too little
             with _telling(tx):
                 found = await self._taker(tx, read, error)
                 if found.replay_id == tx.replay_id:
@@ -426,7 +429,8 @@ def _telling(tx: Tx) -> Iterator[None]:
 
 
 def _is_wrong_sequence(outcome: Outcome) -> bool:
-    return (outcome.code, outcome.codespace) == (WrongSequence.code, WrongSequence.codespace) and not outcome.height
+    """It is used, or another that waits is going to use it."""
+    return (outcome.codespace, outcome.code) in TAKEN and not outcome.height
 
 
 def decoded(raw: bytes) -> Tx:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
+from chain.kernel.auth import (
+    Sequences,
+    back_to,
+    encode_sequences,
+    furthest,
+    read_policy,
+    read_sequences,
+    sequences_fit,
+    waits_between,
+)
 from chain.kernel.branch import Key, Readable
 from chain.kernel.event_text import account
 from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field
-from chain.tx.envelope.tx import Tx
+from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import AllowanceExhausted, UnknownIdentity
 from chain.tx.units import GAS_PER_MGAS, UDCHAT_PER_DCHAT
 from proto.dchat.v1 import state_pb2 as pb
@@ -153,6 +162,12 @@ class PendingIdentity:
 
     def release(self, cost: tuple[int, int]) -> None:
         self.messages, self.size = self.messages - cost[0], self.size - cost[1]
+
+    def rewind(self, entry: SignerEntry) -> None:
+        self.sequences = back_to(self.sequences, entry)
+
+    def reach(self, other: PendingIdentity) -> None:
+        self.sequences = furthest(self.sequences, other.sequences)
 
     def agrees(self, committed: Identity, ordered: int, height: int, base: Readable) -> bool:
         has = committed.allowance

@@ -22,7 +22,7 @@ from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, coins, some, time_text
 from chain.tx import gas
 from chain.tx.codec import height_bytes
-from chain.tx.envelope.tx import Tx
+from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import (
     ExpiryPassed,
     FeeGrantExceeded,
@@ -227,6 +227,12 @@ class PendingGrant:
 
     def release(self, cost: int) -> None:
         self.spent -= cost
+
+    def rewind(self, entry: SignerEntry) -> None:
+        """It has no sequences."""
+
+    def reach(self, other: PendingGrant) -> None:
+        """It has no sequences."""
 
     def agrees(self, committed: FeeGrant, ordered: int, height: int, base: Readable) -> bool:
         time_ns = last_time_ns(base)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from chain.kernel.auth import Sequences, encode_sequences, read_policy, read_sequences, sequences_fit, waits_between
+from chain.kernel.auth import (
+    Sequences,
+    back_to,
+    encode_sequences,
+    furthest,
+    read_policy,
+    read_sequences,
+    sequences_fit,
+    waits_between,
+)
 from chain.kernel.branch import Key
 from chain.tx.codec import UINT64_MAX, bytes_field, uint_field
+from chain.tx.envelope.tx import SignerEntry
 from chain.tx.units import fee_of
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -117,6 +127,12 @@ class PendingAccount:
 
     def release(self, cost: int) -> None:
         self.spent -= cost
+
+    def rewind(self, entry: SignerEntry) -> None:
+        self.sequences = back_to(self.sequences, entry)
+
+    def reach(self, other: PendingAccount) -> None:
+        self.sequences = furthest(self.sequences, other.sequences)
 
     def agrees(self, committed: Account, ordered: int, height: int, base: object) -> bool:
         if self.earns or committed.policy != self.policy or committed.balance < self.spent:

@@ -8,6 +8,7 @@ from typing import Final
 
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
+from consensus.mempool.admission.errors import Refusal, refuse
 
 OTHERS_MAX: Final = 8  # sources remembered of what waits for admission
 ANSWERS_MAX: Final = 16  # who may wait for the verdict on one transaction; more are told to try later
@@ -81,8 +82,27 @@ class PoolMetrics:
     signatures_bad: int = 0
     held: int = 0  # kept for a while, because something before them was missing
     held_admitted: int = 0  # of them admitted afterwards
+    replaced: int = 0  # by one of the same place that paid more
+    displaced: int = 0  # for want of room, by others that paid more
+    underpriced: int = 0  # refused: had they paid more, they would have come in
     passed_over: int = 0  # in proposals: what did not fit, while others went on
     failed: int = 0  # that this node could not judge: a fault of ours
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """Of one that comes in by paying more than others: whose place, or whose room, it is to have."""
+
+    replaces: Entry | None = None
+    displaces: tuple[Entry, ...] = ()
+    full: str = ""  # it was let in to be read although there was no room, and this is why
+
+    def gone(self, by: bytes) -> list[tuple[Entry, CheckTxResponse]]:
+        """Who leaves once it is granted, and what they are told. by: whose claim it is."""
+        if self.replaces is not None:
+            return [(self.replaces, refuse(Refusal.REPLACED, f"replaced by {by.hex()}, which pays more"))]
+        why = refuse(Refusal.DISPLACED, "others that pay more for their gas have its room")
+        return [(one, why) for one in self.displaces]
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +119,7 @@ class Waiting:
     held_height: int = -1  # the last block's when it was held first; -1: never was
     is_queued: bool = True  # not taken into a batch yet
     others: tuple[tuple[int, str], ...] = ()  # who else sent it meanwhile
+    claim: Claim | None = None  # None: there is room for it, and its place is free
 
     @property
     def senders(self) -> tuple[tuple[int, str], ...]:

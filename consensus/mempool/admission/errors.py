@@ -12,6 +12,8 @@ from typing import Final
 from consensus.abci.interface import CheckTxResponse
 
 CODESPACE: Final = "mempool"
+STOPPED_TEXT: Final = "the node is stopping; send it to another"
+SEEN_TEXT: Final = "transaction was seen before: see what became of it by its hash"
 
 
 class Refusal(IntEnum):
@@ -26,10 +28,13 @@ class Refusal(IntEnum):
     TOO_MUCH_GAS = 9
     STOPPED = 10  # the node is shutting down
     FAILED = 11  # a fault of this node, told in its log
+    UNDERPRICED = 12  # another has its place and pays as much, or nearly
+    REPLACED = 13  # it was admitted, and one that pays more has its place now
+    DISPLACED = 14  # try later, or pay more: it was admitted, and others that pay more have its room
 
 
 NO_ROOM: Final = frozenset({Refusal.FULL, Refusal.SENDER_FULL, Refusal.LANE_FULL})
-TRY_LATER: Final = NO_ROOM | {Refusal.STOPPED}
+TRY_LATER: Final = NO_ROOM | {Refusal.STOPPED, Refusal.DISPLACED}
 
 
 @lru_cache(maxsize=64)  # a batch that finds no room hears the same answer once for each of its transactions

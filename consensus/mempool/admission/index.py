@@ -106,6 +106,48 @@ class Index:
                 del self._expiring[facts.expiry_height]
         return entry
 
+    def after(self, entry: Entry) -> list[Entry]:
+        """Those that come after it in its order."""
+        facts = entry.facts
+        if not facts.order_key:
+            return []
+        alike = min((self.touching[touched] for touched in facts.touches), key=len, default={})
+        return [
+            one for one in alike.values() if one.facts.order_key == facts.order_key and one.facts.order > facts.order
+        ]
+
+    def behind(self, entry: Entry) -> list[Entry]:
+        """Those admitted after it that touch what it touches, and those behind them: it, then these, in order."""
+        found = {entry.key: entry}
+        queue = [entry]
+        after: dict[bytes, set[bytes]] = {}  # touched key -> those after one of it that was looked at
+        for one in queue:
+            for touched in one.facts.touches:
+                known = after.setdefault(touched, set())
+                if one.key in known:
+                    continue
+                is_after = False
+                for other in self.touching[touched].values():
+                    if is_after:
+                        known.add(other.key)
+                        if other.key not in found:
+                            found[other.key] = other
+                            queue.append(other)
+                    is_after = is_after or other is one
+        if len(found) > 1 and any(len(one.facts.touches) > 1 for one in queue):
+            return [one for key, one in self.entries.items() if key in found]
+        return queue
+
+    def move(self, entries: Iterable[Entry], before: Entry, height: int) -> None:
+        """Insert `before`, and take these behind it, in their order, as if they had been admitted after it."""
+        behind = list(entries)
+        for entry in behind:
+            self.remove(entry.key)
+        self.insert(before)
+        for entry in behind:
+            entry.height = height
+            self.insert(entry)
+
     def pop_expired(self, height: int) -> Iterator[bytes]:
         """Keys of what no block after `height` may hold; they are to be removed."""
         for expiry in sorted(expiry for expiry in self._expiring if expiry <= height):

@@ -54,11 +54,11 @@ class Limits:
         """None: welcome."""
         index = self._index
         sender, replay_id = facts.sender, facts.replay_id
+        if replay_id and index.replays.get(replay_id, waiting.key) != waiting.key:
+            return Refusal.REPLAY, "a transaction with the same replay id is in the mempool already"
         if sender and (count := index.senders.get(sender, 0)) >= self._sender_txs_max:
             text = f"sender {sender.hex()} has {count} of {self._sender_txs_max} waiting; try later"
             return Refusal.SENDER_FULL, text
-        if replay_id and index.replays.get(replay_id, waiting.key) != waiting.key:
-            return Refusal.REPLAY, "a transaction with the same replay id is in the mempool already"
         if facts.expiry_height and facts.expiry_height <= self.height:
             text = f"transaction expired at height {facts.expiry_height}; the last block is {self.height}"
             return Refusal.EXPIRED, text

@@ -23,15 +23,17 @@ from consensus.simulation.disk import SimulatedDisk
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock, ThreadWorkers
 from consensus.system.disk import OsDisk
-from tests.support.mempool.pool import SequenceApp
+from tests.support.mempool.pool import PayingApp, SequenceApp
 
 ROOT = Path(__file__).resolve().parents[3]
 TXS = [b"ann:%d" % number for number in range(6)]
 
 
 @contextlib.asynccontextmanager
-async def journal_at(path: Path, *, txs_max: int = 100) -> AsyncIterator[tuple[Journal, Pool, SequenceApp]]:
-    app, workers = SequenceApp(), ThreadWorkers()
+async def journal_at(
+    path: Path, *, txs_max: int = 100, app: SequenceApp | None = None
+) -> AsyncIterator[tuple[Journal, Pool, SequenceApp]]:
+    app, workers = app or SequenceApp(), ThreadWorkers()
     pool = Pool(app, LoopClock(), workers, PoolConfig(txs_max=txs_max))
     running = asyncio.create_task(pool.run())
     journal = Journal(OsDisk(), path, pool, workers)
@@ -296,3 +298,16 @@ async def test_kill_9_loses_no_promise(tmp_path: Path) -> None:
     promised = max([promised, *map(int, rest)])
     found, _ = frames(path.read_bytes())
     assert found[: promised + 1] == [b"ann:%d" % number for number in range(promised + 1)]
+
+
+async def test_what_was_replaced_leaves_the_file_and_the_order_stays(tmp_path: Path) -> None:
+    """Else the cheaper one came back after a crash, and might be executed in the place of the dearer one."""
+    path = tmp_path / "journal"
+    old = [b"ann:%d:pays=10" % number for number in range(3)]
+    async with journal_at(path, app=PayingApp()) as (journal, pool, _):
+        await admit(journal, pool, *old)
+        await admit(journal, pool, b"ann:0:pays=20")
+        await until(lambda: set(frames(path.read_bytes())[0]) == {b"ann:0:pays=20", *old[1:]})
+    async with journal_at(path, app=PayingApp()) as (journal, pool, _):
+        assert await journal.restore() == 3
+        assert [entry.tx for entry in pool.entries()] == [b"ann:0:pays=20", *old[1:]]

@@ -13,7 +13,7 @@ from consensus.mempool.reactor import BATCH_BYTES, TXS_PER_MESSAGE_MAX
 from consensus.p2p.conn.base import PeerFault
 from crypto.hash import sha256
 from tests.support.gossip.network import FakePeer
-from tests.support.mempool.pool import ok
+from tests.support.mempool.pool import PayingApp, ok
 from tests.support.mempool.reactor import OURS, STOCK, TxMesh, mesh, some_txs
 
 __all__ = ["mesh"]
@@ -262,3 +262,30 @@ async def test_after_syncing_it_asks_for_what_it_missed(mesh: TxMesh, *, first_h
     mesh.nodes[1].reactor.set_receiving(True)
     await mesh.advance(0.1)
     assert mesh.sizes() == [3, 3]
+
+
+async def test_a_replacement_reaches_every_node_and_the_replaced_one_stays_nowhere(mesh: TxMesh) -> None:
+    for _ in range(4):
+        mesh.add(1, app=PayingApp())
+    for first, second in ((0, 1), (1, 2), (2, 3), (3, 0)):
+        mesh.link(first, second)
+    await mesh.submit(0, [b"a:0:pays=10", b"a:1:pays=10"])
+    await mesh.advance(2.0)
+    assert mesh.sizes() == [2, 2, 2, 2]
+    await mesh.submit(2, [b"a:0:pays=20"])
+    await mesh.advance(2.0)
+    want = [b"a:0:pays=20", b"a:1:pays=10"]
+    assert [[entry.tx for entry in node.pool.entries()] for node in mesh.nodes] == [want] * 4
+    await mesh.advance(60.0)  # what waits is offered again, what was replaced is not
+    assert [[entry.tx for entry in node.pool.entries()] for node in mesh.nodes] == [want] * 4
+
+
+async def test_nodes_that_meet_two_of_a_place_in_other_orders_keep_the_same(mesh: TxMesh) -> None:
+    for _ in range(4):
+        mesh.add(1, app=PayingApp())
+    for first, second in ((0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (1, 3)):
+        mesh.link(first, second)
+    await mesh.submit(0, [b"a:0:pays=10"])
+    await mesh.submit(2, [b"a:0:pays=20"])
+    await mesh.advance(3.0)
+    assert [[entry.tx for entry in node.pool.entries()] for node in mesh.nodes] == [[b"a:0:pays=20"]] * 4

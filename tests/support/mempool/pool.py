@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse, CheckTxType
 from consensus.mempool.admission.entry import PoolConfig
@@ -99,3 +99,48 @@ def txs(sender: str, count: int, start: int = 0, options: str = "") -> list[byte
 
 def ok(count: int) -> list[ExecTxResult]:
     return [ExecTxResult() for _ in range(count)]
+
+
+class PayingApp(IdentifyingApp):
+    """Of one sender and sequence one can be: another that pays a tenth more may have its place. `poor`: cannot pay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.identified = 0
+
+    def identify_tx(self, tx: bytes) -> CheckTxResponse:
+        self.identified += 1
+        facts = super().identify_tx(tx)
+        return facts if facts.code else self._with_place(tx, facts)
+
+    def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
+        facts = super().check_tx(request)
+        return facts if facts.code else self._with_place(request.tx, facts)
+
+    def _with_place(self, tx: bytes, facts: CheckTxResponse) -> CheckTxResponse:
+        sender, sequence, options = self.read(tx)
+        place = b"" if facts.lane == "chat" else b"%s:%d" % (sender, sequence)
+        return facts._replace(
+            replay_id=place, order_key=sender, order=sequence, touches=touches_of(sender, options)
+        )  # fmt: skip
+
+    def _pays(self, tx: bytes) -> int:
+        return int(self.read(tx)[2].get("pays", "0"))
+
+    def why_not_replace(self, old: bytes, new: bytes) -> str:
+        least = -(-11 * self._pays(old) // 10)
+        return "" if self._pays(new) >= least else f"underpriced: pays {self._pays(new)}, needs at least {least}"
+
+    def replace_tx(self, old: bytes, new: bytes) -> CheckTxResponse:
+        sender, sequence, options = self.read(new)
+        if "poor" in options:
+            return CheckTxResponse(code=9, log="poor")
+        reached, self.checking[sender] = self.checking[sender], sequence
+        answer = self.check_tx(CheckTxRequest(new, CheckTxType.NEW))
+        self.checking[sender] = reached
+        return answer
+
+    def withdraw_txs(self, txs: Sequence[bytes]) -> None:
+        for tx in txs:
+            sender, sequence, _ = self.read(tx)
+            self.checking[sender] = min(sequence, self.checking[sender])

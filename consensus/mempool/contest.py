@@ -1,0 +1,166 @@
+"""Who gives way: one that pays more takes the place of one that waits, or the room of those that pay least.
+
+A *replacement* has the place of one that waits (its replay id): the application says by their fees whether it may. The
+replaced one leaves, what came after it stays. Where there is no room, a newcomer *displaces* those of its lane that pay
+least, if it pays a tenth more than each, the youngest first and each with those behind it in its order; never one that
+it stands behind itself. Nobody else loses anything, and a lane of one price (posts) takes nobody's room.
+
+Each that leaves so was checked and will never pay: in one block's time PART of the pool may leave, of one place
+REPLACED_MAX and of one sender SENDER_REPLACED_MAX, then newcomers are told to try later. What finds no room is not
+read, but for so many of each source and of all as BIDS_MAX and ALL_BIDS_MAX say, who may be the ones that pay more; who
+wins has its bid back. So a full pool's work for those who pay no more is bounded too.
+Two nodes that are offered the same two in other orders keep the same one, unless neither pays a tenth more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from consensus.abci.interface import CheckTxResponse, IdentifiesTxs, ReplacesTxs
+from consensus.mempool.admission.entry import Claim, Entry, Waiting
+from consensus.mempool.admission.errors import Refusal
+from consensus.mempool.admission.index import Index
+
+MORE_PERCENT: Final = 110  # of the priority of who gives way
+MORE_BYTES: Final = 64  # that one may have more than what gives way: a higher fee may take a byte more
+PART_DIVISOR: Final = 8  # of the pool
+REPLACED_MAX: Final = 2
+SENDER_REPLACED_MAX: Final = 16
+BIDS_MAX: Final = 8
+ALL_BIDS_MAX: Final = 256
+LOOKS_MAX: Final = 32  # at those who pay least, for one newcomer: large ones stand behind themselves, or need many
+
+Refused = tuple[Refusal, str]
+
+
+class Contest:
+    """app: where it does not know how (`ReplacesTxs`), nobody gives way. Told of each block."""
+
+    def __init__(self, app: object, index: Index, txs_max: int) -> None:
+        self._app = app if isinstance(app, ReplacesTxs) and isinstance(app, IdentifiesTxs) else None
+        self._index = index
+        self._gone_max = max(REPLACED_MAX, txs_max // PART_DIVISOR)
+        self._gone = 0  # since the last block, as all that follows
+        self._bids: Counter[tuple[int, str]] = Counter()
+        self._all_bids = 0
+        self._replaced: Counter[bytes] = Counter()  # by place, and by sender
+        self.underpriced = 0  # in all
+
+    def block(self) -> None:
+        self._gone = self._all_bids = 0
+        self._bids.clear()
+        self._replaced.clear()
+
+    # -------------------------------------------------------------------------------------------------- bids
+
+    def may_bid(self, origin: int, payer: str) -> bool:
+        """Whether one for which there is no room is read all the same. If so, it is counted."""
+        who = (origin, payer)
+        if self._app is None or self._all_bids >= ALL_BIDS_MAX or self._bids[who] >= BIDS_MAX:
+            return False
+        self._bids[who] += 1
+        self._all_bids += 1
+        return True
+
+    def _won(self, origin: int, payer: str) -> None:
+        if self._bids[(origin, payer)]:  # else there was a block meanwhile
+            self._bids[(origin, payer)] -= 1
+            self._all_bids -= 1
+
+    # -------------------------------------------------------------------------------------------------- claims
+
+    def judge(
+        self, waiting: Waiting, facts: CheckTxResponse, refused: Refused | None, *, has_few: bool
+    ) -> Refused | None:
+        """Of one with a claim, or that the bounds refuse: why it stays out. None: its claim says who gives way.
+
+        has_few: its source has little in the pool, and is not bound by a full lane.
+        """
+        let_in = waiting.claim.full if waiting.claim is not None else ""
+        full = (Refusal.FULL, let_in) if let_in else None
+        if refused is not None and refused[0] is Refusal.LANE_FULL:
+            refused, full = None, full or (None if has_few else refused)
+        if refused is None and full is None and waiting.claim is None:
+            return None
+        if refused is not None and (refused[0] is not Refusal.REPLAY or self._app is None):
+            return refused
+        claim = self._claim(waiting.key, waiting.tx, facts, full)
+        if not isinstance(claim, Claim):
+            return claim
+        claim.full = let_in
+        waiting.claim = claim
+        return None
+
+    def _claim(self, key: bytes, tx: bytes, facts: CheckTxResponse, full: Refused | None) -> Claim | Refused:
+        """Who would give way to it, or why nobody does. full: why there is no room; None: there is."""
+        old_key = self._index.replays.get(facts.replay_id, key) if facts.replay_id else key
+        if full is not None and (old_key == key or self._app is None):
+            return self._room(tx, facts, full) if self._app is not None else full
+        if old_key == key or self._app is None:
+            return Claim()
+        old = self._index.entries[old_key]
+        why = self._app.why_not_replace(old.tx, tx)
+        if why:
+            self.underpriced += 1
+            return Refusal.UNDERPRICED, why
+        if self._replaced[facts.replay_id] >= REPLACED_MAX or self._replaced[facts.sender] >= SENDER_REPLACED_MAX:
+            return (
+                Refusal.FULL,
+                f"{REPLACED_MAX} of one sequence, {SENDER_REPLACED_MAX} of one sender are replaced "
+                "in one block's time; try later",
+            )
+        if self._gone >= self._gone_max:
+            return self._too_many()
+        if full is not None and len(tx) > len(old.tx) + MORE_BYTES:
+            return full
+        return Claim(replaces=old)
+
+    def _too_many(self) -> Refused:
+        return Refusal.FULL, f"{self._gone} transactions gave way to others since the last block; try later"
+
+    def _room(self, tx: bytes, facts: CheckTxResponse, full: Refused) -> Claim | Refused:
+        lane = self._index.lanes.get(facts.lane)
+        gone: dict[bytes, Entry] = {}
+        size = looks = 0
+        own = set(facts.touches)
+        for priority in lane.priorities if lane is not None else ():
+            if facts.priority <= priority or facts.priority * 100 < priority * MORE_PERCENT:
+                break
+            for entry in reversed(lane.levels[priority].values()) if lane is not None else ():
+                looks += 1
+                if looks > LOOKS_MAX:
+                    return full
+                if not own.isdisjoint(entry.facts.touches) or entry.key in gone:
+                    continue
+                for one in (entry, *self._index.after(entry)):
+                    if one.key not in gone:
+                        gone[one.key] = one
+                        size += len(one.tx)
+                if self._gone + len(gone) > self._gone_max:
+                    return self._too_many()
+                if size + MORE_BYTES >= len(tx):
+                    return Claim(displaces=tuple(gone.values()))
+        self.underpriced += 1
+        least = lane.priorities[0] if lane is not None else 0
+        reason, text = full
+        return reason, f"{text}; or pay more for its gas: it pays {facts.priority}, {least} is the least that waits"
+
+    def replace(self, tx: bytes, claim: Claim) -> CheckTxResponse | None:
+        """What the application says of it in the other's place. None: it claims none."""
+        if claim.replaces is None or self._app is None:
+            return None
+        return self._app.replace_tx(claim.replaces.tx, tx)
+
+    def granted(self, claim: Claim, entry: Entry) -> None:
+        """It is admitted, and they leave."""
+        facts = entry.facts
+        if claim.full:
+            self._won(entry.origin, entry.payer)
+        if claim.displaces and self._app is not None:
+            self._app.withdraw_txs([one.tx for one in claim.displaces])
+        if claim.replaces is not None:
+            self._gone += 1
+            self._replaced[facts.replay_id] += 1
+            self._replaced[facts.sender] += 1
+        self._gone += len(claim.displaces)
