@@ -74,6 +74,12 @@ class Upgrade:
     name: str
     migrations: tuple[Migration, ...] = field(default=())
 
+    def is_reached(self, stored: Mapping[str, int]) -> bool:
+        """Whether a store of these versions has all that it brings: a chain that a later build began. Not to be told
+        of one that is new code alone."""
+        steps = self.migrations
+        return bool(steps) and all(stored.get(step.module, 0) >= step.to_version for step in steps)
+
 
 class MigrationError(Exception):
     """A store and a build that do not fit together: no transaction and no peer is at fault."""

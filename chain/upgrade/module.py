@@ -241,8 +241,10 @@ class Upgrader:
         self.versions: Mapping[str, int] = versions_of({m.name: m.version for m in modules.all}, self.upgrades)
 
     def genesis(self, state: State, *, authority: bytes, params: ConsensusParams) -> None:
-        """A new chain begins with this build's versions."""
+        """A new chain begins with this build's versions: what this build knows is behind it, and never planned."""
         state.set(VERSIONS, Versions(tuple(sorted(self.versions.items()))))
+        for upgrade in self.upgrades:
+            state.set(DONE_NAME + upgrade.name.encode(), height_bytes(0))
         if authority:
             state.set(PARAMS, UpgradeParams(authority))
         state.set(CONSENSUS_PARAMS, params)

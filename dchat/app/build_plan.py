@@ -5,8 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from chain.upgrade.migrations import Upgrade
+from chain.chat.identities.names import index_names
+from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 
-UPGRADES: Final[tuple[Upgrade, ...]] = ()
+
+def index_looks(ctx: MigrationContext) -> Iterator[None]:
+    """Names of before the rule that refuses what looks like a taken one (docs/identities.md)."""
+    return index_names(ctx.branch, ctx.scan)
+
+
+UPGRADES: Final[tuple[Upgrade, ...]] = (
+    Upgrade("look-alikes", (Migration("chat", 2, index_looks),)),
+)  # fmt: skip

@@ -426,22 +426,18 @@ UPGRADE = Example(
     yield from ctx.rewrite(CHANNEL, mark)
 
 
-UPGRADES: Final[tuple[Upgrade, ...]] = (Upgrade("summer", (Migration("chat", 2, mark_topics),)),)
 """,
-            instead_of="UPGRADES: Final[tuple[Upgrade, ...]] = ()\n",
+            before="UPGRADES: Final[tuple[Upgrade, ...]] = (\n",
         ),
         Put(
             "dchat/app/build_plan.py",
-            """from collections.abc import Iterator
-from typing import Final
-
-from chain.chat.channels.records import CHANNEL, Channel
-from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
-""",
-            instead_of="""from typing import Final
-
-from chain.upgrade.migrations import Upgrade
-""",
+            '    Upgrade("summer", (Migration("chat", 3, mark_topics),)),\n',
+            after='    Upgrade("look-alikes", (Migration("chat", 2, index_looks),)),\n',
+        ),
+        Put(
+            "dchat/app/build_plan.py",
+            "from chain.chat.channels.records import CHANNEL, Channel\n",
+            before="from chain.chat.identities.names import index_names\n",
         ),
         Put("pyproject.toml", 'version = "0.2.0"', instead_of='version = "0.1.0"'),
         Put("CHANGELOG.md", "## 0.2.0\n\nUpgrade: `summer`. Topics are marked.\n\n", after="## Unreleased\n\n"),
@@ -451,13 +447,11 @@ from chain.upgrade.migrations import Upgrade
 from chain.chat.channels.records import CHANNEL
 from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
 from dchat.app.build_plan import UPGRADES
-from dchat.app.app import DchatApplication
 from tests.support.upgrade.chains import new_chain, ok, plan, to_height
 
 
-def test_it_is_carried_out(monkeypatch):
-    monkeypatch.setitem(DchatApplication.__init__.__kwdefaults__, "upgrades", ())
-    chain = new_chain()
+def test_it_is_carried_out():
+    chain = new_chain(upgrades=UPGRADES[:-1])
     ann = chain.address("ann")
     ok(chain, chain.tx("ann", RegisterIdentity(ann, "ann", "")), plan(chain, 6, "summer"))
     ok(chain, chain.tx("ann", CreateChannel(ann, "room", 0, "topic")))
@@ -465,7 +459,7 @@ def test_it_is_carried_out(monkeypatch):
     chain.restart(upgrades=UPGRADES)
     ok(chain)
     assert chain.app.base.get(CHANNEL + channel_id("room")).topic == "topic!"
-    assert chain.app.module_versions["chat"] == 2
+    assert chain.app.module_versions["chat"] == 3
 ''',
 )
 

@@ -154,11 +154,11 @@ def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any)
         raise Refusal(str(error), Exit.USAGE) from None
     who = account_from(options["sender"])
 
-    async def ask(client: Client) -> frozenset[str]:
-        return frozenset(one.name for one in (await client.upgrade()).done)
+    async def ask(client: Client) -> pb.GetUpgradeResponse:
+        return await client.upgrade()
 
-    facts, done = signing_facts(options), run(ask, options["node"])
-    names_ = () if withdraw else tuple(sorted(set(named or _coming(done))))
+    facts, told = signing_facts(options), run(ask, options["node"])
+    names_ = () if withdraw else tuple(sorted(set(named or _coming(told))))
     if not names_ and not withdraw:
         raise Refusal("this build knows no upgrade that is to come; name one with --name, or --withdraw", Exit.USAGE)
     unsigned = AnnounceReadiness(
@@ -169,9 +169,11 @@ def ready(named: tuple[str, ...], software: str, withdraw: bool, **options: Any)
     send(lambda me: [message], options)
 
 
-def _coming(done: frozenset[str]) -> list[str]:
+def _coming(told: pb.GetUpgradeResponse) -> list[str]:
     """What this build knows and the chain has not done, the newest, as many as fit into an announcement."""
-    return [one.name for one in reversed(UPGRADES) if one.name not in done][:READY_NAMES_MAX]
+    done, stored = {one.name for one in told.done}, {one.module: one.version for one in told.versions}
+    coming = [one.name for one in reversed(UPGRADES) if one.name not in done and not one.is_reached(stored)]
+    return coming[:READY_NAMES_MAX]
 
 
 @upgrade.command("rehearse", cls=Command)

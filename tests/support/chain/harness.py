@@ -13,6 +13,7 @@ from chain.app_state.vesting import VestingGenesis
 from chain.state.store import Stores
 from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import Message
+from chain.upgrade.migrations import Upgrade
 from consensus.abci.interface import (
     BlockRequest,
     CheckTxRequest,
@@ -66,9 +67,11 @@ class Chain:
         initial_height: int = 1,
         upgrade_authority: str = "",
         vestings: Sequence[VestingGenesis] = (),
+        upgrades: Sequence[Upgrade] | None = None,
     ) -> None:
         self.db = MemoryStore()
-        self.app = DchatApplication(Stores(self.db))
+        self.build: dict[str, Any] = {} if upgrades is None else {"upgrades": upgrades}
+        self.restart()
         self.gas_price = (currency or CurrencyGenesis()).gas_price
         self.wallets = {name: wallet(name) for name in balances}
         state = build_app_state(
@@ -119,8 +122,11 @@ class Chain:
         return build_tx(messages=messages, seats=seats, **options)
 
     def restart(self, **options: Any) -> None:
-        """Another application on the same database: another build, or other options. Raises HaltRequested."""
-        self.app = DchatApplication(Stores(self.db), **options)
+        """Another application on the same database: another build, or other options. Raises HaltRequested.
+
+        What is not said of the build is as in the beginning.
+        """
+        self.app = DchatApplication(Stores(self.db), **{**self.build, **options})
 
     def request(self, txs: Iterable[bytes], *, salt: bytes = b"", height: int | None = None) -> BlockRequest:
         txs = tuple(txs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from chain.app_state.economy import EconomicsGenesis
@@ -52,11 +52,13 @@ V2 = Upgrade(
 V3 = Upgrade("v3")  # new code alone
 
 
-def new_chain(*, staking: StakingParams | None = None, **options: Any) -> Chain:
-    """Each validator's own wallet is its consensus key as well."""
+def new_chain(*, staking: StakingParams | None = None, upgrades: Sequence[Upgrade] = (), **options: Any) -> Chain:
+    """Each validator's own wallet is its consensus key as well. upgrades: those of the build that begins it."""
     stakes = [GenesisStake(one.address, one.public_key, 10**9) for one in map(wallet, VALIDATORS)]
     economics = EconomicsGenesis(staking=staking or StakingParams(), validators=stakes)
-    chain = Chain(dict.fromkeys(NAMES, 100 * DCHAT), upgrade_authority="ann", economics=economics, **options)
+    chain = Chain(
+        dict.fromkeys(NAMES, 100 * DCHAT), upgrade_authority="ann", economics=economics, upgrades=upgrades, **options
+    )
     chain.block()
     return chain
 

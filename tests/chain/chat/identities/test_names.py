@@ -9,11 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.chat.identities.names import LOOKS, SKELETON, index_names, looks_like, skeleton
+from chain.chat.identities import names
+from chain.chat.identities.names import LOOKS, NAMES_PER_SLICE, SKELETON, index_names, looks_like, skeleton
+from chain.chat.ledger.records import IDENTITY_NAME
 from chain.kernel.branch import Branch
-from chain.tx.errors import NameLooksAlike, NameTaken
+from chain.tx.errors import NameLooksAlike, NameTaken, UpgradeAlreadyDone
 from chain.tx.messages import RegisterIdentity
+from chain.upgrade.plan import LAST_DONE
+from dchat.app.build_plan import UPGRADES
 from tests.support.chain.harness import Chain, drain
+from tests.support.upgrade import chains as upgraded
 
 PAGE = Path(__file__).parents[4] / "docs" / "identities.md"
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -91,3 +96,46 @@ def test_names_of_before_the_rule_stay_and_are_indexed_by_a_migration() -> None:
     assert looks_like(branch, "modern-a1ice") == "modern-alice"
     assert looks_like(branch, "modern-alice") is None
     assert len(branch.writes) == 2
+
+
+def test_the_upgrade_indexes_a_chain_that_began_before_the_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = upgraded.new_chain(upgrades=())
+    owners = {"modern": "ann", "rnoclern": "bob", "dora": "v1"}  # the first two look alike, and stay
+    with monkeypatch.context() as before:
+        before.setattr(names, "take", lambda state, name: None)
+        for name, who in owners.items():
+            upgraded.ok(chain, chain.tx(who, RegisterIdentity(chain.address(who), name, "")))
+    assert not list(chain.app.base.scan(SKELETON))
+    assert looks_like(chain.app.base, "d0ra") is None, "nothing knows the old names"
+    upgraded.ok(chain, upgraded.plan(chain, chain.height + 3, "look-alikes"))
+    upgraded.to_height(chain, chain.height + 1)
+    chain.restart(upgrades=UPGRADES)
+    upgraded.ok(chain)
+    base = chain.app.base
+    assert dict(base.scan(SKELETON)) == {SKELETON + b"clora": b"dora", SKELETON + b"rnoclern": b"modern"}
+    assert base.get(LAST_DONE).migrated == (("chat", 2),)
+    assert {name: base.get(IDENTITY_NAME + name.encode()) for name in owners} == {
+        name: chain.address(who) for name, who in owners.items()
+    }
+    for name, wanted in (("d0ra", NameLooksAlike.code), ("m0dern", NameLooksAlike.code), ("erin", 0)):
+        answer = chain.block(chain.tx("v2", RegisterIdentity(chain.address("v2"), name, "")))
+        assert answer.tx_results[0].code == wanted, name
+    chain.assert_invariants()
+
+
+def test_a_slice_of_the_migration_is_bounded() -> None:
+    taken = {IDENTITY_NAME + b"name-%d" % number: bytes(20) for number in range(2 * NAMES_PER_SLICE + 1)}
+    branch = Branch(taken.get)
+    written = [len(branch.writes) for _ in index_names(branch, lambda prefix, start=b"": iter(taken.items()))]
+    assert written == [NAMES_PER_SLICE, 2 * NAMES_PER_SLICE]
+    assert len(branch.writes) == len(taken)
+
+
+def test_a_chain_that_this_build_begins_has_nothing_to_upgrade() -> None:
+    chain = upgraded.new_chain(upgrades=UPGRADES)
+    for upgrade in UPGRADES:
+        assert upgrade.is_reached(chain.app.module_versions)
+        result = chain.block(upgraded.plan(chain, chain.height + 3, upgrade.name)).tx_results[0]
+        assert result.code == UpgradeAlreadyDone.code
+    chain.restart()
+    upgraded.to_height(chain, chain.height + 2)

@@ -1,7 +1,8 @@
 """A second build's plan, for tests and scripts/upgrade-demo: it changes stored state of both machines.
 
 Currency: every account whose key is known pays 1 udchat into a common fund, and gas costs half. Chat: every identity is
-granted allowance, every channel's topic is marked. Supply and all invariants hold.
+granted allowance, every channel's topic is marked; what an older build's chain lacks is made up for. Supply and all
+invariants hold.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from chain.chat.channels.records import CHANNEL, Channel
+from chain.chat.identities.names import index_names
 from chain.chat.ledger.records import IDENTITY, Identity
 from chain.currency.ledger.records import ACCOUNT, Account, CurrencyParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
@@ -51,6 +53,11 @@ def grant_allowance(ctx: MigrationContext) -> Iterator[None]:
     yield from ctx.rewrite(IDENTITY, grant)
 
 
+def index_looks(ctx: MigrationContext) -> Iterator[None]:
+    """As this tree's own plan does it."""
+    return index_names(ctx.branch, ctx.scan)
+
+
 def mark_topics(ctx: MigrationContext) -> Iterator[None]:
     def mark(_: bytes, c: Channel) -> Channel:
         return Channel(c.id, c.name, c.topic + MARK, c.owner, c.join_price, c.member_count, c.range, c.created_height)
@@ -64,8 +71,9 @@ UPGRADES: Final[tuple[Upgrade, ...]] = (
         (
             Migration("currency", 2, halve_gas_price),
             Migration("currency", 3, fill_fund),
-            Migration("chat", 2, grant_allowance),
-            Migration("chat", 3, mark_topics),
+            Migration("chat", 2, index_looks),
+            Migration("chat", 3, grant_allowance),
+            Migration("chat", 4, mark_topics),
         ),
     ),
 )
