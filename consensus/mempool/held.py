@@ -70,6 +70,9 @@ class Held:
                 del self._queues[waiting.facts.order_key]
         return waiting
 
+    def touching(self, touched: bytes) -> list[Waiting]:
+        return [one for one in self.by_key.values() if one.facts is not None and touched in one.facts.touches]
+
     def next_of(self, order_key: bytes) -> Waiting | None:
         """Take out the lowest place of one order."""
         queue = self._queues.get(order_key)

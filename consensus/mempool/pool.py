@@ -147,6 +147,10 @@ class Pool(Listeners):
     def lane_sizes(self) -> dict[str, int]:
         return {lane: len(entries) for lane, entries in self._index.lanes.items()}
 
+    def waiting_at(self, touched: bytes, most: int) -> list[tuple[Entry | Waiting, int]]:
+        """What waits and touches that key, then what is held; and how many of its lane pay more. Reads `most`."""
+        return self._index.with_dearer(touched, self._held.touching(touched), most)
+
     def get(self, key: bytes) -> Entry | None:
         return self._entries.get(key)
 

@@ -327,6 +327,10 @@ class Client:
         )
         return await self.call(self.state.ListMessages, request)
 
+    async def pending(self, address: bytes) -> pb.ListPendingResponse:
+        """What the account has waiting at this node."""
+        return await self.call(self.txs.ListPending, pb.ListPendingRequest(address=address))
+
     async def bundle(self, replay_id: bytes, *, height: int = 0, prove: bool = False) -> pb.GetBundleResponse:
         request = pb.GetBundleRequest(replay_id=replay_id, height=height, prove=prove)
         return await self.call(self.state.GetBundle, request)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
-from consensus.mempool.admission.entry import Entry
+from consensus.mempool.admission.entry import Entry, Waiting
 
 
 class Lane:
@@ -105,6 +106,18 @@ class Index:
             if not expiring:
                 del self._expiring[facts.expiry_height]
         return entry
+
+    def with_dearer(self, touched: bytes, held: list[Waiting], most: int) -> list[tuple[Entry | Waiting, int]]:
+        """What touches that key, with how many in its lane have a higher priority; then what is held, with 0."""
+        some = list(islice(self.touching.get(touched, {}).values(), most))
+        above: dict[tuple[str, int], int] = {}
+        for name in {one.facts.lane for one in some}:
+            lane, count = self.lanes[name], 0
+            for priority in reversed(lane.priorities):
+                above[name, priority] = count
+                count += len(lane.levels[priority])
+        found: list[tuple[Entry | Waiting, int]] = [(one, above[one.facts.lane, one.facts.priority]) for one in some]
+        return [*found, *((one, 0) for one in held)][:most]
 
     def after(self, entry: Entry) -> list[Entry]:
         """Those that come after it in its order."""

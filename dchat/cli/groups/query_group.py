@@ -14,7 +14,8 @@ import dchat.cli.deals.escrow_commands
 import dchat.cli.deals.order_commands
 import dchat.cli.deals.receipt_commands
 import dchat.cli.deals.request_commands
-import dchat.cli.signing.guardian_commands  # noqa: F401  # its commands join the group
+import dchat.cli.signing.guardian_commands
+import dchat.cli.signing.pending_commands  # noqa: F401  # its commands join the group
 from dchat.cli.commands.gov_commands import query_gov
 from dchat.cli.commands.query_commands import query
 

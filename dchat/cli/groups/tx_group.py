@@ -16,6 +16,7 @@ import dchat.cli.deals.ready_made
 import dchat.cli.deals.request_commands
 import dchat.cli.signing.guardian_commands
 import dchat.cli.signing.key_commands
+import dchat.cli.signing.pending_commands
 import dchat.cli.signing.sign_commands  # noqa: F401  # its commands join the group
 from dchat.cli.commands.gov_commands import tx_gov
 from dchat.cli.commands.tx_commands import tx

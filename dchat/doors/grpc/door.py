@@ -21,14 +21,16 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # published as health.aio
 from grpc_reflection.v1alpha import reflection
 
+from chain.tx.envelope.tx import TOUCHES
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.bounds import count_fields
 from consensus.formats.errors import InvalidBlock, Malformed
+from consensus.mempool.admission.entry import Waiting
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from consensus.p2p.conn.address import parse_listen_address
-from crypto.hash import sha256
+from crypto.hash import ADDRESS_BYTES, sha256
 from dchat.config.models import GrpcSection
 from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
 from dchat.doors.grpc.bridge_door import BridgeService
@@ -81,6 +83,7 @@ COSTS = {
     "/dchat.v1.GovService/GetTally": 20,
     "/dchat.v1.ChainService/BroadcastEvidence": 20,
     "/dchat.v1.TxService/Simulate": 20,
+    "/dchat.v1.TxService/ListPending": 4,
     "/dchat.v1.ChainService/GetBlock": 4,
     "/dchat.v1.ChainService/GetBlockResults": 4,
     "/dchat.v1.ChainService/StreamEvents": 4,
@@ -110,6 +113,9 @@ LARGE: dict[str, Look] = {
     "/dchat.v1.TxService/Simulate": lambda _: None,
     "/dchat.v1.ChainService/BroadcastEvidence": lambda _: None,
 }
+
+PENDING_MAX = 256  # transactions in an answer: what one sender may have waiting
+PENDING_BYTES_MAX = 262_144  # of them: most senders' all
 
 T = TypeVar("T")
 
@@ -170,6 +176,11 @@ class TxService(rpc.TxServiceServicer):
             ),
         )
 
+    async def ListPending(self, request: pb.ListPendingRequest, context: Context) -> pb.ListPendingResponse:
+        return await self._guard.call(
+            context, lambda: _now(lambda: pending(self._pool, request.address, self._answers.height))
+        )
+
     async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
         return await self._guard.call(
             context,
@@ -184,6 +195,42 @@ def admission(tx_hash: bytes, response: CheckTxResponse) -> pb.BroadcastResponse
     if (response.codespace, response.code) == (CODESPACE, Refusal.ALREADY_HERE):
         return pb.BroadcastResponse(hash=tx_hash, log=response.log)
     return pb.BroadcastResponse(hash=tx_hash, code=response.code, codespace=response.codespace, log=response.log)
+
+
+def pending(pool: Pool, address: bytes, height: int) -> pb.ListPendingResponse:
+    """Raises BadQuestion."""
+    if len(address) != ADDRESS_BYTES:
+        raise BadQuestion(f"address has {len(address)} bytes; expected {ADDRESS_BYTES}")
+    answer = pb.ListPendingResponse(height=height)
+    size = 0
+    for touched in sorted({prefix + address for prefix in TOUCHES.values()}):
+        before: dict[bytes, bytes] = {}  # order -> the last one of it
+        for one, dearer in pool.waiting_at(touched, PENDING_MAX + 1):
+            facts, is_held = one.facts, isinstance(one, Waiting)
+            size += len(one.tx)
+            if len(answer.txs) == PENDING_MAX or size > PENDING_BYTES_MAX:
+                answer.has_more = True
+                return answer
+            assert facts is not None, one.key.hex()
+            answer.txs.add(
+                hash=one.key, tx=one.tx, lane=facts.lane, expiry_height=facts.expiry_height,
+                since_height=one.held_height if isinstance(one, Waiting) else one.height,
+                priority=facts.priority, dearer=dearer, held=is_held,
+                why=_why(facts, dearer, is_held, before.get(facts.order_key)),
+            )  # fmt: skip
+            if facts.order_key:
+                before[facts.order_key] = one.key
+    return answer
+
+
+def _why(facts: CheckTxResponse, dearer: int, is_held: bool, before: bytes | None) -> str:
+    if is_held:
+        return f"held until what comes before it in its order is here (it has number {facts.order})"
+    if before is not None:
+        return f"behind {before.hex()} of the same order"
+    if dearer:
+        return f"{dearer} of its lane pay more for their gas: pay more to go before them (dchat tx replace)"
+    return "for the next block that has room"
 
 
 async def _now(work: Callable[[], T]) -> T:

@@ -20,6 +20,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "TxService.Broadcast": ("/v1/txs",),
     "TxService.BroadcastMany": ("/v1/txs/batch",),
     "TxService.GetTx": ("/v1/txs/{hash}",),
+    "TxService.ListPending": ("/v1/accounts/{address}/pending",),
     "TxService.Simulate": ("/v1/txs/simulate",),
     "ChainService.GetStatus": ("/v1/status",),
     "ChainService.ListBlocks": ("/v1/blocks",),
@@ -79,6 +80,7 @@ LEFT_OUT: Final = {
 HOLDS: Final = {
     "dchat.v1.GetTxResponse.tx": "dchat.v1.Tx",
     "dchat.v1.GetTxResponse.data": "dchat.v1.Receipt",
+    "dchat.v1.PendingTx.tx": "dchat.v1.Tx",
     "dchat.v1.BroadcastResponse.data": "dchat.v1.Receipt",
     "dchat.v1.TxOutcome.data": "dchat.v1.Receipt",
     "tendermint.types.Data.txs": "dchat.v1.Tx",

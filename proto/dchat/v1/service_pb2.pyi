@@ -93,6 +93,44 @@ class BroadcastManyResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[BroadcastResponse]
     def __init__(self, results: _Optional[_Iterable[_Union[BroadcastResponse, _Mapping]]] = ...) -> None: ...
 
+class ListPendingRequest(_message.Message):
+    __slots__ = ("address",)
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    def __init__(self, address: _Optional[bytes] = ...) -> None: ...
+
+class ListPendingResponse(_message.Message):
+    __slots__ = ("height", "txs", "has_more")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TXS_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    txs: _containers.RepeatedCompositeFieldContainer[PendingTx]
+    has_more: bool
+    def __init__(self, height: _Optional[int] = ..., txs: _Optional[_Iterable[_Union[PendingTx, _Mapping]]] = ..., has_more: _Optional[bool] = ...) -> None: ...
+
+class PendingTx(_message.Message):
+    __slots__ = ("hash", "tx", "lane", "since_height", "expiry_height", "priority", "dearer", "held", "why")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    TX_FIELD_NUMBER: _ClassVar[int]
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DEARER_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    hash: bytes
+    tx: bytes
+    lane: str
+    since_height: int
+    expiry_height: int
+    priority: int
+    dearer: int
+    held: bool
+    why: str
+    def __init__(self, hash: _Optional[bytes] = ..., tx: _Optional[bytes] = ..., lane: _Optional[str] = ..., since_height: _Optional[int] = ..., expiry_height: _Optional[int] = ..., priority: _Optional[int] = ..., dearer: _Optional[int] = ..., held: _Optional[bool] = ..., why: _Optional[str] = ...) -> None: ...
+
 class GetTxRequest(_message.Message):
     __slots__ = ("hash", "prove")
     HASH_FIELD_NUMBER: _ClassVar[int]

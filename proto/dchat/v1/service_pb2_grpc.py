@@ -49,6 +49,11 @@ class TxServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxResponse.FromString,
                 _registered_method=True)
+        self.ListPending = channel.unary_unary(
+                '/dchat.v1.TxService/ListPending',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.ListPendingRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.ListPendingResponse.FromString,
+                _registered_method=True)
         self.Simulate = channel.unary_unary(
                 '/dchat.v1.TxService/Simulate',
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateRequest.SerializeToString,
@@ -78,6 +83,13 @@ class TxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPending(self, request, context):
+        """What an account has waiting at this node, oldest first, and why. By the node's word: no other need have it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Simulate(self, request, context):
         """What a transaction would do in the next block, signed or not; nothing is kept or handed on.
         """
@@ -102,6 +114,11 @@ def add_TxServiceServicer_to_server(servicer, server):
                     servicer.GetTx,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.GetTxResponse.SerializeToString,
+            ),
+            'ListPending': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPending,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.ListPendingRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.ListPendingResponse.SerializeToString,
             ),
             'Simulate': grpc.unary_unary_rpc_method_handler(
                     servicer.Simulate,
@@ -190,6 +207,33 @@ class TxService:
             '/dchat.v1.TxService/GetTx',
             proto_dot_dchat_dot_v1_dot_service__pb2.GetTxRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.GetTxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPending(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.TxService/ListPending',
+            proto_dot_dchat_dot_v1_dot_service__pb2.ListPendingRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.ListPendingResponse.FromString,
             options,
             channel_credentials,
             insecure,

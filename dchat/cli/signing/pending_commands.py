@@ -1,0 +1,89 @@
+"""`dchat query pending`, `dchat tx replace`: what waits at a node, and how to have it go sooner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from chain.tx.envelope.build import Wallet, sign_body
+from chain.tx.envelope.tx import Tx, decode
+from chain.tx.errors import GasLimitTooLow, TxError
+from crypto.hash import sha256
+from crypto.keys import ed25519_verify
+from dchat.cli.commands.query_commands import plain, query
+from dchat.cli.commands.tx_commands import hand_in, handing_in, tx
+from dchat.cli.terminal.ask import Address, Amount, Hash, account_from, node_option
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal
+from dchat.cli.terminal.trust import Signing
+from dchat.client.wallet import FEE_MAX, Outcome, Session, decoded
+from proto.dchat.v1 import tx_pb2
+
+GAS_MORE = 200  # a higher fee takes a byte or two more
+MORE_PERCENT = 110
+
+
+@query.command("pending", cls=Command)
+@click.argument("address", type=Address())
+@node_option
+def query_pending(address: bytes, node: str | None) -> None:
+    """What an account has waiting at a node, and why it waits. Other nodes may have more or less."""
+    plain(lambda client: client.pending(address), node)
+
+
+@tx.command("replace", cls=Command)
+@click.argument("tx_hash", metavar="HASH", type=Hash())
+@click.option("--fee", type=Amount(), help="Default: the least that takes its place, a tenth more.")
+@click.option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT.")
+@click.option("--from", "sender", type=InputFile(), help="Identity or account file. Default: home's.")
+@handing_in
+def replace_tx(tx_hash: bytes, fee: int | None, max_fee: int, **options: Any) -> None:
+    """Sign a transaction of yours that waits once more, with a higher fee: of both only one can be executed.
+
+    The node that is asked must have it (dchat query pending shows what it has). What it says is signed only if it bears
+    your own signature already.
+    """
+    who = account_from(options["sender"])
+    wallet = who.wallet
+    if not isinstance(wallet, Wallet):
+        raise Refusal("the account has several keys: make a draft with its --sequence and a higher --fee", Exit.USAGE)
+
+    async def work(session: Session, how: dict[str, bool]) -> Outcome:
+        waiting = (await session.client.pending(who.address)).txs
+        found = next((one.tx for one in waiting if sha256(one.tx) == tx_hash), None)
+        if found is None:
+            raise Refusal(f"{tx_hash.hex()} does not wait at this node: dchat query tx, or ask another node")
+        return await session.hand_in(dearer(found, wallet, fee=fee, fee_max=max_fee), **how)
+
+    hand_in(work, wallet, Signing.of(options), options)
+
+
+def dearer(raw: bytes, wallet: Wallet, *, fee: int | None, fee_max: int) -> Tx:
+    """It once more, with another fee, signed by the wallet that signed it. Raises Refusal."""
+    old = decoded(raw)
+    signed = [ed25519_verify(key, message, signature) for key, message, signature in old.checks()]
+    if [key for _, key, _ in old.signatures] != [wallet.public_key] or not all(signed):
+        raise Refusal("it is not signed by this key, alone", Exit.USAGE)
+    if old.unordered or not old.fee:
+        raise Refusal("it is unordered, or pays no fee: nothing can have its place", Exit.USAGE)
+    body = tx_pb2.TxBody.FromString(old.body)
+    least = -(-old.fee * MORE_PERCENT // 100)
+    body.fee = least if fee is None else fee
+    try:
+        new = decode(_signed(body, wallet))
+    except GasLimitTooLow:  # it had no gas to spare, and the fee takes a byte more
+        body.gas_limit += GAS_MORE
+        least = max(least, -(-old.fee * body.gas_limit * MORE_PERCENT // (100 * old.gas_limit)))
+        body.fee = least if fee is None else fee
+        new = decode(_signed(body, wallet))
+    except TxError as error:
+        raise Refusal(f"this cannot be a transaction: {error.log}", Exit.USAGE) from None
+    if new.fee < least:
+        raise Refusal(f"--fee is {new.fee} udchat; needed: {least} udchat at least, a tenth more", Exit.USAGE)
+    if fee is None and new.fee > fee_max:
+        raise Refusal(f"the fee is {new.fee} udchat; allowed: {fee_max} (--max-fee, or --fee)", Exit.USAGE)
+    return new
+
+
+def _signed(body: tx_pb2.TxBody, wallet: Wallet) -> bytes:
+    return sign_body(body.SerializeToString(deterministic=True), [wallet])
