@@ -1,9 +1,12 @@
 """A story told on a running test network, through its public doors alone, every step of it proved.
 
-Without a script: two people register, one pays the other, one opens a channel that costs money to join, they talk, a
-line is tipped. With `--script FILE` (JSON lines of `scene`, `speaker`, `line`): each scene is a channel, each speaker
-an identity, each line a message; then every channel is read back, line by line, in order. All that is shown is
-verified against commits that lead back to the genesis; the invariants are asked of every node at the end.
+Without a script: five people use all that the chain has, act by act: payments, an account of several keys, names,
+channels, encryption, escrows, stake. At the end each transaction, account and message is verified against commits that
+lead back to the genesis, a proof pack is made and checked without a node, and the bridge's books and the invariants are
+asked for. At a terminal it is read line by line; piped, it is one JSON document.
+
+With `--script FILE` (JSON lines of `scene`, `speaker`, `line`): each scene is a channel, each speaker an identity, each
+line a message; then every channel is read back, line by line, in order.
 """
 
 from __future__ import annotations
@@ -13,15 +16,17 @@ import hashlib
 import json
 import re
 import secrets
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import click
 
-from chain.tx.envelope.build import Shared, Wallet
+from chain.tx.envelope.build import Wallet
 from chain.tx.envelope.tx import MESSAGES_MAX
 from chain.tx.messages import (
     BuyAllowance,
@@ -29,24 +34,25 @@ from chain.tx.messages import (
     JoinChannel,
     Message,
     Payment,
-    PayToJoin,
     PostMessage,
     RegisterIdentity,
-    Tip,
     channel_id,
 )
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.units import MIB
-from crypto.bech32 import encode_address
-from dchat.cli.terminal.base import Exit, InputFile, Refusal, echo
+from dchat.cli.local.testnet_control import running
+from dchat.cli.story import telling
+from dchat.cli.story.stage import Story, Told
+from dchat.cli.terminal.base import Exit, InputFile, Refusal, echo, show_json
 from dchat.client.client import Client, ClientError, NodeUnreachable
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
 from dchat.client.wallet import Outcome, Session
-from dchat.devnet.network import Network, NetworkError, load_network
+from dchat.devnet.network import DevnetError, Network
 from dchat.home import identity
 from dchat.home.home import Home
+from proto.dchat.v1 import staking_service_pb2 as pb
 
 LINE_BYTES_MAX = 4_096  # of a script; the chain's own limit is larger
 SCRIPT_BYTES_MAX = 64 * MIB
@@ -120,55 +126,61 @@ def channel_name(scene: str, tag: str) -> str:
 # ---------------------------------------------------------------------------------------------------- the story
 
 
-async def tell_story(stage: Stage, tag: str) -> None:
-    alice, bob = stage.session(stage.account("alice")), stage.session(stage.account("bob"))
-    for name, session in (("alice", alice), ("bob", bob)):
-        await _register(stage, session, slug(name, tag), name.title())
-        echo(f"{name} is {encode_address(session.wallet.address)}")
-    paid = await stage.send(alice, Payment(alice.wallet.address, bob.wallet.address, 25 * DCHAT))
-    echo(f"alice paid bob 25 DCHAT in block {paid.height}")
-    name = f"tea house {tag}"
-    channel = channel_id(name)
-    await stage.send(bob, CreateChannel(bob.wallet.address, name, 5 * DCHAT, "one pays to come in"))
-    joined = await stage.send(alice, PayToJoin(alice.wallet.address, channel, 5 * DCHAT))
-    echo(f"bob opened {name!r} at 5 DCHAT; alice paid and joined in block {joined.height}, in one transaction")
-    talk = [
-        (bob, "Come in. The kettle is on, and both books will show it."),
-        (alice, "Both books? I paid in one and walked in by the other."),
-        (bob, "That is the point: one block wrote both, or neither."),
-        (alice, "Then this is for the tea."),
-    ]
-    for speaker, text in talk:
-        await stage.send(speaker, PostMessage(speaker.wallet.address, channel, text.encode(), 0))
-    tipped = await stage.send(alice, Tip(alice.wallet.address, channel, 2, 3 * DCHAT))
-    echo(f"alice tipped bob's third line 3 DCHAT in block {tipped.height}")
-    await _check_story(stage, [alice.wallet, bob.wallet], channel, [text for _, text in talk], [joined, tipped])
+async def tell_story(stage: Stage, verifier: Verifier, *, as_json: bool) -> dict[str, Any]:
+    """Raises ClientError, ProofFailed."""
+    acts: list[dict[str, Any]] = []
+
+    def begin(title: str) -> None:
+        acts.append({"act": title, "lines": []})
+        if not as_json:
+            echo(f"\n{len(acts)}. {title}")
+
+    def say(told: Told) -> None:
+        acts[-1]["lines"].append({"text": told.text, "blocks": told.heights})
+        if not as_json:
+            ends = sorted({*told.heights[:1], *told.heights[-1:]})
+            echo(f"   {told.text}" + (f"  [block {'-'.join(map(str, ends))}]" if ends else ""))
+
+    pools = await stage.client.call(stage.client.staking.ListStakingValidators, pb.ListStakingValidatorsRequest())
+    operators = [row.operator for row in pools.validators]
+    story = Story.begin(stage.client, stage.network.chain_id, stage.account("alice"), operators, say)
+    started = time.monotonic()
+    await telling.tell(story, begin)
+    begin("What can be shown of it")
+    stage.sent = story.sent
+    await _prove(stage, story)
+    root = verifier.trust
+    say(Told(f"{stage.checked} proofs lead from accounts, names, messages and transactions back to {root}.", []))
+    pack = await telling.prove_line(story, verifier)
+    status = await telling.bridge_status(stage.client)
+    for line in telling.summary(story, status, pack):
+        say(Told(line, []))
+    return {
+        "acts": acts, "kinds": dict(sorted(story.kinds.items())), "not_shown": telling.NOT_TOLD, "bridge": status,
+        "proofs": stage.checked, "proof_pack_bytes": len(pack.data), "transactions": len(story.sent),
+        "seconds": round(time.monotonic() - started, 1),
+    }  # fmt: skip
 
 
-async def _register(stage: Stage, session: Session, name: str, display: str) -> None:
-    known = await stage.client.identity(session.wallet.address)
-    if not known.HasField("identity"):
-        await stage.send(session, RegisterIdentity(session.wallet.address, name, display))
-
-
-async def _check_story(
-    stage: Stage, people: Sequence[Wallet | Shared], channel: bytes, texts: Sequence[str], bundles: Sequence[Outcome]
-) -> None:
+async def _prove(stage: Stage, story: Story) -> None:
+    """Whom and what the story is about, each transaction in its block. Raises ProofFailed, ClientError."""
     height = await provable(stage)
     client, proved = stage.client, stage.proved
-    for wallet in people:
-        whose = encode_address(wallet.address)
-        account = await client.account(wallet.address, height=height, prove=True)
-        _show(stage, f"{(await proved.account(account, wallet.address)).what}, of {whose}")
-        person = await client.identity(wallet.address, height=height, prove=True)
-        _show(stage, f"{(await proved.identity(person, wallet.address)).what}, of {whose}")
-    opened = await client.channel(channel, height=height, prove=True)
-    _show(stage, (await proved.channel(opened, channel)).what)
-    for outcome in bundles:
-        bundle = await client.bundle(outcome.replay_id, height=height, prove=True)
-        _show(stage, (await proved.bundle(bundle, outcome.replay_id)).what)
-    await read_back(stage, channel, texts, height)
-    await check_transactions(stage)
+    for person in story.people.values():
+        account = await client.account(person.address, height=height, prove=True)
+        await proved.account(account, person.address)
+        named = await client.identity(person.address, height=height, prove=True)
+        await proved.identity(named, person.address)
+        stage.checked += 2
+    tea, tip = story.known["tea"], story.known["tip"].replay_id
+    await proved.channel(await client.channel(tea, height=height, prove=True), tea)
+    said = await client.messages(tea, limit=PAGE, height=height, prove=True)
+    await proved.messages(said, tea, 0)
+    await proved.bundle(await client.bundle(tip, height=height, prove=True), tip)
+    stage.checked += 2 + len(said.messages)
+    for outcome in stage.sent:
+        await proved.tx(await client.tx(outcome.hash, prove=True), outcome.hash)
+        stage.checked += 1
 
 
 async def provable(stage: Stage) -> int:
@@ -176,11 +188,6 @@ async def provable(stage: Stage) -> int:
     height = max(outcome.height for outcome in stage.sent)
     await stage.client.wait_for_height(height + 1)
     return height
-
-
-def _show(stage: Stage, what: str) -> None:
-    stage.checked += 1
-    echo(f"  proved: {what}")
 
 
 # --------------------------------------------------------------------------------------------------- a script
@@ -288,7 +295,7 @@ async def check_transactions(stage: Stage) -> None:
     echo(f"  proved: {len(stage.sent)} transactions, each in its block")
 
 
-async def check_invariants(network: Network) -> None:
+async def check_invariants(network: Network, *, say: Callable[[str], None] = echo) -> None:
     """Ask every node. Raises Refusal."""
     for node in network.nodes:
         async with Client(f"{network.host}:{node.ports.grpc}") as client:
@@ -296,22 +303,28 @@ async def check_invariants(network: Network) -> None:
         broken = [f"{law.name}: {law.detail}" for law in answer.invariants if not law.holds]
         if broken:
             raise Refusal(f"{node.name} at height {answer.height}: {'; '.join(broken)}")
-        echo(f"{node.name}: {len(answer.invariants)} invariants hold at height {answer.height}")
+        say(f"{node.name}: {len(answer.invariants)} invariants hold at height {answer.height}")
 
 
-async def run(network: Network, script: Path | None, through: int) -> None:
+async def run(network: Network, script: Path | None, through: int, *, as_json: bool) -> dict[str, Any]:
+    """What was told, if it was the story."""
     node = network.node(through)
     genesis = parse_genesis(Home.of(network.home_of(node)).genesis.read_bytes())
-    tag = secrets.token_hex(2)
+    document: dict[str, Any] = {}
     async with Client(f"{network.host}:{node.ports.grpc}") as client:
         verifier = Verifier(client, Trust.of_genesis(genesis), chain_id=network.chain_id)
         stage = Stage(network, client, Proved(verifier))
         if script is None:
-            await tell_story(stage, tag)
+            document = await tell_story(stage, verifier, as_json=as_json)
         else:
-            await play(stage, read_script(script), tag)
-    await check_invariants(network)
-    echo(f"done: {stage.checked} proofs verified against commits that lead back to {verifier.trust}")
+            await play(stage, read_script(script), secrets.token_hex(2))
+    quiet = script is None and as_json
+    nodes: list[str] = []
+    document["nodes"] = nodes
+    await check_invariants(network, say=nodes.append if quiet else echo)
+    if not quiet:
+        echo(f"done: {stage.checked} proofs verified against commits that lead back to {verifier.trust}")
+    return document
 
 
 @click.command(help=__doc__)
@@ -321,15 +334,20 @@ async def run(network: Network, script: Path | None, through: int) -> None:
 )  # fmt: skip
 @click.option("--script", type=InputFile(), help="A dialogue to replay.")
 @click.option("--validator", "through", type=int, default=1, show_default=True, help="Through which node's doors.")
-def demo(home: Path, script: Path | None, through: int) -> None:
+@click.option("--json/--text", "as_json", default=None, help="Default: text at a terminal, JSON when piped.")
+def demo(home: Path, script: Path | None, through: int, as_json: bool | None) -> None:
+    piped = not sys.stdout.isatty() if as_json is None else as_json
     try:
-        asyncio.run(run(load_network(home), script, through))
-    except NetworkError as error:
-        raise Refusal(f"{error}; make one and start it: ./scripts/testnet --detach", Exit.USAGE) from None
+        with running(home.expanduser().absolute()) as network:
+            document = asyncio.run(run(network, script, through, as_json=piped))
+    except DevnetError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
     except NodeUnreachable as error:
         raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None
     except ClientError as error:
         raise Refusal(f"{error}; is it this network that runs? ./scripts/testnet status --home {home}") from None
+    if piped and script is None:
+        show_json(document)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from rich.text import Text
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo
 from dchat.devnet import processes
-from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, load_network
+from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, load_network, make_network
 from dchat.devnet.processes import ControlError
 from dchat.home.text import safe_line
 
@@ -206,6 +207,27 @@ def _run(network: Network, *, detach: bool) -> None:
         with contextlib.suppress(OSError):  # the terminal may be what has ended
             echo("stopping all validators")
         with processes.undisturbed():  # impatience must not leave half of them running
+            processes.stop(network, network.nodes)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Network]:
+    """The network in `folder`, made if there is none; where no validator of it runs, it runs meanwhile.
+
+    Raises DevnetError, OSError.
+    """
+    network = load_network(folder) if (folder / NETWORK_FILE).exists() else make_network(folder)
+    if any(processes.running_pid(network, node) is not None for node in network.nodes):
+        yield network
+        return
+    echo(f"no network runs in {folder}: {len(network.nodes)} validators are started for this", err=True)
+    processes.end_as_by_interrupt()
+    _start_all(network)
+    try:
+        asyncio.run(_wait_for_blocks(network))
+        yield network
+    finally:
+        with processes.undisturbed():
             processes.stop(network, network.nodes)
 
 
