@@ -222,6 +222,18 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
             before="from chain.tx.messages import BuyAllowance",
         ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
+        Put(
+            "docs/events.md",
+            """```console
+$ dchat tx set-status --text awake --from accounts/alice.json
+... "code": 0 ...
+$ dchat query status accounts/alice.json --prove
+... "text": "awake" ...
+```
+
+""",
+            before="Of one block or transaction: ",
+        ),
         Put("tests/support/economy/life.py", IMPORTED, before="from chain.tx.messages.economy import"),
         Put(
             "tests/support/economy/life.py",
@@ -244,6 +256,8 @@ from chain.tx.messages.chat.identities import SetStatus
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
 from tests.support.chain.harness import Chain
+from tests.support.docs.pages import DOCS
+from tests.support.docs.typing import Done, type_page
 from tests.support.node.running import running_node
 
 
@@ -282,6 +296,13 @@ async def test_it_is_sent_looked_up_and_proved(tmp_path):
             assert json.loads(await call("query", "status", accounts / "alice.json"))["value"]["text"] == "busy"
             assert "Say something of yourself" in await call("tx", "set-status", "--help")
             assert "What somebody says" in await call("query", "--help")
+
+
+async def test_its_example_does_what_it_says(tmp_path):
+    done = Done()
+    with capture_logs():
+        await type_page(DOCS / "events.md", tmp_path / "net", done)
+    assert (done.wrong, done.shown & {"set_status", "tx set-status"}) == ([], {"set_status", "tx set-status"})
 ''',
     shows=(
         "tests/chain/tx/test_tx.py::test_every_kind_of_the_schema_is_known",
@@ -315,6 +336,13 @@ def query_crossed(**how: Any) -> None:
             "from bridge.records import CROSSED\n",
             before="from chain.kernel.branch import RecordKind\n",
         ),
+        Put(
+            "docs/escrows.md",
+            """$ dchat query crossed --prove
+... "bundles_executed": ...
+""",
+            before="$ dchat query receipts --party",
+        ),
     ),
     test='''"""The query through a node, proved."""
 
@@ -327,7 +355,16 @@ from structlog.testing import capture_logs
 from chain.tx.messages import RegisterIdentity
 from dchat.cli.main import dchat
 from dchat.client.wallet import Session
+from tests.support.docs.pages import DOCS
+from tests.support.docs.typing import Done, type_page
 from tests.support.node.running import running_node
+
+
+async def test_its_example_does_what_it_says(tmp_path):
+    done = Done()
+    with capture_logs():
+        await type_page(DOCS / "escrows.md", tmp_path / "net", done)
+    assert (done.wrong, "query crossed" in done.shown) == ([], True)
 
 
 async def test_it_is_answered_and_proved(tmp_path):

@@ -15,7 +15,7 @@ from dchat.app.genesis_params import MODULES, Changes
 from dchat.cli.commands.gov_commands import parse_setting
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.config.models import duration_ms
-from dchat.devnet.network import DEFAULT_CHAIN_ID, Network, Pace, ParamRefused, make_network
+from dchat.devnet.network import ACCOUNT_NAMES, DEFAULT_CHAIN_ID, Network, Pace, ParamRefused, make_network
 
 DEFAULT_VALIDATORS = 4
 DEFAULT_BLOCK_TIME_MS = 3_000
@@ -31,6 +31,7 @@ class Wanted(NamedTuple):
     params: tuple[str, ...]
     voting_period: int | None
     unbonding_time: int | None
+    upgrade_authority: str | None
 
     @property
     def pace(self) -> Pace:
@@ -66,7 +67,7 @@ class Wanted(NamedTuple):
     @property
     def said(self) -> list[str]:
         """The options that were given, as they are written."""
-        usual = Wanted(None, None, False, (), None, None)
+        usual = Wanted(None, None, False, (), None, None, None)
         return [_option(name) for name in self._fields if getattr(self, name) != getattr(usual, name)]
 
     def make(self, folder: Path, *, chain_id: str = DEFAULT_CHAIN_ID, host: str = "127.0.0.1") -> Network:
@@ -74,8 +75,9 @@ class Wanted(NamedTuple):
         validators = DEFAULT_VALIDATORS if self.validators is None else self.validators
         try:
             return make_network(
-                folder, validators=validators, chain_id=chain_id, pace=self.pace, host=host, params=self.changes
-            )
+                folder, validators=validators, chain_id=chain_id, pace=self.pace, host=host, params=self.changes,
+                upgrade_authority=self.upgrade_authority or "",
+            )  # fmt: skip
         except ParamRefused as error:
             raise Refusal(str(error), Exit.USAGE) from None
 
@@ -132,6 +134,10 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--unbonding-time", callback=period_option,
             help="How long stake is on its way out and punishable, like 60s. Default: 14 days.",
+        ),
+        click.option(
+            "--upgrade-authority", type=click.Choice(ACCOUNT_NAMES),
+            help="One of its accounts, which may plan upgrades without a vote. Default: nobody.",
         ),
     )  # fmt: skip
     made: Callable[..., Any] = gathered

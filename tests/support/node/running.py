@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from consensus.p2p.conn.node_key import NodeKey
+from dchat.app.genesis_params import Changes
 from dchat.client.client import Client
 from dchat.config import load
 from dchat.devnet.network import Network, Pace, free_ports, make_network
@@ -51,15 +52,27 @@ async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> No
 
 @contextlib.asynccontextmanager
 async def running_node(
-    folder: Path, *, options: str = "", grpc: str = "", http: str = "", pace: Pace = QUICK
+    folder: Path,
+    *,
+    options: str = "",
+    grpc: str = "",
+    http: str = "",
+    pace: Pace = QUICK,
+    params: Changes | None = None,
+    upgrade_authority: str = "",
 ) -> AsyncIterator[Running]:
-    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file; grpc, http: of a section."""
+    """Made new in `folder`, or taken up where it stopped. options: more TOML for its file; grpc, http: of a section.
+
+    params, upgrade_authority: of a new chain, see make_network.
+    """
     if (folder / "network.json").exists():
         from dchat.devnet.network import load_network
 
         network = load_network(folder)
     else:
-        network = make_network(folder, validators=1, pace=pace, ports=free_ports(1))
+        network = make_network(
+            folder, validators=1, pace=pace, ports=free_ports(1), params=params, upgrade_authority=upgrade_authority
+        )
     root = network.home_of(network.nodes[0])
     with (root / "validator-config.toml").open("a") as file:
         file.write(options)

@@ -1,0 +1,1 @@
+"""What the pages of docs/ say to type, read and typed: `tests/dchat/cli/test_examples.py`."""
