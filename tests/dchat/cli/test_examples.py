@@ -32,7 +32,7 @@ WITHOUT: Final = {
 YET: Final[frozenset[str]] = frozenset()
 # What is being added in these days brings its examples last.
 COMING: Final = re.compile(
-    r"(?i)guardian|burner|recover|standing|escrow|reputation|report|score|allowance|lend|lent|lease|lock|refill|object"
+    r"(?i)guardian|burner|recover|standing|escrow|reputation|report|score|allowance|lend|lent|lease|lock|refill|object|order"
 )
 
 
@@ -98,13 +98,3 @@ def test_an_example_that_is_wrong_is_told(tmp_path: Path) -> None:
     page.write_text("```console\nno command\n```\n")
     with pytest.raises(AssertionError, match=r"page.md:2: a block begins with a command"):
         typed_in(page)
-
-
-def test_what_pages_say_to_type_is_in_blocks_that_are_typed() -> None:
-    """An indented line of `dchat tx ...` would rot: README's are typed by test_readme.py."""
-    lines = {
-        f"{page.name}: {line.strip()}"
-        for page in PAGES
-        for line in re.findall(r"^    dchat (?:tx|query|proof|upgrade) .*$", page.read_text(), re.MULTILINE)
-    }
-    assert lines == set()
