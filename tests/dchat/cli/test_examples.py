@@ -32,7 +32,7 @@ WITHOUT: Final = {
 YET: Final[frozenset[str]] = frozenset()
 # What is being added in these days brings its examples last.
 COMING: Final = re.compile(
-    r"(?i)guardian|burner|recover|standing|escrow|reputation|report|score|allowance|lend|lent|lease|lock|refill|object|order"
+    r"(?i)guardian|burner|recover|standing|escrow|reputation|report|score|allowance|lend|lent|lease|lock|refill|object|order|pending|replace"
 )
 
 
