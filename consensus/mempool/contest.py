@@ -3,7 +3,8 @@
 A *replacement* has the place of one that waits (its replay id): the application says by their fees whether it may. The
 replaced one leaves, what came after it stays. Where there is no room, a newcomer *displaces* those of its lane that pay
 least, if it pays a tenth more than each, the youngest first and each with those behind it in its order; never one that
-it stands behind itself. Nobody else loses anything, and a lane of one price (posts) takes nobody's room.
+it stands behind itself, nor one that another sender's stands behind. Nobody else loses anything, and a lane of one
+price (posts) takes nobody's room.
 
 Each that leaves so was checked and will never pay: in one block's time PART of the pool may leave, of one place
 REPLACED_MAX and of one sender SENDER_REPLACED_MAX, then newcomers are told to try later. What finds no room is not
@@ -18,7 +19,7 @@ from collections import Counter
 from typing import Final
 
 from consensus.abci.interface import CheckTxResponse, IdentifiesTxs, ReplacesTxs
-from consensus.mempool.admission.entry import Claim, Entry, Waiting
+from consensus.mempool.admission.entry import Claim, Entry, PoolMetrics, Waiting
 from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.admission.index import Index
 
@@ -37,15 +38,14 @@ Refused = tuple[Refusal, str]
 class Contest:
     """app: where it does not know how (`ReplacesTxs`), nobody gives way. Told of each block."""
 
-    def __init__(self, app: object, index: Index, txs_max: int) -> None:
+    def __init__(self, app: object, index: Index, txs_max: int, metrics: PoolMetrics) -> None:
         self._app = app if isinstance(app, ReplacesTxs) and isinstance(app, IdentifiesTxs) else None
-        self._index = index
+        self._index, self._metrics = index, metrics
         self._gone_max = max(REPLACED_MAX, txs_max // PART_DIVISOR)
         self._gone = 0  # since the last block, as all that follows
         self._bids: Counter[tuple[int, str]] = Counter()
         self._all_bids = 0
         self._replaced: Counter[bytes] = Counter()  # by place, and by sender
-        self.underpriced = 0  # in all
 
     def block(self) -> None:
         self._gone = self._all_bids = 0
@@ -102,7 +102,7 @@ class Contest:
         old = self._index.entries[old_key]
         why = self._app.why_not_replace(old.tx, tx)
         if why:
-            self.underpriced += 1
+            self._metrics.underpriced += 1
             return Refusal.UNDERPRICED, why
         if self._replaced[facts.replay_id] >= REPLACED_MAX or self._replaced[facts.sender] >= SENDER_REPLACED_MAX:
             return (
@@ -121,17 +121,19 @@ class Contest:
 
     def _room(self, tx: bytes, facts: CheckTxResponse, full: Refused) -> Claim | Refused:
         lane = self._index.lanes.get(facts.lane)
+        if lane is None or not facts.priority:
+            return full
         gone: dict[bytes, Entry] = {}
         size = looks = 0
         own = set(facts.touches)
-        for priority in lane.priorities if lane is not None else ():
+        for priority in lane.priorities:
             if facts.priority <= priority or facts.priority * 100 < priority * MORE_PERCENT:
                 break
-            for entry in reversed(lane.levels[priority].values()) if lane is not None else ():
+            for entry in reversed(lane.levels[priority].values()):
                 looks += 1
                 if looks > LOOKS_MAX:
                     return full
-                if not own.isdisjoint(entry.facts.touches) or entry.key in gone:
+                if not own.isdisjoint(entry.facts.touches) or entry.key in gone or self._bears_others(entry):
                     continue
                 for one in (entry, *self._index.after(entry)):
                     if one.key not in gone:
@@ -141,10 +143,17 @@ class Contest:
                     return self._too_many()
                 if size + MORE_BYTES >= len(tx):
                     return Claim(displaces=tuple(gone.values()))
-        self.underpriced += 1
-        least = lane.priorities[0] if lane is not None else 0
+        self._metrics.underpriced += 1
+        least = lane.priorities[0]
         reason, text = full
         return reason, f"{text}; or pay more for its gas: it pays {facts.priority}, {least} is the least that waits"
+
+    def _bears_others(self, entry: Entry) -> bool:
+        """Whether a later one of another sender may rest on it: who signs together shares what each has."""
+        if not entry.facts.order_key or len(entry.facts.touches) == 1:
+            return False
+        last = [next(reversed(self._index.touching[touched].values())) for touched in entry.facts.touches]
+        return any(one.facts.sender != entry.facts.sender for one in last)
 
     def replace(self, tx: bytes, claim: Claim) -> CheckTxResponse | None:
         """What the application says of it in the other's place. None: it claims none."""

@@ -81,7 +81,6 @@ class Pool(Listeners):
         self._index = Index()
         self._bounds = Limits(config, self._index, height=height)
         self._entries = self._index.entries
-        self._contest = Contest(app, self._index, config.txs_max)
         self._shares = Shares(config)
         self._held = Held(txs_max=config.txs_max, bytes_max=config.bytes_max)
         self._standings = Standings(config.seen_max)
@@ -94,6 +93,7 @@ class Pool(Listeners):
         self._spent_ns = 0  # for the batch in hand
         self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
         self.metrics = PoolMetrics()
+        self._contest = Contest(app, self._index, config.txs_max, self.metrics)
         self._verifier = Verifier(app, workers, self.metrics) if isinstance(app, ChecksSignatures) else None
         self._pace = CommitPace()
         self._door_txs_max = 0

@@ -63,7 +63,7 @@ async def test_who_waits_for_the_replaced_one_is_told_and_it_comes_in_no_more() 
         assert (key, why.code) == (sha256(b"a:0:pays=10"), Refusal.REPLACED)
         assert sha256(b"a:0:pays=20").hex() in why.log
         assert await give(pool, "a:0:pays=10") == [Refusal.UNDERPRICED]
-        assert (pool.size, pool.metrics.replaced, pool.metrics.underpriced) == (1, 1, 0)
+        assert (pool.size, pool.metrics.replaced, pool.metrics.underpriced) == (1, 1, 1)
 
 
 async def test_replacing_has_a_bound_for_each_place_and_sender_in_one_blocks_time() -> None:
@@ -103,6 +103,14 @@ async def test_a_full_pool_takes_who_pays_more_in_the_room_of_who_pays_least() -
         assert app.checking[b"a"] == 1  # its next may come again
         assert await give(pool, "a:1:pays=22", "other:0:pays=21") == [0, Refusal.FULL]
         assert pool.metrics.displaced == 2
+
+
+async def test_one_that_another_senders_stands_behind_does_not_give_way() -> None:
+    """It signed with that sender, whose next one would have a gap before it."""
+    async with running(PayingApp(), FULL) as pool:
+        assert await give(pool, "a:0:pays=10:with=b", "b:0:pays=50", *[f"s{n}:0:pays=20" for n in range(6)]) == [0] * 8
+        assert await give(pool, "new:0:pays=60") == [0]
+        assert names(pool)[:2] == ["a:0:pays=10:with=b", "b:0:pays=50"]
 
 
 async def test_a_cheap_flood_keeps_no_paying_ones_out_and_posts_lose_nothing() -> None:
