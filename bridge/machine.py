@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bridge import escrow, escrow_records, guardian_records, guardians
+from bridge import escrow, escrow_records, guardian_records, guardians, lending
 from bridge.keys import recorded, rotate_keys
 from bridge.records import (
     BACKLOG,
@@ -47,8 +47,8 @@ from crypto.hash import ADDRESS_BYTES
 
 MARKS: Final = ReplayMarks(TAG_BRIDGE, SIDE_BRIDGE)
 DECODERS: Final[Decoders] = {
-    **decoders_of(TOTALS, PARAMS), **escrow_records.DECODERS,
-    **guardian_records.DECODERS, **MARKS.decoders,
+    **decoders_of(TOTALS, PARAMS), **escrow_records.DECODERS, **guardian_records.DECODERS,
+    **lending.DECODERS, **MARKS.decoders,
 }  # fmt: skip
 RECEIPTS_PER_SLICE: Final = 50  # below a millisecond
 MARK: Final = b"\x01"
@@ -88,7 +88,8 @@ def ante(ctx: Context, tx: Tx) -> None:
 def register_identity(ctx: Context, message: RegisterIdentity) -> Leg:
     """Whoever pays the fee pays the price, for what it brings once and for the leaves that stay."""
     params = ctx.branch.get(PARAMS)
-    allowance = Allowance(params.starter_messages, params.starter_bytes)
+    locked = lending.lock_of(ctx.branch, message.address).locked  # by an identity of the account's before
+    allowance = Allowance(params.starter_messages, params.starter_bytes, locked)
     chat.register(
         ctx, address=message.address, name=message.name, display=message.display,
         policy=ctx.policies[message.address], allowance=allowance,
@@ -179,6 +180,7 @@ def end_block(ctx: BlockContext) -> Iterator[None]:
     """
     yield from escrow.end_block(ctx)
     yield from guardians.end_block(ctx)
+    yield from lending.end_block(ctx)
     budget = gas.most_of(gas.GAS_LEAST_TX, ctx.block_gas_max)
     yield from _prune_receipts(ctx.branch, ctx.scan, ctx.height, budget)
     yield from MARKS.prune(ctx.branch, ctx.scan, height=ctx.height, budget=budget)
@@ -228,6 +230,7 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
         RotateKeys: rotate_keys,
         **escrow.handlers(refused),
         **guardians.handlers(),
+        **lending.handlers(),
     }
 
 
@@ -239,6 +242,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield "bridge: its account holds what crossed to chat and what waits in escrows", held == crossed + waits, detail
     yield from escrow.invariants(state, scan)
     yield from guardians.invariants(state, scan)
+    yield from lending.invariants(state, scan)
     queued = sorted(key[len(QUEUE) + HEIGHT_BYTES :] for key, _ in scan(QUEUE))
     kept = [key[len(RECEIPT) :] for key, _ in scan(RECEIPT)]
     yield "bridge: each receipt waits for its removal", queued == kept, f"{len(kept)} receipts, {len(queued)} queued"

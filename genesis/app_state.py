@@ -12,6 +12,7 @@ from chain.app_state.document import (
     CurrencyGenesis,
     InvalidAppState,
     check_params,
+    check_refill,
     parse_app_state,
 )
 from chain.app_state.economy import EconomicsGenesis, with_stakes
@@ -63,6 +64,7 @@ def build_app_state(
     check_params("app_state.currency.params", state.currency)
     check_params("app_state.chat.params", state.chat)
     check_params("app_state.bridge.params", state.bridge)
+    check_refill("app_state.chat.params", state.chat, state.bridge)
     state.economics.check()
     check_vestings(state.vestings)
     try:

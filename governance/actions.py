@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
+from bridge.lending import LOCKS_ADDRESS
 from bridge.records import ESCROW_ADDRESS, BridgeParams
 from bridge.records import PARAMS as BRIDGE_PARAMS
 from chain.app_state import document as genesis
@@ -41,7 +42,7 @@ from consensus.formats.units import NS_PER_S
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 
 GOVERNANCE_PARAMS: Final = Key.sure(b"bG", GovernanceParams)
-REFUSED_RECIPIENTS: Final = MODULE_ADDRESSES | {ESCROW_ADDRESS, GOVERNANCE_ADDRESS}
+REFUSED_RECIPIENTS: Final = MODULE_ADDRESSES | {ESCROW_ADDRESS, LOCKS_ADDRESS, GOVERNANCE_ADDRESS}
 BLOCK_RANGES: Final[Mapping[str, tuple[int, int]]] = {
     # The largest transaction fits into its lane's share of bytes and gas, beside evidence and the commit of the largest
     # set; what validators can carry and execute in time, a proposal that undoes it can get through.
@@ -123,6 +124,7 @@ def change_params(
     economy = economic.changed(state, {name: changes[name] for name in economic.MODULES if name in changes})
     machines = {name: _machine(state, name, changes[name]) for name in _MACHINES if name in changes}
     _price_chat(state, machines)
+    _check_refill(state, machines)
     governance = None
     if "governance" in changes:
         before = governance_params_of(state)
@@ -181,9 +183,14 @@ def _check_periods(before: GovernanceParams, params: GovernanceParams) -> None:
             raise InvalidParam(f"governance.{name} is {value}; a vote may set it to {least} and more")
 
 
+def _machine_now(state: State, name: str) -> Any:
+    found = state.get(_MACHINES[name][0])
+    return found.stated() if isinstance(found, ChatParams) else found
+
+
 def _machine(state: State, name: str, values: Mapping[str, str]) -> Any:
-    key, record, rules = _MACHINES[name]
-    before = state.get(key)
+    _, record, rules = _MACHINES[name]
+    before = _machine_now(state, name)
     names = getattr(before, "_fields", None) or before.__slots__
     found = {field: getattr(before, field) for field in names}
     settable = sorted(field.name for field in fields(rules))
@@ -199,10 +206,21 @@ def _price_chat(state: State, machines: dict[str, Any]) -> None:
     """Add the chat's price of gas to what changes, when the currency's or an allowance's does."""
     if machines.keys().isdisjoint(("currency", "bridge")):
         return
-    now = {name: machines.get(name) or state.get(key) for name, (key, _, _) in _MACHINES.items()}
+    now = {name: machines.get(name) or _machine_now(state, name) for name in _MACHINES}
     chat: ChatParams = now["chat"]
     price = bytes_per_mgas(gas_price=now["currency"].gas_price, bytes_per_dchat=now["bridge"].bytes_per_dchat)
-    machines["chat"] = ChatParams(chat.message_bytes_max, chat.unordered_expiry_blocks_max, price)
+    machines["chat"] = chat._replace(bytes_per_mgas=price)
+
+
+def _check_refill(state: State, machines: Mapping[str, Any]) -> None:
+    """Raises: InvalidAppState."""
+    if machines.keys().isdisjoint(("chat", "bridge")):
+        return
+    found: dict[str, Any] = {}
+    for name, kind in (("chat", ChatGenesis), ("bridge", BridgeGenesis)):
+        record = machines.get(name) or _machine_now(state, name)
+        found[name] = kind(**{field.name: getattr(record, field.name) for field in fields(kind)})
+    genesis.check_refill("chat", found["chat"], found["bridge"])
 
 
 def _consensus(state: State, block: Mapping[str, str], slashing: Any) -> ConsensusParams | None:

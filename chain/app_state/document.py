@@ -22,6 +22,7 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.formats.units import MIB
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 
+YEAR_S: Final = 365 * 86_400
 APP_STATE_BYTES_MAX: Final = 256 * MIB  # a million accounts and room
 
 
@@ -35,8 +36,18 @@ class CurrencyGenesis:
 
 @dataclass(frozen=True, slots=True)
 class ChatGenesis:
+    """free_*: of each identity in every period; lent_*: of whoever has locked 1,000 DCHAT (`check_refill`)."""
+
     message_bytes_max: int = 16_384
     unordered_expiry_blocks_max: int = 1_000
+    refill_period_s: int = 604_800
+    free_messages: int = (
+        0  # an identity costs little and stays: what it brings for nothing, a thousand of them bring, too
+    )
+    free_bytes: int = 0
+    lent_messages: int = 2_000  # in a year, what a tenth of the locked udchat would buy: about what stake earns
+    lent_bytes: int = 2_097_152
+    unlock_delay_s: int = 604_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,12 @@ P = TypeVar("P", CurrencyGenesis, ChatGenesis, BridgeGenesis)
 RANGES: Final = {
     "gas_price": (0, 10**7),  # a hundred times what is usual: a vote costs 0.4 DCHAT
     "message_bytes_max": (1, 49_152),  # the envelope still fits into a transaction
+    "refill_period_s": (10, 30 * 86_400),
+    "free_messages": (0, 10**6),
+    "free_bytes": (0, 10**9),
+    "lent_messages": (0, 10**6),
+    "lent_bytes": (0, 10**9),
+    "unlock_delay_s": (10, 60 * 86_400),
     "starter_messages": (0, 10**9),
     "starter_bytes": (0, 10**12),
     "registration_price": (0, 10**9),
@@ -107,6 +124,10 @@ RANGES: Final = {
     "messages_per_dchat": (1, 10**9),
     "bytes_per_dchat": (1, 10**12),
 }
+
+
+# Params of the chat chain that documents of before do not have: then they are as a new one's.
+LATER: Final = ("refill_period_s", "free_messages", "free_bytes", "lent_messages", "lent_bytes", "unlock_delay_s")
 
 
 def parse_app_state(data: bytes) -> AppState:
@@ -124,11 +145,14 @@ def parse_app_state(data: bytes) -> AppState:
     currency = _object("app_state.currency", root["currency"], ("params", "accounts"), optional=("vesting",))
     chat = _object("app_state.chat", root["chat"], ("params",))
     bridge = _object("app_state.bridge", root["bridge"], ("params",))
+    chat_params = _params("app_state.chat.params", chat["params"], ChatGenesis)
+    bridge_params = _params("app_state.bridge.params", bridge["params"], BridgeGenesis)
+    check_refill("app_state.chat.params", chat_params, bridge_params)
     return AppState(
         _balances(currency["accounts"]),
         _params("app_state.currency.params", currency["params"], CurrencyGenesis),
-        _params("app_state.chat.params", chat["params"], ChatGenesis),
-        _params("app_state.bridge.params", bridge["params"], BridgeGenesis),
+        chat_params,
+        bridge_params,
         _authority(root["upgrade"]) if "upgrade" in root else b"",
         _economics(root),
         _governance(root["governance"]),
@@ -145,6 +169,11 @@ def check_params(where: str, params: Params) -> None:
             raise InvalidAppState(f"{where}.{field.name} is {value}; allowed: {low} to {high}")
     if isinstance(params, BridgeGenesis):
         _check_starter(where, params)
+    if isinstance(params, ChatGenesis) and params.unlock_delay_s < params.refill_period_s:
+        raise InvalidAppState(  # else the same udchat would be locked for a second identity in one period
+            f"{where}.unlock_delay_s is {params.unlock_delay_s}; allowed: refill_period_s and more, "
+            f"{params.refill_period_s}"
+        )
 
 
 def _check_starter(where: str, params: BridgeGenesis) -> None:
@@ -163,14 +192,30 @@ def _check_starter(where: str, params: BridgeGenesis) -> None:
             )
 
 
+def check_refill(where: str, chat: ChatGenesis, bridge: BridgeGenesis) -> None:
+    """What an identity is given for nothing in a year is no more than its registration's price buys: whoever makes many
+    of them for what they bring has to wait a year to be no worse off than who bought it.
+
+    Raises: InvalidAppState.
+    """
+    for name, per_dchat in (("free_messages", bridge.messages_per_dchat), ("free_bytes", bridge.bytes_per_dchat)):
+        most = bridge.registration_price * per_dchat // UDCHAT_PER_DCHAT * chat.refill_period_s // YEAR_S
+        if getattr(chat, name) > most:
+            raise InvalidAppState(
+                f"{where}.{name} is {getattr(chat, name)}; allowed: what in a year is no more than registration_price, "
+                f"{bridge.registration_price} udchat, buys: {most} in {chat.refill_period_s} s at most"
+            )
+
+
 def _params_json(params: Params) -> dict[str, str]:
     return {field.name: str(getattr(params, field.name)) for field in fields(params)}
 
 
 def _params(where: str, value: object, kind: type[P]) -> P:
     names = tuple(field.name for field in fields(kind))
-    given = _object(where, value, names)
-    params = kind(**{name: _integer(f"{where}.{name}", given[name]) for name in names})
+    later = tuple(name for name in names if name in LATER)
+    given = _object(where, value, tuple(name for name in names if name not in later), optional=later)
+    params = kind(**{name: _integer(f"{where}.{name}", text) for name, text in given.items()})
     check_params(where, params)
     return params
 
@@ -283,6 +328,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 __all__ = [
+    "LATER",
     "AppState",
     "BridgeGenesis",
     "ChatGenesis",
@@ -290,5 +336,6 @@ __all__ = [
     "EconomicsGenesis",
     "InvalidAppState",
     "check_params",
+    "check_refill",
     "parse_app_state",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chain.chat.channels import due
+from chain.chat.channels import due, pots
 from chain.chat.channels import machine as channels
 from chain.chat.identities import devices, names
 from chain.chat.identities import machine as identities
@@ -44,8 +44,9 @@ DECODERS: Final[Decoders] = {
 def ante(ctx: Context, tx: Tx) -> None:
     """Authorise every signer, mark the replay, take the allowance.
 
-    A device key of the identity may stand in for its policy.
-    Raises: UnknownIdentity, policy, device and sequence errors, Replayed, ExpiryTooFar, AllowanceExhausted.
+    A device key of the identity may stand in for its policy; a channel that is named pays in its place.
+    Raises: UnknownIdentity, policy, device and sequence errors, Replayed, ExpiryTooFar, AllowanceExhausted, those of
+    `pots.spend`.
     """
     branch = ctx.branch
     params = branch.get(PARAMS)
@@ -60,7 +61,10 @@ def ante(ctx: Context, tx: Tx) -> None:
         sequences = identity.sequences if tx.unordered else advance(entry, identity.sequences, policy)
         allowance = identity.allowance
         if index == tx.fee_payer:
-            allowance = allowance.spend(*params.charge_of(tx))
+            if tx.fee_granter:
+                pots.spend(ctx, tx, params)
+            else:
+                allowance = params.take(allowance, tx, ctx.time_ns)
         branch.set(IDENTITY + entry.address, identity.with_use(sequences, allowance))
     if tx.unordered:
         MARKS.add(branch, tx)
@@ -89,6 +93,15 @@ def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> Non
     if not allowance.fits():
         raise AmountOverflow("the identity's allowance")
     ctx.branch.set(IDENTITY + address, identity.with_use(identity.sequences, allowance))
+
+
+def set_locked(state: State, address: bytes, locked: int) -> None:
+    """udchat for which the identity, if there is one, is lent more in every period."""
+    identity = state.get(IDENTITY + address)
+    if identity is not None:
+        has = identity.allowance
+        lent = Allowance(has.messages, has.size, locked, has.use)
+        state.set(IDENTITY + address, identity.with_use(identity.sequences, lent))
 
 
 def rotate(state: State, address: bytes, *, before: bytes, after: bytes) -> None:

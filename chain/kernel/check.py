@@ -110,7 +110,7 @@ class CheckState:
             for key in keys:
                 self._entries[key].links.update(keys)
         if tx.fee_granter:
-            self._grants.add(tx.grant_key)
+            self._grants.update(tx.grant_keys)
 
     def without(self, old: Tx) -> Callable[[bytes], Any]:
         """Reads as if `old` had not been admitted: what it takes is free, and its sequences are the next ones, while

@@ -2,6 +2,7 @@
 
 __all__ = [
     "addresses",
+    "allowance_errors",
     "codec",
     "errors",
     "gas",

@@ -1,4 +1,4 @@
-"""Reading calls about what the bridge holds, over one saved version, as dchat.v1 messages.
+"""Reading calls about what the bridge holds and lends, over one saved version, as dchat.v1 messages.
 
 Lists are bounded, and go on behind a key without reading what is before it.
 Source: proto/dchat/v1/bridge_service.proto.
@@ -11,12 +11,19 @@ from typing import Final
 
 from bridge.escrow_records import BY_PARTY, ESCROW, EscrowTotals
 from bridge.escrow_records import TOTALS as ESCROW_TOTALS
+from bridge.lending import lock_of
 from bridge.records import BY_SIGNER, ESCROW_ADDRESS, HEIGHT_BYTES, QUEUE, RECEIPT, TOTALS, Totals
+from chain.chat.channels.pots import Pot, share_of
+from chain.chat.channels.records import Membership
+from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
+from chain.chat.ledger.records import identity_of
+from chain.currency.grants.fee_grants import last_time_ns
 from chain.currency.ledger.records import ACCOUNT, SUPPLY
 from chain.currency.rewards.distribution import total_supply
 from chain.kernel.branch import Base
 from chain.state.roots import STORE_NAMES
 from chain.tx.codec import height_bytes
+from chain.tx.errors import TxError
 from dchat.app.queries import Queries
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
@@ -67,6 +74,35 @@ class BridgeQueries:
             answer.receipts.add().MergeFromString(stored)
         return answer
 
+    def allowance(self, address: bytes, *, channel_id: bytes = b"", height: int = 0) -> pb.GetAllowanceResponse:
+        """At the time of that version's block."""
+        view = self._queries.view(height)
+        base = self._queries.base_of(view)
+        answer = pb.GetAllowanceResponse(height=view.version)
+        params, time_ns = base.get(CHAT_PARAMS), last_time_ns(base)
+        period = params.period_of(time_ns)
+        lock = lock_of(base, address)
+        answer.locked = lock.locked
+        for amount, end_ns in lock.unlocking:
+            answer.unlocking.add(amount=amount, end_ns=end_ns)
+        identity = identity_of(base, address)
+        if identity is not None:
+            has, use = identity.allowance, identity.allowance.use.at(period)
+            answer.registered = True
+            answer.bought_messages, answer.bought_bytes = has.messages, has.size
+            answer.refill_messages, answer.refill_bytes = params.brings(has.locked)
+            answer.left_messages = max(0, answer.refill_messages - use.messages)
+            answer.left_bytes = max(0, answer.refill_bytes - use.size)
+            answer.period_end_ns = period * params.period_ns
+        if channel_id:
+            try:
+                found = share_of(base, channel_id, address, time_ns)
+            except TxError as error:
+                answer.channel_pays_not = error.rule
+            else:
+                answer.channel_messages, answer.channel_bytes = _share(*found, period)
+        return answer
+
     def status(self, height: int = 0) -> pb.GetBridgeStatusResponse:
         """All but what the engine knows: `agreed_app_hash`, and so whether all of it is in step."""
         view = self._queries.view(height)
@@ -89,6 +125,12 @@ class BridgeQueries:
             changed, root = view.tree(name)
             answer.stores.add(name=name, changed_height=changed, root=root, recorded_root=view.roots[name])
         return answer
+
+
+def _share(pot: Pot, membership: Membership, period: int) -> tuple[int, int]:
+    use, left = membership.use.at(period), pot.left_in(period)
+    messages, size = pot.member_messages - use.messages, pot.member_size - use.size
+    return max(0, min(messages, left[0])), max(0, min(size, left[1]))
 
 
 def _names(base: Base, prefix: bytes, after: bytes) -> Iterator[bytes]:

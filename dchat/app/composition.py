@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from bridge import machine as bridge
+from bridge.lending import LOCKS_ADDRESS
 from bridge.records import ESCROW_ADDRESS, BridgeParams
-from chain.app_state.document import AppState, InvalidAppState
+from chain.app_state.document import LATER, AppState, InvalidAppState
 from chain.chat import ballots
 from chain.chat import machine as chat
+from chain.chat.channels.pots import POT, PendingPot, PendingShare
+from chain.chat.channels.records import MEMBER
 from chain.chat.identities import machine as identities
 from chain.chat.ledger.records import IDENTITY, ChatParams, PendingIdentity, bytes_per_mgas
 from chain.currency import economy
@@ -37,12 +40,12 @@ from governance import module as governance
 
 # What admission keeps of each kind of record that it rests on.
 PENDING: Final[dict[bytes, type[Pending]]] = {
-    ACCOUNT: PendingAccount, IDENTITY: PendingIdentity, FEE_GRANT: PendingGrant,
+    ACCOUNT: PendingAccount, IDENTITY: PendingIdentity, FEE_GRANT: PendingGrant, POT: PendingPot, MEMBER: PendingShare,
 }  # fmt: skip
 
 
 # Accounts that only the machines fill.
-REFUSED: Final = frozenset((ESCROW_ADDRESS, GOVERNANCE_ADDRESS, *economy.MODULE_ADDRESSES))
+REFUSED: Final = frozenset((ESCROW_ADDRESS, LOCKS_ADDRESS, GOVERNANCE_ADDRESS, *economy.MODULE_ADDRESSES))
 
 
 def compose() -> Modules:
@@ -166,6 +169,7 @@ def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int,
             genesis.chat.message_bytes_max,
             genesis.chat.unordered_expiry_blocks_max,
             bytes_per_mgas(gas_price=genesis.currency.gas_price, bytes_per_dchat=genesis.bridge.bytes_per_dchat),
+            **{name: getattr(genesis.chat, name) for name in LATER},
         ),
     )
     b = genesis.bridge

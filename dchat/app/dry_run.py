@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from chain.chat.ledger.records import IDENTITY, ChatParams
+from chain.chat.ledger.records import IDENTITY
 from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
 from chain.currency.ledger.records import ACCOUNT, CurrencyParams
 from chain.currency.ledger.records import PARAMS as CURRENCY_PARAMS
@@ -85,7 +85,7 @@ def _find_limit(base: Base, modules: Modules, body: pb.TxBody, rules: Rules, hei
     block = Branch(base.get)
     currency, chat = base.get(CURRENCY_PARAMS), base.get(CHAT_PARAMS)
     block.set(CURRENCY_PARAMS, CurrencyParams(0, currency.unordered_expiry_blocks_max))
-    block.set(CHAT_PARAMS, ChatParams(chat.message_bytes_max, chat.unordered_expiry_blocks_max, 0))
+    block.set(CHAT_PARAMS, chat._replace(bytes_per_mgas=0))
     used = _run(modules, _as_signed(base, body), rules, block, height, time_ns).gas_used
     body.gas_limit = min(used + used // MARGIN, rules.block_gas_max)
     body.fee = stated or (0 if body.lane == LANE_CHAT else currency.min_fee(body.gas_limit))

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from google.protobuf.message import DecodeError
 
 from chain.tx.envelope.tx import sign_hash
+from chain.tx.messages import LANE_CHAT
 from chain.tx.policies import address_of_key, policy_address
 from consensus.core.votes import two_thirds
 from consensus.formats.units import NS_PER_S
@@ -315,7 +316,8 @@ class _Executed:
         for number, (leg, message) in enumerate(zip(self.receipt.legs, self.body.messages, strict=True)):
             if number != posted:
                 legs.append(PaidLeg(leg.kind, leg.amount, *_concern(message, pack, author)))
-        payer = self.body.fee_granter or self.body.signers[self.body.fee_payer].address
+        granter = self.body.fee_granter if self.body.lane != LANE_CHAT else b""  # there it is a channel, and no fee
+        payer = granter or self.body.signers[self.body.fee_payer].address
         if any(len(address) != ADDRESS_BYTES for address in (author, payer, *(leg.payer for leg in legs if leg.payer))):
             raise InvalidPack(f"{self.where}: an address has not {ADDRESS_BYTES} bytes")
         return ShownTx(self.hash, self.height, self.receipt.tx_index, payer, self.receipt.fee_paid, tuple(legs))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from chain.tx import allowance_errors as ae
 from chain.tx import errors as e
 from chain.tx import identity_errors as ids
 from chain.tx import payment_errors as pe
@@ -286,6 +287,32 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     vesting_errors.NoClawback: Say("this vesting cannot be taken back", "nothing: it was promised without --clawback"),
     vesting_errors.VestingTooFar: Say("it would begin too late", "give an earlier --start"),
+    ae.LendsNothing: Say(
+        "what would be locked is too little to lend for",
+        "lock more; dchat query params shows what is lent (chat.lent_*)",
+    ),
+    ae.NotLocked: Say("the account has locked less", "see what it has: dchat query allowance ACCOUNT"),
+    ae.TooManyUnlocks: Say(
+        "the account waits for seven parts that it unlocked already",
+        "wait for one of them: dchat query allowance ACCOUNT",
+    ),
+    ae.NoChannelAllowance: Say(
+        "the channel's owner has set nothing aside for its members", "post with your own: leave out --by-channel"
+    ),
+    ae.MemberShareUsed: Say(
+        "the channel has paid for your part of this period",
+        "post with your own, or wait for the next: dchat query allowance ACCOUNT --channel NAME",
+    ),
+    ae.ChannelShareUsed: Say(
+        "the channel has paid for as many posts as it does in a period",
+        "post with your own, or wait for the next period",
+    ),
+    ae.ChannelAllowanceEmpty: Say(
+        "too little is left of what the channel's owner set aside", "post with your own, or ask the owner for more"
+    ),
+    ae.JoinedThisPeriod: Say(
+        "you joined the channel in this period", "post with your own, or wait for the next period"
+    ),
     pe.DenominationExists: Say("you made a denomination of this name already", "choose another name"),
     pe.UnknownDenomination: Say(
         "there is no such denomination", "look: dchat query denominations CREATOR; its name is factory/CREATOR/NAME"

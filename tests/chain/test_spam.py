@@ -31,6 +31,7 @@ from chain.tx.messages import (
     RegisterIdentity,
     channel_id,
 )
+from chain.tx.messages.allowance import GrantChannelAllowance, LockForAllowance, UnlockAllowance
 from chain.tx.messages.chat import (
     USE_LAST_RESORT,
     USE_SIGNED,
@@ -136,6 +137,7 @@ def world() -> World:
     world.do("ann", CreateChannel(ann, "paid", DCHAT, ""))
     world.do("ann", Delegate(ann, v2, 5 * UNIT))
     world.do("ann", CreateDenomination(ann, "made"))
+    world.do("bob", LockForAllowance(bob, DCHAT))
     world.do("ann", MintDenomination(ann, Denom(ann, "made"), ann, 100))
     world.do("bob", SubmitProposal(bob, "first", "", False, 10 * DCHAT, ()))
     return world
@@ -161,6 +163,9 @@ MAKE = {
         published(wallet("ann"), a("ann"), USE_LAST_RESORT, bytes(32)),
         tuple(number.to_bytes(32, "big") for number in range(100)),
     ),
+    "lock_for_allowance": lambda a: LockForAllowance(a("ann"), DCHAT),
+    "unlock_allowance": lambda a: UnlockAllowance(a("bob"), DCHAT),
+    "grant_channel_allowance": lambda a: GrantChannelAllowance(a("ann"), ROOM, 1, 1, 1, 1),
     "add_device": lambda a: AddDevice(a("ann"), bytes(32), 1, 100),
     "claim_prekey": lambda a: ClaimPrekey(a("bob"), a("ann")),
     "vote": lambda a: Vote(a("ann"), 1, YES),
@@ -178,6 +183,7 @@ STAY = {
     "create_denomination": 1, "mint_denomination": 1, "pay_denomination": 1, "request_payment": 1,
     "create_standing_order": 1,
     "register_identity": 3, "create_channel": 2, "join_channel": 1, "pay_to_join": 1, "submit_proposal": 1,
+    "lock_for_allowance": 1, "grant_channel_allowance": 1,
     "set_profile": 1, "block_identity": 1, "publish_prekeys": 1, "add_device": 1,
 }  # fmt: skip
 

@@ -36,6 +36,14 @@ TOGETHER = {
     ("bridge", "messages_per_dchat", 0): {"bridge.starter_messages": "0"},
     ("bridge", "bytes_per_dchat", 0): {"bridge.starter_bytes": "0"},
     ("bridge", "registration_price", 0): {"bridge.starter_messages": "0", "bridge.starter_bytes": "0"},
+    ("chat", "refill_period_s", 1): {"chat.unlock_delay_s": "5184000"},
+    ("chat", "unlock_delay_s", 0): {"chat.refill_period_s": "10"},
+    ("chat", "free_messages", 1): {
+        "bridge.registration_price": "1000000000", "bridge.messages_per_dchat": "1000000000",
+    },
+    ("chat", "free_bytes", 1): {
+        "bridge.registration_price": "1000000000", "bridge.bytes_per_dchat": "1000000000000",
+    },
     ("governance", "min_deposit", 1): {"governance.expedited_min_deposit": "100000000000"},
     ("governance", "expedited_min_deposit", 0): {"governance.min_deposit": "1"},
     ("governance", "voting_period_s", 0): {"governance.expedited_voting_period_s": "3600"},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chain.chat.channels import due, keys, members
+from chain.chat.channels import due, keys, members, pots
 from chain.chat.channels.due import Work
 from chain.chat.channels.records import (
     BAN,
@@ -54,7 +54,10 @@ from chain.tx.messages.chat import (
 from chain.tx.messages.chat import MEMBER as ROLE_MEMBER
 from crypto.hash import ADDRESS_BYTES
 
-DECODERS: Final[Decoders] = decoders_of(CHANNEL, MEMBER, BAN, INVITATION, keys.EPOCH, keys.SEALED, due.FAILED.prefix)
+DECODERS: Final[Decoders] = {
+    **decoders_of(CHANNEL, MEMBER, BAN, INVITATION, keys.EPOCH, keys.SEALED, due.FAILED.prefix),
+    **pots.DECODERS,
+}
 PINS_MAX: Final = 8
 EMPTY: Final = Range()
 
@@ -159,13 +162,14 @@ def offer_channel(ctx: Context, message: OfferChannel) -> Leg:
 
 
 def accept_channel(ctx: Context, message: AcceptChannel) -> Leg:
-    """The owner becomes a moderator; the heir's membership has no end any more."""
+    """The owner becomes a moderator, and takes what was set aside along; the heir's membership has no end any more."""
     heir, channel_key = message
     branch = ctx.branch
     channel = require_channel(branch, channel_key)
     if channel.settings is None or channel.settings.heir != heir:
         raise NotOffered(account(heir))
     theirs = require_member(branch, channel, heir, ctx.time_ns)
+    pots.give_back(branch, channel_key, channel.owner)
     owners = branch.get(member_key(channel_key, channel.owner))
     assert owners is not None, channel_key  # an owner leaves by this alone
     branch.set(member_key(channel_key, heir), theirs._replace(role=ROLE_MEMBER, end_ns=0))
@@ -191,6 +195,7 @@ def handlers() -> dict[type[Any], Handler]:
         AcceptChannel: accept_channel,
         OpenDirect: open_direct,
         **keys.handlers(),
+        **pots.handlers(),
     }
 
 
@@ -211,6 +216,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     alone = [c.name for c in channels.values() if not _owners(c) <= found.get(c.id, {}).keys()]
     yield "chat: owners are members", not alone, f"wrong: {some(alone)}"
     yield _all_wait(scan, found)
+    yield from pots.invariants(state, scan)
     yield due.FAILED.invariant("chat", scan)
 
 

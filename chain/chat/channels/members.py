@@ -120,6 +120,7 @@ def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> N
         end_ns=end_ns,
         last_post_ns=now if settings.slow_mode_s else 0,  # who leaves and comes back waits as well
         first_epoch=1 if epoch and invited is not None and invited.reads_back else epoch,
+        joined_ns=now,
     )
     branch.set(key, joined)
     branch.set(CHANNEL + channel.id, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from chain.chat.ledger.records import UNUSED, Use, use_field
 from chain.kernel.branch import Key, RecordKind
 from chain.state.mmr import Range
 from chain.tx.codec import UINT32_MAX, UINT64_MAX, bytes_field, message_field, uint32_field, uint_field
@@ -116,6 +117,7 @@ class Membership(NamedTuple):
     """end_ns: when it ends unless it is renewed; 0: never. last_post_ns: kept where there is slow mode.
 
     read_count: how many messages its member has read. first_epoch: the first whose key its member may be given.
+    joined_ns: 0, before it was kept, or with the channel. use: of what the channel's owner set aside.
     """
 
     joined_height: int
@@ -124,10 +126,12 @@ class Membership(NamedTuple):
     last_post_ns: int = 0
     read_count: int = 0
     first_epoch: int = 0
+    joined_ns: int = 0
+    use: Use = UNUSED
 
     def fits(self) -> bool:
         numbers = self.joined_height | self.end_ns | self.last_post_ns | self.read_count | self.first_epoch
-        return 0 <= numbers <= UINT64_MAX and 0 <= self.role <= UINT32_MAX
+        return 0 <= numbers | self.joined_ns <= UINT64_MAX and 0 <= self.role <= UINT32_MAX and self.use.fits()
 
     def encode(self) -> bytes:
         return b"".join(
@@ -138,13 +142,18 @@ class Membership(NamedTuple):
                 uint_field(b"\x20", self.last_post_ns),
                 uint_field(b"\x28", self.read_count),
                 uint_field(b"\x30", self.first_epoch),
+                uint_field(b"\x38", self.joined_ns),
+                use_field(b"\x42", self.use),
             )
         )
 
     @staticmethod
     def decode(stored: bytes) -> Membership:
         r = pb.Membership.FromString(stored)
-        return Membership(r.joined_height, r.role, r.end_ns, r.last_post_ns, r.read_count, r.first_epoch)
+        return Membership(
+            r.joined_height, r.role, r.end_ns, r.last_post_ns, r.read_count, r.first_epoch, r.joined_ns,
+            Use.read(r.use),
+        )  # fmt: skip
 
 
 class Ban(NamedTuple):

@@ -26,7 +26,16 @@ from chain.tx.errors import (
     TooMany,
     WrongLane,
 )
-from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind, Message, decode_message
+from chain.tx.messages import (
+    LANE_BRIDGE,
+    LANE_CHAT,
+    LANE_CURRENCY,
+    LANE_NAMES,
+    Kind,
+    Message,
+    PostMessage,
+    decode_message,
+)
 from chain.tx.policies import POLICY_ED25519, SIGNATURES_MAX, policy_address, read_policy
 from consensus.abci.interface import CheckTxResponse
 from consensus.formats.units import MIB
@@ -48,6 +57,8 @@ GAS_LIMIT_MAX: Final = (1 << 63) - 1  # results carry it as int64
 # The key of a signer's record on the machine that authorises the lane: what an admission rests on.
 TOUCHED_ACCOUNT: Final = b"ua"
 TOUCHED_GRANT: Final = b"ug"  # ‖ granter ‖ grantee
+TOUCHED_POT: Final = b"ca"  # ‖ channel
+TOUCHED_MEMBER: Final = b"cm"  # ‖ channel ‖ member
 TOUCHES: Final = {LANE_CHAT: b"ci", LANE_CURRENCY: TOUCHED_ACCOUNT, LANE_BRIDGE: TOUCHED_ACCOUNT}
 
 
@@ -83,7 +94,7 @@ class Tx:
     signers: tuple[SignerEntry, ...]
     fee_payer: int
     payer: bytes  # the address that pays the fee, or whose allowance pays
-    fee_granter: bytes  # pays the fee in the payer's place, by its grant; empty: nobody
+    fee_granter: bytes  # pays the fee in the payer's place, by its grant; empty: nobody. In the chat lane a channel
     gas_limit: int
     intrinsic_gas: int
     fee: int
@@ -91,7 +102,8 @@ class Tx:
     unordered: bool
     signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
     touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order, then the
-    # fee granter's account and its grant, then what its messages change that other admissions rest on
+    # fee granter's account and its grant (a channel's allowance and the membership), then what its messages change that
+    # other admissions rest on
     verified: bool
     facts: CheckTxResponse | None  # what admission tells of it, once it was asked
 
@@ -105,9 +117,10 @@ class Tx:
         return self.touches[: len(self.signers) + (2 if self.fee_granter else 0)]
 
     @property
-    def grant_key(self) -> bytes:
-        """Of `touches`, where there is a fee granter."""
-        return self.touches[len(self.signers) + 1]
+    def grant_keys(self) -> tuple[bytes, ...]:
+        """Of `touches`, where there is a fee granter: of what may end without a transaction that names it."""
+        first = len(self.signers)
+        return self.touches[first if self.lane == LANE_CHAT else first + 1 : first + 2]
 
     @property
     def lane_name(self) -> str:
@@ -148,6 +161,8 @@ def decode(raw: bytes) -> Tx:
         costs += gas.GAS_MARK
     if tx.fee_granter:
         costs += gas.GAS_GRANT
+        if tx.lane == LANE_CHAT:
+            _check_posts(tx)
     if tx.lane == LANE_BRIDGE:
         costs += gas.GAS_RECEIPT
     tx.intrinsic_gas = gas.GAS_TRANSACTION + gas.GAS_BYTE * len(raw) + gas.GAS_SIGNATURE * len(tx.signatures) + costs
@@ -207,11 +222,21 @@ def _read_granter(tx: Tx) -> None:
     granter = tx.fee_granter
     if len(granter) != ADDRESS_BYTES:
         raise InvalidField(f"fee_granter: {len(granter)} bytes, expected {ADDRESS_BYTES} or none")
-    if tx.lane == LANE_CHAT:
-        raise InvalidField("fee_granter: the chat lane takes no fee")
+    if tx.lane == LANE_CHAT:  # an address and a channel's id have as many bytes
+        tx.touches += (TOUCHED_POT + granter, TOUCHED_MEMBER + granter + tx.payer)
+        return
     if any(entry.address == granter for entry in tx.signers):
         raise InvalidField("fee_granter: it is a signer; that can be the fee payer itself")
     tx.touches += (TOUCHED_ACCOUNT + granter, TOUCHED_GRANT + granter + tx.payer)
+
+
+def _check_posts(tx: Tx) -> None:
+    """A channel pays for posts to it, and for nothing else that a member may do there, or that others do."""
+    channel = tx.fee_granter
+    if not all(type(message) is PostMessage and message.channel_id == channel for message in tx.messages):
+        raise InvalidField("fee_granter: a channel pays for messages that are posted to it, and for nothing else")
+    if len(tx.signers) > 1:
+        raise InvalidField("fee_granter: a channel pays for one member at a time")
 
 
 def _read_signer(signer: pb.Signer, unordered: bool) -> SignerEntry:
@@ -264,7 +289,7 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
             parts += count
             costs += count * kind.gas_each
             if kind.touches is not None:
-                tx.touches += kind.touches(message)
+                tx.touches += tuple([key for key in kind.touches(message) if key not in tx.touches])
             if kind.within is not None:
                 parts += 2 * count  # a message takes thrice what a part does
                 costs += _read_within(lane, kind.within(message))

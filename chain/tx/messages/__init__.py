@@ -28,6 +28,7 @@ __all__ = [
     "PostMessage",
     "RegisterIdentity",
     "Tip",
+    "allowance",
     "channel_id",
     "chat",
     "decode_message",

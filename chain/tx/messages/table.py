@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from chain.tx.errors import Malformed
 from chain.tx.messages import (
+    allowance,
     bridge,
     chat,
     economy,
@@ -23,6 +24,7 @@ from chain.tx.messages import (
     payments,
     upgrade,
 )
+from chain.tx.messages.allowance import AllowanceMessage
 from chain.tx.messages.bridge import BridgeMessage
 from chain.tx.messages.chat import ChatMessage
 from chain.tx.messages.economy import EconomyMessage
@@ -38,10 +40,10 @@ from proto.dchat.v1 import tx_pb2 as pb
 
 Message: TypeAlias = (
     PaymentMessage | ChatMessage | BridgeMessage | KeysMessage | EscrowMessage | UpgradeMessage | EconomyMessage
-    | GovernanceMessage | GrantMessage | GuardianMessage
+    | GovernanceMessage | GrantMessage | GuardianMessage | AllowanceMessage
 )  # fmt: skip
 
-SUBJECTS: Final = (payments, chat, bridge, keys, escrow, upgrade, economy, governance, grants, guardians)
+SUBJECTS: Final = (payments, chat, bridge, keys, escrow, upgrade, economy, governance, grants, guardians, allowance)
 KINDS: Final[dict[str, Kind]] = {kind.name: kind for subject in SUBJECTS for kind in subject.KINDS}
 KIND_OF: Final[dict[type[Message], Kind]] = {kind.type: kind for kind in KINDS.values()}
 

@@ -29,6 +29,7 @@ from dchat.cli.terminal.base import Command, Exit, Refusal
 )
 @click.option("--ttl", "ttl_s", type=int, default=0, help="Seconds until the chain forgets the body; 0: it stays.")
 @click.option("--attach", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True, help="Its hash.")
+@click.option("--by-channel", is_flag=True, help="Of what the channel's owner set aside for members, not of your own.")
 @sending
 def post(
     channel: str,
@@ -37,12 +38,15 @@ def post(
     epoch: int,
     ttl_s: int,
     attach: tuple[Path, ...],
+    by_channel: bool,
     **options: Any,
 ) -> None:
     """Post a message to a channel you are a member of. Files that are attached stay where they are."""
     answered = 0 if reply_to is None else reply_to + 1
     attached = tuple([_attachment(file.read_bytes()) for file in attach])
     body = _body(text, epoch)
+    if by_channel:
+        options["fee_granter"] = channel_of(channel)
     send(lambda me: [PostMessage(me, channel_of(channel), body, answered, ttl_s, epoch, attachments=attached)], options)
 
 

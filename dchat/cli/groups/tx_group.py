@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dchat.cli.chat.allowance_commands
 import dchat.cli.chat.channel_commands
 import dchat.cli.chat.epoch_commands
 import dchat.cli.chat.identity_commands

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from chain.tx.envelope.tx import TX_BYTES_MAX, Tx, decode, sign_hash
 from chain.tx.errors import TxError
-from chain.tx.messages import KIND_OF, encode_message
+from chain.tx.messages import KIND_OF, LANE_CHAT, encode_message
 from chain.tx.policies import choose, fullest, parse_policy, read_policy
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import encode_address
@@ -119,7 +119,11 @@ def words(tx: Tx, memo: str) -> list[str]:
         f"may be executed until block {tx.expiry_height}" if tx.expiry_height else "may be executed at any time",
     ]
     if tx.fee_granter:
-        told.append(f"the fee is of what {encode_address(tx.fee_granter)} granted")
+        told.append(
+            f"the channel {tx.fee_granter.hex()} pays, of what its owner set aside"
+            if tx.lane == LANE_CHAT
+            else f"the fee is of what {encode_address(tx.fee_granter)} granted"
+        )
     if memo:
         told.append(f"memo {json.dumps(memo)}")
     for number, message in enumerate(tx.messages, start=1):

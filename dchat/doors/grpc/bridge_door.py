@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from chain.tx.messages import CHANNEL_ID_BYTES
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from dchat.app.bridge_queries import ROWS_MAX, BridgeQueries
 from dchat.doors.grpc.guard import client_at
@@ -71,6 +72,16 @@ class BridgeService(rpc.BridgeServiceServicer):
     async def GetBridgeStatus(self, request: pb.GetBridgeStatusRequest, context: Context) -> pb.GetBridgeStatusResponse:
         return await self._read(context, lambda: bridge_status(self._answers, self._height(request.height)))
 
+    async def GetAllowance(self, request: pb.GetAllowanceRequest, context: Context) -> pb.GetAllowanceResponse:
+        return await self._read(
+            context,
+            lambda: self._queries.allowance(
+                _bytes("address", request.address, ADDRESS_BYTES, may_lack=False),
+                channel_id=_bytes("channel_id", request.channel_id, CHANNEL_ID_BYTES),
+                height=self._height(request.height),
+            ),
+        )
+
 
 def _limit(limit: int) -> int:
     if not 0 <= limit <= ROWS_MAX:
@@ -78,8 +89,8 @@ def _limit(limit: int) -> int:
     return limit or ROWS_MAX
 
 
-def _bytes(name: str, value: bytes, size: int) -> bytes:
-    """Empty, or of its size."""
-    if value and len(value) != size:
+def _bytes(name: str, value: bytes, size: int, *, may_lack: bool = True) -> bytes:
+    """Of its size, or empty where it may lack."""
+    if (value or not may_lack) and len(value) != size:
         raise BadQuestion(f"{name} has {len(value)} bytes; expected {size}")
     return value

@@ -61,6 +61,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "PaymentService.ListFeeGrants": ("/v1/fee-grants",),
     "PaymentService.ListAuthorisations": ("/v1/authorisations",),
     "PaymentService.ListVestings": ("/v1/vestings",),
+    "BridgeService.GetAllowance": ("/v1/identities/{address}/allowance",),
     "GovService.ListProposals": ("/v1/proposals",),
     "GovService.GetProposal": ("/v1/proposals/{proposal_id}",),
     "GovService.ListVotes": ("/v1/proposals/{proposal_id}/votes",),

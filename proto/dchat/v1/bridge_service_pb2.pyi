@@ -1,3 +1,4 @@
+from proto.dchat.v1 import allowance_pb2 as _allowance_pb2
 from proto.dchat.v1 import state_pb2 as _state_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -122,3 +123,45 @@ class StoreState(_message.Message):
     root: bytes
     recorded_root: bytes
     def __init__(self, name: _Optional[str] = ..., changed_height: _Optional[int] = ..., root: _Optional[bytes] = ..., recorded_root: _Optional[bytes] = ...) -> None: ...
+
+class GetAllowanceRequest(_message.Message):
+    __slots__ = ("address", "channel_id", "height")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_ID_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    address: bytes
+    channel_id: bytes
+    height: int
+    def __init__(self, address: _Optional[bytes] = ..., channel_id: _Optional[bytes] = ..., height: _Optional[int] = ...) -> None: ...
+
+class GetAllowanceResponse(_message.Message):
+    __slots__ = ("height", "registered", "bought_messages", "bought_bytes", "refill_messages", "refill_bytes", "left_messages", "left_bytes", "period_end_ns", "locked", "unlocking", "channel_messages", "channel_bytes", "channel_pays_not")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    BOUGHT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    BOUGHT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REFILL_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    REFILL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_END_NS_FIELD_NUMBER: _ClassVar[int]
+    LOCKED_FIELD_NUMBER: _ClassVar[int]
+    UNLOCKING_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_PAYS_NOT_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    registered: bool
+    bought_messages: int
+    bought_bytes: int
+    refill_messages: int
+    refill_bytes: int
+    left_messages: int
+    left_bytes: int
+    period_end_ns: int
+    locked: int
+    unlocking: _containers.RepeatedCompositeFieldContainer[_allowance_pb2.UnlockedUdchat]
+    channel_messages: int
+    channel_bytes: int
+    channel_pays_not: str
+    def __init__(self, height: _Optional[int] = ..., registered: _Optional[bool] = ..., bought_messages: _Optional[int] = ..., bought_bytes: _Optional[int] = ..., refill_messages: _Optional[int] = ..., refill_bytes: _Optional[int] = ..., left_messages: _Optional[int] = ..., left_bytes: _Optional[int] = ..., period_end_ns: _Optional[int] = ..., locked: _Optional[int] = ..., unlocking: _Optional[_Iterable[_Union[_allowance_pb2.UnlockedUdchat, _Mapping]]] = ..., channel_messages: _Optional[int] = ..., channel_bytes: _Optional[int] = ..., channel_pays_not: _Optional[str] = ...) -> None: ...

@@ -49,6 +49,11 @@ class BridgeServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusResponse.FromString,
                 _registered_method=True)
+        self.GetAllowance = channel.unary_unary(
+                '/dchat.v1.BridgeService/GetAllowance',
+                request_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetAllowanceRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetAllowanceResponse.FromString,
+                _registered_method=True)
 
 
 class BridgeServiceServicer:
@@ -72,6 +77,12 @@ class BridgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAllowance(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BridgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -89,6 +100,11 @@ def add_BridgeServiceServicer_to_server(servicer, server):
                     servicer.GetBridgeStatus,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusResponse.SerializeToString,
+            ),
+            'GetAllowance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAllowance,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetAllowanceRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetAllowanceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -172,6 +188,33 @@ class BridgeService:
             '/dchat.v1.BridgeService/GetBridgeStatus',
             proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetBridgeStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAllowance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.BridgeService/GetAllowance',
+            proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetAllowanceRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_bridge__service__pb2.GetAllowanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

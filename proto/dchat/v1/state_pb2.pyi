@@ -1,3 +1,4 @@
+from proto.dchat.v1 import allowance_pb2 as _allowance_pb2
 from proto.dchat.v1 import channels_pb2 as _channels_pb2
 from proto.dchat.v1 import messages_pb2 as _messages_pb2
 from proto.dchat.v1 import tx_pb2 as _tx_pb2
@@ -123,12 +124,16 @@ class Identity(_message.Message):
     def __init__(self, address: _Optional[bytes] = ..., name: _Optional[str] = ..., display: _Optional[str] = ..., policy: _Optional[_Union[_tx_pb2.KeyPolicy, _Mapping]] = ..., sequences: _Optional[_Iterable[_Union[KeySequence, _Mapping]]] = ..., allowance: _Optional[_Union[Allowance, _Mapping]] = ..., created_height: _Optional[int] = ...) -> None: ...
 
 class Allowance(_message.Message):
-    __slots__ = ("messages", "bytes")
+    __slots__ = ("messages", "bytes", "locked", "use")
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
+    LOCKED_FIELD_NUMBER: _ClassVar[int]
+    USE_FIELD_NUMBER: _ClassVar[int]
     messages: int
     bytes: int
-    def __init__(self, messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+    locked: int
+    use: _allowance_pb2.AllowanceUse
+    def __init__(self, messages: _Optional[int] = ..., bytes: _Optional[int] = ..., locked: _Optional[int] = ..., use: _Optional[_Union[_allowance_pb2.AllowanceUse, _Mapping]] = ...) -> None: ...
 
 class Channel(_message.Message):
     __slots__ = ("id", "name", "topic", "owner", "join_price", "member_count", "message_count", "peaks", "created_height", "settings")
@@ -155,20 +160,24 @@ class Channel(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., name: _Optional[str] = ..., topic: _Optional[str] = ..., owner: _Optional[bytes] = ..., join_price: _Optional[int] = ..., member_count: _Optional[int] = ..., message_count: _Optional[int] = ..., peaks: _Optional[_Iterable[bytes]] = ..., created_height: _Optional[int] = ..., settings: _Optional[_Union[_channels_pb2.ChannelSettings, _Mapping]] = ...) -> None: ...
 
 class Membership(_message.Message):
-    __slots__ = ("joined_height", "role", "end_ns", "last_post_ns", "read_count", "first_epoch")
+    __slots__ = ("joined_height", "role", "end_ns", "last_post_ns", "read_count", "first_epoch", "joined_ns", "use")
     JOINED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     END_NS_FIELD_NUMBER: _ClassVar[int]
     LAST_POST_NS_FIELD_NUMBER: _ClassVar[int]
     READ_COUNT_FIELD_NUMBER: _ClassVar[int]
     FIRST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    JOINED_NS_FIELD_NUMBER: _ClassVar[int]
+    USE_FIELD_NUMBER: _ClassVar[int]
     joined_height: int
     role: int
     end_ns: int
     last_post_ns: int
     read_count: int
     first_epoch: int
-    def __init__(self, joined_height: _Optional[int] = ..., role: _Optional[int] = ..., end_ns: _Optional[int] = ..., last_post_ns: _Optional[int] = ..., read_count: _Optional[int] = ..., first_epoch: _Optional[int] = ...) -> None: ...
+    joined_ns: int
+    use: _allowance_pb2.AllowanceUse
+    def __init__(self, joined_height: _Optional[int] = ..., role: _Optional[int] = ..., end_ns: _Optional[int] = ..., last_post_ns: _Optional[int] = ..., read_count: _Optional[int] = ..., first_epoch: _Optional[int] = ..., joined_ns: _Optional[int] = ..., use: _Optional[_Union[_allowance_pb2.AllowanceUse, _Mapping]] = ...) -> None: ...
 
 class ChatMessage(_message.Message):
     __slots__ = ("channel_id", "index", "author", "content", "reply_to", "height", "time_ns", "expires_ns", "epoch", "content_hash", "attachments", "edits", "leaf_hash", "forgotten")
@@ -319,14 +328,26 @@ class CurrencyParams(_message.Message):
     def __init__(self, gas_price: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
 
 class ChatParams(_message.Message):
-    __slots__ = ("message_bytes_max", "unordered_expiry_blocks_max", "bytes_per_mgas")
+    __slots__ = ("message_bytes_max", "unordered_expiry_blocks_max", "bytes_per_mgas", "refill_period_s", "free_messages", "free_bytes", "lent_messages", "lent_bytes", "unlock_delay_s")
     MESSAGE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_MGAS_FIELD_NUMBER: _ClassVar[int]
+    REFILL_PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    FREE_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LENT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    LENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UNLOCK_DELAY_S_FIELD_NUMBER: _ClassVar[int]
     message_bytes_max: int
     unordered_expiry_blocks_max: int
     bytes_per_mgas: int
-    def __init__(self, message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ..., bytes_per_mgas: _Optional[int] = ...) -> None: ...
+    refill_period_s: int
+    free_messages: int
+    free_bytes: int
+    lent_messages: int
+    lent_bytes: int
+    unlock_delay_s: int
+    def __init__(self, message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ..., bytes_per_mgas: _Optional[int] = ..., refill_period_s: _Optional[int] = ..., free_messages: _Optional[int] = ..., free_bytes: _Optional[int] = ..., lent_messages: _Optional[int] = ..., lent_bytes: _Optional[int] = ..., unlock_delay_s: _Optional[int] = ...) -> None: ...
 
 class BridgeParams(_message.Message):
     __slots__ = ("starter_messages", "starter_bytes", "messages_per_dchat", "bytes_per_dchat", "receipt_blocks", "unordered_expiry_blocks_max", "registration_price")

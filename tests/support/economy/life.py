@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bridge.guardians import recoveries_of
-from chain.app_state.document import BridgeGenesis, CurrencyGenesis
+from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
 from chain.chat.channels.records import BAN, CHANNEL, MEMBER, Channel
@@ -124,6 +124,7 @@ from storage.memory import MemoryStore
 from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.identities import published
 from tests.support.chain.keys import rotation, shared, signed
+from tests.support.economy.allowances import about_allowance, paying_channel
 from tests.support.economy.deals import about_deals
 from tests.support.economy.guards import about_guardians
 from tests.support.economy.money import about_denominations, about_orders, about_requests
@@ -160,6 +161,8 @@ CHANGES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("distribution", "bonus_proposer_reward"): ("0.04", "0"),
     ("mint", "inflation_max"): ("0.2", "0.5"),
     ("governance", "quorum"): ("0.2", "0.05"),
+    ("chat", "lent_messages"): ("2000", "0", "1000000"),
+    ("chat", "refill_period_s"): ("60", "10"),
 }
 CONVERSATION: Final = 6  # channels at most
 
@@ -178,6 +181,7 @@ class Life(World):
             rates={"v0": ONE // 10, "v1": ONE // 3, "v2": ONE}, check=False, governance=GOVERNANCE,
             currency=CurrencyGenesis(gas_price=100_000),
             bridge=BridgeGenesis(receipt_blocks=50), gas_price=100_000,
+            chat=ChatGenesis(refill_period_s=60, unlock_delay_s=60),
         )  # fmt: skip
         self.tried: Counter[tuple[str, str]] = Counter()
         self.seen: Counter[str] = Counter()
@@ -309,7 +313,7 @@ class Life(World):
         address = self.address(name)
         record = self._identity(name) if lane == LANE_CHAT else currency.account_of(self.state, address)
         sequences = dict(record.sequences) if record is not None else {}
-        granter = self._granter(name) if lane != LANE_CHAT else b""
+        granter = self._granter(name) if lane != LANE_CHAT else paying_channel(self, messages)
         if record is not None and record.policy in self._policies:
             needed, holders = self._policies[record.policy]
             mine = Shared(record.policy, wallet(self.rng.choice(holders)).public_key, address)
@@ -373,6 +377,8 @@ class Life(World):
         if recoveries_of(self.state, self.address(name)) and rng.random() < 0.2:
             return about_guardians(self, name, NAMES)
         if rng.random() < 0.3 and (found := self._about_channel(self.address(name))) is not None:
+            return found
+        if rng.random() < 0.1 and (found := about_allowance(self, self.address(name))) is not None:
             return found
         draw = rng.random()
         if draw < 0.42:
