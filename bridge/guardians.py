@@ -29,7 +29,7 @@ from bridge.guardian_records import (
     Terms,
 )
 from bridge.keys import change, recorded, require_possessed
-from chain.chat.ledger.records import IDENTITY
+from chain.chat.ledger.records import IDENTITY, identity_of
 from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import Now
 from chain.kernel.branch import Branch, Readable, Scan, State
@@ -116,8 +116,7 @@ def set_guardians(ctx: Context, message: SetGuardians) -> Leg:
     if before is None:
         if not terms.guardians:
             raise NoGuardians(account(address))
-        if recorded(branch, branch.get(ACCOUNT + address), address) is None:
-            raise UnknownAccount("whose guardians they would be")
+        _require_lasting_keys(branch, address)
         branch.set(GUARDIANS + address, Guardians(terms, ctx.height))
         branch.emit(_told(address, terms, ctx.time_ns))
         return Leg("set_guardians", 0, address)
@@ -136,6 +135,13 @@ def set_guardians(ctx: Context, message: SetGuardians) -> Leg:
     )  # fmt: skip
     branch.emit(_told(address, terms, at))
     return Leg("set_guardians", 0, address)
+
+
+def _require_lasting_keys(state: State, address: bytes) -> None:
+    """Of a burner without an account nothing is on record once it ends. Raises: UnknownAccount."""
+    found, identity = state.get(ACCOUNT + address), identity_of(state, address)
+    if (found is None or found.policy is None) and (identity is None or identity.expiry_ns):
+        raise UnknownAccount("whose guardians they would be")
 
 
 def _without_change(record: Guardians) -> Guardians:

@@ -26,7 +26,7 @@ from bridge.records import (
 )
 from chain.chat import machine as chat
 from chain.chat.channels import members, rights
-from chain.chat.ledger.records import IDENTITY, Allowance
+from chain.chat.ledger.records import IDENTITY, Allowance, identity_of, require_living
 from chain.chat.messages import machine as messages
 from chain.currency import machine as currency
 from chain.kernel.auth import authorise
@@ -39,7 +39,7 @@ from chain.tx import gas
 from chain.tx.codec import height_bytes
 from chain.tx.envelope.tx import Tx
 from chain.tx.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
-from chain.tx.messages import BuyAllowance, PayToJoin, RegisterIdentity, Tip
+from chain.tx.messages import BuyAllowance, PayToJoin, RegisterBurner, RegisterIdentity, Tip
 from chain.tx.messages.keys import RotateKeys
 from chain.tx.policies import policy_address
 from chain.tx.units import UDCHAT_PER_DCHAT
@@ -62,7 +62,8 @@ def ante(ctx: Context, tx: Tx) -> None:
 
     A signer may have an account, an identity, or neither yet: then it gives its key policy. The fee payer has an
     account.
-    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, policy errors, FeeUnpayable, those of fee grants.
+    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, IdentityExpired, policy errors, FeeUnpayable, those of
+    fee grants.
     """
     branch = ctx.branch
     currency.check_fee(tx, currency.params_of(branch))
@@ -71,6 +72,7 @@ def ante(ctx: Context, tx: Tx) -> None:
     ctx.policies, ctx.replay_id = {}, tx.replay_id
     for index, entry in enumerate(tx.signers):
         account = currency.account_of(branch, entry.address)
+        require_living(identity_of(branch, entry.address), ctx.time_ns)
         ctx.policies[entry.address] = policy = authorise(tx, index, recorded(branch, account, entry.address))
         if account is not None:
             pays = index == tx.fee_payer and not tx.fee_granter
@@ -87,18 +89,27 @@ def ante(ctx: Context, tx: Tx) -> None:
 
 def register_identity(ctx: Context, message: RegisterIdentity) -> Leg:
     """Whoever pays the fee pays the price, for what it brings once and for the leaves that stay."""
+    return _register(ctx, RegisterBurner(*message, 0))
+
+
+def register_burner(ctx: Context, message: RegisterBurner) -> Leg:
+    return _register(ctx, message)
+
+
+def _register(ctx: Context, message: RegisterBurner) -> Leg:
+    """lifetime_s 0: it lasts."""
     params = ctx.branch.get(PARAMS)
     locked = lending.lock_of(ctx.branch, message.address).locked  # by an identity of the account's before
     allowance = Allowance(params.starter_messages, params.starter_bytes, locked)
     chat.register(
         ctx, address=message.address, name=message.name, display=message.display,
-        policy=ctx.policies[message.address], allowance=allowance,
+        policy=ctx.policies[message.address], allowance=allowance, lifetime_s=message.lifetime_s,
     )  # fmt: skip
     price = params.registration_price
     if price:
         currency.transfer(ctx, sender=ctx.payer, recipient=ESCROW_ADDRESS, amount=price)
         _count(ctx, udchat_to_chat=price)
-    return Leg("register_identity", price, message.address)
+    return Leg("register_burner" if message.lifetime_s else "register_identity", price, message.address)
 
 
 def tip(ctx: Context, message: Tip) -> Leg:
@@ -224,6 +235,7 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
     """refused: accounts of the chain itself, which nobody pays."""
     return {
         RegisterIdentity: register_identity,
+        RegisterBurner: register_burner,
         Tip: tip,
         PayToJoin: pay_to_join,
         BuyAllowance: buy_allowance,

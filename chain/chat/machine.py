@@ -9,25 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chain.chat.channels import due, pots
+from chain.chat.channels import burners, due, pots
 from chain.chat.channels import machine as channels
 from chain.chat.identities import devices, names
 from chain.chat.identities import machine as identities
-from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME, PARAMS, Allowance, ChatParams, Identity, require_identity
+from chain.chat.ledger.records import (
+    IDENTITY,
+    IDENTITY_NAME,
+    PARAMS,
+    Allowance,
+    ChatParams,
+    Identity,
+    require_identity,
+    require_living,
+)
 from chain.chat.messages import machine as messages
 from chain.chat.messages import posts
 from chain.chat.messages.records import STATE
-from chain.kernel.auth import advance, authorise, rotated
+from chain.kernel.auth import Sequences, advance, authorise, rotated
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler
-from chain.kernel.event_text import Event, account
+from chain.kernel.event_text import Event, account, time_text
 from chain.kernel.marks import ReplayMarks
 from chain.kernel.modules import BlockContext
 from chain.tx import gas
 from chain.tx.envelope.tx import Tx
 from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken, Unauthorised
+from consensus.formats.units import NS_PER_S
 
-WORKS: Final = {**channels.WORKS, **posts.WORKS}
+NO_SEQUENCES: Final[Sequences] = ()
+WORKS: Final = {**channels.WORKS, **posts.WORKS, **burners.WORKS}
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)
 DECODERS: Final[Decoders] = {
     **decoders_of(IDENTITY, PARAMS),
@@ -45,8 +56,8 @@ def ante(ctx: Context, tx: Tx) -> None:
     """Authorise every signer, mark the replay, take the allowance.
 
     A device key of the identity may stand in for its policy; a channel that is named pays in its place.
-    Raises: UnknownIdentity, policy, device and sequence errors, Replayed, ExpiryTooFar, AllowanceExhausted, those of
-    `pots.spend`.
+    Raises: UnknownIdentity, IdentityExpired, policy, device and sequence errors, Replayed, ExpiryTooFar,
+    AllowanceExhausted, those of `pots.spend`.
     """
     branch = ctx.branch
     params = branch.get(PARAMS)
@@ -54,6 +65,8 @@ def ante(ctx: Context, tx: Tx) -> None:
         MARKS.check(branch, tx, height=ctx.height, blocks_max=params.unordered_expiry_blocks_max)
     for index, entry in enumerate(tx.signers):
         identity = require_identity(branch, entry.address)
+        if identity.expiry_ns:
+            require_living(identity, ctx.time_ns)
         try:
             policy = authorise(tx, index, identity.policy)
         except Unauthorised:
@@ -73,8 +86,10 @@ def ante(ctx: Context, tx: Tx) -> None:
 # ------------------------------------------------------------------------------ what the bridge calls
 
 
-def register(ctx: Context, *, address: bytes, name: str, display: str, policy: bytes, allowance: Allowance) -> None:
-    """Create an identity. Raises: IdentityExists, NameTaken, NameLooksAlike."""
+def register(
+    ctx: Context, *, address: bytes, name: str, display: str, policy: bytes, allowance: Allowance, lifetime_s: int = 0
+) -> None:
+    """Create an identity. lifetime_s: of a burner; 0: it lasts. Raises: IdentityExists, NameTaken, NameLooksAlike."""
     branch = ctx.branch
     if branch.get(IDENTITY + address) is not None:
         raise IdentityExists(account(address))
@@ -82,8 +97,15 @@ def register(ctx: Context, *, address: bytes, name: str, display: str, policy: b
         raise NameTaken(name)
     names.take(branch, name)
     branch.set(IDENTITY_NAME + name.encode(), address)
-    branch.set(IDENTITY + address, Identity(address, name, display, policy, (), allowance, ctx.height))
-    branch.emit(Event.of("register_identity", address=account(address), name=name))
+    expiry_ns, sequences = 0, NO_SEQUENCES
+    told = {"address": account(address), "name": name}
+    if lifetime_s:
+        expiry_ns, sequences = ctx.time_ns + lifetime_s * NS_PER_S, burners.first_sequences(ctx.height)
+        due.wait(branch, expiry_ns, due.IDENTITY, address)
+        told["until"] = time_text(expiry_ns)
+    identity = Identity(address, name, display, policy, sequences, allowance, ctx.height, expiry_ns)
+    branch.set(IDENTITY + address, identity)
+    branch.emit(Event.of("register_identity", **told))
 
 
 def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> None:
@@ -140,6 +162,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield from messages.invariants(state, scan)
     yield from posts.invariants(state, scan)
     yield from identities.invariants(state, scan)
+    yield from burners.invariants(state, scan)
     named: dict[bytes, str] = {identity.address: identity.name for _, identity in scan(IDENTITY)}
     taken = {address: key[len(IDENTITY_NAME) :].decode() for key, address in scan(IDENTITY_NAME)}
     yield "chat: names and identities agree", taken == named, f"{len(taken)} names, {len(named)} identities"

@@ -97,3 +97,18 @@ class AlreadyApproved(GuardiansError):
 
 class Overruled(GuardiansError):
     code, rule = 368, "an objection ends what fewer guardians approved than overrule it"
+
+
+# ------------------------------------------------------------------------------ codespace "burners"
+
+
+class BurnersError(TxError):
+    codespace = "burners"
+
+
+class IdentityExpired(BurnersError):
+    code, rule = 376, "an identity signs until its time"
+
+
+class BurnerMayNot(BurnersError):
+    code, rule = 377, "what lasts is of identities that last"

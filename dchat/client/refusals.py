@@ -147,6 +147,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ids.Overruled: Say(
         "so many guardians approved that the account's objection does not end it", "ask them: it was set so before"
     ),
+    ids.IdentityExpired: Say("the identity's time is over", "register again, once it is taken away: dchat tx register"),
+    ids.BurnerMayNot: Say(
+        "an identity that ends owns no channel and has no conversation of two", "do it with one that lasts"
+    ),
     e.EditTooLate: Say("the message was posted too long ago", "post another, with --reply-to"),
     e.NotAuthor: Say("the message is somebody else's", "reply to it instead: dchat tx post --reply-to"),
     e.MessageForgotten: Say(

@@ -20,7 +20,7 @@ from chain.tx import identity_errors as ge
 from chain.tx.envelope.build import Seat, Shared, Wallet, build_tx, sign_body
 from chain.tx.envelope.tx import decode
 from chain.tx.errors import InvalidField, TxError
-from chain.tx.messages import CreateChannel, Message, Payment, RegisterIdentity
+from chain.tx.messages import Message, Payment, RegisterIdentity
 from chain.tx.messages.chat import AddDevice
 from chain.tx.messages.guardians import (
     DELAY_S_MAX,
@@ -672,15 +672,3 @@ def test_a_recovery_that_cannot_be_carried_out_is_set_aside(monkeypatch: pytest.
     result = chain.block(chain.by_ann(ObjectRecovery(chain.ann))).tx_results[0]
     assert result.code == 0
     assert chain.open == ()
-
-
-def test_recovered_keys_open_channels_as_before() -> None:
-    chain = Guarded()
-    agreed(chain)
-    chain.wait(DELAY_S)
-    me = Wallet(wallet("new").key, chain.ann)
-    raw = build_tx(
-        chain_id=CHAIN_ID, messages=[CreateChannel(chain.ann, "room", 0, "")], seats=[Seat(me, 0, with_policy=False)],
-        gas_price=chain.gas_price,
-    )  # fmt: skip
-    assert chain.take(raw).code == 0

@@ -176,7 +176,7 @@ STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
 
 
 """,
-            before="def register(ctx: Context",
+            before="def register(\n    ctx: Context",
         ),
         Put("chain/chat/machine.py", "SetStatus: set_status, ", after="return {"),
         Put("chain/chat/machine.py", IMPORTED, before="from chain.tx.envelope.tx import Tx\n"),

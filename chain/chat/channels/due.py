@@ -1,4 +1,4 @@
-"""What waits for its time in the chat store: memberships, bans and invitations that end, bodies that expire.
+"""What waits for its time in the chat store: memberships, bans, invitations and burners that end, bodies that expire.
 
 One queue beside the tree, by time; each entry was paid for (GAS_LATER) by who made it. A block takes those whose time
 has come, oldest first, as many as a block can add; the rest carries over. What an entry is of may have gone or been
@@ -28,6 +28,7 @@ MEMBERSHIP: Final = b"m"  # ‖ channel ‖ member
 BAN: Final = b"b"  # ‖ channel ‖ member
 INVITATION: Final = b"i"  # ‖ channel ‖ member
 BODY: Final = b"x"  # ‖ channel ‖ index: of a message with a time to live
+IDENTITY: Final = b"e"  # ‖ address: of a burner
 REACTIONS: Final = b"r"  # ‖ channel ‖ index: of a message that was forgotten
 
 Work: TypeAlias = Callable[[Branch, bytes, BlockContext], None]  # branch, what it is of, the block

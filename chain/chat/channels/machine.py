@@ -23,7 +23,7 @@ from chain.chat.channels.records import (
 )
 from chain.chat.channels.rights import PIN, SETTINGS, TOPIC, require_channel, require_member, require_right
 from chain.chat.identities.profiles import require_open
-from chain.chat.ledger.records import require_identity
+from chain.chat.ledger.records import require_lasting
 from chain.kernel.branch import Decoders, Readable, Scan, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, some
@@ -65,7 +65,7 @@ EMPTY: Final = Range()
 def create_channel(ctx: Context, message: CreateChannel) -> Leg:
     creator, name, join_price, topic, access, period_s, slow_mode_s, join_role, encrypted = message
     branch = ctx.branch
-    require_identity(branch, creator)
+    require_lasting(branch, creator)
     channel = channel_id(name)
     if branch.get(CHANNEL + channel) is not None:
         raise ChannelExists(name)
@@ -85,8 +85,8 @@ def open_direct(ctx: Context, message: OpenDirect) -> Leg:
     """Both are members from the start, and stay: whoever wants to hear no more of the other blocks."""
     sender, peer, encrypted = message
     branch = ctx.branch
-    require_identity(branch, sender)
-    require_identity(branch, peer)
+    require_lasting(branch, sender)
+    require_lasting(branch, peer)
     require_open(branch, peer, to=sender)
     channel = direct_id(sender, peer)
     if branch.get(CHANNEL + channel) is not None:
@@ -169,6 +169,7 @@ def accept_channel(ctx: Context, message: AcceptChannel) -> Leg:
     if channel.settings is None or channel.settings.heir != heir:
         raise NotOffered(account(heir))
     theirs = require_member(branch, channel, heir, ctx.time_ns)
+    require_lasting(branch, heir)
     pots.give_back(branch, channel_key, channel.owner)
     owners = branch.get(member_key(channel_key, channel.owner))
     assert owners is not None, channel_key  # an owner leaves by this alone

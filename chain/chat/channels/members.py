@@ -85,7 +85,7 @@ def paid_join(ctx: Context, channel: Channel, member: bytes, min_period_s: int) 
         join(ctx, channel, member, end_ns=now + period_s * NS_PER_S)
         return
     _check_open(channel, settings or PLAIN)
-    end_ns = max(now, has.end_ns) + period_s * NS_PER_S
+    end_ns = _within_life(ctx, member, max(now, has.end_ns) + period_s * NS_PER_S)
     if end_ns - now > PAID_AHEAD_NS:
         raise PaidTooFar(f"until {time_text(end_ns)}")
     branch.set(member_key(channel.id, member), has._replace(end_ns=end_ns))
@@ -101,7 +101,7 @@ def _check_open(channel: Channel, settings: Settings) -> None:
 def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> None:
     """Raises: UnknownIdentity, AlreadyMember, Banned, ChannelArchived, InvitationNeeded."""
     branch, now, settings = ctx.branch, ctx.time_ns, channel.settings or PLAIN
-    require_identity(branch, member)
+    end_ns = _within_life(ctx, member, end_ns)
     key = member_key(channel.id, member)
     if branch.get(key) is not None:
         raise AlreadyMember(channel.name)
@@ -127,6 +127,19 @@ def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> N
     if end_ns:
         due.wait(branch, end_ns, due.MEMBERSHIP, channel.id + member)
     branch.emit(Event.of("join_channel", **_who(channel.id, member)))
+
+
+def _within_life(ctx: Context, member: bytes, end_ns: int) -> int:
+    """When a membership ends that would end then: a burner's ends with it. Raises: UnknownIdentity, PaidTooFar."""
+    expiry_ns = require_identity(ctx.branch, member).expiry_ns
+    if not expiry_ns:
+        return end_ns
+    if end_ns > expiry_ns:
+        raise PaidTooFar(f"the identity itself ends {time_text(expiry_ns)}")
+    if end_ns:
+        return end_ns
+    ctx.new_leaf()  # its place in the queue
+    return expiry_ns
 
 
 def _take_invitation(branch: Branch, channel: Channel, member: bytes, now: int) -> Invitation | None:

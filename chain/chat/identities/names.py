@@ -55,6 +55,13 @@ def take(state: State, name: str) -> None:
     state.set(SKELETON + skeleton(name).encode(), name.encode())
 
 
+def release(state: State, name: str) -> None:
+    """The name is nobody's any more."""
+    at = SKELETON + skeleton(name).encode()
+    if state.get(at) == name.encode():
+        state.set(at, None)
+
+
 def index_names(state: State, scan: Scan) -> Iterator[None]:
     """For a migration: the skeletons of all names that a chain has. Of those that look alike the first one by its
     letters stands for all; each of them stays its owner's."""

@@ -15,10 +15,11 @@ from chain.kernel.auth import (
     waits_between,
 )
 from chain.kernel.branch import Key, Readable
-from chain.kernel.event_text import account
+from chain.kernel.event_text import account, time_text
 from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field, varint
 from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import AllowanceExhausted, UnknownIdentity
+from chain.tx.identity_errors import BurnerMayNot, IdentityExpired
 from chain.tx.units import GAS_PER_MGAS, UDCHAT_PER_DCHAT
 from consensus.formats.units import NS_PER_S
 from proto.dchat.v1 import allowance_pb2
@@ -117,9 +118,10 @@ class Allowance:
 
 
 class Identity:
-    """policy: canonical KeyPolicy. What else it holds is bounded by what a registration may say."""
+    """policy: canonical KeyPolicy. What else it holds is bounded by what a registration may say. expiry_ns: from this
+    block time on it signs nothing, and is taken away; 0: it never ends."""
 
-    __slots__ = ("address", "allowance", "created_height", "display", "name", "policy", "sequences")
+    __slots__ = ("address", "allowance", "created_height", "display", "expiry_ns", "name", "policy", "sequences")
 
     def __init__(
         self,
@@ -130,22 +132,27 @@ class Identity:
         sequences: Sequences,
         allowance: Allowance,
         created_height: int,
+        expiry_ns: int = 0,
     ) -> None:
         self.address, self.name, self.display, self.policy = address, name, display, policy
         self.sequences, self.allowance, self.created_height = sequences, allowance, created_height
+        self.expiry_ns = expiry_ns
 
     def fits(self) -> bool:
-        return 0 <= self.created_height <= UINT64_MAX and self.allowance.fits() and sequences_fit(self.sequences)
+        numbers = self.created_height | self.expiry_ns
+        return 0 <= numbers <= UINT64_MAX and self.allowance.fits() and sequences_fit(self.sequences)
 
     def with_use(self, sequences: Sequences, allowance: Allowance) -> Identity:
         return Identity(
-            self.address, self.name, self.display, self.policy, sequences, allowance, self.created_height
+            self.address, self.name, self.display, self.policy, sequences, allowance, self.created_height,
+            self.expiry_ns,
         )  # fmt: skip
 
     def with_policy(self, policy: bytes, sequences: Sequences) -> Identity:
         """After its keys were changed."""
         return Identity(
-            self.address, self.name, self.display, policy, sequences, self.allowance, self.created_height
+            self.address, self.name, self.display, policy, sequences, self.allowance, self.created_height,
+            self.expiry_ns,
         )  # fmt: skip
 
     def encode(self) -> bytes:
@@ -158,6 +165,7 @@ class Identity:
                 encode_sequences(b"\x2a", self.sequences),
                 message_field(b"\x32", self.allowance.encode()),
                 uint_field(b"\x38", self.created_height),
+                uint_field(b"\x40", self.expiry_ns) if self.expiry_ns else b"",
             )
         )
 
@@ -168,7 +176,7 @@ class Identity:
         assert policy is not None, "an identity has a policy"
         return Identity(
             record.address, record.name, record.display, policy, read_sequences(record),
-            Allowance.read(record.allowance), record.created_height,
+            Allowance.read(record.allowance), record.created_height, record.expiry_time_ns,
         )  # fmt: skip
 
 
@@ -302,3 +310,15 @@ def require_identity(state: Readable, address: bytes) -> Identity:
     if found is None:
         raise UnknownIdentity(account(address))
     return found
+
+
+def require_living(identity: Identity | None, time_ns: int) -> None:
+    """Raises: IdentityExpired."""
+    if identity is not None and identity.expiry_ns and time_ns >= identity.expiry_ns:
+        raise IdentityExpired(f"{account(identity.address)}, at {time_text(identity.expiry_ns)}")
+
+
+def require_lasting(state: Readable, address: bytes) -> None:
+    """Raises: UnknownIdentity, BurnerMayNot."""
+    if require_identity(state, address).expiry_ns:
+        raise BurnerMayNot(account(address))

@@ -1,6 +1,6 @@
 """The messages of transactions as plain tuples, a file for each subject; and their kinds in one table."""
 
-from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterIdentity, Tip
+from chain.tx.messages.bridge import BuyAllowance, PayToJoin, RegisterBurner, RegisterIdentity, Tip
 from chain.tx.messages.chat import Attachment, CreateChannel, JoinChannel, PostMessage
 from chain.tx.messages.kinds import LANE_BRIDGE, LANE_CHAT, LANE_CURRENCY, LANE_NAMES, Kind
 from chain.tx.messages.kinds.fields import CHANNEL_ID_BYTES, channel_id, direct_id
@@ -26,6 +26,7 @@ __all__ = [
     "PayToJoin",
     "Payment",
     "PostMessage",
+    "RegisterBurner",
     "RegisterIdentity",
     "Tip",
     "allowance",

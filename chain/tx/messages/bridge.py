@@ -13,6 +13,8 @@ from proto.dchat.v1 import tx_pb2 as pb
 IDENTITY_NAME_BYTES_MIN: Final = 3
 IDENTITY_NAME_BYTES_MAX: Final = 32
 DISPLAY_BYTES_MAX: Final = 64
+LIFETIME_S_MIN: Final = 60
+LIFETIME_S_MAX: Final = 366 * 86_400
 
 _NAME_BYTES: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 
@@ -21,6 +23,15 @@ class RegisterIdentity(NamedTuple):
     address: bytes
     name: str
     display: str
+
+
+class RegisterBurner(NamedTuple):
+    """lifetime_s: of block time, from its block on."""
+
+    address: bytes
+    name: str
+    display: str
+    lifetime_s: int
 
 
 class Tip(NamedTuple):
@@ -42,19 +53,28 @@ class BuyAllowance(NamedTuple):
     amount: int  # udchat
 
 
-BridgeMessage: TypeAlias = RegisterIdentity | Tip | PayToJoin | BuyAllowance
+BridgeMessage: TypeAlias = RegisterIdentity | RegisterBurner | Tip | PayToJoin | BuyAllowance
 
 
 def register_identity(m: pb.RegisterIdentity) -> RegisterIdentity:
-    check_address("register_identity.address", m.address)
-    name = m.name
+    return RegisterIdentity(*_named("register_identity", m.address, m.name, m.display))
+
+
+def _named(where: str, address: bytes, name: str, display: str) -> tuple[bytes, str, str]:
+    check_address(f"{where}.address", address)
     fits = IDENTITY_NAME_BYTES_MIN <= len(name) <= IDENTITY_NAME_BYTES_MAX
     if not fits or not name.isascii() or not _NAME_BYTES.issuperset(name.encode()):
-        raise InvalidField(
-            f"register_identity.name: {IDENTITY_NAME_BYTES_MIN} to {IDENTITY_NAME_BYTES_MAX} of a-z 0-9 _ -"
-        )
-    check_text("register_identity.display", m.display, DISPLAY_BYTES_MAX)
-    return RegisterIdentity(m.address, name, m.display)
+        raise InvalidField(f"{where}.name: {IDENTITY_NAME_BYTES_MIN} to {IDENTITY_NAME_BYTES_MAX} of a-z 0-9 _ -")
+    check_text(f"{where}.display", display, DISPLAY_BYTES_MAX)
+    return address, name, display
+
+
+def register_burner(m: pb.RegisterBurner) -> RegisterBurner:
+    where = "register_burner"
+    named = _named(where, m.address, m.name, m.display)
+    if not LIFETIME_S_MIN <= m.lifetime_s <= LIFETIME_S_MAX:
+        raise InvalidField(f"{where}.lifetime_s: {m.lifetime_s}, allowed: {LIFETIME_S_MIN} to {LIFETIME_S_MAX}")
+    return RegisterBurner(*named, m.lifetime_s)
 
 
 def tip(m: pb.Tip) -> Tip:
@@ -83,6 +103,9 @@ def _ends(message: PayToJoin) -> int:
 
 KINDS: Final = (
     Kind("register_identity", register_identity, RegisterIdentity, BRIDGE, 3 * gas.GAS_STAYS),
+    Kind(
+        "register_burner", register_burner, RegisterBurner, BRIDGE, 3 * gas.GAS_STAYS + gas.GAS_LATER,
+    ),
     Kind("tip", tip, Tip, BRIDGE, 2 * gas.GAS_MESSAGE),
     Kind(
         "pay_to_join", pay_to_join, PayToJoin, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS, parts=_ends,

@@ -10,7 +10,7 @@ import click
 from chain.chat.identities.devices import DEVICES
 from chain.chat.identities.prekeys import LOW_STOCK, PREKEYS
 from chain.chat.identities.profiles import BLOCKS, PROFILES
-from chain.tx.messages import BuyAllowance, RegisterIdentity
+from chain.tx.messages import BuyAllowance, Message, RegisterBurner, RegisterIdentity
 from chain.tx.messages.chat.devices import AddDevice, RevokeDevice
 from chain.tx.messages.chat.identities import BlockIdentity, SetProfile, UnblockIdentity
 from chain.tx.messages.chat.prekeys import (
@@ -60,10 +60,16 @@ def _address(text: str) -> bytes:
 @tx.command(cls=Command)
 @click.option("--name", required=True, help="3 to 32 of a-z 0-9 _ -; unique.")
 @click.option("--display", default="", help="Up to 64 bytes.")
+@click.option("--lifetime", type=Age(), help="A burner: it ends by itself after so long, 60s to 8784h. Default: never.")
 @sending
-def register(name: str, display: str, **options: Any) -> None:
+def register(name: str, display: str, lifetime: int | None, **options: Any) -> None:
     """Create the chat identity of your account, with a starter allowance."""
-    send(lambda me: [RegisterIdentity(me, name, display)], options)
+    send(lambda me: [registration(me, name, display, lifetime or 0)], options)
+
+
+def registration(me: bytes, name: str, display: str, lifetime_s: int) -> Message:
+    """lifetime_s 0: it lasts."""
+    return RegisterBurner(me, name, display, lifetime_s) if lifetime_s else RegisterIdentity(me, name, display)
 
 
 @tx.command("buy-allowance", cls=Command)
@@ -251,8 +257,10 @@ LEGS.update(
     {
         "register": (
             frozenset({"name"}),
-            frozenset({"display"}),
-            lambda me, leg: RegisterIdentity(me, leg["name"], leg.get("display", "")),
+            frozenset({"display", "lifetime"}),
+            lambda me, leg: registration(
+                me, leg["name"], leg.get("display", ""), Age().convert(leg.get("lifetime", "0"), None, None)
+            ),
         ),
         "buy-allowance": (
             frozenset({"amount"}),

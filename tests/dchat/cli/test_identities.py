@@ -56,6 +56,14 @@ async def test_they_are_sent_looked_up_and_proved(tmp_path: Path) -> None:
             await _devices(call, files["alice"], tmp_path)
             assert "value" not in await call("query", "identity-block", files["alice"], files["bob"])
 
+            carol = running.network.folder / "accounts" / "carol.json"
+            await call("tx", "register", "--name", "guest", "--lifetime", "1h", "--from", carol)
+            told = await call("query", "identity", "guest", "--prove")
+            assert told["identity"]["expiry_time"] > told["verified"]["header_time"]
+            await call("tx", "set-profile", "--bio", "for an hour", "--from", carol)
+            refused = await call("tx", "create-channel", "--name", "mine", "--from", carol, code=1)
+            assert (refused["codespace"], refused["code"]) == ("burners", 377)
+
 
 async def _devices(call: Any, alice: Path, folder: Path) -> None:
     """Made elsewhere, added by the identity's key, used as any identity file is, and revoked."""

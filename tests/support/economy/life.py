@@ -48,6 +48,7 @@ from chain.tx.messages import (
     Payment,
     PayToJoin,
     PostMessage,
+    RegisterBurner,
     RegisterIdentity,
     Tip,
     channel_id,
@@ -545,6 +546,8 @@ class Life(World):
     def _about_chat(self, name: str) -> Message | None:
         rng, who = self.rng, self.address(name)
         if self._identity(name) is None:
+            if rng.random() < 0.4:
+                return RegisterBurner(who, f"name-{name}", "", rng.choice((60, 90, 400, 5_000)))
             return RegisterIdentity(who, f"name-{name}", "")
         if rng.random() < 0.1:
             return self.rotation_of(name)
