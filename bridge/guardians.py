@@ -280,6 +280,11 @@ def object_recovery(ctx: Context, message: ObjectRecovery) -> Leg:
     if _is_due(record, ctx.time_ns, ctx.height):
         _take_out(branch, record.pending_ns, CHANGE + address)
         _change(branch, address, record, ctx.time_ns, ctx.height)
+    elif record.pending is not None and record.pending_ns <= ctx.time_ns:  # held back, and its blocks have not passed
+        later = ctx.time_ns + 1
+        _take_out(branch, record.pending_ns, CHANGE + address)
+        branch.set(GUARDIANS + address, record._replace(pending_ns=later))
+        WAITING.push(branch, later, CHANGE + address)
     return Leg("object_recovery", 0, address)
 
 

@@ -544,6 +544,21 @@ def test_a_removal_that_was_held_back_holds_with_the_objection() -> None:
     chain.wait(2 * DELAY_S)
 
 
+def test_a_removal_that_was_held_back_through_a_jump_of_time_waits_for_its_blocks() -> None:
+    chain = Guarded()
+    chain.good("ann", chain.naming(("dan", "eve")))
+    since = chain.height
+    agreed(chain)
+    chain.skipped_ns += 30 * 86_400 * SECOND_NS
+    chain.take_empty()
+    chain.good("ann", ObjectRecovery(chain.ann))
+    assert chain.record.pending is not None
+    while chain.height < since + BLOCKS_MIN + 1:
+        chain.take_empty()
+    assert chain.record.pending is None
+    assert chain.record.terms.guardians == chain.naming(("dan", "eve")).guardians
+
+
 def test_a_removal_and_a_recovery_that_are_due_in_one_block() -> None:
     chain = Guarded()
     chain.good("ann", chain.naming(()))
