@@ -221,6 +221,7 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
             "from chain.chat.machine import STATUSES\n",
             before="from chain.tx.messages import BuyAllowance",
         ),
+        Put("tests/dchat/cli/test_demo.py", '    "set_status": "an example",\n', after="NOT_TOLD = {\n"),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
         Put(
             "docs/events.md",

@@ -156,7 +156,7 @@ async def tell_story(stage: Stage, verifier: Verifier, *, as_json: bool) -> dict
     for line in telling.summary(story, status, pack):
         say(Told(line, []))
     return {
-        "acts": acts, "kinds": dict(sorted(story.kinds.items())), "not_shown": telling.NOT_TOLD, "bridge": status,
+        "acts": acts, "kinds": dict(sorted(story.kinds.items())), "not_shown": telling.not_shown(), "bridge": status,
         "proofs": stage.checked, "proof_pack_bytes": len(pack.data), "transactions": len(story.sent),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The story's table: which act shows which kinds of messages, and what none of them shows."""
+"""The table of the story: which act shows which kinds of messages; tests/dchat/cli/test_demo.py asks for the rest."""
 
 from __future__ import annotations
 
@@ -72,17 +72,6 @@ ACTS: Final = (
     Act("Stake that moves", chain.move_stake, "redelegate", validators=2),
     Act("A vote", chain.votes, "fund_community_pool submit_proposal add_deposit vote vote_weighted cancel_proposal"),
 )  # fmt: skip
-
-# Kinds that no act shows, and why.
-NOT_TOLD: Final = {
-    "create_validator": "whose node would it be? dchat validator, README",
-    "edit_validator": "its operator's own words",
-    "unjail": "a validator has to be down for long: scripts/campaign downtime",
-    "withdraw_commission": "its operator's own money",
-    "software_upgrade": "the network's authority's: scripts/upgrade-demo",
-    "cancel_upgrade": "the network's authority's: scripts/upgrade-demo",
-    "announce_readiness": "a validator's node says it by itself: scripts/upgrade-demo",
-}
 
 
 def not_shown() -> list[str]:
