@@ -17,6 +17,12 @@ from chain.tx.messages import (
     RegisterIdentity,
     channel_id,
 )
+from chain.tx.messages.allowance import (
+    EndChannelAllowance,
+    GrantChannelAllowance,
+    LockForAllowance,
+    UnlockAllowance,
+)
 from chain.tx.messages.chat import (
     INVITED,
     MODERATOR,
@@ -113,6 +119,18 @@ async def devices(story: Story) -> None:
     story.tell("Ada's own key stays at home: her phone may post for a day, and does.")
     await story.do(ada, RevokeDevice(ada.address, phone.wallet.public_key))
     story.tell("She loses the phone, and its key is worth nothing.")
+
+
+async def allowance(story: Story) -> None:
+    """What is set aside pays from the next period on, of who is a member by then: nobody posts by it here."""
+    ada, ben = story.named("Ada", "Ben")
+    tea: bytes = story.known["tea"]
+    await story.do(ada, LockForAllowance(ada.address, 50 * DCHAT))
+    await story.do(ada, UnlockAllowance(ada.address, 20 * DCHAT))
+    story.tell("Ada locks 50 DCHAT, which bring words each week instead of money, and asks 20 of them back.")
+    await story.do(ben, GrantChannelAllowance(ben.address, tea, 50, 50_000, 5, 10_000))
+    await story.do(ben, EndChannelAllowance(ben.address, tea))
+    story.tell("Ben sets 50 messages aside for his guests, five of each a week, and takes back what nobody used.")
 
 
 async def messages(story: Story) -> None:

@@ -45,6 +45,10 @@ ACTS: Final = (
     Act("Keys for who is away", chat.prekeys, "publish_prekeys claim_prekey"),
     Act("The tea house", chat.tea_house, "create_channel pay_to_join post_message"),
     Act("A phone", chat.devices, "add_device post_message revoke_device"),
+    Act(
+        "Words that are lent", chat.allowance,
+        "lock_for_allowance unlock_allowance grant_channel_allowance end_channel_allowance",
+    ),
     Act("What becomes of words", chat.messages, "edit_message react mark_read post_message retract_message"),
     Act(
         "A workshop by invitation", chat.workshop,
