@@ -12,6 +12,7 @@ from chain.tx.messages import (
     BuyAllowance,
     CreateChannel,
     JoinChannel,
+    Payment,
     PayToJoin,
     PostMessage,
     RegisterIdentity,
@@ -23,6 +24,7 @@ from chain.tx.messages.allowance import (
     LockForAllowance,
     UnlockAllowance,
 )
+from chain.tx.messages.bridge import RegisterBurner
 from chain.tx.messages.chat import (
     INVITED,
     MODERATOR,
@@ -119,6 +121,18 @@ async def devices(story: Story) -> None:
     story.tell("Ada's own key stays at home: her phone may post for a day, and does.")
     await story.do(ada, RevokeDevice(ada.address, phone.wallet.public_key))
     story.tell("She loses the phone, and its key is worth nothing.")
+
+
+async def burner(story: Story) -> None:
+    """Somebody whom nothing joins to anybody else, but the money that it begins with."""
+    house = story.house
+    tea: bytes = story.known["tea"]
+    fox = story.person("A fox", Wallet.from_seed(secrets.token_bytes(32)))
+    await story.do(house, Payment(house.address, fox.address, 10 * DCHAT))
+    await story.do(fox, RegisterBurner(fox.address, f"fox-{story.tag}", "A fox", HOUR_S))
+    await story.do(fox, PayToJoin(fox.address, tea, 5 * DCHAT))
+    await story.do(fox, PostMessage(fox.address, tea, b"You will not find me here tomorrow.", 0))
+    story.tell("A fox registers for an hour and says so: then its name, keys and membership end by themselves.")
 
 
 async def allowance(story: Story) -> None:

@@ -45,6 +45,7 @@ ACTS: Final = (
     Act("Keys for who is away", chat.prekeys, "publish_prekeys claim_prekey"),
     Act("The tea house", chat.tea_house, "create_channel pay_to_join post_message"),
     Act("A phone", chat.devices, "add_device post_message revoke_device"),
+    Act("A guest for an hour", chat.burner, "payment register_burner pay_to_join post_message"),
     Act(
         "Words that are lent", chat.allowance,
         "lock_for_allowance unlock_allowance grant_channel_allowance end_channel_allowance",
