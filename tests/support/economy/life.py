@@ -546,7 +546,7 @@ class Life(World):
     def _about_chat(self, name: str) -> Message | None:
         rng, who = self.rng, self.address(name)
         if self._identity(name) is None:
-            if rng.random() < 0.4:
+            if rng.random() < 0.25:
                 return RegisterBurner(who, f"name-{name}", "", rng.choice((60, 90, 400, 5_000)))
             return RegisterIdentity(who, f"name-{name}", "")
         if rng.random() < 0.1:
@@ -637,7 +637,7 @@ class Life(World):
         rng, who = self.rng, self.address(name)
         other = self.address(rng.choice([other for other in NAMES if other != name]))
         draw = rng.random()
-        if rng.random() < 0.25:
+        if rng.random() < 0.4:
             return self._about_devices(who)
         if draw < 0.12:
             return SetProfile(who, *rng.choice((("hello", "", b""), ("", "", b""), ("", "https://x.y", bytes(32)))))
