@@ -51,11 +51,16 @@ def _network(wanted: Wanted, detach: bool) -> Wanted:
     return wanted
 
 
-def wanted_network(typed: list[Typed]) -> Wanted:
-    """What a page says first of the network that it needs; else the usual one."""
-    said = typed[0].words[1:] if typed and typed[0].words[0] == NETWORK else ()
-    found: Wanted = _network.main(list(said), standalone_mode=False)
-    return found
+def networks(typed: list[Typed]) -> Iterator[tuple[Wanted, list[Typed]]]:
+    """A page's commands, by the network on which they are typed: the usual one, and each that the page makes."""
+    parts: list[list[Typed]] = [[]]
+    for one in typed:
+        if one.words[0] == NETWORK:
+            parts.append([])
+        parts[-1].append(one)
+    for part in filter(None, parts):
+        said = part[0].words[1:] if part[0].words[0] == NETWORK else ()
+        yield _network.main(list(said), standalone_mode=False), part
 
 
 def command_of(words: tuple[str, ...]) -> str:
@@ -113,7 +118,7 @@ class Page:
 
     running: Running
     done: Done
-    names: Names = field(default_factory=Names)
+    names: Names
 
     def filled(self, text: str) -> str:
         """With what names stand for, and the ports that this network has in place of the usual ones."""
@@ -201,19 +206,20 @@ def _is_at(route: str, url: str) -> bool:
 
 
 async def type_page(path: Path, folder: Path, done: Done) -> None:
-    """All of one page, in order; then what its chain executed."""
-    typed = typed_in(path)
-    wanted = wanted_network(typed)
-    authority = wanted.upgrade_authority or ""
-    async with running_node(folder, params=wanted.changes, upgrade_authority=authority) as running:
-        page = Page(running, done)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(running.network.folder)
-            patch.setenv("DCHAT_HOME", str(running.network.home_of(running.network.nodes[0])))
-            assert "DCHAT_NODE" not in os.environ
-            for one in typed:
-                await asyncio.to_thread(page.carry_out, one)
-        done.shown |= await executed(running)
+    """All of one page, in order; and what its chains executed."""
+    names = Names()
+    for number, (wanted, part) in enumerate(networks(typed_in(path))):
+        async with running_node(
+            folder / str(number), params=wanted.changes, upgrade_authority=wanted.upgrade_authority or ""
+        ) as running:
+            page = Page(running, done, names)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(running.network.folder)
+                patch.setenv("DCHAT_HOME", str(running.network.home_of(running.network.nodes[0])))
+                assert "DCHAT_NODE" not in os.environ
+                for one in part:
+                    await asyncio.to_thread(page.carry_out, one)
+            done.shown |= await executed(running)
 
 
 async def executed(running: Running) -> set[str]:
