@@ -5,6 +5,7 @@ SDK 2024-002: no proposal that we make or accept contains a transaction whose an
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.keys import RotateKeys, prove_keys
 from chain.tx.messages.upgrade import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade
+from consensus.mempool.admission.errors import Refusal
 from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
 from tests.support.chain.harness import CHAIN_ID, Chain
@@ -299,6 +301,27 @@ def test_table_for_users_is_complete() -> None:
         f"| {x.code} | {x.codespace} | {x.__name__} | {x.rule} | {CHAIN[x].wrong} | {CHAIN[x].todo} |"
         for x in declared_errors()
     ]
+
+
+def named_in(path: Path) -> set[str]:
+    """Names that stand in a module of tests, but for those that it lists as tested elsewhere."""
+    tree = ast.parse(path.read_text())
+    apart = {id(part) for node in tree.body if _is_apart(node) for part in ast.walk(node)}
+    nodes = [node for node in ast.walk(tree) if id(node) not in apart]
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {
+        node.id for node in nodes if isinstance(node, ast.Name)
+    }
+
+
+def _is_apart(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("APART", "ELSEWHERE")
+
+
+def test_every_refusal_has_a_test_that_names_it() -> None:
+    """Of the chain and of the mempool, as docs/errors.md has them."""
+    named = set().union(*map(named_in, Path(__file__).parents[1].rglob("test_*.py")))
+    missing = {error.__name__ for error in declared_errors()} | {reason.name for reason in Refusal}
+    assert missing - named == set(), "add a test that raises it"
 
 
 def test_numbers_are_unique_and_texts_are_there() -> None:

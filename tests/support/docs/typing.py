@@ -118,7 +118,7 @@ class Page:
 
     running: Running
     done: Done
-    names: Names
+    names: Names = field(default_factory=Names)
 
     def filled(self, text: str) -> str:
         """With what names stand for, and the ports that this network has in place of the usual ones."""
@@ -207,12 +207,11 @@ def _is_at(route: str, url: str) -> bool:
 
 async def type_page(path: Path, folder: Path, done: Done) -> None:
     """All of one page, in order; and what its chains executed."""
-    names = Names()
     for number, (wanted, part) in enumerate(networks(typed_in(path))):
         async with running_node(
             folder / str(number), params=wanted.changes, upgrade_authority=wanted.upgrade_authority or ""
         ) as running:
-            page = Page(running, done, names)
+            page = Page(running, done)
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(running.network.folder)
                 patch.setenv("DCHAT_HOME", str(running.network.home_of(running.network.nodes[0])))
