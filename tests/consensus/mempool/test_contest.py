@@ -92,7 +92,9 @@ async def test_a_replacement_needs_no_room() -> None:
 
 async def test_a_full_pool_takes_who_pays_more_in_the_room_of_who_pays_least() -> None:
     app = PayingApp()
+    dropped: list[CheckTxResponse] = []
     async with running(app, FULL) as pool:
+        pool.on_dropped(lambda key, why: dropped.append(why))
         assert (
             await give(pool, "a:0:pays=30", "a:1:pays=10", "a:2:pays=30", *[f"s{n}:0:pays=20" for n in range(5)])
             == [0] * 8
@@ -101,6 +103,7 @@ async def test_a_full_pool_takes_who_pays_more_in_the_room_of_who_pays_least() -
         assert await give(pool, "new:0:pays=25") == [0]
         assert names(pool) == ["a:0:pays=30", *[f"s{n}:0:pays=20" for n in range(5)], "new:0:pays=25"]
         assert app.checking[b"a"] == 1  # its next may come again
+        assert [why.code for why in dropped] == [Refusal.DISPLACED] * 2
         assert await give(pool, "a:1:pays=22", "other:0:pays=21") == [0, Refusal.FULL]
         assert pool.metrics.displaced == 2
 
