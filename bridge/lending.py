@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from chain.chat import machine as chat
-from chain.chat.ledger.records import IDENTITY, require_identity
+from chain.chat.ledger.records import IDENTITY, UNUSED, Use, require_identity
 from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
 from chain.currency import machine as currency
 from chain.currency.ledger import bank
@@ -66,6 +66,16 @@ DECODERS: Final[Decoders] = decoders_of(LOCK, FAILED.prefix)
 
 def lock_of(state: Readable, address: bytes) -> Lock:
     return state.get(LOCK + address) or Lock()
+
+
+def lent_before(ctx: Context, address: bytes) -> tuple[int, Use]:
+    """What an identity begins with whose account had another, which ended, and has locked something: the lock, and
+    nothing of this period, whose share the one before may have used."""
+    locked = lock_of(ctx.branch, address).locked
+    if not locked:
+        return 0, UNUSED
+    params = ctx.branch.get(CHAT_PARAMS)
+    return locked, Use(params.period_of(ctx.time_ns), *params.brings(locked))
 
 
 def lock(ctx: Context, message: LockForAllowance) -> Leg:

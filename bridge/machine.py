@@ -99,8 +99,7 @@ def register_burner(ctx: Context, message: RegisterBurner) -> Leg:
 def _register(ctx: Context, message: RegisterBurner) -> Leg:
     """lifetime_s 0: it lasts."""
     params = ctx.branch.get(PARAMS)
-    locked = lending.lock_of(ctx.branch, message.address).locked  # by an identity of the account's before
-    allowance = Allowance(params.starter_messages, params.starter_bytes, locked)
+    allowance = Allowance(params.starter_messages, params.starter_bytes, *lending.lent_before(ctx, message.address))
     chat.register(
         ctx, address=message.address, name=message.name, display=message.display,
         policy=ctx.policies[message.address], allowance=allowance, lifetime_s=message.lifetime_s,

@@ -37,6 +37,7 @@ from chain.tx.messages.allowance import (
     LockForAllowance,
     UnlockAllowance,
 )
+from chain.tx.messages.bridge import RegisterBurner
 from chain.tx.messages.chat import (
     GUEST,
     INVITED,
@@ -71,7 +72,11 @@ class Rooms(World):
     def __init__(self, chat: ChatGenesis, bridge: BridgeGenesis) -> None:
         names = ("ann", "bob", "carl", "dora")
         super().__init__(
-            {"v1": 100 * UNIT}, dict.fromkeys(names, 1_000 * DCHAT), gas_price=100_000, chat=chat, bridge=bridge
+            {"v1": 100 * UNIT},
+            dict.fromkeys((*names, "v1"), 1_000 * DCHAT),
+            gas_price=100_000,
+            chat=chat,
+            bridge=bridge,
         )
         self.ann, self.bob, self.carl, self.dora = map(self.address, names)
         for name in names:
@@ -312,6 +317,34 @@ def test_locking_again_brings_no_second_share_of_the_period() -> None:
     rooms.ok("ann", LockForAllowance(rooms.ann, 5 * DCHAT))
     rooms.ok("ann", *posts(rooms.ann))
     assert allowance(rooms, rooms.ann).messages == before - 2
+
+
+def test_an_identity_that_ends_and_begins_anew_has_no_second_share_of_the_period() -> None:
+    """A burner's registration costs less than what much locked udchat lends in a period."""
+    rooms = people(lent_messages=1_000, lent_bytes=10**7)
+    v1 = rooms.address("v1")
+    rooms.do("v1", RegisterBurner(v1, "phoenix", "", 600), LockForAllowance(v1, DCHAT))
+    rooms.sequences["v1", "chat"] = rooms.state.get(IDENTITY + v1).sequences[0][1]
+    rooms.do("v1", JoinChannel(v1, ROOM))
+    assert allowance(rooms, v1).use.messages == 1
+    rooms.wait(600)
+    assert rooms.state.get(IDENTITY + v1) is None
+    rooms.do("v1", RegisterIdentity(v1, "phoenix", ""))
+    has = allowance(rooms, v1)
+    assert (has.locked, has.use.messages, has.use.size) == (DCHAT, 1, 10_000)
+    assert rooms.state.get(PARAMS).brings(DCHAT) == (1, 10_000)
+
+
+def test_what_an_ended_identity_locked_comes_back() -> None:
+    rooms = people()
+    v1 = rooms.address("v1")
+    rooms.do("v1", RegisterBurner(v1, "brief", "", 600), LockForAllowance(v1, DCHAT))
+    rooms.wait(600)
+    balance = rooms.balance("v1")
+    rooms.do("v1", UnlockAllowance(v1, DCHAT))
+    next_day(rooms)
+    assert rooms.balance("v1") > balance
+    assert rooms.state.get(LOCK + v1) is None
 
 
 def test_refusals_of_locking() -> None:

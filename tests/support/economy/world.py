@@ -107,7 +107,7 @@ class World(Chain):
         balances = balances or {"nobody": 1}
         self.wallets = {name: wallet(name) for name in (*validators, *balances)}
         self.keys = {name: consensus_key(name) for name in validators}
-        self.gas_price, self.check_laws = gas_price, check
+        self.gas_price, self.check_laws, self.build = gas_price, check, {}
         if stakes is None:
             stakes = [
                 GenesisStake(
