@@ -30,6 +30,7 @@ __all__ = [
     "RegisterIdentity",
     "Tip",
     "allowance",
+    "bridge",
     "channel_id",
     "chat",
     "decode_message",
