@@ -154,6 +154,7 @@ AUDIT = (
     Row("audit 26", "a block that was decided as a set of parts into which nobody can cut its bytes again"),
     Row("audit 27", "a proposal that is all here gets nil, since it takes long to read"),
     Row("audit 28", "a path in a tree of another size shows a transaction at a place where it is not"),
+    Row("audit 29", "a transaction that names what it touches twice ends every validator's consensus at its commit"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

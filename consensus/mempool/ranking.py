@@ -52,10 +52,12 @@ class _Heads:
 
     def gone(self, entry: Entry) -> Iterator[Entry]:
         """Those that have come to the head of one of their keys."""
+        first = self._first
         for touched in entry.facts.touches:
-            head = self._first[touched] = self._next(touched)
-            if head is not None:
-                yield head
+            if first[touched] is entry:  # else the application named it twice
+                head = first[touched] = self._next(touched)
+                if head is not None:
+                    yield head
 
 
 def _by_priority(index: Index, name: str) -> Iterator[Entry]:

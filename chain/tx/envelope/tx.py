@@ -103,7 +103,7 @@ class Tx:
     signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
     touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order, then the
     # fee granter's account and its grant (a channel's allowance and the membership), then what its messages change that
-    # other admissions rest on
+    # other admissions rest on; each once
     verified: bool
     facts: CheckTxResponse | None  # what admission tells of it, once it was asked
 
@@ -289,7 +289,7 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
             parts += count
             costs += count * kind.gas_each
             if kind.touches is not None:
-                tx.touches += tuple([key for key in kind.touches(message) if key not in tx.touches])
+                tx.touches = tuple(dict.fromkeys([*tx.touches, *kind.touches(message)]))
             if kind.within is not None:
                 parts += 2 * count  # a message takes thrice what a part does
                 costs += _read_within(lane, kind.within(message))

@@ -96,8 +96,10 @@ class Index:
         if facts.replay_id:
             self.replays.pop(facts.replay_id, None)
         for touched in facts.touches:
-            keys = touching[touched]
-            del keys[key]
+            keys = touching.get(touched)
+            if keys is None:
+                continue  # the application named it twice
+            keys.pop(key, None)
             if not keys:
                 del touching[touched]
         if facts.expiry_height and (expiring := self._expiring.get(facts.expiry_height)) is not None:

@@ -55,21 +55,23 @@ _sent = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 
 @settings(max_examples=150, deadline=None)
 @given(_sent, st.sets(st.integers(0, 23)))
 def test_the_order_is_the_naive_one(sent: list[tuple[int, int, int]], gone: set[int]) -> None:
-    """Model: of all that nothing is before, the dearest, then the oldest; whatever has left the pool."""
+    """Model: of all that nothing is before, the dearest, then the oldest; whatever has left the pool, and whatever
+    names a key twice (audit 29)."""
 
     async def scenario() -> None:
         app, txs = SequenceApp(), []
         async with running(app, PoolConfig(wait_ms_max=0)) as pool:
             for sender, other, pays in sent:
                 sequence = sum(tx.startswith(b"%d:" % sender) for tx in txs)
-                with_other = f":with={other}" if other != sender else ""
-                txs.append(f"{sender}:{sequence}:pays={pays}{with_other}".encode())
+                txs.append(f"{sender}:{sequence}:pays={pays}:with={other}".encode())
             assert {answer.code for answer in await pool.submit_many(txs)} <= {0}
             entries = list(pool.entries())
             for number in gone & set(range(len(entries))):
                 pool._index.remove(entries[number].key)
             left = list(pool.entries())
             assert list(ranked(pool._index, "currency") if left else ()) == _naive(left)
+            pool.update(1, txs, ok(len(txs)), app.commit(txs))
+            assert (pool.size, pool._index.touching) == (0, {})
 
     asyncio.run(scenario())
 
