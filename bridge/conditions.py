@@ -12,6 +12,8 @@ from bridge.escrow_records import ATTESTATION
 from chain.chat.channels.records import member_key
 from chain.chat.messages.records import message_key
 from chain.currency import machine as currency
+from chain.currency.denominations import machine as denominations
+from chain.currency.denominations.records import units
 from chain.kernel.context import Context, Leg
 from chain.kernel.event_text import account, coins, time_text
 from chain.tx.errors import ConditionFails, NoSuchLeg
@@ -58,8 +60,10 @@ def holds(ctx: Context, condition: Condition, place: MessagePlace | None = None)
     """place: of a posted message; without one nothing is posted. Raises: NoSuchLeg."""
     state = ctx.branch
     match condition:
-        case BalanceAtLeast(address, amount):
-            return currency.balance_of(state, address) >= amount
+        case BalanceAtLeast(address, amount, denom):
+            if denom is None:
+                return currency.balance_of(state, address) >= amount
+            return denominations.holding_of(state, address, denom).amount >= amount
         case MemberOf(channel, member):
             membership = state.get(member_key(channel, member))
             return membership is not None and not 0 < membership.end_ns <= ctx.time_ns
@@ -90,20 +94,20 @@ def _is_posted(ctx: Context, condition: Posted, place: MessagePlace) -> bool:
     return condition.author in (b"", message.author) and sha256(message.content) == condition.content_hash
 
 
-def earlier_leg(ctx: Context, number: int, kind: str) -> Leg:
-    """What an earlier leg of this bundle did. number: its index + 1. Raises: NoSuchLeg."""
+def earlier_leg(ctx: Context, number: int, *kinds: str) -> Leg:
+    """What an earlier leg of this bundle did. number: its index + 1. kinds: allowed. Raises: NoSuchLeg."""
     if number > len(ctx.legs):
         raise NoSuchLeg(f"leg {number} is not before leg {len(ctx.legs) + 1}")
     leg = ctx.legs[number - 1]
-    if leg.kind != kind:
-        raise NoSuchLeg(f"leg {number} is {leg.kind}, expected {kind}")
+    if leg.kind not in kinds:
+        raise NoSuchLeg(f"leg {number} is {leg.kind}, expected {' or '.join(kinds)}")
     return leg
 
 
 def _said(condition: Condition) -> str:
     match condition:
-        case BalanceAtLeast(address, amount):
-            return f"{account(address)} has {coins(amount)} or more"
+        case BalanceAtLeast(address, amount, denom):
+            return f"{account(address)} has {coins(amount) if denom is None else units(amount, denom)} or more"
         case MemberOf(channel, member):
             return f"{account(member)} is a member of {channel.hex()}"
         case Attested(attester, statement):

@@ -1,13 +1,16 @@
-"""Escrows: udchat of one account that the bridge holds until others say so, conditions hold, or a deadline has come.
+"""Escrows: money that the bridge holds until others say so, conditions hold, or a deadline has come.
 
-Held by the bridge's own account, each counted by itself. Until the deadline whoever the escrow names releases all or
-part of it; in a block whose time has reached it nobody does any more, and what is left goes back at the end of that
-block or, where more is due than a block's budget, of the next ones, oldest first. So no word and no refund ever meet.
+Of one account, or of several that each pay a share, in udchat or a denomination. Held by the bridge's own account, each
+counted by itself. Until the deadline whoever the escrow names releases all or part of it; in a block whose time has
+reached it nobody does any more, and what is left goes back at the end of that block or, where more is due than a
+block's budget, of the next ones, oldest first. So no word and no refund ever meet. While shares are missing nothing is
+released; when the time for them is over, everybody has back what he paid.
 Source: docs/escrows.md.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -23,28 +26,34 @@ from bridge.escrow_records import (
     Attestation,
     Escrow,
     EscrowTotals,
+    Share,
     Word,
 )
 from bridge.records import ESCROW_ADDRESS
 from chain.chat.ledger.records import require_identity
 from chain.currency import machine as currency
+from chain.currency.denominations import machine as denominations
+from chain.currency.denominations.records import HOLDING
 from chain.currency.ledger import bank
 from chain.currency.ledger.stake_records import Now
-from chain.kernel.branch import Branch, Readable, Scan
+from chain.kernel.branch import Branch, Readable, Scan, State
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.event_text import Event, account, coins, some, time_text
+from chain.kernel.event_text import Event, account, some, time_text
 from chain.kernel.modules import BlockContext
 from chain.tx import gas
 from chain.tx.errors import (
     AttestationEndRefused,
     ConditionFails,
+    EscrowBackInParts,
     EscrowDeadlineRefused,
     EscrowHoldsLess,
+    EscrowNotFull,
     EscrowOver,
     EscrowRecipientRefused,
     EscrowTooSmall,
     NotAttested,
     NotEscrowParty,
+    NotEscrowShare,
     RecipientRefused,
     UnknownEscrow,
 )
@@ -54,10 +63,13 @@ from chain.tx.messages.escrow import (
     Attest,
     EscrowReference,
     OpenEscrow,
+    OpenSharedEscrow,
+    PayShare,
     ReleaseEscrow,
     Require,
     escrow_id,
 )
+from chain.tx.messages.payments import Denom
 from consensus.formats.units import NS_PER_S
 from crypto.hash import ADDRESS_BYTES
 
@@ -79,56 +91,133 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
             raise RecipientRefused("an escrow's")
         return open_escrow(ctx, message)
 
+    def open_shared(ctx: Context, message: OpenSharedEscrow) -> Leg:
+        if message.terms.recipient in refused:
+            raise RecipientRefused("an escrow's")
+        return open_shared_escrow(ctx, message)
+
     def release(ctx: Context, message: ReleaseEscrow) -> Leg:
         if message.recipient in refused:
             raise RecipientRefused("an escrow's")
         return release_escrow(ctx, message)
 
-    return {OpenEscrow: open_, ReleaseEscrow: release, Require: conditions.require, Attest: attest}
+    return {
+        OpenEscrow: open_, OpenSharedEscrow: open_shared, PayShare: pay_share, ReleaseEscrow: release,
+        Require: conditions.require, Attest: attest,
+    }  # fmt: skip
 
 
 # ------------------------------------------------------------------------------ messages
 
 
 def open_escrow(ctx: Context, message: OpenEscrow) -> Leg:
-    """Raises: EscrowTooSmall, EscrowDeadlineRefused, Overspend."""
-    branch, sender, amount = ctx.branch, message.sender, message.amount
-    if amount < UDCHAT_MIN:
-        raise EscrowTooSmall(f"{amount} udchat, the minimum is {UDCHAT_MIN} udchat")
-    if not ctx.time_ns < message.deadline_time_ns <= ctx.time_ns + AHEAD_NS_MAX:
+    """Raises: EscrowTooSmall, EscrowDeadlineRefused, Overspend, those of denominations."""
+    return Leg("open_escrow", message.amount, _open(ctx, message))
+
+
+def open_shared_escrow(ctx: Context, message: OpenSharedEscrow) -> Leg:
+    """Raises: as `open_escrow`."""
+    terms, until = message.terms, message.pay_until_time_ns
+    for _, amount in message.shares:
+        _check_large(amount, terms.denom)
+    if until <= ctx.time_ns:
+        raise EscrowDeadlineRefused("shares are paid after this block")
+    shares = tuple([Share(payer, amount, False) for payer, amount in message.shares])
+    return Leg("open_shared_escrow", terms.amount, _open(ctx, terms, shares, until))
+
+
+def _open(ctx: Context, terms: OpenEscrow, shares: tuple[Share, ...] = (), pay_until_ns: int = 0) -> bytes:
+    branch, sender, paid = ctx.branch, terms.sender, terms.amount
+    _check_large(paid, terms.denom)
+    if not ctx.time_ns < terms.deadline_time_ns <= ctx.time_ns + AHEAD_NS_MAX:
         raise EscrowDeadlineRefused(f"at most {AHEAD_NS_MAX // NS_PER_S} s after the block's time")
     key = escrow_id(ctx.replay_id, len(ctx.legs))
     assert branch.get(ESCROW + key) is None, "a leg opens one, and no message carries legs of this kind (`exec`)"
+    amount = paid + sum(share.amount for share in shares)
     escrow = Escrow(
-        sender, message.recipient, amount, amount, message.deadline_time_ns, message.parties, message.threshold,
-        message.arbiter, message.conditions, (), ctx.height,
+        sender, terms.recipient, amount, paid, terms.deadline_time_ns, terms.parties, terms.threshold, terms.arbiter,
+        terms.conditions, (), ctx.height, terms.denom, shares, pay_until_ns,
     )  # fmt: skip
     branch.set(ESCROW + key, escrow)
     for party in sorted(escrow.everybody):
         branch.set(BY_PARTY + party + key, MARK)
-    DEADLINES.push(branch, escrow.deadline_ns, key)
-    currency.transfer(ctx, sender=sender, recipient=ESCROW_ADDRESS, amount=amount)
+    DEADLINES.push(branch, escrow.due_ns, key)
+    _move(ctx, escrow.denom, sender=sender, recipient=ESCROW_ADDRESS, amount=paid)
     totals = totals_of(branch)
-    branch.set(
-        TOTALS, totals._replace(opened=totals.opened + 1, open=totals.open + 1, held=totals.held + amount)
+    branch.set(TOTALS, totals._replace(opened=totals.opened + 1, open=totals.open + 1))
+    _count_held(branch, escrow, paid)
+    told = {"sender": account(sender), "recipient": _who(terms.recipient), "amount": escrow.said(amount)}
+    ends = {"deadline": time_text(escrow.deadline_ns), "shares": str(len(shares))}
+    branch.emit(Event.of("open_escrow", escrow_id=key.hex(), **told, **ends))
+    return key
+
+
+def pay_share(ctx: Context, message: PayShare) -> Leg:
+    """Raises: UnknownEscrow, NotEscrowShare, EscrowOver, Overspend, those of denominations."""
+    payer, reference, denom, amount = message
+    key = _named(ctx, reference)
+    escrow = require_escrow(ctx.branch, key)
+    if Share(payer, amount, False) not in escrow.shares or denom != escrow.denom:
+        raise NotEscrowShare(account(payer))
+    if ctx.time_ns >= escrow.due_ns:
+        raise EscrowOver(f"shares were paid until {time_text(escrow.due_ns)}")
+    shares = tuple([share._replace(paid=share.paid or share.payer == payer) for share in escrow.shares])
+    full = all(share.paid for share in shares)
+    after = escrow._replace(
+        left=escrow.left + amount, shares=shares, pay_until_ns=0 if full else escrow.pay_until_ns
     )  # fmt: skip
-    told = {"sender": account(sender), "recipient": _who(message.recipient), "amount": coins(amount)}
-    branch.emit(Event.of("open_escrow", escrow_id=key.hex(), **told, deadline=time_text(escrow.deadline_ns)))
-    return Leg("open_escrow", amount, key)
+    if full:
+        DEADLINES.remove(ctx.branch, escrow.due_ns, key)
+        DEADLINES.push(ctx.branch, after.due_ns, key)
+    ctx.branch.set(ESCROW + key, after)
+    _move(ctx, denom, sender=payer, recipient=ESCROW_ADDRESS, amount=amount)
+    _count_held(ctx.branch, escrow, amount)
+    told = {"payer": account(payer), "amount": escrow.said(amount), "full": "true" if full else "false"}
+    ctx.branch.emit(Event.of("pay_share", escrow_id=key.hex(), **told))
+    return Leg("pay_share", amount, key)
+
+
+def _check_large(amount: int, denom: Denom | None) -> None:
+    """Raises: EscrowTooSmall."""
+    if amount < _least(denom):
+        raise EscrowTooSmall(f"{amount} udchat, the minimum is {UDCHAT_MIN} udchat")
+
+
+def _least(denom: Denom | None) -> int:
+    return UDCHAT_MIN if denom is None else 1
+
+
+def _move(ctx: Context, denom: Denom | None, *, sender: bytes, recipient: bytes, amount: int) -> None:
+    """Raises: UnknownAccount, Overspend, AmountOverflow, OutOfGas, those of denominations."""
+    if denom is None:
+        currency.transfer(ctx, sender=sender, recipient=recipient, amount=amount)
+    else:
+        denominations.transfer(ctx, denom, sender=sender, recipient=recipient, amount=amount)
+
+
+def _count_held(state: State, escrow: Escrow, amount: int, how: str = "") -> None:
+    """amount: paid in, or less than 0: out, as `how` says. Units are counted by who holds them."""
+    if escrow.denom is None:
+        totals = totals_of(state)
+        flow = {how: getattr(totals, how) - amount} if how else {}
+        state.set(TOTALS, totals._replace(held=totals.held + amount, **flow))
 
 
 def release_escrow(ctx: Context, message: ReleaseEscrow) -> Leg:
-    """Raises: UnknownEscrow, EscrowOver, EscrowHoldsLess, EscrowTooSmall, EscrowRecipientRefused, NotEscrowParty,
-    ConditionFails, NoSuchLeg.
+    """Raises: UnknownEscrow, EscrowOver, EscrowNotFull, EscrowHoldsLess, EscrowTooSmall, EscrowRecipientRefused,
+    EscrowBackInParts, NotEscrowParty, ConditionFails, NoSuchLeg.
     """
     key = _named(ctx, message.escrow)
     escrow = require_escrow(ctx.branch, key)
-    if ctx.time_ns >= escrow.deadline_ns:
-        raise EscrowOver(f"it was {time_text(escrow.deadline_ns)}")
+    if ctx.time_ns >= escrow.due_ns:
+        raise EscrowOver(f"it was {time_text(escrow.due_ns)}")
+    if escrow.pay_until_ns:
+        raise EscrowNotFull(f"it has {escrow.said(escrow.left)} of {escrow.said(escrow.amount)}")
     amount = message.amount or escrow.left
     if amount > escrow.left:
-        raise EscrowHoldsLess(f"{escrow.left} udchat, not {amount} udchat")
-    if amount < UDCHAT_MIN or 0 < escrow.left - amount < UDCHAT_MIN:
+        raise EscrowHoldsLess(f"{escrow.said(escrow.left)}, not {escrow.said(amount)}")
+    least = _least(escrow.denom)
+    if amount < least or 0 < escrow.left - amount < least:
         raise EscrowTooSmall(f"{amount} udchat of {escrow.left} udchat, the minimum is {UDCHAT_MIN} udchat")
     recipient = message.recipient or escrow.recipient
     if recipient not in (escrow.recipient or recipient, escrow.sender) or not recipient:
@@ -137,17 +226,32 @@ def release_escrow(ctx: Context, message: ReleaseEscrow) -> Leg:
         words, alike = _with_word(escrow, Word(message.sender, recipient, amount))
         if alike < escrow.threshold:
             ctx.branch.set(ESCROW + key, escrow._replace(words=words))
-            told = {"party": account(message.sender), "recipient": account(recipient), "amount": coins(amount)}
+            told = {"party": account(message.sender), "recipient": account(recipient), "amount": escrow.said(amount)}
             ctx.branch.emit(
                 Event.of("escrow_word", escrow_id=key.hex(), **told, words=f"{alike}/{escrow.threshold}")
             )  # fmt: skip
             return Leg("release_escrow", 0, key)
-    currency.transfer(ctx, sender=ESCROW_ADDRESS, recipient=recipient, amount=amount)
-    _paid(ctx.branch, key, escrow, amount, "given_back" if recipient == escrow.sender else "released")
-    told = {"sender": account(message.sender), "recipient": account(recipient), "amount": coins(amount)}
-    left = coins(escrow.left - amount)
+    is_back = recipient == escrow.sender
+    if is_back and escrow.shares:
+        if amount < escrow.left:
+            raise EscrowBackInParts(escrow.said(amount))
+        _give_back(ctx.branch, escrow)
+    else:
+        _move(ctx, escrow.denom, sender=ESCROW_ADDRESS, recipient=recipient, amount=amount)
+    _paid(ctx.branch, key, escrow, amount, "given_back" if is_back else "released")
+    told = {"sender": account(message.sender), "recipient": account(recipient), "amount": escrow.said(amount)}
+    left = escrow.said(escrow.left - amount)
     ctx.branch.emit(Event.of("release_escrow", escrow_id=key.hex(), **told, left=left))
     return Leg("release_escrow", amount, key)
+
+
+def _give_back(state: State, escrow: Escrow) -> None:
+    """All that is left, to who paid it. What they held or had they need not pay for: nothing is opened anew."""
+    for payer, part in escrow.back():
+        if escrow.denom is None:
+            bank.pay_out(state, pool=ESCROW_ADDRESS, recipient=payer, amount=part)
+        elif part:
+            denominations.move(state, escrow.denom, sender=ESCROW_ADDRESS, recipient=payer, amount=part)
 
 
 def require_escrow(state: Readable, key: bytes) -> Escrow:
@@ -159,7 +263,9 @@ def require_escrow(state: Readable, key: bytes) -> Escrow:
 
 
 def _named(ctx: Context, reference: EscrowReference) -> bytes:
-    return conditions.earlier_leg(ctx, reference.leg, "open_escrow").subject if reference.leg else reference.id
+    if not reference.leg:
+        return reference.id
+    return conditions.earlier_leg(ctx, reference.leg, "open_escrow", "open_shared_escrow").subject
 
 
 def _decides(ctx: Context, escrow: Escrow, message: ReleaseEscrow, *, recipient: bytes, amount: int) -> bool:
@@ -194,10 +300,10 @@ def _paid(branch: Branch, key: bytes, escrow: Escrow, amount: int, how: str) -> 
         branch.set(ESCROW + key, None)
         for party in sorted(escrow.everybody):
             branch.set(BY_PARTY + party + key, None)
-        DEADLINES.remove(branch, escrow.deadline_ns, key)
-    totals = totals_of(branch)
-    changed = totals._replace(open=totals.open - (not left), held=totals.held - amount)
-    branch.set(TOTALS, changed._replace(**{how: getattr(totals, how) + amount}))
+        DEADLINES.remove(branch, escrow.due_ns, key)
+        totals = totals_of(branch)
+        branch.set(TOTALS, totals._replace(open=totals.open - 1))
+    _count_held(branch, escrow, -amount, how)
 
 
 def attest(ctx: Context, message: Attest) -> Leg:
@@ -241,10 +347,11 @@ def end_block(ctx: BlockContext) -> Iterator[None]:
 
 def _refund(key: bytes, branch: Branch) -> None:
     escrow = require_escrow(branch, key)
-    bank.pay_out(branch, pool=ESCROW_ADDRESS, recipient=escrow.sender, amount=escrow.left)
+    _give_back(branch, escrow)
     _paid(branch, key, escrow, escrow.left, "refunded")
-    told = {"recipient": account(escrow.sender), "amount": coins(escrow.left)}
-    branch.emit(Event.of("refund_escrow", escrow_id=key.hex(), **told))
+    for payer, part in escrow.back():
+        told = {"recipient": account(payer), "amount": escrow.said(part)}
+        branch.emit(Event.of("refund_escrow", escrow_id=key.hex(), **told))
 
 
 def _forget(item: bytes, branch: Branch) -> None:
@@ -256,15 +363,27 @@ def _forget(item: bytes, branch: Branch) -> None:
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures). That the account holds what escrows do is `bridge.machine`'s."""
     escrows: dict[bytes, Escrow] = {key[len(ESCROW) :]: escrow for key, escrow in scan(ESCROW)}
-    totals, held = totals_of(state), sum(escrow.left for escrow in escrows.values())
+    totals, held = totals_of(state), sum(escrow.left for escrow in escrows.values() if escrow.denom is None)
     detail = f"{len(escrows)} hold {held} udchat, counted {totals.open} and {totals.held} udchat"
     yield "escrows: what they hold is counted", (totals.open, totals.held) == (len(escrows), held), detail
-    small = [key.hex() for key, escrow in escrows.items() if not UDCHAT_MIN <= escrow.left <= escrow.amount]
+    small = [key.hex() for key, escrow in escrows.items() if not _least(escrow.denom) <= escrow.left <= escrow.paid_in]
     yield "escrows: none holds dust, or more than was paid in", not small, some(small)
+    waits: Counter[bytes] = Counter()
+    for escrow in escrows.values():
+        if escrow.denom is not None:
+            waits[escrow.denom.key] += escrow.left
+    prefix = HOLDING + ESCROW_ADDRESS
+    units = {key[len(prefix) :]: (holding.amount, holding.frozen) for key, holding in scan(prefix)}
+    agree = units == {key: (amount, False) for key, amount in waits.items()}
+    yield (
+        "escrows: units are held as they are counted, and free",
+        agree,
+        f"{len(waits)} denominations, {len(units)} held",
+    )
     broken = {(key[len(FAILED.prefix) :][:2], key[len(FAILED.prefix) + 2 :]) for key, _ in scan(FAILED.prefix)}
     waiting = {key[len(DEADLINES.prefix) :] for key, _ in scan(DEADLINES.prefix)}
     waiting |= {item for queue, item in broken if queue == DEADLINES.prefix}
-    due = {escrow.deadline_ns.to_bytes(TIME_BYTES, "big") + key for key, escrow in escrows.items()}
+    due = {escrow.due_ns.to_bytes(TIME_BYTES, "big") + key for key, escrow in escrows.items()}
     yield "escrows: each waits for its deadline", waiting == due, f"{len(escrows)} escrows, {len(waiting)} wait"
     found = {key[len(BY_PARTY) :] for key, _ in scan(BY_PARTY)}
     named = {party + key for key, escrow in escrows.items() for party in escrow.everybody}

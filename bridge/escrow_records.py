@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from chain.currency.denominations.records import units
 from chain.currency.ledger import dec
 from chain.currency.staking.queues import TimeQueue
 from chain.kernel.branch import Decoders, Key, RecordKind, decoders_of
+from chain.kernel.event_text import coins
 from chain.kernel.items import FailedItems
 from chain.tx.codec import bytes_field, uint_field
 from chain.tx.messages.escrow import Condition, fill_conditions, read_condition
+from chain.tx.messages.payments import Denom
 from proto.dchat.v1 import state_pb2 as pb
 
 
@@ -18,11 +21,20 @@ class Word(NamedTuple):
 
     party: bytes
     recipient: bytes
-    amount: int  # udchat
+    amount: int
+
+
+class Share(NamedTuple):
+    """What another than the sender pays, or has paid."""
+
+    payer: bytes
+    amount: int
+    paid: bool
 
 
 class Escrow(NamedTuple):
-    """left: udchat that it holds of the `amount` paid in. words: of parties, since something was last paid."""
+    """left: what it holds of the `amount` of all payers. words: of parties, since something was last paid. denom: None,
+    udchat. pay_until_ns: while shares are missing; 0: all have paid."""
 
     sender: bytes
     recipient: bytes  # empty: whom the release names
@@ -35,18 +47,45 @@ class Escrow(NamedTuple):
     conditions: tuple[Condition, ...]
     words: tuple[Word, ...]
     opened_height: int
+    denom: Denom | None = None
+    shares: tuple[Share, ...] = ()
+    pay_until_ns: int = 0
 
     @property
     def everybody(self) -> frozenset[bytes]:
         """Whom it concerns: under each of them it is found."""
-        return frozenset({self.sender, self.recipient, self.arbiter, *self.parties}) - {b""}
+        payers = [share.payer for share in self.shares]
+        return frozenset({self.sender, self.recipient, self.arbiter, *self.parties, *payers}) - {b""}
+
+    @property
+    def due_ns(self) -> int:
+        """When what is left goes back."""
+        return self.pay_until_ns or self.deadline_ns
+
+    @property
+    def paid_in(self) -> int:
+        return self.amount - sum(share.amount for share in self.shares if not share.paid)
+
+    def back(self) -> list[tuple[bytes, int]]:
+        """(payer, what it gets) of all that is left: what it paid, or as much of it as its part of what all paid. What
+        cannot be divided is the sender's."""
+        paid = [(share.payer, share.amount) for share in self.shares if share.paid]
+        parts = [(payer, self.left * amount // self.paid_in) for payer, amount in paid]
+        return [(self.sender, self.left - sum(part for _, part in parts)), *parts]
+
+    def said(self, amount: int) -> str:
+        """An amount of it, for people."""
+        return coins(amount) if self.denom is None else units(amount, self.denom)
 
     def encode(self) -> bytes:
         record = pb.Escrow(
             sender=self.sender, recipient=self.recipient, amount=self.amount, left=self.left,
             deadline_time_ns=self.deadline_ns, parties=self.parties, threshold=self.threshold, arbiter=self.arbiter,
-            opened_height=self.opened_height,
+            opened_height=self.opened_height, denom_creator=self.denom.creator if self.denom else b"",
+            denom_sub=self.denom.sub if self.denom else "", pay_until_time_ns=self.pay_until_ns or None,
         )  # fmt: skip
+        for payer, amount, paid in self.shares:
+            record.shares.add(payer=payer, amount=amount, paid=paid)
         fill_conditions(record.conditions, self.conditions)
         for party, recipient, amount in self.words:
             record.words.add(party=party, recipient=recipient, amount=amount)
@@ -59,11 +98,13 @@ class Escrow(NamedTuple):
             r.sender, r.recipient, r.amount, r.left, r.deadline_time_ns, tuple(r.parties), r.threshold, r.arbiter,
             tuple([read_condition("stored", one) for one in r.conditions]),
             tuple([Word(word.party, word.recipient, word.amount) for word in r.words]), r.opened_height,
+            Denom(r.denom_creator, r.denom_sub) if r.denom_creator else None,
+            tuple([Share(share.payer, share.amount, share.paid) for share in r.shares]), r.pay_until_time_ns,
         )  # fmt: skip
 
 
 class EscrowTotals(NamedTuple):
-    """opened: since genesis; open: of these, now, with what they hold. What was paid out are flows, in udchat: the same
+    """opened: since genesis; open: of these, now; held: udchat in them. What was paid out are flows of udchat: the same
     money may pass again and again, so that nothing bounds them."""
 
     opened: int = 0

@@ -320,6 +320,18 @@ class NotAttested(BridgeError):
     code, rule = 330, "what is withdrawn was attested"
 
 
+class NotEscrowShare(BridgeError):
+    code, rule = 331, "a share of an escrow is paid once, whole, and by whom it names"
+
+
+class EscrowNotFull(BridgeError):
+    code, rule = 332, "an escrow of several is released when all of them have paid"
+
+
+class EscrowBackInParts(BridgeError):
+    code, rule = 333, "what several have paid is given back whole"
+
+
 # ------------------------------------------------------------------------------ codespace "upgrade"
 
 

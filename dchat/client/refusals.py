@@ -246,6 +246,13 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.EscrowRecipientRefused: Say(
         "the escrow does not pay that account by your word", "name its recipient; its recipient or arbiter gives back"
     ),
+    e.NotEscrowShare: Say(
+        "the escrow names no such share of yours that is not paid", "look what it is: dchat query escrow ID"
+    ),
+    e.EscrowNotFull: Say(
+        "somebody has not paid his share", "wait until all have, or until the time for it is over: all goes back then"
+    ),
+    e.EscrowBackInParts: Say("a part of what several paid would go back", "give all of it back: leave out --amount"),
     e.ConditionFails: Say("what is required is not the case", "wait until it is, and send it again"),
     e.NoSuchLeg: Say("no earlier leg made what a leg refers to", "mend the number, or the order of the legs"),
     e.AttestationEndRefused: Say("the end is past, or too far away", "choose one within 366 days"),

@@ -162,18 +162,25 @@ def pay_handler(refused: frozenset[bytes]) -> Handler:
     return pay
 
 
-def freeze(ctx: Context, message: FreezeHolding) -> Leg:
-    owner, denom, holder, frozen = message
-    record = require_owned(ctx.branch, denom, owner)
-    if not record.freezable:
-        raise NotFreezable(name_of(denom))
-    held = ctx.branch.get(HOLDING + holder + denom.key)
-    if held is None:
-        raise HoldingTooSmall(f"{account(holder)} holds none of {name_of(denom)}")
-    ctx.branch.set(HOLDING + holder + denom.key, held._replace(frozen=frozen))
-    told = {"holder": account(holder), "frozen": "true" if frozen else "false"}
-    ctx.branch.emit(Event.of("freeze_holding", denom=name_of(denom), **told))
-    return Leg("freeze_holding", held.amount, denom.key, int(frozen))
+def freeze_handler(refused: frozenset[bytes]) -> Handler:
+    """refused: accounts of the chain itself, where what is many people's lies together."""
+
+    def freeze(ctx: Context, message: FreezeHolding) -> Leg:
+        owner, denom, holder, frozen = message
+        record = require_owned(ctx.branch, denom, owner)
+        if not record.freezable:
+            raise NotFreezable(name_of(denom))
+        if holder in refused:
+            raise RecipientRefused(account(holder))
+        held = ctx.branch.get(HOLDING + holder + denom.key)
+        if held is None:
+            raise HoldingTooSmall(f"{account(holder)} holds none of {name_of(denom)}")
+        ctx.branch.set(HOLDING + holder + denom.key, held._replace(frozen=frozen))
+        told = {"holder": account(holder), "frozen": "true" if frozen else "false"}
+        ctx.branch.emit(Event.of("freeze_holding", denom=name_of(denom), **told))
+        return Leg("freeze_holding", held.amount, denom.key, int(frozen))
+
+    return freeze
 
 
 def give_away_handler(refused: frozenset[bytes]) -> Handler:
@@ -198,7 +205,7 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
         MintDenomination: mint_handler(refused),
         BurnDenomination: burn,
         PayDenomination: pay_handler(refused),
-        FreezeHolding: freeze,
+        FreezeHolding: freeze_handler(refused),
         TransferDenomination: give_away_handler(refused),
     }
 

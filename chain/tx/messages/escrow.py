@@ -10,24 +10,31 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
+from chain.tx.codec import UINT64_MAX
 from chain.tx.errors import InvalidField
 from chain.tx.messages.kinds import BRIDGE, Kind
 from chain.tx.messages.kinds.fields import check_address, check_amount, check_channel
+from chain.tx.messages.payments import Denom, read_denom
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from proto.dchat.v1 import tx_pb2 as pb
 
 PARTIES_MAX: Final = 8  # as many as sign a transaction
+SHARES_MAX: Final = 7  # as many as sign a transaction, with who opens it
 CONDITIONS_MAX: Final = 4  # all of them are asked in one leg
 LEGS_MAX: Final = 32  # of a bundle
 
 GAS_CONDITION: Final = 6_000  # a record that nobody had read lately; of a message, its content hashed
 GAS_OPEN: Final = 2 * gas.GAS_MESSAGE + 2 * gas.GAS_STAYS + gas.GAS_LATER  # it stays a year at most, under every party
+GAS_SHARE: Final = gas.GAS_STAYS + 2 * gas.GAS_MESSAGE  # it is found by its payer, and perhaps paid back in the end
 GAS_ATTEST: Final = gas.GAS_MESSAGE + gas.GAS_NEW_LEAF + gas.GAS_LATER
 
 
 class BalanceAtLeast(NamedTuple):
+    """denom: None, udchat."""
+
     address: bytes
-    amount: int  # udchat
+    amount: int
+    denom: Denom | None = None
 
 
 class MemberOf(NamedTuple):
@@ -72,14 +79,40 @@ class EscrowReference(NamedTuple):
 
 
 class OpenEscrow(NamedTuple):
+    """denom: None, udchat."""
+
     sender: bytes
     recipient: bytes  # empty: whom the release names
-    amount: int  # udchat
+    amount: int
     deadline_time_ns: int
     parties: tuple[bytes, ...] = ()
     threshold: int = 0
     arbiter: bytes = b""
     conditions: tuple[Condition, ...] = ()
+    denom: Denom | None = None
+
+
+class EscrowShare(NamedTuple):
+    payer: bytes
+    amount: int
+
+
+class OpenSharedEscrow(NamedTuple):
+    """terms: what the same sender pays now, and what holds for all of it."""
+
+    sender: bytes
+    terms: OpenEscrow
+    shares: tuple[EscrowShare, ...]
+    pay_until_time_ns: int
+
+
+class PayShare(NamedTuple):
+    """denom: None, udchat."""
+
+    payer: bytes
+    escrow: EscrowReference
+    denom: Denom | None
+    amount: int
 
 
 class ReleaseEscrow(NamedTuple):
@@ -102,7 +135,7 @@ class Attest(NamedTuple):
     until_time_ns: int  # 0: it is withdrawn
 
 
-EscrowMessage: TypeAlias = OpenEscrow | ReleaseEscrow | Require | Attest
+EscrowMessage: TypeAlias = OpenEscrow | OpenSharedEscrow | PayShare | ReleaseEscrow | Require | Attest
 
 
 def escrow_id(replay_id: bytes, leg: int) -> bytes:
@@ -119,7 +152,7 @@ def read_condition(where: str, m: pb.Condition) -> Condition:
         case "balance":
             check_address(f"{where}.balance.address", m.balance.address)
             check_amount(f"{where}.balance", m.balance.amount)
-            return BalanceAtLeast(m.balance.address, m.balance.amount)
+            return BalanceAtLeast(m.balance.address, m.balance.amount, _denom(f"{where}.balance", m.balance))
         case "membership":
             check_channel(f"{where}.membership", m.membership.channel_id)
             check_address(f"{where}.membership.member", m.membership.member)
@@ -144,8 +177,9 @@ def read_condition(where: str, m: pb.Condition) -> Condition:
 
 def fill_condition(out: pb.Condition, condition: Condition) -> None:
     match condition:
-        case BalanceAtLeast(address, amount):
+        case BalanceAtLeast(address, amount, denom):
             out.balance.address, out.balance.amount = address, amount
+            _fill_denom(out.balance, denom)
         case MemberOf(channel, member):
             out.membership.channel_id, out.membership.member = channel, member
         case Posted(channel, author, content_hash):
@@ -156,6 +190,15 @@ def fill_condition(out: pb.Condition, condition: Condition) -> None:
             out.time_from_ns = time_ns
         case TimeBefore(time_ns):
             out.time_before_ns = time_ns
+
+
+def _denom(where: str, m: pb.BalanceCondition | pb.OpenEscrow | pb.PayShare) -> Denom | None:
+    return read_denom(where, m.denom) if m.HasField("denom") else None
+
+
+def _fill_denom(out: pb.BalanceCondition | pb.OpenEscrow | pb.PayShare, denom: Denom | None) -> None:
+    if denom is not None:
+        out.denom.creator, out.denom.sub = denom
 
 
 def _check_hash(where: str, value: bytes) -> None:
@@ -177,7 +220,10 @@ def _fill_place(out: pb.MessagePlace, place: MessagePlace) -> None:
 
 
 def open_escrow(m: pb.OpenEscrow) -> OpenEscrow:
-    where = "open_escrow"
+    return _read_open("open_escrow", m)
+
+
+def _read_open(where: str, m: pb.OpenEscrow) -> OpenEscrow:
     check_address(f"{where}.sender", m.sender)
     check_amount(where, m.amount)
     for name, value in (("recipient", m.recipient), ("arbiter", m.arbiter)):
@@ -195,7 +241,47 @@ def open_escrow(m: pb.OpenEscrow) -> OpenEscrow:
         raise InvalidField(f"{where}.recipient: what conditions release has one")
     if not (parties or m.arbiter or conditions):
         raise InvalidField(f"{where}: nobody's word and no condition would release it")
-    return OpenEscrow(m.sender, m.recipient, m.amount, m.deadline_time_ns, parties, m.threshold, m.arbiter, conditions)
+    return OpenEscrow(
+        m.sender, m.recipient, m.amount, m.deadline_time_ns, parties, m.threshold, m.arbiter, conditions,
+        _denom(where, m),
+    )  # fmt: skip
+
+
+def open_shared_escrow(m: pb.OpenSharedEscrow) -> OpenSharedEscrow:
+    where = "open_shared_escrow"
+    if not 1 <= len(m.shares) <= SHARES_MAX:
+        raise InvalidField(f"{where}.shares: {len(m.shares)}, allowed: 1 to {SHARES_MAX}")
+    terms = _read_open(f"{where}.terms", m.terms)
+    if terms.sender != m.sender:
+        raise InvalidField(f"{where}.terms.sender: another than the sender")
+    shares = tuple([EscrowShare(share.payer, share.amount) for share in m.shares])
+    payers = [payer for payer, _ in shares]
+    if any(len(payer) != ADDRESS_BYTES for payer in payers) or payers != sorted(set(payers)):
+        raise InvalidField(f"{where}.shares: payers of {ADDRESS_BYTES} bytes each, ascending, no repeats")
+    if not {terms.sender, terms.recipient, terms.arbiter}.isdisjoint(payers):
+        raise InvalidField(f"{where}.shares: the sender, the recipient and the arbiter have none")
+    for _, amount in shares:
+        check_amount(f"{where}.shares", amount)
+    if terms.amount + sum(amount for _, amount in shares) > UINT64_MAX:
+        raise InvalidField(f"{where}.shares: above {UINT64_MAX} together with the sender's")
+    if m.pay_until_time_ns >= terms.deadline_time_ns:
+        raise InvalidField(f"{where}.pay_until_time_ns: not before the deadline")
+    return OpenSharedEscrow(terms.sender, terms, shares, m.pay_until_time_ns)
+
+
+def pay_share(m: pb.PayShare) -> PayShare:
+    where = "pay_share"
+    check_address(f"{where}.payer", m.payer)
+    check_amount(where, m.amount)
+    return PayShare(m.payer, _reference(where, m.escrow), _denom(where, m), m.amount)
+
+
+def _reference(where: str, m: pb.EscrowReference) -> EscrowReference:
+    if bool(m.id) == bool(m.leg) or m.leg > LEGS_MAX:
+        raise InvalidField(f"{where}.escrow: an id, or a leg of 1 to {LEGS_MAX}")
+    if m.id:
+        _check_hash(f"{where}.escrow.id", m.id)
+    return EscrowReference(m.id, m.leg)
 
 
 def _check_parties(where: str, parties: tuple[bytes, ...], threshold: int) -> None:
@@ -208,17 +294,13 @@ def _check_parties(where: str, parties: tuple[bytes, ...], threshold: int) -> No
 def release_escrow(m: pb.ReleaseEscrow) -> ReleaseEscrow:
     where = "release_escrow"
     check_address(f"{where}.sender", m.sender)
-    reference = m.escrow
-    if bool(reference.id) == bool(reference.leg) or reference.leg > LEGS_MAX:
-        raise InvalidField(f"{where}.escrow: an id, or a leg of 1 to {LEGS_MAX}")
-    if reference.id:
-        _check_hash(f"{where}.escrow.id", reference.id)
+    reference = _reference(where, m.escrow)
     if m.recipient:
         check_address(f"{where}.recipient", m.recipient)
     if len(m.messages) > CONDITIONS_MAX:
         raise InvalidField(f"{where}.messages: at most {CONDITIONS_MAX}")
     places = tuple([_place(f"{where}.messages", one) for one in m.messages])
-    return ReleaseEscrow(m.sender, EscrowReference(reference.id, reference.leg), m.amount, m.recipient, places)
+    return ReleaseEscrow(m.sender, reference, m.amount, m.recipient, places)
 
 
 def require(m: pb.Require) -> Require:
@@ -247,6 +329,21 @@ def _fill_open(out: pb.OpenEscrow, message: OpenEscrow) -> None:
     out.deadline_time_ns, out.threshold, out.arbiter = message.deadline_time_ns, message.threshold, message.arbiter
     out.parties.extend(message.parties)
     fill_conditions(out.conditions, message.conditions)
+    _fill_denom(out, message.denom)
+
+
+def _fill_shared(out: pb.OpenSharedEscrow, message: OpenSharedEscrow) -> None:
+    out.sender = message.sender
+    _fill_open(out.terms, message.terms)
+    out.pay_until_time_ns = message.pay_until_time_ns
+    for payer, amount in message.shares:
+        out.shares.add(payer=payer, amount=amount)
+
+
+def _fill_share(out: pb.PayShare, message: PayShare) -> None:
+    out.payer, out.amount = message.payer, message.amount
+    out.escrow.id, out.escrow.leg = message.escrow
+    _fill_denom(out, message.denom)
 
 
 def _fill_release(out: pb.ReleaseEscrow, message: ReleaseEscrow) -> None:
@@ -267,11 +364,17 @@ def _fill_require(out: pb.Require, message: Require) -> None:
 KINDS: Final = (
     Kind(
         "open_escrow", open_escrow, OpenEscrow, BRIDGE, GAS_OPEN, _fill_open,
-        lambda message: len(message.parties) + len(message.conditions),
+        lambda message: len(message.parties) + len(message.conditions), new_gas=gas.GAS_STAYS,
     ),
+    Kind(
+        "open_shared_escrow", open_shared_escrow, OpenSharedEscrow, BRIDGE, GAS_OPEN, _fill_shared,
+        lambda message: len(message.shares), gas_each=GAS_SHARE, new_gas=gas.GAS_STAYS,
+    ),
+    Kind("pay_share", pay_share, PayShare, BRIDGE, 3 * gas.GAS_MESSAGE, _fill_share, new_gas=0),
     Kind(
         "release_escrow", release_escrow, ReleaseEscrow, BRIDGE,
         2 * gas.GAS_MESSAGE + CONDITIONS_MAX * GAS_CONDITION, _fill_release, lambda message: len(message.messages),
+        new_gas=gas.GAS_STAYS,
     ),
     Kind("require", require, Require, BRIDGE, GAS_CONDITION, _fill_require),
     Kind("attest", attest, Attest, BRIDGE, GAS_ATTEST),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -12,16 +13,22 @@ from chain.tx.messages.escrow import (
     Attest,
     Condition,
     EscrowReference,
+    EscrowShare,
     MessagePlace,
     OpenEscrow,
+    OpenSharedEscrow,
+    PayShare,
     Posted,
     ReleaseEscrow,
     Require,
 )
+from chain.tx.messages.payments import Denom
 from crypto.hash import sha256
 from dchat.cli.chat.words import channel_of
+from dchat.cli.commands.denomination_commands import denom_named, units_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
+from dchat.cli.deals.request_commands import amount_of, amount_option, denom_option
 from dchat.cli.deals.words import CONDITIONS, SAID, If, When, condition_of, escrow_of, hash_of, place_of, time_of
 from dchat.cli.terminal.ask import Address, Amount, Hash, height_option, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
@@ -37,8 +44,11 @@ def escrow() -> None:
 
 @escrow.command("open", cls=Command)
 @click.option("--to", "recipient", type=Address(), help="Who is paid. Without it: whom the release names.")
-@click.option("--amount", type=Amount(least=1), required=True)
+@amount_option
+@denom_option
 @click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@click.option("--share", "others", multiple=True, metavar="WHO=AMOUNT", help="What another pays into it; repeat.")
+@click.option("--pay-until", type=When(), help="When shares are missing then, all goes back. Needed with --share.")
 @click.option("--party", "parties", type=Address(), multiple=True, help="Whose word pays; repeat for several.")
 @click.option("--threshold", type=click.IntRange(1), help="How many of them must say the same. Default: all.")
 @click.option("--arbiter", type=Address(), help="Who decides alone, either way.")
@@ -46,8 +56,11 @@ def escrow() -> None:
 @sending
 def open_escrow(
     recipient: bytes | None,
-    amount: int,
+    amount: str,
+    denom: Denom | None,
     deadline: int,
+    others: tuple[str, ...],
+    pay_until: int | None,
     parties: tuple[bytes, ...],
     threshold: int | None,
     arbiter: bytes | None,
@@ -55,6 +68,10 @@ def open_escrow(
     **options: Any,
 ) -> None:
     """Pay into an escrow. What is left of it at the deadline comes back by itself."""
+    try:
+        paid, shares = amount_of(amount, denom), shares_of(others, denom)
+    except ValueError as error:
+        raise Refusal(f"--amount or --share: {error}", Exit.USAGE) from None
     whose = tuple(sorted(set(parties)))
     if not (whose or arbiter or conditions):
         raise Refusal("say --party, --arbiter or --if: otherwise nobody could release it", Exit.USAGE)
@@ -63,22 +80,64 @@ def open_escrow(
         raise Refusal(f"--threshold is {needed}; there are {len(whose)} parties", Exit.USAGE)
     if conditions and recipient is None:
         raise Refusal("--if releases to somebody: say --to", Exit.USAGE)
-    send(
-        lambda me: [
-            OpenEscrow(me, recipient or b"", amount, deadline, whose, needed, arbiter or b"", conditions)
-        ],
-        options,
-    )  # fmt: skip
+    if bool(others) != (pay_until is not None):
+        raise Refusal("--share and --pay-until: both or neither", Exit.USAGE)
+    terms = (recipient or b"", paid, deadline, whose, needed, arbiter or b"", conditions, denom)
+    send(lambda me: [_opening(OpenEscrow(me, *terms), shares, pay_until)], options)
+
+
+def shares_of(said: Sequence[str], denom: Denom | None) -> tuple[EscrowShare, ...]:
+    """Of `WHO=AMOUNT`. Raises ValueError."""
+    found = []
+    for text in said:
+        who, equals, amount = text.rpartition("=")
+        if not equals:
+            raise ValueError(f"{text!r} is not WHO=AMOUNT")
+        found.append(EscrowShare(Address().convert(who, None, None), amount_of(amount, denom)))
+    return tuple(sorted(found))
+
+
+def _opening(
+    terms: OpenEscrow, shares: tuple[EscrowShare, ...], pay_until: int | None
+) -> OpenEscrow | OpenSharedEscrow:
+    return OpenSharedEscrow(terms.sender, terms, shares, pay_until or 0) if shares else terms
+
+
+@escrow.command("pay", cls=Command)
+@click.argument("escrow_id", type=Hash())
+@amount_option
+@denom_option
+@sending
+def pay_share(escrow_id: bytes, amount: str, denom: Denom | None, **options: Any) -> None:
+    """Pay your share of an escrow. Say what it is: if the escrow names another, nothing is paid."""
+    try:
+        paid = amount_of(amount, denom)
+    except ValueError as error:
+        raise Refusal(f"--amount: {error}", Exit.USAGE) from None
+    send(lambda me: [PayShare(me, EscrowReference(escrow_id), denom, paid)], options)
 
 
 @escrow.command("release", cls=Command)
 @click.argument("escrow_id", type=Hash())
 @click.option("--amount", type=Amount(least=1), default=0, help="Default: all that is left.")
-@click.option("--to", "recipient", type=Address(), help="Default: the escrow's recipient. Who opened it: back to him.")
+@click.option("--units", type=click.IntRange(1, (1 << 64) - 1), help="Instead of --amount: of a denomination.")
+@click.option(
+    "--to", "recipient", type=Address(), help="Default: the escrow's recipient. Who opened it: back, to all who paid."
+)
 @click.option("--message", "messages", type=click.IntRange(0), multiple=True, help="Where a posted message stands.")
 @sending
-def release(escrow_id: bytes, amount: int, recipient: bytes | None, messages: tuple[int, ...], **options: Any) -> None:
+def release(
+    escrow_id: bytes,
+    amount: int,
+    units: int | None,
+    recipient: bytes | None,
+    messages: tuple[int, ...],
+    **options: Any,
+) -> None:
     """Say your word on an escrow, or release it where its conditions hold."""
+    if amount and units:
+        raise Refusal("--amount or --units: one of them", Exit.USAGE)
+    amount = units or amount
     places = tuple(map(MessagePlace, messages))
     send(lambda me: [ReleaseEscrow(me, EscrowReference(escrow_id), amount, recipient or b"", places)], options)
 
@@ -156,23 +215,42 @@ def attest(statement: str, until: int | None, withdraw: bool, **options: Any) ->
 # ------------------------------------------------------------------------------ legs
 
 
-def _open_leg(me: bytes, leg: dict[str, str]) -> OpenEscrow:
+def _open_leg(me: bytes, leg: dict[str, str]) -> OpenEscrow | OpenSharedEscrow:
     def who(name: str) -> bytes:
         return Address().convert(leg[name], None, None) if name in leg else b""
 
     parties = tuple(sorted({Address().convert(one, None, None) for one in leg["parties"].split(",")}))
     threshold = int(leg.get("threshold", len(parties)))
-    amount, deadline = parse_amount(leg["amount"], least=1), time_of(leg["deadline"])
-    return OpenEscrow(me, who("to"), amount, deadline, parties, threshold, who("arbiter"))
+    denom = denom_named(leg["denom"]) if "denom" in leg else None
+    amount, deadline = amount_of(leg["amount"], denom), time_of(leg["deadline"])
+    if ("shares" in leg) != ("pay-until" in leg):
+        raise ValueError("shares= and pay-until=, both or neither")
+    shares = shares_of(leg["shares"].split(","), denom) if "shares" in leg else ()
+    until = time_of(leg["pay-until"]) if "pay-until" in leg else None
+    terms = OpenEscrow(me, who("to"), amount, deadline, parties, threshold, who("arbiter"), denom=denom)
+    return _opening(terms, shares, until)
+
+
+def _named(leg: dict[str, str]) -> EscrowReference:
+    if ("escrow" in leg) == ("leg" in leg):
+        raise ValueError("escrow= or leg=, one of them")
+    return escrow_of(leg["escrow"]) if "escrow" in leg else EscrowReference(leg=int(leg["leg"]))
+
+
+def _share_leg(me: bytes, leg: dict[str, str]) -> PayShare:
+    denom = denom_named(leg["denom"]) if "denom" in leg else None
+    return PayShare(me, _named(leg), denom, amount_of(leg["amount"], denom))
 
 
 def _release_leg(me: bytes, leg: dict[str, str]) -> ReleaseEscrow:
-    if ("escrow" in leg) == ("leg" in leg):
-        raise ValueError("escrow= or leg=, one of them")
-    at = escrow_of(leg["escrow"]) if "escrow" in leg else EscrowReference(leg=int(leg["leg"]))
+    at = _named(leg)
     to = Address().convert(leg["to"], None, None) if "to" in leg else b""
     place = place_of(leg)
+    if "amount" in leg and "units" in leg:
+        raise ValueError("amount= or units=, one of them")
     amount = parse_amount(leg["amount"], least=1) if "amount" in leg else 0
+    if "units" in leg:
+        amount = units_of(leg["units"])
     return ReleaseEscrow(me, at, amount, to, (place,) if place else ())
 
 
@@ -185,12 +263,13 @@ _SAYS = frozenset[str]().union(*[needed | optional for needed, optional in CONDI
 
 LEGS["open-escrow"] = (
     frozenset({"amount", "deadline", "parties"}),
-    frozenset({"to", "threshold", "arbiter"}),
+    frozenset({"to", "threshold", "arbiter", "denom", "shares", "pay-until"}),
     _open_leg,
 )
+LEGS["pay-share"] = (frozenset({"amount"}), frozenset({"escrow", "leg", "denom"}), _share_leg)
 LEGS["release-escrow"] = (
     frozenset(),
-    frozenset({"escrow", "leg", "amount", "to", "message", "message-leg"}),
+    frozenset({"escrow", "leg", "amount", "units", "to", "message", "message-leg"}),
     _release_leg,
 )
 LEGS["require"] = (frozenset({"what"}), _SAYS | {"message", "message-leg"}, _require_leg)

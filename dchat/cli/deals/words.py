@@ -25,20 +25,22 @@ from consensus.formats.timestamps import parse_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.hash import HASH_BYTES, sha256
 from dchat.cli.chat.words import channel_of
-from dchat.cli.terminal.ask import Address, parse_amount
+from dchat.cli.commands.denomination_commands import denom_named
+from dchat.cli.deals.request_commands import amount_of
+from dchat.cli.terminal.ask import Address
 from dchat.config.models import duration_s
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 CONDITIONS = {  # what -> (needed, optional)
-    "balance": ({"who", "amount"}, set[str]()),
+    "balance": ({"who", "amount"}, {"denom"}),
     "member": ({"who", "channel"}, set[str]()),
     "posted": ({"channel"}, {"text", "hash", "by"}),
     "attested": ({"by", "statement"}, set[str]()),
     "after": ({"time"}, set[str]()),
     "before": ({"time"}, set[str]()),
 }
-SAID = "balance who= amount= | member who= channel= | posted channel= text=|hash= [by=] | attested by= statement= | "
-SAID += "after time= | before time="
+SAID = "balance who= amount= [denom=] | member who= channel= | posted channel= text=|hash= [by=] | "
+SAID += "attested by= statement= | after time= | before time="
 
 
 def hash_of(text: str) -> bytes:
@@ -84,7 +86,8 @@ def condition_of(what: str, said: Mapping[str, str]) -> Condition:
         return Address().convert(said[name], None, None)
 
     if what == "balance":
-        return BalanceAtLeast(address("who"), parse_amount(said["amount"], least=1))
+        denom = denom_named(said["denom"]) if "denom" in said else None
+        return BalanceAtLeast(address("who"), amount_of(said["amount"], denom), denom)
     if what == "member":
         return MemberOf(channel_of(said["channel"]), address("who"))
     if what == "attested":

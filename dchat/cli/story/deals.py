@@ -9,9 +9,12 @@ from chain.tx.messages.escrow import (
     Attest,
     Attested,
     EscrowReference,
+    EscrowShare,
     MemberOf,
     MessagePlace,
     OpenEscrow,
+    OpenSharedEscrow,
+    PayShare,
     Posted,
     ReleaseEscrow,
     Require,
@@ -26,6 +29,7 @@ from dchat.client.wallet import Outcome
 
 PERIODS = 3
 PERIOD_S = 60
+PAY_S = 60  # before its deadline all have paid
 DEADLINE_S = 4  # of what nobody releases
 
 
@@ -66,6 +70,14 @@ async def escrows(story: Story) -> None:
     )
     await story.do(ben, *delivery)
     story.tell("Cleo pays 5 DCHAT on delivery of a poem: Ben posts it and is paid, in the same transaction.")
+    gift = OpenSharedEscrow(
+        ada.address, terms._replace(amount=4 * DCHAT, arbiter=b""), (EscrowShare(cleo.address, 6 * DCHAT),),
+        story.in_an_hour() - PAY_S * NS_PER_S,
+    )  # fmt: skip
+    present = _opened(await story.do(ada, gift))
+    await story.do(cleo, PayShare(cleo.address, present, None, 6 * DCHAT))
+    await story.do(ada, ReleaseEscrow(ada.address, present))
+    story.tell("Ada and Cleo give Ben a present of 10 DCHAT: each pays a part, and it is his when both have.")
     deadline = time.time_ns() + DEADLINE_S * NS_PER_S
     await story.do(ada, terms._replace(amount=7 * DCHAT, deadline_time_ns=deadline, arbiter=b""))
     story.tell(f"Ada puts 7 DCHAT aside for {DEADLINE_S} seconds, and nobody does anything.")

@@ -61,7 +61,7 @@ ACTS: Final = (
         "create_channel invite_member join_channel publish_epoch_keys post_message begin_epoch open_direct",
     ),
     Act("Tips and subscriptions", deals.tips, "tip create_channel pay_to_join"),
-    Act("Money that waits", deals.escrows, "open_escrow release_escrow post_message"),
+    Act("Money that waits", deals.escrows, "open_escrow open_shared_escrow pay_share release_escrow post_message"),
     Act("A promise that vests", money.vesting, "create_vesting claim_vested claw_back"),
     Act(
         "A denomination of one's own", money.denominations,

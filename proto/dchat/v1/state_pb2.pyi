@@ -262,7 +262,7 @@ class BridgeTotals(_message.Message):
     def __init__(self, bundles_executed: _Optional[int] = ..., bundles_failed: _Optional[int] = ..., udchat_to_chat: _Optional[int] = ..., udchat_tipped: _Optional[bytes] = ..., udchat_joins: _Optional[bytes] = ...) -> None: ...
 
 class Escrow(_message.Message):
-    __slots__ = ("sender", "recipient", "amount", "left", "deadline_time_ns", "parties", "threshold", "arbiter", "conditions", "words", "opened_height")
+    __slots__ = ("sender", "recipient", "amount", "left", "deadline_time_ns", "parties", "threshold", "arbiter", "conditions", "words", "opened_height", "denom_creator", "denom_sub", "shares", "pay_until_time_ns")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +274,10 @@ class Escrow(_message.Message):
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
     OPENED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DENOM_CREATOR_FIELD_NUMBER: _ClassVar[int]
+    DENOM_SUB_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    PAY_UNTIL_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     sender: bytes
     recipient: bytes
     amount: int
@@ -285,7 +289,21 @@ class Escrow(_message.Message):
     conditions: _containers.RepeatedCompositeFieldContainer[_tx_pb2.Condition]
     words: _containers.RepeatedCompositeFieldContainer[EscrowWord]
     opened_height: int
-    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., left: _Optional[int] = ..., deadline_time_ns: _Optional[int] = ..., parties: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., arbiter: _Optional[bytes] = ..., conditions: _Optional[_Iterable[_Union[_tx_pb2.Condition, _Mapping]]] = ..., words: _Optional[_Iterable[_Union[EscrowWord, _Mapping]]] = ..., opened_height: _Optional[int] = ...) -> None: ...
+    denom_creator: bytes
+    denom_sub: str
+    shares: _containers.RepeatedCompositeFieldContainer[PaidShare]
+    pay_until_time_ns: int
+    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., left: _Optional[int] = ..., deadline_time_ns: _Optional[int] = ..., parties: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., arbiter: _Optional[bytes] = ..., conditions: _Optional[_Iterable[_Union[_tx_pb2.Condition, _Mapping]]] = ..., words: _Optional[_Iterable[_Union[EscrowWord, _Mapping]]] = ..., opened_height: _Optional[int] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[PaidShare, _Mapping]]] = ..., pay_until_time_ns: _Optional[int] = ...) -> None: ...
+
+class PaidShare(_message.Message):
+    __slots__ = ("payer", "amount", "paid")
+    PAYER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    payer: bytes
+    amount: int
+    paid: bool
+    def __init__(self, payer: _Optional[bytes] = ..., amount: _Optional[int] = ..., paid: _Optional[bool] = ...) -> None: ...
 
 class EscrowWord(_message.Message):
     __slots__ = ("party", "recipient", "amount")

@@ -104,7 +104,7 @@ class KeyGroup(_message.Message):
     def __init__(self, needed: _Optional[int] = ..., ed25519: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("payment", "pay_many", "create_denomination", "mint_denomination", "burn_denomination", "pay_denomination", "freeze_holding", "transfer_denomination", "request_payment", "fulfil_request", "cancel_request", "create_standing_order", "cancel_standing_order", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "create_vesting", "claim_vested", "claw_back", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read", "publish_epoch_keys", "begin_epoch", "set_profile", "block_identity", "unblock_identity", "publish_prekeys", "claim_prekey", "add_device", "revoke_device", "set_guardians", "start_recovery", "approve_recovery", "object_recovery", "register_burner", "open_direct", "lock_for_allowance", "unlock_allowance", "grant_channel_allowance", "end_channel_allowance")
+    __slots__ = ("payment", "pay_many", "create_denomination", "mint_denomination", "burn_denomination", "pay_denomination", "freeze_holding", "transfer_denomination", "request_payment", "fulfil_request", "cancel_request", "create_standing_order", "cancel_standing_order", "create_channel", "join_channel", "post_message", "register_identity", "tip", "pay_to_join", "buy_allowance", "rotate_keys", "open_escrow", "release_escrow", "open_shared_escrow", "pay_share", "require", "attest", "create_validator", "edit_validator", "delegate", "undelegate", "cancel_unbonding", "redelegate", "unjail", "withdraw_rewards", "withdraw_commission", "set_withdraw_address", "fund_community_pool", "submit_proposal", "add_deposit", "vote", "vote_weighted", "cancel_proposal", "software_upgrade", "cancel_upgrade", "announce_readiness", "grant_fees", "revoke_fee_grant", "authorise", "revoke_authorisation", "exec", "create_vesting", "claim_vested", "claw_back", "edit_channel", "invite_member", "leave_channel", "set_member_role", "ban_member", "unban_member", "pin_message", "offer_channel", "accept_channel", "edit_message", "retract_message", "react", "mark_read", "publish_epoch_keys", "begin_epoch", "set_profile", "block_identity", "unblock_identity", "publish_prekeys", "claim_prekey", "add_device", "revoke_device", "set_guardians", "start_recovery", "approve_recovery", "object_recovery", "register_burner", "open_direct", "lock_for_allowance", "unlock_allowance", "grant_channel_allowance", "end_channel_allowance")
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
     PAY_MANY_FIELD_NUMBER: _ClassVar[int]
     CREATE_DENOMINATION_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +128,8 @@ class Message(_message.Message):
     ROTATE_KEYS_FIELD_NUMBER: _ClassVar[int]
     OPEN_ESCROW_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ESCROW_FIELD_NUMBER: _ClassVar[int]
+    OPEN_SHARED_ESCROW_FIELD_NUMBER: _ClassVar[int]
+    PAY_SHARE_FIELD_NUMBER: _ClassVar[int]
     REQUIRE_FIELD_NUMBER: _ClassVar[int]
     ATTEST_FIELD_NUMBER: _ClassVar[int]
     CREATE_VALIDATOR_FIELD_NUMBER: _ClassVar[int]
@@ -212,6 +214,8 @@ class Message(_message.Message):
     rotate_keys: RotateKeys
     open_escrow: OpenEscrow
     release_escrow: ReleaseEscrow
+    open_shared_escrow: OpenSharedEscrow
+    pay_share: PayShare
     require: Require
     attest: Attest
     create_validator: CreateValidator
@@ -273,7 +277,7 @@ class Message(_message.Message):
     unlock_allowance: _allowance_pb2.UnlockAllowance
     grant_channel_allowance: _allowance_pb2.GrantChannelAllowance
     end_channel_allowance: _allowance_pb2.EndChannelAllowance
-    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_denomination: _Optional[_Union[CreateDenomination, _Mapping]] = ..., mint_denomination: _Optional[_Union[MintDenomination, _Mapping]] = ..., burn_denomination: _Optional[_Union[BurnDenomination, _Mapping]] = ..., pay_denomination: _Optional[_Union[PayDenomination, _Mapping]] = ..., freeze_holding: _Optional[_Union[FreezeHolding, _Mapping]] = ..., transfer_denomination: _Optional[_Union[TransferDenomination, _Mapping]] = ..., request_payment: _Optional[_Union[RequestPayment, _Mapping]] = ..., fulfil_request: _Optional[_Union[FulfilRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., create_standing_order: _Optional[_Union[CreateStandingOrder, _Mapping]] = ..., cancel_standing_order: _Optional[_Union[CancelStandingOrder, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., create_vesting: _Optional[_Union[CreateVesting, _Mapping]] = ..., claim_vested: _Optional[_Union[ClaimVested, _Mapping]] = ..., claw_back: _Optional[_Union[ClawBack, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ..., publish_epoch_keys: _Optional[_Union[_channels_pb2.PublishEpochKeys, _Mapping]] = ..., begin_epoch: _Optional[_Union[_channels_pb2.BeginEpoch, _Mapping]] = ..., set_profile: _Optional[_Union[_identities_pb2.SetProfile, _Mapping]] = ..., block_identity: _Optional[_Union[_identities_pb2.BlockIdentity, _Mapping]] = ..., unblock_identity: _Optional[_Union[_identities_pb2.UnblockIdentity, _Mapping]] = ..., publish_prekeys: _Optional[_Union[_identities_pb2.PublishPrekeys, _Mapping]] = ..., claim_prekey: _Optional[_Union[_identities_pb2.ClaimPrekey, _Mapping]] = ..., add_device: _Optional[_Union[_identities_pb2.AddDevice, _Mapping]] = ..., revoke_device: _Optional[_Union[_identities_pb2.RevokeDevice, _Mapping]] = ..., set_guardians: _Optional[_Union[SetGuardians, _Mapping]] = ..., start_recovery: _Optional[_Union[StartRecovery, _Mapping]] = ..., approve_recovery: _Optional[_Union[ApproveRecovery, _Mapping]] = ..., object_recovery: _Optional[_Union[ObjectRecovery, _Mapping]] = ..., register_burner: _Optional[_Union[RegisterBurner, _Mapping]] = ..., open_direct: _Optional[_Union[_channels_pb2.OpenDirect, _Mapping]] = ..., lock_for_allowance: _Optional[_Union[_allowance_pb2.LockForAllowance, _Mapping]] = ..., unlock_allowance: _Optional[_Union[_allowance_pb2.UnlockAllowance, _Mapping]] = ..., grant_channel_allowance: _Optional[_Union[_allowance_pb2.GrantChannelAllowance, _Mapping]] = ..., end_channel_allowance: _Optional[_Union[_allowance_pb2.EndChannelAllowance, _Mapping]] = ...) -> None: ...
+    def __init__(self, payment: _Optional[_Union[Payment, _Mapping]] = ..., pay_many: _Optional[_Union[PayMany, _Mapping]] = ..., create_denomination: _Optional[_Union[CreateDenomination, _Mapping]] = ..., mint_denomination: _Optional[_Union[MintDenomination, _Mapping]] = ..., burn_denomination: _Optional[_Union[BurnDenomination, _Mapping]] = ..., pay_denomination: _Optional[_Union[PayDenomination, _Mapping]] = ..., freeze_holding: _Optional[_Union[FreezeHolding, _Mapping]] = ..., transfer_denomination: _Optional[_Union[TransferDenomination, _Mapping]] = ..., request_payment: _Optional[_Union[RequestPayment, _Mapping]] = ..., fulfil_request: _Optional[_Union[FulfilRequest, _Mapping]] = ..., cancel_request: _Optional[_Union[CancelRequest, _Mapping]] = ..., create_standing_order: _Optional[_Union[CreateStandingOrder, _Mapping]] = ..., cancel_standing_order: _Optional[_Union[CancelStandingOrder, _Mapping]] = ..., create_channel: _Optional[_Union[CreateChannel, _Mapping]] = ..., join_channel: _Optional[_Union[JoinChannel, _Mapping]] = ..., post_message: _Optional[_Union[PostMessage, _Mapping]] = ..., register_identity: _Optional[_Union[RegisterIdentity, _Mapping]] = ..., tip: _Optional[_Union[Tip, _Mapping]] = ..., pay_to_join: _Optional[_Union[PayToJoin, _Mapping]] = ..., buy_allowance: _Optional[_Union[BuyAllowance, _Mapping]] = ..., rotate_keys: _Optional[_Union[RotateKeys, _Mapping]] = ..., open_escrow: _Optional[_Union[OpenEscrow, _Mapping]] = ..., release_escrow: _Optional[_Union[ReleaseEscrow, _Mapping]] = ..., open_shared_escrow: _Optional[_Union[OpenSharedEscrow, _Mapping]] = ..., pay_share: _Optional[_Union[PayShare, _Mapping]] = ..., require: _Optional[_Union[Require, _Mapping]] = ..., attest: _Optional[_Union[Attest, _Mapping]] = ..., create_validator: _Optional[_Union[CreateValidator, _Mapping]] = ..., edit_validator: _Optional[_Union[EditValidator, _Mapping]] = ..., delegate: _Optional[_Union[Delegate, _Mapping]] = ..., undelegate: _Optional[_Union[Undelegate, _Mapping]] = ..., cancel_unbonding: _Optional[_Union[CancelUnbonding, _Mapping]] = ..., redelegate: _Optional[_Union[Redelegate, _Mapping]] = ..., unjail: _Optional[_Union[Unjail, _Mapping]] = ..., withdraw_rewards: _Optional[_Union[WithdrawRewards, _Mapping]] = ..., withdraw_commission: _Optional[_Union[WithdrawCommission, _Mapping]] = ..., set_withdraw_address: _Optional[_Union[SetWithdrawAddress, _Mapping]] = ..., fund_community_pool: _Optional[_Union[FundCommunityPool, _Mapping]] = ..., submit_proposal: _Optional[_Union[_governance_pb2.SubmitProposal, _Mapping]] = ..., add_deposit: _Optional[_Union[_governance_pb2.AddDeposit, _Mapping]] = ..., vote: _Optional[_Union[_governance_pb2.Vote, _Mapping]] = ..., vote_weighted: _Optional[_Union[_governance_pb2.VoteWeighted, _Mapping]] = ..., cancel_proposal: _Optional[_Union[_governance_pb2.CancelProposal, _Mapping]] = ..., software_upgrade: _Optional[_Union[SoftwareUpgrade, _Mapping]] = ..., cancel_upgrade: _Optional[_Union[CancelUpgrade, _Mapping]] = ..., announce_readiness: _Optional[_Union[AnnounceReadiness, _Mapping]] = ..., grant_fees: _Optional[_Union[GrantFees, _Mapping]] = ..., revoke_fee_grant: _Optional[_Union[RevokeFeeGrant, _Mapping]] = ..., authorise: _Optional[_Union[Authorise, _Mapping]] = ..., revoke_authorisation: _Optional[_Union[RevokeAuthorisation, _Mapping]] = ..., exec: _Optional[_Union[Exec, _Mapping]] = ..., create_vesting: _Optional[_Union[CreateVesting, _Mapping]] = ..., claim_vested: _Optional[_Union[ClaimVested, _Mapping]] = ..., claw_back: _Optional[_Union[ClawBack, _Mapping]] = ..., edit_channel: _Optional[_Union[_channels_pb2.EditChannel, _Mapping]] = ..., invite_member: _Optional[_Union[_channels_pb2.InviteMember, _Mapping]] = ..., leave_channel: _Optional[_Union[_channels_pb2.LeaveChannel, _Mapping]] = ..., set_member_role: _Optional[_Union[_channels_pb2.SetMemberRole, _Mapping]] = ..., ban_member: _Optional[_Union[_channels_pb2.BanMember, _Mapping]] = ..., unban_member: _Optional[_Union[_channels_pb2.UnbanMember, _Mapping]] = ..., pin_message: _Optional[_Union[_channels_pb2.PinMessage, _Mapping]] = ..., offer_channel: _Optional[_Union[_channels_pb2.OfferChannel, _Mapping]] = ..., accept_channel: _Optional[_Union[_channels_pb2.AcceptChannel, _Mapping]] = ..., edit_message: _Optional[_Union[_messages_pb2.EditMessage, _Mapping]] = ..., retract_message: _Optional[_Union[_messages_pb2.RetractMessage, _Mapping]] = ..., react: _Optional[_Union[_messages_pb2.React, _Mapping]] = ..., mark_read: _Optional[_Union[_messages_pb2.MarkRead, _Mapping]] = ..., publish_epoch_keys: _Optional[_Union[_channels_pb2.PublishEpochKeys, _Mapping]] = ..., begin_epoch: _Optional[_Union[_channels_pb2.BeginEpoch, _Mapping]] = ..., set_profile: _Optional[_Union[_identities_pb2.SetProfile, _Mapping]] = ..., block_identity: _Optional[_Union[_identities_pb2.BlockIdentity, _Mapping]] = ..., unblock_identity: _Optional[_Union[_identities_pb2.UnblockIdentity, _Mapping]] = ..., publish_prekeys: _Optional[_Union[_identities_pb2.PublishPrekeys, _Mapping]] = ..., claim_prekey: _Optional[_Union[_identities_pb2.ClaimPrekey, _Mapping]] = ..., add_device: _Optional[_Union[_identities_pb2.AddDevice, _Mapping]] = ..., revoke_device: _Optional[_Union[_identities_pb2.RevokeDevice, _Mapping]] = ..., set_guardians: _Optional[_Union[SetGuardians, _Mapping]] = ..., start_recovery: _Optional[_Union[StartRecovery, _Mapping]] = ..., approve_recovery: _Optional[_Union[ApproveRecovery, _Mapping]] = ..., object_recovery: _Optional[_Union[ObjectRecovery, _Mapping]] = ..., register_burner: _Optional[_Union[RegisterBurner, _Mapping]] = ..., open_direct: _Optional[_Union[_channels_pb2.OpenDirect, _Mapping]] = ..., lock_for_allowance: _Optional[_Union[_allowance_pb2.LockForAllowance, _Mapping]] = ..., unlock_allowance: _Optional[_Union[_allowance_pb2.UnlockAllowance, _Mapping]] = ..., grant_channel_allowance: _Optional[_Union[_allowance_pb2.GrantChannelAllowance, _Mapping]] = ..., end_channel_allowance: _Optional[_Union[_allowance_pb2.EndChannelAllowance, _Mapping]] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("sender", "recipient", "amount")
@@ -624,12 +628,14 @@ class Condition(_message.Message):
     def __init__(self, balance: _Optional[_Union[BalanceCondition, _Mapping]] = ..., membership: _Optional[_Union[MembershipCondition, _Mapping]] = ..., posted: _Optional[_Union[PostedCondition, _Mapping]] = ..., attested: _Optional[_Union[AttestedCondition, _Mapping]] = ..., time_from_ns: _Optional[int] = ..., time_before_ns: _Optional[int] = ...) -> None: ...
 
 class BalanceCondition(_message.Message):
-    __slots__ = ("address", "amount")
+    __slots__ = ("address", "amount", "denom")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
     address: bytes
     amount: int
-    def __init__(self, address: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+    denom: Denom
+    def __init__(self, address: _Optional[bytes] = ..., amount: _Optional[int] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ...) -> None: ...
 
 class MembershipCondition(_message.Message):
     __slots__ = ("channel_id", "member")
@@ -674,7 +680,7 @@ class EscrowReference(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., leg: _Optional[int] = ...) -> None: ...
 
 class OpenEscrow(_message.Message):
-    __slots__ = ("sender", "recipient", "amount", "deadline_time_ns", "parties", "threshold", "arbiter", "conditions")
+    __slots__ = ("sender", "recipient", "amount", "deadline_time_ns", "parties", "threshold", "arbiter", "conditions", "denom")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -683,6 +689,7 @@ class OpenEscrow(_message.Message):
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     ARBITER_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
     sender: bytes
     recipient: bytes
     amount: int
@@ -691,7 +698,40 @@ class OpenEscrow(_message.Message):
     threshold: int
     arbiter: bytes
     conditions: _containers.RepeatedCompositeFieldContainer[Condition]
-    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., deadline_time_ns: _Optional[int] = ..., parties: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., arbiter: _Optional[bytes] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ...) -> None: ...
+    denom: Denom
+    def __init__(self, sender: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., deadline_time_ns: _Optional[int] = ..., parties: _Optional[_Iterable[bytes]] = ..., threshold: _Optional[int] = ..., arbiter: _Optional[bytes] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ...) -> None: ...
+
+class OpenSharedEscrow(_message.Message):
+    __slots__ = ("sender", "terms", "shares", "pay_until_time_ns")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    PAY_UNTIL_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    sender: bytes
+    terms: OpenEscrow
+    shares: _containers.RepeatedCompositeFieldContainer[EscrowShare]
+    pay_until_time_ns: int
+    def __init__(self, sender: _Optional[bytes] = ..., terms: _Optional[_Union[OpenEscrow, _Mapping]] = ..., shares: _Optional[_Iterable[_Union[EscrowShare, _Mapping]]] = ..., pay_until_time_ns: _Optional[int] = ...) -> None: ...
+
+class EscrowShare(_message.Message):
+    __slots__ = ("payer", "amount")
+    PAYER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    payer: bytes
+    amount: int
+    def __init__(self, payer: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class PayShare(_message.Message):
+    __slots__ = ("payer", "escrow", "denom", "amount")
+    PAYER_FIELD_NUMBER: _ClassVar[int]
+    ESCROW_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    payer: bytes
+    escrow: EscrowReference
+    denom: Denom
+    amount: int
+    def __init__(self, payer: _Optional[bytes] = ..., escrow: _Optional[_Union[EscrowReference, _Mapping]] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ...) -> None: ...
 
 class ReleaseEscrow(_message.Message):
     __slots__ = ("sender", "escrow", "amount", "recipient", "messages")

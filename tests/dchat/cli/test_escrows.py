@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from structlog.testing import capture_logs
 
 from chain.tx.messages import CreateChannel, RegisterIdentity, channel_id
+from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.cli.main import dchat
 from dchat.client.client import ClientError
@@ -159,3 +160,56 @@ def test_what_makes_no_sense_is_said_before_a_node_is_asked(words: tuple[str, ..
     done = CliRunner().invoke(dchat, ["tx", "escrow", *words], prog_name="dchat")
     assert done.exit_code == 2, done.output
     assert said in done.output
+
+
+async def test_several_pay_units_into_one_and_have_them_back(tmp_path: Path) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            call = Line(running.network.home_of(running.network.nodes[0]), running.network.folder / "accounts")
+            alice_at, bob_at, carol_at = (call.accounts / f"{name}.json" for name in ("alice", "bob", "carol"))
+            gold = f"factory/{encode_address(running.account('alice').address)}/gold"
+            await call("tx", "denom", "create", "gold", sender="alice")
+            for to in (alice_at, carol_at):
+                await call("tx", "denom", "mint", gold, "--amount", 10, "--to", to, sender="alice")
+            terms = ("--denom", gold, "--deadline", "2d", "--to", bob_at, "--party", alice_at, "--amount", 4)
+            for wrong, said in (
+                (("--share", f"{carol_at}=3"), "--share and --pay-until: both or neither"),
+                (("--share", f"{carol_at}", "--pay-until", "1d"), "is not WHO=AMOUNT"),
+            ):
+                assert said in await call("tx", "escrow", "open", *terms, *wrong, sender="alice", code=2)
+            made = await call(
+                "tx", "escrow", "open", *terms, "--share", f"{carol_at}=3", "--pay-until", "1d", sender="alice"
+            )
+            at = made["receipt"]["legs"][0]["subject"]
+            said = await call("tx", "escrow", "release", at, sender="alice", code=1)
+            assert "somebody has not paid his share" in said
+            said = await call("tx", "escrow", "pay", at, "--amount", 3, sender="carol", code=1)
+            assert "no such share of yours" in said
+            await call("tx", "escrow", "pay", at, "--amount", 3, "--denom", gold, sender="carol")
+            told = (await call("query", "escrow", at, "--prove"))["value"]
+            assert (told["left"], told["amount"], "pay_until_time" in told) == (7, 7, False)
+            assert told["shares"] == [
+                {"payer": encode_address(running.account("carol").address), "amount": 3, "paid": True}
+            ]
+            await call("tx", "escrow", "release", at, "--units", 2, sender="alice")
+            assert "give all of it back" in await call(
+                "tx", "escrow", "release", at, "--units", 1, "--to", alice_at, sender="bob", code=1
+            )
+            await call("tx", "escrow", "release", at, "--to", alice_at, sender="bob")
+            held = [
+                (await call("query", "holding", who, gold))["value"]["amount"] for who in (alice_at, bob_at, carol_at)
+            ]
+            assert held == [9, 2, 9], "five of seven: two of three, and what is left of four"
+            legs = (
+                f"open-escrow denom={gold} to={bob_at} amount=1 deadline=1d parties={alice_at}",
+                "release-escrow leg=1 units=1",
+                f"require what=balance who={bob_at} amount=3 denom={gold}",
+            )
+            await call("tx", "bundle", *[word for leg in legs for word in ("--leg", leg)], sender="alice")
+            draft = (
+                f"open-escrow to={bob_at} amount=1 deadline=1d parties={alice_at} shares={carol_at}=2 pay-until=1h",
+                f"pay-share as={carol_at} leg=1 amount=2",
+            )
+            line = [str(word) for leg in draft for word in ("--leg", leg)]
+            drafted = await call("tx", "bundle", *line, "--generate-only", sender="alice")
+            assert "open_shared_escrow" in json.dumps(drafted)

@@ -382,17 +382,16 @@ class Life(World):
         if rng.random() < 0.1 and (found := about_allowance(self, self.address(name))) is not None:
             return found
         draw = rng.random()
-        if draw < 0.42:
+        if draw < 0.39:
             return self._about_stake(name)
-        if draw < 0.60:
+        if draw < 0.56:
             return self._about_governance(name)
-        if draw < 0.68:
+        if draw < 0.64:
             return self._about_vesting(name) if rng.random() < 0.4 else self._about_grants(name)
-        if draw < 0.86:
-            return rng.choice((self._payment, self._about_denominations, self._about_requests, self._about_orders))(
-                name
-            )
-        if draw < 0.91:
+        if draw < 0.82:
+            units = self._about_denominations
+            return rng.choice((self._payment, units, units, self._about_requests, self._about_orders))(name)
+        if draw < 0.89:
             return about_deals(self, name, NAMES)
         if draw < 0.94:
             return about_guardians(self, name, NAMES)
@@ -637,14 +636,14 @@ class Life(World):
         rng, who = self.rng, self.address(name)
         other = self.address(rng.choice([other for other in NAMES if other != name]))
         draw = rng.random()
-        if rng.random() < 0.4:
+        blocked = [key[-SIZE:] for key, _ in self.state.scan(BLOCK + who)]
+        if blocked and rng.random() < 0.4:
+            return UnblockIdentity(who, rng.choice(blocked))
+        if rng.random() < (0.25 if self.state.get(DEVICE + who) is None else 0.6):
             return self._about_devices(who)
         if draw < 0.12:
             return SetProfile(who, *rng.choice((("hello", "", b""), ("", "", b""), ("", "https://x.y", bytes(32)))))
         if draw < 0.4:
-            blocked = [key[-SIZE:] for key, _ in self.state.scan(BLOCK + who)]
-            if blocked and rng.random() < 0.9:
-                return UnblockIdentity(who, rng.choice(blocked))
             return UnblockIdentity(who, other) if rng.random() < 0.1 else BlockIdentity(who, other)
         stocked = [key[-SIZE:] for key, _ in self.state.scan(PREKEY) if key[-SIZE:] != who]
         if draw < 0.7 and (stocked or draw < 0.45):
