@@ -77,8 +77,10 @@ def rotated(sequences: Sequences, *, before: bytes, after: bytes) -> Sequences:
 
 
 def back_to(sequences: Sequences, entry: SignerEntry) -> Sequences:
-    """As they were before the transaction of that entry, and those after it by the same key."""
-    return tuple([(key, entry.sequence if key == entry.sequence_key else following) for key, following in sequences])
+    """As they were before the transaction of that entry, and those after it by the same key. They never go on: of
+    several that leave, in whatever order, the first decides."""
+    key, sequence = entry.sequence_key, entry.sequence
+    return tuple([(known, min(sequence, following) if known == key else following) for known, following in sequences])
 
 
 def furthest(sequences: Sequences, others: Sequences) -> Sequences:

@@ -150,8 +150,8 @@ class CheckState:
                 entry.base = None
 
     def withdraw(self, txs: Sequence[Tx]) -> None:
-        """Admitted ones leave without a block, with all that came after one in its order, behind it."""
-        for tx in reversed(txs):
+        """Admitted ones leave without a block, in whatever order; with each, all that came after it in its order."""
+        for tx in txs:
             for key in tx.touches:
                 entry = self._entries.get(key)
                 if entry is None or not self._take_off(key, entry, entry.pending, tx):

@@ -393,7 +393,7 @@ class ReplacesTxs(Protocol):
         ...
 
     def withdraw_txs(self, txs: Sequence[bytes]) -> None:
-        """These were admitted, and leave without a block; what came after one in its order is among them, behind it."""
+        """These were admitted, and leave without a block; what came after one in its order is among them, wherever."""
         ...
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from itertools import permutations
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +16,10 @@ from chain.kernel.proposals import fee_to_replace
 from chain.tx.envelope.tx import decode
 from chain.tx.errors import FeeUnpayable, Overspend, WrongSequence
 from chain.tx.messages import Message, Payment, PostMessage, channel_id
+from consensus.mempool.admission.entry import PoolConfig
+from consensus.mempool.pool import Pool
+from consensus.system.clock import InlineWorkers, LoopClock
+from crypto.hash import sha256
 from tests.support.chain.harness import Chain
 
 BALANCE = 10**7
@@ -102,8 +111,40 @@ def test_those_that_give_way_are_not_counted_and_may_come_again() -> None:
     assert chain.check(waiting[0]).code == 0
 
 
+@pytest.mark.parametrize(
+    "order", [pytest.param(order, id="".join(map(str, order))) for order in permutations((1, 2, 3))]
+)
+def test_it_matters_not_in_which_order_they_give_way(order: tuple[int, ...]) -> None:
+    chain = new_chain()
+    waiting = [pay(chain, sequence) for sequence in range(4)]
+    assert [chain.check(tx).code for tx in waiting] == [0] * 4
+    chain.app.withdraw_txs([waiting[place] for place in order])
+    assert [chain.check(waiting[place]).code for place in (2, 1, 2, 3)] == [WrongSequence.code, 0, 0, 0]
+
+
+async def test_who_gave_way_in_a_pool_has_no_hole_before_his_next() -> None:
+    """Several of one sender, the youngest first."""
+    chain = Chain(dict.fromkeys(("ann", "bob", "cat"), 10**9))
+    pool = Pool(chain.app, LoopClock(), InlineWorkers(), PoolConfig(txs_max=32, wait_ms_max=0))
+    running = asyncio.create_task(pool.run())
+    anns = [pay(chain, sequence) for sequence in range(5)]
+    message = Payment(chain.address("bob"), chain.address("ann"), 1)
+    others = [chain.tx("bob", message, sequence=at, fee=2 * FEE, gas_limit=GAS) for at in range(27)]
+    assert {answer.code for answer in await pool.submit_many([*anns, *others])} == {0}
+    large = [Payment(chain.address("cat"), chain.address("ann"), 1)] * 4
+    assert (
+        await pool.submit(chain.tx("cat", *large, sequence=0, fee=40_000, gas_limit=100_000, memo="x" * 200))
+    ).code == 0
+    left = sum(pool.has(sha256(tx)) for tx in anns)
+    assert 0 < left < 4
+    assert [chain.check(anns[at]).code for at in (left + 1, left)] == [WrongSequence.code, 0]
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 _steps = st.lists(
-    st.tuples(st.sampled_from("arrw"), st.integers(0, 5), st.integers(1, 3), st.integers(0, 10**6)), max_size=20
+    st.tuples(st.sampled_from("aaarw"), st.integers(0, 5), st.integers(1, 3), st.integers(0, 10**6)), max_size=20
 )
 
 
@@ -123,7 +164,9 @@ def test_what_is_counted_is_the_sum_of_what_waits(steps: list[tuple[str, int, in
             if not chain.app.replace_tx(waiting[place], tx).code:
                 waiting[place] = tx
         elif action == "w" and place < len(waiting):
-            chain.app.withdraw_txs(waiting[place:])
+            leaving = waiting[place:]
+            Random(amount).shuffle(leaving)
+            chain.app.withdraw_txs(leaving)
             del waiting[place:]
         left = chain.app._check.get(key)
         spent = sum(decode(tx).fee + decode(tx).messages[0].amount for tx in waiting)  # type: ignore[attr-defined]

@@ -141,6 +141,7 @@ class PayingApp(IdentifyingApp):
         return answer
 
     def withdraw_txs(self, txs: Sequence[bytes]) -> None:
+        """As the real application: in whatever order."""
         for tx in txs:
             sender, sequence, _ = self.read(tx)
             self.checking[sender] = min(sequence, self.checking[sender])
