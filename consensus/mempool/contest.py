@@ -3,13 +3,14 @@
 A *replacement* has the place of one that waits (its replay id): the application says by their fees whether it may. The
 replaced one leaves, what came after it stays. Where there is no room, a newcomer *displaces* those of its lane that pay
 least, if it pays a tenth more than each, the youngest first and each with those behind it in its order; never one that
-it stands behind itself, nor one that another sender's stands behind. Nobody else loses anything, and a lane of one
-price (posts) takes nobody's room.
+another sender's stands behind. A newcomer that stands behind one that waits takes nobody's room: what is before it may
+leave nothing to pay with. Nobody else loses anything, and a lane of one price (posts) takes nobody's room.
 
 Each that leaves so was checked and will never pay: in one block's time PART of the pool may leave, of one place
 REPLACED_MAX and of one sender SENDER_REPLACED_MAX, then newcomers are told to try later. What finds no room is not
-read, but for so many of each source and of all as BIDS_MAX and ALL_BIDS_MAX say, who may be the ones that pay more; who
-wins has its bid back. So a full pool's work for those who pay no more is bounded too.
+read, but for BIDS_MAX of each source, which may be the ones that pay more; and of those that say so, ALL_BIDS_MAX of
+each origin have their signatures verified. Who wins has its bid back. So what a full pool does for those who pay no
+more is bounded, and who sends what cannot win closes it to nobody.
 Two nodes that are offered the same two in other orders keep the same one, unless neither pays a tenth more.
 """
 
@@ -44,12 +45,13 @@ class Contest:
         self._gone_max = max(REPLACED_MAX, txs_max // PART_DIVISOR)
         self._gone = 0  # since the last block, as all that follows
         self._bids: Counter[tuple[int, str]] = Counter()
-        self._all_bids = 0
+        self._all_bids: Counter[int] = Counter()  # by origin
         self._replaced: Counter[bytes] = Counter()  # by place, and by sender
 
     def block(self) -> None:
-        self._gone = self._all_bids = 0
+        self._gone = 0
         self._bids.clear()
+        self._all_bids.clear()
         self._replaced.clear()
 
     # -------------------------------------------------------------------------------------------------- bids
@@ -57,16 +59,15 @@ class Contest:
     def may_bid(self, origin: int, payer: str) -> bool:
         """Whether one for which there is no room is read all the same. If so, it is counted."""
         who = (origin, payer)
-        if self._app is None or self._all_bids >= ALL_BIDS_MAX or self._bids[who] >= BIDS_MAX:
+        if self._app is None or self._bids[who] >= BIDS_MAX:
             return False
         self._bids[who] += 1
-        self._all_bids += 1
         return True
 
     def _won(self, origin: int, payer: str) -> None:
         if self._bids[(origin, payer)]:  # else there was a block meanwhile
             self._bids[(origin, payer)] -= 1
-            self._all_bids -= 1
+            self._all_bids[origin] -= 1
 
     # -------------------------------------------------------------------------------------------------- claims
 
@@ -89,6 +90,11 @@ class Contest:
         if not isinstance(claim, Claim):
             return claim
         claim.full = let_in
+        if let_in and not (waiting.claim is not None and waiting.claim.is_counted):
+            if self._all_bids[waiting.origin] >= ALL_BIDS_MAX:
+                return Refusal.FULL, f"{let_in}; {ALL_BIDS_MAX} that pay more came since the last block; try later"
+            self._all_bids[waiting.origin] += 1
+        claim.is_counted = bool(let_in)
         waiting.claim = claim
         return None
 
@@ -123,9 +129,11 @@ class Contest:
         lane = self._index.lanes.get(facts.lane)
         if lane is None or not facts.priority:
             return full
+        if not self._index.touching.keys().isdisjoint(facts.touches):
+            reason, text = full
+            return reason, f"{text}; what stands behind others that wait takes nobody's room: pay more for those"
         gone: dict[bytes, Entry] = {}
         size = looks = 0
-        own = set(facts.touches)
         for priority in lane.priorities:
             if facts.priority <= priority or facts.priority * 100 < priority * MORE_PERCENT:
                 break
@@ -133,7 +141,7 @@ class Contest:
                 looks += 1
                 if looks > LOOKS_MAX:
                     return full
-                if not own.isdisjoint(entry.facts.touches) or entry.key in gone or self._bears_others(entry):
+                if entry.key in gone or self._bears_others(entry):
                     continue
                 for one in (entry, *self._index.after(entry)):
                     if one.key not in gone:
@@ -152,8 +160,17 @@ class Contest:
         """Whether a later one of another sender may rest on it: who signs together shares what each has."""
         if not entry.facts.order_key or len(entry.facts.touches) == 1:
             return False
-        last = [next(reversed(self._index.touching[touched].values())) for touched in entry.facts.touches]
-        return any(one.facts.sender != entry.facts.sender for one in last)
+        return any(self._is_of_another(entry, touched) for touched in entry.facts.touches)
+
+    def _is_of_another(self, entry: Entry, touched: bytes) -> bool:
+        """Whether one of another sender came after it and touches that key. It is found at once, or the sender's own
+        are as many as one may have."""
+        for one in reversed(self._index.touching[touched].values()):
+            if one is entry:
+                return False
+            if one.facts.sender != entry.facts.sender:
+                return True
+        return False
 
     def replace(self, tx: bytes, claim: Claim) -> CheckTxResponse | None:
         """What the application says of it in the other's place. None: it claims none."""

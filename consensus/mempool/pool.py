@@ -562,10 +562,10 @@ class Pool(Listeners):
         for origin, payer in waiting.others:
             if origin is Origin.PEER:
                 entry.peers.add(payer)
-        if waiting.claim is None:
-            self._index.insert(entry)
-        else:
+        if waiting.claim is not None:
             self._make_way(waiting.claim, entry)
+        if waiting.claim is None or waiting.claim.replaces is None:
+            self._index.insert(entry)
         self.metrics.admitted += 1
         if waiting.held_height >= 0:
             self.metrics.held_admitted += 1
@@ -576,9 +576,8 @@ class Pool(Listeners):
         return entry
 
     def _make_way(self, claim: Claim, entry: Entry) -> None:
-        """Admit it in the place, or the room, of others, who are told."""
+        """Others leave, and are told; it has the place of the one that it replaces."""
         self._contest.granted(claim, entry)
-        behind = self._index.behind(claim.replaces)[1:] if claim.replaces is not None else []
         for gone, why in claim.gone(entry.key):
             self._remove(gone.key)
             if claim.replaces is not None:
@@ -589,7 +588,8 @@ class Pool(Listeners):
                 if gone.origin == Origin.PEER and self._gossip is not None:
                     self._gossip.came_to_nothing(gone.payer, gone.key)
             self._tell_dropped(gone.key, why)
-        self._index.move(behind, entry, self._height)
+        if claim.replaces is not None:
+            self._index.replace(claim.replaces, entry)
 
     def _remove(self, key: bytes) -> Entry | None:
         entry = self._index.remove(key)

@@ -50,6 +50,7 @@ class Entry:
     payer: str  # whose share it takes
     proto_bytes: int  # its size in a block's data
     peers: set[str]
+    number: int = 0  # its place in the order of admission; a replacement has that of the one before it
     again_ns: int = 0  # when the gossip offers it again to who should have it already
     offered_again: int = 0  # how often it has
 
@@ -96,6 +97,7 @@ class Claim:
     replaces: Entry | None = None
     displaces: tuple[Entry, ...] = ()
     full: str = ""  # it was let in to be read although there was no room, and this is why
+    is_counted: bool = False  # among those that were found to pay more, before their signatures were verified
 
     def gone(self, by: bytes) -> list[tuple[Entry, CheckTxResponse]]:
         """Who leaves once it is granted, and what they are told. by: whose claim it is."""

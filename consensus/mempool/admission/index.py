@@ -42,6 +42,7 @@ class Index:
         self.senders: dict[bytes, int] = {}  # how many of each wait
         self.replays: dict[bytes, bytes] = {}  # replay id -> key
         self.touching: dict[bytes, dict[bytes, Entry]] = {}  # touched key -> its entries, in order of admission
+        self._numbers = 0  # given out
         self._expiring: dict[int, dict[bytes, None]] = {}  # of what is here alone: a far expiry leaves nothing behind
 
     def __len__(self) -> int:
@@ -50,6 +51,9 @@ class Index:
     def insert(self, entry: Entry) -> None:
         key, facts, touching = entry.key, entry.facts, self.touching
         sender = facts.sender
+        if not entry.number:
+            self._numbers += 1
+            entry.number = self._numbers
         self.entries[key] = entry
         lane = self.lanes.get(facts.lane)
         if lane is None:
@@ -131,37 +135,16 @@ class Index:
             one for one in alike.values() if one.facts.order_key == facts.order_key and one.facts.order > facts.order
         ]
 
-    def behind(self, entry: Entry) -> list[Entry]:
-        """Those admitted after it that touch what it touches, and those behind them: it, then these, in order."""
-        found = {entry.key: entry}
-        queue = [entry]
-        after: dict[bytes, set[bytes]] = {}  # touched key -> those after one of it that was looked at
-        for one in queue:
-            for touched in one.facts.touches:
-                known = after.setdefault(touched, set())
-                if one.key in known:
-                    continue
-                is_after = False
-                for other in self.touching[touched].values():
-                    if is_after:
-                        known.add(other.key)
-                        if other.key not in found:
-                            found[other.key] = other
-                            queue.append(other)
-                    is_after = is_after or other is one
-        if len(found) > 1 and any(len(one.facts.touches) > 1 for one in queue):
-            return [one for key, one in self.entries.items() if key in found]
-        return queue
-
-    def move(self, entries: Iterable[Entry], before: Entry, height: int) -> None:
-        """Insert `before`, and take these behind it, in their order, as if they had been admitted after it."""
-        behind = list(entries)
-        for entry in behind:
-            self.remove(entry.key)
-        self.insert(before)
-        for entry in behind:
-            entry.height = height
-            self.insert(entry)
+    def replace(self, old: Entry, new: Entry) -> None:
+        """`new` has the place of `old`, which was removed, and its age: nothing else moves."""
+        new.number, new.height = old.number, old.height
+        self.insert(new)
+        facts = new.facts
+        for orders in (
+            self.entries, self.lanes[facts.lane].levels[facts.priority],
+            *[self.touching[touched] for touched in facts.touches],
+        ):  # fmt: skip
+            _settle(orders, new)
 
     def pop_expired(self, height: int) -> Iterator[bytes]:
         """Keys of what no block after `height` may hold; they are to be removed."""
@@ -180,3 +163,16 @@ class Index:
         for name in touched if len(touched) <= len(touching) else [name for name in touching if name in touched]:
             wanted.update(touching.get(name, ()))
         return dict.fromkeys(key for key in self.entries if key in wanted) if wanted else {}
+
+
+def _settle(entries: dict[bytes, Entry], last: Entry) -> None:
+    """Put the last one where its number says, the others as they are."""
+    later = []
+    for entry in reversed(entries.values()):
+        if entry.number > last.number:
+            later.append(entry)
+        elif entry is not last:
+            break
+    for entry in reversed(later):
+        del entries[entry.key]
+        entries[entry.key] = entry

@@ -48,9 +48,9 @@ async def test_who_may_have_the_place_of_another(new: str, code: int, says: str)
         answer = await pool.submit(new.encode())
         assert answer.code == code
         assert says in answer.log
-        want = ["a:0:pays=100", "b:0:pays=100", new, "a:2:pays=100"] if not code else before
+        want = ["a:0:pays=100", new, "a:2:pays=100", "b:0:pays=100"] if not code else before
         assert names(pool) == want
-        assert [tx.decode() for tx in pool.reap(bytes_max=-1, gas_max=-1)][:2] == ["a:0:pays=100", want[2 - bool(code)]]
+        assert [tx.decode() for tx in pool.reap(bytes_max=-1, gas_max=-1)][:2] == want[:2]
         assert app.checking[b"a"] == 3
 
 
@@ -108,12 +108,69 @@ async def test_a_full_pool_takes_who_pays_more_in_the_room_of_who_pays_least() -
         assert pool.metrics.displaced == 2
 
 
+async def test_what_stands_behind_one_that_waits_takes_nobodys_room() -> None:
+    """The first may spend all that its sender has, by a message that admission does not run."""
+    async with running(PayingApp(), FULL) as pool:
+        assert await give(pool, "mal:0:pays=10", *[f"s{n}:0:pays=20" for n in range(7)]) == [0] * 8
+        before = names(pool)
+        answers = await pool.submit_many([f"mal:{n}:pays=9999".encode() for n in range(1, 6)])
+        assert {answer.code for answer in answers} == {Refusal.FULL}
+        assert "stands behind others that wait" in answers[0].log
+        assert (names(pool), pool.metrics.displaced) == (before, 0)
+        assert await give(pool, "mal:0:pays=30", "new:0:pays=25") == [0, 0]  # it may pay more for its first
+
+
+async def test_nothing_but_the_place_changes_hands() -> None:
+    """Many rest on one account that pays for them: who replaces its own moves nobody's, nor makes them young."""
+    async with running(PayingApp()) as pool:
+        await give(pool, *[f"s{who}:{n}:pays=10:with=granter" for n in range(2) for who in range(4)])
+        pool.update(9, [], [], frozenset())
+        before = names(pool)
+        assert await give(pool, "s1:0:pays=11:with=granter", "late:0:pays=11") == [0, 0]
+        assert names(pool) == [name.replace("s1:0:pays=10", "s1:0:pays=11") for name in before] + ["late:0:pays=11"]
+        assert [entry.height for entry in pool.entries()] == [0] * 8 + [9]
+        order = [tx.decode() for tx in pool.reap(bytes_max=-1, gas_max=-1)]
+        assert order.index("s1:0:pays=11:with=granter") < order.index("s1:1:pays=10:with=granter")
+
+
 async def test_one_that_another_senders_stands_behind_does_not_give_way() -> None:
     """It signed with that sender, whose next one would have a gap before it."""
     async with running(PayingApp(), FULL) as pool:
         assert await give(pool, "a:0:pays=10:with=b", "b:0:pays=50", *[f"s{n}:0:pays=20" for n in range(6)]) == [0] * 8
         assert await give(pool, "new:0:pays=60") == [0]
         assert names(pool)[:2] == ["a:0:pays=10:with=b", "b:0:pays=50"]
+
+
+async def test_a_co_signers_next_one_is_left_with_no_gap_before_it() -> None:
+    async with running(PayingApp(), FULL) as pool:
+        first = ["a:0:pays=10:with=b", "b:0:pays=50", "a:1:pays=10:with=b"]  # the last one is its sender's again
+        assert await give(pool, *first, *[f"s{n}:0:pays=20" for n in range(5)]) == [0] * 8
+        assert await give(pool, "new:0:pays=60") == [0]
+        left = names(pool)
+        assert left[:2] == first[:2]
+
+
+async def test_junk_closes_a_full_pool_to_nobody() -> None:
+    """Nor does what would pay too little: it costs its own source the looks that it may take."""
+    async with running(PayingApp(), FULL) as pool:
+        assert await give(pool, *[f"s{n}:0:pays=10" for n in range(8)]) == [0] * 8
+        for name in range(64):
+            junk = [f"junk{name}.{n}" if n % 2 else f"j{name}:{n}:pays=10" for n in range(BIDS_MAX + 2)]
+            await give(pool, *junk, client=f"2001:db8::{name}")
+        assert await give(pool, "good:0:pays=99", client="2001:db8::ffff") == [0]
+        assert await give(pool, "own:0:pays=99") == [0]
+
+
+async def test_those_of_each_origin_whose_signatures_are_verified_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that win give their bid back, those that do not pass are counted."""
+    monkeypatch.setattr("consensus.mempool.contest.ALL_BIDS_MAX", 3)
+    async with running(PayingApp(), PoolConfig(txs_max=64, wait_ms_max=0)) as pool:
+        assert await give(pool, *[f"s{n}:0:pays=10" for n in range(64)]) == [0] * 64
+        answers = [(await give(pool, f"p{n}:7:pays=99", client=f"c{n}"))[0] for n in range(5)]
+        assert answers == [3] * 3 + [Refusal.FULL] * 2
+        assert await give(pool, "own:0:pays=99", "own2:0:pays=99") == [0, 0]
+        pool.update(1, [], [], frozenset())
+        assert [(await give(pool, f"q{n}:0:pays=99", client=f"c{n}"))[0] for n in range(5)] == [0] * 5
 
 
 async def test_a_cheap_flood_keeps_no_paying_ones_out_and_posts_lose_nothing() -> None:
@@ -181,15 +238,12 @@ def _naive(model: dict[tuple[int, int], int], sender: int, sequence: int, pays: 
             return Refusal.ALREADY_HERE
         if pays * 10 < model[place] * 11:
             return Refusal.UNDERPRICED
-        moved = {one: model.pop(one) for one in list(model) if one[0] == sender and one[1] > sequence}
-        del model[place]
         model[place] = pays
-        model.update(moved)
         return 0
     room: list[tuple[int, int]] = []
     if len(model) >= 6:
-        found = [one for one in reversed(model) if one[0] != sender and pays * 10 >= model[one] * 11]
-        if not found:
+        found = [one for one in reversed(model) if pays * 10 >= model[one] * 11]
+        if not found or following:
             return Refusal.FULL
         cheapest = min(found, key=lambda one: model[one])
         room = [one for one in model if one[0] == cheapest[0] and one[1] >= cheapest[1]]
