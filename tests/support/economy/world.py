@@ -122,6 +122,7 @@ class World(Chain):
             chat=chat, bridge=bridge,
         )  # fmt: skip
         self.db = MemoryStore()
+        self.build = {}
         self.app = DchatApplication(Stores(self.db))
         given = tuple(ValidatorUpdate(self.keys[name], tokens // UNIT) for name, tokens in validators.items())
         consensus = ConsensusParams(evidence=evidence or EvidenceParams(max_age_duration_ns=500 * SECOND_NS))
