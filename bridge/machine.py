@@ -28,7 +28,9 @@ from chain.chat import machine as chat
 from chain.chat.channels import members, rights
 from chain.chat.ledger.records import IDENTITY, Allowance, identity_of, require_living
 from chain.chat.messages import machine as messages
+from chain.chat.reputation import machine as reputation
 from chain.currency import machine as currency
+from chain.currency.ledger import bank
 from chain.kernel.auth import authorise
 from chain.kernel.branch import SIDE_BRIDGE, TAG_BRIDGE, Branch, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
@@ -40,6 +42,7 @@ from chain.tx.codec import height_bytes
 from chain.tx.envelope.tx import Tx
 from chain.tx.errors import BuysNothing, PriceAboveMaximum, TipsOneself, UnknownAccount
 from chain.tx.messages import BuyAllowance, PayToJoin, RegisterBurner, RegisterIdentity, Tip
+from chain.tx.messages.chat.reputation import HonourAuthor
 from chain.tx.messages.keys import RotateKeys
 from chain.tx.policies import policy_address
 from chain.tx.units import UDCHAT_PER_DCHAT
@@ -121,6 +124,13 @@ def tip(ctx: Context, message: Tip) -> Leg:
     told = {"sender": account(message.sender), "author": account(author), "amount": coins(message.amount)}
     ctx.branch.emit(Event.of("tip", **said, **told))
     return Leg("tip", message.amount, author, message.index)
+
+
+def honour_author(ctx: Context, message: HonourAuthor) -> Leg:
+    sender, channel_id, index, amount = message
+    author = reputation.honour(ctx, channel_id, index, sender=sender, amount=amount)
+    bank.burn_of(ctx.branch, sender, amount)
+    return Leg("honour_author", amount, author, index)
 
 
 def pay_to_join(ctx: Context, message: PayToJoin) -> Leg:
@@ -236,6 +246,7 @@ def handlers(refused: frozenset[bytes]) -> dict[type[Any], Handler]:
         RegisterIdentity: register_identity,
         RegisterBurner: register_burner,
         Tip: tip,
+        HonourAuthor: honour_author,
         PayToJoin: pay_to_join,
         BuyAllowance: buy_allowance,
         RotateKeys: rotate_keys,

@@ -203,13 +203,15 @@ def _machine(state: State, name: str, values: Mapping[str, str]) -> Any:
 
 
 def _price_chat(state: State, machines: dict[str, Any]) -> None:
-    """Add the chat's price of gas to what changes, when the currency's or an allowance's does."""
+    """Add the chat's price of gas to what changes, when the currency's or an allowance's does; and what a score begins
+    with, when a registration costs less than ever."""
     if machines.keys().isdisjoint(("currency", "bridge")):
         return
     now = {name: machines.get(name) or _machine_now(state, name) for name in _MACHINES}
     chat: ChatParams = now["chat"]
     price = bytes_per_mgas(gas_price=now["currency"].gas_price, bytes_per_dchat=now["bridge"].bytes_per_dchat)
-    machines["chat"] = chat._replace(bytes_per_mgas=price)
+    base = min(chat.score_base, now["bridge"].registration_price)
+    machines["chat"] = chat._replace(bytes_per_mgas=price, score_base=base)
 
 
 def _check_refill(state: State, machines: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from chain.chat.ledger.records import (
 from chain.chat.messages import machine as messages
 from chain.chat.messages import posts
 from chain.chat.messages.records import STATE
+from chain.chat.reputation import machine as reputation
 from chain.kernel.auth import Sequences, advance, authorise, rotated
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler
@@ -38,13 +39,14 @@ from chain.tx.errors import AmountOverflow, IdentityExists, NameTaken, Unauthori
 from consensus.formats.units import NS_PER_S
 
 NO_SEQUENCES: Final[Sequences] = ()
-WORKS: Final = {**channels.WORKS, **posts.WORKS, **burners.WORKS}
+WORKS: Final = {**channels.WORKS, **posts.WORKS, **reputation.WORKS, **burners.WORKS}
 MARKS: Final = ReplayMarks(TAG_CHAT, SIDE_CHAT)
 DECODERS: Final[Decoders] = {
     **decoders_of(IDENTITY, PARAMS),
     **channels.DECODERS,
     **decoders_of(STATE),
     **identities.DECODERS,
+    **reputation.DECODERS,
     **MARKS.decoders,
 }
 
@@ -153,7 +155,13 @@ def genesis(state: State, params: ChatParams) -> None:
 
 
 def handlers() -> dict[type[Any], Handler]:
-    return {**channels.handlers(), **messages.handlers(), **posts.handlers(), **identities.handlers()}
+    return {
+        **channels.handlers(),
+        **messages.handlers(),
+        **posts.handlers(),
+        **identities.handlers(),
+        **reputation.handlers(),
+    }
 
 
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
@@ -163,6 +171,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield from posts.invariants(state, scan)
     yield from identities.invariants(state, scan)
     yield from burners.invariants(state, scan)
+    yield from reputation.invariants(state, scan)
     named: dict[bytes, str] = {identity.address: identity.name for _, identity in scan(IDENTITY)}
     taken = {address: key[len(IDENTITY_NAME) :].decode() for key, address in scan(IDENTITY_NAME)}
     yield "chat: names and identities agree", taken == named, f"{len(taken)} names, {len(named)} identities"

@@ -3,6 +3,7 @@
 __all__ = [
     "addresses",
     "allowance_errors",
+    "chat_errors",
     "codec",
     "errors",
     "gas",

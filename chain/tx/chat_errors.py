@@ -1,4 +1,4 @@
-"""Errors of channels and their messages; `errors` has them all."""
+"""Errors of channels, their messages, and of reputation; `errors` has those of the first two."""
 
 from __future__ import annotations
 
@@ -124,3 +124,50 @@ class NotForMember(MessageError):
 
 class NoKeyYet(MessageError):
     code, rule = 313, "an epoch begins with its key"
+
+
+# ------------------------------------------------------------------------------ codespace "reputation"
+
+
+class ReputationError(TxError):
+    codespace = "reputation"
+
+
+class ActedAlready(ReputationError):
+    code, rule = 430, "one account acts on the score of another once a day"
+
+
+class BudgetSpent(ReputationError):
+    code, rule = 431, "a day's budget has a bounded number of shares"
+
+
+class NothingToGive(ReputationError):
+    code, rule = 432, "who acts on another's score has one to act with"
+
+
+class OwnMessage(ReputationError):
+    code, rule = 433, "nobody endorses, honours or reports what is its own"
+
+
+class ReportedAlready(ReputationError):
+    code, rule = 434, "one account reports a thing once"
+
+
+class ReportTooLight(ReputationError):
+    code, rule = 435, "a report beyond those that are kept outweighs one of them"
+
+
+class UnknownReport(ReputationError):
+    code, rule = 436, "the report is there"
+
+
+class ReportResolved(ReputationError):
+    code, rule = 437, "a report is resolved once, and takes no other then"
+
+
+class OwnCase(ReputationError):
+    code, rule = 438, "a report is resolved by one who is no part of it"
+
+
+class Unmoderated(ReputationError):
+    code, rule = 439, "what is reported is where somebody moderates"

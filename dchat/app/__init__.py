@@ -12,4 +12,5 @@ __all__ = [
     "governance_queries",
     "payment_queries",
     "queries",
+    "reputation_queries",
 ]

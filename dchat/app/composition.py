@@ -170,6 +170,7 @@ def begin(state: State, genesis: AppState, *, initial_height: int, time_ns: int,
             genesis.chat.unordered_expiry_blocks_max,
             bytes_per_mgas(gas_price=genesis.currency.gas_price, bytes_per_dchat=genesis.bridge.bytes_per_dchat),
             **{name: getattr(genesis.chat, name) for name in LATER},
+            score_base=genesis.bridge.registration_price,
         ),
     )
     b = genesis.bridge

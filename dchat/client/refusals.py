@@ -10,6 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from chain.tx import allowance_errors as ae
+from chain.tx import chat_errors as rep
 from chain.tx import errors as e
 from chain.tx import identity_errors as ids
 from chain.tx import payment_errors as pe
@@ -342,6 +343,18 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     pe.NotRequestsPayer: Say("the request is for somebody else to pay", "pay without it: dchat tx pay"),
     pe.RequestExpired: Say("the request's time is over", "have the payee ask again"),
     pe.RequestDiffers: Say("the request asks for another amount or denomination", "look again before you pay"),
+    rep.ActedAlready: Say("you endorsed or judged this account today", "wait for the next day"),
+    rep.BudgetSpent: Say("your budget of the day is spent", "wait for the next day; dchat query score shows it"),
+    rep.NothingToGive: Say(
+        "your score is too low to give of it", "wait until others endorse what you say; dchat query score shows it"
+    ),
+    rep.OwnMessage: Say("this is about yourself", "leave it to others"),
+    rep.ReportedAlready: Say("you reported this already", "nothing; dchat query report shows it"),
+    rep.ReportTooLight: Say("as many whose score is higher reported this already", "nothing: moderators see it"),
+    rep.UnknownReport: Say("nobody reported this, or it is long ago", "look: dchat query reports CHANNEL"),
+    rep.ReportResolved: Say("this was judged already", "nothing; dchat query report shows it"),
+    rep.OwnCase: Say("the report is by you, or about you", "leave it to another moderator"),
+    rep.Unmoderated: Say("nobody moderates a conversation of two", "block who writes: dchat tx block"),
     pe.RequestTooLong: Say("the request would wait for more than 366 days", "give an earlier --expires"),
     pe.StandingOrderExists: Say(
         "you have a standing order of this reference", "choose another, or cancel that first: dchat tx order cancel"

@@ -45,7 +45,7 @@ GAS_MAX = 10_000_000
 # tests/chain/currency, tests/governance, tests/chain/chat/identities
 ELSEWHERE = (
     "staking", "slashing", "distribution", "governance", "identity", "grants", "channels", "messages", "vesting",
-    "denominations", "requests", "orders", "guardians", "allowance", "burners",
+    "denominations", "requests", "orders", "guardians", "allowance", "burners", "reputation",
 )  # fmt: skip
 
 

@@ -24,8 +24,8 @@ Known from the transaction alone, and refused above the limit (`GasLimitTooLow`)
     + GAS_MARK if unordered + GAS_RECEIPT if in the bridge lane + GAS_GRANT with a fee granter
     + for each message its kind's
 
-Metered while it runs (`OutOfGas`): GAS_NEW_LEAF for each account that a payment opens. `dchat tx` estimates a limit
-that is enough; a result's `gas_used` tells what it was.
+Metered while it runs (`OutOfGas`): GAS_NEW_LEAF for each account that a payment opens, GAS_STAYS for each identity
+whose score was never touched. `dchat tx` estimates a limit that is enough; a result's `gas_used` tells what it was.
 
 Written by `python -m tests.support.gas_page`. What each kind takes beside what it is charged: `python -m
 benchmarks.gas`; the last measurement is in docs/performance.md.

@@ -1,4 +1,5 @@
-"""What waits for its time in the chat store: memberships, bans, invitations and burners that end, bodies that expire.
+"""What waits for its time in the chat store: what ends of memberships, bans, invitations, reports and burners; bodies
+that expire.
 
 One queue beside the tree, by time; each entry was paid for (GAS_LATER) by who made it. A block takes those whose time
 has come, oldest first, as many as a block can add; the rest carries over. What an entry is of may have gone or been
@@ -29,6 +30,7 @@ BAN: Final = b"b"  # ‖ channel ‖ member
 INVITATION: Final = b"i"  # ‖ channel ‖ member
 BODY: Final = b"x"  # ‖ channel ‖ index: of a message with a time to live
 IDENTITY: Final = b"e"  # ‖ address: of a burner
+REPORT: Final = b"p"  # ‖ channel ‖ what it is about
 REACTIONS: Final = b"r"  # ‖ channel ‖ index: of a message that was forgotten
 
 Work: TypeAlias = Callable[[Branch, bytes, BlockContext], None]  # branch, what it is of, the block

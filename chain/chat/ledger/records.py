@@ -185,7 +185,8 @@ class ChatParams(NamedTuple):
     asks for gas and the bridge gives for a DCHAT, so that reserved gas has one price in every lane.
 
     free_*: of each identity in a period; lent_*: of whoever has locked LENT_FOR_UDCHAT. Of a chain that has not set
-    them, nothing.
+    them, nothing. score_base: the least that a registration ever cost, in udchat, so that none can have cost less; it
+    follows, too.
     """
 
     message_bytes_max: int
@@ -197,6 +198,7 @@ class ChatParams(NamedTuple):
     lent_messages: int = 0
     lent_bytes: int = 0
     unlock_delay_s: int = 0
+    score_base: int = 0
 
     def stated(self) -> ChatParams:
         """With the times that hold where a chain has not set them."""

@@ -74,7 +74,7 @@ def _original(state: Readable, channel: Channel, index: int) -> pb.ChatMessage:
     return message
 
 
-def _living(state: Readable, channel: Channel, index: int) -> tuple[pb.ChatMessage, MessageState]:
+def require_message(state: Readable, channel: Channel, index: int) -> tuple[pb.ChatMessage, MessageState]:
     """Raises: UnknownMessage, NotOriginal, MessageForgotten."""
     message = _original(state, channel, index)
     if message.forgotten and message.forgotten != EDITED:
@@ -108,7 +108,7 @@ def edit_message(ctx: Context, message: EditMessage) -> Leg:
     slow_mode_s = (channel.settings or PLAIN).slow_mode_s
     if slow_mode_s:
         take_turn(ctx, channel, author, role, slow_mode_s)
-    edited, kept = _living(branch, channel, index)
+    edited, kept = require_message(branch, channel, index)
     if edited.author != author:
         raise NotAuthor(account(edited.author))
     if ctx.time_ns - edited.time_ns > EDIT_WINDOW_NS:
@@ -132,7 +132,7 @@ def retract_message(ctx: Context, message: RetractMessage) -> Leg:
     actor, channel_key, index = message
     branch = ctx.branch
     channel = require_channel(branch, channel_key)
-    retracted, kept = _living(branch, channel, index)
+    retracted, kept = require_message(branch, channel, index)
     own = retracted.author == actor
     if not own:
         require_right(branch, channel, actor, RETRACT, ctx.time_ns)
@@ -151,7 +151,7 @@ def react(ctx: Context, message: React) -> Leg:
     require_right(branch, channel, member, POST, ctx.time_ns)
     _check_open(channel)
     _check_unblocked(branch, channel, member)
-    _, kept = _living(branch, channel, index)
+    _, kept = require_message(branch, channel, index)
     key = reaction_key(channel_key, index, member)
     before = (branch.get(key) or b"\x00")[0]
     if before == reaction:

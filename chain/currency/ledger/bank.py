@@ -47,7 +47,7 @@ def debit(state: State, address: bytes, amount: int) -> None:
     """Take from a balance. Raises: UnknownAccount, Overspend."""
     account = state.get(ACCOUNT + address)
     if account is None:
-        raise UnknownAccount("whose stake it would be")
+        raise UnknownAccount("that it is taken from")
     left = account.balance - amount
     if left < 0:
         raise Overspend(f"balance {account.balance} udchat, needed {amount} udchat")
@@ -83,11 +83,16 @@ def burn(state: State, pool: bytes, amount: int) -> None:
     balance = held(state, pool)
     assert 0 <= amount <= balance, (pool.hex(), balance, amount)
     if amount:
-        debit(state, pool, amount)
-        supply = state.get(SUPPLY)
-        state.set(SUPPLY, supply.with_total(supply.total - amount))
-        count(state, burned=amount)
-        state.emit(Event.of("burn", burner=account(pool), amount=coins(amount)))
+        burn_of(state, pool, amount)
+
+
+def burn_of(state: State, address: bytes, amount: int) -> None:
+    """Out of an account whose own will it is. Raises: UnknownAccount, Overspend."""
+    debit(state, address, amount)
+    supply = state.get(SUPPLY)
+    state.set(SUPPLY, supply.with_total(supply.total - amount))
+    count(state, burned=amount)
+    state.emit(Event.of("burn", burner=account(address), amount=coins(amount)))
 
 
 def transferred(state: State, sender: bytes, recipient: bytes, amount: int) -> None:

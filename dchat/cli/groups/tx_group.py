@@ -7,6 +7,7 @@ import dchat.cli.chat.channel_commands
 import dchat.cli.chat.epoch_commands
 import dchat.cli.chat.identity_commands
 import dchat.cli.chat.message_commands
+import dchat.cli.chat.reputation_commands
 import dchat.cli.commands.denomination_commands
 import dchat.cli.commands.evidence_commands
 import dchat.cli.commands.grant_commands

@@ -19,6 +19,7 @@ ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient",
     "payee", "payer", "denom_creator",
     "proposer", "voter", "depositor",
     "operator", "delegator", "source", "destination", "withdraw_address", "arbiter", "attester", "party", "parties",
+    "giver", "reporter", "moderator", "resolved_by", "about", "acted",
 }  # fmt: skip
 CONSENSUS_MESSAGES = frozenset({
     "Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse", "GetValidatorsResponse",

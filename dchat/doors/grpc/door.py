@@ -42,6 +42,8 @@ from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
 from dchat.doors.grpc.methods import Registered
 from dchat.doors.grpc.payment_door import SERVICE as PAYMENTS
 from dchat.doors.grpc.payment_door import PaymentService
+from dchat.doors.grpc.reputation_door import SERVICE as REPUTATION
+from dchat.doors.grpc.reputation_door import ReputationService
 from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
@@ -54,6 +56,7 @@ from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import payment_service_pb2_grpc as payment_rpc
+from proto.dchat.v1 import reputation_service_pb2_grpc as reputation_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
@@ -75,6 +78,7 @@ SERVICES = (
     GOVERNANCE,
     BRIDGE,
     PAYMENTS,
+    REPUTATION,
 )
 
 # What a call is worth in plain ones, of its client's rate.
@@ -430,6 +434,7 @@ class GrpcDoor:
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         bridge_rpc.add_BridgeServiceServicer_to_server(BridgeService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         payment_rpc.add_PaymentServiceServicer_to_server(PaymentService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        reputation_rpc.add_ReputationServiceServicer_to_server(ReputationService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         self.port = 0
 

@@ -62,6 +62,8 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "PaymentService.ListAuthorisations": ("/v1/authorisations",),
     "PaymentService.ListVestings": ("/v1/vestings",),
     "BridgeService.GetAllowance": ("/v1/identities/{address}/allowance",),
+    "ReputationService.GetScore": ("/v1/identities/{address}/score",),
+    "ReputationService.ListReports": ("/v1/channels/{channel_id}/reports",),
     "GovService.ListProposals": ("/v1/proposals",),
     "GovService.GetProposal": ("/v1/proposals/{proposal_id}",),
     "GovService.ListVotes": ("/v1/proposals/{proposal_id}/votes",),

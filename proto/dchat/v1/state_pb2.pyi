@@ -348,7 +348,7 @@ class CurrencyParams(_message.Message):
     def __init__(self, gas_price: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ...) -> None: ...
 
 class ChatParams(_message.Message):
-    __slots__ = ("message_bytes_max", "unordered_expiry_blocks_max", "bytes_per_mgas", "refill_period_s", "free_messages", "free_bytes", "lent_messages", "lent_bytes", "unlock_delay_s")
+    __slots__ = ("message_bytes_max", "unordered_expiry_blocks_max", "bytes_per_mgas", "refill_period_s", "free_messages", "free_bytes", "lent_messages", "lent_bytes", "unlock_delay_s", "score_base")
     MESSAGE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     UNORDERED_EXPIRY_BLOCKS_MAX_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_MGAS_FIELD_NUMBER: _ClassVar[int]
@@ -358,6 +358,7 @@ class ChatParams(_message.Message):
     LENT_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     LENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     UNLOCK_DELAY_S_FIELD_NUMBER: _ClassVar[int]
+    SCORE_BASE_FIELD_NUMBER: _ClassVar[int]
     message_bytes_max: int
     unordered_expiry_blocks_max: int
     bytes_per_mgas: int
@@ -367,7 +368,8 @@ class ChatParams(_message.Message):
     lent_messages: int
     lent_bytes: int
     unlock_delay_s: int
-    def __init__(self, message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ..., bytes_per_mgas: _Optional[int] = ..., refill_period_s: _Optional[int] = ..., free_messages: _Optional[int] = ..., free_bytes: _Optional[int] = ..., lent_messages: _Optional[int] = ..., lent_bytes: _Optional[int] = ..., unlock_delay_s: _Optional[int] = ...) -> None: ...
+    score_base: int
+    def __init__(self, message_bytes_max: _Optional[int] = ..., unordered_expiry_blocks_max: _Optional[int] = ..., bytes_per_mgas: _Optional[int] = ..., refill_period_s: _Optional[int] = ..., free_messages: _Optional[int] = ..., free_bytes: _Optional[int] = ..., lent_messages: _Optional[int] = ..., lent_bytes: _Optional[int] = ..., unlock_delay_s: _Optional[int] = ..., score_base: _Optional[int] = ...) -> None: ...
 
 class BridgeParams(_message.Message):
     __slots__ = ("starter_messages", "starter_bytes", "messages_per_dchat", "bytes_per_dchat", "receipt_blocks", "unordered_expiry_blocks_max", "registration_price")

@@ -128,6 +128,7 @@ from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.allowances import about_allowance, paying_channel
 from tests.support.economy.deals import about_deals
 from tests.support.economy.guards import about_guardians
+from tests.support.economy.judged import about_reputation
 from tests.support.economy.money import about_denominations, about_orders, about_requests
 from tests.support.economy.shadow import Differs, Shadow
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
@@ -381,6 +382,10 @@ class Life(World):
             return found
         if rng.random() < 0.1 and (found := about_allowance(self, self.address(name))) is not None:
             return found
+        if rng.random() < 0.08 and (found := about_reputation(self, self.address(name))) is not None:
+            return found
+        if rng.random() < 0.06:
+            return self._about_chat(name)
         draw = rng.random()
         if draw < 0.39:
             return self._about_stake(name)

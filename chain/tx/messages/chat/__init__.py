@@ -2,7 +2,7 @@
 
 from typing import Final, TypeAlias
 
-from chain.tx.messages.chat import channels, devices, epochs, identities, messages, prekeys
+from chain.tx.messages.chat import channels, devices, epochs, identities, messages, prekeys, reputation
 from chain.tx.messages.chat.channels import (
     GUEST,
     INVITED,
@@ -55,11 +55,13 @@ from chain.tx.messages.chat.prekeys import (
     SignedPrekey,
     prekey_hash,
 )
+from chain.tx.messages.chat.reputation import ReputationMessage
 
 ChatMessage: TypeAlias = (
     ChannelMessage | PostsMessage | KeysOfChannels | IdentityMessage | PrekeysMessage | DevicesMessage
+    | ReputationMessage
 )  # fmt: skip
-SUBJECTS: Final = (channels, messages, epochs, identities, prekeys, devices)
+SUBJECTS: Final = (channels, messages, epochs, identities, prekeys, devices, reputation)
 KINDS: Final = tuple([kind for subject in SUBJECTS for kind in subject.KINDS])
 
 __all__ = [
@@ -115,4 +117,5 @@ __all__ = [
     "messages",
     "prekey_hash",
     "prekeys",
+    "reputation",
 ]
