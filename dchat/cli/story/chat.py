@@ -57,12 +57,23 @@ from chain.tx.messages.chat import (
     UnblockIdentity,
     prekey_hash,
 )
+from chain.tx.messages.chat.reputation import (
+    DISMISSED,
+    REASON_NAMES,
+    UPHELD,
+    EndorseAuthor,
+    HonourAuthor,
+    ReportMember,
+    ReportMessage,
+    ResolveReport,
+)
 from chain.tx.messages.kinds import ROLE_POST
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from crypto.hash import sha256
 from dchat.cli.story.stage import HOUR_S, Person, Story
 
 DAY_S = 86_400
+REASONS = {name: number for number, name in REASON_NAMES.items()}
 TTL_S = 2  # of a message that is gone before the story ends
 POEM = b"The kettle sings; two ledgers, one leaf."
 
@@ -128,11 +139,26 @@ async def burner(story: Story) -> None:
     house = story.house
     tea: bytes = story.known["tea"]
     fox = story.person("A fox", Wallet.from_seed(secrets.token_bytes(32)))
+    story.known["fox"] = fox.address
     await story.do(house, Payment(house.address, fox.address, 10 * DCHAT))
     await story.do(fox, RegisterBurner(fox.address, f"fox-{story.tag}", "A fox", HOUR_S))
     await story.do(fox, PayToJoin(fox.address, tea, 5 * DCHAT))
     await story.do(fox, PostMessage(fox.address, tea, b"You will not find me here tomorrow.", 0))
     story.tell("A fox registers for an hour and says so: then its name, keys and membership end by themselves.")
+
+
+async def judgements(story: Story) -> None:
+    ada, ben, cleo = story.named("Ada", "Ben", "Cleo")
+    tea: bytes = story.known["tea"]
+    fox: bytes = story.known["fox"]
+    await story.do(ben, EndorseAuthor(ben.address, tea, 1))
+    await story.do(cleo, HonourAuthor(cleo.address, tea, 0, 2 * DCHAT))
+    story.tell("Ben endorses what Ada said; Cleo burns 2 DCHAT in Ben's honour. Nothing else makes a name worth more.")
+    await story.do(cleo, ReportMessage(cleo.address, tea, 4, REASONS["spam"]))
+    await story.do(ada, ReportMember(ada.address, tea, fox, REASONS["other"]))
+    await story.do(ben, ResolveReport(ben.address, tea, 4, b"", UPHELD))
+    await story.do(ben, ResolveReport(ben.address, tea, 0, fox, DISMISSED))
+    story.tell("Cleo reports what the fox said, Ada the fox itself; Ben, whose house it is, upholds the first of them.")
 
 
 async def allowance(story: Story) -> None:

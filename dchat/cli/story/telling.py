@@ -47,6 +47,10 @@ ACTS: Final = (
     Act("A phone", chat.devices, "add_device post_message revoke_device"),
     Act("A guest for an hour", chat.burner, "payment register_burner pay_to_join post_message"),
     Act(
+        "Judgements", chat.judgements,
+        "endorse_author honour_author report_message report_member resolve_report",
+    ),
+    Act(
         "Words that are lent", chat.allowance,
         "lock_for_allowance unlock_allowance grant_channel_allowance end_channel_allowance",
     ),

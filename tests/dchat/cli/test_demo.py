@@ -14,10 +14,6 @@ from tests.support.node.running import running_node
 
 # Kinds that no act shows, and why.
 NOT_TOLD = {
-    **dict.fromkeys(
-        ("endorse_author", "honour_author", "report_message", "report_member", "resolve_report"),
-        "what they change is a day's work: docs/reputation.md",
-    ),
     "create_validator": "whose node would it be? dchat validator, README",
     "edit_validator": "its operator's own words",
     "unjail": "a validator has to be down for long: scripts/campaign downtime",
