@@ -155,6 +155,10 @@ AUDIT = (
     Row("audit 27", "a proposal that is all here gets nil, since it takes long to read"),
     Row("audit 28", "a path in a tree of another size shows a transaction at a place where it is not"),
     Row("audit 29", "a transaction that names what it touches twice ends every validator's consensus at its commit"),
+    Row(
+        "audit 30", "what gave way to a dearer one comes back after a crash, or leaves a hole before its sender's next"
+    ),
+    Row("audit 31", "a trickle of replacements keeps everybody waiting for his durable promise"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

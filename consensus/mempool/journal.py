@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ HEAD_BYTES: Final = 8
 TX_BYTES_MAX: Final = 100 * MIB  # a block's, whatever the mempool takes: a longer length is a torn or foreign frame
 DEAD_BYTES_MAX: Final = 4 * MIB  # of forgotten transactions; then the file is written anew
 RETRY_S: Final = 1.0  # at the start: the pool may have no room yet, or lack the last blocks
+GAVE_WAY: Final = frozenset({Refusal.REPLACED, Refusal.DISPLACED})
 TRIES_MAX: Final = 5  # of what the application refuses, before it is forgotten
 
 log = structlog.get_logger(__name__)
@@ -48,6 +50,7 @@ class Journal:
         self._kept: dict[bytes, bytes] = {}  # by SHA-256, in order
         self._waiting: list[tuple[bytes, bytes]] = []  # (SHA-256, transaction), to be written next
         self._promises: dict[bytes, asyncio.Future[None]] = {}  # of these and of those being written
+        self._left_early: set[bytes] = set()  # of the promises: what gave way before it was written
         self._is_due = False  # that the file is written anew
         self._writing: asyncio.Task[None] | None = None
         self._dead_bytes = 0
@@ -127,32 +130,38 @@ class Journal:
 
     async def _work(self) -> None:
         """All that is to be written, one after the other. The file is written anew as soon as that is due, or it would
-        grow as long as promises are asked for."""
+        grow as long as promises are asked for; what waits is in the new file, or it would wait as long as that is due
+        again and again."""
         try:
             while self._is_due or self._waiting:
-                if self._is_due:
-                    self._is_due = False
-                    await self._rewrite()
-                else:
-                    await self._write()
+                batch, self._waiting = self._waiting, []
+                txs = [tx for _, tx in batch]
+                failure: Exception | None = None
+                try:
+                    if self._is_due:
+                        self._is_due = False
+                        await self._rewrite(txs)
+                    else:
+                        await self._workers.run_disk(partial(self._append, txs))
+                except Exception as error:
+                    failure = error
+                self._written(batch, failure)
         finally:
             self._writing = None
 
-    async def _write(self) -> None:
-        """One sync for all that came while the last one ran."""
-        batch, self._waiting = self._waiting, []
-        failure: Exception | None = None
-        try:
-            await self._workers.run_disk(lambda: self._append([tx for _, tx in batch]))
-        except Exception as error:
-            failure = error
+    def _written(self, batch: Sequence[tuple[bytes, bytes]], failure: Exception | None) -> None:
+        """One sync for all that came while the last one ran: who asked for it is told."""
         for key, tx in batch:
             written = self._promises.pop(key)
+            has_left = key in self._left_early
+            self._left_early.discard(key)
             if failure is not None:
                 written.set_exception(failure)
-            else:
-                self._kept[key] = tx
-                written.set_result(None)
+                continue
+            self._kept[key] = tx
+            written.set_result(None)
+            if has_left and not self._pool.has(key):  # else it came again meanwhile, and is promised
+                self._leaves(key)
 
     def _append(self, txs: Sequence[bytes]) -> None:
         file, self._file = self._file, _Failed()
@@ -168,11 +177,19 @@ class Journal:
             self._forget()
 
     def _dropped(self, key: bytes, why: CheckTxResponse) -> None:
-        """What another has the place of shall not come again and take it: it leaves the file as soon as may be."""
-        if (why.codespace, why.code) == (CODESPACE, Refusal.REPLACED) and key in self._kept:
-            self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
-            self._is_due = True
+        """What another has the place or the room of shall not come again and take it: its sender was told that it is
+        gone, and may have signed another. It leaves the file as soon as may be."""
+        if why.codespace != CODESPACE or why.code not in GAVE_WAY:
+            return
+        if key in self._kept:
+            self._leaves(key)
             self._wake()
+        elif key in self._promises:
+            self._left_early.add(key)
+
+    def _leaves(self, key: bytes) -> None:
+        self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
+        self._is_due = True
 
     def _forget(self) -> None:
         gone = [key for key in self._kept if not self._pool.has(key)]
@@ -182,18 +199,22 @@ class Journal:
             self._is_due = True
             self._wake()
 
-    async def _rewrite(self) -> None:
-        """The file with what is still kept alone, in the pool's order; a crash leaves the old or the new one."""
+    async def _rewrite(self, new: Sequence[bytes]) -> None:
+        """The file with what is still kept and what is `new` alone, in the pool's order; a crash leaves the old or the
+        new one. Raises OSError."""
         places = {entry.key: place for place, entry in enumerate(self._pool.entries())}
-        self._kept = dict(sorted(self._kept.items(), key=lambda pair: places.get(pair[0], len(places))))
-        content, dead_bytes = b"".join(map(frame, self._kept.values())), self._dead_bytes
+        all_txs = {**self._kept, **{sha256(tx): tx for tx in new}}
+        txs = [tx for _, tx in sorted(all_txs.items(), key=lambda pair: places.get(pair[0], len(places)))]
+        dead_bytes = self._dead_bytes
         try:
-            await self._workers.run_disk(lambda: self._replace(content))
+            await self._workers.run_disk(lambda: self._replace(txs))
             self._dead_bytes -= dead_bytes
-        except OSError as error:
+        except Exception as error:
             log.error("failed to write the journal anew", file=str(self._path), error=repr(error))
+            raise
 
-    def _replace(self, content: bytes) -> None:
+    def _replace(self, txs: Sequence[bytes]) -> None:
+        content = b"".join(map(frame, txs))
         self._file.close()
         self._file = _Failed()
         self._disk.replace(self._path, content)

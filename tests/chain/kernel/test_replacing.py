@@ -123,7 +123,7 @@ def test_it_matters_not_in_which_order_they_give_way(order: tuple[int, ...]) -> 
 
 
 async def test_who_gave_way_in_a_pool_has_no_hole_before_his_next() -> None:
-    """Several of one sender, the youngest first."""
+    """Audit 30: several of one sender, the youngest first."""
     chain = Chain(dict.fromkeys(("ann", "bob", "cat"), 10**9))
     pool = Pool(chain.app, LoopClock(), InlineWorkers(), PoolConfig(txs_max=32, wait_ms_max=0))
     running = asyncio.create_task(pool.run())

@@ -11,8 +11,9 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -23,8 +24,10 @@ from consensus.simulation.disk import SimulatedDisk
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import InlineWorkers, LoopClock, ThreadWorkers
 from consensus.system.disk import OsDisk
+from crypto.hash import sha256
 from tests.support.mempool.pool import PayingApp, SequenceApp
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
 TXS = [b"ann:%d" % number for number in range(6)]
 
@@ -311,3 +314,90 @@ async def test_what_was_replaced_leaves_the_file_and_the_order_stays(tmp_path: P
     async with journal_at(path, app=PayingApp()) as (journal, pool, _):
         assert await journal.restore() == 3
         assert [entry.tx for entry in pool.entries()] == [b"ann:0:pays=20", *old[1:]]
+
+
+class Gated(InlineWorkers):
+    """Its disk works when it is let: `let(1)` is one job."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self._turns = asyncio.Semaphore(0)
+
+    def let(self, jobs: int) -> None:
+        for _ in range(jobs):
+            self._turns.release()
+
+    def run_disk(self, work: Callable[[], T]) -> Awaitable[T]:
+        self.jobs += 1
+
+        async def in_turn() -> T:
+            await self._turns.acquire()
+            return work()
+
+        return in_turn()
+
+
+@contextlib.asynccontextmanager
+async def gated(path: Path, config: PoolConfig) -> AsyncIterator[tuple[Journal, Pool, Gated]]:
+    workers = Gated()
+    pool = Pool(PayingApp(), LoopClock(), workers, config)
+    running = asyncio.create_task(pool.run())
+    journal = Journal(OsDisk(), path, pool, workers)
+    try:
+        yield journal, pool, workers
+    finally:
+        running.cancel()
+        workers.let(100)
+        await asyncio.gather(running, return_exceptions=True)
+        await journal.close()
+
+
+@pytest.mark.parametrize(
+    "new", [pytest.param(b"ann:0:pays=20", id="replaced"), pytest.param(b"new:0:pays=90", id="displaced")]
+)
+@pytest.mark.parametrize("when", ["waits", "is written", "is kept"])
+async def test_what_gave_way_does_not_come_again_whenever_it_did(tmp_path: Path, new: bytes, when: str) -> None:
+    """Audit 30: before its promise is written, too: it was in the file, and took the other's place after a crash."""
+    path = tmp_path / "journal"
+    others = [b"s%d:0:pays=50" % number for number in range(7)]
+    async with gated(path, PoolConfig(txs_max=8, wait_ms_max=0)) as (journal, pool, workers):
+        for tx in (b"ann:0:pays=10", *others):
+            assert (await pool.submit(tx)).code == 0
+        promises = [asyncio.create_task(journal.keep(others[0]))]
+        if when != "waits":
+            workers.let(1)
+            await promises[0]
+        promises.append(asyncio.create_task(journal.keep(b"ann:0:pays=10")))
+        await until(lambda: workers.jobs == (1 if when == "waits" else 2))
+        if when == "is kept":
+            workers.let(1)
+            await promises[1]
+        assert (await pool.submit(new)).code == 0
+        assert not pool.has(sha256(b"ann:0:pays=10"))
+        workers.let(10)
+        await asyncio.gather(*promises)
+        await until(lambda: frames(path.read_bytes())[0] == others[:1])
+        assert len(journal) == 1
+
+
+async def test_a_trickle_of_replacements_keeps_nobody_waiting_for_his_promise(tmp_path: Path) -> None:
+    """Audit 31: each asks for the file to be written anew, and what waits is in it."""
+    async with gated(tmp_path / "journal", PoolConfig(wait_ms_max=0)) as (journal, pool, workers):
+        kept = [b"s%d:0:pays=10" % number for number in range(12)]
+        workers.let(1)
+        await admit(journal, pool, *kept)
+        assert (await pool.submit(b"ann:0:pays=10")).code == 0
+        assert (await pool.submit(b"s0:0:pays=20")).code == 0
+        await until(lambda: workers.jobs == 2)
+        promise = asyncio.create_task(journal.keep(b"ann:0:pays=10"))
+        for number in range(1, 12):  # one more replacement while each job runs
+            assert (await pool.submit(b"s%d:0:pays=20" % number)).code == 0
+            jobs = workers.jobs
+            workers.let(1)
+            await until(lambda: workers.jobs > jobs or promise.done())  # noqa: B023
+            if promise.done():
+                break
+        assert workers.jobs <= 4
+        workers.let(10)
+        await promise
+        assert b"ann:0:pays=10" in frames((tmp_path / "journal").read_bytes())[0]
