@@ -159,7 +159,7 @@ message Status {
         return Status(record.text, record.height)
 
 
-STATUS: Final = Key.of(b"cs", Status)  # ‖ address
+STATUS: Final = Key.of(b"cZ", Status)  # ‖ address
 STATUSES: Final = RecordKind(STATUS, tx_pb2.Status, "the status")
 
 ''',
