@@ -143,7 +143,10 @@ class BlockExecutor:
         room = max_data_bytes(state.block_bytes_max, validators=signers)
         evidence, evidence_bytes = self.evidence.pending(min(state.params.evidence.max_bytes, room))
         data_bytes = room - evidence_bytes
-        txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
+        try:
+            txs = self.pool.reap(bytes_max=data_bytes, gas_max=state.params.block.max_gas)
+        except Exception as error:
+            txs = self._lose_pool(state.last_block_height, error)
         del txs[self.block_size.txs_max :]
         if last_commit is not None:
             last_commit = rising_commit(last_commit, state.last_validators, after_ns=state.last_block_time_ns)
@@ -342,9 +345,22 @@ class BlockExecutor:
             touched = touched if committed.recheck is None else committed.recheck
             self._fail_point("application committed")
         # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
-        self.pool.update(height, block.txs, response.tx_results, touched)
+        try:
+            self.pool.update(height, block.txs, response.tx_results, touched)
+        except Exception as error:
+            self._lose_pool(height, error)
         self.evidence.update(after, block.evidence)
         return after
+
+    def _lose_pool(self, height: int, error: Exception) -> list[bytes]:
+        """What waits is what anybody sent, and rests on what the application tells of it: no error in that ends
+        consensus. Returns what is left of it: nothing."""
+        log.error("the mempool failed, and lets go all that waits", height=height, exc_info=error)
+        try:
+            self.pool.begin_anew(height, error)
+        except Exception as again:
+            log.error("the mempool failed to begin anew", height=height, exc_info=again)
+        return []
 
     async def replay(self, request: BlockRequest) -> FinalizeBlockResponse:
         """The outcome of a stored block, for an application that lacks it. Changes nothing durable."""

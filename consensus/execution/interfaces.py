@@ -32,6 +32,10 @@ class TxPool(Protocol):
         """A block was committed: drop its transactions, recheck those that it touched (None: all)."""
         ...
 
+    def begin_anew(self, height: int, error: Exception) -> None:
+        """`reap` or `update` raised `error`; `height`: the last block's. Let go all that waits."""
+        ...
+
     def on_available(self, callback: Callable[[], None]) -> None:
         """Call back when the pool goes from empty to not empty, and after an update that leaves it not empty."""
         ...

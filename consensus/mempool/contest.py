@@ -17,6 +17,7 @@ Two nodes that are offered the same two in other orders keep the same one, unles
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from consensus.abci.interface import CheckTxResponse, IdentifiesTxs, ReplacesTxs
@@ -177,6 +178,11 @@ class Contest:
         if claim.replaces is None or self._app is None:
             return None
         return self._app.replace_tx(claim.replaces.tx, tx)
+
+    def let_go(self, entries: Iterable[Entry]) -> None:
+        """They leave, and nobody has their place or room."""
+        if self._app is not None:
+            self._app.withdraw_txs([one.tx for one in entries])
 
     def granted(self, claim: Claim, entry: Entry) -> None:
         """It is admitted, and they leave."""

@@ -11,7 +11,10 @@ from __future__ import annotations
 import heapq
 from typing import Final
 
-from consensus.mempool.admission.entry import Waiting
+from consensus.mempool.admission.entry import Entry, Waiting
+from consensus.mempool.admission.index import Index
+from consensus.mempool.admission.intake import Intake
+from consensus.mempool.admission.shares import Shares
 
 HELD_DIVISOR: Final = 8  # of the pool's bounds
 SOURCE_DIVISOR: Final = 2  # of that, for one source
@@ -92,3 +95,12 @@ class Held:
         self._queues.clear()
         self._bytes = 0
         return [waiting for _, waiting in kept]
+
+
+def let_go(index: Index, shares: Shares, intake: Intake, held: Held) -> list[Entry]:
+    """All that a pool has, in whatever state that is, but for what is on its way. Returns what was admitted."""
+    held.take_all()
+    shares.clear()
+    for waiting in intake:
+        shares.add(waiting.origin, waiting.payer, len(waiting.tx))
+    return index.clear()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from consensus.abci.interface import CheckTxResponse
-from consensus.mempool.admission.entry import Entry
+from consensus.mempool.admission.entry import Entry, Origin, Waiting
 from consensus.mempool.admission.interfaces import Gossip
 
 
@@ -45,6 +45,25 @@ class Listeners:
     def _tell_available(self) -> None:
         for callback in self._available:
             callback()
+
+    def _tell_admitted(self, entries: Sequence[Entry]) -> None:
+        for callback in self._admitted:
+            callback(entries)
+
+    def _tell_room(self) -> None:
+        for callback in self._room:
+            callback()
+
+    def _came_to_nothing(self, waiting: Waiting) -> None:
+        if self._gossip is not None:
+            for origin, payer in waiting.senders:
+                if origin is Origin.PEER:
+                    self._gossip.came_to_nothing(payer, waiting.key)
+
+    def _tell_charges(self, charges: Iterable[tuple[str, int, dict[str, int]]]) -> None:
+        if self._gossip is not None:
+            for source, cpu_ns, useless in charges:
+                self._gossip.charge(source, cpu_ns=cpu_ns, useless=useless)
 
     def _tell_dropped(self, key: bytes, why: CheckTxResponse) -> None:
         for callback in self._dropped:

@@ -49,7 +49,7 @@ from consensus.mempool.admission.signatures import Verifier
 from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
 from consensus.mempool.contest import Contest
 from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
-from consensus.mempool.held import HELD_BLOCKS, Held
+from consensus.mempool.held import HELD_BLOCKS, Held, let_go
 from consensus.mempool.listeners import Listeners
 from consensus.state.results import ExecTxResult
 from consensus.system.clock import Clock, Workers
@@ -454,8 +454,7 @@ class Pool(Listeners):
                     break
         self._spent_ns += self._meter.spent(work)
         if admitted:
-            for callback in self._admitted:
-                callback(admitted)
+            self._tell_admitted(admitted)
             if was_empty:
                 self._pace.began_waiting(self._clock.monotonic_ns())
                 self._tell_available()
@@ -540,17 +539,8 @@ class Pool(Listeners):
         for answer in waiting.answers:
             answer(response)
 
-    def _came_to_nothing(self, waiting: Waiting) -> None:
-        if self._gossip is not None:
-            for origin, payer in waiting.senders:
-                if origin is Origin.PEER:
-                    self._gossip.came_to_nothing(payer, waiting.key)
-
     def _charge(self) -> None:
-        charges = self._standings.take_charges()
-        if self._gossip is not None:
-            for source, cpu_ns, useless in charges:
-                self._gossip.charge(source, cpu_ns=cpu_ns, useless=useless)
+        self._tell_charges(self._standings.take_charges())
 
     def _insert(self, waiting: Waiting, facts: CheckTxResponse) -> Entry:
         key, tx, source, order_key = waiting.key, waiting.tx, waiting.source, facts.order_key
@@ -651,8 +641,18 @@ class Pool(Listeners):
             self._try_again(waiting)
         if self._entries:
             self._tell_available()
-        for callback in self._room:
-            callback()
+        self._tell_room()
+
+    def begin_anew(self, height: int, error: Exception) -> None:
+        """After an error of ours: all that waits is let go, and who waits for it is told. What is on its way stays."""
+        self._height = self._bounds.height = height
+        self._recheck.clear()
+        gone = let_go(self._index, self._shares, self._intake, self._held)
+        for entry in gone:
+            self._tell_dropped(entry.key, refuse(Refusal.FAILED, "this node lost what waited; its log says why"))
+        if self._failed is not None:
+            self._failed(error)
+        self._contest.let_go(gone)
 
     def _expired(self, height: int) -> list[Entry]:
         """Drop what no later block may hold."""

@@ -113,6 +113,14 @@ class Index:
                 del self._expiring[facts.expiry_height]
         return entry
 
+    def clear(self) -> list[Entry]:
+        """Whatever state it is in. Returns what was here."""
+        gone = list(self.entries.values())
+        for kept in (self.entries, self.lanes, self.senders, self.replays, self.touching, self._expiring):
+            kept.clear()
+        self.bytes = 0
+        return gone
+
     def with_dearer(self, touched: bytes, held: list[Waiting], most: int) -> list[tuple[Entry | Waiting, int]]:
         """What touches that key, with how many in its lane have a higher priority; then what is held, with 0."""
         some = list(islice(self.touching.get(touched, {}).values(), most))

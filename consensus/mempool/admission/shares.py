@@ -25,12 +25,15 @@ class Shares:
     """Counts what each source holds; `refusal` says what stands against one more."""
 
     def __init__(self, config: PoolConfig) -> None:
-        self.count = self.bytes = 0
+        self.clear()
         self._txs_max, self._bytes_max = config.txs_max, config.bytes_max
         own_txs, own_bytes = config.txs_max // OWN_DIVISOR, config.bytes_max // OWN_DIVISOR
         self._all_max = (config.txs_max - own_txs, config.bytes_max - own_bytes)  # of doors and peers
         rest_txs, rest_bytes = config.txs_max // PART_DIVISOR, config.bytes_max // PART_DIVISOR
         self._part_max = (config.txs_max - rest_txs, config.bytes_max - rest_bytes)
+
+    def clear(self) -> None:
+        self.count = self.bytes = 0
         self._parts = [[0, 0] for _ in Origin.ALL]
         self._held: list[dict[str, list[int]]] = [{} for _ in Origin.ALL]  # (transactions, bytes) of each source
 

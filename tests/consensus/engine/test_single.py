@@ -153,3 +153,30 @@ async def test_the_pool_rechecks_what_the_commit_leaves_of_what_was_touched(rech
     await node.reach(2)
     await node.driver.stop()
     assert set(told) == {recheck}
+
+
+@pytest.mark.parametrize("part", ["reap", "update", "begin_anew"])
+async def test_a_pool_that_fails_ends_no_consensus(part: str) -> None:
+    """Audit 29: nor does one that can't begin anew; it lets go what it had, or it would fail for ever."""
+    node = await make_node(genesis_of(1), 0, Home())
+    lost: list[tuple[int, str]] = []
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise KeyError("what the application said")
+
+    def begin_anew(height: int, error: Exception) -> None:
+        lost.append((height, repr(error)))
+        node.pool.txs.clear()
+        if part == "begin_anew":
+            fail()
+
+    node.pool.begin_anew = begin_anew  # type: ignore[method-assign]
+    setattr(node.pool, "update" if part == "begin_anew" else part, fail)
+    node.pool.add(b"a=1")
+    await node.driver.start()
+    await node.reach(3)
+    await node.driver.stop()
+    assert lost[:2] == [
+        (height, "KeyError('what the application said')") for height in range(part != "reap", 2 + (part != "reap"))
+    ]
+    assert node.app.pairs == ({} if part == "reap" else {"a": "1"})

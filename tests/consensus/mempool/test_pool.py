@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.abci.interface import CheckTxRequest, CheckTxResponse, CheckTxType, SignatureCheck
-from consensus.mempool.admission.entry import PoolConfig, data_bytes
+from consensus.mempool.admission.entry import Origin, PoolConfig, data_bytes
 from consensus.mempool.admission.errors import Refusal
 from consensus.mempool.pool import Pool
 from consensus.state.results import ExecTxResult
@@ -20,7 +20,7 @@ from consensus.system.clock import InlineWorkers, LoopClock
 from crypto.hash import sha256
 from crypto.keys import Ed25519PrivKey
 from dchat.client.refusals import MEMPOOL
-from tests.support.mempool.pool import IdentifyingApp, SequenceApp, ok, running, txs
+from tests.support.mempool.pool import IdentifyingApp, PayingApp, SequenceApp, ok, running, txs
 
 
 def test_table_of_refusals_is_complete() -> None:
@@ -371,3 +371,28 @@ def _check_laws(pool: Pool, app: SequenceApp, bytes_max: int) -> None:
             first = app.committed.get(sender, 0)
             assert got == list(range(first, first + len(got)))
     assert reap_size(pool.reap(bytes_max=bytes_max, gas_max=-1)) <= bytes_max
+
+
+@pytest.mark.parametrize("part", ["lanes", "senders", "shares"])
+async def test_a_pool_that_failed_begins_anew(part: str) -> None:
+    """Audit 29: whatever state it is in. Who waits is told, and may come again."""
+    told: list[tuple[bytes, int]] = []
+    failed: list[Exception] = []
+    app = PayingApp()
+    async with running(app, PoolConfig(txs_max=8, wait_ms_max=0)) as pool:
+        pool.on_dropped(lambda key, why: told.append((key, why.code)))
+        pool.on_failure(failed.append)
+        sent = [*txs("a", 4), *txs("b", 3)]
+        assert {answer.code for answer in await pool.submit_many(sent)} == {0}
+        assert pool.offer([b"c:0"]) == [None]
+        broken = {"lanes": pool._index.lanes, "senders": pool._index.senders, "shares": pool._shares._held[Origin.OWN]}
+        broken[part].clear()  # type: ignore[attr-defined]
+        with pytest.raises(KeyError) as error:
+            pool.update(1, sent[:1], ok(1), app.commit(sent[:1]))
+        pool.begin_anew(1, error.value)
+        assert (pool.size, pool.byte_size, pool.queued, pool.room) == (0, 0, 1, 7)
+        assert (failed, told) == ([error.value], [(sha256(tx), Refusal.FAILED) for tx in sent[1:]])
+        assert {answer.code for answer in await pool.submit_many(sent[1:])} == {0}
+        assert len(pool.reap(bytes_max=1 << 20, gas_max=-1)) == 7
+        pool.update(2, sent[1:], ok(6), app.commit(sent[1:]))
+        assert [entry.tx for entry in pool.entries()] == [b"c:0"]

@@ -175,6 +175,9 @@ class ListPool:
         if self.txs:
             self._tell()
 
+    def begin_anew(self, height: int, error: Exception) -> None:
+        self.txs.clear()
+
     def on_available(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
 
