@@ -159,6 +159,7 @@ AUDIT = (
         "audit 30", "what gave way to a dearer one comes back after a crash, or leaves a hole before its sender's next"
     ),
     Row("audit 31", "a trickle of replacements keeps everybody waiting for his durable promise"),
+    Row("audit 34", "a node has a transaction made dearer that the same key once signed for another chain"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -241,7 +241,11 @@ class Upgrader:
         self.versions: Mapping[str, int] = versions_of({m.name: m.version for m in modules.all}, self.upgrades)
 
     def genesis(self, state: State, *, authority: bytes, params: ConsensusParams) -> None:
-        """A new chain begins with this build's versions: what this build knows is behind it, and never planned."""
+        """A new chain begins with this build's versions: what this build knows is behind it, and never planned.
+
+        New code alone too, which has no version: a plan of its name would stop every node of this build, and a build
+        without it means other blocks, which its first app hash shows at once.
+        """
         state.set(VERSIONS, Versions(tuple(sorted(self.versions.items()))))
         for upgrade in self.upgrades:
             state.set(DONE_NAME + upgrade.name.encode(), height_bytes(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -14,8 +15,10 @@ from crypto.keys import ed25519_verify
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import hand_in, handing_in, tx
 from dchat.cli.terminal.ask import Address, Amount, Hash, account_from, node_option
-from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
+from dchat.cli.terminal.drafts import words
 from dchat.cli.terminal.trust import Signing
+from dchat.client.client import quoted
 from dchat.client.wallet import FEE_MAX, Outcome, Session, decoded
 from proto.dchat.v1 import tx_pb2
 
@@ -40,8 +43,8 @@ def query_pending(address: bytes, node: str | None) -> None:
 def replace_tx(tx_hash: bytes, fee: int | None, max_fee: int, **options: Any) -> None:
     """Sign a transaction of yours that waits once more, with a higher fee: of both only one can be executed.
 
-    The node that is asked must have it (dchat query pending shows what it has). What it says is signed only if it bears
-    your own signature already.
+    The node that is asked must have it (dchat query pending shows what it has). What it says is signed only if it is of
+    this chain and bears your own signature already; at a terminal you read it first, and say yes.
     """
     who = account_from(options["sender"])
     wallet = who.wallet
@@ -53,14 +56,30 @@ def replace_tx(tx_hash: bytes, fee: int | None, max_fee: int, **options: Any) ->
         found = next((one.tx for one in waiting if sha256(one.tx) == tx_hash), None)
         if found is None:
             raise Refusal(f"{tx_hash.hex()} does not wait at this node: dchat query tx, or ask another node")
-        return await session.hand_in(dearer(found, wallet, fee=fee, fee_max=max_fee), **how)
+        facts = await session.facts()
+        new = dearer(found, wallet, chain_id=facts.chain_id, fee=fee, fee_max=max_fee)
+        require_wanted(new)
+        return await session.hand_in(new, **how)
 
     hand_in(work, wallet, Signing.of(options), options)
 
 
-def dearer(raw: bytes, wallet: Wallet, *, fee: int | None, fee_max: int) -> Tx:
-    """It once more, with another fee, signed by the wallet that signed it. Raises Refusal."""
+def require_wanted(new: Tx) -> None:
+    """Say what it does, which a node said first, and ask whether to hand it in, where somebody sits. Raises Refusal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    for line in words(new, tx_pb2.TxBody.FromString(new.body).memo):
+        echo(line, err=True)
+    if not click.confirm("Hand this in, in place of the one that waits?", err=True):
+        raise Refusal("nothing was handed in", Exit.USAGE)
+
+
+def dearer(raw: bytes, wallet: Wallet, *, chain_id: str, fee: int | None, fee_max: int) -> Tx:
+    """It once more, with another fee, signed by the wallet that signed it. chain_id: of the chain that is signed for:
+    the same key may have signed for others. Raises Refusal."""
     old = decoded(raw)
+    if old.chain_id != chain_id:
+        raise Refusal(f"it is of chain {quoted(old.chain_id)!r}, this would be signed for {chain_id!r}", Exit.USAGE)
     signed = [ed25519_verify(key, message, signature) for key, message, signature in old.checks()]
     if [key for _, key, _ in old.signatures] != [wallet.public_key] or not all(signed):
         raise Refusal("it is not signed by this key, alone", Exit.USAGE)

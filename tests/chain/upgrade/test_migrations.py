@@ -272,3 +272,14 @@ def test_items_that_failed_run_again_in_the_block_after_an_upgrade() -> None:
     ok(chain)
     assert chain.balance("ann") >= before + 2 * DCHAT - 10_000  # but for the fee of the plan
     assert not list(chain.app.base.scan(FAILED.prefix))
+
+
+def test_what_the_build_that_begins_a_chain_knows_is_behind_it_new_code_alone_too() -> None:
+    """Else a plan of its name would stop every node. A build without it begins another chain, as is seen at once."""
+    chain = new_chain(upgrades=(V3,))
+    result = chain.block(plan(chain, chain.height + 3, V3.name)).tx_results[0]
+    assert result.code == UpgradeAlreadyDone.code
+    to_height(chain, chain.height + 5)
+    chain.restart()
+    assert new_chain(upgrades=(V3,)).app.stores.app_hash != new_chain(upgrades=()).app.stores.app_hash
+    chain.assert_invariants()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
@@ -17,9 +20,10 @@ from chain.tx.messages import Payment
 from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.cli.main import dchat
-from dchat.cli.signing.pending_commands import dearer
+from dchat.cli.signing.pending_commands import dearer, require_wanted
 from dchat.cli.terminal.base import Refusal
-from dchat.client.client import ClientError
+from dchat.client.client import Client, ClientError
+from proto.dchat.v1 import service_pb2
 from tests.support.chain.harness import wallet
 from tests.support.node.running import running_node
 
@@ -88,23 +92,66 @@ def test_a_fee_that_is_not_enough_or_too_much_is_refused_before_anything_is_sent
 ) -> None:
     who = wallet("ann")
     with pytest.raises(Refusal, match=says):
-        dearer(payment(who, "c", 0, 4_000), who, fee=fee, fee_max=fee_max)
+        dearer(payment(who, "c", 0, 4_000), who, chain_id="c", fee=fee, fee_max=fee_max)
 
 
 def test_only_what_bears_ones_own_signature_is_signed_again() -> None:
     """A node that lies about what waits gets nothing signed."""
     ann, ben = wallet("ann"), wallet("ben")
     with pytest.raises(Refusal, match="not signed by this key"):
-        dearer(payment(ben, "c", 0, 4_000), ann, fee=None, fee_max=10**6)
+        dearer(payment(ben, "c", 0, 4_000), ann, chain_id="c", fee=None, fee_max=10**6)
     theirs = payment(ann, "c", 0, 4_000)
     forged = theirs[:-1] + bytes((theirs[-1] ^ 1,))
     with pytest.raises(Refusal, match="not signed by this key"):
-        dearer(forged, ann, fee=None, fee_max=10**6)
+        dearer(forged, ann, chain_id="c", fee=None, fee_max=10**6)
+
+
+def test_what_the_same_key_signed_for_another_chain_is_not_signed_again() -> None:
+    """audit 34: a node that shows it as waiting here would have it made dearer there."""
+    who = wallet("ann")
+    with pytest.raises(Refusal, match="of chain 'other', this would be signed for 'c'"):
+        dearer(payment(who, "other", 0, 4_000), who, chain_id="c", fee=None, fee_max=10**6)
+
+
+@pytest.mark.parametrize(("answer", "wanted"), [(True, True), (False, False)])
+def test_at_a_terminal_it_is_read_before_it_is_handed_in(
+    answer: bool, wanted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stream in (sys.stdin, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: answer)
+    new = decode(payment(wallet("ann"), "c", 0, 4_000))
+    with contextlib.nullcontext() if wanted else pytest.raises(Refusal, match="nothing was handed in"):
+        require_wanted(new)
+    told = capsys.readouterr().err
+    assert "chain c, lane currency" in told
+    assert f"message 1: payment: sender {encode_address(wallet('ann').address)}" in told
+
+
+async def test_a_node_that_shows_one_of_another_chain_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with capture_logs():
+        async with running_node(tmp_path) as running:
+            who = running.account("alice").wallet
+            home = running.network.home_of(running.network.nodes[0])
+            alice = running.network.folder / running.network.accounts["alice"]
+            theirs = payment(who, "other", 0, 4_000)
+            shown = service_pb2.ListPendingResponse(txs=[service_pb2.PendingTx(hash=sha256(theirs), tx=theirs)])
+
+            async def pending(self: Client, address: bytes) -> service_pb2.ListPendingResponse:
+                return shown
+
+            monkeypatch.setattr(Client, "pending", pending)
+            line = ("tx", "replace", sha256(theirs).hex(), "--from", alice, "--home", home)
+            done = await asyncio.to_thread(call, *line)
+            assert done.exit_code
+            assert "it is of chain 'other'" in done.output
 
 
 def test_one_without_gas_to_spare_is_given_some() -> None:
     who = wallet("ann")
     least = decode(payment(who, "c", 0, 100)).intrinsic_gas
-    new = dearer(payment(who, "c", 0, 120, gas=least), who, fee=200, fee_max=10**6)
+    new = dearer(payment(who, "c", 0, 120, gas=least), who, chain_id="c", fee=200, fee_max=10**6)
     assert new.fee == 200
     assert new.gas_limit >= new.intrinsic_gas
