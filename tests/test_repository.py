@@ -18,6 +18,7 @@ FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 700
 CORE_LINES_MAX = 1_000
 BEFORE_AND_AFTER = ROOT / "docs" / "before-and-after.md"
+ATTACKS = ROOT / "docs" / "attacks.md"
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 # Where somebody's machine or mirror shows: home folders, hosts of registries, caches.
 MACHINE = re.compile(
@@ -107,3 +108,13 @@ def test_the_page_of_before_and_after_has_every_row_that_failed_here_and_names_t
     assert {row[0].removeprefix("| ") for row in rows} == {row.name for row in (*TRIED, *AUDIT)}
     there = {where.removeprefix("tests/") for where, _ in known_failures.all_places()}
     assert {row[1].strip("`") for row in rows} <= there
+
+
+def test_the_page_of_attacks_names_a_test_for_each_and_only_tests_that_are_there() -> None:
+    there = {where.removeprefix("tests/") for where, _ in known_failures.all_places()}
+    rows = [line.split(" | ") for line in ATTACKS.read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 19
+    for attack, _, shown in rows:
+        named = re.findall(r"`([^`]+)`", shown)
+        assert named, attack
+        assert not set(named) - there, attack

@@ -18,7 +18,7 @@ from chain.kernel.auth import encode_sequences
 from chain.kernel.marks import Marks
 from chain.state.mmr import Range
 from chain.tx.envelope.build import Seat, Wallet, build_tx
-from chain.tx.envelope.tx import TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode
+from chain.tx.envelope.tx import MEMO_BYTES_MAX, TX_BYTES_MAX, TX_BYTES_MIN, TxCache, decode
 from chain.tx.errors import EnvelopeError, InvalidField, NotCanonical, TooLarge, TxError
 from chain.tx.messages import KINDS, Message, Payment, PostMessage
 from chain.tx.messages import encode_message as to_proto
@@ -83,6 +83,18 @@ def test_the_size_is_looked_at_first() -> None:
     """Failure 32: a transaction that would unpack to much is refused before it is."""
     with pytest.raises(TooLarge):
         decode(TX + bytes(TX_BYTES_MAX))
+
+
+def test_a_memo_has_a_bound_in_bytes() -> None:
+    def saying(memo: str) -> bytes:
+        return build_tx(
+            chain_id="c", messages=[Payment(ANN.address, BOB.address, 5)], seats=[Seat(ANN, 3)], gas_price=7, memo=memo
+        )
+
+    assert decode(saying("é" * (MEMO_BYTES_MAX // 2))).messages
+    for bomb in ("é" * (MEMO_BYTES_MAX // 2) + "e", "x" * 60_000):
+        with pytest.raises(InvalidField, match="memo: above 256 bytes"):
+            decode(saying(bomb))
 
 
 @pytest.mark.parametrize(
