@@ -28,7 +28,7 @@ from bridge.guardian_records import (
     Recovery,
     Terms,
 )
-from bridge.keys import change, recorded, require_possessed
+from bridge.keys import change, recorded, require_possessed, void_what_was_given
 from chain.chat.ledger.records import IDENTITY, identity_of
 from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import Now
@@ -361,6 +361,7 @@ def _carry_out(ctx: BlockContext, address: bytes, found: Recovery, branch: Branc
     before = recorded(branch, branch.get(ACCOUNT + address), address)
     assert before is not None, "it had a policy on record when it named them, and no policy is ever forgotten"
     change(branch, address, before=before, after=found.policy)
+    void_what_was_given(branch, address)
     ctx.doubted.update((ACCOUNT + address, IDENTITY + address))  # what waits by the old keys is checked again
     branch.emit(Event.of("recover_account", **_said(address, found.starter, found)))
 

@@ -7,9 +7,11 @@ machine knows is opened on the currency machine, where else its first policy wou
 from __future__ import annotations
 
 from chain.chat import machine as chat
+from chain.chat.ledger.records import EPOCHS as CHAT_EPOCHS
 from chain.chat.ledger.records import identity_of
 from chain.currency import machine as currency
-from chain.currency.ledger.records import Account
+from chain.currency.ledger.records import EPOCHS, Account
+from chain.currency.ledger.stake_records import WITHDRAW
 from chain.kernel.branch import Readable, State
 from chain.kernel.context import Context, Leg
 from chain.kernel.event_text import Event, account
@@ -55,6 +57,14 @@ def change(state: State, address: bytes, *, before: bytes, after: bytes) -> bool
     opened = currency.rotate(state, address, before=before, after=after)
     chat.rotate(state, address, before=before, after=after)
     return opened
+
+
+def void_what_was_given(state: State, address: bytes) -> None:
+    """Whoever had the old keys may have given others a share of the account: grants, orders, offers are void from now
+    on, and rewards go to the account itself."""
+    for epochs in (EPOCHS, CHAT_EPOCHS):
+        epochs.begin(state, address)
+    state.set(WITHDRAW + address, None)
 
 
 def recorded(state: Readable, account: Account | None, address: bytes) -> bytes | None:

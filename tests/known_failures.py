@@ -160,6 +160,7 @@ AUDIT = (
     ),
     Row("audit 31", "a trickle of replacements keeps everybody waiting for his durable promise"),
     Row("audit 34", "a node has a transaction made dearer that the same key once signed for another chain"),
+    Row("audit 35", "what a thief let others do in an account's name outlives its recovery by guardians"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

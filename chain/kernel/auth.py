@@ -4,9 +4,10 @@ keeps its own records of them.
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
-from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field
+from chain.kernel.branch import Key, Readable, State
+from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
 from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import PolicyMismatch, PolicyMissing, Unauthorised, WrongSequence
 from chain.tx.policies import POLICY_ED25519, is_satisfied, parse_policy
@@ -129,3 +130,29 @@ def read_policy(record: P) -> bytes | None:
 
 def read_sequences(record: P) -> Sequences:
     return tuple([(entry.public_key, entry.next) for entry in record.sequences])
+
+
+EPOCHS: Final = b"E"  # tag ‖ E ‖ address -> 8 bytes; absent: 0
+
+
+class Epochs:
+    """In one machine's store: which epoch each account is in. What it let others do, or promised, in an earlier one is
+    void.
+
+    One begins where an account is taken back from whoever had its keys: what that one gave away by them would else
+    outlive them. Whatever rests on an account's word keeps the epoch that it was given in, compared with the one of now
+    when it is used or due. So a new epoch costs one record, however much it ends; nothing is searched for.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, tag: bytes) -> None:
+        self._key = Key.of(tag + EPOCHS, bytes)
+
+    def of(self, state: Readable, address: bytes) -> int:
+        found = state.get(self._key + address)
+        return int.from_bytes(found, "big") if found is not None else 0
+
+    def begin(self, state: State, address: bytes) -> None:
+        """The next one."""
+        state.set(self._key + address, height_bytes(self.of(state, address) + 1))

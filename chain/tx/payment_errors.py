@@ -87,3 +87,7 @@ class UnknownStandingOrder(OrderError):
 
 class StandingOrderHeights(OrderError):
     code, rule = 382, "a standing order is first paid in a later block, and ends after that, within 400,000,000 blocks"
+
+
+class StandingOrderTooDear(OrderError):
+    code, rule = 383, "a turn of a standing order costs what its owner allowed at most"

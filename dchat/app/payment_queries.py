@@ -13,7 +13,7 @@ from typing import Any, Final
 from chain.currency.denominations.records import DENOMINATION, HOLDING, denom_of, name_of
 from chain.currency.grants import authorisations, fee_grants
 from chain.currency.payments.requests import BY_PAYER, REQUEST
-from chain.currency.payments.standing import BY_RECIPIENT, ORDER
+from chain.currency.payments.standing import BY_RECIPIENT, ORDER, is_void
 from chain.currency.vesting.vesting import BY_FUNDER, VESTINGS
 from chain.kernel.branch import Base, Key
 from crypto.hash import ADDRESS_BYTES
@@ -87,6 +87,7 @@ class PaymentQueries:
             assert order is not None, "what a recipient is known by stands beside the record"
             row = answer.orders.add(owner=name[:ADDRESS_BYTES], reference=name[ADDRESS_BYTES:].decode("ascii"))
             row.order.MergeFromString(order.encode())
+            row.void = is_void(base, name, order)
         return answer
 
     def fee_grants(
@@ -98,7 +99,8 @@ class PaymentQueries:
         found = _of_one(base, fee_grants.FEE_GRANT, granter, fee_grants.BY_GRANTEE, grantee, after, limit)
         rows, answer.next = found
         for (one, other, _), record in rows:
-            answer.grants.add(granter=one, grantee=other).grant.MergeFromString(record.encode())
+            row = answer.grants.add(granter=one, grantee=other, void=fee_grants.is_void(base, one, record))
+            row.grant.MergeFromString(record.encode())
         return answer
 
     def authorisations(
@@ -112,6 +114,7 @@ class PaymentQueries:
         for (one, other, kind), record in rows:
             row = answer.authorisations.add(granter=one, grantee=other, kind=kind.decode("ascii"))
             row.authorisation.MergeFromString(record.encode())
+            row.void = authorisations.is_void(base, one, record)
         return answer
 
     def vestings(

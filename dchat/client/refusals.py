@@ -366,6 +366,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
         "it would be paid before the next block, after its end, or too far ahead",
         "give a later --first-height or --until-height, or neither",
     ),
+    pe.StandingOrderTooDear: Say(
+        "a turn of the order costs more than its owner allowed",
+        "pay it yourself, or order anew with a higher --max-turn-fee",
+    ),
 }
 
 MEMPOOL: Final[dict[Refusal, Say]] = {

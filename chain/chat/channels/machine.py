@@ -23,7 +23,7 @@ from chain.chat.channels.records import (
 )
 from chain.chat.channels.rights import PIN, SETTINGS, TOPIC, require_channel, require_member, require_right
 from chain.chat.identities.profiles import require_open
-from chain.chat.ledger.records import require_lasting
+from chain.chat.ledger.records import EPOCHS, require_lasting
 from chain.kernel.branch import Decoders, Readable, Scan, decoders_of
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, some
@@ -155,7 +155,7 @@ def offer_channel(ctx: Context, message: OfferChannel) -> Leg:
         raise NotPermitted(account(owner))
     if heir:
         require_member(branch, channel, heir, ctx.time_ns)
-    branch.set(CHANNEL + channel_key, channel.edited(heir=heir))
+    branch.set(CHANNEL + channel_key, channel.edited(heir=heir, heir_epoch=EPOCHS.of(branch, owner) if heir else 0))
     told = account(heir) if heir else ""
     branch.emit(Event.of("offer_channel", channel_id=channel_key.hex(), owner=account(owner), heir=told))
     return Leg("offer_channel", subject=channel_key)
@@ -168,6 +168,8 @@ def accept_channel(ctx: Context, message: AcceptChannel) -> Leg:
     channel = require_channel(branch, channel_key)
     if channel.settings is None or channel.settings.heir != heir:
         raise NotOffered(account(heir))
+    if channel.settings.heir_epoch != EPOCHS.of(branch, channel.owner):
+        raise NotOffered(f"{account(heir)}, since the owner was recovered")
     theirs = require_member(branch, channel, heir, ctx.time_ns)
     require_lasting(branch, heir)
     pots.give_back(branch, channel_key, channel.owner)
@@ -175,7 +177,7 @@ def accept_channel(ctx: Context, message: AcceptChannel) -> Leg:
     assert owners is not None, channel_key  # an owner leaves by this alone
     branch.set(member_key(channel_key, heir), theirs._replace(role=ROLE_MEMBER, end_ns=0))
     branch.set(member_key(channel_key, channel.owner), owners._replace(role=MODERATOR))
-    branch.set(CHANNEL + channel_key, channel.edited(owner=heir, heir=b""))
+    branch.set(CHANNEL + channel_key, channel.edited(owner=heir, heir=b"", heir_epoch=0))
     told = {"owner": account(heir), "before": account(channel.owner)}
     branch.emit(Event.of("accept_channel", channel_id=channel_key.hex(), **told))
     return Leg("accept_channel", subject=channel_key)

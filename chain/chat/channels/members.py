@@ -163,7 +163,7 @@ def remove(state: State, channel: Channel, member: bytes) -> None:
     state.set(member_key(channel.id, member), None)
     left = _with_members(channel, channel.member_count - 1)
     if left.settings is not None and left.settings.heir == member:
-        left = left.edited(heir=b"")  # an offer is to a member: who comes back was offered nothing
+        left = left.edited(heir=b"", heir_epoch=0)  # an offer is to a member: who comes back was offered nothing
     state.set(CHANNEL + channel.id, left)
 
 

@@ -18,6 +18,7 @@ class Settings(NamedTuple):
     """What a channel has beyond the plainest. pinned: indices of messages. epoch: of its key; 0: not encrypted.
 
     pair: of a conversation of two, both addresses, the lesser first; then there is no owner.
+    heir_epoch: the owner's when the channel was offered.
     """
 
     access: int = OPEN
@@ -29,9 +30,13 @@ class Settings(NamedTuple):
     pinned: tuple[int, ...] = ()
     epoch: int = 0
     pair: bytes = b""
+    heir_epoch: int = 0
 
     def fits(self) -> bool:
-        small, large = (self.access, self.slow_mode_s, self.join_role), (self.period_s, self.epoch, *self.pinned)
+        small, large = (
+            (self.access, self.slow_mode_s, self.join_role),
+            (self.period_s, self.epoch, self.heir_epoch, *self.pinned),
+        )
         return all(0 <= n <= UINT32_MAX for n in small) and all(0 <= n <= UINT64_MAX for n in large)
 
     def encode(self) -> bytes:
@@ -40,7 +45,8 @@ class Settings(NamedTuple):
     @staticmethod
     def read(s: channels_pb2.ChannelSettings) -> Settings:
         return Settings(
-            s.access, s.period_s, s.slow_mode_s, s.join_role, s.archived, s.heir, tuple(s.pinned), s.epoch, s.pair
+            s.access, s.period_s, s.slow_mode_s, s.join_role, s.archived, s.heir, tuple(s.pinned), s.epoch, s.pair,
+            s.heir_epoch,
         )  # fmt: skip
 
 

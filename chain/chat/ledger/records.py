@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from chain.kernel.auth import (
+    Epochs,
     Sequences,
     back_to,
     encode_sequences,
@@ -14,7 +15,7 @@ from chain.kernel.auth import (
     sequences_fit,
     waits_between,
 )
-from chain.kernel.branch import Key, Readable
+from chain.kernel.branch import TAG_CHAT, Key, Readable
 from chain.kernel.event_text import account, time_text
 from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field, varint
 from chain.tx.envelope.tx import SignerEntry, Tx
@@ -298,6 +299,7 @@ class PendingIdentity:
 
 
 IDENTITY: Final = Key.of(b"ci", Identity)  # ‖ address
+EPOCHS: Final = Epochs(TAG_CHAT)
 IDENTITY_NAME: Final = Key.of(b"cn", bytes)  # ‖ name -> address
 PARAMS: Final = Key.sure(b"cp", ChatParams)
 

@@ -4,7 +4,7 @@ The grantee sends an `exec` that carries the granter's messages; each runs as if
 authorisation of its kind was found and what it spends was taken off. All of a transaction is done or nothing is, so
 that what fails takes nothing off. A grantee cannot let others do it, nor change what it may: such kinds are not let at
 all (chain.tx.messages.grants). One that is spent or revoked goes at once, with its place in the queue of those
-that expire.
+that expire. One of an earlier epoch of its granter is void, and stays until then or until another has its place.
 Source: Cosmos SDK v0.50, x/authz/README.md; what went wrong there: issues 20146, 25822, and Elderflower.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from chain.currency.ledger.records import ACCOUNT
+from chain.currency.ledger.records import ACCOUNT, EPOCHS
 from chain.currency.ledger.stake_records import MARK, Now
 from chain.currency.staking.queues import TIME_BYTES, TimeQueue
 from chain.kernel.branch import Branch, Decoders, Key, Readable, RecordKind, Scan, State, decoders_of
@@ -37,11 +37,12 @@ PER_SLICE: Final = 100
 
 
 class Authorisation(NamedTuple):
-    """left: udchat, of kinds that spend. recipients: of payments; none: anybody."""
+    """left: udchat, of kinds that spend. recipients: of payments; none: anybody. epoch: the granter's."""
 
     left: int
     expiry_ns: int
     recipients: tuple[bytes, ...] = ()
+    epoch: int = 0
 
     def encode(self) -> bytes:
         return pb.Authorisation(**self._asdict()).SerializeToString(deterministic=True)
@@ -49,7 +50,7 @@ class Authorisation(NamedTuple):
     @staticmethod
     def decode(stored: bytes) -> Authorisation:
         r = pb.Authorisation.FromString(stored)
-        return Authorisation(r.left, r.expiry_ns, tuple(r.recipients))
+        return Authorisation(r.left, r.expiry_ns, tuple(r.recipients), r.epoch)
 
 
 AUTHORISATION: Final = Key.of(b"uz", Authorisation)  # ‖ granter ‖ grantee ‖ kind
@@ -70,6 +71,10 @@ def by_grantee(name: bytes) -> bytes:
     return name[ADDRESS_BYTES : 2 * ADDRESS_BYTES] + name[:ADDRESS_BYTES] + name[2 * ADDRESS_BYTES :]
 
 
+def is_void(state: Readable, name: bytes, found: Authorisation) -> bool:
+    return found.epoch != EPOCHS.of(state, name[:ADDRESS_BYTES])
+
+
 def _told(name: bytes) -> dict[str, str]:
     granter, grantee = name[:ADDRESS_BYTES], name[ADDRESS_BYTES : 2 * ADDRESS_BYTES]
     return {"granter": account(granter), "grantee": account(grantee), "kind": name[2 * ADDRESS_BYTES :].decode()}
@@ -88,6 +93,8 @@ def _spend(ctx: Context, name: bytes, kind: str, message: Any) -> None:
     found = branch.get(AUTHORISATION + name)
     if found is None or found.expiry_ns <= ctx.time_ns:
         raise NoAuthorisation(f"for {kind}")
+    if is_void(branch, name, found):
+        raise NoAuthorisation(f"for {kind}: it was given before the account was recovered")
     if kind not in SPENDING:
         return
     if found.recipients and message.recipient not in found.recipients:
@@ -117,10 +124,12 @@ def authorise_handler(refused: frozenset[bytes]) -> Handler:
         name = name_of(granter, grantee, kind)
         before = branch.get(AUTHORISATION + name)
         if before is not None:
-            if before.expiry_ns > ctx.time_ns:
+            void = is_void(branch, name, before)
+            if before.expiry_ns > ctx.time_ns and not void:
                 raise AuthorisationExists(f"of {account(grantee)} for {kind}")
-            _end(branch, name, before, "expired")
-        branch.set(AUTHORISATION + name, Authorisation(limit, expiry_ns, recipients))
+            _end(branch, name, before, "void" if void else "expired")
+        made = Authorisation(limit, expiry_ns, recipients, EPOCHS.of(branch, granter))
+        branch.set(AUTHORISATION + name, made)
         branch.set(BY_GRANTEE + by_grantee(name), MARK)
         QUEUE.push(branch, expiry_ns, name)
         branch.emit(Event.of("authorise", **_told(name), amount=coins(limit), expiry_time=time_text(expiry_ns)))

@@ -3,7 +3,8 @@
 A transaction names its fee granter, which does not sign it; the grant is the signature. The ante part takes the fee
 from the granter's account and off the grant, whatever becomes of the messages. A grant goes at once when it is spent or
 revoked, together with its place in the queue of those that expire (a place left behind would end the next grant too
-early), and at the end of the first block at its expiry. Admission counts what waits against grant and granter alike.
+early), and at the end of the first block at its expiry. One of an earlier epoch of its granter is void. Admission
+counts what waits against grant and granter alike.
 Source: Cosmos SDK v0.50, x/feegrant/README.md; what went wrong there: its issues 9439, 10563, 10704, 20057.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from chain.currency.ledger.records import ACCOUNT, Account
+from chain.currency.ledger.records import ACCOUNT, EPOCHS, Account
 from chain.currency.ledger.stake_records import MARK, Now
 from chain.currency.rewards import distribution
 from chain.currency.staking.queues import TIME_BYTES, TimeQueue
@@ -42,7 +43,10 @@ GRANTS_PER_SLICE: Final = 100
 
 
 class FeeGrant(NamedTuple):
-    """left: udchat in all. period_left: of the period that ends at period_end_ns. kinds: names; none: all."""
+    """left: udchat in all. period_left: of the period that ends at period_end_ns. kinds: names; none: all.
+
+    epoch: the granter's.
+    """
 
     left: int
     expiry_ns: int
@@ -51,6 +55,7 @@ class FeeGrant(NamedTuple):
     period_left: int = 0
     period_end_ns: int = 0
     kinds: tuple[str, ...] = ()
+    epoch: int = 0
 
     def at(self, time_ns: int) -> FeeGrant:
         """In the period of that time."""
@@ -78,7 +83,7 @@ class FeeGrant(NamedTuple):
     def decode(stored: bytes) -> FeeGrant:
         r = pb.FeeGrant.FromString(stored)
         return FeeGrant(
-            r.left, r.expiry_ns, r.period_s, r.period_limit, r.period_left, r.period_end_ns, tuple(r.kinds)
+            r.left, r.expiry_ns, r.period_s, r.period_limit, r.period_left, r.period_end_ns, tuple(r.kinds), r.epoch
         )  # fmt: skip
 
 
@@ -90,6 +95,10 @@ DECODERS: Final[Decoders] = decoders_of(FEE_GRANT)
 FEE_GRANTS: Final = RecordKind(FEE_GRANT, pb.FeeGrant, "the fee grant")
 
 
+def is_void(state: Readable, granter: bytes, grant: FeeGrant) -> bool:
+    return grant.epoch != EPOCHS.of(state, granter)
+
+
 def spend(state: State, tx: Tx, time_ns: int) -> None:
     """Take the fee of `tx` off the grant that it names. Raises: NoFeeGrant, FeeGrantKind, FeeGrantExceeded."""
     granter, grantee = tx.fee_granter, tx.payer
@@ -97,6 +106,8 @@ def spend(state: State, tx: Tx, time_ns: int) -> None:
     grant = state.get(key)
     if grant is None or grant.expiry_ns <= time_ns:
         raise NoFeeGrant(f"of {account(granter)} to {account(grantee)}")
+    if is_void(state, granter, grant):
+        raise NoFeeGrant(f"of {account(granter)} to {account(grantee)}: from before the granter was recovered")
     if grant.kinds:
         for message in tx.messages:
             for kind, _ in kinds_of(message):
@@ -141,14 +152,16 @@ def grant_handler(refused: frozenset[bytes]) -> Handler:
             raise UnknownAccount("the granter's")
         before = branch.get(FEE_GRANT + granter + grantee)
         if before is not None:
-            if before.expiry_ns > ctx.time_ns:
+            void = is_void(branch, granter, before)
+            if before.expiry_ns > ctx.time_ns and not void:
                 raise FeeGrantExists(f"of {account(granter)} to {account(grantee)}")
-            _end(branch, granter, grantee, before, "expired")
+            _end(branch, granter, grantee, before, "void" if void else "expired")
         if branch.get(ACCOUNT + grantee) is None:
             ctx.new_leaf()
             branch.set(ACCOUNT + grantee, Account(grantee, 0))  # so that it can sign
         period_end_ns = ctx.time_ns + period_s * NS_PER_S if period_s else 0
-        grant = FeeGrant(limit, expiry_ns, period_s, period_limit, period_limit, period_end_ns, kinds)
+        epoch = EPOCHS.of(branch, granter)
+        grant = FeeGrant(limit, expiry_ns, period_s, period_limit, period_limit, period_end_ns, kinds, epoch)
         branch.set(FEE_GRANT + granter + grantee, grant)
         branch.set(BY_GRANTEE + grantee + granter, MARK)
         QUEUE.push(branch, expiry_ns, granter + grantee)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chain.kernel.auth import (
+    Epochs,
     Sequences,
     back_to,
     encode_sequences,
@@ -14,7 +15,7 @@ from chain.kernel.auth import (
     sequences_fit,
     waits_between,
 )
-from chain.kernel.branch import Key
+from chain.kernel.branch import TAG_CURRENCY, Key
 from chain.tx.codec import UINT64_MAX, bytes_field, uint_field
 from chain.tx.envelope.tx import SignerEntry
 from chain.tx.units import fee_of
@@ -105,6 +106,7 @@ class CurrencyParams:
 ACCOUNT: Final = Key.of(b"ua", Account)  # ‖ address
 SUPPLY: Final = Key.sure(b"us", Supply)
 PARAMS: Final = Key.sure(b"up", CurrencyParams)
+EPOCHS: Final = Epochs(TAG_CURRENCY)
 
 
 class PendingAccount:

@@ -6,7 +6,8 @@ payment pays the fee of those before it, and three misses in a row, whose work w
 it. So all work is paid for by whose order it is, and none is promised that a balance of later would have to keep. The
 next turn is counted from the block that paid: no two payments are nearer than the order says, however long the queue
 was. A block looks at a bounded number, a quarter of what its transactions may cost, the longest due first.
-An order belongs to the account, not to the keys that signed it; nobody makes one in another's name.
+An order belongs to the account, not to the keys that signed it; nobody makes one in another's name. One of an earlier
+epoch of its owner is void, and ends at its turn. Turns whose work costs more than the owner said are missed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from chain.currency.denominations import machine as denominations
 from chain.currency.denominations.records import units
 from chain.currency.ledger import bank
-from chain.currency.ledger.records import ACCOUNT, PARAMS
+from chain.currency.ledger.records import ACCOUNT, EPOCHS, PARAMS
 from chain.currency.ledger.stake_records import MARK, Now
 from chain.currency.staking.queues import TimeQueue
 from chain.kernel.branch import Branch, Decoders, Key, Readable, RecordKind, Scan, State, decoders_of
@@ -36,7 +37,12 @@ from chain.tx.messages.payments import (
     CreateStandingOrder,
     Denom,
 )
-from chain.tx.payment_errors import StandingOrderExists, StandingOrderHeights, UnknownStandingOrder
+from chain.tx.payment_errors import (
+    StandingOrderExists,
+    StandingOrderHeights,
+    StandingOrderTooDear,
+    UnknownStandingOrder,
+)
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import state_pb2 as pb
 
@@ -44,7 +50,10 @@ GAS_SHARE: Final = 4  # of a block's gas, that much and no more is spent on orde
 
 
 class StandingOrder(NamedTuple):
-    """denom: None, udchat. times, until_height: 0, no bound. paid: how often; misses: since then."""
+    """denom: None, udchat. times, until_height: 0, no bound. paid: how often; misses: since then.
+
+    epoch: the owner's. max_fee: udchat, of a turn's own work; 0: no bound.
+    """
 
     recipient: bytes
     denom: Denom | None
@@ -55,6 +64,8 @@ class StandingOrder(NamedTuple):
     until_height: int
     paid: int = 0
     misses: int = 0
+    epoch: int = 0
+    max_fee: int = 0
 
     @property
     def pays(self) -> str:
@@ -68,14 +79,16 @@ class StandingOrder(NamedTuple):
         texts = zip((b"\x0a", b"\x12", b"\x1a"), (self.recipient, creator, sub.encode("ascii")), strict=True)
         fields = [bytes_field(tag, value) for tag, value in texts]
         fields += [uint_field(tag, value) for tag, value in zip(tags, numbers, strict=True)]
-        return b"".join((*fields, uint32_field(b"\x50", self.misses)))
+        late = (uint32_field(b"\x50", self.misses), uint_field(b"\x58", self.epoch), uint_field(b"\x60", self.max_fee))
+        return b"".join((*fields, *late))
 
     @staticmethod
     def decode(stored: bytes) -> StandingOrder:
         r = pb.StandingOrder.FromString(stored)
         denom = Denom(r.denom_creator, r.denom_sub) if r.denom_creator else None
         return StandingOrder(
-            r.recipient, denom, r.amount, r.every_blocks, r.due_height, r.times, r.until_height, r.paid, r.misses
+            r.recipient, denom, r.amount, r.every_blocks, r.due_height, r.times, r.until_height, r.paid, r.misses,
+            r.epoch, r.max_fee,
         )  # fmt: skip
 
 
@@ -93,6 +106,10 @@ def order_name(owner: bytes, reference: str) -> bytes:
     return owner + reference.encode("ascii")
 
 
+def is_void(state: Readable, name: bytes, order: StandingOrder) -> bool:
+    return order.epoch != EPOCHS.of(state, name[:ADDRESS_BYTES])
+
+
 def _said(name: bytes) -> dict[str, str]:
     return {"owner": account(name[:ADDRESS_BYTES]), "reference": name[ADDRESS_BYTES:].decode("ascii")}
 
@@ -104,6 +121,15 @@ def _end(state: State, name: bytes, order: StandingOrder, why: str) -> None:
     state.emit(Event.of("end_standing_order", **_said(name), reason=why, paid=str(order.paid)))
 
 
+def _take_out(state: State, name: bytes, order: StandingOrder, why: str) -> None:
+    """End it before its turn."""
+    _end(state, name, order, why)
+    QUEUE.remove(state, order.due_height, name)
+    failed = FAILED.prefix + DUE + height_bytes(order.due_height) + name
+    if state.get(failed) is not None:
+        state.set(failed, None)
+
+
 # ------------------------------------------------------------------------------ messages
 
 
@@ -112,7 +138,7 @@ def create_handler(refused: frozenset[bytes]) -> Handler:
 
     def create(ctx: Context, message: CreateStandingOrder) -> Leg:
         branch = ctx.branch
-        owner, reference, recipient, denom, amount, every, first, times, until = message
+        owner, reference, recipient, denom, amount, every, first, times, until, max_fee = message
         name = order_name(owner, reference)
         if recipient in refused:
             raise RecipientRefused(account(recipient))
@@ -120,19 +146,22 @@ def create_handler(refused: frozenset[bytes]) -> Handler:
         last = ctx.height + ORDER_BLOCKS_MAX
         if not ctx.height < due <= (until or last) <= last:
             raise StandingOrderHeights(f"first {due}, until {until or 'paid'}; this block: {ctx.height}")
-        if branch.get(ORDER + name) is not None:
-            raise StandingOrderExists(reference)
+        if (before := branch.get(ORDER + name)) is not None:
+            if not is_void(branch, name, before):
+                raise StandingOrderExists(reference)
+            _take_out(branch, name, before, "void")
         if denom is not None:
             denominations.require(branch, denom)
             denominations.pay_for_holding(ctx, denom, recipient)
         elif branch.get(ACCOUNT + recipient) is None:
             ctx.new_leaf()
-        order = StandingOrder(recipient, denom, amount, every, due, times, until)
+        epoch = EPOCHS.of(branch, owner)
+        order = StandingOrder(recipient, denom, amount, every, due, times, until, epoch=epoch, max_fee=max_fee)
         branch.set(ORDER + name, order)
         branch.set(BY_RECIPIENT + recipient + name, MARK)
         QUEUE.push(branch, due, name)
         told = {"recipient": account(recipient), "amount": order.pays, "every_blocks": str(every)}
-        ends = {"times": str(times), "until_height": str(until)}
+        ends = {"times": str(times), "until_height": str(until), "max_fee": coins(max_fee)}
         branch.emit(Event.of("create_standing_order", **_said(name), **told, due_height=str(due), **ends))
         return Leg("create_standing_order", amount, name)
 
@@ -144,11 +173,7 @@ def cancel(ctx: Context, message: CancelStandingOrder) -> Leg:
     order = branch.get(ORDER + name)
     if order is None:
         raise UnknownStandingOrder(message.reference)
-    _end(branch, name, order, "cancelled")
-    QUEUE.remove(branch, order.due_height, name)
-    failed = FAILED.prefix + DUE + height_bytes(order.due_height) + name
-    if branch.get(failed) is not None:
-        branch.set(failed, None)
+    _take_out(branch, name, order, "cancelled")
     return Leg("cancel_standing_order", 0, name)
 
 
@@ -184,8 +209,14 @@ def _run(name: bytes, state: State, height: int, refused: frozenset[bytes]) -> N
     if order.until_height and height > order.until_height:  # it waited for so long
         _end(state, name, order, "over")
         return
-    owner, fee = name[:ADDRESS_BYTES], state.get(PARAMS).min_fee(gas.GAS_ORDER) * (order.misses + 1)
+    if is_void(state, name, order):
+        _end(state, name, order, "void")
+        return
+    owner, work = name[:ADDRESS_BYTES], state.get(PARAMS).min_fee(gas.GAS_ORDER)
+    fee = work * (order.misses + 1)
     try:
+        if order.max_fee and work > order.max_fee:
+            raise StandingOrderTooDear(f"{work} udchat, allowed: {order.max_fee} udchat")
         _pay(state, owner, order, fee, refused)
     except TxError as error:
         order = order._replace(misses=order.misses + 1)

@@ -163,7 +163,10 @@ class CancelRequest(NamedTuple):
 
 
 class CreateStandingOrder(NamedTuple):
-    """denom: None, udchat. first_height: 0, every_blocks later. times, until_height: 0, the other ends it."""
+    """denom: None, udchat. first_height: 0, every_blocks later. times, until_height: 0, the other ends it.
+
+    max_fee: udchat, of a turn's own work; 0: no bound.
+    """
 
     owner: bytes
     reference: str
@@ -174,6 +177,7 @@ class CreateStandingOrder(NamedTuple):
     first_height: int = 0
     times: int = 0
     until_height: int = 0
+    max_fee: int = 0
 
 
 class CancelStandingOrder(NamedTuple):
@@ -366,7 +370,7 @@ def create_standing_order(m: pb.CreateStandingOrder) -> CreateStandingOrder:
     if not times and not until:
         raise InvalidField(f"{where}: times or until_height ends it; neither is given")
     return CreateStandingOrder(
-        m.owner, m.reference, m.recipient, denom, m.amount, every, m.first_height, times, until
+        m.owner, m.reference, m.recipient, denom, m.amount, every, m.first_height, times, until, m.max_fee
     )  # fmt: skip
 
 

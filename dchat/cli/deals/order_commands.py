@@ -20,7 +20,7 @@ from dchat.cli.commands.denomination_commands import CURSOR, Cursor, denom_named
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.deals.request_commands import Reference, amount_of, amount_option, denom_option
-from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
+from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
 from proto.dchat.v1 import payment_service_pb2 as pb
 
@@ -47,6 +47,10 @@ def order_group() -> None:
     "--first-height", type=click.IntRange(1, HEIGHT_MAX), default=None,
     help="The block that pays first. Default: --every blocks from now.",
 )  # fmt: skip
+@click.option(
+    "--max-turn-fee", type=Amount(least=1), default=None,
+    help="A turn is missed whose own fee is above it. Default: it costs what it costs.",
+)  # fmt: skip
 @sending
 def create(
     reference: str,
@@ -57,6 +61,7 @@ def create(
     times: int | None,
     until_height: int | None,
     first_height: int | None,
+    max_turn_fee: int | None,
     **options: Any,
 ) -> None:
     """Pay --to the amount every so many blocks, by a REFERENCE of yours."""
@@ -66,7 +71,7 @@ def create(
         paid = _amount(amount, denom)
     except ValueError as error:
         raise Refusal(f"--amount: {error}", Exit.USAGE) from None
-    terms = (every, first_height or 0, times or 0, until_height or 0)
+    terms = (every, first_height or 0, times or 0, until_height or 0, max_turn_fee or 0)
     send(lambda me: [CreateStandingOrder(me, reference, recipient, denom, paid, *terms)], options)
 
 
@@ -89,6 +94,7 @@ def cancel(reference: str, **options: Any) -> None:
 def _order_leg(me: bytes, leg: dict[str, str]) -> CreateStandingOrder:
     denom = denom_named(leg["denom"]) if "denom" in leg else None
     terms = [int(leg.get(word, 0)) for word in ("first-height", "times", "until-height")]
+    terms.append(parse_amount(leg["max-turn-fee"], least=1) if "max-turn-fee" in leg else 0)
     recipient = Address().convert(leg["to"], None, None)
     amount, every = _amount(leg["amount"], denom), int(leg["every"])
     return CreateStandingOrder(me, leg["reference"], recipient, denom, amount, every, *terms)
@@ -96,7 +102,7 @@ def _order_leg(me: bytes, leg: dict[str, str]) -> CreateStandingOrder:
 
 LEGS["order"] = (
     frozenset({"reference", "to", "amount", "every"}),
-    frozenset({"denom", "first-height", "times", "until-height"}),
+    frozenset({"denom", "first-height", "times", "until-height", "max-turn-fee"}),
     _order_leg,
 )
 LEGS["cancel-order"] = (

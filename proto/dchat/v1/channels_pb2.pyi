@@ -174,7 +174,7 @@ class OpenDirect(_message.Message):
     def __init__(self, sender: _Optional[bytes] = ..., peer: _Optional[bytes] = ..., encrypted: _Optional[bool] = ...) -> None: ...
 
 class ChannelSettings(_message.Message):
-    __slots__ = ("access", "period_s", "slow_mode_s", "join_role", "archived", "heir", "pinned", "epoch", "pair")
+    __slots__ = ("access", "period_s", "slow_mode_s", "join_role", "archived", "heir", "pinned", "epoch", "pair", "heir_epoch")
     ACCESS_FIELD_NUMBER: _ClassVar[int]
     PERIOD_S_FIELD_NUMBER: _ClassVar[int]
     SLOW_MODE_S_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +184,7 @@ class ChannelSettings(_message.Message):
     PINNED_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
+    HEIR_EPOCH_FIELD_NUMBER: _ClassVar[int]
     access: int
     period_s: int
     slow_mode_s: int
@@ -193,7 +194,8 @@ class ChannelSettings(_message.Message):
     pinned: _containers.RepeatedScalarFieldContainer[int]
     epoch: int
     pair: bytes
-    def __init__(self, access: _Optional[int] = ..., period_s: _Optional[int] = ..., slow_mode_s: _Optional[int] = ..., join_role: _Optional[int] = ..., archived: _Optional[bool] = ..., heir: _Optional[bytes] = ..., pinned: _Optional[_Iterable[int]] = ..., epoch: _Optional[int] = ..., pair: _Optional[bytes] = ...) -> None: ...
+    heir_epoch: int
+    def __init__(self, access: _Optional[int] = ..., period_s: _Optional[int] = ..., slow_mode_s: _Optional[int] = ..., join_role: _Optional[int] = ..., archived: _Optional[bool] = ..., heir: _Optional[bytes] = ..., pinned: _Optional[_Iterable[int]] = ..., epoch: _Optional[int] = ..., pair: _Optional[bytes] = ..., heir_epoch: _Optional[int] = ...) -> None: ...
 
 class Ban(_message.Message):
     __slots__ = ("by", "until_ns", "height")

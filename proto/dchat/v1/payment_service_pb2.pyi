@@ -131,14 +131,16 @@ class ListStandingOrdersResponse(_message.Message):
     def __init__(self, height: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
 
 class OpenOrder(_message.Message):
-    __slots__ = ("owner", "reference", "order")
+    __slots__ = ("owner", "reference", "order", "void")
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
     owner: bytes
     reference: str
     order: _state_pb2.StandingOrder
-    def __init__(self, owner: _Optional[bytes] = ..., reference: _Optional[str] = ..., order: _Optional[_Union[_state_pb2.StandingOrder, _Mapping]] = ...) -> None: ...
+    void: bool
+    def __init__(self, owner: _Optional[bytes] = ..., reference: _Optional[str] = ..., order: _Optional[_Union[_state_pb2.StandingOrder, _Mapping]] = ..., void: _Optional[bool] = ...) -> None: ...
 
 class ListFeeGrantsRequest(_message.Message):
     __slots__ = ("granter", "grantee", "after", "limit", "height")
@@ -165,14 +167,16 @@ class ListFeeGrantsResponse(_message.Message):
     def __init__(self, height: _Optional[int] = ..., grants: _Optional[_Iterable[_Union[NamedFeeGrant, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
 
 class NamedFeeGrant(_message.Message):
-    __slots__ = ("granter", "grantee", "grant")
+    __slots__ = ("granter", "grantee", "grant", "void")
     GRANTER_FIELD_NUMBER: _ClassVar[int]
     GRANTEE_FIELD_NUMBER: _ClassVar[int]
     GRANT_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
     granter: bytes
     grantee: bytes
     grant: _state_pb2.FeeGrant
-    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., grant: _Optional[_Union[_state_pb2.FeeGrant, _Mapping]] = ...) -> None: ...
+    void: bool
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., grant: _Optional[_Union[_state_pb2.FeeGrant, _Mapping]] = ..., void: _Optional[bool] = ...) -> None: ...
 
 class ListAuthorisationsRequest(_message.Message):
     __slots__ = ("granter", "grantee", "after", "limit", "height")
@@ -199,16 +203,18 @@ class ListAuthorisationsResponse(_message.Message):
     def __init__(self, height: _Optional[int] = ..., authorisations: _Optional[_Iterable[_Union[NamedAuthorisation, _Mapping]]] = ..., next: _Optional[bytes] = ...) -> None: ...
 
 class NamedAuthorisation(_message.Message):
-    __slots__ = ("granter", "grantee", "kind", "authorisation")
+    __slots__ = ("granter", "grantee", "kind", "authorisation", "void")
     GRANTER_FIELD_NUMBER: _ClassVar[int]
     GRANTEE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     AUTHORISATION_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
     granter: bytes
     grantee: bytes
     kind: str
     authorisation: _state_pb2.Authorisation
-    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., kind: _Optional[str] = ..., authorisation: _Optional[_Union[_state_pb2.Authorisation, _Mapping]] = ...) -> None: ...
+    void: bool
+    def __init__(self, granter: _Optional[bytes] = ..., grantee: _Optional[bytes] = ..., kind: _Optional[str] = ..., authorisation: _Optional[_Union[_state_pb2.Authorisation, _Mapping]] = ..., void: _Optional[bool] = ...) -> None: ...
 
 class ListVestingsRequest(_message.Message):
     __slots__ = ("recipient", "funder", "after", "limit", "height")

@@ -62,7 +62,7 @@ class Supply(_message.Message):
     def __init__(self, total: _Optional[int] = ..., collected_fees: _Optional[int] = ...) -> None: ...
 
 class FeeGrant(_message.Message):
-    __slots__ = ("left", "expiry_ns", "period_s", "period_limit", "period_left", "period_end_ns", "kinds")
+    __slots__ = ("left", "expiry_ns", "period_s", "period_limit", "period_left", "period_end_ns", "kinds", "epoch")
     LEFT_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
     PERIOD_S_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,7 @@ class FeeGrant(_message.Message):
     PERIOD_LEFT_FIELD_NUMBER: _ClassVar[int]
     PERIOD_END_NS_FIELD_NUMBER: _ClassVar[int]
     KINDS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     left: int
     expiry_ns: int
     period_s: int
@@ -77,17 +78,20 @@ class FeeGrant(_message.Message):
     period_left: int
     period_end_ns: int
     kinds: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., period_s: _Optional[int] = ..., period_limit: _Optional[int] = ..., period_left: _Optional[int] = ..., period_end_ns: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
+    epoch: int
+    def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., period_s: _Optional[int] = ..., period_limit: _Optional[int] = ..., period_left: _Optional[int] = ..., period_end_ns: _Optional[int] = ..., kinds: _Optional[_Iterable[str]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Authorisation(_message.Message):
-    __slots__ = ("left", "expiry_ns", "recipients")
+    __slots__ = ("left", "expiry_ns", "recipients", "epoch")
     LEFT_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_NS_FIELD_NUMBER: _ClassVar[int]
     RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     left: int
     expiry_ns: int
     recipients: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., recipients: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    epoch: int
+    def __init__(self, left: _Optional[int] = ..., expiry_ns: _Optional[int] = ..., recipients: _Optional[_Iterable[bytes]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Vesting(_message.Message):
     __slots__ = ("amount", "paid", "start_ns", "linear", "clawback", "periods")
@@ -848,7 +852,7 @@ class PaymentRequest(_message.Message):
     def __init__(self, payer: _Optional[bytes] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., amount: _Optional[int] = ..., memo: _Optional[str] = ..., expiry_ns: _Optional[int] = ...) -> None: ...
 
 class StandingOrder(_message.Message):
-    __slots__ = ("recipient", "denom_creator", "denom_sub", "amount", "every_blocks", "due_height", "times", "until_height", "paid", "misses")
+    __slots__ = ("recipient", "denom_creator", "denom_sub", "amount", "every_blocks", "due_height", "times", "until_height", "paid", "misses", "epoch", "max_fee")
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     DENOM_CREATOR_FIELD_NUMBER: _ClassVar[int]
     DENOM_SUB_FIELD_NUMBER: _ClassVar[int]
@@ -859,6 +863,8 @@ class StandingOrder(_message.Message):
     UNTIL_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     PAID_FIELD_NUMBER: _ClassVar[int]
     MISSES_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEE_FIELD_NUMBER: _ClassVar[int]
     recipient: bytes
     denom_creator: bytes
     denom_sub: str
@@ -869,4 +875,6 @@ class StandingOrder(_message.Message):
     until_height: int
     paid: int
     misses: int
-    def __init__(self, recipient: _Optional[bytes] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., amount: _Optional[int] = ..., every_blocks: _Optional[int] = ..., due_height: _Optional[int] = ..., times: _Optional[int] = ..., until_height: _Optional[int] = ..., paid: _Optional[int] = ..., misses: _Optional[int] = ...) -> None: ...
+    epoch: int
+    max_fee: int
+    def __init__(self, recipient: _Optional[bytes] = ..., denom_creator: _Optional[bytes] = ..., denom_sub: _Optional[str] = ..., amount: _Optional[int] = ..., every_blocks: _Optional[int] = ..., due_height: _Optional[int] = ..., times: _Optional[int] = ..., until_height: _Optional[int] = ..., paid: _Optional[int] = ..., misses: _Optional[int] = ..., epoch: _Optional[int] = ..., max_fee: _Optional[int] = ...) -> None: ...

@@ -435,7 +435,7 @@ class CancelRequest(_message.Message):
     def __init__(self, payee: _Optional[bytes] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class CreateStandingOrder(_message.Message):
-    __slots__ = ("owner", "reference", "recipient", "denom", "amount", "every_blocks", "first_height", "times", "until_height")
+    __slots__ = ("owner", "reference", "recipient", "denom", "amount", "every_blocks", "first_height", "times", "until_height", "max_fee")
     OWNER_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
@@ -445,6 +445,7 @@ class CreateStandingOrder(_message.Message):
     FIRST_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     TIMES_FIELD_NUMBER: _ClassVar[int]
     UNTIL_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEE_FIELD_NUMBER: _ClassVar[int]
     owner: bytes
     reference: str
     recipient: bytes
@@ -454,7 +455,8 @@ class CreateStandingOrder(_message.Message):
     first_height: int
     times: int
     until_height: int
-    def __init__(self, owner: _Optional[bytes] = ..., reference: _Optional[str] = ..., recipient: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ..., every_blocks: _Optional[int] = ..., first_height: _Optional[int] = ..., times: _Optional[int] = ..., until_height: _Optional[int] = ...) -> None: ...
+    max_fee: int
+    def __init__(self, owner: _Optional[bytes] = ..., reference: _Optional[str] = ..., recipient: _Optional[bytes] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ..., every_blocks: _Optional[int] = ..., first_height: _Optional[int] = ..., times: _Optional[int] = ..., until_height: _Optional[int] = ..., max_fee: _Optional[int] = ...) -> None: ...
 
 class CancelStandingOrder(_message.Message):
     __slots__ = ("owner", "reference")

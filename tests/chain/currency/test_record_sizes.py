@@ -46,14 +46,16 @@ MEMBERS = RANGES["validators_max"].high
 
 GREATEST: dict[bytes, Any] = {  # by the record's tag and letter
     accounts.ACCOUNT: accounts.Account(WHO, TOP, POLICY, ((KEY, TOP),) * (KEYS_MAX + 1)),  # one of keys that left
-    fee_grants.FEE_GRANT: fee_grants.FeeGrant(TOP, TIME, TOP, TOP, TOP, TIME, (NAME,) * GRANT_KINDS_MAX),
+    fee_grants.FEE_GRANT: fee_grants.FeeGrant(TOP, TIME, TOP, TOP, TOP, TIME, (NAME,) * GRANT_KINDS_MAX, TOP),
     denominations.DENOMINATION: denominations.Denomination(WHO, TOP, TOP, True),
     denominations.HOLDING: denominations.Holding(TOP, True),
-    standing.ORDER: standing.StandingOrder(WHO, Denom(WHO, "s" * SUB_BYTES_MAX), TOP, TOP, TOP, TOP, TOP, TOP, 2),
+    standing.ORDER: standing.StandingOrder(
+        WHO, Denom(WHO, "s" * SUB_BYTES_MAX), TOP, TOP, TOP, TOP, TOP, TOP, 2, TOP, TOP
+    ),
     requests.REQUEST: requests.PaymentRequest(
         WHO, Denom(WHO, "s" * SUB_BYTES_MAX), TOP, "m" * REQUEST_MEMO_BYTES_MAX, TIME
     ),
-    authorisations.AUTHORISATION: authorisations.Authorisation(TOP, TIME, (WHO,) * RECIPIENTS_MAX),
+    authorisations.AUTHORISATION: authorisations.Authorisation(TOP, TIME, (WHO,) * RECIPIENTS_MAX, TOP),
     vesting.VESTINGS: vesting.Vesting(TOP, TOP, TIME, True, True, ((PERIOD_S_MAX, TOP),) * PERIODS_MAX),
     accounts.SUPPLY: accounts.Supply(TOP, TOP),
     accounts.PARAMS: accounts.CurrencyParams(TOP, TOP),

@@ -63,7 +63,9 @@ def about_orders(life: Life, name: str, names: tuple[str, ...]) -> Message:
     times, until = rng.choice(((3, 0), (2, life.height + 60), (0, life.height + rng.choice((5, 40, 90)))))
     first = rng.choice((0, 0, life.height + rng.choice((1, 2, 3, 9))))
     reference, every = rng.choice(("rent", "tea/2")), rng.choice((10, 10, 12, 30))
-    return CreateStandingOrder(who, reference, somebody, denom, amount, every, first, times, until)
+    return CreateStandingOrder(
+        who, reference, somebody, denom, amount, every, first, times, until, rng.choice((0, 0, 1, 10**6))
+    )
 
 
 def about_denominations(life: Life, name: str, names: tuple[str, ...]) -> Message:

@@ -101,7 +101,7 @@ def test_it_is_paid_so_often_and_over(world: World) -> None:
     (said,) = told(made, "create_standing_order")
     assert said == {
         **who, "recipient": account(world.address("bob")), "amount": "1000000udchat", "every_blocks": "10",
-        "due_height": str(height + 10), "times": "3", "until_height": "0",
+        "due_height": str(height + 10), "times": "3", "until_height": "0", "max_fee": "0udchat",
     }  # fmt: skip
     ann, bob = world.balance("ann"), world.balance("bob")
     paid = []
@@ -222,6 +222,24 @@ def test_misses_are_counted_paid_by_the_next_payment_and_end_it(world: World) ->
     leave(world, 0)
     ends = [told(world.block(), "end_standing_order") for _ in range(31)]
     assert [row["reason"] for block in ends for row in block] == ["missed"]
+    assert leavings(world) == 0
+
+
+def test_a_turn_that_is_dearer_than_its_owner_said_is_missed(world: World) -> None:
+    """The bound is of a turn's own work: a payment after a miss may cost that of both."""
+    order(world, max_fee=FEE, times=2)
+    order(world, to="carl", reference="dear", max_fee=FEE - 1, times=2)
+    leave(world, DCHAT // 2)
+    while not (missed := told(world.block(), "miss_standing_order")):
+        pass
+    assert [(row["reference"], int(row["code"])) for row in missed] == [("rent", e.Overspend.code)]
+    world.do("carl", Payment(world.address("carl"), world.address("ann"), 5 * DCHAT))
+    seen = [world.block() for _ in range(30)]
+    paid = [(row["reference"], row["fee"]) for block in seen for row in told(block, "pay_standing_order")]
+    assert paid == [("rent", f"{2 * FEE}udchat"), ("rent", f"{FEE}udchat")]
+    codes = [int(row["code"]) for block in seen for row in told(block, "miss_standing_order")]
+    assert codes == [pe.StandingOrderTooDear.code] * len(codes) != []
+    assert kept(world, "dear") is None, "the third miss ends it"
     assert leavings(world) == 0
 
 

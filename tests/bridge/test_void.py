@@ -1,0 +1,126 @@
+"""What an account gave others by a word (grants, authorisations, orders, offers), once guardians took it back from a
+thief: void, on both chains, and shown as void (docs/identities.md)."""
+
+from __future__ import annotations
+
+from chain.currency.ledger.stake_records import WITHDRAW
+from chain.tx import errors as e
+from chain.tx.chat_errors import NotOffered
+from chain.tx.messages import CreateChannel, JoinChannel, Payment, RegisterIdentity, channel_id
+from chain.tx.messages.chat import AcceptChannel, OfferChannel
+from chain.tx.messages.economy import SetWithdrawAddress
+from chain.tx.messages.governance import Vote
+from chain.tx.messages.grants import Authorise, Exec, GrantFees, RevokeAuthorisation
+from chain.tx.messages.payments import CancelStandingOrder, CreateStandingOrder
+from dchat.app.payment_queries import PaymentQueries
+from tests.support.chain.guarded import DCHAT, DELAY_S, Guarded
+from tests.support.chain.harness import wallet
+from tests.support.chain.keys import rotation
+
+
+class Robbed(Guarded):
+    """The thief has ann's keys, and gives eve all that is given by a word; then ben and cid recover the account."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.eve = self.address("eve")
+        soon = self.time_of(1) + 10**18
+        self.good("ann", CreateChannel(self.ann, "den", 0, ""))
+        self.den = channel_id("den")
+        self.good("eve", RegisterIdentity(self.eve, "eve", ""))
+        self.good("eve", JoinChannel(self.eve, self.den))
+        self.good(
+            "ann",
+            Authorise(self.ann, self.eve, "payment", soon, 500 * DCHAT),
+            Authorise(self.ann, self.eve, "vote", soon),
+            GrantFees(self.ann, self.eve, 500 * DCHAT, soon), OfferChannel(self.ann, self.den, self.eve),
+            SetWithdrawAddress(self.ann, self.eve),
+            CreateStandingOrder(self.ann, "rent", self.eve, None, 10 * DCHAT, 1_000, times=3),
+            CreateStandingOrder(self.ann, "tea", self.eve, None, 10 * DCHAT, 10, times=3),
+        )  # fmt: skip
+        self.given = self.height
+
+    def recover(self) -> None:
+        recovery = self.good("ben", self.start("ben"))
+        self.good("cid", self.approve("cid", recovery))
+        self.wait(2 * DELAY_S)
+        self.wait(30)
+        assert self.policies == {wallet("new").policy}
+        self.me = wallet("new")
+
+    def granted(self) -> bytes:
+        """Paid by ann's grant."""
+        pays = Payment(self.eve, self.address("bob"), 1)
+        return self.tx("eve", pays, memo=str(self.height), lane=3, fee_granter=self.ann)
+
+
+def test_what_the_old_keys_gave_is_void_after_a_recovery() -> None:
+    """audit 35: a thief let another account pay for him, and that outlived the recovery."""
+    chain = Robbed()
+    assert chain.run("eve", Exec(chain.eve, chain.ann, (Payment(chain.ann, chain.eve, 1),))).code == 0
+    assert chain.take(chain.granted()).code == 0
+    assert chain.check(chain.granted()).code == 0
+    chain.recover()
+    ann = chain.balance("ann")
+    for message in (Payment(chain.ann, chain.eve, 400 * DCHAT), Vote(chain.ann, 1, 1)):
+        answer = chain.run("eve", Exec(chain.eve, chain.ann, (message,)))
+        assert (answer.code, answer.log.endswith("before the account was recovered")) == (e.NoAuthorisation.code, True)
+    assert chain.check(chain.granted()).code == e.NoFeeGrant.code
+    assert "from before the granter was recovered" in chain.propose(chain.granted())
+    chain.refused("eve", AcceptChannel(chain.eve, chain.den), by=NotOffered)
+    chain.wait(12 * 60)
+    assert chain.balance("ann") == ann, "no fee, no order, no word of the old keys takes anything"
+    assert chain.app.base.get(WITHDRAW + chain.ann) is None
+
+
+def test_it_is_shown_as_void_and_an_order_ends_at_its_turn() -> None:
+    chain = Robbed()
+    asked = PaymentQueries(chain.app.queries)
+
+    def shown() -> dict[str, list[bool]]:
+        """By what it is: whether each is void."""
+        return {
+            "grants": [one.void for one in asked.fee_grants(granter=chain.ann).grants],
+            "let": [one.void for one in asked.authorisations(grantee=chain.eve).authorisations],
+            "orders": [one.void for one in asked.orders(owner=chain.ann).orders],
+        }
+
+    assert shown() == {"grants": [False], "let": [False, False], "orders": [False, False]}
+    chain.recover()
+    assert shown() == {"grants": [True], "let": [True, True], "orders": [True]}, "tea has had its turn"
+    while chain.height < chain.given + 1_000:
+        chain.block()
+    chain.assert_invariants()
+    assert shown()["orders"] == []
+
+
+def test_the_owner_gives_anew_and_takes_back_what_is_void() -> None:
+    chain = Robbed()
+    chain.recover()
+    soon = chain.time_of(1) + 2 * 10**18
+    chain.good(
+        "ann",
+        Authorise(chain.ann, chain.eve, "payment", soon, 5 * DCHAT),
+        RevokeAuthorisation(chain.ann, chain.eve, "vote"),
+        GrantFees(chain.ann, chain.eve, 5 * DCHAT, soon),
+        OfferChannel(chain.ann, chain.den, chain.eve),
+        CreateStandingOrder(chain.ann, "rent", chain.eve, None, DCHAT, 10, times=1),
+        CreateStandingOrder(chain.ann, "milk", chain.eve, None, DCHAT, 10, times=1),
+        CancelStandingOrder(chain.ann, "milk"),
+    )  # fmt: skip
+    assert chain.run("eve", Exec(chain.eve, chain.ann, (Payment(chain.ann, chain.eve, 5 * DCHAT),))).code == 0
+    assert chain.take(chain.granted()).code == 0
+    eve = chain.balance("eve")
+    for _ in range(10):
+        chain.take_empty()
+    assert chain.balance("eve") == eve + DCHAT
+    chain.good("eve", AcceptChannel(chain.eve, chain.den))
+
+
+def test_a_change_of_keys_alone_voids_nothing() -> None:
+    """Whoever makes it has the keys, and takes back what he wants to."""
+    chain = Robbed()
+    chain.good("ann", rotation(chain.ann, wallet("new").policy, ["new"]))
+    chain.me = wallet("new")
+    assert chain.run("eve", Exec(chain.eve, chain.ann, (Payment(chain.ann, chain.eve, 1),))).code == 0
+    assert chain.take(chain.granted()).code == 0
