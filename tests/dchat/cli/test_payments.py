@@ -203,11 +203,16 @@ async def test_a_standing_order_lives(tmp_path: Path) -> None:
                 return json.loads(done.stdout) if not code else done.stderr
 
             told = await run("tx", "order", "create", "rent", "--to", BEN, "--amount", 5, "--every", 10, "--times", 2,
-                             "--from", alice)  # fmt: skip
+                             "--max-turn-fee", "1200udchat", "--from", alice)  # fmt: skip
             (leg,) = told["receipt"]["legs"]
             assert (leg["kind"], leg["amount"]) == ("create_standing_order", 5_000_000)
             await run(
-                "tx", "bundle", "--from", alice, "--leg", f"order reference=tea to={BEN} amount=1 every=20 times=3"
+                "tx",
+                "bundle",
+                "--from",
+                alice,
+                "--leg",
+                f"order reference=tea to={BEN} amount=1 every=20 times=3 max-turn-fee=2",
             )
             again = ("--to", BEN, "--amount", 5, "--every", 10, "--times", 2, "--from", alice)
             assert "you have a standing order of this reference" in await run(
@@ -216,6 +221,8 @@ async def test_a_standing_order_lives(tmp_path: Path) -> None:
             for of in (("--owner", alice), ("--recipient", BEN)):
                 rows = (await run("query", "orders", *of))["orders"]
                 assert [(row["reference"], row["order"]["every_blocks"]) for row in rows] == [("rent", 10), ("tea", 20)]
+                assert [row["order"]["max_fee"] for row in rows] == [1_200, 2_000_000]
+                assert not any(row.get("void") for row in rows)
                 assert rows[0]["owner"] == encode_address(running.account("alice").address)
             assert "--owner or --recipient: one of them" in await run("query", "orders", code=2)
             told = await run("query", "order", alice, "tea", "--prove")
