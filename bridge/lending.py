@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from chain.chat import machine as chat
-from chain.chat.ledger.records import IDENTITY, UNUSED, Use, require_identity
+from chain.chat.ledger.records import IDENTITY, UNUSED, Use, require_lasting
 from chain.chat.ledger.records import PARAMS as CHAT_PARAMS
 from chain.currency import machine as currency
 from chain.currency.ledger import bank
@@ -69,8 +69,8 @@ def lock_of(state: Readable, address: bytes) -> Lock:
 
 
 def lent_before(ctx: Context, address: bytes) -> tuple[int, Use]:
-    """What an identity begins with whose account had another, which ended, and has locked something: the lock, and
-    nothing of this period, whose share the one before may have used."""
+    """What a lasting identity begins with whose account locked something already, by a burner of an older build: the
+    lock, and nothing of this period, whose share the one before may have used."""
     locked = lock_of(ctx.branch, address).locked
     if not locked:
         return 0, UNUSED
@@ -79,10 +79,13 @@ def lent_before(ctx: Context, address: bytes) -> tuple[int, Use]:
 
 
 def lock(ctx: Context, message: LockForAllowance) -> Leg:
-    """Raises: UnknownIdentity, LendsNothing, UnknownAccount, Overspend."""
+    """A burner is lent nothing: what a period brings would be brought again in each of its lives.
+
+    Raises: UnknownIdentity, BurnerMayNot, LendsNothing, UnknownAccount, Overspend.
+    """
     address, amount = message
     branch = ctx.branch
-    require_identity(branch, address)
+    require_lasting(branch, address)
     before = lock_of(branch, address)
     locked = before.locked + amount
     lent = branch.get(CHAT_PARAMS).lent(locked)
@@ -157,7 +160,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
         held == has,
         f"{len(locks)} hold {held}, account {has} udchat",
     )
-    lent = {identity.address: identity.allowance.locked for _, identity in scan(IDENTITY)}
+    lent = {found.address: found.allowance.locked for _, found in scan(IDENTITY) if not found.expiry_ns}
     differing = [account(who) for who, udchat in sorted(lent.items()) if udchat != locks.get(who, Lock()).locked]
     yield "allowance: both machines know what is locked", not differing, f"{some(differing)} differ"
     queued = {key[len(UNLOCKS.prefix) :] for key, _ in scan(UNLOCKS.prefix)}

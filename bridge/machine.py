@@ -26,7 +26,7 @@ from bridge.records import (
 )
 from chain.chat import machine as chat
 from chain.chat.channels import members, rights
-from chain.chat.ledger.records import IDENTITY, Allowance, identity_of, require_living
+from chain.chat.ledger.records import IDENTITY, Allowance, identity_of, require_living, require_of_this_life
 from chain.chat.messages import machine as messages
 from chain.chat.reputation import machine as reputation
 from chain.currency import machine as currency
@@ -65,8 +65,8 @@ def ante(ctx: Context, tx: Tx) -> None:
 
     A signer may have an account, an identity, or neither yet: then it gives its key policy. The fee payer has an
     account.
-    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, IdentityExpired, policy errors, FeeUnpayable, those of
-    fee grants.
+    Raises: FeeTooLow, Replayed, ExpiryTooFar, UnknownAccount, IdentityExpired, OfAnEarlierLife, policy errors,
+    FeeUnpayable, those of fee grants.
     """
     branch = ctx.branch
     currency.check_fee(tx, currency.params_of(branch))
@@ -75,7 +75,10 @@ def ante(ctx: Context, tx: Tx) -> None:
     ctx.policies, ctx.replay_id = {}, tx.replay_id
     for index, entry in enumerate(tx.signers):
         account = currency.account_of(branch, entry.address)
-        require_living(identity_of(branch, entry.address), ctx.time_ns)
+        identity = identity_of(branch, entry.address)
+        if identity is not None:
+            require_living(identity, ctx.time_ns)
+            require_of_this_life(identity, tx, params.unordered_expiry_blocks_max)
         ctx.policies[entry.address] = policy = authorise(tx, index, recorded(branch, account, entry.address))
         if account is not None:
             pays = index == tx.fee_payer and not tx.fee_granter
@@ -102,7 +105,8 @@ def register_burner(ctx: Context, message: RegisterBurner) -> Leg:
 def _register(ctx: Context, message: RegisterBurner) -> Leg:
     """lifetime_s 0: it lasts."""
     params = ctx.branch.get(PARAMS)
-    allowance = Allowance(params.starter_messages, params.starter_bytes, *lending.lent_before(ctx, message.address))
+    lent = () if message.lifetime_s else lending.lent_before(ctx, message.address)
+    allowance = Allowance(params.starter_messages, params.starter_bytes, *lent)
     chat.register(
         ctx, address=message.address, name=message.name, display=message.display,
         policy=ctx.policies[message.address], allowance=allowance, lifetime_s=message.lifetime_s,

@@ -22,6 +22,7 @@ from chain.chat.ledger.records import (
     Identity,
     require_identity,
     require_living,
+    require_of_this_life,
 )
 from chain.chat.messages import machine as messages
 from chain.chat.messages import posts
@@ -58,8 +59,8 @@ def ante(ctx: Context, tx: Tx) -> None:
     """Authorise every signer, mark the replay, take the allowance.
 
     A device key of the identity may stand in for its policy; a channel that is named pays in its place.
-    Raises: UnknownIdentity, IdentityExpired, policy, device and sequence errors, Replayed, ExpiryTooFar,
-    AllowanceExhausted, those of `pots.spend`.
+    Raises: UnknownIdentity, IdentityExpired, OfAnEarlierLife, policy, device and sequence errors, Replayed,
+    ExpiryTooFar, AllowanceExhausted, those of `pots.spend`.
     """
     branch = ctx.branch
     params = branch.get(PARAMS)
@@ -69,6 +70,8 @@ def ante(ctx: Context, tx: Tx) -> None:
         identity = require_identity(branch, entry.address)
         if identity.expiry_ns:
             require_living(identity, ctx.time_ns)
+        if tx.unordered:
+            require_of_this_life(identity, tx, params.unordered_expiry_blocks_max)
         try:
             policy = authorise(tx, index, identity.policy)
         except Unauthorised:
@@ -79,7 +82,7 @@ def ante(ctx: Context, tx: Tx) -> None:
             if tx.fee_granter:
                 pots.spend(ctx, tx, params)
             else:
-                allowance = params.take(allowance, tx, ctx.time_ns)
+                allowance = params.take(identity, tx, ctx.time_ns)
         branch.set(IDENTITY + entry.address, identity.with_use(sequences, allowance))
     if tx.unordered:
         MARKS.add(branch, tx)
@@ -105,7 +108,8 @@ def register(
         expiry_ns, sequences = ctx.time_ns + lifetime_s * NS_PER_S, burners.first_sequences(ctx.height)
         due.wait(branch, expiry_ns, due.IDENTITY, address)
         told["until"] = time_text(expiry_ns)
-    identity = Identity(address, name, display, policy, sequences, allowance, ctx.height, expiry_ns)
+    before_height = burners.last_end(branch, address, ctx.height)
+    identity = Identity(address, name, display, policy, sequences, allowance, ctx.height, expiry_ns, before_height)
     branch.set(IDENTITY + address, identity)
     branch.emit(Event.of("register_identity", **told))
 
@@ -122,7 +126,7 @@ def add_bought(ctx: Context, address: bytes, *, messages: int, size: int) -> Non
 def set_locked(state: State, address: bytes, locked: int) -> None:
     """udchat for which the identity, if there is one, is lent more in every period."""
     identity = state.get(IDENTITY + address)
-    if identity is not None:
+    if identity is not None and not identity.expiry_ns:  # a burner is lent nothing
         has = identity.allowance
         lent = Allowance(has.messages, has.size, locked, has.use)
         state.set(IDENTITY + address, identity.with_use(identity.sequences, lent))

@@ -112,3 +112,7 @@ class IdentityExpired(BurnersError):
 
 class BurnerMayNot(BurnersError):
     code, rule = 377, "what lasts is of identities that last"
+
+
+class OfAnEarlierLife(BurnersError):
+    code, rule = 378, "what is unordered is signed for the identity that the address has now"

@@ -90,7 +90,7 @@ class BridgeQueries:
             has, use = identity.allowance, identity.allowance.use.at(period)
             answer.registered = True
             answer.bought_messages, answer.bought_bytes = has.messages, has.size
-            answer.refill_messages, answer.refill_bytes = params.brings(has.locked)
+            answer.refill_messages, answer.refill_bytes = (0, 0) if identity.expiry_ns else params.brings(has.locked)
             answer.left_messages = max(0, answer.refill_messages - use.messages)
             answer.left_bytes = max(0, answer.refill_bytes - use.size)
             answer.period_end_ns = period * params.period_ns

@@ -150,7 +150,11 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     ids.IdentityExpired: Say("the identity's time is over", "register again, once it is taken away: dchat tx register"),
     ids.BurnerMayNot: Say(
-        "an identity that ends owns no channel and has no conversation of two", "do it with one that lasts"
+        "an identity that ends owns no channel, has no conversation of two and is lent nothing",
+        "do it with one that lasts",
+    ),
+    ids.OfAnEarlierLife: Say(
+        "an identity of this address ended lately, and might have signed this", "sign for longer: --expiry-blocks 1000"
     ),
     e.EditTooLate: Say("the message was posted too long ago", "post another, with --reply-to"),
     e.NotAuthor: Say("the message is somebody else's", "reply to it instead: dchat tx post --reply-to"),

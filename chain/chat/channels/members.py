@@ -22,7 +22,7 @@ from chain.chat.channels.records import (
 from chain.chat.channels.rights import BAN as MAY_BAN
 from chain.chat.channels.rights import INVITE, OWNER, RANKS, ROLES, has_right, require_channel, require_right, role_in
 from chain.chat.identities.profiles import require_open
-from chain.chat.ledger.records import require_identity
+from chain.chat.ledger.records import Identity, require_identity, require_living
 from chain.kernel.branch import Branch, State
 from chain.kernel.context import Context, Leg
 from chain.kernel.event_text import Event, account, time_text
@@ -80,12 +80,13 @@ def paid_join(ctx: Context, channel: Channel, member: bytes, min_period_s: int) 
     if not min_period_s or period_s < min_period_s:
         raise PeriodTooShort(f"{period_s} s, min_period_s {min_period_s}")
     branch, now = ctx.branch, ctx.time_ns
+    identity = _living(ctx, member)
     has = branch.get(member_key(channel.id, member))
-    if has is None or not has.end_ns:
+    if has is None or not has.end_ns or _is_over(has, identity, now):
         join(ctx, channel, member, end_ns=now + period_s * NS_PER_S)
         return
     _check_open(channel, settings or PLAIN)
-    end_ns = _within_life(ctx, member, max(now, has.end_ns) + period_s * NS_PER_S)
+    end_ns = _within_life(ctx, identity, has.end_ns + period_s * NS_PER_S)
     if end_ns - now > PAID_AHEAD_NS:
         raise PaidTooFar(f"until {time_text(end_ns)}")
     branch.set(member_key(channel.id, member), has._replace(end_ns=end_ns))
@@ -99,17 +100,26 @@ def _check_open(channel: Channel, settings: Settings) -> None:
 
 
 def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> None:
-    """Raises: UnknownIdentity, AlreadyMember, Banned, ChannelArchived, InvitationNeeded."""
-    branch, now, settings = ctx.branch, ctx.time_ns, channel.settings or PLAIN
-    end_ns = _within_life(ctx, member, end_ns)
+    """A membership that is over and waits to be taken away goes first, with what it had: this is another.
+
+    Raises: UnknownIdentity, IdentityExpired, AlreadyMember, Banned, ChannelArchived, InvitationNeeded, PaidTooFar.
+    """
+    branch, now = ctx.branch, ctx.time_ns
+    identity = _living(ctx, member)
+    end_ns = _within_life(ctx, identity, end_ns)
     key = member_key(channel.id, member)
-    if branch.get(key) is not None:
-        raise AlreadyMember(channel.name)
+    has = branch.get(key)
+    if has is not None:
+        if not _is_over(has, identity, now):
+            raise AlreadyMember(channel.name)
+        _end(branch, channel, member)
+        channel = require_channel(branch, channel.id)
+    settings = channel.settings or PLAIN
     _check_open(channel, settings)
     ban = branch.get(BAN + channel.id + member)
     if ban is not None and (not ban.until_ns or now < ban.until_ns):
         raise Banned(f"until {time_text(ban.until_ns)}" if ban.until_ns else channel.name)
-    invited = _take_invitation(branch, channel, member, now)
+    invited = _take_invitation(branch, channel, identity, now)
     if settings.access == INVITED and invited is None:
         raise InvitationNeeded(channel.name)
     after = _with_members(channel, channel.member_count + 1)
@@ -129,9 +139,21 @@ def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> N
     branch.emit(Event.of("join_channel", **_who(channel.id, member)))
 
 
-def _within_life(ctx: Context, member: bytes, end_ns: int) -> int:
-    """When a membership ends that would end then: a burner's ends with it. Raises: UnknownIdentity, PaidTooFar."""
-    expiry_ns = require_identity(ctx.branch, member).expiry_ns
+def _living(ctx: Context, member: bytes) -> Identity:
+    """Who comes need not have signed: another may on its behalf. Raises: UnknownIdentity, IdentityExpired."""
+    identity = require_identity(ctx.branch, member)
+    require_living(identity, ctx.time_ns)
+    return identity
+
+
+def _is_over(has: Membership, identity: Identity, now: int) -> bool:
+    """Its time has passed, or it was another's that had the address; the queue will take it away."""
+    return 0 < has.end_ns <= now or has.joined_height < identity.created_height
+
+
+def _within_life(ctx: Context, identity: Identity, end_ns: int) -> int:
+    """When a membership ends that would end then: a burner's ends with it. Raises: PaidTooFar."""
+    expiry_ns = identity.expiry_ns
     if not expiry_ns:
         return end_ns
     if end_ns > expiry_ns:
@@ -142,12 +164,14 @@ def _within_life(ctx: Context, member: bytes, end_ns: int) -> int:
     return expiry_ns
 
 
-def _take_invitation(branch: Branch, channel: Channel, member: bytes, now: int) -> Invitation | None:
-    """It counts as long as whoever made it may invite: what one made who lost the right, or was banned, is void."""
-    found = branch.get(INVITATION + channel.id + member)
-    if found is None or now >= found.until_ns:
+def _take_invitation(branch: Branch, channel: Channel, identity: Identity, now: int) -> Invitation | None:
+    """It counts as long as whoever made it may invite: what one made who lost the right, or was banned, is void. Nor
+    does it count for another identity of the address than was invited."""
+    key = INVITATION + channel.id + identity.address
+    found = branch.get(key)
+    if found is None or now >= found.until_ns or found.created_height != identity.created_height:
         return None
-    branch.set(INVITATION + channel.id + member, None)
+    branch.set(key, None)
     return found if has_right(branch, channel, found.by, INVITE, now) else None
 
 
@@ -179,12 +203,13 @@ def invite_member(ctx: Context, message: InviteMember) -> Leg:
     branch = ctx.branch
     channel = require_channel(branch, channel_id)
     require_right(branch, channel, actor, INVITE, ctx.time_ns)
-    require_identity(branch, member)
+    identity = require_identity(branch, member)
     require_open(branch, member, to=actor)
-    if branch.get(member_key(channel_id, member)) is not None:
+    has = branch.get(member_key(channel_id, member))
+    if has is not None and not _is_over(has, identity, ctx.time_ns):
         raise AlreadyMember(account(member))
     until_ns = ctx.time_ns + valid_s * NS_PER_S
-    branch.set(INVITATION + channel_id + member, Invitation(actor, until_ns, reads_back))
+    branch.set(INVITATION + channel_id + member, Invitation(actor, until_ns, reads_back, identity.created_height))
     due.wait(branch, until_ns, due.INVITATION, channel_id + member)
     branch.emit(Event.of("invite_member", **_who(channel_id, member), by=account(actor), until=time_text(until_ns)))
     return Leg("invite_member", subject=channel_id)
@@ -212,7 +237,7 @@ def set_member_role(ctx: Context, message: SetMemberRole) -> Leg:
     require_right(branch, channel, actor, ROLES, ctx.time_ns)
     key = member_key(channel_id, member)
     has = branch.get(key)
-    if has is None:
+    if has is None or _is_over(has, require_identity(branch, member), ctx.time_ns):
         raise NotMember(account(member))
     branch.set(key, has._replace(role=role))
     branch.emit(Event.of("set_member_role", **_who(channel_id, member), role=ROLE_NAMES[role]))
@@ -224,9 +249,10 @@ def ban_member(ctx: Context, message: BanMember) -> Leg:
     branch = ctx.branch
     channel = require_channel(branch, channel_id)
     rank = RANKS[require_right(branch, channel, actor, MAY_BAN, ctx.time_ns)]
-    require_identity(branch, member)
+    identity = require_identity(branch, member)
     has = branch.get(member_key(channel_id, member))
-    theirs = role_in(channel, member, has) if has is not None else None
+    counts = has is not None and not _is_over(has, identity, ctx.time_ns)  # one that is over has no rank
+    theirs = role_in(channel, member, has) if has is not None and counts else None
     if theirs == OWNER or (theirs is not None and RANKS[theirs] >= rank):
         raise OutOfRank(account(member))
     until_ns = ctx.time_ns + duration_s * NS_PER_S if duration_s else 0
@@ -269,8 +295,12 @@ def end_membership(branch: Branch, item: bytes, ctx: BlockContext) -> None:
     has = branch.get(member_key(channel_id, member))
     if has is None or not has.end_ns or has.end_ns > ctx.time_ns:
         return
-    remove(branch, require_channel(branch, channel_id), member)
-    branch.emit(Event.of("membership_ended", **_who(channel_id, member)))
+    _end(branch, require_channel(branch, channel_id), member)
+
+
+def _end(branch: Branch, channel: Channel, member: bytes) -> None:
+    remove(branch, channel, member)
+    branch.emit(Event.of("membership_ended", **_who(channel.id, member)))
 
 
 def end_ban(branch: Branch, item: bytes, ctx: BlockContext) -> None:

@@ -179,9 +179,12 @@ class Ban(NamedTuple):
 
 
 class Invitation(NamedTuple):
+    """created_height: of the identity that is invited, so that none which its address has later comes in by it."""
+
     by: bytes
     until_ns: int
     reads_back: bool
+    created_height: int
 
     def encode(self) -> bytes:
         return channels_pb2.Invitation(**self._asdict()).SerializeToString(deterministic=True)
@@ -189,7 +192,7 @@ class Invitation(NamedTuple):
     @staticmethod
     def decode(stored: bytes) -> Invitation:
         r = channels_pb2.Invitation.FromString(stored)
-        return Invitation(r.by, r.until_ns, r.reads_back)
+        return Invitation(r.by, r.until_ns, r.reads_back, r.created_height)
 
 
 CHANNEL: Final = Key.of(b"cc", Channel)  # ‖ channel id

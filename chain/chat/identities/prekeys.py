@@ -2,7 +2,8 @@
 
 An identity publishes a signed prekey, a last resort and one-time prekeys, in batches. The chain checks the signatures
 and hands each one-time prekey out once, to the claimer in whose receipt it stands; when none is left, the last resort
-is given. What was handed out is deleted and its number never comes again. Who claims pays with his allowance, is not
+is given. What was handed out is deleted and its number never comes again: a burner's begin above all of the address's
+burners before, as its sequences do. Who claims pays with his allowance, is not
 blocked, and gets CLAIMS_MAX of one identity in a period of block time: to drain somebody takes many registrations.
 All of an identity's prekeys are one record of bounded size; the counts of claims are cleared when their period is over.
 Source: the X3DH specification, revision 1, section 3.2; proto/dchat/v1/identities.proto.
@@ -100,7 +101,15 @@ def _read_signed(m: pb.SignedPrekey) -> SignedPrekey:
     return SignedPrekey(m.public_key, m.signer, m.signature)
 
 
-NONE: Final = Prekeys(None, 0, None, 0, 0, ())
+NUMBERS_PER_BLOCK: Final = 1 << 22  # more than an identity can publish, or discard, in a block
+
+assert NUMBERS_PER_BLOCK > gas.BLOCK_GAS_MAX // (32 * gas.GAS_BYTE), "a key is 32 bytes"
+
+
+def first_of(identity: Identity) -> Prekeys:
+    """Before it published any."""
+    return Prekeys(None, 0, None, 0, identity.created_height * NUMBERS_PER_BLOCK if identity.expiry_ns else 0, ())
+
 
 PREKEY: Final = Key.of(b"cy", Prekeys)  # ‖ address
 CLAIMS: Final = Key.of(b"cl", bytes)  # ‖ period ‖ address ‖ claimer -> PrekeyClaims
@@ -121,7 +130,7 @@ def publish_prekeys(ctx: Context, message: PublishPrekeys) -> Leg:
     for prekey, use in ((signed, USE_SIGNED), (last_resort, USE_LAST_RESORT)):
         if prekey is not None:
             _check_signed(ctx, identity, prekey, use)
-    old = branch.get(PREKEY + address) or NONE
+    old = branch.get(PREKEY + address) or first_of(identity)
     kept = () if discard else old.one_time
     one_time = (*kept, *[key for key in added if key not in kept])
     if len(one_time) > ONE_TIME_MAX:

@@ -20,7 +20,7 @@ from chain.kernel.event_text import account, time_text
 from chain.tx.codec import UINT64_MAX, bytes_field, message_field, uint_field, varint
 from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import AllowanceExhausted, UnknownIdentity
-from chain.tx.identity_errors import BurnerMayNot, IdentityExpired
+from chain.tx.identity_errors import BurnerMayNot, IdentityExpired, OfAnEarlierLife
 from chain.tx.units import GAS_PER_MGAS, UDCHAT_PER_DCHAT
 from consensus.formats.units import NS_PER_S
 from proto.dchat.v1 import allowance_pb2
@@ -120,9 +120,13 @@ class Allowance:
 
 class Identity:
     """policy: canonical KeyPolicy. What else it holds is bounded by what a registration may say. expiry_ns: from this
-    block time on it signs nothing, and is taken away; 0: it never ends."""
+    block time on it signs nothing, and is taken away; 0: it never ends. before_height: the block in which an earlier
+    one of the address ended, if that was lately."""
 
-    __slots__ = ("address", "allowance", "created_height", "display", "expiry_ns", "name", "policy", "sequences")
+    __slots__ = (
+        "address", "allowance", "before_height", "created_height", "display", "expiry_ns", "name", "policy",
+        "sequences",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -134,26 +138,27 @@ class Identity:
         allowance: Allowance,
         created_height: int,
         expiry_ns: int = 0,
+        before_height: int = 0,
     ) -> None:
         self.address, self.name, self.display, self.policy = address, name, display, policy
         self.sequences, self.allowance, self.created_height = sequences, allowance, created_height
-        self.expiry_ns = expiry_ns
+        self.expiry_ns, self.before_height = expiry_ns, before_height
 
     def fits(self) -> bool:
-        numbers = self.created_height | self.expiry_ns
+        numbers = self.created_height | self.expiry_ns | self.before_height
         return 0 <= numbers <= UINT64_MAX and self.allowance.fits() and sequences_fit(self.sequences)
 
     def with_use(self, sequences: Sequences, allowance: Allowance) -> Identity:
         return Identity(
             self.address, self.name, self.display, self.policy, sequences, allowance, self.created_height,
-            self.expiry_ns,
+            self.expiry_ns, self.before_height,
         )  # fmt: skip
 
     def with_policy(self, policy: bytes, sequences: Sequences) -> Identity:
         """After its keys were changed."""
         return Identity(
             self.address, self.name, self.display, policy, sequences, self.allowance, self.created_height,
-            self.expiry_ns,
+            self.expiry_ns, self.before_height,
         )  # fmt: skip
 
     def encode(self) -> bytes:
@@ -167,6 +172,7 @@ class Identity:
                 message_field(b"\x32", self.allowance.encode()),
                 uint_field(b"\x38", self.created_height),
                 uint_field(b"\x40", self.expiry_ns) if self.expiry_ns else b"",
+                uint_field(b"\x48", self.before_height) if self.before_height else b"",
             )
         )
 
@@ -177,7 +183,7 @@ class Identity:
         assert policy is not None, "an identity has a policy"
         return Identity(
             record.address, record.name, record.display, policy, read_sequences(record),
-            Allowance.read(record.allowance), record.created_height, record.expiry_time_ns,
+            Allowance.read(record.allowance), record.created_height, record.expiry_time_ns, record.before_height,
         )  # fmt: skip
 
 
@@ -224,14 +230,16 @@ class ChatParams(NamedTuple):
         return locked * self.lent_messages // LENT_FOR_UDCHAT, locked * self.lent_bytes // LENT_FOR_UDCHAT
 
     def brings(self, locked: int) -> tuple[int, int]:
-        """(messages, bytes) that a period brings to an identity with so much udchat locked."""
+        """(messages, bytes) that a period brings to a lasting identity with so much udchat locked."""
         messages, size = self.lent(locked) if locked else (0, 0)
         return self.free_messages + messages, self.free_bytes + size
 
-    def take(self, allowance: Allowance, tx: Tx, time_ns: int) -> Allowance:
-        """What `tx` leaves of it. Raises: AllowanceExhausted."""
+    def take(self, identity: Identity, tx: Tx, time_ns: int) -> Allowance:
+        """What `tx` leaves of its allowance. A period brings a burner nothing: it would again in each of its lives.
+        Raises: AllowanceExhausted."""
         messages, size = self.charge_of(tx)
-        if not (allowance.locked or self.free_messages or self.free_bytes):
+        allowance = identity.allowance
+        if identity.expiry_ns or not (allowance.locked or self.free_messages or self.free_bytes):
             return allowance.spend(messages, size)
         return allowance.after(messages, size, self.period_of(time_ns), self.brings(allowance.locked)).spend(0, 0)
 
@@ -264,7 +272,7 @@ class PendingIdentity:
         messages = before.allowance.messages - after.allowance.messages
         size = before.allowance.size - after.allowance.size
         use = after.allowance.use
-        if use is not UNUSED:
+        if use is not UNUSED and not after.expiry_ns:  # a period brings a burner nothing
             self.period = use.period
             lent, lent_size = use.since(before.allowance.use)
             messages, size = messages + lent, size + lent_size
@@ -320,6 +328,15 @@ def require_living(identity: Identity | None, time_ns: int) -> None:
     """Raises: IdentityExpired."""
     if identity is not None and identity.expiry_ns and time_ns >= identity.expiry_ns:
         raise IdentityExpired(f"{account(identity.address)}, at {time_text(identity.expiry_ns)}")
+
+
+def require_of_this_life(identity: Identity, tx: Tx, blocks_max: int) -> None:
+    """Of an unordered transaction: that none could have signed it for the identity that the address had before, to be
+    taken within blocks_max of then. Raises: OfAnEarlierLife."""
+    if identity.before_height and tx.expiry_height <= identity.before_height + blocks_max:
+        raise OfAnEarlierLife(
+            f"until block {tx.expiry_height}, needed: {identity.before_height + blocks_max + 1} or later"
+        )
 
 
 def require_lasting(state: Readable, address: bytes) -> None:

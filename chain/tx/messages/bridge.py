@@ -104,7 +104,7 @@ def _ends(message: PayToJoin) -> int:
 KINDS: Final = (
     Kind("register_identity", register_identity, RegisterIdentity, BRIDGE, 3 * gas.GAS_STAYS),
     Kind(
-        "register_burner", register_burner, RegisterBurner, BRIDGE, 3 * gas.GAS_STAYS + gas.GAS_LATER,
+        "register_burner", register_burner, RegisterBurner, BRIDGE, 3 * gas.GAS_STAYS + 2 * gas.GAS_LATER,
     ),
     Kind("tip", tip, Tip, BRIDGE, 2 * gas.GAS_MESSAGE),
     Kind(

@@ -208,14 +208,16 @@ class Ban(_message.Message):
     def __init__(self, by: _Optional[bytes] = ..., until_ns: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class Invitation(_message.Message):
-    __slots__ = ("by", "until_ns", "reads_back")
+    __slots__ = ("by", "until_ns", "reads_back", "created_height")
     BY_FIELD_NUMBER: _ClassVar[int]
     UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     READS_BACK_FIELD_NUMBER: _ClassVar[int]
+    CREATED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     by: bytes
     until_ns: int
     reads_back: bool
-    def __init__(self, by: _Optional[bytes] = ..., until_ns: _Optional[int] = ..., reads_back: _Optional[bool] = ...) -> None: ...
+    created_height: int
+    def __init__(self, by: _Optional[bytes] = ..., until_ns: _Optional[int] = ..., reads_back: _Optional[bool] = ..., created_height: _Optional[int] = ...) -> None: ...
 
 class Epoch(_message.Message):
     __slots__ = ("commitment", "publisher", "height")

@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge import lending
 from bridge.lending import LOCK, LOCKS_ADDRESS, UNLOCKS_MAX, Lock
 from chain.app_state.document import YEAR_S, BridgeGenesis, ChatGenesis, InvalidAppState, check_refill, parse_app_state
 from chain.chat.channels.pots import ASIDE, POT, Aside, Pot
 from chain.chat.channels.records import member_key
-from chain.chat.ledger.records import IDENTITY, PARAMS, UNUSED, Allowance, ChatParams
+from chain.chat.ledger.records import IDENTITY, PARAMS, UNUSED, Allowance, ChatParams, require_identity
 from chain.tx import allowance_errors as ae
 from chain.tx import errors as e
 from chain.tx.envelope.tx import decode
 from chain.tx.errors import TxError
+from chain.tx.identity_errors import BurnerMayNot
 from chain.tx.messages import (
     LANE_BRIDGE,
     BuyAllowance,
@@ -319,14 +321,31 @@ def test_locking_again_brings_no_second_share_of_the_period() -> None:
     assert allowance(rooms, rooms.ann).messages == before - 2
 
 
-def test_an_identity_that_ends_and_begins_anew_has_no_second_share_of_the_period() -> None:
-    """A burner's registration costs less than what much locked udchat lends in a period."""
-    rooms = people(lent_messages=1_000, lent_bytes=10**7)
+def test_a_period_brings_an_identity_that_ends_nothing() -> None:
+    """audit 38: a burner's registration costs less than what a period brings, which it would have in each life."""
+    rooms = people(free_messages=4, free_bytes=10_000, lent_messages=1_000, lent_bytes=10**7)
     v1 = rooms.address("v1")
-    rooms.do("v1", RegisterBurner(v1, "phoenix", "", 600), LockForAllowance(v1, DCHAT))
+    rooms.do("v1", RegisterBurner(v1, "phoenix", "", 600))
+    rooms.refused(BurnerMayNot, "v1", LockForAllowance(v1, DCHAT))
+    before = allowance(rooms, v1)
     rooms.sequences["v1", "chat"] = rooms.state.get(IDENTITY + v1).sequences[0][1]
     rooms.do("v1", JoinChannel(v1, ROOM))
-    assert allowance(rooms, v1).use.messages == 1
+    after = allowance(rooms, v1)
+    assert (after.messages, after.locked, after.use) == (before.messages - 1, 0, UNUSED)
+
+
+def test_an_identity_that_ends_and_begins_anew_has_no_second_share_of_the_period(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an older build a burner may have locked something: it is lent nothing, and a lasting one nothing at once."""
+    rooms = people(lent_messages=1_000, lent_bytes=10**7)
+    v1 = rooms.address("v1")
+    with monkeypatch.context() as older:
+        older.setattr(lending, "require_lasting", require_identity)
+        rooms.do("v1", RegisterBurner(v1, "phoenix", "", 600), LockForAllowance(v1, DCHAT))
+    rooms.sequences["v1", "chat"] = rooms.state.get(IDENTITY + v1).sequences[0][1]
+    rooms.do("v1", JoinChannel(v1, ROOM))
+    assert (allowance(rooms, v1).use, allowance(rooms, v1).locked) == (UNUSED, 0)
     rooms.wait(600)
     assert rooms.state.get(IDENTITY + v1) is None
     rooms.do("v1", RegisterIdentity(v1, "phoenix", ""))
@@ -335,10 +354,12 @@ def test_an_identity_that_ends_and_begins_anew_has_no_second_share_of_the_period
     assert rooms.state.get(PARAMS).brings(DCHAT) == (1, 10_000)
 
 
-def test_what_an_ended_identity_locked_comes_back() -> None:
+def test_what_an_ended_identity_locked_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms = people()
     v1 = rooms.address("v1")
-    rooms.do("v1", RegisterBurner(v1, "brief", "", 600), LockForAllowance(v1, DCHAT))
+    with monkeypatch.context() as older:
+        older.setattr(lending, "require_lasting", require_identity)
+        rooms.do("v1", RegisterBurner(v1, "brief", "", 600), LockForAllowance(v1, DCHAT))
     rooms.wait(600)
     balance = rooms.balance("v1")
     rooms.do("v1", UnlockAllowance(v1, DCHAT))

@@ -294,6 +294,21 @@ def test_an_encrypted_channel_is_not_open_to_all() -> None:
     rooms.ok("ann", EditChannel(rooms.ann, ROOM, join_price=0, access=INVITED))
 
 
+def test_nothing_waits_where_the_queue_was_worked_off() -> None:
+    """audit 38: what was queued for a time that had passed stood behind the head, and never went."""
+    kept: dict[bytes, Any] = {bytes(due.BACKLOG): due.entry(50, b"m", b"last")[len(due.QUEUE) :]}
+    branch = Branch(kept.get)
+    due.wait(branch, 49, b"m", b"late")
+    due.wait(branch, 50, b"m", b"a")
+    due.wait(branch, 50, b"m", b"z")
+    assert branch.writes.keys() == {
+        due.entry(51, b"m", b"late"), due.entry(51, b"m", b"a"), due.entry(50, b"m", b"z")
+    }  # fmt: skip
+    stands = [(due.entry(50, b"m", b"a"), due.MARK)]
+    ((_, holds, _), _) = due.invariants(branch, lambda prefix, start=b"": iter(stands if prefix == due.QUEUE else ()))
+    assert not holds
+
+
 def test_a_block_ends_as_many_as_it_can_add_and_the_rest_waits() -> None:
     kept = {due.entry(number + 1, b"m", b"%d" % number): b"\x01" for number in range(10)}
     kept |= {due.entry(99, b"m", b"later"): b"\x01", due.entry(5, b"x", b"breaks"): b"\x01"}

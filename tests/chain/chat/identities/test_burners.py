@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from chain.chat.channels import burners
-from chain.chat.channels.burners import BLOCKED_PER_TURN, SEQUENCES_PER_BLOCK
+from chain.chat.channels import burners, due
+from chain.chat.channels.burners import BLOCKED_PER_TURN, ENDED, SEQUENCES_PER_BLOCK
 from chain.chat.channels.records import CHANNEL, MEMBER, member_key
 from chain.chat.identities.devices import DEVICE
 from chain.chat.identities.names import SKELETON
@@ -16,10 +17,12 @@ from chain.chat.identities.profiles import BLOCK, PROFILE
 from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME, Identity
 from chain.chat.messages.records import message_key
 from chain.currency.ledger.records import ACCOUNT
+from chain.kernel.branch import Branch
+from chain.kernel.modules import BlockContext
 from chain.tx import errors as e
 from chain.tx.envelope.build import Wallet
 from chain.tx.errors import InvalidField, TxError
-from chain.tx.identity_errors import BurnerMayNot, IdentityExpired
+from chain.tx.identity_errors import BurnerMayNot, IdentityExpired, OfAnEarlierLife
 from chain.tx.messages import (
     CreateChannel,
     JoinChannel,
@@ -32,11 +35,24 @@ from chain.tx.messages import (
     direct_id,
 )
 from chain.tx.messages.bridge import LIFETIME_S_MAX, LIFETIME_S_MIN, RegisterBurner, register_burner
-from chain.tx.messages.chat import AcceptChannel, InviteMember, OfferChannel, OpenDirect
+from chain.tx.messages.chat import (
+    INVITED,
+    MODERATOR,
+    AcceptChannel,
+    InviteMember,
+    OfferChannel,
+    OpenDirect,
+    SetMemberRole,
+)
+from chain.tx.messages.chat import (
+    MEMBER as ROLE_MEMBER,
+)
 from chain.tx.messages.chat.devices import AddDevice
 from chain.tx.messages.chat.identities import BlockIdentity, SetProfile
-from chain.tx.messages.chat.prekeys import PublishPrekeys
+from chain.tx.messages.chat.prekeys import ClaimPrekey, PublishPrekeys
+from chain.tx.messages.grants import Authorise, Exec
 from chain.tx.messages.guardians import SetGuardians
+from consensus.abci.interface import CommitInfo
 from consensus.state.results import ExecTxResult
 from proto.dchat.v1 import tx_pb2
 from tests.support.chain.harness import SECOND_NS, Chain, wallet
@@ -45,6 +61,7 @@ from tests.support.chain.keys import rotation, signed
 
 DCHAT = 10**6
 LIFE_S = 600
+BLOCKS_MAX = 1_000  # `unordered_expiry_blocks_max` of both lanes
 ROOM, CLUB, VAULT = channel_id("room"), channel_id("club"), channel_id("vault")
 
 
@@ -68,7 +85,11 @@ class Party(Chain):
         return signed(self, self.wallets["bob"], "bob", *messages, sequence=sequence, lane=lane, **options)
 
     def run(self, who: str, *messages: Message) -> ExecTxResult:
-        return self.take(self.tx(who, *messages, lane=3, memo=str(self.height)))
+        return self.take(self.bundle(who, *messages))
+
+    def bundle(self, who: str, *messages: Message) -> bytes:
+        """As long as the chain takes it, so that it may be of a next life."""
+        return self.tx(who, *messages, lane=3, memo=str(self.height), expiry_height=self.height + 1 + BLOCKS_MAX)
 
     def take(self, *txs: bytes, propose: bool = True) -> ExecTxResult:
         results = self.block(*txs, propose=propose).tx_results
@@ -96,6 +117,11 @@ class Party(Chain):
     @property
     def identity(self) -> Any:
         return self.app.base.get(IDENTITY + self.bob)
+
+    def numbered(self, claim: ClaimPrekey) -> int:
+        """Of the prekey that is handed out."""
+        (told,) = [event for event in self.run("ann", claim).events if event.type == "claim_prekey"]
+        return int({one.key: one.value for one in told.attributes}["number"])
 
     def has(self, key: bytes) -> bool:
         return self.app.base.get(key) is not None
@@ -309,6 +335,170 @@ def test_an_earlier_lifes_membership_is_none() -> None:
     chain.end()
     chain.burn()
     chain.refused("bob", PostMessage(chain.bob, ROOM, b"x", 0), by=e.NotMember)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_what_an_earlier_life_signed_without_a_sequence_does_not_run_in_the_next(lasting: bool) -> None:
+    """audit 38: signed, in no block of that life, and not expired: in the chat lane, and as a bundle that waits."""
+    chain = Party()
+    chain.good("bob", JoinChannel(chain.bob, ROOM))
+    post = PostMessage(chain.bob, ROOM, b"as bob", 0)
+    chain.to(chain.identity.expiry_ns - 1)  # the last block of that life comes next
+    chain.block()
+    latest = chain.height + 1 + BLOCKS_MAX
+    old = [chain.tx("bob", post, unordered=True, expiry_height=latest), chain.by_bob(post, expiry_height=latest)]
+    assert [chain.check(tx).code for tx in old] == [0, 0]
+    chain.end()
+    again = RegisterIdentity(chain.bob, "bob", "") if lasting else RegisterBurner(chain.bob, "bob", "", LIFE_S)
+    chain.good("bob", again)
+    chain.good("bob", JoinChannel(chain.bob, ROOM))
+    for tx in old:
+        assert chain.check(tx).code == OfAnEarlierLife.code
+        assert OfAnEarlierLife.rule in chain.propose(tx)
+        assert chain.prepare(tx) == ()
+    assert chain.app.base.get(CHANNEL + ROOM).range.count == 0
+    new = chain.tx("bob", post, unordered=True, expiry_height=chain.height + BLOCKS_MAX)
+    assert chain.take(new).code == 0, "who has the address now is taken at once"
+    chain.good("bob", rotation(chain.bob, wallet("new").policy, ["new"]))
+    assert chain.identity.before_height, "also with other keys"
+
+
+def test_a_first_life_signs_for_as_short_a_time_as_it_likes() -> None:
+    chain = Party()
+    chain.good("bob", JoinChannel(chain.bob, ROOM))
+    assert chain.identity.before_height == 0
+    post = PostMessage(chain.bob, ROOM, b"x", 0)
+    assert chain.take(chain.tx("bob", post, unordered=True, expiry_height=chain.height + 1)).code == 0
+
+
+def test_when_it_ended_is_kept_as_long_as_what_it_signed_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes by blocks: neither a jump of time nor slow blocks make it shorter."""
+    monkeypatch.setattr(burners, "KEPT_BLOCKS", 4)
+    chain = Party()
+    chain.end()
+    ended = chain.height
+    chain.skipped_ns += 86_400 * SECOND_NS
+    while chain.has(ENDED + chain.bob):
+        chain.block()
+        chain.assert_invariants()
+        assert chain.height < ended + 12
+    assert chain.height > ended + 4
+    chain.burn(60)
+    assert chain.identity.before_height == 0
+    chain.end()
+    chain.burn(60, "again")
+    first = chain.height - 1
+    assert chain.identity.before_height == first
+    chain.end()
+    assert chain.app.base.get(ENDED + chain.bob) == chain.height.to_bytes(8), "of two ends the last counts"
+    for _ in range(12):
+        chain.block()
+        chain.assert_invariants()
+    assert not list(chain.app.base.scan(ENDED))
+
+
+def test_an_invitation_is_to_one_life() -> None:
+    """audit 38: of an encrypted channel it would have let a stranger read back."""
+    chain = Party()
+    chain.good("ann", CreateChannel(chain.ann, "vault", 0, "", INVITED, encrypted=True))
+    chain.good("ann", InviteMember(chain.ann, VAULT, chain.bob, 86_400, True))
+    chain.end()
+    chain.burn()
+    chain.refused("bob", JoinChannel(chain.bob, VAULT), by=e.InvitationNeeded)
+    chain.good("ann", InviteMember(chain.ann, VAULT, chain.bob, 86_400, False))
+    chain.good("bob", JoinChannel(chain.bob, VAULT))
+    assert chain.app.base.get(member_key(VAULT, chain.bob)).first_epoch > 1
+
+
+def test_nobody_makes_it_join_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 38: who waits to be taken away was made to join, with an end where the queue had been: for ever."""
+    monkeypatch.setattr(burners, "BLOCKED_PER_TURN", 1)
+    chain = Party()
+    chain.good("bob", Authorise(chain.bob, chain.ann, "join_channel", 10**18))
+    chain.good("bob", *[BlockIdentity(chain.bob, bytes([number]) * 20) for number in range(4)])
+    chain.end()
+    assert chain.identity is not None
+    chain.refused("ann", Exec(chain.ann, chain.bob, (JoinChannel(chain.bob, ROOM),)), by=IdentityExpired)
+    assert not chain.has(member_key(ROOM, chain.bob))
+
+
+def test_what_waits_of_an_earlier_life_is_no_membership(monkeypatch: pytest.MonkeyPatch) -> None:
+    """audit 38: where the queue is behind, an identity ends blocks before its memberships. The next is no moderator by
+    them, renews none, and gets none of their epochs."""
+    chain = Party()
+    chain.good("ann", CreateChannel(chain.ann, "vault", 0, "", INVITED, encrypted=True))
+    chain.good("ann", InviteMember(chain.ann, VAULT, chain.bob, 500, True))
+    chain.good("bob", JoinChannel(chain.bob, VAULT), PayToJoin(chain.bob, CLUB, DCHAT, 300))
+    moderator = [SetMemberRole(chain.ann, channel, chain.bob, MODERATOR) for channel in (VAULT, CLUB)]
+    chain.good("ann", *moderator)
+    monkeypatch.setattr(due.gas, "most_of", lambda each, limit: 3)  # what came before, the identity: VAULT's waits
+    chain.end()
+    assert chain.identity is None
+    old = chain.app.base.get(member_key(VAULT, chain.bob))
+    assert old is not None
+    monkeypatch.setattr(due.gas, "most_of", lambda each, limit: 0)
+    epoch = chain.app.base.get(CHANNEL + VAULT).settings.epoch
+    chain.good("bob", RegisterIdentity(chain.bob, "bobby", ""))
+    chain.refused("ann", moderator[0], by=e.NotMember)
+    chain.refused("bob", JoinChannel(chain.bob, VAULT), by=e.InvitationNeeded)
+    chain.good("ann", InviteMember(chain.ann, VAULT, chain.bob, 500, False))
+    chain.good("bob", JoinChannel(chain.bob, VAULT))
+    new = chain.app.base.get(member_key(VAULT, chain.bob))
+    assert (new.role, new.end_ns, new.first_epoch) == (ROLE_MEMBER, 0, epoch + 2)
+    channel = chain.app.base.get(CHANNEL + VAULT)
+    assert (channel.member_count, channel.settings.epoch) == (2, epoch + 2)
+
+
+def test_a_membership_that_is_over_is_not_renewed_but_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = Party()
+    chain.good("carl", RegisterIdentity(chain.carl, "carl", ""), PayToJoin(chain.carl, CLUB, DCHAT, 300))
+    chain.good("ann", SetMemberRole(chain.ann, CLUB, chain.carl, MODERATOR))
+    monkeypatch.setattr(due.gas, "most_of", lambda each, limit: 0)
+    chain.to(chain.app.base.get(member_key(CLUB, chain.carl)).end_ns)
+    chain.good("carl", PayToJoin(chain.carl, CLUB, DCHAT, 300))
+    new = chain.app.base.get(member_key(CLUB, chain.carl))
+    assert (new.role, new.joined_height) == (ROLE_MEMBER, chain.height)
+    assert chain.app.base.get(CHANNEL + CLUB).member_count == 2
+
+
+def test_numbers_of_prekeys_never_come_again() -> None:
+    """audit 38: in its next life they began at 0 again."""
+    chain = Party()
+    chain.sequences["ann", "chat"] = 0
+    numbers = []
+    for _ in range(2):
+        signed_prekey = published(wallet("bob"), chain.bob, 1, bytes(32))
+        chain.good("bob", PublishPrekeys(chain.bob, signed_prekey, None, (b"1" * 32, b"2" * 32)))
+        numbers += [chain.numbered(ClaimPrekey(chain.ann, chain.bob)) for _ in range(2)]
+        chain.end()
+        chain.burn()
+    assert numbers == sorted(set(numbers))
+    assert numbers[2] - numbers[0] >= 1 << 20
+
+
+# ------------------------------------------------------------------------------ the work of its end
+
+
+def test_a_turn_of_its_end_is_a_bounded_part_of_a_slice() -> None:
+    """audit 38: fifty burners with twenty blocks each went between two yields; GAS_LATER pays for ten records."""
+    chain = Party()
+    chain.good("bob", *[BlockIdentity(chain.bob, bytes([number]) * 20) for number in range(BLOCKED_PER_TURN)])
+    signed_prekey = published(wallet("bob"), chain.bob, 1, bytes(32))
+    chain.good("bob", SetProfile(chain.bob, "hello"), PublishPrekeys(chain.bob, signed_prekey, None, (b"1" * 32,)))
+    base, ends = chain.app.base, chain.identity.expiry_ns
+    branch = Branch(base.get)
+    ctx = BlockContext(branch, base.scan, chain.height + 1, ends, CommitInfo(0, ()), ())
+    burners.end_identity(branch, chain.bob, ctx)
+    assert branch.writes[IDENTITY + chain.bob] is None
+    assert len(branch.writes) <= 12
+    done: list[bytes] = []
+    queue = {due.entry(1, due.IDENTITY, b"%03d" % number): due.MARK for number in range(100)}
+    several = BlockContext(Branch(queue.get), lambda *_: iter(sorted(queue.items())), 1, 2, CommitInfo(0, ()), ())
+    slices = [0]
+    for _ in due.work_off(several, {due.IDENTITY: lambda branch, item, ctx: done.append(item)}):
+        slices.append(len(done))
+    assert max(after - before for before, after in pairwise(slices)) * 12 <= 60
+    assert len(done) == 100
 
 
 # ------------------------------------------------------------------------------ what lasts is not its
