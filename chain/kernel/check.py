@@ -4,6 +4,8 @@ For each account and identity with admitted transactions it keeps what these wil
 so that many transactions of one sender queue, and none is admitted that cannot pay. After a block, a record that the
 block changed just as admission had foreseen keeps what still waits for it; any other that the block touched is
 forgotten, and its remaining transactions are checked again.
+A channel's allowance is shared by members who know nothing of each other: what one of them does, or lets expire, makes
+nobody else's be checked again. A change of the allowance does: everybody's.
 It decides about admission alone: execution never looks here.
 """
 
@@ -14,7 +16,7 @@ from copy import copy
 from typing import Any, Final, Protocol
 
 from chain.kernel.branch import Base, Readable
-from chain.tx.envelope.tx import SignerEntry, Tx
+from chain.tx.envelope.tx import SignerEntry, Tx, is_shared
 
 STALE_BLOCKS: Final = 30  # what was admitted and then dropped by the mempool stops counting after as many blocks
 
@@ -174,7 +176,7 @@ class CheckState:
         """
         entries = self._entries
         found = {key for key in touched if key in entries}
-        found.update(key for key in self._expiring.get(self.height, ()) if key in entries)
+        found.update(key for key in self._expiring.get(self.height, ()) if key in entries and not is_shared(key))
         oldest = self.height - STALE_BLOCKS
         for key, entry in entries.items():  # in order of age: a new entry is the youngest
             if entry.since > oldest:
@@ -183,7 +185,7 @@ class CheckState:
         queue = list(found)  # determinism: a closure, the same in any order
         while queue:
             for key in entries[queue.pop()].links:
-                if key not in found and key in entries:
+                if key not in found and key in entries and not is_shared(key):
                     found.add(key)
                     queue.append(key)
         return found
@@ -208,8 +210,9 @@ class CheckState:
                 doubtful.add(key)
         doubtful.update(doubted)
         again = doubtful | self.affected(doubtful)
-        for key in again:  # determinism: admission alone
-            self._entries.pop(key, None)
+        forgotten = [entry for key in again if (entry := self._entries.pop(key, None)) is not None]
+        for entry in forgotten:  # determinism: admission alone
+            self._let_go(entry)
         self._expiring.pop(self.height, None)
         if self._grants:
             self._grants &= self._entries.keys()
@@ -224,7 +227,10 @@ class CheckState:
         for tx in included:
             counted = entry.txs.pop(tx.replay_id, None)
             if counted is None or counted[0] != tx.id:  # not foreseen, or the same body under another signature
-                return False
+                if not is_shared(key):
+                    return False
+                if counted is None:  # others' shares are as they were, if the committed record has enough
+                    continue
             entry.pending.release(counted[1])
             entry.ordered -= tx.is_ordered_by(key) if tx.fee_granter else not tx.unordered
         if not entry.txs:
@@ -232,6 +238,19 @@ class CheckState:
             return True
         committed = self._base.get(key)
         return committed is not None and entry.pending.agrees(committed, entry.ordered, height, self._base)
+
+    def _let_go(self, forgotten: _Entry) -> None:
+        """What was counted there is checked again: until then it takes nothing of what it shares with others."""
+        for key in forgotten.links:
+            entry = self._entries.get(key)
+            if entry is None or not is_shared(key):
+                continue
+            for replay_id in forgotten.txs:
+                if (counted := entry.txs.pop(replay_id, None)) is not None:
+                    entry.pending.release(counted[1])
+            entry.base = None
+            if not entry.txs:
+                del self._entries[key]
 
     def clear(self) -> None:
         """Forget everything: all that waits is checked again."""

@@ -24,8 +24,8 @@ class Context:
 
     policies: of each signer, by address, as the ante part found them valid. payer: of the fee. legs: what the messages
     before this one did. replay_id: the transaction's, in the bridge's lane. others: keys of records of those who signed
-    nothing and may have less now; doubted: keys of records for which others may sign now than before; both of the whole
-    block, also of transactions that failed.
+    nothing and may have less now; doubted: keys of records for which others may sign now than before, or that pay no
+    more; both of the whole block, also of transactions that failed.
     """
 
     __slots__ = (

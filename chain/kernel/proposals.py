@@ -68,7 +68,7 @@ def select(txs: Sequence[Tx], *, bytes_max: int, gas_max: int, first_turn: bool 
         for position, tx in enumerate(txs):
             if position in chosen:
                 continue
-            size, gas, signers = size_in_block(tx), tx.gas_limit, tx.touches
+            size, gas, signers = size_in_block(tx), tx.gas_limit, tx.orders
             share = reserved[tx.lane]
             fits = size <= bytes_left and gas <= gas_left and not (limited and (size > share[0] or gas > share[1]))
             if not fits or not passed.isdisjoint(signers):

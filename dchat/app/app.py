@@ -247,7 +247,7 @@ class DchatApplication:
                 order=payer.sequence,
                 lane=tx.lane_name,
                 replay_id=tx.replay_id if tx.unordered or tx.lane == LANE_CHAT else _place_of(tx),
-                touches=tx.touches,
+                touches=tx.orders,  # a change of what is left out makes `CheckState` name these, too
                 expiry_height=tx.expiry_height,
                 priority=0 if tx.lane == LANE_CHAT else priority_of(tx, self.base.get(PARAMS).min_fee(tx.gas_limit)),
             )

@@ -121,6 +121,8 @@ def edit_channel(ctx: Context, message: EditChannel) -> Leg:
     edited = channel.edited(**said)
     _check_closed(edited)
     branch.set(CHANNEL + channel.id, edited)
+    if (edited.settings or PLAIN).archived:
+        ctx.doubted.add(pots.POT + channel.id)  # what waits for it to be paid from there is refused now
     told = {name: str(int(value) if name == "archived" else value) for name, value in said.items()}
     branch.emit(Event.of("edit_channel", channel_id=channel.id.hex(), by=account(message.actor), **told))
     return Leg("edit_channel", subject=channel.id)

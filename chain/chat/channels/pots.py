@@ -272,22 +272,22 @@ class PendingPot:
         return committed.after(messages, size, max(self.period, committed.use.period))
 
 
+def _what_counts(membership: Membership) -> tuple[int, int, int]:
+    """Of a membership, for `share_of`. Who leaves and comes back in one transaction has another one."""
+    return membership.role, membership.end_ns, membership.joined_ns
+
+
 class PendingShare:
     """What admitted posts will take of a member's share."""
 
-    __slots__ = ("channel_id", "end_ns", "messages", "period", "role", "size")
+    __slots__ = ("channel_id", "membership", "messages", "period", "size")
 
     def __init__(self) -> None:
-        self.messages = self.size = self.period = self.role = self.end_ns = 0
-        self.channel_id = b""
+        self.messages = self.size = self.period = 0
+        self.channel_id, self.membership = b"", (0, 0, 0)
 
     def add(self, before: Membership, after: Membership, tx: Tx) -> tuple[int, int]:
-        self.channel_id, self.role, self.end_ns, self.period = (
-            tx.fee_granter,
-            after.role,
-            after.end_ns,
-            after.use.period,
-        )
+        self.channel_id, self.membership, self.period = tx.fee_granter, _what_counts(after), after.use.period
         cost = after.use.since(before.use)
         self.messages, self.size = self.messages + cost[0], self.size + cost[1]
         return cost
@@ -303,7 +303,7 @@ class PendingShare:
 
     def agrees(self, committed: Membership, ordered: int, height: int, base: Readable) -> bool:
         pot = base.get(POT + self.channel_id)
-        if pot is None or (committed.role, committed.end_ns) != (self.role, self.end_ns):
+        if pot is None or _what_counts(committed) != self.membership:
             return False
         use = self._use(committed)
         return use.messages <= pot.member_messages and use.size <= pot.member_size

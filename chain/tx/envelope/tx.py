@@ -102,8 +102,8 @@ class Tx:
     unordered: bool
     signatures: tuple[tuple[int, bytes, bytes], ...]  # (signer, public key, signature), ascending
     touches: tuple[bytes, ...]  # keys of what its admission rests on: its signers' records, in their order, then the
-    # fee granter's account and its grant (a channel's allowance and the membership), then what its messages change that
-    # other admissions rest on; each once
+    # fee granter's account and its grant (a channel's allowance and the membership), then its signers' records in other
+    # lanes that its messages change; each once
     verified: bool
     facts: CheckTxResponse | None  # what admission tells of it, once it was asked
 
@@ -115,6 +115,14 @@ class Tx:
     def counted_at(self) -> tuple[bytes, ...]:
         """Of `touches`, without what its messages change: what admitting it takes something from."""
         return self.touches[: len(self.signers) + (2 if self.fee_granter else 0)]
+
+    @property
+    def orders(self) -> tuple[bytes, ...]:
+        """Of `touches`, those whose transactions go one after the other: not a channel's allowance, of which members
+        who know nothing of each other take their shares in any order."""
+        if not self.fee_granter or self.lane != LANE_CHAT:
+            return self.touches
+        return tuple([key for key in self.touches if not is_shared(key)])
 
     @property
     def grant_keys(self) -> tuple[bytes, ...]:
@@ -129,6 +137,11 @@ class Tx:
     def checks(self) -> list[tuple[bytes, bytes, bytes]]:
         """(public key, message, signature) of every signature."""
         return [(key, self.sign_hash, signature) for _, key, signature in self.signatures]
+
+
+def is_shared(key: bytes) -> bool:
+    """Whether the record at `key`, of `Tx.touches`, is one that many senders take of, each a share."""
+    return key.startswith(TOUCHED_POT)
 
 
 def sign_hash(body: bytes) -> bytes:
@@ -288,8 +301,8 @@ def _read_messages(tx: Tx, body: pb.TxBody) -> int:
             count = kind.parts(message)
             parts += count
             costs += count * kind.gas_each
-            if kind.touches is not None:
-                tx.touches = tuple(dict.fromkeys([*tx.touches, *kind.touches(message)]))
+            if kind.touches:
+                tx.touches = tuple(dict.fromkeys([*tx.touches, kind.touches + message[0]]))
             if kind.within is not None:
                 parts += 2 * count  # a message takes thrice what a part does
                 costs += _read_within(lane, kind.within(message))

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.kinds import BRIDGE, CHAT, Kind
+from chain.tx.messages.kinds import BRIDGE, CHAT, TOUCHED_IDENTITY, Kind
 from chain.tx.messages.kinds.fields import check_address, check_amount, check_channel
 from proto.dchat.v1 import allowance_pb2 as pb
 
@@ -79,30 +79,20 @@ def _none(message: Any) -> int:
     return 0
 
 
-def _identity(message: UnlockAllowance) -> tuple[bytes, ...]:
-    """What waits in the chat lane counts on it."""
-    return (b"ci" + message.address,)
-
-
-def _pot(message: GrantChannelAllowance | EndChannelAllowance) -> tuple[bytes, ...]:
-    """Also its owner's identity: in the bridge's lane the account signs."""
-    return (b"ci" + message.owner, b"ca" + message.channel_id)
-
-
 KINDS: Final = (
     Kind(
         "lock_for_allowance", lock_for_allowance, LockForAllowance, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS,
     ),
     Kind(
         "unlock_allowance", unlock_allowance, UnlockAllowance, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_LATER,
-        parts=_none, touches=_identity,
+        parts=_none, touches=TOUCHED_IDENTITY,
     ),
     Kind(
         "grant_channel_allowance", grant_channel_allowance, GrantChannelAllowance, CHAT,
-        2 * gas.GAS_MESSAGE + gas.GAS_STAYS, parts=_none, touches=_pot,
+        2 * gas.GAS_MESSAGE + gas.GAS_STAYS, parts=_none, touches=TOUCHED_IDENTITY,
     ),
     Kind(
         "end_channel_allowance", end_channel_allowance, EndChannelAllowance, CHAT, 2 * gas.GAS_MESSAGE,
-        parts=_none, touches=_pot,
+        parts=_none, touches=TOUCHED_IDENTITY,
     ),
 )  # fmt: skip

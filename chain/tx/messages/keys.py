@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from chain.tx import gas
 from chain.tx.errors import InvalidField
-from chain.tx.messages.kinds import BRIDGE, Kind
+from chain.tx.messages.kinds import BRIDGE, TOUCHED_IDENTITY, Kind
 from chain.tx.messages.kinds.fields import check_address
 from chain.tx.policies import parse_policy, read_policy
 from crypto.hash import sha256
@@ -68,14 +68,10 @@ def _fill(out: pb.RotateKeys, message: RotateKeys) -> None:
     out.possessions.extend(message.possessions)
 
 
-def _identity(message: RotateKeys) -> tuple[bytes, ...]:
-    """What waits in the chat lane with the old keys is checked again."""
-    return (b"ci" + message.address,)
-
-
 KINDS: Final = (
     Kind(
         "rotate_keys", rotate_keys, RotateKeys, BRIDGE, 2 * gas.GAS_MESSAGE + gas.GAS_STAYS,
-        fill=_fill, parts=lambda message: len(message.possessions), gas_each=gas.GAS_SIGNATURE, touches=_identity,
+        fill=_fill, parts=lambda message: len(message.possessions), gas_each=gas.GAS_SIGNATURE,
+        touches=TOUCHED_IDENTITY,
     ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from chain.tx.messages.kinds.kind import (
     ROLE_MODERATE,
     ROLE_POST,
     ROLE_ROOT,
+    TOUCHED_IDENTITY,
     Kind,
     encode_as,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "ROLE_MODERATE",
     "ROLE_POST",
     "ROLE_ROOT",
+    "TOUCHED_IDENTITY",
     "Kind",
     "encode_as",
     "fields",

@@ -21,6 +21,8 @@ CURRENCY: Final = frozenset((LANE_CURRENCY, LANE_BRIDGE))
 CHAT: Final = frozenset((LANE_CHAT, LANE_BRIDGE))
 BRIDGE: Final = frozenset((LANE_BRIDGE,))
 
+TOUCHED_IDENTITY: Final = b"ci"  # ‖ address: of `Kind.touches`
+
 # What a device key of an identity must be for, to sign a message in the chat lane; each includes the lower ones.
 ROLE_POST: Final = 1
 ROLE_MODERATE: Final = 2
@@ -35,8 +37,8 @@ class Kind(NamedTuple):
     fill: sets the generated message's fields; None: they are the message's, one by one.
     parts: how many things a message lists, where it lists any that cost memory by number. gas_each: of each of them.
     new_gas, new_gas_each: at most so much more is used for records that were not there, by message and part.
-    touches: keys of records that it changes and that other transactions' admission rests on, beside its signers'; asked
-    where there are `parts`.
+    touches: prefix of a record of its signer's that it changes, and that what waits in another lane rests on; asked
+    where there are `parts`. Of nobody else's: who names another's record would have what rests on it wait behind.
     within: the messages that a message carries, with their kinds, where it carries any; it has parts, too.
     role: that a device key needs.
     """
@@ -51,7 +53,7 @@ class Kind(NamedTuple):
     gas_each: int = 0
     new_gas: int = GAS_NEW_LEAF
     new_gas_each: int = 0
-    touches: Callable[[Any], tuple[bytes, ...]] | None = None
+    touches: bytes = b""
     within: Callable[[Any], Iterable[tuple[Kind, Any]]] | None = None
     role: int = ROLE_ADMIN
 
