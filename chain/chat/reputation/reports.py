@@ -1,8 +1,9 @@
 """Reports to a channel's moderators: of each thing the heaviest reporters, a queue by weight, an end by time.
 
 A report weighs what its reporter's score was. It is no way to earn: an upheld one gives nobody anything, and takes from
-whom it is about no more than a share of the budget of who upholds it; a dismissed one likewise from its reporters. So
-whoever judges for its own ends does less harm than its own score could do good.
+whom it is about no more than a share of the budget of who upholds it; a dismissed one likewise from each reporter, the
+heaviest first, as far as the budget goes. So whoever judges for its own ends does less harm than its own score could do
+good.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from chain.chat.reputation import scores
 from chain.chat.reputation.records import (
     BY_WEIGHT,
     REPORT,
+    REPUTATION,
     Report,
     ReportedBy,
     about_member,
@@ -139,12 +141,10 @@ def resolve_report(ctx: Context, message: ResolveReport) -> Leg:
         raise UnknownReport(account(member) if member else f"{index}")
     if found.verdict:
         raise ReportResolved(VERDICT_NAMES[found.verdict])
-    reporters = [one.reporter for one in found.by]
-    if moderator == found.subject or moderator in reporters:
+    if moderator == found.subject or any(one.reporter == moderator for one in found.by):
         raise OwnCase(account(moderator))
-    losers = [found.subject] if verdict == UPHELD else reporters
-    share = _share(ctx, moderator, losers[0])
-    lost = sum([scores.lower_score(ctx, one, share // len(losers)) for one in losers]) if share else 0
+    losers = [found.subject] if verdict == UPHELD else _heaviest(ctx, found.by)
+    lost = _lowered(ctx, moderator, losers)
     branch.set(REPORT + about, found._replace(verdict=verdict, resolved_by=moderator))
     branch.set(by_weight(about, found.weight), None)
     told = {"by": account(moderator), "verdict": VERDICT_NAMES[verdict], "lost": str(lost)}
@@ -152,12 +152,27 @@ def resolve_report(ctx: Context, message: ResolveReport) -> Leg:
     return Leg("resolve_report", 0, found.subject, index)
 
 
-def _share(ctx: Context, moderator: bytes, other: bytes) -> int:
-    """Of the moderator's budget; nothing, where there is none left for that account: it is judged all the same."""
-    try:
-        return scores.take_share(ctx, moderator, other)
-    except (ActedAlready, BudgetSpent, NothingToGive):
-        return 0
+def _heaviest(ctx: Context, by: tuple[ReportedBy, ...]) -> list[bytes]:
+    """The reporters by what they score now, of equals the earlier first: who has nothing shields nobody. Without those
+    that have no record any more, and so nothing of then to lose: burners."""
+    period = scores.period_of(ctx.time_ns)
+    known = [one.reporter for one in by if ctx.branch.get(REPUTATION + one.reporter) is not None]
+    return sorted(known, key=lambda who: -scores.score_at(ctx.branch, who, period).score)
+
+
+def _lowered(ctx: Context, moderator: bytes, losers: list[bytes]) -> int:
+    """What they lose together: a share of the moderator's budget each. Nobody loses two of one day, and nothing once it
+    is spent: it is judged all the same. Raises: OutOfGas."""
+    lost = 0
+    for one in losers:
+        try:
+            share = scores.take_share(ctx, moderator, one)
+        except ActedAlready:
+            continue
+        except (BudgetSpent, NothingToGive):
+            break
+        lost += scores.lower_score(ctx, one, share)
+    return lost
 
 
 def _place(about: bytes) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from chain.chat.channels.burners import first_sequences
 from chain.chat.reputation import scores
 from chain.chat.reputation.records import BY_WEIGHT, REPORT, REPUTATION, Report, about_member, about_message
 from chain.chat.reputation.reports import KEPT_NS, REPORTERS_MAX
@@ -19,6 +20,7 @@ from chain.tx.messages import (
     Message,
     Payment,
     PostMessage,
+    RegisterBurner,
     RegisterIdentity,
     channel_id,
     decode_message,
@@ -177,13 +179,13 @@ def test_an_upheld_report_takes_a_share_from_its_subject_and_gives_nobody_anythi
     rooms.refused(re.ReportResolved, "ann", ResolveReport(rooms.ann, ROOM, 0, b"", DISMISSED))
 
 
-def test_a_dismissed_report_takes_a_share_from_its_reporters_together() -> None:
+def test_a_dismissed_report_takes_a_share_from_each_of_its_reporters() -> None:
     rooms = talking()
     rooms.ok("dora", ReportMember(rooms.dora, ROOM, rooms.carl, SPAM))
     rooms.ok("ann", ReportMember(rooms.ann, ROOM, rooms.carl, SPAM))
     rooms.ok("bob", ResolveReport(rooms.bob, ROOM, 0, rooms.carl, DISMISSED))
     assert [score(rooms, who) for who in (rooms.ann, rooms.dora, rooms.carl)] == [
-        PRICE - SHARE // 2, PRICE - SHARE // 2, PRICE,
+        PRICE - SHARE, PRICE - SHARE, PRICE,
     ]  # fmt: skip
 
 
@@ -241,6 +243,60 @@ def test_reports_end_by_time() -> None:
 
 
 # ------------------------------------------------------------------------------ attacks
+
+
+def test_a_moderator_takes_one_share_a_day_of_one_reporter_whoever_reported_before_it() -> None:
+    """carl reports what a new account each reported before it; bob dismisses all of them."""
+    rooms = talking()
+    names = [f"new{number}" for number in range(5)]
+    joined(rooms, names)
+    rooms.ok("dora", *[PostMessage(rooms.dora, ROOM, b"x", 0) for _ in names])
+    for index, name in enumerate(names, start=2):
+        rooms.ok(name, ReportMessage(rooms.address(name), ROOM, index, SPAM))
+        rooms.ok("carl", ReportMessage(rooms.carl, ROOM, index, SPAM))
+    for index in range(2, 2 + len(names)):
+        rooms.ok("bob", ResolveReport(rooms.bob, ROOM, index, b"", DISMISSED))
+    assert score(rooms, rooms.carl) == PRICE - SHARE
+    assert [score(rooms, rooms.address(name)) for name in names] == [PRICE - SHARE] * 5
+
+
+def test_light_reporters_shield_no_heavy_one() -> None:
+    """Sixteen, the heaviest last, the first judged today already: the budget goes to the heaviest first, and ends."""
+    rooms = talking()
+    names = [f"n{number:02}" for number in range(REPORTERS_MAX - 1)]
+    joined(rooms, names)
+    first = rooms.address(names[0])
+    rooms.ok(names[0], ReportMember(first, ROOM, rooms.carl, SPAM))
+    rooms.ok("bob", ResolveReport(rooms.bob, ROOM, 0, rooms.carl, DISMISSED))
+    for name in (*names, "dora"):
+        rooms.ok(name, ReportMessage(rooms.address(name), ROOM, 0, SPAM))
+    rooms.ok("ann", HonourAuthor(rooms.ann, ROOM, 1, DCHAT))  # dora's, after she reported
+    result = rooms.ok("bob", ResolveReport(rooms.bob, ROOM, 0, b"", DISMISSED))
+    assert told(result, "resolve_report")[0]["lost"] == str((ACTS_MAX - 1) * SHARE)
+    assert score(rooms, rooms.dora) == PRICE + DCHAT - SHARE
+    assert score(rooms, first) == PRICE - SHARE
+    lost = [PRICE - score(rooms, rooms.address(name)) for name in names]
+    assert sorted(lost) == [0] * 8 + [SHARE] * (ACTS_MAX - 1)
+
+
+def test_reporters_that_were_burners_lose_nothing_and_cost_no_record() -> None:
+    """Their names ended, and their addresses have lasting ones since: who judges pays for no record of theirs."""
+    rooms = talking()
+    names = [f"brief{number}" for number in range(4)]
+    for name in names:
+        rooms.wallets[name] = wallet(name)
+        who = rooms.address(name)
+        rooms.ok("ann", Payment(rooms.ann, who, 3 * DCHAT))
+        rooms.ok(name, RegisterBurner(who, name, "", DAY))
+        rooms.sequences[name, "chat"] = first_sequences(rooms.height)[0][1]
+        rooms.ok(name, JoinChannel(who, ROOM), ReportMessage(who, ROOM, 0, SPAM))
+    rooms.wait(DAY)
+    for name in names:
+        rooms.ok(name, RegisterIdentity(rooms.address(name), f"{name}-again", ""))
+    result = rooms.ok("bob", ResolveReport(rooms.bob, ROOM, 0, b"", DISMISSED))
+    assert result.gas_used <= result.gas_wanted
+    assert told(result, "resolve_report")[0]["lost"] == "0"
+    assert all(rooms.get(REPUTATION + rooms.address(name)) is None for name in names)
 
 
 def test_an_owner_farms_nothing_by_upholding_reports_against_its_enemies() -> None:
