@@ -72,7 +72,7 @@ def is_asked_again(rooms: Rooms, raw: bytes) -> bool:
 
 @pytest.mark.parametrize("paid_by", ["herself", "the channel"])
 def test_who_takes_a_whole_block_holds_back_nobody_elses_posts(paid_by: str) -> None:
-    """Whoever names a channel, or is paid by it, stands in nobody's way: not for a proposer, nor in the pool."""
+    """Who names a channel, or is paid by it, stands in nobody's way, for a proposer or in the pool. Audit 37."""
     rooms = members()
     if paid_by == "herself":
         big = rooms.tx("dora", EndChannelAllowance(rooms.dora, ROOM), gas_limit=GAS)
