@@ -163,7 +163,8 @@ AUDIT = (
     Row("audit 35", "what a thief let others do in an account's name outlives its recovery by guardians"),
     Row("audit 38", "what an identity signed, was invited to, or joined holds for the next one of its address"),
     Row("audit 37", "a stranger names a channel and holds back what waits for its allowance"),
-    Row("audit 38", "a moderator takes several shares of one reporter in a day"),
+    Row("audit 39", "names that are hoarded keep a score for ever, against what is proven of scores"),
+    Row("audit 40", "a moderator takes several shares of one reporter in a day"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -28,6 +28,7 @@ from chain.chat.messages import machine as messages
 from chain.chat.messages import posts
 from chain.chat.messages.records import STATE
 from chain.chat.reputation import machine as reputation
+from chain.chat.reputation.scores import period_of
 from chain.kernel.auth import Sequences, advance, authorise, rotated
 from chain.kernel.branch import SIDE_CHAT, TAG_CHAT, Decoders, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler
@@ -108,8 +109,11 @@ def register(
         expiry_ns, sequences = ctx.time_ns + lifetime_s * NS_PER_S, burners.first_sequences(ctx.height)
         due.wait(branch, expiry_ns, due.IDENTITY, address)
         told["until"] = time_text(expiry_ns)
-    before_height = burners.last_end(branch, address, ctx.height)
-    identity = Identity(address, name, display, policy, sequences, allowance, ctx.height, expiry_ns, before_height)
+    identity = Identity(
+        address, name, display, policy, sequences, allowance, ctx.height, expiry_ns,
+        before_height=burners.last_end(branch, address, ctx.height),
+        created_day=0 if lifetime_s else period_of(ctx.time_ns),
+    )  # fmt: skip
     branch.set(IDENTITY + address, identity)
     branch.emit(Event.of("register_identity", **told))
 

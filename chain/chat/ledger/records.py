@@ -121,11 +121,12 @@ class Allowance:
 class Identity:
     """policy: canonical KeyPolicy. What else it holds is bounded by what a registration may say. expiry_ns: from this
     block time on it signs nothing, and is taken away; 0: it never ends. before_height: the block in which an earlier
-    one of the address ended, if that was lately."""
+    one of the address ended, if that was lately. created_day: of block time, the first is 1; 0: of one that ends, or
+    before the chain kept it."""
 
     __slots__ = (
-        "address", "allowance", "before_height", "created_height", "display", "expiry_ns", "name", "policy",
-        "sequences",
+        "address", "allowance", "before_height", "created_day", "created_height", "display", "expiry_ns", "name",
+        "policy", "sequences",
     )  # fmt: skip
 
     def __init__(
@@ -139,26 +140,27 @@ class Identity:
         created_height: int,
         expiry_ns: int = 0,
         before_height: int = 0,
+        created_day: int = 0,
     ) -> None:
         self.address, self.name, self.display, self.policy = address, name, display, policy
         self.sequences, self.allowance, self.created_height = sequences, allowance, created_height
-        self.expiry_ns, self.before_height = expiry_ns, before_height
+        self.expiry_ns, self.before_height, self.created_day = expiry_ns, before_height, created_day
 
     def fits(self) -> bool:
-        numbers = self.created_height | self.expiry_ns | self.before_height
+        numbers = self.created_height | self.expiry_ns | self.before_height | self.created_day
         return 0 <= numbers <= UINT64_MAX and self.allowance.fits() and sequences_fit(self.sequences)
 
     def with_use(self, sequences: Sequences, allowance: Allowance) -> Identity:
         return Identity(
             self.address, self.name, self.display, self.policy, sequences, allowance, self.created_height,
-            self.expiry_ns, self.before_height,
+            self.expiry_ns, self.before_height, self.created_day,
         )  # fmt: skip
 
     def with_policy(self, policy: bytes, sequences: Sequences) -> Identity:
         """After its keys were changed."""
         return Identity(
             self.address, self.name, self.display, policy, sequences, self.allowance, self.created_height,
-            self.expiry_ns, self.before_height,
+            self.expiry_ns, self.before_height, self.created_day,
         )  # fmt: skip
 
     def encode(self) -> bytes:
@@ -173,6 +175,7 @@ class Identity:
                 uint_field(b"\x38", self.created_height),
                 uint_field(b"\x40", self.expiry_ns) if self.expiry_ns else b"",
                 uint_field(b"\x48", self.before_height) if self.before_height else b"",
+                uint_field(b"\x50", self.created_day) if self.created_day else b"",
             )
         )
 
@@ -184,6 +187,7 @@ class Identity:
         return Identity(
             record.address, record.name, record.display, policy, read_sequences(record),
             Allowance.read(record.allowance), record.created_height, record.expiry_time_ns, record.before_height,
+            record.created_day,
         )  # fmt: skip
 
 

@@ -68,13 +68,21 @@ def _share(score: int) -> int:
     return score // (BUDGET * ACTS_MAX)
 
 
+def _unwritten(state: Readable, address: bytes, period: int) -> Reputation:
+    """Of an identity without a record. One from before the chain kept the day begins to decay when it is touched."""
+    identity = state.get(IDENTITY + address)
+    if identity is None or identity.expiry_ns:
+        return Reputation(0, period)
+    base = state.get(PARAMS).score_base
+    return Reputation(base, identity.created_day or period, _share(base))
+
+
 def score_at(state: Readable, address: bytes, period: int) -> Reputation:
-    """As it is in a period, whenever it was touched last. Of an identity that never was: what its name cost; of a
-    burner nothing: it would go with it."""
+    """As it is in a period, whenever it was touched last. Of an identity that never was: what is left of what its name
+    cost, since it was registered; of a burner nothing: it would go with it."""
     found = state.get(REPUTATION + address)
     if found is None:
-        base = state.get(PARAMS).score_base if _lasts(state, address) else 0
-        return Reputation(base, period, _share(base))
+        found = _unwritten(state, address, period)
     if found.period >= period:
         return found
     score = decayed(found.score, period - found.period)
@@ -89,7 +97,7 @@ def opened(ctx: Context, address: bytes) -> Reputation:
 
 
 def touch(ctx: Context, address: bytes) -> Reputation:
-    """As it is now, kept so: from here on it decays. Raises: OutOfGas."""
+    """As it is now, kept so. Raises: OutOfGas."""
     if not _lasts(ctx.branch, address):
         return score_at(ctx.branch, address, period_of(ctx.time_ns))
     has = opened(ctx, address)

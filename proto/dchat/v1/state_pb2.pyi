@@ -110,7 +110,7 @@ class Vesting(_message.Message):
     def __init__(self, amount: _Optional[int] = ..., paid: _Optional[int] = ..., start_ns: _Optional[int] = ..., linear: _Optional[bool] = ..., clawback: _Optional[bool] = ..., periods: _Optional[_Iterable[_Union[_tx_pb2.VestingPeriod, _Mapping]]] = ...) -> None: ...
 
 class Identity(_message.Message):
-    __slots__ = ("address", "name", "display", "policy", "sequences", "allowance", "created_height", "expiry_time_ns", "before_height")
+    __slots__ = ("address", "name", "display", "policy", "sequences", "allowance", "created_height", "expiry_time_ns", "before_height", "created_day")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class Identity(_message.Message):
     CREATED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     EXPIRY_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     BEFORE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_DAY_FIELD_NUMBER: _ClassVar[int]
     address: bytes
     name: str
     display: str
@@ -129,7 +130,8 @@ class Identity(_message.Message):
     created_height: int
     expiry_time_ns: int
     before_height: int
-    def __init__(self, address: _Optional[bytes] = ..., name: _Optional[str] = ..., display: _Optional[str] = ..., policy: _Optional[_Union[_tx_pb2.KeyPolicy, _Mapping]] = ..., sequences: _Optional[_Iterable[_Union[KeySequence, _Mapping]]] = ..., allowance: _Optional[_Union[Allowance, _Mapping]] = ..., created_height: _Optional[int] = ..., expiry_time_ns: _Optional[int] = ..., before_height: _Optional[int] = ...) -> None: ...
+    created_day: int
+    def __init__(self, address: _Optional[bytes] = ..., name: _Optional[str] = ..., display: _Optional[str] = ..., policy: _Optional[_Union[_tx_pb2.KeyPolicy, _Mapping]] = ..., sequences: _Optional[_Iterable[_Union[KeySequence, _Mapping]]] = ..., allowance: _Optional[_Union[Allowance, _Mapping]] = ..., created_height: _Optional[int] = ..., expiry_time_ns: _Optional[int] = ..., before_height: _Optional[int] = ..., created_day: _Optional[int] = ...) -> None: ...
 
 class Allowance(_message.Message):
     __slots__ = ("messages", "bytes", "locked", "use")

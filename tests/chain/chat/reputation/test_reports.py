@@ -246,7 +246,7 @@ def test_reports_end_by_time() -> None:
 
 
 def test_a_moderator_takes_one_share_a_day_of_one_reporter_whoever_reported_before_it() -> None:
-    """carl reports what a new account each reported before it; bob dismisses all of them. Audit 38."""
+    """carl reports what a new account each reported before it; bob dismisses all of them. Audit 40."""
     rooms = talking()
     names = [f"new{number}" for number in range(5)]
     joined(rooms, names)

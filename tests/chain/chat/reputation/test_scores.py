@@ -37,6 +37,7 @@ from chain.tx.messages import (
 )
 from chain.tx.messages.chat import GUEST, React, RetractMessage, SetMemberRole
 from chain.tx.messages.chat.reputation import EndorseAuthor, HonourAuthor, ReportMessage, ResolveReport
+from chain.tx.policies import single_key_policy
 from governance.actions import change_params
 from tests.support.chain.harness import wallet
 from tests.support.chain.rooms import DCHAT, ROOM, Rooms
@@ -216,10 +217,12 @@ class Ledger:
         self.ctx = Context(self.branch, height=1, time_ns=PERIOD_NS)
         self.ctx.gas_limit = 1 << 60
         self.all = [bytes([number + 1]) * 20 for number in range(ring + others)]
-        self.ring, self.base = set(self.all[:ring]), base
+        self.ring = set(self.all[:ring])
         self.inflow: list[tuple[int, int]] = []
         for who in self.all:
-            self.branch.set(IDENTITY + who, Identity(who, "", "", b"", (), Allowance(0, 0), 1))
+            identity = Identity(who, "", "", b"", (), Allowance(0, 0), 1, created_day=self.period)
+            self.branch.set(IDENTITY + who, identity)
+            self.came(who, base)
 
     @property
     def period(self) -> int:
@@ -228,10 +231,6 @@ class Ledger:
     def came(self, who: bytes, points: int) -> None:
         if who in self.ring:
             self.inflow.append((self.period, points))
-
-    def touch(self, who: bytes) -> None:
-        if self.branch.get(REPUTATION + who) is None:
-            self.came(who, self.base)
 
     def endorse(self, giver: bytes, other: bytes) -> None:
         if giver == other:
@@ -262,8 +261,7 @@ class Ledger:
     def bound(self) -> float:
         """What docs/reputation.md proves: (1 + 1/128) of all that came, half of it gone in 60 periods."""
         came = sum(points * 2.0 ** (-(self.period - at) / (2 * HALF_LIFE)) for at, points in self.inflow)
-        untouched = sum(self.branch.get(REPUTATION + who) is None for who in self.ring) * self.base
-        return (1 + 1 / BUDGET) * (came + untouched) * (1 + 1e-12)
+        return (1 + 1 / BUDGET) * came * (1 + 1e-12)
 
 
 WHO = st.integers(0, 9)
@@ -288,15 +286,9 @@ def test_a_set_has_no_more_than_what_came_into_it_from_outside(acts: list[tuple[
         if kind == "wait":
             ledger.ctx.time_ns += one * PERIOD_NS
         elif kind == "honour":
-            ledger.touch(ledger.all[one])
             ledger.honour(ledger.all[one], other)
         else:
-            giver, receiver = ledger.all[one], ledger.all[other]
-            before = {who: ledger.branch.get(REPUTATION + who) is None for who in (giver, receiver)}
-            (ledger.endorse if kind == "endorse" else ledger.judge)(giver, receiver)
-            for who, fresh in before.items():
-                if fresh and ledger.branch.get(REPUTATION + who) is not None:
-                    ledger.came(who, base)
+            (ledger.endorse if kind == "endorse" else ledger.judge)(ledger.all[one], ledger.all[other])
         assert ledger.total() <= ledger.bound()
 
 
@@ -304,8 +296,6 @@ def test_a_set_has_no_more_than_what_came_into_it_from_outside(acts: list[tuple[
 def test_the_best_that_a_ring_can_do_is_to_lose_half_in_sixty_days(size: int) -> None:
     """Sybils that spend every share on each other, each day: one more of them brings what its name cost, no more."""
     ledger = Ledger(size, 0, PRICE)
-    for who in ledger.all:
-        scores.touch(ledger.ctx, who)
     whole = ledger.total()
     assert whole == size * PRICE
     totals = []
@@ -318,6 +308,37 @@ def test_the_best_that_a_ring_can_do_is_to_lose_half_in_sixty_days(size: int) ->
     assert totals[0] <= whole + whole // BUDGET
     assert all(later < earlier for earlier, later in pairwise(totals))
     assert whole // 4 <= ledger.total() <= whole // 2
+
+
+def test_hoarded_names_decay_though_nobody_touches_them() -> None:
+    """Audit 39. Twenty that never act, for twenty half lives; a chain's own records tell when they were registered."""
+    rooms = Rooms().opened()
+    names = [f"hoard{number}" for number in range(20)]
+    for name in names:
+        rooms.wallets[name] = wallet(name)
+        rooms.ok("ann", Payment(rooms.ann, rooms.address(name), DCHAT))
+        rooms.ok(name, RegisterIdentity(rooms.address(name), name, ""))
+    since = scores.period_of(rooms.now_ns)
+    for _ in range(6):
+        rooms.wait(100 * DAY)
+    passed = scores.period_of(rooms.now_ns) - since
+    assert passed >= 20 * HALF_LIFE
+    total = sum(score(rooms, rooms.address(name)) for name in names)
+    assert total**60 << passed <= (20 * PRICE) ** 60  # total <= 20 * PRICE * 2^(-n/60), in whole numbers
+    assert all(has(rooms, rooms.address(name)) is None for name in names)
+
+
+def test_an_identity_from_before_the_day_was_kept_begins_to_decay_when_it_is_touched() -> None:
+    ledger = Ledger(1, 0, PRICE)
+    (who,) = ledger.all
+    old = Identity(who, "", "", b"", (), Allowance(0, 0), 1)
+    assert Identity.decode(old.with_policy(single_key_policy(bytes(32)), ()).encode()).created_day == 0
+    ledger.branch.set(IDENTITY + who, old)
+    ledger.ctx.time_ns += 90 * PERIOD_NS
+    assert ledger.total() == PRICE
+    scores.touch(ledger.ctx, who)
+    ledger.ctx.time_ns += HALF_LIFE * PERIOD_NS
+    assert ledger.total() == PRICE // 2
 
 
 def test_a_new_ring_has_nothing_that_its_names_did_not_cost() -> None:
