@@ -210,8 +210,9 @@ class CheckState:
                 doubtful.add(key)
         doubtful.update(doubted)
         again = doubtful | self.affected(doubtful)
-        forgotten = [entry for key in again if (entry := self._entries.pop(key, None)) is not None]
-        for entry in forgotten:  # determinism: admission alone
+        entries = self._entries
+        forgotten = [entries.pop(key) for key in again if key in entries]  # determinism: admission alone
+        for entry in forgotten:
             self._let_go(entry)
         self._expiring.pop(self.height, None)
         if self._grants:
