@@ -21,7 +21,7 @@ from consensus.abci.interface import CheckTxResponse
 from consensus.mempool.admission.entry import Entry, data_bytes
 from consensus.mempool.admission.index import Index
 from consensus.mempool.fill import fill
-from tests.chain.chat.test_allowance import (
+from tests.support.chain.allowances import (
     ROOM,
     Rooms,
     by_channel,

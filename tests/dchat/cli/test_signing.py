@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
-import shlex
 import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -158,34 +156,6 @@ async def test_a_team_changes_its_keys_and_takes_them_back(tmp_path: Path) -> No
         assert (await at.told(*rotate, *proofs, "--holder", people["e"]))["code"] == 0
         final = await at.draft("final.json", *PAY, "--from", back, signed_by="dbc")
         assert (await at.told("tx", "broadcast", final))["code"] == 0
-
-
-async def test_what_the_page_for_clients_says_to_type_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both examples of its section, with an address where it leaves one out."""
-    page = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
-    section = page.partition("## An account of several keys")[2].partition("\n## ")[0]
-    lines = [line.partition("#")[0] for line in re.findall(r"^    dchat (.*)$", section, re.MULTILINE)]
-    assert len(lines) == 7
-    with capture_logs():
-        async with running_node(tmp_path / "net") as running:
-            monkeypatch.chdir(tmp_path)
-            monkeypatch.setenv("DCHAT_HOME", str(running.network.home_of(running.network.nodes[0])))
-            keys(tmp_path, "anne", "ben", "cid", "dora", "eve")
-            (tmp_path / "old.json").write_bytes(
-                (running.network.folder / running.network.accounts["alice"]).read_bytes()
-            )
-            old = identity.load(tmp_path / "old.json").address_text
-            for line in lines:
-                words, _, output = line.partition(">")
-                recipient = old if "--for" in words else BOB
-                done = await asyncio.to_thread(call, *shlex.split(words.replace("dchat1...", recipient)))
-                if output:
-                    (tmp_path / output.strip()).write_text(done.stdout)
-                if "--multisig" in words:
-                    await asyncio.to_thread(
-                        call, "tx", "pay", "--from", "old.json", "--to", "board.json", "--amount", 9
-                    )
-            assert identity.load(tmp_path / "new.json").address_text == old
 
 
 # ------------------------------------------------------------------------------ files
