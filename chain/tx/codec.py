@@ -11,7 +11,19 @@ from __future__ import annotations
 from typing import Final
 
 from chain.tx.errors import NumberTooWide
+from consensus.formats.wire import bytes_field, message_field
 from crypto.hash import SHORT_UVARINTS, uvarint
+
+__all__ = [
+    "UINT32_MAX",
+    "UINT64_MAX",
+    "bytes_field",
+    "height_bytes",
+    "message_field",
+    "uint32_field",
+    "uint_field",
+    "varint",
+]
 
 UINT32_MAX: Final = (1 << 32) - 1
 UINT64_MAX: Final = (1 << 64) - 1
@@ -38,16 +50,6 @@ def uint32_field(tag: bytes, value: int) -> bytes:
     if value > UINT32_MAX:
         raise NumberTooWide(f"{value}, allowed: 0 to {UINT32_MAX}")
     return uint_field(tag, value)
-
-
-def bytes_field(tag: bytes, value: bytes) -> bytes:
-    """tag: the field's key with wire type 2. Nothing for empty bytes."""
-    return tag + (SHORT_UVARINTS[n] if (n := len(value)) < 0x4000 else uvarint(n)) + value if value else b""
-
-
-def message_field(tag: bytes, value: bytes) -> bytes:
-    """A sub-message that is present, empty or not."""
-    return tag + (SHORT_UVARINTS[n] if (n := len(value)) < 0x4000 else uvarint(n)) + value
 
 
 def height_bytes(height: int) -> bytes:
