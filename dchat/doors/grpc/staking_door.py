@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from crypto.hash import ADDRESS_BYTES
 from dchat.app.economy_queries import ROWS_MAX, EconomyQueries
-from dchat.doors.grpc.guard import client_at
-from dchat.doors.reads.answers import Answers, reading
+from dchat.doors.grpc.state_reads import Context, StateReads, limit_of, of_size
+from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import staking_service_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    import grpc.aio
-
     from dchat.doors.grpc.guard import Guard
 
 SERVICE: Final = "dchat.v1.StakingService"
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-T = TypeVar("T")
 
-
-class StakingService(rpc.StakingServiceServicer):
-    """Reads run in a thread: a list may read past much before its first row."""
-
+class StakingService(StateReads, rpc.StakingServiceServicer):
     def __init__(self, guard: Guard, answers: Answers, threads: Reading) -> None:
-        self._guard, self._answers, self._threads = guard, answers, threads
+        super().__init__(guard, answers, threads)
         self._queries = EconomyQueries(answers.queries)
-
-    async def _read(self, context: Context, look: Callable[[], T]) -> T:
-        def work() -> T:
-            with reading():
-                return look()
-
-        return await self._guard.call(context, lambda: self._threads.run(work, client_at(context.peer())))
-
-    def _height(self, height: int) -> int:
-        return self._answers.state_height(height, prove=False)
 
     async def GetStakingValidator(
         self, request: pb.GetStakingValidatorRequest, context: Context
@@ -66,7 +48,7 @@ class StakingService(rpc.StakingServiceServicer):
             lambda: self._queries.validators(
                 status=int(request.status),
                 after=_address("after", request.after),
-                limit=_limit(request.limit),
+                limit=limit_of(request.limit, ROWS_MAX),
                 height=self._height(request.height),
             ),
         )
@@ -84,7 +66,7 @@ class StakingService(rpc.StakingServiceServicer):
             "delegator": _address("delegator", request.delegator),
             "operator": _address("operator", request.operator),
             "after": _address("after", request.after),
-            "limit": _limit(request.limit),
+            "limit": limit_of(request.limit, ROWS_MAX),
             "height": self._height(request.height),
         }
 
@@ -95,7 +77,7 @@ class StakingService(rpc.StakingServiceServicer):
             context,
             lambda: self._queries.redelegations(
                 _required("delegator", request.delegator),
-                limit=_limit(request.limit),
+                limit=limit_of(request.limit, ROWS_MAX),
                 height=self._height(request.height),
             ),
         )
@@ -115,7 +97,7 @@ class StakingService(rpc.StakingServiceServicer):
             context,
             lambda: self._queries.slashes(
                 _required("operator", request.operator),
-                limit=_limit(request.limit),
+                limit=limit_of(request.limit, ROWS_MAX),
                 height=self._height(request.height),
             ),
         )
@@ -124,17 +106,9 @@ class StakingService(rpc.StakingServiceServicer):
         return await self._read(context, lambda: self._queries.pools(self._height(request.height)))
 
 
-def _limit(limit: int) -> int:
-    if not 0 <= limit <= ROWS_MAX:
-        raise BadQuestion(f"limit is {limit}; allowed: 1 to {ROWS_MAX}, 0 for {ROWS_MAX}")
-    return limit or ROWS_MAX
-
-
 def _address(name: str, value: bytes) -> bytes:
     """Empty, or an address."""
-    if value and len(value) != ADDRESS_BYTES:
-        raise BadQuestion(f"{name} has {len(value)} bytes; expected {ADDRESS_BYTES}")
-    return value
+    return of_size(name, value, ADDRESS_BYTES, may_lack=True)
 
 
 def _required(name: str, value: bytes) -> bytes:
