@@ -2,8 +2,8 @@
 
 A transaction that a client asked to be durable is written here after it was admitted, and the answer follows the sync;
 those that arrive while a sync runs share the next one. It is forgotten once the pool has let it go: it is then in a
-saved block, or no block may hold it any more. At the start what is left is admitted again, in order; a torn tail, which
-nobody was promised, is cut.
+saved block, or no block may hold it any more. What is left at the start is admitted again, in order, and so is what the
+pool lost by an error of its own. A torn tail, which nobody was promised, is cut.
 
 Frame: CRC-32C of the rest (4 bytes), length (4), the transaction; numbers are big-endian.
 Source: docs/clients.md, Signed once (admission is no promise).
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -34,13 +35,13 @@ TX_BYTES_MAX: Final = 100 * MIB  # a block's, whatever the mempool takes: a long
 DEAD_BYTES_MAX: Final = 4 * MIB  # of forgotten transactions; then the file is written anew
 RETRY_S: Final = 1.0  # at the start: the pool may have no room yet, or lack the last blocks
 GAVE_WAY: Final = frozenset({Refusal.REPLACED, Refusal.DISPLACED})
-TRIES_MAX: Final = 5  # of what the application refuses, before it is forgotten
+TRIES_MAX: Final = 5  # of what the application refuses, or the pool is lost with, before it is forgotten
 
 log = structlog.get_logger(__name__)
 
 
 class Journal:
-    """Open it, `restore` what is left, then `keep` from the loop. `block_saved` is told of each saved height.
+    """Open it, `run` it, then `keep` from the loop. `block_saved` is told of each saved height.
 
     Raises OSError.
     """
@@ -51,6 +52,9 @@ class Journal:
         self._waiting: list[tuple[bytes, bytes]] = []  # (SHA-256, transaction), to be written next
         self._promises: dict[bytes, asyncio.Future[None]] = {}  # of these and of those being written
         self._left_early: set[bytes] = set()  # of the promises: what gave way before it was written
+        self._lost: set[bytes] = set()  # what the pool lost by an error, to be admitted again
+        self._losses: Counter[bytes] = Counter()  # how often, of what is still promised
+        self._has_lost = asyncio.Event()
         self._is_due = False  # that the file is written anew
         self._writing: asyncio.Task[None] | None = None
         self._dead_bytes = 0
@@ -75,6 +79,17 @@ class Journal:
         return list(self._kept.values())
 
     # ------------------------------------------------------------------------------------------------ at the start
+
+    async def run(self) -> None:
+        """`restore`, and as long as the node runs whatever the pool loses."""
+        await self.restore()
+        while True:
+            await self._has_lost.wait()
+            self._has_lost.clear()
+            found = {key: tx for key, tx in self._kept.items() if key in self._lost}
+            self._lost -= found.keys()
+            self.left, self._restoring = list(found.values()), bool(found)
+            await self.restore()
 
     async def restore(self) -> int:
         """Admit again what is left, once this node has caught up; returns how many were.
@@ -156,10 +171,13 @@ class Journal:
             has_left = key in self._left_early
             self._left_early.discard(key)
             if failure is not None:
+                self._lost.discard(key)
                 written.set_exception(failure)
                 continue
             self._kept[key] = tx
             written.set_result(None)
+            if key in self._lost:
+                self._has_lost.set()
             if has_left and not self._pool.has(key):  # else it came again meanwhile, and is promised
                 self._leaves(key)
 
@@ -178,8 +196,14 @@ class Journal:
 
     def _dropped(self, key: bytes, why: CheckTxResponse) -> None:
         """What another has the place or the room of shall not come again and take it: its sender was told that it is
-        gone, and may have signed another. It leaves the file as soon as may be."""
-        if why.codespace != CODESPACE or why.code not in GAVE_WAY:
+        gone, and may have signed another. It leaves the file as soon as may be.
+
+        What left by an error of ours comes again: nobody was told that it is gone."""
+        if why.codespace != CODESPACE:
+            return
+        if why.code == Refusal.FAILED and (key in self._kept or key in self._promises):
+            self._loses(key)
+        if why.code not in GAVE_WAY:
             return
         if key in self._kept:
             self._leaves(key)
@@ -187,13 +211,24 @@ class Journal:
         elif key in self._promises:
             self._left_early.add(key)
 
+    def _loses(self, key: bytes) -> None:
+        """What the pool is lost with again and again may be what it cannot bear."""
+        self._losses[key] += 1
+        if self._losses[key] > TRIES_MAX:
+            log.error("forgot what was promised: the mempool failed too often with it", tx=key.hex())
+            return
+        self._lost.add(key)
+        self._has_lost.set()
+
     def _leaves(self, key: bytes) -> None:
+        del self._losses[key]
         self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
         self._is_due = True
 
     def _forget(self) -> None:
-        gone = [key for key in self._kept if not self._pool.has(key)]
+        gone = [key for key in self._kept if key not in self._lost and not self._pool.has(key)]
         for key in gone:
+            del self._losses[key]
             self._dead_bytes += HEAD_BYTES + len(self._kept.pop(key))
         if self._dead_bytes > (DEAD_BYTES_MAX if self._kept else 0):
             self._is_due = True

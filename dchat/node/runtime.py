@@ -240,9 +240,10 @@ class Node:
         self.tasks.side("restore journal", self._restore)
 
     async def _restore(self) -> None:
-        """What was promised before the last stop is admitted again, once nothing older can be missing."""
+        """What was promised before the last stop is admitted again, once nothing older can be missing; and later what
+        the mempool loses."""
         await self.gossip.begun.wait()
-        await self.journal.restore()
+        await self.journal.run()
 
     async def stop(self) -> None:
         """Stop in the order of the docstring; every step is tried, the first error is raised at the end."""

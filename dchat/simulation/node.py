@@ -247,7 +247,7 @@ class SimNode:
     async def _restore(self) -> None:
         assert self.parts is not None
         await self.parts.gossip.begun.wait()
-        await self.parts.journal.restore()
+        await self.parts.journal.run()
 
     async def stop(self) -> None:
         """As dchat.node.runtime.Node.stop: in its order, without the doors."""

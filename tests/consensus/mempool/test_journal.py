@@ -18,7 +18,7 @@ from typing import TypeVar
 import pytest
 
 from consensus.mempool.admission.entry import PoolConfig
-from consensus.mempool.journal import Journal, frame, frames
+from consensus.mempool.journal import TRIES_MAX, Journal, frame, frames
 from consensus.mempool.pool import Pool
 from consensus.simulation.disk import SimulatedDisk
 from consensus.state.results import ExecTxResult
@@ -281,6 +281,44 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+@pytest.mark.parametrize("when", ["kept", "being written"])
+async def test_what_the_mempool_loses_by_an_error_is_admitted_again(tmp_path: Path, when: str) -> None:
+    """audit 43: an error of ours lets all go that waits. A promise outlives that as it does a crash."""
+    path = tmp_path / "journal"
+    async with journal_at(path, app=PayingApp()) as (journal, pool, _):
+        running = asyncio.create_task(journal.run())
+        if when == "kept":
+            await admit(journal, pool, *TXS)
+            pool.begin_anew(1, RuntimeError("planted"))
+        else:
+            await pool.submit_many(TXS)
+            promises = [asyncio.create_task(journal.keep(tx)) for tx in TXS]
+            await asyncio.sleep(0)
+            pool.begin_anew(1, RuntimeError("planted"))
+            await asyncio.gather(*promises)
+        journal.block_saved(1)
+        await until(lambda: [entry.tx for entry in pool.entries()] == TXS)
+        journal.block_saved(2)
+        assert len(journal) == len(TXS)
+        assert frames(path.read_bytes())[0] == TXS
+        running.cancel()
+
+
+async def test_what_the_mempool_is_lost_with_again_and_again_is_forgotten(tmp_path: Path) -> None:
+    """Else what it cannot bear, and was promised, would take all that waits for ever."""
+    async with journal_at(tmp_path / "journal", app=PayingApp()) as (journal, pool, _):
+        running = asyncio.create_task(journal.run())
+        await admit(journal, pool, TXS[0])
+        for height in range(1, TRIES_MAX + 1):
+            pool.begin_anew(height, RuntimeError("planted"))
+            journal.block_saved(height)
+            await until(lambda: pool.has(sha256(TXS[0])))
+        pool.begin_anew(TRIES_MAX + 1, RuntimeError("planted"))
+        journal.block_saved(TRIES_MAX + 1)
+        assert not len(journal)
+        running.cancel()
 
 
 async def test_kill_9_loses_no_promise(tmp_path: Path) -> None:
