@@ -245,7 +245,7 @@ export function verifyPack(data, trustedHeight, trustedHash) {
   const commits = pack.headers.filter((header) => header.vouch).length;
   return {
     chain_id: chain.id, channel_id: hex(pack.channel), index: `${pack.index}`, author: hex(author),
-    content: hex(said.bytes(3)), reply_to: `${said.int(4)}`, height: `${post.height}`,
+    content: hex(said.bytes(3)), reply_to: said.int(4) ? `${said.int(4) - 1n}` : null, height: `${post.height}`,
     time_ns: `${timeOf(chain.field(pack.txs[0].block, TIME))}`, keys: keys.map(hex), own_key: ownKey,
     txs: executed.map((one) => shownTx(one, pack, author, one === post ? leg : -1)),
     links: pack.headers.length - 1 - commits, commits,

@@ -95,7 +95,7 @@ MESSAGE = Example(
             "proto/dchat/v1/tx.proto",
             """// A line that an identity shows; the last one counts.
 message SetStatus {
-  bytes address = 1;
+  bytes address = 1 [(shown) = ACCOUNT];
   string text = 2;  // up to 256 bytes of UTF-8
 }
 

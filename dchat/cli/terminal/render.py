@@ -1,41 +1,32 @@
-"""Answers as JSON for people and scripts: addresses as bech32, hashes as hex, times as RFC 3339."""
+"""Answers as JSON for people and scripts: addresses as bech32, hashes as hex, times as RFC 3339, enums by name.
+
+What a field is, the schema says: proto/dchat/v1/shown.proto.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from functools import cache
+from typing import Any, Final, NamedTuple
 
+from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 
+from chain.currency.denominations import records
 from chain.currency.ledger import dec
+from chain.tx.messages.payments import Denom
 from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS, format_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1.service_pb2 import GetRecordResponse
+from proto.dchat.v1.shown_pb2 import Leg, Shown, leg, names, shown
+from proto.dchat.v1.state_pb2 import LegOutcome
+from proto.dchat.v1.tx_pb2 import Message as Kinds
 
-# Accounts: bech32. Validators' addresses are CometBFT's, upper-case hex.
-ACCOUNT_FIELDS = frozenset({"address", "author", "owner", "sender", "recipient", "creator", "member"}) | {
-    "payee", "payer", "denom_creator",
-    "proposer", "voter", "depositor",
-    "operator", "delegator", "source", "destination", "withdraw_address", "arbiter", "attester", "party", "parties",
-    "giver", "reporter", "moderator", "resolved_by", "about", "acted",
-}  # fmt: skip
-CONSENSUS_MESSAGES = frozenset({
-    "Validator", "SimpleValidator", "Header", "CommitSig", "GetStatusResponse", "GetValidatorsResponse",
-    "ValidatorReadiness", "Pulse",
-})  # fmt: skip
-# Enums that are shown by name, without its prefix.
-NAMED_ENUMS = {
-    "dchat.v1.BondStatus": "BOND_STATUS_",
-    "dchat.v1.ProposalStatus": "PROPOSAL_STATUS_",
-    "dchat.v1.VoteOption": "VOTE_OPTION_",
-}
-TEXT_FIELDS = frozenset({"content"})
-FLOW_FIELDS = frozenset({  # big-endian, in udchat: the same money counts each time that it passes
-    "udchat_tipped", "udchat_joins", "udchat_released", "udchat_given_back", "udchat_refunded",
-})  # fmt: skip
-FLOW_BYTES_SHOWN = 64  # more is no sum of money that anybody had, but what a node that lies sent
+TIME_ENDING: Final = "_ns"
+OURS: Final = "dchat.v1"
+NUMBER_BYTES_SHOWN: Final = 64  # more is no number that anybody had, but what a node that lies sent
 # What an answer is verified by, beside what was asked for.
 PROOF_FIELDS = frozenset(
     {"proof", "channel_proof", "light_block", "result_proof", "result_light_block", "path", "paths"}
@@ -43,19 +34,47 @@ PROOF_FIELDS = frozenset(
 FOREVER_NS = (1 << 63) - 1  # a tombstoned validator's jail
 
 
+class Meaning(NamedTuple):
+    """Of a field. name: it is shown under. enum: by whose names."""
+
+    name: str
+    form: Shown.As
+    enum: Any = None
+
+
+@cache
+def meaning_of(field: Any) -> Meaning:
+    """What the schema says of a field."""
+    form, enum = Shown.PLAIN, field.enum_type
+    if _is_ours(field):
+        said = field.GetOptions().Extensions
+        form = said[shown]
+        if said[names]:
+            enum = Default().FindEnumTypeByName(f"{OURS}.{said[names]}")
+        if field.name.endswith(TIME_ENDING):
+            form = Shown.TIME
+    elif field.type == field.TYPE_BYTES:
+        form = Shown.CONSENSUS
+    return Meaning(field.name.removesuffix(TIME_ENDING) if form == Shown.TIME else field.name, form, enum)
+
+
+def _is_ours(field: Any) -> bool:
+    return bool(field.file.package == OURS)
+
+
 def message_json(message: Message) -> dict[str, Any]:
     """Every field that is set, and every plain one, in the order of the schema."""
-    shown: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
         if field.has_presence and not message.HasField(field.name):
             continue
         value = getattr(message, field.name)
-        name = field.name.removesuffix("_ns") if _is_time(field) else field.name
+        meaning = meaning_of(field)
         if field.is_repeated:
-            shown[name] = [_value(message, field, item) for item in value]
+            told[meaning.name] = [_value(message, meaning, item) for item in value]
         else:
-            shown[name] = _value(message, field, value)
-    return shown
+            told[meaning.name] = _value(message, meaning, value)
+    return told
 
 
 def says_nothing(answer: Message) -> bool:
@@ -70,32 +89,45 @@ def _is_thing(field: Any) -> bool:
     return field.message_type is not None and not field.is_repeated and field.name not in PROOF_FIELDS
 
 
-def _value(message: Message, field: Any, value: Any) -> Any:
+def _value(message: Message, meaning: Meaning, value: Any) -> Any:
     if isinstance(value, Message):
         if value.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
             return _time(value.seconds * NS_PER_S + value.nanos)  # type: ignore[attr-defined]
         return message_json(value)
+    if meaning.enum is not None:
+        return _enum(meaning.enum, value)
+    form = meaning.form
+    if form in (Shown.SUBJECT, Shown.NUMBER):
+        assert isinstance(message, LegOutcome)
+        said = _of_kind(message.kind)
+        form = said.subject if form == Shown.SUBJECT else said.index
     if isinstance(value, bytes):
-        return _bytes(message.DESCRIPTOR.name, field.name, value)
-    if _is_time(field):
-        return _time(value)
-    if field.enum_type is not None and field.enum_type.full_name in NAMED_ENUMS:
-        return _enum(field.enum_type, value)
-    if field.name == "weight":
+        return _bytes(form, value)
+    if form == Shown.TIME:
+        return _time(value) if value else None
+    if form == Shown.INDEX_AFTER:
+        return value - 1 if value else None
+    if form == Shown.NTH:
+        return value or None
+    if form == Shown.DEC:
         return dec.text(value)
-    if field.name == "json":
+    if meaning.name == "json":
         return _document(value)
     return value
 
 
+@cache
+def _of_kind(kind: str) -> Leg:
+    field: Any = Kinds.DESCRIPTOR.fields_by_name.get(kind)
+    found: Leg = field.GetOptions().Extensions[leg] if field is not None else Leg()
+    return found
+
+
 def _enum(kind: Any, value: int) -> str | int:
+    """Without its prefix; a number that a later build knows as it came."""
     known = kind.values_by_number.get(value)
-    return value if known is None else known.name.removeprefix(NAMED_ENUMS[kind.full_name]).replace("_", "-").lower()
-
-
-def _is_time(field: Any) -> bool:
-    """Nanoseconds, which are shown as RFC 3339."""
-    return bool(field.name.endswith("time_ns"))
+    prefix = "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in kind.name)[1:] + "_"
+    return value if known is None else known.name.removeprefix(prefix).replace("_", "-").lower()
 
 
 def _time(value: int) -> str | int:
@@ -115,14 +147,24 @@ def _document(text: str) -> Any:
     return found
 
 
-def _bytes(message_name: str, field_name: str, value: bytes) -> str | int:
-    if field_name in FLOW_FIELDS and len(value) <= FLOW_BYTES_SHOWN:
-        return dec.from_bytes(value)
-    if field_name == "consensus_address":
+def _bytes(form: Shown.As, value: bytes) -> str | int | list[str]:
+    """What is not as the schema says, of a node that lies, is shown as hex."""
+    if form == Shown.CONSENSUS:
         return value.hex().upper()
-    if field_name in TEXT_FIELDS:
+    if form == Shown.TEXT:
         return value.decode(errors="backslashreplace")
-    is_account = field_name in ACCOUNT_FIELDS and message_name not in CONSENSUS_MESSAGES
-    if is_account and len(value) == ADDRESS_BYTES:
-        return encode_address(value)
-    return value.hex().upper() if message_name in CONSENSUS_MESSAGES else value.hex()
+    if form in (Shown.COUNT, Shown.DEC) and len(value) <= NUMBER_BYTES_SHOWN:
+        number = int.from_bytes(value, "big")
+        return number if form == Shown.COUNT else dec.text(number)
+    if form == Shown.ACCOUNTS and len(value) % ADDRESS_BYTES == 0:
+        return [encode_address(value[at : at + ADDRESS_BYTES]) for at in range(0, len(value), ADDRESS_BYTES)]
+    address, name = value[:ADDRESS_BYTES], value[ADDRESS_BYTES:]
+    if len(address) == ADDRESS_BYTES:
+        if form == Shown.ACCOUNT and not name:
+            return encode_address(address)
+        text = name.decode(errors="backslashreplace")
+        if form == Shown.REFERENCE:
+            return f"{encode_address(address)}/{text}"
+        if form == Shown.DENOM:
+            return records.name_of(Denom(address, text))
+    return value.hex()

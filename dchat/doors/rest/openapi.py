@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from google.protobuf.descriptor_pool import Default
+
 from dchat.doors.rest.json_form import BOOL, BYTES, ENUM, INTS, MESSAGE, TIMES
 from dchat.doors.rest.table import DECODED, HOLDS, Route, message_type
+from proto.dchat.v1.shown_pb2 import Shown, names, shown
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -98,8 +101,21 @@ def message_schema(kind: Descriptor, waiting: list[Descriptor]) -> dict[str, Any
     return schema
 
 
+# What is said of a field, by what the schema says of it.
+MEANINGS: Final = {
+    Shown.CONSENSUS: "hex: a validator's address, or a hash of a block or a state",
+    Shown.TEXT: "hex of UTF-8",
+    Shown.COUNT: "hex of a whole number, big-endian",
+    Shown.DEC: "in units of 10^-18",
+    Shown.INDEX_AFTER: "an index + 1; 0: none",
+    Shown.NTH: "counted from 1; 0: none",
+}
+
+
 def field_schema(field: FieldDescriptor, waiting: list[Descriptor]) -> dict[str, Any]:
     one = _value_schema(field, waiting)
+    if meaning := _meaning(field):
+        one = {**one, "description": meaning}
     return {"type": "array", "items": one} if field.is_repeated else one
 
 
@@ -109,9 +125,9 @@ def _value_schema(field: FieldDescriptor, waiting: list[Descriptor]) -> dict[str
         return _reference(field.message_type, waiting)
     if field.type == BYTES:
         plain = {"type": "string", "pattern": HEX, "description": "hex"}
-        also = HOLDS.get(field.full_name)
-        shown = [plain, _reference(message_type(also), waiting)] if also else [plain, _address()]
-        return {"anyOf": shown}
+        if also := HOLDS.get(field.full_name):
+            return {"anyOf": [plain, _reference(message_type(also), waiting)]}
+        return {"anyOf": [plain, _address()]} if _form(field) == Shown.ACCOUNT else plain
     if field.type == ENUM:
         assert field.enum_type is not None
         return {"type": "string", "enum": [value.name for value in field.enum_type.values]}
@@ -121,6 +137,21 @@ def _value_schema(field: FieldDescriptor, waiting: list[Descriptor]) -> dict[str
             return {"type": "string", "pattern": "^-?[0-9]{1,19}$" if is_signed else "^[0-9]{1,20}$"}
         return {"type": "integer", "minimum": -(1 << 31) if is_signed else 0, "maximum": (1 << 32 - is_signed) - 1}
     return {"type": "boolean" if field.type == BOOL else "string"}
+
+
+def _form(field: Any) -> Shown.As:
+    form: Shown.As = field.GetOptions().Extensions[shown]
+    return form
+
+
+def _meaning(field: Any) -> str:
+    """Empty: its type says it, or what it refers to."""
+    if name := field.GetOptions().Extensions[names]:
+        kind = Default().FindEnumTypeByName(f"{field.file.package}.{name}")
+        return ", ".join([f"{value.number}: {value.name}" for value in kind.values])
+    if field.name.endswith("_ns"):
+        return "ns since 1970"
+    return MEANINGS.get(_form(field), "")
 
 
 def _address() -> dict[str, str]:

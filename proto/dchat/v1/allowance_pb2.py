@@ -22,31 +22,48 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/dchat/v1/allowance.proto\x12\x08\x64\x63hat.v1\"?\n\x0c\x41llowanceUse\x12\x0e\n\x06period\x18\x01 \x01(\x04\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\"3\n\x10LockForAllowance\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"2\n\x0fUnlockAllowance\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"\xc3\x01\n\x15GrantChannelAllowance\x12\r\n\x05owner\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\x12\x15\n\rmore_messages\x18\x03 \x01(\x04\x12\x12\n\nmore_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x05 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x06 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x07 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x08 \x01(\x04\"8\n\x13\x45ndChannelAllowance\x12\r\n\x05owner\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\"L\n\rAllowanceLock\x12\x0e\n\x06locked\x18\x01 \x01(\x04\x12+\n\tunlocking\x18\x02 \x03(\x0b\x32\x18.dchat.v1.UnlockedUdchat\"0\n\x0eUnlockedUdchat\x12\x0e\n\x06\x61mount\x18\x01 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x02 \x01(\x04\"\xb6\x01\n\x10\x43hannelAllowance\x12\x10\n\x08messages\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x03 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x05 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x06 \x01(\x04\x12#\n\x03use\x18\x07 \x01(\x0b\x32\x16.dchat.v1.AllowanceUse\"1\n\x0e\x41llowanceAside\x12\x10\n\x08messages\x18\x01 \x01(\x0c\x12\r\n\x05\x62ytes\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/dchat/v1/allowance.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"?\n\x0c\x41llowanceUse\x12\x0e\n\x06period\x18\x01 \x01(\x04\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\"9\n\x10LockForAllowance\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"8\n\x0fUnlockAllowance\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x04\"\xcf\x01\n\x15GrantChannelAllowance\x12\x13\n\x05owner\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x15\n\rmore_messages\x18\x03 \x01(\x04\x12\x12\n\nmore_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x05 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x06 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x07 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x08 \x01(\x04\"D\n\x13\x45ndChannelAllowance\x12\x13\n\x05owner\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"L\n\rAllowanceLock\x12\x0e\n\x06locked\x18\x01 \x01(\x04\x12+\n\tunlocking\x18\x02 \x03(\x0b\x32\x18.dchat.v1.UnlockedUdchat\"0\n\x0eUnlockedUdchat\x12\x0e\n\x06\x61mount\x18\x01 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x02 \x01(\x04\"\xb6\x01\n\x10\x43hannelAllowance\x12\x10\n\x08messages\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x17\n\x0fmember_messages\x18\x03 \x01(\x04\x12\x14\n\x0cmember_bytes\x18\x04 \x01(\x04\x12\x17\n\x0fperiod_messages\x18\x05 \x01(\x04\x12\x14\n\x0cperiod_bytes\x18\x06 \x01(\x04\x12#\n\x03use\x18\x07 \x01(\x0b\x32\x16.dchat.v1.AllowanceUse\"=\n\x0e\x41llowanceAside\x12\x16\n\x08messages\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x06\x12\x13\n\x05\x62ytes\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.allowance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALLOWANCEUSE']._serialized_start=44
-  _globals['_ALLOWANCEUSE']._serialized_end=107
-  _globals['_LOCKFORALLOWANCE']._serialized_start=109
-  _globals['_LOCKFORALLOWANCE']._serialized_end=160
-  _globals['_UNLOCKALLOWANCE']._serialized_start=162
-  _globals['_UNLOCKALLOWANCE']._serialized_end=212
-  _globals['_GRANTCHANNELALLOWANCE']._serialized_start=215
-  _globals['_GRANTCHANNELALLOWANCE']._serialized_end=410
-  _globals['_ENDCHANNELALLOWANCE']._serialized_start=412
-  _globals['_ENDCHANNELALLOWANCE']._serialized_end=468
-  _globals['_ALLOWANCELOCK']._serialized_start=470
-  _globals['_ALLOWANCELOCK']._serialized_end=546
-  _globals['_UNLOCKEDUDCHAT']._serialized_start=548
-  _globals['_UNLOCKEDUDCHAT']._serialized_end=596
-  _globals['_CHANNELALLOWANCE']._serialized_start=599
-  _globals['_CHANNELALLOWANCE']._serialized_end=781
-  _globals['_ALLOWANCEASIDE']._serialized_start=783
-  _globals['_ALLOWANCEASIDE']._serialized_end=832
+  _globals['_LOCKFORALLOWANCE'].fields_by_name['address']._loaded_options = None
+  _globals['_LOCKFORALLOWANCE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_UNLOCKALLOWANCE'].fields_by_name['address']._loaded_options = None
+  _globals['_UNLOCKALLOWANCE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['owner']._loaded_options = None
+  _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['owner']._serialized_options = b'\250\273\030\002'
+  _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_GRANTCHANNELALLOWANCE'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_ENDCHANNELALLOWANCE'].fields_by_name['owner']._loaded_options = None
+  _globals['_ENDCHANNELALLOWANCE'].fields_by_name['owner']._serialized_options = b'\250\273\030\002'
+  _globals['_ENDCHANNELALLOWANCE'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_ENDCHANNELALLOWANCE'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_ALLOWANCEASIDE'].fields_by_name['messages']._loaded_options = None
+  _globals['_ALLOWANCEASIDE'].fields_by_name['messages']._serialized_options = b'\250\273\030\006'
+  _globals['_ALLOWANCEASIDE'].fields_by_name['bytes']._loaded_options = None
+  _globals['_ALLOWANCEASIDE'].fields_by_name['bytes']._serialized_options = b'\250\273\030\006'
+  _globals['_ALLOWANCEUSE']._serialized_start=72
+  _globals['_ALLOWANCEUSE']._serialized_end=135
+  _globals['_LOCKFORALLOWANCE']._serialized_start=137
+  _globals['_LOCKFORALLOWANCE']._serialized_end=194
+  _globals['_UNLOCKALLOWANCE']._serialized_start=196
+  _globals['_UNLOCKALLOWANCE']._serialized_end=252
+  _globals['_GRANTCHANNELALLOWANCE']._serialized_start=255
+  _globals['_GRANTCHANNELALLOWANCE']._serialized_end=462
+  _globals['_ENDCHANNELALLOWANCE']._serialized_start=464
+  _globals['_ENDCHANNELALLOWANCE']._serialized_end=532
+  _globals['_ALLOWANCELOCK']._serialized_start=534
+  _globals['_ALLOWANCELOCK']._serialized_end=610
+  _globals['_UNLOCKEDUDCHAT']._serialized_start=612
+  _globals['_UNLOCKEDUDCHAT']._serialized_end=660
+  _globals['_CHANNELALLOWANCE']._serialized_start=663
+  _globals['_CHANNELALLOWANCE']._serialized_end=845
+  _globals['_ALLOWANCEASIDE']._serialized_start=847
+  _globals['_ALLOWANCEASIDE']._serialized_end=908
 # @@protoc_insertion_point(module_scope)

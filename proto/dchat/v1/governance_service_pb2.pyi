@@ -1,5 +1,6 @@
 from proto.dchat.v1 import governance_pb2 as _governance_pb2
 from proto.dchat.v1 import service_pb2 as _service_pb2
+from proto.dchat.v1 import shown_pb2 as _shown_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

@@ -22,24 +22,35 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 from proto.dchat.v1 import tx_pb2 as proto_dot_dchat_dot_v1_dot_tx__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/dchat/v1/guardians.proto\x12\x08\x64\x63hat.v1\x1a\x17proto/dchat/v1/tx.proto\"X\n\rGuardianTerms\x12\x11\n\tguardians\x18\x01 \x03(\x0c\x12\x11\n\tthreshold\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65lay_s\x18\x03 \x01(\x04\x12\x10\n\x08overrule\x18\x04 \x01(\r\"\xc6\x01\n\tGuardians\x12&\n\x05terms\x18\x01 \x01(\x0b\x32\x17.dchat.v1.GuardianTerms\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12(\n\x07pending\x18\x03 \x01(\x0b\x32\x17.dchat.v1.GuardianTerms\x12\x17\n\x0fpending_time_ns\x18\x04 \x01(\x04\x12\x16\n\x0epending_height\x18\x05 \x01(\x04\x12&\n\x05quiet\x18\x06 \x03(\x0b\x32\x17.dchat.v1.QuietGuardian\"8\n\rQuietGuardian\x12\x10\n\x08guardian\x18\x01 \x01(\x0c\x12\x15\n\runtil_time_ns\x18\x02 \x01(\x04\"4\n\nRecoveries\x12&\n\nrecoveries\x18\x01 \x03(\x0b\x32\x12.dchat.v1.Recovery\"\x8b\x01\n\x08Recovery\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0f\n\x07starter\x18\x02 \x01(\x0c\x12#\n\x06policy\x18\x03 \x01(\x0b\x32\x13.dchat.v1.KeyPolicy\x12\x11\n\tapprovals\x18\x04 \x03(\x0c\x12\x13\n\x0b\x65nd_time_ns\x18\x05 \x01(\x04\x12\x15\n\ragreed_height\x18\x06 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/dchat/v1/guardians.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\x1a\x17proto/dchat/v1/tx.proto\"^\n\rGuardianTerms\x12\x17\n\tguardians\x18\x01 \x03(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x11\n\tthreshold\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65lay_s\x18\x03 \x01(\x04\x12\x10\n\x08overrule\x18\x04 \x01(\r\"\xc6\x01\n\tGuardians\x12&\n\x05terms\x18\x01 \x01(\x0b\x32\x17.dchat.v1.GuardianTerms\x12\x0e\n\x06height\x18\x02 \x01(\x04\x12(\n\x07pending\x18\x03 \x01(\x0b\x32\x17.dchat.v1.GuardianTerms\x12\x17\n\x0fpending_time_ns\x18\x04 \x01(\x04\x12\x16\n\x0epending_height\x18\x05 \x01(\x04\x12&\n\x05quiet\x18\x06 \x03(\x0b\x32\x17.dchat.v1.QuietGuardian\">\n\rQuietGuardian\x12\x16\n\x08guardian\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x15\n\runtil_time_ns\x18\x02 \x01(\x04\"4\n\nRecoveries\x12&\n\nrecoveries\x18\x01 \x03(\x0b\x32\x12.dchat.v1.Recovery\"\x9d\x01\n\x08Recovery\x12\x10\n\x02id\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x15\n\x07starter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12#\n\x06policy\x18\x03 \x01(\x0b\x32\x13.dchat.v1.KeyPolicy\x12\x17\n\tapprovals\x18\x04 \x03(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x13\n\x0b\x65nd_time_ns\x18\x05 \x01(\x04\x12\x15\n\ragreed_height\x18\x06 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.guardians_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GUARDIANTERMS']._serialized_start=69
-  _globals['_GUARDIANTERMS']._serialized_end=157
-  _globals['_GUARDIANS']._serialized_start=160
-  _globals['_GUARDIANS']._serialized_end=358
-  _globals['_QUIETGUARDIAN']._serialized_start=360
-  _globals['_QUIETGUARDIAN']._serialized_end=416
-  _globals['_RECOVERIES']._serialized_start=418
-  _globals['_RECOVERIES']._serialized_end=470
-  _globals['_RECOVERY']._serialized_start=473
-  _globals['_RECOVERY']._serialized_end=612
+  _globals['_GUARDIANTERMS'].fields_by_name['guardians']._loaded_options = None
+  _globals['_GUARDIANTERMS'].fields_by_name['guardians']._serialized_options = b'\250\273\030\002'
+  _globals['_QUIETGUARDIAN'].fields_by_name['guardian']._loaded_options = None
+  _globals['_QUIETGUARDIAN'].fields_by_name['guardian']._serialized_options = b'\250\273\030\002'
+  _globals['_RECOVERY'].fields_by_name['id']._loaded_options = None
+  _globals['_RECOVERY'].fields_by_name['id']._serialized_options = b'\250\273\030\001'
+  _globals['_RECOVERY'].fields_by_name['starter']._loaded_options = None
+  _globals['_RECOVERY'].fields_by_name['starter']._serialized_options = b'\250\273\030\002'
+  _globals['_RECOVERY'].fields_by_name['approvals']._loaded_options = None
+  _globals['_RECOVERY'].fields_by_name['approvals']._serialized_options = b'\250\273\030\002'
+  _globals['_GUARDIANTERMS']._serialized_start=97
+  _globals['_GUARDIANTERMS']._serialized_end=191
+  _globals['_GUARDIANS']._serialized_start=194
+  _globals['_GUARDIANS']._serialized_end=392
+  _globals['_QUIETGUARDIAN']._serialized_start=394
+  _globals['_QUIETGUARDIAN']._serialized_end=456
+  _globals['_RECOVERIES']._serialized_start=458
+  _globals['_RECOVERIES']._serialized_end=510
+  _globals['_RECOVERY']._serialized_start=513
+  _globals['_RECOVERY']._serialized_end=670
 # @@protoc_insertion_point(module_scope)

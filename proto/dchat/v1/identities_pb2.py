@@ -22,41 +22,88 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/v1/identities.proto\x12\x08\x64\x63hat.v1\"P\n\nSetProfile\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0b\n\x03\x62io\x18\x02 \x01(\t\x12\x0c\n\x04link\x18\x03 \x01(\t\x12\x16\n\x0epicture_sha256\x18\x04 \x01(\x0c\"1\n\rBlockIdentity\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0f\n\x07\x62locked\x18\x02 \x01(\x0c\"3\n\x0fUnblockIdentity\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0f\n\x07\x62locked\x18\x02 \x01(\x0c\"\x99\x01\n\x0ePublishPrekeys\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12&\n\x06signed\x18\x02 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12+\n\x0blast_resort\x18\x03 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12\x10\n\x08one_time\x18\x04 \x03(\x0c\x12\x0f\n\x07\x64iscard\x18\x05 \x01(\x08\"E\n\x0cSignedPrekey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0e\n\x06signer\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"/\n\x0b\x43laimPrekey\x12\x0f\n\x07\x63laimer\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0c\"R\n\tAddDevice\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x0c\n\x04role\x18\x03 \x01(\r\x12\x12\n\nlifetime_s\x18\x04 \x01(\x04\"3\n\x0cRevokeDevice\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"L\n\x07Profile\x12\x0b\n\x03\x62io\x18\x01 \x01(\t\x12\x0c\n\x04link\x18\x02 \x01(\t\x12\x16\n\x0epicture_sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06height\x18\x04 \x01(\x04\"\x1f\n\rIdentityBlock\x12\x0e\n\x06height\x18\x01 \x01(\x04\"\xb8\x01\n\x07Prekeys\x12&\n\x06signed\x18\x01 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12\x15\n\rsigned_height\x18\x02 \x01(\x04\x12+\n\x0blast_resort\x18\x03 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12\x1a\n\x12last_resort_height\x18\x04 \x01(\x04\x12\x13\n\x0bnext_number\x18\x05 \x01(\x04\x12\x10\n\x08one_time\x18\x06 \x03(\x0c\"\x1d\n\x0cPrekeyClaims\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\"/\n\nDeviceKeys\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.dchat.v1.DeviceKey\"U\n\tDeviceKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\x12\x0c\n\x04role\x18\x02 \x01(\r\x12\x16\n\x0e\x65xpiry_time_ns\x18\x03 \x01(\x04\x12\x0e\n\x06height\x18\x04 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/v1/identities.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"\\\n\nSetProfile\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0b\n\x03\x62io\x18\x02 \x01(\t\x12\x0c\n\x04link\x18\x03 \x01(\t\x12\x1c\n\x0epicture_sha256\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"=\n\rBlockIdentity\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x15\n\x07\x62locked\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\"?\n\x0fUnblockIdentity\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x15\n\x07\x62locked\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\"\xa5\x01\n\x0ePublishPrekeys\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12&\n\x06signed\x18\x02 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12+\n\x0blast_resort\x18\x03 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12\x16\n\x08one_time\x18\x04 \x03(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0f\n\x07\x64iscard\x18\x05 \x01(\x08\"W\n\x0cSignedPrekey\x12\x18\n\npublic_key\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x14\n\x06signer\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x17\n\tsignature\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\";\n\x0b\x43laimPrekey\x12\x15\n\x07\x63laimer\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x15\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\"n\n\tAddDevice\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\npublic_key\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x1c\n\x04role\x18\x03 \x01(\rB\x0e\xb2\xbb\x18\nDeviceRole\x12\x12\n\nlifetime_s\x18\x04 \x01(\x04\"?\n\x0cRevokeDevice\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\npublic_key\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"R\n\x07Profile\x12\x0b\n\x03\x62io\x18\x01 \x01(\t\x12\x0c\n\x04link\x18\x02 \x01(\t\x12\x1c\n\x0epicture_sha256\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0e\n\x06height\x18\x04 \x01(\x04\"\x1f\n\rIdentityBlock\x12\x0e\n\x06height\x18\x01 \x01(\x04\"\xbe\x01\n\x07Prekeys\x12&\n\x06signed\x18\x01 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12\x15\n\rsigned_height\x18\x02 \x01(\x04\x12+\n\x0blast_resort\x18\x03 \x01(\x0b\x32\x16.dchat.v1.SignedPrekey\x12\x1a\n\x12last_resort_height\x18\x04 \x01(\x04\x12\x13\n\x0bnext_number\x18\x05 \x01(\x04\x12\x16\n\x08one_time\x18\x06 \x03(\x0c\x42\x04\xa8\xbb\x18\x01\"\x1d\n\x0cPrekeyClaims\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\"/\n\nDeviceKeys\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.dchat.v1.DeviceKey\"k\n\tDeviceKey\x12\x18\n\npublic_key\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x1c\n\x04role\x18\x02 \x01(\rB\x0e\xb2\xbb\x18\nDeviceRole\x12\x16\n\x0e\x65xpiry_time_ns\x18\x03 \x01(\x04\x12\x0e\n\x06height\x18\x04 \x01(\x04*p\n\nDeviceRole\x12\x1b\n\x17\x44\x45VICE_ROLE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45VICE_ROLE_POST\x10\x01\x12\x18\n\x14\x44\x45VICE_ROLE_MODERATE\x10\x02\x12\x15\n\x11\x44\x45VICE_ROLE_ADMIN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.identities_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SETPROFILE']._serialized_start=45
-  _globals['_SETPROFILE']._serialized_end=125
-  _globals['_BLOCKIDENTITY']._serialized_start=127
-  _globals['_BLOCKIDENTITY']._serialized_end=176
-  _globals['_UNBLOCKIDENTITY']._serialized_start=178
-  _globals['_UNBLOCKIDENTITY']._serialized_end=229
-  _globals['_PUBLISHPREKEYS']._serialized_start=232
-  _globals['_PUBLISHPREKEYS']._serialized_end=385
-  _globals['_SIGNEDPREKEY']._serialized_start=387
-  _globals['_SIGNEDPREKEY']._serialized_end=456
-  _globals['_CLAIMPREKEY']._serialized_start=458
-  _globals['_CLAIMPREKEY']._serialized_end=505
-  _globals['_ADDDEVICE']._serialized_start=507
-  _globals['_ADDDEVICE']._serialized_end=589
-  _globals['_REVOKEDEVICE']._serialized_start=591
-  _globals['_REVOKEDEVICE']._serialized_end=642
-  _globals['_PROFILE']._serialized_start=644
-  _globals['_PROFILE']._serialized_end=720
-  _globals['_IDENTITYBLOCK']._serialized_start=722
-  _globals['_IDENTITYBLOCK']._serialized_end=753
-  _globals['_PREKEYS']._serialized_start=756
-  _globals['_PREKEYS']._serialized_end=940
-  _globals['_PREKEYCLAIMS']._serialized_start=942
-  _globals['_PREKEYCLAIMS']._serialized_end=971
-  _globals['_DEVICEKEYS']._serialized_start=973
-  _globals['_DEVICEKEYS']._serialized_end=1020
-  _globals['_DEVICEKEY']._serialized_start=1022
-  _globals['_DEVICEKEY']._serialized_end=1107
+  _globals['_SETPROFILE'].fields_by_name['address']._loaded_options = None
+  _globals['_SETPROFILE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_SETPROFILE'].fields_by_name['picture_sha256']._loaded_options = None
+  _globals['_SETPROFILE'].fields_by_name['picture_sha256']._serialized_options = b'\250\273\030\001'
+  _globals['_BLOCKIDENTITY'].fields_by_name['address']._loaded_options = None
+  _globals['_BLOCKIDENTITY'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_BLOCKIDENTITY'].fields_by_name['blocked']._loaded_options = None
+  _globals['_BLOCKIDENTITY'].fields_by_name['blocked']._serialized_options = b'\250\273\030\002'
+  _globals['_UNBLOCKIDENTITY'].fields_by_name['address']._loaded_options = None
+  _globals['_UNBLOCKIDENTITY'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_UNBLOCKIDENTITY'].fields_by_name['blocked']._loaded_options = None
+  _globals['_UNBLOCKIDENTITY'].fields_by_name['blocked']._serialized_options = b'\250\273\030\002'
+  _globals['_PUBLISHPREKEYS'].fields_by_name['address']._loaded_options = None
+  _globals['_PUBLISHPREKEYS'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_PUBLISHPREKEYS'].fields_by_name['one_time']._loaded_options = None
+  _globals['_PUBLISHPREKEYS'].fields_by_name['one_time']._serialized_options = b'\250\273\030\001'
+  _globals['_SIGNEDPREKEY'].fields_by_name['public_key']._loaded_options = None
+  _globals['_SIGNEDPREKEY'].fields_by_name['public_key']._serialized_options = b'\250\273\030\001'
+  _globals['_SIGNEDPREKEY'].fields_by_name['signer']._loaded_options = None
+  _globals['_SIGNEDPREKEY'].fields_by_name['signer']._serialized_options = b'\250\273\030\001'
+  _globals['_SIGNEDPREKEY'].fields_by_name['signature']._loaded_options = None
+  _globals['_SIGNEDPREKEY'].fields_by_name['signature']._serialized_options = b'\250\273\030\001'
+  _globals['_CLAIMPREKEY'].fields_by_name['claimer']._loaded_options = None
+  _globals['_CLAIMPREKEY'].fields_by_name['claimer']._serialized_options = b'\250\273\030\002'
+  _globals['_CLAIMPREKEY'].fields_by_name['address']._loaded_options = None
+  _globals['_CLAIMPREKEY'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_ADDDEVICE'].fields_by_name['address']._loaded_options = None
+  _globals['_ADDDEVICE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_ADDDEVICE'].fields_by_name['public_key']._loaded_options = None
+  _globals['_ADDDEVICE'].fields_by_name['public_key']._serialized_options = b'\250\273\030\001'
+  _globals['_ADDDEVICE'].fields_by_name['role']._loaded_options = None
+  _globals['_ADDDEVICE'].fields_by_name['role']._serialized_options = b'\262\273\030\nDeviceRole'
+  _globals['_REVOKEDEVICE'].fields_by_name['address']._loaded_options = None
+  _globals['_REVOKEDEVICE'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_REVOKEDEVICE'].fields_by_name['public_key']._loaded_options = None
+  _globals['_REVOKEDEVICE'].fields_by_name['public_key']._serialized_options = b'\250\273\030\001'
+  _globals['_PROFILE'].fields_by_name['picture_sha256']._loaded_options = None
+  _globals['_PROFILE'].fields_by_name['picture_sha256']._serialized_options = b'\250\273\030\001'
+  _globals['_PREKEYS'].fields_by_name['one_time']._loaded_options = None
+  _globals['_PREKEYS'].fields_by_name['one_time']._serialized_options = b'\250\273\030\001'
+  _globals['_DEVICEKEY'].fields_by_name['public_key']._loaded_options = None
+  _globals['_DEVICEKEY'].fields_by_name['public_key']._serialized_options = b'\250\273\030\001'
+  _globals['_DEVICEKEY'].fields_by_name['role']._loaded_options = None
+  _globals['_DEVICEKEY'].fields_by_name['role']._serialized_options = b'\262\273\030\nDeviceRole'
+  _globals['_DEVICEROLE']._serialized_start=1289
+  _globals['_DEVICEROLE']._serialized_end=1401
+  _globals['_SETPROFILE']._serialized_start=73
+  _globals['_SETPROFILE']._serialized_end=165
+  _globals['_BLOCKIDENTITY']._serialized_start=167
+  _globals['_BLOCKIDENTITY']._serialized_end=228
+  _globals['_UNBLOCKIDENTITY']._serialized_start=230
+  _globals['_UNBLOCKIDENTITY']._serialized_end=293
+  _globals['_PUBLISHPREKEYS']._serialized_start=296
+  _globals['_PUBLISHPREKEYS']._serialized_end=461
+  _globals['_SIGNEDPREKEY']._serialized_start=463
+  _globals['_SIGNEDPREKEY']._serialized_end=550
+  _globals['_CLAIMPREKEY']._serialized_start=552
+  _globals['_CLAIMPREKEY']._serialized_end=611
+  _globals['_ADDDEVICE']._serialized_start=613
+  _globals['_ADDDEVICE']._serialized_end=723
+  _globals['_REVOKEDEVICE']._serialized_start=725
+  _globals['_REVOKEDEVICE']._serialized_end=788
+  _globals['_PROFILE']._serialized_start=790
+  _globals['_PROFILE']._serialized_end=872
+  _globals['_IDENTITYBLOCK']._serialized_start=874
+  _globals['_IDENTITYBLOCK']._serialized_end=905
+  _globals['_PREKEYS']._serialized_start=908
+  _globals['_PREKEYS']._serialized_end=1098
+  _globals['_PREKEYCLAIMS']._serialized_start=1100
+  _globals['_PREKEYCLAIMS']._serialized_end=1129
+  _globals['_DEVICEKEYS']._serialized_start=1131
+  _globals['_DEVICEKEYS']._serialized_end=1178
+  _globals['_DEVICEKEY']._serialized_start=1180
+  _globals['_DEVICEKEY']._serialized_end=1287
 # @@protoc_insertion_point(module_scope)

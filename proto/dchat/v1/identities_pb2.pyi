@@ -1,10 +1,23 @@
+from proto.dchat.v1 import shown_pb2 as _shown_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class DeviceRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEVICE_ROLE_UNSPECIFIED: _ClassVar[DeviceRole]
+    DEVICE_ROLE_POST: _ClassVar[DeviceRole]
+    DEVICE_ROLE_MODERATE: _ClassVar[DeviceRole]
+    DEVICE_ROLE_ADMIN: _ClassVar[DeviceRole]
+DEVICE_ROLE_UNSPECIFIED: DeviceRole
+DEVICE_ROLE_POST: DeviceRole
+DEVICE_ROLE_MODERATE: DeviceRole
+DEVICE_ROLE_ADMIN: DeviceRole
 
 class SetProfile(_message.Message):
     __slots__ = ("address", "bio", "link", "picture_sha256")

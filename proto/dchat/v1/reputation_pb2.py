@@ -22,29 +22,76 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/v1/reputation.proto\x12\x08\x64\x63hat.v1\"A\n\rEndorseAuthor\x12\r\n\x05giver\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\"Q\n\x0cHonourAuthor\x12\x0e\n\x06sender\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x04\"T\n\rReportMessage\x12\x10\n\x08reporter\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0e\n\x06reason\x18\x04 \x01(\r\"T\n\x0cReportMember\x12\x10\n\x08reporter\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\x12\x0e\n\x06member\x18\x03 \x01(\x0c\x12\x0e\n\x06reason\x18\x04 \x01(\r\"f\n\rResolveReport\x12\x11\n\tmoderator\x18\x01 \x01(\x0c\x12\x12\n\nchannel_id\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0e\n\x06member\x18\x04 \x01(\x0c\x12\x0f\n\x07verdict\x18\x05 \x01(\r\"I\n\nReputation\x12\r\n\x05score\x18\x01 \x01(\x04\x12\x0e\n\x06period\x18\x02 \x01(\x04\x12\r\n\x05share\x18\x03 \x01(\x04\x12\r\n\x05\x61\x63ted\x18\x04 \x03(\x0c\"~\n\x06Report\x12\r\n\x05\x61\x62out\x18\x01 \x01(\x0c\x12\r\n\x05score\x18\x02 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x04\x12 \n\x02\x62y\x18\x04 \x03(\x0b\x32\x14.dchat.v1.ReportedBy\x12\x0f\n\x07verdict\x18\x05 \x01(\r\x12\x13\n\x0bresolved_by\x18\x06 \x01(\x0c\"=\n\nReportedBy\x12\x10\n\x08reporter\x18\x01 \x01(\x0c\x12\r\n\x05score\x18\x02 \x01(\x04\x12\x0e\n\x06reason\x18\x03 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fproto/dchat/v1/reputation.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"M\n\rEndorseAuthor\x12\x13\n\x05giver\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\"]\n\x0cHonourAuthor\x12\x14\n\x06sender\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x04\"r\n\rReportMessage\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12 \n\x06reason\x18\x04 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason\"x\n\x0cReportMember\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x14\n\x06member\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12 \n\x06reason\x18\x04 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason\"\x8b\x01\n\rResolveReport\x12\x17\n\tmoderator\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x14\n\x06member\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\"\n\x07verdict\x18\x05 \x01(\rB\x11\xb2\xbb\x18\rReportVerdict\"O\n\nReputation\x12\r\n\x05score\x18\x01 \x01(\x04\x12\x0e\n\x06period\x18\x02 \x01(\x04\x12\r\n\x05share\x18\x03 \x01(\x04\x12\x13\n\x05\x61\x63ted\x18\x04 \x03(\x0c\x42\x04\xa8\xbb\x18\x02\"\x9d\x01\n\x06Report\x12\x13\n\x05\x61\x62out\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05score\x18\x02 \x01(\x04\x12\x0e\n\x06\x65nd_ns\x18\x03 \x01(\x04\x12 \n\x02\x62y\x18\x04 \x03(\x0b\x32\x14.dchat.v1.ReportedBy\x12\"\n\x07verdict\x18\x05 \x01(\rB\x11\xb2\xbb\x18\rReportVerdict\x12\x19\n\x0bresolved_by\x18\x06 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\"U\n\nReportedBy\x12\x16\n\x08reporter\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\r\n\x05score\x18\x02 \x01(\x04\x12 \n\x06reason\x18\x03 \x01(\rB\x10\xb2\xbb\x18\x0cReportReason*\xce\x01\n\x0cReportReason\x12\x1d\n\x19REPORT_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12REPORT_REASON_SPAM\x10\x01\x12\x17\n\x13REPORT_REASON_ABUSE\x10\x02\x12\x19\n\x15REPORT_REASON_ILLEGAL\x10\x03\x12\x1f\n\x1bREPORT_REASON_IMPERSONATION\x10\x04\x12\x19\n\x15REPORT_REASON_PRIVATE\x10\x05\x12\x17\n\x13REPORT_REASON_OTHER\x10\x06*a\n\rReportVerdict\x12\x17\n\x13REPORT_VERDICT_OPEN\x10\x00\x12\x19\n\x15REPORT_VERDICT_UPHELD\x10\x01\x12\x1c\n\x18REPORT_VERDICT_DISMISSED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.reputation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENDORSEAUTHOR']._serialized_start=45
-  _globals['_ENDORSEAUTHOR']._serialized_end=110
-  _globals['_HONOURAUTHOR']._serialized_start=112
-  _globals['_HONOURAUTHOR']._serialized_end=193
-  _globals['_REPORTMESSAGE']._serialized_start=195
-  _globals['_REPORTMESSAGE']._serialized_end=279
-  _globals['_REPORTMEMBER']._serialized_start=281
-  _globals['_REPORTMEMBER']._serialized_end=365
-  _globals['_RESOLVEREPORT']._serialized_start=367
-  _globals['_RESOLVEREPORT']._serialized_end=469
-  _globals['_REPUTATION']._serialized_start=471
-  _globals['_REPUTATION']._serialized_end=544
-  _globals['_REPORT']._serialized_start=546
-  _globals['_REPORT']._serialized_end=672
-  _globals['_REPORTEDBY']._serialized_start=674
-  _globals['_REPORTEDBY']._serialized_end=735
+  _globals['_ENDORSEAUTHOR'].fields_by_name['giver']._loaded_options = None
+  _globals['_ENDORSEAUTHOR'].fields_by_name['giver']._serialized_options = b'\250\273\030\002'
+  _globals['_ENDORSEAUTHOR'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_ENDORSEAUTHOR'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_HONOURAUTHOR'].fields_by_name['sender']._loaded_options = None
+  _globals['_HONOURAUTHOR'].fields_by_name['sender']._serialized_options = b'\250\273\030\002'
+  _globals['_HONOURAUTHOR'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_HONOURAUTHOR'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_REPORTMESSAGE'].fields_by_name['reporter']._loaded_options = None
+  _globals['_REPORTMESSAGE'].fields_by_name['reporter']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORTMESSAGE'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_REPORTMESSAGE'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_REPORTMESSAGE'].fields_by_name['reason']._loaded_options = None
+  _globals['_REPORTMESSAGE'].fields_by_name['reason']._serialized_options = b'\262\273\030\014ReportReason'
+  _globals['_REPORTMEMBER'].fields_by_name['reporter']._loaded_options = None
+  _globals['_REPORTMEMBER'].fields_by_name['reporter']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORTMEMBER'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_REPORTMEMBER'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_REPORTMEMBER'].fields_by_name['member']._loaded_options = None
+  _globals['_REPORTMEMBER'].fields_by_name['member']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORTMEMBER'].fields_by_name['reason']._loaded_options = None
+  _globals['_REPORTMEMBER'].fields_by_name['reason']._serialized_options = b'\262\273\030\014ReportReason'
+  _globals['_RESOLVEREPORT'].fields_by_name['moderator']._loaded_options = None
+  _globals['_RESOLVEREPORT'].fields_by_name['moderator']._serialized_options = b'\250\273\030\002'
+  _globals['_RESOLVEREPORT'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_RESOLVEREPORT'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_RESOLVEREPORT'].fields_by_name['member']._loaded_options = None
+  _globals['_RESOLVEREPORT'].fields_by_name['member']._serialized_options = b'\250\273\030\002'
+  _globals['_RESOLVEREPORT'].fields_by_name['verdict']._loaded_options = None
+  _globals['_RESOLVEREPORT'].fields_by_name['verdict']._serialized_options = b'\262\273\030\rReportVerdict'
+  _globals['_REPUTATION'].fields_by_name['acted']._loaded_options = None
+  _globals['_REPUTATION'].fields_by_name['acted']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORT'].fields_by_name['about']._loaded_options = None
+  _globals['_REPORT'].fields_by_name['about']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORT'].fields_by_name['verdict']._loaded_options = None
+  _globals['_REPORT'].fields_by_name['verdict']._serialized_options = b'\262\273\030\rReportVerdict'
+  _globals['_REPORT'].fields_by_name['resolved_by']._loaded_options = None
+  _globals['_REPORT'].fields_by_name['resolved_by']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORTEDBY'].fields_by_name['reporter']._loaded_options = None
+  _globals['_REPORTEDBY'].fields_by_name['reporter']._serialized_options = b'\250\273\030\002'
+  _globals['_REPORTEDBY'].fields_by_name['reason']._loaded_options = None
+  _globals['_REPORTEDBY'].fields_by_name['reason']._serialized_options = b'\262\273\030\014ReportReason'
+  _globals['_REPORTREASON']._serialized_start=956
+  _globals['_REPORTREASON']._serialized_end=1162
+  _globals['_REPORTVERDICT']._serialized_start=1164
+  _globals['_REPORTVERDICT']._serialized_end=1261
+  _globals['_ENDORSEAUTHOR']._serialized_start=73
+  _globals['_ENDORSEAUTHOR']._serialized_end=150
+  _globals['_HONOURAUTHOR']._serialized_start=152
+  _globals['_HONOURAUTHOR']._serialized_end=245
+  _globals['_REPORTMESSAGE']._serialized_start=247
+  _globals['_REPORTMESSAGE']._serialized_end=361
+  _globals['_REPORTMEMBER']._serialized_start=363
+  _globals['_REPORTMEMBER']._serialized_end=483
+  _globals['_RESOLVEREPORT']._serialized_start=486
+  _globals['_RESOLVEREPORT']._serialized_end=625
+  _globals['_REPUTATION']._serialized_start=627
+  _globals['_REPUTATION']._serialized_end=706
+  _globals['_REPORT']._serialized_start=709
+  _globals['_REPORT']._serialized_end=866
+  _globals['_REPORTEDBY']._serialized_start=868
+  _globals['_REPORTEDBY']._serialized_end=953
 # @@protoc_insertion_point(module_scope)

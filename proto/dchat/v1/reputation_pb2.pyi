@@ -1,10 +1,38 @@
+from proto.dchat.v1 import shown_pb2 as _shown_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReportReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPORT_REASON_UNSPECIFIED: _ClassVar[ReportReason]
+    REPORT_REASON_SPAM: _ClassVar[ReportReason]
+    REPORT_REASON_ABUSE: _ClassVar[ReportReason]
+    REPORT_REASON_ILLEGAL: _ClassVar[ReportReason]
+    REPORT_REASON_IMPERSONATION: _ClassVar[ReportReason]
+    REPORT_REASON_PRIVATE: _ClassVar[ReportReason]
+    REPORT_REASON_OTHER: _ClassVar[ReportReason]
+
+class ReportVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPORT_VERDICT_OPEN: _ClassVar[ReportVerdict]
+    REPORT_VERDICT_UPHELD: _ClassVar[ReportVerdict]
+    REPORT_VERDICT_DISMISSED: _ClassVar[ReportVerdict]
+REPORT_REASON_UNSPECIFIED: ReportReason
+REPORT_REASON_SPAM: ReportReason
+REPORT_REASON_ABUSE: ReportReason
+REPORT_REASON_ILLEGAL: ReportReason
+REPORT_REASON_IMPERSONATION: ReportReason
+REPORT_REASON_PRIVATE: ReportReason
+REPORT_REASON_OTHER: ReportReason
+REPORT_VERDICT_OPEN: ReportVerdict
+REPORT_VERDICT_UPHELD: ReportVerdict
+REPORT_VERDICT_DISMISSED: ReportVerdict
 
 class EndorseAuthor(_message.Message):
     __slots__ = ("giver", "channel_id", "index")

@@ -23,25 +23,36 @@ _sym_db = _symbol_database.Default()
 
 
 from proto.dchat.v1 import reputation_pb2 as proto_dot_dchat_dot_v1_dot_reputation__pb2
+from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'proto/dchat/v1/reputation_service.proto\x12\x08\x64\x63hat.v1\x1a\x1fproto/dchat/v1/reputation.proto\"2\n\x0fGetScoreRequest\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x12\x0e\n\x06height\x18\x02 \x01(\x03\"c\n\x10GetScoreResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05score\x18\x02 \x01(\x04\x12\r\n\x05share\x18\x03 \x01(\x04\x12\x11\n\tacts_left\x18\x04 \x01(\r\x12\x0e\n\x06period\x18\x05 \x01(\x04\"V\n\x12ListReportsRequest\x12\x12\n\nchannel_id\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"Z\n\x13ListReportsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12%\n\x07reports\x18\x02 \x03(\x0b\x32\x14.dchat.v1.OpenReport\x12\x0c\n\x04next\x18\x03 \x01(\x0c\"M\n\nOpenReport\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06member\x18\x02 \x01(\x0c\x12 \n\x06report\x18\x03 \x01(\x0b\x32\x10.dchat.v1.Report2\xa2\x01\n\x11ReputationService\x12\x41\n\x08GetScore\x12\x19.dchat.v1.GetScoreRequest\x1a\x1a.dchat.v1.GetScoreResponse\x12J\n\x0bListReports\x12\x1c.dchat.v1.ListReportsRequest\x1a\x1d.dchat.v1.ListReportsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'proto/dchat/v1/reputation_service.proto\x12\x08\x64\x63hat.v1\x1a\x1fproto/dchat/v1/reputation.proto\x1a\x1aproto/dchat/v1/shown.proto\"8\n\x0fGetScoreRequest\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06height\x18\x02 \x01(\x03\"c\n\x10GetScoreResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05score\x18\x02 \x01(\x04\x12\r\n\x05share\x18\x03 \x01(\x04\x12\x11\n\tacts_left\x18\x04 \x01(\r\x12\x0e\n\x06period\x18\x05 \x01(\x04\"b\n\x12ListReportsRequest\x12\x18\n\nchannel_id\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x13\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\x03\"`\n\x13ListReportsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12%\n\x07reports\x18\x02 \x03(\x0b\x32\x14.dchat.v1.OpenReport\x12\x12\n\x04next\x18\x03 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\"S\n\nOpenReport\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x14\n\x06member\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12 \n\x06report\x18\x03 \x01(\x0b\x32\x10.dchat.v1.Report2\xa2\x01\n\x11ReputationService\x12\x41\n\x08GetScore\x12\x19.dchat.v1.GetScoreRequest\x1a\x1a.dchat.v1.GetScoreResponse\x12J\n\x0bListReports\x12\x1c.dchat.v1.ListReportsRequest\x1a\x1d.dchat.v1.ListReportsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.dchat.v1.reputation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETSCOREREQUEST']._serialized_start=86
-  _globals['_GETSCOREREQUEST']._serialized_end=136
-  _globals['_GETSCORERESPONSE']._serialized_start=138
-  _globals['_GETSCORERESPONSE']._serialized_end=237
-  _globals['_LISTREPORTSREQUEST']._serialized_start=239
-  _globals['_LISTREPORTSREQUEST']._serialized_end=325
-  _globals['_LISTREPORTSRESPONSE']._serialized_start=327
-  _globals['_LISTREPORTSRESPONSE']._serialized_end=417
-  _globals['_OPENREPORT']._serialized_start=419
-  _globals['_OPENREPORT']._serialized_end=496
-  _globals['_REPUTATIONSERVICE']._serialized_start=499
-  _globals['_REPUTATIONSERVICE']._serialized_end=661
+  _globals['_GETSCOREREQUEST'].fields_by_name['address']._loaded_options = None
+  _globals['_GETSCOREREQUEST'].fields_by_name['address']._serialized_options = b'\250\273\030\002'
+  _globals['_LISTREPORTSREQUEST'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_LISTREPORTSREQUEST'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_LISTREPORTSREQUEST'].fields_by_name['after']._loaded_options = None
+  _globals['_LISTREPORTSREQUEST'].fields_by_name['after']._serialized_options = b'\250\273\030\001'
+  _globals['_LISTREPORTSRESPONSE'].fields_by_name['next']._loaded_options = None
+  _globals['_LISTREPORTSRESPONSE'].fields_by_name['next']._serialized_options = b'\250\273\030\001'
+  _globals['_OPENREPORT'].fields_by_name['member']._loaded_options = None
+  _globals['_OPENREPORT'].fields_by_name['member']._serialized_options = b'\250\273\030\002'
+  _globals['_GETSCOREREQUEST']._serialized_start=114
+  _globals['_GETSCOREREQUEST']._serialized_end=170
+  _globals['_GETSCORERESPONSE']._serialized_start=172
+  _globals['_GETSCORERESPONSE']._serialized_end=271
+  _globals['_LISTREPORTSREQUEST']._serialized_start=273
+  _globals['_LISTREPORTSREQUEST']._serialized_end=371
+  _globals['_LISTREPORTSRESPONSE']._serialized_start=373
+  _globals['_LISTREPORTSRESPONSE']._serialized_end=469
+  _globals['_OPENREPORT']._serialized_start=471
+  _globals['_OPENREPORT']._serialized_end=554
+  _globals['_REPUTATIONSERVICE']._serialized_start=557
+  _globals['_REPUTATIONSERVICE']._serialized_end=719
 # @@protoc_insertion_point(module_scope)

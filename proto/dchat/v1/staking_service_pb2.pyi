@@ -1,3 +1,4 @@
+from proto.dchat.v1 import shown_pb2 as _shown_pb2
 from proto.dchat.v1 import state_pb2 as _state_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

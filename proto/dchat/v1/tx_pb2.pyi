@@ -1,9 +1,10 @@
 from proto.dchat.v1 import allowance_pb2 as _allowance_pb2
 from proto.dchat.v1 import channels_pb2 as _channels_pb2
 from proto.dchat.v1 import governance_pb2 as _governance_pb2
+from proto.dchat.v1 import identities_pb2 as _identities_pb2
 from proto.dchat.v1 import messages_pb2 as _messages_pb2
 from proto.dchat.v1 import reputation_pb2 as _reputation_pb2
-from proto.dchat.v1 import identities_pb2 as _identities_pb2
+from proto.dchat.v1 import shown_pb2 as _shown_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

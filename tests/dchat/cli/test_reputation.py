@@ -62,7 +62,7 @@ async def test_they_are_sent_looked_up_and_proved(tmp_path: Path) -> None:
             await call("tx", "bundle", "--leg", f"resolve-report channel=team member={files['bob']} verdict=dismissed",
                        *alice)  # fmt: skip
             report = await call("query", "report", "team", "--index", 1, "--prove")
-            assert report["value"]["verdict"] == 1
+            assert report["value"]["verdict"] == "upheld"
             assert {report["value"]["by"][0]["reporter"], report["value"]["about"]} == {
                 load(files[name]).address_text for name in ("bob", "carol")
             }

@@ -272,7 +272,7 @@ def digest(shown: Any) -> dict[str, Any]:
         "index": str(shown.index),
         "author": shown.author.hex(),
         "content": shown.content.hex(),
-        "reply_to": str(shown.reply_to),
+        "reply_to": str(shown.reply_to - 1) if shown.reply_to else None,
         "height": str(shown.height),
         "time_ns": str(shown.time_ns),
         "keys": [key.hex() for key in shown.keys],
