@@ -78,7 +78,7 @@ COMPLAINTS = (
     Row("3", "a log torn by a plain restart; replay that stands"),
     Row("4", "pruned disk is not freed"),
     Row("5", "the state tree is slow and grows"),
-    Row("6", "state sync hangs; bad or unfinished snapshots", "state sync"),
+    Row("6", "state sync hangs; bad or unfinished snapshots"),
     Row("7", "an app hash that differs stays a riddle", "the trail of hashes and its command"),
     Row("8", "the sign state is lost, or older than the key"),
     Row("9", "instructions for a restart led to a double signature"),

@@ -104,14 +104,17 @@ class ReplayMarks:
         return budget, b""
 
     def disagreeing(self, state: Readable, scan: Scan) -> list[bytes]:
-        """The expiry heights whose leaf is not the hash of the marks beside it (one being pruned is left out)."""
+        """The expiry heights whose leaf is not the hash of the marks beside it (one being pruned is left out), and
+        those that have marks and no leaf."""
         backlog = (state.get(self._backlog) or b"")[:HEIGHT_BYTES]
-        wrong = []
+        wrong, known = [], {backlog}
         for key, leaf in scan(self._leaf):
             at = key[len(self._leaf) :]
+            known.add(at)
             if at != backlog and not self._agrees(scan, at, leaf):
                 wrong.append(at)
-        return wrong
+        start = len(self._side)
+        return wrong + sorted({key[start : start + HEIGHT_BYTES] for key, _ in scan(self._side)} - known)
 
     def _agrees(self, scan: Scan, at: bytes, leaf: Marks) -> bool:
         prefix = self._side + at

@@ -56,3 +56,7 @@ class StalePending(StateError):
 
 class CorruptState(StateError):
     """What is on disk contradicts itself. The node must stop: going on would fork it from the others."""
+
+
+class InvalidSnapshot(StateError):
+    """A snapshot, from outside, that is not what it says it is: whoever offered it is at fault."""

@@ -12,6 +12,7 @@ divides: from there a reader need not go on to the latest.
     "s" store key                 side record            "r" version    the roots of a version, in the stores' order
     "v" store key                 value                  "u" version key-of-the-first   undo run
     "x" key                       the application's own, unversioned
+    "t" store path                while a snapshot is restored: the leaf's hash and its key
 
 `store` is one byte, the store's place in the order of names; `version` 8 bytes, big-endian.
 """
@@ -28,8 +29,9 @@ from chain.state.errors import CorruptState
 from storage.kv import Reader, Write
 
 PAGE, SIDE, VALUE = b"p", b"s", b"v"
-META, ROOTS, UNDO, EXTRA = b"m", b"r", b"u", b"x"
+META, ROOTS, UNDO, EXTRA, STAGED = b"m", b"r", b"u", b"x", b"t"
 LATEST_KEY, EARLIEST_KEY, FORMAT_KEY = META + b"latest", META + b"earliest", META + b"format"
+UNFINISHED_KEY = META + b"unfinished"  # a clearing or a restore has begun and not ended: nothing here counts
 FORMAT = b"1"
 VERSION_BYTES = 8
 UNDO_RUN_BYTES = 8_192  # a reader unpacks a whole run; a writer pays for each

@@ -79,6 +79,8 @@ class Stores:
         self._epoch = 0  # grows with each commit, rollback and clearing
         self._latest = self._earliest = NO_VERSION
         self._roots: dict[str, bytes] = {}
+        if db.get(rec.UNFINISHED_KEY) is not None:
+            self._empty()
         self._load()
 
     @property
@@ -243,14 +245,34 @@ class Stores:
                 )
             batch.append((rec.LATEST_KEY, rec.pack_version(self._latest - 1)))
             self._db.write(batch, sync=True)
-            self._reload()
+            self.reload()
 
     def clear(self) -> None:
         """Forget everything, for a genesis that is run again: as before the first commit."""
-        self._db.write([(rec.LATEST_KEY, None), (rec.EARLIEST_KEY, None)], sync=True)
-        self._delete_range(b"", b"\xff")
+        self._empty()
+        self.reload()
+
+    def begin_restore(self) -> KeyValueStore:
+        """Forget everything, and give the database to whoever writes another state into it (`chain.state.snapshot`).
+
+        Until `end_restore` it is an empty one for everybody who opens it: a restore that was cut off leaves nothing.
+        """
+        self._empty(keep_mark=True)
+        self.reload()
+        return self._db
+
+    def end_restore(self) -> None:
+        """What was written since `begin_restore` is whole; all of it is on disk when this returns."""
+        self._db.write([(rec.UNFINISHED_KEY, None)], sync=True)
+
+    def _empty(self, *, keep_mark: bool = False) -> None:
+        """Under a mark that goes last: a stop in between leaves no records that a later genesis would meet."""
+        self._db.write([(rec.UNFINISHED_KEY, b"1"), (rec.LATEST_KEY, None), (rec.EARLIEST_KEY, None)], sync=True)
+        self._delete_range(b"", rec.UNFINISHED_KEY)
+        self._delete_range(rec.UNFINISHED_KEY + b"\x00", b"\xff")
         self._db.compact(b"", b"\xff")
-        self._reload()
+        if not keep_mark:
+            self.end_restore()
 
     def _load(self) -> None:
         latest = self._db.get(rec.LATEST_KEY)
@@ -265,7 +287,8 @@ class Stores:
         for number, name in enumerate(STORE_NAMES):
             self._roots[name] = roots[smt.HASH_BYTES * number : smt.HASH_BYTES * (number + 1)]
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Read from the database what it holds now."""
         with self._lock:
             self._cache.clear()
             self._epoch += 1

@@ -13,4 +13,5 @@ __all__ = [
     "payment_queries",
     "queries",
     "reputation_queries",
+    "snapshots",
 ]

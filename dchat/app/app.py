@@ -23,6 +23,7 @@ from chain.kernel.check import Pending as PendingRecord
 from chain.kernel.execution import SLICE_UNITS, Executed, Executor, Rules, execute_block, units_of
 from chain.kernel.proposals import FIRST_TURN_BLOCKS, fee_to_replace, priority_of, select
 from chain.kernel.signatures import Signatures
+from chain.state.snapshot import FORMAT
 from chain.state.store import NO_VERSION, Pending, Stores
 from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.tx.errors import BadSignature, TxError
@@ -65,6 +66,7 @@ from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import PENDING, begin, compose
 from dchat.app.errors import GenesisDiffers
 from dchat.app.queries import Queries
+from dchat.app.snapshots import Restorer, Shelf
 
 APP_VERSION: Final = 1  # of the rules: what a block means
 SOFTWARE: Final = "0.1.0"
@@ -91,8 +93,8 @@ class DchatApplication:
     """Implements consensus.abci.interface's Application and ChecksSignatures.
 
     stores: the three stores. retain_blocks: what commit tells the engine it may prune below; 0: nothing.
-    upgrades: those that this build can carry out. Raises HaltRequested: this is not the build for these
-    stores (without check_build, for a rehearsal on a copy, it is not asked).
+    upgrades: those that this build can carry out. shelf: the snapshots that it serves. Raises HaltRequested: this is
+    not the build for these stores (without check_build, for a rehearsal on a copy, it is not asked).
     """
 
     def __init__(
@@ -103,8 +105,11 @@ class DchatApplication:
         upgrades: Sequence[Upgrade] = UPGRADES,
         upgrade_options: UpgradeOptions | None = None,
         check_build: bool = True,
+        shelf: Shelf | None = None,
     ) -> None:
         self.stores = stores
+        self.shelf = shelf
+        self._restorer: Restorer | None = None
         self.modules = compose()
         self.upgrader = Upgrader(self.modules, upgrades, upgrade_options)
         self.base = Base(stores, self.modules.decoders)
@@ -433,16 +438,32 @@ class DchatApplication:
     # -------------------------------------------------------------------------- snapshots
 
     def list_snapshots(self) -> tuple[Snapshot, ...]:
-        return ()
-
-    def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult:
-        return OfferSnapshotResult.REJECT_FORMAT
+        """The newest first. From any thread, as `load_snapshot_chunk`."""
+        return self.shelf.offers() if self.shelf is not None else ()
 
     def load_snapshot_chunk(self, height: int, format: int, chunk: int) -> bytes:
-        return b""
+        """Empty: it is not here."""
+        return self.shelf.chunk(height, chunk) if self.shelf is not None and format == FORMAT else b""
+
+    def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult:
+        """Only of an application without blocks: what it has is emptied when it accepts."""
+        if self.last_height and self._restorer is None:
+            return OfferSnapshotResult.ABORT
+        self._restorer = self._restorer or Restorer(self.stores, self.modules)
+        result = self._restorer.offer(snapshot, app_hash)
+        if result is OfferSnapshotResult.ACCEPT:
+            self._chain = None
+        return result
 
     def apply_snapshot_chunk(self, index: int, chunk: bytes, sender: str) -> ApplyChunkResponse:
-        return ApplyChunkResponse(ApplyChunkResult.ABORT)
+        """Chunks in their order. With the last one the application is at the snapshot's height, or empty."""
+        if self._restorer is None:
+            return ApplyChunkResponse(ApplyChunkResult.ABORT)
+        response = self._restorer.apply(index, chunk, sender)
+        if self._restorer.restored:
+            self._restorer = None
+            self._load()
+        return response
 
 
 def _drain(steps: Slices[T]) -> T:

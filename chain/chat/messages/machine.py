@@ -146,18 +146,27 @@ def handlers() -> dict[type[Any], Handler]:
 def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     """(name, whether it holds, the figures)."""
     channels: dict[bytes, Channel] = {channel.id: channel for _, channel in scan(CHANNEL)}
-    ranges = _ranges(scan)
+    found = _ranges(scan)
+    ranges = {channel: summary for channel, (summary, _) in found.items()}
     wrong = [c.name for c in channels.values() if ranges.get(c.id, EMPTY) != c.range]
     yield (
         "chat: each channel's range is its messages'",
         not wrong and ranges.keys() <= channels.keys(),
         f"wrong: {some(wrong)}",
     )
+    nodes: dict[bytes, bytes] = {
+        NODE + channel + name: node for channel, (_, made) in found.items() for name, node in made.items()
+    }
+    false = [key.hex() for key, node in scan(NODE) if nodes.pop(key, b"") != node]
+    yield "chat: each range's nodes are its messages'", not false and not nodes, f"wrong: {some(false)}"
 
 
-def _ranges(scan: Scan) -> dict[bytes, Range]:
-    """The range of each channel's messages, made anew from the messages."""
+def _ranges(scan: Scan) -> dict[bytes, tuple[Range, dict[bytes, bytes]]]:
+    """The range of each channel's messages, made anew from the messages, and its inner nodes by name."""
     leaves: dict[bytes, list[bytes]] = {}
     for key, item in scan(MESSAGE):
         leaves.setdefault(key[len(MESSAGE) : len(MESSAGE) + CHANNEL_ID_BYTES], []).append(leaf_of(item))
-    return {channel: EMPTY.append_leaves(found)[0] for channel, found in leaves.items()}
+    made = {channel: EMPTY.append_leaves(found) for channel, found in leaves.items()}
+    return {
+        channel: (summary, {n: node for n, node in nodes.items() if n[0]}) for channel, (summary, nodes) in made.items()
+    }
