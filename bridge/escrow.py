@@ -47,6 +47,7 @@ from chain.tx.errors import (
     EscrowBackInParts,
     EscrowDeadlineRefused,
     EscrowHoldsLess,
+    EscrowHoldsOther,
     EscrowNotFull,
     EscrowOver,
     EscrowRecipientRefused,
@@ -153,12 +154,13 @@ def _open(ctx: Context, terms: OpenEscrow, shares: tuple[Share, ...] = (), pay_u
 
 
 def pay_share(ctx: Context, message: PayShare) -> Leg:
-    """Raises: UnknownEscrow, NotEscrowShare, EscrowOver, Overspend, those of denominations."""
+    """Raises: UnknownEscrow, EscrowHoldsOther, NotEscrowShare, EscrowOver, Overspend, those of denominations."""
     payer, reference, denom, amount = message
     key = _named(ctx, reference)
     escrow = require_escrow(ctx.branch, key)
-    if Share(payer, amount, False) not in escrow.shares or denom != escrow.denom:
-        raise NotEscrowShare(account(payer))
+    _check_denom(escrow, amount, denom)
+    if Share(payer, amount, False) not in escrow.shares:
+        raise NotEscrowShare(f"{account(payer)} paying {escrow.said(amount)}")
     if ctx.time_ns >= escrow.due_ns:
         raise EscrowOver(f"shares were paid until {time_text(escrow.due_ns)}")
     shares = tuple([share._replace(paid=share.paid or share.payer == payer) for share in escrow.shares])
@@ -175,6 +177,14 @@ def pay_share(ctx: Context, message: PayShare) -> Leg:
     told = {"payer": account(payer), "amount": escrow.said(amount), "full": "true" if full else "false"}
     ctx.branch.emit(Event.of("pay_share", escrow_id=key.hex(), **told))
     return Leg("pay_share", amount, key)
+
+
+def _check_denom(escrow: Escrow, amount: int, denom: Denom | None) -> None:
+    """Raises: EscrowHoldsOther."""
+    if denom != escrow.denom:
+        raise EscrowHoldsOther(
+            f"it has {escrow.said(escrow.left)}, you say {escrow._replace(denom=denom).said(amount)}"
+        )
 
 
 def _check_large(amount: int, denom: Denom | None) -> None:
@@ -204,8 +214,8 @@ def _count_held(state: State, escrow: Escrow, amount: int, how: str = "") -> Non
 
 
 def release_escrow(ctx: Context, message: ReleaseEscrow) -> Leg:
-    """Raises: UnknownEscrow, EscrowOver, EscrowNotFull, EscrowHoldsLess, EscrowTooSmall, EscrowRecipientRefused,
-    EscrowBackInParts, NotEscrowParty, ConditionFails, NoSuchLeg.
+    """Raises: UnknownEscrow, EscrowOver, EscrowNotFull, EscrowHoldsOther, EscrowHoldsLess, EscrowTooSmall,
+    EscrowRecipientRefused, EscrowBackInParts, NotEscrowParty, ConditionFails, NoSuchLeg.
     """
     key = _named(ctx, message.escrow)
     escrow = require_escrow(ctx.branch, key)
@@ -213,6 +223,8 @@ def release_escrow(ctx: Context, message: ReleaseEscrow) -> Leg:
         raise EscrowOver(f"it was {time_text(escrow.due_ns)}")
     if escrow.pay_until_ns:
         raise EscrowNotFull(f"it has {escrow.said(escrow.left)} of {escrow.said(escrow.amount)}")
+    if message.amount:
+        _check_denom(escrow, message.amount, message.denom)
     amount = message.amount or escrow.left
     if amount > escrow.left:
         raise EscrowHoldsLess(f"{escrow.said(escrow.left)}, not {escrow.said(amount)}")

@@ -332,6 +332,10 @@ class EscrowBackInParts(BridgeError):
     code, rule = 333, "what several have paid is given back whole"
 
 
+class EscrowHoldsOther(BridgeError):
+    code, rule = 334, "an amount of an escrow is of what it holds: udchat, or units of its denomination"
+
+
 # ------------------------------------------------------------------------------ codespace "upgrade"
 
 

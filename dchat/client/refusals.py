@@ -258,6 +258,11 @@ CHAIN: Final[dict[type[TxError], Say]] = {
         "somebody has not paid his share", "wait until all have, or until the time for it is over: all goes back then"
     ),
     e.EscrowBackInParts: Say("a part of what several paid would go back", "give all of it back: leave out --amount"),
+    e.EscrowHoldsOther: Say(
+        "the escrow holds something else than what you say",
+        'say an amount of what it holds: --amount "5 DCHAT", --amount "5 factory/CREATOR/NAME"; or leave --amount out: '
+        "all that is left",
+    ),
     e.ConditionFails: Say("what is required is not the case", "wait until it is, and send it again"),
     e.NoSuchLeg: Say("no earlier leg made what a leg refers to", "mend the number, or the order of the legs"),
     e.AttestationEndRefused: Say("the end is past, or too far away", "choose one within 366 days"),

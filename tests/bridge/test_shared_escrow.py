@@ -40,6 +40,7 @@ from chain.tx.messages.payments import (
     MintDenomination,
     PayDenomination,
 )
+from crypto.bech32 import encode_address
 from tests.support.chain.deal import DCHAT, Deal
 from tests.support.chain.harness import SECOND_NS
 
@@ -86,10 +87,10 @@ def test_units_wait_and_are_paid_in_parts() -> None:
     assert (units(deal, gold), deal.held) == ({"ann": 93, "held": 7}, 0)
     totals = machine.totals_of(deal.app.base)
     assert (totals.opened, totals.open, totals.held) == (1, 1, 0)
-    deal.good("ann", ReleaseEscrow(deal.ann, at, 3))
+    deal.good("ann", ReleaseEscrow(deal.ann, at, 3, denom=gold))
     assert units(deal, gold) == {"ann": 93, "bob": 3, "held": 4}
-    deal.refused("ann", ReleaseEscrow(deal.ann, at, 5), by=e.EscrowHoldsLess)
-    deal.good("bob", ReleaseEscrow(deal.bob, at, 1, deal.ann))
+    deal.refused("ann", ReleaseEscrow(deal.ann, at, 5, denom=gold), by=e.EscrowHoldsLess)
+    deal.good("bob", ReleaseEscrow(deal.bob, at, 1, deal.ann, denom=gold))
     deal.good("ann", ReleaseEscrow(deal.ann, at))
     assert units(deal, gold) == {"ann": 94, "bob": 6}
     assert machine.totals_of(deal.app.base).open == 0
@@ -121,7 +122,7 @@ def test_what_the_bridge_holds_is_not_frozen_burned_or_minted_to() -> None:
     assert deal.check(deal.tx("ann", burning)).code == e.SignersMismatch.code
     deal.good("dora", FreezeHolding(deal.dora, gold, deal.ann, True))
     deal.refused("ann", deal.opening(denom=gold, amount=1), by=pe.HoldingFrozen)
-    deal.good("ann", ReleaseEscrow(deal.ann, at, 3))  # what waits is free
+    deal.good("ann", ReleaseEscrow(deal.ann, at, 3, denom=gold))  # what waits is free
     deal.good("bob", ReleaseEscrow(deal.bob, at, 0, deal.ann))  # and goes back to where it is not
     assert units(deal, gold) == {"ann": 97, "bob": 3}
     deal.refused("ann", PayDenomination(deal.ann, gold, deal.bob, 1), by=pe.HoldingFrozen)
@@ -135,6 +136,23 @@ def test_each_refusal_of_units() -> None:
     deal.refused("bob", deal.opening(denom=gold, amount=1, sender=deal.bob, recipient=deal.ann), by=pe.HoldingTooSmall)
 
 
+def test_an_amount_is_of_what_the_escrow_holds() -> None:
+    """Nothing is meant silently: an amount of udchat is none of units, nor the other way round."""
+    deal = Deal()
+    gold = gold_of(deal, 5)
+    of_units = deal.open(denom=gold, amount=5)
+    result = deal.run("ann", ReleaseEscrow(deal.ann, of_units, 3))
+    assert result.code == e.EscrowHoldsOther.code
+    assert f"it has 5factory/{encode_address(deal.dora)}/gold, you say 3udchat" in result.log
+    of_udchat = deal.open(amount=50_000)
+    deal.refused("ann", ReleaseEscrow(deal.ann, of_udchat, 20_000, denom=gold), by=e.EscrowHoldsOther)
+    deal.good("ann", ReleaseEscrow(deal.ann, of_udchat, 20_000))
+    deal.good("ann", ReleaseEscrow(deal.ann, of_units))
+    assert units(deal, gold) == {"bob": 5}
+    nothing = ReleaseEscrow(deal.ann, of_udchat, 0, denom=gold)
+    assert deal.check(deal.tx("ann", nothing)).code == e.InvalidField.code
+
+
 def test_what_is_opened_for_units_is_paid_by_who_opens_it() -> None:
     deal = Deal()
     gold = gold_of(deal)
@@ -144,7 +162,7 @@ def test_what_is_opened_for_units_is_paid_by_who_opens_it() -> None:
     assert made > plain + gas.GAS_STAYS
     assert decode(deal.last).gas_limit >= made
     at = EscrowReference(deal.good("ann", deal.opening(denom=gold, amount=2), memo="c").legs[0].subject)
-    paid = deal.run("ann", ReleaseEscrow(deal.ann, at, 1))
+    paid = deal.run("ann", ReleaseEscrow(deal.ann, at, 1, denom=gold))
     assert decode(deal.last).gas_limit >= paid.gas_used
     assert paid.gas_used > gas.GAS_STAYS, "bob's first"
 
@@ -225,9 +243,9 @@ def test_a_share_is_paid_once_whole_and_by_its_payer() -> None:
         ("ann", PayShare(deal.ann, at, None, DCHAT)),
         ("carl", PayShare(deal.carl, at, None, 2 * DCHAT - 1)),
         ("carl", PayShare(deal.carl, at, None, 2 * DCHAT + 1)),
-        ("carl", PayShare(deal.carl, at, gold, 2 * DCHAT)),
     ):
         deal.refused(who, wrong, by=e.NotEscrowShare)
+    deal.refused("carl", PayShare(deal.carl, at, gold, 2 * DCHAT), by=e.EscrowHoldsOther)
     deal.refused("dora", PayShare(deal.dora, at, None, 500 * DCHAT), by=e.Overspend)
     deal.good("carl", PayShare(deal.carl, at, None, 2 * DCHAT))
     deal.refused("carl", PayShare(deal.carl, at, None, 2 * DCHAT), by=e.NotEscrowShare)
@@ -238,9 +256,9 @@ def test_shares_of_units() -> None:
     gold = gold_of(deal, 10)
     deal.good("ann", PayDenomination(deal.ann, gold, deal.carl, 4))
     at = share(deal, (deal.carl, 4), denom=gold, amount=5)
-    deal.refused("carl", PayShare(deal.carl, at, None, 4), by=e.NotEscrowShare)
+    deal.refused("carl", PayShare(deal.carl, at, None, 4), by=e.EscrowHoldsOther)
     deal.good("carl", PayShare(deal.carl, at, gold, 4))
-    deal.good("ann", ReleaseEscrow(deal.ann, at, 2))
+    deal.good("ann", ReleaseEscrow(deal.ann, at, 2, denom=gold))
     assert units(deal, gold) == {"ann": 1, "bob": 2, "held": 7}
     deal.good("bob", ReleaseEscrow(deal.bob, at, 0, deal.ann))
     assert units(deal, gold) == {"ann": 1 + 4, "bob": 2, "carl": 3}, "seven of nine: 3 of four, and 4 of five"
@@ -255,8 +273,8 @@ def test_rounding_takes_nothing_from_anybody() -> None:
     at = share(deal, (deal.carl, 5), denom=gold, amount=5, arbiter=deal.dora)
     deal.good("carl", PayShare(deal.carl, at, gold, 5))
     for who, address in (("bob", deal.bob), ("dora", deal.dora)):
-        deal.refused(who, ReleaseEscrow(address, at, 1, deal.ann), by=e.EscrowBackInParts)
-    deal.good("dora", ReleaseEscrow(deal.dora, at, 10, deal.ann))
+        deal.refused(who, ReleaseEscrow(address, at, 1, deal.ann, denom=gold), by=e.EscrowBackInParts)
+    deal.good("dora", ReleaseEscrow(deal.dora, at, 10, deal.ann, denom=gold))
     assert units(deal, gold) == {"ann": 5, "carl": 5}
 
 

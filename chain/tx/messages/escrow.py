@@ -116,11 +116,14 @@ class PayShare(NamedTuple):
 
 
 class ReleaseEscrow(NamedTuple):
+    """amount: 0, all that is left. denom: what it is of; None: udchat."""
+
     sender: bytes
     escrow: EscrowReference
-    amount: int = 0  # udchat; 0: all that is left
+    amount: int = 0
     recipient: bytes = b""  # empty: the escrow's
     messages: tuple[MessagePlace, ...] = ()
+    denom: Denom | None = None
 
 
 class Require(NamedTuple):
@@ -135,6 +138,7 @@ class Attest(NamedTuple):
     until_time_ns: int  # 0: it is withdrawn
 
 
+_HasDenom: TypeAlias = pb.BalanceCondition | pb.OpenEscrow | pb.PayShare | pb.ReleaseEscrow
 EscrowMessage: TypeAlias = OpenEscrow | OpenSharedEscrow | PayShare | ReleaseEscrow | Require | Attest
 
 
@@ -192,11 +196,11 @@ def fill_condition(out: pb.Condition, condition: Condition) -> None:
             out.time_before_ns = time_ns
 
 
-def _denom(where: str, m: pb.BalanceCondition | pb.OpenEscrow | pb.PayShare) -> Denom | None:
+def _denom(where: str, m: _HasDenom) -> Denom | None:
     return read_denom(where, m.denom) if m.HasField("denom") else None
 
 
-def _fill_denom(out: pb.BalanceCondition | pb.OpenEscrow | pb.PayShare, denom: Denom | None) -> None:
+def _fill_denom(out: _HasDenom, denom: Denom | None) -> None:
     if denom is not None:
         out.denom.creator, out.denom.sub = denom
 
@@ -300,7 +304,10 @@ def release_escrow(m: pb.ReleaseEscrow) -> ReleaseEscrow:
     if len(m.messages) > CONDITIONS_MAX:
         raise InvalidField(f"{where}.messages: at most {CONDITIONS_MAX}")
     places = tuple([_place(f"{where}.messages", one) for one in m.messages])
-    return ReleaseEscrow(m.sender, reference, m.amount, m.recipient, places)
+    denom = _denom(where, m)
+    if denom is not None and not m.amount:
+        raise InvalidField(f"{where}.denom: of an amount, and there is none")
+    return ReleaseEscrow(m.sender, reference, m.amount, m.recipient, places, denom)
 
 
 def require(m: pb.Require) -> Require:
@@ -351,6 +358,7 @@ def _fill_release(out: pb.ReleaseEscrow, message: ReleaseEscrow) -> None:
     out.escrow.id, out.escrow.leg = message.escrow
     for place in message.messages:
         _fill_place(out.messages.add(), place)
+    _fill_denom(out, message.denom)
 
 
 def _fill_require(out: pb.Require, message: Require) -> None:

@@ -18,42 +18,14 @@ from chain.tx.messages.payments import (
     TransferDenomination,
     check_sub,
 )
-from crypto.bech32 import InvalidAddress, decode_address
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from dchat.cli.terminal.sums import UNITS_MAX, DenomName, denom_named, units_of
 from proto.dchat.v1 import payment_service_pb2 as pb
 
-UNITS_MAX: Final = (1 << 64) - 1
 CURSOR: Final = "Go on behind this: the answer's `next`, in hex."
-
-
-def denom_named(text: str) -> Denom:
-    """Of `factory/dchat1.../name`. Raises ValueError."""
-    first, _, rest = text.partition("/")
-    creator, _, sub = rest.partition("/")
-    if first != "factory":
-        raise ValueError(f"{text!r} is no denomination; expected factory/dchat1.../NAME")
-    try:
-        check_sub("its name", sub)
-        return Denom(decode_address(creator), sub)
-    except (InvalidAddress, InvalidField) as error:
-        raise ValueError(f"{text!r} is no denomination: {error}") from None
-
-
-class DenomName(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """See `denom_named`."""
-
-    name = "DENOM"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Denom:
-        if isinstance(value, Denom):
-            return value
-        try:
-            return denom_named(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class Cursor(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -151,14 +123,6 @@ def give(denom: Denom, new_owner: bytes | None, renounce: bool, **options: Any) 
 
 def _who(leg: dict[str, str], name: str, other: bytes) -> bytes:
     return Address().convert(leg[name], None, None) if name in leg else other
-
-
-def units_of(text: str) -> int:
-    """Raises ValueError."""
-    amount = int(text)
-    if not 1 <= amount <= UNITS_MAX:
-        raise ValueError(f"amount is {text}; allowed: 1 to {UNITS_MAX}")
-    return amount
 
 
 _OWN = frozenset({"denom", "amount"})

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.errors import TxError
-from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany, Payment
+from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany
 from chain.tx.policies import read_policy
 from crypto.bech32 import encode_address
 from dchat.cli.terminal.ask import Address, Amount, account_from, node_option, parse_amount, run
@@ -26,6 +26,7 @@ from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, sh
 from dchat.cli.terminal.drafts import Draft
 from dchat.cli.terminal.kept import keep, read_kept
 from dchat.cli.terminal.render import message_json
+from dchat.cli.terminal.sums import Sum, paying, sum_of, sum_option
 from dchat.cli.terminal.trust import Signing, trust_options
 from dchat.client.client import SMALL_BYTES_MAX, Client, quoted
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
@@ -277,11 +278,11 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 @tx.command(cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True)
-@click.option("--amount", type=Amount(least=1), required=True)
+@sum_option()
 @sending
-def pay(recipient: bytes, amount: int, **options: Any) -> None:
-    """Pay an account."""
-    send(lambda me: [Payment(me, recipient, amount)], options)
+def pay(recipient: bytes, paid: Sum, **options: Any) -> None:
+    """Pay an account, in DCHAT or in a denomination."""
+    send(lambda me: [paying(me, recipient, paid)], options)
 
 
 def parse_output(text: str) -> Output:
@@ -322,8 +323,8 @@ def pay_many(outputs: tuple[Output, ...], **options: Any) -> None:
 LEGS: dict[str, tuple[frozenset[str], frozenset[str], Callable[[bytes, dict[str, str]], Message]]] = {
     "pay": (
         frozenset({"to", "amount"}),
-        frozenset(),
-        lambda me, leg: Payment(me, Address().convert(leg["to"], None, None), parse_amount(leg["amount"], least=1)),
+        frozenset({"denom"}),
+        lambda me, leg: paying(me, Address().convert(leg["to"], None, None), sum_of(leg)),
     ),
     "pay-many": (
         frozenset({"to"}),

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import click
+from google.protobuf.message import DecodeError
 
-from bridge.escrow_records import ATTESTATIONS, ESCROWED, ESCROWS
+from bridge.escrow_records import ATTESTATIONS, ESCROWED, ESCROWS, Escrow
+from chain.currency.denominations.records import name_of
+from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, PostMessage
 from chain.tx.messages.escrow import (
     Attest,
@@ -25,13 +28,13 @@ from chain.tx.messages.escrow import (
 from chain.tx.messages.payments import Denom
 from crypto.hash import sha256
 from dchat.cli.chat.words import channel_of
-from dchat.cli.commands.denomination_commands import denom_named, units_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.deals.request_commands import amount_of, amount_option, denom_option
 from dchat.cli.deals.words import CONDITIONS, SAID, If, When, condition_of, escrow_of, hash_of, place_of, time_of
-from dchat.cli.terminal.ask import Address, Amount, Hash, height_option, limit_option, node_option, parse_amount
+from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from dchat.cli.terminal.sums import Sum, parse_sum, sum_of, sum_option
+from dchat.client.client import Client
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
 DEADLINE: Final = "When what is left goes back: 2h, 7d from now, or 2027-01-31T12:00:00Z. At most 366 days."
@@ -44,8 +47,7 @@ def escrow() -> None:
 
 @escrow.command("open", cls=Command)
 @click.option("--to", "recipient", type=Address(), help="Who is paid. Without it: whom the release names.")
-@amount_option
-@denom_option
+@sum_option()
 @click.option("--deadline", type=When(), required=True, help=DEADLINE)
 @click.option("--share", "others", multiple=True, metavar="WHO=AMOUNT", help="What another pays into it; repeat.")
 @click.option("--pay-until", type=When(), help="When shares are missing then, all goes back. Needed with --share.")
@@ -56,8 +58,7 @@ def escrow() -> None:
 @sending
 def open_escrow(
     recipient: bytes | None,
-    amount: str,
-    denom: Denom | None,
+    paid: Sum,
     deadline: int,
     others: tuple[str, ...],
     pay_until: int | None,
@@ -69,9 +70,9 @@ def open_escrow(
 ) -> None:
     """Pay into an escrow. What is left of it at the deadline comes back by itself."""
     try:
-        paid, shares = amount_of(amount, denom), shares_of(others, denom)
+        shares = shares_of(others, paid)
     except ValueError as error:
-        raise Refusal(f"--amount or --share: {error}", Exit.USAGE) from None
+        raise Refusal(f"--share: {error}", Exit.USAGE) from None
     whose = tuple(sorted(set(parties)))
     if not (whose or arbiter or conditions):
         raise Refusal("say --party, --arbiter or --if: otherwise nobody could release it", Exit.USAGE)
@@ -82,18 +83,21 @@ def open_escrow(
         raise Refusal("--if releases to somebody: say --to", Exit.USAGE)
     if bool(others) != (pay_until is not None):
         raise Refusal("--share and --pay-until: both or neither", Exit.USAGE)
-    terms = (recipient or b"", paid, deadline, whose, needed, arbiter or b"", conditions, denom)
+    terms = (recipient or b"", paid.amount, deadline, whose, needed, arbiter or b"", conditions, paid.denom)
     send(lambda me: [_opening(OpenEscrow(me, *terms), shares, pay_until)], options)
 
 
-def shares_of(said: Sequence[str], denom: Denom | None) -> tuple[EscrowShare, ...]:
-    """Of `WHO=AMOUNT`. Raises ValueError."""
+def shares_of(said: Sequence[str], paid: Sum) -> tuple[EscrowShare, ...]:
+    """Of `WHO=SUM`, of what is paid beside them. Raises ValueError."""
     found = []
     for text in said:
         who, equals, amount = text.rpartition("=")
         if not equals:
             raise ValueError(f"{text!r} is not WHO=AMOUNT")
-        found.append(EscrowShare(Address().convert(who, None, None), amount_of(amount, denom)))
+        share = parse_sum(amount, paid.denom)
+        if share.denom != paid.denom:
+            raise ValueError(f"{text!r} is of a denomination, and the escrow of DCHAT")
+        found.append(EscrowShare(Address().convert(who, None, None), share.amount))
     return tuple(sorted(found))
 
 
@@ -105,22 +109,42 @@ def _opening(
 
 @escrow.command("pay", cls=Command)
 @click.argument("escrow_id", type=Hash())
-@amount_option
-@denom_option
+@sum_option()
 @sending
-def pay_share(escrow_id: bytes, amount: str, denom: Denom | None, **options: Any) -> None:
+def pay_share(escrow_id: bytes, paid: Sum, **options: Any) -> None:
     """Pay your share of an escrow. Say what it is: if the escrow names another, nothing is paid."""
+    require_of_it(escrow_id, paid, options["node"])
+    send(lambda me: [PayShare(me, EscrowReference(escrow_id), paid.denom, paid.amount)], options)
+
+
+def require_of_it(escrow_id: bytes, paid: Sum, node: str | None) -> None:
+    """Say that an escrow holds something else before anything is signed, where the node says so. The chain sees to it
+    whatever the node says. Raises Refusal."""
+
+    async def look(client: Client) -> Escrow | None:
+        answer = await client.record(ESCROWS, escrow_id, height=0, prove=False)
+        return Escrow.decode(answer.value) if answer.HasField("value") else None
+
     try:
-        paid = amount_of(amount, denom)
-    except ValueError as error:
-        raise Refusal(f"--amount: {error}", Exit.USAGE) from None
-    send(lambda me: [PayShare(me, EscrowReference(escrow_id), denom, paid)], options)
+        found = run(look, node)
+    except (TxError, DecodeError):
+        return  # what is no escrow tells nothing
+    if found is not None and found.denom != paid.denom:
+        of = "DCHAT" if found.denom is None else name_of(found.denom)
+        raise Refusal(
+            f"the escrow holds {_shown(found.left, found.denom)}, and --amount is {_shown(*paid)}: "
+            f'say --amount "5 {of}"',
+            Exit.USAGE,
+        )
+
+
+def _shown(amount: int, denom: Denom | None) -> str:
+    return f"{amount} udchat" if denom is None else f"{amount} {name_of(denom)}"
 
 
 @escrow.command("release", cls=Command)
 @click.argument("escrow_id", type=Hash())
-@click.option("--amount", type=Amount(least=1), default=0, help="Default: all that is left.")
-@click.option("--units", type=click.IntRange(1, (1 << 64) - 1), help="Instead of --amount: of a denomination.")
+@sum_option(required=False, what="Default: all that is left. A part of it:")
 @click.option(
     "--to", "recipient", type=Address(), help="Default: the escrow's recipient. Who opened it: back, to all who paid."
 )
@@ -128,18 +152,17 @@ def pay_share(escrow_id: bytes, amount: str, denom: Denom | None, **options: Any
 @sending
 def release(
     escrow_id: bytes,
-    amount: int,
-    units: int | None,
+    paid: Sum | None,
     recipient: bytes | None,
     messages: tuple[int, ...],
     **options: Any,
 ) -> None:
     """Say your word on an escrow, or release it where its conditions hold."""
-    if amount and units:
-        raise Refusal("--amount or --units: one of them", Exit.USAGE)
-    amount = units or amount
+    if paid is not None:
+        require_of_it(escrow_id, paid, options["node"])
+    amount, denom = paid or Sum(0)
     places = tuple(map(MessagePlace, messages))
-    send(lambda me: [ReleaseEscrow(me, EscrowReference(escrow_id), amount, recipient or b"", places)], options)
+    send(lambda me: [ReleaseEscrow(me, EscrowReference(escrow_id), amount, recipient or b"", places, denom)], options)
 
 
 # ------------------------------------------------------------------------------ made ready
@@ -147,7 +170,7 @@ def release(
 
 @escrow.command("pay-on-delivery", cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True, help="Who posts it, and is paid.")
-@click.option("--amount", type=Amount(least=1), required=True)
+@sum_option()
 @click.option("--deadline", type=When(), required=True, help=DEADLINE)
 @click.option("--channel", required=True, help="Name or id: where it is posted.")
 @click.option("--text", help="What is posted.")
@@ -155,7 +178,7 @@ def release(
 @sending
 def pay_on_delivery(
     recipient: bytes,
-    amount: int,
+    paid: Sum,
     deadline: int,
     channel: str,
     text: str | None,
@@ -167,7 +190,10 @@ def pay_on_delivery(
         raise Refusal("--text or --hash: one of them", Exit.USAGE)
     content = digest or sha256((text or "").encode())
     condition = Posted(channel_of(channel), recipient, content)
-    send(lambda me: [OpenEscrow(me, recipient, amount, deadline, conditions=(condition,))], options)
+    send(
+        lambda me: [OpenEscrow(me, recipient, paid.amount, deadline, conditions=(condition,), denom=paid.denom)],
+        options,
+    )
 
 
 @escrow.command("deliver", cls=Command)
@@ -189,12 +215,12 @@ def deliver(escrow_id: bytes, channel: str, text: str, **options: Any) -> None:
 
 
 @escrow.command("bounty", cls=Command)
-@click.option("--amount", type=Amount(least=1), required=True)
+@sum_option()
 @click.option("--deadline", type=When(), required=True, help=DEADLINE)
 @sending
-def bounty(amount: int, deadline: int, **options: Any) -> None:
+def bounty(paid: Sum, deadline: int, **options: Any) -> None:
     """Set an amount aside for whoever does something; you say who did: `dchat tx escrow release ID --to WHO`."""
-    send(lambda me: [OpenEscrow(me, b"", amount, deadline, (me,), 1)], options)
+    send(lambda me: [OpenEscrow(me, b"", paid.amount, deadline, (me,), 1, denom=paid.denom)], options)
 
 
 # ------------------------------------------------------------------------------ attestations
@@ -221,13 +247,12 @@ def _open_leg(me: bytes, leg: dict[str, str]) -> OpenEscrow | OpenSharedEscrow:
 
     parties = tuple(sorted({Address().convert(one, None, None) for one in leg["parties"].split(",")}))
     threshold = int(leg.get("threshold", len(parties)))
-    denom = denom_named(leg["denom"]) if "denom" in leg else None
-    amount, deadline = amount_of(leg["amount"], denom), time_of(leg["deadline"])
+    paid, deadline = sum_of(leg), time_of(leg["deadline"])
     if ("shares" in leg) != ("pay-until" in leg):
         raise ValueError("shares= and pay-until=, both or neither")
-    shares = shares_of(leg["shares"].split(","), denom) if "shares" in leg else ()
+    shares = shares_of(leg["shares"].split(","), paid) if "shares" in leg else ()
     until = time_of(leg["pay-until"]) if "pay-until" in leg else None
-    terms = OpenEscrow(me, who("to"), amount, deadline, parties, threshold, who("arbiter"), denom=denom)
+    terms = OpenEscrow(me, who("to"), paid.amount, deadline, parties, threshold, who("arbiter"), denom=paid.denom)
     return _opening(terms, shares, until)
 
 
@@ -238,20 +263,16 @@ def _named(leg: dict[str, str]) -> EscrowReference:
 
 
 def _share_leg(me: bytes, leg: dict[str, str]) -> PayShare:
-    denom = denom_named(leg["denom"]) if "denom" in leg else None
-    return PayShare(me, _named(leg), denom, amount_of(leg["amount"], denom))
+    paid = sum_of(leg)
+    return PayShare(me, _named(leg), paid.denom, paid.amount)
 
 
 def _release_leg(me: bytes, leg: dict[str, str]) -> ReleaseEscrow:
     at = _named(leg)
     to = Address().convert(leg["to"], None, None) if "to" in leg else b""
     place = place_of(leg)
-    if "amount" in leg and "units" in leg:
-        raise ValueError("amount= or units=, one of them")
-    amount = parse_amount(leg["amount"], least=1) if "amount" in leg else 0
-    if "units" in leg:
-        amount = units_of(leg["units"])
-    return ReleaseEscrow(me, at, amount, to, (place,) if place else ())
+    paid = sum_of(leg) if "amount" in leg else Sum(0)
+    return ReleaseEscrow(me, at, paid.amount, to, (place,) if place else (), paid.denom)
 
 
 def _require_leg(me: bytes, leg: dict[str, str]) -> Require:
@@ -269,7 +290,7 @@ LEGS["open-escrow"] = (
 LEGS["pay-share"] = (frozenset({"amount"}), frozenset({"escrow", "leg", "denom"}), _share_leg)
 LEGS["release-escrow"] = (
     frozenset(),
-    frozenset({"escrow", "leg", "amount", "units", "to", "message", "message-leg"}),
+    frozenset({"escrow", "leg", "amount", "denom", "to", "message", "message-leg"}),
     _release_leg,
 )
 LEGS["require"] = (frozenset({"what"}), _SAYS | {"message", "message-leg"}, _require_leg)

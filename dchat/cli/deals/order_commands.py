@@ -14,14 +14,14 @@ from chain.tx.messages.payments import (
     ORDER_UDCHAT_MIN,
     CancelStandingOrder,
     CreateStandingOrder,
-    Denom,
 )
-from dchat.cli.commands.denomination_commands import CURSOR, Cursor, denom_named
+from dchat.cli.commands.denomination_commands import CURSOR, Cursor
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.deals.request_commands import Reference, amount_of, amount_option, denom_option
+from dchat.cli.deals.request_commands import Reference
 from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from dchat.cli.terminal.sums import Sum, sum_of, sum_option
 from proto.dchat.v1 import payment_service_pb2 as pb
 
 HEIGHT_MAX = (1 << 63) - 1
@@ -35,8 +35,7 @@ def order_group() -> None:
 @order_group.command("create", cls=Command)
 @click.argument("reference", type=Reference())
 @click.option("--to", "recipient", type=Address(), required=True, help="Whom: an address or an identity file.")
-@amount_option
-@denom_option
+@sum_option()
 @click.option(
     "--every", type=click.IntRange(EVERY_BLOCKS_MIN, EVERY_BLOCKS_MAX), required=True, metavar="BLOCKS",
     help=f"{EVERY_BLOCKS_MIN} blocks and more between two payments.",
@@ -55,8 +54,7 @@ def order_group() -> None:
 def create(
     reference: str,
     recipient: bytes,
-    amount: str,
-    denom: Denom | None,
+    paid: Sum,
     every: int,
     times: int | None,
     until_height: int | None,
@@ -68,19 +66,17 @@ def create(
     if times is None and until_height is None:
         raise Refusal("--times or --until-height: an order has an end", Exit.USAGE)
     try:
-        paid = _amount(amount, denom)
+        _check_large(paid)
     except ValueError as error:
         raise Refusal(f"--amount: {error}", Exit.USAGE) from None
     terms = (every, first_height or 0, times or 0, until_height or 0, max_turn_fee or 0)
-    send(lambda me: [CreateStandingOrder(me, reference, recipient, denom, paid, *terms)], options)
+    send(lambda me: [CreateStandingOrder(me, reference, recipient, paid.denom, paid.amount, *terms)], options)
 
 
-def _amount(text: str, denom: Denom | None) -> int:
+def _check_large(paid: Sum) -> None:
     """Raises ValueError."""
-    amount = amount_of(text, denom)
-    if denom is None and amount < ORDER_UDCHAT_MIN:
-        raise ValueError(f"{text} is too little; allowed: {ORDER_UDCHAT_MIN} udchat and more")
-    return amount
+    if paid.denom is None and paid.amount < ORDER_UDCHAT_MIN:
+        raise ValueError(f"{paid.amount} udchat is too little; allowed: {ORDER_UDCHAT_MIN} udchat and more")
 
 
 @order_group.command("cancel", cls=Command)
@@ -92,12 +88,12 @@ def cancel(reference: str, **options: Any) -> None:
 
 
 def _order_leg(me: bytes, leg: dict[str, str]) -> CreateStandingOrder:
-    denom = denom_named(leg["denom"]) if "denom" in leg else None
     terms = [int(leg.get(word, 0)) for word in ("first-height", "times", "until-height")]
     terms.append(parse_amount(leg["max-turn-fee"], least=1) if "max-turn-fee" in leg else 0)
     recipient = Address().convert(leg["to"], None, None)
-    amount, every = _amount(leg["amount"], denom), int(leg["every"])
-    return CreateStandingOrder(me, leg["reference"], recipient, denom, amount, every, *terms)
+    paid, every = sum_of(leg), int(leg["every"])
+    _check_large(paid)
+    return CreateStandingOrder(me, leg["reference"], recipient, paid.denom, paid.amount, every, *terms)
 
 
 LEGS["order"] = (

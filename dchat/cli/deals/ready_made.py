@@ -6,27 +6,28 @@ from typing import Any, Final
 
 import click
 
-from chain.tx.messages import LANE_BRIDGE, Message, Payment, PayToJoin
+from chain.tx.messages import LANE_BRIDGE, Message, PayToJoin
 from crypto.bech32 import encode_address
 from dchat.cli.chat.words import channel_of
 from dchat.cli.commands.tx_commands import parse_leg, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
+from dchat.cli.terminal.sums import EXAMPLES, Sum, SumSaid, paying
 
 PERIODS_MAX: Final = 24  # legs of one bundle
 
 
 @tx.command("exchange", cls=Command)
 @click.option("--with", "other", type=Address(), required=True, help="With whom; who signs it too.")
-@click.option("--give", type=Amount(least=1), help="What you pay.")
-@click.option("--take", type=Amount(least=1), help="What the other pays you.")
+@click.option("--give", type=SumSaid(), help=f"What you pay: {EXAMPLES}.")
+@click.option("--take", type=SumSaid(), help="What the other pays you.")
 @click.option("--your-leg", "mine", multiple=True, metavar='"KIND key=value ..."', help="What else you do.")
 @click.option("--their-leg", "theirs", multiple=True, metavar='"KIND key=value ..."', help="What else the other does.")
 @sending
 def exchange(
     other: bytes,
-    give: int | None,
-    take: int | None,
+    give: Sum | None,
+    take: Sum | None,
     mine: tuple[str, ...],
     theirs: tuple[str, ...],
     **options: Any,
@@ -45,9 +46,9 @@ def exchange(
     def make(me: bytes) -> list[Message]:
         if me == other:
             raise Refusal(f"--with {encode_address(other)}: that is you", Exit.USAGE)
-        yours: list[Message] = [Payment(me, other, give)] if give else []
+        yours: list[Message] = [paying(me, other, give)] if give else []
         yours += [parse_leg(leg, me) for leg in mine]
-        others: list[Message] = [Payment(other, me, take)] if take else []
+        others: list[Message] = [paying(other, me, take)] if take else []
         return [*yours, *others, *[parse_leg(leg, other) for leg in theirs]]
 
     send(make, {**options, "generate_only": True}, lane=LANE_BRIDGE)

@@ -11,17 +11,17 @@ from chain.tx.errors import InvalidField
 from chain.tx.messages.payments import (
     REQUEST_MEMO_BYTES_MAX,
     CancelRequest,
-    Denom,
     FulfilRequest,
     RequestPayment,
     check_reference,
 )
-from dchat.cli.commands.denomination_commands import CURSOR, Cursor, DenomName, denom_named, units_of
+from dchat.cli.commands.denomination_commands import CURSOR, Cursor
 from dchat.cli.commands.grant_commands import Expiry, expiry_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option, parse_amount
+from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
+from dchat.cli.terminal.sums import Sum, sum_of, sum_option
 from proto.dchat.v1 import payment_service_pb2 as pb
 
 
@@ -38,22 +38,6 @@ class Reference(click.ParamType):  # type: ignore[type-arg]  # generic in the st
         return str(value)
 
 
-denom_option = click.option("--denom", type=DenomName(), help="factory/CREATOR/NAME; --amount is units then.")
-amount_option = click.option("--amount", required=True, metavar="AMOUNT", help="DCHAT, or units with --denom.")
-
-
-def amount_of(text: str, denom: Denom | None) -> int:
-    """Raises ValueError."""
-    return parse_amount(text, least=1) if denom is None else units_of(text)
-
-
-def _amount(text: str, denom: Denom | None) -> int:
-    try:
-        return amount_of(text, denom)
-    except ValueError as error:
-        raise Refusal(f"--amount: {error}", Exit.USAGE) from None
-
-
 @tx.group("request", cls=Group)
 def request_group() -> None:
     """Ask to be paid, and pay what others ask for."""
@@ -61,16 +45,14 @@ def request_group() -> None:
 
 @request_group.command("create", cls=Command)
 @click.argument("reference", type=Reference())
-@amount_option
-@denom_option
+@sum_option()
 @click.option("--payer", type=Address(), help="Who may pay it. Default: anybody.")
 @click.option("--for", "purpose", default="", help=f"What it is for: up to {REQUEST_MEMO_BYTES_MAX} bytes, public.")
 @click.option("--expires", "expiry_ns", type=Expiry(), required=True, help="30d, 12h, or a time. At most 366 days.")
 @sending
 def create(
     reference: str,
-    amount: str,
-    denom: Denom | None,
+    paid: Sum,
     payer: bytes | None,
     purpose: str,
     expiry_ns: int,
@@ -79,20 +61,17 @@ def create(
     """Ask to be paid, by a REFERENCE of yours as an invoice's number."""
     if len(purpose.encode()) > REQUEST_MEMO_BYTES_MAX:
         raise Refusal(f"--for has {len(purpose.encode())} bytes; allowed: {REQUEST_MEMO_BYTES_MAX}", Exit.USAGE)
-    asked = _amount(amount, denom)
-    send(lambda me: [RequestPayment(me, reference, payer or b"", denom, asked, purpose, expiry_ns)], options)
+    send(lambda me: [RequestPayment(me, reference, payer or b"", paid.denom, paid.amount, purpose, expiry_ns)], options)
 
 
 @request_group.command("fulfil", cls=Command)
 @click.argument("payee", type=Address())
 @click.argument("reference", type=Reference())
-@amount_option
-@denom_option
+@sum_option()
 @sending
-def fulfil(payee: bytes, reference: str, amount: str, denom: Denom | None, **options: Any) -> None:
+def fulfil(payee: bytes, reference: str, paid: Sum, **options: Any) -> None:
     """Pay what a request asks for; say what that is: if it asks for something else, nothing is paid."""
-    paid = _amount(amount, denom)
-    send(lambda me: [FulfilRequest(me, payee, reference, denom, paid)], options)
+    send(lambda me: [FulfilRequest(me, payee, reference, paid.denom, paid.amount)], options)
 
 
 @request_group.command("cancel", cls=Command)
@@ -104,16 +83,14 @@ def cancel(reference: str, **options: Any) -> None:
 
 
 def _fulfil_leg(me: bytes, leg: dict[str, str]) -> FulfilRequest:
-    denom = denom_named(leg["denom"]) if "denom" in leg else None
-    payee = Address().convert(leg["payee"], None, None)
-    return FulfilRequest(me, payee, leg["reference"], denom, amount_of(leg["amount"], denom))
+    paid, payee = sum_of(leg), Address().convert(leg["payee"], None, None)
+    return FulfilRequest(me, payee, leg["reference"], paid.denom, paid.amount)
 
 
 def _request_leg(me: bytes, leg: dict[str, str]) -> RequestPayment:
-    denom = denom_named(leg["denom"]) if "denom" in leg else None
     payer = Address().convert(leg["payer"], None, None) if "payer" in leg else b""
-    asked, memo = amount_of(leg["amount"], denom), leg.get("for", "")
-    return RequestPayment(me, leg["reference"], payer, denom, asked, memo, expiry_of(leg["expires"]))
+    asked, memo = sum_of(leg), leg.get("for", "")
+    return RequestPayment(me, leg["reference"], payer, asked.denom, asked.amount, memo, expiry_of(leg["expires"]))
 
 
 LEGS["request"] = (

@@ -25,9 +25,8 @@ from consensus.formats.timestamps import parse_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.hash import HASH_BYTES, sha256
 from dchat.cli.chat.words import channel_of
-from dchat.cli.commands.denomination_commands import denom_named
-from dchat.cli.deals.request_commands import amount_of
 from dchat.cli.terminal.ask import Address
+from dchat.cli.terminal.sums import sum_of
 from dchat.config.models import duration_s
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
@@ -86,8 +85,7 @@ def condition_of(what: str, said: Mapping[str, str]) -> Condition:
         return Address().convert(said[name], None, None)
 
     if what == "balance":
-        denom = denom_named(said["denom"]) if "denom" in said else None
-        return BalanceAtLeast(address("who"), amount_of(said["amount"], denom), denom)
+        return BalanceAtLeast(address("who"), *sum_of(said))
     if what == "member":
         return MemberOf(channel_of(said["channel"]), address("who"))
     if what == "attested":

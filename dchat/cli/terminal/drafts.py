@@ -129,13 +129,16 @@ def words(tx: Tx, memo: str) -> list[str]:
     for number, message in enumerate(tx.messages, start=1):
         name = KIND_OF[type(message)].name
         inner = getattr(encode_message(message), name)
-        fields = [f"{field} {_field(field, value)}" for field, value in message_json(inner).items()]
+        shown = message_json(inner)
+        in_units = "denom" in shown
+        fields = [f"{field} {_field(field, value, in_units)}" for field, value in shown.items()]
         told.append(f"message {number}: {name}: {', '.join(fields)}")
     return told
 
 
-def _field(name: str, value: Any) -> str:
-    if name in AMOUNTS and isinstance(value, int):
+def _field(name: str, value: Any, in_units: bool) -> str:
+    """in_units: its amount is of a denomination, which stands beside it."""
+    if name in AMOUNTS and isinstance(value, int) and not (in_units and name == "amount"):
         return _amount(value)
     return value if isinstance(value, str) and value.isalnum() else json.dumps(value)
 

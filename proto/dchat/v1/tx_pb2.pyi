@@ -748,18 +748,20 @@ class PayShare(_message.Message):
     def __init__(self, payer: _Optional[bytes] = ..., escrow: _Optional[_Union[EscrowReference, _Mapping]] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ..., amount: _Optional[int] = ...) -> None: ...
 
 class ReleaseEscrow(_message.Message):
-    __slots__ = ("sender", "escrow", "amount", "recipient", "messages")
+    __slots__ = ("sender", "escrow", "amount", "recipient", "messages", "denom")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     ESCROW_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    DENOM_FIELD_NUMBER: _ClassVar[int]
     sender: bytes
     escrow: EscrowReference
     amount: int
     recipient: bytes
     messages: _containers.RepeatedCompositeFieldContainer[MessagePlace]
-    def __init__(self, sender: _Optional[bytes] = ..., escrow: _Optional[_Union[EscrowReference, _Mapping]] = ..., amount: _Optional[int] = ..., recipient: _Optional[bytes] = ..., messages: _Optional[_Iterable[_Union[MessagePlace, _Mapping]]] = ...) -> None: ...
+    denom: Denom
+    def __init__(self, sender: _Optional[bytes] = ..., escrow: _Optional[_Union[EscrowReference, _Mapping]] = ..., amount: _Optional[int] = ..., recipient: _Optional[bytes] = ..., messages: _Optional[_Iterable[_Union[MessagePlace, _Mapping]]] = ..., denom: _Optional[_Union[Denom, _Mapping]] = ...) -> None: ...
 
 class Require(_message.Message):
     __slots__ = ("sender", "condition", "message")

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from chain.tx.messages.payments import Denom
+from crypto.bech32 import encode_address
 from dchat.cli.main import dchat
 from dchat.cli.terminal.ask import parse_amount
+from dchat.cli.terminal.sums import Sum, parse_sum
 from dchat.config import load
 from dchat.devnet.network import Ports, load_network, make_network
 from dchat.home import identity
@@ -266,7 +269,7 @@ def test_amounts(text: str, want: int | None) -> None:
     ("leg", "said"),
     [
         ("fly to=moon", "unknown leg 'fly'"),
-        ("pay to=dchat1", "needs amount, to; got to"),
+        ("pay to=dchat1", "needs amount, to; may have denom; got to"),
         ("tip channel=a index=x amount=1", "leg tip:"),
         ("pay to=dchat1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz9z2dw amount=0", "allowed: 1udchat and more"),
     ],
@@ -301,3 +304,44 @@ def test_a_genesis_file_completes_an_empty_home_and_no_other(tmp_path: Path) -> 
     assert "is of chain" in call(*flags, "--chain-id", "other", "--genesis-file", first).output
     refused = call("validator", "--home", tmp_path / "a", "--validate", "--genesis-file", second)
     assert (refused.exit_code, "another genesis" in refused.output) == (2, True), refused.output
+
+
+GOLD = Denom(bytes(20), "gold")
+GOLD_NAME = f"factory/{encode_address(bytes(20))}/gold"
+
+
+@pytest.mark.parametrize(
+    ("text", "denom", "want"),
+    [
+        ("5", None, Sum(5_000_000)),
+        ("5.25 DCHAT", None, Sum(5_250_000)),
+        ("5000udchat", None, Sum(5_000)),
+        (f"20 {GOLD_NAME}", None, Sum(20, GOLD)),
+        (f"20{GOLD_NAME}", GOLD, Sum(20, GOLD)),
+        ("20", GOLD, Sum(20, GOLD)),
+        ("5 DCHAT", GOLD, f"no whole number of units of {GOLD_NAME}"),
+        ("0.5", GOLD, "no whole number of units"),
+        ("0", GOLD, "allowed: 1 to"),
+        (f"20 {GOLD_NAME}s", GOLD, "another denomination than --denom says"),
+        ("20 factory/x/gold", None, "is no denomination"),
+        ("20 gold", None, "or units of a denomination"),
+        ("0", None, "too little"),
+    ],
+)
+def test_a_sum_is_said_in_one_way(text: str, denom: Denom | None, want: Sum | str) -> None:
+    if isinstance(want, Sum):
+        assert parse_sum(text, denom) == want
+    else:
+        with pytest.raises(ValueError, match=want):
+            parse_sum(text, denom)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["pay", "escrow open", "escrow pay", "escrow release", "escrow pay-on-delivery", "escrow bounty", "request create",
+     "request fulfil", "order create"],
+)  # fmt: skip
+def test_every_command_of_sums_takes_them_alike(command: str) -> None:
+    told = call("tx", *command.split(), "--help").output
+    assert "--amount SUM" in told
+    assert "--denom DENOM" in told

@@ -183,17 +183,19 @@ async def test_several_pay_units_into_one_and_have_them_back(tmp_path: Path) -> 
             at = made["receipt"]["legs"][0]["subject"]
             said = await call("tx", "escrow", "release", at, sender="alice", code=1)
             assert "somebody has not paid his share" in said
-            said = await call("tx", "escrow", "pay", at, "--amount", 3, sender="carol", code=1)
+            holds = f'holds 4 {gold}, and --amount is 3000000 udchat: say --amount "5 {gold}"'
+            assert holds in await call("tx", "escrow", "pay", at, "--amount", 3, sender="carol", code=2)
+            said = await call("tx", "escrow", "pay", at, "--amount", f"2 {gold}", sender="carol", code=1)
             assert "no such share of yours" in said
-            await call("tx", "escrow", "pay", at, "--amount", 3, "--denom", gold, sender="carol")
+            await call("tx", "escrow", "pay", at, "--amount", f"3 {gold}", sender="carol")
             told = (await call("query", "escrow", at, "--prove"))["value"]
             assert (told["left"], told["amount"], "pay_until_time" in told) == (7, 7, False)
             assert told["shares"] == [
                 {"payer": encode_address(running.account("carol").address), "amount": 3, "paid": True}
             ]
-            await call("tx", "escrow", "release", at, "--units", 2, sender="alice")
+            await call("tx", "escrow", "release", at, "--amount", 2, "--denom", gold, sender="alice")
             assert "give all of it back" in await call(
-                "tx", "escrow", "release", at, "--units", 1, "--to", alice_at, sender="bob", code=1
+                "tx", "escrow", "release", at, "--amount", f"1 {gold}", "--to", alice_at, sender="bob", code=1
             )
             await call("tx", "escrow", "release", at, "--to", alice_at, sender="bob")
             held = [
@@ -202,7 +204,7 @@ async def test_several_pay_units_into_one_and_have_them_back(tmp_path: Path) -> 
             assert held == [9, 2, 9], "five of seven: two of three, and what is left of four"
             legs = (
                 f"open-escrow denom={gold} to={bob_at} amount=1 deadline=1d parties={alice_at}",
-                "release-escrow leg=1 units=1",
+                f"release-escrow leg=1 amount=1 denom={gold}",
                 f"require what=balance who={bob_at} amount=3 denom={gold}",
             )
             await call("tx", "bundle", *[word for leg in legs for word in ("--leg", leg)], sender="alice")

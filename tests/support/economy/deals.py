@@ -53,7 +53,8 @@ def about_deals(life: Life, name: str, names: tuple[str, ...]) -> Message:
         to = rng.choice((b"", b"", escrow.sender, life.address(rng.choice(names))))
         places = tuple([MessagePlace(rng.randrange(3)) for one in escrow.conditions if isinstance(one, Posted)])
         amount = rng.choice((0, 0, 0, escrow.left // 2, escrow.left + 1))
-        return ReleaseEscrow(who, EscrowReference(key[len(ESCROW) :]), amount, to, places)
+        denom = escrow.denom if amount and rng.random() < 0.95 else None
+        return ReleaseEscrow(who, EscrowReference(key[len(ESCROW) :]), amount, to, places, denom)
     if draw < 0.90:
         condition = _condition(life, names)
         return Require(who, condition, MessagePlace(rng.randrange(3)) if isinstance(condition, Posted) else None)
