@@ -68,15 +68,14 @@ def ask(
     of_state: bool = True,
     show: Callable[[Any], dict[str, Any]] = message_json,
     **how: Any,
-) -> None:
-    """Look something up; with --prove, check the answer and say against what.
+) -> Message:
+    """Look something up; with --prove, check the answer and say against what. Returns the answer.
 
     look: client, whether to prove, height. show: the answer, for people. of_state: the next header proves the latest
     state, and is waited for.
     """
     if not how["prove"]:
-        plain(lambda client: look(client, False, 0), how["node"], show)
-        return
+        return plain(lambda client: look(client, False, 0), how["node"], show)
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
     async def work(client: Client) -> tuple[Message, Checked, int]:
@@ -101,12 +100,14 @@ def ask(
     show_json({**shown, "verified": verified})
     by = f"header {checked.header['header_height']}, {age_s} s old"
     echo(f"verified: {checked.what}, by {by}, from {trust}", err=True)
+    return answer
 
 
 def ask_record(
     kind: RecordKind, name: bytes, *, derived: Callable[[Any], dict[str, Any]] | None = None, **how: Any
-) -> None:
-    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it.
+) -> bool:
+    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it. Whether there
+    is one.
 
     derived: what follows from the record (of the kind's schema), to be shown with it.
     """
@@ -118,24 +119,26 @@ def ask_record(
             shown["value"] = message_json(value) | (derived(value) if derived is not None else {})
         return shown
 
-    ask(
+    answer = ask(
         lambda client, prove, at: client.record(kind, name, height=at, prove=prove),
         lambda proved, answer: proved.record(answer, kind, name),
         show=show,
         **how,
     )
+    return answer.HasField("value")
 
 
 def plain(
     look: Callable[[Client], Awaitable[Message]],
     node: str | None,
     show: Callable[[Any], dict[str, Any]] = message_json,
-) -> None:
-    """Look something up and show it. What is not there is no error: the answer is its height alone, and a note."""
+) -> Message:
+    """Look something up, show and return it. What is not there is no error: the answer is its height, and a note."""
     answer = run(look, node)
     show_json(show(answer))
     if says_nothing(answer):
         echo("dchat: there is none", err=True)
+    return answer
 
 
 @query.command("tx", cls=Command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from crypto.bech32 import encode_address
+from dchat.cli.deals.order_commands import told_end
 from dchat.cli.main import dchat
+from proto.dchat.v1 import service_pb2
 from tests.support.node.running import running_node
 
 ADA, BEN = "dchat1y2u5z6r60unwmq03n4gvurgn07aty0q9q4cq84", "dchat1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqz9z2dw"
@@ -178,7 +181,8 @@ async def test_a_request_is_made_looked_up_and_paid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        pytest.param(("--every", 9, "--times", 1), "9 is not in the range 10<=x<=40000000", id="all the time"),
+        pytest.param(("--every", 9, "--times", 1), '--every: "9"; it counts blocks', id="all the time"),
+        pytest.param(("--every", "1h", "--times", 1), "counts blocks, no time; allowed: 10 to 40000000", id="hours"),
         pytest.param(("--every", 10), "--times or --until-height: an order has an end", id="for ever"),
         pytest.param(("--every", 10, "--times", 10_001), "10001 is not in the range", id="too often"),
         pytest.param(
@@ -202,6 +206,18 @@ async def test_a_standing_order_lives(tmp_path: Path) -> None:
                 assert done.exit_code == code, done.output
                 return json.loads(done.stdout) if not code else done.stderr
 
+            terms = ("tx", "order", "create", "rent", "--to", BEN, "--amount", 5, "--times", 2, "--from", alice)
+            told = await run(*terms, "--every", "1h", code=2)
+            assert re.search(r"an hour is about \d+ of them, and 1h is --every \d+", told), told
+            cheap = (*terms, "--every", 10, "--max-turn-fee", "1199udchat")
+            told = await run(*cheap, code=2)
+            assert "a turn costs 1200 udchat today: each would be missed" in told
+            await run(*cheap, "--accept-misses")
+            await run("tx", "order", "cancel", "rent", "--from", alice)
+            done = await asyncio.to_thread(call, "query", "order", alice, "rent", "--home", home)
+            assert re.search(r"it ended in block \d+, cancelled by its owner; paid 0 times", done.stderr), done.stderr
+            done = await asyncio.to_thread(call, "query", "order", alice, "tea", "--home", home)
+            assert "none of this reference has ended since block" in done.stderr
             told = await run("tx", "order", "create", "rent", "--to", BEN, "--amount", 5, "--every", 10, "--times", 2,
                              "--max-turn-fee", "1200udchat", "--from", alice)  # fmt: skip
             (leg,) = told["receipt"]["legs"]
@@ -233,3 +249,26 @@ async def test_a_standing_order_lives(tmp_path: Path) -> None:
             assert "you have no such standing order" in await run(
                 "tx", "order", "cancel", "rent", "--from", alice, code=1
             )
+
+
+def ended(height: int, kind: str, **said: str) -> service_pb2.StreamEventsResponse:
+    told = service_pb2.StreamEventsResponse()
+    told.cursor.height, told.event.type = height, kind
+    for key, value in said.items():
+        told.event.attributes.add(key=key, value=value)
+    return told
+
+
+def test_how_an_order_ended_is_said_with_what_its_last_turn_lacked() -> None:
+    missed = ended(40, "miss_standing_order", codespace="currency", code="41", misses="3")
+    assert told_end([]) is None
+    assert told_end([missed]) is None, "it goes on"
+    said = told_end([missed, ended(40, "end_standing_order", reason="missed", paid="2")])
+    assert said == (
+        "it ended in block 40, for 3 turns in a row could not be paid (currency 41: the account has less than this "
+        "takes); paid 2 times"
+    )
+    assert (
+        told_end([missed, ended(41, "end_standing_order", reason="<new>")])
+        == "it ended in block 41, <new>; paid ? times"
+    )
