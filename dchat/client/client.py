@@ -333,6 +333,10 @@ class Client:
         """What the account has waiting at this node."""
         return await self.call(self.txs.ListPending, pb.ListPendingRequest(address=address))
 
+    async def pending_tx(self, tx_hash: bytes) -> pb.ListPendingResponse:
+        """What waits at this node under that hash, whosesoever it is."""
+        return await self.call(self.txs.ListPending, pb.ListPendingRequest(hash=tx_hash))
+
     async def bundle(self, replay_id: bytes, *, height: int = 0, prove: bool = False) -> pb.GetBundleResponse:
         request = pb.GetBundleRequest(replay_id=replay_id, height=height, prove=prove)
         return await self.call(self.state.GetBundle, request)

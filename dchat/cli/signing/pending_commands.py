@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from chain.tx.envelope.build import Wallet, sign_body
 from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import GasLimitTooLow, TxError
+from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from crypto.keys import ed25519_verify
 from dchat.cli.commands.query_commands import plain, query
@@ -17,10 +19,11 @@ from dchat.cli.commands.tx_commands import hand_in, handing_in, tx
 from dchat.cli.terminal.ask import Address, Amount, Hash, account_from, node_option
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
 from dchat.cli.terminal.drafts import words
+from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import Signing
-from dchat.client.client import quoted
+from dchat.client.client import Client, NotFound, quoted
 from dchat.client.wallet import FEE_MAX, Outcome, Session, decoded
-from proto.dchat.v1 import tx_pb2
+from proto.dchat.v1 import service_pb2, tx_pb2
 
 GAS_MORE = 200  # a higher fee takes a byte or two more
 MORE_PERCENT = 110
@@ -30,8 +33,33 @@ MORE_PERCENT = 110
 @click.argument("address", type=Address())
 @node_option
 def query_pending(address: bytes, node: str | None) -> None:
-    """What an account has waiting at a node, and why it waits. Other nodes may have more or less."""
-    plain(lambda client: client.pending(address), node)
+    """What an account has waiting at a node, in words, and why it waits. Other nodes may have more or less."""
+    plain(lambda client: client.pending(address), node, pending_json)
+
+
+def pending_json(answer: service_pb2.ListPendingResponse) -> dict[str, Any]:
+    """With what each is, whose, since when, in words: read from its bytes."""
+    shown = message_json(answer)
+    shown["txs"] = [
+        {"in_words": waits_in_words(one, answer.height), **row}
+        for one, row in zip(answer.txs, shown.get("txs", []), strict=True)
+    ]
+    return shown
+
+
+def waits_in_words(one: service_pb2.PendingTx, height: int) -> list[str]:
+    """A line a thing. height: the last block's, by the node's word."""
+    try:
+        found = decode(one.tx)
+        told = [f"signed by {signers_of(found)}", *words(found, tx_pb2.TxBody.FromString(found.body).memo)]
+    except TxError as error:
+        told = [f"no transaction that this build knows: {error.log}"]
+    blocks = max(height - one.since_height, 0)
+    return [*told, f"waits since block {one.since_height}, {blocks} blocks ago: {quoted(one.why)}"]
+
+
+def signers_of(found: Tx) -> str:
+    return ", ".join(encode_address(entry.address) for entry in found.signers)
 
 
 @tx.command("replace", cls=Command)
@@ -55,13 +83,27 @@ def replace_tx(tx_hash: bytes, fee: int | None, max_fee: int, **options: Any) ->
         waiting = (await session.client.pending(who.address)).txs
         found = next((one.tx for one in waiting if sha256(one.tx) == tx_hash), None)
         if found is None:
-            raise Refusal(f"{tx_hash.hex()} does not wait at this node: dchat query tx, or ask another node")
+            raise Refusal(await where_it_is(session.client, tx_hash))
         facts = await session.facts()
         new = dearer(found, wallet, chain_id=facts.chain_id, fee=fee, fee_max=max_fee)
         require_wanted(new)
         return await session.hand_in(new, **how)
 
     hand_in(work, wallet, Signing.of(options), options)
+
+
+async def where_it_is(client: Client, tx_hash: bytes) -> str:
+    """What is said of one that is not among those of the account that wait, by the node's word."""
+    said = tx_hash.hex()
+    for one in (await client.pending_tx(tx_hash)).txs:
+        with contextlib.suppress(TxError):
+            if sha256(one.tx) == tx_hash:
+                whose = signers_of(decode(one.tx))
+                return f"{said} is signed by {whose}, and not by --from: only who signed it can replace it"
+    with contextlib.suppress(NotFound):
+        height = (await client.tx(tx_hash)).height
+        return f"{said} waits no more: block {height} has it (dchat query tx {said})"
+    return f"{said} does not wait at this node, and no block that it has holds it: ask another node"
 
 
 def require_wanted(new: Tx) -> None:

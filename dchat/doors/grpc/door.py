@@ -30,7 +30,7 @@ from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from consensus.p2p.conn.address import parse_listen_address
-from crypto.hash import ADDRESS_BYTES, sha256
+from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from dchat.config.models import GrpcSection
 from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
 from dchat.doors.grpc.bridge_door import BridgeService
@@ -182,7 +182,7 @@ class TxService(rpc.TxServiceServicer):
 
     async def ListPending(self, request: pb.ListPendingRequest, context: Context) -> pb.ListPendingResponse:
         return await self._guard.call(
-            context, lambda: _now(lambda: pending(self._pool, request.address, self._answers.height))
+            context, lambda: _now(lambda: pending(self._pool, request.address, self._answers.height, request.hash))
         )
 
     async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
@@ -201,8 +201,12 @@ def admission(tx_hash: bytes, response: CheckTxResponse) -> pb.BroadcastResponse
     return pb.BroadcastResponse(hash=tx_hash, code=response.code, codespace=response.codespace, log=response.log)
 
 
-def pending(pool: Pool, address: bytes, height: int) -> pb.ListPendingResponse:
+def pending(pool: Pool, address: bytes, height: int, tx_hash: bytes = b"") -> pb.ListPendingResponse:
     """Raises BadQuestion."""
+    if tx_hash:
+        if address or len(tx_hash) != HASH_BYTES:
+            raise BadQuestion(f"hash has {len(tx_hash)} bytes; expected {HASH_BYTES}, and no address beside it")
+        return _pending_one(pool, tx_hash, height)
     if len(address) != ADDRESS_BYTES:
         raise BadQuestion(f"address has {len(address)} bytes; expected {ADDRESS_BYTES}")
     answer = pb.ListPendingResponse(height=height)
@@ -224,6 +228,15 @@ def pending(pool: Pool, address: bytes, height: int) -> pb.ListPendingResponse:
             )  # fmt: skip
             if facts.order_key:
                 before[facts.order_key] = one.key
+    return answer
+
+
+def _pending_one(pool: Pool, tx_hash: bytes, height: int) -> pb.ListPendingResponse:
+    answer, entry = pb.ListPendingResponse(height=height), pool.get(tx_hash)
+    if entry is None:
+        return answer
+    whose = pending(pool, entry.facts.touches[0][-ADDRESS_BYTES:], height)  # its first signer's
+    answer.txs.extend([one for one in whose.txs if one.hash == tx_hash])
     return answer
 
 

@@ -20,7 +20,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "TxService.Broadcast": ("/v1/txs",),
     "TxService.BroadcastMany": ("/v1/txs/batch",),
     "TxService.GetTx": ("/v1/txs/{hash}",),
-    "TxService.ListPending": ("/v1/accounts/{address}/pending",),
+    "TxService.ListPending": ("/v1/accounts/{address}/pending", "/v1/pending/by-hash/{hash}"),
     "TxService.Simulate": ("/v1/txs/simulate",),
     "ChainService.GetStatus": ("/v1/status",),
     "ChainService.ListBlocks": ("/v1/blocks",),

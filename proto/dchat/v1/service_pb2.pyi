@@ -95,10 +95,12 @@ class BroadcastManyResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[BroadcastResponse, _Mapping]]] = ...) -> None: ...
 
 class ListPendingRequest(_message.Message):
-    __slots__ = ("address",)
+    __slots__ = ("address", "hash")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
     address: bytes
-    def __init__(self, address: _Optional[bytes] = ...) -> None: ...
+    hash: bytes
+    def __init__(self, address: _Optional[bytes] = ..., hash: _Optional[bytes] = ...) -> None: ...
 
 class ListPendingResponse(_message.Message):
     __slots__ = ("height", "txs", "has_more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,27 @@ async def test_what_waits_is_shown_with_its_reason_and_replaced(
             assert shown[0]["why"] == "for the next block that has room"
             assert shown[1]["why"] == f"behind {sha256(more[0]).hex()} of the same order"
             assert [one["priority"] for one in shown] == [1_000, 1_000]
+            in_words = shown[0]["in_words"]
+            assert in_words[0] == f"signed by {encode_address(who.address)}"
+            assert any(line.startswith("fee 0.004000 DCHAT, for up to 40000 gas") for line in in_words)
+            assert any(line.startswith("message 1: payment: sender ") for line in in_words)
+            assert re.fullmatch(
+                r"waits since block \d+, \d+ blocks ago: for the next block that has room", in_words[-1]
+            ), in_words
+            bob = running.network.folder / running.network.accounts["bob"]
+            for tx, whose, says in (
+                (more[0], bob, f"is signed by {encode_address(who.address)}, and not by --from"),
+                (first, alice, "waits no more: block "),
+            ):
+                line = ("tx", "replace", sha256(tx).hex(), "--from", whose, "--home", home, "--believe-node")
+                done = await asyncio.to_thread(call, *line)
+                assert done.exit_code, done.output
+                assert says in done.output
+            (one,) = (await client.pending_tx(sha256(more[1]))).txs
+            assert (one.tx, one.why) == (more[1], f"behind {sha256(more[0]).hex()} of the same order")
+            for wrong in ({"hash": b"abc"}, {"hash": bytes(32), "address": who.address}):
+                with pytest.raises(ClientError, match=r"hash has .* bytes; expected 32, and no address"):
+                    await client.call(client.txs.ListPending, service_pb2.ListPendingRequest(**wrong))
             told = await run(
                 "tx", "replace", sha256(more[0]).hex(), "--from", alice, "--wait", "admission", "--fee", "9000udchat"
             )
