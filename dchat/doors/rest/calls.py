@@ -20,8 +20,9 @@ from google.protobuf.message_factory import GetMessageClass
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.limits import RateLimit, Room, client_of
 from dchat.doors.reads.reading import Reading
-from dchat.doors.rest.json_form import bool_of, fill, fill_text, text_of
+from dchat.doors.rest.json_form import bool_of, fill, fill_text, record_text, text_of
 from dchat.doors.rest.openapi import document
+from dchat.doors.rest.records import KEY_FIELDS, RecordPath
 from dchat.doors.rest.table import DECODED, Route, routes_of
 
 OPENAPI: Final = "/openapi.json"
@@ -88,8 +89,11 @@ class Calls:
             decoded = _read_query(request, asked, route)
             if route.verb == "POST":
                 await self._read_body(request, asked, client)
-            for name in route.in_path:
-                fill_text(asked, name, [request.match_info[name]])
+            if route.record is not None:
+                asked.store, asked.key = route.record.kind.store, route.record.key(request.match_info)  # type: ignore[attr-defined]  # GetRecord's
+            else:
+                for name in route.in_path:
+                    fill_text(asked, name, [request.match_info[name]])
             context = CallContext(request.remote or "")
             try:
                 answer = await handler.unary_unary(asked, context)
@@ -97,7 +101,7 @@ class Calls:
                 if not context.code:
                     raise
                 return refusal(context)
-            return await self._answer(answer, answer_kind, client, decoded=decoded)
+            return await self._answer(answer, answer_kind, client, decoded=decoded, record=route.record)
 
         return handle
 
@@ -122,14 +126,17 @@ class Calls:
         finally:
             self._served.requests.give(client, size)
 
-    async def _answer(self, answer: Any, kind: type[Message], client: str, *, decoded: bool) -> web.Response:
+    async def _answer(
+        self, answer: Any, kind: type[Message], client: str, *, decoded: bool, record: RecordPath | None
+    ) -> web.Response:
         """answer: a message, or one that is encoded. Raises BadQuestion (it is too large for JSON), Busy."""
         size = len(answer) if isinstance(answer, bytes) else answer.ByteSize()
         if size > ANSWER_BYTES_MAX:
             raise BadQuestion(f"the answer has {size} bytes; allowed here: {ANSWER_BYTES_MAX}. Ask the gRPC door")
 
         def work() -> bytes:
-            return text_of(kind.FromString(answer) if isinstance(answer, bytes) else answer, decoded=decoded)
+            told = kind.FromString(answer) if isinstance(answer, bytes) else answer
+            return text_of(told, decoded=decoded) if record is None else record_text(told, record.kind.schema)
 
         self._served.answers.take(client, size)
         try:
@@ -168,7 +175,7 @@ def _read_query(request: web.Request, asked: Message, route: Route) -> bool:
     for name in dict.fromkeys(request.query):
         if name == DECODED:
             decoded = bool_of(name, request.query[name])
-        elif name in route.in_path:
+        elif name in route.in_path or (route.record is not None and name in KEY_FIELDS):
             raise BadQuestion(f"{name}: it stands in the path already")
         elif route.verb != "GET":
             raise BadQuestion(f"{name}: fields stand in the body; allowed in the query: {DECODED}")

@@ -46,6 +46,15 @@ def text_of(message: Message, *, decoded: bool = False) -> bytes:
     return "".join(parts).encode()
 
 
+def record_text(answer: Any, schema: type[Message]) -> bytes:
+    """Of GetRecord's answer, with the record itself in place of its bytes, which are an encoded message of `schema`."""
+    if not answer.HasField("value"):
+        return text_of(answer)
+    record = schema.FromString(answer.value)
+    answer.ClearField("value")
+    return b'{"value":' + text_of(record) + b"," + text_of(answer)[1:]
+
+
 def _write(message: Message, parts: list[str], *, decoded: bool) -> None:
     put = parts.append
     if len(parts) > PARTS_MAX:

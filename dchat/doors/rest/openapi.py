@@ -5,12 +5,14 @@ Source: spec.openapis.org/oas/v3.1.0.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.descriptor_pool import Default
 
 from dchat.doors.rest.json_form import BOOL, BYTES, ENUM, INTS, MESSAGE, TIMES
+from dchat.doors.rest.records import HASHES, KEY_FIELDS, NUMBERS, TEXTS, RecordPath
 from dchat.doors.rest.table import DECODED, HOLDS, Route, message_type
 from proto.dchat.v1.shown_pb2 import Shown, names, shown
 
@@ -57,6 +59,8 @@ def document(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
 
 def operation(route: Route, waiting: list[Descriptor]) -> dict[str, Any]:
     """waiting: is given the messages that it refers to."""
+    if route.record is not None:
+        return record_operation(route, route.record, waiting)
     suffix = "" if not route.in_path or "/by-" not in route.path else f"_by_{route.in_path[-1]}"
     told: dict[str, Any] = {
         "operationId": f"{route.method.containing_service.name}_{route.method.name}{suffix}",
@@ -72,13 +76,49 @@ def operation(route: Route, waiting: list[Descriptor]) -> dict[str, Any]:
         told["requestBody"] = {"required": True, "content": _json(_reference(route.request, waiting))}
     parameters.append({"name": DECODED, "in": "query", "schema": {"type": "boolean"}, "description": DECODED_TEXT})
     told["parameters"] = parameters
-    answer = {"description": "The answer.", "content": _json(_reference(route.method.output_type, waiting))}
+    told["responses"] = _responses(_reference(route.method.output_type, waiting))
+    return told
+
+
+def record_operation(route: Route, record: RecordPath, waiting: list[Descriptor]) -> dict[str, Any]:
+    """GetRecord's, with the parts of the key in place of store and key, and the record in place of its bytes."""
+    fields = {field.name: field for field in route.request.fields if field.name not in KEY_FIELDS}
+    answers = {field.name: field_schema(field, waiting) for field in route.method.output_type.fields}
+    answers["value"] = _reference(record.kind.schema.DESCRIPTOR, waiting)
+    words = re.findall(r"\w+", record.path.removeprefix("/v1/"))
+    return {
+        "operationId": f"{route.method.containing_service.name}_{route.method.name}_{'_'.join(words)}",
+        "tags": [route.method.containing_service.name],
+        "summary": f"gRPC: {route.call.removeprefix('/')}",
+        "description": f"{record.kind.what.capitalize()}, by its key; `value` is absent where there is none.",
+        "parameters": [
+            *[_part(name) for name in record.parts],
+            *[parameter(field, "query", waiting) for field in fields.values()],
+            {"name": DECODED, "in": "query", "schema": {"type": "boolean"}, "description": "It is in any case."},
+        ],
+        "responses": _responses({"type": "object", "properties": answers, "additionalProperties": False}),
+    }
+
+
+def _part(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if name in NUMBERS:
+        schema["pattern"] = "^[0-9]{1,18}$"
+    elif name in HASHES:
+        schema["pattern"] = "^[0-9a-fA-F]{64}$"
+    elif name == "channel":
+        schema["description"] = "a channel's name, or its id in hex"
+    elif name not in TEXTS:
+        schema = {"anyOf": [{"type": "string", "pattern": HEX, "description": "hex"}, _address()]}
+    return {"name": name, "in": "path", "schema": schema, "required": True}
+
+
+def _responses(schema: dict[str, Any]) -> dict[str, Any]:
     failure = _json({"$ref": "#/components/schemas/Error"})
-    told["responses"] = {
-        "200": answer,
+    return {
+        "200": {"description": "The answer.", "content": _json(schema)},
         **{status: {"description": text, "content": failure} for status, text in REFUSALS.items()},
     }
-    return told
 
 
 def parameter(field: FieldDescriptor, place: str, waiting: list[Descriptor]) -> dict[str, Any]:
@@ -158,7 +198,7 @@ def _address() -> dict[str, str]:
     return {"type": "string", "pattern": ADDRESS, "description": "an account's address; answers have hex"}
 
 
-def _reference(kind: Descriptor, waiting: list[Descriptor]) -> dict[str, str]:
+def _reference(kind: Any, waiting: list[Descriptor]) -> dict[str, str]:
     waiting.append(kind)
     return {"$ref": f"#/components/schemas/{kind.full_name}"}
 

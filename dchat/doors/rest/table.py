@@ -2,7 +2,7 @@
 
 A path names fields of the call's request in braces; the other fields are in the query of a GET, or in the JSON body of
 a POST. A call without a row has the path that its name gives: `GetStakingPools` is `GET /v1/staking-pools`; what does
-not begin with Get or List is a POST.
+not begin with Get or List is a POST. Records have theirs in `records.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from google.protobuf import descriptor_pool
+
+from dchat.doors.rest.records import RECORDS, RecordPath
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, MethodDescriptor
@@ -101,12 +103,13 @@ _READS: Final = re.compile(r"(?:Get|List)(?=[A-Z])")
 
 
 class Route(NamedTuple):
-    """One path of a call. in_path: fields of the request."""
+    """One path of a call. in_path: fields of the request; of a record's path, the parts of its key."""
 
     verb: str
     path: str
     method: MethodDescriptor
     in_path: tuple[str, ...]
+    record: RecordPath | None = None
 
     @property
     def call(self) -> str:
@@ -134,6 +137,8 @@ def routes_of(services: Iterable[str]) -> tuple[Route, ...]:
             verb = "GET" if _READS.match(method.name) else "POST"
             for path in PATHS.get(row) or (path_of(method.name),):
                 found.append(Route(verb, path, method, tuple(_NAMES.findall(path))))
+            if row == "StateService.GetRecord":
+                found += [Route(verb, record.path, method, record.parts, record) for record in RECORDS]
     return tuple(found)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,8 +19,11 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chain.currency.payments.requests import REQUESTS, request_name
+from chain.kernel.branch import RecordKind
 from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.messages import CreateChannel, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.messages.payments import RequestPayment
 from crypto.bech32 import encode_address
 from dchat.client.wallet import Session
 from dchat.doors.grpc.door import COSTS, SERVICES
@@ -27,11 +32,16 @@ from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.rest import calls, json_form
 from dchat.doors.rest.json_form import fill, fill_text, text_of
 from dchat.doors.rest.openapi import document
+from dchat.doors.rest.records import RECORDS
 from dchat.doors.rest.table import DECODED, HOLDS, LEFT_OUT, PATHS, message_type, path_of, routes_of
 from proto.dchat.v1 import governance_pb2, service_pb2, state_pb2, tx_pb2
 from tests.support.node.running import Running, running_node, until
 
 ROUTES = routes_of(SERVICES)
+RECORD_PARTS = {
+    "escrow_id": "ab" * 32, "statement": "ab" * 32, "device": "ab" * 32, "kind": "payment", "reference": "r",
+    "channel": "lobby", "index": "0", "epoch": "1", "number": "1", "name": "gold",
+}  # fmt: skip
 # Calls that list what lies under two accounts, of which a caller names one.
 TWO_SIDED = {
     "ListPaymentRequests": "payee", "ListFeeGrants": "granter", "ListAuthorisations": "grantee",
@@ -64,7 +74,7 @@ def test_what_is_left_out_are_the_streams_alone() -> None:
 def test_no_two_calls_have_one_path_and_each_path_names_fields() -> None:
     assert len({(route.verb, re.sub(r"\{\w+\}", "{}", route.path)) for route in ROUTES}) == len(ROUTES)
     for route in ROUTES:
-        assert set(route.in_path) <= set(route.request.fields_by_name), route.path
+        assert route.record is not None or set(route.in_path) <= set(route.request.fields_by_name), route.path
         assert route.path.startswith("/v1/")
     changes = {route.method.name for route in ROUTES if route.verb != "GET"}
     assert changes == {name for name in changes if not name.startswith(("Get", "List"))} >= {"Broadcast"}
@@ -226,7 +236,8 @@ def test_the_document_is_whole() -> None:
         assert re.findall(r"\{(\w+)\}", path) == [name for place, name in names if place == "path"]
         assert all(one["required"] for one in told.get("parameters", ()) if one["in"] == "path")
         assert ("requestBody" in told) == (verb == "post")
-        assert told["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        answer = told["responses"]["200"]["content"]["application/json"]["schema"]
+        assert answer.get("$ref") or answer["properties"]["value"]["$ref"]
     assert "dchat.v1.Payment" in schemas  # the messages of transactions are in it too
 
 
@@ -300,6 +311,8 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
             named = {**known, "hash": here.block_id.hash.hex() if "blocks" in route.path else known["hash"]}
             if route.path.startswith("/v1/channels"):
                 named["name"] = "a%20b%2Fc"
+            if route.record is not None:
+                named |= {part: "ab" * 20 for part in route.in_path if part not in named} | RECORD_PARTS
             path = route.path.format_map(defaultdict(lambda: "00", named))
             if route.method.name in {"ListDelegations", "ListUnbondings", "ListRedelegations"}:
                 path += f"?delegator={known['delegator']}"
@@ -316,6 +329,47 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
         of_this_table = {row.partition(".")[2] for row in PATHS}
         assert silent & of_this_table <= {"GetTally", "ListVotes", "ListDeposits", "GetVote"}, silent  # no proposal
         assert (await get(http, "/openapi.json"))[1]["paths"] == json.loads(json.dumps(DOCUMENT["paths"]))
+
+
+async def test_a_record_has_a_path_of_its_own(tmp_path: Path) -> None:
+    async with running_node(tmp_path) as running, running.client() as client, session(running) as http:
+        alice, bob = running.account("alice"), running.account("bob")
+        hers = Session(client, alice.wallet)
+        await hers.send([RegisterIdentity(alice.address, "alice", "")])
+        await hers.send([CreateChannel(alice.address, "lobby", 0, "")])
+        await hers.send([RequestPayment(alice.address, "INV/7", bob.address, None, 5, "", time.time_ns() + 10**12)])
+        at = await client.provable_height()
+        whose = encode_address(alice.address)
+        for channel in ("lobby", channel_id("lobby").hex()):
+            status, told = await get(http, f"/v1/channels/{channel}/members/{whose}")
+            assert (status, "joined_height" in told["value"]) == (200, True), told
+        status, told = await get(http, f"/v1/payment-requests/{whose}/INV%2F7?height={at}&prove=true")
+        name = request_name(alice.address, "INV/7")
+        plain = json.loads(text_of(await client.record(REQUESTS, name, height=at, prove=True)))
+        assert (told["value"]["payer"], told["proof"]) == (bob.address.hex(), plain["proof"])
+        assert "value" not in (await get(http, f"/v1/payment-requests/{whose}/INV%2F8"))[1]
+        for path, says in (
+            (f"/v1/guardians/{whose[:-1]}", "address: "),
+            ("/v1/guardians/00", "allowed: 40 hex characters, or dchat1..."),
+            ("/v1/escrows/00", "escrow_id: '00'; allowed: 64 hex characters"),
+            ("/v1/channels/lobby/epochs/x", "epoch: 'x'; allowed: a whole number"),
+            (f"/v1/payment-requests/{whose}/%C3%A4", "reference: "),
+            (f"/v1/guardians/{whose}?key=00", "key: it stands in the path already"),
+        ):
+            status, told = await get(http, path)
+            assert (status, says in told["error"]) == (400, True), told
+
+
+def test_every_record_that_is_read_by_its_key_has_a_path() -> None:
+    """Compared with the kinds that commands ask for: a new one without a row fails here."""
+    kinds = {
+        value
+        for name in list(sys.modules)
+        if name.startswith(("bridge.", "chain.", "governance."))
+        for value in vars(sys.modules[name]).values()
+        if isinstance(value, RecordKind)
+    }
+    assert {record.kind for record in RECORDS} == kinds
 
 
 async def test_answers_are_those_of_the_grpc_door(tmp_path: Path) -> None:
