@@ -35,7 +35,7 @@ def authorise(tx: Tx, index: int, recorded: bytes | None) -> bytes:
     if (len(keys) != 1 or keys[0][0] != index or POLICY_ED25519 + keys[0][1] != recorded) and not is_satisfied(
         recorded, [key for signer, key, _ in keys if signer == index]
     ):
-        raise Unauthorised(f"signer {index}: exactly the signatures that the account's policy needs are expected")
+        raise Unauthorised(f"signer {index}'s")
     return recorded
 
 

@@ -44,7 +44,8 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     e.BadSignature: Say("a signature is not of what it stands on", "sign it anew, and change nothing after that"),
     e.Unauthorised: Say(
-        "its signatures are not those that the account's key policy asks for", "sign with the keys of that policy"
+        "these are not the account's keys of now",
+        "sign with those: --from FILE; dchat query account ADDRESS shows which they are",
     ),
     e.PolicyMissing: Say(
         "the account has no key policy on record, and it brings none", "sign it anew with the policy: dchat tx does"
@@ -142,7 +143,11 @@ CHAIN: Final[dict[type[TxError], Say]] = {
         "the account objected to a recovery that you approved", "wait: dchat query guardians shows until when"
     ),
     ids.RecoveryAgreed: Say("the guardians agreed on a recovery already", "see it: dchat query recovery"),
-    ids.UnknownRecovery: Say("no such recovery of this account is open", "see what is: dchat query recovery"),
+    ids.UnknownRecovery: Say(
+        "no such recovery of this account is open; one that was has lapsed (not agreed on in time, and a "
+        "standstill of the chain counts), was objected to or carried out",
+        "see what is: dchat query recovery; start another: dchat tx start-recovery",
+    ),
     ids.RecoveryLapsed: Say("the recovery's time to agree is over", "start another: dchat tx start-recovery"),
     ids.AlreadyApproved: Say("you approved this recovery already", "nothing"),
     ids.Overruled: Say(

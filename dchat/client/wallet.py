@@ -121,10 +121,10 @@ def open_until(tx: Tx) -> str:
 
 def _advice(tx_hash: bytes, expiry_height: int, sequence: int | None) -> str:
     until = f"until block {expiry_height}" if expiry_height else "until its sequence is used"
-    again = f", or give --sequence {sequence}: of both only one can be executed" if sequence is not None else ""
+    again = f", or give --sequence {sequence} with it" if sequence is not None else ""
     return (
-        f"{tx_hash.hex()} is signed and may still be executed {until}. Before you send it again, ask another node: "
-        f"dchat query tx {tx_hash.hex()} --prove{again}"
+        f"{tx_hash.hex()} is signed and may still be executed {until}: before you send it again, ask another node "
+        f"(dchat query tx HASH --prove){again}"
     )
 
 

@@ -33,6 +33,7 @@ from chain.tx.messages.guardians import (
 )
 from chain.tx.messages.keys import prove_keys
 from chain.tx.policies import KEYS_MAX, Group, threshold_policy
+from dchat.client.refusals import explain
 from proto.dchat.v1 import tx_pb2
 from tests.support.chain.guarded import DCHAT, DELAY_S, Guarded
 from tests.support.chain.harness import CHAIN_ID, SECOND_NS, wallet
@@ -126,6 +127,19 @@ def test_what_waits_by_the_old_keys_is_checked_again() -> None:
 
 
 # ------------------------------------------------------------------------------ below the threshold
+
+
+def test_a_proposal_does_not_outlive_a_standstill_and_the_refusal_says_so() -> None:
+    """The first block after it takes the proposal away, whose approval then finds none."""
+    chain = Guarded()
+    chain.good("ben", chain.start("ben"))
+    (found,) = chain.open
+    chain.wait(DELAY_S * 10)
+    chain.refused("cid", chain.approve("cid", found), by=ge.UnknownRecovery)
+    said = explain("guardians", ge.UnknownRecovery.code, "")
+    assert "has lapsed" in said
+    assert "standstill of the chain counts" in said
+    assert "dchat tx start-recovery" in said
 
 
 def test_fewer_than_the_threshold_do_nothing() -> None:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
+from chain.tx.errors import Unauthorised
 from chain.tx.messages import Payment, channel_id
 from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
@@ -21,7 +22,7 @@ from dchat.cli.main import dchat
 from dchat.cli.terminal.render import says_nothing
 from dchat.client.client import NodeUnreachable
 from dchat.client.refusals import explain
-from dchat.client.wallet import Session, submit
+from dchat.client.wallet import Outcome, Session, TxRefused, submit
 from dchat.config.sources import ConfigError, load
 from dchat.home import identity
 from dchat.home.errors import HomeError, IdentityError
@@ -130,6 +131,17 @@ def test_whatever_a_node_says_of_a_refusal_is_said_in_one_line(codespace: str) -
         assert "\n" not in explain(codespace, 63, log)
     assert explain("of-a-later-build", 63, "so it is") == "of-a-later-build 63: so it is"
     assert explain("chat", 63, "so it is").startswith("there is no such channel: so it is; the rule (chat 63)")
+
+
+def test_a_signature_by_other_keys_is_refused_in_few_words_that_say_what_to_do() -> None:
+    """Before: eighty words, of a key policy, its rule, and twice the hash."""
+    log = f"{Unauthorised.rule}: signer 0's"
+    outcome = Outcome(bytes(32), bytes(32), Unauthorised.code, "tx", log, expiry_height=900, sequence=7)
+    said = str(TxRefused(outcome))
+    assert said.startswith("refused: these are not the account's keys of now")
+    assert "what to do: sign with those: --from FILE; dchat query account ADDRESS shows which they are" in said
+    assert said.count("00" * 32) == 1
+    assert len(said.split()) <= 75, said
 
 
 def test_help_lists_what_there_is() -> None:
