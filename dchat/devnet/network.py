@@ -5,7 +5,7 @@
     DIR/accounts/NAME.json   identity files of funded accounts
 
 Ports: validator i (from 1) has p2p 7070+2(i-1), HTTP 7071+2(i-1), metrics 9090+(i-1),
-gRPC 26670+(i-1), JSON-RPC 26757+(i-1).
+gRPC 26670+(i-1), JSON-RPC 26757+(i-1); or, from a base port on, five each in this order.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from genesis.build import build_genesis, economics_of, stake_of
 
 NETWORK_FILE = "network.json"
 VALIDATORS_MAX = 64  # of one machine
+PORTS_EACH = 5
 ACCOUNT_NAMES = ("alice", "bob", "carol", "dave")
 ACCOUNT_BALANCE_DCHAT = 1_000_000
 DEFAULT_CHAIN_ID = "dchat-testnet"
@@ -71,6 +72,12 @@ class Ports:
         """index: from 1."""
         step = index - 1
         return Ports(7_070 + 2 * step, 7_071 + 2 * step, 9_090 + step, 26_670 + step, 26_757 + step)
+
+    @staticmethod
+    def after(base: int, index: int) -> Ports:
+        """index: from 1. Those of all validators in one range that begins with `base`, five each."""
+        first = base + PORTS_EACH * (index - 1)
+        return Ports(*range(first, first + PORTS_EACH))
 
 
 @dataclass(frozen=True)

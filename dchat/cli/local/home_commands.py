@@ -126,9 +126,8 @@ def single_validator_genesis(config: Config, chain_id: str, key: PrivKey, operat
 @click.command(cls=Command)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder. Default: the home.")
 @click.option("--chain-id", default=DEFAULT_CHAIN_ID, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where all nodes listen.")
 @network_options
-def testnet(output: Path | None, chain_id: str, host: str, wanted: Wanted) -> None:
+def testnet(output: Path | None, chain_id: str, wanted: Wanted) -> None:
     """Make the homes, the genesis and funded accounts of a network on this machine.
 
     \b
@@ -136,7 +135,7 @@ def testnet(output: Path | None, chain_id: str, host: str, wanted: Wanted) -> No
     """
     folder = output or home_root()
     try:
-        network = wanted.make(folder, chain_id=chain_id, host=host)
+        network = wanted.make(folder, chain_id=chain_id)
     except (NetworkError, HomeError) as error:
         raise Refusal(str(error)) from None
     for node in network.nodes:

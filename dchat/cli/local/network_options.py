@@ -13,11 +13,23 @@ from chain.app_state import governance_params
 from chain.app_state.governance_params import GovernanceParams
 from dchat.app.genesis_params import MODULES, Changes
 from dchat.cli.commands.gov_commands import parse_setting
+from dchat.cli.terminal.ask import PORT_MAX
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.config.models import duration_ms
-from dchat.devnet.network import ACCOUNT_NAMES, DEFAULT_CHAIN_ID, Network, Pace, ParamRefused, make_network
+from dchat.devnet.network import (
+    ACCOUNT_NAMES,
+    DEFAULT_CHAIN_ID,
+    PORTS_EACH,
+    VALIDATORS_MAX,
+    Network,
+    Pace,
+    ParamRefused,
+    Ports,
+    make_network,
+)
 
 DEFAULT_VALIDATORS = 4
+DEFAULT_HOST = "127.0.0.1"
 DEFAULT_BLOCK_TIME_MS = 3_000
 _PERIODS = ("deposit_period_s", "voting_period_s", "expedited_voting_period_s")
 
@@ -32,6 +44,21 @@ class Wanted(NamedTuple):
     voting_period: int | None
     unbonding_time: int | None
     upgrade_authority: str | None
+    host: str | None = None
+    base_port: int | None = None
+
+    @property
+    def ports(self) -> list[Ports]:
+        """Of each validator."""
+        numbers = range(1, (DEFAULT_VALIDATORS if self.validators is None else self.validators) + 1)
+        if self.base_port is None:
+            return [Ports.of(index) for index in numbers]
+        return [Ports.after(self.base_port, index) for index in numbers]
+
+    @property
+    def address(self) -> str:
+        """Where all of them listen."""
+        return self.host or DEFAULT_HOST
 
     @property
     def pace(self) -> Pace:
@@ -70,12 +97,13 @@ class Wanted(NamedTuple):
         usual = Wanted(None, None, False, (), None, None, None)
         return [_option(name) for name in self._fields if getattr(self, name) != getattr(usual, name)]
 
-    def make(self, folder: Path, *, chain_id: str = DEFAULT_CHAIN_ID, host: str = "127.0.0.1") -> Network:
+    def make(self, folder: Path, *, chain_id: str = DEFAULT_CHAIN_ID) -> Network:
         """Raises Refusal, NetworkError and what making keys raises."""
         validators = DEFAULT_VALIDATORS if self.validators is None else self.validators
         try:
             return make_network(
-                folder, validators=validators, chain_id=chain_id, pace=self.pace, host=host, params=self.changes,
+                folder, validators=validators, chain_id=chain_id, pace=self.pace, host=self.address,
+                ports=self.ports if 1 <= validators <= VALIDATORS_MAX else None, params=self.changes,
                 upgrade_authority=self.upgrade_authority or "",
             )  # fmt: skip
         except ParamRefused as error:
@@ -138,6 +166,11 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--upgrade-authority", type=click.Choice(ACCOUNT_NAMES),
             help="One of its accounts, which may plan upgrades without a vote. Default: nobody.",
+        ),
+        click.option("--host", help=f"Where all nodes listen, as 127.0.0.9. Default: {DEFAULT_HOST}."),
+        click.option(
+            "--base-port", type=click.IntRange(1_024, PORT_MAX - PORTS_EACH * VALIDATORS_MAX),
+            help=f"Ports from here on, {PORTS_EACH} for each validator. Default: those of README.md.",
         ),
     )  # fmt: skip
     made: Callable[..., Any] = gathered

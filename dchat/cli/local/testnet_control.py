@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dchat.cli.local.network_options import Wanted, network_options
+from dchat.cli.local.network_options import DEFAULT_HOST, DEFAULT_VALIDATORS, Wanted, network_options
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo
 from dchat.devnet import processes
-from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, load_network, make_network
+from dchat.devnet.network import NETWORK_FILE, DevnetError, Network, NodeEntry, Ports, load_network, make_network
+from dchat.devnet.ports import require_free, wanted_by
 from dchat.devnet.processes import ControlError
 from dchat.home.text import safe_line
 
@@ -133,16 +134,28 @@ async def _show_once(network: Network) -> list[Row]:
     return rows
 
 
+class ValidatorEnded(ControlError):
+    """A validator ended while the network came up: which, and the last lines of its log."""
+
+    def __init__(self, network: Network, node: NodeEntry) -> None:
+        log = processes.log_file(network, node)
+        super().__init__(f"{node.name} ended; the end of {log}:\n{processes.tail(network, node)}")
+
+
+def has_come_up(network: Network, rows: list[Row]) -> bool:
+    """Whether every node has a block. Raises ValidatorEnded."""
+    for row in rows:
+        if row.pid is None:
+            raise ValidatorEnded(network, row.node)
+    return all(row.status is not None and row.status["latest_block_height"] > 0 for row in rows)
+
+
 async def _wait_for_blocks(network: Network) -> None:
     """Until every node has a block. Raises ControlError when one ends or nothing happens."""
     watcher, deadline = Watcher(network), time.monotonic() + FIRST_BLOCK_TIMEOUT_S
     async with _session() as session:
         while True:
-            rows = await watcher.rows(session)
-            gone = [row.node for row in rows if row.pid is None]
-            if gone:
-                raise ControlError(f"{gone[0].name} ended:\n{processes.tail(network, gone[0])}")
-            if all(row.status is not None and row.status["latest_block_height"] > 0 for row in rows):
+            if has_come_up(network, await watcher.rows(session)):
                 return
             if time.monotonic() > deadline:
                 raise ControlError(f"no block within {FIRST_BLOCK_TIMEOUT_S:g} s; see `scripts/testnet logs`")
@@ -150,11 +163,11 @@ async def _wait_for_blocks(network: Network) -> None:
 
 
 async def _watch(network: Network) -> None:
-    """The live table until SIGINT or SIGTERM."""
+    """The live table until SIGINT or SIGTERM. Raises ValidatorEnded."""
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked.set)
-    console, watcher = _console(), Watcher(network)
+    console, watcher, is_up = _console(), Watcher(network), False
     async with _session() as session:
         first = table_of(network, await watcher.rows(session), LIVE_CAPTION)
         if not console.is_terminal:
@@ -165,9 +178,14 @@ async def _watch(network: Network) -> None:
             else contextlib.nullcontext() as live
         ):
             while not asked.is_set():
+                pause = REFRESH_S if live is not None or not is_up else PLAIN_EVERY_S
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asked.wait(), REFRESH_S if live is not None else PLAIN_EVERY_S)
-                table = table_of(network, await watcher.rows(session), LIVE_CAPTION)
+                    await asyncio.wait_for(asked.wait(), pause)
+                rows = await watcher.rows(session)
+                is_up = is_up or asked.is_set() or has_come_up(network, rows)
+                if live is None and not is_up:
+                    continue
+                table = table_of(network, rows, LIVE_CAPTION)
                 if live is not None:
                     live.update(table, refresh=True)
                 elif not asked.is_set():
@@ -175,16 +193,27 @@ async def _watch(network: Network) -> None:
 
 
 def _start_all(network: Network) -> None:
+    """Raises PortsTaken: nothing was started; ControlError: one did not start, and those before it were stopped."""
     started: list[NodeEntry] = []
+    waiting = [node for node in network.nodes if processes.running_pid(network, node) is None]
+    _require_ports(network.folder, network.host, [(node.name, node.ports) for node in waiting], made=True)
     try:
-        for node in network.nodes:
-            if processes.running_pid(network, node) is None:
-                started.append(node)
-                processes.start(network, node)
+        for node in waiting:
+            started.append(node)
+            processes.start(network, node)
     except (ControlError, KeyboardInterrupt):
         with processes.undisturbed():
             processes.stop(network, tuple(started))
         raise
+
+
+def _require_ports(folder: Path, host: str, nodes: Sequence[tuple[str, Ports]], *, made: bool) -> None:
+    """made: the network's ports stand in its files. Raises PortsTaken."""
+    other = f"--home {folder}-2 " if made else ""
+    require_free(
+        host, [one for name, ports in nodes for one in wanted_by(name, ports)],
+        what_to_do=f"stop what has them, or use others: scripts/testnet {other}--base-port 20000 (or --host 127.0.0.2)",
+    )  # fmt: skip
 
 
 def _run(network: Network, *, detach: bool) -> None:
@@ -194,7 +223,11 @@ def _run(network: Network, *, detach: bool) -> None:
         try:
             asyncio.run(_wait_for_blocks(network))
             asyncio.run(_show_once(network))
-        except (KeyboardInterrupt, OSError):  # who gives up waiting wants no processes that nobody has seen
+        except (
+            KeyboardInterrupt,
+            OSError,
+            ValidatorEnded,
+        ):  # who gives up waiting wants no processes that nobody has seen
             with processes.undisturbed():
                 processes.stop(network, network.nodes)
             raise
@@ -216,6 +249,9 @@ def running(folder: Path) -> Iterator[Network]:
 
     Raises DevnetError, OSError.
     """
+    if not (folder / NETWORK_FILE).exists():
+        usual = [(f"validator{index}", Ports.of(index)) for index in range(1, DEFAULT_VALIDATORS + 1)]
+        _require_ports(folder, DEFAULT_HOST, usual, made=False)
     network = load_network(folder) if (folder / NETWORK_FILE).exists() else make_network(folder)
     if any(processes.running_pid(network, node) is not None for node in network.nodes):
         yield network
@@ -234,6 +270,8 @@ def running(folder: Path) -> Iterator[Network]:
 def _network(folder: Path, wanted: Wanted) -> Network:
     """The one in `folder`, made if there is none. Options that would change one that exists are refused."""
     if not (folder / NETWORK_FILE).exists():
+        listed = [(f"validator{index}", ports) for index, ports in enumerate(wanted.ports, start=1)]
+        _require_ports(folder, wanted.address, listed, made=False)
         network = wanted.make(folder)
         echo(f"made a network of {len(network.nodes)} validators in {folder}")
         return network
@@ -297,6 +335,9 @@ def _act(network: Network, action: str, number: int | None, lines: int) -> None:
             _start_all(network)
             echo(f"started {len(network.nodes)} validators")
         case "start":
+            (one,) = chosen
+            if processes.running_pid(network, one) is None:
+                _require_ports(network.folder, network.host, [(one.name, one.ports)], made=True)
             echo(f"started {chosen[0].name} as process {processes.start(network, chosen[0])}")
         case "kill":
             if number is None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ from dchat.cli.main import dchat as dchat_command
 from dchat.client.client import Client, NodeUnreachable
 from dchat.client.wallet import Outcome, Session
 from dchat.devnet import processes
-from dchat.devnet.network import Network, free_ports, make_network
+from dchat.devnet.network import Network, Ports, free_ports, load_network, make_network
 from dchat.home import identity
 from governance.actions import MODULES
 from tests.support.cli.network import DCHAT, PACE
@@ -79,6 +80,7 @@ def make(command: str, folder: Path, *options: str) -> Result:
 @pytest.fixture(params=["dchat testnet", "scripts/testnet"])
 def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(testnet_control, "_run", lambda network, detach: None)
+    monkeypatch.setattr(testnet_control, "require_free", lambda *_, **__: None)  # the usual ones may be anybody's here
     name: str = request.param
     return name
 
@@ -172,6 +174,53 @@ def test_a_network_that_exists_is_not_changed(tmp_path: Path, command: str, opti
     assert refused.exit_code in (1, 2)
     assert "never overwritten" in refused.output or f"without {option.split(maxsplit=1)[0]}," in refused.output
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_nothing_is_made_or_started_where_a_port_is_taken(tmp_path: Path) -> None:
+    """Before, half a network was started, and the reason stood in a log alone."""
+    (ports,) = free_ports(1)
+    folder = tmp_path / "net"
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", ports.http))
+        holder.listen()
+        line = ["--home", str(folder), "--validators", "1", "--base-port", str(ports.http - 1)]
+        told = CliRunner().invoke(testnet_control.control, line)
+        assert told.exit_code == 1, told.output
+        assert f"127.0.0.1:{ports.http} (validator1's HTTP): process {os.getpid()} (" in told.output
+        assert "nothing was started" in told.output
+        assert "--base-port" in told.output
+        assert not folder.exists()
+        made = make_network(folder, validators=1, pace=PACE, ports=[ports])
+        told = CliRunner().invoke(testnet_control.control, ["start", "--home", str(folder)])
+        assert (told.exit_code, f"scripts/testnet --home {folder}-2 --base-port" in told.output) == (1, True)
+        assert processes.running_pid(made, made.node(1)) is None
+    assert "is no address of this machine" in CliRunner().invoke(
+        testnet_control.control, ["--home", str(tmp_path / "far"), "--host", "192.0.2.1"]
+    ).output  # fmt: skip
+
+
+def test_a_base_port_and_a_host_are_those_of_all_nodes(command: str, tmp_path: Path) -> None:
+    done = make(command, tmp_path / "net", "--validators", "2", "--base-port", "21000", "--host", "127.0.0.9")
+    assert done.exit_code == 0, done.output
+    network = load_network(tmp_path / "net")
+    assert network.host == "127.0.0.9"
+    assert [node.ports for node in network.nodes] == [
+        Ports(21_000, 21_001, 21_002, 21_003, 21_004), Ports(21_005, 21_006, 21_007, 21_008, 21_009),
+    ]  # fmt: skip
+    assert 'listen_address = "127.0.0.9:21005"' in (tmp_path / "net/validator2/validator-config.toml").read_text()
+
+
+def test_a_validator_that_ends_while_the_network_comes_up_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the last lines of its log, whether somebody watches the table or waits for it to be up."""
+    made = make_network(tmp_path, validators=1, pace=PACE, ports=free_ports(1))
+    processes.log_file(made, made.node(1)).write_text("it came\nto nothing\n")
+    monkeypatch.setattr(testnet_control, "REFRESH_S", 0.01)
+    says = r"validator1 ended; the end of .*:\nit came\nto nothing"
+    for watch in (testnet_control._watch, testnet_control._wait_for_blocks):
+        with pytest.raises(testnet_control.ValidatorEnded, match=says):
+            asyncio.run(watch(made))
 
 
 async def test_a_node_shows_the_params_that_its_network_was_made_with(tmp_path: Path) -> None:

@@ -124,13 +124,13 @@ async def test_a_denomination_lives(tmp_path: Path) -> None:
     ("words", "said"),
     [
         pytest.param(("create", "no name", "--amount", 1, "--expires", "1d"), "reference: 1 to 32", id="no reference"),
-        pytest.param(("create", "x", "--amount", 0, "--expires", "1d"), "--amount: '0' is too little", id="nothing"),
+        pytest.param(("create", "x", "--amount", 0, "--expires", "1d"), "'--amount': '0' is too little", id="nothing"),
         pytest.param(("create", "x", "--amount", 1), "Missing option '--expires'", id="for ever"),
         pytest.param(
             ("create", "x", "--amount", 1, "--expires", "1d", "--for", "x" * 257), "--for has 257 bytes", id="a bomb"
         ),
         pytest.param(
-            ("fulfil", ADA, "x", "--amount", "1.5", "--denom", f"factory/{ADA}/gold"), "--amount: ", id="half a unit"
+            ("fulfil", ADA, "x", "--amount", "1.5", "--denom", f"factory/{ADA}/gold"), "'--amount': ", id="half a unit"
         ),
     ],
 )
