@@ -1,9 +1,11 @@
 """A story told on a running test network, through its public doors alone, every step of it proved.
 
-Without a script: five people use all that the chain has, act by act: payments, an account of several keys, names,
-channels, encryption, escrows, stake. At the end each transaction, account and message is verified against commits that
-lead back to the genesis, a proof pack is made and checked without a node, and the bridge's books and the invariants are
-asked for. At a terminal it is read line by line; piped, it is one JSON document.
+Without a script: people send every kind of message that the chain has, act by act: payments, an account of several
+keys, names, channels, encryption, escrows, stake, upgrades. What a network cannot show is said: with one validator no
+stake moves to another, and upgrades are planned where an account may (scripts/testnet --upgrade-authority alice). At
+the end each transaction, account and message is verified against commits that lead back to the genesis, a proof pack
+is made and checked without a node, and the bridge's books and the invariants are asked for. At a terminal it is read
+line by line; piped, it is one JSON document.
 
 With `--script FILE` (JSON lines of `scene`, `speaker`, `line`): each scene is a channel, each speaker an identity, each
 line a message; then every channel is read back, line by line, in order.
@@ -26,9 +28,11 @@ from typing import Any
 
 import click
 
+from chain.app_state.document import parse_app_state
 from chain.tx.envelope.build import Wallet
 from chain.tx.envelope.tx import MESSAGES_MAX
 from chain.tx.messages import (
+    KINDS,
     BuyAllowance,
     CreateChannel,
     JoinChannel,
@@ -43,15 +47,16 @@ from consensus.documents.genesis import parse_genesis
 from consensus.formats.units import MIB
 from dchat.cli.local.testnet_control import running
 from dchat.cli.story import telling
-from dchat.cli.story.stage import Story, Told
+from dchat.cli.story.stage import Backstage, Story, Told
 from dchat.cli.terminal.base import Exit, InputFile, Refusal, echo, show_json
 from dchat.client.client import Client, ClientError, NodeUnreachable
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
 from dchat.client.wallet import Outcome, Session
-from dchat.devnet.network import DevnetError, Network
+from dchat.devnet.network import DevnetError, Network, NodeEntry
 from dchat.home import identity
-from dchat.home.home import Home
+from dchat.home.errors import HomeError, IdentityError
+from dchat.home.home import Home, load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
 
 LINE_BYTES_MAX = 4_096  # of a script; the chain's own limit is larger
@@ -76,6 +81,7 @@ class Stage:
     """The network, as seen through one node, and who acts on it."""
 
     network: Network
+    node: NodeEntry
     client: Client
     proved: Proved
     checked: int = 0
@@ -143,7 +149,8 @@ async def tell_story(stage: Stage, verifier: Verifier, *, as_json: bool) -> dict
 
     pools = await stage.client.call(stage.client.staking.ListStakingValidators, pb.ListStakingValidatorsRequest())
     operators = [row.operator for row in pools.validators]
-    story = Story.begin(stage.client, stage.network.chain_id, stage.account("alice"), operators, say)
+    chain_id, house = stage.network.chain_id, stage.account("alice")
+    story = Story.begin(stage.client, chain_id, house, operators, say, backstage(stage, house, verifier.trust))
     started = time.monotonic()
     await telling.tell(story, begin)
     begin("What can be shown of it")
@@ -156,10 +163,20 @@ async def tell_story(stage: Stage, verifier: Verifier, *, as_json: bool) -> dict
     for line in telling.summary(story, status, pack):
         say(Told(line, []))
     return {
-        "acts": acts, "kinds": dict(sorted(story.kinds.items())), "not_shown": telling.not_shown(), "bridge": status,
+        "acts": acts, "kinds": dict(sorted(story.kinds.items())),
+        "not_shown": sorted(set(KINDS).difference(story.kinds)), "bridge": status,
         "proofs": stage.checked, "proof_pack_bytes": len(pack.data), "transactions": len(story.sent),
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
+
+
+def backstage(stage: Stage, house: Wallet, trust: Trust) -> Backstage:
+    """Of the network's folder. Raises HomeError, IdentityError."""
+    home = Home.of(stage.network.home_of(stage.node))
+    purses = tuple([stage.account(name) for name in ("dave", "bob", "carol")])
+    authority = parse_app_state(trust.genesis.app_state).upgrade_authority if trust.genesis is not None else b""
+    key, operator = load_validator_key(home), identity.load(home.identity).wallet
+    return Backstage(operator, key, purses, authority == house.address)
 
 
 async def _prove(stage: Stage, story: Story) -> None:
@@ -313,7 +330,7 @@ async def run(network: Network, script: Path | None, through: int, *, as_json: b
     document: dict[str, Any] = {}
     async with Client(f"{network.host}:{node.ports.grpc}") as client:
         verifier = Verifier(client, Trust.of_genesis(genesis), chain_id=network.chain_id)
-        stage = Stage(network, client, Proved(verifier))
+        stage = Stage(network, node, client, Proved(verifier))
         if script is None:
             document = await tell_story(stage, verifier, as_json=as_json)
         else:
@@ -340,7 +357,7 @@ def demo(home: Path, script: Path | None, through: int, as_json: bool | None) ->
     try:
         with running(home.expanduser().absolute()) as network:
             document = asyncio.run(run(network, script, through, as_json=piped))
-    except DevnetError as error:
+    except (DevnetError, HomeError, IdentityError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
     except NodeUnreachable as error:
         raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None

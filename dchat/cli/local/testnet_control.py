@@ -247,12 +247,13 @@ def _run(network: Network, *, detach: bool) -> None:
 def running(folder: Path) -> Iterator[Network]:
     """The network in `folder`, made if there is none; where no validator of it runs, it runs meanwhile.
 
-    Raises DevnetError, OSError.
+    In one that is made, alice may plan upgrades. Raises DevnetError, OSError.
     """
     if not (folder / NETWORK_FILE).exists():
         usual = [(f"validator{index}", Ports.of(index)) for index in range(1, DEFAULT_VALIDATORS + 1)]
         _require_ports(folder, DEFAULT_HOST, usual, made=False)
-    network = load_network(folder) if (folder / NETWORK_FILE).exists() else make_network(folder)
+        make_network(folder, upgrade_authority="alice")
+    network = load_network(folder)
     if any(processes.running_pid(network, node) is not None for node in network.nodes):
         yield network
         return

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import secrets
+from typing import Final
+
+from chain.tx.envelope.build import Wallet
+from chain.tx.messages import Payment
 from chain.tx.messages.economy import (
     CancelUnbonding,
+    CreateValidator,
     Delegate,
+    EditValidator,
     FundCommunityPool,
     Redelegate,
     SetWithdrawAddress,
     Undelegate,
+    Unjail,
+    WithdrawCommission,
     WithdrawRewards,
+    prove_possession,
 )
 from chain.tx.messages.governance import NO, WHOLE, YES, AddDeposit, CancelProposal, SubmitProposal, Vote, VoteWeighted
+from chain.tx.messages.upgrade import AnnounceReadiness, CancelUpgrade, SoftwareUpgrade, sign_readiness
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
-from dchat.cli.story.stage import Story
+from crypto.keys import Ed25519PrivKey
+from dchat.cli.story.stage import Story, dchat
+from dchat.client.client import whole_param
+
+RATE: Final = 10**17  # a tenth
+KEPT: Final = 10_000 * DCHAT  # of what a purse has: for whoever uses the network after the story
+FEES: Final = 5 * DCHAT
+FAR_BLOCKS: Final = 100_000  # no network that a story is told on gets there
 
 
 async def stake(story: Story) -> None:
@@ -51,3 +69,71 @@ async def votes(story: Story) -> None:
     story.tell("Ada votes yes, Ben seven tenths yes.")
     await story.do(house, CancelProposal(house.address, number))
     story.tell("Somebody has brought one: the house takes the proposal back.")
+
+
+async def lacks_stake(story: Story) -> str:
+    """What a validator would have to stake, and nobody here has."""
+    needed, spare = await _least_stake(story) + FEES + DCHAT, 0
+    for purse in story.backstage.purses:
+        spare += max((await story.client.account(purse.address)).account.balance - KEPT, 0)
+    return "" if spare >= needed else f"nobody here has {dchat(needed)} to spare any more"
+
+
+async def _least_stake(story: Story) -> int:
+    return whole_param(await story.client.params(), "staking", "min_stake", most=10**18)
+
+
+async def validator(story: Story) -> None:
+    """All in one transaction: at its end the validator is gone, before any block would have waited for its vote."""
+    least = await _least_stake(story)
+    gus = story.person("Gus", Wallet.from_seed(secrets.token_bytes(32)))
+    missing = least + FEES + DCHAT
+    for wallet in story.backstage.purses:
+        purse = story.person("A purse", wallet)
+        have = (await story.client.account(purse.address)).account.balance - KEPT
+        if missing and have > 0:
+            await story.do(purse, Payment(purse.address, gus.address, min(have, missing)))
+            missing -= min(have, missing)
+    key = Ed25519PrivKey.from_seed(secrets.token_bytes(32))
+    me = gus.address
+    proof = prove_possession(key, story.chain_id, me)
+    await story.do(
+        gus,
+        CreateValidator(me, key.pub_key.bytes, "Gus", RATE, RATE, RATE, least, least, proof),
+        EditValidator(me, "Gus's kettle"),
+        Undelegate(me, me, DCHAT),
+        Delegate(me, me, DCHAT),
+        Unjail(me),
+        Undelegate(me, me, least),
+    )
+    story.tell(
+        f"Gus makes a validator of {dchat(least)} and renames it; he takes a coin out, which jails it, puts one in and "
+        "frees it, and gives it up: no block has waited for its vote."
+    )
+
+
+async def commission(story: Story) -> None:
+    operator = story.person("An operator", story.backstage.operator)
+    taken = await story.do(operator, WithdrawCommission(operator.address))
+    assert taken.receipt is not None
+    story.tell(
+        f"Who runs the validator that is asked here takes its commission so far: {taken.receipt.legs[0].amount} udchat."
+    )
+
+
+async def lacks_authority(story: Story) -> str:
+    return "" if story.backstage.may_plan else "the house may not plan upgrades here (--upgrade-authority alice)"
+
+
+async def upgrades(story: Story) -> None:
+    house, key = story.house, story.backstage.validator_key
+    height = (await story.client.status()).latest_block_height
+    name = f"kettle-{story.tag}"
+    await story.do(house, SoftwareUpgrade(house.address, name, height + FAR_BLOCKS, "whistles"))
+    for names in ((name,), ()):
+        said = AnnounceReadiness(house.address, key.pub_key.bytes, names, "kettle" if names else "", height + 100, b"")
+        await story.do(house, sign_readiness(key, story.chain_id, said))
+        if names:
+            story.tell(f"The house plans the upgrade {name!r} far ahead; a validator says that it is ready for it.")
+            await story.do(house, CancelUpgrade(house.address))
+    story.tell("The house cancels it, and the validator takes its word back.")

@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from chain.tx.envelope.build import Shared, Wallet, sign_body
 from chain.tx.messages import LANE_BRIDGE, Message, kinds_of
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from consensus.formats.units import NS_PER_S
+from crypto.keys import PrivKey
 from dchat.client.client import Client
 from dchat.client.wallet import Outcome, Session, decoded
 from proto.dchat.v1 import tx_pb2
@@ -46,6 +47,16 @@ class Team:
         return self.account.address
 
 
+class Backstage(NamedTuple):
+    """What the network's folder on this machine holds beside the house's account: the keys of the node that is asked,
+    and accounts with money. may_plan: whether the house may plan upgrades."""
+
+    operator: Wallet
+    validator_key: PrivKey
+    purses: tuple[Wallet, ...]
+    may_plan: bool
+
+
 @dataclass
 class Told:
     """A line of the story. heights: of the blocks that hold what it tells; none: it tells what was found."""
@@ -65,6 +76,7 @@ class Story:
     operators: Sequence[bytes]
     tag: str
     say: Callable[[Told], None]
+    backstage: Backstage
     people: dict[str, Person] = field(default_factory=dict)
     known: dict[str, Any] = field(default_factory=dict)  # what an act leaves to later ones
     sent: list[Outcome] = field(default_factory=list)
@@ -73,10 +85,11 @@ class Story:
 
     @staticmethod
     def begin(
-        client: Client, chain_id: str, house: Wallet, operators: Sequence[bytes], say: Callable[[Told], None]
-    ) -> Story:
+        client: Client, chain_id: str, house: Wallet, operators: Sequence[bytes], say: Callable[[Told], None],
+        backstage: Backstage,
+    ) -> Story:  # fmt: skip
         payer = Person("The house", house, Session(client, house, chain_id=chain_id))
-        story = Story(client, chain_id, payer, operators, secrets.token_hex(2), say)
+        story = Story(client, chain_id, payer, operators, secrets.token_hex(2), say, backstage)
         for name in ("Ada", "Ben", "Cleo", "Dan", "Eve"):
             story.people[name] = story.person(name, Wallet.from_seed(secrets.token_bytes(32)))
         return story
