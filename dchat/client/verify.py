@@ -23,18 +23,26 @@ from consensus.types.light import LightBlock
 from crypto import merkle
 from crypto.hash import sha256
 from dchat.client.client import HEIGHT_MAX, AskFailed, Client, ClientError
-from light import CannotSkip, verify_back, verify_root, verify_step
+from dchat.client.light_provider import DoorProvider
+from light import LightClient, Root
+from light.errors import LightError
+from light.store import MemoryTrustStore
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 from proto.tendermint.types import types_pb2
 
-BACK_MAX = 1_000  # headers walked backwards from the root at most; give an earlier root instead
 TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 VERIFIED_MAX = 256  # light blocks kept
 
 
 class ProofFailed(AskFailed):
     """What a node said does not follow from the root of trust."""
+
+
+def plain_error(error: LightError) -> AskFailed:
+    """What the light client found, as a failure of what was asked: the node's own refusal, or a proof that fails."""
+    cause = error.__cause__
+    return cause if isinstance(cause, ClientError) else ProofFailed(str(error))
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,13 @@ class Trust:
     def of_genesis(genesis: GenesisDoc) -> Trust:
         return Trust(genesis.initial_height, None, genesis)
 
+    @property
+    def root(self) -> Root:
+        if self.hash is not None:
+            return Root(self.height, self.hash)
+        assert self.genesis is not None
+        return Root(self.height, validators=self.genesis.validator_set())
+
     def __str__(self) -> str:
         if self.hash is not None:
             return f"{self.height}:{self.hash.hex().upper()}"
@@ -72,10 +87,16 @@ class Verifier:
     def __init__(
         self, client: Client, trust: Trust, *, chain_id: str, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        assert chain_id or trust.hash is not None
-        self.client, self.trust, self.chain_id = client, trust, chain_id
+        self.client, self.trust = client, trust
         self._now_ns = now_ns
-        self._verified: dict[int, LightBlock] = {}
+        self._light = LightClient(
+            trust.root, DoorProvider(client), chain_id=chain_id, store=MemoryTrustStore(VERIFIED_MAX), now_ns=now_ns
+        )
+
+    @property
+    def chain_id(self) -> str:
+        """Empty until a header was verified, where the root says it."""
+        return self._light.chain_id
 
     # ------------------------------------------------------------------------------------------------ headers
 
@@ -84,80 +105,15 @@ class Verifier:
 
         Raises ProofFailed, ClientError.
         """
-        try:
-            return await self._header(height, given)
-        except InvalidData as error:
-            raise ProofFailed(str(error)) from error
-
-    async def _header(self, height: int, given: types_pb2.LightBlock | None) -> LightBlock:
         if not 0 < height <= HEIGHT_MAX:
             raise ProofFailed(f"no header has the height {height}")
-        if not self._verified:
-            await self._begin()
-        if (known := self._verified.get(height)) is not None:
-            if given is not None and LightBlock.from_proto(given).hash != known.hash:
-                raise ProofFailed(f"header {height} is not the one that was verified")
-            return known
-        target = LightBlock.from_proto(given) if given is not None else await self._fetch(height)
-        if target.height != height:
-            raise ProofFailed(f"asked for header {height}, got {target.height}")
-        below = max((known for known in self._verified if known < height), default=None)
-        if below is None:
-            await self._walk_back(target)
-        else:
-            await self._climb(self._verified[below], target)
-        return target
-
-    async def _begin(self) -> None:
-        block = await self._fetch(self.trust.height)
-        if self.trust.hash is not None:
-            chain_id = self.chain_id or block.header.chain_id  # which the hash covers
-            verify_root(block, chain_id=chain_id, expected_hash=self.trust.hash)
-            self.chain_id = chain_id
-        else:
-            assert self.trust.genesis is not None
-            verify_root(block, chain_id=self.chain_id, expected_set=self.trust.genesis.validator_set())
-        self._verified[block.height] = block
-
-    async def _fetch(self, height: int) -> LightBlock:
-        answer = await self.client.commit(height)
-        block = LightBlock.from_proto(answer.light_block)
-        if block.height != height:
-            raise ProofFailed(f"asked for commit {height}, got {block.height}")
-        return block
-
-    async def _climb(self, trusted: LightBlock, target: LightBlock) -> None:
-        """By as few headers as the validator sets allow: halves the way whenever it cannot skip."""
-        waiting = [target]
-        while waiting:
-            block = waiting[-1]
-            try:
-                verify_step(trusted, block, chain_id=self.chain_id, now_ns=self._now_ns())
-            except CannotSkip:
-                waiting.append(await self._fetch((trusted.height + block.height) // 2))
-                continue
-            self._keep(block)
-            trusted = waiting.pop()
-
-    async def _walk_back(self, target: LightBlock) -> None:
-        lowest = min(self._verified)
-        if lowest - target.height > BACK_MAX:
-            raise ProofFailed(
-                f"height {target.height} is {lowest - target.height} below the root of trust; allowed: {BACK_MAX}. "
-                "Trust an earlier header, or the genesis"
-            )
-        above = self._verified[lowest]
-        while above.height > target.height:
-            block = target if above.height == target.height + 1 else await self._fetch(above.height - 1)
-            verify_back(above, block, chain_id=self.chain_id)
-            self._keep(block)
-            above = block
-
-    def _keep(self, block: LightBlock) -> None:
-        self._verified[block.height] = block
-        if len(self._verified) > VERIFIED_MAX:
-            root = min(self._verified)  # the root stays: from it everything can be verified anew
-            del self._verified[next(height for height in self._verified if height not in (root, block.height))]
+        try:
+            told = None if given is None else LightBlock.from_proto(given)
+            return await self._light.verify_at(height, given=told)
+        except InvalidData as error:
+            raise ProofFailed(str(error)) from error
+        except LightError as error:
+            raise plain_error(error) from error
 
     def age_s(self, light: LightBlock) -> float:
         """Seconds since a header's time, by this machine's clock."""
