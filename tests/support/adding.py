@@ -19,6 +19,9 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 
 
+ROW = '    _row("identities/{address}/devices", DEVICES),\n'
+
+
 @dataclass(frozen=True)
 class Put:
     """Writes `text` after, before or instead of the first place where another text stands."""
@@ -221,15 +224,25 @@ LEGS["set-status"] = (frozenset({"text"}), frozenset(), lambda me, leg: SetStatu
             "from chain.chat.machine import STATUSES\n",
             before="from chain.tx.messages import BuyAllowance",
         ),
-        Put("tests/dchat/cli/test_demo.py", '    "set_status": "an example",\n', after="NOT_TOLD = {\n"),
+        Put("tests/dchat/cli/test_demo.py", '{"set_status": "an example"}', instead_of="{}"),
+        Put("dchat/doors/rest/records.py", '    _row("identities/{address}/status", STATUSES),\n', before=ROW),
+        Put(
+            "dchat/doors/rest/records.py",
+            "from chain.chat.machine import STATUSES\n",
+            before="from chain.chat.messages.records import",
+        ),
         Put("docs/events.md", "| `set_status` | | `address` |\n", before="| `tip` |"),
         Put(
             "docs/events.md",
             """```console
+$ dchat identity verify --file accounts/alice.json
+address <alice> ...
 $ dchat tx set-status --text awake --from accounts/alice.json
 ... "code": 0 ...
 $ dchat query status accounts/alice.json --prove
 ... "text": "awake" ...
+$ curl -s localhost:7071/v1/identities/<alice>/status
+..."text":"awake"...
 ```
 
 """,
@@ -337,10 +350,18 @@ def query_crossed(**how: Any) -> None:
             "from bridge.records import CROSSED\n",
             before="from chain.kernel.branch import RecordKind\n",
         ),
+        Put("dchat/doors/rest/records.py", '    _row("crossed", CROSSED),\n', before=ROW),
+        Put(
+            "dchat/doors/rest/records.py",
+            "from bridge.records import CROSSED\n",
+            before="from chain.chat.channels.keys import",
+        ),
         Put(
             "docs/escrows.md",
             """$ dchat query crossed --prove
 ... "bundles_executed": ...
+$ curl -s localhost:7071/v1/crossed
+..."bundles_executed":...
 """,
             before="$ dchat query receipts --party",
         ),
