@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+REMEDY: Final = (
+    "check the disk and restore a backup, or move the databases away and let the node sync anew. "
+    "Leave the sign state where it is"
+)
+
 
 class StorageError(Exception):
     """Root of this room's errors. None of them is a peer's fault."""
@@ -36,6 +43,18 @@ class StoreFailed(StorageError):
     def __init__(self, path: str, action: str, reason: str) -> None:
         super().__init__(f"database {path}: {action} failed: {reason}")
         self.path, self.action = path, action
+
+
+class StoreCorrupted(StorageError):
+    """The disk gave back something else than was written. This node's alone to mend, and nobody else's fault.
+
+    file: what lies; where: the offset or the key in it.
+    """
+
+    def __init__(self, file: str, where: str, why: str) -> None:
+        at = f"{file}: {where}" if where else file
+        super().__init__(f"{at}: {why}. The disk gave back something else than was written; {REMEDY}")
+        self.file, self.where, self.why = file, where, why
 
 
 class StoreClosed(StorageError):

@@ -6,30 +6,44 @@ hold a database. Source: plyvel's user guide; LevelDB, doc/index.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import plyvel
+import structlog
 
-from storage.errors import StoreClosed, StoreFailed, StoreUnavailable
+from storage.errors import StorageError, StoreClosed, StoreCorrupted, StoreFailed, StoreUnavailable
 from storage.kv import Write
+from storage.level_files import damages, is_held, look_through
 from storage.options import StoreOptions
 
 _plyvel: Any = plyvel  # has no stubs
 FAILURES: tuple[type[Exception], ...] = (_plyvel.Error, RuntimeError, OSError)  # RuntimeError: the database is closed
+CORRUPTION: type[Exception] = _plyvel.CorruptionError
 BLOOM_FILTER_BITS = 10  # a read of an absent key touches the disk once in a hundred times
+
+log = structlog.get_logger(__name__)
 
 
 class LevelStore:
-    """A LevelDB database at `path`, made when it is missing.
+    """A LevelDB database at `path`, made when it is missing. Every block that is read has its checksum checked.
 
-    Raises: StoreUnavailable, when the folder is locked by another process, unreadable or corrupted.
+    on_corrupted: told, in whichever thread, of a read that found damage, whoever handles the error then.
+    Raises: StoreUnavailable, when the folder is locked by another process or unreadable; StoreCorrupted.
     """
 
-    def __init__(self, path: str, options: StoreOptions | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        options: StoreOptions | None = None,
+        *,
+        on_corrupted: Callable[[StoreCorrupted], None] | None = None,
+    ) -> None:
         options = options or StoreOptions()
-        self.path = path
+        self.path, self._on_corrupted = path, on_corrupted
         try:
+            _prepare(path)
             self._db: Any = _plyvel.DB(
                 path,
                 create_if_missing=True,
@@ -39,15 +53,18 @@ class LevelStore:
                 block_size=options.block_bytes,
                 compression="snappy" if options.compress else None,
                 bloom_filter_bits=BLOOM_FILTER_BITS,
+                paranoid_checks=True,
             )
+        except CORRUPTION as error:
+            raise _damage(path, "", error) from error
         except FAILURES as error:
             raise StoreUnavailable(path, str(error)) from error
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._db.get(key)
+            value: bytes | None = self._db.get(key, verify_checksums=True)
         except FAILURES as error:
-            raise self._failure("get", error) from error
+            raise self._failure(f"get of key {key.hex()}", error) from error
         return value
 
     def scan(
@@ -99,7 +116,7 @@ class LevelStore:
         try:
             # made here, not at the first `next`: the pairs are those of the moment of the call
             # plyvel 1.5.1 scanning back loses a key that equals `start` and is alone in the range: we stop there
-            pairs = source.iterator(start=b"" if reverse else start, stop=stop, reverse=reverse)
+            pairs = source.iterator(start=b"" if reverse else start, stop=stop, reverse=reverse, verify_checksums=True)
         except FAILURES as error:
             raise self._failure("scan", error) from error
         return self._pairs(pairs, start if reverse else b"")
@@ -116,8 +133,39 @@ class LevelStore:
         finally:
             pairs.close()
 
-    def _failure(self, action: str, error: Exception) -> StoreClosed | StoreFailed:
-        return StoreClosed(self.path) if self._db.closed else StoreFailed(self.path, action, str(error))
+    def _failure(self, action: str, error: Exception) -> StorageError:
+        if self._db.closed:
+            return StoreClosed(self.path)
+        if not isinstance(error, CORRUPTION):
+            return StoreFailed(self.path, action, str(error))
+        found = _damage(self.path, action, error)
+        if self._on_corrupted is not None:
+            self._on_corrupted(found)
+        return found
+
+
+def _prepare(path: str) -> None:
+    """Look through the database's files, and cut what a stop left of a write. Raises StoreCorrupted, OSError."""
+    try:
+        torn = look_through(path)
+    except (StoreCorrupted, FileNotFoundError):
+        if is_held(path):
+            return  # its files change under our eyes; LevelDB will say who has it
+        raise
+    if torn is not None and not is_held(path):
+        file, offset, why = torn
+        log.warning(
+            f"cut what a stop left at the end of {file}", offset=offset, bytes=file.stat().st_size - offset, why=why
+        )
+        os.truncate(file, offset)
+
+
+def _damage(path: str, action: str, error: Exception) -> StoreCorrupted:
+    """What LevelDB's error is about: the first damage in the files, with their names."""
+    found = next(damages(path), None)
+    if found is None:
+        return StoreCorrupted(path, action, str(error))
+    return StoreCorrupted(found.file, f"{found.where} ({action})" if action else found.where, found.why)
 
 
 class LevelSnapshot:
@@ -128,9 +176,9 @@ class LevelSnapshot:
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._source.get(key)
+            value: bytes | None = self._source.get(key, verify_checksums=True)
         except FAILURES as error:
-            raise self._store._failure("get", error) from error
+            raise self._store._failure(f"get of key {key.hex()}", error) from error
         return value
 
     def scan(

@@ -1,12 +1,13 @@
 """An ordered key-value store in memory, which also models what a disk loses.
 
 As in LevelDB, a batch is whole or absent, and batches that were not synced may vanish, from the tail, when the machine
-stops: `crash` does that, for simulations. Not for use from several threads.
+stops: `crash` does that, for simulations. A batch is written, and a snapshot read, whole against other threads.
 """
 
 from __future__ import annotations
 
 import bisect
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 
@@ -31,6 +32,7 @@ class MemoryStore:
         self._unsynced: list[list[Write]] = []  # per batch: what takes it back
         self._models_crashes = models_crashes
         self._closed = False
+        self._lock = threading.RLock()
 
     def get(self, key: bytes) -> bytes | None:
         self._check_open()
@@ -43,6 +45,10 @@ class MemoryStore:
 
     def write(self, batch: Sequence[Write], *, sync: bool = False) -> None:
         self._check_open()
+        with self._lock:
+            self._write(batch, sync)
+
+    def _write(self, batch: Sequence[Write], sync: bool) -> None:
         undo: list[Write] = []
         for key, value in batch:
             old = self._data.get(key)
@@ -58,9 +64,10 @@ class MemoryStore:
 
     def snapshot(self) -> MemorySnapshot:
         self._check_open()
-        snapshot = MemorySnapshot(self)
-        self._snapshots.add(snapshot)
-        return snapshot
+        with self._lock:
+            snapshot = MemorySnapshot(self)
+            self._snapshots.add(snapshot)
+            return snapshot
 
     def compact(self, start: bytes, stop: bytes) -> None:
         self._check_open()
@@ -141,9 +148,8 @@ class MemorySnapshot:
         self._kept.setdefault(key, old)
 
     def get(self, key: bytes) -> bytes | None:
-        if key in self._kept:
-            return self._kept[key]
-        return self._store.get(key)
+        with self._store._lock:
+            return self._kept[key] if key in self._kept else self._store.get(key)
 
     def scan(
         self, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from storage.errors import UnknownBackend
+from storage.errors import StoreCorrupted, UnknownBackend
 from storage.kv import KeyValueStore
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
@@ -13,16 +14,23 @@ from storage.options import StoreOptions
 BACKENDS = ("leveldb", "memory")
 
 
-def open_store(backend: str, path: str | Path, options: StoreOptions | None = None) -> KeyValueStore:
+def open_store(
+    backend: str,
+    path: str | Path,
+    options: StoreOptions | None = None,
+    *,
+    on_corrupted: Callable[[StoreCorrupted], None] | None = None,
+) -> KeyValueStore:
     """Open the database at `path`, with the folders above it made where they are missing.
 
     `memory` ignores the path and the options, and forgets everything when the process ends.
-    Raises: UnknownBackend (lists the allowed ones), StoreUnavailable.
+    on_corrupted: told of every read that found damage. Raises: UnknownBackend (lists the allowed ones),
+    StoreUnavailable, StoreCorrupted.
     """
     match backend:
         case "leveldb":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            return LevelStore(str(path), options)
+            return LevelStore(str(path), options, on_corrupted=on_corrupted)
         case "memory":
             return MemoryStore()
         case _:

@@ -173,6 +173,7 @@ BROKEN = {
     "InvalidDocument",
     "ConsensusFailure",
     "CorruptState",
+    "StoreCorrupted",
     "WalCorrupted",
     "SignerError",
     "StoreFailed",
@@ -191,6 +192,7 @@ def test_a_lie_what_we_lack_and_what_we_broke_share_no_class() -> None:
 
 # A room whose errors stand in more than one tree, and why.
 TREES = {
+    "chain.state": "what the disk gave back wrongly is told as storage tells it",
     "consensus.formats": "data that lies, documents of our own, and what cannot be judged here share no class",
     "consensus.p2p.conn": "a reactor's judgement of a peer is apart from what befell an address or a connection",
     "consensus.simulation": "a machine that is gone is no Exception: nothing of the engine may catch it",

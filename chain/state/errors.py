@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from storage.errors import StoreCorrupted
+
 
 class StateError(Exception):
     """Root of this room's errors."""
@@ -54,8 +56,11 @@ class StalePending(StateError):
         self.version, self.latest = version, latest
 
 
-class CorruptState(StateError):
+class CorruptState(StoreCorrupted):
     """What is on disk contradicts itself. The node must stop: going on would fork it from the others."""
+
+    def __init__(self, why: str, *, file: str = "the state database", where: str = "") -> None:
+        super().__init__(file, where, why)
 
 
 class InvalidSnapshot(StateError):

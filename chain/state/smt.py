@@ -98,8 +98,16 @@ def decode_page(record: bytes) -> Page:
     for quarter in range(QUARTERS):
         if not page[quarter]:
             page[quarter] = None  # empty or a lifted leaf: no hash is spent on computing it again
-    assert at == len(record), (at, len(record))
+    if at != len(record):
+        raise CorruptState(f"a page of the tree has {len(record)} bytes, and says {at}")
     return page
+
+
+def slot_of(record: bytes, digit: str) -> Node:
+    """What the page of that record has in the slot, read without the rest."""
+    slot = SLOT_OF[digit]
+    at = PARTS + sum(record[:slot])
+    return record[at : at + record[slot]]
 
 
 def encode_page(page: Page) -> bytes:

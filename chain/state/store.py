@@ -7,17 +7,20 @@ batch but outside the tree (nodes of mountain ranges, contents of marks).
 An update is prepared without touching the disk, so that a proposal can be executed while it is voted on: several may be
 pending on one parent, one is committed, the others are dropped. A commit is one synced batch. Older versions stay
 readable and provable until pruned; the latest two are always kept.
+
+What comes from the disk is held against the tree, whose root the chain signed, before anything is computed with it
+(`checked`); what is remembered was checked, or made here.
 Source: docs/decisions/0003 and 0007.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chain.state import checked, smt
 from chain.state import layout as rec
-from chain.state import smt
 from chain.state.errors import (
     CorruptState,
     InvalidPair,
@@ -68,9 +71,15 @@ class Stores:
     """
 
     def __init__(
-        self, db: KeyValueStore, *, cache_bytes: int = CACHE_BYTES, prune_slack_bytes: int = PRUNE_SLACK_BYTES
+        self,
+        db: KeyValueStore,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        prune_slack_bytes: int = PRUNE_SLACK_BYTES,
+        on_corrupted: Callable[[CorruptState], None] = lambda error: None,
     ) -> None:
-        self._db = db
+        """on_corrupted: told of every read that does not fit the tree, in the thread that read."""
+        self._db, self._on_corrupted = db, on_corrupted
         self._ids = {name: bytes([number]) for number, name in enumerate(STORE_NAMES)}
         self._cache = rec.RecordCache(cache_bytes)
         self._prune_slack_bytes = prune_slack_bytes
@@ -311,6 +320,8 @@ class Stores:
         if record is rec.RecordCache.MISS:
             epoch = self._epoch
             record = self._db.get(key)
+            if key[:1] != rec.SIDE:
+                self._check(key, record)
             with self._lock:
                 if epoch == self._epoch:  # else a commit came between, and the record may be the old one
                     self._cache.put(key, record)
@@ -320,7 +331,26 @@ class Stores:
         sentinel = rec.VALUE + space[1:] + SENTINEL_KEY
         for key, record in self._db.scan(space + (start or prefix), rec.prefix_end(space + prefix)):
             if key != sentinel:
+                if space[:1] == rec.VALUE and self._cache.get(key) != record:
+                    self._check(key, record)
                 yield key[len(space) :], record[rec.VERSION_BYTES :]
+
+    def _check(self, key: bytes, record: rec.Record | None) -> None:
+        """Hold a value or a page that was read against the tree above it. Raises CorruptState.
+
+        A commit may have come between the reads: what does not fit is looked at again, in one snapshot.
+        """
+        name = STORE_NAMES[key[1]]
+        why = checked.fault(self._record, self._roots[name], key, record)
+        if not why:
+            return
+        snapshot = self._db.snapshot()
+        roots = View(snapshot, None).roots if self._latest != NO_VERSION else self._roots
+        if checked.whole_fault(snapshot, roots[name], key):
+            file = str(getattr(self._db, "path", "the state database"))
+            error = CorruptState(why, file=file, where=f"store {name}, key {key.hex()}")
+            self._on_corrupted(error)
+            raise error
 
     def _prepare_values(
         self, work: _Work, store: str, changes: Mapping[bytes, bytes | None]

@@ -73,6 +73,7 @@ from consensus.privval.signer import Signer
 from consensus.state.state import State
 from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, Workers
+from consensus.system.errors import exit_code_of
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.system.log_limit import LogLimit
 from consensus.system.meter import Meter
@@ -86,7 +87,6 @@ WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
 STOP_S: Final = 10.0  # for the input at hand: a block is applied to the end
 TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others may use the loop
 
-EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
 
 log = structlog.get_logger(__name__)
 loud = LogLimit(log)
@@ -300,7 +300,7 @@ class ConsensusDriver(Entrance):
         log.critical(
             "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
         )
-        self._alarms.fatal(EXIT_CONSENSUS_FAILURE, f"consensus failed at {where}: {type(error).__name__}: {error}")
+        self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {type(error).__name__}: {error}")
         self._cancel_others()
 
     def _cancel_others(self) -> list[asyncio.Task[None]]:

@@ -22,9 +22,10 @@ import structlog
 from consensus.core.events import VoteKind
 from consensus.engine.incoming.inputs import EndedHeight, Logged, ProposalIn, VoteIn, decode_logged, encode_logged
 from consensus.formats.errors import InvalidData
-from consensus.privval.signer import Signer
+from consensus.privval.signer import VOTE_STEPS, Signer
 from consensus.state.state import State
 from consensus.stores.wal import Wal
+from consensus.system.errors import SignerError
 from consensus.types.vote import PRECOMMIT, Vote
 from proto.tendermint.consensus import wal_pb2
 
@@ -94,8 +95,13 @@ def _decoded(records: Iterable[wal_pb2.TimedWALMessage], *, warns: bool) -> Iter
 
 
 def recover(wal: Wal, signer: Signer | None, state: State, now_ns: int) -> Recorded:
-    """What is known of the height after `state`: from the log, and from the signer's record. Raises WalCorrupted."""
+    """What is known of the height after `state`: from the log, and from the signer's record.
+
+    Raises WalCorrupted, SignerError.
+    """
     recorded = _from_log(wal, state)
+    if signer is not None:
+        _check_record(recorded, signer, state)
     vote = None if signer is None else signer.last_vote(state.chain_id)
     index = None if vote is None else state.validators.index_of(vote.validator_address)
     if vote is None or index is None or vote.height != state.next_height:
@@ -108,6 +114,21 @@ def recover(wal: Wal, signer: Signer | None, state: State, now_ns: int) -> Recor
     wal.append(encode_logged(VoteIn(vote, ""), now_ns))
     wal.sync()
     return recorded.with_own_vote(vote)
+
+
+def _check_record(recorded: Recorded, signer: Signer, state: State) -> None:
+    """A vote is in the record before it is in the log. Raises SignerError: the record is older than the log."""
+    address = signer.pub_key.address
+    for vote in recorded.own_votes:
+        position = (vote.height, vote.round, VOTE_STEPS[vote.type])
+        if vote.validator_address != address or position <= signer.last_position:
+            continue
+        if vote.verify(state.chain_id, signer.pub_key):
+            here, there = ("/".join(map(str, place)) for place in (signer.last_position, position))
+            raise SignerError(
+                f"the sign state of validator {address.hex()} is at {here}, and the write-ahead log has its vote of "
+                f"{there}: it is an old copy. Restore the newest one; with this the key could sign twice"
+            )
 
 
 def _from_log(wal: Wal, state: State) -> Recorded:

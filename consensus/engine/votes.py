@@ -13,7 +13,7 @@ from consensus.core.votes import VoteSet
 from consensus.formats.bits import BitArray
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
-from consensus.system.errors import ConsensusFailure
+from consensus.system.errors import StoresDisagree
 from consensus.types.commit import Commit, ExtendedCommit
 from consensus.types.commits import (
     commit_from_votes,
@@ -133,14 +133,14 @@ class RoundVotes:
 
 
 def load_last_commit(blocks: BlockStore, state: State) -> RoundVotes | None:
-    """The precommits of the last block as this node saw them; None before the first. Raises ConsensusFailure."""
+    """The precommits of the last block as this node saw them; None before the first. Raises StoresDisagree."""
     height = state.last_block_height
     if not height:
         return None
     extended = blocks.load_extended_commit(height)
     seen = blocks.load_seen_commit(height) if extended is None else extended.commit()
     if seen is None:
-        raise ConsensusFailure(f"the block store has no seen commit of height {height}, the last of the state")
+        raise StoresDisagree(f"the block store has no seen commit of height {height}, the last of the state")
     powers = state.last_validators.powers
     last = RoundVotes(VoteSet(powers, sum(powers)), seen.round)
     for vote in votes_from_commit(seen) if extended is None else votes_from_extended_commit(extended):

@@ -25,6 +25,7 @@ from consensus.formats.errors import EvidenceUnverifiable, EvidenceUnwanted, Inv
 from consensus.formats.wire import parse
 from consensus.state.state import State
 from consensus.stores.interfaces import BlockStore, StateStore
+from consensus.stores.reading import Records
 from consensus.system.clock import InlineWorkers, Workers
 from consensus.system.log_limit import LogLimit
 from consensus.types.evidence import (
@@ -154,9 +155,13 @@ class EvidencePool:
         self._by_validator: Counter[bytes] = Counter()  # of the pending
         self._ordered: list[Evidence] | None = None  # the pending, oldest first; None: to be sorted again
         self._floor = int.from_bytes(db.get(FLOOR_KEY) or b"", "big")
+        records = Records(db)
         for key, data in db.scan(PENDING, PENDING_END):
-            evidence = decode_evidence(data)
-            assert evidence_key(PENDING, evidence) == key, key
+            evidence = records.decoded(
+                key, data, "pending evidence", decode_evidence, lambda one: bool(evidence_key(PENDING, one))
+            )
+            if evidence_key(PENDING, evidence) != key:
+                raise records.wrong(key, "pending evidence", "it is another one's")
             self._remember(evidence)
         self._pruned_at = 0
         self._is_unsynced = False

@@ -25,7 +25,7 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.execution.executor import BlockExecutor
 from consensus.formats.errors import InvalidData, InvalidDocument
 from consensus.state.state import State, check_validator_updates
-from consensus.system.errors import HandshakeError
+from consensus.system.errors import HandshakeError, StoresDisagree
 from consensus.types.block import Block
 from consensus.types.header import BLOCK_PROTOCOL
 from consensus.types.ids import BlockID
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: str) -> State:
     """Return the state that consensus goes on from; application, blocks and state are then at its height.
 
-    Raises HandshakeError, and what the application or the stores raise.
+    Raises HandshakeError (StoresDisagree), and what the application or the stores raise.
     """
     state = executor.states.load()
     if state is None:
@@ -57,9 +57,10 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
     store_height, state_height = executor.blocks.height, state.last_block_height
     log.info("compared heights", blocks=store_height, state=state_height, application=app_height)
     _check_heights(executor, state, app_height)
+    _check_last_block(executor, state)
     if app_height == state_height and store_height in (0, state_height):  # 0: a state sync ended just now
         if state_height and app_hash != state.app_hash:
-            raise HandshakeError(_hash_differs(state_height, app_hash, state.app_hash))
+            raise StoresDisagree(_hash_differs(state_height, app_hash, state.app_hash))
         return state
     app_hash = await _replay(executor, state, app_height + 1, min(store_height, state_height)) or app_hash
     if store_height == state_height:
@@ -118,12 +119,31 @@ def _check_heights(executor: BlockExecutor, state: State, app_height: int) -> No
         return
     where = f"blocks are at {store_height}, the state at {state_height}, the application at {app_height}"
     if not state_height <= store_height <= (state_height or state.initial_height - 1) + 1:
-        raise HandshakeError(f"{where}: a stop leaves the state at the blocks' height or one below; one was lost")
+        raise StoresDisagree(f"{where}: a stop leaves the state at the blocks' height or one below; one was lost")
     if app_height > store_height:
-        raise HandshakeError(f"{where}: the application knows blocks that are not here; restore them together")
+        raise StoresDisagree(f"{where}: the application knows blocks that are not here; restore them together")
     base = executor.blocks.base
     if store_height > app_height and app_height + 1 < base and base > state.initial_height:
         raise HandshakeError(f"{where}: blocks below {base} are pruned, so the application cannot catch up")
+
+
+def _check_last_block(executor: BlockExecutor, state: State) -> None:
+    """What the state says of its last block, the block itself says too. Raises StoresDisagree."""
+    height = state.last_block_height
+    meta = executor.blocks.load_meta(height) if height and executor.blocks.height else None
+    if meta is None:
+        return
+    header = meta.header
+    pairs = (
+        ("the last block's hash", meta.block_id.hash, state.last_block_id.hash),
+        ("the last block's validators", header.validators_hash, state.last_validators.hash),
+        ("the next block's validators", header.next_validators_hash, state.validators.hash),
+    )
+    for what, of_block, of_state in pairs:
+        if of_block != of_state:
+            raise StoresDisagree(
+                f"{what} at height {height} are {of_block.hex()} by the blocks and {of_state.hex()} by the state"
+            )
 
 
 def _hash_differs(height: int, got: bytes, expected: bytes) -> str:
@@ -162,7 +182,7 @@ async def _apply_last(executor: BlockExecutor, state: State, *, app_committed: b
     if app_committed:
         response = executor.states.load_response(height)
         if response is None:
-            raise HandshakeError(f"the application committed height {height}, but its results are not stored")
+            raise StoresDisagree(f"the application committed height {height}, but its results are not stored")
     block_id: BlockID = meta.block_id
     try:
         await executor.check(state, block, is_stored=True)
@@ -175,5 +195,6 @@ async def _apply_last(executor: BlockExecutor, state: State, *, app_committed: b
 def _load_block(executor: BlockExecutor, height: int) -> Block:
     block = executor.blocks.load_block(height)
     if block is None:
-        raise HandshakeError(f"block {height} is not stored, and the application needs it")
+        raise StoresDisagree(f"block {height} is not stored, and the application needs it")
+    executor.blocks.load_parts(height)  # holds all of its bytes against what was voted for
     return block

@@ -289,6 +289,12 @@ def frame(tx: bytes) -> bytes:
     return crc32c(body).to_bytes(4, "big") + body
 
 
+def _is_frame(data: bytes, at: int) -> bool:
+    """Whether a whole frame begins there: then what is before it is damaged, and not torn."""
+    end = at + HEAD_BYTES + int.from_bytes(data[at + 4 : at + HEAD_BYTES], "big")
+    return at + HEAD_BYTES < end <= len(data) and crc32c(data[at + 4 : end]) == int.from_bytes(data[at : at + 4], "big")
+
+
 def frames(data: bytes) -> tuple[list[bytes], int]:
     """The transactions of all whole frames, and where the first torn one begins."""
     found, at = [], 0
@@ -298,7 +304,11 @@ def frames(data: bytes) -> tuple[list[bytes], int]:
         if not 0 < size <= TX_BYTES_MAX or end > len(data):
             break
         if crc32c(data[at + 4 : end]) != int.from_bytes(data[at : at + 4], "big"):
-            break
+            if not _is_frame(data, end):
+                break
+            log.error("left out a damaged transaction of the journal: the disk lied", offset=at, bytes=size)
+            at = end
+            continue
         found.append(data[at + HEAD_BYTES : end])
         at = end
     return found, at

@@ -93,6 +93,11 @@ class FileSigner:
         self._lock = threading.Lock()
         self._floor = 0
         self._state = _load(disk, state_path)
+        if why := record_fault(self._state, key.pub_key):
+            raise SignerError(
+                f"{state_path}: {why}. The file was damaged, or is of another key: restore the newest copy of where "
+                "this key last signed; a lower one would let it sign twice"
+            )
 
     @staticmethod
     def create_state(disk: Disk, state_path: Path) -> None:
@@ -180,6 +185,22 @@ class FileSigner:
         if _without_time(request.step, request.sign_bytes) == _without_time(request.step, last.sign_bytes):
             return last.signature, last.sign_bytes
         raise SigningRefused(f"{where}: something else was signed there before; signing both would be a double sign")
+
+
+def record_fault(state: SignState, pub_key: PubKey) -> str:
+    """What of a record does not fit what it says was signed; empty: nothing, or it keeps no signature."""
+    if not state.signature:
+        return ""
+    try:
+        message = _canonical(SignStep(state.step), state.sign_bytes)
+    except (SignerError, ValueError) as error:
+        return f"what it says was signed cannot be read ({error})"
+    step = SignStep.PROPOSE if isinstance(message, canonical_pb2.CanonicalProposal) else VOTE_STEPS.get(message.type)
+    if (message.height, message.round, step) != state.position:
+        return f"it says {'/'.join(map(str, state.position))}, and what was signed is {message.height}/{message.round}"
+    if not pub_key.verify(state.sign_bytes, state.signature):
+        return f"its signature is not one of validator {pub_key.address.hex()}"
+    return ""
 
 
 def _load(disk: Disk, path: Path) -> SignState:

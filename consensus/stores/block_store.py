@@ -2,9 +2,9 @@
 
 A block is kept once, as the bytes that its parts are cut from; parts and their proofs are made again when somebody
 asks, and the last few part sets are remembered. A block and the commit that was seen for it are one synced batch.
-The commit that counts for a height is the one in the next block, saved with that block. What is read is ours: that it
-is of the height it lies under is asserted each time, and that a block still has the parts that were voted for before
-any of them is served.
+The commit that counts for a height is the one in the next block, saved with that block. What is read must be of
+the height it lies under, and a block still have the parts that were voted for, before any of them is served or
+executed: else the disk lied (StoreCorrupted).
 Source: CometBFT v0.38, store/store.go; docs/decisions/0006.
 """
 
@@ -15,6 +15,7 @@ from collections import OrderedDict
 from typing import Final
 
 from consensus.formats.units import MIB
+from consensus.stores.reading import OnCorrupted, Records
 from consensus.types.block import Block, BlockMeta, Commit, ExtendedCommit
 from consensus.types.parts import Part, PartSet
 from proto.tendermint.store import types_pb2 as pb
@@ -33,14 +34,17 @@ def key_of(prefix: bytes, height: int) -> bytes:
     return prefix + height.to_bytes(8, "big")
 
 
+def _is_range(state: pb.BlockStoreState) -> bool:
+    return min(1, state.height) <= state.base <= state.height
+
+
 class BlockStore:
     """Satisfies interfaces.BlockStore. Writes block: call them from a worker."""
 
-    def __init__(self, db: KeyValueStore) -> None:
-        self._db = db
-        state = pb.BlockStoreState.FromString(db.get(STATE_KEY) or b"")
-        self._base, self._height = state.base, state.height
-        assert min(1, self._height) <= self._base <= self._height, (self._base, self._height)
+    def __init__(self, db: KeyValueStore, on_corrupted: OnCorrupted | None = None) -> None:
+        self._db, self._records = db, Records(db, on_corrupted)
+        state = self._records.read(STATE_KEY, "the range of blocks", pb.BlockStoreState.FromString, _is_range)
+        self._base, self._height = (0, 0) if state is None else (state.base, state.height)
         self._part_sets: OrderedDict[int, PartSet] = OrderedDict()  # who was asked for last stands last
         self._part_sets_bytes = 0
         self._part_sets_lock = threading.Lock()
@@ -57,23 +61,18 @@ class BlockStore:
     # ------------------------------------------------------------------------------------------------ reading
 
     def load_meta(self, height: int) -> BlockMeta | None:
-        data = self._db.get(key_of(META, height))
-        if data is None:
-            return None
-        meta = BlockMeta.decode(data)
-        assert meta.header.height == height, (meta.header.height, height)
-        return meta
+        return self._records.read(
+            key_of(META, height), f"the header of block {height}", BlockMeta.decode,
+            lambda meta: meta.header.height == height and meta.header.hash == meta.block_id.hash,
+        )  # fmt: skip
 
     def load_block_bytes(self, height: int) -> bytes | None:
         return self._db.get(key_of(BLOCK, height))
 
     def load_block(self, height: int) -> Block | None:
-        data = self.load_block_bytes(height)
-        if data is None:
-            return None
-        block = Block.decode(data)
-        assert block.height == height, (block.height, height)
-        return block
+        return self._records.read(
+            key_of(BLOCK, height), f"block {height}", Block.decode, lambda block: block.height == height
+        )
 
     def load_parts(self, height: int) -> PartSet | None:
         """All parts with their proofs."""
@@ -83,7 +82,8 @@ class BlockStore:
             if data is None:
                 return None
             parts, meta = PartSet.from_bytes(data), self.load_meta(height)
-            assert meta is None or parts.header == meta.block_id.part_set_header, height
+            if meta is not None and parts.header != meta.block_id.part_set_header:
+                raise self._records.wrong(key_of(BLOCK, height), f"block {height}", "it is not what was voted for")
             self._remember(height, parts)
         return parts
 
@@ -110,21 +110,16 @@ class BlockStore:
         return self._load_commit(SEEN, height)
 
     def _load_commit(self, prefix: bytes, height: int) -> Commit | None:
-        data = self._db.get(key_of(prefix, height))
-        if data is None:
-            return None
-        commit = Commit.decode(data)
-        assert commit.height == height, (prefix, commit.height, height)
-        return commit
+        return self._records.read(
+            key_of(prefix, height), f"a commit of block {height}", Commit.decode, lambda commit: commit.height == height
+        )
 
     def load_extended_commit(self, height: int) -> ExtendedCommit | None:
         """The seen commit with vote extensions; only of heights where they are enabled."""
-        data = self._db.get(key_of(EXTENDED, height))
-        if data is None:
-            return None
-        extended = ExtendedCommit.decode(data)
-        assert extended.height == height, (extended.height, height)
-        return extended
+        return self._records.read(
+            key_of(EXTENDED, height), f"the extended commit of block {height}", ExtendedCommit.decode,
+            lambda extended: extended.height == height,
+        )  # fmt: skip
 
     def height_of_hash(self, block_hash: bytes) -> int | None:
         data = self._db.get(HASH + block_hash)

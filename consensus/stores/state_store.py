@@ -2,7 +2,7 @@
 
 Validator sets are kept where they change and every CHECKPOINT_HEIGHTS; the ones between are incremented from the
 nearest below, one block at a time, as the chain did. Results and index are one synced batch, the state another. States
-are saved in their order, and a set that is made again must be the one that the state has: both are asserted.
+are saved in their order, which is asserted, and a set that is made again must be the one that the state has.
 Source: CometBFT v0.38, state/store.go; docs/decisions/0006.
 """
 
@@ -15,6 +15,7 @@ from consensus.abci.interface import FinalizeBlockResponse, Slices, ValidatorUpd
 from consensus.formats.wire import bytes_field, int_field, message_field, parse_ours
 from consensus.state.results import Event, ExecTxResult
 from consensus.state.state import State
+from consensus.stores.reading import OnCorrupted, Records
 from consensus.types.params import ConsensusParams
 from consensus.types.validators import ValidatorSet
 from crypto.hash import sha256
@@ -34,6 +35,11 @@ UNITS_PER_SLICE: Final = 400  # results and events, encoded in a row: about 1 ms
 
 def key_of(prefix: bytes, height: int) -> bytes:
     return prefix + height.to_bytes(8, "big")
+
+
+def _any(_: object) -> bool:
+    """What it says is held against the chain elsewhere."""
+    return True
 
 
 def encode_response(response: FinalizeBlockResponse) -> Slices[bytes]:
@@ -77,14 +83,13 @@ def decode_response(data: bytes) -> FinalizeBlockResponse:
 class StateStore:
     """Satisfies interfaces.StateStore. Writes block: call them from a worker."""
 
-    def __init__(self, db: KeyValueStore) -> None:
-        self._db = db
+    def __init__(self, db: KeyValueStore, on_corrupted: OnCorrupted | None = None) -> None:
+        self._db, self._records = db, Records(db, on_corrupted)
         self._compacted_below = 0
         self._last_read: tuple[int, abci_pb.ResponseFinalizeBlock] | None = None
         self._parsing: dict[int, tuple[abci_pb.ResponseFinalizeBlock, Iterator[None]]] = {}  # by height
         self._members: dict[bytes, ValidatorSet] = {}  # by key; a stored set never changes
-        data = db.get(STATE_KEY)
-        self._state = None if data is None else State.decode(data)
+        self._state = self._records.read(STATE_KEY, "the state", State.decode, _any)
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -100,11 +105,11 @@ class StateStore:
         if height == state.next_height:
             return state.validators
         for key, data in self._db.scan(VALIDATORS, key_of(VALIDATORS, height + 1), reverse=True):
-            validators = ValidatorSet.decode(data)
+            validators = self._records.decoded(key, data, "a set of validators", ValidatorSet.decode, _any)
             for _ in range(height - int.from_bytes(key[1:], "big")):
                 validators = validators.increment()
-            if height == state.next_height + 1:
-                assert validators == state.next_validators, height
+            if height == state.next_height + 1 and validators != state.next_validators:
+                raise self._records.wrong(key, "a set of validators", f"the state has another one for {height}")
             return validators
         return None
 
@@ -122,10 +127,9 @@ class StateStore:
     def _members_at(self, key: bytes) -> ValidatorSet | None:
         known = self._members.get(key)
         if known is None:
-            data = self._db.get(key)
-            if data is None:
+            known = self._records.read(key, "a set of validators", ValidatorSet.decode, _any)
+            if known is None:
                 return None  # pruned meanwhile
-            known = ValidatorSet.decode(data)
             if len(self._members) >= MEMBERS_KEPT:
                 self._members = {}
             self._members[key] = known
@@ -133,8 +137,8 @@ class StateStore:
 
     def load_params(self, height: int) -> ConsensusParams | None:
         """The parameters in force at `height`."""
-        for _, data in self._db.scan(PARAMS, key_of(PARAMS, height + 1), reverse=True):
-            return ConsensusParams.decode(data)
+        for key, data in self._db.scan(PARAMS, key_of(PARAMS, height + 1), reverse=True):
+            return self._records.decoded(key, data, "parameters", ConsensusParams.decode, _any)
         return None
 
     def load_encoded(self, height: int) -> bytes | None:
@@ -148,10 +152,11 @@ class StateStore:
         last = self._last_read  # once: readers in other threads put theirs there meanwhile
         if last is not None and last[0] == height:
             return last[1]
-        data = self.load_encoded(height)
-        if data is None:
+        message = self._records.read(
+            key_of(RESULTS, height), f"the results of block {height}", abci_pb.ResponseFinalizeBlock.FromString, _any
+        )
+        if message is None:
             return None
-        message = abci_pb.ResponseFinalizeBlock.FromString(data)
         self._last_read = (height, message)
         return message
 
@@ -179,8 +184,7 @@ class StateStore:
 
     def load_response(self, height: int) -> FinalizeBlockResponse | None:
         """The application's answer to block `height`."""
-        data = self.load_encoded(height)
-        return None if data is None else decode_response(data)
+        return self._records.read(key_of(RESULTS, height), f"the results of block {height}", decode_response, _any)
 
     def load_results(self, height: int) -> tuple[ExecTxResult, ...] | None:
         response = self.load_response(height)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from storage.errors import REMEDY, StoreCorrupted
+
+EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
+EXIT_DISK: Final = 74  # EX_IOERR: this node's files are not what was written, or not of one time
+
 
 class EngineError(Exception):
     """Anything that the engine raises by itself."""
@@ -38,5 +45,18 @@ class HandshakeError(ConsensusFailure):
     """Application, blocks and state do not fit together, and no replay mends it."""
 
 
+class StoresDisagree(HandshakeError):
+    """What one database says of the chain, another contradicts: one was lost, or is an older copy."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. Databases of one time belong together; {REMEDY}")
+
+
 class InvalidResponse(ConsensusFailure):
     """The application answered what no application may answer."""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """With which code a node ends that `error` stopped."""
+    own_files = (StoreCorrupted, WalCorrupted, SignerError, StoresDisagree)
+    return EXIT_DISK if isinstance(error, own_files) else EXIT_CONSENSUS_FAILURE

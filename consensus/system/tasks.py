@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import structlog
 
-EXIT_TASK_FAILED: Final = 70  # EX_SOFTWARE of sysexits, as for consensus: an operator must look
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE, exit_code_of
+
+EXIT_TASK_FAILED: Final = EXIT_CONSENSUS_FAILURE
 RESTART_FIRST_S: Final = 1.0
 RESTART_MAX_S: Final = 60.0
 STEADY_S: Final = 60.0  # what ran so long is well again
@@ -100,7 +102,7 @@ class Tasks:
         except Exception as error:
             self._faults.failed(name, error, needed=True)
             log.critical("a task that the chain needs failed", task=name, exc_info=error)
-            self._fatal(EXIT_TASK_FAILED, f"{name} failed: {type(error).__name__}: {error}")
+            self._fatal(exit_code_of(error), f"{name} failed: {type(error).__name__}: {error}")
         else:
             self._fatal(EXIT_TASK_FAILED, f"{name} ended, which it must not while the node runs")
 

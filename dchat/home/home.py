@@ -141,11 +141,19 @@ def check_sign_state(home: Home) -> None:
 def load_validator_key(home: Home) -> PrivKey:
     """Raises HomeError."""
     try:
-        return parse_validator_key(home.validator_key.read_bytes())
+        text = home.validator_key.read_bytes()
+        key = parse_validator_key(text)
     except OSError as error:
         raise HomeError(f"{home.validator_key}: cannot be read: {error.strerror}") from None
     except InvalidFile as error:
         raise HomeError(f"{home.validator_key}: {error}") from None
+    address = key.pub_key.address.hex().upper()
+    if b'"address"' in text and address.encode() not in text.upper():
+        raise HomeError(
+            f"{home.validator_key}: its address is not {address}, that of its private key: the file was damaged. "
+            "Restore a copy"
+        )
+    return key
 
 
 def load_genesis(home: Home) -> GenesisDoc:

@@ -12,7 +12,7 @@ import structlog
 
 from consensus.abci.interface import HaltRequested, tx_bytes_min
 from consensus.channels.extension import ExtensionReactor
-from consensus.engine.driver import EXIT_CONSENSUS_FAILURE, ConsensusDriver
+from consensus.engine.driver import ConsensusDriver
 from consensus.evidence.pool import EvidencePool
 from consensus.evidence.reactor import EvidenceReactor
 from consensus.execution.executor import BlockExecutor
@@ -25,6 +25,7 @@ from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.system.clock import Clock, Workers
+from consensus.system.errors import exit_code_of
 from storage.kv import KeyValueStore
 
 log = structlog.get_logger(__name__)
@@ -118,7 +119,7 @@ class Gossip:
             self.driver.halt(halt)
         except Exception as error:
             log.critical("could not begin consensus", exc_info=error)
-            self.fatal(EXIT_CONSENSUS_FAILURE, f"could not begin consensus: {type(error).__name__}: {error}")
+            self.fatal(exit_code_of(error), f"could not begin consensus: {type(error).__name__}: {error}")
 
     async def stop(self) -> None:
         if self._begins is not None:

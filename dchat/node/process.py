@@ -25,7 +25,7 @@ from chain.upgrade.plan import Plan
 from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.system.errors import EngineError
+from consensus.system.errors import EXIT_DISK, EngineError, exit_code_of
 from crypto.keys import PrivKey
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
@@ -42,7 +42,7 @@ from dchat.node.joining import Joining
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreCorrupted
 
 log = structlog.get_logger(__name__)
 
@@ -71,14 +71,23 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
             if process.successor is not None:
                 become(*process.successor, home, process.halt_height)
             return code
-    except AlreadyRunning as error:
-        return _last_line(EXIT_FAILED, str(error))
-    except CannotUpgrade as error:
-        return _last_line(EXIT_UPGRADE, str(error))
-    except (HomeError, CannotListen, InvalidAppState, P2PError, ValueError) as error:
-        return _last_line(EXIT_USAGE, str(error))
+    except (CannotUpgrade, HomeError, CannotListen, InvalidAppState, P2PError, ValueError) as error:
+        return _last_line(code_of(error), str(error))
     except (StorageError, EngineError, OSError) as error:
-        return _last_line(EXIT_FAILED, f"{type(error).__name__}: {error}")
+        return _last_line(code_of(error), f"{type(error).__name__}: {error}")
+
+
+def code_of(error: Exception) -> int:
+    """With which code the process ends that could not start for `error`."""
+    match error:
+        case AlreadyRunning():
+            return EXIT_FAILED
+        case CannotUpgrade():
+            return EXIT_UPGRADE
+        case HomeError() | CannotListen() | InvalidAppState() | P2PError() | ValueError():
+            return EXIT_USAGE
+        case _:
+            return EXIT_DISK if exit_code_of(error) == EXIT_DISK else EXIT_FAILED
 
 
 def _last_line(code: int, text: str) -> int:
@@ -100,6 +109,7 @@ class _Process:
         self._swap = Swap.of(home, loaded.config)
         self._halt: HaltRequested | None = None
         self._stop_failed = ""
+        self._disk_lied = ""  # what was found; whatever else ends this process then, this is why
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
 
@@ -131,6 +141,7 @@ class _Process:
                 fatal=self._end,
                 upgrade_options=options_of(config, self._swap),
                 on_halt=self._halted,
+                on_corrupted=lambda error: self._corrupted(loop, error),
             )
         except HaltRequested as halt:
             return self._not_this_build(halt)
@@ -171,8 +182,17 @@ class _Process:
             log.error("the node did not stop cleanly", exc_info=error)
             self._stop_failed = f"did not stop cleanly: {type(error).__name__}: {error}"
 
+    def _corrupted(self, loop: asyncio.AbstractEventLoop, error: StoreCorrupted) -> None:
+        """A read found that the disk lied: in any thread, and whoever takes the error then."""
+        if not self._disk_lied:
+            self._disk_lied = f"{type(error).__name__}: {error}"
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it ends already
+                loop.call_soon_threadsafe(self._end, EXIT_DISK, self._disk_lied)
+
     def _end(self, code: int, reason: str) -> None:
         assert self._ended is not None
+        if self._disk_lied:
+            code, reason = EXIT_DISK, self._disk_lied
         if not self._ended.done():
             self._ended.set_result((code, reason))
 

@@ -50,25 +50,33 @@ from consensus.system.clock import LoopClock, ThreadWorkers, Workers
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
 from consensus.types.block import max_data_bytes
+from crypto.hash import sha256
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commit_watch import CommitWatch, OnSaved, SafeListener
+from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Doors, listening
 from dchat.node.gossip import Gossip
+from dchat.upkeep.scrub import Scrubber
+from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
 from storage.open import open_store
 from storage.options import StoreOptions
 
 log = structlog.get_logger(__name__)
 
+OnCorrupted = Callable[[StoreCorrupted], None]
+
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
 ADMISSION = "admission"  # of one transaction, which this node could not judge
+GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
+DATABASES = ("blocks", "state", "app")
 PRUNE_EVERY = 20  # heights between two prunings of old versions
 
 
@@ -81,8 +89,8 @@ class Databases:
     app: KeyValueStore
 
     @staticmethod
-    def open(folder: Path, config: Config) -> Databases:
-        """Raises StorageError."""
+    def open(folder: Path, config: Config, on_corrupted: OnCorrupted | None = None) -> Databases:
+        """on_corrupted: told of each read that finds damage. Raises StorageError (StoreCorrupted)."""
         options = StoreOptions(
             cache_bytes=config.database.cache_size * MIB,
             write_buffer_bytes=config.database.write_buffer_size * MIB,
@@ -90,8 +98,8 @@ class Databases:
         )
         opened: list[KeyValueStore] = []
         try:
-            for name in ("blocks", "state", "app"):
-                opened.append(open_store(config.database.backend, folder / name, options))
+            for name in DATABASES:
+                opened.append(open_store(config.database.backend, folder / name, options, on_corrupted=on_corrupted))
         except BaseException:
             for store in opened:
                 store.close()
@@ -172,6 +180,7 @@ class Given:
     fatal: Callable[[int, str], None]
     upgrade_options: UpgradeOptions | None
     on_halt: Callable[[HaltRequested], None]
+    on_corrupted: OnCorrupted
 
 
 @dataclass(kw_only=True)
@@ -195,6 +204,7 @@ class Node:
     pruner: Pruner
     journal: Journal
     validator_key: PubKey
+    scrubber: Scrubber
     tasks: Tasks
 
     @staticmethod
@@ -208,17 +218,19 @@ class Node:
         fatal: Callable[[int, str], None],
         upgrade_options: UpgradeOptions | None = None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
+        on_corrupted: OnCorrupted = lambda error: None,
     ) -> Node:
         """Open the databases and bring them to one height.
 
-        on_halt: the application wants no more blocks; consensus was left. Raises StorageError, EngineError,
+        on_halt: the application wants no more blocks; consensus was left. on_corrupted: what was read from the disk is
+        not what was written; told in the thread that read. Raises StorageError, HomeError, EngineError,
         SignerError, HaltRequested (this build is not for this state).
         """
         given = Given(
             home=home, config=config, genesis=genesis, node_key=node_key, validator_key=validator_key, fatal=fatal,
-            upgrade_options=upgrade_options, on_halt=on_halt,
+            upgrade_options=upgrade_options, on_halt=on_halt, on_corrupted=on_corrupted,
         )  # fmt: skip
-        databases = Databases.open(home.databases, config)
+        databases = Databases.open(home.databases, config, on_corrupted)
         workers = ThreadWorkers()
         try:
             return await _wire(given, databases, workers)
@@ -238,6 +250,7 @@ class Node:
         self.tasks.vital("p2p", self.switch.ended)
         await self.gossip.start()
         self.tasks.side("restore journal", self._restore)
+        self.tasks.side("look through the databases", self.scrubber.run)
 
     async def _restore(self) -> None:
         """What was promised before the last stop is admitted again, once nothing older can be missing; and later what
@@ -275,9 +288,11 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         given.home, given.config, given.genesis, given.fatal, given.validator_key
     )  # fmt: skip
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
-    stores = Stores(databases.app)
+    check_belongs(databases.state, genesis, home)
+    stores = Stores(databases.app, on_corrupted=given.on_corrupted)
     app = DchatApplication(stores, upgrade_options=given.upgrade_options)
-    blocks, states = BlockStore(databases.blocks), StateStore(databases.state)
+    blocks = BlockStore(databases.blocks, given.on_corrupted)
+    states = StateStore(databases.state, given.on_corrupted)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
     evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
     executor = BlockExecutor(
@@ -333,7 +348,21 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, pruner=pruner,
         journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
+        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_corrupted),
     )  # fmt: skip
+
+
+def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
+    """That the genesis is the one with which the databases began; noted by the first start. Raises HomeError."""
+    digest = sha256(genesis.dumps().encode())
+    known = db.get(GENESIS_KEY)
+    if known is None:
+        db.write([(GENESIS_KEY, digest)], sync=True)
+    elif known != digest:
+        raise HomeError(
+            f"{home.genesis}: its hash is {digest.hex()}, and the databases in {home.databases} began with "
+            f"{known.hex()}: the file was changed or damaged, or is another chain's. Copy the chain's own there"
+        )
 
 
 def states_height(states: StateStore) -> int:

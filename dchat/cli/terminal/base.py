@@ -1,7 +1,7 @@
 """What every command shares: --home, --version, plain errors and documented exit codes.
 
 Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 70 consensus failed; 4 the node could not be
-reached; 5 a proof does not hold; 6 the chain wants another build.
+reached; 5 a proof does not hold; 6 the chain wants another build; 74 this node's files are not what it wrote.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Exit(IntEnum):
     CONSENSUS = 70  # the engine chooses it: EX_SOFTWARE of sysexits
     UNREACHABLE = 4
     PROOF = 5
+    DISK = 74  # the engine's too: EX_IOERR
     UPGRADE = 6  # dchat.node.upgrade's: restarting this build does not help
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from consensus.core.events import Step, VoteKind
-from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
 from consensus.engine.incoming.inbox import PEER_MESSAGES_MAX
 from consensus.engine.incoming.inputs import MajorityIn, PartIn, ProposalIn, VoteIn
 from consensus.engine.intake import SECONDS_MAX
 from consensus.engine.votes import RoundVotes
 from consensus.system.clock import LoopClock
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PARTS_MAX, PartSet
 from consensus.types.vote import PRECOMMIT, PREVOTE, Vote

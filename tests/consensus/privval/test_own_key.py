@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from consensus.core.events import Step, VoteKind
-from consensus.engine.driver import EXIT_CONSENSUS_FAILURE
 from consensus.privval.own_key import KeyUsedElsewhere, OwnKeyWatch, WatchOver
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from consensus.types.block import Commit
 from consensus.types.commit import CommitSig
 from consensus.types.ids import NIL_BLOCK_ID

@@ -18,6 +18,7 @@ from consensus.stores.block_store import key_of as at_height
 from consensus.stores.state_store import PARSING_MAX, StateStore, decode_response, encode_response
 from consensus.types.params import BlockParams, ConsensusParams
 from consensus.types.parts import PartSet
+from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
@@ -47,12 +48,12 @@ async def test_what_is_read_is_of_the_height_it_lies_under() -> None:
         states.save(state)  # again
     for prefix, read in ((META, blocks.load_meta), (SEEN, blocks.load_seen_commit), (COMMIT, blocks.load_commit)):
         home.blocks.write([(at_height(prefix, 2), home.blocks.get(at_height(prefix, 1)))])
-        with pytest.raises(AssertionError):
+        with pytest.raises(StoreCorrupted):
             read(2)
     home.blocks.write([(at_height(BLOCK, 1), home.blocks.get(at_height(BLOCK, 3)))])
-    with pytest.raises(AssertionError):
+    with pytest.raises(StoreCorrupted):
         blocks.load_block(1)
-    with pytest.raises(AssertionError):
+    with pytest.raises(StoreCorrupted):
         blocks.load_parts(1)  # and no peer is sent a part of it
 
 

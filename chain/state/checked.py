@@ -1,0 +1,84 @@
+"""Does what the disk gave back fit the tree whose root the chain signed? Pure: records come from a callback.
+
+A page fits when its root is what the page above has in its slot (the store's root for the uppermost), and its quarters
+follow from its slots. A value fits when the tree's leaf of its key is its leaf; an absent one when there is none. So an
+older record in the place of a newer one, or one that is gone, is found where it is read, and not by the hash of a block
+that is executed with it.
+Source: docs/decisions/0003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from chain.state import layout as rec
+from chain.state import smt
+from chain.state.errors import CorruptState
+from storage.kv import Reader
+
+Read: TypeAlias = Callable[[bytes], rec.Record | None]  # a record by its key; a page that it gives was checked
+
+
+def fault(read: Read, root: bytes, key: bytes, record: rec.Record | None) -> str:
+    """Why the value or page `record` under `key` does not fit a tree of `root`; empty: it does."""
+    store, rest = key[1:2], key[2:]
+    if key[:1] == rec.PAGE:
+        return _page_fault(read, root, store, rest[1:].decode(), record)
+    path = smt.path_of(rest)
+    node = _node_at(read, store, path)
+    if node is None:
+        return "a page of the tree above it is missing"
+    value = None if record is None else record[rec.VERSION_BYTES :]
+    if value is None:
+        return "it is missing, and the tree has it" if node[smt.HASH_BYTES :] == rest and node else ""
+    if node != smt.leaf_hash(rest, value) + rest:
+        return "its value is not the one that the tree has"
+    return ""
+
+
+def _node_at(read: Read, store: bytes, path: str) -> smt.Node | None:
+    """What is in the slot where the path ends; None: a page is missing."""
+    for depth, digit in enumerate(path):
+        page = read(rec.page_key(store, path[:depth]))
+        if page is None:
+            return None if depth else b""
+        node = smt.slot_of(page[rec.VERSION_BYTES :], digit)
+        if len(node) != smt.HASH_BYTES:
+            return node
+    return None
+
+
+def _page_fault(read: Read, root: bytes, store: bytes, name: str, record: rec.Record | None) -> str:
+    expected = root
+    if name:
+        above = read(rec.page_key(store, name[:-1]))
+        node = b"" if above is None else smt.slot_of(above[rec.VERSION_BYTES :], name[-1])
+        expected = node if len(node) == smt.HASH_BYTES else smt.EMPTY_HASH
+    if record is None:
+        return "" if expected == smt.EMPTY_HASH else f"page {name or '(root)'} of the tree is missing"
+    content = record[rec.VERSION_BYTES :]
+    try:
+        page = smt.decode_page(content)
+        page[: smt.QUARTERS] = [None] * smt.QUARTERS
+        got = smt.hash_of(smt.page_root(page))
+    except (CorruptState, IndexError) as error:
+        return f"page {name or '(root)'} of the tree cannot be read: {error}"
+    if got != expected:
+        return f"page {name or '(root)'} of the tree hashes to {got.hex()}, and the one above it says {expected.hex()}"
+    if smt.encode_page(page) != content:
+        return f"page {name or '(root)'} of the tree contradicts itself"
+    return ""
+
+
+def whole_fault(reader: Reader, root: bytes, key: bytes) -> str:
+    """As `fault`, of what one snapshot has under `key`, with every page above it checked again."""
+    pages: dict[bytes, rec.Record | None] = {}
+
+    def read(page_key: bytes) -> rec.Record | None:
+        if page_key not in pages:
+            record = reader.get(page_key)
+            pages[page_key] = record if not fault(read, root, page_key, record) else None
+        return pages[page_key]
+
+    return fault(read, root, key, reader.get(key))
