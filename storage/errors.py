@@ -51,6 +51,8 @@ class StoreCorrupted(StorageError):
     file: what lies; where: the offset or the key in it.
     """
 
+    disk_lied = True  # with which code the process ends, goes by this
+
     def __init__(self, file: str, where: str, why: str) -> None:
         at = f"{file}: {where}" if where else file
         super().__init__(f"{at}: {why}. The disk gave back something else than was written; {REMEDY}")

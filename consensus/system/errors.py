@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from storage.errors import REMEDY, StoreCorrupted
-
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
 EXIT_DISK: Final = 74  # EX_IOERR: this node's files are not what was written, or not of one time
 
 
 class EngineError(Exception):
     """Anything that the engine raises by itself."""
+
+    disk_lied = False  # whether this node's own files are at fault: errors of other rooms that tell of it say so too
 
 
 class ConsensusFailure(EngineError):
@@ -20,6 +20,8 @@ class ConsensusFailure(EngineError):
 
 class WalCorrupted(EngineError):
     """A record in the middle of the write-ahead log is damaged: not a torn tail, so the disk lost what was synced."""
+
+    disk_lied = True
 
     def __init__(self, file: str, offset: int, why: str) -> None:
         super().__init__(
@@ -31,6 +33,8 @@ class WalCorrupted(EngineError):
 
 class SignerError(EngineError):
     """The signer's record is unusable: this node must not sign."""
+
+    disk_lied = True
 
 
 class SigningRefused(EngineError):
@@ -48,8 +52,13 @@ class HandshakeError(ConsensusFailure):
 class StoresDisagree(HandshakeError):
     """What one database says of the chain, another contradicts: one was lost, or is an older copy."""
 
+    disk_lied = True
+
     def __init__(self, why: str) -> None:
-        super().__init__(f"{why}. Databases of one time belong together; {REMEDY}")
+        super().__init__(
+            f"{why}. Databases of one time belong together: check the disk and restore a backup, or move the databases "
+            "away and let the node sync anew. Leave the sign state where it is"
+        )
 
 
 class InvalidResponse(ConsensusFailure):
@@ -58,5 +67,4 @@ class InvalidResponse(ConsensusFailure):
 
 def exit_code_of(error: BaseException) -> int:
     """With which code a node ends that `error` stopped."""
-    own_files = (StoreCorrupted, WalCorrupted, SignerError, StoresDisagree)
-    return EXIT_DISK if isinstance(error, own_files) else EXIT_CONSENSUS_FAILURE
+    return EXIT_DISK if getattr(error, "disk_lied", False) else EXIT_CONSENSUS_FAILURE
