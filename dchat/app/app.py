@@ -185,8 +185,11 @@ class DchatApplication:
         """Whether it would be executed after everything admitted before it. See `chain.kernel.check`."""
         try:
             tx = self.txs.get(request.tx)
-            if request.type is CheckTxType.RECHECK and self._check.counts(tx):
-                return STILL_GOOD
+            if request.type is CheckTxType.RECHECK:
+                if self._check.counts(tx):
+                    return STILL_GOOD
+                if tx.unordered:  # at some of its records it may be counted still, and would be twice
+                    self._check.withdraw([tx])
             self._admit(tx)
         except TxError as error:
             return CheckTxResponse(error.code, error.log, error.codespace, may_pass_later=error.may_pass_later)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from chain.currency.ledger.records import Account, PendingAccount
+from chain.currency.ledger.records import ACCOUNT, Account, PendingAccount
 from chain.kernel.auth import waits_between
 from chain.kernel.check import STALE_BLOCKS, CheckState
 from chain.tx.envelope.tx import Tx, decode
-from chain.tx.messages import CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.messages import LANE_BRIDGE, CreateChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
+from chain.tx.messages.chat.identities import SetProfile
 from consensus.abci.interface import CheckTxRequest, CheckTxType
 from tests.support.chain.harness import Chain, wallet
 from tests.support.chain.keys import rotation
@@ -32,6 +33,11 @@ def pay(chain: Chain, amount: int = 1) -> Message:
 
 def post(chain: Chain) -> Message:
     return PostMessage(chain.address("ann"), channel_id("red"), b"hello", 0)
+
+
+def said_by(address: bytes) -> Message:
+    """Something that an identity without an account says, and another pays for."""
+    return SetProfile(address, "somebody")
 
 
 def admitted(chain: Chain, *txs: bytes) -> list[bytes]:
@@ -160,6 +166,28 @@ def test_one_that_expires_after_the_stale_ones_were_looked_at_makes_its_sender_b
     chain.block()
     assert not is_counted(chain, after)
     assert recheck(chain, after) != 0, "the one before it can be in no block any more"
+
+
+def test_what_an_account_pays_for_a_newcomer_is_counted_once_however_often_it_is_checked_again() -> None:
+    """audit 44: a block that names a signer without an account had all that waits of who pays counted once more."""
+    chain = Chain({"ann": 60_000, "bob": BALANCE, "new": 0})
+    new = chain.address("new")
+    assert chain.block(chain.tx(("bob", "new"), RegisterIdentity(new, "newcomer", ""))).tx_results[0].code == 0
+    waiting = admitted(
+        chain, *[chain.tx(("ann", "new"), said_by(new), lane=LANE_BRIDGE, memo=str(number)) for number in range(4)]
+    )
+    pays = sum(decode(raw).fee for raw in waiting)
+    for number in range(4):
+        assert (
+            chain.block(chain.tx(("bob", "new"), said_by(new), lane=LANE_BRIDGE, memo=f"bob {number}"))
+            .tx_results[0]
+            .code
+            == 0
+        )
+        assert chain.recheck, "the newcomer's: nothing is counted there"
+        assert {recheck(chain, raw) for raw in waiting} == {0}
+        left = chain.app._check.get(ACCOUNT + chain.address("ann")).balance
+        assert left == chain.balance("ann") - pays
 
 
 class Accounts:
