@@ -14,6 +14,7 @@ from chain.chat.messages.records import message_key
 from chain.currency import machine as currency
 from chain.currency.denominations import machine as denominations
 from chain.currency.denominations.records import units
+from chain.currency.ledger.records import EPOCHS
 from chain.kernel.context import Context, Leg
 from chain.kernel.event_text import account, coins, time_text
 from chain.tx.errors import ConditionFails, NoSuchLeg
@@ -69,7 +70,9 @@ def holds(ctx: Context, condition: Condition, place: MessagePlace | None = None)
             return membership is not None and not 0 < membership.end_ns <= ctx.time_ns
         case Attested(attester, statement):
             found = state.get(ATTESTATION + attester + statement)
-            return found is not None and ctx.time_ns < found.until_ns
+            if found is None or ctx.time_ns >= found.until_ns:
+                return False
+            return found.epoch == EPOCHS.of(state, attester)  # else it was said with keys that are not its any more
         case TimeFrom(time_ns):
             return ctx.time_ns >= time_ns
         case TimeBefore(time_ns):

@@ -35,6 +35,7 @@ from chain.currency import machine as currency
 from chain.currency.denominations import machine as denominations
 from chain.currency.denominations.records import HOLDING
 from chain.currency.ledger import bank
+from chain.currency.ledger.records import EPOCHS
 from chain.currency.ledger.stake_records import Now
 from chain.kernel.branch import Branch, Readable, Scan, State
 from chain.kernel.context import Context, Handler, Leg
@@ -235,7 +236,7 @@ def release_escrow(ctx: Context, message: ReleaseEscrow) -> Leg:
     if recipient not in (escrow.recipient or recipient, escrow.sender) or not recipient:
         raise EscrowRecipientRefused(_who(recipient))
     if not _decides(ctx, escrow, message, recipient=recipient, amount=amount):
-        words, alike = _with_word(escrow, Word(message.sender, recipient, amount))
+        words, alike = _with_word(ctx.branch, escrow, message.sender, recipient, amount)
         if alike < escrow.threshold:
             ctx.branch.set(ESCROW + key, escrow._replace(words=words))
             told = {"party": account(message.sender), "recipient": account(recipient), "amount": escrow.said(amount)}
@@ -297,10 +298,14 @@ def _decides(ctx: Context, escrow: Escrow, message: ReleaseEscrow, *, recipient:
     return True
 
 
-def _with_word(escrow: Escrow, word: Word) -> tuple[tuple[Word, ...], int]:
-    """The words with the latest of each party, and how many of them say the same."""
-    words = (*[said for said in escrow.words if said.party != word.party], word)
-    return words, sum(said[1:] == word[1:] for said in words)
+def _with_word(
+    state: Readable, escrow: Escrow, party: bytes, recipient: bytes, amount: int
+) -> tuple[tuple[Word, ...], int]:
+    """The words with the latest of each party, and how many of them say the same. What a party said in an earlier
+    epoch of its account is not its word any more."""
+    stand = [said for said in escrow.words if said.party != party and said.epoch == EPOCHS.of(state, said.party)]
+    words = (*stand, Word(party, recipient, amount, EPOCHS.of(state, party)))
+    return words, sum((said.recipient, said.amount) == (recipient, amount) for said in words)
 
 
 def _paid(branch: Branch, key: bytes, escrow: Escrow, amount: int, how: str) -> None:
@@ -332,7 +337,8 @@ def attest(ctx: Context, message: Attest) -> Leg:
         raise NotAttested(message.statement.hex())
     if until:
         ENDS.push(branch, until, item)
-    branch.set(ATTESTATION + item, Attestation(until, ctx.height) if until else None)
+    said = Attestation(until, ctx.height, EPOCHS.of(branch, message.attester))
+    branch.set(ATTESTATION + item, said if until else None)
     told = {"attester": account(message.attester), "statement": message.statement.hex()}
     branch.emit(Event.of("attest", **told, until=time_text(until) if until else ""))
     return Leg("attest", subject=message.statement)

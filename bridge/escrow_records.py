@@ -17,11 +17,12 @@ from proto.dchat.v1 import state_pb2 as pb
 
 
 class Word(NamedTuple):
-    """What a party would have paid."""
+    """What a party would have paid. epoch: the party's."""
 
     party: bytes
     recipient: bytes
     amount: int
+    epoch: int = 0
 
 
 class Share(NamedTuple):
@@ -87,8 +88,8 @@ class Escrow(NamedTuple):
         for payer, amount, paid in self.shares:
             record.shares.add(payer=payer, amount=amount, paid=paid)
         fill_conditions(record.conditions, self.conditions)
-        for party, recipient, amount in self.words:
-            record.words.add(party=party, recipient=recipient, amount=amount)
+        for party, recipient, amount, epoch in self.words:
+            record.words.add(party=party, recipient=recipient, amount=amount, epoch=epoch)
         return record.SerializeToString(deterministic=True)
 
     @staticmethod
@@ -97,7 +98,7 @@ class Escrow(NamedTuple):
         return Escrow(
             r.sender, r.recipient, r.amount, r.left, r.deadline_time_ns, tuple(r.parties), r.threshold, r.arbiter,
             tuple([read_condition("stored", one) for one in r.conditions]),
-            tuple([Word(word.party, word.recipient, word.amount) for word in r.words]), r.opened_height,
+            tuple([Word(word.party, word.recipient, word.amount, word.epoch) for word in r.words]), r.opened_height,
             Denom(r.denom_creator, r.denom_sub) if r.denom_creator else None,
             tuple([Share(share.payer, share.amount, share.paid) for share in r.shares]), r.pay_until_time_ns,
         )  # fmt: skip
@@ -130,16 +131,22 @@ class EscrowTotals(NamedTuple):
 
 
 class Attestation(NamedTuple):
+    """epoch: the attester's."""
+
     until_ns: int
     height: int
+    epoch: int = 0
 
     def encode(self) -> bytes:
-        return uint_field(b"\x08", self.until_ns) + uint_field(b"\x10", self.height)
+        numbers = (self.until_ns, self.height, self.epoch)
+        return b"".join(
+            [uint_field(tag, value) for tag, value in zip((b"\x08", b"\x10", b"\x18"), numbers, strict=True)]
+        )
 
     @staticmethod
     def decode(stored: bytes) -> Attestation:
         r = pb.Attestation.FromString(stored)
-        return Attestation(r.until_time_ns, r.height)
+        return Attestation(r.until_time_ns, r.height, r.epoch)
 
 
 ESCROW: Final = Key.of(b"bE", Escrow)  # ‖ id

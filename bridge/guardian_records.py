@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from chain.currency.staking.queues import TimeQueue
 from chain.kernel.branch import Decoders, Key, RecordKind, decoders_of
 from chain.kernel.items import FailedItems
-from chain.tx.codec import bytes_field, message_field, uint32_field, uint_field
+from chain.tx.codec import bytes_field, message_field, uint32_field, uint_field, varint
 from proto.dchat.v1 import guardians_pb2 as pb
 
 
@@ -78,7 +78,8 @@ class Guardians(NamedTuple):
 
 class Recovery(NamedTuple):
     """policy: canonical. end_ns: when it lapses; once it is agreed on, when it is carried out. agreed_height: since
-    when as many guardians approve as the threshold says; 0: they do not."""
+    when as many guardians approve as the threshold says; 0: they do not. epochs: of the guardians that approve, each
+    its own then; none: all 0."""
 
     id: bytes
     starter: bytes
@@ -86,6 +87,16 @@ class Recovery(NamedTuple):
     approvals: tuple[bytes, ...]
     end_ns: int
     agreed_height: int
+    epochs: tuple[int, ...] = ()
+
+    @property
+    def said(self) -> dict[bytes, int]:
+        """Who approved, in order, and in which epoch."""
+        return dict(zip(self.approvals, self.epochs or (0,) * len(self.approvals), strict=True))
+
+    def with_word(self, guardian: bytes, epoch: int) -> Recovery:
+        said = {**self.said, guardian: epoch}
+        return self._replace(approvals=tuple(said), epochs=tuple(said.values()) if any(said.values()) else ())
 
     def encode(self) -> bytes:
         return b"".join(
@@ -96,13 +107,16 @@ class Recovery(NamedTuple):
                 *[message_field(b"\x22", guardian) for guardian in self.approvals],
                 uint_field(b"\x28", self.end_ns),
                 uint_field(b"\x30", self.agreed_height),
+                bytes_field(b"\x3a", b"".join(map(varint, self.epochs))),
             )
         )
 
     @staticmethod
     def read(m: pb.Recovery) -> Recovery:
         policy = m.policy.SerializeToString(deterministic=True)
-        return Recovery(m.id, m.starter, policy, tuple(m.approvals), m.end_time_ns, m.agreed_height)
+        return Recovery(
+            m.id, m.starter, policy, tuple(m.approvals), m.end_time_ns, m.agreed_height, tuple(m.approval_epochs)
+        )
 
 
 class Recoveries(NamedTuple):

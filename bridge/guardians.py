@@ -30,7 +30,7 @@ from bridge.guardian_records import (
 )
 from bridge.keys import change, recorded, require_possessed, void_what_was_given
 from chain.chat.ledger.records import IDENTITY, identity_of
-from chain.currency.ledger.records import ACCOUNT
+from chain.currency.ledger.records import ACCOUNT, EPOCHS
 from chain.currency.ledger.stake_records import Now
 from chain.kernel.branch import Branch, Readable, Scan, State
 from chain.kernel.context import Context, Handler, Leg
@@ -85,6 +85,11 @@ def _put(state: State, address: bytes, recoveries: tuple[Recovery, ...]) -> None
 
 def _agreed(recoveries: tuple[Recovery, ...]) -> Recovery | None:
     return next((recovery for recovery in recoveries if recovery.agreed_height), None)
+
+
+def _stand(state: Readable, recovery: Recovery) -> list[bytes]:
+    """Who approves, of those who did: what a guardian said in an earlier epoch of its account is not its word."""
+    return [guardian for guardian, epoch in recovery.said.items() if epoch == EPOCHS.of(state, guardian)]
 
 
 def _item(address: bytes, recovery: Recovery) -> bytes:
@@ -212,7 +217,7 @@ def approve_recovery(ctx: Context, message: ApproveRecovery) -> Leg:
     found = next((recovery for recovery in recoveries if recovery.id == key), None)
     if found is None:
         raise UnknownRecovery(key.hex())
-    if guardian in found.approvals:
+    if guardian in _stand(ctx.branch, found):
         raise AlreadyApproved(key.hex())
     if not found.agreed_height and found.end_ns <= ctx.time_ns:
         raise RecoveryLapsed(f"it was {time_text(found.end_ns)}")
@@ -237,10 +242,11 @@ def _approve(
 ) -> None:
     """With the last that was needed the delay begins, and what others proposed is over."""
     branch, terms = ctx.branch, record.terms
-    recovery = recovery._replace(approvals=(*recovery.approvals, guardian))
-    told = f"{len(recovery.approvals)}/{terms.threshold}"
+    recovery = recovery.with_word(guardian, EPOCHS.of(branch, guardian))
+    approve = len(_stand(branch, recovery))
+    told = f"{approve}/{terms.threshold}"
     branch.emit(Event.of("approve_recovery", **_said(address, guardian, recovery), approvals=told))
-    if recovery.agreed_height or len(recovery.approvals) < terms.threshold:
+    if recovery.agreed_height or approve < terms.threshold:
         _put(branch, address, (*others, recovery))
         return
     _take_out(branch, recovery.end_ns, _item(address, recovery))
@@ -266,26 +272,31 @@ def object_recovery(ctx: Context, message: ObjectRecovery) -> Leg:
     if not recoveries:
         raise UnknownRecovery("none of this account is")
     terms = record.terms
-    most = max(len(recovery.approvals) for recovery in recoveries)
+    most = max(len(_stand(branch, recovery)) for recovery in recoveries)
     if terms.overrule and most >= terms.overrule:
         raise Overruled(f"{most} approved, {terms.overrule} overrule")
     _end_all(branch, address, recoveries)
     until_ns = ctx.time_ns + terms.delay_s * NS_PER_S
-    heard = {guardian for recovery in recoveries for guardian in recovery.approvals}
+    heard = {guardian for recovery in recoveries for guardian in _stand(branch, recovery)}
     still = [one for one in record.quiet if one.until_ns > ctx.time_ns and one.guardian not in heard]
     quiet = tuple(sorted([*still, *[Quiet(guardian, until_ns) for guardian in sorted(heard)]]))
     record = record._replace(quiet=quiet)
     branch.set(GUARDIANS + address, record)
     branch.emit(Event.of("object_recovery", address=account(address), recoveries=str(len(recoveries))))
-    if _is_due(record, ctx.time_ns, ctx.height):
-        _take_out(branch, record.pending_ns, CHANGE + address)
-        _change(branch, address, record, ctx.time_ns, ctx.height)
-    elif record.pending is not None and record.pending_ns <= ctx.time_ns:  # held back, and its blocks have not passed
-        later = ctx.time_ns + 1
-        _take_out(branch, record.pending_ns, CHANGE + address)
-        branch.set(GUARDIANS + address, record._replace(pending_ns=later))
-        WAITING.push(branch, later, CHANGE + address)
+    _let_go(branch, address, record, ctx.time_ns, ctx.height)
     return Leg("object_recovery", 0, address)
+
+
+def _let_go(state: State, address: bytes, record: Guardians, time_ns: int, height: int) -> None:
+    """The change of guardians that a recovery held back, which is over."""
+    if _is_due(record, time_ns, height):
+        _take_out(state, record.pending_ns, CHANGE + address)
+        _change(state, address, record, time_ns, height)
+    elif record.pending is not None and record.pending_ns <= time_ns:  # its blocks have not passed
+        later = time_ns + 1
+        _take_out(state, record.pending_ns, CHANGE + address)
+        state.set(GUARDIANS + address, record._replace(pending_ns=later))
+        WAITING.push(state, later, CHANGE + address)
 
 
 def handlers() -> dict[type[Any], Handler]:
@@ -339,9 +350,12 @@ def _recovery_due(ctx: BlockContext, address: bytes, starter: bytes, branch: Bra
     if found is None or found.end_ns > ctx.time_ns:
         return  # a change of this block, before it in the queue, ended it
     others = tuple([recovery for recovery in recoveries if recovery is not found])
-    if not found.agreed_height:
+    record = guardians_of(branch, address)
+    if not found.agreed_height or len(_stand(branch, found)) < record.terms.threshold:
         _put(branch, address, others)
         branch.emit(Event.of("lapse_recovery", **_said(address, starter, found)))
+        if found.agreed_height:
+            _let_go(branch, address, record, ctx.time_ns, ctx.height)
         return
     if not _blocks_passed(found.agreed_height, ctx.height):
         later = ctx.time_ns + 1
@@ -375,7 +389,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     open_: dict[bytes, tuple[Recovery, ...]] = {key[len(RECOVERIES) :]: found.of for key, found in scan(RECOVERIES)}
     wrong = [address.hex() for address, record in records.items() if not _is_sound(address, record)]
     yield "guardians: bounded, in order, none of itself", not wrong, f"{len(records)} accounts, wrong: {some(wrong)}"
-    strange = [address.hex() for address, found in open_.items() if not _counts(records.get(address), found)]
+    strange = [address.hex() for address, found in open_.items() if not _counts(state, records.get(address), found)]
     yield "recoveries: words are guardians', each once", not strange, f"{len(open_)} accounts, wrong: {some(strange)}"
     must = {height_bytes(one.end_ns) + _item(address, one) for address, found in open_.items() for one in found}
     may: set[bytes] = set()
@@ -403,7 +417,7 @@ def _is_sound(address: bytes, record: Guardians) -> bool:
     return (record.pending is None) == (record.pending_ns == 0) and record.quiet == tuple(sorted(set(record.quiet)))
 
 
-def _counts(record: Guardians | None, found: tuple[Recovery, ...]) -> bool:
+def _counts(state: Readable, record: Guardians | None, found: tuple[Recovery, ...]) -> bool:
     if record is None or not found or (_agreed(found) is not None and len(found) > 1):
         return False
     guardians, threshold, *_ = record.terms
@@ -413,6 +427,7 @@ def _counts(record: Guardians | None, found: tuple[Recovery, ...]) -> bool:
         words = recovery.approvals
         if words[:1] != (recovery.starter,) or len(set(words)) != len(words) or not set(words) <= set(guardians):
             return False
-        if bool(recovery.agreed_height) != (len(words) >= threshold):
+        enough = len(words if recovery.agreed_height else _stand(state, recovery)) >= threshold
+        if bool(recovery.agreed_height) != enough:
             return False
     return True

@@ -548,7 +548,7 @@ def test_too_late_to_agree_in_the_block_of_the_end() -> None:
 def test_the_greatest_records_fit() -> None:
     who = tuple(bytes([number]) * 20 for number in range(GUARDIANS_MAX))
     policy = threshold_policy(1, [Group(1, (bytes([number]) * 32,)) for number in range(KEYS_MAX)])
-    each = Recovery(bytes(32), who[0], policy, who, 2**63 - 1, 2**64 - 1)
+    each = Recovery(bytes(32), who[0], policy, who, 2**63 - 1, 2**64 - 1, (2**64 - 1,) * GUARDIANS_MAX)
     assert len(Recoveries((each,) * GUARDIANS_MAX).encode()) < RECORD_BYTES_MAX
     assert Recoveries.decode(Recoveries((each,) * GUARDIANS_MAX).encode()).of == (each,) * GUARDIANS_MAX
 

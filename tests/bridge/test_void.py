@@ -3,18 +3,26 @@ thief: void, on both chains, and shown as void (docs/identities.md)."""
 
 from __future__ import annotations
 
+from bridge.escrow_records import ESCROW
+from bridge.guardian_records import GUARDIANS, Recovery
+from bridge.guardians import recoveries_of
+from chain.currency.ledger.records import ACCOUNT
 from chain.currency.ledger.stake_records import WITHDRAW
 from chain.tx import errors as e
 from chain.tx.chat_errors import NotOffered
 from chain.tx.messages import CreateChannel, JoinChannel, Payment, RegisterIdentity, channel_id
 from chain.tx.messages.chat import AcceptChannel, OfferChannel
 from chain.tx.messages.economy import SetWithdrawAddress
+from chain.tx.messages.escrow import Attest, Attested, EscrowReference, OpenEscrow, ReleaseEscrow
 from chain.tx.messages.governance import Vote
 from chain.tx.messages.grants import Authorise, Exec, GrantFees, RevokeAuthorisation
+from chain.tx.messages.guardians import ApproveRecovery, SetGuardians, StartRecovery
+from chain.tx.messages.keys import prove_keys
 from chain.tx.messages.payments import CancelStandingOrder, CreateStandingOrder
+from crypto.hash import sha256
 from dchat.app.payment_queries import PaymentQueries
 from tests.support.chain.guarded import DCHAT, DELAY_S, Guarded
-from tests.support.chain.harness import wallet
+from tests.support.chain.harness import CHAIN_ID, wallet
 from tests.support.chain.keys import rotation
 
 
@@ -124,3 +132,99 @@ def test_a_change_of_keys_alone_voids_nothing() -> None:
     chain.me = wallet("new")
     assert chain.run("eve", Exec(chain.eve, chain.ann, (Payment(chain.ann, chain.eve, 1),))).code == 0
     assert chain.take(chain.granted()).code == 0
+
+
+# ------------------------------------------------------------------------------ what others go by
+
+STATEMENT = sha256(b"the goods have arrived")
+
+
+class Trusted(Robbed):
+    """Others go by ann's word, and the thief has said it: an attestation, and what a party would have paid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bob, self.dan = self.address("bob"), self.address("dan")
+        deadline = self.time_of(1) + 10**18 // 100
+        to_eve = OpenEscrow(self.bob, self.eve, DCHAT, deadline)
+        attested = to_eve._replace(conditions=(Attested(self.ann, STATEMENT),))
+        by_two = to_eve._replace(parties=tuple(sorted((self.ann, self.dan))), threshold=2)
+        self.attested = EscrowReference(self.good("bob", attested))
+        self.by_two = EscrowReference(self.good("bob", by_two))
+        self.good("ann", Attest(self.ann, STATEMENT, deadline), ReleaseEscrow(self.ann, self.by_two))
+        self.deadline = deadline
+
+    def left(self, at: EscrowReference) -> bool:
+        return self.app.base.get(ESCROW + at.id) is not None
+
+
+def test_what_the_thief_attested_releases_nothing_after_a_recovery() -> None:
+    """audit 45"""
+    chain = Trusted()
+    chain.recover()
+    chain.refused("eve", ReleaseEscrow(chain.eve, chain.attested), by=e.ConditionFails)
+    assert chain.left(chain.attested)
+    chain.good("ann", Attest(chain.ann, STATEMENT, chain.deadline))
+    chain.good("eve", ReleaseEscrow(chain.eve, chain.attested))
+    assert not chain.left(chain.attested)
+
+
+def test_the_thiefs_word_as_a_party_does_not_count_after_a_recovery() -> None:
+    """audit 45"""
+    chain = Trusted()
+    chain.recover()
+    chain.good("dan", ReleaseEscrow(chain.dan, chain.by_two))
+    assert chain.left(chain.by_two), "his word alone"
+    chain.good("ann", ReleaseEscrow(chain.ann, chain.by_two))
+    assert not chain.left(chain.by_two)
+
+
+class Guarding(Robbed):
+    """ann and dan are the guardians of bob; the thief approves in ann's name."""
+
+    def __init__(self, delay_s: int) -> None:
+        super().__init__()
+        self.bob, self.dan = self.address("bob"), self.address("dan")
+        two = tuple(sorted((self.ann, self.dan)))
+        self.good("bob", RegisterIdentity(self.bob, "bob", ""), SetGuardians(self.bob, two, 2, delay_s))
+        policy = wallet("theirs").policy
+        proofs = prove_keys([wallet("theirs").key], CHAIN_ID, self.bob, policy)
+        self.recovery = self.good("ann", StartRecovery(self.ann, self.bob, policy, proofs))
+
+    def approved(self, by: bytes) -> ApproveRecovery:
+        return ApproveRecovery(by, self.bob, self.recovery)
+
+    @property
+    def waiting(self) -> Recovery | None:
+        return next(iter(recoveries_of(self.app.base, self.bob)), None)
+
+    @property
+    def is_bobs(self) -> bool:
+        return self.app.base.get(ACCOUNT + self.bob).policy == wallet("bob").policy
+
+
+def test_what_the_thief_approved_as_a_guardian_does_not_count_after_a_recovery() -> None:
+    """audit 45"""
+    chain = Guarding(40 * DELAY_S)
+    chain.recover()
+    chain.good("dan", chain.approved(chain.dan))
+    assert chain.waiting is not None
+    assert not chain.waiting.agreed_height, "one of two"
+    chain.good("ann", chain.approved(chain.ann))
+    assert chain.waiting.agreed_height, "by the keys of now she may say the same"
+
+
+def test_a_recovery_that_was_agreed_on_by_the_thiefs_word_is_not_carried_out_after_a_recovery() -> None:
+    """audit 45"""
+    chain = Guarding(40 * DELAY_S)
+    chain.good("dan", chain.approved(chain.dan))
+    assert chain.waiting is not None
+    assert chain.waiting.agreed_height
+    others = SetGuardians(chain.bob, (chain.eve,), 1, DELAY_S)
+    chain.good("bob", others)
+    chain.recover()
+    chain.wait(41 * DELAY_S)
+    assert chain.waiting is None, "it lapsed"
+    assert chain.is_bobs
+    record = chain.app.base.get(GUARDIANS + chain.bob)
+    assert (record.terms.guardians, record.pending) == ((chain.eve,), None), "what it held back holds"

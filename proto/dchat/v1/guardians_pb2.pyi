@@ -51,17 +51,19 @@ class Recoveries(_message.Message):
     def __init__(self, recoveries: _Optional[_Iterable[_Union[Recovery, _Mapping]]] = ...) -> None: ...
 
 class Recovery(_message.Message):
-    __slots__ = ("id", "starter", "policy", "approvals", "end_time_ns", "agreed_height")
+    __slots__ = ("id", "starter", "policy", "approvals", "end_time_ns", "agreed_height", "approval_epochs")
     ID_FIELD_NUMBER: _ClassVar[int]
     STARTER_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     APPROVALS_FIELD_NUMBER: _ClassVar[int]
     END_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     AGREED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_EPOCHS_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     starter: bytes
     policy: _tx_pb2.KeyPolicy
     approvals: _containers.RepeatedScalarFieldContainer[bytes]
     end_time_ns: int
     agreed_height: int
-    def __init__(self, id: _Optional[bytes] = ..., starter: _Optional[bytes] = ..., policy: _Optional[_Union[_tx_pb2.KeyPolicy, _Mapping]] = ..., approvals: _Optional[_Iterable[bytes]] = ..., end_time_ns: _Optional[int] = ..., agreed_height: _Optional[int] = ...) -> None: ...
+    approval_epochs: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, id: _Optional[bytes] = ..., starter: _Optional[bytes] = ..., policy: _Optional[_Union[_tx_pb2.KeyPolicy, _Mapping]] = ..., approvals: _Optional[_Iterable[bytes]] = ..., end_time_ns: _Optional[int] = ..., agreed_height: _Optional[int] = ..., approval_epochs: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -315,14 +315,16 @@ class PaidShare(_message.Message):
     def __init__(self, payer: _Optional[bytes] = ..., amount: _Optional[int] = ..., paid: _Optional[bool] = ...) -> None: ...
 
 class EscrowWord(_message.Message):
-    __slots__ = ("party", "recipient", "amount")
+    __slots__ = ("party", "recipient", "amount", "epoch")
     PARTY_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     party: bytes
     recipient: bytes
     amount: int
-    def __init__(self, party: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ...) -> None: ...
+    epoch: int
+    def __init__(self, party: _Optional[bytes] = ..., recipient: _Optional[bytes] = ..., amount: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class EscrowTotals(_message.Message):
     __slots__ = ("opened", "open", "udchat_held", "udchat_released", "udchat_given_back", "udchat_refunded")
@@ -341,12 +343,14 @@ class EscrowTotals(_message.Message):
     def __init__(self, opened: _Optional[int] = ..., open: _Optional[int] = ..., udchat_held: _Optional[int] = ..., udchat_released: _Optional[bytes] = ..., udchat_given_back: _Optional[bytes] = ..., udchat_refunded: _Optional[bytes] = ...) -> None: ...
 
 class Attestation(_message.Message):
-    __slots__ = ("until_time_ns", "height")
+    __slots__ = ("until_time_ns", "height", "epoch")
     UNTIL_TIME_NS_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     until_time_ns: int
     height: int
-    def __init__(self, until_time_ns: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+    epoch: int
+    def __init__(self, until_time_ns: _Optional[int] = ..., height: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class CurrencyParams(_message.Message):
     __slots__ = ("gas_price", "unordered_expiry_blocks_max")
