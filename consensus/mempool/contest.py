@@ -17,7 +17,7 @@ Two nodes that are offered the same two in other orders keep the same one, unles
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from consensus.abci.interface import CheckTxResponse, IdentifiesTxs, ReplacesTxs
@@ -142,9 +142,12 @@ class Contest:
                 looks += 1
                 if looks > LOOKS_MAX:
                     return full
-                if entry.key in gone or self._bears_others(entry):
+                if entry.key in gone:
                     continue
-                for one in (entry, *self._index.after(entry)):
+                together = (entry, *self._index.after(entry))
+                if self._bear_others(together):
+                    continue
+                for one in together:
                     if one.key not in gone:
                         gone[one.key] = one
                         size += len(one.tx)
@@ -157,15 +160,20 @@ class Contest:
         reason, text = full
         return reason, f"{text}; or pay more for its gas: it pays {facts.priority}, {least} is the least that waits"
 
-    def _bears_others(self, entry: Entry) -> bool:
-        """Whether a later one of another sender may rest on it: who signs together shares what each has."""
-        if not entry.facts.order_key or len(entry.facts.touches) == 1:
+    def _bear_others(self, together: Sequence[Entry]) -> bool:
+        """Whether a later one of another sender may rest on one of them, which are of one order: who signs together
+        shares what each has. It is found at once, or the sender's own are as many as one may have."""
+        facts = together[0].facts
+        if not facts.order_key:
             return False
-        return any(self._is_of_another(entry, touched) for touched in entry.facts.touches)
+        first: dict[bytes, Entry] = {}  # of each key that they touch
+        for one in together:
+            for touched in one.facts.touches:
+                first.setdefault(touched, one)
+        return any(self._is_of_another(one, touched) for touched, one in first.items())
 
     def _is_of_another(self, entry: Entry, touched: bytes) -> bool:
-        """Whether one of another sender came after it and touches that key. It is found at once, or the sender's own
-        are as many as one may have."""
+        """Whether one of another sender came after it and touches that key."""
         for one in reversed(self._index.touching[touched].values()):
             if one is entry:
                 return False

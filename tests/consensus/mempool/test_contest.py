@@ -141,6 +141,24 @@ async def test_one_that_another_senders_stands_behind_does_not_give_way() -> Non
         assert names(pool)[:2] == ["a:0:pays=10:with=b", "b:0:pays=50"]
 
 
+async def test_one_of_a_single_signer_does_not_give_way_where_he_signed_the_next_with_another_sender() -> None:
+    """audit 46: that sender's was left with a gap before it, and never ran."""
+    async with running(PayingApp(), FULL) as pool:
+        first = ["b:0:pays=10", "b:1:pays=10", "a:0:pays=50:with=b"]
+        assert await give(pool, *first, *[f"s{n}:0:pays=20" for n in range(5)]) == [0] * 8
+        assert await give(pool, "new:0:pays=60") == [0]
+        assert names(pool)[:3] == first
+
+
+async def test_nor_where_one_behind_it_has_another_sender_behind_itself() -> None:
+    """audit 46: what goes along with it was looked at by nobody."""
+    async with running(PayingApp(), FULL) as pool:
+        first = ["b:0:pays=10", "b:1:pays=50:with=c", "c:0:pays=50"]
+        assert await give(pool, *first, *[f"s{n}:0:pays=20" for n in range(5)]) == [0] * 8
+        assert await give(pool, "new:0:pays=60") == [0]
+        assert names(pool)[:3] == first
+
+
 async def test_a_co_signers_next_one_is_left_with_no_gap_before_it() -> None:
     async with running(PayingApp(), FULL) as pool:
         first = ["a:0:pays=10:with=b", "b:0:pays=50", "a:1:pays=10:with=b"]  # the last one is its sender's again
