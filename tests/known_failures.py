@@ -162,6 +162,7 @@ AUDIT = (
     Row("audit 34", "a node has a transaction made dearer that the same key once signed for another chain"),
     Row("audit 35", "what a thief let others do in an account's name outlives its recovery by guardians"),
     Row("audit 44", "who pays for newcomers is refused, since what waits of him is counted again with each block"),
+    Row("audit 47", "who is blocked writes on in copies of keys, and changes the key so that the other cannot write"),
     Row("audit 46", "who was signed with is left with a gap when the other's earlier one gives way in a full pool"),
     Row("audit 45", "what a thief attested, decided or approved in an account's name counts after its recovery"),
     Row("audit 38", "what an identity signed, was invited to, or joined holds for the next one of its address"),

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from chain.chat.channels.records import CHANNEL, Channel
-from chain.chat.channels.rights import KEYS, RIGHTS, require_channel, require_member, require_right, role_in
+from chain.chat.channels.rights import KEYS, RIGHTS, peer_of, require_channel, require_member, require_right, role_in
+from chain.chat.identities.profiles import require_open
 from chain.kernel.branch import Key, Readable, RecordKind
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account
@@ -83,6 +84,15 @@ def check_epoch(state: Readable, channel: Channel, epoch: int) -> None:
         raise NoKeyYet(f"epoch {epoch}")
 
 
+def _check_unblocked(state: Readable, channel: Channel, actor: bytes) -> None:
+    """In a conversation of two: a key reaches the other as a message does, and binds what the other says.
+
+    Raises: Blocked.
+    """
+    if channel.settings is not None and channel.settings.pair:
+        require_open(state, peer_of(channel.settings.pair, actor), to=actor)
+
+
 def publish_epoch_keys(ctx: Context, message: PublishEpochKeys) -> Leg:
     actor, channel_id, epoch, commitment, copies = message
     branch, now = ctx.branch, ctx.time_ns
@@ -92,6 +102,8 @@ def publish_epoch_keys(ctx: Context, message: PublishEpochKeys) -> Leg:
     if not gives and any(copy.member != actor for copy in copies):
         raise NotPermitted(account(actor))
     known = branch.get(epoch_key(channel_id, epoch))
+    if known is None or any(copy.member != actor for copy in copies):
+        _check_unblocked(branch, channel, actor)
     if known is None:
         if epoch != current:
             raise WrongEpoch(f"{epoch}, expected {current}")
@@ -117,6 +129,7 @@ def begin_epoch(ctx: Context, message: BeginEpoch) -> Leg:
     branch = ctx.branch
     channel = require_channel(branch, channel_id)
     require_right(branch, channel, actor, KEYS, ctx.time_ns)
+    _check_unblocked(branch, channel, actor)
     epoch = _current(channel) + 1
     branch.set(CHANNEL + channel_id, channel.edited(epoch=epoch))
     branch.emit(Event.of("begin_epoch", channel_id=channel_id.hex(), by=account(actor), epoch=str(epoch)))

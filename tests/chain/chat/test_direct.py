@@ -11,6 +11,7 @@ from chain.tx.messages import JoinChannel, PayToJoin, PostMessage, channel_id, d
 from chain.tx.messages.chat import (
     AcceptChannel,
     BanMember,
+    BeginEpoch,
     BlockIdentity,
     EditChannel,
     EditMessage,
@@ -99,6 +100,23 @@ def test_an_encrypted_one_has_keys_of_both() -> None:
     copies = tuple(sorted(SealedCopy(who, bytes(32), b"sealed") for who in (rooms.ann, rooms.bob)))
     rooms.ok("bob", PublishEpochKeys(rooms.bob, between, 1, bytes(32), copies))
     rooms.ok("ann", PostMessage(rooms.ann, between, b"sealed", 0, epoch=1))
+
+
+def test_who_is_blocked_gives_no_key_and_changes_none() -> None:
+    """audit 47: it went on writing in sealed copies, and began epochs so that the other's messages were refused."""
+    rooms, between = opened(encrypted=True)
+    mine, theirs = [SealedCopy(who, bytes(32), b"sealed") for who in (rooms.ann, rooms.bob)]
+    rooms.ok("bob", BlockIdentity(rooms.bob, rooms.ann))
+    rooms.refused(Blocked, "ann", BeginEpoch(rooms.ann, between))
+    for copies in ((mine,), (theirs,)):
+        rooms.refused(Blocked, "ann", PublishEpochKeys(rooms.ann, between, 1, bytes(32), copies))
+    rooms.ok("bob", PublishEpochKeys(rooms.bob, between, 1, bytes(32), (theirs,)))
+    rooms.ok("bob", PostMessage(rooms.bob, between, b"one last word", 0, epoch=1))
+    other = theirs._replace(device=b"x" * 32)
+    rooms.refused(Blocked, "ann", PublishEpochKeys(rooms.ann, between, 1, bytes(32), (other,)))
+    rooms.ok("ann", PublishEpochKeys(rooms.ann, between, 1, bytes(32), (mine,)))  # for another device of its own
+    rooms.ok("bob", UnblockIdentity(rooms.bob, rooms.ann))
+    rooms.ok("ann", BeginEpoch(rooms.ann, between))
 
 
 def test_it_is_with_somebody_else() -> None:
