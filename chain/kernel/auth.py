@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias, TypeVar
 
-from chain.kernel.branch import Key, Readable, State
+from chain.kernel.branch import SPACES, Key, Readable, State
 from chain.tx.codec import UINT64_MAX, bytes_field, height_bytes, message_field, uint_field
 from chain.tx.envelope.tx import SignerEntry, Tx
 from chain.tx.errors import PolicyMismatch, PolicyMissing, Unauthorised, WrongSequence
@@ -152,6 +152,10 @@ class Epochs:
     def of(self, state: Readable, address: bytes) -> int:
         found = state.get(self._key + address)
         return int.from_bytes(found, "big") if found is not None else 0
+
+    def place(self, address: bytes) -> tuple[str, bytes]:
+        """The store and the key in it, for whoever reads from outside."""
+        return SPACES[self._key[0]][0], self._key[1:] + address
 
     def begin(self, state: State, address: bytes) -> None:
         """The next one."""

@@ -345,12 +345,17 @@ class Client:
         self, kind: RecordKind, name: bytes, *, height: int = 0, prove: bool = False
     ) -> pb.GetRecordResponse:
         """A record of any kind, whose key is the kind's prefix and `name`. Raises ClientError: it is none."""
-        request = pb.GetRecordRequest(store=kind.store, key=kind.key(name), height=height, prove=prove)
-        answer: pb.GetRecordResponse = await self.call(self.state.GetRecord, request)
+        answer = await self.stored(kind.store, kind.key(name), height=height, prove=prove)
         try:
             kind.schema.FromString(answer.value)
         except DecodeError as error:
             raise ClientError(f"{self.address} answered bytes that are no record of {kind.what}") from error
+        return answer
+
+    async def stored(self, store: str, key: bytes, *, height: int = 0, prove: bool = False) -> pb.GetRecordResponse:
+        """The bytes under a key."""
+        request = pb.GetRecordRequest(store=store, key=key, height=height, prove=prove)
+        answer: pb.GetRecordResponse = await self.call(self.state.GetRecord, request)
         return answer
 
     async def invariants(self, height: int = 0) -> pb.GetInvariantsResponse:

@@ -14,7 +14,7 @@ from bridge.records import RECEIPT
 from chain.chat.ballots import PROPOSAL, vote_key
 from chain.chat.channels.records import CHANNEL
 from chain.chat.ledger.records import IDENTITY, IDENTITY_NAME
-from chain.currency.ledger.records import ACCOUNT
+from chain.currency.ledger.records import ACCOUNT, EPOCHS
 from chain.kernel.branch import RecordKind
 from chain.state.roots import BRIDGE, CHAT, CURRENCY
 from chain.tx.codec import height_bytes
@@ -101,6 +101,15 @@ class Proved:
         """Of any kind, whose key is the kind's prefix and `name`."""
         told = _read(kind.schema, answer.value, kind.what) if answer.HasField("value") else None
         return await self._record(answer, kind.store, kind.key(name), told, kind.what)
+
+    async def epoch(self, answer: pb.GetRecordResponse, address: bytes, *, height: int) -> None:
+        """That an account was in the epoch that is told, on the currency chain after that block."""
+        proof, (store, key) = answer.proof, EPOCHS.place(address)
+        if not height == answer.height == proof.height:
+            raise ProofFailed(f"the epoch is told of {answer.height}, proved of {proof.height}, asked was {height}")
+        if proof.value != answer.value:
+            raise ProofFailed("the epoch is not the value that is proved")
+        await self.verifier.state(proof, store=store, key=key, value=proof.value or None)
 
     async def proposal(self, answer: governance_service_pb2.GetProposalResponse, number: int) -> Checked:
         told = answer.proposal if answer.HasField("proposal") else None

@@ -16,6 +16,7 @@ from chain.tx import identity_errors as ids
 from chain.tx import payment_errors as pe
 from chain.tx import vesting_errors
 from chain.tx.errors import TxError, declared_errors
+from chain.tx.units import UDCHAT_PER_DCHAT, in_dchat
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 
 
@@ -418,7 +419,8 @@ MEMPOOL: Final[dict[Refusal, Say]] = {
 }
 
 _RULES: Final = {(error.codespace, error.code): error for error in declared_errors()}
-_UDCHAT = re.compile(r"\b(\d{7,20}) udchat\b", re.ASCII)
+_UDCHAT = re.compile(r"\b(\d{1,20}) ?udchat\b", re.ASCII)
+_UNITS = re.compile(r"\b(\d{1,20})(factory/)", re.ASCII)  # as events write them
 _LEG: Final = re.compile(r"message (\d{1,9}): ")
 
 
@@ -426,7 +428,7 @@ def explain(codespace: str, code: int, log: str) -> str:
     """One line for a person. log: the node's words, as `dchat.client.client.quoted` gives them."""
     if (error := _RULES.get((codespace, code))) is not None:
         where, what = _split(log, error.rule)
-        say, what = CHAIN[error], _UDCHAT.sub(_in_dchat, what)
+        say, what = CHAIN[error], _UNITS.sub(r"\1 \2", _UDCHAT.sub(_in_dchat, what))
         return f"{say.wrong}{what}{where}; the rule ({codespace} {code}) is: {error.rule}; what to do: {say.todo}"
     if codespace == CODESPACE and code in MEMPOOL:
         say = MEMPOOL[Refusal(code)]
@@ -437,8 +439,8 @@ def explain(codespace: str, code: int, log: str) -> str:
 
 def _in_dchat(found: re.Match[str]) -> str:
     """An amount of 1 DCHAT or more as a person gives it: 9740603 udchat is 9.740603 DCHAT."""
-    whole, rest = found[1][:-6], found[1][-6:].rstrip("0")
-    return f"{whole}.{rest} DCHAT" if rest else f"{whole} DCHAT"
+    udchat = int(found[1])
+    return in_dchat(udchat) if udchat >= UDCHAT_PER_DCHAT else f"{udchat} udchat"
 
 
 def _split(log: str, rule: str) -> tuple[str, str]:

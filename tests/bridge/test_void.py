@@ -3,6 +3,13 @@ thief: void, on both chains, and shown as void (docs/identities.md)."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from click.testing import CliRunner
+
 from bridge.escrow_records import ESCROW
 from bridge.guardian_records import GUARDIANS, Recovery
 from bridge.guardians import recoveries_of
@@ -19,8 +26,13 @@ from chain.tx.messages.grants import Authorise, Exec, GrantFees, RevokeAuthorisa
 from chain.tx.messages.guardians import ApproveRecovery, SetGuardians, StartRecovery
 from chain.tx.messages.keys import prove_keys
 from chain.tx.messages.payments import CancelStandingOrder, CreateStandingOrder
+from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.app.payment_queries import PaymentQueries
+from dchat.cli.commands import query_commands
+from dchat.cli.main import dchat
+from dchat.client.client import Client
+from proto.dchat.v1 import service_pb2 as pb
 from tests.support.chain.guarded import DCHAT, DELAY_S, Guarded
 from tests.support.chain.harness import CHAIN_ID, wallet
 from tests.support.chain.keys import rotation
@@ -100,6 +112,34 @@ def test_it_is_shown_as_void_and_an_order_ends_at_its_turn() -> None:
         chain.block()
     chain.assert_invariants()
     assert shown()["orders"] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("fee-grant", "ann", "eve"), ("authorisation", "ann", "eve", "payment"), ("order", "ann", "rent")],
+    ids=lambda words: str(words[0]),
+)
+def test_one_alone_is_shown_as_void_with_why(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where error 240 sends people: before, only the lists said it."""
+    chain = Robbed()
+
+    class Asked(Client):
+        async def stored(self, store: str, key: bytes, *, height: int = 0, prove: bool = False) -> pb.GetRecordResponse:
+            found = chain.app.queries.get(store, key, height=height)
+            return pb.GetRecordResponse(height=found.height, value=found.value)
+
+    async def work(look: Callable[[Client], Awaitable[pb.GetRecordResponse]]) -> pb.GetRecordResponse:
+        async with Asked("127.0.0.1:1") as client:
+            return await look(client)
+
+    monkeypatch.setattr(query_commands, "run", lambda look, node: asyncio.run(work(look)))
+    names = {"ann": encode_address(chain.ann), "eve": encode_address(chain.eve)}
+    line = ["query", *(names.get(word, word) for word in words)]
+    told = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)["value"]
+    assert (told["void"], "why" in told) == (False, False)
+    chain.recover()
+    told = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)["value"]
+    assert (told["void"], told["why"]) == (True, query_commands.VOID)
 
 
 def test_the_owner_gives_anew_and_takes_back_what_is_void() -> None:

@@ -108,7 +108,7 @@ def revoke_fee_grant(grantee: bytes, **options: Any) -> None:
 @proving
 def query_fee_grant(granter: bytes, grantee: bytes, **how: Any) -> None:
     """What is left of a fee grant."""
-    ask_record(FEE_GRANTS, granter + grantee, **how)
+    ask_record(FEE_GRANTS, granter + grantee, word_of=granter, **how)
 
 
 kind_option = click.option("--kind", type=click.Choice(sorted(INNER)), required=True, help="Of message.")
@@ -166,7 +166,7 @@ def exec_(granter: bytes, legs: tuple[str, ...], **options: Any) -> None:
 @proving
 def query_authorisation(granter: bytes, grantee: bytes, kind: str, **how: Any) -> None:
     """What an account lets another do, and what is left of it."""
-    ask_record(AUTHORISATIONS, name_of(granter, grantee, kind), **how)
+    ask_record(AUTHORISATIONS, name_of(granter, grantee, kind), word_of=granter, **how)
 
 
 def parse_part(text: str) -> tuple[int, int]:

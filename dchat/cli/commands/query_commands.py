@@ -8,18 +8,20 @@ from typing import Any
 import click
 from google.protobuf.message import Message
 
+from chain.currency.ledger.records import EPOCHS
 from chain.kernel.branch import RecordKind
 from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
-from dchat.cli.terminal.base import Command, Group, Refusal, echo, show_json
-from dchat.cli.terminal.render import PROOF_FIELDS, message_json, says_nothing
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
+from dchat.cli.terminal.render import PROOF_FIELDS, absent, message_json
 from dchat.cli.terminal.trust import root_of_trust, trust_options
-from dchat.client.client import Client, quoted
+from dchat.client.client import Client, NotFound, quoted
 from dchat.client.proved import Checked, Proved
 from dchat.client.refusals import explain
 from dchat.client.verify import ProofFailed, Verifier
 from dchat.config.models import duration_s
 from proto.dchat.v1 import service_pb2 as pb
 
+VOID = "it was made before the account was recovered: it lets, pays and orders nothing any more"
 UNPROVED = ("log", "events")  # of a transaction: told by the node, under no hash
 
 
@@ -45,9 +47,9 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs al
 def proving(command: Callable[..., Any]) -> Callable[..., Any]:
     """--prove and where trust begins."""
     options = (
-        click.option("--prove", is_flag=True, help="Ask for a proof and verify it here."),
+        common_option("--prove", is_flag=True, help="Ask for a proof and verify it here."),
         trust_options,
-        click.option(
+        common_option(
             "--max-age",
             type=Age(),
             default="10m",
@@ -67,21 +69,23 @@ def ask(
     *,
     of_state: bool = True,
     show: Callable[[Any], dict[str, Any]] = message_json,
+    what: str = "",
     **how: Any,
-) -> Message:
-    """Look something up; with --prove, check the answer and say against what. Returns the answer.
+) -> None:
+    """Look something up; with --prove, check the answer and say against what. Raises Refusal: it is not there.
 
     look: client, whether to prove, height. show: the answer, for people. of_state: the next header proves the latest
-    state, and is waited for.
+    state, and is waited for. what: its name, as `the account`; of an answer's own field else.
     """
     if not how["prove"]:
-        return plain(lambda client: look(client, False, 0), how["node"], show)
+        plain(lambda client: look(client, False, 0), how["node"], show, what)
+        return
     trust = root_of_trust(how["trust"], how["genesis_file"])
 
     async def work(client: Client) -> tuple[Message, Checked, int]:
         chain_id = trust.genesis.chain_id if trust.genesis is not None else ""
         height = await client.provable_height() if of_state else 0
-        answer: Any = await look(client, True, height)
+        answer: Any = await found(look(client, True, height))
         if of_state and answer.height != height:  # an old state has proofs too
             raise ProofFailed(f"asked for the state after block {height}, got it after {answer.height}")
         verifier = Verifier(client, trust, chain_id=chain_id)
@@ -91,7 +95,7 @@ def ask(
         return answer, checked, int(verifier.age_s(checked.light))
 
     answer, checked, age_s = run(work, how["node"])
-    shown = show(answer)
+    shown = show(answer) | absent(answer)
     for name in PROOF_FIELDS:
         shown.pop(name, None)
     verified: dict[str, Any] = {"what": checked.what, **checked.header, "age_seconds": age_s, "trusted": str(trust)}
@@ -100,45 +104,73 @@ def ask(
     show_json({**shown, "verified": verified})
     by = f"header {checked.header['header_height']}, {age_s} s old"
     echo(f"verified: {checked.what}, by {by}, from {trust}", err=True)
-    return answer
+    refuse_absent(answer, what)
 
 
 def ask_record(
-    kind: RecordKind, name: bytes, *, derived: Callable[[Any], dict[str, Any]] | None = None, **how: Any
-) -> bool:
-    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it. Whether there
-    is one.
+    kind: RecordKind, name: bytes, *, derived: Callable[[Any], dict[str, Any]] | None = None, word_of: bytes = b"",
+    **how: Any,
+) -> None:  # fmt: skip
+    """Look a record of any kind up, whose key is the kind's prefix and `name`; with --prove, check it.
 
-    derived: what follows from the record (of the kind's schema), to be shown with it.
+    derived: what follows from the record (of the kind's schema), to be shown with it. word_of: on whose word it rests,
+    given in the epoch that the record has: whether it is void is shown.
     """
+    epochs: list[pb.GetRecordResponse] = []
+
+    async def look(client: Client, prove: bool, at: int) -> pb.GetRecordResponse:
+        answer = await client.record(kind, name, height=at, prove=prove)
+        if word_of and answer.HasField("value"):
+            epochs.append(await client.stored(*EPOCHS.place(word_of), height=answer.height, prove=prove))
+        return answer
+
+    async def check(proved: Proved, answer: pb.GetRecordResponse) -> Checked:
+        for epoch in epochs:
+            await proved.epoch(epoch, word_of, height=answer.height)
+        return await proved.record(answer, kind, name)
+
+    def void(value: Any) -> dict[str, Any]:
+        is_void = any(value.epoch != int.from_bytes(epoch.value[:8], "big") for epoch in epochs)
+        return {"void": is_void, "why": VOID} if is_void else {"void": False}
 
     def show(answer: pb.GetRecordResponse) -> dict[str, Any]:
         shown = message_json(answer)
         if answer.HasField("value"):
             value = kind.schema.FromString(answer.value)
             shown["value"] = message_json(value) | (derived(value) if derived is not None else {})
+            if word_of:
+                shown["value"] |= void(value)
         return shown
 
-    answer = ask(
-        lambda client, prove, at: client.record(kind, name, height=at, prove=prove),
-        lambda proved, answer: proved.record(answer, kind, name),
-        show=show,
-        **how,
-    )
-    return answer.HasField("value")
+    ask(look, check, show=show, what=kind.what, **how)
 
 
 def plain(
     look: Callable[[Client], Awaitable[Message]],
     node: str | None,
     show: Callable[[Any], dict[str, Any]] = message_json,
+    what: str = "",
 ) -> Message:
-    """Look something up, show and return it. What is not there is no error: the answer is its height, and a note."""
-    answer = run(look, node)
-    show_json(show(answer))
-    if says_nothing(answer):
-        echo("dchat: there is none", err=True)
+    """Look something up, show and return it. Raises Refusal: it is not there."""
+    answer = run(lambda client: found(look(client)), node)
+    show_json(show(answer) | absent(answer))
+    refuse_absent(answer, what)
     return answer
+
+
+async def found(looking: Awaitable[Message]) -> Message:
+    """The answer. Raises Refusal: the node says that it has no such thing."""
+    try:
+        return await looking
+    except NotFound as error:
+        raise Refusal(str(error), Exit.ABSENT) from None
+
+
+def refuse_absent(answer: Any, what: str = "") -> None:
+    """Raises Refusal: what was asked for is not there. what: its name, as `the account`."""
+    if missing := absent(answer):
+        what = what.removeprefix("the ") or " or ".join(missing).replace("_", " ")
+        raise Refusal(f"there is no {what} after block {answer.height}", Exit.ABSENT)
 
 
 @query.command("tx", cls=Command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import aiohttp
@@ -79,7 +80,8 @@ def status(node: str | None) -> None:
 
     answer, upgrade = run(ask, node)
     told = sync_info(answer, halted=bool(upgrade.halted))
-    show_json({"node": node_address(node), **message_json(answer), **dict.fromkeys(SYNC_INFO, told)})
+    names = SYNC_INFO[:1] if sys.stdout.isatty() else SYNC_INFO  # programs read it, a person needs it once
+    show_json({"node": node_address(node), **message_json(answer), **dict.fromkeys(names, told)})
 
 
 def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:

@@ -6,7 +6,6 @@ For which chain, and what is believed of the node: `dchat.cli.terminal.trust`. O
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from google.protobuf.message import DecodeError
 
 from chain.tx.envelope.build import Shared, Wallet
 from chain.tx.errors import TxError
@@ -22,16 +20,16 @@ from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany
 from chain.tx.policies import read_policy
 from crypto.bech32 import encode_address
 from dchat.cli.terminal.ask import Address, Amount, account_from, node_option, parse_amount, run
-from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, common_option, show_json
 from dchat.cli.terminal.drafts import Draft
 from dchat.cli.terminal.kept import keep, read_kept
-from dchat.cli.terminal.render import message_json
+from dchat.cli.terminal.outcome import output_option, show_outcome, show_trial
 from dchat.cli.terminal.sums import Sum, paying, sum_of, sum_option
 from dchat.cli.terminal.trust import Signing, trust_options
 from dchat.client.client import SMALL_BYTES_MAX, Client, quoted
 from dchat.client.wallet import EXPIRY_BLOCKS, FEE_MAX, ORDERED_EXPIRY_BLOCKS, Outcome, Session, TxRefused, open_until
 from proto.dchat.v1 import service_pb2 as pb
-from proto.dchat.v1 import state_pb2, tx_pb2
+from proto.dchat.v1 import tx_pb2
 
 WAITS = ("proof", "commit", "admission")
 BUILDING = ("unordered", "expiry_blocks", "fee", "gas_limit", "memo", "sequence", "fee_granter")  # options of `build`
@@ -46,15 +44,16 @@ def handing_in(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that gives a transaction to a node."""
     options = (
         node_option,
-        click.option(
+        common_option(
             "--wait",
             type=click.Choice(WAITS),
             help="Return when the next header proves what became of it (the default), when it is in a block by the "
             "node's word, or when the node has admitted it.",
         ),
         trust_options,
-        click.option("--chain-id", default="", help="Default: of what trust begins with."),
-        click.option(
+        output_option,
+        common_option("--chain-id", default="", help="Default: of what trust begins with."),
+        common_option(
             "--believe-node", is_flag=True, help="Check nothing that the node says: only for a node of your own."
         ),
     )
@@ -66,38 +65,38 @@ def handing_in(command: Callable[..., Any]) -> Callable[..., Any]:
 def sending(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that sends."""
     options = (
-        click.option("--from", "sender", type=InputFile(), help="Identity or account file. Default: home's."),
+        common_option("--from", "sender", type=InputFile(), help="Identity or account file. Default: home's."),
         handing_in,
-        click.option("--memo", default="", help="Up to 256 bytes, public."),
-        click.option("--fee", type=Amount(), help="Default: the least that the chain takes, by the node's word."),
-        click.option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT."),
-        click.option(
+        common_option("--memo", default="", help="Up to 256 bytes, public."),
+        common_option("--fee", type=Amount(), help="Default: the least that the chain takes, by the node's word."),
+        common_option("--max-fee", type=Amount(), default=FEE_MAX, help="Of the default fee. Default: 1 DCHAT."),
+        common_option(
             "--fee-granter",
             type=Address(),
             default=b"",
             help="Whose fee grant pays (dchat tx grant-fees). Default: you.",
         ),
-        click.option("--gas-limit", type=int, help="Default: an estimate that is enough."),
-        click.option("--unordered", is_flag=True, help="With a replay mark and an expiry instead of a sequence."),
-        click.option(
+        common_option("--gas-limit", type=int, help="Default: an estimate that is enough."),
+        common_option("--unordered", is_flag=True, help="With a replay mark and an expiry instead of a sequence."),
+        common_option(
             "--expiry-blocks",
             type=click.IntRange(0),
             default=0,
             help=f"No block takes it after so many. Default: {ORDERED_EXPIRY_BLOCKS}, unordered {EXPIRY_BLOCKS}.",
         ),
-        click.option(
+        common_option(
             "--sequence", type=click.IntRange(0), help="Of an earlier attempt: of both only one can be executed."
         ),
-        click.option(
+        common_option(
             "--keep",
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write what is signed to this file first; given again with it, hand in the same: it is executed once.",
         ),
-        click.option(
+        common_option(
             "--estimate", is_flag=True, help="Take the gas limit that the node finds by running it, by its word."
         ),
-        click.option("--dry-run", is_flag=True, help="Sign and send nothing: ask the node what it would do."),
-        click.option(
+        common_option("--dry-run", is_flag=True, help="Sign and send nothing: ask the node what it would do."),
+        common_option(
             "--generate-only", is_flag=True, help="Sign and send nothing: show the draft for `dchat tx sign`, as JSON."
         ),
     )
@@ -168,10 +167,7 @@ def try_out(
 
     try:
         answer = run(work, options["node"], answer_bytes_max=SMALL_BYTES_MAX)
-        shown = message_json(answer)
-        with contextlib.suppress(DecodeError):
-            shown["receipt"] = message_json(state_pb2.Receipt.FromString(answer.data)) if shown.pop("data") else None
-        show_json(shown)
+        show_trial(answer, options["form"])
         would_do(answer)
     except TxRefused as error:
         raise Refused(error) from None
@@ -227,9 +223,9 @@ def hand_in(
         return await give(sessions[0], how)
 
     try:
-        show_json(outcome_json(run_sending(work, options["node"])))
+        show_outcome(run_sending(work, options["node"]), options["form"])
     except TxRefused as error:
-        show_json(outcome_json(error.outcome))
+        show_outcome(error.outcome, options["form"])
         raise Refused(error) from None
     except KeyboardInterrupt:
         tx = sessions[0].handed if sessions else None
@@ -255,25 +251,6 @@ def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
     if outcome is None:
         raise refused[0]
     return outcome
-
-
-def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "hash": outcome.hash.hex(),
-        "replay_id": outcome.replay_id.hex(),
-        "code": outcome.code,
-        "codespace": outcome.codespace,
-        "log": outcome.log,
-        "height": outcome.height,
-        "index": outcome.index,
-        "gas_used": outcome.gas_used,
-        "sequence": outcome.sequence,
-        "expiry_height": outcome.expiry_height,
-        "proved_by_header": outcome.proved_by or None,
-    }
-    if outcome.receipt is not None:
-        shown["receipt"] = message_json(outcome.receipt)
-    return shown
 
 
 @tx.command(cls=Command)

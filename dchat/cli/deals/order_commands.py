@@ -187,8 +187,12 @@ LEGS["cancel-order"] = (
 @proving
 def query_order(owner: bytes, reference: str, **how: Any) -> None:
     """A standing order that is not over; of one that is over, when it ended and why, by the node's events."""
-    if not ask_record(ORDERS, order_name(owner, reference), **how):
-        tell_end(owner, reference, how["node"])
+    try:
+        ask_record(ORDERS, order_name(owner, reference), word_of=owner, **how)
+    except Refusal as refused:
+        if refused.exit_code == Exit.ABSENT:
+            tell_end(owner, reference, how["node"])
+        raise
 
 
 def tell_end(owner: bytes, reference: str, node: str | None) -> None:

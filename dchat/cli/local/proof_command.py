@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from chain.kernel.event_text import coins
+from chain.tx.units import in_dchat
 from consensus.formats.timestamps import format_rfc3339
 from crypto.bech32 import encode_address
 from dchat.cli.chat.words import channel_of
@@ -153,9 +154,9 @@ def _sentences(shown: ShownMessage) -> list[str]:
     for tx in shown.txs:
         what = "with it" if tx is first else f"in transaction {tx.hash.hex()} of block {tx.height}"
         legs = [
-            f"{leg.kind} {coins(leg.amount)}, {leg.why or 'not tied to the message by the chain'}" for leg in tx.legs
+            f"{leg.kind} {in_dchat(leg.amount)}, {leg.why or 'not tied to the message by the chain'}" for leg in tx.legs
         ]
-        fee = f"a fee of {coins(tx.fee)}" if tx.fee else "no fee, but of the payer's allowance"
+        fee = f"a fee of {in_dchat(tx.fee)}" if tx.fee else "no fee, but of the payer's allowance"
         said.append("; ".join([f"paid: {what}, {fee} by {encode_address(tx.fee_payer)}", *legs]))
     return said
 

@@ -13,7 +13,7 @@ import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import InvalidAddress, decode_address
-from dchat.cli.terminal.base import Exit, Refusal, current_home, own_node
+from dchat.cli.terminal.base import Exit, Refusal, common_option, current_home, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.verify import ProofFailed
 from dchat.home import identity
@@ -31,13 +31,13 @@ T = TypeVar("T")
 
 def node_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--node: the gRPC address."""
-    return click.option(
+    return common_option(
         "--node", "node", metavar="HOST:PORT", help="gRPC address. Default: DCHAT_NODE, else the home's own node."
     )(command)
 
 
 # The state after that block, as far back as the node keeps old states.
-height_option = click.option(
+height_option = common_option(
     "--height", type=click.IntRange(0), default=0, help="After this block. Default: the latest."
 )
 

@@ -1,7 +1,8 @@
 """What every command shares: --home, --version, plain errors and documented exit codes.
 
-Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 70 consensus failed; 4 the node could not be
-reached; 5 a proof does not hold; 6 the chain wants another build; 74 this node's files are not what it wrote.
+Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 3 what was asked for is not there; 70 consensus
+failed; 4 the node could not be reached; 5 a proof does not hold; 6 the chain wants another build; 74 this node's files
+are not what it wrote.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    ABSENT = 3  # what was asked for is not there; standard output says so, too, with `null`
     CONSENSUS = 70  # the engine chooses it: EX_SOFTWARE of sysexits
     UNREACHABLE = 4
     PROOF = 5
@@ -93,9 +95,18 @@ def _show_version(context: click.Context, _: click.Parameter, value: bool) -> No
         context.exit()
 
 
+class CommonOption(click.Option):
+    """One that many commands have: help shows it after a command's own."""
+
+
+def common_option(*names: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """click.option, of what many commands have."""
+    return click.option(*names, cls=CommonOption, **how)
+
+
 def _common_options() -> list[click.Parameter]:
     return [
-        click.Option(
+        CommonOption(
             ["--home"],
             metavar="DIR",
             expose_value=False,
@@ -103,7 +114,7 @@ def _common_options() -> list[click.Parameter]:
             callback=_remember_home,
             help="The node's home. Default: DCHAT_HOME, else DAEMON_HOME, else ~/.dchat.",
         ),
-        click.Option(
+        CommonOption(
             ["--version"],
             is_flag=True,
             expose_value=False,
@@ -120,6 +131,21 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += _common_options()
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Its own options first, where it has others too that many commands have."""
+        own: list[tuple[str, str]] = []
+        common: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (row := param.get_help_record(ctx)) is not None:
+                (common if isinstance(param, CommonOption) or "--help" in param.opts else own).append(row)
+        for title, rows in (
+            ("Options of this command", own),
+            ("Options of many commands" if own else "Options", common),
+        ):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 class Group(click.Group):

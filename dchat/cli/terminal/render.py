@@ -15,11 +15,12 @@ from google.protobuf.message import Message
 from chain.currency.denominations import records
 from chain.currency.ledger import dec
 from chain.tx.messages.payments import Denom
+from chain.tx.units import in_dchat
 from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS, format_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
-from proto.dchat.v1.service_pb2 import GetRecordResponse
+from proto.dchat.v1.service_pb2 import GetRecordResponse, ListMessagesResponse
 from proto.dchat.v1.shown_pb2 import Leg, Shown, leg, names, shown
 from proto.dchat.v1.state_pb2 import LegOutcome
 from proto.dchat.v1.tx_pb2 import Message as Kinds
@@ -77,12 +78,15 @@ def message_json(message: Message) -> dict[str, Any]:
     return told
 
 
-def says_nothing(answer: Message) -> bool:
-    """Whether an answer about one thing has none: what was asked for does not exist at that height."""
+def absent(answer: Message) -> dict[str, None]:
+    """What an answer about one thing has none of, where that does not exist at its height; empty: it does."""
     if isinstance(answer, GetRecordResponse):
-        return not answer.HasField("value")
+        return {} if answer.HasField("value") else {"value": None}
+    if isinstance(answer, ListMessagesResponse):  # without a proof the node says that it has no such channel
+        is_absent = answer.HasField("channel_proof") and not answer.channel_proof.value
+        return {"channel": None} if is_absent else {}
     things = [field.name for field in answer.DESCRIPTOR.fields if _is_thing(field)]
-    return bool(things) and not any(answer.HasField(name) for name in things)
+    return {} if any(answer.HasField(name) for name in things) else dict.fromkeys(things)
 
 
 def _is_thing(field: Any) -> bool:
@@ -121,6 +125,20 @@ def _of_kind(kind: str) -> Leg:
     field: Any = Kinds.DESCRIPTOR.fields_by_name.get(kind)
     found: Leg = field.GetOptions().Extensions[leg] if field is not None else Leg()
     return found
+
+
+def unit_of(outcome: LegOutcome) -> str:
+    """The amount of a leg with its unit, as far as its kind tells."""
+    form, kind = _of_kind(outcome.kind).subject, Kinds.DESCRIPTOR.fields_by_name.get(outcome.kind)
+    if form == Shown.DENOM:
+        return f"{outcome.amount} {_bytes(form, outcome.subject)}"
+    return f"{outcome.amount} udchat or units" if _may_be_units(kind) else in_dchat(outcome.amount)
+
+
+def _may_be_units(kind: Any) -> bool:
+    """Of kinds that may name a denomination, or an escrow that has one."""
+    named = {field.name for field in kind.message_type.fields} if kind is not None else set()
+    return kind is None or bool(named & {"denom", "escrow", "terms"})
 
 
 def _enum(kind: Any, value: int) -> str | int:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
 from chain.tx.envelope.build import Shared, Wallet
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from dchat.cli.terminal.ask import account_from, run
-from dchat.cli.terminal.base import Exit, InputFile, Refusal, current_home
+from dchat.cli.terminal.base import Exit, InputFile, Refusal, common_option, current_home
 from dchat.client.client import Client
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
@@ -28,8 +26,8 @@ from dchat.home.home import load_genesis
 def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--trust and --genesis."""
     options = (
-        click.option("--trust", metavar="HEIGHT:HASH", help="The header that trust begins with."),
-        click.option(
+        common_option("--trust", metavar="HEIGHT:HASH", help="The header that trust begins with."),
+        common_option(
             "--genesis",
             "genesis_file",
             type=InputFile(),

@@ -19,7 +19,7 @@ from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
 from dchat.cli.local.home_commands import read_genesis
 from dchat.cli.main import dchat
-from dchat.cli.terminal.render import says_nothing
+from dchat.cli.terminal.render import absent
 from dchat.client.client import NodeUnreachable
 from dchat.client.refusals import explain
 from dchat.client.wallet import Outcome, Session, TxRefused, submit
@@ -46,12 +46,11 @@ async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
     async with running_node(tmp_path) as running:
         alice, bob = (running.network.folder / running.network.accounts[name] for name in ("alice", "bob"))
         operator = running.network.home_of(running.network.nodes[0]) / "identity.json"
-        none = "dchat: there is none\n"
         for arguments, code, said in (
-            (("query", "staking", "validator", alice), 0, none),
-            (("query", "gov", "proposal", 9), 0, none),
+            (("query", "staking", "validator", alice), 3, "dchat: there is no validator after block "),
+            (("query", "gov", "proposal", 9), 3, "dchat: there is no proposal after block "),
             (("query", "account", operator), 0, ""),
-            (("query", "gov", "tally", 9), 1, "there is no proposal 9"),
+            (("query", "gov", "tally", 9), 3, "there is no proposal 9"),
             (("query", "invariants", "--height", 999_999), 1, "the latest saved is"),
             (("query", "invariants", "--height", -1), 2, "not in the range x>=0"),
             (("query", "staking", "delegations", "--validator", operator, "--limit", -1), 2, "not in the range x>=1"),
@@ -144,6 +143,16 @@ def test_a_signature_by_other_keys_is_refused_in_few_words_that_say_what_to_do()
     assert len(said.split()) <= 75, said
 
 
+@pytest.mark.parametrize(("log", "said"), [
+    pytest.param("message 0: an account has what it sends: 5factory/dchat1x/gold, needed: 6",
+                 "5 factory/dchat1x/gold, needed: 6", id="units"),
+    pytest.param("5000000udchat", ": 5 DCHAT,", id="a coin"),
+    pytest.param("it has 5 udchat of 9740603 udchat", "it has 5 udchat of 9.740603 DCHAT", id="in words"),
+])  # fmt: skip
+def test_a_number_and_its_unit_are_two_words(log: str, said: str) -> None:
+    assert said in explain("chat", 63, log).replace("; the rule", ", the rule")
+
+
 def test_help_lists_what_there_is() -> None:
     """Failure 36: before, it listed commands of later builds, each of which says that it is not in this one."""
 
@@ -195,14 +204,14 @@ async def test_a_node_that_takes_nothing_more_is_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "want"), [
-    pytest.param(staking.GetStakingValidatorResponse(height=3), True, id="no validator"),
-    pytest.param(gov.GetProposalResponse(height=3), True, id="no proposal"),
-    pytest.param(pb.GetAccountResponse(height=3, account={"balance": 1}), False, id="an account"),
-    pytest.param(gov.ListVotesResponse(height=3), False, id="an empty list"),
-    pytest.param(pb.GetParamsResponse(height=3, json="{}"), False, id="no message within"),
+    pytest.param(staking.GetStakingValidatorResponse(height=3), ["validator"], id="no validator"),
+    pytest.param(gov.GetProposalResponse(height=3), ["proposal"], id="no proposal"),
+    pytest.param(pb.GetAccountResponse(height=3, account={"balance": 1}), [], id="an account"),
+    pytest.param(gov.ListVotesResponse(height=3), [], id="an empty list"),
+    pytest.param(pb.GetParamsResponse(height=3, json="{}"), [], id="no message within"),
 ])  # fmt: skip
-def test_what_is_absent(answer: Message, want: bool) -> None:
-    assert says_nothing(answer) == want
+def test_what_is_absent(answer: Message, want: list[str]) -> None:
+    assert absent(answer) == dict.fromkeys(want)
 
 
 def test_consensus_keys_that_are_none(tmp_path: Path) -> None:

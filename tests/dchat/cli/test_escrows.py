@@ -57,7 +57,7 @@ async def test_an_escrow_is_opened_looked_up_proved_and_paid(tmp_path: Path) -> 
             done = await call("tx", "escrow", "deliver", at, "--channel", "poems", "--text", "a rose", sender="bob")
             assert [leg["kind"] for leg in done["receipt"]["legs"]] == ["post_message", "release_escrow"]
             assert done["receipt"]["legs"][1]["amount"] == 5_000_000
-            assert "value" not in await call("query", "escrow", at)
+            assert "there is no escrow" in await call("query", "escrow", at, code=3)
 
             # a bounty, in two parts; and what is open of whom, in pages
             ids = []
@@ -91,7 +91,8 @@ async def test_an_escrow_is_opened_looked_up_proved_and_paid(tmp_path: Path) -> 
             legs = made["receipt"]["legs"]
             assert legs[0]["subject"] == legs[1]["subject"]
             await call("tx", "attest", "--statement", "the parcel has come", "--withdraw", sender="bob")
-            assert "value" not in await call("query", "attestation", bob_at, sha256(b"the parcel has come").hex())
+            gone = await call("query", "attestation", bob_at, sha256(b"the parcel has come").hex(), code=3)
+            assert "there is no attestation" in gone
 
             # what the door does not take
             for request in (

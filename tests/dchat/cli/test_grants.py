@@ -88,7 +88,10 @@ async def test_fees_are_granted_used_proved_and_taken_back(tmp_path: Path) -> No
             )  # fmt: skip
             assert "does not pay for this kind of message" in refused.stderr
             await run("tx", "bundle", "--leg", f"revoke-fee-grant to={bob}", "--from", alice)
-            assert "dchat: there is none" in (await run("query", "fee-grant", alice, bob)).stderr
+            assert (
+                "dchat: there is no fee grant after block "
+                in (await run("query", "fee-grant", alice, bob, code=3)).stderr
+            )
             assert "there is no such fee grant" in (await run(*pay, code=1)).stderr
             await run("tx", "bundle", "--leg", f"grant-fees to={bob} limit=1 expires=1d", "--from", alice)
             await run("tx", "revoke-fee-grant", "--from", alice, "--to", bob)
@@ -148,7 +151,10 @@ async def test_something_is_done_in_anothers_name(tmp_path: Path) -> None:
             await run("tx", "bundle", "--from", alice, "--leg", f"authorise to={bob} kind=vote expires=1d")
             await run("tx", "bundle", "--from", alice, "--leg", f"revoke-authorisation to={bob} kind=vote")
             await run("tx", "revoke-authorisation", "--from", alice, "--to", bob, "--kind", "payment")
-            assert "dchat: there is none" in (await run("query", "authorisation", alice, bob, "payment")).stderr
+            assert (
+                "dchat: there is no authorisation after block "
+                in (await run("query", "authorisation", alice, bob, "payment", code=3)).stderr
+            )
 
 
 @pytest.mark.parametrize(

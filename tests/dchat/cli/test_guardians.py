@@ -48,7 +48,7 @@ async def test_an_account_names_guardians_who_propose_and_is_heard(tmp_path: Pat
             assert (found["id"], len(found["approvals"])) == (recovery, 2)
             assert int(found["agreed_height"]) > 0
             await call("tx", "object-recovery", sender=alice)
-            assert "value" not in await call("query", "recovery", alice)
+            assert "there is no record of recoveries" in await call("query", "recovery", alice, code=3)
             assert len((await call("query", "guardians", alice))["value"]["quiet"]) == 2
 
             leg = f"set-guardians guardians={bob} delay=1h threshold=1"

@@ -453,7 +453,7 @@ async def test_a_vote_is_not_shown_by_an_old_proposal(world: World) -> None:
         return answer
 
     question = ("query", "gov", "vote", 1, world.running.account("alice").address_text, "--prove")
-    assert (await world.dchat(*question)).exit_code == 0
+    assert (await world.dchat(*question)).exit_code == 3
     world.door.lies["GetProposal"] = older
     told = await world.dchat(*question)
     assert (told.exit_code, "asked for the proposal after block" in told.stderr) == (Exit.PROOF, True), told.output

@@ -53,7 +53,8 @@ class Told:
 
     async def proved(self, *arguments: object) -> dict[str, Any]:
         done = await self.dchat("query", *arguments, "--prove")
-        assert done.exit_code == 0, done.output
+        is_absent = " does not exist after " in done.stderr
+        assert done.exit_code == (Exit.ABSENT if is_absent else 0), done.output
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
@@ -105,7 +106,7 @@ async def test_what_exists_and_what_does_not_is_proved_and_said(told: Told) -> N
         assert says in document["verified"]["what"], arguments
         assert document["verified"]["trusted"] == "the genesis"
     unknown = await told.dchat("query", "tx", "00" * 32, "--prove")
-    assert (unknown.exit_code, "is in no block that this node has" in unknown.output) == (Exit.FAILED, True)
+    assert (unknown.exit_code, "is in no block that this node has" in unknown.output) == (Exit.ABSENT, True)
 
 
 async def test_trust_begins_where_the_operator_says(told: Told) -> None:
