@@ -105,7 +105,9 @@ class Meter:
 
 
 class Lived(Life):
-    """A life without the checks that cost more than what is measured."""
+    """A life without the checks that cost more than what is measured, in which no kind is rare."""
+
+    favoured = 24
 
     def check(self, *_: Any) -> Any:
         return

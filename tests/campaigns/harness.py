@@ -25,6 +25,7 @@ from dchat.devnet.processes import end_as_by_interrupt, running_pid, undisturbed
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
+AGREE_S = 30.0  # of a hundred blocks, at the end of what loads the machine
 T = TypeVar("T")
 
 
@@ -141,13 +142,14 @@ class Testnet:
 
     async def app_hashes(self, index: int, heights: int) -> dict[int, str]:
         """Height -> the app hash in its header, of the last `heights` blocks (up to 100)."""
-        blocks = (await asyncio.to_thread(self.get, index, f"/chain/blocks?limit={min(100, heights)}"))["blocks"]
+        path = f"/chain/blocks?limit={min(100, heights)}"
+        blocks = (await asyncio.to_thread(self.get, index, path, AGREE_S))["blocks"]
         return {block["height"]: block["app_hash"] for block in blocks}
 
     async def check_agreement(self, heights: int = 100) -> int:
         """Compare block and app hashes of the heights that all nodes have; returns how many there were."""
         answers = await asyncio.gather(
-            *(asyncio.to_thread(self.get, n.index, f"/chain/blocks?limit={heights}") for n in self.nodes)
+            *(asyncio.to_thread(self.get, n.index, f"/chain/blocks?limit={heights}", AGREE_S) for n in self.nodes)
         )
         tables = [{b["height"]: (b["hash"], b["app_hash"]) for b in answer["blocks"]} for answer in answers]
         common = set.intersection(*(set(table) for table in tables))

@@ -11,11 +11,9 @@ from chain.tx.messages import KINDS
 from tests.support.economy.life import Life
 
 # The later ones where the first have not shown all that there is.
-SEEDS = (48, 47, 4, 23, 33, 13, 29, 3, 25, 17, 27, 19, 31, 43, 5, 11, 42, 6, 7, 12, 8, 37, 41, 53, 59, 61, 67)
+SEEDS = (43, 23, 48, 41, 7, 13, 33, 12)
 SEEDS_LEAST = 3
 STEPS = 240
-# What a life does not do: upgrades have tests of their own.
-LEFT_OUT = {"software_upgrade", "cancel_upgrade", "announce_readiness"}
 
 
 def test_all_laws_hold_whatever_happens() -> None:
@@ -24,7 +22,7 @@ def test_all_laws_hold_whatever_happens() -> None:
     decided: set[str] = set()
     seen: Counter[str] = Counter()
     for number, seed in enumerate(SEEDS):
-        if number >= SEEDS_LEAST and KINDS.keys() - LEFT_OUT <= done:
+        if number >= SEEDS_LEAST and KINDS.keys() <= done:
             break
         life = Life(seed)
         for _ in range(STEPS):
@@ -34,7 +32,7 @@ def test_all_laws_hold_whatever_happens() -> None:
         done |= life.succeeded
         decided |= life.proposals_decided.keys()
     assert all(seen[what] for what in ("evidence", "jailed for misses", "restarts of the twin")), seen
-    assert KINDS.keys() - LEFT_OUT - done == set()
+    assert KINDS.keys() - done == set()
     assert {"passed", "rejected"} <= decided
 
 

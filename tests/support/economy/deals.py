@@ -49,7 +49,12 @@ def about_deals(life: Life, name: str, names: tuple[str, ...]) -> Message:
     if draw < 0.35 or not escrows:
         return _opening(life, who, names)
     if draw < 0.80:
-        key, escrow = rng.choice([entry for entry in escrows if who in entry[1].everybody] or escrows)
+        mine = [entry for entry in escrows if who in entry[1].everybody]
+        ready = [entry for entry in mine if not entry[1].pay_until_ns and life.time_ns < entry[1].due_ns]
+        plain = [entry for entry in ready if entry[1].recipient and not entry[1].conditions]
+        if plain and rng.random() < 0.5:
+            return ReleaseEscrow(who, EscrowReference(rng.choice(plain)[0][len(ESCROW) :]), 0, b"", ())
+        key, escrow = rng.choice(ready if ready and rng.random() < 0.8 else mine or escrows)
         to = rng.choice((b"", b"", escrow.sender, life.address(rng.choice(names))))
         places = tuple([MessagePlace(rng.randrange(3)) for one in escrow.conditions if isinstance(one, Posted)])
         amount = rng.choice((0, 0, 0, escrow.left // 2, escrow.left + 1))

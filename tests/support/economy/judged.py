@@ -9,6 +9,7 @@ from chain.chat.reputation.records import REPORT, Report, place_of
 from chain.tx.messages import CHANNEL_ID_BYTES, Message
 from chain.tx.messages.chat.reputation import EndorseAuthor, HonourAuthor, ReportMember, ReportMessage, ResolveReport
 from crypto.hash import ADDRESS_BYTES as SIZE
+from tests.support.economy.channels import some_message
 
 if TYPE_CHECKING:
     from tests.support.economy.life import Life
@@ -29,7 +30,7 @@ def about_reputation(life: Life, who: bytes) -> Message | None:
         about = rng.choice(judged if rng.random() < 0.9 else [about for about, _ in open_ones])
         return ResolveReport(who, about[:CHANNEL_ID_BYTES], *place_of(about[CHANNEL_ID_BYTES:]), rng.choice((1, 2)))
     channel = rng.choice(mine if rng.random() < 0.9 else channels)
-    index = rng.randrange(channel.range.count + 1) if rng.random() < 0.1 else rng.randrange(channel.range.count)
+    index = rng.randrange(channel.range.count + 1) if rng.random() < 0.1 else some_message(life, channel)
     members = [key[-SIZE:] for key, _ in life.state.scan(MEMBER + channel.id)]
     return rng.choice(
         (

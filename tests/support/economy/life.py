@@ -16,12 +16,11 @@ from bridge.guardians import recoveries_of
 from chain.app_state.document import BridgeGenesis, ChatGenesis, CurrencyGenesis
 from chain.app_state.governance_params import GovernanceParams
 from chain.chat.ballots import DEPOSIT, PROPOSAL, STATUS_NAMES, VOTING, Proposal
-from chain.chat.channels.records import BAN, CHANNEL, MEMBER, Channel
+from chain.chat.channels.records import CHANNEL
 from chain.chat.identities.devices import DEVICE
 from chain.chat.identities.prekeys import PREKEY
 from chain.chat.identities.profiles import BLOCK
 from chain.chat.ledger.records import IDENTITY
-from chain.chat.messages.records import message_key
 from chain.currency import machine as currency
 from chain.currency.grants.authorisations import AUTHORISATION
 from chain.currency.grants.fee_grants import FEE_GRANT
@@ -55,29 +54,12 @@ from chain.tx.messages import (
     kinds_of,
 )
 from chain.tx.messages.chat import (
-    AcceptChannel,
     AddDevice,
-    BanMember,
-    BeginEpoch,
     BlockIdentity,
     ClaimPrekey,
-    EditChannel,
-    EditMessage,
-    InviteMember,
-    LeaveChannel,
-    MarkRead,
-    OfferChannel,
-    OpenDirect,
-    PinMessage,
-    PublishEpochKeys,
     PublishPrekeys,
-    React,
-    RetractMessage,
     RevokeDevice,
-    SealedCopy,
-    SetMemberRole,
     SetProfile,
-    UnbanMember,
     UnblockIdentity,
 )
 from chain.tx.messages.economy import (
@@ -120,22 +102,24 @@ from chain.tx.messages.payments import ClaimVested, ClawBack, CreateVesting
 from consensus.abci.interface import BlockRequest, FinalizeBlockResponse, Misbehavior, MisbehaviorType
 from crypto.hash import ADDRESS_BYTES as SIZE
 from dchat.app.app import DchatApplication
-from proto.dchat.v1 import state_pb2
 from storage.memory import MemoryStore
 from tests.support.chain.harness import SECOND_NS, drain, wallet
 from tests.support.chain.identities import published
 from tests.support.chain.keys import rotation, shared, signed
 from tests.support.economy.allowances import about_allowance, paying_channel
+from tests.support.economy.channels import about_channel
 from tests.support.economy.deals import about_deals
 from tests.support.economy.guards import about_guardians
 from tests.support.economy.judged import about_reputation
 from tests.support.economy.money import about_denominations, about_orders, about_requests
 from tests.support.economy.shadow import Differs, Shadow
+from tests.support.economy.upgrades import about_upgrades
 from tests.support.economy.world import DCHAT, UNIT, World, consensus_key, possession
 
 OPERATORS: Final = tuple(f"v{number}" for number in range(5))
 PEOPLE: Final = tuple(f"p{number}" for number in range(9))
 NAMES: Final = (*OPERATORS, *PEOPLE)
+AUTHORITY: Final = "authority"  # sets upgrade plans, and does nothing else
 EVIDENCE_AGE_S: Final = 400
 
 STAKING = StakingParams(unbonding_s=600, validators_max=5, entries_max=3, min_stake=UNIT, min_self_delegation=DCHAT)
@@ -166,27 +150,33 @@ CHANGES: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("chat", "lent_messages"): ("2000", "0", "1000000"),
     ("chat", "refill_period_s"): ("60", "10"),
 }
-CONVERSATION: Final = 6  # channels at most
+CHANNELS_MAX: Final = 30  # there are ever more, or a long life would create none
+BLOCKS_A_CHANNEL: Final = 80
+LONG_BLOCKS: Final = 990  # until what is unordered expires: nearly the longest
+FAILS_FOR_ONE: Final = 8  # what fails so often counts as seen once, or what cannot be would be all that is tried
 
 
 class Life(World):
-    """`step` lives through one block. tried: (kind of message, "ok" or the error) -> how often; of a
-    transaction that failed, under its last kind."""
+    """`step` lives through one block. tried: (kind of message, "ok" or the error) -> how often; of a transaction that
+    failed, under its last kind. favoured: of so many that come to mind it does half the time what it saw least."""
+
+    favoured = 8
 
     def __init__(self, seed: int, *, twin: bool = True) -> None:
         self.rng = random.Random(seed)
         rng = self.rng
         super().__init__(
             {name: rng.randrange(2, 30) * UNIT + rng.randrange(UNIT) for name in OPERATORS},
-            {name: rng.randrange(1, 20) * UNIT + rng.randrange(UNIT) for name in NAMES},
+            {name: rng.randrange(1, 20) * UNIT + rng.randrange(UNIT) for name in (*NAMES, AUTHORITY)},
             staking=STAKING, slashing=SLASHING, distribution=DistributionParams(), mint=MINT, inflation=ONE // 5,
             rates={"v0": ONE // 10, "v1": ONE // 3, "v2": ONE}, check=False, governance=GOVERNANCE,
             currency=CurrencyGenesis(gas_price=100_000),
             bridge=BridgeGenesis(receipt_blocks=50), gas_price=100_000,
-            chat=ChatGenesis(refill_period_s=60, unlock_delay_s=60),
+            chat=ChatGenesis(refill_period_s=60, unlock_delay_s=60), upgrade_authority=AUTHORITY,
         )  # fmt: skip
         self.tried: Counter[tuple[str, str]] = Counter()
         self.seen: Counter[str] = Counter()
+        self._shown: Counter[str] = Counter()  # kind -> how often, in eighths: see FAILS_FOR_ONE
         self.down: dict[str, int] = {}  # key's label -> last height that it misses
         self._used: set[tuple[str, int]] = set()  # evidence that was committed
         self._policies: dict[bytes, tuple[int, list[str]]] = {}  # that somebody changed to: who signs, and how many
@@ -220,15 +210,20 @@ class Life(World):
         request = self._last_request
         assert request is not None
         for raw, result in zip(request.txs, response.tx_results, strict=True):
-            verdict = f"{result.codespace} {result.code}" if result.code else "ok"
-            for name in kinds[raw].split("+") if not result.code else (kinds[raw].split("+")[-1],):
-                self.tried[name, verdict] += 1
+            names = kinds[raw].split("+")
+            for name in names[-1:] if result.code else names:
+                self.told(name, f"{result.codespace} {result.code}" if result.code else "ok")
         self.seen["refused before the block"] += len(txs) - len(request.txs)
         self.seen["evidence"] += len(evidence)
         self.seen["updates of the set"] += len(response.validator_updates)
         self._times[self.height] = self.time_ns
         self.assert_told(before, request.txs, response)
         self.check(request, response)
+
+    def told(self, name: str, verdict: str) -> None:
+        """name: of a kind."""
+        self.tried[name, verdict] += 1
+        self._shown[name] += FAILS_FOR_ONE if verdict == "ok" else 1
 
     @property
     def succeeded(self) -> set[str]:
@@ -303,12 +298,20 @@ class Life(World):
         rng = self.rng
         people = rng.sample(NAMES, rng.choice((0, 1, 2, 3, 5)))
         found = []
-        for name in people:
-            messages = [self._message(name) for _ in range(rng.choice((1, 1, 1, 2)))]
+        for name in filter(self.is_free, people):
+            alone = (1, 1, 1, 2) if self._identity(name) is not None else (1, 1, 1, 1, 1, 1, 1, 2)
+            messages = [self._message(name) for _ in range(rng.choice(alone))]
             chosen = [message for message in messages if message is not None]
             if chosen and len({type(message) for message in chosen}) == len(chosen) and _fit(chosen):
                 found.append((self._sign(name, chosen), "+".join(KIND_OF[type(m)].name for m in chosen)))
+        if rng.random() < 0.02 and self.is_free(AUTHORITY):
+            plan = about_upgrades(self, AUTHORITY, NAMES)
+            found.append((self._sign(AUTHORITY, [plan]), KIND_OF[type(plan)].name))
         return found
+
+    def is_free(self, name: str) -> bool:
+        """Whether they do something in the next block."""
+        return True
 
     def _sign(self, name: str, messages: list[Message]) -> bytes:
         lane = lane_of(messages)
@@ -316,20 +319,27 @@ class Life(World):
         record = self._identity(name) if lane == LANE_CHAT else currency.account_of(self.state, address)
         sequences = dict(record.sequences) if record is not None else {}
         granter = self._granter(name) if lane != LANE_CHAT else paying_channel(self, messages)
+        until = self._expiry(name) if lane == LANE_BRIDGE else {}
         if record is not None and record.policy in self._policies:
             needed, holders = self._policies[record.policy]
             mine = Shared(record.policy, wallet(self.rng.choice(holders)).public_key, address)
             following = sequences.get(mine.public_key, sequences.get(b"", 0)) if lane != LANE_BRIDGE else None
             by = " ".join(self.rng.sample(holders, needed))
             return signed(
-                self, mine, by, *messages, sequence=following, with_policy=False, lane=lane, fee_granter=granter
-            )
+                self, mine, by, *messages, sequence=following, with_policy=False, lane=lane, fee_granter=granter,
+                **until,
+            )  # fmt: skip
         key = self.wallets[name].public_key
         self.sequences[name, LANE_NAMES[lane]] = sequences.get(key, sequences.get(b"", 0))
         return self.tx(
             name, *messages, lane=lane if lane != LANE_BRIDGE else None, with_policy=b"" not in sequences,
-            fee_granter=granter,
+            fee_granter=granter, **until,
         )  # fmt: skip
+
+    def _expiry(self, name: str) -> dict[str, int]:
+        """Whose burner ended lately signs for longer, or is refused: it might have signed before."""
+        again = (identity := self._identity(name)) is not None and identity.before_height
+        return {"expiry_height": self.height + LONG_BLOCKS} if again and self.rng.random() < 0.9 else {}
 
     def rotation_of(self, name: str) -> RotateKeys:
         """To one key or several, new or known, its first one too; now and then to what it has, or unproved."""
@@ -345,6 +355,12 @@ class Life(World):
         return self.state.get(IDENTITY + self.address(name))
 
     def _message(self, name: str) -> Message | None:
+        if self.rng.random() < 0.5:
+            return self._any_message(name)
+        drawn = [self._any_message(name) for _ in range(self.favoured)]
+        return min(filter(None, drawn), key=lambda one: self._shown[KIND_OF[type(one)].name], default=None)
+
+    def _any_message(self, name: str) -> Message | None:
         message = self._plain_message(name)
         if message is not None and type(message) in INNER_OF and self.rng.random() < 0.1:
             return self._in_anothers_name(name, message)
@@ -378,7 +394,7 @@ class Life(World):
             return self._about_chat(name)
         if recoveries_of(self.state, self.address(name)) and rng.random() < 0.2:
             return about_guardians(self, name, NAMES)
-        if rng.random() < 0.3 and (found := self._about_channel(self.address(name))) is not None:
+        if rng.random() < 0.3 and (found := about_channel(self, self.address(name), NAMES)) is not None:
             return found
         if rng.random() < 0.1 and (found := about_allowance(self, self.address(name))) is not None:
             return found
@@ -386,6 +402,8 @@ class Life(World):
             return found
         if rng.random() < 0.06:
             return self._about_chat(name)
+        if rng.random() < 0.01:
+            return about_upgrades(self, name, NAMES)
         draw = rng.random()
         if draw < 0.39:
             return self._about_stake(name)
@@ -394,9 +412,9 @@ class Life(World):
         if draw < 0.64:
             return self._about_vesting(name) if rng.random() < 0.4 else self._about_grants(name)
         if draw < 0.82:
-            units = self._about_denominations
-            return rng.choice((self._payment, units, units, self._about_requests, self._about_orders))(name)
-        if draw < 0.89:
+            units, asked, orders = self._about_denominations, self._about_requests, self._about_orders
+            return rng.choice((self._payment, units, units, asked, asked, orders, orders))(name)
+        if draw < 0.90:
             return about_deals(self, name, NAMES)
         if draw < 0.94:
             return about_guardians(self, name, NAMES)
@@ -454,7 +472,7 @@ class Life(World):
         if draw < 0.55:
             leaving = validator.jailed and operator != who
             return Undelegate(who, operator, max(1, worth) if leaving else self._amount(worth))
-        if draw < 0.70:
+        if draw < 0.67:
             target = self._validator_somewhere().operator
             return Redelegate(who, operator, target, self._amount(worth)) if target != operator else None
         if draw < 0.78:
@@ -484,10 +502,14 @@ class Life(World):
             if key[-SIZE:] == who
             for entry in waiting.entries
         ]
+        jailed = {validator.operator for _, validator in self.state.scan(VALIDATOR) if validator.jailed}
+        if self.rng.random() < 0.9:
+            found = [(operator, entry) for operator, entry in found if operator not in jailed]
         if not found:
             return None
         operator, entry = self.rng.choice(found)
-        return CancelUnbonding(who, operator, self._amount(entry.balance), entry.creation_height)
+        part = self.rng.choice((entry.balance, max(1, entry.balance // 2), self._amount(entry.balance)))
+        return CancelUnbonding(who, operator, part, entry.creation_height)
 
     def _about_governance(self, name: str) -> Message | None:
         rng, who = self.rng, self.address(name)
@@ -550,14 +572,14 @@ class Life(World):
     def _about_chat(self, name: str) -> Message | None:
         rng, who = self.rng, self.address(name)
         if self._identity(name) is None:
-            if rng.random() < 0.25:
-                return RegisterBurner(who, f"name-{name}", "", rng.choice((60, 90, 400, 5_000)))
+            if rng.random() < 0.7:
+                return RegisterBurner(who, f"name-{name}", "", rng.choice((60, 60, 90, 400)))
             return RegisterIdentity(who, f"name-{name}", "")
         if rng.random() < 0.1:
             return self.rotation_of(name)
         if rng.random() < 0.45:
             return self._about_identity(name)
-        title = f"channel {rng.randrange(CONVERSATION)}"
+        title = f"channel {rng.randrange(min(5 + self.height // BLOCKS_A_CHANNEL, CHANNELS_MAX))}"
         channel = channel_id(title)
         if self.state.get(CHANNEL + channel) is None:
             price, access = rng.choice((0, DCHAT)), rng.choice((0, 0, 1))
@@ -570,69 +592,6 @@ class Life(World):
                 Tip(who, channel, 0, self._amount(DCHAT)),
                 Tip(who, channel, 0, 7),
                 BuyAllowance(who, rng.randrange(1, DCHAT)),
-            )
-        )  # fmt: skip
-
-    def _about_channel(self, who: bytes) -> Message | None:
-        """What people do with channels, mostly with their own; and what they may not."""
-        rng = self.rng
-        channels: list[Channel] = [channel for _, channel in self.state.scan(CHANNEL) if channel.name]
-        if rng.random() < 0.1:
-            channels = [channel for _, channel in self.state.scan(CHANNEL)]
-        if not channels or self.state.get(IDENTITY + who) is None:
-            return None
-        mine = [found for found in channels if self.state.get(MEMBER + found.id + who) is not None]
-        own = [found for found in mine if found.owner == who or (found.settings and found.settings.heir == who)]
-        chosen = rng.choice(own if own and rng.random() < 0.8 else mine if mine and rng.random() < 0.7 else channels)
-        if chosen not in mine and rng.random() < 0.8:
-            paid = PayToJoin(who, chosen.id, DCHAT, 60 if chosen.settings and chosen.settings.period_s else 0)
-            return paid if chosen.join_price else JoinChannel(who, chosen.id)
-        channel, heir = chosen.id, chosen.settings.heir if chosen.settings else b""
-        if heir == who and rng.random() < 0.7:
-            return AcceptChannel(who, channel)
-        if rng.random() < 0.04:
-            return OpenDirect(who, self.address(rng.choice([name for name in NAMES if self.address(name) != who])))
-        if chosen.settings and chosen.settings.epoch and rng.random() < 0.4:
-            copies = (SealedCopy(who, bytes(30) + rng.randbytes(2), b"x"),)
-            if rng.random() < 0.3:
-                return BeginEpoch(who, channel)
-            return PublishEpochKeys(who, channel, chosen.settings.epoch, bytes(32), copies)
-        banned = [key[-SIZE:] for key, _ in self.state.scan(BAN + channel)]
-        if banned and rng.random() < 0.7:
-            return UnbanMember(who, channel, rng.choice(banned))
-        if chosen.range.count and rng.random() < 0.4:
-            return self._about_message(who, channel, rng.randrange(chosen.range.count), chosen.range.count)
-        if rng.random() < 0.3:
-            return PinMessage(who, channel, 0) if chosen.range.count else PostMessage(who, channel, b"first", 0)
-        members = [key[-SIZE:] for key, _ in self.state.scan(MEMBER + channel) if key[-SIZE:] != who]
-        other = rng.choice(members) if members and rng.random() < 0.7 else self.address(rng.choice(NAMES))
-        if other == who:
-            return LeaveChannel(who, channel)
-        terms = {"topic": "news", "join_price": DCHAT, "period_s": 90, "slow_mode_s": 3, "access": 1, "join_role": 0}
-        changed = rng.choice(sorted(terms))
-        return rng.choice(
-            (
-                EditChannel(who, channel, **{changed: rng.choice((terms[changed], "" if changed == "topic" else 0))}),
-                EditChannel(who, channel, archived=rng.random() < 0.2), PinMessage(who, channel, 0, True),
-                InviteMember(who, channel, other, rng.choice((60, 900)), rng.random() < 0.5),
-                LeaveChannel(who, channel), SetMemberRole(who, channel, other, rng.randrange(3)),
-                BanMember(who, channel, other, rng.choice((0, 1, 30, 900))), UnbanMember(who, channel, other),
-                OfferChannel(who, channel, other), OfferChannel(who, channel, rng.choice((b"", other))),
-                AcceptChannel(who, channel),
-            )
-        )  # fmt: skip
-
-    def _about_message(self, who: bytes, channel: bytes, index: int, count: int) -> Message:
-        rng = self.rng
-        stored: bytes = self.state.get(message_key(channel, index))
-        mine = state_pb2.ChatMessage.FromString(stored).author == who
-        return rng.choice(
-            (
-                EditMessage(who, channel, index, b"edited") if mine else React(who, channel, index, rng.randrange(17)),
-                EditMessage(who, channel, index, b"edited"), RetractMessage(who, channel, index),
-                React(who, channel, index, rng.randrange(4)), MarkRead(who, channel, rng.randrange(1, count + 2)),
-                PostMessage(who, channel, b"soon gone", 0, rng.choice((1, 20, 400))),
-                PostMessage(who, channel, b"sealed", 0, epoch=rng.randrange(9)),
             )
         )  # fmt: skip
 

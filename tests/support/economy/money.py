@@ -37,7 +37,9 @@ def about_requests(life: Life, name: str, names: tuple[str, ...]) -> Message:
     made: list[tuple[bytes, PaymentRequest]] = [(key[len(REQUEST) :], found) for key, found in life.state.scan(REQUEST)]
     others = [(key, found) for key, found in made if key[:SIZE] != who and found.payer in (b"", who)]
     if others and rng.random() < 0.5:
-        key, found = rng.choice(others if rng.random() < 0.9 else made)
+        balance = life.balance(name)
+        easy = [entry for entry in others if entry[1].denom is None and entry[1].amount < balance]
+        key, found = rng.choice(easy if easy and rng.random() < 0.9 else others if rng.random() < 0.9 else made)
         amount = found.amount if rng.random() < 0.9 else found.amount + 1
         return FulfilRequest(who, key[:SIZE], key[SIZE:].decode(), found.denom, amount)
     mine = [key[SIZE:].decode() for key, _ in made if key[:SIZE] == who]
@@ -47,7 +49,8 @@ def about_requests(life: Life, name: str, names: tuple[str, ...]) -> Message:
     expiry_ns = life.time_ns + rng.choice((1, 20, 60, 400, 400, 40_000_000)) * S
     return RequestPayment(
         who, rng.choice(("INV-1", "inv/2", "3")), rng.choice((b"", somebody, somebody)),
-        rng.choice((None, *held[:3])), rng.choice((1, 1_000, 10**6, 10**13)), rng.choice(("", "for tea")), expiry_ns,
+        rng.choice((None, None, *held[:3])), rng.choice((1, 1_000, 10**6, 10**13)), rng.choice(("", "for tea")),
+        expiry_ns,
     )  # fmt: skip
 
 
@@ -55,8 +58,8 @@ def about_orders(life: Life, name: str, names: tuple[str, ...]) -> Message:
     rng, who = life.rng, life.address(name)
     somebody = life.address(rng.choice([other for other in names if other != name]))
     mine = [key[len(ORDER) + SIZE :].decode() for key, _ in life.state.scan(ORDER + who)]
-    if mine and rng.random() < 0.25:
-        return CancelStandingOrder(who, rng.choice((*mine, "none")))
+    if mine and rng.random() < 0.7:
+        return CancelStandingOrder(who, rng.choice(mine) if rng.random() < 0.9 else "none")
     held = [denom_of(key[len(HOLDING) + SIZE :]) for key, _ in life.state.scan(HOLDING + who)]
     denom = rng.choice((None, *held[:3]))
     amount = rng.choice((1, 3, 500)) if denom else rng.choice((10_000, 10**6, life.balance(name) // 3 + 10_000))

@@ -102,6 +102,7 @@ class World(Chain):
         currency: CurrencyGenesis | None = None,
         chat: ChatGenesis | None = None,
         bridge: BridgeGenesis | None = None,
+        upgrade_authority: str = "",
     ) -> None:
         rates = rates or {}
         balances = balances or {"nobody": 1}
@@ -120,6 +121,7 @@ class World(Chain):
             {self.address(name): amount for name, amount in balances.items() if amount},
             currency=currency or CurrencyGenesis(gas_price=gas_price), economics=economics, governance=governance,
             chat=chat, bridge=bridge,
+            upgrade_authority=self.address(upgrade_authority) if upgrade_authority else b"",
         )  # fmt: skip
         self.db = MemoryStore()
         self.build = {}
