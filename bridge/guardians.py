@@ -12,7 +12,7 @@ Source: docs/identities.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -89,7 +89,14 @@ def _agreed(recoveries: tuple[Recovery, ...]) -> Recovery | None:
 
 def _stand(state: Readable, recovery: Recovery) -> list[bytes]:
     """Who approves, of those who did: what a guardian said in an earlier epoch of its account is not its word."""
-    return [guardian for guardian, epoch in recovery.said.items() if epoch == EPOCHS.of(state, guardian)]
+    return _all_stand(state, (recovery,))[0]
+
+
+def _all_stand(state: Readable, recoveries: Sequence[Recovery]) -> list[list[bytes]]:
+    """Of each recovery; each guardian's epoch is read once."""
+    said = [recovery.said for recovery in recoveries]
+    now = {guardian: EPOCHS.of(state, guardian) for guardian in dict.fromkeys(who for one in said for who in one)}
+    return [[guardian for guardian, epoch in one.items() if epoch == now[guardian]] for one in said]
 
 
 def _item(address: bytes, recovery: Recovery) -> bytes:
@@ -272,12 +279,13 @@ def object_recovery(ctx: Context, message: ObjectRecovery) -> Leg:
     if not recoveries:
         raise UnknownRecovery("none of this account is")
     terms = record.terms
-    most = max(len(_stand(branch, recovery)) for recovery in recoveries)
+    stand = _all_stand(branch, recoveries)
+    most = max(map(len, stand))
     if terms.overrule and most >= terms.overrule:
         raise Overruled(f"{most} approved, {terms.overrule} overrule")
     _end_all(branch, address, recoveries)
     until_ns = ctx.time_ns + terms.delay_s * NS_PER_S
-    heard = {guardian for recovery in recoveries for guardian in _stand(branch, recovery)}
+    heard = {guardian for approve in stand for guardian in approve}
     still = [one for one in record.quiet if one.until_ns > ctx.time_ns and one.guardian not in heard]
     quiet = tuple(sorted([*still, *[Quiet(guardian, until_ns) for guardian in sorted(heard)]]))
     record = record._replace(quiet=quiet)

@@ -553,6 +553,20 @@ def test_the_greatest_records_fit() -> None:
     assert Recoveries.decode(Recoveries((each,) * GUARDIANS_MAX).encode()).of == (each,) * GUARDIANS_MAX
 
 
+def test_whose_word_stands_is_asked_once_of_each_guardian() -> None:
+    """However many recoveries they approved: an objection costs what its gas says."""
+    who = tuple(bytes([number]) * 20 for number in range(GUARDIANS_MAX))
+    each = Recovery(bytes(32), who[0], wallet("new").policy, who, 1, 0, (0, *(1,) * (GUARDIANS_MAX - 1)))
+    read: list[bytes] = []
+
+    class Counting:
+        def get(self, key: bytes) -> None:
+            read.append(key)
+
+    assert machine._all_stand(Counting(), (each,) * GUARDIANS_MAX) == [[who[0]]] * GUARDIANS_MAX  # type: ignore[arg-type]
+    assert len(read) == len(set(read)) == GUARDIANS_MAX
+
+
 # ------------------------------------------------------------------------------ overruling
 
 
