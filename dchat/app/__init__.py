@@ -4,6 +4,7 @@ __all__ = [
     "app",
     "bridge_queries",
     "build_plan",
+    "chat_queries",
     "composition",
     "dry_run",
     "economy_queries",
@@ -12,6 +13,5 @@ __all__ = [
     "governance_queries",
     "payment_queries",
     "queries",
-    "reputation_queries",
     "snapshots",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from chain.chat.channels.members import index_members
 from chain.chat.identities.names import index_names
 from chain.upgrade.migrations import Migration, MigrationContext, Upgrade
 
@@ -17,6 +18,12 @@ def index_looks(ctx: MigrationContext) -> Iterator[None]:
     return index_names(ctx.branch, ctx.scan)
 
 
+def find_members(ctx: MigrationContext) -> Iterator[None]:
+    """Memberships of before they were found by their member (docs/chat.md)."""
+    return index_members(ctx.branch, ctx.scan)
+
+
 UPGRADES: Final[tuple[Upgrade, ...]] = (
     Upgrade("look-alikes", (Migration("chat", 2, index_looks),)),
+    Upgrade("memberships", (Migration("chat", 3, find_members),)),
 )  # fmt: skip

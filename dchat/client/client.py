@@ -23,6 +23,7 @@ from consensus.formats.units import MIB
 from consensus.state.cursors import Cursor
 from dchat.home.text import safe_line
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
+from proto.dchat.v1 import channel_service_pb2_grpc as channels_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import payment_service_pb2_grpc as payment_rpc
 from proto.dchat.v1 import reputation_service_pb2_grpc as reputation_rpc
@@ -136,6 +137,7 @@ class Client:
             credentials = grpc.ssl_channel_credentials(tls_root.read_bytes())
             self._channel = grpc.aio.secure_channel(address, credentials, options=options)
         self.payments = payment_rpc.PaymentServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self.members = channels_rpc.ChannelServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.reputation = reputation_rpc.ReputationServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.bridge = bridge_rpc.BridgeServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated

@@ -490,13 +490,13 @@ UPGRADE = Example(
         ),
         Put(
             "dchat/app/build_plan.py",
-            '    Upgrade("summer", (Migration("chat", 3, mark_topics),)),\n',
-            after='    Upgrade("look-alikes", (Migration("chat", 2, index_looks),)),\n',
+            '    Upgrade("summer", (Migration("chat", 4, mark_topics),)),\n',
+            after='    Upgrade("memberships", (Migration("chat", 3, find_members),)),\n',
         ),
         Put(
             "dchat/app/build_plan.py",
             "from chain.chat.channels.records import CHANNEL, Channel\n",
-            before="from chain.chat.identities.names import index_names\n",
+            before="from chain.chat.channels.members import index_members\n",
         ),
         Put("pyproject.toml", 'version = "0.2.0"', instead_of='version = "0.1.0"'),
         Put("CHANGELOG.md", "## 0.2.0\n\nUpgrade: `summer`. Topics are marked.\n\n", after="## Unreleased\n\n"),
@@ -518,7 +518,7 @@ def test_it_is_carried_out():
     chain.restart(upgrades=UPGRADES)
     ok(chain)
     assert chain.app.base.get(CHANNEL + channel_id("room")).topic == "topic!"
-    assert chain.app.module_versions["chat"] == 3
+    assert chain.app.module_versions["chat"] == 4
 ''',
 )
 

@@ -76,7 +76,7 @@ def create_channel(ctx: Context, message: CreateChannel) -> Leg:
     )  # fmt: skip
     _check_closed(opened)
     branch.set(CHANNEL + channel, opened)
-    branch.set(member_key(channel, creator), Membership(ctx.height, first_epoch=settings.epoch))
+    members.admit(branch, channel, creator, Membership(ctx.height, first_epoch=settings.epoch))
     branch.emit(Event.of("create_channel", channel_id=channel.hex(), name=name, owner=account(creator)))
     return Leg("create_channel", subject=channel)
 
@@ -99,7 +99,7 @@ def open_direct(ctx: Context, message: OpenDirect) -> Leg:
     )  # fmt: skip
     branch.set(CHANNEL + channel, opened)
     for member in (sender, peer):
-        branch.set(member_key(channel, member), Membership(ctx.height, first_epoch=settings.epoch))
+        members.admit(branch, channel, member, Membership(ctx.height, first_epoch=settings.epoch))
     told = {"sender": account(sender), "peer": account(peer)}
     branch.emit(Event.of("open_direct", channel_id=channel.hex(), **told))
     return Leg("open_direct", subject=channel)
@@ -221,6 +221,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     alone = [c.name for c in channels.values() if not _owners(c) <= found.get(c.id, {}).keys()]
     yield "chat: owners are members", not alone, f"wrong: {some(alone)}"
     yield _all_wait(scan, found)
+    yield from members.invariants(state, scan)
     yield from pots.invariants(state, scan)
     yield from due.invariants(state, scan)
 

@@ -6,11 +6,16 @@ comes has none of what was before, unless the invitation says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from chain.chat.channels import due
 from chain.chat.channels.records import (
     BAN,
+    BY_MEMBER,
     CHANNEL,
     INVITATION,
+    MEMBER,
     PLAIN,
     Ban,
     Channel,
@@ -23,9 +28,9 @@ from chain.chat.channels.rights import BAN as MAY_BAN
 from chain.chat.channels.rights import INVITE, OWNER, RANKS, ROLES, has_right, require_channel, require_right, role_in
 from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import Identity, require_identity, require_living
-from chain.kernel.branch import Branch, State
+from chain.kernel.branch import Branch, Readable, Scan, State
 from chain.kernel.context import Context, Leg
-from chain.kernel.event_text import Event, account, time_text
+from chain.kernel.event_text import Event, account, some, time_text
 from chain.kernel.modules import BlockContext
 from chain.tx.errors import (
     AlreadyMember,
@@ -53,8 +58,10 @@ from chain.tx.messages.chat import (
     UnbanMember,
 )
 from consensus.formats.units import NS_PER_S
+from crypto.hash import ADDRESS_BYTES
 
 PAID_AHEAD_NS = 2 * PERIOD_S_MAX * NS_PER_S  # a membership ends at most so far ahead
+MEMBERS_PER_SLICE: Final = 100  # as in other migrations: about a millisecond
 
 
 def join_channel(ctx: Context, message: JoinChannel) -> Leg:
@@ -82,7 +89,7 @@ def paid_join(ctx: Context, channel: Channel, member: bytes, min_period_s: int) 
     branch, now = ctx.branch, ctx.time_ns
     identity = _living(ctx, member)
     has = branch.get(member_key(channel.id, member))
-    if has is None or not has.end_ns or _is_over(has, identity, now):
+    if has is None or not has.end_ns or is_over(has, identity, now):
         join(ctx, channel, member, end_ns=now + period_s * NS_PER_S)
         return
     _check_open(channel, settings or PLAIN)
@@ -107,10 +114,9 @@ def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> N
     branch, now = ctx.branch, ctx.time_ns
     identity = _living(ctx, member)
     end_ns = _within_life(ctx, identity, end_ns)
-    key = member_key(channel.id, member)
-    has = branch.get(key)
+    has = branch.get(member_key(channel.id, member))
     if has is not None:
-        if not _is_over(has, identity, now):
+        if not is_over(has, identity, now):
             raise AlreadyMember(channel.name)
         _end(branch, channel, member)
         channel = require_channel(branch, channel.id)
@@ -132,7 +138,7 @@ def join(ctx: Context, channel: Channel, member: bytes, *, end_ns: int = 0) -> N
         first_epoch=1 if epoch and invited is not None and invited.reads_back else epoch,
         joined_ns=now,
     )
-    branch.set(key, joined)
+    admit(branch, channel.id, member, joined)
     branch.set(CHANNEL + channel.id, after)
     if end_ns:
         due.wait(branch, end_ns, due.MEMBERSHIP, channel.id + member)
@@ -146,9 +152,9 @@ def _living(ctx: Context, member: bytes) -> Identity:
     return identity
 
 
-def _is_over(has: Membership, identity: Identity, now: int) -> bool:
+def is_over(has: Membership, identity: Identity | None, now: int) -> bool:
     """Its time has passed, or it was another's that had the address; the queue will take it away."""
-    return 0 < has.end_ns <= now or has.joined_height < identity.created_height
+    return 0 < has.end_ns <= now or identity is None or has.joined_height < identity.created_height
 
 
 def _within_life(ctx: Context, identity: Identity, end_ns: int) -> int:
@@ -165,14 +171,24 @@ def _within_life(ctx: Context, identity: Identity, end_ns: int) -> int:
 
 
 def _take_invitation(branch: Branch, channel: Channel, identity: Identity, now: int) -> Invitation | None:
-    """It counts as long as whoever made it may invite: what one made who lost the right, or was banned, is void. Nor
-    does it count for another identity of the address than was invited."""
     key = INVITATION + channel.id + identity.address
     found = branch.get(key)
-    if found is None or now >= found.until_ns or found.created_height != identity.created_height:
+    if found is None or not _is_for(found, identity, now):
         return None
     branch.set(key, None)
     return found if has_right(branch, channel, found.by, INVITE, now) else None
+
+
+def _is_for(invitation: Invitation, identity: Identity | None, now: int) -> bool:
+    """Not for another identity of the address than was invited."""
+    return now < invitation.until_ns and identity is not None and invitation.created_height == identity.created_height
+
+
+def invitation_counts(
+    state: Readable, channel: Channel, invitation: Invitation, identity: Identity | None, now: int
+) -> bool:
+    """As long as whoever made it may invite: what one made who lost the right, or was banned, is void."""
+    return _is_for(invitation, identity, now) and has_right(state, channel, invitation.by, INVITE, now)
 
 
 def _with_members(channel: Channel, count: int) -> Channel:
@@ -183,8 +199,15 @@ def _with_members(channel: Channel, count: int) -> Channel:
     return channel.edited(member_count=count, epoch=settings.epoch + 1)
 
 
+def admit(state: State, channel_id: bytes, member: bytes, membership: Membership) -> None:
+    """A membership that was not there, and under whom it is found."""
+    state.set(member_key(channel_id, member), membership)
+    state.set(BY_MEMBER + member + channel_id, due.MARK)
+
+
 def remove(state: State, channel: Channel, member: bytes) -> None:
     state.set(member_key(channel.id, member), None)
+    state.set(BY_MEMBER + member + channel.id, None)
     left = _with_members(channel, channel.member_count - 1)
     if left.settings is not None and left.settings.heir == member:
         left = left.edited(heir=b"", heir_epoch=0)  # an offer is to a member: who comes back was offered nothing
@@ -206,7 +229,7 @@ def invite_member(ctx: Context, message: InviteMember) -> Leg:
     identity = require_identity(branch, member)
     require_open(branch, member, to=actor)
     has = branch.get(member_key(channel_id, member))
-    if has is not None and not _is_over(has, identity, ctx.time_ns):
+    if has is not None and not is_over(has, identity, ctx.time_ns):
         raise AlreadyMember(account(member))
     until_ns = ctx.time_ns + valid_s * NS_PER_S
     branch.set(INVITATION + channel_id + member, Invitation(actor, until_ns, reads_back, identity.created_height))
@@ -237,7 +260,7 @@ def set_member_role(ctx: Context, message: SetMemberRole) -> Leg:
     require_right(branch, channel, actor, ROLES, ctx.time_ns)
     key = member_key(channel_id, member)
     has = branch.get(key)
-    if has is None or _is_over(has, require_identity(branch, member), ctx.time_ns):
+    if has is None or is_over(has, require_identity(branch, member), ctx.time_ns):
         raise NotMember(account(member))
     branch.set(key, has._replace(role=role))
     branch.emit(Event.of("set_member_role", **_who(channel_id, member), role=ROLE_NAMES[role]))
@@ -251,7 +274,7 @@ def ban_member(ctx: Context, message: BanMember) -> Leg:
     rank = RANKS[require_right(branch, channel, actor, MAY_BAN, ctx.time_ns)]
     identity = require_identity(branch, member)
     has = branch.get(member_key(channel_id, member))
-    counts = has is not None and not _is_over(has, identity, ctx.time_ns)  # one that is over has no rank
+    counts = has is not None and not is_over(has, identity, ctx.time_ns)  # one that is over has no rank
     theirs = role_in(channel, member, has) if has is not None and counts else None
     if theirs == OWNER or (theirs is not None and RANKS[theirs] >= rank):
         raise OutOfRank(account(member))
@@ -315,6 +338,26 @@ def end_invitation(branch: Branch, item: bytes, ctx: BlockContext) -> None:
     if invitation is not None and invitation.until_ns <= ctx.time_ns:
         branch.set(INVITATION + item, None)
         branch.emit(Event.of("invitation_ended", **_who(*_two(item))))
+
+
+def index_members(state: State, scan: Scan) -> Iterator[None]:
+    """For a migration: under whom each membership is found that a chain had before it kept that."""
+    for number, (key, _) in enumerate(scan(MEMBER), start=1):
+        channel_id, member = _two(key[len(MEMBER) :])
+        state.set(BY_MEMBER + member + channel_id, due.MARK)
+        if number % MEMBERS_PER_SLICE == 0:
+            yield
+
+
+def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
+    """(name, whether it holds, the figures)."""
+    wrong, count = [], 0
+    for key, _ in scan(BY_MEMBER):
+        count += 1
+        member, channel_id = key[len(BY_MEMBER) :][:ADDRESS_BYTES], key[len(BY_MEMBER) :][ADDRESS_BYTES:]
+        if state.get(member_key(channel_id, member)) is None:
+            wrong.append(account(member))
+    yield "chat: who is found as a member is one", not wrong, f"{count} memberships, wrong: {some(wrong)}"
 
 
 WORKS = {due.MEMBERSHIP: end_membership, due.BAN: end_ban, due.INVITATION: end_invitation}

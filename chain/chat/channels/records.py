@@ -199,6 +199,7 @@ CHANNEL: Final = Key.of(b"cc", Channel)  # ‖ channel id
 MEMBER: Final = Key.of(b"cm", Membership)  # ‖ channel id ‖ address
 BAN: Final = Key.of(b"cb", Ban)  # ‖ channel id ‖ address
 INVITATION: Final = Key.of(b"cI", Invitation)  # ‖ channel id ‖ address
+BY_MEMBER: Final = Key.of(b"CM", bytes)  # side: ‖ address ‖ channel id, of each membership
 
 MEMBERS: Final = RecordKind(MEMBER, pb.Membership, "the membership")
 BANS: Final = RecordKind(BAN, channels_pb2.Ban, "the ban")

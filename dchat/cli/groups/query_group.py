@@ -6,6 +6,7 @@ import dchat.cli.chat.allowance_commands
 import dchat.cli.chat.channel_commands
 import dchat.cli.chat.epoch_commands
 import dchat.cli.chat.identity_commands
+import dchat.cli.chat.member_commands
 import dchat.cli.chat.message_commands
 import dchat.cli.chat.reputation_commands
 import dchat.cli.commands.denomination_commands

@@ -34,6 +34,7 @@ from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from dchat.config.models import GrpcSection
 from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
 from dchat.doors.grpc.bridge_door import BridgeService
+from dchat.doors.grpc.chat_door import CHANNELS, REPUTATION, ChannelService, ReputationService
 from dchat.doors.grpc.connections import GrpcConnections
 from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
@@ -42,8 +43,6 @@ from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
 from dchat.doors.grpc.methods import Registered
 from dchat.doors.grpc.payment_door import SERVICE as PAYMENTS
 from dchat.doors.grpc.payment_door import PaymentService
-from dchat.doors.grpc.reputation_door import SERVICE as REPUTATION
-from dchat.doors.grpc.reputation_door import ReputationService
 from dchat.doors.grpc.requests import Look, ReadsRequests
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
@@ -54,6 +53,7 @@ from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
+from proto.dchat.v1 import channel_service_pb2_grpc as channels_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
 from proto.dchat.v1 import payment_service_pb2_grpc as payment_rpc
 from proto.dchat.v1 import reputation_service_pb2_grpc as reputation_rpc
@@ -78,6 +78,7 @@ SERVICES = (
     GOVERNANCE,
     BRIDGE,
     PAYMENTS,
+    CHANNELS,
     REPUTATION,
 )
 
@@ -447,6 +448,7 @@ class GrpcDoor:
         gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         bridge_rpc.add_BridgeServiceServicer_to_server(BridgeService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         payment_rpc.add_PaymentServiceServicer_to_server(PaymentService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        channels_rpc.add_ChannelServiceServicer_to_server(ChannelService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         reputation_rpc.add_ReputationServiceServicer_to_server(ReputationService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
         self.port = 0

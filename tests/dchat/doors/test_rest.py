@@ -300,7 +300,8 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
         known = {
             "hash": posted.hash.hex(), "height": "2", "address": encode_address(alice.address), "name": "alice",
             "channel_id": channel_id("a b/c").hex(), "index": "0", "replay_id": sent.replay_id.hex(), "store": "chat",
-            "key": "63", "proposal_id": "1", "voter": bob.address.hex(), "delegator": alice.address.hex(),
+            "key": "63", "proposal_id": "1", "voter": bob.address.hex(),
+            "member": alice.address.hex(), "delegator": alice.address.hex(),
             "operator": validator["operator"], "consensus_address": validator["consensus_address"],
         }  # fmt: skip
         here = await client.block(2)

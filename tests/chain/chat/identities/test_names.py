@@ -109,7 +109,7 @@ def test_the_upgrade_indexes_a_chain_that_began_before_the_rule(monkeypatch: pyt
     assert looks_like(chain.app.base, "d0ra") is None, "nothing knows the old names"
     upgraded.ok(chain, upgraded.plan(chain, chain.height + 3, "look-alikes"))
     upgraded.to_height(chain, chain.height + 1)
-    chain.restart(upgrades=UPGRADES)
+    chain.restart(upgrades=UPGRADES[:1])
     upgraded.ok(chain)
     base = chain.app.base
     assert dict(base.scan(SKELETON)) == {SKELETON + b"clora": b"dora", SKELETON + b"rnoclern": b"modern"}

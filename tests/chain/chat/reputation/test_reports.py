@@ -38,7 +38,7 @@ from chain.tx.messages.chat.reputation import (
     ResolveReport,
 )
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
-from dchat.app.reputation_queries import ReputationQueries
+from dchat.app.chat_queries import ReputationQueries
 from tests.support.chain.harness import wallet
 from tests.support.chain.rooms import ROOM, Rooms
 

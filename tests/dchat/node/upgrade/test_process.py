@@ -218,7 +218,7 @@ async def test_halt_height_skip_rollback_and_rehearsal(daemon: Daemon, builds: t
     report = _rehearse(second, daemon)
     assert (report["ok"], report["broken"], report["name"]) == (True, [], "spring")
     assert report["versions_after"]["chat"] == 4
-    assert report["versions_before"]["chat"] == 2
+    assert report["versions_before"]["chat"] == 3
     assert report["replayed"] == 5
     assert not list((daemon.home / "data").glob("rehearsal-*"))
     await until(lambda: daemon.said("NEEDED at height"))
