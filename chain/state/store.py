@@ -46,7 +46,7 @@ KEYS_PER_SLICE = 50  # below 1 ms of reading and hashing between two yields
 BYTES_PER_SLICE = 262_144  # about 1 ms of hashing
 RECORDS_PER_SLICE = 400  # below 1 ms of packing
 PRUNE_SLACK_BYTES = 32 * MIB  # what pruned versions may still hold on disk: each compaction costs more than that
-PRUNE_BATCH_KEYS = 2_000
+PRUNE_BATCH_KEYS = 200  # below 1 ms
 
 Changes = Mapping[str, Mapping[bytes, bytes | None]]  # store -> key -> value; None deletes
 
@@ -216,25 +216,36 @@ class Stores:
                 self._earliest = pending.version
 
     def prune(self, below_version: int) -> int:
-        """Forget the versions below `below_version`, as far as two are kept; return the earliest now held.
+        """`prune_steps` at once; return the earliest version now held."""
+        for _ in self.prune_steps(below_version):
+            pass
+        return self._earliest
+
+    def prune_steps(self, below_version: int) -> Generator[None, None, int]:
+        """Forget the versions below `below_version`, as far as two are kept, in steps of a millisecond; how many.
 
         Views that exist stay whole. Before this returns, the disk of what was forgotten is freed, but for the slack
-        that `prune_slack_bytes` allows (failure 4). Run it in a worker thread, not beside another prune.
+        that `prune_slack_bytes` allows (failure 4): that step takes longer, and holds nobody. Run the steps in a
+        worker thread, not beside another prune.
         """
         earliest = min(below_version, self._latest - VERSIONS_KEPT_MIN + 1)
-        if earliest <= self._earliest:
-            return self._earliest
+        before = self._earliest
+        if earliest <= before:
+            return 0
         packed = rec.pack_version(earliest)
         # first the mark, then the rest: after a crash between, the next prune finds what this one left
         self._db.write([(rec.EARLIEST_KEY, packed)], sync=True)
         self._earliest = earliest
-        self._delete_range(rec.ROOTS, rec.ROOTS + packed)
-        undone = rec.UNDO + rec.pack_version(earliest + 1)
-        self._pruned_bytes += self._delete_range(rec.UNDO, undone)
+        yield
+        roots, undo = rec.ROOTS + packed, rec.UNDO + rec.pack_version(earliest + 1)
+        yield from self._delete_steps(rec.ROOTS, roots)
+        self._pruned_bytes += yield from self._delete_steps(rec.UNDO, undo)
         if self._pruned_bytes >= self._prune_slack_bytes:
-            self._db.compact(rec.ROOTS, undone)
+            yield
+            self._db.compact(rec.ROOTS, roots)
+            self._db.compact(rec.UNDO, undo)
             self._pruned_bytes = 0
-        return earliest
+        return earliest - before
 
     def rollback(self, version: int) -> None:
         """Make `version` the latest again, one synced batch per version undone (failure 17).
@@ -425,7 +436,12 @@ class Stores:
         yield from _add_undo(work, replaced)
         return change.root
 
-    def _delete_range(self, start: bytes, stop: bytes) -> int:
+    def _delete_range(self, start: bytes, stop: bytes) -> None:
+        for _ in self._delete_steps(start, stop):
+            pass
+        self._db.write([], sync=True)
+
+    def _delete_steps(self, start: bytes, stop: bytes) -> Generator[None, None, int]:
         """Delete start <= key < stop in batches; return the bytes they held."""
         batch: list[Write] = []
         size = 0
@@ -435,7 +451,9 @@ class Stores:
             if len(batch) == PRUNE_BATCH_KEYS:
                 self._db.write(batch)
                 batch = []
-        self._db.write(batch, sync=True)
+                yield
+        if batch:
+            self._db.write(batch)  # unsynced: if it is lost, it is deleted again
         return size
 
 

@@ -55,7 +55,6 @@ T = TypeVar("T")
 TXS_PER_SLICE: Final = 64  # asked at once which signatures they need: about 1 ms
 INLINE_ITEMS: Final = 500  # of a block, hashed on the loop: about 1 ms; more in a thread
 INLINE_BYTES: Final = 262_144  # of our own, encoded, cut in parts and hashed likewise
-PRUNED_HEIGHTS_PER_BLOCK: Final = 1_000  # the rest is pruned with the next blocks
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +119,12 @@ class BlockExecutor:
         self._retain_height = 0  # what the application's last commit said
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
         self._decided_height, self._decided_hash = 0, b""  # of the block that is being applied, or was last
+
+    @property
+    def retain_height(self) -> int:
+        """Below it the application's last commit let go of blocks, their results and the sets that signed them; 0: of
+        none. Who prunes them, and what else they are needed for: consensus.pruning."""
+        return self._retain_height
 
     def bounds(self, state: State) -> BlockBounds:
         """What the block after `state` may hold."""
@@ -303,9 +308,6 @@ class BlockExecutor:
         self._fail_point("evidence updated")
         await self._workers.run_disk(lambda: self._save(after))
         self._fail_point("state saved")
-        if self._retain_height > self.blocks.base:
-            await self._workers.run_disk(lambda: self._prune(self._retain_height))
-            self._fail_point("pruned")
         self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + self._process_ns)
         self._process_ns = 0
         return after
@@ -342,6 +344,8 @@ class BlockExecutor:
                 await self._workers.run_disk(self.app.write_commit)
             committed = self.app.commit()
             self._retain_height = committed.retain_height
+            if self._retain_height > height:
+                raise InvalidResponse(f"retain_height is {self._retain_height}, above the last block's {height}")
             touched = touched if committed.recheck is None else committed.recheck
             self._fail_point("application committed")
         # In one turn of the loop with the commit: no transaction is checked on the new state before the old are again.
@@ -375,16 +379,6 @@ class BlockExecutor:
                 f"expected {len(request.txs)}"
             )
         return response
-
-    def _prune(self, retain_height: int) -> None:
-        """Forget what the application needs no more. Raises InvalidResponse: it asks for the last block too."""
-        if retain_height > self.blocks.height:
-            raise InvalidResponse(f"retain_height is {retain_height}, above the last block's {self.blocks.height}")
-        base = self.blocks.base
-        retain_height = min(retain_height, base + PRUNED_HEIGHTS_PER_BLOCK)
-        gone = [block.txs for h in range(base, retain_height) if (block := self.blocks.load_block(h)) is not None]
-        self.states.prune(base, retain_height, gone)
-        self.blocks.prune(retain_height)
 
 
 def _verifier(checks: Sequence[SignatureCheck]) -> Callable[[], list[SignatureCheck]]:

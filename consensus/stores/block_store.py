@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Final
 
 from consensus.formats.units import MIB
@@ -26,8 +27,7 @@ META, BLOCK, COMMIT, SEEN, EXTENDED, HASH = b"m", b"b", b"c", b"n", b"e", b"h"  
 BY_HEIGHT: Final = (META, BLOCK, COMMIT, SEEN, EXTENDED)
 PART_SETS_MAX: Final = 8  # a peer that catches up asks for all parts of one height, then of the next
 PART_SETS_BYTES_MAX: Final = 32 * MIB  # of blocks remembered in parts, which take three times that; one always is
-PRUNED_HEIGHTS_PER_BATCH: Final = 100
-COMPACT_EVERY_HEIGHTS: Final = 100  # of pruned ones: a compaction rewrites a table, so not at every height
+HASH_PAIR_BYTES: Final = 41
 
 
 def key_of(prefix: bytes, height: int) -> bytes:
@@ -38,6 +38,11 @@ def _is_range(state: pb.BlockStoreState) -> bool:
     return min(1, state.height) <= state.base <= state.height
 
 
+def prefix_end(prefix: bytes) -> bytes:
+    """Behind all keys of a prefix of one letter."""
+    return bytes([prefix[0] + 1])
+
+
 class BlockStore:
     """Satisfies interfaces.BlockStore. Writes block: call them from a worker."""
 
@@ -45,14 +50,19 @@ class BlockStore:
         self._db, self._records = db, Records(db, on_corrupted)
         state = self._records.read(STATE_KEY, "the range of blocks", pb.BlockStoreState.FromString, _is_range)
         self._base, self._height = (0, 0) if state is None else (state.base, state.height)
+        self._saved_base = self._base
         self._part_sets: OrderedDict[int, PartSet] = OrderedDict()  # who was asked for last stands last
         self._part_sets_bytes = 0
         self._part_sets_lock = threading.Lock()
-        self._compacted_below = self._base
 
     @property
     def base(self) -> int:
         return self._base
+
+    @property
+    def saved_base(self) -> int:
+        """The base that a stop would leave; what is below it may be deleted."""
+        return self._saved_base
 
     @property
     def height(self) -> int:
@@ -149,41 +159,54 @@ class BlockStore:
         if extended is not None:
             batch.append((key_of(EXTENDED, height), extended.encode()))
         self._db.write(batch, sync=True)
-        self._base, self._height = base, height
+        if not self._base:  # else it is a worker's to raise, meanwhile too
+            self._base = base
+        self._saved_base, self._height = base, height
         self._remember(height, parts)
 
-    def prune(self, retain_height: int) -> int:
-        """Delete everything below `retain_height`; return how many heights went. Their disk is freed.
+    # ------------------------------------------------------------------------------------------------ pruning
+
+    def raise_base(self, base: int, *, is_at_rest: bool = False) -> None:
+        """Serve nothing below `base` from here on; it is on disk with the next block.
+
+        is_at_rest: nothing saves blocks meanwhile; it is on disk when this returns.
+        """
+        assert base <= self._height, (base, self._height)
+        self._base = max(base, self._base)
+        if is_at_rest and self._saved_base < self._base:
+            state = pb.BlockStoreState(base=self._base, height=self._height)
+            self._db.write([(STATE_KEY, state.SerializeToString())], sync=True)
+            self._saved_base = self._base
+
+    def lowest_stored(self) -> int:
+        """The lowest height of which there is anything: below the base after a stop while it was pruned. 0: none."""
+        for key, _ in self._db.scan(key_of(META, 0), key_of(META, self._height + 1)):
+            return int.from_bytes(key[1:], "big")
+        return 0
+
+    def delete(self, height: int) -> int:
+        """Delete what is kept of one height below the base on disk, in one batch; return about its bytes.
 
         The commit of the height before the lowest kept goes too: the lowest block itself holds it.
         """
-        assert retain_height <= self._height, (retain_height, self._height)
-        pruned = 0
-        while 0 < self._base < retain_height:
-            until = min(retain_height, self._base + PRUNED_HEIGHTS_PER_BATCH)
-            self._prune_batch(until)
-            pruned += until - self._base
-            self._base = until
-        if self._base - self._compacted_below >= COMPACT_EVERY_HEIGHTS:
-            self._compact()
-        return pruned
+        assert height < self._saved_base, (height, self._saved_base)
+        meta = self.load_meta(height)
+        batch: list[Write] = [(key_of(prefix, height), None) for prefix in BY_HEIGHT]
+        if meta is not None:
+            batch.append((HASH + meta.block_id.hash, None))
+        self._forget(height)
+        self._db.write(batch)  # unsynced: if it is lost, it is done again
+        return 0 if meta is None else meta.block_size
 
-    def _prune_batch(self, until: int) -> None:
-        batch: list[Write] = []
-        for height in range(self._base, until):
-            meta = self.load_meta(height)
-            if meta is not None:
-                batch.append((HASH + meta.block_id.hash, None))
-            batch += [(key_of(prefix, height), None) for prefix in BY_HEIGHT]
-            self._forget(height)
-        batch.append((STATE_KEY, pb.BlockStoreState(base=until, height=self._height).SerializeToString()))
-        self._db.write(batch)  # unsynced: if it is lost, it is pruned again
-
-    def _compact(self) -> None:
-        """Deleted values hold their disk until their tables are rewritten."""
+    def compact(self, first: int, stop: int) -> Iterator[None]:
+        """Free the disk of the deleted heights from `first` up to, not with, `stop`; yields between the pieces."""
         for prefix in BY_HEIGHT:
-            self._db.compact(key_of(prefix, 0), key_of(prefix, self._base))
-        self._compacted_below = self._base
+            self._db.compact(key_of(prefix, first), key_of(prefix, stop))
+            yield
+
+    def compact_hashes(self) -> None:
+        """The same of the index by hash, whose keys lie anywhere."""
+        self._db.compact(HASH, prefix_end(HASH))
 
     def _remember(self, height: int, parts: PartSet) -> None:
         self._forget(height)

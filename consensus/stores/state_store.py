@@ -9,6 +9,7 @@ Source: CometBFT v0.38, state/store.go; docs/decisions/0006.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from consensus.abci.interface import FinalizeBlockResponse, Slices, ValidatorUpdate
@@ -18,7 +19,6 @@ from consensus.state.state import State
 from consensus.stores.reading import OnCorrupted, Records
 from consensus.types.params import ConsensusParams
 from consensus.types.validators import ValidatorSet
-from crypto.hash import sha256
 from crypto.keys import encode_pub_key, pub_key_from_proto
 from proto.tendermint.abci import types_pb2 as abci_pb
 from storage.kv import KeyValueStore, Write
@@ -26,8 +26,8 @@ from storage.kv import KeyValueStore, Write
 STATE_KEY: Final = b"s"
 VALIDATORS, PARAMS, RESULTS, TX = b"v", b"p", b"r", b"t"
 CHECKPOINT_HEIGHTS: Final = 100
-PRUNED_HEIGHTS_PER_BATCH: Final = 100
-COMPACT_EVERY_HEIGHTS: Final = 100
+TX_PAIR_BYTES: Final = 45
+COMPACT_PIECES: Final = 64  # of the index, whose keys lie anywhere
 MEMBERS_KEPT: Final = 8  # sets in memory, for evidence of past heights
 PARSING_MAX: Final = 4  # results of so many heights may be half parsed
 UNITS_PER_SLICE: Final = 400  # results and events, encoded in a row: about 1 ms
@@ -40,6 +40,11 @@ def key_of(prefix: bytes, height: int) -> bytes:
 def _any(_: object) -> bool:
     """What it says is held against the chain elsewhere."""
     return True
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """Behind all keys of a prefix of one letter."""
+    return bytes([prefix[0] + 1])
 
 
 def encode_response(response: FinalizeBlockResponse) -> Slices[bytes]:
@@ -85,7 +90,6 @@ class StateStore:
 
     def __init__(self, db: KeyValueStore, on_corrupted: OnCorrupted | None = None) -> None:
         self._db, self._records = db, Records(db, on_corrupted)
-        self._compacted_below = 0
         self._last_read: tuple[int, abci_pb.ResponseFinalizeBlock] | None = None
         self._parsing: dict[int, tuple[abci_pb.ResponseFinalizeBlock, Iterator[None]]] = {}  # by height
         self._members: dict[bytes, ValidatorSet] = {}  # by key; a stored set never changes
@@ -232,20 +236,69 @@ class StateStore:
         self._last_read = None  # it may be of this height, from before a stop
         self._parsing.pop(height, None)
 
-    def prune(self, from_height: int, retain_height: int, txs_of: Sequence[Sequence[bytes]] = ()) -> None:
-        """Delete sets, parameters and results of from_height up to, not with, retain_height.
+    # ------------------------------------------------------------------------------------------------ pruning
+    # Nothing is synced: what a stop takes back is done again (consensus.pruning).
 
-        The nearest set and parameters at or below `retain_height` stay: later heights are made from them.
-        txs_of: transactions of the heights that go, to forget where they were.
-        """
+    def forget_txs(self, height: int, tx_hashes: Sequence[bytes]) -> int:
+        """Forget where transactions of block `height` are; return about the bytes. One that a later block has too is
+        found there."""
+        place = height.to_bytes(8, "big")
         batch: list[Write] = []
-        for prefix in (VALIDATORS, PARAMS):
-            keys = [key for key, _ in self._db.scan(prefix, key_of(prefix, retain_height + 1))]
-            batch += [(key, None) for key in keys[:-1]]
-        batch += [(key_of(RESULTS, height), None) for height in range(from_height, retain_height)]
-        batch += [(TX + sha256(tx), None) for txs in txs_of for tx in txs]
-        self._db.write(batch)
+        for tx_hash in tx_hashes:
+            key = TX + tx_hash
+            found = self._db.get(key)
+            if found is not None and found.startswith(place):
+                batch.append((key, None))
+        if batch:
+            self._db.write(batch)
+        return len(batch) * TX_PAIR_BYTES
+
+    def forget_results(self, first: int, stop: int) -> int:
+        """Forget the application's answers to blocks from `first` up to, not with, `stop`; return their bytes."""
+        batch: list[Write] = []
+        size = 0
+        for key, data in self._db.scan(key_of(RESULTS, first), key_of(RESULTS, stop)):
+            batch.append((key, None))
+            size += len(data)
+        if batch:
+            self._db.write(batch)
         self._last_read = None
-        if retain_height - self._compacted_below >= COMPACT_EVERY_HEIGHTS:
-            self._db.compact(key_of(RESULTS, 0), key_of(RESULTS, retain_height))
-            self._compacted_below = retain_height
+        return size
+
+    def forget_sets(self, retain_height: int, keys_max: int) -> bool:
+        """Forget validator sets and parameters that no height from `retain_height` on is made from: all but the nearest
+        at or below it. Returns whether there are more than `keys_max` of one kind."""
+        batch: list[Write] = []
+        is_more = False
+        for prefix in (VALIDATORS, PARAMS):
+            keys: list[bytes] = []
+            for key, _ in self._db.scan(prefix, key_of(prefix, retain_height + 1)):
+                keys.append(key)
+                if len(keys) > keys_max:
+                    is_more = True
+                    break
+            batch += [(key, None) for key in keys[:-1]]
+        if batch:
+            self._db.write(batch)
+        return is_more
+
+    def sync(self) -> None:
+        """All that was written is on disk: for a node at rest, where no later state brings that about."""
+        self._db.write([], sync=True)
+
+    def compact(self, first: int, stop: int) -> Iterator[None]:
+        """Free the disk of what was forgotten by height; yields between the pieces."""
+        for prefix in (RESULTS, VALIDATORS, PARAMS):
+            self._db.compact(key_of(prefix, first), key_of(prefix, stop))
+            yield
+
+    def compact_txs(self) -> Iterator[None]:
+        """The same of the index of transactions."""
+        bounds = [TX + bytes([256 * number // COMPACT_PIECES]) for number in range(COMPACT_PIECES)]
+        for start, stop in pairwise((*bounds, prefix_end(TX))):
+            self._db.compact(start, stop)
+            yield
+
+    def txs_bytes(self) -> int:
+        """About what the index of transactions takes on disk."""
+        return self._db.size_bytes(TX, prefix_end(TX))

@@ -23,7 +23,6 @@ FAIL_POINTS: Final = (
     "application committed",
     "evidence updated",
     "state saved",
-    "pruned",
 )
 
 

@@ -30,6 +30,7 @@ PLACES: Final = {
     "upgrade": "dchat.cli.commands.upgrade_commands:upgrade",
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",
     "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
+    "database": "dchat.cli.groups.database_group:database",
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
     "simulate": "dchat.cli.local.simulate_command:simulate",
 }

@@ -178,12 +178,25 @@ class DatabaseSection(Section):
     cache_size: Megabytes = option(64, "Cache per database, in MB.")
     write_buffer_size: Megabytes = option(16, "Write buffer per database, in MB.")
     max_open_files: int = option(256, "Files kept open per database.", ge=74, le=65_536)
-    versions_kept: int = option(
-        100,
-        "Old versions of the state that can be asked for by height and proved, one a block; at least as many are kept, "
-        "and never fewer than 2. 0: all.",
-        ge=0,
+    pruning: Literal["default", "nothing", "everything", "custom"] = option(
+        "default",
+        "What goes of old history. default: all but the last 1000000 blocks and 100 states; nothing: an archive; "
+        "everything: but what evidence, unbonding, restarts and served snapshots need; custom: as the next options "
+        "say. See docs/pruning.md.",
     )
+    blocks_kept: int = option(
+        -1,
+        "Blocks kept at least, with their results, events and validator sets; more where they are needed. 0: all. "
+        "-1: as `pruning` says.",
+        ge=-1,
+    )
+    versions_kept: int = option(
+        -1,
+        "Old versions of the state that can be asked for by height and proved, one a block; at least as many are kept, "
+        "and never fewer than 2. 0: all. -1: as `pruning` says.",
+        ge=-1,
+    )
+    pruning_interval: int = option(10, "Heights between two rounds of pruning.", ge=1, le=100_000)
     compaction_threads: int = option(1, "LevelDB compacts in one thread of its own.", scope="none", ge=1)
 
     @field_validator("backend", mode="before")

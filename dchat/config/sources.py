@@ -29,6 +29,7 @@ FLAGS = {  # of `dchat validator`, by the option that each sets
     "network.rpc_listen_address": "--rpc-listen",
     "network.bootstrap_validators": "--bootstrap",
     "staking.initial_stake": "--stake",
+    "database.pruning": "--pruning",
     "upgrade.name": "--upgrade-name",
     "upgrade.height": "--upgrade-height",
     "upgrade.binary": "--upgrade-binary",
@@ -201,6 +202,13 @@ def _contradictions(config: Config) -> list[str]:
         problems.append("[mempool] tx_bytes_max is above bytes_max: such a transaction would never fit")
     if config.mempool.tx_bytes_max > config.grpc.message_bytes_max:
         problems.append("[mempool] tx_bytes_max is above [grpc] message_bytes_max: it could not be handed in")
+    database = config.database
+    numbers = [name for name in ("blocks_kept", "versions_kept") if getattr(database, name) != -1]
+    if database.pruning in ("nothing", "everything") and numbers:
+        problems.append(
+            f'[database] pruning is "{database.pruning}", and {" and ".join(numbers)} beside it would say something '
+            'else: leave that out, or write pruning = "custom"'
+        )
     return problems
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import structlog
@@ -29,7 +30,8 @@ from dchat.home.home import Home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
-from dchat.node.node_metrics import BlockEvents, NodeMetrics
+from dchat.node.node_metrics import BlockEvents, NodeMetrics, storage_metrics
+from dchat.retention.retention import Retention
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +57,7 @@ class Doors:
 
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
-        evidence: EvidencePool, block_events: BlockEvents,
+        evidence: EvidencePool, block_events: BlockEvents, retention: Retention,
     ) -> None:  # fmt: skip
         self._config, self._views = config, views
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
@@ -90,6 +92,7 @@ class Doors:
             context.load_cert_chain(*files)
         self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share, calls=calls)
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
+        registry.add(partial(storage_metrics, retention))
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:

@@ -23,10 +23,12 @@ from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.reads.limits import RateLimit
 from dchat.node.gossip import Gossip
+from dchat.retention.retention import Retention
 from genesis.build import TOKENS_PER_POWER
 
 BlockEvents: TypeAlias = Callable[[], Sequence[Event]]  # those of the last saved block's begin and end
 
+DAY_S = 86_400
 PARTITION_AFTER_S = 30  # below two thirds of the voting power for so long: not a restart, a partition
 ENGINE_GAUGES = frozenset(
     {
@@ -299,3 +301,27 @@ class NodeMetrics:
             [((one.name,), one.refused) for one in slots],
         )
         yield counter("dchat_door_rate_refused", "Requests refused by the rate of their client.", doors.rate.refused)
+
+
+def storage_metrics(retention: Retention) -> Iterator[Metric]:
+    """What is kept, what that takes on the disk, and when the disk is full: absent while it does not fill."""
+    told, disk = retention.status(), retention.disk
+    yield gauge("dchat_storage_earliest_block_height", "The lowest block that is kept.", told.earliest_block_height)
+    yield gauge("dchat_storage_earliest_state_height", "The oldest state kept.", told.earliest_state_height)
+    yield from plain_counters("dchat_pruning", "Pruning", retention.metrics)
+    if disk is None:
+        return
+    yield labelled(
+        GaugeMetricFamily,
+        "dchat_database_bytes",
+        "Bytes on the disk, by database, and of the log.",
+        ("database",),
+        [((name,), float(size)) for name, size in disk.sizes.items()],
+    )
+    yield gauge("dchat_disk_free_bytes", "Free bytes of the disk with the databases.", disk.free_bytes)
+    forecast = disk.forecast()
+    if forecast is None:
+        return
+    yield gauge("dchat_disk_bytes_per_block", "By which the disk fills, lately.", forecast.bytes_per_block)
+    if forecast.full_in_s is not None:
+        yield gauge("dchat_disk_full_in_days", "When the disk is full at this rate.", forecast.full_in_s / DAY_S)

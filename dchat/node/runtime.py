@@ -27,7 +27,6 @@ from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import Alarms, ConsensusDriver
-from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.formats.units import MIB, NS_PER_MS
@@ -46,7 +45,7 @@ from consensus.privval.guards import open_file_signer
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
-from consensus.system.clock import LoopClock, ThreadWorkers, Workers
+from consensus.system.clock import LoopClock, ThreadWorkers
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
 from consensus.types.block import max_data_bytes
@@ -62,6 +61,8 @@ from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Doors, listening
 from dchat.node.gossip import Gossip
+from dchat.retention.disk_use import DiskUse
+from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.upkeep.scrub import Scrubber
 from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
@@ -77,7 +78,6 @@ MEMPOOL = "mempool"  # the task that admits transactions
 ADMISSION = "admission"  # of one transaction, which this node could not judge
 GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
 DATABASES = ("blocks", "state", "app")
-PRUNE_EVERY = 20  # heights between two prunings of old versions
 
 
 @dataclass
@@ -201,7 +201,7 @@ class Node:
     workers: ThreadWorkers
     views: Views
     doors: Doors
-    pruner: Pruner
+    retention: Retention
     journal: Journal
     validator_key: PubKey
     scrubber: Scrubber
@@ -244,6 +244,7 @@ class Node:
         self.tasks.watch_loop(asyncio.get_running_loop())
         self.tasks.side(MEMPOOL, self.pool.run, needed=True)
         self.tasks.side("loop lag", self.doors.lag.run)
+        self.tasks.side("disk use", self.retention.watch_disk)
         await self.doors.start()
         with listening("peers", self.config.network.listen_address, "[network] listen_address"):
             await self.switch.start()
@@ -263,7 +264,7 @@ class Node:
         errors: list[Exception] = []
         for name in sorted(self.tasks.names - {MEMPOOL}):  # whom the doors serve waits for the mempool
             await self.tasks.stop(name)
-        for step in (self.doors.stop, self.gossip.stop, self.switch.stop, self.driver.stop, self.pruner.stop):
+        for step in (self.doors.stop, self.gossip.stop, self.switch.stop, self.driver.stop, self.retention.pruner.stop):
             try:
                 await step()
             except Exception as error:
@@ -290,7 +291,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
     stores = Stores(databases.app, on_corrupted=given.on_corrupted)
-    app = DchatApplication(stores, upgrade_options=given.upgrade_options)
+    app = DchatApplication(stores, retain_blocks=Policy.of(config).blocks, upgrade_options=given.upgrade_options)
     blocks = BlockStore(databases.blocks, given.on_corrupted)
     states = StateStore(databases.state, given.on_corrupted)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
@@ -327,8 +328,9 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
     driver.add_saved_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)
-    pruner = Pruner(stores, workers, kept=config.database.versions_kept)
-    driver.add_saved_listener(SafeListener("pruning", pruner, faults))
+    disk_use = None if config.database.backend == "memory" else DiskUse(folders_of(home.databases, home.wal))
+    retention = Retention(Policy.of(config), executor, evidence, app, workers=workers, clock=clock, disk=disk_use)
+    driver.add_saved_listener(SafeListener("pruning", retention.pruner, faults))
     limits = OnSaved(lambda saved: set_block_limits(pool, saved.state))  # governance may have changed them
     driver.add_saved_listener(SafeListener("block limits", limits, faults))
     me = Me(genesis.chain_id, moniker, info.id, validator_key.pub_key.address, started_ns)
@@ -336,17 +338,18 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
+        storage=retention.status,
     )  # fmt: skip
     journal = Journal(disk, home.journal, pool, workers)
     driver.add_saved_listener(SafeListener("journal", OnSaved(lambda saved: journal.block_saved(saved.height)), faults))
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
-        block_events=lambda: app.block_events,
+        block_events=lambda: app.block_events, retention=retention,
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
-        driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, pruner=pruner,
+        driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
         journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_corrupted),
     )  # fmt: skip
@@ -384,29 +387,3 @@ def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
     peer = switch.peer(peer_id)
     if peer is not None:
         switch.drop_peer(peer, reason)
-
-
-class Pruner:
-    """Forgets versions of the state beyond `kept`, in a worker thread. kept: 0 is all."""
-
-    def __init__(self, stores: Stores, workers: Workers, *, kept: int) -> None:
-        self._stores, self._workers, self._kept = stores, workers, kept
-        self._running: asyncio.Task[None] | None = None
-
-    def block_saved(self, saved: SavedBlock) -> None:
-        height = saved.height
-        if not self._kept or height % PRUNE_EVERY or height <= self._kept or self._running is not None:
-            return
-        self._running = asyncio.create_task(self._prune(height - self._kept), name="prune versions")
-
-    async def _prune(self, below: int) -> None:
-        try:
-            await self._workers.run(lambda: self._stores.prune(below))
-        except Exception as error:  # what could not be forgotten now is forgotten next time
-            log.error("failed to prune versions of the state", below=below, error=repr(error))
-        finally:
-            self._running = None
-
-    async def stop(self) -> None:
-        if self._running is not None:
-            await self._running

@@ -35,7 +35,8 @@ from crypto.keys import Ed25519PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.doors.reads.commit_watch import OnSaved, SafeListener
 from dchat.node.gossip import Gossip
-from dchat.node.runtime import MEMPOOL, Pruner, drop_peer, set_block_limits, states_height
+from dchat.node.runtime import MEMPOOL, drop_peer, set_block_limits, states_height
+from dchat.retention.retention import Policy, Retention
 from dchat.simulation import side
 from dchat.simulation.laws import Judge
 from dchat.simulation.plan import Plan
@@ -43,7 +44,7 @@ from dchat.simulation.side import Bystander, Injected, WatchedFaults
 
 PORT = 26_656
 SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
-VERSIONS_KEPT = 10  # of the application's state: pruning is one more writer beside the commits
+PRUNING = Policy("custom", blocks=1, versions=10, every=5)  # one more writer beside the commits
 
 
 class WatchedSigner:
@@ -102,7 +103,7 @@ class Parts:
     gossip: Gossip
     tasks: Tasks
     bystander: Bystander
-    pruner: Pruner
+    retention: Retention
     wal: Wal
     is_started: bool = False
 
@@ -175,7 +176,7 @@ class SimNode:
         home, disk = self.home, self.home.disk
         home.watch(self.strike.touch)
         stores = Stores(home.app)
-        app = DchatApplication(stores)
+        app = DchatApplication(stores, retain_blocks=PRUNING.blocks)
         blocks, states = BlockStore(home.blocks), StateStore(home.state)
         pool = Pool(app, clock, workers, height=states_height(states))
         evidence = Gossip.evidence_pool(home.state, blocks, states, workers)
@@ -214,12 +215,12 @@ class SimNode:
         driver.add_saved_listener(OnSaved(self._saved))
         faults, bystander = WatchedFaults(self.judge, self.name, lambda: bool(self.strike.failed)), Bystander()
         switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
-        pruner = Pruner(stores, workers, kept=VERSIONS_KEPT)
+        retention = Retention(PRUNING, executor, evidence, app, workers=workers, clock=clock)
         tell = OnSaved(lambda saved: journal.block_saved(saved.height))  # it may be replaced: side.py
-        for name, listener in (("pruning", pruner), ("journal", tell), ("metrics", bystander)):
+        for name, listener in (("pruning", retention.pruner), ("journal", tell), ("metrics", bystander)):
             driver.add_saved_listener(SafeListener(name, listener, faults))
         tasks = Tasks(self._fatal, faults)
-        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander, pruner, wal)
+        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, wal)
         await self._start()
 
     def _switch(self, clock: SimClock) -> Switch:
@@ -256,7 +257,7 @@ class SimNode:
         for name in sorted(parts.tasks.names - {MEMPOOL}):
             await parts.tasks.stop(name)
         errors: list[Exception] = []
-        for step in (parts.gossip.stop, parts.switch.stop, parts.driver.stop, parts.pruner.stop):
+        for step in (parts.gossip.stop, parts.switch.stop, parts.driver.stop, parts.retention.pruner.stop):
             try:
                 await step()
             except Exception as error:

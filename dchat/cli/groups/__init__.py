@@ -1,1 +1,1 @@
-"""`dchat tx` and `dchat query`, each with all that joins it."""
+"""`dchat tx`, `dchat query` and `dchat database`, each with all that joins it."""

@@ -54,6 +54,7 @@ LATER_FLAGS: Mapping[str, str] = {
     type=int,
     help="Stake in DCHAT, from the identity's account: of a new chain, or to join one that runs.",
 )
+@click.option("--pruning", help="What old history is kept: default, nothing (is pruned), everything (is) or custom.")
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
 @click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")
@@ -133,6 +134,7 @@ def prepare(given: Mapping[str, object]) -> Start:
         "network.rpc_listen_address": given["rpc_listen"],
         "network.bootstrap_validators": list(given["bootstrap"]) if given["bootstrap"] else None,  # type: ignore[call-overload]
         "staking.initial_stake": given["stake"],
+        "database.pruning": given["pruning"],
         "upgrade.name": given["upgrade_name"],
         "upgrade.height": given["upgrade_height"],
         "upgrade.binary": _absolute(given["upgrade_binary"]),

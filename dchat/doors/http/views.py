@@ -66,6 +66,7 @@ class Views:
     known_upgrades: tuple[str, ...] = ()  # of this build
     faults: Faults = field(default_factory=Faults)
     sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
+    storage: Callable[[], pb.StorageStatus] = pb.StorageStatus
     share: LoopShare = field(default_factory=LoopShare)  # of the loop, of all who read
     reading: Reading = field(default_factory=Reading)
     _told: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -148,6 +149,7 @@ class Views:
             consensus_step=rounds.step.name.lower(),
             consensus_round=rounds.round,
             consensus_height=rounds.height,
+            storage=self.storage(),
         )
         for name, root in self.answers.roots().items():
             setattr(answer, f"{name}_root", root)
@@ -188,6 +190,7 @@ class Views:
             "consensus_height": told.consensus_height,
             "consensus_round": told.consensus_round,
             "consensus_step": told.consensus_step,
+            "storage": storage_json(told.storage),
             "upgrade": self.upgrade(),
         }
 
@@ -392,6 +395,20 @@ def host_name() -> str:
 
 
 __all__ = ["Me", "NotThere", "Views"]
+
+
+def storage_json(told: pb.StorageStatus) -> dict[str, Any]:
+    """bytes_per_block, full_in_seconds: null where that is not known, or never."""
+    return {
+        "pruning": told.pruning,
+        "earliest_block_height": told.earliest_block_height,
+        "earliest_state_height": told.earliest_state_height,
+        "kept_for": told.kept_for,
+        "databases": {one.name: one.bytes for one in told.databases},
+        "free_bytes": told.free_bytes,
+        "bytes_per_block": told.bytes_per_block or None,
+        "full_in_seconds": told.full_in_seconds or None,
+    }
 
 
 def plan_json(plan: state_pb2.UpgradePlan) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Answers:
         canonical = self.blocks.load_commit(height)
         commit = canonical if canonical is not None else self.blocks.load_seen_commit(height)
         if commit is None:
-            raise NotThere(f"commit {height}")
+            raise NotThere(f"commit {height}: this node has {self.base} to {self.height}")
         return commit, canonical is not None
 
     def light_block(self, height: int) -> tuple[LightBlock, bool]:
@@ -106,7 +106,7 @@ class Answers:
         commit, canonical = self.commit(chosen)
         meta, validators = self.blocks.load_meta(chosen), self.states.load_validators(chosen)
         if meta is None or validators is None:
-            raise NotThere(f"header {chosen} is not complete here any more")
+            raise NotThere(f"header {chosen} is not complete here any more; this node has {self.base} and up")
         return LightBlock(SignedHeader(meta.header, commit), validators), canonical
 
     def light_block_proto(self, height: int) -> types_pb2.LightBlock:
@@ -128,7 +128,7 @@ class Answers:
                 raise BadQuestion(f"hash has {len(block_hash)} bytes; expected {HASH_BYTES}")
             found = self.blocks.height_of_hash(block_hash)
             if found is None:
-                raise NotThere(f"block {block_hash.hex()}")
+                raise NotThere(f"block {block_hash.hex()}: this node has {self.base} to {self.height}")
             height = found
         chosen = self._block_height(height)
         meta, data = self.blocks.load_meta(chosen), self.blocks.load_block_bytes(chosen)
@@ -225,7 +225,7 @@ class Answers:
         chosen = height or self.height + 1
         found = self.states.load_validators(chosen) if chosen > 0 else None
         if found is None:
-            raise NotThere(f"validators of height {height}")
+            raise NotThere(f"validators of height {height}: this node has {self.base} to {self.height + 1}")
         proposer = found.proposer_of(0).address
         return pb.GetValidatorsResponse(height=chosen, validators=found.to_proto().validators, proposer=proposer)
 
@@ -237,7 +237,9 @@ class Answers:
             raise BadQuestion(f"hash has {len(tx_hash)} bytes; expected {HASH_BYTES}")
         place = self.states.find_tx(tx_hash)
         if place is None or place[0] > self.height:
-            raise NotThere(f"transaction {tx_hash.hex()} is in no block that this node has")
+            raise NotThere(
+                f"transaction {tx_hash.hex()} is in no block that this node has: {self.base} to {self.height}"
+            )
         return place
 
     def is_saved(self, tx_hash: bytes) -> bool:

@@ -180,8 +180,36 @@ class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class StorageStatus(_message.Message):
+    __slots__ = ("pruning", "earliest_block_height", "earliest_state_height", "kept_for", "databases", "free_bytes", "bytes_per_block", "full_in_seconds")
+    PRUNING_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_BLOCK_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    EARLIEST_STATE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOR_FIELD_NUMBER: _ClassVar[int]
+    DATABASES_FIELD_NUMBER: _ClassVar[int]
+    FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_BLOCK_FIELD_NUMBER: _ClassVar[int]
+    FULL_IN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    pruning: str
+    earliest_block_height: int
+    earliest_state_height: int
+    kept_for: str
+    databases: _containers.RepeatedCompositeFieldContainer[DatabaseUse]
+    free_bytes: int
+    bytes_per_block: int
+    full_in_seconds: int
+    def __init__(self, pruning: _Optional[str] = ..., earliest_block_height: _Optional[int] = ..., earliest_state_height: _Optional[int] = ..., kept_for: _Optional[str] = ..., databases: _Optional[_Iterable[_Union[DatabaseUse, _Mapping]]] = ..., free_bytes: _Optional[int] = ..., bytes_per_block: _Optional[int] = ..., full_in_seconds: _Optional[int] = ...) -> None: ...
+
+class DatabaseUse(_message.Message):
+    __slots__ = ("name", "bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bytes: int
+    def __init__(self, name: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height")
+    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height", "storage")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     MONIKER_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +231,7 @@ class GetStatusResponse(_message.Message):
     CONSENSUS_STEP_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_ROUND_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STORAGE_FIELD_NUMBER: _ClassVar[int]
     version: str
     chain_id: str
     moniker: str
@@ -224,7 +253,8 @@ class GetStatusResponse(_message.Message):
     consensus_step: str
     consensus_round: int
     consensus_height: int
-    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ...) -> None: ...
+    storage: StorageStatus
+    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ..., storage: _Optional[_Union[StorageStatus, _Mapping]] = ...) -> None: ...
 
 class GetBlockRequest(_message.Message):
     __slots__ = ("height", "hash")

@@ -22,7 +22,7 @@ from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
-from tests.support.engine.bench import Home, genesis_of, key_of, make_node
+from tests.support.engine.bench import Home, genesis_of, key_of, make_node, until
 from tests.support.engine.kvapp import KeyValueApp
 
 
@@ -135,9 +135,14 @@ async def test_blocks_are_found_by_height_and_hash_until_pruned(open_db: Callabl
     node.pool.per_block = 1
     await node.driver.start()
     await node.reach(12)
+    blocks, states = node.executor.blocks, node.executor.states
+    await until(lambda: node.pruning.metrics.blocks >= 3 and blocks.lowest_stored() > 3)  # beside consensus
     await node.driver.stop()
-    blocks, states, height = node.executor.blocks, node.executor.states, node.height
+    await node.pruner.stop()
+    height = node.height
     assert blocks.height == height
+    for _ in node.pruning.at_rest(height - 5):
+        pass
     assert blocks.base == height - 5
     for at in range(1, height + 1):
         kept = at >= blocks.base

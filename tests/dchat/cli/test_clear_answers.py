@@ -28,7 +28,6 @@ from dchat.home import identity
 from dchat.home.errors import HomeError, IdentityError
 from dchat.home.home import Home, load_validator_key, make_keys
 from dchat.node.errors import CannotUpgrade
-from dchat.node.runtime import PRUNE_EVERY
 from dchat.node.upgrade import INFO_FILE, read_info
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
@@ -178,7 +177,7 @@ def test_help_lists_what_there_is() -> None:
 async def test_an_old_state_is_there_as_long_as_it_is_kept(tmp_path: Path, kept: int, is_there: bool) -> None:
     async with running_node(tmp_path, options=f"\n[database]\nversions_kept = {kept}\n") as running:
         node = running.node
-        await until(lambda: node.views.answers.height > PRUNE_EVERY + 3)
+        await until(lambda: node.views.answers.height > 23)
         await until(lambda: is_there or node.app.stores.earliest_version > 2)
         for what in ("invariants", "params"):
             answer = await call(running, "query", what, "--height", 2)

@@ -13,11 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from consensus.engine.interfaces import SavedBlock
+from consensus.pruning.background import Pruner
 from consensus.system.tasks import Faults
 from dchat.doors.metrics.exposition import Registry, gauge
 from dchat.doors.reads.commit_watch import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
 from dchat.node.node_metrics import NodeMetrics
-from dchat.node.runtime import Pruner
 from tests.support.node.running import running_node, until
 
 ROOT = Path(__file__).parents[3]

@@ -32,7 +32,7 @@ COMMANDS = {
     "init": "--home",
     "testnet": "--validators --block-time --fast",
     "validator": "--config --identity --chain-id --listen --rpc-listen --data-dir --bootstrap --stake --log-level "
-    "--json-logs --validate --dry-run --hsm --pkcs11-library --pkcs11-slot --pkcs11-pin-file --kms-key-id "
+    "--json-logs --pruning --validate --dry-run --hsm --pkcs11-library --pkcs11-slot --pkcs11-pin-file --kms-key-id "
     "--aws-region --replay-from-genesis --genesis-file --upgrade-name --upgrade-height --upgrade-binary",
     "validator recover": "",
     "health": "--url",
@@ -47,7 +47,7 @@ COMMANDS = {
     "query events": "--type --where --from-height --after --follow --limit",
     "query block-results": "",
     "version": "",
-    "database": "",
+    "database prune": "--older-than --dry-run --db-path",
     "network": "",
     "benchmark validator": "--duration --transaction-rate",
     "benchmark relay": "--duration --message-rate",

@@ -15,6 +15,8 @@ from consensus.engine.driver import Alarms, ConsensusDriver
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.privval.guards import open_file_signer
+from consensus.pruning.background import Pruner
+from consensus.pruning.blocks import BlockPruning
 from consensus.simulation.disk import SimulatedDisk, Stopped
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
@@ -92,6 +94,8 @@ class Node:
     wal: Wal
     home: Home
     fatal: list[tuple[int, str]]
+    pruning: BlockPruning
+    pruner: Pruner
 
     @property
     def height(self) -> int:
@@ -159,7 +163,17 @@ async def make_node(
         late_precommit_wait_ms=late_precommit_wait_ms,
         watch_before_signing_ns=watch_before_signing_ns,
     )
-    return Node(driver, executor, app, pool, evidence, wal, home, fatal)
+    pruning = BlockPruning(
+        blocks,
+        executor.states,
+        retain_height=lambda: executor.retain_height,
+        evidence_floor=lambda: 1 << 62,
+        kept_min=1,
+    )
+    pruner = Pruner((pruning,), workers, clock, every=1)
+    if app.retain_blocks:
+        driver.add_saved_listener(pruner)
+    return Node(driver, executor, app, pool, evidence, wal, home, fatal, pruning, pruner)
 
 
 class StopAt:

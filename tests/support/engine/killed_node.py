@@ -1,6 +1,6 @@
 """A single validator on real disks, as a process of its own that kills itself where it is told.
 
-    python -m tests.support.engine.killed_node FOLDER HEIGHTS [FAIL_POINT PASSAGE]
+    python -m tests.support.engine.killed_node FOLDER HEIGHTS [FAIL_POINT PASSAGE] [--retain BLOCKS]
 
 Prints `height app_hash` when it reached HEIGHTS more than it started with.
 """
@@ -33,7 +33,7 @@ def killer(point: str, passage: int) -> object:
     return fail_point
 
 
-async def run(folder: Path, heights: int, fail_point: object) -> None:
+async def run(folder: Path, heights: int, fail_point: object, retain: int) -> None:
     genesis_path = folder / "genesis.json"
     if not genesis_path.exists():
         genesis_path.write_text(genesis_of(1).dumps())
@@ -46,6 +46,7 @@ async def run(folder: Path, heights: int, fail_point: object) -> None:
         0,
         home,
         workers=workers,
+        retain_blocks=retain,
         **options,  # type: ignore[arg-type]
     )
     start = node.height
@@ -55,10 +56,14 @@ async def run(folder: Path, heights: int, fail_point: object) -> None:
     await node.driver.start()
     await node.reach(start + heights)
     await node.driver.stop()
+    await node.pruner.stop()
     workers.close()
     sys.stdout.write(f"{node.height} {node.app.app_hash.hex()} {node.driver.state.app_hash.hex()}\n")
 
 
 if __name__ == "__main__":
-    point = killer(sys.argv[3], int(sys.argv[4])) if len(sys.argv) > 3 else None
-    asyncio.run(run(Path(sys.argv[1]), int(sys.argv[2]), point))
+    words = sys.argv[1:]
+    kept = int(words.pop()) if "--retain" in words else 0
+    words = [word for word in words if word != "--retain"]
+    point = killer(words[2], int(words[3])) if len(words) > 2 else None
+    asyncio.run(run(Path(words[0]), int(words[1]), point, kept))

@@ -1,0 +1,3 @@
+"""`dchat database`: the databases of a node that does not run."""
+
+__all__ = ["group"]
