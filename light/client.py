@@ -43,7 +43,8 @@ SEQUENCE_MAX: Final = 500  # headers in a row, held until the last of them was c
 class LightClient:
     """Use from one event loop; calls wait for each other.
 
-    root None: the store has one. chain_id empty: the root's header says it, whose hash covers it (not of a set).
+    root None: the store has one. on_kept: called with what was verified, compared and kept. chain_id empty: the root's
+    header says it, whose hash covers it (not of a set).
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LightClient:
         store: TrustStore | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_kept: Callable[[Sequence[LightBlock]], None] | None = None,
     ) -> None:
         assert chain_id or root is None or root.hash is not None
         assert len(witnesses) <= WITNESSES_MAX, len(witnesses)
@@ -66,7 +68,7 @@ class LightClient:
         self._root, self._root_height = root, 0
         self._store: TrustStore = store if store is not None else MemoryTrustStore()
         self._walker = Walker(chain_id, self.options, now_ns)
-        self._now_ns, self._sleep = now_ns, sleep
+        self._now_ns, self._sleep, self._on_kept = now_ns, sleep, on_kept
         self._turn = asyncio.Lock()
         self._replaced = 0  # how often a primary that did not answer became a witness: so no search goes on for ever
 
@@ -119,7 +121,7 @@ class LightClient:
             block = await self._walker.begin(self.primary, root)
             await self._compare_root(block)
             self._store.clear()  # what was verified from another root
-            self._store.save([block], root=block.height)
+            self._keep([block], root=block.height)
         self._root_height = root.height
 
     def _take_chain(self, stored: LightBlock) -> None:
@@ -169,7 +171,7 @@ class LightClient:
         target = given or await self._primary_block(height)
         self._check_asked(target, height)
         way = await self._walker.back(self.primary, self._trusted(above), target)
-        self._store.save(way[:-1][::-1], root=self._root_height)  # the target last
+        self._keep(way[:-1][::-1], root=self._root_height)  # the target last
         return target
 
     def _check_asked(self, block: LightBlock, height: int) -> None:
@@ -191,8 +193,13 @@ class LightClient:
                 break
         if self._compares:
             await self._compare(way)
-        self._store.save(way[1:], root=self._root_height)
+        self._keep(way[1:], root=self._root_height)
         return target
+
+    def _keep(self, blocks: Sequence[LightBlock], *, root: int) -> None:
+        self._store.save(blocks, root=root)
+        if self._on_kept is not None:
+            self._on_kept(blocks)
 
     async def _primary_block(self, height: int) -> LightBlock:
         """Of the primary, or of the witness that takes its place since it does not answer. Raises ProviderFailed."""

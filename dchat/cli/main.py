@@ -26,6 +26,7 @@ PLACES: Final = {
     "tx": "dchat.cli.groups.tx_group:tx",
     "query": "dchat.cli.groups.query_group:query",
     "proof": "dchat.cli.local.proof_command:proof",
+    "light": "dchat.cli.light.light_commands:light",
     "version": "dchat.cli.commands.status_commands:version",
     "upgrade": "dchat.cli.commands.upgrade_commands:upgrade",
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",

@@ -85,13 +85,21 @@ class Verifier:
     """
 
     def __init__(
-        self, client: Client, trust: Trust, *, chain_id: str, now_ns: Callable[[], int] = time.time_ns
+        self,
+        client: Client,
+        trust: Trust,
+        *,
+        chain_id: str,
+        now_ns: Callable[[], int] = time.time_ns,
+        light: LightClient | None = None,
     ) -> None:
+        """light: whoever verifies the headers, instead of one that asks the client alone, without witnesses."""
         self.client, self.trust = client, trust
         self._now_ns = now_ns
-        self._light = LightClient(
-            trust.root, DoorProvider(client), chain_id=chain_id, store=MemoryTrustStore(VERIFIED_MAX), now_ns=now_ns
-        )
+        if light is None:
+            store = MemoryTrustStore(VERIFIED_MAX)
+            light = LightClient(trust.root, DoorProvider(client), chain_id=chain_id, store=store, now_ns=now_ns)
+        self._light = light
 
     @property
     def chain_id(self) -> str:

@@ -21,10 +21,11 @@ from dchat.doors.grpc.door import SERVICES
 from tests.support.docs.pages import DOCS, PAGES, Names, typed_in
 from tests.support.docs.typing import ROUTES, Done, type_page
 
-GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade")
+GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light")
 
 # What has no example, and why.
 WITHOUT: Final = {
+    "light proxy": "it answers until it is stopped: tests/dchat/cli/test_light.py asks it",
     "upgrade rehearse": "a build that knows the plan carries it out: scripts/upgrade-demo makes one",
 }
 

@@ -1,0 +1,159 @@
+"""A door on this machine that answers what was verified: CometBFT's JSON-RPC calls, and `/v1` over a node of ours.
+
+Each answer follows from a header that the light client believes: a block by its hash, a value by its ICS-23 proof. What
+has no proof is refused, with the reason, and never relayed. Meant for programs of this machine: its Host is checked
+against names of it (DNS rebinding), requests are small, few at once, and end in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from consensus.formats.errors import InvalidData
+from consensus.formats.json_text import dumps
+from consensus.formats.units import KIB
+from dchat.cli.light.proved_calls import ProvedCalls
+from dchat.cli.light.session import LightSession
+from dchat.cli.light.verified import BadParams, CannotProve, Verified
+from dchat.client.client import AskFailed, ClientError, NodeUnreachable, NotFound
+from dchat.doors.rest.calls import STATUS
+from light.errors import LightError, NoAnswer, NoBlock
+
+BODY_BYTES_MAX: Final = 64 * KIB
+REQUESTS_MAX: Final = 32  # at once
+REQUEST_S: Final = 60.0
+PARAMS_MAX: Final = 16
+INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32600, -32601, -32602, -32603
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Proxy:
+    def __init__(self, verified: Verified, calls: ProvedCalls | None) -> None:
+        self._verified, self._calls = verified, calls
+        self._runner: web.AppRunner | None = None
+        self._busy = 0
+        self._names: frozenset[str] = frozenset()
+
+    @staticmethod
+    async def of(session: LightSession) -> Proxy:
+        calls = await ProvedCalls.over(session.light, session.client) if session.client is not None else None
+        return Proxy(Verified(session.light, client=session.client, rpc=session.rpc), calls)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port. Raises OSError."""
+        self._names = frozenset({"localhost", host.lower()})
+        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
+        app.router.add_post("/", self._rpc)
+        if self._calls is not None:
+            for verb, path, handler in self._calls.handlers():
+                app.router.add_route(verb, path, handler)
+        app.router.add_get("/{method}", self._uri)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, max_line_size=8_190, max_field_size=4_096
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    # ------------------------------------------------------------------------------------------------- each request
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not self._is_ours(request.host):
+            return _error(403, f"this door is not called {request.host[:64]!r}")
+        if self._busy >= REQUESTS_MAX:
+            return _error(503, f"{REQUESTS_MAX} requests are being answered: try later")
+        self._busy += 1
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                return await handler(request)
+        except TimeoutError:
+            return _error(504, f"no answer within {REQUEST_S:g} s")
+        except web.HTTPNotFound:
+            return _error(404, "there is no such path; what has a proof is listed in docs/light-client.md")
+        except web.HTTPException as error:
+            return _error(error.status, error.reason)
+        except (LightError, AskFailed, InvalidData, CannotProve, BadParams) as error:
+            return _error(status_of(error), str(error))
+        finally:
+            self._busy -= 1
+
+    def _is_ours(self, said: str) -> bool:
+        name = said.rpartition(":")[0] if said.rpartition(":")[2].isdigit() else said
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower() in self._names
+        return True
+
+    # ---------------------------------------------------------------------------------------- CometBFT's JSON-RPC
+
+    async def _uri(self, request: web.Request) -> web.Response:
+        """`GET /commit?height=7`."""
+        if len(request.query) > PARAMS_MAX:
+            raise BadParams(f"{len(request.query)} parameters; allowed: {PARAMS_MAX}")
+        return await self._answer(request.match_info["method"], dict(request.query), -1)
+
+    async def _rpc(self, request: web.Request) -> web.Response:
+        try:
+            asked = json.loads(await request.read())
+        except (ValueError, RecursionError):
+            return _rpc_error(None, INVALID_REQUEST, "the body is no JSON", 500)
+        if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
+            return _rpc_error(None, INVALID_REQUEST, "allowed: one request, an object with a method", 500)
+        number = asked.get("id") if isinstance(asked.get("id"), int | str) else -1
+        params = asked.get("params") or {}
+        if not isinstance(params, dict) or len(params) > PARAMS_MAX:
+            return _rpc_error(number, INVALID_PARAMS, "params must be an object of a few names", 500)
+        return await self._answer(asked["method"], params, number)
+
+    async def _answer(self, method: str, params: dict[str, Any], number: Any) -> web.Response:
+        handler = self._verified.methods.get(method)
+        if handler is None:
+            allowed = ", ".join(sorted(self._verified.methods))
+            text = f"{method[:40]!r} cannot be verified here: ask the node itself; verified are {allowed}"
+            return _rpc_error(number, NO_METHOD, text, 404)
+        try:
+            result = await handler(params)
+        except BadParams as error:
+            return _rpc_error(number, INVALID_PARAMS, str(error), 500)
+        except (LightError, AskFailed, InvalidData, CannotProve) as error:
+            return _rpc_error(number, INTERNAL, str(error), 500)
+        body = dumps({"jsonrpc": "2.0", "id": number, "result": result})
+        return web.Response(text=body, content_type="application/json")
+
+
+def status_of(error: Exception) -> int:
+    match error:
+        case BadParams():
+            return 400
+        case NoBlock() | NotFound():
+            return 404
+        case CannotProve():
+            return 501
+        case NoAnswer() | NodeUnreachable():
+            return 504
+        case ClientError():
+            return STATUS.get(error.status, 502)
+    return 502
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)
+
+
+def _rpc_error(number: Any, code: int, text: str, status: int) -> web.Response:
+    error = {"code": code, "message": "Internal error" if code == INTERNAL else "Invalid", "data": text}
+    return web.json_response({"jsonrpc": "2.0", "id": number, "error": error}, status=status)

@@ -1,0 +1,209 @@
+"""What CometBFT's JSON-RPC calls answer, each from a header that the light client believes.
+
+Over CometBFT's JSON-RPC the calls are its own; over our gRPC they are made of our calls. Heights are those of the
+answer; without one it is the latest that the primary has, verified first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from chain.state import proofs
+from chain.state.roots import STORE_NAMES
+from consensus.abci.interface import ProofOp
+from consensus.documents.json import block_from_json as read_block
+from consensus.documents.json import (
+    block_id_json,
+    block_json,
+    header_json,
+    signed_header_json,
+    validator_json,
+)
+from consensus.formats.errors import InvalidData, InvalidLightBlock, Malformed
+from consensus.formats.json_text import Fields, Json
+from consensus.formats.timestamps import format_rfc3339
+from consensus.types.block import Block
+from consensus.types.light import LightBlock
+from crypto.merkle import InvalidProof
+from dchat.client.client import HEIGHT_MAX, Client
+from light import LightClient
+from light.rpc import BLOCK_BYTES_MAX, RpcProvider
+from proto.dchat.v1 import service_pb2 as pb
+
+PER_PAGE, PER_PAGE_MAX = 30, 100
+KEY_BYTES_MAX: Final = 1_024
+OPS_MAX: Final = 8
+_PATH: Final = re.compile(r"/store/([a-z_]{1,32})/key", re.ASCII)
+
+Answer = Callable[[Mapping[str, Any]], Awaitable[Json]]
+
+
+class CannotProve(Exception):
+    """The node's answer has no proof that is understood here."""
+
+
+class BadParams(Exception):
+    """What was asked for is nothing that can be."""
+
+
+class Verified:
+    def __init__(self, light: LightClient, *, client: Client | None, rpc: RpcProvider | None) -> None:
+        self._light, self._client, self._rpc = light, client, rpc
+        self.methods: dict[str, Answer] = {
+            "health": self._health,
+            "status": self._status,
+            "header": self._header,
+            "commit": self._commit,
+            "validators": self._validators,
+            "block": self._block,
+            "abci_query": self._query,
+        }
+
+    async def at(self, params: Mapping[str, Any]) -> LightBlock:
+        height = number(params, "height")
+        return await (self._light.verify_at(height) if height else self._light.update())
+
+    async def _health(self, _: Mapping[str, Any]) -> Json:
+        return {}
+
+    async def _status(self, _: Mapping[str, Any]) -> Json:
+        block = await self._light.update()
+        return {
+            "node_info": {"network": block.header.chain_id},
+            "sync_info": {
+                "latest_block_hash": block.hash.hex().upper(),
+                "latest_app_hash": block.header.app_hash.hex().upper(),
+                "latest_block_height": str(block.height),
+                "latest_block_time": format_rfc3339(block.header.time_ns),
+                "catching_up": False,
+            },
+            "light_client": {
+                "primary": self._light.primary.name,
+                "witnesses": [witness.name for witness in self._light.witnesses],
+            },
+        }
+
+    async def _header(self, params: Mapping[str, Any]) -> Json:
+        return {"header": header_json((await self.at(params)).header)}
+
+    async def _commit(self, params: Mapping[str, Any]) -> Json:
+        return {"signed_header": signed_header_json((await self.at(params)).signed_header), "canonical": True}
+
+    async def _validators(self, params: Mapping[str, Any]) -> Json:
+        block = await self.at(params)
+        size = min(PER_PAGE_MAX, number(params, "per_page") or PER_PAGE)
+        page, pages = number(params, "page") or 1, -(-len(block.validators) // size)
+        if page > pages:
+            raise BadParams(f"page should be within [1, {pages}] range, given {page}")
+        members = [block.validators[at] for at in range((page - 1) * size, min(page * size, len(block.validators)))]
+        return {
+            "block_height": str(block.height),
+            "validators": [validator_json(member) for member in members],
+            "count": str(len(members)),
+            "total": str(len(block.validators)),
+        }
+
+    async def _block(self, params: Mapping[str, Any]) -> Json:
+        light = await self.at(params)
+        block = await self.block(light)
+        return {"block_id": block_id_json(light.commit.block_id), "block": block_json(block)}
+
+    async def block(self, light: LightBlock) -> Block:
+        """The block of a verified header. Raises InvalidData: it is another one."""
+        if self._client is not None:
+            answer = await self._client.block(light.height)
+            block = Block.from_proto(answer.block)
+        else:
+            assert self._rpc is not None
+            told = await self._rpc.call("block", BLOCK_BYTES_MAX, height=str(light.height))
+            block = told.read("block", read_block)
+        block.validate()
+        if block.hash != light.hash or block.part_set().header != light.commit.block_id.part_set_header:
+            raise InvalidLightBlock(f"block {light.height} is another one than its verified header's")
+        return block
+
+    async def _query(self, params: Mapping[str, Any]) -> Json:
+        """With its proof, whatever `prove` says. The state after a block is proved by the next header."""
+        path, key = str(params.get("path") or "").strip('"'), hex_bytes(params, "data")
+        store = _PATH.fullmatch(path)
+        if store is None:
+            raise CannotProve(f"path is {path[:64]!r}; verified are /store/NAME/key: {', '.join(STORE_NAMES)}")
+        if not 0 < len(key) <= KEY_BYTES_MAX:
+            raise BadParams(f"data (the key) has {len(key)} bytes; allowed: 1 to {KEY_BYTES_MAX}")
+        height = number(params, "height") or (await self._light.update()).height - 1
+        if height < 1:
+            raise BadParams("there is no state that a header proves yet")
+        value, ops = await self._ask_state(store[1], key, height)
+        header = (await self._light.verify_at(height + 1)).header
+        check_state(ops, header.app_hash, store=store[1], key=key, value=value)
+        return {"response": {
+            "code": 0, "log": "exists" if value is not None else "does not exist", "info": "", "index": "0",
+            "key": _base64(key), "value": _base64(value) if value else None, "height": str(height), "codespace": "",
+            "proofOps": {"ops": [{"type": op.type, "key": _base64(op.key), "data": _base64(op.data)} for op in ops]},
+        }}  # fmt: skip
+
+    async def _ask_state(self, store: str, key: bytes, height: int) -> tuple[bytes | None, list[ProofOp]]:
+        if self._client is not None:
+            asked = pb.GetRecordRequest(store=store, key=key, height=height, prove=True)
+            answer: pb.GetRecordResponse = await self._client.call(self._client.state.GetRecord, asked)
+            if answer.height != height:
+                raise InvalidLightBlock(f"asked for the state after block {height}, got it after {answer.height}")
+            return answer.value or None, [ProofOp(op.type, op.key, op.data) for op in answer.proof.ops.ops]
+        assert self._rpc is not None
+        told = await self._rpc.call(
+            "abci_query", path=f"/store/{store}/key", data=key.hex(), height=str(height), prove=True
+        )
+        response = told.object("response")
+        if response.raw("code") or response.int64("height") != height or response.base64("key") not in (key, b""):
+            raise CannotProve(f"the node has no answer about this key after block {height}")
+        ops = response.object("proofOps").list("ops", _op_from_json)
+        return response.base64("value") or None, list(ops)
+
+
+def check_state(ops: Sequence[ProofOp], app_hash: bytes, *, store: str, key: bytes, value: bytes | None) -> None:
+    """Raises CannotProve: no proof of a kind that is understood; InvalidData: it does not hold."""
+    kinds = tuple(op.type for op in ops[:OPS_MAX])
+    if kinds != (proofs.SMT_OP, proofs.SIMPLE_OP):
+        raise CannotProve(
+            f"the node's proof is of {', '.join(kinds) or 'nothing'}; verified are {proofs.SMT_OP}, {proofs.SIMPLE_OP}"
+        )
+    try:
+        proofs.verify(ops, app_hash, store=store, key=key, value=value)
+    except InvalidProof as error:
+        raise Malformed(f"the proof does not hold: {error}") from error
+
+
+def _op_from_json(value: Json, where: str) -> ProofOp:
+    fields = Fields(value, where)
+    return ProofOp(fields.text("type"), fields.base64("key"), fields.base64("data"))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def number(params: Mapping[str, Any], name: str) -> int:
+    """A height or count: a number, text, or text in quotes, as CometBFT takes them; absent: 0. Raises BadParams."""
+    said = params.get(name)
+    if said is None or said == "":
+        return 0
+    text = str(said).strip('"') if isinstance(said, str | int) and not isinstance(said, bool) else "?"
+    if not (0 < len(text) <= 19 and text.isascii() and text.isdigit()) or not 0 < int(text) <= HEIGHT_MAX:
+        raise BadParams(f"{name} is {str(said)[:40]!r}; allowed: 1 to {HEIGHT_MAX}")
+    return int(text)
+
+
+def hex_bytes(params: Mapping[str, Any], name: str) -> bytes:
+    """Hex, with or without 0x. Raises BadParams."""
+    text = str(params.get(name) or "").strip('"').removeprefix("0x")
+    try:
+        return binascii.unhexlify(text)
+    except (ValueError, binascii.Error):
+        raise BadParams(f"{name} is no hex") from None
+
+
+__all__ = ["BadParams", "CannotProve", "InvalidData", "Verified"]
