@@ -42,11 +42,15 @@ _PATH: Final = re.compile(r"/store/([a-z_]{1,32})/key", re.ASCII)
 Answer = Callable[[Mapping[str, Any]], Awaitable[Json]]
 
 
-class CannotProve(Exception):
+class NotAnswered(Exception):
+    """What was asked for is not answered here."""
+
+
+class CannotProve(NotAnswered):
     """The node's answer has no proof that is understood here."""
 
 
-class BadParams(Exception):
+class BadParams(NotAnswered):
     """What was asked for is nothing that can be."""
 
 
