@@ -153,7 +153,7 @@ def _require_lasting_keys(state: State, address: bytes) -> None:
     """Of a burner without an account nothing is on record once it ends. Raises: UnknownAccount."""
     found, identity = state.get(ACCOUNT + address), identity_of(state, address)
     if (found is None or found.policy is None) and (identity is None or identity.expiry_ns):
-        raise UnknownAccount("whose guardians they would be")
+        raise UnknownAccount(f"{account(address)}, whose guardians they would be")
 
 
 def _without_change(record: Guardians) -> Guardians:
@@ -277,7 +277,7 @@ def object_recovery(ctx: Context, message: ObjectRecovery) -> Leg:
     branch, (address,) = ctx.branch, message
     record, recoveries = guardians_of(branch, address), recoveries_of(branch, address)
     if not recoveries:
-        raise UnknownRecovery("none of this account is")
+        raise UnknownRecovery(f"none of {account(address)} is")
     terms = record.terms
     stand = _all_stand(branch, recoveries)
     most = max(map(len, stand))

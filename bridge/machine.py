@@ -121,7 +121,7 @@ def _register(ctx: Context, message: RegisterBurner) -> Leg:
 def tip(ctx: Context, message: Tip) -> Leg:
     author = messages.author_of(ctx.branch, message.channel_id, message.index)
     if author == message.sender:
-        raise TipsOneself
+        raise TipsOneself(account(author))
     currency.transfer(ctx, sender=message.sender, recipient=author, amount=message.amount)
     _count(ctx, udchat_tipped=message.amount)
     said = {"channel_id": message.channel_id.hex(), "message_index": str(message.index)}

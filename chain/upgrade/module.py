@@ -17,7 +17,7 @@ import structlog
 
 from chain.kernel.branch import Branch, Readable, Scan, State, decoders_of
 from chain.kernel.context import Context, Handler, Leg
-from chain.kernel.event_text import Event, consensus
+from chain.kernel.event_text import Event, account, consensus
 from chain.kernel.modules import BlockContext, Modules
 from chain.tx.addresses import GOVERNANCE_ADDRESS
 from chain.tx.codec import height_bytes
@@ -124,7 +124,7 @@ def cancel_upgrade(ctx: Context, message: CancelUpgrade) -> Leg:
 def _require_authority(state: Readable, authority: bytes) -> None:
     params = state.get(PARAMS)
     if authority != GOVERNANCE_ADDRESS and (params is None or authority != params.authority):
-        raise NotUpgradeAuthority()
+        raise NotUpgradeAuthority(account(authority))
 
 
 # ------------------------------------------------------------------------------ readiness
@@ -140,7 +140,7 @@ def announce_readiness(is_validator: IsValidator, ctx: Context, message: Announc
         raise AnnouncementExpired(f"after {message.expiry_height}, this is {ctx.height}")
     digest = readiness_hash(chain.chain_id, message)
     if not ed25519_verify(message.consensus_key, digest, message.signature):
-        raise BadAnnouncement()
+        raise BadAnnouncement(f"by the key {message.consensus_key.hex()}")
     address = sha256(message.consensus_key)[:ADDRESS_BYTES]
     if not is_validator(ctx.branch, address):  # what is kept for ever is bounded by those who have a stake
         raise AnnouncerUnknown(f"consensus address {consensus(address)}")

@@ -116,10 +116,12 @@ def start(network: Network, node: NodeEntry, *, module: str = "dchat") -> int:
             lambda: process.poll() is not None or running_pid(network, node) == process.pid, START_TIMEOUT_S
         )
         if not ended or process.poll() is not None:
+            code = process.poll()
+            how = f"ended with exit code {code}" if code is not None else f"did not start within {START_TIMEOUT_S:g} s"
+            told = tail(network, node) or "(nothing)"
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            told = tail(network, node)
-            raise ControlError(f"{node.name} did not start; the end of {log_file(network, node)}:\n{told}")
+            raise ControlError(f"{node.name} {how}; the end of {log_file(network, node)}:\n{told}")
     return process.pid
 
 

@@ -39,6 +39,7 @@ from dchat.client.refusals import CHAIN
 from proto.dchat.v1 import tx_pb2
 from tests.support.chain.harness import CHAIN_ID, Chain
 
+ROOT = Path(__file__).parents[2]
 DCHAT = 10**6
 OPEN, PAID, NONE = channel_id("open"), channel_id("paid"), channel_id("none")
 GAS_MAX = 10_000_000
@@ -322,6 +323,18 @@ def test_every_refusal_has_a_test_that_names_it() -> None:
     named = set().union(*map(named_in, Path(__file__).parents[1].rglob("test_*.py")))
     missing = {error.__name__ for error in declared_errors()} | {reason.name for reason in Refusal}
     assert missing - named == set(), "add a test that raises it"
+
+
+def test_every_refusal_says_what_was_broken() -> None:
+    """The rule alone reads as if all were well."""
+    names, bare = {error.__name__ for error in declared_errors()}, []
+    for path in [one for room in ("chain", "bridge", "governance") for one in (ROOT / room).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            raised = node.exc if isinstance(node, ast.Raise) else None
+            made = raised.func if isinstance(raised, ast.Call) and not raised.args + raised.keywords else raised
+            if isinstance(made, ast.Name | ast.Attribute) and ast.unparse(made).rpartition(".")[2] in names:
+                bare.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(made)}")
+    assert not bare
 
 
 def test_numbers_are_unique_and_texts_are_there() -> None:

@@ -51,7 +51,7 @@ def honour(ctx: Context, channel_id: bytes, index: int, *, sender: bytes, amount
 def _author(ctx: Context, channel_id: bytes, index: int, actor: bytes) -> bytes:
     author = require_message(ctx.branch, require_channel(ctx.branch, channel_id), index)[0].author
     if author == actor:
-        raise OwnMessage
+        raise OwnMessage(account(actor))
     require_lasting(ctx.branch, author)
     return author
 

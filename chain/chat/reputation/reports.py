@@ -95,7 +95,7 @@ def _report(ctx: Context, about: bytes, subject: bytes, reporter: bytes, reason:
     """Raises: OutOfGas, OwnMessage, ReportResolved, ReportedAlready, ReportTooLight."""
     branch = ctx.branch
     if subject == reporter:
-        raise OwnMessage
+        raise OwnMessage(account(reporter))
     before = branch.get(REPORT + about)
     if before is not None and before.verdict:
         raise ReportResolved(VERDICT_NAMES[before.verdict])

@@ -160,7 +160,7 @@ def decode(raw: bytes) -> Tx:
         content = envelope.body
         body = pb.TxBody.FromString(content)
     except DecodeError as error:
-        raise Malformed from error
+        raise Malformed("its fields cannot be read") from error
     _check_counts(body)
     _check_canonical(envelope, raw, body, content)
     tx = Tx()

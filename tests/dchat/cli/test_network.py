@@ -210,6 +210,21 @@ def test_a_base_port_and_a_host_are_those_of_all_nodes(command: str, tmp_path: P
     assert 'listen_address = "127.0.0.9:21005"' in (tmp_path / "net/validator2/validator-config.toml").read_text()
 
 
+def test_a_validator_that_does_not_start_is_told_with_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_network(tmp_path, validators=1, pace=PACE, ports=free_ports(1))
+    (tmp_path / "validator1" / "validator-config.toml").write_text("[nothing]\nof = 1\n")
+    with pytest.raises(
+        processes.ControlError, match=r"validator1 ended with exit code 2; the end of .*:\n(.|\n)*nothing"
+    ):
+        processes.start(made, made.node(1))
+    monkeypatch.setattr(processes, "START_TIMEOUT_S", 0.0)
+    with pytest.raises(processes.ControlError, match=r"validator1 did not start within 0 s; the end of"):
+        processes.start(made, made.node(1))
+    assert processes.running_pid(made, made.node(1)) is None
+
+
 def test_a_validator_that_ends_while_the_network_comes_up_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
