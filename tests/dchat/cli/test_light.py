@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,22 @@ from structlog.testing import capture_logs
 
 from chain.state.roots import CURRENCY
 from chain.tx.messages import Payment
-from consensus.documents.json import signed_header_from_json
+from consensus.documents.json import evidence_from_json, signed_header_from_json
+from consensus.types.evidence import Evidence
+from consensus.types.light import LightBlock
+from crypto.hash import sha256
 from dchat.cli.light.proxy import Proxy
 from dchat.cli.light.session import LightSession, session_of
 from dchat.cli.main import dchat
-from dchat.cli.terminal.base import Exit
+from dchat.cli.terminal.base import Exit, Refusal
 from dchat.client.client import Client
+from dchat.client.light_provider import DoorProvider
 from dchat.client.wallet import Outcome, Session
+from dchat.config import Config
+from dchat.home.home import Home, load_validator_key
+from light.errors import ProviderFailed
 from proto.dchat.v1 import service_pb2 as pb
+from tests.support.light.chains import sign
 from tests.support.node.running import Running, running_node
 
 DCHAT = 1_000_000
@@ -91,6 +99,48 @@ async def test_follow_refuses_with_the_code_of_what_it_is(followed: Followed) ->
     ):
         refused = await followed.dchat("follow", *options)
         assert (refused.exit_code, says in refused.output) == (code, True), refused.output
+
+
+class Liar(DoorProvider):
+    """Tells of one height another header, signed by the only validator there is."""
+
+    def __init__(self, client: Client, lie: LightBlock) -> None:
+        super().__init__(client)
+        self._lie = lie
+
+    @property
+    def name(self) -> str:
+        return "the liar"
+
+    async def light_block(self, height: int) -> LightBlock:
+        return self._lie if height == self._lie.height else await super().light_block(height)
+
+    async def report(self, evidence: Evidence) -> None:
+        raise ProviderFailed(self.name, "takes none")
+
+
+async def test_an_attack_ends_it_and_the_node_keeps_the_evidence(followed: Followed, tmp_path: Path) -> None:
+    store = tmp_path / "light"
+    home = Home.of(followed.running.network.home_of(followed.running.network.nodes[0]), Config())
+    key = load_validator_key(home)
+    async with followed.running.client() as client:
+        real = await DoorProvider(client).light_block(followed.paid.height)
+        lie = sign(replace(real.header, app_hash=sha256(b"rich")), real.validators, {key.pub_key.address: key})
+        with pytest.raises(Refusal, match=r"an attack: header .* evidence handed to 127") as caught:
+            async with session_of(followed.options(store=store)) as session:
+                session.light.primary = Liar(client, lie)
+                await session.light.verify_at(lie.height)
+        assert caught.value.exit_code == Exit.PROOF
+        ours, mirrored = sorted(store.glob("evidence-*.json"))
+        assert evidence_of(ours).accused == (key.pub_key.address,)
+        for file, code, says in ((ours, 0, '"is_new": false'), (mirrored, Exit.FAILED, "is our own block")):
+            line = ["tx", "evidence", str(file), "--node", followed.node]
+            told = await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
+            assert (told.exit_code, says in told.output) == (code, True), told.output
+
+
+def evidence_of(file: Path) -> Evidence:
+    return evidence_from_json(json.loads(file.read_text()), file.name)
 
 
 @dataclass
