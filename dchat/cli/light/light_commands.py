@@ -20,6 +20,7 @@ from dchat.cli.terminal.base import Command, Exit, Group, Refusal, echo
 from light.errors import NoAnswer
 
 EVERY_S_MIN = 0.01
+STALE_S = 60  # twenty blocks of a usual chain's pace
 
 
 @click.group(cls=Group)
@@ -51,7 +52,9 @@ def follow(to: int | None, once: bool, every: int, **options: Any) -> None:
                 return
             while True:
                 try:
-                    said.last(await session.light.update())
+                    newest = await session.light.update()
+                    said.last(newest)
+                    said.warn_of_age(newest)
                 except NoAnswer as error:  # it may come back
                     echo(f"no answer: {error}", err=True)
                 await asyncio.sleep(max(EVERY_S_MIN, every / NS_PER_S))
@@ -68,7 +71,7 @@ class Said:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.session: LightSession | None = None
-        self._told = 0
+        self._told = self._warned = 0
         self._began = time.monotonic()
 
     def kept(self, blocks: Sequence[LightBlock]) -> None:
@@ -79,6 +82,17 @@ class Said:
         """What was asked for, even if it was known before."""
         if not self._told:
             self._tell(block)
+
+    def warn_of_age(self, newest: LightBlock) -> None:
+        """A primary may keep newer headers back, which no signature shows. Once for each header."""
+        age_s = max(0, time.time_ns() - newest.header.time_ns) // NS_PER_S
+        if age_s > STALE_S and self._warned != newest.height:
+            self._warned = newest.height
+            echo(
+                f"no header after {newest.height}, which is {age_s} s old: the chain stands still, or the primary is "
+                "behind or keeps them back; ask another node",
+                err=True,
+            )
 
     def _tell(self, block: LightBlock) -> None:
         self._told += 1
