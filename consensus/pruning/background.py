@@ -1,12 +1,13 @@
 """The work of forgetting, beside consensus: slices in a thread, with pauses between them, one round after another.
 
-A slice takes about SLICE_NS, and as long again PAUSES times nothing is done: a node that has much to forget gives a
-fifth of a core for it, and its disk has turns for the chain. What fails is told, and begun anew with a later block.
+A slice takes about SLICE_NS of CPU time, and as long again PAUSES times nothing is done: that is a fifth of a core
+while there is something to forget, and a half where that falls behind. What fails is told, and begun anew later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -19,7 +20,7 @@ from consensus.system.clock import Clock, Workers
 SLICE_NS: Final = 1_000_000
 STEPS_PER_SLICE: Final = 64
 PAUSES: Final = 4
-PAUSE_S_MAX: Final = 2.0  # freeing disk may take long: it takes no turn of the loop
+PAUSES_BEHIND: Final = 1
 
 log = structlog.get_logger(__name__)
 
@@ -92,27 +93,29 @@ class Pruner:
             self._on_failed()
             log.error("failed to prune", height=saved.height, error=repr(error))
         finally:
-            for steps in rounds:
-                steps.close()
+            with contextlib.suppress(ValueError):  # a thread is in one of them still: this was cancelled
+                for steps in rounds:
+                    steps.close()
 
     async def _finish(self, steps: Slices[bool]) -> bool:
         while not self._is_stopping:
             answer, spent_ns = await self._workers.run(lambda: self._slice(steps))
             if answer is not None:
                 return answer
-            await self._pause(min(PAUSE_S_MAX, spent_ns * PAUSES / 1e9))
+            await self._pause(spent_ns * (PAUSES_BEHIND if self._is_behind else PAUSES) / 1e9)
         return False
 
     def _slice(self, steps: Slices[bool]) -> tuple[bool | None, int]:
-        """For a thread: (the answer, when it is done; how long it took)."""
-        began = self._clock.monotonic_ns()
+        """For a thread: (the answer, when it is done; the CPU time that it took: what a busy machine does meanwhile is
+        no part of it)."""
+        began = self._clock.work_ns()
         spent = 0
         for _ in range(STEPS_PER_SLICE):
             try:
                 next(steps)
             except StopIteration as done:
-                return bool(done.value), self._clock.monotonic_ns() - began
-            spent = self._clock.monotonic_ns() - began
+                return bool(done.value), self._clock.work_ns() - began
+            spent = self._clock.work_ns() - began
             if spent >= SLICE_NS:
                 break
         return None, spent

@@ -31,6 +31,7 @@ from crypto.hash import sha256
 from proto.tendermint.types import types_pb2 as pb
 
 HEIGHTS_PER_ROUND: Final = 1_000  # of each stage; the rest with the next block
+BEHIND_HEIGHTS: Final = 100  # left to be done: a round with each block, and shorter pauses
 RESULTS_PER_STEP: Final = 20
 SETS_PER_STEP: Final = 20
 TXS_PER_STEP: Final = 100  # about 1 ms: each is looked up
@@ -65,19 +66,19 @@ class BlockPruning:
         keep_ns: Callable[[], int] = lambda: 0,
         holds: Holds | None = None,
         kept_min: int | None = None,
-        slack_bytes: int = SLACK_BYTES,
+        slack_bytes: int | None = None,
         metrics: PruningMetrics | None = None,
     ) -> None:
         self._blocks, self._states = blocks, states
         self._retain_height, self._evidence_floor, self._keep_ns = retain_height, evidence_floor, keep_ns
-        self._kept_min, self._slack_bytes = kept_min or needs.BLOCKS_KEPT_MIN, slack_bytes
+        self._kept_min, self._slack_bytes = kept_min or needs.BLOCKS_KEPT_MIN, slack_bytes or SLACK_BYTES
         self.holds = holds or Holds()
         self.metrics = metrics or PruningMetrics()
         self.limit: Need | None = None  # what the last round found to be the lowest that must stay
         self._deleted = 0  # below it there are no blocks; 0: not known yet
         self._forgotten = 0  # below it there is no index
         self._forgotten_at = 0  # height of the state when that was written
-        self._freeing = slack_bytes  # bytes deleted since disk was freed: unknown from before the start
+        self._freeing = self._slack_bytes  # bytes deleted since disk was freed: unknown from before the start
         self._freed_below = 0
         self._index_bytes = self._hash_bytes = 0
 
@@ -118,7 +119,7 @@ class BlockPruning:
             yield from self._delete(self._forgotten)
             yield from self._forget()
             yield from self._free()
-        return self._blocks.base - self._deleted >= HEIGHTS_PER_ROUND
+        return self._blocks.base - self._deleted >= BEHIND_HEIGHTS
 
     def at_rest(self, base: int) -> Slices[None]:
         """Prune below `base` (`limit_at` says how far that may be), all of it at once, in a node that does not run."""

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from consensus.abci.interface import FinalizeBlockResponse, Slices, ValidatorUpdate
+from consensus.formats.units import MIB
 from consensus.formats.wire import bytes_field, int_field, message_field, parse_ours
 from consensus.state.results import Event, ExecTxResult
 from consensus.state.state import State
@@ -27,7 +28,7 @@ STATE_KEY: Final = b"s"
 VALIDATORS, PARAMS, RESULTS, TX = b"v", b"p", b"r", b"t"
 CHECKPOINT_HEIGHTS: Final = 100
 TX_PAIR_BYTES: Final = 45
-COMPACT_PIECES: Final = 64  # of the index, whose keys lie anywhere
+COMPACT_PIECE_BYTES: Final = 16 * MIB
 MEMBERS_KEPT: Final = 8  # sets in memory, for evidence of past heights
 PARSING_MAX: Final = 4  # results of so many heights may be half parsed
 UNITS_PER_SLICE: Final = 400  # results and events, encoded in a row: about 1 ms
@@ -294,7 +295,8 @@ class StateStore:
 
     def compact_txs(self) -> Iterator[None]:
         """The same of the index of transactions."""
-        bounds = [TX + bytes([256 * number // COMPACT_PIECES]) for number in range(COMPACT_PIECES)]
+        pieces = min(256, 1 + self.txs_bytes() // COMPACT_PIECE_BYTES)  # of about one size: the keys are hashes
+        bounds = [TX + bytes([256 * number // pieces]) for number in range(pieces)]
         for start, stop in pairwise((*bounds, prefix_end(TX))):
             self._db.compact(start, stop)
             yield
