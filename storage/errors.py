@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 REMEDY: Final = (
-    "check the disk and restore a backup, or move the databases away and let the node sync anew. "
-    "Leave the sign state where it is"
+    "check the disk, ask `dchat database verify` what else is wrong, and restore a backup (`dchat database restore`), "
+    "or move the databases away and let the node sync anew. Leave the sign state where it is"
 )
 
 

@@ -1,3 +1,3 @@
 """The authenticated key-value stores: sparse Merkle trees, versions, proofs."""
 
-__all__ = ["audit", "errors", "mmr", "proofs", "roots", "smt", "snapshot", "store", "view"]
+__all__ = ["audit", "errors", "layout", "mmr", "proofs", "roots", "smt", "snapshot", "store", "view"]

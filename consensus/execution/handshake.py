@@ -67,7 +67,9 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
         if app_hash != state.app_hash:
             raise HandshakeError(_hash_differs(state_height, app_hash, state.app_hash))
         return state
-    return await _apply_last(executor, state, app_committed=app_height == store_height)
+    for height in range(state.next_height, store_height + 1):
+        state = await _apply_stored(executor, state, height, app_committed=app_height >= height)
+    return state
 
 
 def _init_chain(genesis: GenesisDoc, executor: BlockExecutor, state: State) -> State:
@@ -118,8 +120,8 @@ def _check_heights(executor: BlockExecutor, state: State, app_height: int) -> No
     if not store_height and app_height == state_height:
         return
     where = f"blocks are at {store_height}, the state at {state_height}, the application at {app_height}"
-    if not state_height <= store_height <= (state_height or state.initial_height - 1) + 1:
-        raise StoresDisagree(f"{where}: a stop leaves the state at the blocks' height or one below; one was lost")
+    if store_height < state_height:
+        raise StoresDisagree(f"{where}: the state knows blocks that are not here; one was lost")
     if app_height > store_height:
         raise StoresDisagree(f"{where}: the application knows blocks that are not here; restore them together")
     base = executor.blocks.base
@@ -173,9 +175,8 @@ async def _replay(executor: BlockExecutor, state: State, first: int, last: int) 
     return app_hash
 
 
-async def _apply_last(executor: BlockExecutor, state: State, *, app_committed: bool) -> State:
-    """The last block is stored, and the state is the one before it."""
-    height = executor.blocks.height
+async def _apply_stored(executor: BlockExecutor, state: State, height: int, *, app_committed: bool) -> State:
+    """The block is stored, and the state is the one before it: a stop leaves one so, going back some."""
     block, meta = _load_block(executor, height), executor.blocks.load_meta(height)
     assert meta is not None, height
     response: FinalizeBlockResponse | None = None
@@ -188,7 +189,7 @@ async def _apply_last(executor: BlockExecutor, state: State, *, app_committed: b
         await executor.check(state, block, is_stored=True)
     except InvalidData as error:
         raise HandshakeError(f"stored block {height} does not follow the state: {error}") from error
-    log.info("applying the last stored block again", height=height, application_has_it=app_committed)
+    log.info("applying a stored block again", height=height, application_has_it=app_committed)
     return await executor.apply(state, block, block_id, saved_response=response)
 
 

@@ -1,7 +1,7 @@
-"""Going back one height, so that the last block is executed again: by a mended build, after a failed upgrade.
+"""Going back a height or more, so that the last blocks are executed again: by a mended build, after a failed upgrade.
 
-The engine's state becomes what it was before its last block; the block, its commit and the log stay, so the next start
-finds a block that is ahead of the state and applies it (`handshake`). The signer's record is never touched.
+The engine's state becomes what it was before them; the blocks, their commits and the log stay, so the next start
+finds blocks that are ahead of the state and applies them (`handshake`). The signer's record is never touched.
 Source: CometBFT v0.38, state/rollback.go (soft); known failure 17.
 """
 
@@ -57,18 +57,24 @@ def state_before(state: State, blocks: BlockStore, states: StateStore) -> State:
     )
 
 
-def rollback(db: KeyValueStore, blocks: BlockStore, states: StateStore) -> State:
-    """Save the state before the last block, in one synced batch. db: the database of `states`. Raises RollbackError.
+def rollback(db: KeyValueStore, blocks: BlockStore, states: StateStore, *, steps: int = 1) -> State:
+    """Save the state before the last `steps` blocks, one synced batch a block. db: the database of `states`.
 
-    A state that is one below the blocks already (a stop while a block was applied) stays as it is.
+    A state that is so far below the blocks already (a stop while a block was applied) stays as it is.
+    Raises RollbackError.
     """
+    assert steps > 0, steps
     state = states.load()
     if state is None or not state.last_block_height:
         raise RollbackError("there is no block yet: nothing to go back to")
-    if blocks.height == state.last_block_height + 1:
-        return state
-    if blocks.height != state.last_block_height:
+    if blocks.height < state.last_block_height:
         raise RollbackError(f"blocks are at {blocks.height}, the state at {state.last_block_height}: one was lost")
+    while state.last_block_height > blocks.height - steps:
+        state = _go_back(db, blocks, StateStore(db), state)
+    return state
+
+
+def _go_back(db: KeyValueStore, blocks: BlockStore, states: StateStore, state: State) -> State:
     before = state_before(state, blocks, states)
     height = state.last_block_height
     batch: list[Write] = [(STATE_KEY, before.encode())]

@@ -1,4 +1,4 @@
-"""Rehearsing an upgrade on a copy of a node's own state, and going back a height.
+"""Rehearsing an upgrade on a copy of a node's own state.
 
 The build that runs this is the new one. It copies the databases while the node may be running, takes the copy back some
 blocks, carries out the upgrade there, and executes the blocks after it again by the new rules. The node's own files are
@@ -9,18 +9,16 @@ Source: known failures 16 and 17.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from chain.state.store import Stores
 from chain.upgrade.plan import Plan
 from consensus.abci.requests import block_request
-from consensus.execution.rollback import rollback as rollback_engine
 from consensus.formats.units import NS_PER_MS
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
@@ -29,74 +27,9 @@ from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.node.errors import RehearsalFailed
-from storage.errors import StorageError
-from storage.kv import KeyValueStore
-from storage.open import open_store
-from storage.options import StoreOptions
+from dchat.upkeep.copies import Copy, remove_remains
 
 T = TypeVar("T")
-
-COPY_TRIES: Final = 5  # the running node may delete a table between two of our steps
-DATABASES: Final = ("app", "state", "blocks")  # in this order: what the application has, the later copies have too
-
-
-# ------------------------------------------------------------------------------ copying a live database
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a LevelDB that another process may be writing to. Raises RehearsalFailed.
-
-    Tables never change: they are linked (or copied) first, and again after the small files that name them. The log's
-    torn tail, if any, is cut when the copy is opened.
-    """
-    for _ in range(COPY_TRIES):
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        try:
-            _take_tables(source, target)
-            for path in sorted(source.iterdir()):
-                if path.suffix not in (".ldb", ".sst") and path.name != "LOCK":
-                    shutil.copyfile(path, target / path.name)
-            _take_tables(source, target)
-            open_store("leveldb", target, StoreOptions()).close()
-        except (OSError, StorageError):
-            continue
-        return
-    raise RehearsalFailed(f"{source} changed under each of {COPY_TRIES} copies; try again, or stop the node first")
-
-
-def _take_tables(source: Path, target: Path) -> None:
-    for path in source.iterdir():
-        if path.suffix in (".ldb", ".sst") and not (target / path.name).exists():
-            try:
-                os.link(path, target / path.name)
-            except OSError:
-                shutil.copyfile(path, target / path.name)
-
-
-@dataclass
-class Copy:
-    """Opened copies of a node's three databases in a folder of their own."""
-
-    folder: Path
-    app: KeyValueStore
-    state: KeyValueStore
-    blocks: KeyValueStore
-
-    @staticmethod
-    def of(home: Home, config: Config, folder: Path) -> Copy:
-        """Raises RehearsalFailed, StorageError."""
-        if config.database.backend != "leveldb":
-            raise RehearsalFailed("only databases on disk can be copied")
-        for name in DATABASES:
-            if not (home.databases / name).is_dir():
-                raise RehearsalFailed(f"{home.databases / name} is missing: this home has no state yet")
-            copy_database(home.databases / name, folder / name)
-        return Copy(folder, *(open_store("leveldb", folder / name, StoreOptions()) for name in DATABASES))
-
-    def close(self) -> None:
-        for store in (self.app, self.state, self.blocks):
-            store.close()
 
 
 # ------------------------------------------------------------------------------ the rehearsal
@@ -139,7 +72,7 @@ def rehearse(
     """
     started = time.monotonic_ns()
     beside = parent or home.databases
-    _remove_remains(beside)
+    remove_remains(beside)
     with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=beside) as folder:
         copy = Copy.of(home, config, Path(folder))
         try:
@@ -148,24 +81,6 @@ def rehearse(
             return report
         finally:
             copy.close()
-
-
-def _remove_remains(beside: Path) -> None:
-    """Copies of rehearsals that were killed."""
-    for folder in beside.glob(f"{REHEARSAL_PREFIX}*-*"):
-        pid = folder.name.removeprefix(REHEARSAL_PREFIX).partition("-")[0]
-        if pid.isdigit() and not _is_running(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _rehearse(report: Report, copy: Copy, blocks: int, say: Callable[[str], None]) -> None:
@@ -223,24 +138,3 @@ def _drain(slices: Generator[None, None, T]) -> T:
 
 def _ms_since(started_ns: int) -> int:
     return (time.monotonic_ns() - started_ns) // NS_PER_MS
-
-
-# ------------------------------------------------------------------------------ going back
-
-
-def rollback(home: Home, config: Config) -> tuple[int, str]:
-    """Take engine and application back one height; returns the height and its app hash. The node must not run.
-
-    The block stays: the next start executes it again. Raises RollbackError, StorageError, StateError.
-    """
-    options = StoreOptions()
-    opened = {name: open_store(config.database.backend, home.databases / name, options) for name in DATABASES}
-    try:
-        state = rollback_engine(opened["state"], BlockStore(opened["blocks"]), StateStore(opened["state"]))
-        stores = Stores(opened["app"])
-        if stores.latest_version > state.last_block_height:
-            stores.rollback(state.last_block_height)
-        return state.last_block_height, stores.app_hash.hex()
-    finally:
-        for store in opened.values():
-            store.close()

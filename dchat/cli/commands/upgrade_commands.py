@@ -34,8 +34,10 @@ from dchat.home.home import load_validator_key
 from dchat.home.home_lock import hold_home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade, RehearsalFailed
-from dchat.node.rehearsal import rehearse, rollback
+from dchat.node.rehearsal import rehearse
 from dchat.node.upgrade import file_sha256, read_info
+from dchat.upkeep.errors import UpkeepError
+from dchat.upkeep.going_back import rollback
 from proto.dchat.v1 import service_pb2 as pb
 from storage.errors import StorageError
 
@@ -194,7 +196,7 @@ def rehearse_command(plan_name: str, blocks: int, folder: Path | None) -> None:
         raise Refusal(f"--blocks is {blocks}; allowed: 1 and more", Exit.USAGE)
     try:
         report = rehearse(plan_name, home, config, blocks=blocks, parent=folder, say=lambda text: echo(text, err=True))
-    except (RehearsalFailed, StorageError, StateError) as error:
+    except (RehearsalFailed, UpkeepError, StorageError, StateError) as error:
         raise Refusal(str(error)) from None
     show_json(report.as_json())
     if not report.is_good:
@@ -213,7 +215,7 @@ def rollback_command() -> None:
     try:
         with hold_home(home):
             height, app_hash = rollback(home, config)
-    except (AlreadyRunning, EngineError, StorageError, StateError, OSError) as error:
+    except (AlreadyRunning, UpkeepError, EngineError, StorageError, StateError, OSError) as error:
         raise Refusal(str(error)) from None
     echo(f"rolled back to height {height} app_hash {app_hash}")
 

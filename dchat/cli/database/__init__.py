@@ -1,3 +1,3 @@
-"""`dchat database`: the databases of a node that does not run."""
+"""`dchat database`: what a node has on disk, looked at, copied, brought back."""
 
 __all__ = ["group"]

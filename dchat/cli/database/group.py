@@ -1,52 +1,101 @@
-"""The group `dchat database`, and how its commands find and hold a node's databases."""
+"""What the commands of `dchat database` share: which databases are meant, and who may touch them meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from consensus.system.errors import EngineError
 from dchat.cli.terminal.base import Exit, Group, Refusal, current_home
+from dchat.config import Config
 from dchat.home import logs
-from dchat.home.errors import AlreadyRunning
+from dchat.home.errors import HomeError
+from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.home.home_lock import hold_home
 from dchat.node.runtime import Databases
-from storage.errors import StorageError
-
-F = TypeVar("F", bound=Callable[..., Any])
+from dchat.upkeep.copies import Copy, remove_remains
+from dchat.upkeep.errors import UpkeepError
+from storage.errors import StorageError, StoreCorrupted
 
 
 @click.group("database", cls=Group)
 def database() -> None:
-    """The databases of a node that does not run: forget old history."""
+    """What a node has on disk: look through it, back it up, bring it back, go back."""
 
 
-def db_path_option(command: F) -> F:
+def db_path_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that names the folder with `blocks`, `state` and `app`."""
     return click.option(
         "--db-path",
-        type=click.Path(file_okay=False, exists=True, path_type=Path),
-        help="The folder of blocks, state and app. Default: the home's.",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The folder with blocks, state and app. Default: the home's.",
     )(command)
+
+
+def chosen(db_path: Path | None) -> tuple[Home, Config]:
+    """The home, or the databases elsewhere, with what else lies beside them. Raises Refusal."""
+    home, config = current_home()
+    logs.configure(level=config.log.level, json_lines=config.log.json_lines)
+    if config.database.backend != "leveldb":
+        raise Refusal("[database] backend is memory: there is nothing on disk", Exit.USAGE)
+    if db_path is None:
+        return home, config
+    path = db_path.expanduser().absolute()
+    is_own = path in (home.databases.absolute(), home.data.absolute())
+    return (home if is_own else dataclasses.replace(home, data=path, databases=path)), config
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """Errors as one line, with the code of their kind."""
+    try:
+        yield
+    except StoreCorrupted as error:
+        raise Refusal(str(error), Exit.DISK) from None
+    except HomeError as error:
+        raise Refusal(str(error), Exit.USAGE if "runs on this home" not in str(error) else Exit.FAILED) from None
+    except (UpkeepError, StorageError, EngineError, OSError) as error:
+        raise Refusal(str(error)) from None
+
+
+@contextlib.contextmanager
+def held(home: Home) -> Iterator[None]:
+    """Nobody runs on the home meanwhile."""
+    with plainly(), hold_home(home):
+        yield
 
 
 @contextlib.contextmanager
 def opened(db_path: Path | None) -> Iterator[tuple[Path, Databases]]:
     """The folder and its databases, held by this process until the end. Raises Refusal: a node runs on them, or they
     cannot be read."""
-    home, config = current_home()
-    logs.configure(level=config.log.level, json_lines=config.log.json_lines)  # standard output is the report's
-    folder = db_path or home.databases
-    if not (folder / "blocks").is_dir():
-        raise Refusal(f"{folder}: there are no databases", Exit.USAGE)
-    with contextlib.ExitStack() as held:
+    home, config = chosen(db_path)
+    if not (home.databases / "blocks").is_dir():
+        raise Refusal(f"{home.databases}: there are no databases", Exit.USAGE)
+    with contextlib.ExitStack() as until, plainly():
+        if db_path is None:
+            until.enter_context(hold_home(home))
+        databases = Databases.open(home.databases, config)
+        until.callback(databases.close)
+        yield home.databases, databases
+
+
+@contextlib.contextmanager
+def copied(home: Home, config: Config) -> Iterator[Copy]:
+    """The databases as they are, whether the node runs or not; nothing of them is changed."""
+    if not home.databases.is_dir():
+        raise Refusal(f"{home.databases} does not exist: name the folder with --db-path", Exit.USAGE)
+    remove_remains(home.databases)
+    with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as folder:
+        copy = Copy.of(home, config, Path(folder))
         try:
-            if db_path is None:
-                held.enter_context(hold_home(home))
-            databases = Databases.open(folder, config)
-        except (AlreadyRunning, StorageError) as error:
-            raise Refusal(str(error)) from None
-        held.callback(databases.close)
-        yield folder, databases
+            yield copy
+        finally:
+            copy.close()

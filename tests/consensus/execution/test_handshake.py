@@ -104,7 +104,6 @@ async def test_application_that_committed_is_not_asked_again(height: int) -> Non
     [
         pytest.param(2, 2, 4, "the application knows blocks that are not here", id="A above S"),
         pytest.param(3, 4, 3, "one was lost", id="S below T"),
-        pytest.param(4, 2, 2, "one was lost", id="S above T+1"),
         pytest.param(0, 2, 0, "one was lost", id="no blocks"),
         pytest.param(4, 3, 4, "its results are not stored", id="A=S without results"),
     ],
@@ -116,6 +115,14 @@ async def test_what_no_stop_can_leave_is_refused_with_the_heights(
     homes = await chain(4)
     with pytest.raises(HandshakeError, match=message):
         await restarted(mixed(homes, store=store, state=state, app=app))
+
+
+@pytest.mark.parametrize("app", [1, 2])
+async def test_blocks_that_were_gone_back_over_are_all_executed_again(app: int) -> None:
+    homes = await chain(4)
+    node = await restarted(mixed(homes, store=4, state=2, app=app))
+    assert (node.height, node.app.executions) == (4, 4 - app)
+    assert node.driver.state == (await restarted(homes[3])).driver.state
 
 
 async def test_another_application_hash_is_refused_by_height() -> None:

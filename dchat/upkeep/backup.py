@@ -1,0 +1,181 @@
+"""Backing up a home's databases while its node runs, and bringing them back.
+
+A restore unpacks beside the databases, walks all of it (`verify`), and only then puts it in their place; what was there
+is set aside. The record of signing is never lowered: where the backup knows of later signatures of the same key, it is
+raised to them, and an absent one stays absent. How far the log goes is of no use beside older databases: it is set
+aside too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from chain.state.store import Stores
+from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.formats.errors import InvalidFile
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from crypto.hash import sha256
+from dchat.config import Config
+from dchat.home.errors import HomeError
+from dchat.home.files import replace_durably, sync_folder
+from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
+from dchat.home.version import build_version
+from dchat.upkeep.archive import Facts, Lock, decrypt, encrypt, read_archive, write_archive
+from dchat.upkeep.copies import DATABASES, Copy, remove_remains
+from dchat.upkeep.errors import BadBackup, UpkeepError
+from dchat.upkeep.verify import Step, verify
+from storage.open import open_store
+from storage.options import StoreOptions
+
+ROOM_SHARE: Final = 4  # a restore needs so many fourths of the backup's size free, at least
+
+
+@dataclass(frozen=True)
+class Restored:
+    facts: Facts
+    aside: Path | None  # where what was there before is
+    raised: bool  # the record of signing
+
+
+def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lock | None) -> Facts:
+    """Write a backup; the node may run, and is not asked. Raises UpkeepError, StorageError, HomeError, OSError."""
+    if output.exists():
+        raise UpkeepError(f"{output} exists; a backup is never overwritten")
+    remove_remains(home.databases)
+    with _working_folder(home.databases) as name:
+        folder = Path(name)
+        copy = Copy.of(home, config, folder)
+        try:
+            facts = _facts_of(home, copy)
+        finally:
+            copy.close()
+        draft = output.with_name(f".{output.name}.{os.getpid()}.new")
+        plain = draft.with_name(f"{draft.name}.plain") if lock is not None else draft
+        try:
+            with plain.open("xb") as out:
+                os.chmod(plain, 0o600)
+                write_archive(out, facts, folder, compress=compress)
+                out.flush()
+                os.fsync(out.fileno())
+            if lock is not None:
+                encrypt(plain, draft, lock)
+                os.chmod(draft, 0o600)
+            os.link(draft, output)  # whole, or not there
+            sync_folder(output.absolute().parent)
+        finally:
+            for path in {draft, plain}:
+                path.unlink(missing_ok=True)
+    return facts
+
+
+def _working_folder(beside: Path) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=beside)
+
+
+def _facts_of(home: Home, copy: Copy) -> Facts:
+    state, blocks = StateStore(copy.state).load(), BlockStore(copy.blocks)
+    if state is None or not blocks.height:
+        raise UpkeepError(f"{home.databases}: there is no block yet")
+    validator, signed = "", (0, 0, 0)
+    if home.validator_key.exists() and home.sign_state.exists():
+        validator = load_validator_key(home).pub_key.address.hex()
+        signed = read_sign_state(home).position
+    return Facts(
+        chain_id=state.chain_id, genesis_hash=genesis_hash(home), height=state.last_block_height,
+        app_hash=state.app_hash.hex(), build=build_version(), validator=validator, signed=signed,
+    )  # fmt: skip
+
+
+def genesis_hash(home: Home) -> str:
+    """Raises HomeError."""
+    return sha256(load_genesis(home).dumps().encode()).hex()
+
+
+def read_sign_state(home: Home) -> SignState:
+    """Raises HomeError."""
+    try:
+        return parse_sign_state(home.sign_state.read_bytes())
+    except (OSError, InvalidFile) as error:
+        raise HomeError(f"{home.sign_state}: {error}") from None
+
+
+def raise_sign_state(home: Home, position: tuple[int, int, int]) -> bool:
+    """Let the record be at `position` at least; whether that raised it. It is never lowered. Raises HomeError."""
+    if not home.sign_state.exists() or read_sign_state(home).position >= position:
+        return False
+    height, round, step = position
+    replace_durably(home.sign_state, format_sign_state(SignState(height, round, step)) + "\n")
+    os.chmod(home.sign_state, 0o600)
+    return True
+
+
+def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step], None]) -> Restored:
+    """Replace the databases by a backup's, after all of it was verified. The node must not run, and the caller holds
+    the home. Raises BadBackup, UpkeepError, StorageError, HomeError, OSError."""
+    home.databases.mkdir(parents=True, exist_ok=True, mode=0o700)
+    remove_remains(home.databases)
+    with _working_folder(home.databases) as name:
+        folder = Path(name) / "restored"
+        facts = _unpack(source, Path(name), folder, lock)
+        if home.genesis.exists() and genesis_hash(home) != facts.genesis_hash:
+            raise BadBackup(f"it is of chain {facts.chain_id}, of another genesis than {home.genesis}")
+        _check(folder, facts, told)
+        aside = _put_in_place(home, folder)
+    raised = False
+    if facts.validator and home.validator_key.exists():
+        is_same = load_validator_key(home).pub_key.address.hex() == facts.validator
+        raised = is_same and raise_sign_state(home, facts.signed)
+    return Restored(facts, aside, raised)
+
+
+def _unpack(source: Path, work: Path, folder: Path, lock: Lock | None) -> Facts:
+    if shutil.disk_usage(work).free * ROOM_SHARE < source.stat().st_size * (ROOM_SHARE + 1):
+        raise UpkeepError(f"{work.parent}: there is no room to unpack {source}")
+    plain = work / "plain"
+    archive = plain if decrypt(source, plain, lock) else source
+    with archive.open("rb") as file:
+        facts = read_archive(file, folder)
+    plain.unlink(missing_ok=True)
+    return facts
+
+
+def _check(folder: Path, facts: Facts, told: Callable[[Step], None]) -> None:
+    """Walk all of it. Raises BadBackup."""
+    missing = [name for name in DATABASES if not (folder / name / "CURRENT").exists()]
+    if missing:
+        raise BadBackup(f"the database {missing[0]} is not in it")
+    copy = Copy(folder, *(open_store("leveldb", folder / name, StoreOptions()) for name in DATABASES))
+    try:
+        wrong = []
+        for step in verify(copy):
+            told(step)
+            wrong += [step.wrong] if step.wrong else []
+        state, version = StateStore(copy.state).load(), Stores(copy.app).latest_version
+        if state is None or (state.chain_id, state.last_block_height) != (facts.chain_id, facts.height) or version < 0:
+            wrong.append("it is not of the height and the chain that it says")
+    finally:
+        copy.close()
+    if wrong:
+        raise BadBackup(f"what is in it is damaged in {len(wrong)} places, the first: {wrong[0]}")
+
+
+def _put_in_place(home: Home, folder: Path) -> Path | None:
+    """A stop in between leaves databases missing, which a start refuses: restore again."""
+    old = [path for path in (*(home.databases / name for name in DATABASES), home.wal) if path.exists()]
+    aside = Path(tempfile.mkdtemp(prefix=f"replaced-{time.strftime('%Y%m%d-%H%M%S')}-", dir=home.databases))
+    for path in old:
+        path.rename(aside / path.name) if path.parent == home.databases else shutil.move(path, aside / path.name)
+    for name in DATABASES:
+        (folder / name).rename(home.databases / name)
+    sync_folder(home.databases)
+    if not old:
+        aside.rmdir()
+    return aside if old else None

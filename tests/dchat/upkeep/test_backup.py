@@ -1,0 +1,207 @@
+"""Backups of a running node and of a stopped one, and bringing them back; and going back some heights."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.system.errors import EXIT_DISK
+from dchat.cli.main import dchat
+from storage.level_files import tables_of
+from storage.leveldb import LevelStore
+from tests.support.node.homes import Stopped, make_stopped, start
+from tests.support.node.running import running_node
+
+DATABASES = ("app", "blocks", "state")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    return make_stopped(tmp_path_factory.mktemp("network"))
+
+
+def run(home: Path, *words: object, said: str = "", code: int = 0) -> Result:
+    """`dchat database ...`; `said` is in what it printed."""
+    ended = CliRunner().invoke(dchat, ["database", *map(str, words), "--home", str(home)], prog_name="dchat")
+    assert ended.exit_code == code, (words, ended.output, ended.exception)
+    assert said in ended.output, (words, ended.output)
+    return ended
+
+
+def record_of(home: Path) -> SignState:
+    return parse_sign_state((home / "data" / "priv_validator_state.json").read_bytes())
+
+
+LOCKS = {
+    "plain": ((), ()),
+    "compressed": (("--compress",), ()),
+    "for a key": (("--compress", "--encrypt", "--key-file", "KEY"), ("--key-file", "KEY")),
+    "by a passphrase": (("--encrypt",), ()),
+}
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+async def test_a_backup_comes_back_as_it_was(
+    kind: str, stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCHAT_BACKUP_PASSPHRASE", "correct horse")
+    home, file, key = stopped.copy(tmp_path / "home"), tmp_path / "backup", tmp_path / "key"
+    run(home, "backup-key", "--output", key)
+    locked, opened = ([str(key) if word == "KEY" else word for word in words] for words in LOCKS[kind])
+    run(home, "backup", "--output", file, *locked, said="backed up height")
+    run(home, "backup", "--output", file, *locked, code=1, said="never overwritten")
+    for name in DATABASES:
+        shutil.rmtree(home / "data" / name)
+    run(home, "restore", "--input", file, *opened, said="restored height")
+    run(home, "verify", said="ok: blocks to")
+    ended = await start(home, stopped.recipient)
+    assert (ended.code, ended.balance) == (0, stopped.balances[1]), ended
+    assert not list((home / "data").glob("rehearsal-*"))
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_no_flipped_byte_and_no_wrong_key_replaces_anything(
+    kind: str, stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCHAT_BACKUP_PASSPHRASE", "correct horse")
+    home, file, key, other = stopped.copy(tmp_path / "home"), tmp_path / "backup", tmp_path / "key", tmp_path / "other"
+    run(home, "backup-key", "--output", key)
+    run(home, "backup-key", "--output", other)
+    locked, opened = ([str(key) if word == "KEY" else word for word in words] for words in LOCKS[kind])
+    run(home, "backup", "--output", file, *locked)
+    before = {path: path.read_bytes() for path in sorted((home / "data").rglob("*")) if path.is_file()}
+    data = file.read_bytes()
+    damaged = tmp_path / "damaged"
+    shares = (0.0, 0.5, 0.999) if kind != "by a passphrase" else (0.5,)  # of which each try takes a second
+    for share in shares:
+        at = int(len(data) * share)
+        damaged.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        run(home, "restore", "--input", damaged, *opened, code=1, said="dchat: ")
+    damaged.write_bytes(data[: len(data) // 2])
+    run(home, "restore", "--input", damaged, *opened, code=1, said="dchat: ")
+    if opened:
+        run(home, "restore", "--input", file, code=1, said="it is encrypted")
+        run(home, "restore", "--input", file, "--key-file", other, code=1, said="the key is another's")
+    if kind == "by a passphrase":
+        monkeypatch.setenv("DCHAT_BACKUP_PASSPHRASE", "wrong")
+        run(home, "restore", "--input", file, code=1, said="cannot be decrypted")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_is_damaged_before_it_is_backed_up_is_not_restored(stopped: Stopped, tmp_path: Path) -> None:
+    """An older value in the application's database: every checksum of the backup holds, and the walk finds it."""
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    store = LevelStore(str(home / "data" / "app"))
+    key, value = next(iter(store.scan(b"v\x01", b"v\x02")))
+    store.write([(key, value + b"x")], sync=True)
+    store.close()
+    run(home, "verify", code=EXIT_DISK, said=f"key {key.hex()}")
+    run(home, "backup", "--output", file)
+    run(home, "restore", "--input", file, code=1, said="damaged in")
+
+
+def test_another_chains_backup_is_refused(stopped: Stopped, tmp_path: Path) -> None:
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    run(home, "backup", "--output", file)
+    genesis = home / "config" / "genesis.json"
+    genesis.write_text(genesis.read_text().replace('"initial_height": "1"', '"initial_height": "2"'))
+    run(home, "restore", "--input", file, code=1, said="of another genesis")
+
+
+@pytest.mark.parametrize(("there", "want"), [((3, 0, 1), True), ((900, 0, 1), False)])
+def test_the_record_of_signing_is_raised_and_never_lowered(
+    there: tuple[int, int, int], want: bool, stopped: Stopped, tmp_path: Path
+) -> None:
+    """Failure 8. And a home without one gets none: it would be something to sign with."""
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    at = record_of(home).position
+    run(home, "backup", "--output", file)
+    record = home / "data" / "priv_validator_state.json"
+    record.write_text(format_sign_state(SignState(*there)))
+    run(home, "restore", "--input", file)
+    assert record_of(home).position == max(at, there)
+    assert (record_of(home).position != there) == want
+    record.unlink()
+    run(home, "restore", "--input", file)
+    assert not record.exists()
+
+
+async def test_a_running_node_is_backed_up_without_being_asked(tmp_path: Path) -> None:
+    """One after the other, while it makes blocks: each comes back whole."""
+    async with running_node(tmp_path / "network") as running, running.client() as client:
+        home = running.network.home_of(running.network.nodes[0])
+        for number in range(3):
+            await client.wait_for_height(2 + 3 * number)
+            await asyncio.to_thread(run, home, "backup", "--output", tmp_path / f"backup{number}")
+        await asyncio.to_thread(run, home, "verify", said="ok: blocks to")
+        await asyncio.to_thread(run, home, "stats", said='"index_of_transactions"')
+        told = await asyncio.to_thread(run, home, "version", said='"build"')
+        assert '"chain_id"' in told.output
+    for number in range(3):
+        run(home, "restore", "--input", tmp_path / f"backup{number}", said="restored height")
+        run(home, "verify", said="ok: blocks to")
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_blocks_gone_back_over_are_executed_again(steps: int, stopped: Stopped, tmp_path: Path) -> None:
+    """Failure 17: to the same state, and the record of signing stays."""
+    home = stopped.copy(tmp_path / "home")
+    record = record_of(home)
+    run(home, "rollback", "--steps", steps, said="rolled back to height")
+    run(home, "verify", said="ok: blocks to")
+    assert record_of(home) == record
+    ended = await start(home, stopped.recipient)
+    assert (ended.code, ended.balance) == (0, stopped.balances[1]), ended
+
+
+def test_what_is_no_longer_kept_cannot_be_gone_back_to(stopped: Stopped, tmp_path: Path) -> None:
+    home = stopped.copy(tmp_path / "home")
+    run(home, "rollback", "--steps", 10_000, code=1, said="dchat: ")
+    run(home, "verify", said="ok: blocks to")
+    run(home, "migrate", said="nothing to do")
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_verify_names_a_damaged_table(database: str, stopped: Stopped, tmp_path: Path) -> None:
+    home = stopped.copy(tmp_path / "home")
+    table = tables_of(home / "data" / database)[0]
+    data = bytearray(table.read_bytes())
+    data[20] ^= 1
+    table.write_bytes(data)
+    run(home, "verify", code=EXIT_DISK, said=f"wrong: {table}: data block at offset 0")
+
+
+@pytest.mark.parametrize(
+    ("database", "prefix", "said"),
+    [
+        pytest.param("blocks", b"b", "block", id="a block"),
+        pytest.param("blocks", b"m", "header of block", id="a header"),
+        pytest.param("blocks", b"c", "commit of block", id="a commit"),
+        pytest.param("blocks", b"h", "index of hashes", id="the index of hashes"),
+        pytest.param("state", b"r", "results of block", id="results"),
+        pytest.param("state", b"t", "index of transaction", id="the index of transactions"),
+        pytest.param("app", b"p", "page", id="a page of a tree"),
+        pytest.param("app", b"r", "version", id="roots"),
+        pytest.param("app", b"v", "its value", id="a value"),
+    ],
+)
+def test_verify_names_a_record_that_is_not_the_chains(
+    database: str, prefix: bytes, said: str, stopped: Stopped, tmp_path: Path
+) -> None:
+    """The checksums hold: it was written so."""
+    home = stopped.copy(tmp_path / "home")
+    store = LevelStore(str(home / "data" / database))
+    pairs = [pair for pair in store.scan(prefix, bytes([prefix[0] + 1])) if len(pair[0]) > 1]
+    (key, _), (_, other) = pairs[-2], pairs[0]
+    if prefix in {b"h", b"t"}:
+        other = bytes(len(other))
+    store.write([(key, other)], sync=True)
+    store.close()
+    ended = run(home, "verify", "--db-path", home / "data", code=EXIT_DISK)
+    assert "wrong: " in ended.output
+    assert said in ended.output
