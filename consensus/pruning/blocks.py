@@ -77,6 +77,7 @@ class BlockPruning:
         self.limit: Need | None = None  # what the last round found to be the lowest that must stay
         self._deleted = 0  # below it there are no blocks; 0: not known yet
         self._forgotten = 0  # below it there is no index
+        self._stop_at = 0  # headers below a state sync lie below the base, and stay as long as evidence needs them
         self._forgotten_at = 0  # height of the state when that was written
         self._freeing = self._slack_bytes  # bytes deleted since disk was freed: unknown from before the start
         self._freed_below = 0
@@ -109,6 +110,7 @@ class BlockPruning:
         if not self._blocks.base:
             return False
         self.limit = yield from limiting
+        self._stop_at = self.limit.height
         self._blocks.raise_base(self.limit.height)
         if not self._deleted:
             yield
@@ -119,14 +121,15 @@ class BlockPruning:
             yield from self._delete(self._forgotten)
             yield from self._forget()
             yield from self._free()
-        return self._blocks.base - self._deleted >= BEHIND_HEIGHTS
+        return min(self._blocks.base, self._stop_at) - self._deleted >= BEHIND_HEIGHTS
 
     def at_rest(self, base: int) -> Slices[None]:
         """Prune below `base` (`limit_at` says how far that may be), all of it at once, in a node that does not run."""
         self._blocks.raise_base(base, is_at_rest=True)
         self._find_leftovers()
+        self._stop_at = base
         first = self._deleted
-        while self._deleted < self._blocks.base:
+        while self._deleted < base:
             yield from self._forget()
             self._states.sync()
             yield from self._delete(self._forgotten)
@@ -142,7 +145,7 @@ class BlockPruning:
 
     def _forget(self) -> Slices[None]:
         first = self._forgotten
-        stop = min(self._blocks.saved_base, first + HEIGHTS_PER_ROUND)
+        stop = min(self._blocks.saved_base, first + HEIGHTS_PER_ROUND, self._stop_at)
         if first >= stop:
             return
         for height in range(first, stop):

@@ -18,6 +18,7 @@ from typing import Final
 from consensus.formats.units import MIB
 from consensus.stores.reading import OnCorrupted, Records
 from consensus.types.block import Block, BlockMeta, Commit, ExtendedCommit
+from consensus.types.light import LightBlock
 from consensus.types.parts import Part, PartSet
 from proto.tendermint.store import types_pb2 as pb
 from storage.kv import KeyValueStore, Write
@@ -164,6 +165,23 @@ class BlockStore:
         self._saved_base, self._height = base, height
         self._remember(height, parts)
 
+    def save_header(self, light: LightBlock, *, is_last: bool = False) -> None:
+        """Keep a header that was verified, with its commit, of a height whose block this node never had: evidence needs
+        it. Not synced. is_last: of the last block of the state, from which consensus goes on; synced.
+
+        The size of the block and its number of transactions are not known: 0.
+        """
+        assert not self._base or light.height < self._base, (light.height, self._base)
+        meta = BlockMeta(light.commit.block_id, 0, light.header, 0)
+        self._db.write(
+            [
+                (key_of(META, light.height), meta.encode()),
+                (key_of(SEEN if is_last else COMMIT, light.height), light.commit.encode()),
+                (HASH + light.hash, light.height.to_bytes(8, "big")),
+            ],
+            sync=is_last,
+        )
+
     # ------------------------------------------------------------------------------------------------ pruning
 
     def raise_base(self, base: int, *, is_at_rest: bool = False) -> None:
@@ -179,8 +197,9 @@ class BlockStore:
             self._saved_base = self._base
 
     def lowest_stored(self) -> int:
-        """The lowest height of which there is anything: below the base after a stop while it was pruned. 0: none."""
-        for key, _ in self._db.scan(key_of(META, 0), key_of(META, self._height + 1)):
+        """The lowest height of which there is anything: below the base after a stop while it was pruned, and after a
+        state sync, which keeps headers alone. 0: none."""
+        for key, _ in self._db.scan(META, prefix_end(META)):
             return int.from_bytes(key[1:], "big")
         return 0
 

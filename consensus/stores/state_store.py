@@ -228,6 +228,16 @@ class StateStore:
         self._db.write(batch, sync=True)
         self._state = state
 
+    def save_set(self, height: int, validators: ValidatorSet, *, replaces: int = 0) -> None:
+        """The set of a height below those that were lived through. Not synced.
+
+        replaces: a height above it whose set is made from this one: it goes, unless it is a checkpoint's. 0: none.
+        """
+        batch: list[Write] = [(key_of(VALIDATORS, height), validators.encode())]
+        if replaces % CHECKPOINT_HEIGHTS:
+            batch.append((key_of(VALIDATORS, replaces), None))
+        self._db.write(batch)
+
     def save_response(self, height: int, response: bytes, tx_hashes: Sequence[bytes]) -> None:
         """Save the application's answer (encoded) and where its transactions are found, in one synced batch."""
         place = height.to_bytes(8, "big")

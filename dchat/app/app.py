@@ -32,7 +32,7 @@ from chain.tx.messages import LANE_CHAT, LANE_CURRENCY, Payment
 from chain.upgrade.chain_record import CHAIN, ChainRecord
 from chain.upgrade.migrations import Upgrade
 from chain.upgrade.module import UpgradeOptions, Upgrader
-from chain.upgrade.plan import PLAN, VERSIONS, Action, Plan
+from chain.upgrade.plan import CONSENSUS_PARAMS, PLAN, VERSIONS, Action, Plan
 from consensus.abci.interface import (
     ApplyChunkResponse,
     ApplyChunkResult,
@@ -61,6 +61,7 @@ from consensus.abci.interface import (
     VerifyVoteExtensionRequest,
 )
 from consensus.state.results import Event
+from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
 from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import PENDING, begin, compose
@@ -409,6 +410,12 @@ class DchatApplication:
     def plan(self) -> Plan | None:
         """The upgrade that is planned."""
         return self.base.get(PLAN) if self._chain is not None else None
+
+    @property
+    def consensus_params(self) -> ConsensusParams:
+        """In force at the height after the last block."""
+        params: ConsensusParams = self.base.get(CONSENSUS_PARAMS)
+        return params
 
     @property
     def module_versions(self) -> dict[str, int]:

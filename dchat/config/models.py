@@ -17,6 +17,7 @@ from consensus.formats.units import MIB
 DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
+TRUST_FORM = re.compile(r"[1-9][0-9]{0,17}:[0-9A-Fa-f]{64}")
 PEERS_MAX = 1_000  # one process; beyond it the file descriptors of a usual system run out
 MEGABYTES_MAX = 65_535  # a size of databases above this is read as bytes: both were written in old files
 TOKENS_MAX = 4_000_000_000_000  # twice as many, in udchat, fit a signed 64-bit number
@@ -346,6 +347,44 @@ class P2PSection(Section):
     extra_channel: bool = option(True, "Speak the channel 0x70 with our own kind: fewer duplicates.")
 
 
+class SnapshotsSection(Section):
+    """Snapshots of the state, from which new nodes join (docs/state-sync.md). Peers fetch them over the p2p port."""
+
+    interval: int = option(
+        1_000,
+        "Heights between two snapshots; nodes that have this option alike take them at the same heights. 0: none are "
+        "taken. The default is half an hour of calm blocks: who joins fetches about as many blocks as it takes to "
+        "restore a state.",
+        ge=0,
+    )
+    keep_recent: int = option(
+        2, "So many of the newest are kept and served: one that is being fetched stays while the next comes.", ge=1
+    )
+
+
+class StateSyncSection(Section):
+    """Joining a chain by a snapshot of its state, instead of executing it from the first block (docs/state-sync.md)."""
+
+    enable: bool = option(False, "Join so, where this node has no blocks yet. The flag is --state-sync.")
+    trust: str = option(
+        "", "Where trust begins: HEIGHT:HASH of a header, from whom you trust. Peers are asked for the rest."
+    )
+    trusted_nodes: Addresses = option(
+        [], "gRPC addresses of your own nodes, host:port: they say where trust begins and prove the headers."
+    )
+    trust_period: Seconds = option(
+        604_800, "How old the header may be with which trust begins; below the unbonding time. 0: any age."
+    )
+    discovery_time: Seconds = option(5, "How long peers are asked for snapshots before the best is taken.")
+
+    @field_validator("trust")
+    @classmethod
+    def _of_a_header(cls, value: str) -> str:
+        if value and not TRUST_FORM.fullmatch(value):
+            raise ValueError(f'"{value}" is not HEIGHT:HASH, the hash in 64 hex characters')
+        return value
+
+
 class UpgradeSection(Section):
     """What this node does at an upgrade's height. docs/upgrades.md explains."""
 
@@ -460,6 +499,8 @@ class Config(BaseModel):
     rate_limit: RateLimitSection = Field(default_factory=RateLimitSection)
     p2p: P2PSection = Field(default_factory=P2PSection)
     mempool: MempoolSection = Field(default_factory=MempoolSection)
+    snapshots: SnapshotsSection = Field(default_factory=SnapshotsSection)
+    state_sync: StateSyncSection = Field(default_factory=StateSyncSection)
     upgrade: UpgradeSection = Field(default_factory=UpgradeSection)
     log: LogSection = Field(default_factory=LogSection)
     tracing: TracingSection = Field(default_factory=TracingSection)

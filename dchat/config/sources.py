@@ -30,6 +30,8 @@ FLAGS = {  # of `dchat validator`, by the option that each sets
     "network.bootstrap_validators": "--bootstrap",
     "staking.initial_stake": "--stake",
     "database.pruning": "--pruning",
+    "state_sync.enable": "--state-sync",
+    "state_sync.trust": "--trust",
     "upgrade.name": "--upgrade-name",
     "upgrade.height": "--upgrade-height",
     "upgrade.binary": "--upgrade-binary",

@@ -2,7 +2,7 @@
 
     validator-config.toml  identity.json
     config/  genesis.json  node_key.json  priv_validator_key.json  addrbook.json
-    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/
+    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/  snapshots/
 
 Keys and records of signatures are mode 0600 and never overwritten. A sign state is made only together with its key:
 a key whose record is missing may have signed, and an empty record would let it sign twice (failure 8, failure 9).
@@ -83,6 +83,15 @@ class Home:
     @property
     def wal(self) -> Path:
         return self.data / "cs.wal"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.data / "snapshots"
+
+    @property
+    def state_sync(self) -> Path:
+        """Chunks of the snapshot that this node is being restored from; while it is there that has not ended."""
+        return self.data / "state_sync"
 
     @property
     def pid_file(self) -> Path:

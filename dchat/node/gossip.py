@@ -21,6 +21,8 @@ from consensus.mempool.pool import Pool
 from consensus.mempool.reactor import MempoolReactor
 from consensus.p2p.conn.base import Network
 from consensus.p2p.switch import Switch
+from consensus.statesync.backfill import Backfill
+from consensus.statesync.reactor import StateSyncReactor
 from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
@@ -41,10 +43,13 @@ class Gossip:
     mempool: MempoolReactor
     evidence: EvidenceReactor
     sync: BlockSyncReactor
+    snapshots: StateSyncReactor
+    backfill: Backfill
     network: Network
     clock: Clock
     fatal: Callable[[int, str], None]
     _begins: asyncio.Task[None] | None = None
+    more_counters: dict[str, Any] = field(default_factory=dict)  # of others', to be told with its own
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
 
     @staticmethod
@@ -92,15 +97,20 @@ class Gossip:
             workers=workers,
             tx_bytes_min=tx_bytes_min(executor.app),
         )
+        snapshots = StateSyncReactor(executor.app, executor.blocks, executor.states, clock, workers)
+        backfill = Backfill(
+            executor.blocks, executor.states, snapshots.light_blocks, switch, clock, workers,
+            executor.signatures.verify_many,
+        )  # fmt: skip
         # The extension first: the others ask it who is ours.
         if extra_channel:
             switch.add_reactor(extension)
         switch.add_reactor(consensus)
-        for reactor in (mempool, evidence_reactor, sync):
+        for reactor in (mempool, evidence_reactor, sync, snapshots):
             switch.add_reactor(reactor)
         return Gossip(
             driver=driver, extension=extension, consensus=consensus, mempool=mempool, evidence=evidence_reactor,
-            sync=sync, network=switch, clock=clock, fatal=fatal,
+            sync=sync, snapshots=snapshots, backfill=backfill, network=switch, clock=clock, fatal=fatal,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -129,6 +139,7 @@ class Gossip:
         self.consensus.stop()
         self.evidence.stop()
         self.sync.stop()
+        self.snapshots.stop()
 
     def is_catching_up(self) -> bool:
         """Blocks are synced, or peers are more than a height ahead: what they say is fetched, not decided here."""
@@ -157,4 +168,7 @@ class Gossip:
             "gossip": self.consensus.metrics,
             "tx_gossip": self.mempool.metrics,
             "block_sync": self.sync.metrics,
+            "snapshots_served": self.snapshots.metrics,
+            "backfill": self.backfill.metrics,
+            **self.more_counters,
         }

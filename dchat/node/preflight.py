@@ -36,7 +36,7 @@ from dchat.home import identity, logs
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
-from dchat.node.runtime import core_config, pool_config, switch_config
+from dchat.node.runtime import check_trust, core_config, pool_config, switch_config
 from storage.memory import MemoryStore
 
 PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
@@ -54,6 +54,7 @@ def check_options(home: Home, config: Config) -> None:
 
     look("[network], [p2p]", lambda: switch_config(config))
     look("[consensus]", lambda: core_config(config))
+    look("[state_sync]", lambda: check_trust(config))
     look("[mempool]", lambda: pool_config(config))
     look("[validator] moniker", lambda: _check_moniker(config.validator.moniker or host_name()))
     if config.grpc.enabled:

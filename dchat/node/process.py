@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import structlog
 import uvloop
@@ -23,6 +24,7 @@ from chain.app_state.document import InvalidAppState
 from chain.tx.units import UDCHAT_PER_DCHAT
 from chain.upgrade.plan import Plan
 from consensus.abci.interface import HaltReason, HaltRequested
+from consensus.documents.genesis import GenesisDoc
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.system.errors import EXIT_DISK, EngineError, exit_code_of
@@ -40,7 +42,7 @@ from dchat.home.version import build_version
 from dchat.node.errors import CannotListen, CannotUpgrade
 from dchat.node.joining import Joining
 from dchat.node.readiness import Announcer, Preparation
-from dchat.node.runtime import Node
+from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from storage.errors import StorageError, StoreCorrupted
 
@@ -131,12 +133,15 @@ class _Process:
             pid=os.getpid(),
         )
         log.info(DOORS_LOG_TEXT, rpc_listen_address=config.network.rpc_listen_address)
+        node_key = NodeKey.load(home.node_key)
+        if not await self._join(genesis, node_key):
+            return EXIT_OK
         try:
             node = await Node.open(
                 home,
                 config,
                 genesis,
-                node_key=NodeKey.load(home.node_key),
+                node_key=node_key,
                 validator_key=validator_key,
                 fatal=self._end,
                 upgrade_options=options_of(config, self._swap),
@@ -163,6 +168,20 @@ class _Process:
             return _last_line(EXIT_FAILED, self._stop_failed)
         log.info("stopped", reason=reason)
         return code
+
+    async def _join(self, genesis: GenesisDoc, node_key: NodeKey) -> bool:
+        """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""
+        assert self._ended is not None
+        joining = asyncio.ensure_future(join_by_snapshot(self._home, self._loaded.config, genesis, node_key=node_key))
+        waiting: set[asyncio.Future[Any]] = {joining, self._ended}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not joining.done():
+            joining.cancel()
+            await asyncio.gather(joining, return_exceptions=True)
+            log.info("stopped while joining by a snapshot; the next start takes it up")
+            return False
+        joining.result()
+        return True
 
     def _begin_own_tasks(self, node: Node, validator_key: PrivKey) -> None:
         """What the node does for its operator beside following the chain. None of it can stop the node."""

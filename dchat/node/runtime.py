@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import Alarms, ConsensusDriver
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
-from consensus.formats.units import MIB, NS_PER_MS
+from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
@@ -42,16 +42,19 @@ from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.privval.guards import open_file_signer
+from consensus.statesync.chunks import ChunkFolder
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
-from consensus.system.clock import LoopClock, ThreadWorkers
+from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
 from consensus.types.block import max_data_bytes
 from crypto.hash import sha256
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
+from dchat.app.snapshots import Shelf
+from dchat.client.client import Client
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
 from dchat.doors.reads.answers import Answers
@@ -63,7 +66,18 @@ from dchat.node.doors import Doors, listening
 from dchat.node.gossip import Gossip
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
+from dchat.statesync.headers import (
+    VerifiedHeaders,
+    pairs_of_peers,
+    providers_of,
+    root_of_nodes,
+    root_of_text,
+    trusted_doors,
+)
+from dchat.statesync.joining import Join, is_due
+from dchat.statesync.maker import SnapshotMaker
 from dchat.upkeep.scrub import Scrubber
+from light import Root
 from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
 from storage.open import open_store
@@ -202,6 +216,7 @@ class Node:
     views: Views
     doors: Doors
     retention: Retention
+    snapshots: SnapshotMaker
     journal: Journal
     validator_key: PubKey
     scrubber: Scrubber
@@ -233,11 +248,13 @@ class Node:
         databases = Databases.open(home.databases, config, on_corrupted)
         workers = ThreadWorkers()
         try:
-            return await _wire(given, databases, workers)
+            node = await _wire(given, databases, workers)
         except BaseException:
             workers.close()
             databases.close()
             raise
+        node.gossip.more_counters["snapshots"] = node.snapshots.metrics
+        return node
 
     async def start(self) -> None:
         """Open the doors, join the network, begin consensus. Raises CannotListen."""
@@ -252,6 +269,12 @@ class Node:
         await self.gossip.start()
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
+        self.tasks.side("backfill headers", self._backfill)
+
+    async def _backfill(self) -> None:
+        """After a state sync: what evidence may need is fetched while the node runs."""
+        await self.gossip.begun.wait()
+        await self.gossip.backfill.run()
 
     async def _restore(self) -> None:
         """What was promised before the last stop is admitted again, once nothing older can be missing; and later what
@@ -264,7 +287,8 @@ class Node:
         errors: list[Exception] = []
         for name in sorted(self.tasks.names - {MEMPOOL}):  # whom the doors serve waits for the mempool
             await self.tasks.stop(name)
-        for step in (self.doors.stop, self.gossip.stop, self.switch.stop, self.driver.stop, self.retention.pruner.stop):
+        parts = (self.doors, self.gossip, self.switch, self.driver, self.retention.pruner, self.snapshots)
+        for step in [part.stop for part in parts]:
             try:
                 await step()
             except Exception as error:
@@ -291,7 +315,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
     stores = Stores(databases.app, on_corrupted=given.on_corrupted)
-    app = DchatApplication(stores, retain_blocks=Policy.of(config).blocks, upgrade_options=given.upgrade_options)
+    app = application(given, stores, Shelf(disk, home.snapshots))
     blocks = BlockStore(databases.blocks, given.on_corrupted)
     states = StateStore(databases.state, given.on_corrupted)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
@@ -309,9 +333,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     switch = Switch(switch_config(config), node_key=given.node_key, node_info=info)
     driver = ConsensusDriver(
         core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
-        alarms=Alarms(
-            fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt
-        ),
+        alarms=Alarms(fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt),
         watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
     )  # fmt: skip
     gossip = Gossip.join(
@@ -331,6 +353,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     disk_use = None if config.database.backend == "memory" else DiskUse(folders_of(home.databases, home.wal))
     retention = Retention(Policy.of(config), executor, evidence, app, workers=workers, clock=clock, disk=disk_use)
     driver.add_saved_listener(SafeListener("pruning", retention.pruner, faults))
+    maker = snapshots_of(app, config, clock, workers, retention)
+    driver.add_saved_listener(SafeListener("snapshots", maker, faults))
     limits = OnSaved(lambda saved: set_block_limits(pool, saved.state))  # governance may have changed them
     driver.add_saved_listener(SafeListener("block limits", limits, faults))
     me = Me(genesis.chain_id, moniker, info.id, validator_key.pub_key.address, started_ns)
@@ -350,7 +374,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
-        journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
+        snapshots=maker, journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_corrupted),
     )  # fmt: skip
 
@@ -366,6 +390,79 @@ def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
             f"{home.genesis}: its hash is {digest.hex()}, and the databases in {home.databases} began with "
             f"{known.hex()}: the file was changed or damaged, or is another chain's. Copy the chain's own there"
         )
+
+
+def application(given: Given, stores: Stores, shelf: Shelf) -> DchatApplication:
+    blocks = Policy.of(given.config).blocks
+    return DchatApplication(stores, retain_blocks=blocks, upgrade_options=given.upgrade_options, shelf=shelf)
+
+
+def snapshots_of(
+    app: DchatApplication, config: Config, clock: Clock, workers: Workers, retention: Retention
+) -> SnapshotMaker:
+    """Who restores a snapshot needs the blocks after it: they are held while it is served."""
+    assert app.shelf is not None
+    options, holds = config.snapshots, retention.blocks.holds
+    return SnapshotMaker(
+        app.stores, app.shelf, clock, workers, interval=options.interval, kept=options.keep_recent,
+        hold=lambda height: holds.hold("the lowest snapshot that is served", height),
+    )  # fmt: skip
+
+
+def check_trust(config: Config) -> None:
+    """Raises ValueError: nothing says where the trust of a state sync begins."""
+    options = config.state_sync
+    if options.enable and not options.trust and not options.trusted_nodes:
+        raise ValueError(
+            "a state sync is held against a header that you trust: --trust HEIGHT:HASH ([state_sync] trust), or the "
+            "gRPC addresses of your own nodes ([state_sync] trusted_nodes)"
+        )
+
+
+async def join_by_snapshot(home: Home, config: Config, genesis: GenesisDoc, *, node_key: NodeKey) -> None:
+    """Where this node is new and is to be restored from a snapshot, or that was begun: do it, before it starts.
+
+    Raises StorageError, EngineError, P2PError, ValueError, CannotListen.
+    """
+    databases = Databases.open(home.databases, config)
+    workers = ThreadWorkers()
+    try:
+        folder, options = ChunkFolder(OsDisk(), home.state_sync), config.state_sync
+        if not is_due(folder, databases.blocks, databases.state, wanted=options.enable):
+            return
+        check_trust(config.model_copy(update={"state_sync": options.model_copy(update={"enable": True})}))
+        async with trusted_doors(options.trusted_nodes) as nodes:
+            root = await root_of_nodes(nodes) if nodes else root_of_text(options.trust)
+            await _join(home, config, genesis, node_key, databases, workers, folder=folder, root=root, nodes=nodes)
+    finally:
+        workers.close()
+        databases.close()
+
+
+async def _join(
+    home: Home, config: Config, genesis: GenesisDoc, node_key: NodeKey, databases: Databases, workers: Workers, *,
+    folder: ChunkFolder, root: Root, nodes: Sequence[Client],
+) -> None:  # fmt: skip
+    clock, chance = LoopClock(), random.Random()
+    moniker = config.validator.moniker or host_name()
+    info = NodeInfo(node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
+    switch = Switch(switch_config(config), node_key=node_key, node_info=info)
+    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
+    pex.install(switch, book, exchange=config.p2p.pex)
+    app = DchatApplication(Stores(databases.app), check_build=False)
+    join = Join.of(
+        genesis, app, databases.blocks, databases.state, folder=folder, switch=switch, clock=clock, workers=workers
+    )
+    headers = VerifiedHeaders(
+        root, providers_of(nodes) if nodes else pairs_of_peers(join.reactor.light_blocks),
+        chain_id=genesis.chain_id, trust_period_ns=config.state_sync.trust_period * NS_PER_S,
+    )  # fmt: skip
+    with listening("peers", config.network.listen_address, "[network] listen_address"):
+        await switch.start()
+    try:
+        await join.run(headers, discovery_s=config.state_sync.discovery_time)
+    finally:
+        await switch.stop()
 
 
 def states_height(states: StateStore) -> int:

@@ -38,7 +38,7 @@ class Restorer:
             manifest = Manifest.decode(snapshot.height, chunks=snapshot.chunks, metadata=snapshot.metadata)
         except InvalidSnapshot as error:
             log.warning("refused a snapshot", height=snapshot.height, why=str(error))
-            return OfferSnapshotResult.REJECT
+            return OfferSnapshotResult.REJECT_SENDER
         if manifest.hash != snapshot.hash or manifest.app_hash != app_hash:
             log.warning(
                 "refused a snapshot", height=snapshot.height, why="it is not of the app hash, or not of its own"

@@ -55,6 +55,13 @@ LATER_FLAGS: Mapping[str, str] = {
     help="Stake in DCHAT, from the identity's account: of a new chain, or to join one that runs.",
 )
 @click.option("--pruning", help="What old history is kept: default, nothing (is pruned), everything (is) or custom.")
+@click.option(
+    "--state-sync",
+    is_flag=True,
+    default=None,
+    help="Where there are no blocks yet: restore a snapshot from peers instead of executing the chain.",
+)
+@click.option("--trust", metavar="HEIGHT:HASH", help="For --state-sync: a header of the chain, from whom you trust.")
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--json-logs", is_flag=True, default=None, help="JSON lines instead of key=value.")
 @click.option("--validate", is_flag=True, help="Check options and files, say what is wrong, start nothing.")
@@ -135,6 +142,8 @@ def prepare(given: Mapping[str, object]) -> Start:
         "network.bootstrap_validators": list(given["bootstrap"]) if given["bootstrap"] else None,  # type: ignore[call-overload]
         "staking.initial_stake": given["stake"],
         "database.pruning": given["pruning"],
+        "state_sync.enable": given["state_sync"],
+        "state_sync.trust": given["trust"],
         "upgrade.name": given["upgrade_name"],
         "upgrade.height": given["upgrade_height"],
         "upgrade.binary": _absolute(given["upgrade_binary"]),

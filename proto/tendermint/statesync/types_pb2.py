@@ -22,23 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from proto.tendermint.types import types_pb2 as proto_dot_tendermint_dot_types_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&proto/tendermint/statesync/types.proto\x12\x14tendermint.statesync\"\x98\x02\n\x07Message\x12\x43\n\x11snapshots_request\x18\x01 \x01(\x0b\x32&.tendermint.statesync.SnapshotsRequestH\x00\x12\x45\n\x12snapshots_response\x18\x02 \x01(\x0b\x32\'.tendermint.statesync.SnapshotsResponseH\x00\x12;\n\rchunk_request\x18\x03 \x01(\x0b\x32\".tendermint.statesync.ChunkRequestH\x00\x12=\n\x0e\x63hunk_response\x18\x04 \x01(\x0b\x32#.tendermint.statesync.ChunkResponseH\x00\x42\x05\n\x03sum\"\x12\n\x10SnapshotsRequest\"c\n\x11SnapshotsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\x0c\n\x04hash\x18\x04 \x01(\x0c\x12\x10\n\x08metadata\x18\x05 \x01(\x0c\"=\n\x0c\x43hunkRequest\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\r\"^\n\rChunkResponse\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\r\x12\r\n\x05\x63hunk\x18\x04 \x01(\x0c\x12\x0f\n\x07missing\x18\x05 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&proto/tendermint/statesync/types.proto\x12\x14tendermint.statesync\x1a\"proto/tendermint/types/types.proto\"\xaa\x03\n\x07Message\x12\x43\n\x11snapshots_request\x18\x01 \x01(\x0b\x32&.tendermint.statesync.SnapshotsRequestH\x00\x12\x45\n\x12snapshots_response\x18\x02 \x01(\x0b\x32\'.tendermint.statesync.SnapshotsResponseH\x00\x12;\n\rchunk_request\x18\x03 \x01(\x0b\x32\".tendermint.statesync.ChunkRequestH\x00\x12=\n\x0e\x63hunk_response\x18\x04 \x01(\x0b\x32#.tendermint.statesync.ChunkResponseH\x00\x12\x46\n\x13light_block_request\x18\x05 \x01(\x0b\x32\'.tendermint.statesync.LightBlockRequestH\x00\x12H\n\x14light_block_response\x18\x06 \x01(\x0b\x32(.tendermint.statesync.LightBlockResponseH\x00\x42\x05\n\x03sum\"\x12\n\x10SnapshotsRequest\"c\n\x11SnapshotsResponse\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\r\x12\x0c\n\x04hash\x18\x04 \x01(\x0c\x12\x10\n\x08metadata\x18\x05 \x01(\x0c\"=\n\x0c\x43hunkRequest\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\r\"^\n\rChunkResponse\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\r\x12\r\n\x05\x63hunk\x18\x04 \x01(\x0c\x12\x0f\n\x07missing\x18\x05 \x01(\x08\"#\n\x11LightBlockRequest\x12\x0e\n\x06height\x18\x01 \x01(\x04\"G\n\x12LightBlockResponse\x12\x31\n\x0blight_block\x18\x01 \x01(\x0b\x32\x1c.tendermint.types.LightBlockb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.tendermint.statesync.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGE']._serialized_start=65
-  _globals['_MESSAGE']._serialized_end=345
-  _globals['_SNAPSHOTSREQUEST']._serialized_start=347
-  _globals['_SNAPSHOTSREQUEST']._serialized_end=365
-  _globals['_SNAPSHOTSRESPONSE']._serialized_start=367
-  _globals['_SNAPSHOTSRESPONSE']._serialized_end=466
-  _globals['_CHUNKREQUEST']._serialized_start=468
-  _globals['_CHUNKREQUEST']._serialized_end=529
-  _globals['_CHUNKRESPONSE']._serialized_start=531
-  _globals['_CHUNKRESPONSE']._serialized_end=625
+  _globals['_MESSAGE']._serialized_start=101
+  _globals['_MESSAGE']._serialized_end=527
+  _globals['_SNAPSHOTSREQUEST']._serialized_start=529
+  _globals['_SNAPSHOTSREQUEST']._serialized_end=547
+  _globals['_SNAPSHOTSRESPONSE']._serialized_start=549
+  _globals['_SNAPSHOTSRESPONSE']._serialized_end=648
+  _globals['_CHUNKREQUEST']._serialized_start=650
+  _globals['_CHUNKREQUEST']._serialized_end=711
+  _globals['_CHUNKRESPONSE']._serialized_start=713
+  _globals['_CHUNKRESPONSE']._serialized_end=807
+  _globals['_LIGHTBLOCKREQUEST']._serialized_start=809
+  _globals['_LIGHTBLOCKREQUEST']._serialized_end=844
+  _globals['_LIGHTBLOCKRESPONSE']._serialized_start=846
+  _globals['_LIGHTBLOCKRESPONSE']._serialized_end=917
 # @@protoc_insertion_point(module_scope)

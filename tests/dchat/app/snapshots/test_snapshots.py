@@ -113,11 +113,11 @@ def test_two_that_lived_the_same_make_the_same_bytes(life: Life) -> None:
     ("change", "result"),
     [
         pytest.param({"format": FORMAT + 1}, OfferSnapshotResult.REJECT_FORMAT, id="another format"),
-        pytest.param({"chunks": 1}, OfferSnapshotResult.REJECT, id="another number of chunks"),
-        pytest.param({"chunks": 2**32 - 1}, OfferSnapshotResult.REJECT, id="without end"),
-        pytest.param({"hash": bytes(32)}, OfferSnapshotResult.REJECT, id="another hash"),
-        pytest.param({"height": 7}, OfferSnapshotResult.REJECT, id="another height"),
-        pytest.param({"metadata": b""}, OfferSnapshotResult.REJECT, id="no metadata"),
+        pytest.param({"chunks": 1}, OfferSnapshotResult.REJECT_SENDER, id="another number of chunks"),
+        pytest.param({"chunks": 2**32 - 1}, OfferSnapshotResult.REJECT_SENDER, id="without end"),
+        pytest.param({"hash": bytes(32)}, OfferSnapshotResult.REJECT_SENDER, id="another hash"),
+        pytest.param({"height": 7}, OfferSnapshotResult.REJECT_SENDER, id="another height"),
+        pytest.param({"metadata": b""}, OfferSnapshotResult.REJECT_SENDER, id="no metadata"),
     ],
 )
 def test_offers_that_are_refused(life: Life, change: dict[str, object], result: OfferSnapshotResult) -> None:
@@ -130,7 +130,7 @@ def test_offers_that_are_refused(life: Life, change: dict[str, object], result: 
 
 def test_only_what_a_light_client_verified_is_accepted(life: Life) -> None:
     source = serving(life.app)
-    assert fresh().offer_snapshot(source.list_snapshots()[0], bytes(32)) is OfferSnapshotResult.REJECT
+    assert fresh().offer_snapshot(source.list_snapshots()[0], bytes(32)) is OfferSnapshotResult.REJECT_SENDER
 
 
 def test_an_application_with_blocks_is_not_emptied(life: Life) -> None:

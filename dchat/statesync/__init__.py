@@ -1,0 +1,3 @@
+"""Snapshots of a running node, and how a new node joins by one: where trust begins, what is done first."""
+
+__all__ = ["headers", "joining", "maker"]

@@ -1,0 +1,102 @@
+"""Snapshots every so many heights, taken beside everything else.
+
+When a block is saved the state is pinned (a LevelDB snapshot: no copy), and written to the shelf in slices of about a
+millisecond, in a thread, with a rest after each: at most one slice in `REST_S`, 5 % of a core, however large the state.
+A height that comes while one is still written is passed over.
+Source: docs/state-sync.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Final
+
+import structlog
+
+from chain.state.store import Stores
+from chain.state.view import View
+from consensus.engine.interfaces import SavedBlock
+from consensus.system.clock import Clock, Workers
+from dchat.app.snapshots import Shelf, ShelfMetrics
+
+REST_S: Final = 0.02
+
+log = structlog.get_logger(__name__)
+
+
+class SnapshotMaker:
+    """Satisfies SavedListener. interval: heights; 0: none are made. kept: so many of the newest stay.
+
+    hold: told the lowest height of a snapshot that is served, whenever it changes: from there on blocks are needed by
+    who restores it.
+    """
+
+    def __init__(
+        self, stores: Stores, shelf: Shelf, clock: Clock, workers: Workers, *, interval: int, kept: int,
+        hold: Callable[[int], None] = lambda height: None,
+    ) -> None:  # fmt: skip
+        self._stores, self._shelf, self._clock, self._workers = stores, shelf, clock, workers
+        self._interval, self._kept, self._hold = interval, kept, hold
+        self._running: asyncio.Task[None] | None = None
+        if shelf.lowest_height:
+            hold(shelf.lowest_height)
+
+    def block_saved(self, saved: SavedBlock) -> None:
+        if not self._interval or saved.height % self._interval:
+            return
+        if self._running is not None:
+            log.warning("the snapshot before is still being written; this one is left out", height=saved.height)
+            return
+        view = self._stores.at()
+        assert view.version == saved.height, (view.version, saved.height)
+        self._running = asyncio.get_running_loop().create_task(self._make(view), name="take a snapshot")
+
+    async def _make(self, view: View) -> None:
+        began_ns = self._clock.monotonic_ns()
+        work = self._shelf.make(view)
+        try:
+            while await self._workers.run(lambda: _step(work)):
+                await self._rest()
+            await self._workers.run(lambda: self._shelf.keep_newest(self._kept))
+            self._hold(self._shelf.lowest_height)
+            made = self._shelf.metrics
+            log.info(
+                "took a snapshot", height=view.version, chunks=made.chunks, bytes=made.bytes,
+                took_s=round((self._clock.monotonic_ns() - began_ns) / 1e9, 1),
+            )  # fmt: skip
+        except Exception as error:  # the next height tries again
+            self._shelf.metrics.failed += 1
+            log.error("failed to take a snapshot", height=view.version, error=repr(error))
+        finally:
+            work.close()
+            self._running = None
+
+    async def _rest(self) -> None:
+        over = asyncio.Event()
+        timer = self._clock.call_later(REST_S, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
+    @property
+    def metrics(self) -> ShelfMetrics:
+        return self._shelf.metrics
+
+    async def stop(self) -> None:
+        """One that is being written is left; the next start clears it away."""
+        running = self._running
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            self._running = None
+
+
+def _step(work: Generator[None, None, None]) -> bool:
+    """Whether there is more."""
+    try:
+        next(work)
+    except StopIteration:
+        return False
+    return True

@@ -1,0 +1,220 @@
+"""A new node joins by a snapshot over real sockets, stops in between, and goes on; where its trust begins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.state import snapshot
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.statesync.chunks import ChunkFolder
+from consensus.statesync.syncer import StateSyncFailed
+from consensus.stores.block_store import BlockStore
+from consensus.system.disk import OsDisk
+from crypto.keys import Ed25519PrivKey
+from dchat.app.snapshots import Restorer
+from dchat.config import Config, load
+from dchat.home.home import Home, load_genesis
+from dchat.node.runtime import Databases, Node, join_by_snapshot
+from dchat.statesync.joining import is_due
+from tests.support.node.running import Running, running_node, until
+
+SNAPSHOTS = "\n[snapshots]\ninterval = 5\nkeep_recent = 50\n"
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "CHUNK_BYTES", 300)
+
+
+class Joiner:
+    """A home beside a running node, with that as its one peer."""
+
+    def __init__(self, running: Running, folder: Path, *, trust: str = "", nodes: tuple[str, ...] = ()) -> None:
+        peer = f"{running.node.switch.id}@127.0.0.1:{running.node.switch.listen_port}"
+        (folder / "config").mkdir(parents=True)
+        (folder / "data").mkdir()
+        (folder / "config" / "genesis.json").write_bytes(running.node.home.genesis.read_bytes())
+        options = [
+            '[network]\nlisten_address = "127.0.0.1:0"', f"bootstrap_validators = {json.dumps([peer])}",
+            '[grpc]\nlisten_address = "127.0.0.1:0"', "[observability]\nhealth_port = 0\nmetrics_port = 0",
+            "[p2p]\naddress_book_strict = false\nallow_duplicate_ip = true",
+            "[state_sync]\nenable = true\ndiscovery_time = 0", f"trust = {json.dumps(trust)}",
+            f"trusted_nodes = {json.dumps(list(nodes))}",
+        ]  # fmt: skip
+        (folder / "validator-config.toml").write_text("\n".join(options) + "\n")
+        self.config: Config = load(folder / "validator-config.toml", environment={}).config
+        self.home = Home.of(folder, self.config)
+        self.key = NodeKey.generate()
+        self.genesis = load_genesis(self.home)
+
+    async def join(self) -> None:
+        async with asyncio.timeout(60):
+            await join_by_snapshot(self.home, self.config, self.genesis, node_key=self.key)
+
+    async def start(self) -> Node:
+        node = await Node.open(
+            self.home, self.config, self.genesis, node_key=self.key, validator_key=Ed25519PrivKey.from_seed(bytes(32)),
+            fatal=lambda code, line: pytest.fail(line),
+        )  # fmt: skip
+        await node.start()
+        return node
+
+    def databases(self) -> Databases:
+        return Databases.open(self.home.databases, self.config)
+
+
+async def ripe(running: Running) -> str:
+    """Wait for a snapshot and the headers that prove it; returns the trust that a person would give."""
+    await until(lambda: 0 < running.node.app.shelf.lowest_height <= running.node.views.answers.height - 3, timeout_s=30)  # type: ignore[union-attr]
+    meta = running.node.views.answers.blocks.load_meta(2)
+    assert meta is not None
+    return f"2:{meta.block_id.hash.hex()}"
+
+
+def scenario(folder: Path, work: Callable[[Running], Any]) -> None:
+    async def run() -> None:
+        async with running_node(folder / "network", options=SNAPSHOTS) as running:
+            await work(running)
+            assert running.failures == []
+
+    asyncio.run(run())
+
+
+def test_a_new_node_joins_follows_and_serves_what_it_has(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner", trust=await ripe(running))
+        await joiner.join()
+        assert not list(joiner.home.state_sync.iterdir())
+        node = await joiner.start()
+        try:
+            restored = node.driver.state.last_block_height
+            assert restored >= 5
+            seen = running.node.driver.state.last_block_height
+            await until(lambda: node.driver.state.last_block_height > seen + 2, timeout_s=30)
+            height = node.driver.state.last_block_height
+            assert node.app.queries.view(height).app_hash == running.node.app.queries.view(height).app_hash
+            await until(lambda: node.gossip.backfill.metrics.lowest == 1, timeout_s=30)
+            theirs, ours = running.node.views.answers, node.views.answers
+            await until(lambda: ours.base > 0)
+            assert ours.light_block(height - 1)[0].hash == theirs.light_block(height - 1)[0].hash
+            assert all(holds for _, holds, _ in node.app.invariants())
+        finally:
+            await node.stop()
+        await joiner.join()  # it has blocks: nothing is done
+        assert running.node.gossip.snapshots.metrics.chunks_served
+
+    scenario(tmp_path, work)
+
+
+def test_trust_begins_with_ones_own_nodes(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        await ripe(running)
+        joiner = Joiner(running, tmp_path / "joiner", nodes=(running.grpc,))
+        await joiner.join()
+        databases = joiner.databases()
+        try:
+            assert not is_due(
+                ChunkFolder(OsDisk(), joiner.home.state_sync), databases.blocks, databases.state, wanted=True
+            )
+        finally:
+            databases.close()
+
+    scenario(tmp_path, work)
+
+
+def test_a_header_that_is_not_the_chains_is_told_and_nothing_is_restored(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        await ripe(running)
+        joiner = Joiner(running, tmp_path / "joiner", trust=f"2:{'00' * 32}")
+        task = asyncio.ensure_future(joiner.join())
+        await asyncio.wait({task}, timeout=4)
+        task.cancel()
+        assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+        databases = joiner.databases()
+        try:
+            assert list(databases.app.scan()) == []
+        finally:
+            databases.close()
+
+    scenario(tmp_path, work)
+
+
+def test_a_node_of_ones_own_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner", nodes=("127.0.0.1:1",))
+        with pytest.raises(StateSyncFailed, match=r"127\.0\.0\.1:1"):
+            await joiner.join()
+
+    scenario(tmp_path, work)
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 3])
+def test_a_stop_while_it_restores_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """Also where the process ends with half a state in the database: nobody takes it for a whole one."""
+
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner", trust=await ripe(running))
+        applied = Restorer.apply
+
+        class Killed(Exception):
+            pass
+
+        def stops(self: Restorer, index: int, data: bytes, sender: str) -> Any:
+            if index == chunk:
+                raise Killed
+            return applied(self, index, data, sender)
+
+        monkeypatch.setattr(Restorer, "apply", stops)
+        with pytest.raises(Killed):
+            await joiner.join()
+        monkeypatch.setattr(Restorer, "apply", applied)
+        assert ChunkFolder(OsDisk(), joiner.home.state_sync).is_begun
+        joiner.config.state_sync.enable = False  # a start without the flag takes it up, too
+        await joiner.join()
+        node = await joiner.start()
+        try:
+            assert node.driver.state.last_block_height >= 5
+        finally:
+            await node.stop()
+
+    scenario(tmp_path, work)
+
+
+def test_a_stop_before_the_engines_state_is_saved_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application is whole by then, and the engine knows nothing of it."""
+
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner", trust=await ripe(running))
+        saved = BlockStore.save_header
+
+        def stops(self: BlockStore, *args: Any, **kwargs: Any) -> None:
+            raise OSError("the machine stopped")
+
+        monkeypatch.setattr(BlockStore, "save_header", stops)
+        with pytest.raises(OSError, match="stopped"):
+            await joiner.join()
+        monkeypatch.setattr(BlockStore, "save_header", saved)
+        await joiner.join()
+        node = await joiner.start()
+        try:
+            assert node.driver.state.last_block_height >= 5
+        finally:
+            await node.stop()
+
+    scenario(tmp_path, work)
+
+
+def test_nothing_to_trust_in_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner")
+        with pytest.raises(ValueError, match="--trust HEIGHT:HASH"):
+            await joiner.join()
+        assert not joiner.home.state_sync.exists()
+
+    scenario(tmp_path, work)
