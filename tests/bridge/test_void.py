@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,10 +30,12 @@ from chain.tx.messages.payments import CancelStandingOrder, CreateStandingOrder
 from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.app.payment_queries import PaymentQueries
+from dchat.cli.chat.channel_commands import OFFER_VOID
 from dchat.cli.commands import query_commands
 from dchat.cli.main import dchat
 from dchat.client.client import Client
 from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import state_pb2
 from tests.support.chain.guarded import DCHAT, DELAY_S, Guarded
 from tests.support.chain.harness import CHAIN_ID, wallet
 from tests.support.chain.keys import rotation
@@ -116,17 +119,26 @@ def test_it_is_shown_as_void_and_an_order_ends_at_its_turn() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("fee-grant", "ann", "eve"), ("authorisation", "ann", "eve", "payment"), ("order", "ann", "rent")],
+    [
+        ("fee-grant", "ann", "eve"),
+        ("authorisation", "ann", "eve", "payment"),
+        ("order", "ann", "rent"),
+        ("channel", "den"),
+    ],
     ids=lambda words: str(words[0]),
 )
 def test_one_alone_is_shown_as_void_with_why(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where error 240 sends people: before, only the lists said it."""
+    """Where errors 240 and NotOffered send people: before, only the lists said it, and of an offer nothing."""
     chain = Robbed()
 
     class Asked(Client):
         async def stored(self, store: str, key: bytes, *, height: int = 0, prove: bool = False) -> pb.GetRecordResponse:
             found = chain.app.queries.get(store, key, height=height)
             return pb.GetRecordResponse(height=found.height, value=found.value)
+
+        async def channel(self, channel_id: bytes = b"", **how: Any) -> pb.GetChannelResponse:
+            found = chain.app.queries.channel(channel_id)
+            return pb.GetChannelResponse(height=found.height, channel=state_pb2.Channel.FromString(found.value or b""))
 
     async def work(look: Callable[[Client], Awaitable[pb.GetRecordResponse]]) -> pb.GetRecordResponse:
         async with Asked("127.0.0.1:1") as client:
@@ -135,11 +147,17 @@ def test_one_alone_is_shown_as_void_with_why(words: tuple[str, ...], monkeypatch
     monkeypatch.setattr(query_commands, "run", lambda look, node: asyncio.run(work(look)))
     names = {"ann": encode_address(chain.ann), "eve": encode_address(chain.eve)}
     line = ["query", *(names.get(word, word) for word in words)]
-    told = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)["value"]
+
+    def asked() -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)
+        found: dict[str, Any] = told["value"] if "value" in told else told["channel"]["settings"]["offer"]
+        return found
+
+    told = asked()
     assert (told["void"], "why" in told) == (False, False)
     chain.recover()
-    told = json.loads(CliRunner().invoke(dchat, line, prog_name="dchat").stdout)["value"]
-    assert (told["void"], told["why"]) == (True, query_commands.VOID)
+    told = asked()
+    assert (told["void"], told["why"]) == (True, OFFER_VOID if words[0] == "channel" else query_commands.VOID)
 
 
 def test_the_owner_gives_anew_and_takes_back_what_is_void() -> None:

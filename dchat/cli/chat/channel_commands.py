@@ -20,10 +20,16 @@ from chain.tx.messages.chat.channels import (
     UnbanMember,
 )
 from dchat.cli.chat.words import ACCESS, ROLES, channel_of, channel_option, member_option, one_of, who_of
-from dchat.cli.commands.query_commands import ask, ask_record, plain, proving, query
+from dchat.cli.commands.query_commands import Word, ask, ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command
+from dchat.cli.terminal.render import message_json
+from dchat.client.client import Client
+from dchat.client.proved import Checked, Proved
+from proto.dchat.v1 import service_pb2
+
+OFFER_VOID = "it was made before the owner's account was recovered: nobody can accept it, the owner offers it anew"
 
 
 @tx.command("create-channel", cls=Command)
@@ -217,9 +223,26 @@ def query_invitation(channel: str, who: bytes, **how: Any) -> None:
 @click.argument("channel")
 @proving
 def query_channel(channel: str, **how: Any) -> None:
-    """A channel, by name or id."""
-    cid = channel_of(channel)
-    ask(lambda c, prove, at: c.channel(cid, height=at, prove=prove), lambda p, a: p.channel(a, cid), **how)
+    """A channel, by name or id. Of one that is offered: whether the heir can still accept it."""
+    cid, word = channel_of(channel), Word()
+
+    async def look(client: Client, prove: bool, at: int) -> service_pb2.GetChannelResponse:
+        answer = await client.channel(cid, height=at, prove=prove)
+        if answer.channel.settings.heir:
+            await word.look(client, answer.channel.owner, height=answer.height, prove=prove)
+        return answer
+
+    async def check(proved: Proved, answer: service_pb2.GetChannelResponse) -> Checked:
+        await word.check(proved, height=answer.height)
+        return await proved.channel(answer, cid)
+
+    def show(answer: service_pb2.GetChannelResponse) -> dict[str, Any]:
+        shown, settings = message_json(answer), answer.channel.settings
+        if settings.heir:
+            shown["channel"]["settings"]["offer"] = word.void(settings.heir_epoch, OFFER_VOID)
+        return shown
+
+    ask(look, check, show=show, **how)
 
 
 @query.command("channels", cls=Command)

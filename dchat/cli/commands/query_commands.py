@@ -12,6 +12,7 @@ from chain.currency.ledger.records import EPOCHS
 from chain.kernel.branch import RecordKind
 from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
+from dchat.cli.terminal.drafts import in_words
 from dchat.cli.terminal.render import PROOF_FIELDS, absent, message_json
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client, NotFound, quoted
@@ -107,6 +108,26 @@ def ask(
     refuse_absent(answer, what)
 
 
+class Word:
+    """Of what rests on an account's word: whether that is void, since the account is in a later epoch than it was."""
+
+    def __init__(self) -> None:
+        self._epochs: list[tuple[bytes, pb.GetRecordResponse]] = []
+
+    async def look(self, client: Client, whose: bytes, *, height: int, prove: bool) -> None:
+        self._epochs.append((whose, await client.stored(*EPOCHS.place(whose), height=height, prove=prove)))
+
+    async def check(self, proved: Proved, *, height: int) -> None:
+        """Raises: ProofFailed."""
+        for whose, epoch in self._epochs:
+            await proved.epoch(epoch, whose, height=height)
+
+    def void(self, given: int, why: str = VOID) -> dict[str, Any]:
+        """For people. given: the epoch that it was given in."""
+        is_void = any(given != int.from_bytes(epoch.value[:8], "big") for _, epoch in self._epochs)
+        return {"void": is_void, "why": why} if is_void else {"void": False}
+
+
 def ask_record(
     kind: RecordKind, name: bytes, *, derived: Callable[[Any], dict[str, Any]] | None = None, word_of: bytes = b"",
     **how: Any,
@@ -116,30 +137,25 @@ def ask_record(
     derived: what follows from the record (of the kind's schema), to be shown with it. word_of: on whose word it rests,
     given in the epoch that the record has: whether it is void is shown.
     """
-    epochs: list[pb.GetRecordResponse] = []
+    word = Word()
 
     async def look(client: Client, prove: bool, at: int) -> pb.GetRecordResponse:
         answer = await client.record(kind, name, height=at, prove=prove)
         if word_of and answer.HasField("value"):
-            epochs.append(await client.stored(*EPOCHS.place(word_of), height=answer.height, prove=prove))
+            await word.look(client, word_of, height=answer.height, prove=prove)
         return answer
 
     async def check(proved: Proved, answer: pb.GetRecordResponse) -> Checked:
-        for epoch in epochs:
-            await proved.epoch(epoch, word_of, height=answer.height)
+        await word.check(proved, height=answer.height)
         return await proved.record(answer, kind, name)
-
-    def void(value: Any) -> dict[str, Any]:
-        is_void = any(value.epoch != int.from_bytes(epoch.value[:8], "big") for epoch in epochs)
-        return {"void": is_void, "why": VOID} if is_void else {"void": False}
 
     def show(answer: pb.GetRecordResponse) -> dict[str, Any]:
         shown = message_json(answer)
         if answer.HasField("value"):
-            value = kind.schema.FromString(answer.value)
+            value: Any = kind.schema.FromString(answer.value)
             shown["value"] = message_json(value) | (derived(value) if derived is not None else {})
             if word_of:
-                shown["value"] |= void(value)
+                shown["value"] |= word.void(value.epoch)
         return shown
 
     ask(look, check, show=show, what=kind.what, **how)
@@ -188,8 +204,8 @@ def query_tx(tx_hash: bytes, **how: Any) -> None:
 
 
 def _tx_json(answer: pb.GetTxResponse) -> dict[str, Any]:
-    """With what its code means, where it failed."""
-    shown = message_json(answer)
+    """With what it is, in words as of a draft, read from its bytes; and what its code means, where it failed."""
+    shown = {"in_words": in_words(answer.tx), **message_json(answer)}
     if answer.code:
         shown["meaning"] = explain(quoted(answer.codespace), answer.code, quoted(answer.log))
     return shown

@@ -11,14 +11,13 @@ import click
 from chain.tx.envelope.build import Wallet, sign_body
 from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import GasLimitTooLow, TxError
-from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from crypto.keys import ed25519_verify
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import hand_in, handing_in, tx
 from dchat.cli.terminal.ask import Address, Amount, Hash, account_from, node_option
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
-from dchat.cli.terminal.drafts import words
+from dchat.cli.terminal.drafts import in_words, signers_of, words
 from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import Signing
 from dchat.client.client import Client, NotFound, quoted
@@ -49,17 +48,8 @@ def pending_json(answer: service_pb2.ListPendingResponse) -> dict[str, Any]:
 
 def waits_in_words(one: service_pb2.PendingTx, height: int) -> list[str]:
     """A line a thing. height: the last block's, by the node's word."""
-    try:
-        found = decode(one.tx)
-        told = [f"signed by {signers_of(found)}", *words(found, tx_pb2.TxBody.FromString(found.body).memo)]
-    except TxError as error:
-        told = [f"no transaction that this build knows: {error.log}"]
     blocks = max(height - one.since_height, 0)
-    return [*told, f"waits since block {one.since_height}, {blocks} blocks ago: {quoted(one.why)}"]
-
-
-def signers_of(found: Tx) -> str:
-    return ", ".join(encode_address(entry.address) for entry in found.signers)
+    return [*in_words(one.tx), f"waits since block {one.since_height}, {blocks} blocks ago: {quoted(one.why)}"]
 
 
 @tx.command("replace", cls=Command)

@@ -108,6 +108,19 @@ def needs(policy: bytes) -> str:
     return f"{parsed.needed} of {len(parsed.groups)}{within}"
 
 
+def in_words(raw: bytes) -> list[str]:
+    """What bytes of a node are, a line a thing: who signed, and for what. They may be anything."""
+    try:
+        found = decode(raw)
+    except TxError as error:
+        return [f"no transaction that this build knows: {error.log}"]
+    return [f"signed by {signers_of(found)}", *words(found, tx_pb2.TxBody.FromString(found.body).memo)]
+
+
+def signers_of(tx: Tx) -> str:
+    return ", ".join(encode_address(entry.address) for entry in tx.signers)
+
+
 def words(tx: Tx, memo: str) -> list[str]:
     """What is signed, for whoever signs it: a line a thing."""
     payer = encode_address(tx.payer)
@@ -164,7 +177,8 @@ def read_draft(path: Path) -> Draft:
     except (ValueError, KeyError, TypeError, TxError, RecursionError) as error:
         raise Refusal(f"{path}: is no draft of a transaction: {type(error).__name__}: {error}", Exit.USAGE) from None
     if draft.document() != document:
-        raise Refusal(f"{path}: does not say what its body is: somebody changed it; sign nothing of it", Exit.USAGE)
+        who = "somebody changed it, or an older build wrote it"
+        raise Refusal(f"{path}: does not say what its body is: {who}; sign nothing of it, make it anew", Exit.USAGE)
     digest = sign_hash(draft.body)
     for (index, key), signature in draft.signatures.items():
         if key not in parse_policy(draft.policies[index]).keys or not ed25519_verify(key, digest, signature):

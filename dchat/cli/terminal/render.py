@@ -71,7 +71,9 @@ def message_json(message: Message) -> dict[str, Any]:
             continue
         value = getattr(message, field.name)
         meaning = meaning_of(field)
-        if field.is_repeated:
+        if meaning.form == Shown.COUNTS:
+            told[meaning.name] = {str(_enum(meaning.enum, nth)): count for nth, count in enumerate(value, 1) if count}
+        elif field.is_repeated:
             told[meaning.name] = [_value(message, meaning, item) for item in value]
         else:
             told[meaning.name] = _value(message, meaning, value)

@@ -188,6 +188,8 @@ def _meaning(field: Any) -> str:
     """Empty: its type says it, or what it refers to."""
     if name := field.GetOptions().Extensions[names]:
         kind = Default().FindEnumTypeByName(f"{field.file.package}.{name}")
+        if _form(field) == Shown.COUNTS:
+            return "how many of each, in their order: " + ", ".join([value.name for value in kind.values[1:]])
         return ", ".join([f"{value.number}: {value.name}" for value in kind.values])
     if field.name.endswith("_ns"):
         return "ns since 1970"

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from proto.dchat.v1 import shown_pb2 as proto_dot_dchat_dot_v1_dot_shown__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dproto/dchat/v1/messages.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"D\n\nAttachment\x12\x14\n\x06sha256\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"r\n\x0b\x45\x64itMessage\x12\x14\n\x06\x61uthor\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x15\n\x07\x63ontent\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x05\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\"N\n\x0eRetractMessage\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\"X\n\x05React\x12\x14\n\x06member\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x10\n\x08reaction\x18\x04 \x01(\r\"I\n\x08MarkRead\x12\x14\n\x06member\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"t\n\x0cMessageState\x12\r\n\x05\x65\x64its\x18\x01 \x03(\x04\x12\x11\n\treactions\x18\x02 \x03(\x04\x12 \n\tforgotten\x18\x03 \x01(\rB\r\xb2\xbb\x18\tForgotten\x12\x10\n\x02\x62y\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06height\x18\x05 \x01(\x04*{\n\tForgotten\x12\x11\n\rFORGOTTEN_NOT\x10\x00\x12\x15\n\x11\x46ORGOTTEN_EXPIRED\x10\x01\x12\x17\n\x13\x46ORGOTTEN_RETRACTED\x10\x02\x12\x15\n\x11\x46ORGOTTEN_REMOVED\x10\x03\x12\x14\n\x10\x46ORGOTTEN_EDITED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dproto/dchat/v1/messages.proto\x12\x08\x64\x63hat.v1\x1a\x1aproto/dchat/v1/shown.proto\"D\n\nAttachment\x12\x14\n\x06sha256\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x12\n\nmedia_type\x18\x03 \x01(\t\"r\n\x0b\x45\x64itMessage\x12\x14\n\x06\x61uthor\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x15\n\x07\x63ontent\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x05\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\"N\n\x0eRetractMessage\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\"f\n\x05React\x12\x14\n\x06member\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x1e\n\x08reaction\x18\x04 \x01(\rB\x0c\xb2\xbb\x18\x08Reaction\"I\n\x08MarkRead\x12\x14\n\x06member\x18\x01 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x18\n\nchannel_id\x18\x02 \x01(\x0c\x42\x04\xa8\xbb\x18\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\"\x86\x01\n\x0cMessageState\x12\r\n\x05\x65\x64its\x18\x01 \x03(\x04\x12#\n\treactions\x18\x02 \x03(\x04\x42\x10\xa8\xbb\x18\x0f\xb2\xbb\x18\x08Reaction\x12 \n\tforgotten\x18\x03 \x01(\rB\r\xb2\xbb\x18\tForgotten\x12\x10\n\x02\x62y\x18\x04 \x01(\x0c\x42\x04\xa8\xbb\x18\x02\x12\x0e\n\x06height\x18\x05 \x01(\x04*\xdb\x02\n\x08Reaction\x12\x11\n\rREACTION_NONE\x10\x00\x12\x11\n\rREACTION_LIKE\x10\x01\x12\x14\n\x10REACTION_DISLIKE\x10\x02\x12\x11\n\rREACTION_LOVE\x10\x03\x12\x12\n\x0eREACTION_LAUGH\x10\x04\x12\x10\n\x0cREACTION_WOW\x10\x05\x12\x10\n\x0cREACTION_SAD\x10\x06\x12\x12\n\x0eREACTION_ANGRY\x10\x07\x12\x13\n\x0fREACTION_THANKS\x10\x08\x12\x10\n\x0cREACTION_YES\x10\t\x12\x0f\n\x0bREACTION_NO\x10\n\x12\x11\n\rREACTION_DONE\x10\x0b\x12\x15\n\x11REACTION_QUESTION\x10\x0c\x12\x16\n\x12REACTION_CELEBRATE\x10\r\x12\x11\n\rREACTION_EYES\x10\x0e\x12\x11\n\rREACTION_FIRE\x10\x0f\x12\x14\n\x10REACTION_SUPPORT\x10\x10*{\n\tForgotten\x12\x11\n\rFORGOTTEN_NOT\x10\x00\x12\x15\n\x11\x46ORGOTTEN_EXPIRED\x10\x01\x12\x17\n\x13\x46ORGOTTEN_RETRACTED\x10\x02\x12\x15\n\x11\x46ORGOTTEN_REMOVED\x10\x03\x12\x14\n\x10\x46ORGOTTEN_EDITED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,16 +48,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REACT'].fields_by_name['member']._serialized_options = b'\250\273\030\002'
   _globals['_REACT'].fields_by_name['channel_id']._loaded_options = None
   _globals['_REACT'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_REACT'].fields_by_name['reaction']._loaded_options = None
+  _globals['_REACT'].fields_by_name['reaction']._serialized_options = b'\262\273\030\010Reaction'
   _globals['_MARKREAD'].fields_by_name['member']._loaded_options = None
   _globals['_MARKREAD'].fields_by_name['member']._serialized_options = b'\250\273\030\002'
   _globals['_MARKREAD'].fields_by_name['channel_id']._loaded_options = None
   _globals['_MARKREAD'].fields_by_name['channel_id']._serialized_options = b'\250\273\030\001'
+  _globals['_MESSAGESTATE'].fields_by_name['reactions']._loaded_options = None
+  _globals['_MESSAGESTATE'].fields_by_name['reactions']._serialized_options = b'\250\273\030\017\262\273\030\010Reaction'
   _globals['_MESSAGESTATE'].fields_by_name['forgotten']._loaded_options = None
   _globals['_MESSAGESTATE'].fields_by_name['forgotten']._serialized_options = b'\262\273\030\tForgotten'
   _globals['_MESSAGESTATE'].fields_by_name['by']._loaded_options = None
   _globals['_MESSAGESTATE'].fields_by_name['by']._serialized_options = b'\250\273\030\002'
-  _globals['_FORGOTTEN']._serialized_start=620
-  _globals['_FORGOTTEN']._serialized_end=743
+  _globals['_REACTION']._serialized_start=654
+  _globals['_REACTION']._serialized_end=1001
+  _globals['_FORGOTTEN']._serialized_start=1003
+  _globals['_FORGOTTEN']._serialized_end=1126
   _globals['_ATTACHMENT']._serialized_start=71
   _globals['_ATTACHMENT']._serialized_end=139
   _globals['_EDITMESSAGE']._serialized_start=141
@@ -65,9 +71,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRACTMESSAGE']._serialized_start=257
   _globals['_RETRACTMESSAGE']._serialized_end=335
   _globals['_REACT']._serialized_start=337
-  _globals['_REACT']._serialized_end=425
-  _globals['_MARKREAD']._serialized_start=427
-  _globals['_MARKREAD']._serialized_end=500
-  _globals['_MESSAGESTATE']._serialized_start=502
-  _globals['_MESSAGESTATE']._serialized_end=618
+  _globals['_REACT']._serialized_end=439
+  _globals['_MARKREAD']._serialized_start=441
+  _globals['_MARKREAD']._serialized_end=514
+  _globals['_MESSAGESTATE']._serialized_start=517
+  _globals['_MESSAGESTATE']._serialized_end=651
 # @@protoc_insertion_point(module_scope)

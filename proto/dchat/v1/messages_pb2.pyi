@@ -8,6 +8,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Reaction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REACTION_NONE: _ClassVar[Reaction]
+    REACTION_LIKE: _ClassVar[Reaction]
+    REACTION_DISLIKE: _ClassVar[Reaction]
+    REACTION_LOVE: _ClassVar[Reaction]
+    REACTION_LAUGH: _ClassVar[Reaction]
+    REACTION_WOW: _ClassVar[Reaction]
+    REACTION_SAD: _ClassVar[Reaction]
+    REACTION_ANGRY: _ClassVar[Reaction]
+    REACTION_THANKS: _ClassVar[Reaction]
+    REACTION_YES: _ClassVar[Reaction]
+    REACTION_NO: _ClassVar[Reaction]
+    REACTION_DONE: _ClassVar[Reaction]
+    REACTION_QUESTION: _ClassVar[Reaction]
+    REACTION_CELEBRATE: _ClassVar[Reaction]
+    REACTION_EYES: _ClassVar[Reaction]
+    REACTION_FIRE: _ClassVar[Reaction]
+    REACTION_SUPPORT: _ClassVar[Reaction]
+
 class Forgotten(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FORGOTTEN_NOT: _ClassVar[Forgotten]
@@ -15,6 +35,23 @@ class Forgotten(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FORGOTTEN_RETRACTED: _ClassVar[Forgotten]
     FORGOTTEN_REMOVED: _ClassVar[Forgotten]
     FORGOTTEN_EDITED: _ClassVar[Forgotten]
+REACTION_NONE: Reaction
+REACTION_LIKE: Reaction
+REACTION_DISLIKE: Reaction
+REACTION_LOVE: Reaction
+REACTION_LAUGH: Reaction
+REACTION_WOW: Reaction
+REACTION_SAD: Reaction
+REACTION_ANGRY: Reaction
+REACTION_THANKS: Reaction
+REACTION_YES: Reaction
+REACTION_NO: Reaction
+REACTION_DONE: Reaction
+REACTION_QUESTION: Reaction
+REACTION_CELEBRATE: Reaction
+REACTION_EYES: Reaction
+REACTION_FIRE: Reaction
+REACTION_SUPPORT: Reaction
 FORGOTTEN_NOT: Forgotten
 FORGOTTEN_EXPIRED: Forgotten
 FORGOTTEN_RETRACTED: Forgotten

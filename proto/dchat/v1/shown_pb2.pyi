@@ -31,6 +31,7 @@ class Shown(_message.Message):
         NTH: _ClassVar[Shown.As]
         SUBJECT: _ClassVar[Shown.As]
         NUMBER: _ClassVar[Shown.As]
+        COUNTS: _ClassVar[Shown.As]
     PLAIN: Shown.As
     HEX: Shown.As
     ACCOUNT: Shown.As
@@ -46,6 +47,7 @@ class Shown(_message.Message):
     NTH: Shown.As
     SUBJECT: Shown.As
     NUMBER: Shown.As
+    COUNTS: Shown.As
     def __init__(self) -> None: ...
 
 class Leg(_message.Message):

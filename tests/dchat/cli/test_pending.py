@@ -73,6 +73,10 @@ async def test_what_waits_is_shown_with_its_reason_and_replaced(
             assert re.fullmatch(
                 r"waits since block \d+, \d+ blocks ago: for the next block that has room", in_words[-1]
             ), in_words
+            done = await run("query", "tx", sha256(first).hex(), "--node", running.grpc)
+            assert done["in_words"][0] == in_words[0]
+            assert any(line.startswith("message 1: payment: sender ") for line in done["in_words"])
+            assert done["tx"] == first.hex()
             bob = running.network.folder / running.network.accounts["bob"]
             for tx, whose, says in (
                 (more[0], bob, f"is signed by {encode_address(who.address)}, and not by --from"),

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from chain.tx.messages.chat.channels import ACCESS_NAMES, ROLE_NAMES
+from chain.tx.messages.chat.messages import REACTIONS
 from chain.tx.messages.chat.reputation import REASON_NAMES, VERDICT_NAMES
 from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ROOT
 from crypto.bech32 import encode_address
@@ -77,6 +78,7 @@ def test_every_enum_is_shown_by_name() -> None:
     [
         ("MemberRole", ROLE_NAMES),
         ("ChannelAccess", ACCESS_NAMES),
+        ("Reaction", dict(enumerate(["none", *REACTIONS]))),
         ("ReportReason", {0: "unspecified", **REASON_NAMES}),
         ("ReportVerdict", {0: "open", **VERDICT_NAMES}),
         ("DeviceRole", {0: "unspecified", **{n: name for n, name in DEVICE_ROLE_NAMES.items() if n != ROLE_ROOT}}),
@@ -110,6 +112,8 @@ def leg(kind: str, subject: bytes, index: int = 0) -> state_pb2.LegOutcome:
     pytest.param(leg("post_message", WHO, 3), {"index": 3}, id="a message"),
     pytest.param(leg("of_a_later_build", WHO, 3), {"subject": WHO.hex(), "index": 3}, id="of a later build"),
     pytest.param(messages_pb2.MessageState(forgotten=2), {"forgotten": "retracted"}, id="why it is forgotten"),
+    pytest.param(messages_pb2.MessageState(reactions=[2, 0, 1]), {"reactions": {"like": 2, "love": 1}}, id="counts"),
+    pytest.param(messages_pb2.MessageState(reactions=[0] * 16 + [1]), {"reactions": {"17": 1}}, id="of a later one"),
     pytest.param(messages_pb2.MessageState(forgotten=99), {"forgotten": 99}, id="of a later build"),
     pytest.param(tx_pb2.CreateValidator(commission_rate=10**17), {"commission_rate": "0.1"}, id="a share"),
     pytest.param(service_pb2.GetStatusResponse(validator_address=WHO), {
