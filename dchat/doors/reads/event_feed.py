@@ -261,9 +261,16 @@ class EventFeed:
                 continue
             told = _placed(Cursor(height, index), event_proto(event))
             if tx_index != OF_BLOCK:
-                txs = txs if txs is not None else (yield from self._answers.txs_in_slices(height))
+                txs = txs if txs is not None else (yield from self._txs(height))
                 told.tx_hash, told.tx_index = sha256(txs[tx_index]), tx_index
             yield told
+
+    def _txs(self, height: int) -> Generator[None, None, Sequence[bytes]]:
+        try:
+            return (yield from self._answers.txs_in_slices(height))
+        except NotThere:
+            self._check_kept(height)  # pruned between the results and the block
+            raise
 
 
 def _of_txs(stored: abci_pb.ResponseFinalizeBlock) -> Iterable[Iterable[abci_pb.Event]]:

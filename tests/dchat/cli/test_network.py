@@ -524,6 +524,6 @@ def test_exit_codes_tell_refusals_and_false_proofs_apart(single: Network) -> Non
         assert refused.stderr.startswith("dchat: ")
         assert not codespace or json.loads(refused.stdout)["codespace"] == codespace
     absent = run(single, 1, "query", "tx", "00" * 32)
-    assert (absent.returncode, "is in no block" in absent.stderr) == (1, True)
+    assert (absent.returncode, "is in no block" in absent.stderr) == (3, True)
     away = run(single, 1, "status", "--node", "127.0.0.1:1")
     assert (away.returncode, "did not answer" in away.stderr) == (4, True)
