@@ -76,6 +76,7 @@ class BlockPruning:
         self.metrics = metrics or PruningMetrics()
         self.limit: Need | None = None  # what the last round found to be the lowest that must stay
         self._deleted = 0  # below it there are no blocks; 0: not known yet
+        self._has_headers = True  # below these, of a state sync: they go when the first of its blocks do
         self._forgotten = 0  # below it there is no index
         self._stop_at = 0  # headers below a state sync lie below the base, and stay as long as evidence needs them
         self._forgotten_at = 0  # height of the state when that was written
@@ -139,7 +140,7 @@ class BlockPruning:
             yield from self._free()
 
     def _find_leftovers(self) -> None:
-        self._deleted = self._forgotten = min(self._blocks.lowest_stored() or self._blocks.base, self._blocks.base)
+        self._deleted = self._forgotten = min(self._blocks.lowest_block() or self._blocks.base, self._blocks.base)
 
     # ---------------------------------------------------------------------------------------------- the stages
 
@@ -171,6 +172,9 @@ class BlockPruning:
         yield
 
     def _delete(self, stop: int) -> Slices[None]:
+        if self._has_headers and self._deleted < stop:
+            self._has_headers = False
+            self._deleted = min(self._deleted, self._blocks.lowest_stored() or self._deleted)
         for height in range(self._deleted, stop):
             self._count(self._blocks.delete(height))
             self._hash_bytes += HASH_PAIR_BYTES

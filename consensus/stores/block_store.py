@@ -203,6 +203,12 @@ class BlockStore:
             return int.from_bytes(key[1:], "big")
         return 0
 
+    def lowest_block(self) -> int:
+        """As `lowest_stored`, of whole blocks: below them a state sync has kept headers that evidence needs."""
+        for key, _ in self._db.scan(key_of(BLOCK, 0), key_of(BLOCK, self._height + 1)):
+            return int.from_bytes(key[1:], "big")
+        return 0
+
     def delete(self, height: int) -> int:
         """Delete what is kept of one height below the base on disk, in one batch; return about its bytes.
 

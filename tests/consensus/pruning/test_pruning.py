@@ -294,6 +294,27 @@ def test_the_base_is_raised_in_memory_and_on_disk_with_the_next_block(chain: Rec
     assert node.blocks.delete(3) > 0
 
 
+def test_headers_that_a_state_sync_kept_stay_until_its_blocks_go(chain: Recorded) -> None:
+    """They lie below the base, where what a stop left does too; evidence needs them."""
+    node = PrunedNode(chain, new_store(), new_store(), Struck(0))
+    while node.height < 12:
+        node.save_next()
+    blocks = node.dbs[0]
+    node.blocks.raise_base(8, is_at_rest=True)
+    blocks.write([(prefix + height.to_bytes(8, "big"), None) for height in range(1, 8) for prefix in (b"b", b"n")])
+    node = PrunedNode(chain, *node.dbs, Struck(0))
+    while node.height < 20:
+        node.save_next()
+        node.pruning._retain_height = lambda: 8
+        asyncio.run(drive(node.pruning.begin(chain.states[node.height - 1])))
+    assert [node.blocks.load_meta(height) is not None for height in (1, 7)] == [True, True]
+    while node.height < HEIGHTS:
+        node.save_next()
+        node.pruning._retain_height = lambda: 10
+        asyncio.run(drive(node.pruning.begin(chain.states[node.height - 1])))
+    assert node.blocks.lowest_stored() == node.blocks.base == 10
+
+
 def test_the_sets_that_kept_heights_are_made_from_stay(chain: Recorded) -> None:
     states = StateStore(new_store())
     states.save(chain.genesis, all_sets=True)
