@@ -14,7 +14,7 @@ const VALIDATORS_MAX = 10000, TOTAL_MAX = 2 ** 31 - 1, DEPTH_MAX = 31, SECONDS_M
 const NUMBER_MAX = (1n << 63n) - 1n, POWER_MAX = 1n << 60n;
 const [CHAIN_ID, HEIGHT, TIME, LAST_BLOCK_ID, DATA_HASH, VALIDATORS_HASH, NEXT_VALIDATORS_HASH, LAST_RESULTS_HASH] =
   [1, 2, 3, 4, 6, 7, 8, 11];
-const HEADER_FIELDS = 14;
+const HEADER_FIELDS = 14, LANE_CHAT = 1n;
 
 class InvalidPack extends Error {}
 
@@ -328,6 +328,10 @@ function timeOf(found) {
 }
 
 // The names of the messages that are looked into, by their field number in Message.
+// Where a message names the denomination that its amount is in units of; of a shared escrow (212) in its terms.
+const DENOMS = { 4: 2, 5: 2, 6: 2, 7: 2, 8: 2, 9: 4, 10: 4, 48: 9, 49: 6, 208: 4, 212: 9, 213: 3 };
+// Kinds whose leg tells what was asked for, allowed or held still: they move nothing.
+const UNPAID = ["request_payment", "create_standing_order", "grant_fees", "authorise", "freeze_holding"];
 const KINDS = { 1: "payment", 18: "post_message", 32: "register_identity", 33: "tip", 34: "pay_to_join", 35: "buy_allowance" };
 
 function pathRoot(item, path, aunts) {
@@ -352,7 +356,8 @@ function executedTx(tx, chain, where) {
     ({ kind: leg.bytes(1).toString(), amount: leg.int(2), subject: leg.bytes(3), index: leg.int(4) }));
   const messages = body.all(3).map((one) => {
     const number = one.numbers.at(-1) ?? 0;
-    return { kind: KINDS[number] ?? "", body: message(one.bytes(number)) };
+    const said = message(one.bytes(number));
+    return { kind: KINDS[number] ?? "", body: said, unit: unitOf(number, number === 212 ? message(said.bytes(2)) : said, where) };
   });
   need(receipt.bytes(1).equals(sha256(content)) && legs.length === messages.length, `${where} has another's receipt`);
   need(receipt.int(2) === height, `${where} has a receipt of another block`);
@@ -364,8 +369,19 @@ function executedTx(tx, chain, where) {
   });
   return {
     hash, height, position: Number(receipt.int(3)), fee: receipt.int(8), legs, messages, signers, signatures,
-    payer: body.has(11) ? body.bytes(11) : signers[payer].bytes(1), // who granted the fee, or who paid it
+    // Who granted the fee, or who paid it. In the chat lane there is no fee, and it is a channel that gave of its allowance.
+    payer: body.has(11) && body.int(2) !== LANE_CHAT ? body.bytes(11) : signers[payer].bytes(1),
   };
+}
+
+// What the amount of a message counts: "" udchat; creator and name of a denomination, in hex; null: what an escrow holds.
+function unitOf(number, said, where) {
+  if (number in DENOMS && said.has(DENOMS[number])) {
+    const denom = message(said.bytes(DENOMS[number]));
+    need(denom.bytes(1).length === 20, `${where}: the creator of a denomination has not 20 bytes`);
+    return hex(cat(denom.bytes(1), denom.bytes(2)));
+  }
+  return number === 49 && !said.int(3) ? null : ""; // an escrow is released, all that is left of it
 }
 
 function shownTx(one, pack, author, posted) {
@@ -373,7 +389,8 @@ function shownTx(one, pack, author, posted) {
   one.messages.forEach((said, number) => {
     if (number === posted) return;
     const { payer, why } = concern(said, pack, author), { kind, amount } = one.legs[number];
-    legs.push({ kind, amount: `${amount}`, payer: hex(payer), why });
+    const leg = { kind, amount: UNPAID.includes(kind) ? "0" : `${amount}`, payer: hex(payer), why };
+    legs.push(said.unit === "" ? leg : { ...leg, unit: said.unit }); // without a unit it is udchat
   });
   for (const address of [author, one.payer, ...legs.map((leg) => leg.payer).filter(Boolean)]) {
     need(address.length === (typeof address === "string" ? 40 : 20), "an address has not 20 bytes");

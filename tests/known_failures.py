@@ -169,6 +169,7 @@ AUDIT = (
     Row("audit 37", "a stranger names a channel and holds back what waits for its allowance"),
     Row("audit 39", "names that are hoarded keep a score for ever, against what is proven of scores"),
     Row("audit 40", "a moderator takes several shares of one reporter in a day"),
+    Row("audit 48", "a proof pack, or a draft, tells units, requests and a release of all as other sums of DCHAT"),
     Row("audit 43", "what was durably promised is gone when the mempool lets go of all that waits"),
 )
 

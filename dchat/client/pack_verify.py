@@ -10,7 +10,7 @@ Raises InvalidPack. Source: docs/proof-pack.md.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -52,16 +52,20 @@ FIELD_NAMES: Final = {
     VALIDATORS_HASH: "validators_hash", NEXT_VALIDATORS_HASH: "next_validators_hash",
     LAST_RESULTS_HASH: "last_results_hash",
 }  # fmt: skip
+# Kinds whose leg tells what was asked for, allowed or held still: they move nothing.
+UNPAID: Final = frozenset({"request_payment", "create_standing_order", "grant_fees", "authorise", "freeze_holding"})
 
 
 class PaidLeg(NamedTuple):
     """What a message of an executed transaction moved. payer: who it acts for. why: how it concerns the message that is
-    shown; empty: by nothing that the chain says."""
+    shown; empty: by nothing that the chain says. unit: what the amount counts: empty: udchat; else the units of a
+    denomination, creator ‖ name; None: of what is in an escrow, and the message does not say what."""
 
     kind: str
-    amount: int  # udchat
+    amount: int
     payer: bytes
     why: str
+    unit: bytes | None = b""
 
 
 class ShownTx(NamedTuple):
@@ -315,12 +319,26 @@ class _Executed:
         legs = []
         for number, (leg, message) in enumerate(zip(self.receipt.legs, self.body.messages, strict=True)):
             if number != posted:
-                legs.append(PaidLeg(leg.kind, leg.amount, *_concern(message, pack, author)))
+                amount = 0 if leg.kind in UNPAID else leg.amount
+                legs.append(PaidLeg(leg.kind, amount, *_concern(message, pack, author), self._unit(message)))
         granter = self.body.fee_granter if self.body.lane != LANE_CHAT else b""  # there it is a channel, and no fee
         payer = granter or self.body.signers[self.body.fee_payer].address
         if any(len(address) != ADDRESS_BYTES for address in (author, payer, *(leg.payer for leg in legs if leg.payer))):
             raise InvalidPack(f"{self.where}: an address has not {ADDRESS_BYTES} bytes")
         return ShownTx(self.hash, self.height, self.receipt.tx_index, payer, self.receipt.fee_paid, tuple(legs))
+
+    def _unit(self, message: tx_pb2.Message) -> bytes | None:
+        """See PaidLeg."""
+        kind = message.WhichOneof("kind")
+        said: Any = getattr(message, kind) if kind else message
+        if kind == "open_shared_escrow":
+            said = said.terms
+        if "denom" in said.DESCRIPTOR.fields_by_name and said.HasField("denom"):
+            if len(said.denom.creator) != ADDRESS_BYTES:
+                raise InvalidPack(f"{self.where}: the creator of a denomination has not {ADDRESS_BYTES} bytes")
+            creator, name = bytes(said.denom.creator), str(said.denom.sub)
+            return creator + name.encode()
+        return None if kind == "release_escrow" and not said.amount else b""
 
 
 def _concern(message: tx_pb2.Message, pack: Pack, author: bytes) -> tuple[bytes, str]:

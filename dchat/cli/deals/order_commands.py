@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, cast
@@ -30,7 +31,7 @@ from dchat.cli.deals.request_commands import Reference
 from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, echo
 from dchat.cli.terminal.sums import Sum, sum_of, sum_option
-from dchat.client.client import Client, whole_param
+from dchat.client.client import Client, quoted, whole_param
 from dchat.client.refusals import explain
 from dchat.config.models import duration_ms
 from proto.dchat.v1 import payment_service_pb2 as pb
@@ -207,7 +208,11 @@ def tell_end(owner: bytes, reference: str, node: str | None) -> None:
             from_height=begin, to_height=latest, types=("miss_standing_order", "end_standing_order"), where=where
         )
         async with aclosing(stream):
-            return begin, [told async for told in stream if told.HasField("event")][-ORDER_MISSES_MAX - 1 :]
+            last: deque[pb_service.StreamEventsResponse] = deque(maxlen=ORDER_MISSES_MAX + 1)  # it may stream for long
+            async for told in stream:
+                if told.HasField("event"):
+                    last.append(told)
+            return begin, list(last)
 
     begin, told = run(look, node)
     said = told_end(told) or f"none of this reference has ended since block {begin}"
@@ -221,11 +226,11 @@ def told_end(told: Sequence[pb_service.StreamEventsResponse]) -> str | None:
         return None
     height, _, said = events[-1]
     reason = said.get("reason", "")
-    why = REASONS.get(reason, reason)
+    why = REASONS.get(reason, quoted(reason))
     if reason == "missed" and len(events) > 1:
         missed = events[-2][2]
-        why += f" ({missed.get('codespace')} {missed.get('code')}: {wrong_of(missed)})"
-    return f"it ended in block {height}, {why}; paid {said.get('paid', '?')} times"
+        why += f" ({quoted(missed.get('codespace', ''))} {quoted(missed.get('code', ''))}: {quoted(wrong_of(missed))})"
+    return f"it ended in block {height}, {why}; paid {quoted(said.get('paid', '?'))} times"
 
 
 def wrong_of(missed: Mapping[str, str]) -> str:

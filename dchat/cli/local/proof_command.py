@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 
+from chain.currency.denominations.records import name_of
 from chain.kernel.event_text import coins
+from chain.tx.messages.payments import Denom
 from chain.tx.units import in_dchat
 from consensus.formats.timestamps import format_rfc3339
 from crypto.bech32 import encode_address
+from crypto.hash import ADDRESS_BYTES
 from dchat.cli.chat.words import channel_of
 from dchat.cli.terminal.ask import Hash, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, echo, show_json
@@ -18,7 +21,7 @@ from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client
 from dchat.client.pack import FILE_BYTES_MAX, InvalidPack, Pack
 from dchat.client.pack_make import PAID_MAX, Made, make_pack
-from dchat.client.pack_verify import ShownMessage, ShownTx, verify_pack
+from dchat.client.pack_verify import PaidLeg, ShownMessage, ShownTx, verify_pack
 from dchat.client.verify import Trust, Verifier
 
 NOT_SHOWN = (
@@ -120,7 +123,7 @@ def _document(shown: ShownMessage) -> dict[str, Any]:
 
 def _tx_document(tx: ShownTx) -> dict[str, Any]:
     legs = [
-        {"kind": leg.kind, "amount": coins(leg.amount), "by": encode_address(leg.payer) if leg.payer else None}
+        {"kind": leg.kind, "amount": _amount(leg), "by": encode_address(leg.payer) if leg.payer else None}
         | ({"is": leg.why} if leg.why else {})
         for leg in tx.legs
     ]
@@ -129,6 +132,25 @@ def _tx_document(tx: ShownTx) -> dict[str, Any]:
         "hash": tx.hash.hex(), "height": tx.height, "position": tx.position, "fee": coins(tx.fee), "fee_payer": payer,
         "legs": legs,
     }  # fmt: skip
+
+
+def _amount(leg: PaidLeg) -> str:
+    """For programs: as the chain's events have it."""
+    return coins(leg.amount) if leg.unit == b"" else f"{leg.amount}{_unit(leg)}"
+
+
+def _moved(leg: PaidLeg) -> str:
+    if not leg.amount:
+        return leg.kind
+    return f"{leg.kind} {in_dchat(leg.amount) if leg.unit == b'' else f'{leg.amount} units of {_unit(leg)}'}"
+
+
+def _unit(leg: PaidLeg) -> str:
+    """What is no udchat."""
+    if leg.unit is None:
+        return " of what the escrow holds"
+    creator, name = leg.unit[:ADDRESS_BYTES], leg.unit[ADDRESS_BYTES:]
+    return name_of(Denom(creator, name.decode()))
 
 
 def _text(content: bytes) -> str:
@@ -153,9 +175,7 @@ def _sentences(shown: ShownMessage) -> list[str]:
     ]
     for tx in shown.txs:
         what = "with it" if tx is first else f"in transaction {tx.hash.hex()} of block {tx.height}"
-        legs = [
-            f"{leg.kind} {in_dchat(leg.amount)}, {leg.why or 'not tied to the message by the chain'}" for leg in tx.legs
-        ]
+        legs = [f"{_moved(leg)}, {leg.why or 'not tied to the message by the chain'}" for leg in tx.legs]
         fee = f"a fee of {in_dchat(tx.fee)}" if tx.fee else "no fee, but of the payer's allowance"
         said.append("; ".join([f"paid: {what}, {fee} by {encode_address(tx.fee_payer)}", *legs]))
     return said

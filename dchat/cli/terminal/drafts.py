@@ -145,6 +145,8 @@ def words(tx: Tx, memo: str) -> list[str]:
         shown = message_json(inner)
         in_units = "denom" in shown
         fields = [f"{field} {_field(field, value, in_units)}" for field, value in shown.items()]
+        if name == "release_escrow" and not inner.amount:
+            fields[list(shown).index("amount")] = "amount all that is left"
         told.append(f"message {number}: {name}: {', '.join(fields)}")
     return told
 
@@ -153,7 +155,7 @@ def _field(name: str, value: Any, in_units: bool) -> str:
     """in_units: its amount is of a denomination, which stands beside it."""
     if name in AMOUNTS and isinstance(value, int) and not (in_units and name == "amount"):
         return _amount(value)
-    return value if isinstance(value, str) and value.isalnum() else json.dumps(value)
+    return value if isinstance(value, str) and value.isascii() and value.isalnum() else json.dumps(value)
 
 
 def _amount(udchat: int) -> str:
@@ -168,7 +170,7 @@ def read_draft(path: Path) -> Draft:
             raw = file.read(FILE_BYTES_MAX + 1)
         if len(raw) > FILE_BYTES_MAX:
             raise ValueError(f"above {FILE_BYTES_MAX} bytes")
-        document = json.loads(raw)
+        document = json.loads(raw, object_pairs_hook=_each_once)
         if not isinstance(document, dict) or document.get("type") != FILE_TYPE:
             raise ValueError(f"no JSON of type {FILE_TYPE}")
         draft = _parse(document)
@@ -184,6 +186,14 @@ def read_draft(path: Path) -> Draft:
         if key not in parse_policy(draft.policies[index]).keys or not ed25519_verify(key, digest, signature):
             raise Refusal(f"{path}: the signature by {key.hex()} is not valid for it", Exit.USAGE)
     return draft
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError: of a name that is there twice a person may read the first, and we the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
 
 
 def _parse(document: Mapping[str, Any]) -> Draft:

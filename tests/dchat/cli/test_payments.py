@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import weakref
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from crypto.bech32 import encode_address
+from dchat.cli.deals import order_commands
 from dchat.cli.deals.order_commands import told_end
 from dchat.cli.main import dchat
 from proto.dchat.v1 import service_pb2
@@ -272,3 +275,42 @@ def test_how_an_order_ended_is_said_with_what_its_last_turn_lacked() -> None:
         told_end([missed, ended(41, "end_standing_order", reason="<new>")])
         == "it ended in block 41, <new>; paid ? times"
     )
+
+
+async def test_a_node_that_streams_for_long_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the events of an order's end only the last few are held; what they say begins no line of its own."""
+    held: list[weakref.ref[Any]] = []
+
+    class Endless:
+        async def status(self) -> service_pb2.GetStatusResponse:
+            return service_pb2.GetStatusResponse(latest_block_height=10**6)
+
+        async def stream_events(self, **_: Any) -> AsyncGenerator[Told]:
+            for height in range(200):
+                told = Told(height)
+                held.append(weakref.ref(told))
+                yield told
+            alive.append(sum(ref() is not None for ref in held))
+
+    alive: list[int] = []
+    looked: list[Any] = []
+    monkeypatch.setattr(order_commands, "run", lambda look, _: looked.append(look) or (1, []))
+    monkeypatch.setattr(order_commands, "echo", lambda *_, **__: None)
+    order_commands.tell_end(bytes(20), "rent", None)
+    _, last = await looked[0](Endless())
+    assert [told.height for told in last] == [196, 197, 198, 199]
+    assert alive[0] <= 6
+    evil = service_pb2.StreamEventsResponse()
+    evil.event.type = "end_standing_order"
+    evil.event.attributes.add(key="reason", value="done\ndchat: paid")
+    assert "\n" not in (told_end([evil]) or "")
+
+
+class Told:
+    """An event of a stream."""
+
+    def __init__(self, height: int) -> None:
+        self.height = height
+
+    def HasField(self, name: str) -> bool:
+        return name == "event"

@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 
 from chain.tx.envelope.build import Seat, Shared, build_body
 from chain.tx.messages import Payment, PostMessage
+from chain.tx.messages.escrow import EscrowReference, ReleaseEscrow
 from chain.tx.policies import Group, threshold_policy
 from dchat.cli.main import dchat
 from dchat.cli.terminal.base import Refusal
@@ -34,6 +35,7 @@ from tests.support.node.running import Running, running_node
 
 BOB = "dchat1y2u5z6r60unwmq03n4gvurgn07aty0q9q4cq84"
 DCHAT = 10**6
+HEBREW = "\u05d0\u05d1\u05d2".encode()
 
 
 def call(*line: object, code: int = 0) -> Result:
@@ -258,12 +260,13 @@ def test_a_stranger_has_no_part_in_it(tmp_path: Path) -> None:
                                                    "signature": "00" * 64}), "is not valid", id="a bad signature"),
     pytest.param(lambda d: d["signatures"].append({"signer": 5, "public_key": "00", "signature": "00"}), "is no draft",
                  id="a signature of nobody"),
+    pytest.param(lambda d: '{"says": ["pays you"],' + json.dumps(d)[1:], "there twice", id="words for people alone"),
 ])  # fmt: skip
 def test_a_draft_that_lies_is_not_signed(tmp_path: Path, change: Any, said: str) -> None:
     path = new_draft(tmp_path)
     document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
+    changed = change(document)
+    path.write_text(changed if isinstance(changed, str) and changed[0] == "{" else json.dumps(document))
     assert said in call("tx", "sign", path, "--from", holder(tmp_path, "a"), code=2).stderr
 
 
@@ -300,3 +303,21 @@ def test_what_a_message_says_cannot_move_the_cursor(tmp_path: Path) -> None:
     shown = call("tx", "sign", path, "--from", holder(tmp_path, "a")).stdout
     assert "\x1b" not in shown
     assert "fee 0" not in shown.splitlines()
+
+
+def test_a_release_of_all_does_not_look_like_one_of_nothing(tmp_path: Path) -> None:
+    """Nor do letters of a script from right to left put what follows elsewhere: they are escaped (audit 48)."""
+    account = Shared(threshold_policy(1, [Group(1, (wallet(name).public_key,)) for name in "ab"]))
+    escrow = EscrowReference(bytes(32))
+    legs = [ReleaseEscrow(account.address, escrow), ReleaseEscrow(account.address, escrow, 5 * 10**6)]
+    told = []
+    for messages, seat in (
+        (legs, Seat(account)),
+        ([PostMessage(account.address, bytes(20), HEBREW, 0)], Seat(account, 0)),
+    ):
+        body = build_body(chain_id="c", messages=messages, seats=[seat], gas_limit=10**6, expiry_height=9)
+        told += [line for line in Draft(body, (account.policy,), {}).document()["says"] if line.startswith("message ")]
+    assert "amount all that is left" in told[0]
+    assert "DCHAT" not in told[0]
+    assert "amount 5.000000 DCHAT" in told[1]
+    assert all(line.isascii() for line in told)

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from crypto.bech32 import encode_address
+from dchat.cli.main import dchat
 from dchat.client.client import NotFound
 from dchat.client.pack import FILE_BYTES_MAX, HEADERS_MAX, InvalidPack, Pack
 from dchat.client.pack_make import make_pack
@@ -24,6 +27,7 @@ from dchat.client.verify import ProofFailed, Trust
 from proto.dchat.v1 import service_pb2 as pb
 from tests.support.chain.harness import wallet
 from tests.support.cli.pack_world import (
+    GOLD,
     HEIGHT,
     LOBBY,
     POSTED,
@@ -32,6 +36,7 @@ from tests.support.cli.pack_world import (
     VECTORS,
     FakeNode,
     digest,
+    forgeries,
     made,
     packs,
     vectors,
@@ -149,6 +154,27 @@ def test_what_a_payment_says_of_another_message_is_not_taken_for_this_one() -> N
     """A tip for message 0 stands in a pack of message 2 as what it is: not tied to it."""
     pack = made(2, paid=("tip", "payment 1"))
     assert [leg.why for tx in pack.shown.txs[1:] for leg in tx.legs] == ["", ""]
+
+
+def test_units_are_not_taken_for_dchat_nor_a_request_for_a_payment(tmp_path: Path) -> None:
+    """Anybody makes a denomination and a million units of it; what is asked for is not paid (audit 48)."""
+    trust, data = forgeries()["what is no udchat, and what was not paid"]
+    file, gold = tmp_path / "gold.proof", f"factory/{encode_address(GOLD.creator)}/gold"
+    file.write_bytes(data)
+    told = CliRunner().invoke(dchat, ["proof", "verify", str(file), "--trust", trust], prog_name="dchat")
+    assert told.exit_code == 0, told.output
+    (tx,) = json.loads(told.stdout)["transactions"]
+    assert [(leg["kind"], leg["amount"]) for leg in tx["legs"]] == [
+        ("payment", "1000000udchat"),
+        ("pay_denomination", f"1000000{gold}"),
+        ("open_escrow", f"1000000{gold}"),
+        ("open_shared_escrow", f"1000000{gold}"),
+        ("release_escrow", f"1000000{gold}"),
+        ("release_escrow", "1000000 of what the escrow holds"),
+        ("request_payment", "0udchat"),
+        ("freeze_holding", f"0{gold}"),
+    ]
+    assert (told.stderr.count(" DCHAT"), told.stderr.count(f"1000000 units of {gold}")) == (1, 4)
 
 
 # ------------------------------------------------------------------------------------------------ hostile files

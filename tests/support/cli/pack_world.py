@@ -12,9 +12,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
-from chain.tx.envelope.build import Shared
+from chain.tx.envelope.build import Seat, Shared, build_body, sign_body
 from chain.tx.envelope.tx import decode, sign_hash
-from chain.tx.messages import CreateChannel, Payment, PayToJoin, PostMessage, RegisterIdentity, Tip, channel_id
+from chain.tx.messages import (
+    KIND_OF,
+    LANE_BRIDGE,
+    LANE_CHAT,
+    CreateChannel,
+    Message,
+    Payment,
+    PayToJoin,
+    PostMessage,
+    RegisterIdentity,
+    Tip,
+    channel_id,
+)
+from chain.tx.messages.escrow import EscrowReference, OpenEscrow, OpenSharedEscrow, ReleaseEscrow
+from chain.tx.messages.payments import Denom, FreezeHolding, PayDenomination, RequestPayment
 from consensus.state.results import ExecTxResult, result_proof, results_hash
 from consensus.types.commit import Commit, CommitSig
 from consensus.types.header import Header
@@ -249,7 +263,7 @@ def vectors() -> list[dict[str, Any]]:
         found.append({"name": name, "trust": said, "like": TIPPED, "splice": splice, "shown": None})
     for name, (said, data) in forgeries().items():
         shown = None
-        if name == "as it should be":
+        if name in HONEST:
             root = Trust.parse(said)
             shown = digest(verify_pack(Pack.decode(data), height=root.height, block_hash=root.hash or b""))
         found.append({"name": f"forged: {name}", "trust": said, "file": data.hex(), "shown": shown})
@@ -283,6 +297,7 @@ def digest(shown: Any) -> dict[str, Any]:
                 "fee_payer": tx.fee_payer.hex(), "fee": str(tx.fee),
                 "legs": [
                     {"kind": leg.kind, "amount": str(leg.amount), "payer": leg.payer.hex(), "why": leg.why}
+                    | ({} if leg.unit == b"" else {"unit": leg.unit.hex() if leg.unit is not None else None})
                     for leg in tx.legs
                 ],
             }
@@ -444,8 +459,14 @@ def forged(tx: bytes, outcome: bytes, *, chain_id: str = CHAIN_ID, time_ns: int 
     return f"5:{after.hash.hex()}", pack.encode()
 
 
+HONEST: Final = frozenset(
+    {"as it should be", "what is no udchat, and what was not paid", "a post that a channel paid for"}
+)
+GOLD: Final = Denom(wallet("bob").address, "gold")
+
+
 def forgeries() -> dict[str, tuple[str, bytes]]:
-    """What no honest chain has, under a hash that somebody trusts nevertheless; the first is as it should be."""
+    """What no honest chain has, under a hash that somebody trusts nevertheless; HONEST is as it should be."""
     raw = world().txs[POSTED][3]
     tx = decode(raw)
     leg = state_pb2.LegOutcome(kind="post_message", subject=LOBBY, index=0)
@@ -481,6 +502,25 @@ def forgeries() -> dict[str, tuple[str, bytes]]:
         made.signatures.add(signer=signer, public_key=key.pub_key.bytes, signature=signature)
         return made.SerializeToString(deterministic=True), result(replay_id=sha256(content))
 
+    def bundle(*messages: Message, lane: int = LANE_BRIDGE, **more: Any) -> tuple[bytes, bytes]:
+        """What bob posts and does beside it, each of an amount of a million, and its result."""
+        bob = world().chain.wallets["bob"]
+        posted = [PostMessage(bob.address, LOBBY, b"paid", 0), *messages]
+        content = build_body(chain_id=CHAIN_ID, messages=posted, seats=[Seat(bob)], gas_limit=1, lane=lane, **more)
+        done = [leg, *[state_pb2.LegOutcome(kind=KIND_OF[type(one)].name, amount=DCHAT) for one in messages]]
+        return sign_body(content, [bob]), result(replay_id=sha256(content), legs=done)
+
+    bob, alice = world().chain.address("bob"), world().chain.address("alice")
+    deals = [
+        Payment(bob, alice, DCHAT),
+        PayDenomination(bob, GOLD, alice, DCHAT),
+        OpenEscrow(bob, alice, DCHAT, 1, (alice,), 1, denom=GOLD),
+        OpenSharedEscrow(bob, OpenEscrow(bob, alice, DCHAT, 1, (alice,), 1, denom=GOLD), (), 0),
+        ReleaseEscrow(bob, EscrowReference(bytes(32)), DCHAT, denom=GOLD),
+        ReleaseEscrow(bob, EscrowReference(bytes(32)), 0),
+        RequestPayment(alice, "r", bob, None, DCHAT, "", 1),
+        FreezeHolding(bob, GOLD, alice, True),
+    ]
     broken = bytearray(raw)
     broken[-1] ^= 1
     return {
@@ -507,6 +547,9 @@ def forgeries() -> dict[str, tuple[str, bytes]]:
         "a fee payer who is not there": forged(*envelope(fee_payer=3)),
         "a transaction of another chain": forged(raw, result(), chain_id="another"),
         "a time before all": forged(raw, result(), time_ns=-(10**18)),
+        "what is no udchat, and what was not paid": forged(*bundle(*deals)),
+        "a post that a channel paid for": forged(*bundle(lane=LANE_CHAT, fee_granter=LOBBY)),
+        "a denomination of nobody's": forged(*bundle(PayDenomination(bob, Denom(b"", "gold"), alice, DCHAT))),
     }
 
 
