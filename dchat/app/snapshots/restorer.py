@@ -43,7 +43,7 @@ class Restorer:
             log.warning(
                 "refused a snapshot", height=snapshot.height, why="it is not of the app hash, or not of its own"
             )
-            return OfferSnapshotResult.REJECT
+            return OfferSnapshotResult.REJECT_SENDER  # no honest node says so
         self.restored, self._manifest = False, manifest
         self._restore = Restore(self.stores, manifest)
         return OfferSnapshotResult.ACCEPT
