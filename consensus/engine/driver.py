@@ -122,6 +122,7 @@ class ConsensusDriver(Entrance):
         alarms: Alarms,
         late_precommit_wait_ms: int = LATE_PRECOMMIT_WAIT_MS,
         watch_before_signing_ns: int = 0,
+        watch_heights: int = 0,
         fail_point: FailPoint = no_fail_point,
     ) -> None:
         self.config = config
@@ -131,7 +132,7 @@ class ConsensusDriver(Entrance):
         self._executor, self._wal, self._signer = executor, wal, signer
         self._clock, self._workers, self._alarms = clock, workers, alarms
         self._meter = Meter.of(clock)
-        self._watch_ns = watch_before_signing_ns
+        self._watch_ns, self._watch_heights = watch_before_signing_ns, watch_heights
         self._late_wait_ns = late_precommit_wait_ms * NS_PER_MS
         self._fail_point = fail_point
         self._own = OwnMessages(
@@ -247,9 +248,24 @@ class ConsensusDriver(Entrance):
             log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=self._watch_ns / 1e9)
             self._own.watch.wait_until(self._step_since_ns + self._watch_ns)
             self._timers.call_later("watch", self._watch_ns / 1e9, lambda: self._push(WatchOver()))
+        self._watch_some_heights()
         self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
         self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
         self._flush_later()
+
+    def _watch_some_heights(self) -> None:
+        """Nobody else could make the blocks that would be waited for where all the power is ours."""
+        validators = self._state.validators
+        index = validators.index_of(self._own.address) if self._signer is not None else None
+        if not self._watch_heights or index is None or len(validators) == 1:
+            return
+        until = self._state.next_height + self._watch_heights
+        self._own.watch.wait_until_height(until)
+        log.warning(
+            "signs nothing below a height, and listens whether its key is used elsewhere; where the chain does not go "
+            "on without it, set [consensus] double_sign_check_height to 0",
+            until=until,
+        )
 
     async def stop(self) -> None:
         """Stop between two inputs and leave nothing running; the log is synced, not closed."""

@@ -50,7 +50,7 @@ class OwnKeyWatch:
     def __init__(self, signer: Signer | None) -> None:
         self.address = b"" if signer is None else signer.pub_key.address
         self._record: Position = (0, 0, 0) if signer is None else signer.last_position
-        self._until_ns = 0
+        self._until_ns = self._until_height = 0
         self._put_off: deque[SignProposal | SignVote] = deque(maxlen=PUT_OFF_MAX)
         self._made: OrderedDict[Position, bytes] = OrderedDict()
 
@@ -58,8 +58,14 @@ class OwnKeyWatch:
         """Sign nothing before this monotonic time, so that a second process shows itself first."""
         self._until_ns = until_ns
 
+    def wait_until_height(self, height: int) -> None:
+        """Sign nothing below this height: while the chain goes on without us, a second process shows itself."""
+        self._until_height = height
+
     def puts_off(self, effect: SignProposal | SignVote, now_ns: int) -> bool:
-        """Whether the effect waits for the end of the watch; then it is kept."""
+        """Whether the effect waits for the end of the watch; then it is kept, unless its height goes by before."""
+        if effect.height < self._until_height:
+            return True
         if now_ns >= self._until_ns:
             return False
         self._put_off.append(effect)

@@ -32,6 +32,7 @@ PLACES: Final = {
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",
     "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
     "database": "dchat.cli.groups.database_group:database",
+    "signer": "dchat.cli.database.signer_commands:signer",
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
     "simulate": "dchat.cli.local.simulate_command:simulate",
 }

@@ -139,6 +139,14 @@ class ConsensusSection(Section):
         "then it stops. Worth 30s after a home was moved or restored. 0: it signs at once, and stops when it sees "
         "that later.",
     )
+    double_sign_check_height: int = option(
+        -1,
+        "For how many blocks after consensus began this node signs nothing, to see whether its key already signs "
+        "elsewhere; then it stops. -1: 10 after `dchat database restore` or `dchat signer import`, else none. A chain "
+        "that needs this validator stands still meanwhile: 0 then.",
+        ge=-1,
+        le=100_000,
+    )
     max_block_size: int = option(10_485_760, "Bytes of a block at most.", scope="genesis", ge=65_536, le=104_857_600)
 
 

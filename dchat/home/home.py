@@ -94,6 +94,11 @@ class Home:
         return self.data / "state_sync"
 
     @property
+    def moved_mark(self) -> Path:
+        """There from a restore, or an import of a sign state, until the node has watched for its key's second user."""
+        return self.data / "moved"
+
+    @property
     def pid_file(self) -> Path:
         return self.data / "validator.pid"
 

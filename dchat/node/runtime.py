@@ -27,6 +27,7 @@ from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import Alarms, ConsensusDriver
+from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
@@ -90,6 +91,7 @@ OnCorrupted = Callable[[StoreCorrupted], None]
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
 ADMISSION = "admission"  # of one transaction, which this node could not judge
+WATCHED_AFTER_MOVE = 10  # blocks: in so many a validator that is up signs
 GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
 DATABASES = ("blocks", "state", "app")
 
@@ -335,6 +337,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
         alarms=Alarms(fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt),
         watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
+        watch_heights=watch_heights(home, config),
     )  # fmt: skip
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
@@ -357,6 +360,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     driver.add_saved_listener(SafeListener("snapshots", maker, faults))
     limits = OnSaved(lambda saved: set_block_limits(pool, saved.state))  # governance may have changed them
     driver.add_saved_listener(SafeListener("block limits", limits, faults))
+    moved = MovedMark(home, watch_heights(home, config))
+    driver.add_saved_listener(SafeListener("sign state that was moved", moved, faults))
     me = Me(genesis.chain_id, moniker, info.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
@@ -463,6 +468,26 @@ async def _join(
         await join.run(headers, discovery_s=config.state_sync.discovery_time)
     finally:
         await switch.stop()
+
+
+def watch_heights(home: Home, config: Config) -> int:
+    """For how many blocks nothing is signed, so that a second user of the key shows itself."""
+    wanted = config.consensus.double_sign_check_height
+    return wanted if wanted >= 0 else WATCHED_AFTER_MOVE * home.moved_mark.exists()
+
+
+class MovedMark:
+    """Takes the mark away once the blocks that were to be watched went by."""
+
+    def __init__(self, home: Home, heights: int) -> None:
+        self._mark = home.moved_mark if home.moved_mark.exists() else None
+        self._heights, self._first = heights, 0
+
+    def block_saved(self, saved: SavedBlock) -> None:
+        self._first = self._first or saved.height
+        if self._mark is not None and saved.height >= self._first + self._heights:
+            self._mark.unlink(missing_ok=True)
+            self._mark = None
 
 
 def states_height(states: StateStore) -> int:

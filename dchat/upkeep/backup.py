@@ -18,19 +18,17 @@ from pathlib import Path
 from typing import Final
 
 from chain.state.store import Stores
-from consensus.documents.files import SignState, format_sign_state, parse_sign_state
-from consensus.formats.errors import InvalidFile
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from crypto.hash import sha256
 from dchat.config import Config
-from dchat.home.errors import HomeError
-from dchat.home.files import replace_durably, sync_folder
+from dchat.home.files import sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
 from dchat.home.version import build_version
 from dchat.upkeep.archive import Facts, Lock, decrypt, encrypt, read_archive, write_archive
 from dchat.upkeep.copies import DATABASES, Copy, remove_remains
 from dchat.upkeep.errors import BadBackup, UpkeepError
+from dchat.upkeep.sign_record import mark_moved, raise_sign_state, read_sign_state
 from dchat.upkeep.verify import Step, verify
 from storage.open import open_store
 from storage.options import StoreOptions
@@ -99,24 +97,6 @@ def genesis_hash(home: Home) -> str:
     return sha256(load_genesis(home).dumps().encode()).hex()
 
 
-def read_sign_state(home: Home) -> SignState:
-    """Raises HomeError."""
-    try:
-        return parse_sign_state(home.sign_state.read_bytes())
-    except (OSError, InvalidFile) as error:
-        raise HomeError(f"{home.sign_state}: {error}") from None
-
-
-def raise_sign_state(home: Home, position: tuple[int, int, int]) -> bool:
-    """Let the record be at `position` at least; whether that raised it. It is never lowered. Raises HomeError."""
-    if not home.sign_state.exists() or read_sign_state(home).position >= position:
-        return False
-    height, round, step = position
-    replace_durably(home.sign_state, format_sign_state(SignState(height, round, step)) + "\n")
-    os.chmod(home.sign_state, 0o600)
-    return True
-
-
 def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step], None]) -> Restored:
     """Replace the databases by a backup's, after all of it was verified. The node must not run, and the caller holds
     the home. Raises BadBackup, UpkeepError, StorageError, HomeError, OSError."""
@@ -133,6 +113,7 @@ def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step
     if facts.validator and home.validator_key.exists():
         is_same = load_validator_key(home).pub_key.address.hex() == facts.validator
         raised = is_same and raise_sign_state(home, facts.signed)
+    mark_moved(home)
     return Restored(facts, aside, raised)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consensus.core.events import Step, VoteKind
+from consensus.core.events import NilReason, SignVote, Step, VoteKind
 from consensus.privval.own_key import KeyUsedElsewhere, OwnKeyWatch, WatchOver
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from consensus.types.block import Commit
@@ -215,3 +215,25 @@ async def test_echoes_of_what_was_signed_before_a_stop_are_no_second_process(poi
     assert not back.node.fatal
     assert back.driver.is_running
     await back.driver.stop()
+
+
+async def test_nothing_is_signed_for_so_many_heights() -> None:
+    """After a move: the chain goes on without us, and shows a second user of the key."""
+    bench = await make_bench(watch_heights=3)
+    await until(lambda: bench.driver.core.step is not Step.NEW_HEIGHT)
+    signer = bench.driver._signer
+    assert signer is not None
+    watch = bench.driver._own.watch
+    votes = [SignVote(VoteKind.PREVOTE, height, 0, None, NilReason.NO_PROPOSAL) for height in (1, 3, 4)]
+    assert [watch.puts_off(vote, 0) for vote in votes] == [True, True, False]
+    assert signer.last_position == (0, 0, 0)
+    bench.driver.add_vote(bench.vote(bench.ours, PREVOTE, NIL_BLOCK_ID), "peer")
+    await until(lambda: bool(bench.node.fatal))
+    await bench.driver.stop()
+
+
+async def test_who_is_alone_does_not_wait_for_blocks_of_others() -> None:
+    node = await make_node(genesis_of(1), 0, Home(), config=FAST, watch_heights=100)
+    await node.driver.start()
+    await until(lambda: node.height >= 1)
+    await node.driver.stop()

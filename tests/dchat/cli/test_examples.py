@@ -21,7 +21,7 @@ from dchat.doors.grpc.door import SERVICES
 from tests.support.docs.pages import DOCS, PAGES, Names, typed_in
 from tests.support.docs.typing import ROUTES, Done, type_page
 
-GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light", "database")
+GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light", "database", "signer")
 
 # What has no example, and why.
 WITHOUT: Final = {
@@ -29,6 +29,8 @@ WITHOUT: Final = {
         f"database {name}": "the node must not run; docs/database.md says what to type, tests/dchat/upkeep types it"
         for name in ("migrate", "prune", "restore", "rollback")
     },
+    "signer export": "the node must not run: tests/dchat/upkeep",
+    "signer import": "the node must not run: tests/dchat/upkeep",
     "light proxy": "it answers until it is stopped: tests/dchat/cli/test_light.py asks it",
     "upgrade rehearse": "a build that knows the plan carries it out: scripts/upgrade-demo makes one",
 }

@@ -127,6 +127,7 @@ async def make_node(
     app: KeyValueApp | None = None,
     late_precommit_wait_ms: int = 50,
     watch_before_signing_ns: int = 0,
+    watch_heights: int = 0,
     wal_limits: Mapping[str, int] = MappingProxyType({}),
 ) -> Node:
     """A node at rest, after its handshake. index: of its validator key; None observes."""
@@ -162,6 +163,7 @@ async def make_node(
         fail_point=fail_point,
         late_precommit_wait_ms=late_precommit_wait_ms,
         watch_before_signing_ns=watch_before_signing_ns,
+        watch_heights=watch_heights,
     )
     pruning = BlockPruning(
         blocks,

@@ -1,0 +1,48 @@
+"""`dchat signer`: carry the record of what this validator's key signed to another home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dchat.cli.database.group import held
+from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo
+from dchat.home.files import write_new_secret
+from dchat.upkeep.sign_record import export_record, import_record
+
+
+@click.group("signer", cls=Group)
+def signer() -> None:
+    """The record of what this validator's key signed: carry it to where the key goes."""
+
+
+@signer.command("export", cls=Command)
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def export_command(output: Path) -> None:
+    """Write how far this home's key has signed. Stop the node first, and do not start it again with this key."""
+    home, _ = current_home()
+    with held(home):
+        text = export_record(home)
+        try:
+            write_new_secret(output, text)
+        except FileExistsError:
+            raise Refusal(f"{output} exists; a record is never overwritten") from None
+    echo(f"exported the sign state to {output}; the key must not sign here any more")
+
+
+@signer.command("import", cls=Command)
+@click.option("--input", "source", required=True, type=InputFile(), help="What `dchat signer export` wrote.")
+def import_command(source: Path) -> None:
+    """Take over how far this home's key has signed elsewhere: the higher of both counts. Stop the node first.
+
+    The next start first watches for some blocks whether the key is still used elsewhere.
+    """
+    home, _ = current_home()
+    with held(home):
+        before, after = import_record(home, source.read_bytes())
+    if before == after:
+        echo(f"the sign state stays at {'/'.join(map(str, after))}: it was not lower")
+    else:
+        was = "none" if before is None else "/".join(map(str, before))
+        echo(f"the sign state is at {'/'.join(map(str, after))}, it was {was}")

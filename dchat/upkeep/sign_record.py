@@ -1,0 +1,110 @@
+"""Moving the record of signing from one home to another: in EIP-3076's sense, and never lower.
+
+What moves is how far a key has signed (chain, height, round, step), without a signature: whoever imports it signs
+above it. Records are merged by their maximum. An import leaves a mark, so that the next start first watches whether the
+key is still used where it came from.
+Source: EIP-3076 (slashing protection interchange), its minimal form.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final
+
+from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from consensus.formats.errors import InvalidFile
+from dchat.home.errors import HomeError
+from dchat.home.files import replace_durably
+from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.upkeep.errors import UpkeepError
+
+FORMAT: Final = "1"
+BYTES_MAX: Final = 65_536
+HEIGHT_MAX: Final = (1 << 63) - 1
+ROUND_MAX: Final = (1 << 31) - 1
+
+Position = tuple[int, int, int]  # height, round, step
+
+
+def read_sign_state(home: Home) -> SignState:
+    """Raises HomeError."""
+    try:
+        return parse_sign_state(home.sign_state.read_bytes())
+    except (OSError, InvalidFile) as error:
+        raise HomeError(f"{home.sign_state}: {error}") from None
+
+
+def raise_sign_state(home: Home, position: Position) -> bool:
+    """Let the record be at `position` at least; whether that raised it. None is made. Raises HomeError."""
+    if not home.sign_state.exists() or read_sign_state(home).position >= position:
+        return False
+    _write(home, position)
+    return True
+
+
+def _write(home: Home, position: Position) -> None:
+    home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_durably(home.sign_state, format_sign_state(SignState(*position)) + "\n")
+    os.chmod(home.sign_state, 0o600)
+
+
+def mark_moved(home: Home) -> None:
+    """Have the next start watch for another user of the key before it signs."""
+    replace_durably(home.moved_mark, "restored, or its sign state imported: see [consensus] double_sign_check_height\n")
+
+
+def export_record(home: Home) -> str:
+    """The home's record, for `import_record`. Raises HomeError."""
+    height, round, step = read_sign_state(home).position
+    key = load_validator_key(home).pub_key
+    row = {
+        "address": key.address.hex(),
+        "pub_key": key.bytes.hex(),
+        "height": str(height),
+        "round": round,
+        "step": step,
+    }
+    metadata = {"interchange_format_version": FORMAT, "chain_id": load_genesis(home).chain_id}
+    told = {"metadata": metadata, "data": [row]}
+    return json.dumps(told, indent=2) + "\n"
+
+
+def import_record(home: Home, text: bytes) -> tuple[Position | None, Position]:
+    """Merge a record into the home's, by the maximum; returns what it was (None: there was none) and what it is.
+
+    Raises UpkeepError: it is of another key or chain, or no record. HomeError.
+    """
+    wanted = _position_of(home, text)
+    before = read_sign_state(home).position if home.sign_state.exists() else None
+    after = wanted if before is None else max(before, wanted)
+    if after != before:
+        _write(home, after)
+    mark_moved(home)
+    return before, after
+
+
+def _position_of(home: Home, text: bytes) -> Position:
+    address, chain_id = load_validator_key(home).pub_key.address.hex(), load_genesis(home).chain_id
+    if len(text) > BYTES_MAX:
+        raise UpkeepError(f"the record has {len(text)} bytes; allowed: {BYTES_MAX}")
+    try:
+        told: Any = json.loads(text)
+        version, chain = told["metadata"]["interchange_format_version"], told["metadata"]["chain_id"]
+        found = [
+            (int(row["height"]), int(row["round"]), int(row["step"]))
+            for row in told["data"]
+            if str(row["address"]).lower() == address
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UpkeepError(f"it is no record of signing: {error!r}") from None
+    if version != FORMAT:
+        raise UpkeepError(f"the record has form {version!r}; allowed: {FORMAT!r}")
+    if chain != chain_id:
+        raise UpkeepError(f"the record is of chain {chain!r}, and this home is of {chain_id!r}")
+    if not found:
+        raise UpkeepError(f"the record has nothing of this home's validator {address}")
+    height, round, step = max(found)
+    if not (0 <= height <= HEIGHT_MAX and 0 <= round <= ROUND_MAX and 0 <= step <= 3):
+        raise UpkeepError(f"the record's {height}/{round}/{step} is out of range")
+    return height, round, step

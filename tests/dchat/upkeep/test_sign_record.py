@@ -1,0 +1,104 @@
+"""The record of signing goes from home to home and is never lowered; a key that moved is watched before it signs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from consensus.documents.files import SignState, format_sign_state, parse_sign_state
+from dchat.cli.main import dchat
+from dchat.config import load
+from dchat.node.runtime import WATCHED_AFTER_MOVE, MovedMark, watch_heights
+from tests.support.node.homes import Stopped, home_at, make_stopped
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    return make_stopped(tmp_path_factory.mktemp("network"))
+
+
+def signer(home: Path, *words: object, code: int = 0) -> str:
+    ended = CliRunner().invoke(dchat, ["signer", *map(str, words), "--home", str(home)], prog_name="dchat")
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def record(home: Path) -> Path:
+    return home / "data" / "priv_validator_state.json"
+
+
+@pytest.mark.parametrize(
+    ("there", "want"),
+    [
+        pytest.param(None, (50, 1, 2), id="none: it is made"),
+        pytest.param((49, 9, 3), (50, 1, 2), id="a lower one is raised"),
+        pytest.param((50, 1, 3), (50, 1, 3), id="a higher one stays"),
+        pytest.param((51, 0, 1), (51, 0, 1), id="a higher height stays"),
+    ],
+)
+def test_records_are_merged_by_their_maximum(
+    there: tuple[int, int, int] | None, want: tuple[int, int, int], stopped: Stopped, tmp_path: Path
+) -> None:
+    """Failure 8: an older record lets a key sign twice."""
+    old, new, file = stopped.copy(tmp_path / "old"), stopped.copy(tmp_path / "new"), tmp_path / "signed.json"
+    record(old).write_text(format_sign_state(SignState(50, 1, 2)))
+    signer(old, "export", "--output", file)
+    signer(old, "export", "--output", file, code=1)
+    record(new).unlink()
+    if there is not None:
+        record(new).write_text(format_sign_state(SignState(*there)))
+    signer(new, "import", "--input", file)
+    assert parse_sign_state(record(new).read_bytes()).position == want
+    assert record(new).stat().st_mode & 0o077 == 0 or there == want
+    assert home_at(new).moved_mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metadata": {"interchange_format_version": "1", "chain_id": "other"}}, "of chain 'other'"),
+        ({"metadata": {"interchange_format_version": "9", "chain_id": "other"}}, "has form '9'"),
+        ({"data": []}, "nothing of this home's validator"),
+        ({"data": 7}, "no record of signing"),
+    ],
+)
+def test_what_is_not_of_this_key_and_chain_is_refused(
+    change: dict[str, object], said: str, stopped: Stopped, tmp_path: Path
+) -> None:
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "signed.json"
+    signer(home, "export", "--output", file)
+    before = record(home).read_bytes()
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    assert said in signer(home, "import", "--input", file, code=1)
+    assert record(home).read_bytes() == before
+
+
+def test_a_home_that_was_moved_is_watched_so_many_blocks(stopped: Stopped, tmp_path: Path) -> None:
+    root = stopped.copy(tmp_path / "home")
+    home, config = home_at(root), load(root / "validator-config.toml", environment={}).config
+    assert watch_heights(home, config) == 0
+    signer(root, "export", "--output", tmp_path / "signed.json")
+    signer(root, "import", "--input", tmp_path / "signed.json")
+    assert watch_heights(home, config) == WATCHED_AFTER_MOVE
+    off = config.model_copy(deep=True)
+    object.__setattr__(off.consensus, "double_sign_check_height", 0)
+    assert watch_heights(home, off) == 0
+
+
+class Saved:
+    def __init__(self, height: int) -> None:
+        self.height = height
+
+
+def test_the_mark_goes_when_the_blocks_went_by(stopped: Stopped, tmp_path: Path) -> None:
+    home = home_at(stopped.copy(tmp_path / "home"))
+    home.moved_mark.write_text("")
+    mark = MovedMark(home, 3)
+    for height in (7, 8, 9):
+        mark.block_saved(Saved(height))  # type: ignore[arg-type]  # the height is all that it reads
+    assert home.moved_mark.exists()
+    mark.block_saved(Saved(10))  # type: ignore[arg-type]
+    assert not home.moved_mark.exists()
