@@ -66,6 +66,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
         level=config.log.level, json_lines=config.log.json_lines, name=config.validator.moniker or host_name()
     )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now
     try:
         with hold_home(home):
             process = _Process(home, loaded, reload)

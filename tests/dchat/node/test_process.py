@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from structlog.testing import capture_logs
@@ -38,3 +40,25 @@ async def test_options_that_are_the_chains_are_warned_about_where_they_differ(tm
             "[slashing] missed_blocks_window": ("7", "10000"),
             "[slashing] min_signed_per_window": ("0.25", "0.5"),
         }
+
+
+HELD = """
+import os, signal
+from dchat.config.sources import load
+from dchat.home.errors import HomeError
+from dchat.home.home import Home
+from dchat.node import process
+
+def hold_home(home):
+    os.kill(os.getpid(), signal.SIGHUP)  # as soon as the home is held, others know whom to tell
+    raise HomeError("still here")
+
+process.hold_home = hold_home
+loaded = load(None, environment={})
+process.run_validator(Home.of(__import__("pathlib").Path("nowhere"), loaded.config), loaded, reload=lambda: loaded)
+"""
+
+
+def test_a_reload_that_is_asked_for_while_it_starts_does_not_end_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", HELD], check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "dchat: still here\n")
