@@ -6,13 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
-
 from chain.state import layout
 from consensus.evidence import pool as evidence
 from consensus.stores import block_store, state_store
 from dchat.cli.database.group import chosen, copied, database, db_path_option, plainly
-from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
+from dchat.cli.terminal.base import Command, Exit, Refusal, echo, echo_progress, show_json
 from dchat.home.home import Home
 from dchat.upkeep.copies import DATABASES
 from dchat.upkeep.verify import Step, verify
@@ -31,11 +29,11 @@ class Progress:
     def told(self, step: Step) -> None:
         self._steps += 1
         if self._is_shown and not step.wrong and self._steps % SHOWN_EVERY == 0:
-            click.echo(f"\r{step.what} {step.at}{f' of {step.of}' if step.of else ''}   ", err=True, nl=False)
+            echo_progress(f"{step.what} {step.at}{f' of {step.of}' if step.of else ''}")
 
     def end(self) -> None:
         if self._is_shown:
-            click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
+            echo_progress()
 
 
 @database.command("verify", cls=Command)

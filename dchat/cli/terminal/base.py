@@ -31,6 +31,11 @@ def echo(text: str = "", *, err: bool = False) -> None:
     click.echo(safe(text), err=err)
 
 
+def echo_progress(text: str = "") -> None:
+    """Over what was said so before, on standard error. Empty: it is over."""
+    click.echo("\r" + (f"{safe(text)}   " if text else " " * 40 + "\r"), err=True, nl=False)
+
+
 class InputFile(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
     """A file to read. A fault names the option, the file and the reason. It may be a pipe, so it is not opened here."""
 
