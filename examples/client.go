@@ -8,6 +8,8 @@
 //	go run client.go prove-account ADDRESS --trust HEIGHT:HASH
 //	go run client.go prove-message CHANNEL INDEX --trust HEIGHT:HASH
 //
+// HEIGHT is of a block that you believe in: 2 or more (it proves the state before it, which block 1 has none of), and no
+// older than what the node keeps.
 // Options: --node HOST:PORT (127.0.0.1:26670), --chain-id ID (else the node is believed in it: your own node), --memo
 // TEXT. SEED is 32 bytes in hex (keep it in a variable, not in your history). What it prints is one line of JSON; exit
 // code 1: refused, failed, or not proved.
@@ -45,6 +47,8 @@ const (
 	submitTime   = 120 * time.Second
 	callTime     = 40 * time.Second
 	answerMax    = 64 << 20
+
+	trusted = "of a block that you believe in: block 2 or a later one, no older than what the node keeps"
 
 	notFound = 5 // of gRPC's status codes
 )
@@ -717,8 +721,11 @@ func trustOf(said string) (trust, error) {
 	height, digest, _ := strings.Cut(said, ":")
 	number, err := strconv.ParseUint(height, 10, 63)
 	plain, problem := hex.DecodeString(digest)
-	if err != nil || problem != nil || number < 2 || len(plain) != 32 {
-		return trust{}, errors.New("--trust HEIGHT:HASH, of a block that you believe in")
+	if err != nil || problem != nil || number < 1 || len(plain) != 32 {
+		return trust{}, fmt.Errorf("--trust HEIGHT:HASH, %s", trusted)
+	}
+	if number < 2 {
+		return trust{}, fmt.Errorf("no state comes before block %d: --trust HEIGHT:HASH, %s", number, trusted)
 	}
 	return trust{number, plain}, nil
 }

@@ -8,6 +8,8 @@
 //   node client.mjs prove-account ADDRESS --trust HEIGHT:HASH
 //   node client.mjs prove-message CHANNEL INDEX --trust HEIGHT:HASH
 //
+// HEIGHT is of a block that you believe in: 2 or more (it proves the state before it, which block 1 has none of), and no
+// older than what the node keeps.
 // Options: --node HOST:PORT (127.0.0.1:26670), --chain-id ID (else the node is believed in it: your own node), --memo TEXT.
 // SEED is 32 bytes in hex (keep it in a variable, not in your history). What it prints is one line of JSON; exit code 1:
 // refused, failed, or not proved.
@@ -20,6 +22,7 @@ const GAS = { transaction: 5_000, byte: 10, signature: 6_000, mark: 2_000, recei
 const EXPIRY_BLOCKS = 200n; // within every chain's bound of unordered ones, and soon over for those that got lost
 const FEE_MAX = 1_000_000n; // udchat: whatever a node says of the price of gas
 const SUBMIT_MS = 120_000;
+const TRUSTED = "of a block that you believe in: block 2 or a later one, no older than what the node keeps";
 const TRY_LATER = new Set([2, 3, 4, 10, 14]); // of codespace mempool
 
 const H = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
@@ -352,7 +355,8 @@ function optionsOf(words) {
 
 function trustOf(text) {
   const found = /^([1-9][0-9]*):([0-9a-fA-F]{64})$/.exec(text ?? "");
-  if (!found) throw new Error("--trust HEIGHT:HASH, of a block that you believe in");
+  if (!found) throw new Error(`--trust HEIGHT:HASH, ${TRUSTED}`);
+  if (Number(found[1]) < 2) throw new Error(`no state comes before block ${found[1]}: --trust HEIGHT:HASH, ${TRUSTED}`);
   return { height: Number(found[1]), hash: hex(found[2]) };
 }
 

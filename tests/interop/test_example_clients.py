@@ -136,6 +136,12 @@ async def proves(command: list[str], node: list[str], running: Running, client: 
         code, message = await run(command, "prove-message", "corner", str(number), "--trust", trust, *node)
         assert code == 0, message
         assert (message["content"], message["author"], message["of"]) == (text, encode_address(ME.address), 3)
+    first = f"1:{(await client.block(1)).block_id.hash.hex()}"
+    for words, said in ((["--trust", first], "no state comes before block 1"), ([], "block 2 or a later one")):
+        code, refused = await run(command, "prove-account", encode_address(ME.address), *words, *node)
+        assert (code, said in refused["error"], "block 2 or a later one" in refused["error"]) == (1, True, True), (
+            refused
+        )
     wrong = trust[:-1] + ("0" if trust[-1] != "0" else "1")
     code, refused = await run(command, "prove-account", ME.address.hex(), "--trust", wrong, *node)
     assert (code, "trusted block" in refused["error"]) == (1, True), refused

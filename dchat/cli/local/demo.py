@@ -7,6 +7,9 @@ the end each transaction, account and message is verified against commits that l
 is made and checked without a node, and the bridge's books and the invariants are asked for. At a terminal it is read
 line by line; piped, it is one JSON document.
 
+It pays from the network's own accounts: alice (the house), bob, carol and dave, and the validator's operator. Whoever
+uses those meanwhile is not in its way, nor it in theirs: it takes none of their sequences.
+
 With `--script FILE` (JSON lines of `scene`, `speaker`, `line`): each scene is a channel, each speaker an identity, each
 line a message; then every channel is read back, line by line, in order.
 """
@@ -37,11 +40,11 @@ from chain.tx.messages import (
     CreateChannel,
     JoinChannel,
     Message,
-    Payment,
     PostMessage,
     RegisterIdentity,
     channel_id,
 )
+from chain.tx.messages.payments import OUTPUTS_MAX, Output, PayMany
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
 from consensus.documents.genesis import parse_genesis
 from consensus.formats.units import MIB
@@ -51,8 +54,9 @@ from dchat.cli.story.stage import Backstage, Story, Told
 from dchat.cli.terminal.base import Exit, InputFile, Refusal, echo, show_json
 from dchat.client.client import Client, ClientError, NodeUnreachable
 from dchat.client.proved import Proved
+from dchat.client.refusals import explain
 from dchat.client.verify import Trust, Verifier
-from dchat.client.wallet import Outcome, Session
+from dchat.client.wallet import Outcome, Session, TxRefused
 from dchat.devnet.network import DevnetError, Network, NodeEntry
 from dchat.home import identity
 from dchat.home.errors import HomeError, IdentityError
@@ -244,14 +248,11 @@ def _cast(lines: Sequence[Line]) -> list[str]:
 async def _hire(stage: Stage, speakers: dict[str, Session], lines: Sequence[Line], tag: str) -> None:
     """Pay each speaker, register it, and buy it the words that it will need."""
     purse = stage.session(stage.account("carol"))
-    for session in speakers.values():  # in order: one account's sequence
-        stage.sent.append(
-            await purse.send(
-                [Payment(purse.wallet.address, session.wallet.address, SPEAKER_BALANCE)], wait_commit=False
-            )
-        )
-    await stage.send(purse, Payment(purse.wallet.address, stage.account("dave").address, 1))
-    stage.sent = [outcome for outcome in stage.sent if outcome.height]
+    paid = [Output(session.wallet.address, SPEAKER_BALANCE) for session in speakers.values()]
+    for start in range(0, len(paid), OUTPUTS_MAX):  # unordered: a person may sign with the key meanwhile
+        some = tuple(paid[start : start + OUTPUTS_MAX])
+        total = SPEAKER_BALANCE * len(some)
+        await stage.send(purse, PayMany(purse.wallet.address, some, total), unordered=True)
 
     async def prepare(name: str, session: Session) -> None:
         await stage.send(session, RegisterIdentity(session.wallet.address, slug(name, tag), name[:64]))
@@ -361,6 +362,13 @@ def demo(home: Path, script: Path | None, through: int, as_json: bool | None) ->
         raise Refusal(str(error), Exit.USAGE) from None
     except NodeUnreachable as error:
         raise Refusal(f"{error}; is the network running? ./scripts/testnet --detach", Exit.UNREACHABLE) from None
+    except TxRefused as error:
+        told = error.outcome
+        where = f" (block {told.height})" if told.height else ""
+        raise Refusal(
+            f"the story ends here: {explain(told.codespace, told.code, told.log)}{where}; it may be told again from "
+            "the beginning"
+        ) from None
     except ClientError as error:
         raise Refusal(f"{error}; is it this network that runs? ./scripts/testnet status --home {home}") from None
     if piped and script is None:

@@ -89,7 +89,7 @@ async def validator(story: Story) -> None:
     gus = story.person("Gus", Wallet.from_seed(secrets.token_bytes(32)))
     missing = least + FEES + DCHAT
     for wallet in story.backstage.purses:
-        purse = story.person("A purse", wallet)
+        purse = story.person("A purse", wallet, elsewhere=True)
         have = (await story.client.account(purse.address)).account.balance - KEPT
         if missing and have > 0:
             await story.do(purse, Payment(purse.address, gus.address, min(have, missing)))
@@ -113,7 +113,7 @@ async def validator(story: Story) -> None:
 
 
 async def commission(story: Story) -> None:
-    operator = story.person("An operator", story.backstage.operator)
+    operator = story.person("An operator", story.backstage.operator, elsewhere=True)
     taken = await story.do(operator, WithdrawCommission(operator.address))
     assert taken.receipt is not None
     story.tell(

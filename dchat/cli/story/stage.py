@@ -23,11 +23,13 @@ HOUR_S: Final = 3_600
 
 @dataclass
 class Person:
-    """One key, or a phone's that signs for another's account."""
+    """One key, or a phone's that signs for another's account. elsewhere: others sign with it too, meanwhile: what it
+    does here takes no sequence."""
 
     name: str
     wallet: Wallet
     session: Session
+    elsewhere: bool = False
 
     @property
     def address(self) -> bytes:
@@ -88,14 +90,14 @@ class Story:
         client: Client, chain_id: str, house: Wallet, operators: Sequence[bytes], say: Callable[[Told], None],
         backstage: Backstage,
     ) -> Story:  # fmt: skip
-        payer = Person("The house", house, Session(client, house, chain_id=chain_id))
+        payer = Person("The house", house, Session(client, house, chain_id=chain_id), elsewhere=True)
         story = Story(client, chain_id, payer, operators, secrets.token_hex(2), say, backstage)
         for name in ("Ada", "Ben", "Cleo", "Dan", "Eve"):
             story.people[name] = story.person(name, Wallet.from_seed(secrets.token_bytes(32)))
         return story
 
-    def person(self, name: str, wallet: Wallet) -> Person:
-        return Person(name, wallet, Session(self.client, wallet, chain_id=self.chain_id))
+    def person(self, name: str, wallet: Wallet, *, elsewhere: bool = False) -> Person:
+        return Person(name, wallet, Session(self.client, wallet, chain_id=self.chain_id), elsewhere)
 
     def team(self, name: str, account: Shared) -> Team:
         return Team(name, account, Session(self.client, account, chain_id=self.chain_id))
@@ -111,7 +113,9 @@ class Story:
     # ------------------------------------------------------------------ what is done
 
     async def do(self, who: Person, *messages: Message, fee_granter: bytes = b"") -> Outcome:
-        return self._done(await who.session.send(messages, fee_granter=fee_granter), messages)
+        memo = self.tag if who.elsewhere else ""  # the same of two stories is meant twice
+        outcome = await who.session.send(messages, fee_granter=fee_granter, unordered=who.elsewhere, memo=memo)
+        return self._done(outcome, messages)
 
     async def do_by(self, team: Team, holders: Sequence[Person], *messages: Message) -> Outcome:
         """By an account of several keys."""

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from structlog.testing import capture_logs
 
+from chain.tx.envelope.build import Wallet
 from chain.tx.messages import KINDS, Payment
 from chain.tx.units import UDCHAT_PER_DCHAT as DCHAT
+from dchat.cli.local import demo
 from dchat.cli.local.demo import run
 from dchat.cli.story.telling import ACTS, not_shown
-from dchat.client.wallet import Session
-from tests.support.node.running import running_node
+from dchat.cli.terminal.base import Exit
+from dchat.client.client import Client
+from dchat.client.wallet import Outcome, Session, TxRefused
+from dchat.home import identity
+from dchat.home.home import Home
+from tests.support.node.running import Running, running_node
+
+DIALOGUE = Path(__file__).parents[3] / "scripts" / "dialogue.jsonl"
+ELSEWHERE = bytes([9]) * 20
+TYPING_S = 0.3  # between two payments: blocks would leave the node's kept states behind
 
 # Kinds that no act shows, and why.
 NOT_TOLD: dict[str, str] = {}
@@ -40,9 +55,62 @@ async def test_what_a_network_cannot_show_is_said(tmp_path: Path) -> None:
     assert {"software_upgrade", "create_validator", "redelegate"} < set(told["not_shown"])
 
 
-async def test_the_story_is_told_and_proved(tmp_path: Path) -> None:
+@contextlib.asynccontextmanager
+async def somebody_types_beside_it(running: Running, client: Client) -> AsyncIterator[None]:
+    """With the keys of all accounts that it uses; and is not in its way."""
+    keys = [running.account(name).wallet for name in ("alice", "bob", "carol", "dave")]
+    keys.append(identity.load(Home.of(running.network.home_of(running.network.node(1))).identity).wallet)
+    paid = 0
+
+    async def types(key: Wallet) -> None:
+        nonlocal paid
+        session = Session(client, key)
+        while True:
+            await session.send([Payment(key.address, ELSEWHERE, 1)])
+            paid += 1
+            await asyncio.sleep(TYPING_S)
+
+    typing = [asyncio.create_task(types(key)) for key in keys]
+    try:
+        yield
+    finally:
+        ended = [task.exception() for task in typing if task.done()]
+        for task in typing:
+            task.cancel()
+        await asyncio.gather(*typing, return_exceptions=True)
+    assert not ended
+    assert paid >= len(keys)
+
+
+async def test_a_dialogue_is_replayed_while_its_purse_pays_others(tmp_path: Path) -> None:
     with capture_logs():
-        async with running_node(tmp_path, upgrade_authority="alice") as running:
+        async with (
+            running_node(tmp_path) as running, running.client() as client, somebody_types_beside_it(running, client),
+        ):  # fmt: skip
+            await run(running.network, DIALOGUE, 1, as_json=False)
+
+
+def test_a_story_that_ends_early_gives_no_advice_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Outcome(bytes(32), bytes(32), 10, "tx", "the sequence is the account's next: 5, expected 6", sequence=5)
+
+    def ends(*_: object, **__: object) -> None:
+        raise TxRefused(refused)
+
+    monkeypatch.setattr(demo, "running", ends)
+    said = CliRunner().invoke(demo.demo, ["--json"])
+    assert said.exit_code == int(Exit.FAILED)
+    assert "the story ends here: " in said.output
+    assert "--sequence" not in said.output
+    assert "is it this network" not in said.output
+
+
+async def test_the_story_is_told_and_proved(tmp_path: Path) -> None:
+    """While somebody signs with the keys of the accounts that it uses."""
+    with capture_logs():
+        async with (
+            running_node(tmp_path, upgrade_authority="alice") as running, running.client() as client,
+            somebody_types_beside_it(running, client),
+        ):  # fmt: skip
             told = await run(running.network, None, 1, as_json=True)
     assert json.loads(json.dumps(told)) == told
     titles = [act["act"] for act in told["acts"]]
