@@ -208,7 +208,8 @@ class UnknownChannel(ChatError):
 
 
 class ChannelExists(ChatError):
-    code, rule = 64, "names of channels are unique"
+    code, rule = 64, "a channel's name is its own, and two have one conversation"
+    of_two = "of the two: "  # before a conversation's id
 
 
 class AlreadyMember(ChatError):

@@ -246,7 +246,7 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     e.TreasuryTooSmall: Say("the treasury has less than it would spend", "propose to spend less"),
     e.ActionPanicked: Say("an action of it broke, and changed nothing", "tell the developers, with its number"),
     e.NoStake: Say("the account has no stake, so its vote has no weight", "delegate first: dchat tx stake delegate"),
-    e.UnknownEscrow: Say("there is no such escrow any more", "look for it: dchat query escrows"),
+    e.UnknownEscrow: Say("there is no escrow of this id, or it is over", "look for it: dchat query escrows"),
     e.EscrowOver: Say("the escrow's deadline has come", "nothing; what is left goes back by itself"),
     e.NotEscrowParty: Say("the escrow does not name you", "have one of those say it whom dchat query escrow shows"),
     e.EscrowTooSmall: Say(
@@ -387,6 +387,8 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
 }
 
+_CONVERSATION: Final = Say("you two have a conversation already", "read it: dchat query direct ONE OTHER")
+
 MEMPOOL: Final[dict[Refusal, Say]] = {
     Refusal.TOO_LARGE: Say(
         "it is too large for this node", "make it smaller: it fits in no block, or is above the node's `tx_bytes_max`"
@@ -429,6 +431,8 @@ def explain(codespace: str, code: int, log: str) -> str:
     if (error := _RULES.get((codespace, code))) is not None:
         where, what = _split(log, error.rule)
         say, what = CHAIN[error], _UNITS.sub(r"\1 \2", _UDCHAT.sub(_in_dchat, what))
+        if error is e.ChannelExists and what.startswith(two := f": {e.ChannelExists.of_two}"):
+            say, what = _CONVERSATION, f": {what.removeprefix(two)}"
         return f"{say.wrong}{what}{where}; the rule ({codespace} {code}) is: {error.rule}; what to do: {say.todo}"
     if codespace == CODESPACE and code in MEMPOOL:
         say = MEMPOOL[Refusal(code)]

@@ -56,7 +56,7 @@ class TxRefused(ClientError):
 
     def __init__(self, outcome: Outcome) -> None:
         height, said = outcome.height, explain(outcome.codespace, outcome.code, outcome.log)
-        how = f"failed in block {height}, its fee or allowance is kept" if height else "refused"
+        how = f"failed in block {height}, its fee or allowance is taken" if height else "refused"
         super().__init__(f"{how}: {said}{outcome.caveat}")
         self.outcome = outcome
 

@@ -143,6 +143,11 @@ def load_network(folder: Path) -> Network:
         raise NetworkError(f"{path}: is no network file: {error!r}") from None
 
 
+def _is_home(folder: Path) -> bool:
+    home = Home.of(folder)
+    return home.config_file.exists() or home.genesis.exists() or home.validator_key.exists()
+
+
 def make_network(
     folder: Path,
     *,
@@ -160,13 +165,18 @@ def make_network(
     upgrade_authority: the name of the account that may set upgrade plans beside governance.
     params: of the chain, what differs from what `options` say and from the defaults.
 
-    Raises NetworkError when there is a network in `folder` already, or the number of validators makes no sense;
-    ParamRefused. Nothing is written then.
+    Raises NetworkError when there is a network in `folder` already, when it is a node's home, or within one of them, or
+    when the number of validators makes no sense; ParamRefused. Nothing is written then.
     """
     if not 1 <= validators <= VALIDATORS_MAX:
         raise NetworkError(f"{validators} validators; allowed: 1 to {VALIDATORS_MAX}")
     if (folder / NETWORK_FILE).exists():
         raise NetworkError(f"{folder / NETWORK_FILE} exists: a network is never overwritten")
+    for one in (folder, folder.parent):
+        if _is_home(one):
+            raise NetworkError(f"{one} is a node's home: choose another folder for a network")
+    if (folder.parent / NETWORK_FILE).exists():
+        raise NetworkError(f"{folder.parent} holds a network: choose a folder outside of it")
     used = ports or [Ports.of(index) for index in range(1, validators + 1)]
     begin = _Genesis(chain_id, options or Config(), pace or Pace(), params or {})
     begin.check(len(used))

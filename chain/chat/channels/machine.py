@@ -90,7 +90,7 @@ def open_direct(ctx: Context, message: OpenDirect) -> Leg:
     require_open(branch, peer, to=sender)
     channel = direct_id(sender, peer)
     if branch.get(CHANNEL + channel) is not None:
-        raise ChannelExists("of the two")
+        raise ChannelExists(ChannelExists.of_two + channel.hex())
     pair = min(sender, peer) + max(sender, peer)
     settings = Settings(INVITED, epoch=int(encrypted), pair=pair)
     opened = Channel(

@@ -51,6 +51,7 @@ def keygen(
     else:
         made, name = _shared_account(multisig, members, account or b""), "account.json"
     path = output or Path(name)
+    _require_folder(path)
     try:
         made.save(path)
     except IdentityError as error:
@@ -59,6 +60,14 @@ def keygen(
     echo(f"address {made.address_text}")
     if isinstance(made, identity.Identity):
         echo(f"public key {made.wallet.public_key.hex()}")
+
+
+def _require_folder(path: Path) -> None:
+    """A folder that is misspelt is not made: what is written there would be looked for elsewhere. Raises Refusal."""
+    if not path.parent.is_dir():
+        raise Refusal(
+            f"there is no folder {path.parent}: make it (mkdir -p {path.parent}), or choose another", Exit.USAGE
+        )
 
 
 def _shared_account(needed: int, members: tuple[str, ...], account: bytes) -> SharedAccount:
@@ -122,6 +131,7 @@ def prove_key(target_file: Path, chain_id: str, file: Path | None, output: Path)
     if wallet.public_key not in parse_policy(target.wallet.policy).keys:
         raise Refusal(f"the key {wallet.public_key.hex()} is none of those in {target_file}", Exit.USAGE)
     proof = KeyProof.by(wallet.key, chain_id, target)
+    _require_folder(output)
     try:
         proof.save(output)
     except IdentityError as error:

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
 from chain.tx.errors import Unauthorised
-from chain.tx.messages import Payment, channel_id
+from chain.tx.messages import Payment, channel_id, direct_id
 from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
 from dchat.cli.local.home_commands import read_genesis
@@ -93,10 +93,14 @@ async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tm
             ),
             (
                 ("post", "--from", alice, "--channel", "lobby", "--text", "hello"),
-                f"allowance is kept: there is no such channel: {channel_id('lobby').hex()} (lobby), in message 1; the "
+                f"allowance is taken: there is no such channel: {channel_id('lobby').hex()} (lobby), in message 1; the "
                 "rule (chat 63) is: the channel exists; what to do: look for it: dchat query channels; or make it: ",
             ),
-            (("register", "--from", bob, "--name", "alice"), "is kept: somebody has this name: alice"),
+            (
+                ("escrow", "release", "ab" * 32, "--from", alice),
+                ": there is no escrow of this id, or it is over: " + "ab" * 32,
+            ),
+            (("register", "--from", bob, "--name", "alice"), "is taken: somebody has this name: alice"),
             (
                 ("register", "--from", alice, "--name", "other"),
                 ": the account has a chat identity already: dchat1",
@@ -108,13 +112,28 @@ async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tm
         ):
             answer = await call(running, "tx", *arguments)
             assert (answer.exit_code, said in answer.stderr, answer.stderr.count("\n")) == (1, True, 1), answer.stderr
-            if "is kept: " in said:
+            if "is taken: " in said:
                 found = re.search(r'"hash": "(\w{64})"', answer.stdout)
                 assert found is not None
                 told = await call(running, "query", "tx", found[1])
-                assert f'"meaning": "{said.partition("is kept: ")[2]}'.replace(" (lobby)", "") in told.stdout
+                assert f'"meaning": "{said.partition("is taken: ")[2]}'.replace(" (lobby)", "") in told.stdout
         nowhere = await call(running, "query", "messages", "lobby")
         assert f"there is no channel {channel_id('lobby').hex()} (lobby) after block" in nowhere.stderr
+
+
+async def test_a_second_conversation_of_two_is_told_where_the_first_is(tmp_path: Path) -> None:
+    """Before: the names of channels are unique; join it."""
+    async with running_node(tmp_path) as running:
+        alice, bob = (running.account(name) for name in ("alice", "bob"))
+        files = [running.network.folder / running.network.accounts[name] for name in ("alice", "bob")]
+        for name, file in zip(("alice", "bob"), files, strict=True):
+            assert (await call(running, "tx", "register", "--name", name, "--from", file)).exit_code == 0
+        assert (await call(running, "tx", "open-direct", "--to", files[1], "--from", files[0])).exit_code == 0
+        again = await call(running, "tx", "open-direct", "--to", files[0], "--from", files[1])
+        between = direct_id(alice.address, bob.address).hex()
+        assert f"is taken: you two have a conversation already: {between}" in again.stderr
+        assert "what to do: read it: dchat query direct ONE OTHER" in again.stderr
+        assert "join" not in again.stderr
 
 
 @pytest.mark.parametrize("codespace", ["chat", "mempool", "of-a-later-build", ""])

@@ -291,6 +291,37 @@ def test_a_network_of_none_is_refused(tmp_path: Path) -> None:
         make_network(tmp_path, validators=0)
 
 
+def test_a_network_is_made_in_no_home_and_no_other_network(tmp_path: Path) -> None:
+    call("init", "--home", tmp_path / "home", "--chain-id", "chain-a")
+    call("testnet", "--output", tmp_path / "net", "--validators", 1)
+    held = sorted(tmp_path.rglob("*"))
+    for place, said in (
+        ("home", "home is a node's home"),
+        ("home/data", "home is a node's home"),
+        ("net", "never overwritten"),
+        ("net/validator1", "validator1 is a node's home"),
+        ("net/accounts", "net holds a network"),
+    ):
+        refused = call("testnet", "--output", tmp_path / place, "--validators", 1)
+        assert (refused.exit_code, said in refused.stderr) == (1, True), (place, refused.output)
+    assert sorted(tmp_path.rglob("*")) == held
+
+
+def test_a_key_is_written_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    there = tmp_path / "keys"
+    refused = call("keygen", "--output", there / "me.json")
+    assert (refused.exit_code, f"mkdir -p {there}" in refused.stderr, there.exists()) == (2, True, False), (
+        refused.output
+    )
+    there.mkdir()
+    assert call("keygen", "--output", there / "me.json").exit_code == 0
+    refused = call(
+        "identity", "prove-key", "--to", there / "me.json", "--chain-id", "a", "--file", there / "me.json",
+        "--output", tmp_path / "none" / "proof.json",
+    )  # fmt: skip
+    assert (refused.exit_code, "there is no folder" in refused.stderr) == (2, True), refused.output
+
+
 def test_a_genesis_file_completes_an_empty_home_and_no_other(tmp_path: Path) -> None:
     for name in ("a", "b"):
         call("init", "--home", tmp_path / name, "--chain-id", f"chain-{name}")
