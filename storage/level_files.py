@@ -57,6 +57,8 @@ def scan_log(data: bytes) -> LogScan:
             continue
         crc, length, kind = int.from_bytes(data[at : at + 4], "little"), data[at + 4] | data[at + 5] << 8, data[at + 6]
         end = at + HEADER_BYTES + length
+        if not crc | length | kind and not any(data[at:]):
+            break  # some file systems leave zeros: the size was on disk before the content. LevelDB passes over them
         if end > len(data) and not any(data[at + BLOCK_BYTES - at % BLOCK_BYTES :]):
             break  # cut by a stop
         if not FULL <= kind <= LAST or (at % BLOCK_BYTES) + HEADER_BYTES + length > BLOCK_BYTES:
