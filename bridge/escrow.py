@@ -411,3 +411,5 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     known = {a.until_ns.to_bytes(TIME_BYTES, "big") + key[len(ATTESTATION) :] for key, a in scan(ATTESTATION)}
     yield "attestations: each waits for its end", ends == known, f"{len(known)} attestations, {len(ends)} wait"
     yield FAILED.invariant("escrows", scan)
+    yield DEADLINES.invariant("escrows", state, scan)
+    yield ENDS.invariant("attestations", state, scan)

@@ -412,6 +412,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     unknown = [address.hex() for address in records if recorded(state, state.get(ACCOUNT + address), address) is None]
     yield "guardians: of accounts that have keys", not unknown, some(unknown)
     yield FAILED.invariant("guardians", scan)
+    yield WAITING.invariant("recoveries", state, scan)
 
 
 def _is_sound(address: bytes, record: Guardians) -> bool:

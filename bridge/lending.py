@@ -168,3 +168,4 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     ends = {height_bytes(end_ns) + who for who, found in locks.items() for _, end_ns in found.unlocking}
     yield "allowance: what is unlocked waits for its time", ends <= queued, f"{len(ends)} ends, {len(queued)} wait"
     yield FAILED.invariant("allowance", scan)
+    yield UNLOCKS.invariant("allowance", state, scan)

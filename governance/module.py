@@ -568,3 +568,4 @@ def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Propos
         )
     ]
     yield "governance: each open proposal has its time", not forgotten, f"{len(forgotten)} have not"
+    yield TIMERS.invariant("governance", state, scan)

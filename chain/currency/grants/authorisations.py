@@ -208,3 +208,4 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     left = [place.hex() for place in sorted(queued | named)]
     yield "currency: authorisations have something left, their time and grantee", not wrong, f"{count}, {some(wrong)}"
     yield "currency: no place in queue or index without its authorisation", not left, some(left)
+    yield QUEUE.invariant("authorisations", state, scan)

@@ -219,6 +219,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     left = [place.hex() for place in sorted(queued | named)]
     yield "currency: fee grants have something left, their time and grantee", not wrong, f"{count}, {some(wrong)}"
     yield "currency: no place in queue or index without its fee grant", not left, some(left)
+    yield QUEUE.invariant("fee grants", state, scan)
 
 
 # ------------------------------------------------------------------------------ admission

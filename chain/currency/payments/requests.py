@@ -190,3 +190,4 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     left = [place.hex() for place in sorted(queued | named)]
     yield "currency: requests for payment have their time and their payer", not wrong, f"{count}, {some(wrong)} wrong"
     yield "currency: no place in queue or index without its request", not left, some(left)
+    yield QUEUE.invariant("requests for payment", state, scan)

@@ -275,3 +275,4 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     yield "currency: standing orders have their turn and their recipient", not wrong, f"{count}, {some(wrong)} wrong"
     yield "currency: no turn and no place in the index without its standing order", not left, some(left)
     yield FAILED.invariant("standing orders", scan)
+    yield QUEUE.invariant("standing orders", state, scan)

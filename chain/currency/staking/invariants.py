@@ -46,6 +46,7 @@ from chain.currency.ledger.stake_records import (
 )
 from chain.currency.rewards import distribution
 from chain.currency.staking import signing, slash
+from chain.currency.staking.queues import REDELEGATION_QUEUE, UNBONDING_QUEUE, VALIDATOR_QUEUE, WATCH_QUEUE
 from chain.currency.staking.signing import SIGNING
 from chain.currency.staking.valset import active_of
 from chain.kernel.branch import Branch, Readable, Scan
@@ -71,6 +72,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
     yield from _rewards(state, scan, validators)
     yield from _signing(state, scan, validators)
     yield FAILED.invariant("economy", scan)
+    for queue in (UNBONDING_QUEUE, REDELEGATION_QUEUE, VALIDATOR_QUEUE, WATCH_QUEUE):
+        yield queue.invariant("staking", state, scan)
 
 
 def _supply(state: Readable) -> Law:

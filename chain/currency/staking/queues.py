@@ -20,7 +20,7 @@ from chain.currency.ledger.stake_records import (
     QUEUE_WATCHES,
     Now,
 )
-from chain.kernel.branch import Branch, Key, Scan, State
+from chain.kernel.branch import Branch, Key, Readable, Scan, State
 from chain.kernel.items import FailedItems
 from chain.tx.codec import height_bytes
 
@@ -87,6 +87,18 @@ class TimeQueue:
     def put_back(self, state: State, due: bytes) -> None:
         """What `take_due` returned."""
         self.push(state, int.from_bytes(due[:TIME_BYTES], "big"), due[TIME_BYTES:])
+
+    def invariant(self, whose: str, state: Readable, scan: Scan) -> tuple[str, bool, str]:
+        """(name, whether it holds, the figures): a head behind what waits would have it wait for ever."""
+        size, head = len(self.prefix), state.get(self._head)
+        first = next((key[size : size + TIME_BYTES] for key, _ in scan(self.prefix)), None)
+        right = first is None or (head is not None and head <= first)
+        told = [at.hex() if at is not None else "none" for at in (head, first)]
+        return (
+            f"{whose}: the head is before all that waits",
+            right,
+            f"{self.prefix.decode()}: head {told[0]}, {told[1]}",
+        )
 
     def work_off(
         self, branch: Branch, scan: Scan, now: Now, failed: FailedItems, work: Callable[[bytes, Branch], None], *,

@@ -16,6 +16,7 @@ from chain.state.snapshot import CHUNK_BYTES_MAX, FORMAT, Manifest, Restore
 from chain.state.store import Stores
 from consensus.abci.interface import ApplyChunkResponse, ApplyChunkResult, OfferSnapshotResult, Snapshot
 from crypto.hash import sha256
+from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,12 @@ class Restorer:
         and indexes are those of the records.
         """
         base = Base(self.stores.at(), self.modules.decoders)
-        for invariant, holds, figures in self.modules.check_invariants(base, base.scan):
+        try:
+            found = self.modules.check_invariants(base, base.scan)
+        except (StorageError, MemoryError):
+            raise  # this node's own
+        except Exception as error:  # a peer chose these bytes, and machines take theirs to be what they wrote
+            raise InvalidSnapshot(f"what lies beside the trees cannot be read: {error!r}") from error
+        for invariant, holds, figures in found:
             if not holds:
                 raise InvalidSnapshot(f"it does not hold that {invariant}: {figures}")

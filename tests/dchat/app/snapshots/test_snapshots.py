@@ -161,6 +161,9 @@ LIES = [
     pytest.param("s", b"r" + bytes(7) + b"\xff" + bytes(32), bytes(8), id="a mark more"),
     pytest.param("s", b"q", None, id="an item of a queue is left out"),
     pytest.param("s", b"p", None, id="an entry of an index is left out"),
+    pytest.param("s", b"m" + bytes(28), b"\xff", id="a message that is none"),
+    pytest.param("s", b"hU", None, id="the head of a queue is left out"),
+    pytest.param("s", b"hU", b"\xff" * 8, id="a head behind what waits"),
 ]
 
 
@@ -175,7 +178,7 @@ def test_a_whole_snapshot_of_lies_is_refused_and_leaves_nothing(
         for number, name in enumerate(view.roots):
             entries += [(tag, number, key, value) for key, value in scans(name)]
     at = next((n for n, e in enumerate(entries) if e[0].decode() == kind and e[2].startswith(prefix)), None)
-    tag, store, key, _ = entries[at] if at is not None else (kind.encode(), 0, prefix, b"")
+    tag, store, key, _ = entries[at] if at is not None else (kind.encode(), int(prefix[:1] == b"m"), prefix, b"")
     if at is not None:
         del entries[at]
     elif content is None:
