@@ -27,8 +27,15 @@ class VersionUnavailable(StateError):
     """The version was pruned, or does not exist yet."""
 
     def __init__(self, version: int, *, earliest: int, latest: int) -> None:
-        held = f"held: {earliest} to {latest}" if latest >= 0 else "nothing was committed yet"
-        super().__init__(f"version {version} is not available; {held}")
+        if version > latest:
+            why = (
+                f"is not there yet: the latest is {latest}"
+                if latest >= 0
+                else "is not there: no block was executed yet"
+            )
+        else:
+            why = f"is not kept any more: this node has {earliest} to {latest}"
+        super().__init__(f"height {version} {why}")
         self.version, self.earliest, self.latest = version, earliest, latest
 
 

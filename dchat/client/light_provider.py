@@ -11,7 +11,7 @@ from consensus.types.light import LightBlock
 from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound
 from light.errors import BadAnswer, HeightTooHigh, NoAnswer, NoBlock, ProviderFailed
 
-_HAS: Final = re.compile(r"this node has \d{1,19} to (\d{1,19})", re.ASCII)
+_HAS: Final = re.compile(r"(?:this node has \d{1,19} to|the latest is) (\d{1,19})", re.ASCII)
 
 
 class DoorProvider:

@@ -32,6 +32,7 @@ from dchat.app.genesis_params import Changes, with_params
 from dchat.config import Config
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.home import identity
+from dchat.home.documents import fault_text
 from dchat.home.files import write_new
 from dchat.home.home import Home, load_validator_key, make_keys, write_genesis
 from genesis.app_state import EconomicsGenesis
@@ -140,7 +141,7 @@ def load_network(folder: Path) -> Network:
     except FileNotFoundError:
         raise NetworkError(f"{path} is missing: there is no test network in {folder}") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise NetworkError(f"{path}: is no network file: {error!r}") from None
+        raise NetworkError(f"{path}: is no network file: {fault_text(error)}") from None
 
 
 def _is_home(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from chain.tx.errors import TxError
 from chain.tx.policies import Group, parse_policy, policy_address, threshold_policy
 from crypto.bech32 import decode_address, encode_address
 from dchat.home import identity
+from dchat.home.documents import fault_text
 from dchat.home.errors import IdentityError
 from dchat.home.files import write_new
 from dchat.home.identity import FILE_BYTES_MAX, Identity
@@ -78,7 +79,7 @@ def load_account(path: Path) -> Account:
     try:
         return _parse(document)
     except (KeyError, TypeError, ValueError, TxError) as error:
-        raise IdentityError(f"{path}: is no account file: {type(error).__name__}: {error}") from None
+        raise IdentityError(f"{path}: is no account file: {fault_text(error)}") from None
 
 
 def _parse(document: Mapping[str, Any]) -> SharedAccount:

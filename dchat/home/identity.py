@@ -20,6 +20,7 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from crypto.bech32 import decode_address, encode_address
 from crypto.keys import Ed25519PrivKey, InvalidKey
+from dchat.home.documents import document_of, fault_text
 from dchat.home.errors import IdentityError
 from dchat.home.files import write_new_secret
 
@@ -87,15 +88,13 @@ def load(path: Path) -> Identity:
     if len(raw) > FILE_BYTES_MAX:
         raise IdentityError(f"{path}: has {len(raw)} bytes; an identity file has at most {FILE_BYTES_MAX}")
     try:
-        return _parse(json.loads(raw))
-    except (KeyError, TypeError, ValueError, InvalidKey, RecursionError) as error:
+        return _parse(document_of(raw, FILE_TYPE))
+    except (KeyError, TypeError, ValueError, InvalidKey) as error:
         # Of what json and base64 raise, the text never holds the value.
-        raise IdentityError(f"{path}: is no identity file: {type(error).__name__}: {error}") from None
+        raise IdentityError(f"{path}: is no identity file: {fault_text(error)}") from None
 
 
 def _parse(document: dict[str, object]) -> Identity:
-    if document["type"] != FILE_TYPE:
-        raise ValueError(f"type is {document['type']!r}, expected {FILE_TYPE!r}")
     private = document["private_key"]
     if not isinstance(private, dict) or private["type"] != "ed25519":
         raise ValueError("private_key.type is not ed25519")

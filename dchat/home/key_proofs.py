@@ -10,6 +10,7 @@ from typing import Final
 from chain.tx.messages.keys import rotation_hash
 from crypto.keys import Ed25519PrivKey, ed25519_verify
 from dchat.home.accounts import Account
+from dchat.home.documents import document_of, fault_text
 from dchat.home.errors import IdentityError
 from dchat.home.files import replace_durably
 
@@ -60,13 +61,15 @@ class KeyProof:
         }
         try:
             with path.open("rb") as file:
-                document = json.loads(file.read(FILE_BYTES_MAX))
+                document = document_of(file.read(FILE_BYTES_MAX), FILE_TYPE)
             for name, value in wanted.items():
                 if document[name] != value:
                     raise ValueError(f"{name} is {document[name]!r}, expected {value!r}")
             public_key, signature = bytes.fromhex(document["public_key"]), bytes.fromhex(document["signature"])
             if not ed25519_verify(public_key, rotation_hash(chain_id, target.address, target.wallet.policy), signature):
                 raise ValueError("the signature is not valid")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise IdentityError(f"{path}: is no proof for this: {type(error).__name__}: {error}") from None
+        except OSError as error:
+            raise IdentityError(f"{path}: cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise IdentityError(f"{path}: is no proof for this: {fault_text(error)}") from None
         return KeyProof(chain_id, target.address_text, target.wallet.policy, public_key, signature)

@@ -26,6 +26,7 @@ import structlog
 from chain.upgrade.module import UpgradeOptions
 from chain.upgrade.plan import Plan
 from dchat.config import Config
+from dchat.home.documents import fault_text
 from dchat.home.files import SECRET_MODE, sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.node.errors import CannotUpgrade
@@ -140,7 +141,7 @@ def read_info(home: Home) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CannotUpgrade(f"{path}: is no upgrade info: {error!r}") from None
+        raise CannotUpgrade(f"{path}: is no upgrade info: {fault_text(error)}") from None
     return dict(found)
 
 

@@ -159,7 +159,7 @@ def test_every_height_can_be_read_and_proved() -> None:
 @pytest.mark.parametrize(("request_", "text"), [
     (QueryRequest("/store/gold/key", b"x"), "unknown path"),
     (QueryRequest("x" * 10_000, b"x"), "unknown path"),
-    (QueryRequest("/store/chat/key", b"x", height=99), "not available"),
+    (QueryRequest("/store/chat/key", b"x", height=99), "height 99 is not there yet: the latest is "),
     (QueryRequest("/store/chat/key", b"x", height=-1), "height -1"),
     (QueryRequest("/store/chat/key", b"", prove=True), "0 bytes"),
     (QueryRequest("/store/chat/key", b"x" * 100_000, prove=True), "bytes"),

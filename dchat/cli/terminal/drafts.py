@@ -21,6 +21,7 @@ from crypto.bech32 import encode_address
 from crypto.keys import SIGNATURE_BYTES, ed25519_verify
 from dchat.cli.terminal.base import Exit, Refusal
 from dchat.cli.terminal.render import message_json
+from dchat.home.documents import document_of, fault_text
 from proto.dchat.v1 import tx_pb2
 
 FILE_TYPE: Final = "dchat/draft/v1"
@@ -169,15 +170,13 @@ def read_draft(path: Path) -> Draft:
         with path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)
         if len(raw) > FILE_BYTES_MAX:
-            raise ValueError(f"above {FILE_BYTES_MAX} bytes")
-        document = json.loads(raw, object_pairs_hook=_each_once)
-        if not isinstance(document, dict) or document.get("type") != FILE_TYPE:
-            raise ValueError(f"no JSON of type {FILE_TYPE}")
+            raise ValueError(f"it has more than {FILE_BYTES_MAX} bytes")
+        document = document_of(raw, FILE_TYPE, pairs=_each_once)
         draft = _parse(document)
     except OSError as error:
         raise Refusal(f"{path}: cannot be read: {error.strerror}", Exit.USAGE) from None
-    except (ValueError, KeyError, TypeError, TxError, RecursionError) as error:
-        raise Refusal(f"{path}: is no draft of a transaction: {type(error).__name__}: {error}", Exit.USAGE) from None
+    except (ValueError, KeyError, TypeError, TxError) as error:
+        raise Refusal(f"{path}: is no draft of a transaction: {fault_text(error)}", Exit.USAGE) from None
     if draft.document() != document:
         who = "somebody changed it, or an older build wrote it"
         raise Refusal(f"{path}: does not say what its body is: {who}; sign nothing of it, make it anew", Exit.USAGE)

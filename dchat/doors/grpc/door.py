@@ -48,7 +48,7 @@ from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commit_watch import CommitWatch
-from dchat.doors.reads.errors import BadQuestion, NotThere
+from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
@@ -313,7 +313,7 @@ class ChainService(rpc.ChainServiceServicer):
         async with self._guard.stream(context):
             height = request.from_height or self._answers.height + 1
             if height < max(1, self._answers.base):
-                raise NotThere(f"block {height}: this node has {self._answers.base} and up")
+                raise out_of_reach(f"block {height}", height, earliest=self._answers.base, latest=self._answers.height)
             while True:
                 event = self._watch.next_block()
                 if height > self._answers.height:

@@ -26,7 +26,7 @@ from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
 from dchat.app.queries import Found, Queries
-from dchat.doors.reads.errors import BadQuestion, NotThere
+from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
 from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, block_results_text, event_protos, in_parts, told_events
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -70,8 +70,13 @@ class Answers:
         latest = self.height
         chosen = height or latest
         if not self.base <= chosen <= latest or chosen < 1:
-            raise NotThere(f"block {height or 'latest'}: this node has {self.base} to {latest}")
+            if not chosen:
+                raise NotThere("no block is saved yet")
+            raise self._out_of_reach(f"block {height}", height)
         return chosen
+
+    def _out_of_reach(self, what: str, height: int) -> NotThere:
+        return out_of_reach(what, height, earliest=self.base, latest=self.height)
 
     def state_height(self, height: int, *, prove: bool) -> int:
         """The version to read; with prove the latest is the one that a saved header proves. Raises NotThere."""
@@ -80,13 +85,13 @@ class Answers:
             raise BadQuestion(f"height is {height}; allowed: 0 and more")
         if not prove:
             if height > latest:  # the application may be a step ahead of what is saved
-                raise NotThere(f"height {height}: the latest saved is {latest}")
+                raise self._out_of_reach(f"height {height}", height)
             return height or latest
         chosen = height or latest - 1
+        if chosen > latest:
+            raise self._out_of_reach(f"height {chosen}", chosen)
         if not 0 < chosen < latest:
-            raise NotThere(
-                f"height {height}: provable are heights up to {latest - 1}; the next header proves the latest state"
-            )
+            raise NotThere(f"the proof of height {chosen} is not there yet: the next header proves the latest state")
         return chosen
 
     def commit(self, height: int) -> tuple[Commit, bool]:
@@ -94,7 +99,7 @@ class Answers:
         canonical = self.blocks.load_commit(height)
         commit = canonical if canonical is not None else self.blocks.load_seen_commit(height)
         if commit is None:
-            raise NotThere(f"commit {height}: this node has {self.base} to {self.height}")
+            raise self._out_of_reach(f"commit {height}", height)
         return commit, canonical is not None
 
     def light_block(self, height: int) -> tuple[LightBlock, bool]:
@@ -106,7 +111,7 @@ class Answers:
         commit, canonical = self.commit(chosen)
         meta, validators = self.blocks.load_meta(chosen), self.states.load_validators(chosen)
         if meta is None or validators is None:
-            raise NotThere(f"header {chosen} is not complete here any more; this node has {self.base} and up")
+            raise self._out_of_reach(f"header {chosen}", chosen)
         return LightBlock(SignedHeader(meta.header, commit), validators), canonical
 
     def light_block_proto(self, height: int) -> types_pb2.LightBlock:
@@ -128,12 +133,12 @@ class Answers:
                 raise BadQuestion(f"hash has {len(block_hash)} bytes; expected {HASH_BYTES}")
             found = self.blocks.height_of_hash(block_hash)
             if found is None:
-                raise NotThere(f"block {block_hash.hex()}: this node has {self.base} to {self.height}")
+                raise NotThere(f"no block {block_hash.hex()}: this node has {self.base} to {self.height}")
             height = found
         chosen = self._block_height(height)
         meta, data = self.blocks.load_meta(chosen), self.blocks.load_block_bytes(chosen)
         if meta is None or data is None:
-            raise NotThere(f"block {chosen}")
+            raise self._out_of_reach(f"block {chosen}", chosen)
         return meta, data
 
     def meta(self, height: int) -> BlockMeta:
@@ -141,14 +146,14 @@ class Answers:
         chosen = self._block_height(height)
         meta = self.blocks.load_meta(chosen)
         if meta is None:
-            raise NotThere(f"block {chosen}")
+            raise self._out_of_reach(f"block {chosen}", chosen)
         return meta
 
     def load_block(self, height: int) -> Block:
         chosen = self._block_height(height)
         block = self.blocks.load_block(chosen)
         if block is None:
-            raise NotThere(f"block {chosen}")
+            raise self._out_of_reach(f"block {chosen}", chosen)
         return block
 
     def list_blocks(self, max_height: int, limit: int) -> pb.ListBlocksResponse:
@@ -209,7 +214,7 @@ class Answers:
         txs = yield from self.txs_in_slices(chosen)
         stored = yield from self.states.stored_in_slices(chosen)
         if stored is None:
-            raise NotThere(f"results of block {chosen}")
+            raise self._out_of_reach(f"what block {chosen} did", chosen)
         head = pb.GetBlockResultsResponse(
             height=chosen, validator_updates=stored.validator_updates, app_hash=stored.app_hash
         )
@@ -218,14 +223,15 @@ class Answers:
     def _stored(self, height: int) -> abci_pb.ResponseFinalizeBlock:
         stored = self.states.load_stored(height)
         if stored is None:
-            raise NotThere(f"results of block {height}")
+            raise self._out_of_reach(f"what block {height} did", height)
         return stored
 
     def validators(self, height: int) -> pb.GetValidatorsResponse:
         chosen = height or self.height + 1
         found = self.states.load_validators(chosen) if chosen > 0 else None
         if found is None:
-            raise NotThere(f"validators of height {height}: this node has {self.base} to {self.height + 1}")
+            what = f"the validator set of height {chosen}"
+            raise out_of_reach(what, chosen, earliest=self.base, latest=self.height + 1)
         proposer = found.proposer_of(0).address
         return pb.GetValidatorsResponse(height=chosen, validators=found.to_proto().validators, proposer=proposer)
 
@@ -412,7 +418,7 @@ class Answers:
             )
         )
         if not found.messages and not request.prove:
-            raise NotThere(f"message {request.index}: the channel has {found.message_count}")
+            raise NotThere(f"there is no message {request.index}: the channel has {found.message_count}")
         answer = pb.GetMessageResponse(height=found.height)
         if found.messages:
             answer.message.CopyFrom(found.messages[0])
@@ -429,7 +435,7 @@ class Answers:
         with reading():
             found = self.queries.bundle(request.replay_id, height=height, with_proof=request.prove)
         if found.value is None and not request.prove:
-            raise NotThere(f"receipt {request.replay_id.hex()}")
+            raise NotThere(f"there is no receipt {request.replay_id.hex()} after block {found.height}")
         answer = pb.GetBundleResponse(height=found.height)
         if found.value is not None:
             answer.receipt.MergeFromString(found.value)

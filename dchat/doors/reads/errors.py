@@ -11,8 +11,15 @@ class NotThere(Unanswered):
     """Never was, is not yet, or is pruned: which."""
 
 
+def out_of_reach(what: str, height: int, *, earliest: int, latest: int) -> NotThere:
+    """what: of that height. For a client that takes the latest from the text, too (`dchat.client.light_provider`)."""
+    if height > latest:
+        return NotThere(f"{what} is not there yet: the latest is {latest}")
+    return NotThere(f"{what} is not kept any more: this node has {earliest} to {latest}")
+
+
 class NotYet(Unanswered):
-    """What this node would need to answer is not here: it may be behind, or have pruned it."""
+    """What this node would need to judge what it is given is not here: it may be behind, or have pruned it."""
 
 
 class BadQuestion(Unanswered):

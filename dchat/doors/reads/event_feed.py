@@ -20,7 +20,7 @@ from consensus.state.cursors import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
 from crypto.hash import sha256
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commit_watch import CommitWatch
-from dchat.doors.reads.errors import BadQuestion, NotThere
+from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
 from dchat.doors.reads.limits import LOCAL
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.results import TEXTS_PER_SLICE, event_json, event_proto
@@ -170,7 +170,9 @@ class EventFeed:
     def _check_kept(self, height: int) -> None:
         base = self._answers.base
         if height < base:
-            raise NotThere(f"events of block {height}: this node has {base} and up")
+            raise out_of_reach(
+                f"what block {height} did", height, earliest=base, latest=max(height, self._answers.height)
+            )
 
     async def stream(
         self, request: pb.StreamEventsRequest, *, client: str = LOCAL

@@ -23,8 +23,8 @@ HEX: Final = "^([0-9a-fA-F]{2})*$"
 ADDRESS: Final = "^dchat1[02-9ac-hj-np-z]{38}$"
 REFUSALS: Final = {
     "400": "The question is wrong: `error` says what is allowed.",
-    "404": "There is no such thing here.",
-    "409": "Not yet, or not any more: `error` says what this node lacks.",
+    "404": "Not here: never, not any more, or not yet; `error` says which, and which heights this node has.",
+    "409": "This node cannot judge what it was given (evidence): `error` says what it lacks; ask another.",
     "503": "Too much at once, or too often: try again after a while.",
     "504": "No answer in time.",
 }

@@ -50,7 +50,7 @@ async def test_a_node_is_asked_and_told_wrong_things(tmp_path: Path) -> None:
             (("query", "gov", "proposal", 9), 3, "dchat: there is no proposal after block "),
             (("query", "account", operator), 0, ""),
             (("query", "gov", "tally", 9), 3, "there is no proposal 9"),
-            (("query", "invariants", "--height", 999_999), 1, "the latest saved is"),
+            (("query", "invariants", "--height", 999_999), 1, "height 999999 is not there yet: the latest is "),
             (("query", "invariants", "--height", -1), 2, "not in the range x>=0"),
             (("query", "staking", "delegations", "--validator", operator, "--limit", -1), 2, "not in the range x>=1"),
             (("query", "block", "--", -3), 2, "not in the range x>=0"),
@@ -200,9 +200,8 @@ async def test_an_old_state_is_there_as_long_as_it_is_kept(tmp_path: Path, kept:
         await until(lambda: is_there or node.app.stores.earliest_version > 2)
         for what in ("invariants", "params"):
             answer = await call(running, "query", what, "--height", 2)
-            assert ('"height": 2,' in answer.stdout, "is not available; held: " in answer.stderr) == (
-                is_there, not is_there,
-            )  # fmt: skip
+            gone = "height 2 is not kept any more: this node has " in answer.stderr
+            assert ('"height": 2,' in answer.stdout, gone) == (is_there, not is_there)
 
 
 async def test_readiness_names_validators_by_their_consensus_addresses(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_identity_verify_finds_what_is_wrong(tmp_path: Path) -> None:
     secret = document["private_key"]["value"]
     for change, said in (
         ({"address": "dchat1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"}, "the key's is"),
-        ({"type": "other"}, "expected 'dchat/identity/v1'"),
+        ({"type": "other"}, "it is JSON of the type 'other'; expected an identity file"),
         ({"private_key": {"type": "ed25519", "value": secret[:-8]}}, "no identity file"),
         ({"public_key": {"type": "ed25519", "value": ""}}, "public_key is not"),
     ):

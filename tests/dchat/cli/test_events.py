@@ -97,8 +97,8 @@ async def test_who_ends_following_is_told_where_to_go_on() -> None:
         (("--from-height", 0), Exit.USAGE, "0"),
         (("--after", "1:0", "--from-height", 1), Exit.USAGE, "allowed: one of them"),
         (("--type", "x" * 300), Exit.FAILED, "type has 300 characters; allowed: 1 to 256"),
-        (("--from-height", 1), Exit.FAILED, "events of block 1: this node has 2 and up"),
-        (("--after", "1:0"), Exit.FAILED, "events of block 1: this node has 2 and up\n"),
+        (("--from-height", 1), Exit.FAILED, "what block 1 did is not kept any more: this node has 2 to "),
+        (("--after", "1:0"), Exit.FAILED, "what block 1 did is not kept any more: this node has 2 to "),
     ],
 )
 async def test_what_is_refused(arguments: tuple[object, ...], code: Exit, says: str) -> None:

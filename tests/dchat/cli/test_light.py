@@ -86,7 +86,7 @@ async def test_follow_tells_what_it_verified_and_goes_on_from_its_store(followed
 async def test_follow_refuses_with_the_code_of_what_it_is(followed: Followed) -> None:
     for options, code, says in (
         (("--to", 3, "--once"), Exit.USAGE, "one of them"),
-        (("--to", 10**6), Exit.FAILED, "this node has 1 to"),
+        (("--to", 10**6), Exit.FAILED, "is not there yet: the latest is "),
         (("--to", 3, "--trust-level", "1/4"), Exit.USAGE, "allowed: 1/3 to 1"),
         (("--to", 3, "--trust-level", "half"), Exit.USAGE, "is no fraction"),
         (("--to", 3, "--trusting-period", "1ms"), Exit.PROOF, "the trusting period of 0 s"),
@@ -211,7 +211,7 @@ async def test_the_proxy_proves_state_and_refuses_what_has_no_proof(followed: Fo
         ("abci_query", {"path": "/store/chat/key", "data": ""}, "has 0 bytes"),
         ("abci_query", {"path": "/store/chat/key", "data": "xy"}, "is no hex"),
         ("commit", {"height": "-1"}, "allowed: 1 to"),
-        ("commit", {"height": "9999999"}, "this node has 1 to"),
+        ("commit", {"height": "9999999"}, "is not there yet: the latest is "),
         ("commit", {"height": [1]}, "allowed: 1 to"),
         ("validators", {"height": "2", "page": "2"}, "page should be within [1, 1] range, given 2"),
     ):

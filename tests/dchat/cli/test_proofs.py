@@ -121,7 +121,7 @@ async def test_trust_begins_where_the_operator_says(told: Told) -> None:
     for option, value, code, says in (
         ("--trust", f"2:{'00' * 32}", Exit.PROOF, "trusted is 0000"),
         ("--trust", f"3:{block}", Exit.PROOF, "trusted is"),
-        ("--trust", f"1000000:{block}", Exit.FAILED, "this node has 1 to"),
+        ("--trust", f"1000000:{block}", Exit.FAILED, "block 1000000 is not there yet: the latest is "),
         ("--trust", "nonsense", Exit.USAGE, "expected HEIGHT:HASH"),
         ("--trust", f"2:{'zz' * 32}", Exit.USAGE, "expected HEIGHT:HASH"),
         ("--trust", f"²:{block}", Exit.USAGE, "expected HEIGHT:HASH"),

@@ -162,8 +162,8 @@ async def test_a_reader_without_matches_hears_how_far_it_came(monkeypatch: pytes
         ({"after": Cursor(-1, 0)}, "INVALID_ARGUMENT", "after.height is -1"),
         ({"after": Cursor(2**63 - 1, INDEX_MAX)}, "INVALID_ARGUMENT", "after.height is"),
         ({"after": Cursor(1, 0), "from_height": 1}, "INVALID_ARGUMENT", "allowed: one of them"),
-        ({"from_height": 1}, "NOT_FOUND", "events of block 1: this node has 4 and up"),
-        ({"after": Cursor(3, 0)}, "NOT_FOUND", "events of block 3: this node has 4 and up"),
+        ({"from_height": 1}, "NOT_FOUND", "what block 1 did is not kept any more: this node has 4 to "),
+        ({"after": Cursor(3, 0)}, "NOT_FOUND", "what block 3 did is not kept any more: this node has 4 to "),
     ],
 )
 async def test_questions_that_have_no_answer(asked: dict[str, Any], status: str, says: str) -> None:
@@ -188,7 +188,9 @@ async def test_a_reader_that_falls_below_what_is_kept_is_told() -> None:
             await anext(stream)
             await telling.make_blocks(30, pairs=400)
             heights = [1]
-            with pytest.raises(ClientError, match=r"events of block \d+: this node has \d+ and up") as refused:
+            with pytest.raises(
+                ClientError, match=r"what block \d+ did is not kept any more: this node has \d+ to \d+"
+            ) as refused:
                 async for message in stream:
                     heights.append(message.cursor.height)
             assert refused.value.status == "NOT_FOUND"
@@ -271,7 +273,10 @@ async def test_a_blocks_results_are_told_by_every_door() -> None:
         assert (shown["height"], shown["app_hash"]) == (4, response.app_hash.hex().upper())
         assert (await telling.get("/chain/block-results"))["height"] == telling.answers.height
         assert "height is 'x'" in (await telling.get("/chain/block-results?height=x", 400))["error"]
-        assert "this node has 1 to 4" in (await telling.get("/chain/block-results?height=9", 404))["error"]
+        assert (
+            "block 9 is not there yet: the latest is 4"
+            in (await telling.get("/chain/block-results?height=9", 404))["error"]
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- HTTP pages
@@ -333,7 +338,7 @@ async def test_what_a_page_shows() -> None:
         ("type=", 400, "type has 0 characters"),
         ("where=x", 400, "allowed: key=value"),
         ("&".join(["type=a"] * 17), 400, "allowed: up to 16"),
-        ("after=1:0", 404, "this node has 2 and up"),
+        ("after=1:0", 404, "this node has 2 to "),
     ],
 )
 async def test_pages_that_are_refused(query: str, status: int, says: str) -> None:

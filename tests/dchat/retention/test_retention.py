@@ -115,7 +115,7 @@ async def test_everything_keeps_the_least_and_what_is_gone_is_told_at_every_door
             client.tx(sent.hash),
         ):  # fmt: skip
             assert "this node has" in await refused(call)
-        assert "held: " in await refused(client.account(alice.address, height=1))
+        assert "height 1 is not kept any more: this node has " in await refused(client.account(alice.address, height=1))
         await check_over_http(running)
         assert node.retention.metrics.blocks > 0
         assert node.retention.metrics.versions > 0
