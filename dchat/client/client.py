@@ -94,17 +94,22 @@ class NotFound(ClientError):
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 
 _STOPPING = "Cancelling all calls"  # gRPC's words, UNAVAILABLE, where a server stops under a call
+_REFUSED = "Connection refused"  # the system's, in gRPC's
 _OTHER_DOOR = "HTTP/2"  # gRPC's words for bytes that begin otherwise: "Failed parsing HTTP/2"
 
 
-def explain(error: grpc.aio.AioRpcError, address: str) -> ClientError:
-    """The client's error for a call's."""
+def explain(error: grpc.aio.AioRpcError, address: str, *, within_s: float = 0.0) -> ClientError:
+    """The client's error for a call's. within_s: its deadline; 0: none."""
     code, details = error.code(), quoted(error.details() or "")
     if code in _UNREACHABLE:
         if code is grpc.StatusCode.CANCELLED or details == _STOPPING:
             return NodeUnreachable(f"{address} is stopping: it ended the call ({details})", status=code.name)
         hint = "; this looks like an HTTP door: ask the node's gRPC door" if _OTHER_DOOR in details else ""
-        return NodeUnreachable(f"{address} did not answer: {details}{hint}", status=code.name)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            late = f" within {within_s:g} s" if within_s else " in time"
+            return NodeUnreachable(f"{address} did not answer{late}", status=code.name)
+        why = "nothing listens there" if _REFUSED in details else details
+        return NodeUnreachable(f"{address} did not answer: {why}{hint}", status=code.name)
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(details, status=code.name)
     return ClientError(f"{address} refused: {details or code.name}", status=code.name)
@@ -162,7 +167,7 @@ class Client:
         try:
             return await method(request, timeout=deadline_s)
         except grpc.aio.AioRpcError as error:
-            raise explain(error, self.address) from None
+            raise explain(error, self.address, within_s=deadline_s) from None
 
     # ------------------------------------------------------------------------------------------- transactions
 

@@ -35,7 +35,10 @@ CHAIN: Final[dict[type[TxError], Say]] = {
     ),
     e.TooLarge: Say("it has too many bytes", "send less at once"),
     e.TooMany: Say("it has too many messages, signers or signatures, or none", "split it, or fill it"),
-    e.InvalidField: Say("a field has a value that is not allowed", "give one that is"),
+    e.InvalidField: Say(
+        "a field has a value that is not allowed",
+        "change that field to what is allowed; one that you did not give yourself: make it anew with this build",
+    ),
     e.WrongChain: Say(
         "it was signed for another chain", "ask a node of that chain (--node), or sign for this one (--genesis)"
     ),
@@ -433,7 +436,7 @@ def explain(codespace: str, code: int, log: str) -> str:
         say, what = CHAIN[error], _UNITS.sub(r"\1 \2", _UDCHAT.sub(_in_dchat, what))
         if error is e.ChannelExists and what.startswith(two := f": {e.ChannelExists.of_two}"):
             say, what = _CONVERSATION, f": {what.removeprefix(two)}"
-        return f"{say.wrong}{what}{where}; the rule ({codespace} {code}) is: {error.rule}; what to do: {say.todo}"
+        return f"{say.wrong}{what}{where}; what to do: {say.todo}; the rule ({codespace} {code}) is: {error.rule}"
     if codespace == CODESPACE and code in MEMPOOL:
         say = MEMPOOL[Refusal(code)]
         what = f": {log}" if log else ""

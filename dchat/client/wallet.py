@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -23,6 +25,7 @@ from chain.tx.errors import TxError, WrongSequence, declared_errors
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
 from chain.tx.units import fee_of
 from consensus.mempool.admission import errors as mempool
+from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.client.client import AskFailed, Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
 from dchat.client.proved import Proved
@@ -32,6 +35,8 @@ from dchat.client.verify import ProofFailed
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
+_SIGNER: Final = re.compile(r"\bsigner (\d{1,3})\b(?:'s)?", re.ASCII)
+_PAYER: Final = ": the fee payer's"
 EXPIRY_BLOCKS = 200  # of what is unordered; no chain's limit is lower
 ORDERED_EXPIRY_BLOCKS = 1_000  # of the rest: a node that keeps one back can use it for so long, and no longer
 FEE_MAX = 1_000_000  # udchat: four times what the largest transaction costs at the usual price
@@ -55,7 +60,7 @@ class TxRefused(ClientError):
     node that was asked, which has the transaction and may still hand it on."""
 
     def __init__(self, outcome: Outcome) -> None:
-        height, said = outcome.height, explain(outcome.codespace, outcome.code, outcome.log)
+        height, said = outcome.height, outcome.meaning
         how = f"failed in block {height}, its fee or allowance is taken" if height else "refused"
         super().__init__(f"{how}: {said}{outcome.caveat}")
         self.outcome = outcome
@@ -84,6 +89,8 @@ class Outcome:
     expiry_height: int = 0
     proved_by: int = 0
     sequence: int | None = None  # None: unordered
+    signers: tuple[bytes, ...] = ()  # addresses
+    payer: bytes = b""
 
     @staticmethod
     def of(response: pb.BroadcastResponse | pb.GetTxResponse, tx: Tx) -> Outcome:
@@ -104,14 +111,32 @@ class Outcome:
             receipt=receipt,
             expiry_height=tx.expiry_height,
             sequence=_sequence_of(tx),
+            signers=tuple(entry.address for entry in tx.signers),
+            payer=tx.payer,
         )
+
+    @property
+    def meaning(self) -> str:
+        """Of one that failed, for a person: with addresses, where the node's words count signers."""
+        told = _SIGNER.sub(self._signer, self.log)
+        if self.payer and told.endswith(_PAYER):
+            told = f"{told.removesuffix(_PAYER)}: {encode_address(self.payer)}, who pays the fee"
+        return explain(self.codespace, self.code, told)
+
+    def _signer(self, found: re.Match[str]) -> str:
+        index = int(found[1])
+        return encode_address(self.signers[index]) if index < len(self.signers) else found[0]
 
     @property
     def caveat(self) -> str:
         """Where it was handed in and is not known to be settled: what may still happen, and what to do."""
         if self.proved_by or not self.replay_id:
             return ""
-        return f"; so says this node: {_advice(self.hash, self.expiry_height, self.sequence)}"
+        again = "ask another node before you send it again (dchat query tx HASH --prove)"
+        if self.sequence is not None:
+            again = f"send it again with --sequence {self.sequence}, so that only one of both is"
+        until = _until(self.expiry_height)
+        return f". This is one node's word: {self.hash.hex()} may still be executed {until}; {again}"
 
 
 def open_until(tx: Tx) -> str:
@@ -120,12 +145,15 @@ def open_until(tx: Tx) -> str:
 
 
 def _advice(tx_hash: bytes, expiry_height: int, sequence: int | None) -> str:
-    until = f"until block {expiry_height}" if expiry_height else "until its sequence is used"
     again = f", or give --sequence {sequence} with it" if sequence is not None else ""
     return (
-        f"{tx_hash.hex()} is signed and may still be executed {until}: before you send it again, ask another node "
-        f"(dchat query tx HASH --prove){again}"
+        f"{tx_hash.hex()} is signed and may still be executed {_until(expiry_height)}: before you send it again, ask "
+        f"another node (dchat query tx HASH --prove){again}"
     )
+
+
+def _until(expiry_height: int) -> str:
+    return f"until block {expiry_height}" if expiry_height else "until its sequence is used"
 
 
 def _sequence_of(tx: Tx) -> int | None:
@@ -247,6 +275,9 @@ class Session:
             raise NodeUnreachable(
                 f"{self.client.address} did not say within {PREPARE_DEADLINE_S:g} s what has to be signed; nothing was"
             ) from None
+        except NodeUnreachable as error:
+            more = " more" if self.handed is not None else ""
+            raise NodeUnreachable(f"{error}; nothing{more} was signed", status=error.status) from None
         limit = gas_limit
         if limit is None:
             shared = [one.policy for one in (self.wallet, *others) if isinstance(one, Shared)]

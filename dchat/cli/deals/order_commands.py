@@ -237,7 +237,7 @@ def wrong_of(missed: Mapping[str, str]) -> str:
     """What was the case, of a `miss_standing_order`."""
     code = missed.get("code", "")
     number = int(code) if code.isascii() and code.isdigit() else 0
-    return explain(missed.get("codespace", ""), number, "").partition("; the rule")[0]
+    return explain(missed.get("codespace", ""), number, "").partition("; what to do")[0]
 
 
 @query.command("orders", cls=Command)

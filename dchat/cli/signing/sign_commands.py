@@ -95,7 +95,12 @@ def broadcast(file: Path, **options: Any) -> None:
     draft = read_draft(file)
     raw = draft.signed()
     if raw is None:
-        raise Refusal("; ".join(draft.missing()), Exit.USAGE)
+        missing = "; ".join(draft.missing())
+        raise Refusal(
+            f"{missing}; what to do: let them sign it (dchat tx sign {file} --from THEIRS), and put signed copies "
+            "together (dchat tx combine)",
+            Exit.USAGE,
+        )
     signed = decoded(raw)
     payer = draft.policies[signed.fee_payer]
 

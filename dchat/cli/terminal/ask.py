@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
-from crypto.bech32 import InvalidAddress, decode_address
+from crypto.bech32 import ADDRESS_PREFIX, InvalidAddress, decode_address
 from dchat.cli.terminal.base import Exit, Refusal, common_option, current_home, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.verify import ProofFailed
@@ -25,6 +25,8 @@ _AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
 _SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
 _HOST_PORT = re.compile(r"(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):(\d{1,5})", re.ASCII)
 PORT_MAX = 65_535
+AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+LOOK = "; is the node running? --node HOST:PORT, or DCHAT_NODE, says which one is asked"
 
 T = TypeVar("T")
 
@@ -77,7 +79,7 @@ def run(work: Callable[[Client], Awaitable[T]], node: str | None, *, answer_byte
     try:
         return asyncio.run(main())
     except NodeUnreachable as error:
-        raise Refusal(str(error), Exit.UNREACHABLE) from None
+        raise Refusal(f"{error}{LOOK if error.status in AWAY else ''}", Exit.UNREACHABLE) from None
     except ProofFailed as error:
         raise Refusal(f"the proof does not hold: {error}", Exit.PROOF) from None
     except ClientError as error:
@@ -145,7 +147,12 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
             return decode_address(text)
         except InvalidAddress as error:
             if not text.endswith(".json"):
-                self.fail(f"{text!r} is neither an address (dchat1...) nor an identity file: {error}", param, ctx)
+                told = f"{text!r} is neither an address (dchat1...) nor an identity file (FILE.json)"
+                if text.startswith(ADDRESS_PREFIX):
+                    self.fail(f"{told}: {error}", param, ctx)
+                self.fail(
+                    f"{told}; names are not looked up here: dchat query identity NAME shows its address", param, ctx
+                )
         try:
             return load_account(Path(text)).address
         except IdentityError as error:

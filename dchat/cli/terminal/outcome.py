@@ -14,7 +14,6 @@ from chain.tx.units import in_dchat
 from dchat.cli.terminal.base import common_option, echo, show_json
 from dchat.cli.terminal.render import message_json, unit_of
 from dchat.client.client import quoted
-from dchat.client.refusals import explain
 from dchat.client.wallet import Outcome
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -81,7 +80,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "proved_by_header": outcome.proved_by or None,
     }
     if outcome.code:
-        shown["meaning"] = explain(outcome.codespace, outcome.code, outcome.log)
+        shown["meaning"] = outcome.meaning
     if outcome.receipt is not None:
         shown["receipt"] = message_json(outcome.receipt)
     return shown

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.message import Message
 
-from chain.tx.errors import Unauthorised
+from chain.tx.errors import Unauthorised, UnknownAccount
 from chain.tx.messages import Payment, channel_id, direct_id
 from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
@@ -84,8 +85,8 @@ async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tm
         for arguments, said in (
             (
                 ("pay", "--from", poor, "--to", bob, "--amount", 1),
-                "refused: there is no such account: signer 0's; the rule (currency 40) is: the account exists; what to "
-                "do: have somebody pay it: an account begins with the first payment to it",
+                f"refused: there is no such account: {identity.load(poor).address_text}; what to do: have somebody pay "
+                "it: an account begins with the first payment to it; the rule (currency 40) is: the account exists",
             ),
             (
                 ("pay", "--from", alice, "--to", bob, "--amount", 10**12),
@@ -93,8 +94,8 @@ async def test_a_refusal_says_what_is_the_case_and_what_to_do_beside_the_rule(tm
             ),
             (
                 ("post", "--from", alice, "--channel", "lobby", "--text", "hello"),
-                f"allowance is taken: there is no such channel: {channel_id('lobby').hex()} (lobby), in message 1; the "
-                "rule (chat 63) is: the channel exists; what to do: look for it: dchat query channels; or make it: ",
+                f"allowance is taken: there is no such channel: {channel_id('lobby').hex()} (lobby), in message 1; "
+                "what to do: look for it: dchat query channels; or make it: dchat tx create-channel; the rule (",
             ),
             (
                 ("escrow", "release", "ab" * 32, "--from", alice),
@@ -147,15 +148,21 @@ def test_whatever_a_node_says_of_a_refusal_is_said_in_one_line(codespace: str) -
     ):
         assert "\n" not in explain(codespace, 63, log)
     assert explain("of-a-later-build", 63, "so it is") == "of-a-later-build 63: so it is"
-    assert explain("chat", 63, "so it is").startswith("there is no such channel: so it is; the rule (chat 63)")
+    assert explain("chat", 63, "so it is").startswith("there is no such channel: so it is; what to do: look for it")
 
 
 def test_a_signature_by_other_keys_is_refused_in_few_words_that_say_what_to_do() -> None:
     """Before: eighty words, of a key policy, its rule, and twice the hash."""
     log = f"{Unauthorised.rule}: signer 0's"
-    outcome = Outcome(bytes(32), bytes(32), Unauthorised.code, "tx", log, expiry_height=900, sequence=7)
+    outcome = Outcome(
+        bytes(32), bytes(32), Unauthorised.code, "tx", log, expiry_height=900, sequence=7, signers=(bytes(20),)
+    )
     said = str(TxRefused(outcome))
-    assert said.startswith("refused: these are not the account's keys of now")
+    assert said.startswith(f"refused: these are not the account's keys of now: {encode_address(bytes(20))}; what to do")
+    assert said.endswith("executed until block 900; send it again with --sequence 7, so that only one of both is")
+    payer = replace(outcome, code=UnknownAccount.code, codespace="currency", payer=bytes(20),
+                    log=f"{UnknownAccount.rule}: the fee payer's")  # fmt: skip
+    assert payer.meaning.startswith(f"there is no such account: {encode_address(bytes(20))}, who pays the fee; what")
     assert "what to do: sign with those: --from FILE; dchat query account ADDRESS shows which they are" in said
     assert said.count("00" * 32) == 1
     assert len(said.split()) <= 75, said
@@ -168,7 +175,7 @@ def test_a_signature_by_other_keys_is_refused_in_few_words_that_say_what_to_do()
     pytest.param("it has 5 udchat of 9740603 udchat", "it has 5 udchat of 9.740603 DCHAT", id="in words"),
 ])  # fmt: skip
 def test_a_number_and_its_unit_are_two_words(log: str, said: str) -> None:
-    assert said in explain("chat", 63, log).replace("; the rule", ", the rule")
+    assert said in explain("chat", 63, log).replace("; what", ", what")
 
 
 def test_help_lists_what_there_is() -> None:

@@ -236,6 +236,24 @@ def test_version_everywhere(arguments: tuple[str, ...]) -> None:
     assert (answer.exit_code, answer.output.startswith("dchat ")) == (0, True)
 
 
+def test_nobody_there_is_told_in_words_and_what_to_do(tmp_path: Path) -> None:
+    call("keygen", "--output", tmp_path / "me.json")
+    away = ("--node", "127.0.0.1:1")
+    asked = call("query", "account", tmp_path / "me.json", *away)
+    todo = "is the node running? --node HOST:PORT, or DCHAT_NODE, says which one is asked"
+    assert (asked.exit_code, asked.stderr) == (4, f"dchat: 127.0.0.1:1 did not answer: nothing listens there; {todo}\n")
+    paying = ("tx", "pay", "--to", tmp_path / "me.json", "--amount", 1, "--from", tmp_path / "me.json")
+    paid = call(*paying, "--believe-node", "--chain-id", "mine", *away)
+    assert (paid.exit_code, f"nothing listens there; nothing was signed; {todo}" in paid.stderr) == (4, True), (
+        paid.stderr
+    )
+
+
+def test_a_name_is_no_address_and_where_to_look_it_up_is_said() -> None:
+    told = call("query", "account", "bob")
+    assert (told.exit_code, "names are not looked up here: dchat query identity NAME" in told.output) == (2, True)
+
+
 def test_a_node_that_does_not_answer_has_an_exit_code_of_its_own() -> None:
     refused = call("health", "--url", "http://127.0.0.1:1")
     assert (refused.exit_code, "did not answer" in refused.output) == (4, True)

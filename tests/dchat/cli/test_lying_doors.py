@@ -183,7 +183,7 @@ async def test_sending_again_with_the_sequence_pays_once(world: World, released:
     told = await world.pay("--sequence", 0, "--memo", "first")
     world.door.lies.clear()
     (first,) = world.signed
-    assert "or give --sequence 0 with it" in told.stderr
+    assert "send it again with --sequence 0, so that only one of both is" in told.stderr
     async with world.running.client() as honest:
         if released == "before":
             await honest.broadcast(first.raw, wait_commit=True)

@@ -110,7 +110,9 @@ async def test_a_team_pays_by_drafts(tmp_path: Path) -> None:
         says = json.loads(payment.read_text())["says"]
         assert f"message 1: payment: sender {address}, recipient {BOB}, amount 1.500000 DCHAT" in says
         assert 'memo "for the tea"' in says
-        assert "needs 2 of 3, of which 2 of 3 keys" in (await at.run("tx", "broadcast", payment, code=2)).stderr
+        lacking = (await at.run("tx", "broadcast", payment, code=2)).stderr
+        assert "needs 2 of 3, of which 2 of 3 keys" in lacking
+        assert f"let them sign it (dchat tx sign {payment} --from THEIRS)" in lacking
 
         signed = call("tx", "sign", payment, "--from", people["a"], *at.nowhere).stdout
         assert "amount 1.500000 DCHAT" in signed

@@ -23,3 +23,19 @@ def test_a_failed_call_is_told_by_kind(code: grpc.StatusCode, kind: type[ClientE
     """audit 19: a node that stops for an upgrade looked like one that refuses, and its client gave up."""
     error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details="said")
     assert type(explain(error, "here")) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "said"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", "here did not answer within 10 s"),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused (111)",
+            "here did not answer: nothing listens there",
+        ),
+    ],
+)
+def test_a_node_that_is_away_is_told_in_words(code: grpc.StatusCode, details: str, said: str) -> None:
+    error = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=details)
+    assert str(explain(error, "here", within_s=10.0)) == said
