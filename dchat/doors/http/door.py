@@ -7,6 +7,7 @@ Requests are bounded in size, number, rate and time. Errors are JSON with a reas
 from __future__ import annotations
 
 import asyncio
+import difflib
 import inspect
 import ipaddress
 import socket
@@ -27,7 +28,7 @@ from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotThere
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
 from dchat.doors.reads.limits import RateLimit, Slots, client_of, is_loopback
-from dchat.doors.rest.calls import Calls
+from dchat.doors.rest.calls import OPENAPI, Calls
 
 log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="path")
@@ -43,6 +44,7 @@ BODY_S = 1.0  # for a body that nobody asked for (a POST's is read within `dchat
 QUERY_PARAMS_MAX = 64
 NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_hosts`
 # What a request is worth in plain ones, of its client's rate.
+PART_CHARS_MAX = 32  # of a path that nobody has, compared with those that are there
 COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/metrics": 2}
 
 Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
@@ -202,6 +204,8 @@ class HttpDoor:
                     return await handler(request)
         except Flooding:
             raise
+        except web.HTTPNotFound:
+            return web.json_response({"error": _no_path(request)}, status=404)
         except web.HTTPException as error:
             return web.json_response({"error": error.reason}, status=error.status)
         except BadQuestion as error:
@@ -222,6 +226,16 @@ def route_of(request: web.Request) -> tuple[str, str]:
     resource = request.match_info.route.resource
     verb = "GET" if request.method == "HEAD" else request.method
     return verb, resource.canonical if resource is not None else ""
+
+
+def _no_path(request: web.Request) -> str:
+    """Names the nearest path: one whose last part is written otherwise."""
+    before, _, said = request.path.rstrip("/").rpartition("/")
+    known = {path.rpartition("/") for path in (one.canonical for one in request.app.router.resources())}
+    beside = [last for first, _, last in known if first == before and not last.startswith("{")]
+    near = difflib.get_close_matches(said[:PART_CHARS_MAX], sorted(beside), n=1) if said else []
+    meant = f", but {before}/{near[0]}" if near else ""
+    return f"there is no such path{meant}: GET {OPENAPI} lists those under /v1"
 
 
 def allowed_hosts(host: str, more: Sequence[str]) -> frozenset[str] | None:

@@ -439,7 +439,10 @@ WRONG = (
     ("/v1/blocks?limit=101", 400, "101"),
     ("/v1/blocks/999999", 404, "999999"),
     ("/v1/records/nowhere/00", 400, "nowhere"),
-    ("/v1/nothing", 404, "Not Found"),
+    ("/v1/nothing", 404, "there is no such path: GET /openapi.json lists"),
+    ("/", 404, "there is no such path: GET /openapi.json lists"),
+    ("/v1/", 404, "there is no such path: GET /openapi.json lists"),
+    ("/v1/chanels", 404, "there is no such path, but /v1/channels: GET /openapi.json lists"),
 )
 
 
