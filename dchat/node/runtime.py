@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import Alarms, ConsensusDriver
-from consensus.engine.interfaces import SavedBlock
+from consensus.engine.interfaces import SavedBlock, SavedListener
+from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
 from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
@@ -331,8 +332,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     wal = Wal(disk, home.wal, now_ns=clock.now_ns)
     signer = open_file_signer(disk, validator_key, home.sign_state, blocks)
     moniker = config.validator.moniker or host_name()
-    info = NodeInfo(given.node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
-    switch = Switch(switch_config(config), node_key=given.node_key, node_info=info)
+    switch = _switch(config, given.node_key, genesis.chain_id, moniker)
     driver = ConsensusDriver(
         core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
         alarms=Alarms(fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt),
@@ -344,8 +344,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         random=chance, extra_channel=config.p2p.extra_channel,
         our_address=validator_key.pub_key.address, fatal=fatal,
     )  # fmt: skip
-    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
-    pex.install(switch, book, exchange=config.p2p.pex)
+    _find_peers(switch, home, config, clock, chance)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(answers.is_saved)
     faults = Faults()
@@ -353,24 +352,23 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     pool.on_failure(lambda error: faults.failures.update([ADMISSION]))
     driver.add_saved_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)
-    disk_use = None if config.database.backend == "memory" else DiskUse(folders_of(home.databases, home.wal))
-    retention = Retention(Policy.of(config), executor, evidence, app, workers=workers, clock=clock, disk=disk_use)
-    driver.add_saved_listener(SafeListener("pruning", retention.pruner, faults))
+    retention = _retention(given, executor, evidence, app, clock, workers)
     maker = snapshots_of(app, config, clock, workers, retention)
-    driver.add_saved_listener(SafeListener("snapshots", maker, faults))
-    limits = OnSaved(lambda saved: set_block_limits(pool, saved.state))  # governance may have changed them
-    driver.add_saved_listener(SafeListener("block limits", limits, faults))
-    moved = MovedMark(home, watch_heights(home, config))
-    driver.add_saved_listener(SafeListener("sign state that was moved", moved, faults))
-    me = Me(genesis.chain_id, moniker, info.id, validator_key.pub_key.address, started_ns)
+    journal = Journal(disk, home.journal, pool, workers)
+    told: dict[str, SavedListener] = {
+        "pruning": retention.pruner, "snapshots": maker,
+        "block limits": OnSaved(lambda saved: set_block_limits(pool, saved.state)),  # governance may change them
+        "sign state that was moved": MovedMark(home, watch_heights(home, config)),
+        "journal": OnSaved(lambda saved: journal.block_saved(saved.height)),
+    }  # fmt: skip
+    _listen(driver, faults, told)
+    me = Me(genesis.chain_id, moniker, given.node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
         storage=retention.status,
     )  # fmt: skip
-    journal = Journal(disk, home.journal, pool, workers)
-    driver.add_saved_listener(SafeListener("journal", OnSaved(lambda saved: journal.block_saved(saved.height)), faults))
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention,
@@ -382,6 +380,29 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         snapshots=maker, journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_corrupted),
     )  # fmt: skip
+
+
+def _switch(config: Config, node_key: NodeKey, chain_id: str, moniker: str) -> Switch:
+    info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker)
+    return Switch(switch_config(config), node_key=node_key, node_info=info)
+
+
+def _find_peers(switch: Switch, home: Home, config: Config, clock: Clock, chance: random.Random) -> None:
+    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
+    pex.install(switch, book, exchange=config.p2p.pex)
+
+
+def _listen(driver: ConsensusDriver, faults: Faults, told: Mapping[str, SavedListener]) -> None:
+    for what, listener in told.items():
+        driver.add_saved_listener(SafeListener(what, listener, faults))
+
+
+def _retention(
+    given: Given, executor: BlockExecutor, evidence: EvidencePool, app: DchatApplication, clock: Clock, workers: Workers
+) -> Retention:
+    in_memory = given.config.database.backend == "memory"
+    disk_use = None if in_memory else DiskUse(folders_of(given.home.databases, given.home.wal))
+    return Retention(Policy.of(given.config), executor, evidence, app, workers=workers, clock=clock, disk=disk_use)
 
 
 def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
@@ -449,11 +470,8 @@ async def _join(
     folder: ChunkFolder, root: Root, nodes: Sequence[Client],
 ) -> None:  # fmt: skip
     clock, chance = LoopClock(), random.Random()
-    moniker = config.validator.moniker or host_name()
-    info = NodeInfo(node_key.id, "", genesis.chain_id, ENGINE_VERSION, b"", moniker)
-    switch = Switch(switch_config(config), node_key=node_key, node_info=info)
-    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
-    pex.install(switch, book, exchange=config.p2p.pex)
+    switch = _switch(config, node_key, genesis.chain_id, config.validator.moniker or host_name())
+    _find_peers(switch, home, config, clock, chance)
     app = DchatApplication(Stores(databases.app), check_build=False)
     join = Join.of(
         genesis, app, databases.blocks, databases.state, folder=folder, switch=switch, clock=clock, workers=workers

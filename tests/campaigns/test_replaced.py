@@ -39,6 +39,15 @@ async def test_a_stuck_transaction_is_replaced_at_all_four(tmp_path: Path) -> No
         numbers = [node.index for node in net.nodes]
         net.kill(numbers[2])
         net.kill(numbers[3])  # no quorum: nothing goes on
+        seen: list[list[tuple[int, str]]] = []
+
+        async def are_stuck() -> bool:
+            """Past the proposal of a height that nobody decides: one that is made later would have what waits."""
+            said = [net.get(number, "/chain/consensus-status") for number in numbers[:2]]
+            seen.append([(one["height"], one["step"]) for one in said])
+            return seen[-2:-1] == seen[-1:] and len(set(seen[-1])) == 1 and seen[-1][0][1] == "prevote"
+
+        await until("both wait for the others' votes", are_stuck, timeout_s=30)
         old, after, new = payment(0, 4_000), payment(1, 4_000), payment(0, 9_000)
         async with Client(net.grpc(numbers[0])) as first, Client(net.grpc(numbers[1])) as second:
             assert [(await first.broadcast(tx, wait_commit=False)).code for tx in (old, after)] == [0, 0]

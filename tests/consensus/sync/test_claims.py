@@ -67,7 +67,7 @@ class Peers:
         none: Any = None
         self.gossip = Gossip(
             driver=driver, extension=none, consensus=consensus, mempool=none, evidence=none, sync=self.sync,
-            network=self.host, clock=clock, fatal=lambda code, line: None,
+            snapshots=none, backfill=none, network=self.host, clock=clock, fatal=lambda code, line: None,
         )  # fmt: skip
 
     def connect(self, height: int, *, is_chosen: bool, says_step: bool = True) -> None:

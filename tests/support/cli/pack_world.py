@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -465,6 +466,30 @@ HONEST: Final = frozenset(
 GOLD: Final = Denom(wallet("bob").address, "gold")
 
 
+def _bundle(
+    result: Callable[..., bytes], leg: state_pb2.LegOutcome, *messages: Message, lane: int = LANE_BRIDGE, **more: Any
+) -> tuple[bytes, bytes]:
+    """What bob posts and does beside it, each of an amount of a million, and its result."""
+    bob = world().chain.wallets["bob"]
+    posted = [PostMessage(bob.address, LOBBY, b"paid", 0), *messages]
+    content = build_body(chain_id=CHAIN_ID, messages=posted, seats=[Seat(bob)], gas_limit=1, lane=lane, **more)
+    done = [leg, *[state_pb2.LegOutcome(kind=KIND_OF[type(one)].name, amount=DCHAT) for one in messages]]
+    return sign_body(content, [bob]), result(replay_id=sha256(content), legs=done)
+
+
+def _deals(bob: bytes, alice: bytes) -> list[Message]:
+    return [
+        Payment(bob, alice, DCHAT),
+        PayDenomination(bob, GOLD, alice, DCHAT),
+        OpenEscrow(bob, alice, DCHAT, 1, (alice,), 1, denom=GOLD),
+        OpenSharedEscrow(bob, OpenEscrow(bob, alice, DCHAT, 1, (alice,), 1, denom=GOLD), (), 0),
+        ReleaseEscrow(bob, EscrowReference(bytes(32)), DCHAT, denom=GOLD),
+        ReleaseEscrow(bob, EscrowReference(bytes(32)), 0),
+        RequestPayment(alice, "r", bob, None, DCHAT, "", 1),
+        FreezeHolding(bob, GOLD, alice, True),
+    ]
+
+
 def forgeries() -> dict[str, tuple[str, bytes]]:
     """What no honest chain has, under a hash that somebody trusts nevertheless; HONEST is as it should be."""
     raw = world().txs[POSTED][3]
@@ -502,25 +527,7 @@ def forgeries() -> dict[str, tuple[str, bytes]]:
         made.signatures.add(signer=signer, public_key=key.pub_key.bytes, signature=signature)
         return made.SerializeToString(deterministic=True), result(replay_id=sha256(content))
 
-    def bundle(*messages: Message, lane: int = LANE_BRIDGE, **more: Any) -> tuple[bytes, bytes]:
-        """What bob posts and does beside it, each of an amount of a million, and its result."""
-        bob = world().chain.wallets["bob"]
-        posted = [PostMessage(bob.address, LOBBY, b"paid", 0), *messages]
-        content = build_body(chain_id=CHAIN_ID, messages=posted, seats=[Seat(bob)], gas_limit=1, lane=lane, **more)
-        done = [leg, *[state_pb2.LegOutcome(kind=KIND_OF[type(one)].name, amount=DCHAT) for one in messages]]
-        return sign_body(content, [bob]), result(replay_id=sha256(content), legs=done)
-
     bob, alice = world().chain.address("bob"), world().chain.address("alice")
-    deals = [
-        Payment(bob, alice, DCHAT),
-        PayDenomination(bob, GOLD, alice, DCHAT),
-        OpenEscrow(bob, alice, DCHAT, 1, (alice,), 1, denom=GOLD),
-        OpenSharedEscrow(bob, OpenEscrow(bob, alice, DCHAT, 1, (alice,), 1, denom=GOLD), (), 0),
-        ReleaseEscrow(bob, EscrowReference(bytes(32)), DCHAT, denom=GOLD),
-        ReleaseEscrow(bob, EscrowReference(bytes(32)), 0),
-        RequestPayment(alice, "r", bob, None, DCHAT, "", 1),
-        FreezeHolding(bob, GOLD, alice, True),
-    ]
     broken = bytearray(raw)
     broken[-1] ^= 1
     return {
@@ -547,9 +554,11 @@ def forgeries() -> dict[str, tuple[str, bytes]]:
         "a fee payer who is not there": forged(*envelope(fee_payer=3)),
         "a transaction of another chain": forged(raw, result(), chain_id="another"),
         "a time before all": forged(raw, result(), time_ns=-(10**18)),
-        "what is no udchat, and what was not paid": forged(*bundle(*deals)),
-        "a post that a channel paid for": forged(*bundle(lane=LANE_CHAT, fee_granter=LOBBY)),
-        "a denomination of nobody's": forged(*bundle(PayDenomination(bob, Denom(b"", "gold"), alice, DCHAT))),
+        "what is no udchat, and what was not paid": forged(*_bundle(result, leg, *_deals(bob, alice))),
+        "a post that a channel paid for": forged(*_bundle(result, leg, lane=LANE_CHAT, fee_granter=LOBBY)),
+        "a denomination of nobody's": forged(
+            *_bundle(result, leg, PayDenomination(bob, Denom(b"", "gold"), alice, DCHAT))
+        ),
     }
 
 
