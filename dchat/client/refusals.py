@@ -116,7 +116,7 @@ CHAIN: Final[dict[type[TxError], Say]] = {
         "your role in the channel does not allow this", "ask its owner: dchat query channel shows who that is"
     ),
     e.MembershipEnded: Say(
-        "your membership of the channel has ended", "renew it: dchat tx pay-to-join --min-period SECONDS"
+        "your membership of the channel has ended", "renew it: dchat tx pay-to-join --min-period 30d"
     ),
     e.InvitationNeeded: Say(
         "you are not invited to this channel, or no more", "ask its owner or a moderator for an invitation"

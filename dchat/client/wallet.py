@@ -91,6 +91,7 @@ class Outcome:
     sequence: int | None = None  # None: unordered
     signers: tuple[bytes, ...] = ()  # addresses
     payer: bytes = b""
+    messages: tuple[Message, ...] = ()  # that it was made of, where that is known
 
     @staticmethod
     def of(response: pb.BroadcastResponse | pb.GetTxResponse, tx: Tx) -> Outcome:
@@ -113,6 +114,7 @@ class Outcome:
             sequence=_sequence_of(tx),
             signers=tuple(entry.address for entry in tx.signers),
             payer=tx.payer,
+            messages=tuple(tx.messages),
         )
 
     @property

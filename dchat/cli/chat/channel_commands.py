@@ -25,6 +25,7 @@ from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command
 from dchat.cli.terminal.render import message_json
+from dchat.cli.terminal.times import Length, length_of
 from dchat.client.client import Client
 from dchat.client.proved import Checked, Proved
 from proto.dchat.v1 import service_pb2
@@ -32,13 +33,16 @@ from proto.dchat.v1 import service_pb2
 OFFER_VOID = "it was made before the owner's account was recovered: nobody can accept it, the owner offers it anew"
 
 
+VALID = "7d"  # of an invitation
+
+
 @tx.command("create-channel", cls=Command)
 @click.option("--name", required=True)
 @click.option("--topic", default="")
 @click.option("--join-price", type=Amount(), default=0, help="What joining costs; 0: nothing.")
 @click.option("--access", type=click.Choice(list(ACCESS)), default="open", show_default=True)
-@click.option("--period", "period_s", type=int, default=0, help="Seconds that the price buys; 0: without end.")
-@click.option("--slow-mode", "slow_mode_s", type=int, default=0, help="Seconds between two messages of a member.")
+@click.option("--period", "period_s", type=Length(), default=0, help="As 30d, what the price buys; 0: without end.")
+@click.option("--slow-mode", "slow_mode_s", type=Length(), default=0, help="As 30s, between two messages of a member.")
 @click.option("--join-role", type=click.Choice(["member", "guest"]), default="member", show_default=True)
 @click.option("--encrypted", is_flag=True, help="For good. Then it is invited, or has a price.")
 @sending
@@ -70,7 +74,7 @@ def join(channel: str, **options: Any) -> None:
 @click.option("--channel", required=True, help="Name or id.")
 @click.option("--max-price", type=Amount(), required=True, help="The most that you would pay.")
 @click.option(
-    "--min-period", "min_period_s", type=int, default=0, help="Seconds; left out: only a membership without end."
+    "--min-period", "min_period_s", type=Length(), default=0, help="As 30d; left out: only a membership without end."
 )
 @sending
 def pay_to_join(channel: str, max_price: int, min_period_s: int, **options: Any) -> None:
@@ -82,8 +86,8 @@ def pay_to_join(channel: str, max_price: int, min_period_s: int, **options: Any)
 @channel_option
 @click.option("--topic")
 @click.option("--join-price", type=Amount(), help="0: anyone may join.")
-@click.option("--period", "period_s", type=int, help="Seconds that the price buys; 0: a membership without end.")
-@click.option("--slow-mode", "slow_mode_s", type=int, help="Seconds between two messages of a member; 0: none.")
+@click.option("--period", "period_s", type=Length(), help="As 30d, what the price buys; 0: a membership without end.")
+@click.option("--slow-mode", "slow_mode_s", type=Length(), help="As 30s, between two messages of a member; 0: none.")
 @click.option("--access", type=click.Choice(list(ACCESS)))
 @click.option("--join-role", type=click.Choice(["member", "guest"]), help="Of who joins; guests do not post.")
 @click.option("--archive/--unarchive", "archived", default=None, help="Takes no messages and no members.")
@@ -107,7 +111,7 @@ def edit_channel(
 @tx.command(cls=Command)
 @channel_option
 @member_option
-@click.option("--valid", "valid_s", type=int, default=7 * 86_400, show_default=True, help="Seconds.")
+@click.option("--valid", "valid_s", type=Length(), default=VALID, show_default=True, help="For so long.")
 @click.option("--reads-back", is_flag=True, help="Of an encrypted channel: also what was before.")
 @sending
 def invite(channel: str, member: bytes, valid_s: int, reads_back: bool, **options: Any) -> None:
@@ -136,7 +140,7 @@ def set_role(channel: str, member: bytes, role: str, **options: Any) -> None:
 @tx.command(cls=Command)
 @channel_option
 @member_option
-@click.option("--for", "duration_s", type=int, default=0, help="Seconds; 0: until it is lifted.")
+@click.option("--for", "duration_s", type=Length(), default=0, help="As 1h. Default: until it is lifted.")
 @sending
 def ban(channel: str, member: bytes, duration_s: int, **options: Any) -> None:
     """Keep somebody out of a channel, for a time or until it is lifted."""
@@ -180,7 +184,7 @@ def open_direct(peer: bytes, encrypted: bool, **options: Any) -> None:
 
 def _edited(me: bytes, leg: dict[str, str]) -> EditChannel:
     price = leg.get("join-price")
-    period_s, slow_mode_s = [int(leg[name]) if name in leg else None for name in ("period", "slow-mode")]
+    period_s, slow_mode_s = [length_of(leg[name]) if name in leg else None for name in ("period", "slow-mode")]
     archived = None if "archive" not in leg else bool(one_of({"no": 0, "yes": 1}, leg["archive"]))
     return EditChannel(
         me, channel_of(leg["channel"]), leg.get("topic"), None if price is None else parse_amount(price), period_s,
@@ -273,8 +277,8 @@ LEGS.update(
                 parse_amount(leg.get("join-price", "0")),
                 leg.get("topic", ""),
                 one_of(ACCESS, leg.get("access")) or 0,
-                int(leg.get("period", "0")),
-                int(leg.get("slow-mode", "0")),
+                length_of(leg.get("period", "0")),
+                length_of(leg.get("slow-mode", "0")),
                 one_of(ROLES, leg.get("join-role")) or 0,
             ),
         ),
@@ -283,7 +287,7 @@ LEGS.update(
             frozenset({"channel", "max-price"}),
             frozenset({"min-period"}),
             lambda me, leg: PayToJoin(
-                me, channel_of(leg["channel"]), parse_amount(leg["max-price"]), int(leg.get("min-period", "0"))
+                me, channel_of(leg["channel"]), parse_amount(leg["max-price"]), length_of(leg.get("min-period", "0"))
             ),
         ),
         "edit-channel": (
@@ -298,7 +302,7 @@ LEGS.update(
                 me,
                 channel_of(leg["channel"]),
                 who_of(leg),
-                int(leg.get("valid", "604800")),
+                length_of(leg.get("valid", VALID)),
                 bool(one_of({"no": 0, "yes": 1}, leg.get("reads-back"))),
             ),
         ),
@@ -311,7 +315,7 @@ LEGS.update(
         "ban": (
             CHANNEL_AND_MEMBER,
             frozenset({"for"}),
-            lambda me, leg: BanMember(me, channel_of(leg["channel"]), who_of(leg), int(leg.get("for", "0"))),
+            lambda me, leg: BanMember(me, channel_of(leg["channel"]), who_of(leg), length_of(leg.get("for", "0"))),
         ),
         "unban": (
             CHANNEL_AND_MEMBER,

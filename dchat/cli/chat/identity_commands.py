@@ -24,10 +24,11 @@ from chain.tx.messages.chat.prekeys import (
 )
 from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ADMIN
 from crypto.keys import Ed25519PrivKey
-from dchat.cli.commands.query_commands import Age, ask, ask_record, proving, query
+from dchat.cli.commands.query_commands import ask, ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, load_identity, parse_amount
 from dchat.cli.terminal.base import Command
+from dchat.cli.terminal.times import Length, length_of
 from dchat.cli.terminal.trust import signing_facts
 from proto.dchat.v1 import identities_pb2 as pb
 
@@ -60,7 +61,7 @@ def _address(text: str) -> bytes:
 @tx.command(cls=Command)
 @click.option("--name", required=True, help="3 to 32 of a-z 0-9 _ -; unique.")
 @click.option("--display", default="", help="Up to 64 bytes.")
-@click.option("--lifetime", type=Age(), help="A burner: it ends by itself after so long, 60s to 8784h. Default: never.")
+@click.option("--lifetime", type=Length(), help="A burner: it ends by itself after so long, 60s to 366d.")
 @sending
 def register(name: str, display: str, lifetime: int | None, **options: Any) -> None:
     """Create the chat identity of your account, with a starter allowance."""
@@ -224,7 +225,7 @@ device_option = click.option("--device", type=PublicKey(), required=True, help="
 @tx.command("add-device", cls=Command)
 @device_option
 @click.option("--role", type=click.Choice(list(ROLES)), default="post", show_default=True)
-@click.option("--lifetime", type=Age(), default="720h", show_default=True, help="Up to 366 days (8784h).")
+@click.option("--lifetime", type=Length(), default="720h", show_default=True, help="Up to 366 days (8784h).")
 @sending
 def add_device(device: bytes, role: str, lifetime: int, **options: Any) -> None:
     """Let another key sign for you on the chat chain, within a role and for a time.
@@ -258,9 +259,7 @@ LEGS.update(
         "register": (
             frozenset({"name"}),
             frozenset({"display", "lifetime"}),
-            lambda me, leg: registration(
-                me, leg["name"], leg.get("display", ""), Age().convert(leg.get("lifetime", "0"), None, None)
-            ),
+            lambda me, leg: registration(me, leg["name"], leg.get("display", ""), length_of(leg.get("lifetime", "0"))),
         ),
         "buy-allowance": (
             frozenset({"amount"}),

@@ -18,6 +18,7 @@ from dchat.cli.commands.query_commands import ask, ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Amount, limit_option, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
+from dchat.cli.terminal.times import Length, length_of
 
 
 @tx.command(cls=Command)
@@ -27,7 +28,7 @@ from dchat.cli.terminal.base import Command, Exit, Refusal
 @click.option(
     "--epoch", type=int, default=0, help="Of an encrypted channel's key; then --text is its sealed body in hex."
 )
-@click.option("--ttl", "ttl_s", type=int, default=0, help="Seconds until the chain forgets the body; 0: it stays.")
+@click.option("--ttl", "ttl_s", type=Length(), default=0, help="As 1h, until the chain forgets the body.")
 @click.option("--attach", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True, help="Its hash.")
 @click.option("--by-channel", is_flag=True, help="Of what the channel's owner set aside for members, not of your own.")
 @sending
@@ -170,7 +171,7 @@ LEGS.update(
                 channel_of(leg["channel"]),
                 leg["text"].encode(),
                 int(leg["reply-to"]) + 1 if "reply-to" in leg else 0,
-                int(leg.get("ttl", "0")),
+                length_of(leg.get("ttl", "0")),
             ),
         ),
         "tip": (

@@ -2,7 +2,6 @@
 
 __all__ = [
     "denomination_commands",
-    "grant_commands",
     "gov_commands",
     "query_commands",
     "tx_commands",

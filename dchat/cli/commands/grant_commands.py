@@ -30,49 +30,18 @@ from chain.tx.messages.grants import (
     RevokeFeeGrant,
 )
 from chain.tx.messages.payments import ClaimVested, ClawBack, CreateVesting
-from consensus.formats.errors import InvalidData
-from consensus.formats.timestamps import format_rfc3339, parse_rfc3339
-from consensus.formats.units import NS_PER_S
+from consensus.formats.timestamps import format_rfc3339
 from dchat.cli.commands.denomination_commands import CURSOR, Cursor
-from dchat.cli.commands.query_commands import Age, ask_record, plain, proving, query
+from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, parse_leg, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
-from dchat.config.models import duration_s
+from dchat.cli.terminal.times import Length, Time, length_of, time_of
 from proto.dchat.v1 import payment_service_pb2 as pb
-
-
-def expiry_of(text: str) -> int:
-    """Block time in ns, of `30d` (from now on, by this machine's clock) or an RFC 3339 time. Raises ValueError."""
-    try:
-        return parse_rfc3339(text)
-    except InvalidData:
-        pass
-    try:
-        seconds = duration_s(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time; allowed: 30d, 12h, 2027-01-31T00:00:00Z") from None
-    assert isinstance(seconds, int)
-    return time.time_ns() + seconds * NS_PER_S
-
-
-class Expiry(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """See `expiry_of`."""
-
-    name = "TIME"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return expiry_of(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
 
 grantee_option = click.option("--to", "grantee", type=Address(), required=True, help="The account that may.")
 expiry_option = click.option(
-    "--expires", "expiry_ns", type=Expiry(), required=True, help="30d, 12h, or a time: 2027-01-31T00:00:00Z."
+    "--expires", "expiry_ns", type=Time(), required=True, help="30d, 12h, or a time: 2027-01-31T00:00:00Z."
 )
 
 
@@ -80,7 +49,7 @@ expiry_option = click.option(
 @grantee_option
 @click.option("--limit", type=Amount(least=1), required=True, help="The most in all.")
 @expiry_option
-@click.option("--period", type=Age(), default=0, help="As 1d, with --period-limit: the most in each period.")
+@click.option("--period", type=Length(), default=0, help="As 1d, with --period-limit: the most in each period.")
 @click.option("--period-limit", type=Amount(), default=0)
 @click.option("--kind", "kinds", type=click.Choice(sorted(NAMES)), multiple=True, help="Pays for these. Default: all.")
 @sending
@@ -172,8 +141,8 @@ def query_authorisation(granter: bytes, grantee: bytes, kind: str, **how: Any) -
 def parse_part(text: str) -> tuple[int, int]:
     """(seconds, udchat) of `30d=5`. Raises ValueError."""
     length, found, amount = text.partition("=")
-    seconds = duration_s(length) if found else 0
-    if not isinstance(seconds, int) or not seconds:
+    seconds = length_of(length) if found else 0
+    if not seconds:
         raise ValueError(f"{text!r} is no part; expected LENGTH=AMOUNT, as 30d=5")
     return seconds, parse_amount(amount, least=1)
 
@@ -200,10 +169,10 @@ number_option = click.option(
 @tx.command("vest", cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True)
 @click.option("--amount", type=Amount(), default=0, help="With --over or --after.")
-@click.option("--over", type=Age(), default=0, help="Vests evenly for so long: 365d.")
-@click.option("--after", type=Age(), default=0, help="Vests whole after so long.")
+@click.option("--over", type=Length(), default=0, help="Vests evenly for so long: 365d.")
+@click.option("--after", type=Length(), default=0, help="Vests whole after so long.")
 @click.option("--part", "parts", type=Part(), multiple=True, help="One after another, as 30d=5: 5 DCHAT after 30 days.")
-@click.option("--start", "start_ns", type=Expiry(), default=0, help="A time, or in 30d. Default: with the block.")
+@click.option("--start", "start_ns", type=Time(), default=0, help="A time, or in 30d. Default: with the block.")
 @click.option("--clawback", is_flag=True, help="You may take back what has not vested.")
 @number_option
 @sending
@@ -245,7 +214,7 @@ def claw_back(recipient: bytes, number: int, **options: Any) -> None:
 @click.argument("recipient", type=Address())
 @click.argument("funder", type=Address())
 @click.argument("number", type=click.IntRange(0), default=0)
-@click.option("--at", "time_ns", type=Expiry(), help="A time, or in 30d. Default: now, by this machine's clock.")
+@click.option("--at", "time_ns", type=Time(), help="A time, or in 30d. Default: now, by this machine's clock.")
 @proving
 def query_vesting(recipient: bytes, funder: bytes, number: int, time_ns: int | None, **how: Any) -> None:
     """A vesting: what of it has vested, is locked and can be claimed, at a time."""
@@ -318,7 +287,7 @@ LEGS.update(
             frozenset({"to", "limit", "expires"}),
             frozenset(),
             lambda me, leg: GrantFees(
-                me, _address(leg["to"]), parse_amount(leg["limit"], least=1), expiry_of(leg["expires"])
+                me, _address(leg["to"]), parse_amount(leg["limit"], least=1), time_of(leg["expires"])
             ),
         ),
         "revoke-fee-grant": (frozenset({"to"}), frozenset(), lambda me, leg: RevokeFeeGrant(me, _address(leg["to"]))),
@@ -326,7 +295,7 @@ LEGS.update(
             frozenset({"to", "kind", "expires"}),
             frozenset({"limit"}),
             lambda me, leg: Authorise(
-                me, _address(leg["to"]), leg["kind"], expiry_of(leg["expires"]), parse_amount(leg.get("limit", "0"))
+                me, _address(leg["to"]), leg["kind"], time_of(leg["expires"]), parse_amount(leg.get("limit", "0"))
             ),
         ),
         "vest": (

@@ -14,12 +14,12 @@ from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, n
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
 from dchat.cli.terminal.drafts import in_words
 from dchat.cli.terminal.render import PROOF_FIELDS, absent, message_json
+from dchat.cli.terminal.times import Length
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client, NotFound, quoted
 from dchat.client.proved import Checked, Proved
 from dchat.client.refusals import explain
 from dchat.client.verify import ProofFailed, Verifier
-from dchat.config.models import duration_s
 from proto.dchat.v1 import service_pb2 as pb
 
 VOID = "it was made before the account was recovered: it lets, pays and orders nothing any more"
@@ -31,20 +31,6 @@ def query() -> None:
     """Look things up through a node's gRPC door. Answers are JSON."""
 
 
-class Age(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """Seconds of `600`, `600s`, `10m`, `1h`."""
-
-    name = "AGE"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            seconds = duration_s(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        assert isinstance(seconds, int)
-        return seconds
-
-
 def proving(command: Callable[..., Any]) -> Callable[..., Any]:
     """--prove and where trust begins."""
     options = (
@@ -52,7 +38,7 @@ def proving(command: Callable[..., Any]) -> Callable[..., Any]:
         trust_options,
         common_option(
             "--max-age",
-            type=Age(),
+            type=Length(),
             default="10m",
             show_default=True,
             help="Refuse a state whose header is older, by this machine's clock. 0: any age.",

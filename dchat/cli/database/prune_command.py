@@ -11,25 +11,13 @@ from chain.state.errors import StateError
 from consensus.formats.units import NS_PER_S
 from dchat.cli.database.group import database, db_path_option, opened
 from dchat.cli.terminal.base import Command, Refusal, show_json
-from dchat.config.models import duration_s
+from dchat.cli.terminal.times import Length
 from dchat.retention.disk_use import folder_bytes
 from dchat.retention.offline import Reach, StoppedNode
 
 
-class Age(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """Seconds of `30d`, `12h`, `600`."""
-
-    name = "AGE"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        try:
-            return duration_s(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 @database.command("prune", cls=Command)
-@click.option("--older-than", "older_than", type=Age(), required=True, help="Like 30d or 12h, counted from now.")
+@click.option("--older-than", "older_than", type=Length(), required=True, help="Like 30d or 12h, counted from now.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
 @db_path_option
 def prune_command(older_than: int, dry_run: bool, db_path: Path | None) -> None:

@@ -30,10 +30,11 @@ from crypto.hash import sha256
 from dchat.cli.chat.words import channel_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
-from dchat.cli.deals.words import CONDITIONS, SAID, If, When, condition_of, escrow_of, hash_of, place_of, time_of
+from dchat.cli.deals.words import CONDITIONS, SAID, If, condition_of, escrow_of, hash_of, place_of
 from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
 from dchat.cli.terminal.sums import Sum, parse_sum, sum_of, sum_option
+from dchat.cli.terminal.times import Time, time_of
 from dchat.client.client import Client
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
@@ -48,9 +49,9 @@ def escrow() -> None:
 @escrow.command("open", cls=Command)
 @click.option("--to", "recipient", type=Address(), help="Who is paid. Without it: whom the release names.")
 @sum_option()
-@click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@click.option("--deadline", type=Time(), required=True, help=DEADLINE)
 @click.option("--share", "others", multiple=True, metavar="WHO=AMOUNT", help="What another pays into it; repeat.")
-@click.option("--pay-until", type=When(), help="When shares are missing then, all goes back. Needed with --share.")
+@click.option("--pay-until", type=Time(), help="When shares are missing then, all goes back. Needed with --share.")
 @click.option("--party", "parties", type=Address(), multiple=True, help="Whose word pays; repeat for several.")
 @click.option("--threshold", type=click.IntRange(1), help="How many of them must say the same. Default: all.")
 @click.option("--arbiter", type=Address(), help="Who decides alone, either way.")
@@ -171,7 +172,7 @@ def release(
 @escrow.command("pay-on-delivery", cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True, help="Who posts it, and is paid.")
 @sum_option()
-@click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@click.option("--deadline", type=Time(), required=True, help=DEADLINE)
 @click.option("--channel", required=True, help="Name or id: where it is posted.")
 @click.option("--text", help="What is posted.")
 @click.option("--hash", "digest", type=Hash(), help="Instead of --text: its SHA-256.")
@@ -216,7 +217,7 @@ def deliver(escrow_id: bytes, channel: str, text: str, **options: Any) -> None:
 
 @escrow.command("bounty", cls=Command)
 @sum_option()
-@click.option("--deadline", type=When(), required=True, help=DEADLINE)
+@click.option("--deadline", type=Time(), required=True, help=DEADLINE)
 @sending
 def bounty(paid: Sum, deadline: int, **options: Any) -> None:
     """Set an amount aside for whoever does something; you say who did: `dchat tx escrow release ID --to WHO`."""
@@ -228,7 +229,7 @@ def bounty(paid: Sum, deadline: int, **options: Any) -> None:
 
 @tx.command("attest", cls=Command)
 @click.option("--statement", required=True, help="A text, of which the hash is kept; or its SHA-256.")
-@click.option("--until", type=When(), help="How long you stand for it: 30d from now, or a time. At most 366 days.")
+@click.option("--until", type=Time(), help="How long you stand for it: 30d from now, or a time. At most 366 days.")
 @click.option("--withdraw", is_flag=True, help="Stand for it no more.")
 @sending
 def attest(statement: str, until: int | None, withdraw: bool, **options: Any) -> None:

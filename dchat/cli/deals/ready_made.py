@@ -13,6 +13,7 @@ from dchat.cli.commands.tx_commands import parse_leg, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount
 from dchat.cli.terminal.base import Command, Exit, Refusal
 from dchat.cli.terminal.sums import EXAMPLES, Sum, SumSaid, paying
+from dchat.cli.terminal.times import Length
 
 PERIODS_MAX: Final = 24  # legs of one bundle
 
@@ -60,7 +61,7 @@ def exchange(
     "--periods", type=click.IntRange(1, PERIODS_MAX), default=1, show_default=True, help="How many to pay for."
 )
 @click.option("--max-price", type=Amount(), required=True, help="The most that you would pay for each.")
-@click.option("--min-period", "min_period_s", type=click.IntRange(1), required=True, help="Seconds, the least of each.")
+@click.option("--min-period", "min_period_s", type=Length(least=1), required=True, help="As 30d, the least of each.")
 @sending
 def subscribe(channel: str, periods: int, max_price: int, min_period_s: int, **options: Any) -> None:
     """Join a channel for several periods, or go on for so many, all of them paid or none."""

@@ -16,12 +16,12 @@ from chain.tx.messages.payments import (
     check_reference,
 )
 from dchat.cli.commands.denomination_commands import CURSOR, Cursor
-from dchat.cli.commands.grant_commands import Expiry, expiry_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, height_option, limit_option, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal
 from dchat.cli.terminal.sums import Sum, sum_of, sum_option
+from dchat.cli.terminal.times import Time, time_of
 from proto.dchat.v1 import payment_service_pb2 as pb
 
 
@@ -48,7 +48,7 @@ def request_group() -> None:
 @sum_option()
 @click.option("--payer", type=Address(), help="Who may pay it. Default: anybody.")
 @click.option("--for", "purpose", default="", help=f"What it is for: up to {REQUEST_MEMO_BYTES_MAX} bytes, public.")
-@click.option("--expires", "expiry_ns", type=Expiry(), required=True, help="30d, 12h, or a time. At most 366 days.")
+@click.option("--expires", "expiry_ns", type=Time(), required=True, help="30d, 12h, or a time. At most 366 days.")
 @sending
 def create(
     reference: str,
@@ -90,7 +90,7 @@ def _fulfil_leg(me: bytes, leg: dict[str, str]) -> FulfilRequest:
 def _request_leg(me: bytes, leg: dict[str, str]) -> RequestPayment:
     payer = Address().convert(leg["payer"], None, None) if "payer" in leg else b""
     asked, memo = sum_of(leg), leg.get("for", "")
-    return RequestPayment(me, leg["reference"], payer, asked.denom, asked.amount, memo, expiry_of(leg["expires"]))
+    return RequestPayment(me, leg["reference"], payer, asked.denom, asked.amount, memo, time_of(leg["expires"]))
 
 
 LEGS["request"] = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from collections.abc import Mapping
 
 import click
@@ -20,14 +19,11 @@ from chain.tx.messages.escrow import (
     TimeBefore,
     TimeFrom,
 )
-from consensus.formats.errors import Malformed
-from consensus.formats.timestamps import parse_rfc3339
-from consensus.formats.units import NS_PER_S
 from crypto.hash import HASH_BYTES, sha256
 from dchat.cli.chat.words import channel_of
 from dchat.cli.terminal.ask import Address
 from dchat.cli.terminal.sums import sum_of
-from dchat.config.models import duration_s
+from dchat.cli.terminal.times import time_of
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 CONDITIONS = {  # what -> (needed, optional)
@@ -45,32 +41,6 @@ SAID += "attested by= statement= | after time= | before time="
 def hash_of(text: str) -> bytes:
     """64 hex characters, or the hash of the text."""
     return bytes.fromhex(text) if _HASH.fullmatch(text) else sha256(text.encode())
-
-
-def time_of(text: str) -> int:
-    """ns: so long from now, by this machine's clock (`2h`, `7d`), or RFC 3339. Raises ValueError."""
-    if "T" in text or "t" in text:
-        try:
-            return parse_rfc3339(text)
-        except Malformed as error:
-            raise ValueError(str(error)) from None
-    seconds = duration_s(text)
-    assert isinstance(seconds, int)
-    return time.time_ns() + seconds * NS_PER_S
-
-
-class When(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """`2h`, `7d` from now, by this machine's clock; or 2027-01-31T12:00:00Z, the same when it is given again."""
-
-    name = "TIME"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return time_of(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}; allowed: 2h, 7d, or 2027-01-31T12:00:00Z", param, ctx)
 
 
 def condition_of(what: str, said: Mapping[str, str]) -> Condition:

@@ -15,6 +15,7 @@ from dchat.app.genesis_params import MODULES, Changes
 from dchat.cli.commands.gov_commands import parse_setting
 from dchat.cli.terminal.ask import PORT_MAX
 from dchat.cli.terminal.base import Exit, Refusal
+from dchat.cli.terminal.times import Length
 from dchat.config.models import duration_ms
 from dchat.devnet.network import (
     ACCOUNT_NAMES,
@@ -126,17 +127,6 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
     return parsed
 
 
-def period_option(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """Seconds; a number without a unit is one of those."""
-    if value is None:
-        return None
-    milliseconds = duration_option(context, parameter, f"{value}s" if value.strip().isdigit() else value)
-    assert milliseconds is not None
-    if milliseconds < 1_000 or milliseconds % 1_000:
-        raise click.BadParameter(f'"{value}"; allowed: whole seconds, 1s and more, like 60s or 5m')
-    return milliseconds // 1_000
-
-
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that make a network; the command gets them as `wanted`, a Wanted."""
 
@@ -156,11 +146,11 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help=f"A param of the chain, by the names of `dchat query params`; repeat. Modules: {' '.join(MODULES)}.",
         ),
         click.option(
-            "--voting-period", callback=period_option,
+            "--voting-period", type=Length(least=1),
             help="Of governance, like 60s; half of it when expedited, twice for deposits. Default: 24 hours.",
         ),
         click.option(
-            "--unbonding-time", callback=period_option,
+            "--unbonding-time", type=Length(least=1),
             help="How long stake is on its way out and punishable, like 60s. Default: 14 days.",
         ),
         click.option(

@@ -16,11 +16,12 @@ from chain.tx.messages.guardians import (
     SetGuardians,
     StartRecovery,
 )
-from dchat.cli.commands.query_commands import Age, ask_record, proving, query
+from dchat.cli.commands.query_commands import ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.signing.key_commands import new_keys, possessions
 from dchat.cli.terminal.ask import Address, Hash, account_from
 from dchat.cli.terminal.base import Command, Exit, Refusal
+from dchat.cli.terminal.times import Length, length_of
 from dchat.cli.terminal.trust import signing_facts
 
 DELAY: str = "168h"
@@ -45,7 +46,7 @@ def _nobody(me: bytes) -> SetGuardians:
 @tx.command("set-guardians", cls=Command)
 @click.option("--guardian", "guardians", type=Address(), multiple=True, help=f"Up to {GUARDIANS_MAX} times.")
 @click.option("--threshold", type=click.IntRange(1, GUARDIANS_MAX), help="How many agree. Default: more than half.")
-@click.option("--delay", type=Age(), default=DELAY, show_default=True, help="In which you can object. 1m to 8760h.")
+@click.option("--delay", type=Length(), default=DELAY, show_default=True, help="In which you can object. 1m to 8760h.")
 @click.option(
     "--overrule", type=click.IntRange(1, GUARDIANS_MAX), help="So many are not objected to. Default: no number is."
 )
@@ -135,7 +136,7 @@ LEGS.update(
                 me,
                 tuple([_address(one) for one in leg["guardians"].split(",")]) if leg["guardians"] else (),
                 int(leg.get("threshold", 0)),
-                Age().convert(leg.get("delay", DELAY), None, None),
+                length_of(leg.get("delay", DELAY)),
                 int(leg.get("overrule", 0)),
             ),
         ),

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from chain.tx.envelope.tx import TX_BYTES_MAX, Tx, decode, sign_hash
 from chain.tx.errors import TxError
-from chain.tx.messages import KIND_OF, LANE_CHAT, encode_message
+from chain.tx.messages import KIND_OF, LANE_CHAT
 from chain.tx.policies import choose, fullest, parse_policy, read_policy
 from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import encode_address
 from crypto.keys import SIGNATURE_BYTES, ed25519_verify
 from dchat.cli.terminal.base import Exit, Refusal
-from dchat.cli.terminal.render import message_json
+from dchat.cli.terminal.render import inner_of, message_json
 from dchat.home.documents import document_of, fault_text
 from proto.dchat.v1 import tx_pb2
 
@@ -142,7 +142,7 @@ def words(tx: Tx, memo: str) -> list[str]:
         told.append(f"memo {json.dumps(memo)}")
     for number, message in enumerate(tx.messages, start=1):
         name = KIND_OF[type(message)].name
-        inner = getattr(encode_message(message), name)
+        inner = inner_of(message)
         shown = message_json(inner)
         in_units = "denom" in shown
         fields = [f"{field} {_field(field, value, in_units)}" for field, value in shown.items()]

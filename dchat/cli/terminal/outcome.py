@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
 from google.protobuf.message import DecodeError
 
+from chain.tx.messages import Message
 from chain.tx.units import in_dchat
 from dchat.cli.terminal.base import common_option, echo, show_json
-from dchat.cli.terminal.render import message_json, unit_of
+from dchat.cli.terminal.render import inner_of, message_json, times_of, unit_of
 from dchat.client.client import quoted
 from dchat.client.wallet import Outcome
 from proto.dchat.v1 import service_pb2 as pb
@@ -95,7 +96,7 @@ def _title(outcome: Outcome) -> str:
 
 
 def _rows(outcome: Outcome) -> list[tuple[str, str]]:
-    rows = [] if outcome.code else [*_done(outcome.receipt)]
+    rows = [] if outcome.code else [*_done(outcome.receipt, outcome.messages)]
     if outcome.receipt is not None:
         rows.append(("cost", _cost(outcome.receipt.fee_paid, outcome.gas_used)))
     if not outcome.hash:
@@ -108,16 +109,21 @@ def _rows(outcome: Outcome) -> list[tuple[str, str]]:
     return rows if outcome.code else [*rows, ("look", f"dchat query tx {outcome.hash.hex()} --prove")]
 
 
-def _done(receipt: state_pb2.Receipt | None) -> Iterator[tuple[str, str]]:
-    for leg in receipt.legs if receipt is not None else ():
+def _done(receipt: state_pb2.Receipt | None, messages: Sequence[Message] = ()) -> Iterator[tuple[str, str]]:
+    """messages: what was signed; it says of what the amounts are, and until when what was done lasts."""
+    inner = [inner_of(message) for message in messages]
+    legs = receipt.legs if receipt is not None else ()
+    by = inner if len(inner) == len(legs) else [None] * len(legs)
+    for leg, said in zip(legs, by, strict=True):
         shown = message_json(leg)
         words = [quoted(leg.kind).replace("_", " ")]
         if leg.amount:
-            words.append(unit_of(leg))
+            words.append(unit_of(leg, said))
         if shown["subject"] and shown["subject"] not in words[-1]:
             words.append(str(shown["subject"]))
         if leg.index or leg.kind == "post_message":
             words.append(f"number {shown['index']}" if isinstance(shown["index"], int) else str(shown["index"]))
+        words += times_of(said) if said is not None else []
         yield "did", ", ".join(words)
 
 

@@ -14,6 +14,8 @@ from google.protobuf.message import Message
 
 from chain.currency.denominations import records
 from chain.currency.ledger import dec
+from chain.tx.messages import KIND_OF, encode_message
+from chain.tx.messages import Message as Signed
 from chain.tx.messages.payments import Denom
 from chain.tx.units import in_dchat
 from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS, format_rfc3339
@@ -27,6 +29,7 @@ from proto.dchat.v1.tx_pb2 import Message as Kinds
 
 TIME_ENDING: Final = "_ns"
 OURS: Final = "dchat.v1"
+TERMS: Final = "terms"  # of another message, within one
 NUMBER_BYTES_SHOWN: Final = 64  # more is no number that anybody had, but what a node that lies sent
 # What an answer is verified by, beside what was asked for.
 PROOF_FIELDS = frozenset(
@@ -129,8 +132,39 @@ def _of_kind(kind: str) -> Leg:
     return found
 
 
-def unit_of(outcome: LegOutcome) -> str:
-    """The amount of a leg with its unit, as far as its kind tells."""
+def inner_of(message: Signed) -> Any:
+    """What a message that is signed says, on the wire."""
+    return getattr(encode_message(message), KIND_OF[type(message)].name)
+
+
+def times_of(inner: Any) -> list[str]:
+    """`deadline 2027-01-31T12:00:00Z`: each that it names."""
+    told = []
+    for field in inner.DESCRIPTOR.fields:
+        meaning, value = meaning_of(field), getattr(inner, field.name)
+        if meaning.form == Shown.TIME and value and not field.is_repeated:
+            told.append(f"{meaning.name.removesuffix('_time').replace('_', ' ')} {_time(value)}")
+        elif field.name == TERMS:
+            told += times_of(value)
+    return told
+
+
+def _denom_of(inner: Any) -> str | None:
+    """Empty: it is of DCHAT. None: it does not say."""
+    fields = inner.DESCRIPTOR.fields_by_name
+    if TERMS in fields:
+        return _denom_of(getattr(inner, TERMS))
+    if "denom" not in fields:
+        return None
+    named = inner.denom
+    return records.name_of(Denom(named.creator, named.sub)) if inner.HasField("denom") else ""
+
+
+def unit_of(outcome: LegOutcome, inner: Any = None) -> str:
+    """The amount of a leg with its unit, as far as its kind tells, or the message that it was done by."""
+    said = _denom_of(inner) if inner is not None else None
+    if said is not None:
+        return f"{outcome.amount} {said}" if said else in_dchat(outcome.amount)
     form, kind = _of_kind(outcome.kind).subject, Kinds.DESCRIPTOR.fields_by_name.get(outcome.kind)
     if form == Shown.DENOM:
         return f"{outcome.amount} {_bytes(form, outcome.subject)}"

@@ -148,7 +148,7 @@ async def test_two_people_exchange_and_both_sign(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (("open", "--amount", "5", "--deadline", "2h"), "nobody could release it"),
-        (("open", "--amount", "5", "--deadline", "soon", "--if", "after time=1h"), "allowed: 2h, 7d"),
+        (("open", "--amount", "5", "--deadline", "soon", "--if", "after time=1h"), "allowed: 90s, 10m, 1h, 7d"),
         (("open", "--amount", "5", "--deadline", "2h", "--if", "after time=1h"), "say --to"),
         (("open", "--amount", "5", "--deadline", "2h", "--if", "rain"), "unknown condition 'rain'"),
         (("open", "--amount", "5", "--deadline", "2h", "--if", "member channel=x"), "allowed: balance who="),

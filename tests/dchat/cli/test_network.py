@@ -150,9 +150,9 @@ def test_a_new_network_has_the_params_that_were_said(
         "--param slashing.evidence_age_s_max=9999999", "allowed: staking.unbonding_s, 1209600", id="beside another"
     ),
     pytest.param("--param chat.message_bytes_max=5 --param chat.message_bytes_max=6", "there twice", id="twice"),
-    pytest.param("--voting-period 0", "allowed: whole seconds, 1s and more", id="no time at all"),
-    pytest.param("--voting-period 1500ms", "allowed: whole seconds", id="a part of a second"),
-    pytest.param("--unbonding-time soon", "is not a duration", id="no duration"),
+    pytest.param("--voting-period 0", "allowed: 1s and more", id="no time at all"),
+    pytest.param("--voting-period 1500ms", "no whole number of seconds", id="a part of a second"),
+    pytest.param("--unbonding-time soon", "is no length of time", id="no duration"),
     pytest.param("--fast --block-time 3s", "exclude each other", id="two paces"),
 ])  # fmt: skip
 def test_a_network_that_cannot_be_is_refused_before_any_file(

@@ -10,6 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from chain.tx.messages.escrow import EscrowShare, OpenEscrow, OpenSharedEscrow
+from chain.tx.messages.payments import Denom
 from crypto.bech32 import encode_address
 from dchat.cli.main import dchat
 from dchat.cli.terminal.base import CommonOption
@@ -21,6 +23,7 @@ from proto.dchat.v1 import state_pb2
 WHO = bytes(range(20))
 WHO_TEXT = encode_address(WHO)
 ID = bytes(32).hex()
+ESCROW = OpenEscrow(WHO, bytes(20), 5_000_000, 1_801_396_800 * 10**9, (WHO,), 1)
 
 
 def receipt(*legs: tuple[str, int, bytes, int], fee: int = 3_500) -> state_pb2.Receipt:
@@ -54,6 +57,24 @@ def outcome(done: state_pb2.Receipt | None, **more: Any) -> Outcome:
          f"  did   pay denomination, 5 factory/{WHO_TEXT}/gold",
          "  cost  0.0035 DCHAT, 24,630 gas", f"  id    {ID}", f"  look  dchat query bundle {ID} --prove"],
         id="a bundle, in units",
+    ),
+    pytest.param(
+        outcome(receipt(("open_escrow", 5_000_000, bytes(32), 0), ("open_escrow", 20, bytes(32), 0)), sequence=None,
+                messages=(ESCROW, ESCROW._replace(denom=Denom(WHO, "gold")))),
+        ["done in block 41, proved by header 42",
+         f"  did   open escrow, 5 DCHAT, {ID}, deadline 2027-01-31T12:00:00Z",
+         f"  did   open escrow, 20 factory/{WHO_TEXT}/gold, {ID}, deadline 2027-01-31T12:00:00Z",
+         "  cost  0.0035 DCHAT, 24,630 gas", f"  id    {ID}", f"  look  dchat query bundle {ID} --prove"],
+        id="what was signed says of what the amount is",
+    ),
+    pytest.param(
+        outcome(receipt(("open_shared_escrow", 20, bytes(32), 0)), sequence=None,
+                messages=(OpenSharedEscrow(WHO, ESCROW, (EscrowShare(bytes(20), 3),), ESCROW.deadline_time_ns - 1),)),
+        ["done in block 41, proved by header 42",
+         f"  did   open shared escrow, 0.00002 DCHAT, {ID}, deadline 2027-01-31T12:00:00Z, "
+         "pay until 2027-01-31T11:59:59.999999999Z",
+         "  cost  0.0035 DCHAT, 24,630 gas", f"  id    {ID}", f"  look  dchat query bundle {ID} --prove"],
+        id="terms within a message",
     ),
     pytest.param(
         outcome(receipt(), code=361, codespace="guardians"),
