@@ -37,6 +37,9 @@ def read_recorded(path: str) -> list[tuple[int, bytes]]:
     return [(int(channel, 16), bytes.fromhex(message)) for channel, message in rows]
 
 
+AGAIN_S = 0.1
+
+
 async def run(spec: dict[str, Any], ended: asyncio.Task[bytes]) -> dict[str, Any]:
     """Attack until `ended`."""
     targets = [Target(**fields) for fields in spec["targets"]]
@@ -57,7 +60,9 @@ async def run(spec: dict[str, Any], ended: asyncio.Task[bytes]) -> dict[str, Any
     if work.done() and not work.cancelled() and work.exception() is not None:
         error = repr(work.exception())
         await ended
-    work.cancel()
+    while not work.done():  # what it awaits may end in the same turn, and the cancellation with it
+        work.cancel()
+        await asyncio.wait({work}, timeout=AGAIN_S)
     await asyncio.gather(work, return_exceptions=True)
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

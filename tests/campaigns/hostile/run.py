@@ -99,6 +99,15 @@ class Helper:
             return {"count": {}, "cpu": 0.0, "error": f"said nothing: {self._errors.read_text()[-300:]}"}
         return dict(json.loads(line))
 
+    async def ended(self) -> dict[str, Any]:
+        """As `end`, within a bounded time."""
+        try:
+            async with asyncio.timeout(END_S):
+                return await self.end()
+        except TimeoutError:
+            self.process.kill()  # lets go of the thread that waits for its line
+            return {"count": {}, "cpu": 0.0, "error": "did not end"}
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -112,10 +121,7 @@ async def end_all(helpers: Iterable[Helper]) -> list[dict[str, Any]]:
     found = []
     for helper in helpers:
         try:
-            async with asyncio.timeout(END_S):
-                found.append(await helper.end())
-        except TimeoutError:
-            found.append({"count": {}, "cpu": 0.0, "error": "did not end"})
+            found.append(await helper.ended())
         finally:
             helper.close()
     return found
@@ -328,7 +334,7 @@ class Arena:
             ready.cancel()
             result.failures += await ready
         logged = {index: self.logs.size(index) for index in self.nodes}
-        told = await end_all(helpers) if len(helpers) > 1 or not self.keep else [await helpers[0].end()]
+        told = await end_all(helpers) if len(helpers) > 1 or not self.keep else [await helpers[0].ended()]
         settled = await self._settle(before)
         self.watch.end()
         result.memory_mb = max(settled[index] - before[index] for index in self.nodes)
