@@ -27,12 +27,10 @@ class VersionUnavailable(StateError):
     """The version was pruned, or does not exist yet."""
 
     def __init__(self, version: int, *, earliest: int, latest: int) -> None:
-        if version > latest:
-            why = (
-                f"is not there yet: the latest is {latest}"
-                if latest >= 0
-                else "is not there: no block was executed yet"
-            )
+        if latest < 0:
+            why = "is not there: no block was executed yet"
+        elif version > latest:
+            why = f"is not there yet: the latest is {latest}"
         else:
             why = f"is not kept any more: this node has {earliest} to {latest}"
         super().__init__(f"height {version} {why}")

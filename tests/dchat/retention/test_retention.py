@@ -176,7 +176,7 @@ def prune(root: Path, *arguments: str) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--older-than", "soon"), "is not a duration"),
+        (("--older-than", "soon"), "is no length of time; allowed: 90s, 10m"),
         (("--dry-run",), "--older-than"),
         (("--older-than", "1d"), "no databases"),
     ],
