@@ -52,7 +52,6 @@ from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
 from consensus.types.block import max_data_bytes
-from crypto.hash import sha256
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
@@ -79,6 +78,7 @@ from dchat.statesync.headers import (
 from dchat.statesync.joining import Join, is_due
 from dchat.statesync.maker import SnapshotMaker
 from dchat.upkeep.scrub import Scrubber
+from genesis.digest import genesis_digest, rendered_digest
 from light import Root
 from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
@@ -407,9 +407,8 @@ def _retention(
 
 def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
     """That the genesis is the one with which the databases began; noted by the first start. Raises HomeError."""
-    digest = sha256(genesis.dumps().encode())
-    known = db.get(GENESIS_KEY)
-    if known is None:
+    digest, known = genesis_digest(genesis), db.get(GENESIS_KEY)
+    if known is None or known == rendered_digest(genesis):  # or an older build noted it
         db.write([(GENESIS_KEY, digest)], sync=True)
     elif known != digest:
         raise HomeError(

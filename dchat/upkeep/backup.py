@@ -20,7 +20,6 @@ from typing import Final
 from chain.state.store import Stores
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
-from crypto.hash import sha256
 from dchat.config import Config
 from dchat.home.files import sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
@@ -30,6 +29,7 @@ from dchat.upkeep.copies import DATABASES, Copy, remove_remains
 from dchat.upkeep.errors import BadBackup, UpkeepError
 from dchat.upkeep.sign_record import mark_moved, raise_sign_state, read_sign_state
 from dchat.upkeep.verify import Step, verify
+from genesis.digest import genesis_digest, rendered_digest
 from storage.open import open_store
 from storage.options import StoreOptions
 
@@ -94,7 +94,13 @@ def _facts_of(home: Home, copy: Copy) -> Facts:
 
 def genesis_hash(home: Home) -> str:
     """Raises HomeError."""
-    return sha256(load_genesis(home).dumps().encode()).hex()
+    return genesis_digest(load_genesis(home)).hex()
+
+
+def _is_of(home: Home, noted: str) -> bool:
+    """Whether a backup that noted this hash of its genesis is of the home's. Raises HomeError."""
+    genesis = load_genesis(home)
+    return noted in (genesis_digest(genesis).hex(), rendered_digest(genesis).hex())
 
 
 def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step], None]) -> Restored:
@@ -105,7 +111,7 @@ def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step
     with _working_folder(home.databases) as name:
         folder = Path(name) / "restored"
         facts = _unpack(source, Path(name), folder, lock)
-        if home.genesis.exists() and genesis_hash(home) != facts.genesis_hash:
+        if home.genesis.exists() and not _is_of(home, facts.genesis_hash):
             raise BadBackup(f"it is of chain {facts.chain_id}, of another genesis than {home.genesis}")
         _check(folder, facts, told)
         aside = _put_in_place(home, folder)

@@ -1,0 +1,47 @@
+"""The hash by which a home knows its genesis again.
+
+Every build must give the same for the same document, also one that renders documents otherwise: it is of the values
+alone, in a form that is written down here and nowhere else. A golden test holds it; a change is another FORM.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from consensus.documents.genesis import GenesisDoc
+from crypto.hash import sha256
+
+FORM: Final = b"\x01"  # stands in front of the hash where it is noted
+_DOMAIN: Final = b"dchat/genesis/1\n"
+
+
+def genesis_digest(doc: GenesisDoc) -> bytes:
+    """FORM and 32 bytes."""
+    params = doc.consensus_params
+    values = {
+        "chain_id": doc.chain_id,
+        "genesis_time_ns": doc.genesis_time_ns,
+        "initial_height": doc.initial_height,
+        "params": [
+            params.block.max_bytes, params.block.max_gas, params.evidence.max_age_num_blocks,
+            params.evidence.max_age_duration_ns, params.evidence.max_bytes, list(params.validator.pub_key_types),
+            params.version.app, params.abci.vote_extensions_enable_height,
+        ],
+        "validators": [[v.pub_key.type, v.pub_key.bytes.hex(), v.power, v.name] for v in doc.validators],
+        "app_hash": doc.app_hash.hex(),
+    }  # fmt: skip
+    state = _canonical(json.loads(doc.app_state)) if doc.app_state else b""
+    return FORM + sha256(_DOMAIN + _canonical(values) + b"\n" + sha256(state))
+
+
+def rendered_digest(doc: GenesisDoc) -> bytes:
+    """What builds before FORM noted: of the text that they wrote. Only to know their homes again."""
+    return sha256(doc.dumps().encode())
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+__all__ = ["genesis_digest", "rendered_digest"]
