@@ -184,7 +184,9 @@ class DatabaseSection(Section):
         "leveldb", "leveldb, or memory (gone when the process ends: for trials of one node)."
     )
     path: str = option("", "Folder of the databases. Empty: data_dir. Relative to home.")
-    cache_size: Megabytes = option(64, "Cache per database, in MB.")
+    cache_size: Megabytes = option(
+        128, "Cache of all three databases together, in MB: half of it for `app`, a quarter for each other one."
+    )
     write_buffer_size: Megabytes = option(16, "Write buffer per database, in MB.")
     max_open_files: int = option(256, "Files kept open per database.", ge=74, le=65_536)
     pruning: Literal["default", "nothing", "everything", "custom"] = option(

@@ -94,7 +94,8 @@ MEMPOOL = "mempool"  # the task that admits transactions
 ADMISSION = "admission"  # of one transaction, which this node could not judge
 WATCHED_AFTER_MOVE = 10  # blocks: in so many a validator that is up signs
 GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
-DATABASES = ("blocks", "state", "app")
+CACHE_SHARES = {"blocks": 1, "state": 1, "app": 2}  # execution reads `app` at random; the others go by height
+DATABASES = tuple(CACHE_SHARES)
 
 
 @dataclass
@@ -108,14 +109,10 @@ class Databases:
     @staticmethod
     def open(folder: Path, config: Config, on_corrupted: OnCorrupted | None = None) -> Databases:
         """on_corrupted: told of each read that finds damage. Raises StorageError (StoreCorrupted)."""
-        options = StoreOptions(
-            cache_bytes=config.database.cache_size * MIB,
-            write_buffer_bytes=config.database.write_buffer_size * MIB,
-            max_open_files=config.database.max_open_files,
-        )
         opened: list[KeyValueStore] = []
         try:
             for name in DATABASES:
+                options = store_options(name, config)
                 opened.append(open_store(config.database.backend, folder / name, options, on_corrupted=on_corrupted))
         except BaseException:
             for store in opened:
@@ -126,6 +123,16 @@ class Databases:
     def close(self) -> None:
         for store in (self.blocks, self.state, self.app):
             store.close()
+
+
+def store_options(name: str, config: Config) -> StoreOptions:
+    """Of one of the three: its share of `cache_size`, which is of all together."""
+    options = config.database
+    return StoreOptions(
+        cache_bytes=options.cache_size * MIB * CACHE_SHARES[name] // sum(CACHE_SHARES.values()),
+        write_buffer_bytes=options.write_buffer_size * MIB,
+        max_open_files=options.max_open_files,
+    )
 
 
 def core_config(config: Config) -> CoreConfig:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from dchat.cli.database.group import chosen, database, db_path_option, held, plainly
-from dchat.cli.database.look_commands import Progress
+from dchat.cli.database.group import Progress, chosen, database, db_path_option, held, plainly
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
 from dchat.upkeep.archive import Lock, make_key_file
 from dchat.upkeep.backup import backup, restore

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from consensus.system.errors import EngineError
-from dchat.cli.terminal.base import Exit, Group, Refusal, current_home
+from dchat.cli.terminal.base import Exit, Group, Refusal, current_home, echo_progress
 from dchat.config import Config
 from dchat.home import logs
 from dchat.home.errors import HomeError
@@ -22,7 +23,10 @@ from dchat.home.home_lock import hold_home
 from dchat.node.runtime import Databases
 from dchat.upkeep.copies import Copy, remove_remains
 from dchat.upkeep.errors import UpkeepError
+from dchat.upkeep.verify import Step
 from storage.errors import StorageError, StoreCorrupted
+
+SHOWN_EVERY = 50  # steps between two changes of the line
 
 
 @click.group("database", cls=Group)
@@ -99,3 +103,20 @@ def copied(home: Home, config: Config) -> Iterator[Copy]:
             yield copy
         finally:
             copy.close()
+
+
+class Progress:
+    """Where a walk is: one line on a terminal, nothing in a file."""
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._steps = 0
+
+    def told(self, step: Step) -> None:
+        self._steps += 1
+        if self._is_shown and not step.wrong and self._steps % SHOWN_EVERY == 0:
+            echo_progress(f"{step.what} {step.at}{f' of {step.of}' if step.of else ''}")
+
+    def end(self) -> None:
+        if self._is_shown:
+            echo_progress()

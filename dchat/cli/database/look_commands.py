@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from chain.state import layout
 from consensus.evidence import pool as evidence
 from consensus.stores import block_store, state_store
-from dchat.cli.database.group import chosen, copied, database, db_path_option, plainly
-from dchat.cli.terminal.base import Command, Exit, Refusal, echo, echo_progress, show_json
+from dchat.cli.database.group import Progress, chosen, copied, database, db_path_option, plainly
+from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
 from dchat.home.home import Home
 from dchat.upkeep.copies import DATABASES
-from dchat.upkeep.verify import Step, verify
+from dchat.upkeep.verify import verify
 from storage.level_files import damages
-
-SHOWN_EVERY = 50  # steps between two changes of the line
-
-
-class Progress:
-    """Where a walk is: one line on a terminal, nothing in a file."""
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._steps = 0
-
-    def told(self, step: Step) -> None:
-        self._steps += 1
-        if self._is_shown and not step.wrong and self._steps % SHOWN_EVERY == 0:
-            echo_progress(f"{step.what} {step.at}{f' of {step.of}' if step.of else ''}")
-
-    def end(self) -> None:
-        if self._is_shown:
-            echo_progress()
 
 
 @database.command("verify", cls=Command)

@@ -1,0 +1,199 @@
+"""The indexes by hash, made anew from the blocks: where a transaction is, and which height a block's hash is of.
+
+What the blocks say is written where the index lacks it or says something else, then what leads nowhere is deleted, and
+at last all is walked once more. Every write brings the index nearer to the blocks, and none takes away what is right:
+a stop anywhere is mended by doing it again, and a node may be started meanwhile. Events have no index: they are found
+in the results of their block, by its height.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from consensus.stores.block_store import HASH, META, BlockStore, prefix_end
+from consensus.stores.state_store import TX, StateStore
+from consensus.types.block import BlockMeta
+from dchat.upkeep.verify import Step
+from storage.errors import StorageError
+from storage.kv import KeyValueStore, Write
+
+BATCH: Final = 5_000  # entries written at once: some 300 kB
+STEP_EVERY: Final = 1_000  # entries looked at between two steps
+PLACE_BYTES: Final = 12  # height, index in the block
+BLOCKS_KEPT: Final = 64  # whose hashes are remembered while entries are looked up, which lie in no order
+
+
+@dataclass(slots=True)
+class Counts:
+    """Of one index. entries: that it should have."""
+
+    entries: int = 0
+    missing: int = 0
+    wrong: int = 0  # led elsewhere
+    stray: int = 0  # led to what is not there
+
+
+@dataclass
+class Reindexing:
+    """`run` once, at rest: nothing else has the databases open."""
+
+    blocks_db: KeyValueStore
+    state_db: KeyValueStore
+    transactions: Counts = field(default_factory=Counts)
+    hashes: Counts = field(default_factory=Counts)
+    unread: set[int] = field(default_factory=set)  # heights whose blocks cannot be read
+
+    def run(self) -> Iterator[Step]:
+        """Raises StorageError where writing fails or the range of blocks cannot be read; what else is damaged is told
+        as `wrong`, and what leads to it stays."""
+        self._blocks, self._states = BlockStore(self.blocks_db), StateStore(self.state_db)
+        self._hashes_at: OrderedDict[int, tuple[bytes, ...]] = OrderedDict()
+        yield from self._put_transactions(self.transactions)
+        yield from self._drop_stray_transactions()
+        yield from self._put_hashes(self.hashes)
+        yield from self._drop_stray_hashes()
+        again = Counts(), Counts()
+        yield from self._put_transactions(again[0], is_check=True)
+        yield from self._put_hashes(again[1], is_check=True)
+        for what, found in zip(("transactions", "hashes"), again, strict=True):
+            if found.missing or found.wrong:
+                yield Step("check", 0, 0, f"index of {what}: {found.missing + found.wrong} entries did not stay")
+
+    # -------------------------------------------------------------------------------------------- transactions
+
+    def _put_transactions(self, counts: Counts, *, is_check: bool = False) -> Iterator[Step]:
+        batch: list[Write] = []
+        what = "check" if is_check else "transactions"
+        for height in self._heights():
+            wrong = ""
+            try:
+                found = self._tx_hashes(height)
+            except StorageError as error:
+                found, wrong = (), str(error)
+            for index, tx_hash in enumerate(found):
+                batch += self._put(self.state_db, TX + tx_hash, _place(height, index), counts)
+            if not is_check and len(batch) >= BATCH:
+                self.state_db.write(batch)
+                batch = []
+            yield Step(what, height, self._blocks.height, "" if is_check else wrong)
+        if not is_check:
+            self.state_db.write(batch, sync=True)
+
+    def _heights(self) -> Iterator[int]:
+        """Of all blocks that were executed: the index comes with the results."""
+        state = self._states.load()
+        last = 0 if state is None else state.last_block_height
+        if not self._blocks.height:
+            return
+        for height in range(self._blocks.base, self._blocks.height + 1):
+            if height <= last or self._states.load_encoded(height) is not None:
+                yield height
+
+    def _tx_hashes(self, height: int) -> tuple[bytes, ...]:
+        """Raises StorageError: the block cannot be read, or is not what was voted for."""
+        try:
+            self._blocks.load_parts(height)
+            block, meta = self._blocks.load_block(height), self._blocks.load_meta(height)
+            if block is None or meta is None or block.hash != meta.block_id.hash:
+                raise StorageError(f"database blocks, block {height}: it is missing, or is not what its header says")
+        except StorageError:
+            self.unread.add(height)
+            raise
+        return tuple(block.data.tx_hashes)
+
+    def _put(self, db: KeyValueStore, key: bytes, value: bytes, counts: Counts) -> list[Write]:
+        counts.entries += 1
+        known = db.get(key)
+        if known == value:
+            return []
+        if known is None:
+            counts.missing += 1
+        else:
+            counts.wrong += 1
+        return [(key, value)]
+
+    def _drop_stray_transactions(self) -> Iterator[Step]:
+        """Where there are as many entries as transactions, all of them were looked at."""
+        counts = self.transactions
+        heights = range(self._blocks.base, self._blocks.height + 1)
+        has_strays = sum(1 for _ in self.state_db.scan(TX, prefix_end(TX))) != counts.entries
+        batch: list[Write] = []
+        entries = self.state_db.scan(TX, prefix_end(TX)) if has_strays else ()
+        for number, (key, value) in enumerate(entries, 1):
+            height, index = int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")
+            if len(value) != PLACE_BYTES or height not in heights or self._is_stray(key[1:], height, index):
+                batch.append((key, None))
+            if len(batch) >= BATCH:
+                counts.stray += len(batch)
+                self.state_db.write(batch)
+                batch = []
+            if number % STEP_EVERY == 0:
+                yield Step("entries", number, counts.entries)
+        counts.stray += len(batch)
+        self.state_db.write(batch, sync=True)
+
+    def _is_stray(self, tx_hash: bytes, height: int, index: int) -> bool:
+        """Of an entry that leads to a block that is kept. One that leads to what cannot be read may be right."""
+        if height in self.unread:
+            return False
+        known = self._hashes_at.get(height)
+        if known is None:
+            try:
+                known = self._hashes_at[height] = self._tx_hashes(height)
+            except StorageError:  # of a block that was not executed: told when it is
+                return False
+            if len(self._hashes_at) > BLOCKS_KEPT:
+                self._hashes_at.popitem(last=False)
+        return index >= len(known) or known[index] != tx_hash
+
+    # ------------------------------------------------------------------------------------------ hashes of blocks
+
+    def _put_hashes(self, counts: Counts, *, is_check: bool = False) -> Iterator[Step]:
+        """Of every header that is kept: below the blocks too, as a state sync leaves them."""
+        batch: list[Write] = []
+        what = "check" if is_check else "hashes"
+        for key, data in self.blocks_db.scan(META, prefix_end(META)):
+            height, wrong = int.from_bytes(key[1:], "big"), ""
+            block_hash = _hash_in(height, data)
+            if block_hash is None:
+                self.unread.add(height)
+                wrong = f"database blocks, the header of block {height}: it cannot be read"
+            else:
+                batch += self._put(self.blocks_db, HASH + block_hash, height.to_bytes(8, "big"), counts)
+            if not is_check and len(batch) >= BATCH:
+                self.blocks_db.write(batch)
+                batch = []
+            yield Step(what, height, self._blocks.height, "" if is_check else wrong)
+        if not is_check:
+            self.blocks_db.write(batch, sync=True)
+
+    def _drop_stray_hashes(self) -> Iterator[Step]:
+        batch: list[Write] = []
+        for number, (key, value) in enumerate(self.blocks_db.scan(HASH, prefix_end(HASH)), 1):
+            height = int.from_bytes(value, "big")
+            meta = self.blocks_db.get(META + value) if len(value) == 8 else None
+            if height not in self.unread and (meta is None or _hash_in(height, meta) != key[1:]):
+                self.hashes.stray += 1
+                batch.append((key, None))
+            if number % STEP_EVERY == 0:
+                yield Step("hashes", number, self.hashes.entries)
+        self.blocks_db.write(batch, sync=True)
+
+
+def _place(height: int, index: int) -> bytes:
+    return height.to_bytes(8, "big") + index.to_bytes(4, "big")
+
+
+def _hash_in(height: int, data: bytes) -> bytes | None:
+    """The hash of the header that is stored under `height`; None: the disk has something else there."""
+    try:
+        meta = BlockMeta.decode(data)
+    except (ValueError, DecodeError):
+        return None
+    is_right = meta.header.height == height and meta.header.hash == meta.block_id.hash
+    return meta.block_id.hash if is_right else None
