@@ -16,6 +16,7 @@ import structlog
 from consensus.abci.interface import (
     FinalizeBlockResponse,
     InfoRequest,
+    InfoResponse,
     InitChainRequest,
     InitChainResponse,
     ValidatorUpdate,
@@ -50,9 +51,8 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
     info = executor.app.info(InfoRequest(software, BLOCK_PROTOCOL, P2P_PROTOCOL))
     app_height, app_hash = info.last_block_height, info.last_block_app_hash
     if not app_height:
-        if not state.last_block_height:  # a stop may have come after the state was saved and before the first block
-            state = replace(genesis.state(), app_version=info.app_version)
-        state = _init_chain(genesis, executor, state)
+        # a stop may have come after the state was saved and before the first block
+        state = _init_chain(genesis, executor, state) if state.last_block_height else begin(genesis, executor, info)
         app_hash = state.app_hash
     store_height, state_height = executor.blocks.height, state.last_block_height
     log.info("compared heights", blocks=store_height, state=state_height, application=app_height)
@@ -70,6 +70,14 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
     for height in range(state.next_height, store_height + 1):
         state = await _apply_stored(executor, state, height, app_committed=app_height >= height)
     return state
+
+
+def begin(genesis: GenesisDoc, executor: BlockExecutor, info: InfoResponse) -> State:
+    """The state before the first block, saved, of an application without blocks; info: what that answered.
+
+    Raises HandshakeError, and what the application or the stores raise.
+    """
+    return _init_chain(genesis, executor, replace(genesis.state(), app_version=info.app_version))
 
 
 def _init_chain(genesis: GenesisDoc, executor: BlockExecutor, state: State) -> State:

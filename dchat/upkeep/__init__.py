@@ -1,3 +1,3 @@
 """Keeping what a node has on disk: looking through its files, copying them, bringing copies back."""
 
-__all__ = ["archive", "backup", "copies", "errors", "going_back", "reindex", "scrub", "sign_record", "verify"]
+__all__ = ["archive", "backup", "copies", "errors", "going_back", "reindex", "replay", "scrub", "sign_record", "verify"]

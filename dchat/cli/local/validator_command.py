@@ -37,7 +37,6 @@ LATER_FLAGS: Mapping[str, str] = {
     "pkcs11_pin_file": "--pkcs11-pin-file",
     "kms_key_id": "--kms-key-id",
     "aws_region": "--aws-region",
-    "replay_from_genesis": "--replay-from-genesis",
 }
 
 
@@ -72,11 +71,18 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--pkcs11-pin-file", hidden=True)
 @click.option("--kms-key-id", hidden=True)
 @click.option("--aws-region", hidden=True)
-@click.option("--replay-from-genesis", is_flag=True, hidden=True)
+@click.option(
+    "--replay-from-genesis",
+    is_flag=True,
+    help="Start nothing: execute this home's blocks again, and say whether each gives what the chain has.",
+)
+@click.option(
+    "--replace-state", is_flag=True, help="With --replay-from-genesis: what it made is this home's state from then on."
+)
 @click.option(
     "--genesis-file",
     type=click.Path(path_type=Path),
-    help="The chain's genesis, for a home that has none.",
+    help="The chain's genesis, for a home that has none; what --replay-from-genesis begins with.",
 )
 @click.option("--upgrade-name", help="The plan that --upgrade-binary is for.")
 @click.option("--upgrade-height", type=int, help="Its height, when the chain has no plan of that name.")
@@ -104,6 +110,11 @@ def validator(context: click.Context, /, **given: object) -> None:
         if given[name]:
             raise not_in_this_build(flag)
     start = prepare(given)
+    if given["replay_from_genesis"]:
+        _replay(start, replace=bool(given["replace_state"]))
+        return
+    if given["replace_state"]:
+        raise click.UsageError("--replace-state is of --replay-from-genesis")
     if given["validate"] or given["dry_run"]:
         _tell(start, dry_run=bool(given["dry_run"]))
         return
@@ -114,6 +125,19 @@ def validator(context: click.Context, /, **given: object) -> None:
 def recover() -> None:
     """Diagnose a stalled network. Not in this build."""
     raise not_in_this_build("`dchat validator recover`")
+
+
+def _replay(start: Start, *, replace: bool) -> None:
+    """Of a home as it is: nothing in it is made or checked but the genesis. Raises Refusal."""
+    from dchat.cli.local.replay_command import replay_from_genesis
+
+    path, home, config = start.genesis_file, start.home, start.loaded.config
+    try:
+        genesis = load_genesis(home) if path is None else read_genesis(path)
+        _check_chain(path or home.genesis, genesis, config)
+    except HomeError as error:
+        raise Refusal(str(error), Exit.USAGE) from None
+    replay_from_genesis(home, config, genesis, replace=replace)
 
 
 @dataclass(frozen=True)
