@@ -70,7 +70,7 @@ class LightClient:
         self._walker = Walker(chain_id, self.options, now_ns)
         self._now_ns, self._sleep, self._on_kept = now_ns, sleep, on_kept
         self._turn = asyncio.Lock()
-        self._replaced = 0  # how often a primary that did not answer became a witness: so no search goes on for ever
+        self._replaced = 0  # how often a primary that did not answer became a witness: bounded, so searches end
 
     @property
     def chain_id(self) -> str:
@@ -118,11 +118,22 @@ class LightClient:
         if stored is not None and root.is_of(stored):
             self._take_chain(stored)
         else:
-            block = await self._walker.begin(self.primary, root)
+            block = await self._root_block(root)
             await self._compare_root(block)
             self._store.clear()  # what was verified from another root
             self._keep([block], root=block.height)
         self._root_height = root.height
+
+    async def _root_block(self, root: Root) -> LightBlock:
+        """Of the primary, or of the witness that takes its place since it does not answer."""
+        while True:
+            try:
+                return await self._walker.begin(self.primary, root)
+            except NoBlock:
+                raise
+            except ProviderFailed as error:
+                if not await self._replace_primary(root.height, None, keep=not isinstance(error, BadAnswer)):
+                    raise
 
     def _take_chain(self, stored: LightBlock) -> None:
         chain_id = stored.header.chain_id
@@ -223,10 +234,6 @@ class LightClient:
                     self.witnesses.append(old)
                 return True
         return False
-
-    _replaced = (
-        0  # how often a primary that did not answer became a witness: bounded, so that no search goes on for ever
-    )
 
     # ------------------------------------------------------------------------------------------------- comparison
 

@@ -18,28 +18,28 @@ class DoorProvider:
     """Every failure carries the client's as its cause."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
 
     @property
     def name(self) -> str:
-        return self._client.address
+        return self.client.address
 
     async def light_block(self, height: int) -> LightBlock:
         try:
-            answer = await self._client.commit(height)
+            answer = await self.client.commit(height)
             return LightBlock.from_proto(answer.light_block)
         except NotFound as error:
             latest = _HAS.search(str(error))
             kind = HeightTooHigh if latest is not None and int(latest[1]) < height else NoBlock
             raise kind(self.name, error) from error
         except ClientError as error:
-            raise NoAnswer(self.name, error) from error
+            raise NoAnswer(self.name, str(error).removeprefix(f"{self.name} ")) from error
         except InvalidData as error:
             raise BadAnswer(self.name, error) from error
 
     async def report(self, evidence: Evidence) -> None:
         try:
-            await self._client.broadcast_evidence(evidence.encode_wrapped())
+            await self.client.broadcast_evidence(evidence.encode_wrapped())
         except NodeUnreachable as error:
             raise NoAnswer(self.name, error) from error
         except ClientError as error:

@@ -136,7 +136,8 @@ def test_kill_9_leaves_whole_blocks(tmp_path: Path, lines: int) -> None:
     store = FolderTrustStore(tmp_path, 8)
     assert store.heights[0] == 1
     assert len(store.heights) <= 9
-    assert said[-1] in store.heights or said[-1] == 30  # a round began anew: then lower ones are the newest
+    following = 2 if said[-1] == 30 else said[-1] + 1  # saved as well, which may have taken its place, and not yet said
+    assert {said[-1], following} & set(store.heights)
     for height in store.heights:
         assert store.load(height) == CHAIN.blocks[height]
     assert not list(tmp_path.glob("*.tmp"))

@@ -20,7 +20,7 @@ from consensus.formats.json_text import dumps
 from consensus.formats.units import KIB
 from dchat.cli.light.proved_calls import ProvedCalls
 from dchat.cli.light.session import LightSession
-from dchat.cli.light.verified import BadParams, CannotProve, Verified
+from dchat.cli.light.verified import BadParams, CannotProve, Nodes, Verified
 from dchat.client.client import AskFailed, ClientError, NodeUnreachable, NotFound
 from dchat.doors.rest.calls import STATUS
 from light.errors import LightError, NoAnswer, NoBlock
@@ -43,8 +43,10 @@ class Proxy:
 
     @staticmethod
     async def of(session: LightSession) -> Proxy:
-        calls = await ProvedCalls.over(session.light, session.client) if session.client is not None else None
-        return Proxy(Verified(session.light, client=session.client, rpc=session.rpc), calls)
+        nodes = Nodes(session.light, session.nodes)
+        verified = Verified(session.light, nodes)
+        calls = await ProvedCalls.over(session.light, nodes, verified) if nodes.doors else None
+        return Proxy(verified, calls)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""

@@ -22,7 +22,6 @@ from dchat.client.light_provider import DoorProvider
 from dchat.config.models import duration_ms
 from light import LightClient, Options, Root
 from light.errors import AttackDetected, InvalidOptions, LightError, NoAnswer, NoBlock, ProviderFailed
-from light.provider import Provider
 from light.rpc import RpcProvider
 from light.store import FolderTrustStore, MemoryTrustStore, TrustStore
 
@@ -86,11 +85,10 @@ def light_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass
 class LightSession:
-    """client: of the primary, where that is a gRPC door; rpc: where it is a JSON-RPC."""
+    """nodes: the primary and the witnesses, as they were named; whom the light client follows changes."""
 
     light: LightClient
-    client: Client | None
-    rpc: RpcProvider | None
+    nodes: Sequence[DoorProvider | RpcProvider]
 
 
 @contextlib.asynccontextmanager
@@ -104,10 +102,10 @@ async def session_of(
             store: TrustStore = MemoryTrustStore() if folder is None else FolderTrustStore(folder)
             stack.callback(store.close)
             root, chain_id = _root_of(options, store)
-            primary, client, rpc = await _provider(options["primary"], stack)
+            primary = await _provider(options["primary"], stack)
             if len(options["witnesses"]) > WITNESSES_MAX:
                 raise Refusal(f"--witness {len(options['witnesses'])} times; allowed: {WITNESSES_MAX}", Exit.USAGE)
-            witnesses = [(await _provider(said, stack))[0] for said in options["witnesses"]]
+            witnesses = [await _provider(said, stack) for said in options["witnesses"]]
             judged = Options(
                 options["trust_level"], options["trusting_period"] or None, options["clock_drift"],
                 sequential=options["sequential"],
@@ -115,7 +113,7 @@ async def session_of(
             light = LightClient(
                 root, primary, witnesses, chain_id=chain_id, options=judged, store=store, on_kept=on_kept
             )
-            yield LightSession(light, client, rpc)
+            yield LightSession(light, (primary, *witnesses))
     except LightError as error:
         if isinstance(error, AttackDetected) and folder is not None:
             write_evidence(error, folder)
@@ -131,14 +129,11 @@ def _root_of(options: Mapping[str, Any], store: TrustStore) -> tuple[Root | None
     return trust.root, "" if trust.genesis is None else trust.genesis.chain_id
 
 
-async def _provider(
-    said: str | None, stack: contextlib.AsyncExitStack
-) -> tuple[Provider, Client | None, RpcProvider | None]:
+async def _provider(said: str | None, stack: contextlib.AsyncExitStack) -> DoorProvider | RpcProvider:
     if said is not None and said.startswith(RPC_STARTS):
-        rpc = await stack.enter_async_context(RpcProvider(said))
-        return rpc, None, rpc
+        return await stack.enter_async_context(RpcProvider(said))
     client = await stack.enter_async_context(Client(node_address(said), answer_bytes_max=SMALL_BYTES_MAX))
-    return DoorProvider(client), client, None
+    return DoorProvider(client)
 
 
 def refusal_of(error: LightError) -> Refusal:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from chain.state import proofs
 from chain.state.roots import STORE_NAMES
@@ -29,8 +30,10 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.types.block import Block
 from consensus.types.light import LightBlock
 from crypto.merkle import InvalidProof
-from dchat.client.client import HEIGHT_MAX, Client
+from dchat.client.client import HEIGHT_MAX, NodeUnreachable
+from dchat.client.light_provider import DoorProvider
 from light import LightClient
+from light.errors import NoAnswer
 from light.rpc import BLOCK_BYTES_MAX, RpcProvider
 from proto.dchat.v1 import service_pb2 as pb
 
@@ -40,6 +43,8 @@ OPS_MAX: Final = 8
 _PATH: Final = re.compile(r"/store/([a-z_]{1,32})/key", re.ASCII)
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Json]]
+T = TypeVar("T")
+Node = TypeVar("Node", bound=DoorProvider | RpcProvider)
 
 
 class NotAnswered(Exception):
@@ -54,9 +59,35 @@ class BadParams(NotAnswered):
     """What was asked for is nothing that can be."""
 
 
+class Nodes:
+    """Whom to ask for what is verified anyway: the one that the light client follows now, then the others."""
+
+    def __init__(self, light: LightClient, nodes: Sequence[DoorProvider | RpcProvider]) -> None:
+        self._light, self._nodes = light, tuple(nodes)
+
+    @property
+    def doors(self) -> tuple[DoorProvider, ...]:
+        return tuple(node for node in self._in_turn() if isinstance(node, DoorProvider))
+
+    async def first(self, ask: Callable[[DoorProvider | RpcProvider], Awaitable[T]]) -> T:
+        """What the first says that answers at all. Raises the last one's NodeUnreachable or NoAnswer, and as `ask`."""
+        return await first_of(self._in_turn(), ask)
+
+    def _in_turn(self) -> list[DoorProvider | RpcProvider]:
+        return sorted(self._nodes, key=lambda node: node is not self._light.primary)
+
+
+async def first_of(nodes: Sequence[Node], ask: Callable[[Node], Awaitable[T]]) -> T:
+    """As `Nodes.first`."""
+    for node in nodes[:-1]:
+        with contextlib.suppress(NodeUnreachable, NoAnswer):
+            return await ask(node)
+    return await ask(nodes[-1])
+
+
 class Verified:
-    def __init__(self, light: LightClient, *, client: Client | None, rpc: RpcProvider | None) -> None:
-        self._light, self._client, self._rpc = light, client, rpc
+    def __init__(self, light: LightClient, nodes: Nodes) -> None:
+        self._light, self._nodes = light, nodes
         self.methods: dict[str, Answer] = {
             "health": self._health,
             "status": self._status,
@@ -118,13 +149,13 @@ class Verified:
 
     async def block(self, light: LightBlock) -> Block:
         """The block of a verified header. Raises InvalidData: it is another one."""
-        if self._client is not None:
-            answer = await self._client.block(light.height)
-            block = Block.from_proto(answer.block)
-        else:
-            assert self._rpc is not None
-            told = await self._rpc.call("block", BLOCK_BYTES_MAX, height=str(light.height))
-            block = told.read("block", read_block)
+
+        async def ask(node: DoorProvider | RpcProvider) -> Block:
+            if isinstance(node, DoorProvider):
+                return Block.from_proto((await node.client.block(light.height)).block)
+            return (await node.call("block", BLOCK_BYTES_MAX, height=str(light.height))).read("block", read_block)
+
+        block = await self._nodes.first(ask)
         block.validate()
         if block.hash != light.hash or block.part_set().header != light.commit.block_id.part_set_header:
             raise InvalidLightBlock(f"block {light.height} is another one than its verified header's")
@@ -141,7 +172,7 @@ class Verified:
         height = number(params, "height") or (await self._light.update()).height - 1
         if height < 1:
             raise BadParams("there is no state that a header proves yet")
-        value, ops = await self._ask_state(store[1], key, height)
+        value, ops = await self._nodes.first(lambda node: _ask_state(node, store[1], key, height))
         header = (await self._light.verify_at(height + 1)).header
         check_state(ops, header.app_hash, store=store[1], key=key, value=value)
         return {"response": {
@@ -150,22 +181,22 @@ class Verified:
             "proofOps": {"ops": [{"type": op.type, "key": _base64(op.key), "data": _base64(op.data)} for op in ops]},
         }}  # fmt: skip
 
-    async def _ask_state(self, store: str, key: bytes, height: int) -> tuple[bytes | None, list[ProofOp]]:
-        if self._client is not None:
-            asked = pb.GetRecordRequest(store=store, key=key, height=height, prove=True)
-            answer: pb.GetRecordResponse = await self._client.call(self._client.state.GetRecord, asked)
-            if answer.height != height:
-                raise InvalidLightBlock(f"asked for the state after block {height}, got it after {answer.height}")
-            return answer.value or None, [ProofOp(op.type, op.key, op.data) for op in answer.proof.ops.ops]
-        assert self._rpc is not None
-        told = await self._rpc.call(
-            "abci_query", path=f"/store/{store}/key", data=key.hex(), height=str(height), prove=True
-        )
-        response = told.object("response")
-        if response.raw("code") or response.int64("height") != height or response.base64("key") not in (key, b""):
-            raise CannotProve(f"the node has no answer about this key after block {height}")
-        ops = response.object("proofOps").list("ops", _op_from_json)
-        return response.base64("value") or None, list(ops)
+
+async def _ask_state(
+    node: DoorProvider | RpcProvider, store: str, key: bytes, height: int
+) -> tuple[bytes | None, list[ProofOp]]:
+    if isinstance(node, DoorProvider):
+        asked = pb.GetRecordRequest(store=store, key=key, height=height, prove=True)
+        answer: pb.GetRecordResponse = await node.client.call(node.client.state.GetRecord, asked)
+        if answer.height != height:
+            raise InvalidLightBlock(f"asked for the state after block {height}, got it after {answer.height}")
+        return answer.value or None, [ProofOp(op.type, op.key, op.data) for op in answer.proof.ops.ops]
+    told = await node.call("abci_query", path=f"/store/{store}/key", data=key.hex(), height=str(height), prove=True)
+    response = told.object("response")
+    if response.raw("code") or response.int64("height") != height or response.base64("key") not in (key, b""):
+        raise CannotProve(f"the node has no answer about this key after block {height}")
+    ops = response.object("proofOps").list("ops", _op_from_json)
+    return response.base64("value") or None, list(ops)
 
 
 def check_state(ops: Sequence[ProofOp], app_hash: bytes, *, store: str, key: bytes, value: bytes | None) -> None:
@@ -210,4 +241,4 @@ def hex_bytes(params: Mapping[str, Any], name: str) -> bytes:
         raise BadParams(f"{name} is no hex") from None
 
 
-__all__ = ["BadParams", "CannotProve", "InvalidData", "Verified"]
+__all__ = ["BadParams", "CannotProve", "InvalidData", "Nodes", "Verified", "first_of"]

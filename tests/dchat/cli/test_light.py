@@ -238,6 +238,11 @@ async def test_the_proxy_answers_v1_reads_with_the_header_that_proves_them(follo
         ("/v1/blocks/2", 200, '"block_id"'),
         ("/v1/blocks/2/commit", 200, '"light_block"'),
         ("/v1/blocks/2/validators", 200, '"voting_power"'),
+        (f"/v1/guardians/{bob.address_text}", 200, '"proof"'),
+        (f"/v1/identities/{bob.address_text}/profile", 200, '"proof"'),
+        (f"/v1/proposals/1/votes/{bob.address_text}", 200, '"proof"'),
+        (f"/v1/guardians/{bob.address_text}?key=00", 400, "stands in the path already"),
+        (f"/v1/accounts/{bob.address_text}?address=00", 400, "stands in the path already"),
         ("/v1/params", 501, "GET /v1/params has no proof: ask the node itself"),
         ("/v1/invariants", 501, "has no proof"),
         ("/v1/accounts/nobody", 400, "address"),
@@ -256,6 +261,40 @@ async def test_the_proxy_answers_v1_reads_with_the_header_that_proves_them(follo
     assert (await asked.get("/v1/blocks/2", Host="localhost:1"))[0] == 200
     code, told, _ = await asked.get("/v1/nothing/at/all")
     assert code == 404
+
+
+async def test_when_the_primary_is_gone_another_node_is_asked_for_state_too(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is said is proved: whose word it is does not matter."""
+    bob, gone = followed.running.account("bob"), "127.0.0.1:1"
+    key = (b"a" + bob.address).hex()
+    monkeypatch.setattr("dchat.client.client.DEADLINE_S", 1.0)
+    async with session_of(followed.options(primary=gone, witnesses=(followed.node, followed.node))) as session:
+        proxy = await Proxy.of(session)
+        port = await proxy.start("127.0.0.1", 0)
+        try:
+            async with aiohttp.ClientSession() as http:
+                asked = Asked(f"http://127.0.0.1:{port}", session, http)
+                for path in (f"/v1/accounts/{bob.address_text}", "/v1/blocks/2", f"/v1/txs/{followed.paid.hash.hex()}"):
+                    code, told, by = await asked.get(path)
+                    assert (code, bool(by)) == (200, True), told
+                found = await asked.rpc("abci_query", path=f"/store/{CURRENCY}/key", data=key)
+                assert found["result"]["response"]["log"] == "exists"
+                assert (await asked.rpc("block", height="2"))["result"]["block"]["header"]["height"] == "2"
+        finally:
+            await proxy.stop()
+    only = followed.options(primary=followed.node, witnesses=())
+    async with session_of(only) as session:
+        session.light.primary, session.nodes = session.nodes[0], (DoorProvider(Client(gone)),)
+        proxy = await Proxy.of(session)
+        port = await proxy.start("127.0.0.1", 0)
+        async with aiohttp.ClientSession() as http:
+            code, told, _ = await Asked(f"http://127.0.0.1:{port}", session, http).get(
+                f"/v1/accounts/{bob.address_text}"
+            )
+        await proxy.stop()
+        assert (code, gone in told["error"]) == (504, True), told
 
 
 async def test_a_lie_is_not_relayed(followed: Followed, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
