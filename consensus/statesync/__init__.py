@@ -1,3 +1,3 @@
 """State sync: serving snapshots and light blocks to nodes that are new, and being one."""
 
-__all__ = ["backfill", "bootstrap", "chunks", "light_blocks", "reactor", "syncer"]
+__all__ = ["backfill", "bootstrap", "chunks", "light_blocks", "progress", "reactor", "syncer"]

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from consensus.formats.errors import InvalidData
+from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.base import Network, Peer
 from consensus.state.state import State
 from consensus.statesync.light_blocks import BAN_S, NoLightBlock, NoReply, PeerLightBlocks
@@ -27,6 +28,7 @@ from consensus.types.header import Header
 from consensus.types.light import LightBlock
 
 RETRY_S: Final = 5.0
+TELL_EVERY_NS: Final = 30 * NS_PER_S
 REFUSALS_MAX: Final = 24  # two minutes in which no peer had the next one: then nobody has
 
 log = structlog.get_logger(__name__)
@@ -36,6 +38,7 @@ log = structlog.get_logger(__name__)
 class BackfillMetrics:
     headers: int = 0
     lowest: int = 0  # from there on headers are kept; 0: not looked yet
+    wanted: int = 0  # down to which height they are, as far as is known; 0: none is fetched now
     bad: int = 0
 
 
@@ -54,9 +57,16 @@ class Backfill:
         self._network, self._clock, self._workers, self._verifier = network, clock, workers, verifier
         self._lacks: dict[str, int] = {}  # peer id -> a height that it has not, and what is below
         self.metrics = BackfillMetrics()
+        self.waits_for = ""  # in words; empty: it goes on, or is over
 
     async def run(self) -> None:
         """Ends when all is there, or when no peer has more."""
+        try:
+            await self._run()
+        finally:
+            self.metrics.wanted, self.waits_for = 0, ""
+
+    async def _run(self) -> None:
         state = self._states.load()
         lowest = self._blocks.lowest_stored()
         self.metrics.lowest = lowest
@@ -64,14 +74,21 @@ class Backfill:
             return
         above = self._header(lowest)
         refused, began = 0, lowest
+        told_ns = self._clock.monotonic_ns()
+        log.info("began to fetch the headers that evidence may need", below=lowest)
         while above.height > state.initial_height and self._is_wanted(above.height, state):
+            self.metrics.wanted = self._lowest_wanted(above.height, state)
+            if self._clock.monotonic_ns() - told_ns >= TELL_EVERY_NS:
+                told_ns = self._clock.monotonic_ns()
+                log.info("fetching headers", lowest=above.height, wanted=self.metrics.wanted, waits_for=self.waits_for)
             found = await self._ask(above.height - 1)
             kept = await self._keep(above, found, state.chain_id)
             if kept is not None:
                 above, refused = kept, 0
-                self.metrics.lowest = above.height
+                self.metrics.lowest, self.waits_for = above.height, ""
                 continue
             refused += 1
+            self.waits_for = f"a peer that has header {above.height - 1}"
             if refused >= REFUSALS_MAX:
                 log.warning("no peer has older headers: older evidence cannot be judged here", lowest=above.height)
                 break
@@ -89,6 +106,12 @@ class Backfill:
         limits, header = state.params.evidence, self._header(height)
         by_blocks = height - 1 >= state.last_block_height - limits.max_age_num_blocks
         return by_blocks or header.time_ns >= state.last_block_time_ns - limits.max_age_duration_ns
+
+    @staticmethod
+    def _lowest_wanted(height: int, state: State) -> int:
+        """By blocks; by time it may go deeper, which shows when it is there."""
+        by_blocks = state.last_block_height - state.params.evidence.max_age_num_blocks
+        return max(state.initial_height, min(by_blocks, height - 1))
 
     async def _pause(self) -> None:
         wake = asyncio.Event()

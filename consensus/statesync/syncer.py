@@ -38,6 +38,7 @@ from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.base import Network, Peer
 from consensus.statesync.chunks import ChunkFolder
 from consensus.statesync.offers import PER_PEER_MAX, Offer, Offers
+from consensus.statesync.progress import Progress, Rate, Stage
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import EngineError
 from consensus.system.log_limit import LogLimit
@@ -56,6 +57,7 @@ RETRY_S: Final = 1.0
 LATE_S: Final = 300.0
 BAN_S: Final = 3_600  # for what no honest node sends: a chunk of another hash, a snapshot that is none
 TELL_EVERY_NS: Final = 30 * NS_PER_S
+PROGRESS_EVERY_NS: Final = 5 * NS_PER_S  # a line in the log
 
 log = structlog.get_logger(__name__)
 
@@ -86,9 +88,9 @@ class Restored:
 
 @dataclass(slots=True)
 class StateSyncMetrics:
-    """stage: 0 not running, 1 looks for snapshots, 2 verifies headers, 3 fetches and applies chunks."""
+    """stage: a Stage, as a number."""
 
-    stage: int = 0
+    stage: int = Stage.BEGINS
     height: int = 0  # of the snapshot at hand
     chunks: int = 0  # that it has
     chunks_applied: int = 0
@@ -136,6 +138,8 @@ class StateSync:
         self._asked_ns = 0
         self._told = ""
         self._told_ns = 0
+        self._progress_told_ns = 0
+        self._rate = Rate()
         self._limited = LogLimit(log)
         self.metrics = StateSyncMetrics()
 
@@ -186,6 +190,7 @@ class StateSync:
             fetch.offer.peers.pop(peer.id, None)  # it took its snapshot away: that is no lie
             return
         self.metrics.bytes_fetched += len(response.chunk)
+        self._rate.at(self._clock.monotonic_ns(), self.metrics.bytes_fetched)
         if index not in fetch.senders and index not in fetch.arrived and index >= fetch.next:
             fetch.arrived[index] = peer, response.chunk
 
@@ -202,7 +207,7 @@ class StateSync:
             self._ask_peer(peer)
         self._asked_ns = self._clock.monotonic_ns()
         log.info("began state sync", resumes=self._folder.snapshot is not None)
-        self.metrics.stage = 1
+        self.metrics.stage = Stage.LOOKS
         await self._sleep(self._discovery_s, wakes=False)
         try:
             while True:
@@ -212,7 +217,6 @@ class StateSync:
                 elif (restored := await self._try(offer)) is not None:
                     return restored
         finally:
-            self.metrics.stage = 0
             self._fetch = None
 
     async def _sleep(self, seconds: float, *, wakes: bool = True) -> None:
@@ -226,7 +230,7 @@ class StateSync:
             timer.cancel()
 
     async def _look_for_snapshots(self) -> None:
-        self.metrics.stage, self._fetch = 1, None
+        self.metrics.stage, self._fetch = Stage.LOOKS, None
         self._ask_all(self._clock.monotonic_ns(), after_ns=ASK_EVERY_NS)
         self._tell(f"snapshots: none of {len(self._network.peers)} peers offers one that can be used")
         await self._sleep(RETRY_S)
@@ -235,6 +239,21 @@ class StateSync:
     def waits_for(self) -> str:
         """In words; empty: nothing."""
         return self._told
+
+    @property
+    def progress(self) -> Progress:
+        metrics, fetch = self.metrics, self._fetch
+        return Progress(
+            stage=Stage(metrics.stage), height=metrics.height, chunks=metrics.chunks,
+            chunks_applied=metrics.chunks_applied, bytes_fetched=metrics.bytes_fetched,
+            bytes_per_s=self._rate.at(self._clock.monotonic_ns(), metrics.bytes_fetched),
+            peers=len(self._network.peers if fetch is None else fetch.offer.peers), waits_for=self._told,
+        )  # fmt: skip
+
+    def _tell_progress(self, now: int) -> None:
+        if now - self._progress_told_ns >= PROGRESS_EVERY_NS:
+            self._progress_told_ns = now
+            log.info("state sync goes on", progress=self.progress.sentence)
 
     def _tell(self, what: str) -> None:
         now = self._clock.monotonic_ns()
@@ -246,7 +265,8 @@ class StateSync:
     async def _try(self, offer: Offer) -> Restored | None:
         """None: this one came to nothing."""
         snapshot = offer.snapshot
-        self.metrics.stage, self.metrics.height, self.metrics.chunks = 2, snapshot.height, snapshot.chunks
+        self.metrics.stage, self.metrics.height, self.metrics.chunks = Stage.VERIFIES, snapshot.height, snapshot.chunks
+        self.metrics.chunks_applied = 0
         blocks = await self._verify(snapshot.height)
         if blocks is None:
             self._offers.forget(snapshot)
@@ -315,11 +335,12 @@ class StateSync:
     async def _restore(self, fetch: _Fetch) -> bool:
         """Fetch and apply all chunks. False: the snapshot was refused. Raises StateSyncFailed."""
         self._fetch = fetch
-        self.metrics.stage, self.metrics.chunks_applied = 3, 0
+        self.metrics.stage = Stage.FETCHES
         progress_ns = self._clock.monotonic_ns()
         while fetch.next < fetch.offer.snapshot.chunks:
             await self._store_arrived(fetch)
             now = self._clock.monotonic_ns()
+            self._tell_progress(now)
             self._expire(fetch, now)
             self._ask(fetch, now)
             if fetch.next in fetch.senders:
@@ -394,6 +415,10 @@ class StateSync:
                     break
 
     async def _apply(self, fetch: _Fetch, index: int) -> ApplyChunkResponse:
+        if index == fetch.offer.snapshot.chunks - 1:  # seconds, of a large state
+            self.metrics.stage = Stage.BUILDS
+            log.info("state sync goes on", progress=self.progress.sentence)
+
         def work() -> ApplyChunkResponse:
             return self._app.apply_snapshot_chunk(index, self._folder.get(index), fetch.senders[index])
 
@@ -412,10 +437,12 @@ class StateSync:
             case ApplyChunkResult.ACCEPT:
                 fetch.next += 1
                 self.metrics.chunks_applied = fetch.next
-                if fetch.next % 50 == 0 or fetch.next == snapshot.chunks:
+                self._tell("")
+                if fetch.next == snapshot.chunks:
                     log.info("applied chunks", height=snapshot.height, applied=fetch.next, of=snapshot.chunks)
                 return True
             case ApplyChunkResult.RETRY:
+                self.metrics.stage = Stage.FETCHES
                 return True
             case ApplyChunkResult.RETRY_SNAPSHOT:
                 self._fetch = None

@@ -28,6 +28,7 @@ from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import exit_code_of
+from proto.dchat.v1 import service_pb2 as pb
 from storage.kv import KeyValueStore
 
 log = structlog.get_logger(__name__)
@@ -142,7 +143,10 @@ class Gossip:
         self.snapshots.stop()
 
     def is_catching_up(self) -> bool:
-        """Blocks are synced, or peers are more than a height ahead: what they say is fetched, not decided here."""
+        """Blocks are synced, or are about to be, or peers are more than a height ahead: what they say is fetched, not
+        decided here."""
+        if not self.begun.is_set() and self.driver.halted is None:
+            return True
         return self.sync.metrics.syncing or self.highest_peer() > self.driver.state.last_block_height + 2
 
     def highest_peer(self) -> int:
@@ -157,6 +161,16 @@ class Gossip:
                 height = max(running[peer.id][0] - 1, claims[peer.id].height if peer.id in claims else 0)
                 claims[peer.id] = Claim(height, is_chosen=peer.is_outbound or peer.is_persistent)
         return believed_height(claims.values())
+
+    def backfill_status(self) -> pb.BackfillStatus | None:
+        """None: no headers below a restored state are being fetched."""
+        told = self.backfill.metrics
+        if not told.wanted:
+            return None
+        return pb.BackfillStatus(
+            lowest_height=told.lowest, wanted_height=told.wanted, headers=told.headers,
+            waits_for=self.backfill.waits_for,
+        )  # fmt: skip
 
     def waits_for(self) -> str:
         """What keeps block sync from going on; empty: nothing."""

@@ -46,7 +46,7 @@ ENGINE_GAUGES = frozenset(
         "is_catching_up_from_wal",
     }
 )
-GOSSIP_GAUGES = frozenset({"syncing", "highest_claim", "lowest", "height", "chunks", "bytes"})
+GOSSIP_GAUGES = frozenset({"syncing", "highest_claim", "lowest", "wanted", "height", "chunks", "bytes"})
 
 
 class OpenDoors(Protocol):

@@ -135,7 +135,7 @@ class _Process:
         )
         log.info(DOORS_LOG_TEXT, rpc_listen_address=config.network.rpc_listen_address)
         node_key = NodeKey.load(home.node_key)
-        if not await self._join(genesis, node_key):
+        if not await self._join(genesis, node_key, validator_key):
             return EXIT_OK
         try:
             node = await Node.open(
@@ -170,10 +170,13 @@ class _Process:
         log.info("stopped", reason=reason)
         return code
 
-    async def _join(self, genesis: GenesisDoc, node_key: NodeKey) -> bool:
+    async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey) -> bool:
         """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""
         assert self._ended is not None
-        joining = asyncio.ensure_future(join_by_snapshot(self._home, self._loaded.config, genesis, node_key=node_key))
+        address, config = validator_key.pub_key.address, self._loaded.config
+        joining = asyncio.ensure_future(
+            join_by_snapshot(self._home, config, genesis, node_key=node_key, our_address=address)
+        )
         waiting: set[asyncio.Future[Any]] = {joining, self._ended}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not joining.done():

@@ -67,6 +67,7 @@ from dchat.node.doors import Doors, listening
 from dchat.node.gossip import Gossip
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
+from dchat.statesync.doors import JoinDoors, JoinViews
 from dchat.statesync.headers import (
     VerifiedHeaders,
     pairs_of_peers,
@@ -374,7 +375,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
-        storage=retention.status,
+        storage=retention.status, backfill=gossip.backfill_status,
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
@@ -451,9 +452,12 @@ def check_trust(config: Config) -> None:
         )
 
 
-async def join_by_snapshot(home: Home, config: Config, genesis: GenesisDoc, *, node_key: NodeKey) -> None:
+async def join_by_snapshot(
+    home: Home, config: Config, genesis: GenesisDoc, *, node_key: NodeKey, our_address: bytes = b""
+) -> None:
     """Where this node is new and is to be restored from a snapshot, or that was begun: do it, before it starts.
 
+    Meanwhile its doors tell how far it is. our_address: of this node's consensus key.
     Raises StorageError, EngineError, P2PError, ValueError, CannotListen.
     """
     databases = Databases.open(home.databases, config)
@@ -463,25 +467,36 @@ async def join_by_snapshot(home: Home, config: Config, genesis: GenesisDoc, *, n
         if not is_due(folder, databases.blocks, databases.state, wanted=options.enable):
             return
         check_trust(config.model_copy(update={"state_sync": options.model_copy(update={"enable": True})}))
-        async with trusted_doors(options.trusted_nodes) as nodes:
-            root = await root_of_nodes(nodes) if nodes else root_of_text(options.trust)
-            await _join(home, config, genesis, node_key, databases, workers, folder=folder, root=root, nodes=nodes)
+        moniker = config.validator.moniker or host_name()
+        switch = _switch(config, node_key, genesis.chain_id, moniker)
+        me = Me(genesis.chain_id, moniker, node_key.id, our_address, time.monotonic_ns())
+        views = JoinViews(me=me, switch=switch)
+        doors = JoinDoors(home, config, views)
+        await doors.start(listening)
+        try:
+            async with trusted_doors(options.trusted_nodes) as nodes:
+                root = await root_of_nodes(nodes) if nodes else root_of_text(options.trust)
+                await _join(
+                    home, config, genesis, switch, databases, workers, views, folder=folder, root=root, nodes=nodes
+                )
+        finally:
+            await doors.stop()
     finally:
         workers.close()
         databases.close()
 
 
 async def _join(
-    home: Home, config: Config, genesis: GenesisDoc, node_key: NodeKey, databases: Databases, workers: Workers, *,
-    folder: ChunkFolder, root: Root, nodes: Sequence[Client],
+    home: Home, config: Config, genesis: GenesisDoc, switch: Switch, databases: Databases, workers: Workers,
+    views: JoinViews, *, folder: ChunkFolder, root: Root, nodes: Sequence[Client],
 ) -> None:  # fmt: skip
     clock, chance = LoopClock(), random.Random()
-    switch = _switch(config, node_key, genesis.chain_id, config.validator.moniker or host_name())
     _find_peers(switch, home, config, clock, chance)
     app = DchatApplication(Stores(databases.app), check_build=False)
     join = Join.of(
         genesis, app, databases.blocks, databases.state, folder=folder, switch=switch, clock=clock, workers=workers
     )
+    views.progress, views.metrics = lambda: join.progress, lambda: join.metrics
     headers = VerifiedHeaders(
         root, providers_of(nodes) if nodes else pairs_of_peers(join.reactor.light_blocks),
         chain_id=genesis.chain_id, trust_period_ns=config.state_sync.trust_period * NS_PER_S,

@@ -1,3 +1,3 @@
 """Snapshots of a running node, and how a new node joins by one: where trust begins, what is done first."""
 
-__all__ = ["headers", "joining", "maker"]
+__all__ = ["doors", "headers", "joining", "maker"]

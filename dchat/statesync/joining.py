@@ -16,6 +16,7 @@ from consensus.documents.genesis import GenesisDoc
 from consensus.p2p.switch import Switch
 from consensus.statesync import bootstrap
 from consensus.statesync.chunks import ChunkFolder
+from consensus.statesync.progress import Progress, Stage
 from consensus.statesync.reactor import StateSyncReactor
 from consensus.statesync.syncer import LightSource, Restored, StateSync, StateSyncMetrics
 from consensus.stores.block_store import BlockStore
@@ -49,6 +50,7 @@ class Join:
     reactor: StateSyncReactor
     clock: Clock
     workers: Workers
+    sync: StateSync | None = None
 
     @staticmethod
     def of(
@@ -70,14 +72,24 @@ class Join:
     async def run(self, light: LightSource, *, discovery_s: float) -> StateSyncMetrics:
         """Until the node can start. The switch runs. Raises StateSyncFailed."""
         sync = StateSync(self.app, light, self.folder, self.switch, self.clock, self.workers, discovery_s=discovery_s)
-        self.reactor.sync = sync
+        self.sync = self.reactor.sync = sync
         try:
             restored = await sync.run()
         finally:
             self.reactor.sync = None
             self.reactor.stop()
+        sync.metrics.stage = Stage.SAVES
         await self.workers.run_disk(lambda: self._save(restored))
+        sync.metrics.stage = Stage.DONE
         return sync.metrics
+
+    @property
+    def progress(self) -> Progress:
+        return Progress() if self.sync is None else self.sync.progress
+
+    @property
+    def metrics(self) -> StateSyncMetrics:
+        return StateSyncMetrics() if self.sync is None else self.sync.metrics
 
     def _save(self, restored: Restored) -> None:
         state = bootstrap.state_of(restored, self.genesis, self.app.consensus_params)

@@ -8,18 +8,11 @@ INTERNAL without its text.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar, cast
 
-import grpc
-import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer as AsyncHealthServicer  # published as health.aio
-from grpc_reflection.v1alpha import reflection
 
 from chain.tx.envelope.tx import TOUCHES
 from consensus.abci.interface import CheckTxResponse
@@ -29,21 +22,19 @@ from consensus.mempool.admission.entry import Waiting
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
-from consensus.p2p.conn.address import parse_listen_address
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from dchat.config.models import GrpcSection
 from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
 from dchat.doors.grpc.bridge_door import BridgeService
 from dchat.doors.grpc.chat_door import CHANNELS, REPUTATION, ChannelService, ReputationService
-from dchat.doors.grpc.connections import GrpcConnections
 from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
 from dchat.doors.grpc.governance_door import GovService
-from dchat.doors.grpc.guard import Context, Guard, client_at, open_calls_max
-from dchat.doors.grpc.methods import Registered
+from dchat.doors.grpc.guard import Context, Guard, client_at
 from dchat.doors.grpc.payment_door import SERVICE as PAYMENTS
 from dchat.doors.grpc.payment_door import PaymentService
-from dchat.doors.grpc.requests import Look, ReadsRequests
+from dchat.doors.grpc.requests import Look
+from dchat.doors.grpc.server import GrpcServer
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
 from dchat.doors.reads.answers import Answers
@@ -65,11 +56,6 @@ log = structlog.get_logger(__name__)
 
 MANY_MAX = 5_000  # transactions of one BroadcastMany
 TX_FIELD_BYTES_MIN = 2  # of each: its key, and the length of nothing
-STREAMS_PER_CONNECTION_MAX = 4_096  # the library ends what is past it by an error that clients do not understand
-LOOKAHEAD_BYTES = 16_384  # of a request that nobody has asked for yet
-METADATA_BYTES_MAX = 16_384
-HANDSHAKE_MS = 5_000  # who connects and says nothing is left
-KEEPALIVE_MS = 60_000
 SERVICES = (
     "dchat.v1.TxService",
     "dchat.v1.ChainService",
@@ -406,7 +392,7 @@ class StateService(rpc.StateServiceServicer):
         )
 
 
-class GrpcDoor:
+class GrpcDoor(GrpcServer):
     """The server. `start`, then `stop`."""
 
     def __init__(
@@ -427,119 +413,25 @@ class GrpcDoor:
         reading: Reading | None = None,
     ) -> None:
         """connections_max: fewer than the option says, where there are too few file handles."""
+        super().__init__(
+            options, SERVICES, rate=rate, tls=tls, connections_max=connections_max, costs=COSTS, large=LARGE
+        )
         self._reading = reading = reading or Reading()
-        self._options, self._tls = options, tls
-        self._connections_max = connections_max or options.connections_max
-        self.connections: GrpcConnections | None = None
-        self._sweeping: asyncio.Task[None] | None = None
-        self.guard = Guard(options, rate, shut=self._shut)
-        self._server: grpc.aio.Server | None = None
-        self._health = AsyncHealthServicer()
-        server = self._registered = Registered()
-        self.methods = server.methods  # by path, for other doors too, whether this one is opened or not
-        sending = TxService(self.guard, answers, pool=pool, watch=watch, journal=journal, reading=reading)
+        server, guard = self.registered, self.guard
+        sending = TxService(guard, answers, pool=pool, watch=watch, journal=journal, reading=reading)
         chain = ChainService(
-            self.guard, answers, watch=watch, events=events, evidence=evidence, status=status, reading=reading
+            guard, answers, watch=watch, events=events, evidence=evidence, status=status, reading=reading
         )
         rpc.add_TxServiceServicer_to_server(sending, server)  # type: ignore[no-untyped-call]
         rpc.add_ChainServiceServicer_to_server(chain, server)  # type: ignore[no-untyped-call]
-        rpc.add_StateServiceServicer_to_server(StateService(self.guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]
-        staking_rpc.add_StakingServiceServicer_to_server(StakingService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
-        gov_rpc.add_GovServiceServicer_to_server(GovService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
-        bridge_rpc.add_BridgeServiceServicer_to_server(BridgeService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
-        payment_rpc.add_PaymentServiceServicer_to_server(PaymentService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
-        channels_rpc.add_ChannelServiceServicer_to_server(ChannelService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
-        reputation_rpc.add_ReputationServiceServicer_to_server(ReputationService(self.guard, answers, reading), server)  # type: ignore[no-untyped-call]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # type: ignore[no-untyped-call]
-        self.port = 0
-
-    async def start(self) -> int:
-        """Listen; returns the port. Raises OSError when it is taken."""
-        address = self._options.listen_address
-        await _check_free(address)
-        server = self._server = self._make_server()
-        try:
-            if self._tls is not None:
-                chain, key = self._tls
-                self.port = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
-            else:
-                self.port = server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(f"gRPC cannot listen on {address}: {error}") from None
-        await server.start()
-        self.connections = GrpcConnections(self.port, self._connections_max)
-        self._sweeping = asyncio.create_task(self.connections.run(), name="grpc connections")
-        self._sweeping.add_done_callback(_tell_end)
-        for service in ("", *SERVICES):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        log.info("opened the gRPC door", address=address, port=self.port, tls=self._tls is not None)
-        return self.port
-
-    def _make_server(self) -> grpc.aio.Server:
-        server = grpc.aio.server(
-            interceptors=[ReadsRequests(self.guard, costs=COSTS, guarded=frozenset(SERVICES), large=LARGE)],
-            options=server_options(self._options, self._connections_max),
-            maximum_concurrent_rpcs=open_calls_max(self._options),
-        )
-        self._registered.serve(server)
-        if self._options.reflection:
-            reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        return server
+        rpc.add_StateServiceServicer_to_server(StateService(guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]
+        staking_rpc.add_StakingServiceServicer_to_server(StakingService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        gov_rpc.add_GovServiceServicer_to_server(GovService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        bridge_rpc.add_BridgeServiceServicer_to_server(BridgeService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        payment_rpc.add_PaymentServiceServicer_to_server(PaymentService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        channels_rpc.add_ChannelServiceServicer_to_server(ChannelService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        reputation_rpc.add_ReputationServiceServicer_to_server(ReputationService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
 
     async def stop(self, grace_s: float = 1.0) -> None:
-        """Answer no more, let running calls finish for `grace_s`."""
-        await self._health.enter_graceful_shutdown()
-        if self._server is not None:
-            await self._server.stop(grace_s)
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await super().stop(grace_s)
         await self._reading.close()
-
-    def _shut(self, peer: str) -> None:
-        if self.connections is not None:
-            self.connections.shut(peer)
-
-
-async def _check_free(address: str) -> None:
-    """Try to listen as the library would: it says why it cannot in lines of its own. Raises OSError."""
-    at = parse_listen_address(address)
-    found = await asyncio.get_running_loop().getaddrinfo(
-        at.host, at.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    errors: list[OSError] = []
-    for family, kind, proto, _, where in found:
-        try:
-            with socket.socket(family, kind, proto) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind(where)
-                trial.listen(1)
-        except OSError as error:
-            errors.append(error)
-    if len(errors) == len(found):
-        raise errors[0]
-
-
-def server_options(options: GrpcSection, connections_max: int) -> list[tuple[str, int]]:
-    """What the library is told, so that it holds little before our code has a say: `dchat.doors.grpc.guard`."""
-    return [
-        ("grpc.max_receive_message_length", options.message_bytes_max),
-        ("grpc.max_send_message_length", -1),  # a block of the format's limit must fit
-        ("grpc.so_reuseport", 0),  # two nodes on one port are a mistake, not a cluster
-        ("grpc.max_allowed_incoming_connections", connections_max),
-        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
-        ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
-        ("grpc.http2.bdp_probe", 0),  # it raises what is taken ahead by megabytes
-        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
-        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
-        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
-        ("grpc.http2.settings_timeout", HANDSHAKE_MS),
-        ("grpc.max_connection_idle_ms", options.idle_timeout),
-        ("grpc.keepalive_time_ms", KEEPALIVE_MS),  # who does not answer a ping is gone
-        ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
-    ]
-
-
-def _tell_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("connections of the gRPC door are not counted any more", exc_info=error)

@@ -26,7 +26,7 @@ import structlog
 from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
 from dchat.config.models import GrpcSection
-from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotThere, NotYet
+from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotServing, NotThere, NotYet
 from dchat.doors.reads.limits import RateLimit, Room, Slots, client_of, share_of
 
 READ_S: Final = 10.0  # for a request, its turn included
@@ -52,6 +52,7 @@ _STATUS = {
     NotThere: grpc.StatusCode.NOT_FOUND,
     NotYet: grpc.StatusCode.FAILED_PRECONDITION,
     Busy: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    NotServing: grpc.StatusCode.UNAVAILABLE,
     Flooding: grpc.StatusCode.RESOURCE_EXHAUSTED,
     TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
 }

@@ -1,57 +1,32 @@
 """The HTTP door: how the node is, its peers, blocks and what they did, consensus and bridge, metrics, and the gRPC
 services under /v1 (`dchat.doors.rest`). JSON; loopback by default.
-
-Requests are bounded in size, number, rate and time. Errors are JSON with a reason and never an exception's text.
 """
 
 from __future__ import annotations
 
-import asyncio
-import difflib
-import inspect
-import ipaddress
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
-import structlog
 from aiohttp import web
 
 from consensus.state.cursors import HEIGHT_MAX, Cursor
-from consensus.system.log_limit import LogLimit
 from dchat.config.models import HttpSection
-from dchat.doors.http.connections import Connection, Gate, quiet_logger
+from dchat.doors.http.listener import Answer, HttpListener, answer_of
 from dchat.doors.http.views import BLOCKS_MAX, Views
 from dchat.doors.metrics.exposition import Registry
-from dchat.doors.reads.errors import BadQuestion, Busy, Flooding, NotThere
+from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import EventFeed, EventFilter, parse_where
 from dchat.doors.reads.handles import DoorHandles
-from dchat.doors.reads.limits import RateLimit, Slots, client_of, is_loopback
-from dchat.doors.rest.calls import OPENAPI, Calls
-
-log = structlog.get_logger(__name__)
-_limited = LogLimit(log, source_name="path")
+from dchat.doors.reads.limits import RateLimit, client_of
+from dchat.doors.rest.calls import Calls
 
 BLOCKS_DEFAULT = 10
 EVENTS_DEFAULT = 100
 EVENTS_MAX = 1_000  # of one page: a few hundred kilobytes of JSON
 DIGITS_MAX = 20  # of a number: more than any that is allowed has
-LINE_BYTES_MAX = 8_190  # of a request's first line: a longer one is answered 400
-FIELD_BYTES_MAX = 4_096  # of one header
-HEADERS_MAX = 64  # more than any client or proxy sends
-BODY_S = 1.0  # for a body that nobody asked for (a POST's is read within `dchat.doors.rest.calls.BODY_S`)
-QUERY_PARAMS_MAX = 64
-NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_hosts`
-# What a request is worth in plain ones, of its client's rate.
-PART_CHARS_MAX = 32  # of a path that nobody has, compared with those that are there
-COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4, "/metrics": 2}
-
-Answer = Callable[[web.Request], web.Response | Awaitable[web.Response]]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+COSTS = {"/chain/events": 4, "/chain/block-results": 4, "/chain/latest-block": 2, "/chain/blocks": 4}
 
 
-class HttpDoor:
+class HttpDoor(HttpListener):
     """`start`, then `stop`. The metrics port is a second listener that serves /metrics alone."""
 
     def __init__(
@@ -66,23 +41,16 @@ class HttpDoor:
         handles: DoorHandles | None = None,
         calls: Calls | None = None,
     ) -> None:
-        """calls: the paths under /v1. handles: connections that there are file handles for, where they are fewer than
-        the options say."""
-        self._options, self._views, self._events, self._registry, self._tls = options, views, events, registry, tls
-        self._rate, self._calls = rate, calls
-        self._costs = {**{("GET", path): cost for path, cost in COSTS.items()}, **(calls.costs if calls else {})}
-        self.slots = Slots("HTTP requests", options.concurrent_requests_max)
-        self.gate = Gate("HTTP door", handles.http if handles else options.connections_max, views.faults)
-        metrics_max = handles.metrics if handles else options.metrics_connections_max
-        self.metrics_gate = Gate("metrics port", metrics_max, views.faults)
-        self._runners: list[web.AppRunner] = []
-        self._quiet = quiet_logger()
+        """calls: the paths under /v1. handles: as of HttpListener."""
+        costs = {**{("GET", path): cost for path, cost in COSTS.items()}, **(calls.costs if calls else {})}
+        super().__init__(options, registry, views.faults, rate=rate, tls=tls, handles=handles, costs=costs)
+        self._views, self._events, self._calls = views, events, calls
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises OSError."""
         plain: dict[str, Answer] = {
-            "/health": lambda _: _answer(*self._views.health()),
-            "/ready": lambda _: _answer(*self._views.ready()),
+            "/health": lambda _: answer_of(*self._views.health()),
+            "/ready": lambda _: answer_of(*self._views.ready()),
             "/status": lambda _: web.json_response(self._views.status()),
             "/peers": lambda _: web.json_response(self._views.peers()),
             "/chain/latest-block": self._latest_block,
@@ -91,68 +59,12 @@ class HttpDoor:
             "/chain/events": self._event_page,
             "/chain/consensus-status": lambda _: web.json_response(self._views.consensus()),
             "/bridge/status": lambda _: web.json_response(self._views.bridge()),
-            "/metrics": self._metrics,
+            "/metrics": self.metrics,
         }
         routes = {("GET", path): answer for path, answer in plain.items()}
         if self._calls is not None:
             routes |= self._calls.handlers
-        names = allowed_hosts(host, self._options.allowed_hosts)
-        bound = await self._listen(self.gate, routes, host, port, tls=self._tls, names=names)
-        log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
-        return bound
-
-    async def start_metrics(self, host: str, port: int) -> int:
-        """Where other machines reach it, scrapers may call it by any name."""
-        names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
-        bound = await self._listen(
-            self.metrics_gate, {("GET", "/metrics"): self._metrics}, host, port, tls=None, names=names
-        )
-        log.info("opened the metrics port", host=host, port=bound)
-        return bound
-
-    async def _listen(
-        self,
-        gate: Gate,
-        routes: dict[tuple[str, str], Answer],
-        host: str,
-        port: int,
-        *,
-        tls: ssl.SSLContext | None,
-        names: frozenset[str] | None,
-    ) -> int:
-        app = web.Application(client_max_size=self._options.request_bytes_max, middlewares=[self._guard])
-        app[NAMES] = names
-        for (verb, path), handler in routes.items():
-            app.router.add_route(verb, path, _plain(handler))
-            if verb == "GET":
-                app.router.add_route("HEAD", path, _plain(handler))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runners.append(runner)
-        options: dict[str, Any] = {
-            "max_line_size": LINE_BYTES_MAX,
-            "max_field_size": FIELD_BYTES_MAX,
-            "max_headers": HEADERS_MAX,
-            "keepalive_timeout": self._options.idle_timeout / 1_000,
-            "lingering_time": BODY_S,
-            "read_bufsize": LINE_BYTES_MAX,
-            "auto_decompress": False,
-            "access_log": None,
-            "logger": self._quiet,
-        }
-
-        def make(gate: Gate, client: str) -> Connection:
-            manager = runner.server
-            assert manager is not None
-            return Connection(gate, client, manager, **options)
-
-        return await gate.listen(make, host, port, tls=tls)
-
-    async def stop(self) -> None:
-        """Accept no more, let running requests finish for a moment, close."""
-        await asyncio.gather(self.gate.close(), self.metrics_gate.close())
-        for runner in self._runners:
-            await runner.cleanup()
+        return await self.open(routes, host, port)
 
     async def _latest_block(self, request: web.Request) -> web.Response:
         return web.json_response(await self._views.block(0, with_txs=True, client=client_of(request.remote or "")))
@@ -176,129 +88,9 @@ class HttpDoor:
         page = await self._events.page(first, wanted, limit=limit, client=client)
         return _json(await self._events.share.drive(page.text(), client))
 
-    def _metrics(self, _: web.Request) -> web.Response:
-        body, content_type = self._registry.render()
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Limits around each request, errors as JSON."""
-        connection = request.protocol
-        assert isinstance(connection, Connection), connection
-        connection.requests += 1
-        try:
-            return await self._answer_to(request, handler, connection.client)
-        except Flooding as error:
-            connection.gate.cut(connection, str(error))
-            raise ConnectionError(str(error)) from None
-        finally:
-            connection.requests -= 1
-
-    async def _answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
-        try:
-            self._rate.take(client, cost=self._costs.get(route_of(request), 1))
-            _check_host(request)
-            _check_query(request)
-            with self.slots.hold(client):
-                async with asyncio.timeout(self._options.request_timeout / 1_000):
-                    return await handler(request)
-        except Flooding:
-            raise
-        except web.HTTPNotFound:
-            return web.json_response({"error": _no_path(request)}, status=404)
-        except web.HTTPException as error:
-            return web.json_response({"error": error.reason}, status=error.status)
-        except BadQuestion as error:
-            return web.json_response({"error": str(error)}, status=400)
-        except NotThere as error:
-            return web.json_response({"error": str(error)}, status=404)
-        except Busy as error:
-            return web.json_response({"error": str(error)}, status=503, headers={"Retry-After": "1"})
-        except TimeoutError:
-            return web.json_response({"error": "no answer in time"}, status=504)
-        except Exception as error:
-            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
-            return web.json_response({"error": "the node failed to answer; its log says why"}, status=500)
-
-
-def route_of(request: web.Request) -> tuple[str, str]:
-    """Verb and path as they stand among the routes; no path: none is meant."""
-    resource = request.match_info.route.resource
-    verb = "GET" if request.method == "HEAD" else request.method
-    return verb, resource.canonical if resource is not None else ""
-
-
-def _no_path(request: web.Request) -> str:
-    """Names the nearest path: one whose last part is written otherwise."""
-    before, _, said = request.path.rstrip("/").rpartition("/")
-    known = {path.rpartition("/") for path in (one.canonical for one in request.app.router.resources())}
-    beside = [last for first, _, last in known if first == before and not last.startswith("{")]
-    near = difflib.get_close_matches(said[:PART_CHARS_MAX], sorted(beside), n=1) if said else []
-    meant = f", but {before}/{near[0]}" if near else ""
-    return f"there is no such path{meant}: GET {OPENAPI} lists those under /v1"
-
-
-def allowed_hosts(host: str, more: Sequence[str]) -> frozenset[str] | None:
-    """Names that a Host header may have, beside any IP address; None: any."""
-    if "*" in more:
-        return None
-    return frozenset(name.lower().rstrip(".") for name in ("localhost", host, socket.gethostname(), *more) if name)
-
-
-def _check_host(request: web.Request) -> None:
-    """A page whose name was turned into this machine's address (DNS rebinding) still sends its own name.
-
-    Raises HTTPForbidden.
-    """
-    names, said = request.app[NAMES], request.headers.get("Host")
-    if names is None or said is None:  # browsers always send it
-        return
-    name = host_name_of(said)
-    if name not in names and not _is_ip(name):
-        raise web.HTTPForbidden(reason=f"this door is not called {said[:64]!r}; [http] allowed_hosts can allow it")
-
-
-def host_name_of(said: str) -> str:
-    """The name in a Host header, without the port; what is none is no name that anybody has."""
-    name, colon, port = said.lower().rpartition(":")
-    if not colon or said.endswith("]"):
-        name = said.lower()
-    elif not (port.isascii() and port.isdigit()):
-        return ""
-    if name.startswith("[") and name.endswith("]"):
-        return name[1:-1]
-    return name.rstrip(".")
-
-
-def _is_ip(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_query(request: web.Request) -> None:
-    """Raises BadQuestion."""
-    count = request.rel_url.raw_query_string.count("&") + 1
-    if count > QUERY_PARAMS_MAX:
-        raise BadQuestion(f"the query has {count} parameters; allowed: {QUERY_PARAMS_MAX}")
-
-
-def _plain(handler: Answer) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        answer = handler(request)
-        return await answer if inspect.isawaitable(answer) else answer
-
-    return handle
-
 
 def _json(text: bytes) -> web.Response:
     return web.Response(body=text, content_type="application/json", charset="utf-8")
-
-
-def _answer(is_well: bool, body: dict[str, Any]) -> web.Response:
-    return web.json_response(body, status=200 if is_well else 503)
 
 
 def whole_of(request: web.Request, name: str, *, default: int, least: int, most: int) -> int:

@@ -67,6 +67,7 @@ class Views:
     faults: Faults = field(default_factory=Faults)
     sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
     storage: Callable[[], pb.StorageStatus] = pb.StorageStatus
+    backfill: Callable[[], pb.BackfillStatus | None] = lambda: None  # None: no headers are fetched
     share: LoopShare = field(default_factory=LoopShare)  # of the loop, of all who read
     reading: Reading = field(default_factory=Reading)
     _told: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -150,6 +151,7 @@ class Views:
             consensus_round=rounds.round,
             consensus_height=rounds.height,
             storage=self.storage(),
+            backfill=self.backfill(),
         )
         for name, root in self.answers.roots().items():
             setattr(answer, f"{name}_root", root)
@@ -191,6 +193,7 @@ class Views:
             "consensus_round": told.consensus_round,
             "consensus_step": told.consensus_step,
             "storage": storage_json(told.storage),
+            "backfill": backfill_json(told.backfill) if told.HasField("backfill") else None,
             "upgrade": self.upgrade(),
         }
 
@@ -408,6 +411,15 @@ def storage_json(told: pb.StorageStatus) -> dict[str, Any]:
         "free_bytes": told.free_bytes,
         "bytes_per_block": told.bytes_per_block or None,
         "full_in_seconds": told.full_in_seconds or None,
+    }
+
+
+def backfill_json(told: pb.BackfillStatus) -> dict[str, Any]:
+    return {
+        "lowest_height": told.lowest_height,
+        "wanted_height": told.wanted_height,
+        "headers": told.headers,
+        "waits_for": told.waits_for,
     }
 
 

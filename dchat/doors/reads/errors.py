@@ -22,6 +22,10 @@ class NotYet(Unanswered):
     """What this node would need to judge what it is given is not here: it may be behind, or have pruned it."""
 
 
+class NotServing(Unanswered):
+    """This node answers nothing of the kind yet: why, and how far it is."""
+
+
 class BadQuestion(Unanswered):
     """A question that no state could answer: which field, what is allowed."""
 

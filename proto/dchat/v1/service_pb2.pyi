@@ -208,8 +208,40 @@ class DatabaseUse(_message.Message):
     bytes: int
     def __init__(self, name: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
 
+class StateSyncStatus(_message.Message):
+    __slots__ = ("phase", "snapshot_height", "chunks", "chunks_applied", "bytes_fetched", "bytes_per_second", "peers", "waits_for")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FETCHED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    snapshot_height: int
+    chunks: int
+    chunks_applied: int
+    bytes_fetched: int
+    bytes_per_second: int
+    peers: int
+    waits_for: str
+    def __init__(self, phase: _Optional[str] = ..., snapshot_height: _Optional[int] = ..., chunks: _Optional[int] = ..., chunks_applied: _Optional[int] = ..., bytes_fetched: _Optional[int] = ..., bytes_per_second: _Optional[int] = ..., peers: _Optional[int] = ..., waits_for: _Optional[str] = ...) -> None: ...
+
+class BackfillStatus(_message.Message):
+    __slots__ = ("lowest_height", "wanted_height", "headers", "waits_for")
+    LOWEST_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WANTED_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
+    lowest_height: int
+    wanted_height: int
+    headers: int
+    waits_for: str
+    def __init__(self, lowest_height: _Optional[int] = ..., wanted_height: _Optional[int] = ..., headers: _Optional[int] = ..., waits_for: _Optional[str] = ...) -> None: ...
+
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height", "storage")
+    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height", "storage", "state_sync", "backfill")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     MONIKER_FIELD_NUMBER: _ClassVar[int]
@@ -232,6 +264,8 @@ class GetStatusResponse(_message.Message):
     CONSENSUS_ROUND_FIELD_NUMBER: _ClassVar[int]
     CONSENSUS_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     STORAGE_FIELD_NUMBER: _ClassVar[int]
+    STATE_SYNC_FIELD_NUMBER: _ClassVar[int]
+    BACKFILL_FIELD_NUMBER: _ClassVar[int]
     version: str
     chain_id: str
     moniker: str
@@ -254,7 +288,9 @@ class GetStatusResponse(_message.Message):
     consensus_round: int
     consensus_height: int
     storage: StorageStatus
-    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ..., storage: _Optional[_Union[StorageStatus, _Mapping]] = ...) -> None: ...
+    state_sync: StateSyncStatus
+    backfill: BackfillStatus
+    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ..., storage: _Optional[_Union[StorageStatus, _Mapping]] = ..., state_sync: _Optional[_Union[StateSyncStatus, _Mapping]] = ..., backfill: _Optional[_Union[BackfillStatus, _Mapping]] = ...) -> None: ...
 
 class GetBlockRequest(_message.Message):
     __slots__ = ("height", "hash")

@@ -174,7 +174,7 @@ async def test_silent_connections_are_left_and_one_client_has_only_its_share(tmp
 
 async def test_a_connection_that_says_nothing_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 13: a deadline for the first bytes too."""
-    monkeypatch.setattr("dchat.doors.grpc.door.HANDSHAKE_MS", 300)
+    monkeypatch.setattr("dchat.doors.grpc.server.HANDSHAKE_MS", 300)
     async with running_node(tmp_path) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.ports[0])
         assert await is_cut(reader, within_s=10)

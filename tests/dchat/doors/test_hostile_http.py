@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from dchat.config.models import Config
 from dchat.doors.http import connections
 from dchat.doors.http.connections import Gate
-from dchat.doors.http.door import QUERY_PARAMS_MAX, HttpDoor, allowed_hosts
+from dchat.doors.http.door import HttpDoor
+from dchat.doors.http.listener import QUERY_PARAMS_MAX, allowed_hosts
 from dchat.doors.reads import handles
 from dchat.doors.reads.limits import BURST_FACTOR, LOCAL_FACTOR, share_of
 from tests.support.node.hostile import is_cut
@@ -92,7 +93,7 @@ async def test_idle_connections_leave_room_for_others_and_for_the_databases(tmp_
 )
 async def test_who_does_not_finish_is_left(say: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """audit 13: deadlines for the header, the body and between requests."""
-    monkeypatch.setattr("dchat.doors.http.door.BODY_S", 0.2)
+    monkeypatch.setattr("dchat.doors.http.listener.BODY_S", 0.2)
     async with running_node(tmp_path, http="idle_timeout = 300\n") as running:
         async with many(running.ports[1], 3, say=say) as pairs:
             for reader, _ in pairs:

@@ -29,7 +29,7 @@ MAKERS = {
     "dchat/statesync/maker.py": "a snapshot that fails is told and counted, and the next height tries again",
     "dchat/node/gossip.py": "block sync's guard: a failure ends the process",
     "dchat/doors/http/connections.py": "the gate begins anew and tells it",
-    "dchat/doors/grpc/door.py": "its sweep begins anew and tells it",
+    "dchat/doors/grpc/server.py": "its sweep begins anew and tells it",
     "consensus/system/aside.py": "a job that fails is logged, and the next begins",
     "consensus/p2p/switch.py": "its task group, whose end `Switch.ended` raises",
     "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from chain.state import snapshot
@@ -18,8 +20,11 @@ from consensus.stores.block_store import BlockStore
 from consensus.system.disk import OsDisk
 from crypto.keys import Ed25519PrivKey
 from dchat.app.snapshots import Restorer
+from dchat.client.client import Client, NodeUnreachable
 from dchat.config import Config, load
+from dchat.devnet.network import free_ports
 from dchat.home.home import Home, load_genesis
+from dchat.node.errors import CannotListen
 from dchat.node.runtime import Databases, Node, join_by_snapshot
 from dchat.statesync.joining import is_due
 from tests.support.node.running import Running, running_node, until
@@ -50,6 +55,12 @@ class Joiner:
         (folder / "validator-config.toml").write_text("\n".join(options) + "\n")
         self.config: Config = load(folder / "validator-config.toml", environment={}).config
         self.home = Home.of(folder, self.config)
+        (self.ports,) = free_ports(1)
+        self.config.observability.health_port, self.config.observability.metrics_port = (
+            self.ports.http,
+            self.ports.metrics,
+        )
+        self.config.grpc.listen_address = f"127.0.0.1:{self.ports.grpc}"
         self.key = NodeKey.generate()
         self.genesis = load_genesis(self.home)
 
@@ -216,5 +227,92 @@ def test_nothing_to_trust_in_is_refused_before_anything_is_written(tmp_path: Pat
         with pytest.raises(ValueError, match="--trust HEIGHT:HASH"):
             await joiner.join()
         assert not joiner.home.state_sync.exists()
+
+    scenario(tmp_path, work)
+
+
+async def get(port: int, path: str) -> tuple[int, Any]:
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}{path}") as answer:
+        text = await answer.text()
+        return answer.status, text if path == "/metrics" else json.loads(text)
+
+
+def test_the_doors_tell_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phase, chunks, bytes and peers, in each door; whatever else is asked is told to come later."""
+
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner", trust=await ripe(running))
+        applied, reached, goes_on = Restorer.apply, threading.Event(), threading.Event()
+
+        def waits(self: Restorer, index: int, data: bytes, sender: str) -> Any:
+            if index == 2:
+                reached.set()
+                assert goes_on.wait(60)
+            return applied(self, index, data, sender)
+
+        monkeypatch.setattr(Restorer, "apply", waits)
+        joining = asyncio.ensure_future(joiner.join())
+        try:
+            await until(reached.is_set, timeout_s=30)
+            await tells_progress(joiner)
+        finally:
+            goes_on.set()
+        await joining
+        node = await joiner.start()  # its own doors, at the same addresses
+        try:
+            status, told = await get(joiner.ports.http, "/status")
+            assert (status, told["consensus_step"] != "joining") == (200, True)
+            assert "state_sync" not in told
+        finally:
+            await node.stop()
+
+    scenario(tmp_path, work)
+
+
+async def tells_progress(joiner: Joiner) -> None:
+    port = joiner.ports.http
+    status, told = await get(port, "/ready")
+    progress = told["state_sync"]
+    assert (status, told["ready"], told["connected_peers"]) == (503, False, 1)
+    assert (progress["phase"], progress["chunks_applied"], progress["peers"]) == ("fetching a snapshot", 2, 1)
+    height, chunks = progress["snapshot_height"], progress["chunks"]
+    assert height % 5 == 0
+    assert progress["bytes_fetched"] > 3 * snapshot.CHUNK_BYTES
+    assert told["reason"].startswith(f"fetching a snapshot: 2 of {chunks} chunks of height {height}, ")
+    status, told = await get(port, "/health")
+    assert (status, told["status"], told["state_sync"]["chunks"]) == (200, "ok", chunks)
+    status, told = await get(port, "/status")
+    assert (status, told["catching_up"], told["latest_block_height"], len(told["peers"])) == (200, True, 0, 1)
+    for at in (port, joiner.ports.metrics):
+        status, page = await get(at, "/metrics")
+        for line in ("stage 3.0", f"height {height}.0", f"chunks {chunks}.0", "chunks_applied 2.0", "peers 1.0"):
+            assert f"\ndchat_state_sync_{line}\n" in page
+    for path in ("/chain/blocks", "/v1/tx/00", "/nothing"):
+        status, told = await get(port, path)
+        assert status == 503
+        assert told["error"].startswith(
+            "this node joins by a snapshot and serves nothing yet: fetching a snapshot: 2 of"
+        )
+    async with Client(joiner.config.grpc.listen_address) as client:
+        answer = await client.status()
+        assert (answer.state_sync.phase, answer.state_sync.chunks_applied) == ("fetching a snapshot", 2)
+        assert (answer.chain_id, answer.node_id) == (joiner.genesis.chain_id, joiner.key.id)
+        await client.upgrade()
+        with pytest.raises(NodeUnreachable, match="joins by a snapshot"):
+            await client.commit(1)
+        with pytest.raises(NodeUnreachable, match="joins by a snapshot"):
+            async for _ in client.stream_blocks(1):
+                pass
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "joiner", trust=await ripe(running))
+        joiner.config.observability.health_port = running.ports[1]
+        with pytest.raises(CannotListen, match=r"cannot listen for HTTP at .*the port is in use"):
+            await joiner.join()
+        assert not joiner.home.state_sync.exists()
+        joiner.config.observability.health_port = joiner.ports.http
+        await joiner.join()  # nothing was left open
 
     scenario(tmp_path, work)
