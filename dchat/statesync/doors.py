@@ -27,7 +27,6 @@ from consensus.statesync.syncer import StateSyncMetrics
 from consensus.system.tasks import Faults
 from dchat.config import Config
 from dchat.doors.grpc.door import SERVICES
-from dchat.doors.grpc.guard import Context
 from dchat.doors.grpc.server import GrpcServer
 from dchat.doors.http.listener import Answer, HttpListener, answer_of
 from dchat.doors.http.views import Me, peer_json
@@ -186,11 +185,11 @@ class JoinDoors:
         return {one.name: self._method(f"/{service}/{one.name}", one) for one in described.methods}
 
     def _method(self, path: str, described: Any) -> Any:
-        async def answer(request: Any, context: Context) -> Any:
+        async def answer(request: Any, context: Any) -> Any:
             assert self._grpc is not None
             return await self._grpc.guard.call(context, lambda: self._answer(path))
 
-        async def stream(request: Any, context: Context) -> Any:
+        async def stream(request: Any, context: Any) -> Any:
             await answer(request, context)
             yield
 
