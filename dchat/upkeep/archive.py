@@ -3,9 +3,9 @@
     "dchat-backup 1\n"  JSON of `Facts`  "\n"  for each file: name size "\n" content sha256(content)  then "end\n" and
     the sha256 of all before it
 
-An encrypted one is a file of age (age-encryption.org/v1) around that, for a key; by a passphrase, a line and a key
-that age encrypted by it stand in front. Nothing secret of a node is in it: no key, and of the record of signing no more
-than how far it was.
+An encrypted one is that within a file of age (`dchat/upkeep/locks.py`). Nothing secret of a node is in it: no key, and
+of the record of signing no more than how far it was. Who reads one trusts nothing of it: each length, the number of
+files, and what all of it unpacks to are bounded before they are followed, and a piece at a time is in memory.
 """
 
 from __future__ import annotations
@@ -13,31 +13,36 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
-
-import pyrage
+from typing import BinaryIO, Final, Protocol
 
 from dchat.upkeep.copies import DATABASES
-from dchat.upkeep.errors import BadBackup, UpkeepError
+from dchat.upkeep.errors import BadBackup
 
-_age: Any = pyrage  # has no stubs
 MAGIC: Final = b"dchat-backup 1\n"
 PACKED: Final = b"dchat-backup zlib 1\n"
-LOCKED: Final = b"dchat-backup passphrase 1\n"  # then the length of the locked key, its bytes, and a file of age
-AGE: Final = b"age-encryption.org/v1"
 CHUNK: Final = 1 << 20
-LINE_BYTES_MAX: Final = 65_536
+LINE_BYTES_MAX: Final = 4_096  # the facts; a file's name and size take 40
 FILE_BYTES_MAX: Final = 1 << 40
+FILES_MAX: Final = 200_000  # tables of 2 MiB: 400 GB
+FILE_COSTS: Final = 4_096  # bytes of a disk that an empty file takes, at least
+TEXT_MAX: Final = 128  # characters of a fact
+CUT: Final = "it ends too early: it was cut"
+FOLLOWED: Final = "it is damaged: something follows its end"
+_FILE = re.compile(rf"({'|'.join(DATABASES)})/([0-9A-Za-z][0-9A-Za-z.-]{{0,62}}) ([0-9]{{1,13}})")
+_HEX = re.compile(r"([0-9a-f]{2})*")
 LEVEL: Final = 3  # hashes and signatures do not shrink; what does, does so at once
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a backup is of. signed: how far the key of `validator` had signed, or empty."""
+    """What a backup is of. signed: how far the key of `validator` had signed, or empty. bytes: of all its files; 0:
+    it does not say."""
 
     chain_id: str
     genesis_hash: str
@@ -46,6 +51,7 @@ class Facts:
     build: str
     validator: str = ""
     signed: tuple[int, int, int] = (0, 0, 0)
+    bytes: int = 0
 
 
 class Reads(Protocol):
@@ -83,6 +89,13 @@ class _Packing:
 
 def write_archive(out: BinaryIO, facts: Facts, folder: Path, *, compress: bool) -> None:
     """folder: with the three databases, which nobody writes to."""
+    files = [
+        (f"{name}/{path.name}", path)
+        for name in DATABASES
+        for path in sorted((folder / name).iterdir())
+        if path.name not in ("LOCK", "LOG", "LOG.old")
+    ]
+    facts = replace(facts, bytes=sum(path.stat().st_size for _, path in files))
     packing = None
     target: Writes = out
     if compress:
@@ -91,10 +104,8 @@ def write_archive(out: BinaryIO, facts: Facts, folder: Path, *, compress: bool) 
     hashed = _Hashed(target)
     hashed.write(MAGIC)
     hashed.write(json.dumps(asdict(facts)).encode() + b"\n")
-    for name in DATABASES:
-        for path in sorted((folder / name).iterdir()):
-            if path.name not in ("LOCK", "LOG", "LOG.old"):
-                _write_file(hashed, f"{name}/{path.name}", path)
+    for name, path in files:
+        _write_file(hashed, name, path)
     hashed.write(b"end\n")
     target.write(hashed.hash.digest())
     if packing is not None:
@@ -116,185 +127,174 @@ def _write_file(out: _Hashed, name: str, path: Path) -> None:
 
 class _Unpacking:
     def __init__(self, source: Reads) -> None:
-        self._source, self._zlib, self._held = source, zlib.decompressobj(), b""
+        self._source, self._zlib, self._ahead = source, zlib.decompressobj(), b""
 
     def read(self, size: int) -> bytes:
-        while len(self._held) < size and not self._zlib.eof:
-            chunk = self._source.read(CHUNK)
+        """Some of what is packed, `size` bytes at most; nothing at its end. A byte can unpack to a thousand."""
+        while not self._zlib.eof:
+            self._ahead = self._ahead or self._source.read(CHUNK)
+            if not self._ahead:
+                raise BadBackup(CUT)
             try:
-                self._held += self._zlib.decompress(chunk) if chunk else self._zlib.flush()
+                data = self._zlib.decompress(self._ahead, size)
             except zlib.error as error:
                 raise BadBackup(f"it is damaged: {error}") from None
-            if not chunk:
-                break
-        data, self._held = self._held[:size], self._held[size:]
-        return data
+            self._ahead = self._zlib.unconsumed_tail
+            if data:
+                return data
+        if self._zlib.unused_data or self._source.read(1):
+            raise BadBackup(FOLLOWED)
+        return b""
 
 
 class _Reader:
-    """Reads what is expected, and hashes it."""
+    """Reads what is expected, and hashes it. bytes_max: of all that it may read."""
 
-    def __init__(self, source: Reads) -> None:
-        self._source, self.hash = source, hashlib.sha256()
+    def __init__(self, source: Reads, bytes_max: int) -> None:
+        self._source, self._bytes_max, self._left = source, bytes_max, bytes_max
+        self._held, self._at = b"", 0
+        self.hash = hashlib.sha256()
 
-    def exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self._source.read(size - len(data))
-            if not more:
-                raise BadBackup("it ends too early: it was cut")
-            data += more
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise BadBackup(
+                f"it unpacks to more than {self._bytes_max} bytes, for which there is room or which it says"
+            )
+
+    def _more(self) -> bool:
+        more = self._source.read(CHUNK)
+        self.spend(len(more))
+        self._held, self._at = self._held[self._at :] + more, 0
+        return bool(more)
+
+    def _take(self, size: int) -> bytes:
+        data = self._held[self._at : self._at + size]
+        self._at += size
         self.hash.update(data)
         return data
 
+    def exactly(self, size: int) -> bytes:
+        assert size <= CHUNK, size
+        while len(self._held) - self._at < size:
+            if not self._more():
+                raise BadBackup(CUT)
+        return self._take(size)
+
     def line(self) -> str:
-        data = b""
-        while not data.endswith(b"\n"):
-            if len(data) > LINE_BYTES_MAX:
+        while (end := self._held.find(b"\n", self._at, self._at + LINE_BYTES_MAX)) < 0:
+            if len(self._held) - self._at >= LINE_BYTES_MAX:
                 raise BadBackup("it is damaged: a line has no end")
-            data += self.exactly(1)
+            if not self._more():
+                raise BadBackup(CUT)
         try:
-            return data[:-1].decode()
+            return self._take(end + 1 - self._at)[:-1].decode("ascii")
         except UnicodeDecodeError:
             raise BadBackup("it is damaged: a line is no text") from None
 
+    @property
+    def is_at_end(self) -> bool:
+        return self._at == len(self._held) and not self._more()
 
-def read_archive(source: BinaryIO, target: Path) -> Facts:
-    """Unpack into `target`, every hash checked. Raises BadBackup, OSError (no room)."""
+
+class Sink(Protocol):
+    """Where the files of a backup go."""
+
+    def file(self, name: str) -> AbstractContextManager[Writes]: ...
+
+
+@dataclass(frozen=True)
+class _Folder:
+    root: Path
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Writes]:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with path.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_archive(source: BinaryIO, target: Path, *, bytes_max: int) -> Facts:
+    """Unpack into `target`, every hash checked; bytes_max: the room that it may take there. Raises BadBackup, OSError
+    (no room)."""
+    return unpack(source, _Folder(target), bytes_max=bytes_max)
+
+
+def unpack(source: BinaryIO, sink: Sink, *, bytes_max: int) -> Facts:
+    """Into any sink. Raises BadBackup, and what the sink raises."""
     first = source.read(len(PACKED))
     unpacked: Reads = source
     if first == PACKED:
         unpacked = _Unpacking(source)
     else:
         source.seek(-len(first), os.SEEK_CUR)
-    reader = _Reader(unpacked)
+    reader = _Reader(unpacked, bytes_max)
     if reader.exactly(len(MAGIC)) != MAGIC:
         raise BadBackup("it is no backup of dchat, or it is damaged in its first bytes")
     facts = _facts(reader.line())
+    if facts.bytes > bytes_max:
+        raise BadBackup(f"it unpacks to {facts.bytes} bytes, and there is room for {bytes_max}")
+    names: set[str] = set()
+    left = facts.bytes or bytes_max
     for name, size in _files(reader):
-        _read_file(reader, target, name, size)
+        if name in names or len(names) == FILES_MAX or size > left:
+            raise BadBackup(f"it is damaged: {name} is in it twice, is too large or is one too many")
+        names.add(name)
+        left -= size
+        reader.spend(FILE_COSTS)
+        _read_file(reader, sink, name, size)
     digest = reader.hash.digest()
     if reader.exactly(32) != digest:
         raise BadBackup("it is damaged: the hash of all of it does not hold")
+    if not reader.is_at_end:
+        raise BadBackup(FOLLOWED)
     return facts
 
 
 def _facts(line: str) -> Facts:
+    """Raises BadBackup."""
     try:
         told = json.loads(line)
-        height, round, step = told.pop("signed")
-        return Facts(**told, signed=(int(height), int(round), int(step)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadBackup(f"it is damaged: its facts cannot be read ({error})") from None
+        texts = {key: _text(told[key]) for key in ("chain_id", "genesis_hash", "app_hash", "build", "validator")}
+        if not all(_HEX.fullmatch(texts[key]) for key in ("genesis_hash", "app_hash", "validator")):
+            raise ValueError("a hash is not in hex")
+        height, round, step = map(_number, told["signed"])
+        size = _number(told.get("bytes", 0))
+        return Facts(**texts, height=_number(told["height"]), signed=(height, round, step), bytes=size)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BadBackup(f"it is damaged: its facts cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_MAX or not value.isprintable():
+        raise ValueError("a text is none")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise ValueError("a number is none")
+    return value
 
 
 def _files(reader: _Reader) -> Iterator[tuple[str, int]]:
     while (line := reader.line()) != "end":
-        name, _, size = line.rpartition(" ")
-        database, _, file = name.partition("/")
-        is_plain = file.replace("-", "").replace(".", "").isalnum() and file.isascii() and ".." not in file
-        if database not in DATABASES or not is_plain or not size.isdecimal() or int(size) > FILE_BYTES_MAX:
+        match = _FILE.fullmatch(line)
+        if match is None or ".." in line or int(match[3]) > FILE_BYTES_MAX:
             raise BadBackup(f"it is damaged: {line[:80]!r} names no file of a database")
-        yield name, int(size)
+        yield f"{match[1]}/{match[2]}", int(match[3])
 
 
-def _read_file(reader: _Reader, target: Path, name: str, size: int) -> None:
-    path, own = target / name, hashlib.sha256()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
+def _read_file(reader: _Reader, sink: Sink, name: str, size: int) -> None:
+    own = hashlib.sha256()
+    with sink.file(name) as file:
         while size:
             chunk = reader.exactly(min(size, CHUNK))
             size -= len(chunk)
             own.update(chunk)
             file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
     if reader.exactly(32) != own.digest():
         raise BadBackup(f"{name} in it is damaged: its hash does not hold")
-
-
-# ------------------------------------------------------------------------------------------------ encryption
-
-
-@dataclass(frozen=True)
-class Lock:
-    """Of whom the backup is: whoever has the identity of `key_file`, or knows the passphrase."""
-
-    key_file: Path | None = None
-    passphrase: str = ""
-
-
-def make_key_file(path: Path) -> str:
-    """Write a new identity of age, mode 0600; returns its public part. Raises FileExistsError."""
-    identity = _age.x25519.Identity.generate()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"# public key: {identity.to_public()}\n{identity}\n")
-    return str(identity.to_public())
-
-
-def encrypt(plain: Path, target: Path, lock: Lock) -> None:
-    """Raises UpkeepError: the key file cannot be used."""
-    with plain.open("rb") as source, target.open("xb") as out:
-        if lock.key_file is not None:
-            recipient = _recipient(lock.key_file)
-        else:
-            identity = _age.x25519.Identity.generate()
-            locked = _age.passphrase.encrypt(str(identity).encode(), lock.passphrase)
-            out.write(LOCKED + len(locked).to_bytes(4, "big") + locked)
-            recipient = identity.to_public()
-        out.flush()
-        _age.encrypt_io(source, out, [recipient])
-
-
-def decrypt(source_path: Path, target: Path, lock: Lock | None) -> bool:
-    """Whether the backup is encrypted; then what is in it is in `target`. Raises BadBackup, UpkeepError."""
-    with source_path.open("rb") as source:
-        first = source.read(len(LOCKED))
-        if not (first == LOCKED or first.startswith(AGE)):
-            return False
-        if lock is None:
-            raise BadBackup(
-                "it is encrypted: name its key with --key-file, or its passphrase in DCHAT_BACKUP_PASSPHRASE"
-            )
-        try:
-            if first == LOCKED:
-                if lock.key_file is not None:
-                    raise BadBackup("it is encrypted by a passphrase, not for a key file")
-                locked = source.read(int.from_bytes(source.read(4), "big") & 0xFFFF)
-                identity = _age.x25519.Identity.from_str(_age.passphrase.decrypt(locked, lock.passphrase).decode())
-            else:
-                if lock.key_file is None:
-                    raise BadBackup("it is encrypted for a key: name its file with --key-file")
-                source.seek(0)
-                identity = _identity(lock.key_file)
-            with target.open("xb") as out:
-                _age.decrypt_io(source, out, [identity])
-        except _age.DecryptError as error:
-            raise BadBackup(f"it cannot be decrypted: the key is another's, or the file is damaged ({error})") from None
-    return True
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UpkeepError(f"{path}: the key file cannot be read: {error}") from None
-
-
-def _identity(path: Path) -> object:
-    try:
-        return _age.x25519.Identity.from_str(_lines(path)[0])
-    except (IndexError, _age.IdentityError):
-        raise UpkeepError(f"{path}: no secret key of age (AGE-SECRET-KEY-1...) is in it") from None
-
-
-def _recipient(path: Path) -> object:
-    """Of a file with a public key (age1...), which decrypts nothing, or with a secret one."""
-    lines = _lines(path)
-    try:
-        if lines and lines[0].startswith("age1"):
-            return _age.x25519.Recipient.from_str(lines[0])
-        return _age.x25519.Identity.from_str(lines[0]).to_public()
-    except (IndexError, _age.IdentityError, _age.RecipientError):
-        raise UpkeepError(f"{path}: no key of age is in it (age1... or AGE-SECRET-KEY-1...)") from None

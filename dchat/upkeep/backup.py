@@ -24,9 +24,10 @@ from dchat.config import Config
 from dchat.home.files import sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
 from dchat.home.version import build_version
-from dchat.upkeep.archive import Facts, Lock, decrypt, encrypt, read_archive, write_archive
+from dchat.upkeep.archive import Facts, read_archive, write_archive
 from dchat.upkeep.copies import DATABASES, Copy, remove_remains
 from dchat.upkeep.errors import BadBackup, UpkeepError
+from dchat.upkeep.locks import Lock, decrypt, encrypt
 from dchat.upkeep.sign_record import mark_moved, raise_sign_state, read_sign_state
 from dchat.upkeep.verify import Step, verify
 from genesis.digest import genesis_digest, rendered_digest
@@ -34,6 +35,7 @@ from storage.open import open_store
 from storage.options import StoreOptions
 
 ROOM_SHARE: Final = 4  # a restore needs so many fourths of the backup's size free, at least
+ROOM_KEPT: Final = 16  # and leaves one of so many parts of what is free, whatever a backup unpacks to
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,24 @@ def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lo
         finally:
             copy.close()
         draft = output.with_name(f".{output.name}.{os.getpid()}.new")
-        plain = draft.with_name(f"{draft.name}.plain") if lock is not None else draft
+        plain = folder / "plain" if lock is not None else draft  # what is not encrypted stays in the home
         try:
-            with plain.open("xb") as out:
-                os.chmod(plain, 0o600)
-                write_archive(out, facts, folder, compress=compress)
-                out.flush()
-                os.fsync(out.fileno())
+            _write_plain(plain, facts, folder, compress=compress)
             if lock is not None:
                 encrypt(plain, draft, lock)
-                os.chmod(draft, 0o600)
             os.link(draft, output)  # whole, or not there
             sync_folder(output.absolute().parent)
         finally:
-            for path in {draft, plain}:
-                path.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
     return facts
+
+
+def _write_plain(path: Path, facts: Facts, folder: Path, *, compress: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        write_archive(out, facts, folder, compress=compress)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 def _working_folder(beside: Path) -> tempfile.TemporaryDirectory[str]:
@@ -129,7 +133,8 @@ def _unpack(source: Path, work: Path, folder: Path, lock: Lock | None) -> Facts:
     plain = work / "plain"
     archive = plain if decrypt(source, plain, lock) else source
     with archive.open("rb") as file:
-        facts = read_archive(file, folder)
+        free = shutil.disk_usage(work).free
+        facts = read_archive(file, folder, bytes_max=free - free // ROOM_KEPT)
     plain.unlink(missing_ok=True)
     return facts
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ from dchat.doors.reads.event_feed import parse_where
 from dchat.doors.rest.calls import parsed
 from dchat.doors.rest.json_form import fill, fill_text, text_of
 from dchat.doors.rest.table import Route, routes_of
+from dchat.upkeep.archive import unpack
+from dchat.upkeep.errors import BadBackup
 from proto.tendermint.types import block_pb2
 from tests.fuzz import lies
 
@@ -306,6 +309,18 @@ def _documents(data: bytes) -> None:
             continue
 
 
+def _backup(data: bytes) -> None:
+    from tests.support.node.backups import Nowhere
+
+    sink = Nowhere()
+    facts = unpack(io.BytesIO(data), sink, bytes_max=BACKUP_ROOM)
+    assert sum(sink.sizes.values()) <= BACKUP_ROOM
+    assert not facts.bytes or sum(sink.sizes.values()) <= facts.bytes
+
+
+BACKUP_ROOM = 1 << 20  # also of what a packed one unpacks to
+
+
 @cache
 def _routes() -> tuple[Route, ...]:
     return routes_of(SERVICES)
@@ -473,6 +488,15 @@ def _document_seeds() -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.glob("*.json"))] + [b'{"height":"0","round":0,"step":0}']
 
 
+def _backup_seeds() -> list[bytes]:
+    from tests.support.node.backups import a_file, crafted
+
+    files = [a_file("app/000005.ldb", b"content"), a_file("state/CURRENT", b"x"), a_file("blocks/000003.log", b"")]
+    return [crafted(*files, b"end\n", packed=packed).getvalue() for packed in (True, False)] + [
+        crafted(b"app/x 9\n").getvalue()
+    ]
+
+
 def _of(*channels: int) -> Callable[[], list[bytes]]:
     return lambda: [data for channel in channels for data in gossip_seeds()[channel] if len(data) < 8_192]
 
@@ -506,6 +530,7 @@ TARGETS: dict[str, Target] = {
         Target("proof_ops", lies.prove, (ValueError,), lies.honest_proofs),
         Target("answers", lies.ask, (ProofFailed,), lies.honest_answers),
         Target("pack", _pack, (InvalidPack,), _pack_seeds),
+        Target("backup", _backup, (BadBackup,), _backup_seeds, base=40_000),
         Target("documents", _documents, (), _document_seeds),
         Target("rest", _rest, (BadQuestion,), _rest_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),

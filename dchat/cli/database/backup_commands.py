@@ -9,8 +9,8 @@ import click
 
 from dchat.cli.database.group import Progress, chosen, database, db_path_option, held, plainly
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
-from dchat.upkeep.archive import Lock, make_key_file
 from dchat.upkeep.backup import backup, restore
+from dchat.upkeep.locks import Lock, is_by_passphrase, make_key_file
 
 PASSPHRASE = "DCHAT_BACKUP_PASSPHRASE"  # the variable's name
 
@@ -59,9 +59,8 @@ def restore_command(source: Path, key_file: Path | None, db_path: Path | None) -
     """
     home, _ = chosen(db_path)
     lock = Lock(key_file) if key_file is not None else None
-    with source.open("rb") as file:
-        if lock is None and file.read(24).startswith(b"dchat-backup passphrase"):
-            lock = Lock(passphrase=_passphrase(is_new=False))
+    if lock is None and is_by_passphrase(source):
+        lock = Lock(passphrase=_passphrase(is_new=False))
     progress = Progress()
     with held(home):
         done = restore(home, source, lock=lock, told=progress.told)

@@ -1,0 +1,147 @@
+"""Encrypting backups: a file of age (age-encryption.org/v1) for a key, or by a passphrase.
+
+By a passphrase, a line and a key that age encrypted by it stand in front of a file of age for that key. What a file
+says of itself is bounded before age is given it: its header (which age reads in time that grows by the square), and
+the work of its passphrase (which is memory too).
+Source: C2SP, age.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import pyrage
+
+from dchat.upkeep.errors import BadBackup, UpkeepError
+
+_age: Any = pyrage  # has no stubs
+LOCKED: Final = b"dchat-backup passphrase 1\n"  # then the length of the locked key, its bytes, and a file of age
+AGE: Final = b"age-encryption.org/v1\n"
+HEADER_BYTES_MAX: Final = 16_384  # a hundred keys
+LOCKED_BYTES_MAX: Final = 1_024  # of a key of 74 bytes; ours take 250
+SCRYPT_LOG_MAX: Final = 20  # 1 GiB, and some seconds; age chooses what takes one: 18 or so
+_SCRYPT = re.compile(rb"^-> scrypt \S+ ([0-9]+)$", re.MULTILINE)
+_HEADER_END = re.compile(rb"^--- ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Of whom the backup is: whoever has the identity of `key_file`, or knows the passphrase."""
+
+    key_file: Path | None = None
+    passphrase: str = ""
+
+
+def make_key_file(path: Path) -> str:
+    """Write a new identity of age, mode 0600; returns its public part. Raises FileExistsError."""
+    identity = _age.x25519.Identity.generate()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"# public key: {identity.to_public()}\n{identity}\n")
+    return str(identity.to_public())
+
+
+def encrypt(plain: Path, target: Path, lock: Lock) -> None:
+    """target: a new file, mode 0600. Raises UpkeepError: the key file cannot be used."""
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with plain.open("rb") as source, os.fdopen(descriptor, "wb") as out:
+        if lock.key_file is not None:
+            recipient = _recipient(lock.key_file)
+        else:
+            identity = _age.x25519.Identity.generate()
+            locked = _age.passphrase.encrypt(str(identity).encode(), lock.passphrase)
+            out.write(LOCKED + len(locked).to_bytes(4, "big") + locked)
+            recipient = identity.to_public()
+        out.flush()
+        _age.encrypt_io(source, out, [recipient])
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def is_by_passphrase(source_path: Path) -> bool:
+    """Raises OSError."""
+    with source_path.open("rb") as source:
+        return source.read(len(LOCKED)) == LOCKED
+
+
+def decrypt(source_path: Path, target: Path, lock: Lock | None) -> bool:
+    """Whether the backup is encrypted; then what is in it is in `target`. Raises BadBackup, UpkeepError."""
+    with source_path.open("rb") as source:
+        first = source.read(len(LOCKED))
+        if not (first == LOCKED or first.startswith(AGE)):
+            return False
+        if lock is None:
+            raise BadBackup(
+                "it is encrypted: name its key with --key-file, or its passphrase in DCHAT_BACKUP_PASSPHRASE"
+            )
+        try:
+            if first == LOCKED:
+                identity = _unlocked(source, lock)
+            elif lock.key_file is None:
+                raise BadBackup("it is encrypted for a key: name its file with --key-file")
+            else:
+                source.seek(0)
+                identity = _identity(lock.key_file)
+            at = source.tell()
+            _check_header(source.read(HEADER_BYTES_MAX))
+            source.seek(at)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as out:
+                _age.decrypt_io(source, out, [identity])
+        except _age.DecryptError as error:
+            raise BadBackup(f"it cannot be decrypted: the key is another's, or the file is damaged ({error})") from None
+    return True
+
+
+def _unlocked(source: BinaryIO, lock: Lock) -> object:
+    """The identity that stands in front, by the passphrase."""
+    if lock.key_file is not None:
+        raise BadBackup("it is encrypted by a passphrase, not for a key file")
+    size = int.from_bytes(source.read(4), "big")
+    if not 0 < size <= LOCKED_BYTES_MAX:
+        raise BadBackup(f"it is damaged: its locked key has {size} bytes; allowed: 1 to {LOCKED_BYTES_MAX}")
+    locked = source.read(size)
+    _check_header(locked)
+    try:
+        return _age.x25519.Identity.from_str(_age.passphrase.decrypt(locked, lock.passphrase).decode("ascii"))
+    except (UnicodeDecodeError, _age.IdentityError):
+        raise BadBackup("it is damaged: what its passphrase opens is no key") from None
+
+
+def _check_header(first: bytes) -> None:
+    """Before age sees it. Raises BadBackup."""
+    end = _HEADER_END.search(first)
+    if end is None:
+        raise BadBackup(f"it is damaged: its header does not end within {HEADER_BYTES_MAX} bytes")
+    for match in _SCRYPT.finditer(first, 0, end.start()):
+        if len(match[1]) > 2 or int(match[1]) > SCRYPT_LOG_MAX:
+            raise BadBackup(f"its passphrase would take 2^{match[1].decode()[:9]} steps; allowed: 2^{SCRYPT_LOG_MAX}")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UpkeepError(f"{path}: the key file cannot be read: {error}") from None
+
+
+def _identity(path: Path) -> object:
+    try:
+        return _age.x25519.Identity.from_str(_lines(path)[0])
+    except (IndexError, _age.IdentityError):
+        raise UpkeepError(f"{path}: no secret key of age (AGE-SECRET-KEY-1...) is in it") from None
+
+
+def _recipient(path: Path) -> object:
+    """Of a file with a public key (age1...), which decrypts nothing, or with a secret one."""
+    lines = _lines(path)
+    try:
+        if lines and lines[0].startswith("age1"):
+            return _age.x25519.Recipient.from_str(lines[0])
+        return _age.x25519.Identity.from_str(lines[0]).to_public()
+    except (IndexError, _age.IdentityError, _age.RecipientError):
+        raise UpkeepError(f"{path}: no key of age is in it (age1... or AGE-SECRET-KEY-1...)") from None
