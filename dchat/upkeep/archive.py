@@ -34,7 +34,7 @@ FILE_COSTS: Final = 4_096  # bytes of a disk that an empty file takes, at least
 TEXT_MAX: Final = 128  # characters of a fact
 CUT: Final = "it ends too early: it was cut"
 FOLLOWED: Final = "it is damaged: something follows its end"
-_FILE = re.compile(rf"({'|'.join(DATABASES)})/([0-9A-Za-z][0-9A-Za-z.-]{{0,62}}) ([0-9]{{1,13}})")
+_FILE = re.compile(r"(app|state|blocks)/([0-9A-Za-z][0-9A-Za-z.-]{0,62}) ([0-9]{1,13})")  # of DATABASES
 _HEX = re.compile(r"([0-9a-f]{2})*")
 LEVEL: Final = 3  # hashes and signatures do not shrink; what does, does so at once
 
