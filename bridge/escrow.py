@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bridge import conditions
 from bridge.escrow_records import (
+    AHEAD_NS_MAX,
     ATTESTATION,
     BY_PARTY,
     DEADLINES,
@@ -76,7 +77,6 @@ from consensus.formats.units import NS_PER_S
 from crypto.hash import ADDRESS_BYTES
 
 UDCHAT_MIN: Final = 10_000  # 0.01 DCHAT: what is kept, paid and paid back is worth the work
-AHEAD_NS_MAX: Final = 366 * 86_400 * NS_PER_S  # state that somebody paid for once goes after a year
 TIME_BYTES: Final = 8
 MARK: Final = b"\x01"
 

@@ -13,7 +13,10 @@ from chain.kernel.items import FailedItems
 from chain.tx.codec import bytes_field, uint_field
 from chain.tx.messages.escrow import Condition, fill_conditions, read_condition
 from chain.tx.messages.payments import Denom
+from consensus.formats.units import NS_PER_S
 from proto.dchat.v1 import state_pb2 as pb
+
+AHEAD_NS_MAX: Final = 366 * 86_400 * NS_PER_S  # state that somebody paid for once goes after a year
 
 
 class Word(NamedTuple):

@@ -17,6 +17,7 @@ from chain.chat.reputation.scores import ACTS_MAX, period_of, score_at
 from chain.currency.grants.fee_grants import last_time_ns
 from chain.kernel.branch import Base, Key
 from crypto.hash import ADDRESS_BYTES
+from dchat.app.errors import NO_CHANNEL, NoChannel
 from dchat.app.queries import Queries
 from proto.dchat.v1 import channel_service_pb2 as channels_pb
 from proto.dchat.v1 import reputation_service_pb2 as pb
@@ -25,7 +26,7 @@ ROWS_MAX: Final = 100
 
 
 class ChannelQueries:
-    """height: 0 is the latest. Raises, in every call: VersionUnavailable."""
+    """height: 0 is the latest. Raises, in every call: VersionUnavailable, NoChannel."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -39,10 +40,10 @@ class ChannelQueries:
     ) -> channels_pb.ListMembersResponse:
         version, base = self._open(height)
         answer = channels_pb.ListMembersResponse(height=version)
-        channel, now = base.get(CHANNEL + channel_id), last_time_ns(base)
+        channel, now = _channel(base, channel_id, version), last_time_ns(base)
         rows, answer.next = _page(base, MEMBER + channel_id, after, limit)
         for address, membership in rows:
-            row = answer.members.add(address=address, is_owner=channel is not None and channel.owner == address)
+            row = answer.members.add(address=address, is_owner=channel.owner == address)
             row.is_over = is_over(membership, base.get(IDENTITY + address), now)
             row.membership.MergeFromString(membership.encode())
         return answer
@@ -70,6 +71,7 @@ class ChannelQueries:
     ) -> channels_pb.ListBansResponse:
         version, base = self._open(height)
         answer = channels_pb.ListBansResponse(height=version)
+        _channel(base, channel_id, version)
         rows, answer.next = _page(base, BAN + channel_id, after, limit)
         for address, ban in rows:
             answer.bans.add(address=address).ban.MergeFromString(ban.encode())
@@ -80,14 +82,21 @@ class ChannelQueries:
     ) -> channels_pb.ListInvitationsResponse:
         version, base = self._open(height)
         answer = channels_pb.ListInvitationsResponse(height=version)
-        channel, now = base.get(CHANNEL + channel_id), last_time_ns(base)
+        channel, now = _channel(base, channel_id, version), last_time_ns(base)
         rows, answer.next = _page(base, INVITATION + channel_id, after, limit)
         for address, invitation in rows:
-            assert channel is not None, "channels stay"
             row = answer.invitations.add(address=address)
             row.is_void = not invitation_counts(base, channel, invitation, base.get(IDENTITY + address), now)
             row.invitation.MergeFromString(invitation.encode())
         return answer
+
+
+def _channel(base: Base, channel_id: bytes, version: int) -> Channel:
+    """Raises NoChannel: else one that is misspelt would look like one with nobody in it."""
+    channel = base.get(CHANNEL + channel_id)
+    if channel is None:
+        raise NoChannel(NO_CHANNEL.format(channel_id.hex(), version))
+    return channel
 
 
 def _peer(channel: Channel, member: bytes) -> bytes:
@@ -104,7 +113,7 @@ def _page(base: Base, prefix: Key[Any], after: bytes, limit: int) -> tuple[list[
 
 
 class ReputationQueries:
-    """height: 0 is the latest. Raises, in every call: VersionUnavailable."""
+    """height: 0 is the latest. Raises, in every call: VersionUnavailable; of a channel NoChannel."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -126,6 +135,7 @@ class ReputationQueries:
         view = self._queries.view(height)
         base = self._queries.base_of(view)
         prefix = BY_WEIGHT + channel_id
+        _channel(base, channel_id, view.version)
         answer = pb.ListReportsResponse(height=view.version)
         rows, answer.next = _page(base, prefix, after, limit)
         for row, _ in rows:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bridge import escrow as machine
-from bridge.escrow import AHEAD_NS_MAX, UDCHAT_MIN
-from bridge.escrow_records import BY_PARTY, DEADLINES, Escrow
+from bridge.escrow import UDCHAT_MIN
+from bridge.escrow_records import AHEAD_NS_MAX, BY_PARTY, DEADLINES, Escrow
 from bridge.records import ESCROW_ADDRESS
 from chain.chat.ledger.records import IDENTITY
 from chain.chat.messages.records import message_key

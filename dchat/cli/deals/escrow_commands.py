@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 from google.protobuf.message import DecodeError
 
-from bridge.escrow_records import ATTESTATIONS, ESCROWED, ESCROWS, Escrow
+from bridge.escrow_records import AHEAD_NS_MAX, ATTESTATIONS, ESCROWED, ESCROWS, Escrow
 from chain.currency.denominations.records import name_of
 from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, PostMessage
@@ -26,6 +26,7 @@ from chain.tx.messages.escrow import (
     Require,
 )
 from chain.tx.messages.payments import Denom
+from consensus.formats.units import NS_PER_S
 from crypto.hash import sha256
 from dchat.cli.chat.words import channel_of
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
@@ -39,6 +40,7 @@ from dchat.client.client import Client
 from proto.dchat.v1 import bridge_service_pb2 as pb
 
 DEADLINE: Final = "When what is left goes back: 2h, 7d from now, or 2027-01-31T12:00:00Z. At most 366 days."
+UNTIL: Final = Time(most_s=AHEAD_NS_MAX // NS_PER_S)
 
 
 @tx.group("escrow", cls=Group)
@@ -49,9 +51,13 @@ def escrow() -> None:
 @escrow.command("open", cls=Command)
 @click.option("--to", "recipient", type=Address(), help="Who is paid. Without it: whom the release names.")
 @sum_option()
-@click.option("--deadline", type=Time(), required=True, help=DEADLINE)
+@click.option("--deadline", type=UNTIL, required=True, help=DEADLINE)
 @click.option("--share", "others", multiple=True, metavar="WHO=AMOUNT", help="What another pays into it; repeat.")
-@click.option("--pay-until", type=Time(), help="When shares are missing then, all goes back. Needed with --share.")
+@click.option(
+    "--pay-until",
+    type=UNTIL,
+    help="When shares are missing then, all goes back. Needed with --share.",
+)
 @click.option("--party", "parties", type=Address(), multiple=True, help="Whose word pays; repeat for several.")
 @click.option("--threshold", type=click.IntRange(1), help="How many of them must say the same. Default: all.")
 @click.option("--arbiter", type=Address(), help="Who decides alone, either way.")
@@ -172,7 +178,7 @@ def release(
 @escrow.command("pay-on-delivery", cls=Command)
 @click.option("--to", "recipient", type=Address(), required=True, help="Who posts it, and is paid.")
 @sum_option()
-@click.option("--deadline", type=Time(), required=True, help=DEADLINE)
+@click.option("--deadline", type=UNTIL, required=True, help=DEADLINE)
 @click.option("--channel", required=True, help="Name or id: where it is posted.")
 @click.option("--text", help="What is posted.")
 @click.option("--hash", "digest", type=Hash(), help="Instead of --text: its SHA-256.")
@@ -217,7 +223,7 @@ def deliver(escrow_id: bytes, channel: str, text: str, **options: Any) -> None:
 
 @escrow.command("bounty", cls=Command)
 @sum_option()
-@click.option("--deadline", type=Time(), required=True, help=DEADLINE)
+@click.option("--deadline", type=UNTIL, required=True, help=DEADLINE)
 @sending
 def bounty(paid: Sum, deadline: int, **options: Any) -> None:
     """Set an amount aside for whoever does something; you say who did: `dchat tx escrow release ID --to WHO`."""
@@ -229,7 +235,11 @@ def bounty(paid: Sum, deadline: int, **options: Any) -> None:
 
 @tx.command("attest", cls=Command)
 @click.option("--statement", required=True, help="A text, of which the hash is kept; or its SHA-256.")
-@click.option("--until", type=Time(), help="How long you stand for it: 30d from now, or a time. At most 366 days.")
+@click.option(
+    "--until",
+    type=UNTIL,
+    help="How long you stand for it: 30d from now, or a time. At most 366 days.",
+)
 @click.option("--withdraw", is_flag=True, help="Stand for it no more.")
 @sending
 def attest(statement: str, until: int | None, withdraw: bool, **options: Any) -> None:

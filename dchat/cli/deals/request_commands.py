@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from chain.currency.payments.requests import REQUESTS, request_name
+from chain.currency.payments.requests import REQUESTS, WAIT_NS_MAX, request_name
 from chain.tx.errors import InvalidField
 from chain.tx.messages.payments import (
     REQUEST_MEMO_BYTES_MAX,
@@ -15,6 +15,7 @@ from chain.tx.messages.payments import (
     RequestPayment,
     check_reference,
 )
+from consensus.formats.units import NS_PER_S
 from dchat.cli.commands.denomination_commands import CURSOR, Cursor
 from dchat.cli.commands.query_commands import ask_record, plain, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
@@ -23,6 +24,8 @@ from dchat.cli.terminal.base import Command, Exit, Group, Refusal
 from dchat.cli.terminal.sums import Sum, sum_of, sum_option
 from dchat.cli.terminal.times import Time, time_of
 from proto.dchat.v1 import payment_service_pb2 as pb
+
+EXPIRES: Final = Time(most_s=WAIT_NS_MAX // NS_PER_S)
 
 
 class Reference(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -48,7 +51,13 @@ def request_group() -> None:
 @sum_option()
 @click.option("--payer", type=Address(), help="Who may pay it. Default: anybody.")
 @click.option("--for", "purpose", default="", help=f"What it is for: up to {REQUEST_MEMO_BYTES_MAX} bytes, public.")
-@click.option("--expires", "expiry_ns", type=Time(), required=True, help="30d, 12h, or a time. At most 366 days.")
+@click.option(
+    "--expires",
+    "expiry_ns",
+    type=EXPIRES,
+    required=True,
+    help="30d, 12h, or a time. At most 366 days.",
+)
 @sending
 def create(
     reference: str,

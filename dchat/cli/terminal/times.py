@@ -16,6 +16,7 @@ from consensus.formats.units import NS_PER_S
 from dchat.config.models import duration_ms
 
 TEXT_MAX: Final = 40
+SLACK_S: Final = 3_600
 LENGTHS: Final = "90s, 10m, 1h, 7d"
 TIMES: Final = f"{LENGTHS} (from now), or 2027-01-31T12:00:00Z"
 
@@ -72,14 +73,26 @@ class Length(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs
 
 
 class Time(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """See `time_of`."""
+    """See `time_of`; later than now. most_s: how far it may be away. What the chain allows is counted from its block's
+    time, so an hour more passes here."""
 
     name = "TIME"
+
+    def __init__(self, *, most_s: int | None = None) -> None:
+        self.most_s = most_s
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
+        now_ns = time.time_ns()
         try:
-            return time_of(str(value))
+            found = time_of(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if self.most_s is None:
+            return found
+        if found <= now_ns + NS_PER_S - 1:
+            self.fail(f"{value!r} is not later than now; allowed: {TIMES}", param, ctx)
+        if found > now_ns + (self.most_s + SLACK_S) * NS_PER_S:
+            self.fail(f"{value!r} is too far away; allowed: up to {self.most_s // 86_400}d from now", param, ctx)
+        return found

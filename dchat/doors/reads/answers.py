@@ -25,6 +25,7 @@ from consensus.types.block import Block, BlockMeta, Commit
 from consensus.types.light import LightBlock, SignedHeader
 from consensus.types.validators import EMPTY_SET
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES
+from dchat.app.errors import NO_CHANNEL, NoChannel
 from dchat.app.queries import Found, Queries
 from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
 from dchat.doors.reads.results import TEXT_UNITS_PER_SLICE, block_results_text, event_protos, in_parts, told_events
@@ -396,7 +397,7 @@ class Answers:
                 with_proof=request.prove,
             )
         if channel.value is None and not request.prove:
-            raise NotThere(f"there is no channel {channel_id.hex()} after block {channel.height}")
+            raise NotThere(NO_CHANNEL.format(channel_id.hex(), channel.height))
         count = state_pb2.Channel.FromString(channel.value or b"").message_count
         answer = pb.ListMessagesResponse(height=channel.height, message_count=count)
         for message in found:
@@ -507,7 +508,7 @@ def reading() -> Iterator[None]:
     """State errors as the doors' own."""
     try:
         yield
-    except VersionUnavailable as error:
+    except (VersionUnavailable, NoChannel) as error:
         raise NotThere(str(error)) from None
     except StateError as error:
         raise BadQuestion(str(error)) from None

@@ -47,6 +47,10 @@ def test_a_length_may_have_a_least() -> None:
     ("line", "said"),
     [
         ("escrow open --amount 1 --deadline 7", "Say a unit: 7d"),
+        ("escrow open --amount 1 --deadline 0s", "is not later than now"),
+        ("escrow open --amount 1 --deadline 2020-01-31T12:00:00Z", "is not later than now"),
+        ("escrow open --amount 1 --deadline 400d", "allowed: up to 366d from now"),
+        ("request create x --amount 1 --expires 367d", "allowed: up to 366d from now"),
         ("escrow bounty --amount 1 --deadline 30", "Say a unit: 30d"),
         ("request create x --amount 1 --expires 30", "Say a unit: 30d"),
         ("post --channel lobby --text x --ttl soon", "90s, 10m, 1h, 7d"),
