@@ -1,3 +1,3 @@
 """The application's part of a genesis document: its form, its params, and what each of them may be."""
 
-__all__ = ["document", "economy", "governance_params", "vesting"]
+__all__ = ["document", "economy", "exported", "governance_params", "vesting"]

@@ -140,6 +140,10 @@ def parse_app_state(data: bytes) -> AppState:
         raise
     except (ValueError, RecursionError) as error:
         raise InvalidAppState(f"app_state is no ASCII JSON: {error}") from error
+    if isinstance(document, dict) and "exported" in document:
+        raise InvalidAppState(
+            "app_state.exported: it is an earlier chain's whole state, whose parts cannot be changed here"
+        )
     sections = ("currency", "chat", "bridge", "governance", *SECTIONS)
     root = _object("app_state", document, sections, optional=("upgrade",))
     currency = _object("app_state.currency", root["currency"], ("params", "accounts"), optional=("vesting",))

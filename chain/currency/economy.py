@@ -87,6 +87,12 @@ class Economy:
         return (yield from valset.end_block(branch, scan, now, items_max=items_max))
 
 
+def leave_commit(branch: Branch, now: Now) -> None:
+    """A chain ends, and another goes on from its state, maybe some heights later: nobody is in a commit until that has
+    one, so that no height that never was counts as signed or missed. now: of the height after the last one."""
+    slashing.Members().follow(branch, (), now)
+
+
 def is_validator(state: Readable, address: bytes) -> bool:
     """Whether a validator, bonded or not, has that consensus address."""
     return state.get(records.CONSENSUS_KEY + address) is not None
@@ -131,4 +137,5 @@ __all__ = [
     "handlers",
     "invariants",
     "is_validator",
+    "leave_commit",
 ]

@@ -8,13 +8,14 @@ Source: docs/decisions/0003, 0005 and 0006; CometBFT v0.38, spec/abci/abci++_met
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from chain.app_state.document import parse_app_state
+from chain.app_state.exported import Exported, is_exported, read_exported
 from chain.currency.grants.fee_grants import last_time_ns
 from chain.currency.ledger.records import PARAMS
 from chain.kernel.branch import Base, Branch, encode_changes
@@ -67,7 +68,7 @@ from dchat.app.build_plan import UPGRADES
 from dchat.app.composition import PENDING, begin, compose
 from dchat.app.errors import GenesisDiffers
 from dchat.app.queries import Queries
-from dchat.app.snapshots import Restorer, Shelf
+from dchat.app.snapshots import Restorer, Shelf, answer, begin_with, is_begun
 
 APP_VERSION: Final = 1  # of the rules: what a block means
 SOFTWARE: Final = "0.1.0"
@@ -149,6 +150,9 @@ class DchatApplication:
         """Raises: InvalidAppState; GenesisDiffers, when there are blocks. A genesis that never saw one is redone."""
         if self.last_height:
             raise GenesisDiffers(f"the application has blocks up to {self.last_height}; a genesis begins an empty one")
+        if is_exported(request.app_state_bytes):
+            exported = read_exported(request.app_state_bytes)
+            return self.go_on_from(request, exported, exported.chunks)
         if self.stores.latest_version != NO_VERSION:
             self.stores.clear()
         app_state = parse_app_state(request.app_state_bytes)
@@ -170,6 +174,17 @@ class DchatApplication:
         self._load()
         log.info("began the chain", chain_id=chain.chain_id, app_hash=self.stores.app_hash.hex())
         return InitChainResponse(self.stores.app_hash, validators=validators)
+
+    def go_on_from(self, request: InitChainRequest, exported: Exported, chunks: Iterable[bytes]) -> InitChainResponse:
+        """Begin with an earlier chain's state. chunks: of it; none, where the stores hold it already.
+
+        Raises InvalidAppState; HaltRequested: this is not the build for that state.
+        """
+        if not is_begun(self.stores, self._chain, request, exported):
+            begin_with(self.stores, self.modules, request, exported, chunks)
+            self._load()
+        self.upgrader.check_start(self.base, request.initial_height)
+        return replace(answer(self.base, request), app_hash=self.stores.app_hash)
 
     def _load(self) -> None:
         self.base = Base(self.stores, self.modules.decoders)

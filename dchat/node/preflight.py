@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chain.app_state.document import InvalidAppState
+from chain.app_state.exported import is_exported, read_exported
 from chain.state.store import Stores
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.evidence.pool import EvidencePool
@@ -72,8 +73,13 @@ def check_options(home: Home, config: Config) -> None:
 
 
 def check_genesis(genesis: GenesisDoc, config: Config) -> None:
-    """Begin the chain in memory. Raises HomeError, which says what the engine or the application refuses."""
+    """Begin the chain in memory, but for a state that is elsewhere.
+
+    Raises HomeError, which says what the engine or the application refuses.
+    """
     try:
+        if is_exported(genesis.app_state) and not read_exported(genesis.app_state).chunks:
+            return  # from peers, by a state sync
         with logs.silence():
             asyncio.run(_begin(genesis, config))
     except (EngineError, InvalidAppState, ValueError) as error:

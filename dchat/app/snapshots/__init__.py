@@ -1,6 +1,7 @@
-"""Snapshots of the application: those that it serves, and the one that it restores itself from."""
+"""Snapshots of the application: those that it serves, and those that it restores itself from, or begins with."""
 
+from dchat.app.snapshots.genesis_state import answer, begin_with, is_begun
 from dchat.app.snapshots.restorer import Restorer
 from dchat.app.snapshots.shelf import Shelf, ShelfMetrics
 
-__all__ = ["Restorer", "Shelf", "ShelfMetrics"]
+__all__ = ["Restorer", "Shelf", "ShelfMetrics", "answer", "begin_with", "is_begun"]

@@ -62,7 +62,7 @@ class Restorer:
                 return ApplyChunkResponse(ApplyChunkResult.ACCEPT)
             for _ in restore.finish():
                 pass
-            self.check()
+            check_records(self.modules, Base(self.stores.at(), self.modules.decoders))
         except (InvalidSnapshot, StateError) as error:
             log.warning("a snapshot is not what it said", height=manifest.height, why=str(error))
             self._restore = None
@@ -72,19 +72,19 @@ class Restorer:
         self.restored, self._restore = True, None
         return ApplyChunkResponse(ApplyChunkResult.ACCEPT)
 
-    def check(self) -> None:
-        """What no root covers: the records beside the trees. Raises InvalidSnapshot.
 
-        Each machine's invariants: marks have their running hash, messages and nodes the peaks of their range, queues
-        and indexes are those of the records.
-        """
-        base = Base(self.stores.at(), self.modules.decoders)
-        try:
-            found = self.modules.check_invariants(base, base.scan)
-        except (StorageError, MemoryError):
-            raise  # this node's own
-        except Exception as error:  # a peer chose these bytes, and machines take theirs to be what they wrote
-            raise InvalidSnapshot(f"what lies beside the trees cannot be read: {error!r}") from error
-        for invariant, holds, figures in found:
-            if not holds:
-                raise InvalidSnapshot(f"it does not hold that {invariant}: {figures}")
+def check_records(modules: Modules, base: Base) -> None:
+    """What no root covers: the records beside the trees. Raises InvalidSnapshot.
+
+    Each machine's invariants: marks have their running hash, messages and nodes the peaks of their range, queues and
+    indexes are those of the records.
+    """
+    try:
+        found = modules.check_invariants(base, base.scan)
+    except (StorageError, MemoryError):
+        raise  # this node's own
+    except Exception as error:  # somebody else chose these bytes, and machines take theirs to be what they wrote
+        raise InvalidSnapshot(f"what lies beside the trees cannot be read: {error!r}") from error
+    for invariant, holds, figures in found:
+        if not holds:
+            raise InvalidSnapshot(f"it does not hold that {invariant}: {figures}")

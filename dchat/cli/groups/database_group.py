@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dchat.cli.database.backup_commands
+import dchat.cli.database.genesis_commands
 import dchat.cli.database.look_commands
 import dchat.cli.database.prune_command
 import dchat.cli.database.reindex_command

@@ -1,0 +1,3 @@
+"""The state of a chain as the genesis of a new one, and a home that begins with such a document."""
+
+__all__ = ["bringing", "document", "taking"]
