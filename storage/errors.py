@@ -30,19 +30,25 @@ class InvalidOption(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The database cannot be opened: another process holds it, it is corrupted, or the disk refuses."""
+    """The database cannot be opened: another process holds it, it is corrupted, or the disk refuses.
 
-    def __init__(self, path: str, reason: str) -> None:
+    errno, filename: where the machine refused something; else None and empty.
+    """
+
+    def __init__(self, path: str, reason: str, *, errno: int | None = None, filename: str = "") -> None:
         super().__init__(f"cannot open database {path}: {reason}")
-        self.path = path
+        self.path, self.errno, self.filename = path, errno, filename
 
 
 class StoreFailed(StorageError):
-    """An operation on an open database failed; what it was to do is not done."""
+    """An operation on an open database failed; what it was to do is not done.
 
-    def __init__(self, path: str, action: str, reason: str) -> None:
+    errno, filename: where the machine refused something; else None and empty.
+    """
+
+    def __init__(self, path: str, action: str, reason: str, *, errno: int | None = None, filename: str = "") -> None:
         super().__init__(f"database {path}: {action} failed: {reason}")
-        self.path, self.action = path, action
+        self.path, self.action, self.errno, self.filename = path, action, errno, filename
 
 
 class StoreCorrupted(StorageError):

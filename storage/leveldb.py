@@ -6,9 +6,10 @@ hold a database. Source: plyvel's user guide; LevelDB, doc/index.md.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import plyvel
 import structlog
@@ -21,7 +22,13 @@ from storage.options import StoreOptions
 _plyvel: Any = plyvel  # has no stubs
 FAILURES: tuple[type[Exception], ...] = (_plyvel.Error, RuntimeError, OSError)  # RuntimeError: the database is closed
 CORRUPTION: type[Exception] = _plyvel.CorruptionError
+REFUSALS: Final = (  # LevelDB tells them by their texts alone: `IO error: FILE: TEXT`
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE,
+    errno.EIO,
+)  # fmt: skip
 BLOOM_FILTER_BITS = 10  # a read of an absent key touches the disk once in a hundred times
+
+OnBroken = Callable[[StoreCorrupted | StoreFailed], None]
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +36,10 @@ log = structlog.get_logger(__name__)
 class LevelStore:
     """A LevelDB database at `path`, made when it is missing. Every block that is read has its checksum checked.
 
-    on_corrupted: told, in whichever thread, of a read that found damage, whoever handles the error then.
-    Raises: StoreUnavailable, when the folder is locked by another process or unreadable; StoreCorrupted.
+    A write that failed may have left a part of itself in the log, behind which LevelDB would write on and read nothing
+    again: from then on nothing is written until the database is opened anew.
+    on_broken: told, in whichever thread, of a read that found damage and of a write that failed, whoever handles the
+    error then. Raises: StoreUnavailable, when the folder is locked by another process or unreadable; StoreCorrupted.
     """
 
     def __init__(
@@ -38,10 +47,11 @@ class LevelStore:
         path: str,
         options: StoreOptions | None = None,
         *,
-        on_corrupted: Callable[[StoreCorrupted], None] | None = None,
+        on_broken: OnBroken | None = None,
     ) -> None:
         options = options or StoreOptions()
-        self.path, self._on_corrupted = path, on_corrupted
+        self.path, self._on_broken = path, on_broken
+        self._failed: StoreFailed | None = None  # the first write that did
         try:
             _prepare(path)
             self._db: Any = _plyvel.DB(
@@ -58,7 +68,8 @@ class LevelStore:
         except CORRUPTION as error:
             raise _damage(path, "", error) from error
         except FAILURES as error:
-            raise StoreUnavailable(path, str(error)) from error
+            number, filename = _refused(error)
+            raise StoreUnavailable(path, _text(error), errno=number, filename=filename) from error
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -74,6 +85,9 @@ class LevelStore:
 
     def write(self, batch: Sequence[Write], *, sync: bool = False) -> None:
         """Apply all of `batch` or none; with `sync`, return when it is on disk."""
+        if (failed := self._failed) is not None:
+            reason = f"one before it did ({failed})"
+            raise StoreFailed(self.path, "write", reason, errno=failed.errno, filename=failed.filename)
         try:
             writes = self._db.write_batch(sync=sync)
             put, delete = writes.put, writes.delete
@@ -84,7 +98,12 @@ class LevelStore:
                     put(key, value)
             writes.write()
         except FAILURES as error:
-            raise self._failure("write", error) from error
+            found = self._failure("write", error)
+            if isinstance(found, StoreFailed):
+                self._failed = found
+                if self._on_broken is not None:
+                    self._on_broken(found)
+            raise found from error
 
     def snapshot(self) -> LevelSnapshot:
         try:
@@ -137,11 +156,30 @@ class LevelStore:
         if self._db.closed:
             return StoreClosed(self.path)
         if not isinstance(error, CORRUPTION):
-            return StoreFailed(self.path, action, str(error))
+            number, filename = _refused(error)
+            return StoreFailed(self.path, action, _text(error), errno=number, filename=filename)
         found = _damage(self.path, action, error)
-        if self._on_corrupted is not None:
-            self._on_corrupted(found)
+        if self._on_broken is not None:
+            self._on_broken(found)
         return found
+
+
+def _text(error: Exception) -> str:
+    """plyvel hands on LevelDB's bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(error)
+
+
+def _refused(error: Exception) -> tuple[int | None, str]:
+    """What the machine refused, and the file; None: it is another failure."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno, str(error.filename or "")
+    text = _text(error)
+    for number in REFUSALS:
+        if text.endswith(f": {os.strerror(number)}"):
+            file = text.removesuffix(f": {os.strerror(number)}").removeprefix("IO error: ")
+            return number, file.removeprefix("lock ")
+    return None, ""
 
 
 def _prepare(path: str) -> None:
@@ -164,7 +202,7 @@ def _damage(path: str, action: str, error: Exception) -> StoreCorrupted:
     """What LevelDB's error is about: the first damage in the files, with their names."""
     found = next(damages(path), None)
     if found is None:
-        return StoreCorrupted(path, action, str(error))
+        return StoreCorrupted(path, action, _text(error))
     return StoreCorrupted(found.file, f"{found.where} ({action})" if action else found.where, found.why)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from storage.errors import StoreCorrupted, UnknownBackend
+from storage.errors import UnknownBackend
 from storage.kv import KeyValueStore
-from storage.leveldb import LevelStore
+from storage.leveldb import LevelStore, OnBroken
 from storage.memory import MemoryStore
 from storage.options import StoreOptions
 
@@ -19,18 +18,18 @@ def open_store(
     path: str | Path,
     options: StoreOptions | None = None,
     *,
-    on_corrupted: Callable[[StoreCorrupted], None] | None = None,
+    on_broken: OnBroken | None = None,
 ) -> KeyValueStore:
     """Open the database at `path`, with the folders above it made where they are missing.
 
     `memory` ignores the path and the options, and forgets everything when the process ends.
-    on_corrupted: told of every read that found damage. Raises: UnknownBackend (lists the allowed ones),
-    StoreUnavailable, StoreCorrupted.
+    on_broken: told of every read that found damage, and of a write that failed. Raises: UnknownBackend (lists the
+    allowed ones), StoreUnavailable, StoreCorrupted.
     """
     match backend:
         case "leveldb":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            return LevelStore(str(path), options, on_corrupted=on_corrupted)
+            return LevelStore(str(path), options, on_broken=on_broken)
         case "memory":
             return MemoryStore()
         case _:

@@ -76,6 +76,7 @@ from consensus.system.clock import Clock, Workers
 from consensus.system.errors import exit_code_of
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.system.log_limit import LogLimit
+from consensus.system.machine import last_words
 from consensus.system.meter import Meter
 from consensus.types.block import Block, Commit, ExtendedCommit
 from consensus.types.ids import BlockID, PartSetHeader
@@ -316,7 +317,7 @@ class ConsensusDriver(Entrance):
         log.critical(
             "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
         )
-        self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {type(error).__name__}: {error}")
+        self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {last_words(error)}")
         self._cancel_others()
 
     def _cancel_others(self) -> list[asyncio.Task[None]]:

@@ -351,10 +351,14 @@ class AddressBook:
         }
         draft = self.path.with_suffix(".tmp")
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            json.dump(document, file, indent="\t")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(fd, "w") as file:
+                json.dump(document, file, indent="\t")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            draft.unlink(missing_ok=True)  # half a book on a full disk is of use to nobody
+            raise
         os.replace(draft, self.path)
 
 

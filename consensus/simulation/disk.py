@@ -109,8 +109,12 @@ class SimulatedDisk:
         temporary = path.with_name(path.name + ".tmp")
         self.files.pop(temporary, None)
         file = self.open_append(temporary)
-        file.write(data)
-        file.sync()
+        try:
+            file.write(data)
+            file.sync()
+        except OSError:
+            self.files.pop(temporary, None)
+            raise
         self.rename(temporary, path)
         self.sync_directory(path.parent)
 

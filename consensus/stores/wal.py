@@ -15,6 +15,8 @@ Source: CometBFT v0.38, spec/consensus/wal.md, consensus/wal.go, libs/autofile.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -223,6 +225,7 @@ class Wal:
         self._height_bytes = 0  # appended since it begins
         self._restated_bytes = 0  # of the running height; not among them
         self.cut_bytes = 0  # what opening cut from a torn tail
+        self._broken_by: BaseException | None = None  # a write that failed: behind half a record none would be read
         disk.make_directory(directory)
         if NEW_NAME in disk.names(directory):
             disk.remove(directory / NEW_NAME)
@@ -280,8 +283,21 @@ class Wal:
             frames, self._buffer, self._buffered_bytes = self._buffer, [], 0
         if frames:
             data = b"".join(frames)
-            self._head.write(data)
+            with self._unbroken():
+                self._head.write(data)
             self._head_bytes += len(data)
+
+    @contextlib.contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Once the disk has refused something nothing more is written: the next start cuts what is torn, and finds
+        whole records before it. Raises OSError."""
+        if (broken := self._broken_by) is not None:
+            raise OSError(getattr(broken, "errno", errno.EIO), "writing it failed before", str(self._head_path))
+        try:
+            yield
+        except BaseException as error:
+            self._broken_by = error
+            raise
 
     def sync(self) -> None:
         """Make all that was appended durable; a full head is then put aside. Cheap when there is nothing to do."""
@@ -291,9 +307,10 @@ class Wal:
             if not unsynced:
                 return
             self._write_buffer()
-            self._head.sync()
-            if self._head_bytes >= self._head_bytes_max:
-                self._rotate()
+            with self._unbroken():
+                self._head.sync()
+                if self._head_bytes >= self._head_bytes_max:
+                    self._rotate()
 
     def end_height(self, height: int) -> None:
         """Record, durably, that the block of `height` is saved: replay begins behind this record."""
@@ -304,7 +321,9 @@ class Wal:
         self.sync()
 
     def close(self) -> None:
-        self.sync()
+        """What is buffered is synced, unless writing failed before."""
+        if self._broken_by is None:
+            self.sync()
         self._head.close()
 
     # --------------------------------------------------------------------------------------------- restatement
@@ -325,11 +344,12 @@ class Wal:
             with self._lock:
                 self._unsynced = False
             self._write_buffer()
-            self._head.sync()
-            if self._head_bytes:
-                self._put_head_aside()
-            self._disk.rename(self._directory / NEW_NAME, self._aside_path(self._head_number))
-            self._disk.sync_directory(self._directory)
+            with self._unbroken():
+                self._head.sync()
+                if self._head_bytes:
+                    self._put_head_aside()
+                self._disk.rename(self._directory / NEW_NAME, self._aside_path(self._head_number))
+                self._disk.sync_directory(self._directory)
             self._height_begins, self._head_number = self._head_number, self._head_number + 1
             self._height_bytes, self._restated_bytes = 0, size
             self._remove_oldest(files_max=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -52,20 +53,36 @@ class Disk(Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _of(path: Path) -> Iterator[None]:
+    """Errors of a descriptor name no file: an operator has to know which disk is meant."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 class OsAppendFile:
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        with _of(self._path):
+            while view:
+                view = view[os.write(self._fd, view) :]
 
     def sync(self) -> None:
-        os.fsync(self._fd)
+        with _of(self._path):
+            os.fsync(self._fd)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Idempotent: the number of a closed file may be another file's by now."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class OsDisk:
@@ -107,15 +124,17 @@ class OsDisk:
     def truncate(self, path: Path, size: int) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.ftruncate(fd, size)
-            os.fsync(fd)
+            with _of(path):
+                os.ftruncate(fd, size)
+                os.fsync(fd)
         finally:
             os.close(fd)
 
     def sync_directory(self, path: Path) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(fd)
+            with _of(path):
+                os.fsync(fd)
         finally:
             os.close(fd)
 
@@ -127,6 +146,10 @@ class OsDisk:
         try:
             file.write(data)
             file.sync()
+        except BaseException:
+            with contextlib.suppress(OSError):  # of a full disk, which half a file fills further
+                temporary.unlink()
+            raise
         finally:
             file.close()
         os.rename(temporary, path)

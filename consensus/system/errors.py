@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from consensus.system.machine import EXIT_DISK, MachineRefusal
+
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
-EXIT_DISK: Final = 74  # EX_IOERR: this node's files are not what was written, or not of one time
 
 
 class EngineError(Exception):
@@ -67,4 +68,7 @@ class InvalidResponse(ConsensusFailure):
 
 def exit_code_of(error: BaseException) -> int:
     """With which code a node ends that `error` stopped."""
-    return EXIT_DISK if getattr(error, "disk_lied", False) else EXIT_CONSENSUS_FAILURE
+    if getattr(error, "disk_lied", False):
+        return EXIT_DISK
+    refusal = MachineRefusal.of(error)
+    return EXIT_CONSENSUS_FAILURE if refusal is None else refusal.exit_code

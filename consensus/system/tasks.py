@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, exit_code_of
+from consensus.system.machine import last_words
 
 EXIT_TASK_FAILED: Final = EXIT_CONSENSUS_FAILURE
 RESTART_FIRST_S: Final = 1.0
@@ -102,7 +103,7 @@ class Tasks:
         except Exception as error:
             self._faults.failed(name, error, needed=True)
             log.critical("a task that the chain needs failed", task=name, exc_info=error)
-            self._fatal(exit_code_of(error), f"{name} failed: {type(error).__name__}: {error}")
+            self._fatal(exit_code_of(error), f"{name} failed: {last_words(error)}")
         else:
             self._fatal(EXIT_TASK_FAILED, f"{name} ended, which it must not while the node runs")
 

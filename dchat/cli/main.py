@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from dchat.cli.terminal.base import Exit, Group
+from consensus.system.machine import MachineRefusal
+from dchat.cli.terminal.base import Exit, Group, Refusal
 from dchat.cli.terminal.later import add_later_commands
 
 # name -> module and attribute, in the order of the help
@@ -39,6 +40,16 @@ PLACES: Final = {
 
 
 class Commands(Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """What the machine refused, as one line: a full disk is no fault of ours to trace."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            refused = None if isinstance(error, click.ClickException) else MachineRefusal.of(error)
+            if refused is None:
+                raise
+            raise Refusal(str(refused), Exit(refused.exit_code)) from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*PLACES, *super().list_commands(ctx)]
 
@@ -67,7 +78,7 @@ def dchat() -> None:
 
     Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 3 what was asked for is not there; 70
     consensus failed; 4 the node could not be reached; 5 a proof does not hold; 6 the chain wants another build; 74 this
-    node's files are not what it wrote.
+    node's files are not what it wrote; 75 the machine lacks what is needed, as room on the disk or file handles.
     """
 
 

@@ -208,6 +208,13 @@ class DatabaseSection(Section):
         ge=-1,
     )
     pruning_interval: int = option(10, "Heights between two rounds of pruning.", ge=1, le=100_000)
+    min_free: Annotated[int, BeforeValidator(megabytes)] = option(
+        256,
+        "Free room, in MB, below which this node stops in good order (exit code 75), before a write fails in its "
+        "middle; from twice as much on it says so. A start needs as much. 0: it does not look.",
+        ge=0,
+        le=MEGABYTES_MAX,
+    )
     compaction_threads: int = option(1, "LevelDB compacts in one thread of its own.", scope="none", ge=1)
 
     @field_validator("backend", mode="before")

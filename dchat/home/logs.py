@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -20,10 +22,57 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _level = 20
 
 
+class LossyStream:
+    """Standard error for lines that may be lost: no full disk under the log, and no reader that left, ends a node.
+
+    What could not be written is counted, and told in front of the next line that can be. Past the stream's buffer: what
+    stays there would be tried again by the interpreter at its end, and turn the exit code into 120.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._lock = stream, threading.Lock()
+        self.lost = 0  # lines since the last that was written
+        self._why = ""
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            before = f'\nevent="log lines were lost" lines={self.lost} error="{self._why}"\n' if self.lost else ""
+            try:
+                self._put(before + text)
+                self.lost = 0
+            except (OSError, ValueError) as error:
+                self.lost += max(1, text.count("\n"))
+                self._why = getattr(error, "strerror", None) or str(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def _put(self, text: str) -> None:
+        try:
+            handle = self._stream.fileno()
+        except (OSError, ValueError):  # a stand-in that has no file, as in tests
+            self._stream.write(text)
+            self._stream.flush()
+            return
+        data = memoryview(text.encode(errors="backslashreplace"))
+        while data:
+            data = data[os.write(handle, data) :]
+
+
+def write_line(line: str) -> None:
+    """To whom started us, if somebody listens still."""
+    LossyStream(sys.stderr).write(f"{line}\n")
+
+
 def configure(*, level: str, json_lines: bool, name: str = "") -> None:
     """Set up structlog. name: of the node, on each line. Callable again: the level and the form change at once."""
     global _level  # noqa: PLW0603 - the process has one log
     _level = _LEVELS[level]
+    stream: Any = LossyStream(sys.stderr)
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if json_lines
@@ -43,13 +92,13 @@ def configure(*, level: str, json_lines: bool, name: str = "") -> None:
             *([] if json_lines else [_safe_values]),  # JSON escapes them itself
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )
     if name:
         structlog.contextvars.bind_contextvars(node=name)
     # Libraries' warnings come through the same stream.
-    logging.basicConfig(level=max(_level, logging.WARNING), stream=sys.stderr, format=LIBRARIES_FORMAT)
+    logging.basicConfig(level=max(_level, logging.WARNING), stream=stream, format=LIBRARIES_FORMAT)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_SafeFormatter(LIBRARIES_FORMAT))
 

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from consensus.evidence.pool import EvidencePool
+from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
 from dchat.config import Config
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
@@ -92,7 +93,7 @@ class Doors:
             context.load_cert_chain(*files)
         self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share, calls=calls)
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
-        registry.add(partial(storage_metrics, retention))
+        registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:

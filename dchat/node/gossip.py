@@ -28,6 +28,7 @@ from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import exit_code_of
+from consensus.system.machine import last_words
 from proto.dchat.v1 import service_pb2 as pb
 from storage.kv import KeyValueStore
 
@@ -130,7 +131,7 @@ class Gossip:
             self.driver.halt(halt)
         except Exception as error:
             log.critical("could not begin consensus", exc_info=error)
-            self.fatal(exit_code_of(error), f"could not begin consensus: {type(error).__name__}: {error}")
+            self.fatal(exit_code_of(error), f"could not begin consensus: {last_words(error)}")
 
     async def stop(self) -> None:
         if self._begins is not None:

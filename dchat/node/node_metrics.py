@@ -303,7 +303,7 @@ class NodeMetrics:
         yield counter("dchat_door_rate_refused", "Requests refused by the rate of their client.", doors.rate.refused)
 
 
-def storage_metrics(retention: Retention) -> Iterator[Metric]:
+def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
     """What is kept, what that takes on the disk, and when the disk is full: absent while it does not fill."""
     told, disk = retention.status(), retention.disk
     yield gauge("dchat_storage_earliest_block_height", "The lowest block that is kept.", told.earliest_block_height)
@@ -319,6 +319,7 @@ def storage_metrics(retention: Retention) -> Iterator[Metric]:
         [((name,), float(size)) for name, size in disk.sizes.items()],
     )
     yield gauge("dchat_disk_free_bytes", "Free bytes of the disk with the databases.", disk.free_bytes)
+    yield gauge("dchat_disk_floor_bytes", "Free bytes below which this node stops.", floor_bytes)
     forecast = disk.forecast()
     if forecast is None:
         return

@@ -33,11 +33,12 @@ from crypto.keys import Ed25519PrivKey
 from dchat.app.app import DchatApplication
 from dchat.config import Config
 from dchat.doors.http.views import host_name
+from dchat.doors.reads import handles
 from dchat.home import identity, logs
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
-from dchat.node.runtime import check_trust, core_config, pool_config, switch_config
+from dchat.node.runtime import check_trust, core_config, pool_config, room_of, switch_config
 from storage.memory import MemoryStore
 
 PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
@@ -70,6 +71,13 @@ def check_options(home: Home, config: Config) -> None:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
     if problems:
         raise HomeError("\n".join(problems))
+
+
+def check_machine(home: Home, config: Config) -> Config:
+    """That this machine has what a node needs: room where it writes, leave to write there, file handles. Returns the
+    options, fitted to the handles that there are. Raises NoRoom, TooFewHandles, OSError."""
+    room_of(home, config).check()
+    return handles.fit(config, handles.raise_limit())
 
 
 def check_genesis(genesis: GenesisDoc, config: Config) -> None:

@@ -27,11 +27,13 @@ from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.documents.genesis import GenesisDoc
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.system.errors import EXIT_DISK, EngineError, exit_code_of
+from consensus.system.errors import EngineError, exit_code_of
+from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
 from crypto.keys import PrivKey
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
+from dchat.doors.reads.handles import TooFewHandles
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, HomeError, IdentityError
 from dchat.home.home import Home, load_genesis, load_validator_key
@@ -41,10 +43,12 @@ from dchat.home.text import safe_line
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen, CannotUpgrade
 from dchat.node.joining import Joining
+from dchat.node.preflight import check_machine
 from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
-from storage.errors import StorageError, StoreCorrupted
+from dchat.retention.room import NoRoom
+from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
@@ -68,16 +72,26 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop hears it: options were read just now
     try:
+        fitted = check_machine(home, config)
         with hold_home(home):
-            process = _Process(home, loaded, reload)
+            process = _Process(home, loaded, reload, fitted)
             code = uvloop.run(process.main())
             if process.successor is not None:
                 become(*process.successor, home, process.halt_height)
             return code
-    except (CannotUpgrade, HomeError, CannotListen, InvalidAppState, P2PError, ValueError) as error:
+    except (
+        CannotUpgrade,
+        HomeError,
+        CannotListen,
+        InvalidAppState,
+        P2PError,
+        NoRoom,
+        TooFewHandles,
+        ValueError,
+    ) as error:
         return _last_line(code_of(error), str(error))
     except (StorageError, EngineError, OSError) as error:
-        return _last_line(code_of(error), f"{type(error).__name__}: {error}")
+        return _last_line(code_of(error), last_words(error))
 
 
 def code_of(error: Exception) -> int:
@@ -90,7 +104,8 @@ def code_of(error: Exception) -> int:
         case HomeError() | CannotListen() | InvalidAppState() | P2PError() | ValueError():
             return EXIT_USAGE
         case _:
-            return EXIT_DISK if exit_code_of(error) == EXIT_DISK else EXIT_FAILED
+            code = exit_code_of(error)
+            return code if code in (EXIT_DISK, EXIT_MACHINE) else EXIT_FAILED
 
 
 def _last_line(code: int, text: str) -> int:
@@ -100,19 +115,18 @@ def _last_line(code: int, text: str) -> int:
 
 def _say(line: str) -> None:
     """To whom started us, if somebody listens still: a closed pipe changes no exit code."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(f"{safe_line(line)}\n")
-        sys.stderr.flush()
+    logs.write_line(safe_line(line))
 
 
 class _Process:
-    def __init__(self, home: Home, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
-        self._home, self._loaded, self._reload = home, loaded, reload
+    def __init__(self, home: Home, loaded: Loaded, reload: Callable[[], Loaded], fitted: Config) -> None:
+        """fitted: the options as this machine lets them be."""
+        self._home, self._loaded, self._reload, self._fitted = home, loaded, reload, fitted
         self._ended: asyncio.Future[tuple[int, str]] | None = None
         self._swap = Swap.of(home, loaded.config)
         self._halt: HaltRequested | None = None
         self._stop_failed = ""
-        self._disk_lied = ""  # what was found; whatever else ends this process then, this is why
+        self._broken: tuple[int, str] | None = None  # of a database; whatever else ends this process then, this is why
         self.successor: tuple[Swap, OpenBinary] | None = None  # the binary that is to take this process's place
         self.halt_height = 0
 
@@ -122,7 +136,7 @@ class _Process:
         loop.add_signal_handler(signal.SIGTERM, self._stop_asked, "SIGTERM")
         loop.add_signal_handler(signal.SIGINT, self._stop_asked, "SIGINT")
         loop.add_signal_handler(signal.SIGHUP, self._load_again)
-        home, config = self._home, self._loaded.config
+        home, config = self._home, self._fitted
         for warning in self._loaded.warnings:
             log.warning("an option was taken otherwise than it reads", option=warning)
         genesis, validator_key = load_genesis(home), load_validator_key(home)
@@ -147,7 +161,7 @@ class _Process:
                 fatal=self._end,
                 upgrade_options=options_of(config, self._swap),
                 on_halt=self._halted,
-                on_corrupted=lambda error: self._corrupted(loop, error),
+                on_broken=lambda error: self._broke(loop, error),
             )
         except HaltRequested as halt:
             return self._not_this_build(halt)
@@ -173,7 +187,7 @@ class _Process:
     async def _join(self, genesis: GenesisDoc, node_key: NodeKey, validator_key: PrivKey) -> bool:
         """By a snapshot, where that is wanted. False: the process was told to stop meanwhile."""
         assert self._ended is not None
-        address, config = validator_key.pub_key.address, self._loaded.config
+        address, config = validator_key.pub_key.address, self._fitted
         joining = asyncio.ensure_future(
             join_by_snapshot(self._home, config, genesis, node_key=node_key, our_address=address)
         )
@@ -205,17 +219,17 @@ class _Process:
             log.error("the node did not stop cleanly", exc_info=error)
             self._stop_failed = f"did not stop cleanly: {type(error).__name__}: {error}"
 
-    def _corrupted(self, loop: asyncio.AbstractEventLoop, error: StoreCorrupted) -> None:
-        """A read found that the disk lied: in any thread, and whoever takes the error then."""
-        if not self._disk_lied:
-            self._disk_lied = f"{type(error).__name__}: {error}"
+    def _broke(self, loop: asyncio.AbstractEventLoop, error: Exception) -> None:
+        """A read found that the disk lied, or a write failed: in any thread, and whoever takes the error then."""
+        if self._broken is None:
+            self._broken = exit_code_of(error), last_words(error)
             with contextlib.suppress(RuntimeError):  # the loop is closed: it ends already
-                loop.call_soon_threadsafe(self._end, EXIT_DISK, self._disk_lied)
+                loop.call_soon_threadsafe(self._end, *self._broken)
 
     def _end(self, code: int, reason: str) -> None:
         assert self._ended is not None
-        if self._disk_lied:
-            code, reason = EXIT_DISK, self._disk_lied
+        if self._broken is not None:
+            code, reason = self._broken
         if not self._ended.done():
             self._ended.set_result((code, reason))
 

@@ -67,6 +67,7 @@ from dchat.node.doors import Doors, listening
 from dchat.node.gossip import Gossip
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
+from dchat.retention.room import RoomOnDisk
 from dchat.statesync.doors import JoinDoors, JoinViews
 from dchat.statesync.headers import (
     VerifiedHeaders,
@@ -81,14 +82,13 @@ from dchat.statesync.maker import SnapshotMaker
 from dchat.upkeep.scrub import Scrubber
 from genesis.digest import genesis_digest, rendered_digest
 from light import Root
-from storage.errors import StoreCorrupted
 from storage.kv import KeyValueStore
+from storage.leveldb import OnBroken
 from storage.open import open_store
 from storage.options import StoreOptions
 
 log = structlog.get_logger(__name__)
 
-OnCorrupted = Callable[[StoreCorrupted], None]
 
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
@@ -108,13 +108,13 @@ class Databases:
     app: KeyValueStore
 
     @staticmethod
-    def open(folder: Path, config: Config, on_corrupted: OnCorrupted | None = None) -> Databases:
-        """on_corrupted: told of each read that finds damage. Raises StorageError (StoreCorrupted)."""
+    def open(folder: Path, config: Config, on_broken: OnBroken | None = None) -> Databases:
+        """on_broken: told of each read that finds damage, and of a write that failed. Raises StorageError."""
         opened: list[KeyValueStore] = []
         try:
             for name in DATABASES:
                 options = store_options(name, config)
-                opened.append(open_store(config.database.backend, folder / name, options, on_corrupted=on_corrupted))
+                opened.append(open_store(config.database.backend, folder / name, options, on_broken=on_broken))
         except BaseException:
             for store in opened:
                 store.close()
@@ -205,7 +205,7 @@ class Given:
     fatal: Callable[[int, str], None]
     upgrade_options: UpgradeOptions | None
     on_halt: Callable[[HaltRequested], None]
-    on_corrupted: OnCorrupted
+    on_broken: OnBroken
 
 
 @dataclass(kw_only=True)
@@ -230,7 +230,9 @@ class Node:
     snapshots: SnapshotMaker
     journal: Journal
     validator_key: PubKey
+    fatal: Callable[[int, str], None]
     scrubber: Scrubber
+    room: RoomOnDisk
     tasks: Tasks
 
     @staticmethod
@@ -244,19 +246,19 @@ class Node:
         fatal: Callable[[int, str], None],
         upgrade_options: UpgradeOptions | None = None,
         on_halt: Callable[[HaltRequested], None] = lambda halt: None,
-        on_corrupted: OnCorrupted = lambda error: None,
+        on_broken: OnBroken = lambda error: None,
     ) -> Node:
         """Open the databases and bring them to one height.
 
-        on_halt: the application wants no more blocks; consensus was left. on_corrupted: what was read from the disk is
-        not what was written; told in the thread that read. Raises StorageError, HomeError, EngineError,
-        SignerError, HaltRequested (this build is not for this state).
+        on_halt: the application wants no more blocks; consensus was left. on_broken: what was read from the disk is
+        not what was written, or a write failed; told in the thread that did. Raises StorageError, HomeError,
+        EngineError, SignerError, HaltRequested (this build is not for this state).
         """
         given = Given(
             home=home, config=config, genesis=genesis, node_key=node_key, validator_key=validator_key, fatal=fatal,
-            upgrade_options=upgrade_options, on_halt=on_halt, on_corrupted=on_corrupted,
+            upgrade_options=upgrade_options, on_halt=on_halt, on_broken=on_broken,
         )  # fmt: skip
-        databases = Databases.open(home.databases, config, on_corrupted)
+        databases = Databases.open(home.databases, config, on_broken)
         workers = ThreadWorkers()
         try:
             node = await _wire(given, databases, workers)
@@ -273,6 +275,7 @@ class Node:
         self.tasks.side(MEMPOOL, self.pool.run, needed=True)
         self.tasks.side("loop lag", self.doors.lag.run)
         self.tasks.side("disk use", self.retention.watch_disk)
+        self.tasks.side("room on the disk", self._watch_room)
         await self.doors.start()
         with listening("peers", self.config.network.listen_address, "[network] listen_address"):
             await self.switch.start()
@@ -281,6 +284,9 @@ class Node:
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
         self.tasks.side("backfill headers", self._backfill)
+
+    async def _watch_room(self) -> None:
+        await self.room.watch(self.workers, self.views.faults, self.fatal)
 
     async def _backfill(self) -> None:
         """After a state sync: what evidence may need is fetched while the node runs."""
@@ -325,10 +331,10 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
-    stores = Stores(databases.app, on_corrupted=given.on_corrupted)
+    stores = Stores(databases.app, on_corrupted=given.on_broken)
     app = application(given, stores, Shelf(disk, home.snapshots))
-    blocks = BlockStore(databases.blocks, given.on_corrupted)
-    states = StateStore(databases.state, given.on_corrupted)
+    blocks = BlockStore(databases.blocks, given.on_broken)
+    states = StateStore(databases.state, given.on_broken)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
     evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
     executor = BlockExecutor(
@@ -385,8 +391,9 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
-        snapshots=maker, journal=journal, validator_key=validator_key.pub_key, tasks=Tasks(fatal, faults),
-        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_corrupted),
+        snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=fatal, tasks=Tasks(fatal, faults),
+        room=room_of(home, config),
+        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 
 
@@ -428,6 +435,12 @@ def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
 def application(given: Given, stores: Stores, shelf: Shelf) -> DchatApplication:
     blocks = Policy.of(given.config).blocks
     return DchatApplication(stores, retain_blocks=blocks, upgrade_options=given.upgrade_options, shelf=shelf)
+
+
+def room_of(home: Home, config: Config) -> RoomOnDisk:
+    """Where this node writes."""
+    folders = [home.data, home.databases, home.address_book.parent, *(home.databases / name for name in DATABASES)]
+    return RoomOnDisk([*folders, home.wal, home.snapshots, home.state_sync], floor_bytes=config.database.min_free * MIB)
 
 
 def snapshots_of(

@@ -1,3 +1,3 @@
-"""What a node keeps of old history, by its options; what that takes on its disk, and when the disk will be full."""
+"""What a node keeps of old history, by its options; what that takes on its disk, what is free, and when it is full."""
 
-__all__ = ["disk_use", "offline", "retention"]
+__all__ = ["disk_use", "offline", "retention", "room"]

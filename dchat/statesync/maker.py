@@ -18,6 +18,7 @@ from chain.state.store import Stores
 from chain.state.view import View
 from consensus.engine.interfaces import SavedBlock
 from consensus.system.clock import Clock, Workers
+from consensus.system.machine import plain_words
 from dchat.app.snapshots import Shelf, ShelfMetrics
 
 REST_S: Final = 0.02
@@ -67,7 +68,7 @@ class SnapshotMaker:
             )  # fmt: skip
         except Exception as error:  # the next height tries again
             self._shelf.metrics.failed += 1
-            log.error("failed to take a snapshot", height=view.version, error=repr(error))
+            log.error("failed to take a snapshot; the chain goes on", height=view.version, error=plain_words(error))
         finally:
             work.close()
             self._running = None

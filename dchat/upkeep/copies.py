@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from consensus.system.machine import MachineRefusal
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.upkeep.errors import CopyFailed
@@ -46,7 +47,9 @@ def copy_database(source: Path, target: Path) -> None:
         except StoreCorrupted as error:
             damage = error
             continue
-        except (OSError, StorageError):
+        except (OSError, StorageError) as error:
+            if MachineRefusal.of(error) is not None:
+                raise  # another try meets the same disk
             damage = None
             continue
         return

@@ -146,7 +146,7 @@ def test_a_read_names_the_file_and_the_key_and_tells_whoever_wants_to_know(whole
     told: list[StoreCorrupted] = []
     table = max(path.glob("*.ldb"), key=lambda file: file.stat().st_size)
     table.write_bytes(flip(table.read_bytes(), 100))
-    store = LevelStore(str(path), SMALL, on_corrupted=told.append)
+    store = LevelStore(str(path), SMALL, on_broken=told.append)
     with pytest.raises(StoreCorrupted) as caught:
         for number in range(5_000):
             store.get(b"v%06d" % number)

@@ -8,6 +8,7 @@ Source: docs/state-sync.md; CometBFT v0.38, spec/abci/abci++_methods.md (ListSna
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ class Shelf:
     def make(self, view: View) -> Generator[None, None, None]:
         """Write the snapshot of a version, yielding after each millisecond or two: to be driven in a thread.
 
-        An abandoned one leaves a file that the next start clears away.
+        One that fails or is abandoned leaves nothing: a disk that is full would stay so. What a stop leaves, the next
+        start clears away. Raises OSError.
         """
         height = view.version
         path = self._path(height, CHUNKS)
@@ -116,12 +118,16 @@ class Shelf:
                     file.write(chunk)
                 yield
             file.sync()
-        finally:
             file.close()
-        self._disk.sync_directory(self._folder)
-        manifest = manifest_of(view, hashes)
-        body = _HEAD.pack(height, FORMAT, len(hashes)) + struct.pack(f">{len(sizes)}I", *sizes) + manifest.metadata
-        self._disk.replace(self._path(height, MANIFEST), body + sha256(body))
+            self._disk.sync_directory(self._folder)
+            manifest = manifest_of(view, hashes)
+            body = _HEAD.pack(height, FORMAT, len(hashes)) + struct.pack(f">{len(sizes)}I", *sizes) + manifest.metadata
+            self._disk.replace(self._path(height, MANIFEST), body + sha256(body))
+        except BaseException:
+            file.close()
+            with contextlib.suppress(OSError):
+                self._disk.remove(path)
+            raise
         self._kept = {**self._kept, height: Kept(manifest, (0, *accumulate(sizes)))}
         self.metrics.made += 1
         self._count(height)

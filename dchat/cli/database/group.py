@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from consensus.system.errors import EngineError
+from consensus.system.machine import MachineRefusal
 from dchat.cli.terminal.base import Exit, Group, Refusal, current_home, echo_progress
 from dchat.config import Config
 from dchat.home import logs
@@ -66,6 +67,8 @@ def plainly() -> Iterator[None]:
     except HomeError as error:
         raise Refusal(str(error), Exit.USAGE if "runs on this home" not in str(error) else Exit.FAILED) from None
     except (UpkeepError, StorageError, EngineError, OSError) as error:
+        if (refused := MachineRefusal.of(error)) is not None:
+            raise Refusal(str(refused), Exit(refused.exit_code)) from None
         raise Refusal(str(error)) from None
 
 

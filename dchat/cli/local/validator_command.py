@@ -23,11 +23,13 @@ from dchat.cli.terminal.base import (
 )
 from dchat.cli.terminal.later import not_in_this_build
 from dchat.config import Config, Loaded
+from dchat.doors.reads.handles import TooFewHandles
 from dchat.home import identity
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, check_sign_state, load_genesis, load_validator_key
 from dchat.node.errors import CannotUpgrade
 from dchat.node.upgrade import Swap
+from dchat.retention.room import NoRoom
 
 # Flags of the operator contract that later builds bring: click name -> as written.
 LATER_FLAGS: Mapping[str, str] = {
@@ -240,9 +242,17 @@ def _check_start(start: Start) -> None:
     check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
 
 
+def _check_machine(start: Start) -> None:
+    """Raises NoRoom, TooFewHandles, OSError."""
+    from dchat.node import preflight
+
+    preflight.check_machine(start.home, start.loaded.config)
+
+
 def _tell(start: Start, *, dry_run: bool) -> None:
     _guard(lambda: _check_files(start))
     _guard(lambda: _check_start(start))
+    _guard(lambda: _check_machine(start))
     for warning in start.loaded.warnings:
         echo(f"warning: {warning}")
     if dry_run:
@@ -262,12 +272,15 @@ def _guard(action: object) -> None:
         action()
     except (HomeError, CannotUpgrade, ValueError) as error:
         raise Refusal(str(error), Exit.USAGE) from None
+    except (NoRoom, TooFewHandles) as error:
+        raise Refusal(str(error), Exit.MACHINE) from None
 
 
 def _run(start: Start) -> None:
     from dchat.node.process import run_validator
 
     _guard(lambda: _check_files(start))
+    _guard(lambda: _check_machine(start))
     config = start.loaded.config
     _guard(
         lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)

@@ -72,6 +72,7 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     PROOF = 5
     DISK = 74  # the engine's too: EX_IOERR
+    MACHINE = 75  # the engine's too: EX_TEMPFAIL
     UPGRADE = 6  # dchat.node.upgrade's: restarting this build does not help
 
 

@@ -32,6 +32,7 @@ from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
 from consensus.types.vote import Proposal, Vote
 from proto.tendermint.consensus import wal_pb2
+from tests.support.node.machine import files_end_at
 
 FOLDER = Path("/home/cs.wal")
 HEAD = FOLDER / "wal"
@@ -370,3 +371,23 @@ def test_no_flood_rotates_the_running_height_out_of_the_log(restarts: bool) -> N
         wal.append(vote(height))
         wal.sync()
     assert sum(disk.size(FOLDER / name) for name in disk.names(FOLDER)) < 1500 + 4 * 300
+
+
+def test_nothing_is_written_behind_a_record_that_was_refused(tmp_path: Path) -> None:
+    """A full disk takes half of a record. Were more written behind it, once there is room, the log would be damaged."""
+    wal = Wal(OsDisk(), tmp_path, now_ns=lambda: T0)
+    wal.append(end_height_payload(1, T0))
+    wal.sync()
+    size = (tmp_path / "wal").stat().st_size
+    wal.append(end_height_payload(2, T0))
+    with files_end_at(size + 5), pytest.raises(OSError, match="too large"):
+        wal.sync()
+    wal.append(end_height_payload(3, T0))
+    with pytest.raises(OSError, match="failed before"):
+        wal.sync()
+    wal.close()
+    assert (tmp_path / "wal").stat().st_size == size + 5
+    again = Wal(OsDisk(), tmp_path, now_ns=lambda: T0)
+    assert again.cut_bytes == 5
+    assert again.records_after(1) is not None
+    again.close()

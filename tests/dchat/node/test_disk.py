@@ -38,7 +38,8 @@ def flip(at: float) -> Damage:
 
     def damage(path: Path, older: Path) -> None:
         data = bytearray(path.read_bytes())
-        data[min(len(data) - 1, int(len(data) * at))] ^= 0x10
+        if data:  # a database's log is empty when its table was just written
+            data[min(len(data) - 1, int(len(data) * at))] ^= 0x10
         path.write_bytes(data)
 
     return damage

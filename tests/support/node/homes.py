@@ -97,7 +97,7 @@ async def start(root: Path, recipient: bytes) -> Ending:
             node_key=NodeKey.load(home.node_key),
             validator_key=load_validator_key(home),
             fatal=lambda code, text: failures.append((code, text)),
-            on_corrupted=lied.append,
+            on_broken=lied.append,
         )
     except Exception as error:
         return Ending(code_of(error), str(error))

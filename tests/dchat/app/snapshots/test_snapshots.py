@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -294,3 +295,23 @@ def test_what_is_not_there_is_empty(life: Life, height: int, number: int) -> Non
     source = serving(life.app)
     assert source.load_snapshot_chunk(height, FORMAT, number) == b""
     assert source.load_snapshot_chunk(STEPS, FORMAT + 1, 0) == b""
+
+
+@pytest.mark.parametrize("action", ["write", "sync", "sync_directory", "rename"])
+def test_a_snapshot_that_the_disk_refuses_leaves_nothing(life: Life, action: str) -> None:
+    """A full disk would stay full by it. The next one is whole."""
+    disk = SimulatedDisk()
+
+    def refuse(what: str, path: Path) -> None:
+        if what == action:
+            raise OSError(errno.ENOSPC, "no space left", str(path))
+
+    shelf = Shelf(disk, FOLDER)
+    disk.hook = refuse
+    with pytest.raises(OSError, match="no space left"):
+        drain(shelf.make(life.app.stores.at()))
+    assert [name for name in disk.names(FOLDER) if action != "rename" or not name.endswith(".tmp")] == []
+    assert shelf.offers() == ()
+    disk.hook = lambda what, path: None
+    drain(shelf.make(life.app.stores.at()))
+    assert len(shelf.offers()) == 1

@@ -1,0 +1,118 @@
+"""A validator's process on a machine that refuses: how it ends, what its last line says, and that it goes on after."""
+
+from __future__ import annotations
+
+import errno
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from consensus.system.machine import EXIT_MACHINE
+from tests.support.node.machine import (
+    MIB,
+    Alone,
+    CannotFault,
+    Faults,
+    alone,
+    fault_layer,
+    fill,
+    read_only,
+    small_disk,
+    until,
+)
+
+
+@pytest.fixture
+def layered(tmp_path: Path) -> Iterator[tuple[Alone, Faults]]:
+    """A validator over a layer of faults."""
+    try:
+        layer = fault_layer(tmp_path)
+    except CannotFault as error:
+        pytest.skip(f"no fault can be put under a process: {error}")
+    with alone(tmp_path / "net") as one:
+        faults = Faults(layer, tmp_path / "faults")
+        one.process.env = faults.env
+        yield one, faults
+
+
+def height_of(one: Alone) -> int:
+    with urllib.request.urlopen(f"{one.http}/status", timeout=5) as answer:
+        return int(json.load(answer)["latest_block_height"])
+
+
+def goes_on(one: Alone) -> Callable[[], bool]:
+    at = height_of(one)
+    return lambda: height_of(one) >= at + 2
+
+
+def test_a_full_disk_ends_it_with_its_file_and_what_it_saved_is_there(layered: tuple[Alone, Faults]) -> None:
+    one, faults = layered
+    one.process.start()
+    faults.refuse("/data/app/", errno.ENOSPC)
+    code, last = one.process.ended()
+    assert (code, "the disk is full" in last, "/data/app/" in last) == (EXIT_MACHINE, True, True), one.process.text
+    assert "Traceback" not in last
+    saved = one.process.text.count("event=committed")
+    code, last = one.process.start().ended()
+    assert (code, "the disk is full" in last, "/data/app/" in last) == (EXIT_MACHINE, True, True), one.process.text
+    faults.clear()
+    one.process.start()
+    assert one.process.code is None, one.process.text
+    assert height_of(one) >= saved
+    assert one.process.stop() == 0
+
+
+def test_what_a_node_can_do_without_ends_nothing_and_is_said(layered: tuple[Alone, Faults]) -> None:
+    """Snapshots, the journal, and its own log: no room for any of them."""
+    one, faults = layered
+    one.set_option("snapshots", "interval = 5")
+    faults.refuse("/data/snapshots/", errno.ENOSPC)
+    one.process.start()
+    until(lambda: "failed to take a snapshot; the chain goes on" in one.process.text, "it says so")
+    assert list((one.home / "data" / "snapshots").iterdir()) == []
+    said = one.process.text
+    faults.refuse(one.process.log.name, errno.ENOSPC)
+    until(goes_on(one), "blocks come without a log")
+    faults.clear()
+    until(lambda: "log lines were lost" in one.process.text, "it says what is missing")
+    assert one.process.text.startswith(said)
+    until(lambda: "took a snapshot" in one.process.text, "a snapshot is taken again")
+    assert one.process.stop() == 0
+
+
+def test_a_process_of_too_few_handles_does_not_start(tmp_path: Path) -> None:
+    with alone(tmp_path / "net") as one:
+        one.process.handles = 256
+        code, last = one.process.start().ended()
+        assert code == EXIT_MACHINE
+        assert "may have 256 file handles, and a node with these options needs 6" in last
+        assert not (one.home / "data" / "app").exists()
+
+
+def test_a_small_disk_fills_and_is_freed(tmp_path: Path) -> None:
+    """Of its own: what is free, what is needed, and what a file system says that is mounted read-only."""
+    try:
+        with small_disk(tmp_path / "disk", 64) as disk, alone(disk / "net", tmp_path / "log") as one:
+            one.set_option("database", "min_free = 16")
+            one.process.start()
+            filler = fill(disk, leave=24 * MIB)
+            until(lambda: "there is little room left on the disk" in one.process.text, "it warns")
+            with urllib.request.urlopen(f"{one.http}/ready", timeout=5) as answer:
+                told = json.load(answer)
+            assert (told["ready"], list(told["failing"])) == (True, ["room on the disk"])
+            fill(disk, leave=8 * MIB)
+            code, last = one.process.ended()
+            assert (code, "MB are free in" in last, "below 16.0 MB" in last) == (EXIT_MACHINE, True, True), last
+            filler.unlink()
+            read_only(disk, True)
+            code, last = one.process.start().ended()
+            assert (code, "the file system is read-only" in last, str(disk) in last) == (EXIT_MACHINE, True, True), last
+            read_only(disk, False)
+            one.process.start()
+            assert one.process.code is None, one.process.text
+            one.process.stop()
+    except CannotFault as error:
+        pytest.skip(f"no small disk can be had: {error}")
