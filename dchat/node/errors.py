@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class NodeError(Exception):
     """What the operator asked of this node cannot be: which, why, what would."""
@@ -17,3 +19,9 @@ class RehearsalFailed(NodeError):
 
 class CannotUpgrade(NodeError):
     """The binary or the backup is not as it must be: which, and what is expected."""
+
+
+class TooFewHandles(NodeError):
+    """This process may not have the file handles that a node needs at the least: how many, and what for."""
+
+    errno = errno.EMFILE

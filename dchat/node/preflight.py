@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from chain.app_state.document import InvalidAppState
 from chain.app_state.exported import is_exported, read_exported
 from chain.state.store import Stores
@@ -38,8 +40,11 @@ from dchat.home import identity, logs
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
+from dchat.node.errors import TooFewHandles
 from dchat.node.runtime import check_trust, core_config, pool_config, room_of, switch_config
 from storage.memory import MemoryStore
+
+log = structlog.get_logger(__name__)
 
 PlanGenesis = Callable[[Ed25519PrivKey, bytes], GenesisDoc]  # (validator key, operator's address)
 
@@ -77,7 +82,31 @@ def check_machine(home: Home, config: Config) -> Config:
     """That this machine has what a node needs: room where it writes, leave to write there, file handles. Returns the
     options, fitted to the handles that there are. Raises NoRoom, TooFewHandles, OSError."""
     room_of(home, config).check()
-    return handles.fit(config, handles.raise_limit())
+    return fit_handles(config, handles.raise_limit())
+
+
+def fit_handles(config: Config, found: int) -> Config:
+    """The options, with fewer open tables where else too few handles were left. Raises TooFewHandles.
+
+    A table that is not kept open is opened again when it is read: that costs time and nothing else.
+    """
+    peers, doors = handles.peers_of(config), len(handles.DoorHandles._fields) * handles.DOOR_LEAST
+    others, least = peers + handles.DIALS + handles.OWN + doors, handles.DATABASES * handles.TABLES_LEAST
+    if found < others + least:
+        raise TooFewHandles(
+            f"this process may have {found} file handles, and a node with these options needs {others + least}: "
+            f"{least} for its databases, {peers} for peers ([network] max_peers), {handles.DIALS} for handshakes, "
+            f"{handles.OWN} for its own files and {doors} for clients. Raise the limit (ulimit -n, LimitNOFILE), or "
+            "allow fewer peers"
+        )
+    tables = (found - others) // handles.DATABASES
+    if tables >= config.database.max_open_files:
+        return config
+    log.warning(
+        "too few file handles for [database] max_open_files; raise the limit (ulimit -n, LimitNOFILE)",
+        handles=found, wanted=config.database.max_open_files, taken=tables,
+    )  # fmt: skip
+    return config.model_copy(update={"database": config.database.model_copy(update={"max_open_files": tables})})
 
 
 def check_genesis(genesis: GenesisDoc, config: Config) -> None:

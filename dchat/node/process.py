@@ -33,7 +33,6 @@ from crypto.keys import PrivKey
 from dchat.config import Config, Loaded
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.doors.http.views import host_name
-from dchat.doors.reads.handles import TooFewHandles
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning, HomeError, IdentityError
 from dchat.home.home import Home, load_genesis, load_validator_key
@@ -41,7 +40,7 @@ from dchat.home.home_lock import hold_home
 from dchat.home.identity import load as load_identity
 from dchat.home.text import safe_line
 from dchat.home.version import build_version
-from dchat.node.errors import CannotListen, CannotUpgrade
+from dchat.node.errors import CannotListen, CannotUpgrade, TooFewHandles
 from dchat.node.joining import Joining
 from dchat.node.preflight import check_machine
 from dchat.node.readiness import Announcer, Preparation

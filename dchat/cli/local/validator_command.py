@@ -23,11 +23,10 @@ from dchat.cli.terminal.base import (
 )
 from dchat.cli.terminal.later import not_in_this_build
 from dchat.config import Config, Loaded
-from dchat.doors.reads.handles import TooFewHandles
 from dchat.home import identity
 from dchat.home.errors import HomeError
 from dchat.home.home import Home, check_sign_state, load_genesis, load_validator_key
-from dchat.node.errors import CannotUpgrade
+from dchat.node.errors import CannotUpgrade, TooFewHandles
 from dchat.node.upgrade import Swap
 from dchat.retention.room import NoRoom
 

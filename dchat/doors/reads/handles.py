@@ -6,13 +6,11 @@ the network and the rest have theirs first, and the doors accept no more connect
 
 from __future__ import annotations
 
-import errno
 import resource
 from typing import Final, NamedTuple
 
 import structlog
 
-from consensus.system.errors import EngineError
 from dchat.config import Config
 
 HANDLES_WANTED: Final = 65_536
@@ -23,12 +21,6 @@ DOOR_LEAST: Final = 16  # below it a door is of no use
 TABLES_LEAST: Final = 74  # LevelDB's own floor, for each database
 
 log = structlog.get_logger(__name__)
-
-
-class TooFewHandles(EngineError):
-    """This process may not have the file handles that a node needs at the least. Nothing is damaged."""
-
-    errno = errno.EMFILE
 
 
 class DoorHandles(NamedTuple):
@@ -56,30 +48,6 @@ def peers_of(config: Config) -> int:
 def kept(config: Config) -> int:
     """Handles that are not the doors'."""
     return DATABASES * config.database.max_open_files + peers_of(config) + DIALS + OWN
-
-
-def fit(config: Config, handles: int) -> Config:
-    """The options, with fewer open tables where else too few handles were left. Raises TooFewHandles.
-
-    A table that is not kept open is opened again when it is read: that costs time and nothing else.
-    """
-    others = peers_of(config) + DIALS + OWN + len(DoorHandles._fields) * DOOR_LEAST
-    tables = (handles - others) // DATABASES
-    if tables < TABLES_LEAST:
-        least = DATABASES * TABLES_LEAST
-        raise TooFewHandles(
-            f"this process may have {handles} file handles, and a node with these options needs {others + least}: "
-            f"{least} for its databases, {peers_of(config)} for peers ([network] max_peers), {DIALS} for their "
-            f"handshakes, {OWN} for its own files and {len(DoorHandles._fields) * DOOR_LEAST} for clients. Raise the "
-            "limit (ulimit -n, LimitNOFILE), or allow fewer peers"
-        )
-    if tables >= config.database.max_open_files:
-        return config
-    log.warning(
-        "too few file handles for [database] max_open_files; raise the limit (ulimit -n, LimitNOFILE)",
-        handles=handles, wanted=config.database.max_open_files, taken=tables,
-    )  # fmt: skip
-    return config.model_copy(update={"database": config.database.model_copy(update={"max_open_files": tables})})
 
 
 def share_out(config: Config, handles: int) -> DoorHandles:

@@ -278,19 +278,6 @@ def test_the_doors_never_take_the_databases_handles(limit: int) -> None:
     assert (shares == (256, 32, 1_024)) != is_short
 
 
-@pytest.mark.parametrize(("limit", "tables"), [(1_048_576, 256), (1_500, 256), (1_024, 206), (630, 75), (627, 74)])
-def test_databases_keep_fewer_tables_open_where_handles_are_few(limit: int, tables: int) -> None:
-    """Then everything sums up to what there is: the doors' share too."""
-    config = handles.fit(Config(), limit)
-    assert config.database.max_open_files == tables
-    assert handles.kept(config) + sum(handles.share_out(config, limit)) <= limit
-
-
-def test_a_process_of_too_few_handles_is_told_what_for() -> None:
-    with pytest.raises(handles.TooFewHandles, match=r"625 file handles, .* needs 626: 222 .* 100 .* 128 .* 128 .* 48"):
-        handles.fit(Config(), 625)
-
-
 def test_the_limit_of_handles_is_raised() -> None:
     """audit 13: to what the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

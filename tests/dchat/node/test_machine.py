@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from consensus.system.machine import EXIT_MACHINE
+from dchat.config import Config
+from dchat.doors.reads import handles
+from dchat.node.errors import TooFewHandles
+from dchat.node.preflight import fit_handles
 from tests.support.node.machine import (
     MIB,
     Alone,
@@ -116,3 +120,16 @@ def test_a_small_disk_fills_and_is_freed(tmp_path: Path) -> None:
             one.process.stop()
     except CannotFault as error:
         pytest.skip(f"no small disk can be had: {error}")
+
+
+@pytest.mark.parametrize(("limit", "tables"), [(1_048_576, 256), (1_500, 256), (1_024, 206), (630, 75), (627, 74)])
+def test_databases_keep_fewer_tables_open_where_handles_are_few(limit: int, tables: int) -> None:
+    """Then everything sums up to what there is: the doors' share too."""
+    config = fit_handles(Config(), limit)
+    assert config.database.max_open_files == tables
+    assert handles.kept(config) + sum(handles.share_out(config, limit)) <= limit
+
+
+def test_a_process_of_too_few_handles_is_told_what_for() -> None:
+    with pytest.raises(TooFewHandles, match=r"625 file handles, .* needs 626: 222 .* 100 .* 128 .* 128 .* 48"):
+        fit_handles(Config(), 625)
