@@ -31,7 +31,8 @@ class TrustExpired(LightError):
     def __init__(self, height: int, *, time_ns: int, period_ns: int, now_ns: int) -> None:
         super().__init__(
             f"the trusted header {height} is of {format_rfc3339(time_ns)}, {(now_ns - time_ns) // NS_PER_S} s ago; "
-            f"allowed: the trusting period of {period_ns // NS_PER_S} s. Give a newer header to begin with"
+            f"allowed: the trusting period of {period_ns // NS_PER_S} s. Give a newer header to begin with; or is this "
+            f"machine's clock ahead? It says {format_rfc3339(now_ns)}"
         )
         self.height = height
 

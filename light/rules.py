@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from consensus.formats.errors import InvalidLightBlock, NotEnoughPower
+from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.types.commits import TRUST_LEVEL_DEFAULT, Verifier, verify_commit_light, verify_commit_light_trusting
 from consensus.types.light import LightBlock
@@ -123,8 +124,9 @@ def verify_step(
         raise InvalidLightBlock(f"header {block.height} is not later than the trusted {trusted.height}")
     if block.header.time_ns >= now_ns + options.clock_drift_ns:
         raise InvalidLightBlock(
-            f"header {block.height} is from the future: {block.header.time_ns} ns, now {now_ns}, "
-            f"allowed: {options.clock_drift_ns} ns ahead"
+            f"header {block.height} is from the future: it is of {format_rfc3339(block.header.time_ns)}, and this "
+            f"machine's clock says {format_rfc3339(now_ns)}; allowed: {options.clock_drift_ns // NS_PER_S} s ahead. "
+            "Is that clock behind?"
         )
     if block.height == trusted.height + 1:
         if block.header.validators_hash != trusted.header.next_validators_hash:

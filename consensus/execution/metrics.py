@@ -78,6 +78,11 @@ class EngineMetrics:
 
     _last_commit_ns: int = 0
 
+    @property
+    def last_commit_ns(self) -> int:
+        """Monotonic; 0: none since the start."""
+        return self._last_commit_ns
+
     def step_left(self, step: Step, duration_ns: int) -> None:
         self.step_ns.setdefault(step.name, Timing()).add(duration_ns)
         if step is Step.NEW_HEIGHT:

@@ -67,7 +67,7 @@ class Entry:
 
     def is_bad(self, now_ns: int) -> bool:
         """Whether it may be evicted first. Old entries and those tried in the last minute are not bad."""
-        if self.is_old or self.last_attempt_ns > now_ns - _MINUTE_NS:
+        if self.is_old or now_ns - _MINUTE_NS < self.last_attempt_ns <= now_ns:
             return False
         if self.last_attempt_ns and self.last_attempt_ns < now_ns - _WEEK_NS:
             return True
@@ -301,15 +301,15 @@ class AddressBook:
             log.warning("set a broken address book aside", path=str(self.path), aside=str(aside), error=repr(error))
 
     def _read(self, document: dict[str, Any]) -> None:
-        self._key = str(document["key"])
+        self._key, now_ns = str(document["key"]), self._clock()
         for row in document["addrs"] or ():
             entry = Entry(
                 address=_read_address(row["addr"]),
                 source=_read_address(row["src"]),
                 is_old=row["bucket_type"] == _OLD,
                 attempts=int(row["attempts"]),
-                last_attempt_ns=_read_time(row["last_attempt"]),
-                last_success_ns=_read_time(row["last_success"]),
+                last_attempt_ns=min(now_ns, _read_time(row["last_attempt"])),  # later is of a clock that was ahead
+                last_success_ns=min(now_ns, _read_time(row["last_success"])),
             )
             buckets = [int(number) for number in row["buckets"] or ()]
             self._restore(entry, buckets)

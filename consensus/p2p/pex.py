@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from consensus.formats.units import NS_PER_S
 from consensus.p2p.addrbook import SELECTION_MAX, AddressBook
+from consensus.p2p.admission import BAN_MAX_S
 from consensus.p2p.conn.address import NodeAddress, host_group, parse_ip
 from consensus.p2p.conn.base import ChannelDescriptor, Peer, PeerFault
 from consensus.p2p.conn.errors import AlreadyConnected, BadAddress, P2PError
@@ -389,7 +390,7 @@ def install(switch: Switch, book: AddressBook, *, exchange: bool = True) -> PexR
             book.add(address, address)
     switch.is_known_good = book.is_good
     for peer_id, until_ns in book.bans.items():
-        left_s = (until_ns - switch.clock()) // NS_PER_S
+        left_s = min(BAN_MAX_S, (until_ns - switch.clock()) // NS_PER_S)  # more is of a clock that was ahead
         if left_s > 0:
             switch.bans.ban(peer_id, left_s)
     book.pins |= switch.pins

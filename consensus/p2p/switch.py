@@ -53,8 +53,8 @@ class Switch:
     """Implements consensus.p2p.conn.base.Network.
 
     `node_info` needs id, network, version and moniker; channels and listen address are filled in here.
-    `clock` gives nanoseconds since the epoch (bans, dates); waits use the running loop's time. `work_ns` and `slice_ns`
-    measure what peers cost; a simulator gives clocks that stand.
+    `clock` gives nanoseconds since the epoch, best without jumps (bans, dates); waits use the running loop's time.
+    `work_ns` and `slice_ns` measure what peers cost; a simulator gives clocks that stand.
     """
 
     def __init__(

@@ -68,6 +68,13 @@ class LoopClock:
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
+def steady_clock() -> Callable[[], int]:
+    """Nanoseconds since the epoch as they are now, and what passed since: whoever sets the machine's clock meanwhile,
+    durations between two of its times are true."""
+    apart_ns = time.time_ns() - time.monotonic_ns()
+    return lambda: apart_ns + time.monotonic_ns()
+
+
 class InlineWorkers:
     """Runs the work at once, on the caller's thread: for the simulator, where nothing blocks."""
 

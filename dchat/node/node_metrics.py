@@ -14,6 +14,7 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.core.events import VoteKind
 from consensus.core.votes import two_thirds
 from consensus.engine.interfaces import SavedBlock
+from consensus.engine.skew import ClockSkew
 from consensus.execution.metrics import Timing
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
@@ -326,3 +327,11 @@ def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:
     yield gauge("dchat_disk_bytes_per_block", "By which the disk fills, lately.", forecast.bytes_per_block)
     if forecast.full_in_s is not None:
         yield gauge("dchat_disk_full_in_days", "When the disk is full at this rate.", forecast.full_in_s / DAY_S)
+
+
+def clock_metrics(skew: ClockSkew) -> Iterator[Metric]:
+    """Absent while nobody else's clock is known."""
+    if skew.ns is not None:
+        yield gauge(
+            "dchat_clock_skew_seconds", "How far this machine's clock is ahead of the other validators'.", skew.ns / 1e9
+        )

@@ -28,6 +28,7 @@ from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import Alarms, ConsensusDriver
 from consensus.engine.interfaces import SavedBlock, SavedListener
+from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
@@ -48,7 +49,7 @@ from consensus.statesync.chunks import ChunkFolder
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
-from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers
+from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
 from consensus.types.block import max_data_bytes
@@ -232,7 +233,6 @@ class Node:
     validator_key: PubKey
     fatal: Callable[[int, str], None]
     scrubber: Scrubber
-    room: RoomOnDisk
     tasks: Tasks
 
     @staticmethod
@@ -286,7 +286,7 @@ class Node:
         self.tasks.side("backfill headers", self._backfill)
 
     async def _watch_room(self) -> None:
-        await self.room.watch(self.workers, self.views.faults, self.fatal)
+        await room_of(self.home, self.config).watch(self.workers, self.views.faults, self.fatal)
 
     async def _backfill(self) -> None:
         """After a state sync: what evidence may need is fetched while the node runs."""
@@ -345,8 +345,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     disk.make_directory(home.data)
     wal = Wal(disk, home.wal, now_ns=clock.now_ns)
     signer = open_file_signer(disk, validator_key, home.sign_state, blocks)
-    moniker = config.validator.moniker or host_name()
-    switch = _switch(config, given.node_key, genesis.chain_id, moniker)
+    switch = _switch(config, given.node_key, genesis.chain_id)
     driver = ConsensusDriver(
         core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
         alarms=Alarms(fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt),
@@ -358,7 +357,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         random=chance, extra_channel=config.p2p.extra_channel,
         our_address=validator_key.pub_key.address, fatal=fatal,
     )  # fmt: skip
-    _find_peers(switch, home, config, clock, chance)
+    _find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(answers.is_saved)
     faults = Faults()
@@ -369,14 +368,15 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     retention = _retention(given, executor, evidence, app, clock, workers)
     maker = snapshots_of(app, config, clock, workers, retention)
     journal = Journal(disk, home.journal, pool, workers)
+    skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
     told: dict[str, SavedListener] = {
-        "pruning": retention.pruner, "snapshots": maker,
+        "clock": skew, "pruning": retention.pruner, "snapshots": maker,
         "block limits": OnSaved(lambda saved: set_block_limits(pool, saved.state)),  # governance may change them
         "sign state that was moved": MovedMark(home, watch_heights(home, config)),
         "journal": OnSaved(lambda saved: journal.block_saved(saved.height)),
     }  # fmt: skip
     _listen(driver, faults, told)
-    me = Me(genesis.chain_id, moniker, given.node_key.id, validator_key.pub_key.address, started_ns)
+    me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
@@ -385,25 +385,28 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
-        block_events=lambda: app.block_events, retention=retention,
+        block_events=lambda: app.block_events, retention=retention, skew=skew,
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
         snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=fatal, tasks=Tasks(fatal, faults),
-        room=room_of(home, config),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 
 
-def _switch(config: Config, node_key: NodeKey, chain_id: str, moniker: str) -> Switch:
-    info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker)
-    return Switch(switch_config(config), node_key=node_key, node_info=info)
+def moniker_of(config: Config) -> str:
+    return config.validator.moniker or host_name()
 
 
-def _find_peers(switch: Switch, home: Home, config: Config, clock: Clock, chance: random.Random) -> None:
-    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=clock.now_ns, rng=chance)
+def _switch(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
+    info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config))
+    return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
+
+
+def _find_peers(switch: Switch, home: Home, config: Config, chance: random.Random) -> None:
+    book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=switch.clock, rng=chance)
     pex.install(switch, book, exchange=config.p2p.pex)
 
 
@@ -480,9 +483,8 @@ async def join_by_snapshot(
         if not is_due(folder, databases.blocks, databases.state, wanted=options.enable):
             return
         check_trust(config.model_copy(update={"state_sync": options.model_copy(update={"enable": True})}))
-        moniker = config.validator.moniker or host_name()
-        switch = _switch(config, node_key, genesis.chain_id, moniker)
-        me = Me(genesis.chain_id, moniker, node_key.id, our_address, time.monotonic_ns())
+        switch = _switch(config, node_key, genesis.chain_id)
+        me = Me(genesis.chain_id, moniker_of(config), node_key.id, our_address, time.monotonic_ns())
         views = JoinViews(me=me, switch=switch)
         doors = JoinDoors(home, config, views)
         await doors.start(listening)
@@ -504,7 +506,7 @@ async def _join(
     views: JoinViews, *, folder: ChunkFolder, root: Root, nodes: Sequence[Client],
 ) -> None:  # fmt: skip
     clock, chance = LoopClock(), random.Random()
-    _find_peers(switch, home, config, clock, chance)
+    _find_peers(switch, home, config, chance)
     app = DchatApplication(Stores(databases.app), check_build=False)
     join = Join.of(
         genesis, app, databases.blocks, databases.state, folder=folder, switch=switch, clock=clock, workers=workers

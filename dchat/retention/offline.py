@@ -48,12 +48,16 @@ class StoppedNode:
         self._app = DchatApplication(self._stores, check_build=False)
         self._evidence = EvidencePool(state, self._blocks, self._states)
 
-    def reach(self, since_ns: int) -> Reach | None:
-        """For blocks and states older than `since_ns`. None: there is no block yet."""
+    def reach(self, age_ns: int, *, now_ns: int) -> Reach | None:
+        """For blocks and states older than `age_ns`. None: there is no block yet.
+
+        now_ns: of this machine's clock, which may be ahead: where the chain's last block is older, its time counts.
+        """
         state = self._states.load()
         if state is None or not state.last_block_height or self._stores.latest_version == NO_VERSION:
             return None
         last, base = state.last_block_height, self._blocks.base
+        since_ns = min(now_ns, state.last_block_time_ns) - age_ns
         wanted = _now(first_since(self._blocks, base, last, since_ns))
         limit = _now(self._pruning(wanted).limit_at(state))
         return Reach(

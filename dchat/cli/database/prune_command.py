@@ -30,7 +30,7 @@ def prune_command(older_than: int, dry_run: bool, db_path: Path | None) -> None:
         paths = [folder / name for name in ("blocks", "state", "app")]
         try:
             node = StoppedNode(databases.blocks, databases.state, databases.app)
-            reach = node.reach(time.time_ns() - older_than * NS_PER_S)
+            reach = node.reach(older_than * NS_PER_S, now_ns=time.time_ns())
             if reach is None:
                 raise Refusal("there is no block yet: nothing to forget")
             before = sum(map(folder_bytes, paths))

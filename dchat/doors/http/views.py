@@ -81,10 +81,10 @@ class Views:
 
     @property
     def height_age_s(self) -> float:
-        """Seconds since the last block's time, or since the start when that is later."""
-        state = self.driver.state
-        age = (time.time_ns() - state.last_block_time_ns) / 1e9 if state.last_block_height else float("inf")
-        return max(0.0, min(age, float(self.uptime_s)))
+        """Seconds since the last block was saved, or since the start when that is later. No clock that may be off says
+        so: a node whose own is an hour ahead lacks no block."""
+        since_ns = self.driver.metrics.last_commit_ns or self.me.started_monotonic_ns
+        return max(0.0, (time.monotonic_ns() - since_ns) / 1e9)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Alive, and consensus has not failed. A standing chain is told by its age, not by a failure."""

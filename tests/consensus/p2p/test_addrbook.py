@@ -213,6 +213,24 @@ def test_the_file_survives_and_is_cometbfts(tmp_path: Path) -> None:
     assert again._new_bucket(address(1), SOURCE) == book._new_bucket(address(1), SOURCE)
 
 
+def test_times_of_a_clock_that_was_ahead_are_of_now(tmp_path: Path) -> None:
+    """Else nothing of then could be evicted for decades."""
+    clock, path = Clock(), tmp_path / "addrbook.json"
+    book = make(path, clock=clock)
+    book.add(address(1), SOURCE)
+    clock.now_ns += 20 * 366 * 86_400 * 10**9
+    for _ in range(10):
+        book.mark_attempt(address(1).id)
+    book.write(book.snapshot(bans={}))
+    clock.now_ns -= 20 * 366 * 86_400 * 10**9
+    (entry,) = book._entries.values()
+    assert entry.is_bad(clock.now_ns)
+    again = make(path, clock=clock)
+    again.load()
+    (entry,) = again._entries.values()
+    assert entry.last_attempt_ns == clock.now_ns
+
+
 @pytest.mark.parametrize(
     "text",
     [

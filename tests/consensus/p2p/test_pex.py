@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from consensus.p2p.addrbook import AddressBook
+from consensus.p2p.admission import BAN_MAX_S
 from consensus.p2p.conn.address import parse_address
 from consensus.p2p.conn.base import Peer
 from consensus.p2p.memory import MemoryNetwork
 from consensus.p2p.pex import TOLD_PER_TURN, USEFUL_FOR_GOOD, PexReactor, install
+from consensus.system.clock import steady_clock
 from proto.tendermint.p2p import pex_pb2, types_pb2
 from tests.support.p2p.peers import STATE, Node, node_key, pass_time, running, simulate, until
 
@@ -458,3 +461,22 @@ async def test_the_book_is_saved_now_and_then_and_at_stop(tmp_path: Path, monkey
     assert two.id in restored
     assert again.switch.bans.left_s(node_key("bad").id) > 3500
     assert again.switch.pins == {"1.2.3.4:5": one.id}
+
+
+def test_no_ban_outlives_a_day_whatever_the_clock_was_when_it_was_written(tmp_path: Path) -> None:
+    """One that was written while the clock stood at 2100 held until then."""
+    path, bad = tmp_path / "addrbook.json", node_key("bad").id
+    node = Node("a", max_outbound_peers=0)
+    book = AddressBook(path, strict=False, clock=node.switch.clock)
+    book.write(book.snapshot(bans={bad: node.switch.clock() + 80 * 366 * 86_400 * 10**9}))
+    install(node.switch, AddressBook(path, strict=False, clock=node.switch.clock))
+    assert BAN_MAX_S - 60 < node.switch.bans.left_s(bad) <= BAN_MAX_S
+
+
+def test_a_clock_that_is_set_ends_no_ban_and_makes_none_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node("a", max_outbound_peers=0, clock=steady_clock())
+    node.switch.ban(node_key("bad").id, 60, reason="test")
+    now_ns = time.time_ns()
+    for off_s in (3_600, -3_600, -now_ns // 10**9):
+        monkeypatch.setattr("time.time_ns", lambda off_s=off_s: now_ns + off_s * 10**9)
+        assert 50 < node.switch.bans.left_s(node_key("bad").id) <= 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,26 @@ def test_what_a_node_can_do_without_ends_nothing_and_is_said(layered: tuple[Alon
     until(lambda: "log lines were lost" in one.process.text, "it says what is missing")
     assert one.process.text.startswith(said)
     until(lambda: "took a snapshot" in one.process.text, "a snapshot is taken again")
+    assert one.process.stop() == 0
+
+
+def test_a_clock_that_jumps_is_told_and_changes_nothing_else(layered: tuple[Alone, Faults]) -> None:
+    """An hour ahead, back to 1970, and right again: blocks come, their times only rise, and it is ready."""
+    one, faults = layered
+    one.set_option("observability", "unhealthy_after = 20")
+    one.process.start()
+    times = []
+    for ahead_s in (3_660, -int(time.time()) + 1_000, 0):
+        faults.set_clock(ahead_s)
+        until(goes_on(one), "blocks come")
+        with urllib.request.urlopen(f"{one.http}/ready", timeout=5) as answer:  # 503 raises
+            assert json.load(answer)["ready"]
+        with urllib.request.urlopen(f"{one.http}/chain/blocks?limit=100", timeout=5) as answer:
+            times = [block["time"] for block in json.load(answer)["blocks"]]
+        assert times == sorted(times, reverse=True)
+    jumps = [line for line in one.process.text.splitlines() if "this machine's clock jumped" in line]
+    assert [" forward" in line for line in jumps] == [True, False, True]
+    assert "61 minutes forward" in jumps[0]
     assert one.process.stop() == 0
 
 
