@@ -4,5 +4,6 @@ __all__ = [
     "denomination_commands",
     "gov_commands",
     "query_commands",
+    "status_commands",
     "tx_commands",
 ]

@@ -10,6 +10,7 @@ import click
 
 from consensus.documents.genesis import GenesisDoc
 from dchat.cli.local.home_commands import check_home, make_home, read_genesis
+from dchat.cli.local.recover_command import recover
 from dchat.cli.terminal.base import (
     Exit,
     Group,
@@ -122,10 +123,7 @@ def validator(context: click.Context, /, **given: object) -> None:
     _run(start)
 
 
-@validator.command("recover", hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-def recover() -> None:
-    """Diagnose a stalled network. Not in this build."""
-    raise not_in_this_build("`dchat validator recover`")
+validator.add_command(recover)
 
 
 def _replay(start: Start, *, replace: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 BLOCKS_MAX = 100
 TOLD_MAX = 2 * BLOCKS_MAX  # blocks whose short description is remembered
+EARLIER_ROUNDS = 3  # of the running height, told beside the current one: who is away shows there
 TXS_PER_SLICE = 200  # of which hash and lane are looked at in a row: about 1 ms
 
 
@@ -279,8 +281,7 @@ class Views:
         validators = rounds.validators
         last = rounds.last_commit
         agreed = len(last.bits_for(last.majority)) if last is not None and last.has_majority else 0
-        prevotes = rounds.votes(VoteKind.PREVOTE, rounds.round)
-        precommits = rounds.votes(VoteKind.PRECOMMIT, rounds.round)
+        earlier = range(rounds.round - 1, max(-1, rounds.round - 1 - EARLIER_ROUNDS), -1)
         return {
             "height": rounds.height,
             "round": rounds.round,
@@ -288,19 +289,20 @@ class Views:
             "start_time": format_rfc3339(rounds.start_time_ns) if rounds.start_time_ns else None,
             "proposer": rounds.proposer_address.hex().upper(),
             "proposal": rounds.proposal.block_id.hash.hex().upper() if rounds.proposal is not None else None,
-            "votes": [
-                {
-                    "validator_address": validators[index].address.hex().upper(),
-                    "voting_power": validators.powers[index],
-                    "prevote": vote_json(prevotes, index),
-                    "precommit": vote_json(precommits, index),
-                }
-                for index in range(len(validators))
-            ],
+            "votes": votes_json(rounds, rounds.round),
+            "earlier_rounds": [{"round": round, "votes": votes_json(rounds, round)} for round in earlier],
+            "nil_votes": self.nil_votes(),
             "last_commit_votes": agreed,
             "validators": len(validators),
             "all_agree": last is not None and agreed == last.size,
         }
+
+    def nil_votes(self) -> dict[str, int]:
+        """Of ours since the start, by reason."""
+        counted: Counter[str] = Counter()
+        for (_, reason), number in self.driver.metrics.nil_votes.items():
+            counted[reason] += number
+        return dict(counted)
 
     # -------------------------------------------------------------------------------------------------- bridge
 
@@ -369,6 +371,21 @@ def peer_json(peer: PeerStatus) -> dict[str, Any]:
         "held_seconds": round(peer.held_s, 3),
         "useless_messages": peer.useless_messages,
     }
+
+
+def votes_json(rounds: RoundState, round: int) -> list[dict[str, Any]]:
+    """What each validator of the running height voted in a round, as far as this node has it."""
+    validators = rounds.validators
+    prevotes, precommits = (rounds.votes(kind, round) for kind in (VoteKind.PREVOTE, VoteKind.PRECOMMIT))
+    return [
+        {
+            "validator_address": validators[index].address.hex().upper(),
+            "voting_power": validators.powers[index],
+            "prevote": vote_json(prevotes, index),
+            "precommit": vote_json(precommits, index),
+        }
+        for index in range(len(validators))
+    ]
 
 
 def vote_json(votes: VoteView | None, index: int) -> str | None:

@@ -1,0 +1,241 @@
+"""`dchat validator recover`: why no block is made, whom it waits for, and what can be done without harm.
+
+It asks and shows. A leader is elected in each round by itself, nodes dial their peers by themselves, and no record of
+signatures, validator set or state is ever touched for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from consensus.p2p.conn.address import NodeAddress, parse_address
+from consensus.p2p.conn.errors import P2PError
+from dchat.cli.commands.status_commands import get_json
+from dchat.cli.terminal.base import Command, Exit, Refusal, echo, own_node, show_json
+from dchat.cli.terminal.times import Length
+from dchat.client.stall import Asked, Seat, Stall, diagnose
+from dchat.config import Config
+from dchat.home.text import safe_line
+
+STALLED_AFTER_S = 30
+DIAL_S = 2.0
+URLS_MAX = 64
+VOTES_SHOWN = 3  # rounds, at a terminal
+HASH_SHOWN = 8
+
+
+@click.command("recover", cls=Command)
+@click.option(
+    "--url", "urls", multiple=True, help="Another node's HTTP door, like http://10.0.0.2:8080; repeat for more."
+)
+@click.option(
+    "--after", type=Length(), default=f"{STALLED_AFTER_S}s", show_default=True, help="No block for so long is a stall."
+)
+@click.option(
+    "--initiate-leader-election", is_flag=True, help="Accepted: each round elects a leader by itself; it is named."
+)
+@click.option("--min-validators", type=click.IntRange(min=1), help="Say also whether so many validators vote.")
+def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, min_validators: int | None) -> None:
+    """Say why a network makes no blocks: who is missing, what each has voted, how much power a block needs.
+
+    It asks this home's running node, and others whose doors are named, and changes nothing: no record of signatures, no
+    set of validators, no state. Exit code 0: nothing to recover; 1: it stands.
+    """
+    if len(urls) > URLS_MAX:
+        raise click.UsageError(f"--url: {len(urls)} nodes; allowed: {URLS_MAX}")
+    config = own_node()
+    own = _url_of(config)
+    asked = [_ask(own, needed=True), *(_ask(url.rstrip("/"), needed=False) for url in urls)]
+    stall = diagnose(
+        asked, _monikers(own), since_s=_age(asked[0]), after_s=after,
+        waits_for_txs=not config.consensus.create_empty_blocks,
+    )  # fmt: skip
+    peers = asyncio.run(_reached(config, asked[0])) if stall.is_stalled else []
+    _show(stall, asked, peers, leader=initiate_leader_election)
+    there = sum(seat.is_there for seat in stall.seats)
+    if stall.is_stalled:
+        raise Refusal(f"the network stands at height {stall.height}: {stall.causes[0]}")
+    if min_validators is not None and there < min_validators:
+        raise Refusal(f"{there} validators vote, fewer than {min_validators}")
+
+
+# ------------------------------------------------------------------------------------------------ asking
+
+
+def _url_of(config: Config) -> str:
+    host = "127.0.0.1" if config.http.host in ("0.0.0.0", "") else config.http.host
+    return f"http://{host}:{config.observability.health_port}"
+
+
+def _ask(url: str, *, needed: bool) -> Asked:
+    """needed: raises Refusal where it does not answer; else that is told."""
+    try:
+        before = time.time()
+        _, health = get_json(f"{url}/health")
+        ours = (before + time.time()) / 2
+        _, status = get_json(f"{url}/status")
+        _, consensus = get_json(f"{url}/chain/consensus-status")
+    except Refusal as error:
+        if needed:
+            raise
+        return Asked(url, {}, {}, error=error.format_message())
+    if not all(isinstance(answer, dict) for answer in (health, status, consensus)):
+        raise Refusal(f"{url} answers otherwise than a node of ours", Exit.UNREACHABLE)
+    told = health.get("timestamp")
+    return Asked(url, status, consensus, told + 0.5 - ours if isinstance(told, int) else None)
+
+
+def _monikers(url: str) -> dict[str, str]:
+    """By consensus address, as the chain has them; what cannot be had is not shown."""
+    found: dict[str, str] = {}
+    after = ""
+    try:
+        while True:
+            _, answer = get_json(f"{url}/v1/validators?limit=100{after}")
+            rows = answer.get("validators", []) if isinstance(answer, dict) else []
+            for row in rows:
+                found[str(row["consensus_address"]).upper()] = str(row.get("moniker", ""))
+            if len(rows) < 100 or len(found) > 1_000:
+                return found
+            after = f"&after={rows[-1]['operator']}"
+    except (Refusal, KeyError, TypeError, AttributeError):
+        return found
+
+
+def _age(own: Asked) -> float | None:
+    told = own.status.get("latest_block_time")
+    try:
+        return max(0.0, time.time() - datetime.fromisoformat(str(told)[:19] + "+00:00").timestamp())
+    except ValueError:
+        return None
+
+
+async def _reached(config: Config, own: Asked) -> list[tuple[str, str]]:
+    """The peers that the options name: whether this node has them, or else whether they answer from here."""
+    rows = own.status.get("peers")
+    ids = {str(row.get("id")) for row in rows if isinstance(row, dict)} if isinstance(rows, list) else set()
+    return list(await asyncio.gather(*(_reach(text, ids) for text in config.network.bootstrap_validators[:URLS_MAX])))
+
+
+async def _reach(text: str, ids: set[str]) -> tuple[str, str]:
+    try:
+        address: NodeAddress = parse_address(text, id_required=False)
+    except P2PError as error:
+        return text, str(error)
+    if address.id and address.id in ids:
+        return text, "connected"
+    try:
+        async with asyncio.timeout(DIAL_S):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+        writer.close()
+    except (OSError, TimeoutError) as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else f"nothing within {DIAL_S:g} s"
+        return text, f"not connected, and its port does not answer: {why}"
+    return text, "not connected to this node by that name, and its port answers"
+
+
+# ------------------------------------------------------------------------------------------------ showing
+
+
+def _show(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]], *, leader: bool) -> None:
+    if not sys.stdout.isatty():
+        show_json(_as_json(stall, asked, peers))
+        return
+    if not stall.is_stalled:
+        age = "no block yet" if stall.since_s is None else f"the last block is {stall.since_s:.0f} s old"
+        echo(f"nothing to recover: chain {stall.chain_id} decides height {stall.height}, {age}")
+        return
+    since = "since it began" if stall.since_s is None else f"for {stall.since_s:.0f} s"
+    echo(f"chain {stall.chain_id} has made no block {since}: height {stall.height} round {stall.round} {stall.step}")
+    echo(f"power that votes: {stall.there} of {stall.total}; a block needs {stall.needed}")
+    console = Console()
+    console.print(_table(stall))
+    if leader:
+        echo(f"leader of round {stall.round}: {_who(stall, stall.proposer)}; the next round elects the next by itself")
+    for name, state in peers:
+        echo(f"peer {name}: {state}")
+    for one in asked[1:]:
+        echo(one.error or f"{one.url}: {one.name} at height {one.height}")
+    for number, cause in enumerate(stall.causes):
+        echo(f"{'likely' if not number else 'also  '}: {cause}")
+    for line in stall.advice:
+        echo(f"do    : {line}")
+
+
+def _table(stall: Stall) -> Table:
+    """Who is missing first."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("validator", "power", "votes", "connected", "address"):
+        table.add_column(name, justify="right" if name == "power" else "left", no_wrap=name != "votes")
+    for seat in (*stall.missing, *(seat for seat in stall.seats if seat.is_there)):
+        table.add_row(
+            _cell(seat.moniker or "?"), str(seat.power), _cell(_votes_of(seat)), "yes" if seat.is_connected else "no",
+            _cell(seat.address[:12].lower()), style="" if seat.is_there else "red",
+        )  # fmt: skip
+    return table
+
+
+def _cell(text: str) -> Text:
+    return Text(safe_line(text))
+
+
+def _votes_of(seat: Seat) -> str:
+    """Like `r4 prevote 3f0a91cc precommit nil`."""
+    told = []
+    for round, prevote, precommit in seat.votes[:VOTES_SHOWN]:
+        pairs = (("prevote", prevote), ("precommit", precommit))
+        if parts := [f"{kind} {vote[:HASH_SHOWN].lower()}" for kind, vote in pairs if vote]:
+            told.append(f"r{round} {' '.join(parts)}")
+    return ", ".join(told) or "none: missing"
+
+
+def _who(stall: Stall, address: str) -> str:
+    names: Iterator[str] = (seat.moniker for seat in stall.seats if seat.address == address and seat.moniker)
+    return next(names, address[:12].lower())
+
+
+def _as_json(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "stalled": stall.is_stalled,
+        "chain_id": stall.chain_id,
+        "height": stall.height,
+        "round": stall.round,
+        "step": stall.step,
+        "last_block_age_s": None if stall.since_s is None else round(stall.since_s, 1),
+        "power": {"total": stall.total, "needed": stall.needed, "voting": stall.there},
+        "proposer": {"address": stall.proposer, "moniker": _who(stall, stall.proposer)},
+        "missing": [seat.moniker or seat.address for seat in stall.missing],
+        "validators": [
+            {
+                "moniker": seat.moniker, "address": seat.address, "power": seat.power, "there": seat.is_there,
+                "connected": seat.is_connected, "seen_by": list(seat.seen_by),
+                "votes": [
+                    {"round": round, "prevote": prevote, "precommit": precommit}
+                    for round, prevote, precommit in seat.votes
+                ],
+            }
+            for seat in stall.seats
+        ],
+        "causes": list(stall.causes),
+        "advice": list(stall.advice),
+        "peers": [{"address": name, "state": state} for name, state in peers],
+        "nodes": [
+            {
+                "url": one.url, "moniker": one.name, "height": one.height, "version": one.status.get("version"),
+                "clock_skew_s": None if one.skew_s is None else round(one.skew_s, 1), "error": one.error or None,
+            }
+            for one in asked
+        ],
+    }  # fmt: skip

@@ -1,0 +1,102 @@
+"""`dchat validator recover` on four real processes: nothing to recover, two that are away, one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dchat.cli.main import dchat
+from dchat.devnet import processes
+from dchat.devnet.network import Network, NodeEntry, free_ports, make_network
+from tests.support.cli.network import PACE
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    made = make_network(tmp_path, validators=4, pace=PACE, ports=free_ports(4))
+    try:
+        for node in made.nodes:
+            processes.start(made, node)
+        yield made
+    finally:
+        for node in made.nodes:
+            if processes.running_pid(made, node) is not None:
+                processes.kill(made, node)
+
+
+def recover(network: Network, *options: str, node: int = 0) -> Result:
+    home = network.home_of(network.nodes[node])
+    line = ["validator", "recover", "--after", "4s", *options, "--home", str(home)]
+    return CliRunner().invoke(dchat, line, prog_name="dchat")
+
+
+def url(network: Network, node: NodeEntry) -> str:
+    return f"http://{network.host}:{node.ports.http}"
+
+
+def until(network: Network, *options: str, code: int, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """What is said once it is so."""
+    deadline = time.monotonic() + 60
+    while True:
+        ended = recover(network, *options)
+        if ended.exit_code == code:
+            answer: dict[str, Any] = json.loads(ended.stdout)
+            if holds(answer):
+                return answer
+        assert time.monotonic() < deadline, ended.output
+
+
+def test_a_network_that_stands_is_explained(network: Network) -> None:
+    one, two, three, four = network.nodes
+    answer = until(network, code=0, holds=lambda told: told["height"] > 3)
+    assert (answer["stalled"], answer["causes"]) == (False, [])
+    states = {node: (network.home_of(node) / "data" / "priv_validator_state.json") for node in (one, two)}
+
+    processes.kill(network, four)
+    pid = processes.running_pid(network, three)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # it hangs: its connections stay
+    try:
+        answer = until(
+            network, "--url", url(network, two), "--url", url(network, four), code=1,
+            holds=lambda told: set(told["missing"]) == {three.name, four.name} and len(told["peers"]) > 0,
+        )  # fmt: skip
+        power = answer["power"]
+        assert power["voting"] * 2 == power["total"]
+        assert power["needed"] == power["total"] * 2 // 3 + 1
+        assert answer["causes"][0].startswith(f"validators with power {power['voting']} of {power['total']} vote")
+        assert answer["advice"][0].startswith("start these, or others with as much power: ")
+        assert {row["moniker"]: row["there"] for row in answer["validators"]} == {
+            one.name: True, two.name: True, three.name: False, four.name: False,
+        }  # fmt: skip
+        assert [node["error"] is None for node in answer["nodes"]] == [True, True, False]
+        assert sorted(state.split(",")[0] for state in (row["state"] for row in answer["peers"]))[0] == "connected"
+        assert any("does not answer" in row["state"] for row in answer["peers"])
+        before = {node: path.read_bytes() for node, path in states.items()}
+        text = recover(network, "--initiate-leader-election", "--min-validators", "3")
+        assert text.exit_code == 1
+        assert {node: path.read_bytes() for node, path in states.items()} == before
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    answer = until(network, "--min-validators", "3", code=0, holds=lambda told: not told["stalled"])
+    assert answer["missing"] == [four.name]
+    assert recover(network, "--min-validators", "4").exit_code == 1
+    asyncio.run(_nothing_answers(network))
+
+
+async def _nothing_answers(network: Network) -> None:
+    """Asked in a home whose node is away: who did not answer is said, and no guess."""
+    ended = await asyncio.to_thread(recover, network, node=3)
+    assert ended.exit_code == 4
+    assert "did not answer" in ended.output
