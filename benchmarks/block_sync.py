@@ -1,12 +1,12 @@
 """Block sync: a fresh node fetches a chain of full blocks from peers over loopback, beside the floor of the same run.
 
-    python -m benchmarks.block_sync [--blocks 200] [--payments 500] [--senders 200] [--peers 2] [--runs 3] [--folder DIR]
+    python -m benchmarks.block_sync [--blocks 200] [--payments 500] [--senders 200] [--peers 2] [--runs 3]
 
 A chain of four validators is made by the product's executor (and kept in the folder, to be used again). Full nodes'
-processes serve it, a fresh node's process syncs it: real processes, p2p, LevelDB and syncs. Printed: blocks and payments
-a second from the first block applied to the last, CPU of a payment, and the rate at which the two cores verify the same
-signatures, by libsodium, in two threads and in two processes, just before and after. What each stage of a payment takes
-is measured in this process, one thread. Quote ratios: machines differ and are shared.
+processes serve it, a fresh node's process syncs it: real processes, p2p, LevelDB and syncs. Printed: blocks and
+payments a second from the first block applied to the last, CPU of a payment, and the rate at which the two cores verify
+the same signatures, by libsodium, in two threads and in two processes, just before and after. What each stage of a
+payment takes is measured in this process, one thread. Quote ratios: machines differ and are shared.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,7 +194,6 @@ class Run:
     whole_seconds: float  # from the start of the process
     cpu_us: float  # of the node a payment, its children included
     peers_cpu_us: float
-    checks: int  # that the application verified by itself, one by one
 
     @property
     def per_second(self) -> float:
@@ -231,12 +230,12 @@ def sync_once(network: Network, *, blocks: int, payments: int, peers: int) -> Ru
     done = last[1] - first[1]
     return Run(
         done, done * payments, last[0] - first[0], last[0] - started, 1e6 * cpu / (done * payments),
-        1e6 * peers_cpu / (done * payments), int(last[2]),
+        1e6 * peers_cpu / (done * payments),
     )  # fmt: skip
 
 
-def await_height(host: str, height: int) -> tuple[float, int, float]:
-    """When it was there, which height it was, signatures that the application verified alone."""
+def await_height(host: str, height: int) -> tuple[float, int]:
+    """When it was there, and which height it was."""
     until = time.monotonic() + TIMEOUT_S
     while time.monotonic() < until:
         try:
@@ -245,7 +244,7 @@ def await_height(host: str, height: int) -> tuple[float, int, float]:
             found = {}
         at = int(found.get("dchat_block_sync_blocks_applied_total", 0))
         if at >= height:
-            return time.monotonic(), at, 0.0
+            return time.monotonic(), at
         time.sleep(POLL_S)
     raise TimeoutError(f"height {height} was not reached within {TIMEOUT_S:g} s")
 
@@ -303,11 +302,11 @@ def stages(network: Network, folder: Path, *, payments: int) -> dict[str, float]
     """Microseconds of CPU a payment, one thread."""
     spent: dict[str, float] = {}
 
-    def timed(name: str, work: Callable[[], Any]) -> Any:
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
         began = time.process_time()
-        answer = work()
+        yield
         spent[name] = spent.get(name, 0.0) + time.process_time() - began
-        return answer
 
     async def run() -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -319,24 +318,26 @@ def stages(network: Network, folder: Path, *, payments: int) -> dict[str, float]
         assert isinstance(app, DchatApplication)
         for raw, following in itertools.pairwise(blocks_of(network, 1, STAGE_BLOCKS + 1)):
             bounds = BlockBounds(state.params.evidence.max_bytes, len(KEYS), 1)
-            fetched = timed("block: decode, hash, parts", lambda: decode_fetched("", BlockResponse(raw, b""), bounds))
+            with timed("block: decode, hash, parts"):
+                fetched = decode_fetched("", BlockResponse(raw, b""), bounds)
             block = fetched.block
-            checks = timed("transactions: decode", lambda: app.signature_checks(block.data.txs))
-            timed("signatures", lambda: verify_all(checks))
-            timed("signatures: remember", lambda: app.remember_verified(checks))
+            with timed("transactions: decode"):
+                checks = app.signature_checks(block.data.txs)
+            with timed("signatures"):
+                verify_all(checks)
+            with timed("signatures: remember"):
+                app.remember_verified(checks)
             second = decode_fetched("", BlockResponse(following, b""), bounds)
-            verifier = executor.signatures.verify_many
-            commit = timed("commit", lambda: prove(state, fetched, second, verifier))
-            await executor.check(state, block, is_decided=True)
+            with timed("commit: signatures, and what it says"):
+                commit = prove(state, fetched, second, executor.signatures.verify_many)
+                await executor.check(state, block, is_decided=True)
             save = save_decided(
                 executor.blocks, None, no_fail_point, block=block, parts=fetched.parts, commit=commit, extended=None
             )
-            timed("save block", save)
-            began = time.process_time()
-            state = await executor.apply(state, block, block.block_id)
-            spent["execute, trees, results, commit, state"] = (
-                spent.get("execute, trees, results, commit, state", 0.0) + time.process_time() - began
-            )
+            with timed("save block"):
+                save()
+            with timed("execute, trees, results, commit, state"):
+                state = await executor.apply(state, block, block.block_id)
         databases.close()
 
     asyncio.run(run())

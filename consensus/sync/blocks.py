@@ -15,7 +15,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
@@ -36,8 +35,10 @@ from consensus.formats.units import MIB, NS_PER_S
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
 from consensus.state.state import State
 from consensus.stores.interfaces import BlockStore
+from consensus.sync.asked import STATUS_MIN_NS, SyncPeer, Wanted, choose
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
+from consensus.sync.progress import TELL_EVERY_NS, BlockSyncMetrics, Pace, SyncProgress, seconds_left
 from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
 from consensus.system.aside import Aside
 from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
@@ -48,7 +49,6 @@ from consensus.types.commits import Verifier
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 
-REQUESTS_PER_PEER_MAX: Final = 20  # as upstream
 AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
 BUFFER_BYTES_MAX: Final = 128 * MIB  # held by blocks that wait for their turn; then only two are asked for
 PEER_TIMEOUT_NS: Final = 15 * NS_PER_S  # asked, and no block came: asked last from then on; as upstream, which drops it
@@ -58,9 +58,7 @@ BLOCK_BYTES_LEAST: Final = 22_020_096  # to be ready for: upstream's default, an
 SLACK_BYTES: Final = 4 * MIB  # extended commit and frame
 SMALL_BYTES_MAX: Final = 4_096  # what is not a block: nobody begins a larger message that was not asked for
 HEDGE_NS: Final = 1 * NS_PER_S  # the next height is asked of one peer more each time that so long no block comes
-LATE_MAX: Final = 4 * REQUESTS_PER_PEER_MAX  # heights whose answer may still come, after we gave up on it
 INLINE_BYTES_MAX: Final = 16_384  # a block of this size is decoded in 0.3 ms; larger ones in a thread
-STATUS_MIN_NS: Final = NS_PER_S  # stock peers ask for our heights every 10 s
 BAN_S: Final = 60  # as upstream
 STATUS_EVERY_NS: Final = 10 * NS_PER_S  # as upstream
 SETTLE_NS: Final = NS_PER_S // 2  # after the start: peers connect and say where they are
@@ -68,7 +66,7 @@ UNREPORTED_WAIT_NS: Final = 3 * NS_PER_S  # how long we wait for the status of c
 STALL_NS: Final = 6 * NS_PER_S  # no progress, and somebody is where we are: go on in consensus
 
 STOOD_STILL_NS: Final = 2 * NS_PER_S  # a turn that is so late finds us at fault, not the peers
-TELL_EVERY_NS: Final = 60 * NS_PER_S  # what is waited for
+TELL_WAITING_EVERY_NS: Final = 60 * NS_PER_S  # what is waited for
 WAIT_NS_MIN: Final = NS_PER_S // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
 
 log = structlog.get_logger(__name__)
@@ -91,50 +89,8 @@ class SyncDriver(Protocol):
     ) -> Awaitable[State]: ...
 
 
-@dataclass(slots=True, eq=False)
-class _SyncPeer:
-    """reported: it has said which heights it serves."""
-
-    peer: Peer
-    reported: bool = False
-    base: int = 0
-    height: int = 0
-    pruned: int = 0  # it said of this height, which it had claimed, that it has no block
-    asked: set[int] = field(default_factory=set)
-    late: dict[int, None] = field(default_factory=dict)  # asked for, and given up; the oldest first
-    decoding: int = 0  # its blocks that wait for the thread
-    active_ns: int = 0  # when it was first asked, or last delivered
-    is_slow: bool = False  # it let a time pass in which it was asked
-    delivered: int = 0
-    status_owed: int = 1  # statuses that we may be sent: one on connection, one for each question
-    status_ns: int = -STATUS_MIN_NS  # when it last asked for ours
-
-    def has(self, height: int) -> bool:
-        return max(self.base, self.pruned + 1) <= height <= self.height
-
-
 class WrongSoftware(Exception):
     """+2/3 of the validators that we know decided a block that is invalid here: no peer can be blamed for it."""
-
-
-@dataclass(slots=True, eq=False)
-class _Wanted:
-    """A height that was asked for. asked: peer ids, in order."""
-
-    asked: list[str]
-    since_ns: int
-
-
-@dataclass(slots=True)
-class BlockSyncMetrics:
-    syncing: bool = False
-    blocks_applied: int = 0
-    blocks_received: int = 0
-    bytes_received: int = 0
-    blocks_served: int = 0
-    timeouts: int = 0
-    bad_blocks: int = 0
-    highest_claim: int = 0  # that is believed
 
 
 class BlockSyncReactor:
@@ -157,15 +113,15 @@ class BlockSyncReactor:
         self._verifier, self._our_address = verifier, our_address
         self._workers, self._tx_bytes_min = workers or InlineWorkers(), tx_bytes_min
         self._server = BlockServer(blocks, clock, self._workers, self._served, network.drop_peer)
-        self._large: deque[tuple[_SyncPeer, BlockResponse]] = deque()  # to be decoded in a thread
+        self._large: deque[tuple[SyncPeer, BlockResponse]] = deque()  # to be decoded in a thread
         self._decoding = Aside(
             "decode blocks", clock, lambda: self._large.popleft() if self._large else None, self._decode_large
         )
         self._undecoded_bytes = 0  # of these
         self._limited = LogLimit(log)
         self._block_bytes = 0  # of the blocks that come, about; 0: none came yet
-        self._peers: dict[str, _SyncPeer] = {}
-        self._wanted: dict[int, _Wanted] = {}
+        self._peers: dict[str, SyncPeer] = {}
+        self._wanted: dict[int, Wanted] = {}
         self._fetched: dict[int, Fetched] = {}
         self._buffered_bytes = 0
         self._wake = asyncio.Event()
@@ -174,6 +130,9 @@ class BlockSyncReactor:
         self._progress_ns = 0
         self._status_ns = 0
         self._told, self._told_ns = "", 0
+        self._pace = Pace(0)
+        self._first_height = 0  # of the first block that is fetched
+        self._progress_told_ns = 0
         self._due_ns = 0  # when the next turn comes at the latest
         self.metrics = BlockSyncMetrics()
 
@@ -200,7 +159,7 @@ class BlockSyncReactor:
         self._decoding.stop()
 
     def add_peer(self, peer: Peer) -> None:
-        self._peers[peer.id] = _SyncPeer(peer)
+        self._peers[peer.id] = SyncPeer(peer)
         self._send_status(peer)
         if self.metrics.syncing:
             self._ask_status(self._peers[peer.id])
@@ -257,7 +216,7 @@ class BlockSyncReactor:
             known.status_ns = now
         self._send_status(peer)
 
-    def _ask_status(self, known: _SyncPeer) -> None:
+    def _ask_status(self, known: SyncPeer) -> None:
         if known.peer.try_send(BLOCK_SYNC_CHANNEL, StatusRequest().encode()):
             known.status_owed += 1
 
@@ -301,7 +260,7 @@ class BlockSyncReactor:
         known.pruned = max(known.pruned, height)
         self._wake.set()
 
-    def _forget_request(self, known: _SyncPeer, height: int) -> None:
+    def _forget_request(self, known: SyncPeer, height: int) -> None:
         known.asked.discard(height)
         wanted = self._wanted.get(height)
         if wanted is not None and known.peer.id in wanted.asked:
@@ -329,7 +288,7 @@ class BlockSyncReactor:
         self._large.append((known, response))
         self._decoding.wake()
 
-    def _check_asked(self, known: _SyncPeer, height: int) -> None:
+    def _check_asked(self, known: SyncPeer, height: int) -> None:
         """Raises PeerFault."""
         if height not in known.asked and height not in known.late:
             raise PeerFault(f"block sync: block {height} was not asked for", ban_s=BAN_S)
@@ -345,7 +304,7 @@ class BlockSyncReactor:
         evidence_bytes = GROWTH * self._driver.state.params.evidence.max_bytes
         return BlockBounds(evidence_bytes, SIGNATURES_MAX, self._tx_bytes_min)
 
-    async def _decode_large(self, job: tuple[_SyncPeer, BlockResponse]) -> None:
+    async def _decode_large(self, job: tuple[SyncPeer, BlockResponse]) -> None:
         """What the thread took is the sender's, also where nothing comes of it."""
         known, response = job
         bounds, spent_ns = self._bounds(), 0
@@ -370,7 +329,7 @@ class BlockSyncReactor:
             known.decoding -= 1
             self._undecoded_bytes = max(0, self._undecoded_bytes - response.byte_size)
 
-    def _take_fetched(self, known: _SyncPeer, fetched: Fetched) -> None:
+    def _take_fetched(self, known: SyncPeer, fetched: Fetched) -> None:
         """Raises PeerFault: it was never asked for this one."""
         height, size = fetched.block.height, fetched.held_bytes
         self._check_asked(known, height)
@@ -407,6 +366,7 @@ class BlockSyncReactor:
             return 0
         self.metrics.syncing = True
         self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
+        self._pace, self._first_height, self._progress_told_ns = Pace(self._started_ns), self._next_height, 0
         self._ask_statuses()
         log.info("began block sync", height=self._driver.state.last_block_height)
         try:
@@ -455,7 +415,7 @@ class BlockSyncReactor:
         }
 
     @property
-    def _able(self) -> list[_SyncPeer]:
+    def _able(self) -> list[SyncPeer]:
         """Those that claim to have the block that we need next."""
         height = self._next_height
         return [
@@ -510,7 +470,7 @@ class BlockSyncReactor:
 
     def _tell_why_waiting(self, now: int) -> None:
         why = self.waits_for
-        if why and (why != self._told or now - self._told_ns >= TELL_EVERY_NS):
+        if why and (why != self._told or now - self._told_ns >= TELL_WAITING_EVERY_NS):
             self._told, self._told_ns = why, now
             log.warning("block sync waits", next_height=self._next_height, waits_for=why)
 
@@ -535,7 +495,7 @@ class BlockSyncReactor:
                 patience = 1 + (now - wanted.since_ns) // HEDGE_NS if height <= first + 1 else 1
                 if len(wanted.asked) >= patience:
                     continue
-            known = self._choose(height, () if wanted is None else wanted.asked)
+            known = choose(self._peers.values(), height, () if wanted is None else wanted.asked)
             if known is None:
                 if wanted is None:
                     return  # all are busy: later heights wait behind this one
@@ -547,7 +507,7 @@ class BlockSyncReactor:
                 known.active_ns = now
             known.asked.add(height)
             if wanted is None:
-                self._wanted[height] = _Wanted([known.peer.id], now)
+                self._wanted[height] = Wanted([known.peer.id], now)
             else:
                 wanted.asked.append(known.peer.id)
 
@@ -555,16 +515,6 @@ class BlockSyncReactor:
         """For one more block in the buffer, with those that are on their way."""
         expected = self._block_bytes or min(self._driver.state.params.block_bytes_max, MIB)
         return self._buffered_bytes + len(self._wanted) * expected <= BUFFER_BYTES_MAX
-
-    def _choose(self, height: int, asked: tuple[str, ...] | list[str]) -> _SyncPeer | None:
-        """Of those that claim the height the least busy; slow ones last. A second one must have delivered before."""
-        able = [
-            known
-            for known in self._peers.values()
-            if known.has(height) and len(known.asked) < REQUESTS_PER_PEER_MAX and known.peer.id not in asked
-        ]
-        again = bool(asked)
-        return min(able, key=lambda it: (it.is_slow, again and not it.delivered, len(it.asked)), default=None)
 
     def _forgive_lateness(self, now: int) -> None:
         """A turn that comes long after it was due: we stood still (a suspended machine), not all peers at once."""
@@ -584,15 +534,12 @@ class BlockSyncReactor:
             self._status_ns = now
             self._ask_statuses()
 
-    def _give_up(self, known: _SyncPeer) -> None:
-        """It is slow, or its way is: no reason to lose it. What it sends late is still of use."""
+    def _give_up(self, known: SyncPeer) -> None:
         self._limited.info("a peer is slow to send blocks", known.peer.id, asked=len(known.asked))
-        for height in sorted(known.asked):
+        heights = sorted(known.asked)
+        for height in heights:
             self._forget_request(known, height)
-            known.late[height] = None
-        while len(known.late) > LATE_MAX:
-            del known.late[next(iter(known.late))]
-        known.is_slow = True
+        known.give_up(heights)
 
     def _drop(self, peer_id: str, reason: str) -> None:
         """Drop and ban; forget what it delivered and what it was asked for."""
@@ -655,11 +602,48 @@ class BlockSyncReactor:
                 "this node's software, configuration or data differs from the network's"
             ) from error
         self._discard(height)
-        self._progress_ns = self._clock.monotonic_ns()
+        self._progress_ns = now = self._clock.monotonic_ns()
         self.metrics.blocks_applied += 1
-        if self.metrics.blocks_applied % 100 == 0:
-            log.info("synced blocks", height=height, target=self.target)
+        self.metrics.txs_applied += len(first.block.txs)
+        self._pace.applied(now, len(first.block.txs))
+        if now - self._progress_told_ns >= TELL_EVERY_NS:
+            self._tell_progress(now)
         await asyncio.sleep(0)
+
+    def progress(self) -> SyncProgress | None:
+        """None: blocks are not synced now."""
+        if not self.metrics.syncing:
+            return None
+        now, height = self._clock.monotonic_ns(), self._driver.state.last_block_height
+        blocks, txs = self._pace.rates(now)
+        target = max(self.target, height)
+        used = [known for known in self._peers.values() if known.is_used(now)]
+        left = seconds_left(height, target, blocks)
+        return SyncProgress(self._first_height, height, target, blocks, txs, len(used), left, self.waits_for)
+
+    def measured(self) -> BlockSyncMetrics:
+        """The metrics, with what is of now."""
+        metrics, told = self.metrics, self.progress()
+        metrics.target = 0 if told is None else told.target
+        metrics.peers_used = 0 if told is None else told.peers
+        metrics.blocks_per_second = 0.0 if told is None else told.blocks_per_second
+        metrics.txs_per_second = 0.0 if told is None else told.txs_per_second
+        return metrics
+
+    def _tell_progress(self, now: int) -> None:
+        self._progress_told_ns = now
+        told = self.progress()
+        assert told is not None
+        log.info(
+            "syncing blocks",
+            height=told.height,
+            target=told.target,
+            percent=told.percent,
+            blocks_per_s=told.blocks_per_second,
+            txs_per_s=told.txs_per_second,
+            peers=told.peers,
+            seconds_left=told.seconds_left,
+        )
 
     def _blame(self, first: Fetched, second: Fetched, error: Lie) -> None:
         """Drop and ban who lied."""

@@ -26,6 +26,7 @@ from consensus.statesync.reactor import StateSyncReactor
 from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
+from consensus.sync.progress import SyncProgress
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import exit_code_of
 from consensus.system.machine import last_words
@@ -177,12 +178,16 @@ class Gossip:
         """What keeps block sync from going on; empty: nothing."""
         return self.sync.waits_for
 
+    def sync_progress(self) -> SyncProgress | None:
+        """None: no blocks are synced now."""
+        return self.sync.progress()
+
     def counters(self) -> Mapping[str, Any]:
         """Name -> a dataclass of plain counters."""
         return {
             "gossip": self.consensus.metrics,
             "tx_gossip": self.mempool.metrics,
-            "block_sync": self.sync.metrics,
+            "block_sync": self.sync.measured(),
             "snapshots_served": self.snapshots.metrics,
             "backfill": self.backfill.metrics,
             **self.more_counters,

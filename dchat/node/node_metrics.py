@@ -47,7 +47,12 @@ ENGINE_GAUGES = frozenset(
         "is_catching_up_from_wal",
     }
 )
-GOSSIP_GAUGES = frozenset({"syncing", "highest_claim", "lowest", "wanted", "height", "chunks", "bytes"})
+GOSSIP_GAUGES = frozenset(
+    {
+        "syncing", "highest_claim", "target", "peers_used", "blocks_per_second", "txs_per_second",
+        "lowest", "wanted", "height", "chunks", "bytes",
+    }
+)  # fmt: skip
 
 
 class OpenDoors(Protocol):

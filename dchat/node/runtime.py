@@ -381,7 +381,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
-        storage=retention.status, backfill=gossip.backfill_status,
+        storage=retention.status, backfill=gossip.backfill_status, block_sync=gossip.sync_progress,
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,

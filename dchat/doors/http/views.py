@@ -21,6 +21,7 @@ from consensus.formats.units import NS_PER_S
 from consensus.mempool.pool import Pool
 from consensus.p2p.conn.peer import PeerStatus
 from consensus.p2p.switch import Switch
+from consensus.sync.progress import SyncProgress
 from consensus.system.tasks import Faults
 from crypto.hash import sha256
 from dchat.doors.reads.answers import Answers
@@ -68,6 +69,7 @@ class Views:
     known_upgrades: tuple[str, ...] = ()  # of this build
     faults: Faults = field(default_factory=Faults)
     sync_waits_for: Callable[[], str] = lambda: ""  # empty: it goes on
+    block_sync: Callable[[], SyncProgress | None] = lambda: None  # None: no blocks are synced now
     storage: Callable[[], pb.StorageStatus] = pb.StorageStatus
     backfill: Callable[[], pb.BackfillStatus | None] = lambda: None  # None: no headers are fetched
     share: LoopShare = field(default_factory=LoopShare)  # of the loop, of all who read
@@ -155,6 +157,8 @@ class Views:
             storage=self.storage(),
             backfill=self.backfill(),
         )
+        if (progress := self.block_sync()) is not None:
+            answer.block_sync.CopyFrom(block_sync_proto(progress))
         for name, root in self.answers.roots().items():
             setattr(answer, f"{name}_root", root)
         return answer
@@ -184,6 +188,7 @@ class Views:
             "bridge_root": told.bridge_root.hex().upper(),
             "catching_up": told.catching_up,
             "sync_progress": round(told.latest_block_height / target, 6) if target else 0.0,
+            "block_sync": block_sync_json(told.block_sync) if told.HasField("block_sync") else None,
             "peer_count": told.peer_count,
             "peers": [peer_json(peer) for peer in self.switch.peer_statuses()],
             "mempool_size": told.mempool_size,
@@ -415,6 +420,35 @@ def host_name() -> str:
 
 
 __all__ = ["Me", "NotThere", "Views"]
+
+
+def block_sync_proto(progress: SyncProgress) -> pb.BlockSyncStatus:
+    return pb.BlockSyncStatus(
+        first_height=progress.first_height,
+        height=progress.height,
+        target_height=progress.target,
+        percent=progress.percent,
+        blocks_per_second=progress.blocks_per_second,
+        transactions_per_second=progress.txs_per_second,
+        peers=progress.peers,
+        seconds_left=progress.seconds_left,
+        waits_for=progress.waits_for,
+    )
+
+
+def block_sync_json(told: pb.BlockSyncStatus) -> dict[str, Any]:
+    """seconds_left: null where nothing moves; waits_for: null where nothing keeps it from going on."""
+    return {
+        "first_height": told.first_height,
+        "height": told.height,
+        "target_height": told.target_height,
+        "percent": told.percent,
+        "blocks_per_second": told.blocks_per_second,
+        "transactions_per_second": told.transactions_per_second,
+        "peers": told.peers,
+        "seconds_left": told.seconds_left if told.HasField("seconds_left") else None,
+        "waits_for": told.waits_for or None,
+    }
 
 
 def storage_json(told: pb.StorageStatus) -> dict[str, Any]:

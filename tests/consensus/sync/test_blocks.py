@@ -11,7 +11,8 @@ import pytest
 from consensus.channels import peer_messages as m
 from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
 from consensus.p2p.conn.base import PeerFault
-from consensus.sync.blocks import AHEAD_MAX, BAN_S, REQUESTS_PER_PEER_MAX, BlockSyncReactor
+from consensus.sync.asked import REQUESTS_PER_PEER_MAX
+from consensus.sync.blocks import AHEAD_MAX, BAN_S, BlockSyncReactor
 from consensus.types.block import Block, Data
 from crypto.batch import SignatureCache
 from tests.support.gossip.network import FakeHost, FakeNetwork, FakePeer, ManualClock

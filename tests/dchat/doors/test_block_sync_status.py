@@ -1,0 +1,27 @@
+"""Block sync's part of /status."""
+
+from __future__ import annotations
+
+import pytest
+
+from consensus.sync.progress import SyncProgress
+from dchat.doors.http.views import block_sync_json, block_sync_proto
+
+
+@pytest.mark.parametrize(
+    ("left", "waits", "want_left", "want_waits"),
+    [(7, "", 7, None), (0, "", 0, None), (None, "peers: none is connected", None, "peers: none is connected")],
+)
+def test_what_is_told_of_block_sync(left: int | None, waits: str, want_left: int | None, want_waits: str) -> None:
+    told = SyncProgress(101, 150, 200, 7.25, 3_625.5, 2, left, waits)
+    assert block_sync_json(block_sync_proto(told)) == {
+        "first_height": 101,
+        "height": 150,
+        "target_height": 200,
+        "percent": 50.0,
+        "blocks_per_second": 7.25,
+        "transactions_per_second": 3_625.5,
+        "peers": 2,
+        "seconds_left": want_left,
+        "waits_for": want_waits,
+    }
