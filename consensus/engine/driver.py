@@ -205,6 +205,10 @@ class ConsensusDriver(Entrance):
         self._events.append(event)
         self._wake.set()
 
+    async def verify_ahead(self, block: Block) -> None:
+        """Of a block that is to be synced: see the executor's."""
+        await self._executor.verify_ahead(self._state, block)
+
     async def apply_synced_block(
         self,
         block: Block,

@@ -43,12 +43,12 @@ from consensus.stores.state_store import StateStore, encode_response
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import InvalidResponse, Superseded
 from consensus.system.failpoints import FailPoint, no_fail_point
+from consensus.system.verifiers import ThreadVerifiers, Verifiers
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
-from consensus.types.commits import rising_commit
+from consensus.types.commits import commit_checks, rising_commit
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
-from crypto.batch import CHUNK_CHECKS, SignatureCache
-from crypto.keys import ed25519_verify
+from crypto.batch import SignatureCache
 
 T = TypeVar("T")
 
@@ -106,12 +106,15 @@ class BlockExecutor:
         signatures: SignatureCache | None = None,
         fail_point: FailPoint = no_fail_point,
         drive: Drive = drive,
+        verifiers: Verifiers | None = None,
     ) -> None:
-        """drive: what runs the application's sliced calls."""
+        """drive: what runs the application's sliced calls. verifiers: of signatures of transactions that are ahead; by
+        default the workers' threads."""
         self.app, self.blocks, self.states = app, blocks, states
         self.pool, self.evidence = pool, evidence
         self.signatures = signatures or SignatureCache()
         self.metrics = metrics or EngineMetrics()
+        self.verifiers = verifiers or ThreadVerifiers(workers)
         self._workers, self._clock, self._fail_point, self._drive = workers, clock, fail_point, drive
         self._app_lock = asyncio.Lock()
         self.block_size = BlockSize()
@@ -257,17 +260,37 @@ class BlockExecutor:
         return response
 
     async def _verify_ahead(self, txs: Sequence[bytes]) -> None:
-        """Verify the signatures that the application will ask for, in threads, in chunks."""
+        """Verify the signatures that the application will ask for, beside the loop."""
         app = self.app
         if not txs or not isinstance(app, ChecksSignatures):
             return
+        wanted = await self._signature_checks(app, txs)
+        app.remember_verified(passed(wanted, await self.verifiers.verify(wanted)))
+
+    async def _signature_checks(self, app: ChecksSignatures, txs: Sequence[bytes]) -> list[SignatureCheck]:
         wanted: list[SignatureCheck] = []
         for start in range(0, len(txs), TXS_PER_SLICE):
             wanted += app.signature_checks(txs[start : start + TXS_PER_SLICE])
             await asyncio.sleep(0)
-        chunks = [wanted[start : start + CHUNK_CHECKS] for start in range(0, len(wanted), CHUNK_CHECKS)]
-        for passed in await asyncio.gather(*(self._workers.run(_verifier(chunk)) for chunk in chunks)):
-            app.remember_verified(passed)
+        return wanted
+
+    async def verify_ahead(self, state: State, block: Block) -> None:
+        """Verify what a later block will be asked for, beside the loop: its transactions' signatures, and those of the
+        commit that it carries. What is found valid is remembered; nothing else follows from it.
+
+        state: the last one that is known. Where the validators change before the block, its commit is verified in turn.
+        """
+        app, txs = self.app, block.data.txs
+        wanted = await self._signature_checks(app, txs) if isinstance(app, ChecksSignatures) else []
+        commit = commit_checks(state.chain_id, state.validators, block.last_commit)
+        commit = [check for check in commit if check not in self.signatures]
+        answers = await self.verifiers.verify(
+            [*wanted, *((key.bytes, message, signature) for key, message, signature in commit)]
+        )
+        if isinstance(app, ChecksSignatures):
+            app.remember_verified(passed(wanted, answers[: len(wanted)]))
+        for check in passed(commit, answers[len(wanted) :]):
+            self.signatures.add(check)
 
     async def forget_others(self, block_hash: bytes) -> None:
         """Stop executing what was not decided: it is never asked for again."""
@@ -381,13 +404,8 @@ class BlockExecutor:
         return response
 
 
-def _verifier(checks: Sequence[SignatureCheck]) -> Callable[[], list[SignatureCheck]]:
-    """Work for a thread: the checks that pass."""
-
-    def verify() -> list[SignatureCheck]:
-        return [check for check in checks if ed25519_verify(*check)]
-
-    return verify
+def passed(checks: Sequence[T], answers: Sequence[bool]) -> list[T]:
+    return [check for check, is_valid in zip(checks, answers, strict=True) if is_valid]
 
 
 def _state_after(state: State, block: Block, block_id: BlockID, response: FinalizeBlockResponse) -> State:

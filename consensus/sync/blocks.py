@@ -4,8 +4,9 @@ Serves whoever asks, always. To catch up, `run` asks several peers for the heigh
 applied when the commit in its successor proves it, and nothing that a peer merely says is trusted: a claimed height
 is a hint whom to ask, and what nobody delivers does not keep us from consensus, where a node catches up too (failure
 14, ASA-2025-001, ASA-2024-008). Who sends what is false is dropped and banned; who is slow or has pruned a block is
-asked last, or for others. Each signature is verified once: the commit that proves a block is the one that its successor
-carries (failure 15). Blocks are served and decoded in threads, a few at a time.
+asked last, or for others. Each signature is verified once, and beside the execution of earlier blocks: the commit that
+proves a block is the one that its successor carries (failure 15). Blocks are served and decoded in threads, a few at a
+time.
 Source: CometBFT v0.38, spec/p2p/legacy-docs/messages/block-sync.md, blocksync/.
 """
 
@@ -35,6 +36,7 @@ from consensus.formats.units import MIB, NS_PER_S
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
 from consensus.state.state import State
 from consensus.stores.interfaces import BlockStore
+from consensus.sync.ahead import Ahead
 from consensus.sync.asked import STATUS_MIN_NS, SyncPeer, Wanted, choose
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
@@ -43,6 +45,7 @@ from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
 from consensus.system.aside import Aside
 from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
 from consensus.system.log_limit import LogLimit
+from consensus.system.verifiers import ThreadVerifiers, Verifiers
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
 from consensus.types.commit import SIGNATURES_MAX
 from consensus.types.commits import Verifier
@@ -50,6 +53,7 @@ from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 
 AHEAD_MAX: Final = 128  # heights asked for beyond ours: some seconds of applying
+MANY_BLOCKS: Final = 16  # behind by so many, the processes that verify are started: that takes a fifth of a second
 BUFFER_BYTES_MAX: Final = 128 * MIB  # held by blocks that wait for their turn; then only two are asked for
 PEER_TIMEOUT_NS: Final = 15 * NS_PER_S  # asked, and no block came: asked last from then on; as upstream, which drops it
 LATE_S: Final = 300.0  # so long after a request its answer may still be on its way
@@ -77,6 +81,10 @@ class SyncDriver(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    def verify_ahead(self, block: Block) -> Awaitable[None]:
+        """What is found valid of its signatures is remembered."""
+        ...
 
     def apply_synced_block(
         self,
@@ -106,12 +114,14 @@ class BlockSyncReactor:
         verifier: Verifier,
         our_address: bytes = b"",
         workers: Workers | None = None,
+        verifiers: Verifiers | None = None,
         tx_bytes_min: int = 1,
     ) -> None:
-        """tx_bytes_min: the application's."""
+        """verifiers: those that the driver verifies ahead by. tx_bytes_min: the application's."""
         self._driver, self._blocks, self._network, self._clock = driver, blocks, network, clock
         self._verifier, self._our_address = verifier, our_address
         self._workers, self._tx_bytes_min = workers or InlineWorkers(), tx_bytes_min
+        self._verifiers = verifiers or ThreadVerifiers(self._workers)
         self._server = BlockServer(blocks, clock, self._workers, self._served, network.drop_peer)
         self._large: deque[tuple[SyncPeer, BlockResponse]] = deque()  # to be decoded in a thread
         self._decoding = Aside(
@@ -125,6 +135,7 @@ class BlockSyncReactor:
         self._fetched: dict[int, Fetched] = {}
         self._buffered_bytes = 0
         self._wake = asyncio.Event()
+        self._ahead = Ahead(clock, verify=self._verify_ahead, waiting=self._waiting, on_done=self._wake.set)
         self._timer: Timer | None = None
         self._started_ns = 0
         self._progress_ns = 0
@@ -157,6 +168,7 @@ class BlockSyncReactor:
         """Serve no more."""
         self._server.stop()
         self._decoding.stop()
+        self._ahead.stop()
 
     def add_peer(self, peer: Peer) -> None:
         self._peers[peer.id] = SyncPeer(peer)
@@ -354,6 +366,7 @@ class BlockSyncReactor:
         self._fetched[height] = fetched
         known.peer.useful()
         self._buffered_bytes += size
+        self._ahead.wake()
 
     # ------------------------------------------------------------------------------------------------ catching up
 
@@ -376,9 +389,10 @@ class BlockSyncReactor:
                 self._forgive_lateness(now)
                 self._expire(now)
                 self._ask(now)
-                if self._next_pair() is not None:
-                    await self._apply_next()
-                elif self._is_caught_up(now):
+                pair = self._next_pair()
+                if pair is not None and self._ahead.is_done(pair[0]):
+                    await self._apply(*pair)
+                elif pair is None and self._is_caught_up(now):
                     break
                 else:
                     self._tell_why_waiting(now)
@@ -388,8 +402,10 @@ class BlockSyncReactor:
             self.metrics.syncing = False
             if self._timer is not None:
                 self._timer.cancel()
+            self._verifiers.end()
             self._wanted.clear()
             self._fetched.clear()
+            self._ahead.clear()
             self._large.clear()
             self._undecoded_bytes = self._buffered_bytes = 0
             for known in self._peers.values():
@@ -484,7 +500,10 @@ class BlockSyncReactor:
     def _ask(self, now: int) -> None:
         """Ask for what is next: spread over the peers, a second peer for the very next when the first is slow."""
         first = self._next_height
-        target = min(max((known.height for known in self._able), default=0), first + AHEAD_MAX - 1)
+        highest = max((known.height for known in self._able), default=0)
+        if highest - first >= MANY_BLOCKS and self.target - first >= MANY_BLOCKS:
+            self._verifiers.begin()
+        target = min(highest, first + AHEAD_MAX - 1)
         for height in range(first, target + 1):
             if height in self._fetched:
                 continue
@@ -555,6 +574,7 @@ class BlockSyncReactor:
 
     def _discard(self, height: int) -> None:
         fetched = self._fetched.pop(height)
+        self._ahead.forget(fetched)
         self._buffered_bytes -= fetched.held_bytes
 
     def _arm(self, now: int) -> None:
@@ -578,15 +598,18 @@ class BlockSyncReactor:
 
     # -------------------------------------------------------------------------------------------------- applying
 
+    def _waiting(self, after: int) -> Fetched | None:
+        return self._fetched.get(self._next_height + after)
+
+    async def _verify_ahead(self, block: Block) -> None:
+        await self._driver.verify_ahead(block)
+
     def _next_pair(self) -> tuple[Fetched, Fetched] | None:
         height = self._next_height
         first, second = self._fetched.get(height), self._fetched.get(height + 1)
         return None if first is None or second is None else (first, second)
 
-    async def _apply_next(self) -> None:
-        pair = self._next_pair()
-        assert pair is not None, self._next_height
-        first, second = pair
+    async def _apply(self, first: Fetched, second: Fetched) -> None:
         height = first.block.height
         try:
             commit = prove(self._driver.state, first, second, self._verifier)
@@ -608,6 +631,7 @@ class BlockSyncReactor:
         self._pace.applied(now, len(first.block.txs))
         if now - self._progress_told_ns >= TELL_EVERY_NS:
             self._tell_progress(now)
+        self._ahead.wake()
         await asyncio.sleep(0)
 
     def progress(self) -> SyncProgress | None:

@@ -35,7 +35,7 @@ from consensus.types.ids import BlockID
 from consensus.types.validators import ValidatorSet
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto.batch import Check, verify_many
-from crypto.keys import ED25519, PubKey
+from crypto.keys import ED25519, SIGNATURE_BYTES, PubKey
 
 Verifier: TypeAlias = Callable[[Sequence[Check]], list[bool]]  # e.g. SignatureCache().verify_many
 
@@ -149,6 +149,22 @@ def _checks(chain_id: str, validators: ValidatorSet, commit: Commit, indices: It
             raise InvalidCommit(f"commit {commit.height}: slot {index} has flag {slot.block_id_flag}")
         checks.append((index, (key, commit.sign_bytes(chain_id, index), slot.signature)))
     return checks
+
+
+def commit_checks(chain_id: str, validators: ValidatorSet, commit: Commit | None) -> list[Check]:
+    """The Ed25519 signatures of a commit, if it is of these validators; else none. Says nothing of the commit."""
+    if commit is None or len(commit.signatures) != len(validators):
+        return []
+    indices = [index for index, slot in enumerate(commit.signatures) if not slot.is_absent]
+    try:
+        checks = _checks(chain_id, validators, commit, indices)
+    except (WrongSigner, InvalidCommit):
+        return []
+    return [
+        (key, message, signature)
+        for _, (key, message, signature) in checks
+        if key.type == ED25519 and len(signature) == SIGNATURE_BYTES
+    ]
 
 
 def _judge(commit: Commit, checks: Sequence[tuple[int, Check]], *, power: int, needed: int, verifier: Verifier) -> None:

@@ -98,6 +98,7 @@ class Gossip:
             verifier=executor.signatures.verify_many,
             our_address=our_address,
             workers=workers,
+            verifiers=executor.verifiers,
             tx_bytes_min=tx_bytes_min(executor.app),
         )
         snapshots = StateSyncReactor(executor.app, executor.blocks, executor.states, clock, workers)

@@ -52,6 +52,7 @@ from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
+from consensus.system.verifiers import HelperVerifiers
 from consensus.types.block import max_data_bytes
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
@@ -338,8 +339,9 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
     evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
     executor = BlockExecutor(
-        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures
-    )
+        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures,
+        verifiers=HelperVerifiers(workers),
+    )  # fmt: skip
     state = await handshake(genesis, executor, software=build_version())
     set_block_limits(pool, state)
     disk.make_directory(home.data)

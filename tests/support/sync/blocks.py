@@ -112,6 +112,10 @@ class Driver:
     def __init__(self, state: State, blocks: Blocks, verifier: Any) -> None:
         self.state, self._blocks, self._verifier = state, blocks, verifier
         self.commits: list[Commit] = []
+        self.ahead: list[int] = []  # heights that were verified ahead
+
+    async def verify_ahead(self, block: Block) -> None:
+        self.ahead.append(block.height)
 
     async def apply_synced_block(
         self, block: Block, block_id: BlockID, parts: PartSet, commit: Commit, *, extended: Any = None
