@@ -9,11 +9,11 @@ that fails is given up, and its batch goes to the threads.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
+import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Sequence
+from subprocess import DEVNULL, Popen
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -67,6 +67,11 @@ def _judge_of(chunk: Checks) -> Callable[[], list[bool]]:
     return lambda: [ed25519_verify(*check) for check in chunk]
 
 
+def _spawn(end: int) -> Popen[bytes]:
+    """A helper's process at that end of a pair of sockets. Raises OSError."""
+    return Popen([sys.executable, "-I", "-c", CHILD, *sys.path], stdin=end, stdout=end, stderr=DEVNULL)
+
+
 class HelperFailed(Exception):
     """A helper's process ended, or did not answer."""
 
@@ -74,20 +79,26 @@ class HelperFailed(Exception):
 class Helper:
     """One process. Several batches may be under way: they are answered in their order."""
 
-    def __init__(self, process: Process) -> None:
-        assert process.stdin is not None, process
-        assert process.stdout is not None, process
-        self._process, self._requests, self._answers = process, process.stdin, process.stdout
+    def __init__(
+        self, process: Popen[bytes], answers: asyncio.StreamReader, requests: asyncio.StreamWriter, workers: Workers
+    ) -> None:
+        self.process, self._answers, self._requests, self._workers = process, answers, requests, workers
         self._writes, self._reads = asyncio.Lock(), asyncio.Lock()
         self.waiting = 0  # checks
 
     @staticmethod
-    async def start() -> Helper:
-        """Raises OSError."""
-        arguments = ("-I", "-c", CHILD, *sys.path)
-        return Helper(
-            await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
-        )
+    async def start(workers: Workers) -> Helper:
+        """workers: whose thread waits for its end. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        try:
+            process = await workers.run(lambda: _spawn(theirs.fileno()))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        answers, requests = await asyncio.open_connection(sock=ours)
+        return Helper(process, answers, requests, workers)
 
     async def verify(self, checks: Checks) -> list[bool]:
         """Raises HelperFailed: it is of no more use."""
@@ -110,8 +121,10 @@ class Helper:
         return [byte == 1 for byte in answer]
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if not self._requests.is_closing():
+            self._requests.close()
+            self.process.kill()
+            self._workers.run(self.process.wait)  # which is over when the machine has seen to it
 
 
 class HelperVerifiers:
@@ -121,7 +134,7 @@ class HelperVerifiers:
         """helpers: how many processes; by default as many as there are cores beside the loop's, two at most."""
         cores = len(os.sched_getaffinity(0))
         self._count = min(HELPERS_MAX, cores - 1) if helpers is None else helpers
-        self._threads = ThreadVerifiers(workers)
+        self._workers, self._threads = workers, ThreadVerifiers(workers)
         self._helpers: list[Helper] = []
         self._wanted = 0
         self._failed = False  # in this while
@@ -149,7 +162,7 @@ class HelperVerifiers:
         async with self._starting:
             while len(self._helpers) < self._wanted:
                 try:
-                    helper = await Helper.start()
+                    helper = await Helper.start(self._workers)
                 except OSError as error:
                     self._give_up(f"{type(error).__name__}: {error}")
                     return

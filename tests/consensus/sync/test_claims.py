@@ -69,6 +69,7 @@ class Peers:
             driver=driver, extension=none, consensus=consensus, mempool=none, evidence=none, sync=self.sync,
             snapshots=none, backfill=none, network=self.host, clock=clock, fatal=lambda code, line: None,
         )  # fmt: skip
+        self.gossip.begun.set()
 
     def connect(self, height: int, *, is_chosen: bool, says_step: bool = True) -> None:
         peer = FakePeer(f"{len(self.host.links):040x}", CHANNELS)

@@ -1,0 +1,161 @@
+"""A block that is synced: each of its signatures, and each of the commit that proves it, is verified once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from chain.kernel import signatures as kernel
+from chain.state.store import Stores
+from chain.tx.envelope.build import Seat, Wallet, build_tx
+from chain.tx.messages import Payment
+from consensus.channels.peer_messages import BlockResponse
+from consensus.evidence.pool import EvidencePool
+from consensus.execution.executor import BlockExecutor, save_decided
+from consensus.execution.handshake import handshake
+from consensus.state.state import State
+from consensus.state.validation import make_block
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
+from consensus.sync.fetched import Fetched, decode_fetched, prove
+from consensus.system.clock import InlineWorkers, LoopClock
+from consensus.system.failpoints import no_fail_point
+from consensus.system.verifiers import ThreadVerifiers
+from consensus.types.block import Block, BlockBounds, Commit
+from crypto import keys
+from crypto.hash import sha256
+from crypto.keys import ed25519_verify
+from dchat.app.app import DchatApplication
+from genesis.build import build_genesis, stake_of
+from storage.memory import MemoryStore
+from tests.support.engine.kvapp import ListPool
+from tests.support.sync.blocks import CHAIN_ID, KEYS, commit_for
+
+WALLETS = [Wallet.from_seed(sha256(b"ahead %d" % number)) for number in range(8)]
+BLOCKS, PAYMENTS = 5, 24
+
+
+class Counting(ThreadVerifiers):
+    """What is verified beside the loop."""
+
+    def __init__(self) -> None:
+        super().__init__(InlineWorkers())
+        self.seen: Counter[tuple[bytes, bytes, bytes]] = Counter()
+
+    async def verify(self, checks: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        self.seen.update(checks)
+        return await super().verify(checks)
+
+
+def executor_of(verifiers: ThreadVerifiers | None = None) -> BlockExecutor:
+    blocks, states = BlockStore(MemoryStore()), StateStore(store := MemoryStore())
+    evidence = EvidencePool(store, blocks, states)
+    return BlockExecutor(
+        DchatApplication(Stores(MemoryStore())), blocks, states, pool=ListPool(), evidence=evidence,
+        workers=InlineWorkers(), clock=LoopClock(), signatures=evidence.signatures, verifiers=verifiers,
+    )  # fmt: skip
+
+
+async def begin(executor: BlockExecutor) -> State:
+    stakes = [
+        stake_of(wallet.address, key.pub_key.bytes, 1_000_000, moniker="one")
+        for wallet, key in zip(WALLETS, KEYS, strict=False)
+    ]
+    balances = {wallet.address: 10**15 for wallet in WALLETS}
+    document = build_genesis(chain_id=CHAIN_ID, time_ns=1_700_000_000 * 10**9, stakes=stakes, balances=balances)
+    return await handshake(document, executor, software="test")
+
+
+def payments(sequence: int) -> tuple[bytes, ...]:
+    txs = []
+    for number in range(PAYMENTS):
+        wallet, other = WALLETS[number % len(WALLETS)], WALLETS[(number + 1) % len(WALLETS)]
+        at = sequence + number // len(WALLETS)
+        seat = Seat(wallet, at, with_policy=at == 0)
+        message = Payment(wallet.address, other.address, 1 + number)
+        txs.append(build_tx(chain_id=CHAIN_ID, messages=[message], seats=[seat], gas_price=100_000))
+    return tuple(txs)
+
+
+async def apply(executor: BlockExecutor, state: State, block: Block, commit: Commit) -> State:
+    save = save_decided(
+        executor.blocks, None, no_fail_point, block=block, parts=block.part_set(), commit=commit, extended=None
+    )
+    return await executor.apply(state, block, block.block_id, save=save)
+
+
+async def chain_of(count: int) -> list[Fetched]:
+    """As a peer sends it."""
+    executor = executor_of()
+    state, commit, found = await begin(executor), Commit(), []
+    for number in range(count):
+        txs = payments(number * PAYMENTS // len(WALLETS))
+        proposer = state.validators.proposer_of(0).address
+        block = make_block(state, txs=txs, last_commit=commit, evidence=(), proposer_address=proposer)
+        commit = commit_for(state, block)
+        state = await apply(executor, state, block, commit)
+        found.append(decode_fetched("", BlockResponse(block.encode(), b""), BlockBounds(1_000, len(KEYS), 1)))
+    return found
+
+
+@pytest.mark.parametrize("ahead", [pytest.param(3, id="three blocks ahead"), pytest.param(1, id="in its turn")])
+async def test_each_signature_of_a_synced_block_is_verified_once(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
+    chain = await chain_of(BLOCKS + ahead)
+    here: Counter[tuple[bytes, bytes, bytes]] = Counter()
+
+    def counted(*check: Any) -> bool:
+        here[check] += 1
+        return ed25519_verify(*check)
+
+    monkeypatch.setattr(kernel, "ed25519_verify", counted)
+    monkeypatch.setattr(keys, "ed25519_verify", counted)
+    beside = Counting()
+    executor = executor_of(beside)
+    state = await begin(executor)
+    for one in chain[:ahead]:
+        await executor.verify_ahead(state, one.block)
+    for number in range(BLOCKS):
+        await executor.verify_ahead(state, chain[number + ahead].block)
+        first, second = chain[number], chain[number + 1]
+        commit = prove(state, first, second, executor.signatures.verify_many)
+        await executor.check(state, first.block, is_decided=True)
+        state = await apply(executor, state, first.block, commit)
+    assert here == Counter()  # nothing was left to execution, to the proof, or to the check of the block
+    wanted = (BLOCKS + ahead) * PAYMENTS + (BLOCKS + ahead - 1) * len(KEYS)
+    assert (beside.seen.total(), set(beside.seen.values())) == (wanted, {1})
+    results = [executor.states.load_response(height) for height in range(1, BLOCKS + 1)]
+    assert all(result.code == 0 for found in results if found is not None for result in found.tx_results)
+
+
+async def test_a_false_signature_is_found_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not remembered, so execution verifies it, as it does where nobody looked ahead."""
+    executor, other = executor_of(Counting()), executor_of()
+    state, again = await begin(executor), await begin(other)
+    txs = list(payments(0))
+    txs[3] = txs[3][:-1] + bytes([txs[3][-1] ^ 1])
+    proposer = state.validators.proposer_of(0).address
+    block = make_block(state, txs=tuple(txs), last_commit=Commit(), evidence=(), proposer_address=proposer)
+    await executor.verify_ahead(state, block)
+    after = await apply(executor, state, block, commit_for(state, block))
+    assert after == await apply(other, again, block, commit_for(state, block))
+    response = executor.states.load_response(1)
+    assert response is not None
+    assert [result.code == 0 for result in response.tx_results][:4] == [True, True, True, False]
+
+
+async def test_a_commit_of_other_validators_is_left_to_its_turn() -> None:
+    beside = Counting()
+    executor = executor_of(beside)
+    state = await begin(executor)
+    chain = await chain_of(2)
+    second = chain[1].block
+    assert second.last_commit is not None
+    short = Commit(1, 0, second.last_commit.block_id, second.last_commit.signatures[:-1])
+    swapped = Commit(1, 0, second.last_commit.block_id, second.last_commit.signatures[::-1])
+    for commit in (short, swapped):
+        block = make_block(state, txs=(), last_commit=commit, evidence=(), proposer_address=bytes(20))
+        await executor.verify_ahead(state, block)
+    assert beside.seen == Counter()
