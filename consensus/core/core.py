@@ -65,7 +65,7 @@ class Core:
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
         self._out: list[Effect] = []  # of the input at hand
-        self._reset(StartHeight(height=0, validators=NoValidators(), our_index=None))
+        self.leave()
 
     def _reset(self, start: StartHeight) -> None:
         """Lines 1-9 and 53: nothing of another height is left."""
@@ -91,6 +91,10 @@ class Core:
         self._txs_wait = self._interval_over = False
         self._prevote_wait_round = -1  # line 34 fired in it
         self._precommit_wait_round = -1  # line 47 fired in it
+
+    def leave(self) -> None:
+        """Forget the running height, which was left: whoever takes it up again replays its log, as after a stop."""
+        self._reset(StartHeight(height=0, validators=NoValidators(), our_index=None))
 
     # ------------------------------------------------------------------------------------------------- reading
 

@@ -108,7 +108,8 @@ class Alarms:
 
 
 class ConsensusDriver(Entrance):
-    """Satisfies interfaces.Driver. Made at rest: `apply_synced_block` until `start`, consensus from then on."""
+    """Satisfies interfaces.Driver. Made at rest: `apply_synced_block` until `start`, consensus from then on, until
+    `leave`."""
 
     def __init__(
         self,
@@ -218,7 +219,7 @@ class ConsensusDriver(Entrance):
         *,
         extended: ExtendedCommit | None = None,
     ) -> State:
-        """Save and apply a block that its commit proves. Only before `start`. Raises InvalidBlock, HaltRequested.
+        """Save and apply a block that its commit proves. Only while at rest. Raises InvalidBlock, HaltRequested.
 
         From here on nothing is signed at or below its height (failure 10: signing while ingesting decided blocks).
         """
@@ -247,30 +248,31 @@ class ConsensusDriver(Entrance):
         records = recover(self._wal, self._signer, self._state, self._clock.now_ns())
         last_commit = load_last_commit(self._executor.blocks, self._state)
         self._is_running = True
-        self._executor.pool.on_available(self._txs_available)
+        if self._consensus is None:
+            self._executor.pool.on_available(self._txs_available)
         self._step_since_ns = self._clock.monotonic_ns()
         if self._watch_ns:
             log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=self._watch_ns / 1e9)
             self._own.watch.wait_until(self._step_since_ns + self._watch_ns)
             self._timers.call_later("watch", self._watch_ns / 1e9, lambda: self._push(WatchOver()))
-        self._watch_some_heights()
+        self._own.watch_some_heights(self._state, self._watch_heights)
         self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
         self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
         self._flush_later()
 
-    def _watch_some_heights(self) -> None:
-        """Nobody else could make the blocks that would be waited for where all the power is ours."""
-        validators = self._state.validators
-        index = validators.index_of(self._own.address) if self._signer is not None else None
-        if not self._watch_heights or index is None or len(validators) == 1:
+    async def leave(self) -> None:
+        """Leave the running height between two inputs, for blocks that are synced; `start` takes up where they end, and
+        the same height from its log, as after a stop. Does nothing where consensus does not run."""
+        running = self._consensus
+        if not self._is_running or running is None:
             return
-        until = self._state.next_height + self._watch_heights
-        self._own.watch.wait_until_height(until)
-        log.warning(
-            "signs nothing below a height, and listens whether its key is used elsewhere; where the chain does not go "
-            "on without it, set [consensus] double_sign_check_height to 0",
-            until=until,
-        )
+        self._is_running = False
+        self._timers.cancel_all()
+        self._wake.set()
+        await asyncio.wait({running})  # however long it applies a block: half of one is no state
+        await self._come_to_rest()
+        self._events.clear()
+        self._restate_due, self._recorded = False, None
 
     async def stop(self) -> None:
         """Stop between two inputs and leave nothing running; the log is synced, not closed."""
@@ -280,6 +282,9 @@ class ConsensusDriver(Entrance):
         running = self._consensus
         if running is not None and running is not asyncio.current_task():
             await asyncio.wait({running}, timeout=STOP_S)
+        await self._come_to_rest()
+
+    async def _come_to_rest(self) -> None:
         await asyncio.gather(*self._cancel_others(), return_exceptions=True)
         self._timers.cancel_all()
         await self._executor.close()
@@ -645,6 +650,8 @@ class ConsensusDriver(Entrance):
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
         our_index = None if self._signer is None else validators.index_of(self._own.address)
+        if self.core.height == height:
+            self.core.leave()  # it was left, and no block was synced
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()

@@ -68,6 +68,20 @@ class OwnMessages:
         """Empty for an observer."""
         return b"" if self.signer is None else self.signer.pub_key.address
 
+    def watch_some_heights(self, state: State, heights: int) -> None:
+        """Sign nothing for so many. Nobody else could make the blocks that would be waited for where all the power is
+        ours."""
+        index = None if self.signer is None else state.validators.index_of(self.address)
+        if not heights or index is None or len(state.validators) == 1:
+            return
+        until = state.next_height + heights
+        self.watch.wait_until_height(until)
+        log.warning(
+            "signs nothing below a height, and listens whether its key is used elsewhere; where the chain does not go "
+            "on without it, set [consensus] double_sign_check_height to 0",
+            until=until,
+        )
+
     async def proposal(self, effect: SignProposal, block_id: BlockID, parts: PartSet, state: State) -> Proposal | None:
         """The signed proposal, once it and the block's parts are in the log; None when the signer refuses."""
         signer = self.signer

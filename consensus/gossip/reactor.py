@@ -115,7 +115,7 @@ class ConsensusReactor:
         extension.add_handler(self)
 
     def start(self) -> None:
-        """Consensus runs: say where we are, and take part."""
+        """Consensus runs: say where we are, and take part. Again after `stop`, where blocks were synced in between."""
         self._is_active = True
         self._height_since_ns = self._clock.monotonic_ns()
         self._stall_timer = self._later(STALL_CHECK_S, self._check_stall)
@@ -130,6 +130,8 @@ class ConsensusReactor:
                 timer.cancel()
         self._step_timer = self._stall_timer = None
         self._announce_timers.clear()
+        for state in self._peers.values():
+            state.timer = None
 
     def on_peer_advanced(self, callback: Callable[[str], None]) -> None:
         """Call back with a peer's id when it says that it is in a new height."""

@@ -40,13 +40,20 @@ class SyncPeer:
         """It is asked for blocks, or sent one lately."""
         return bool(self.asked) or (self.delivered > 0 and now_ns - self.active_ns < USED_NS)
 
-    def give_up(self, heights: Iterable[int]) -> None:
-        """It is slow, or its way is: no reason to lose it. What it sends late is still of use."""
+    def give_up(self) -> list[int]:
+        """It is slow, or its way is: no reason to lose it. What it sends late is still of use. Returns the heights."""
+        self.is_slow = True
+        return self.ask_no_more()
+
+    def ask_no_more(self) -> list[int]:
+        """What it was asked for may still come. Returns the heights."""
+        heights = sorted(self.asked)
+        self.asked.clear()
         for height in heights:
             self.late[height] = None
         while len(self.late) > LATE_MAX:
             del self.late[next(iter(self.late))]
-        self.is_slow = True
+        return heights
 
 
 @dataclass(slots=True, eq=False)

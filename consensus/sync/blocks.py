@@ -102,7 +102,7 @@ class WrongSoftware(Exception):
 
 
 class BlockSyncReactor:
-    """Implements consensus.p2p.conn.base.Reactor. `run` once, before consensus starts."""
+    """Implements consensus.p2p.conn.base.Reactor. `run` before consensus starts, and whenever it was left."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class BlockSyncReactor:
         known = self._peers.get(peer.id)
         if known is None:
             return
-        if known.reported and (height < known.height or base < known.base):
+        if height < known.height or base < known.base:
             raise PeerFault(
                 f"block sync: lowered its heights from {known.base}-{known.height} to {base}-{height}", ban_s=BAN_S
             )
@@ -371,13 +371,15 @@ class BlockSyncReactor:
     # ------------------------------------------------------------------------------------------------ catching up
 
     async def run(self) -> int:
-        """Sync until consensus can take over; returns how many blocks were applied.
+        """Sync until consensus can take over; returns how many blocks it applied.
 
         Raises what applying raises when this node is at fault (the application, the disk).
         """
         if self._is_sole_validator():
             return 0
-        self.metrics.syncing = True
+        self.metrics.syncing, before = True, self.metrics.blocks_applied
+        for known in self._peers.values():
+            known.reported = False  # what was said before consensus ran is old
         self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
         self._pace, self._first_height, self._progress_told_ns = Pace(self._started_ns), self._next_height, 0
         self._ask_statuses()
@@ -406,13 +408,15 @@ class BlockSyncReactor:
             self._wanted.clear()
             self._fetched.clear()
             self._ahead.clear()
+            for known, _ in self._large:
+                known.decoding -= 1
             self._large.clear()
             self._undecoded_bytes = self._buffered_bytes = 0
             for known in self._peers.values():
-                known.asked.clear()
-                known.late.clear()
-        log.info("ended block sync", height=self._driver.state.last_block_height, applied=self.metrics.blocks_applied)
-        return self.metrics.blocks_applied
+                known.ask_no_more()
+        applied = self.metrics.blocks_applied - before
+        log.info("ended block sync", height=self._driver.state.last_block_height, applied=applied)
+        return applied
 
     def _is_sole_validator(self) -> bool:
         validators = self._driver.state.validators
@@ -555,10 +559,8 @@ class BlockSyncReactor:
 
     def _give_up(self, known: SyncPeer) -> None:
         self._limited.info("a peer is slow to send blocks", known.peer.id, asked=len(known.asked))
-        heights = sorted(known.asked)
-        for height in heights:
+        for height in known.give_up():
             self._forget_request(known, height)
-        known.give_up(heights)
 
     def _drop(self, peer_id: str, reason: str) -> None:
         """Drop and ban; forget what it delivered and what it was asked for."""

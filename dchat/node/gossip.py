@@ -1,4 +1,4 @@
-"""The reactors of a node: consensus, mempool, evidence, block sync, and how consensus begins."""
+"""The reactors of a node: consensus, mempool, evidence, block sync, and how consensus begins, and begins again."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from consensus.statesync.reactor import StateSyncReactor
 from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
+from consensus.sync.lag import Lag
 from consensus.sync.progress import SyncProgress
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import exit_code_of
@@ -33,12 +34,15 @@ from consensus.system.machine import last_words
 from proto.dchat.v1 import service_pb2 as pb
 from storage.kv import KeyValueStore
 
+LOOK_S = 2.0  # between two looks at how far behind this node is
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(kw_only=True)
 class Gossip:
-    """What talks to peers, and how consensus begins: block sync first, then consensus."""
+    """What talks to peers, and how consensus begins: block sync first, then consensus, until that falls behind by more
+    than it can mend; then block sync again."""
 
     driver: ConsensusDriver
     extension: ExtensionReactor
@@ -52,6 +56,7 @@ class Gossip:
     clock: Clock
     fatal: Callable[[int, str], None]
     _begins: asyncio.Task[None] | None = None
+    _lag: Lag = field(default_factory=Lag)
     more_counters: dict[str, Any] = field(default_factory=dict)  # of others', to be told with its own
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
 
@@ -124,16 +129,36 @@ class Gossip:
 
     async def _begin(self) -> None:
         try:
-            await self.sync.run()
-            self.mempool.set_receiving(True)
-            await self.driver.start()
-            self.consensus.start()
-            self.begun.set()
+            while self.driver.failure is None and self.driver.halted is None:
+                applied = await self.sync.run()
+                self._lag.synced(self.clock.monotonic_ns(), applied=applied)
+                self.mempool.set_receiving(True)
+                await self.driver.start()
+                self.consensus.start()
+                self.begun.set()
+                await self._fall_behind()
+                self.mempool.set_receiving(False)
+                self.consensus.stop()
+                await self.driver.leave()
         except HaltRequested as halt:
             self.driver.halt(halt)
         except Exception as error:
             log.critical("could not begin consensus", exc_info=error)
             self.fatal(exit_code_of(error), f"could not begin consensus: {last_words(error)}")
+
+    async def _fall_behind(self) -> None:
+        """Returns when consensus has fallen behind by more than it can mend."""
+        while True:
+            due = asyncio.Event()
+            timer = self.clock.call_later(LOOK_S, due.set)
+            try:
+                await due.wait()
+            finally:
+                timer.cancel()
+            height, target = self.driver.state.last_block_height, self.highest_peer()
+            if self._lag.is_block_syncs(self.clock.monotonic_ns(), height=height, target=target):
+                log.warning("fell behind: fetches blocks again", height=height, target=target)
+                return
 
     async def stop(self) -> None:
         if self._begins is not None:
