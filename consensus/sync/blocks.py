@@ -381,7 +381,8 @@ class BlockSyncReactor:
         for known in self._peers.values():
             known.reported = False  # what was said before consensus ran is old
         self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
-        self._pace, self._first_height, self._progress_told_ns = Pace(self._started_ns), self._next_height, 0
+        self._pace, self._first_height = Pace(self._started_ns), self._next_height
+        self._progress_told_ns = self._started_ns
         self._ask_statuses()
         log.info("began block sync", height=self._driver.state.last_block_height)
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.descriptor_pool import Default
 
-from dchat.doors.rest.json_form import BOOL, BYTES, ENUM, INTS, MESSAGE, TIMES
+from dchat.doors.rest.json_form import BOOL, BYTES, DOUBLE, ENUM, FLOAT, INTS, MESSAGE, TIMES
 from dchat.doors.rest.records import HASHES, KEY_FIELDS, NUMBERS, TEXTS, RecordPath
 from dchat.doors.rest.table import DECODED, HOLDS, Route, message_type
 from proto.dchat.v1.shown_pb2 import Shown, names, shown
@@ -176,6 +176,8 @@ def _value_schema(field: FieldDescriptor, waiting: list[Descriptor]) -> dict[str
         if bits == 64:
             return {"type": "string", "pattern": "^-?[0-9]{1,19}$" if is_signed else "^[0-9]{1,20}$"}
         return {"type": "integer", "minimum": -(1 << 31) if is_signed else 0, "maximum": (1 << 32 - is_signed) - 1}
+    if field.type in (DOUBLE, FLOAT):
+        return {"type": "number"}
     return {"type": "boolean" if field.type == BOOL else "string"}
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from consensus.sync.progress import SyncProgress
 from dchat.doors.http.views import block_sync_json, block_sync_proto
+from dchat.doors.rest.json_form import text_of
+from dchat.doors.rest.openapi import field_schema
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,11 @@ def test_what_is_told_of_block_sync(left: int | None, waits: str, want_left: int
         "seconds_left": want_left,
         "waits_for": want_waits,
     }
+
+
+def test_the_schema_of_the_answer_says_what_its_json_is() -> None:
+    told = block_sync_proto(SyncProgress(101, 150, 200, 7.25, 3_625.5, 2, 7, "peers"))
+    kinds = {"integer": int, "number": float, "string": str}
+    shown = json.loads(text_of(told))
+    for field in told.DESCRIPTOR.fields:
+        assert isinstance(shown[field.name], kinds[field_schema(field, [])["type"]]), field.name
