@@ -65,7 +65,7 @@ class Core:
     def __init__(self, config: CoreConfig) -> None:
         self.config = config
         self._out: list[Effect] = []  # of the input at hand
-        self.leave()
+        self._reset(StartHeight(height=0, validators=NoValidators(), our_index=None))
 
     def _reset(self, start: StartHeight) -> None:
         """Lines 1-9 and 53: nothing of another height is left."""
@@ -91,10 +91,6 @@ class Core:
         self._txs_wait = self._interval_over = False
         self._prevote_wait_round = -1  # line 34 fired in it
         self._precommit_wait_round = -1  # line 47 fired in it
-
-    def leave(self) -> None:
-        """Forget the running height, which was left: whoever takes it up again replays its log, as after a stop."""
-        self._reset(StartHeight(height=0, validators=NoValidators(), our_index=None))
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -136,7 +132,7 @@ class Core:
         """
         self._out = []
         if isinstance(event, StartHeight):
-            assert event.height > self.height, (event.height, self.height)
+            assert event.height >= self.height, (event.height, self.height)  # again: it was left; its log follows
         elif event.height != self.height:
             return (VoteRefused(event, Counted.WRONG_HEIGHT.value),) if isinstance(event, Vote) else ()
         elif self.is_decided and not isinstance(event, Vote | PeerMajority):

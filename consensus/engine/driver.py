@@ -650,8 +650,6 @@ class ConsensusDriver(Entrance):
         self._round_state.start_time_ns = self._clock.now_ns() + commit_wait_ms * NS_PER_MS
         self._txs_told = False
         our_index = None if self._signer is None else validators.index_of(self._own.address)
-        if self.core.height == height:
-            self.core.leave()  # it was left, and no block was synced
         await self._feed(StartHeight(height, validators, our_index, needs_proof, commit_wait_ms))
         if self._executor.pool.size > 0:
             self._txs_available()

@@ -35,6 +35,7 @@ from consensus.abci.requests import block_request, extended_commit_info, misbeha
 from consensus.execution.block_size import BlockSize
 from consensus.execution.interfaces import EvidencePool, TxPool
 from consensus.execution.metrics import EngineMetrics
+from consensus.execution.verifiers import ThreadVerifiers, Verifiers
 from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidDocument, InvalidEvidence
 from consensus.state.state import State, next_block_state
 from consensus.state.validation import make_block, validate_block
@@ -43,7 +44,6 @@ from consensus.stores.state_store import StateStore, encode_response
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import InvalidResponse, Superseded
 from consensus.system.failpoints import FailPoint, no_fail_point
-from consensus.system.verifiers import ThreadVerifiers, Verifiers
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
 from consensus.types.commits import commit_checks, rising_commit
 from consensus.types.ids import BlockID

@@ -1,3 +1,3 @@
 """Catching up with a chain that is ahead."""
 
-__all__ = ["blocks", "claims", "lag", "progress"]
+__all__ = ["blocks", "claims", "fetched", "lag", "progress"]

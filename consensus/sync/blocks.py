@@ -31,6 +31,7 @@ from consensus.channels.peer_messages import (
     decode_block_sync,
 )
 from consensus.core.votes import two_thirds
+from consensus.execution.verifiers import ThreadVerifiers, Verifiers
 from consensus.formats.errors import InvalidData
 from consensus.formats.units import MIB, NS_PER_S
 from consensus.p2p.conn.base import ChannelDescriptor, Network, Peer, PeerFault
@@ -45,7 +46,6 @@ from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
 from consensus.system.aside import Aside
 from consensus.system.clock import Clock, InlineWorkers, Timer, Workers
 from consensus.system.log_limit import LogLimit
-from consensus.system.verifiers import ThreadVerifiers, Verifiers
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit
 from consensus.types.commit import SIGNATURES_MAX
 from consensus.types.commits import Verifier

@@ -32,6 +32,7 @@ from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
+from consensus.execution.verifiers import HelperVerifiers
 from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.journal import Journal
@@ -52,7 +53,6 @@ from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
-from consensus.system.verifiers import HelperVerifiers
 from consensus.types.block import max_data_bytes
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
@@ -356,8 +356,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
-        random=chance, extra_channel=config.p2p.extra_channel,
-        our_address=validator_key.pub_key.address, fatal=fatal,
+        random=chance, extra_channel=config.p2p.extra_channel, our_address=validator_key.pub_key.address, fatal=fatal,
     )  # fmt: skip
     _find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)

@@ -16,6 +16,7 @@ from consensus.channels.peer_messages import BlockResponse
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor, save_decided
 from consensus.execution.handshake import handshake
+from consensus.execution.verifiers import ThreadVerifiers
 from consensus.state.state import State
 from consensus.state.validation import make_block
 from consensus.stores.block_store import BlockStore
@@ -23,7 +24,6 @@ from consensus.stores.state_store import StateStore
 from consensus.sync.fetched import Fetched, decode_fetched, prove
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.failpoints import no_fail_point
-from consensus.system.verifiers import ThreadVerifiers
 from consensus.types.block import Block, BlockBounds, Commit
 from crypto import keys
 from crypto.hash import sha256

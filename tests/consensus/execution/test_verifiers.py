@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from consensus.system import verifiers
+from consensus.execution import verifiers
+from consensus.execution.verifiers import BATCH_CHECKS, Helper, HelperFailed, HelperVerifiers, ThreadVerifiers
+from consensus.execution.verifying import HEAD_BYTES, encode_request, serve
 from consensus.system.clock import ThreadWorkers
-from consensus.system.verifiers import BATCH_CHECKS, Helper, HelperFailed, HelperVerifiers, ThreadVerifiers
-from consensus.system.verifying import HEAD_BYTES, encode_request, serve
 from crypto.keys import Ed25519PrivKey, ed25519_verify
 from tests.support.node.running import until
 

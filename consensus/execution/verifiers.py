@@ -18,8 +18,9 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 
+from consensus.execution.verifying import encode_request
 from consensus.system.clock import Workers
-from consensus.system.verifying import encode_request
+from consensus.system.errors import EngineError
 from crypto.batch import CHUNK_CHECKS
 from crypto.keys import ed25519_verify
 
@@ -28,7 +29,7 @@ Checks: TypeAlias = Sequence[tuple[bytes, bytes, bytes]]  # (ed25519 public key,
 BATCH_CHECKS: Final = 256  # of one request: 15 ms of work
 HELPERS_MAX: Final = 2  # they do more than one loop can execute
 ANSWER_S: Final = 30.0  # a thousand times what a batch takes
-CHILD: Final = "import sys; sys.path[:] = sys.argv[1:]; from consensus.system.verifying import main; main()"
+CHILD: Final = "import sys; sys.path[:] = sys.argv[1:]; from consensus.execution.verifying import main; main()"
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ def _spawn(end: int) -> Popen[bytes]:
     return Popen([sys.executable, "-I", "-c", CHILD, *sys.path], stdin=end, stdout=end, stderr=DEVNULL)
 
 
-class HelperFailed(Exception):
+class HelperFailed(EngineError):
     """A helper's process ended, or did not answer."""
 
 
