@@ -206,9 +206,9 @@ class ConsensusDriver(Entrance):
         self._events.append(event)
         self._wake.set()
 
-    async def verify_ahead(self, block: Block) -> None:
+    async def verify_ahead(self, block: Block, block_id: BlockID, commit: Commit) -> None:
         """Of a block that is to be synced: see the executor's."""
-        await self._executor.verify_ahead(self._state, block)
+        await self._executor.verify_ahead(self._state, block, block_id, commit)
 
     async def apply_synced_block(
         self,

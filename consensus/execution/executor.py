@@ -45,7 +45,7 @@ from consensus.system.clock import Clock, Workers
 from consensus.system.errors import InvalidResponse, Superseded
 from consensus.system.failpoints import FailPoint, no_fail_point
 from consensus.types.block import Block, BlockBounds, Commit, ExtendedCommit, max_data_bytes, txs_proto_bytes
-from consensus.types.commits import commit_checks, rising_commit
+from consensus.types.commits import commit_checks, rising_commit, verify_commit_light
 from consensus.types.ids import BlockID
 from consensus.types.parts import PartSet
 from crypto.batch import SignatureCache
@@ -264,33 +264,37 @@ class BlockExecutor:
         app = self.app
         if not txs or not isinstance(app, ChecksSignatures):
             return
-        wanted = await self._signature_checks(app, txs)
-        app.remember_verified(passed(wanted, await self.verifiers.verify(wanted)))
-
-    async def _signature_checks(self, app: ChecksSignatures, txs: Sequence[bytes]) -> list[SignatureCheck]:
         wanted: list[SignatureCheck] = []
         for start in range(0, len(txs), TXS_PER_SLICE):
             wanted += app.signature_checks(txs[start : start + TXS_PER_SLICE])
             await asyncio.sleep(0)
-        return wanted
+        app.remember_verified(passed(wanted, await self.verifiers.verify(wanted)))
 
-    async def verify_ahead(self, state: State, block: Block) -> None:
-        """Verify what a later block will be asked for, beside the loop: its transactions' signatures, and those of the
-        commit that it carries. What is found valid is remembered; nothing else follows from it.
+    async def verify_ahead(self, state: State, block: Block, block_id: BlockID, commit: Commit) -> None:
+        """Verify, beside the loop, what a later block will be asked for: the signatures of its commit, and, where they
+        are +2/3 of validators that are known here, those of its transactions. What is found valid is remembered;
+        nothing else follows from it.
 
-        state: the last one that is known. Where the validators change before the block, its commit is verified in turn.
+        state: the last one that is known. commit: what the block's successor carries. Where the validators change
+        before the block, or the commit is false, all is left to its turn: nobody's word makes us verify transactions.
         """
-        app, txs = self.app, block.data.txs
-        wanted = await self._signature_checks(app, txs) if isinstance(app, ChecksSignatures) else []
-        commit = commit_checks(state.chain_id, state.validators, block.last_commit)
-        commit = [check for check in commit if check not in self.signatures]
-        answers = await self.verifiers.verify(
-            [*wanted, *((key.bytes, message, signature) for key, message, signature in commit)]
-        )
-        if isinstance(app, ChecksSignatures):
-            app.remember_verified(passed(wanted, answers[: len(wanted)]))
-        for check in passed(commit, answers[len(wanted) :]):
+        known = (state.validators, state.next_validators)
+        validators = next((some for some in known if some.hash == block.header.validators_hash), None)
+        if validators is None:
+            return
+        checks = [c for c in commit_checks(state.chain_id, validators, commit) if c not in self.signatures]
+        answers = await self.verifiers.verify([(key.bytes, message, signature) for key, message, signature in checks])
+        for check in passed(checks, answers):
             self.signatures.add(check)
+        try:
+            commit.validate()
+            verify_commit_light(
+                state.chain_id, validators, commit, block_id=block_id, height=block.height,
+                verifier=self.signatures.verify_many,
+            )  # fmt: skip
+        except InvalidData:
+            return
+        await self._verify_ahead(block.data.txs)
 
     async def forget_others(self, block_hash: bytes) -> None:
         """Stop executing what was not decided: it is never asked for again."""

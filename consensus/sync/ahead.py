@@ -1,7 +1,8 @@
 """Signatures of blocks that wait for their turn, verified while earlier ones are executed.
 
 A signature is valid or not whoever sends it, so nothing here rests on a block that is not proved: what is found valid
-is remembered, and execution asks for it in its turn. What a liar can cost so is bounded, by blocks and transactions.
+is remembered, and execution asks for it in its turn. A block's commit goes first, and its transactions follow where it
+is the known validators': what a liar can cost is a commit's signatures.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Final
 from consensus.sync.fetched import Fetched
 from consensus.system.aside import Aside
 from consensus.system.clock import Clock
-from consensus.types.block import Block
 
 BLOCKS_MAX: Final = 32
 TXS_MAX: Final = 4_000  # a quarter of a second of a core; what is found valid and not yet used is kept for 50,000
@@ -25,11 +25,11 @@ class Ahead:
         self,
         clock: Clock,
         *,
-        verify: Callable[[Block], Awaitable[None]],
-        waiting: Callable[[int], Fetched | None],
+        verify: Callable[[Fetched, Fetched], Awaitable[None]],
+        waiting: Callable[[int], tuple[Fetched, Fetched] | None],
         on_done: Callable[[], None],
     ) -> None:
-        """waiting: the block that is `n` heights after the next, where it is here."""
+        """waiting: the block that is `n` heights after the next, and its successor, where both are here."""
         self._verify, self._waiting, self._on_done = verify, waiting, on_done
         self._begun: set[Fetched] = set()
         self._done: set[Fetched] = set()
@@ -55,23 +55,25 @@ class Ahead:
         for lane in self._lanes:
             lane.stop()
 
-    def _next(self) -> Fetched | None:
+    def _next(self) -> tuple[Fetched, Fetched] | None:
         """The first that was not begun, as long as the first of all is among them."""
         txs = 0
         for after in itertools.count():
-            fetched = self._waiting(after)
-            if fetched is None or after >= BLOCKS_MAX or txs > TXS_MAX:
+            pair = self._waiting(after)
+            if pair is None or after >= BLOCKS_MAX or txs > TXS_MAX:
                 return None
-            if fetched not in self._begun:
-                self._begun.add(fetched)
-                return fetched
-            txs += len(fetched.block.txs)
+            first = pair[0]
+            if first not in self._begun:
+                self._begun.add(first)
+                return pair
+            txs += len(first.block.txs)
         raise AssertionError("counts without end")
 
-    async def _work(self, fetched: Fetched) -> None:
+    async def _work(self, pair: tuple[Fetched, Fetched]) -> None:
+        first, second = pair
         try:
-            await self._verify(fetched.block)
+            await self._verify(first, second)
         finally:
-            if fetched in self._begun:
-                self._done.add(fetched)
+            if first in self._begun:
+                self._done.add(first)
             self._on_done()

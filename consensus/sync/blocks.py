@@ -82,8 +82,8 @@ class SyncDriver(Protocol):
     @property
     def state(self) -> State: ...
 
-    def verify_ahead(self, block: Block) -> Awaitable[None]:
-        """What is found valid of its signatures is remembered."""
+    def verify_ahead(self, block: Block, block_id: BlockID, commit: Commit) -> Awaitable[None]:
+        """What is found valid of its signatures is remembered. commit: for it, as its successor says."""
         ...
 
     def apply_synced_block(
@@ -392,7 +392,7 @@ class BlockSyncReactor:
                 self._forgive_lateness(now)
                 self._expire(now)
                 self._ask(now)
-                pair = self._next_pair()
+                pair = self._waiting(0)
                 if pair is not None and self._ahead.is_done(pair[0]):
                     await self._apply(*pair)
                 elif pair is None and self._is_caught_up(now):
@@ -601,16 +601,14 @@ class BlockSyncReactor:
 
     # -------------------------------------------------------------------------------------------------- applying
 
-    def _waiting(self, after: int) -> Fetched | None:
-        return self._fetched.get(self._next_height + after)
-
-    async def _verify_ahead(self, block: Block) -> None:
-        await self._driver.verify_ahead(block)
-
-    def _next_pair(self) -> tuple[Fetched, Fetched] | None:
-        height = self._next_height
-        first, second = self._fetched.get(height), self._fetched.get(height + 1)
+    def _waiting(self, after: int) -> tuple[Fetched, Fetched] | None:
+        """A block that is here, and its successor, which has the commit for it."""
+        first, second = (self._fetched.get(self._next_height + after + one) for one in (0, 1))
         return None if first is None or second is None else (first, second)
+
+    async def _verify_ahead(self, first: Fetched, second: Fetched) -> None:
+        if second.block.last_commit is not None:
+            await self._driver.verify_ahead(first.block, first.block_id, second.block.last_commit)
 
     async def _apply(self, first: Fetched, second: Fetched) -> None:
         height = first.block.height

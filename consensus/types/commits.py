@@ -151,9 +151,9 @@ def _checks(chain_id: str, validators: ValidatorSet, commit: Commit, indices: It
     return checks
 
 
-def commit_checks(chain_id: str, validators: ValidatorSet, commit: Commit | None) -> list[Check]:
+def commit_checks(chain_id: str, validators: ValidatorSet, commit: Commit) -> list[Check]:
     """The Ed25519 signatures of a commit, if it is of these validators; else none. Says nothing of the commit."""
-    if commit is None or len(commit.signatures) != len(validators):
+    if len(commit.signatures) != len(validators):
         return []
     indices = [index for index, slot in enumerate(commit.signatures) if not slot.is_absent]
     try:

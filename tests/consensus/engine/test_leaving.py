@@ -26,7 +26,7 @@ async def sync_from(source: Node, node: Node, last: int) -> None:
         assert parts is not None
         assert meta is not None
         assert commit is not None
-        await node.driver.verify_ahead(block)
+        await node.driver.verify_ahead(block, meta.block_id, commit)
         await node.driver.apply_synced_block(block, meta.block_id, parts, commit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,10 +25,11 @@ from consensus.stores.state_store import StateStore
 from consensus.sync.fetched import Fetched, decode_fetched, prove
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.failpoints import no_fail_point
-from consensus.types.block import Block, BlockBounds, Commit
+from consensus.types.block import Block, BlockBounds, Commit, Data
+from consensus.types.validators import ValidatorSet
 from crypto import keys
 from crypto.hash import sha256
-from crypto.keys import ed25519_verify
+from crypto.keys import Ed25519PrivKey, ed25519_verify
 from dchat.app.app import DchatApplication
 from genesis.build import build_genesis, stake_of
 from storage.memory import MemoryStore
@@ -101,9 +103,15 @@ async def chain_of(count: int) -> list[Fetched]:
     return found
 
 
+async def look_ahead(executor: BlockExecutor, state: State, chain: list[Fetched], number: int) -> None:
+    commit = chain[number + 1].block.last_commit
+    assert commit is not None
+    await executor.verify_ahead(state, chain[number].block, chain[number].block_id, commit)
+
+
 @pytest.mark.parametrize("ahead", [pytest.param(3, id="three blocks ahead"), pytest.param(1, id="in its turn")])
 async def test_each_signature_of_a_synced_block_is_verified_once(monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
-    chain = await chain_of(BLOCKS + ahead)
+    chain = await chain_of(BLOCKS + ahead + 1)
     here: Counter[tuple[bytes, bytes, bytes]] = Counter()
 
     def counted(*check: Any) -> bool:
@@ -115,16 +123,16 @@ async def test_each_signature_of_a_synced_block_is_verified_once(monkeypatch: py
     beside = Counting()
     executor = executor_of(beside)
     state = await begin(executor)
-    for one in chain[:ahead]:
-        await executor.verify_ahead(state, one.block)
+    for number in range(ahead):
+        await look_ahead(executor, state, chain, number)
     for number in range(BLOCKS):
-        await executor.verify_ahead(state, chain[number + ahead].block)
+        await look_ahead(executor, state, chain, number + ahead)
         first, second = chain[number], chain[number + 1]
         commit = prove(state, first, second, executor.signatures.verify_many)
         await executor.check(state, first.block, is_decided=True)
         state = await apply(executor, state, first.block, commit)
     assert here == Counter()  # nothing was left to execution, to the proof, or to the check of the block
-    wanted = (BLOCKS + ahead) * PAYMENTS + (BLOCKS + ahead - 1) * len(KEYS)
+    wanted = (BLOCKS + ahead) * (PAYMENTS + len(KEYS))
     assert (beside.seen.total(), set(beside.seen.values())) == (wanted, {1})
     results = [executor.states.load_response(height) for height in range(1, BLOCKS + 1)]
     assert all(result.code == 0 for found in results if found is not None for result in found.tx_results)
@@ -138,7 +146,7 @@ async def test_a_false_signature_is_found_in_its_turn(monkeypatch: pytest.Monkey
     txs[3] = txs[3][:-1] + bytes([txs[3][-1] ^ 1])
     proposer = state.validators.proposer_of(0).address
     block = make_block(state, txs=tuple(txs), last_commit=Commit(), evidence=(), proposer_address=proposer)
-    await executor.verify_ahead(state, block)
+    await executor.verify_ahead(state, block, block.block_id, commit_for(state, block))
     after = await apply(executor, state, block, commit_for(state, block))
     assert after == await apply(other, again, block, commit_for(state, block))
     response = executor.states.load_response(1)
@@ -146,16 +154,42 @@ async def test_a_false_signature_is_found_in_its_turn(monkeypatch: pytest.Monkey
     assert [result.code == 0 for result in response.tx_results][:4] == [True, True, True, False]
 
 
-async def test_a_commit_of_other_validators_is_left_to_its_turn() -> None:
+def lies(chain: list[Fetched]) -> dict[str, tuple[Fetched, Commit]]:
+    first, commit = chain[0], chain[1].block.last_commit
+    assert commit is not None
+    other = make_block_like(first.block, chain[1].block.data.txs)
+    forged = tuple(replace(slot, signature=bytes(64)) for slot in commit.signatures[:2])
+    return {
+        "another block's commit": (chain[1], commit),
+        "too few of them": (first, replace(commit, signatures=commit.signatures[:-1])),
+        "not theirs": (first, replace(commit, signatures=commit.signatures[::-1])),
+        "false ones, and too little power": (first, replace(commit, signatures=(*forged, *commit.signatures[2:]))),
+        "transactions of a liar under a true header's commit": (other, commit),
+    }
+
+
+def make_block_like(block: Block, txs: tuple[bytes, ...]) -> Fetched:
+    changed = Block(block.header, Data(txs), block.evidence, block.last_commit)
+    return Fetched("", changed, changed.part_set(), None)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2, 3, 4])
+async def test_transactions_of_a_block_that_is_not_decided_are_not_verified_ahead(which: int) -> None:
+    """What a liar costs is a commit's signatures."""
+    beside = Counting()
+    executor = executor_of(beside)
+    state = await begin(executor)
+    fetched, commit = list(lies(await chain_of(2)).values())[which]
+    await executor.verify_ahead(state, fetched.block, fetched.block_id, commit)
+    assert beside.seen.total() <= len(KEYS)
+
+
+async def test_a_block_of_validators_that_are_not_known_here_is_left_to_its_turn() -> None:
     beside = Counting()
     executor = executor_of(beside)
     state = await begin(executor)
     chain = await chain_of(2)
-    second = chain[1].block
-    assert second.last_commit is not None
-    short = Commit(1, 0, second.last_commit.block_id, second.last_commit.signatures[:-1])
-    swapped = Commit(1, 0, second.last_commit.block_id, second.last_commit.signatures[::-1])
-    for commit in (short, swapped):
-        block = make_block(state, txs=(), last_commit=commit, evidence=(), proposer_address=bytes(20))
-        await executor.verify_ahead(state, block)
+    strangers = ValidatorSet.new((Ed25519PrivKey.from_seed(bytes([number]) * 32).pub_key, 10) for number in range(4))
+    state = replace(state, validators=strangers, next_validators=strangers)
+    await look_ahead(executor, state, chain, 0)
     assert beside.seen == Counter()

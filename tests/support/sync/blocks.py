@@ -114,7 +114,8 @@ class Driver:
         self.commits: list[Commit] = []
         self.ahead: list[int] = []  # heights that were verified ahead
 
-    async def verify_ahead(self, block: Block) -> None:
+    async def verify_ahead(self, block: Block, block_id: BlockID, commit: Commit) -> None:
+        assert commit.height == block.height
         self.ahead.append(block.height)
 
     async def apply_synced_block(
