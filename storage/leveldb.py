@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import plyvel
@@ -17,6 +19,7 @@ import structlog
 from storage.errors import StorageError, StoreClosed, StoreCorrupted, StoreFailed, StoreUnavailable
 from storage.kv import Write
 from storage.level_files import damages, is_held, look_through
+from storage.level_log import LogKeeper, make_new
 from storage.options import StoreOptions
 
 _plyvel: Any = plyvel  # has no stubs
@@ -53,10 +56,11 @@ class LevelStore:
         self.path, self._on_broken = path, on_broken
         self._failed: StoreFailed | None = None  # the first write that did
         try:
+            make_new(Path(path), lambda folder: _plyvel.DB(folder, create_if_missing=True).close())
             _prepare(path)
             self._db: Any = _plyvel.DB(
                 path,
-                create_if_missing=True,
+                create_if_missing=False,
                 lru_cache_size=options.cache_bytes,
                 write_buffer_size=options.write_buffer_bytes,
                 max_open_files=options.max_open_files,
@@ -65,6 +69,8 @@ class LevelStore:
                 bloom_filter_bits=BLOOM_FILTER_BITS,
                 paranoid_checks=True,
             )
+            self._log = LogKeeper(Path(path), options.write_buffer_bytes)
+            self._writing = threading.Lock()
         except CORRUPTION as error:
             raise _damage(path, "", error) from error
         except FAILURES as error:
@@ -96,7 +102,10 @@ class LevelStore:
                     delete(key)
                 else:
                     put(key, value)
-            writes.write()
+            with self._writing:
+                self._log.before_write()
+                writes.write()
+                self._log.after_write(batch, sync=sync)
         except FAILURES as error:
             found = self._failure("write", error)
             if isinstance(found, StoreFailed):
@@ -114,7 +123,13 @@ class LevelStore:
     def compact(self, start: bytes, stop: bytes) -> None:
         """Rewrite the range start <= key < stop without what was deleted in it. Takes time with its size."""
         try:
-            self._db.compact_range(start=start, stop=stop)
+            with self._writing:
+                self._log.before_compaction()
+            try:
+                self._db.compact_range(start=start, stop=stop)
+            finally:
+                with self._writing:
+                    self._log.after_compaction()
         except FAILURES as error:
             raise self._failure("compact", error) from error
 

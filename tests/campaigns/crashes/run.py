@@ -1,0 +1,202 @@
+"""What is recorded: a validator that is a chain of its own, under load, stopped and started again.
+
+And what its operator does with its databases then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+from crypto.hash import sha256
+from dchat.client.client import Client, ClientError
+from dchat.client.wallet import Session
+from dchat.devnet.load import Sender, make_senders
+from dchat.devnet.network import Network, Pace, free_ports, load_network, make_network
+from dchat.home import identity
+from tests.campaigns.crashes.judge import Told, note
+from tests.campaigns.crashes.matrix import Phase
+from tests.campaigns.harness import ROOT, CampaignFailed
+from tests.support.power import Mark, Recorder, read_journal
+
+PACE = Pace(40, 500, 100, 100, 100, 40)
+SENDERS = 12
+KEPT_S = 5  # that evidence and stake live: then blocks may go
+OPTIONS = """
+[database]
+pruning = "everything"
+pruning_interval = 3
+write_buffer_size = 1
+
+[snapshots]
+interval = 15
+keep_recent = 2
+"""
+OPERATOR = {
+    "backup": ["backup", "--output", "again.backup"],
+    "rollback": ["rollback", "--steps", "3"],
+    "migrate": ["migrate"],
+    "prune": ["prune", "--older-than", "1s"],
+    "restore": ["restore", "--input", "half.backup"],
+}  # what is typed behind `dchat database`
+
+
+def record_all(folder: Path, *, blocks: int, only: tuple[str, ...] = ()) -> list[Phase]:
+    """Record everything below `folder`. only: of the operator's commands; empty: all. Raises CampaignFailed."""
+    network = _prepare(folder / "net")
+    home = network.home_of(network.nodes[0])
+    recorder = Recorder(home, folder / "blocks")
+    recorder.begin()
+    asyncio.run(_run_node(network, recorder, until=blocks // 2))
+    _dchat(home, "backup", "--output", str(folder / "half.backup"))
+    half = max(_all_told(recorder).blocks)
+    (folder / "half").write_text(str(half))
+    asyncio.run(_run_node(network, recorder, until=blocks))
+    for name, words in OPERATOR.items():
+        if not only or name in only:
+            _record_command(home, folder, name, words)
+    return load_all(folder)
+
+
+def _record_command(home: Path, folder: Path, name: str, words: list[str]) -> None:
+    """On a copy of the stopped home."""
+    copy = folder / f"{name}-home"
+    shutil.copytree(home, copy)
+    recorder = Recorder(copy, folder / name)
+    recorder.begin()
+    _dchat(copy, *(str(folder / word) if word.endswith(".backup") else word for word in words), recorder=recorder)
+
+
+def load_all(folder: Path) -> list[Phase]:
+    """What `record_all` left in `folder`."""
+    network = load_network(folder / "net")
+    home = network.home_of(network.nodes[0])
+    recorder = Recorder(home, folder / "blocks")
+    half = int((folder / "half").read_text())
+    phases = [Phase("blocks", home, recorder.before, recorder.journal, partial(_all_told, recorder))]
+    for name in OPERATOR:
+        own = Recorder(folder / f"{name}-home", folder / name)
+        if own.journal.exists():
+            goes_back = name == "restore"
+            told = partial(_told_at_end, recorder, half if goes_back else None)
+            phases.append(Phase(name, own.home, own.before, own.journal, told, goes_on=not goes_back))
+    return phases
+
+
+def _all_told(recorder: Recorder) -> Told:
+    return Told.of(step.told for step in read_journal(recorder.journal) if isinstance(step, Mark))
+
+
+def _told_at_end(recorder: Recorder, height: int | None) -> Told:
+    """height: that the operator goes back to: what was told of later ones is given up; what was signed is not."""
+    told, names = _all_told(recorder), dict[tuple[int, int], str]()
+    for step in read_journal(recorder.journal):
+        if isinstance(step, Mark):
+            told.hear(step.told)
+        else:
+            note(told, names, step)
+    if height is not None:
+        told.height = height
+        told.committed = {tx_hash: at for tx_hash, at in told.committed.items() if at <= height}
+        told.durable = {}
+    return told
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+def _prepare(folder: Path) -> Network:
+    """A network of one, its home ready for the first start."""
+    age = {"evidence_age_s_max": str(KEPT_S), "evidence_age_blocks_max": "20"}
+    params = {"staking": {"unbonding_s": str(KEPT_S)}, "slashing": age}
+    network = make_network(folder, validators=1, pace=PACE, ports=free_ports(1), params=params)
+    with (network.home_of(network.nodes[0]) / "validator-config.toml").open("a") as file:
+        file.write(OPTIONS)
+    return network
+
+
+def _dchat(home: Path, *words: str, recorder: Recorder | None = None) -> None:
+    """`dchat database ...`, to its end. Raises CampaignFailed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.campaigns.crashes.small", "--home", str(home), "database", *words],
+        cwd=ROOT, env=None if recorder is None else recorder.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise CampaignFailed(f"dchat database {' '.join(words)}: exit {done.returncode}: {done.stdout}{done.stderr}")
+
+
+async def _run_node(network: Network, recorder: Recorder, *, until: int) -> None:
+    """From where it stopped to height `until`. Raises CampaignFailed."""
+    log = recorder.folder / "node.log"
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.campaigns.crashes.small", "validator", "--home", str(recorder.home),
+            cwd=ROOT, env=recorder.environment(), stdout=out, stderr=out,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(60 + 3 * until):
+                await _load(network, recorder, until)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            code = await process.wait()
+    if code:
+        raise CampaignFailed(f"the recorded node ended with {code}: {log.read_text()[-2_000:]}")
+
+
+async def _load(network: Network, recorder: Recorder, until: int) -> None:
+    async with Client(f"{network.host}:{network.nodes[0].ports.grpc}") as client:
+        while True:
+            with contextlib.suppress(ClientError):
+                begin = (await client.status()).latest_block_height
+                break
+            await asyncio.sleep(0.05)
+        async with asyncio.TaskGroup() as tasks:
+            paying = tasks.create_task(_pay_all(client, network, recorder))
+            await _follow(client, recorder, begin + 1, until)
+            paying.cancel()
+
+
+async def _pay_all(client: Client, network: Network, recorder: Recorder) -> None:
+    purse = identity.load(network.folder / network.accounts["carol"]).wallet
+    await client.wait_for_height(1)
+    height = (await client.status()).latest_block_height
+    senders = await make_senders(client, purse, SENDERS, label=f"crash {height}")
+    facts = await Session(client, purse).facts()
+    async with asyncio.TaskGroup() as tasks:
+        for at, sender in enumerate(senders):
+            tasks.create_task(
+                _pay(client, sender, senders[at - 1], recorder, facts.chain_id, facts.gas_price, is_durable=at % 2 > 0)
+            )
+
+
+async def _pay(
+    client: Client, sender: Sender, to: Sender, recorder: Recorder, chain_id: str, gas_price: int, *, is_durable: bool
+) -> None:
+    """One after another; what was told of each is marked once it was told."""
+    while True:
+        tx = sender.pay(to.wallet.address, 1, chain_id=chain_id, gas_price=gas_price)
+        while True:
+            answer = await client.broadcast(tx, wait_commit=not is_durable, durable=is_durable)
+            if not answer.code:
+                break
+            await asyncio.sleep(0.05)
+        if is_durable:
+            recorder.mark(durable=tx.hex())
+            await asyncio.sleep(0.02)
+        else:
+            recorder.mark(committed=answer.hash.hex(), height=answer.height)
+
+
+async def _follow(client: Client, recorder: Recorder, begin: int, until: int) -> None:
+    async for answer in client.stream_blocks(begin):
+        height = answer.block.header.height
+        txs = [sha256(tx).hex() for tx in answer.block.data.txs]
+        recorder.mark(block=height, hash=answer.block_id.hash.hex(), app_hash=answer.app_hash.hex(), txs=txs)
+        if height >= until:
+            return
