@@ -171,6 +171,8 @@ AUDIT = (
     Row("audit 40", "a moderator takes several shares of one reporter in a day"),
     Row("audit 48", "a proof pack, or a draft, tells units, requests and a release of all as other sums of DCHAT"),
     Row("audit 43", "what was durably promised is gone when the mempool lets go of all that waits"),
+    Row("audit 49", "a loss of power while a database is made reads as a disk that lied, and the node stays away"),
+    Row("audit 50", "a loss of power where LevelDB begins another log takes what is older and leaves what is newer"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -70,7 +70,8 @@ def main() -> None:
         return
     with folder_of("crashes") as folder:
         began = time.monotonic()
-        record_all(folder, blocks=arguments.blocks, only=tuple(arguments.phase))
+        operator = [name for name in OPERATOR if not arguments.phase or name in arguments.phase]
+        record_all(folder, blocks=arguments.blocks, operator=operator)
         say(f"recorded {arguments.blocks} blocks and what follows in {time.monotonic() - began:.0f} s")
         judge_all(folder, arguments)
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -46,20 +47,20 @@ OPERATOR = {
 }  # what is typed behind `dchat database`
 
 
-def record_all(folder: Path, *, blocks: int, only: tuple[str, ...] = ()) -> list[Phase]:
-    """Record everything below `folder`. only: of the operator's commands; empty: all. Raises CampaignFailed."""
+def record_all(folder: Path, *, blocks: int, operator: Collection[str] = OPERATOR) -> list[Phase]:
+    """Record everything below `folder`. operator: which of these commands. Raises CampaignFailed."""
     network = _prepare(folder / "net")
     home = network.home_of(network.nodes[0])
     recorder = Recorder(home, folder / "blocks")
     recorder.begin()
     asyncio.run(_run_node(network, recorder, until=blocks // 2))
-    _dchat(home, "backup", "--output", str(folder / "half.backup"))
+    if "restore" in operator:
+        _dchat(home, "backup", "--output", str(folder / "half.backup"))
     half = max(_all_told(recorder).blocks)
     (folder / "half").write_text(str(half))
     asyncio.run(_run_node(network, recorder, until=blocks))
-    for name, words in OPERATOR.items():
-        if not only or name in only:
-            _record_command(home, folder, name, words)
+    for name in operator:
+        _record_command(home, folder, name, OPERATOR[name])
     return load_all(folder)
 
 

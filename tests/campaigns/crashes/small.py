@@ -13,8 +13,8 @@ BLOCKS_KEPT = 40
 
 def shrink() -> None:
     needs.BLOCKS_KEPT_MIN = BLOCKS_KEPT  # type: ignore[misc]
-    blocks.SLACK_BYTES = 20_000
-    runtime.MIB = 131_072  # type: ignore[misc,attr-defined]  # of a database's cache and buffer
+    blocks.SLACK_BYTES = 20_000  # type: ignore[misc]
+    runtime.MIB = 131_072  # type: ignore[attr-defined]  # of a database's cache and buffer
     assert Wal.__init__.__kwdefaults__ is not None
     Wal.__init__.__kwdefaults__["head_bytes_max"] = 60_000
 

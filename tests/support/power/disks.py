@@ -126,9 +126,6 @@ class Machine:
         raise AssertionError(step)
 
     def _opened(self, step: Step) -> bool:
-        if step.path == self._home:
-            self._open[step.number] = self.root
-            return False
         entry = self._find(step.path)
         changed = False
         if entry is None and step.is_new:
@@ -162,9 +159,12 @@ class Machine:
         gone = set(map(id, namings))
         self._namings = [naming for naming in self._namings if id(naming) not in gone]
 
+    def _parts(self, path: str) -> list[str]:
+        return [part for part in path[len(self._home) :].split("/") if part not in ("", ".")]
+
     def _place(self, path: str) -> tuple[Folder, str] | None:
         """The folder and the name in it; None where the folder is not known."""
-        parts = [part for part in path[len(self._home) :].split("/") if part not in ("", ".")]
+        parts = self._parts(path)
         folder: Entry = self.root
         for part in parts[:-1]:
             found = folder.names.get(part) if isinstance(folder, Folder) else None
@@ -174,8 +174,12 @@ class Machine:
         return (folder, parts[-1]) if parts and isinstance(folder, Folder) else None
 
     def _find(self, path: str) -> Entry | None:
-        place = self._place(path) if path.startswith(self._home) else None
-        return None if place is None else place[0].names.get(place[1])
+        if not path.startswith(self._home):
+            return None
+        place = self._place(path)
+        if place is None:
+            return None if self._parts(path) else self.root
+        return place[0].names.get(place[1])
 
     def _name(self, path: str, entry: Entry | None) -> bool:
         place = self._place(path)

@@ -1,0 +1,81 @@
+"""A LevelDB of ours on what a loss of power may leave: what was synced is there, and nothing reads as damage."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage.leveldb import LevelStore
+from tests.support.power import PROFILES, Machine, Mark, Profile, Recorder, find_compiler, read_journal
+
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler to make the recorder with")
+
+# Unsynced deletions between synced writes, as pruning's; so small a buffer that LevelDB's log is switched often.
+WRITES = """
+import os, random, sys
+from storage.leveldb import LevelStore
+from storage.options import StoreOptions
+from tests.support.power.journal import write_mark
+chance = random.Random(int(sys.argv[2]))
+store = LevelStore(sys.argv[1], StoreOptions(write_buffer_bytes=65_536))
+journal = os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND)
+for number in range(60):
+    new = [(b"%d %d" % (number, at), chance.randbytes(400)) for at in range(10)]
+    store.write([(b"h", b"%d" % number), *new], sync=True)
+    write_mark(journal, {"synced": number})
+    for at in range(chance.randrange(60)):
+        store.write([(b"%d %d" % (number - 9, at % 10), None)] * chance.randrange(1, 60))
+    if number % 25 == 24:
+        store.compact(b"0", b"2")
+store.close()
+"""
+
+
+def record(tmp_path: Path, seed: int) -> Recorder:
+    home = tmp_path / "home"
+    home.mkdir()
+    recorder = Recorder(home, tmp_path / "record")
+    recorder.begin()
+    command = [sys.executable, "-c", WRITES, str(home / "db"), str(seed), str(recorder.journal)]
+    subprocess.run(command, env=recorder.environment(), cwd=Path(__file__).parents[2], check=True)
+    return recorder
+
+
+def stays(disk: Path, synced: int) -> None:
+    """Raises StorageError, AssertionError."""
+    store = LevelStore(str(disk / "db"))
+    try:
+        height = int(store.get(b"h") or b"-1")
+        assert height >= synced
+        for number in range(max(0, height - 8), height + 1):
+            assert all(store.get(b"%d %d" % (number, at)) for at in range(10)), number
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_was_synced_outlives_a_loss_of_power_at_any_step(profile: Profile, tmp_path: Path) -> None:
+    """Of a new database, too (audit 49); and where LevelDB leaves a log with unsynced writes for another (audit 50)."""
+    recorder = record(tmp_path, seed=3)
+    machine, synced, chance = Machine(recorder.home, recorder.before, profile), -1, random.Random(f"power {profile}")
+    tried = switches = 0
+    for number, step in enumerate(read_journal(recorder.journal)):
+        if isinstance(step, Mark):
+            synced = step.told["synced"]
+            continue
+        is_change = machine.follow(step)
+        switches += step.is_new and step.path.endswith(".log")
+        if not is_change or (step.kind == "W" and chance.random() > 0.1):
+            continue
+        disk = tmp_path / "disk"
+        machine.disk(disk, random.Random(f"{profile} {number}"))
+        stays(disk, synced)
+        shutil.rmtree(disk)
+        tried += 1
+    assert tried > 200
+    assert switches > 4
