@@ -1,3 +1,3 @@
 """Ordered key-value stores behind one small interface: LevelDB and memory."""
 
-__all__ = ["errors", "kv", "level_files", "level_log", "leveldb", "memory", "open", "options"]
+__all__ = ["errors", "kv", "level_files", "leveldb", "memory", "open", "options"]
