@@ -173,6 +173,10 @@ AUDIT = (
     Row("audit 43", "what was durably promised is gone when the mempool lets go of all that waits"),
     Row("audit 49", "a loss of power while a database is made reads as a disk that lied, and the node stays away"),
     Row("audit 50", "a loss of power where LevelDB begins another log takes what is older and leaves what is newer"),
+    Row(
+        "audit 51",
+        "a loss of power while a restore replaces databases leaves a home without some, or none: it begins anew",
+    ),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -7,9 +7,11 @@ The databases are made beside, and only whole ones are put in place. Keys and re
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from chain.app_state.economy import InvalidAppState
 from chain.state.store import Stores
@@ -18,12 +20,14 @@ from consensus.documents.genesis import GenesisDoc
 from dchat.app.app import DchatApplication
 from dchat.export.document import Document, read_document
 from dchat.export.errors import BadDocument, CannotImport
-from dchat.home.files import replace_durably, sync_folder
+from dchat.home.files import put_in_place, replace_durably
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis
 from dchat.upkeep.copies import DATABASES, remove_remains
 from genesis.digest import genesis_digest
 from storage.open import open_store
 from storage.options import StoreOptions
+
+MADE: Final = "brought"  # the folder, for a moment, of what becomes the databases
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,12 @@ def _begin(folder: Path, source: Path, found: Document) -> bytes:
 
 
 def _put_in_place(home: Home, folder: Path, doc: GenesisDoc) -> None:
-    """Genesis, then the application's: a start makes the others, which are empty, and refuses to begin without it."""
+    """Genesis, then the databases, all or none: a start refuses to begin without the application's."""
     home.genesis.parent.mkdir(parents=True, exist_ok=True)
     replace_durably(home.genesis, doc.dumps() + "\n")  # none, or the same document, which may have its chunks
+    made = home.databases / MADE
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=0o700)
     for name in DATABASES:
-        (folder / name).rename(home.databases / name)
-    sync_folder(home.databases)
+        (folder / name).rename(made / name)
+    put_in_place(home.databases, made)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, TextIO
 
 from dchat.home.errors import AlreadyRunning
+from dchat.home.files import finish_replacing
 from dchat.home.home import Home
 
 PROBES: Final = 50
@@ -18,7 +19,10 @@ PROBE_S: Final = 0.01
 
 @contextlib.contextmanager
 def hold_home(home: Home) -> Iterator[None]:
-    """One process per home: two would sign with one key. The file holds the pid for people and for the testnet."""
+    """One process per home: two would sign with one key. The file holds the pid for people and for the testnet.
+
+    What a stop left of a restore is finished first. Raises AlreadyRunning, HomeError, OSError.
+    """
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with home.pid_file.open("a+") as file:
         if not _locked(file):
@@ -26,6 +30,8 @@ def hold_home(home: Home) -> Iterator[None]:
             who = f"process {pid}" if (pid := file.read().strip()) else "another process"
             raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already")
         _write_pid(file)
+        if home.databases.is_dir():
+            finish_replacing(home.databases, also_aside=(home.wal,))
         yield
         # the name stays: removing it would let a third process lock another file of the same name
         with contextlib.suppress(OSError):  # a disk that fails changes no exit code

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from chain.state.store import Stores
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from dchat.config import Config
-from dchat.home.files import sync_folder
+from dchat.home.files import put_in_place, sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
 from dchat.home.version import build_version
 from dchat.upkeep.archive import Facts, read_archive, write_archive
@@ -34,6 +33,7 @@ from genesis.digest import genesis_digest, rendered_digest
 from storage.open import open_store
 from storage.options import StoreOptions
 
+MADE: Final = "restored"  # the folder, for a moment, of what takes the databases' place
 ROOM_SHARE: Final = 4  # a restore needs so many fourths of the backup's size free, at least
 ROOM_KEPT: Final = 16  # and leaves one of so many parts of what is free, whatever a backup unpacks to
 
@@ -118,13 +118,21 @@ def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step
         if home.genesis.exists() and not _is_of(home, facts.genesis_hash):
             raise BadBackup(f"it is of chain {facts.chain_id}, of another genesis than {home.genesis}")
         _check(folder, facts, told)
-        aside = _put_in_place(home, folder)
-    raised = False
-    if facts.validator and home.validator_key.exists():
-        is_same = load_validator_key(home).pub_key.address.hex() == facts.validator
-        raised = is_same and raise_sign_state(home, facts.signed)
-    mark_moved(home)
+        raised = _raise_sign_state(home, facts)  # first: a stop leaves no older databases without it
+        mark_moved(home)
+        made = home.databases / MADE
+        shutil.rmtree(made, ignore_errors=True)
+        folder.rename(made)
+        aside = put_in_place(home.databases, made, also_aside=(home.wal,))
     return Restored(facts, aside, raised)
+
+
+def _raise_sign_state(home: Home, facts: Facts) -> bool:
+    """To what the backup knows that the home's key signed."""
+    if not facts.validator or not home.validator_key.exists():
+        return False
+    is_same = load_validator_key(home).pub_key.address.hex() == facts.validator
+    return is_same and raise_sign_state(home, facts.signed)
 
 
 def _unpack(source: Path, work: Path, folder: Path, lock: Lock | None) -> Facts:
@@ -157,17 +165,3 @@ def _check(folder: Path, facts: Facts, told: Callable[[Step], None]) -> None:
         copy.close()
     if wrong:
         raise BadBackup(f"what is in it is damaged in {len(wrong)} places, the first: {wrong[0]}")
-
-
-def _put_in_place(home: Home, folder: Path) -> Path | None:
-    """A stop in between leaves databases missing, which a start refuses: restore again."""
-    old = [path for path in (*(home.databases / name for name in DATABASES), home.wal) if path.exists()]
-    aside = Path(tempfile.mkdtemp(prefix=f"replaced-{time.strftime('%Y%m%d-%H%M%S')}-", dir=home.databases))
-    for path in old:
-        path.rename(aside / path.name) if path.parent == home.databases else shutil.move(path, aside / path.name)
-    for name in DATABASES:
-        (folder / name).rename(home.databases / name)
-    sync_folder(home.databases)
-    if not old:
-        aside.rmdir()
-    return aside if old else None

@@ -10,8 +10,6 @@ operator may put it in the place of `state` and `app`.
 from __future__ import annotations
 
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -39,7 +37,7 @@ from consensus.types.block import Block
 from consensus.types.header import BLOCK_PROTOCOL, Header
 from crypto.hash import sha256
 from dchat.app.app import DchatApplication
-from dchat.home.files import sync_folder
+from dchat.home.files import put_in_place
 from dchat.home.home import Home
 from dchat.home.version import build_version
 from dchat.upkeep.copies import Copy
@@ -369,18 +367,14 @@ def _shown(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def put_in_place(home: Home) -> Path:
+def take_over(home: Home) -> Path:
     """Take the state that a whole replay made for the home's own; returns the folder where that is now.
 
-    The caller holds the home, and it was held since the copy was taken. Blocks, log and record of signing stay. A stop
-    in between leaves databases missing, which a start refuses: move them back from there. Raises OSError.
+    The caller holds the home, and it was held since the copy was taken. Blocks, log and record of signing stay. Raises
+    OSError; a stop in between is finished by the next who holds the home.
     """
-    aside = Path(tempfile.mkdtemp(prefix=f"replaced-{time.strftime('%Y%m%d-%H%M%S')}-", dir=home.databases))
-    for name in MADE:
-        (home.databases / name).rename(aside / name)
-        (home.databases / FOLDER / name).rename(home.databases / name)
-    (home.databases / FOLDER).rmdir()
-    sync_folder(home.databases)
+    aside = put_in_place(home.databases, home.databases / FOLDER)
+    assert aside is not None
     return aside
 
 

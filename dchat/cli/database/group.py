@@ -19,6 +19,7 @@ from dchat.cli.terminal.base import Exit, Group, Refusal, current_home, echo_pro
 from dchat.config import Config
 from dchat.home import logs
 from dchat.home.errors import HomeError
+from dchat.home.files import is_replacing
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.home.home_lock import hold_home
 from dchat.node.runtime import Databases
@@ -84,14 +85,24 @@ def opened(db_path: Path | None) -> Iterator[tuple[Path, Databases]]:
     """The folder and its databases, held by this process until the end. Raises Refusal: a node runs on them, or they
     cannot be read."""
     home, config = chosen(db_path)
-    if not (home.databases / "blocks").is_dir():
+    if not (home.databases / "blocks").is_dir() and not is_replacing(home.databases):
         raise Refusal(f"{home.databases}: there are no databases", Exit.USAGE)
     with contextlib.ExitStack() as until, plainly():
         if db_path is None:
             until.enter_context(hold_home(home))
+        _refuse_replacing(home)
         databases = Databases.open(home.databases, config)
         until.callback(databases.close)
         yield home.databases, databases
+
+
+def _refuse_replacing(home: Home) -> None:
+    """Raises Refusal."""
+    if is_replacing(home.databases):
+        raise Refusal(
+            f"{home.databases}: a restore was cut off while it replaced the databases. The next start of the node "
+            "finishes it, or another restore"
+        )
 
 
 @contextlib.contextmanager
@@ -99,6 +110,7 @@ def copied(home: Home, config: Config) -> Iterator[Copy]:
     """The databases as they are, whether the node runs or not; nothing of them is changed."""
     if not home.databases.is_dir():
         raise Refusal(f"{home.databases} does not exist: name the folder with --db-path", Exit.USAGE)
+    _refuse_replacing(home)
     remove_remains(home.databases)
     with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as folder:
         copy = Copy.of(home, config, Path(folder))

@@ -39,7 +39,7 @@ def replay_from_genesis(home: Home, config: Config, genesis: GenesisDoc, *, repl
             until.enter_context(held(home))
         report = _run(home, config, genesis)
         if report.is_same and replace:
-            aside = replaying.put_in_place(home)
+            aside = replaying.take_over(home)
     if not report.stopped:
         replaying.forget(home)
     _tell(home, report, aside)

@@ -19,6 +19,7 @@ from consensus.stores.wal import parse_payload, payload_at
 from crypto.hash import sha256
 from dchat.config import load
 from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.home.home_lock import hold_home
 from dchat.node.process import code_of
 from dchat.node.runtime import Node
 from proto.tendermint.consensus import wal_pb2
@@ -129,10 +130,12 @@ async def judge(root: Path, told: Told, *, goes_on: bool) -> Outcome:
     if sign_state < told.position:
         raise Lost(f"the record of signing is at {sign_state}, and {told.position} was signed")
     try:
+        with hold_home(home):
+            pass  # what a start does first
         node = await Node.open(
             home, config, load_genesis(home), node_key=NodeKey.load(home.node_key),
             validator_key=load_validator_key(home), fatal=lambda code, text: failures.append((code, text)),
-            on_corrupted=lied.append,
+            on_broken=lied.append,
         )  # fmt: skip
     except Exception as error:
         raise Lost(f"it does not start, code {code_of(error)}: {type(error).__name__}: {error}") from error

@@ -33,6 +33,7 @@ OPTIONS = """
 pruning = "everything"
 pruning_interval = 3
 write_buffer_size = 1
+min_free = 0
 
 [snapshots]
 interval = 15
