@@ -1,9 +1,11 @@
 """What a payment (or a chat message) costs the application, by stage, in microseconds of CPU, signatures apart.
 
     python benchmarks/app_payments.py [--accounts 2000] [--blocks 5] [--txs 1000] [--posts] [--profile STAGE]
+    python benchmarks/app_payments.py --trail 100    # what it costs to remember the last blocks' steps
 
 Stages: decode, admission (check_tx), prepare (the proposer's), process (execution and trees), commit (the batch in
-memory), recheck. The Ed25519 floor is measured in the same run.
+memory), recheck. The Ed25519 floor is measured in the same run. With --trail two applications execute each block in
+turn, one that remembers so many and one that does not, and the ratio of what they take is told, by block.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ import argparse
 import cProfile
 import json
 import pstats
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 from chain.state.store import Stores
+from chain.trail.kept import KeptTrails
 from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.messages import CreateChannel, JoinChannel, Message, Payment, PostMessage, RegisterIdentity, channel_id
 from consensus.abci.interface import (
@@ -74,6 +78,7 @@ def main() -> None:
     parser.add_argument("--txs", type=int, default=1_000)
     parser.add_argument("--profile", default="")
     parser.add_argument("--posts", action="store_true", help="chat messages into one channel instead of payments")
+    parser.add_argument("--trail", type=int, default=0, help="heights that are remembered; compared with none")
     args = parser.parse_args()
     wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(args.accounts)]
     app = DchatApplication(Stores(MemoryStore()))
@@ -85,6 +90,9 @@ def main() -> None:
         txs = make_posts(wallets, args.blocks * args.txs)
     else:
         txs = make_payments(wallets, args.blocks * args.txs)
+    if args.trail:
+        compare_trails(state, args.trail, [txs[at : at + args.txs] for at in range(0, len(txs), args.txs)])
+        return
     stages, slices = Stages(args.profile), list[float]()
     for number in range(args.blocks):
         run_block(app, stages, slices, first + number, txs[number * args.txs : (number + 1) * args.txs])
@@ -100,6 +108,32 @@ def main() -> None:
     print(json.dumps({**per, "total": total, "floor": floor}))
     if args.profile:
         pstats.Stats(stages.profile).sort_stats("tottime").print_stats(25)
+
+
+def compare_trails(state: bytes, heights: int, blocks: list[list[bytes]]) -> None:
+    """Executes the blocks of payments in two applications, which begin a block by turns."""
+    apps = {name: DchatApplication(Stores(MemoryStore()), trails=KeptTrails(kept)) for name, kept in
+            (("without", 0), ("with", heights))}  # fmt: skip
+    took: dict[str, list[float]] = {name: [] for name in apps}
+    longest: dict[str, list[float]] = {name: [] for name in apps}
+    for app in apps.values():
+        app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
+    for number, txs in enumerate(blocks):
+        for name in sorted(apps, reverse=bool(number % 2)):
+            stages, slices = Stages(""), list[float]()
+            run_block(apps[name], stages, slices, number + 1, txs)
+            took[name].append(1e6 * sum(stages.seconds.values()) / len(txs))
+            longest[name].append(1e3 * max(slices))
+    ratios = [one / other for one, other in zip(took["with"], took["without"], strict=True)]
+    told = {
+        **{f"us_{name}": round(statistics.median(times), 2) for name, times in took.items()},
+        "ratio": round(statistics.median(ratios), 4),
+        "ratio_of_all": round(sum(took["with"]) / sum(took["without"]), 4),
+        **{f"slice_ms_{name}": round(statistics.median(times), 2) for name, times in longest.items()},
+        "heights": apps["with"].trails.heights()[-1:], "kept": len(apps["with"].trails.heights()),
+        "writes": apps["with"].trails.writes, "blocks": len(blocks), "txs": len(blocks[0]),
+    }  # fmt: skip
+    print(json.dumps(told))
 
 
 def make_payments(wallets: list[Wallet], count: int) -> list[bytes]:

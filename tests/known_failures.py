@@ -79,7 +79,7 @@ COMPLAINTS = (
     Row("4", "pruned disk is not freed"),
     Row("5", "the state tree is slow and grows"),
     Row("6", "state sync hangs; bad or unfinished snapshots"),
-    Row("7", "an app hash that differs stays a riddle", "the trail of hashes and its command"),
+    Row("7", "an app hash that differs stays a riddle"),
     Row("8", "the sign state is lost, or older than the key"),
     Row("9", "instructions for a restart led to a double signature"),
     Row("10", "signing while decided blocks come in"),

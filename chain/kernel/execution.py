@@ -9,9 +9,9 @@ Source: docs/decisions/0005.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
 from chain.kernel.branch import Base, Branch, check_records
 from chain.kernel.context import Context, Leg
@@ -45,6 +45,18 @@ class Rules:
     block_gas_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What each part of a block wrote: references to what was made anyway, neither encoded nor hashed.
+
+    begin: what came before its transactions. parts: of each transaction that ran (its index, what its ante part wrote,
+    what the rest did). What the end of the block wrote is what of the block's writes is in none of them.
+    """
+
+    begin: Mapping[bytes, Any] = field(default_factory=dict)
+    parts: list[tuple[int, Mapping[bytes, Any], Mapping[bytes, Any]]] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Executed:
     """A block's outcome, not yet under a tree. writes: keys and records; rejected: why a proposal of it is."""
@@ -59,6 +71,7 @@ class Executed:
     events: tuple[Event, ...] = ()  # the block's own, of its begin and its end
     others: frozenset[bytes] = frozenset()  # keys beside what its transactions touch: `Context.others`
     doubted: frozenset[bytes] = frozenset()  # keys whose waiting transactions are checked again: `Context.doubted`
+    trail: Trail = field(default_factory=Trail)
 
     @property
     def begins_anew(self) -> bool:
@@ -73,9 +86,12 @@ def machine_time(time_ns: int) -> int:
 
 
 class Executor:
-    """Runs transactions one by one over one block's branch. tells: whether somebody will read the events."""
+    """Runs transactions one by one over one block's branch. tells: whether somebody will read the events.
 
-    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "_tells", "block")
+    parts: see `Trail`.
+    """
+
+    __slots__ = ("_ctx", "_handlers", "_modules", "_rules", "_signatures", "_tells", "block", "parts")
 
     def __init__(
         self, modules: Modules, signatures: Signatures, rules: Rules, block: Branch, *, height: int, time_ns: int,
@@ -84,6 +100,7 @@ class Executor:
         self._modules, self._signatures, self._rules, self._tells = modules, signatures, rules, tells
         self._handlers = modules.handlers
         self.block = block
+        self.parts: list[tuple[int, Mapping[bytes, Any], Mapping[bytes, Any]]] = []
         self._ctx = Context(Branch(block.get), height=height, time_ns=machine_time(time_ns), chain_id=rules.chain_id)
 
     def ante(self, tx: Tx) -> Context:
@@ -134,7 +151,8 @@ class Executor:
         except TxError:
             branch.drop()
             raise
-        writes.update(branch.writes)
+        before = branch.writes
+        writes.update(before)
         branch.writes = {}
         events = self._events()
         legs: list[Leg] = []
@@ -159,6 +177,7 @@ class Executor:
         if settle is not None:
             settle(branch, tx, receipt, ctx.height, failure is None)
         writes.update(branch.writes)
+        self.parts.append((index, before, branch.writes))
         branch.writes = {}
         events += self._events()
         if failure is None:
@@ -218,6 +237,7 @@ def execute_block(
     for module in modules.all:
         for step in module.begin_block:
             yield from step(context) or ()
+    begin = dict(block.writes)
     executor = Executor(modules, signatures, rules, block, height=request.height, time_ns=request.time_ns)
     results: list[ExecTxResult] = []
     txs: list[Tx] = []
@@ -252,4 +272,5 @@ def execute_block(
         results, block.writes, tuple(context.validator_updates), txs,
         consensus_params=context.consensus_params, upgraded=context.upgraded, events=block.pop_events(),
         others=executor.others | context.others, doubted=executor.doubted | context.doubted,
+        trail=Trail(begin, executor.parts),
     )  # fmt: skip

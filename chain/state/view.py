@@ -72,6 +72,14 @@ class View:
         """The side records whose key starts with `prefix`, ascending; `start` as in `scan`."""
         return self._scan(rec.SIDE + self._id(store), prefix, start)
 
+    def changed(self) -> Iterator[tuple[str, bytes, bool]]:
+        """(store, key, whether it is a side record) of what this version itself set or deleted; none of the oldest."""
+        undone = rec.UNDO + rec.pack_version(self.version)
+        for _, run in self._reader.scan(undone, rec.prefix_end(undone)):
+            for key, _ in rec.unpack_run(run):
+                if key[:1] in (rec.VALUE, rec.SIDE):
+                    yield STORE_NAMES[key[1]], key[2:], key[:1] == rec.SIDE
+
     def page(self, store: str, name: str) -> smt.Page | None:
         """The page of that name in the store's tree."""
         record = self._record(rec.page_key(self._id(store), name))

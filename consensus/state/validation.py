@@ -6,6 +6,7 @@ Source: CometBFT v0.38, spec/core/data_structures.md (Block, Header), state/vali
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from consensus.formats.errors import InvalidBlock, InvalidCommit, InvalidHeader
 from consensus.state.state import State
@@ -80,6 +81,10 @@ def validate_block(
         raise InvalidBlock(
             f"block {header.height}: {evidence_bytes} bytes of evidence, at most {state.params.evidence.max_bytes}"
         )
+
+
+# Of a header, what comes of executing the blocks before it: where one differs, a node executed otherwise.
+EXECUTED_FIELDS: Final = ("app_hash", "last_results_hash", "next_validators_hash", "consensus_hash")
 
 
 class HeaderMismatch(InvalidHeader):

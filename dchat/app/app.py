@@ -26,6 +26,7 @@ from chain.kernel.proposals import FIRST_TURN_BLOCKS, fee_to_replace, priority_o
 from chain.kernel.signatures import Signatures
 from chain.state.snapshot import FORMAT
 from chain.state.store import NO_VERSION, Pending, Stores
+from chain.trail.kept import KeptBlock, KeptTrails
 from chain.tx.envelope.tx import TX_BYTES_MIN, Tx, TxCache
 from chain.tx.errors import BadSignature, TxError
 from chain.tx.gas import limit_of
@@ -87,6 +88,7 @@ class Outcome:
     executed: Executed
     pending: Pending
     height: int
+    block_hash: bytes
     large: dict[bytes, int]  # sizes of what it wrote
     is_written: bool = False
 
@@ -95,8 +97,9 @@ class DchatApplication:
     """Implements consensus.abci.interface's Application and ChecksSignatures.
 
     stores: the three stores. retain_blocks: what commit tells the engine it may prune below; 0: nothing.
-    upgrades: those that this build can carry out. shelf: the snapshots that it serves. Raises HaltRequested: this is
-    not the build for these stores (without check_build, for a rehearsal on a copy, it is not asked).
+    upgrades: those that this build can carry out. shelf: the snapshots that it serves. trails: takes what each block
+    did, step by step. Raises HaltRequested: this is not the build for these stores (without check_build, for a
+    rehearsal on a copy, it is not asked).
     """
 
     def __init__(
@@ -108,9 +111,11 @@ class DchatApplication:
         upgrade_options: UpgradeOptions | None = None,
         check_build: bool = True,
         shelf: Shelf | None = None,
+        trails: KeptTrails | None = None,
     ) -> None:
         self.stores = stores
         self.shelf = shelf
+        self.trails = trails or KeptTrails(0)
         self._restorer: Restorer | None = None
         self.modules = compose()
         self.upgrader = Upgrader(self.modules, upgrades, upgrade_options)
@@ -385,7 +390,7 @@ class DchatApplication:
             touched=None if executed.begins_anew else frozenset(touched | self._check.affected(touched)),
             events=executed.events,
         )
-        return Outcome(response, executed, pending, request.height, large)
+        return Outcome(response, executed, pending, request.height, request.hash, large)
 
     def write_commit(self) -> None:
         """The durable half of commit, which may run in a worker thread; commit then does the rest.
@@ -398,6 +403,12 @@ class DchatApplication:
         if not outcome.is_written:
             self.stores.commit(outcome.pending)
             outcome.is_written = True
+            after, executed = outcome.pending, outcome.executed
+            self.trails.keep(
+                KeptBlock(
+                    outcome.height, outcome.block_hash, after.app_hash, after.roots, executed.trail, executed.writes
+                )
+            )
 
     def commit(self) -> CommitResponse:
         self.write_commit()

@@ -33,6 +33,7 @@ PLACES: Final = {
     "rollback": "dchat.cli.commands.upgrade_commands:rollback_command",
     "pre-upgrade": "dchat.cli.commands.upgrade_commands:pre_upgrade",
     "database": "dchat.cli.groups.database_group:database",
+    "debug": "dchat.cli.debug.debug_commands:debug",
     "signer": "dchat.cli.database.signer_commands:signer",
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
     "simulate": "dchat.cli.local.simulate_command:simulate",

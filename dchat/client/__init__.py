@@ -9,6 +9,7 @@ __all__ = [
     "proved",
     "refusals",
     "stall",
+    "trails",
     "verify",
     "wallet",
 ]

@@ -30,6 +30,7 @@ from proto.dchat.v1 import reputation_service_pb2_grpc as reputation_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
+from proto.dchat.v1 import trail_service_pb2_grpc as trail_rpc
 
 DEFAULT_ADDRESS = "127.0.0.1:26670"
 MESSAGE_BYTES_MAX = 64 * MIB  # a block of the format's limit fits
@@ -150,6 +151,7 @@ class Client:
         self.gov = gov_rpc.GovServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.state = rpc.StateServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
         self.staking = staking_rpc.StakingServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self.trails = trail_rpc.TrailServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
 
     async def __aenter__(self) -> Client:
         return self

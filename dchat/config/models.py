@@ -215,6 +215,13 @@ class DatabaseSection(Section):
         ge=0,
         le=MEGABYTES_MAX,
     )
+    trail_blocks: int = option(
+        100,
+        "So many of the last blocks are remembered as they were executed, in memory and within 200000 writes, to name "
+        "the first transaction that another node executed differently (docs/autopsy.md). 0: none.",
+        ge=0,
+        le=10_000,
+    )
     compaction_threads: int = option(1, "LevelDB compacts in one thread of its own.", scope="none", ge=1)
 
     @field_validator("backend", mode="before")

@@ -1,3 +1,3 @@
 """How others see a node: the reads that all doors share, gRPC, HTTP, metrics."""
 
-__all__ = ["grpc", "http", "metrics", "reads"]
+__all__ = ["evidence_desk", "grpc", "http", "metrics", "reads"]

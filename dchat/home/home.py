@@ -2,7 +2,7 @@
 
     validator-config.toml  identity.json
     config/  genesis.json  node_key.json  priv_validator_key.json  addrbook.json
-    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/  snapshots/
+    data/    priv_validator_state.json  cs.wal/  blocks/  state/  app/  snapshots/  trail/
 
 Keys and records of signatures are mode 0600 and never overwritten. A sign state is made only together with its key:
 a key whose record is missing may have signed, and an empty record would let it sign twice (failure 8, failure 9).
@@ -92,6 +92,11 @@ class Home:
     def state_sync(self) -> Path:
         """Chunks of the snapshot that this node is being restored from; while it is there that has not ended."""
         return self.data / "state_sync"
+
+    @property
+    def trails(self) -> Path:
+        """What a node that ended by a failure remembered of its last blocks (docs/autopsy.md)."""
+        return self.data / "trail"
 
     @property
     def moved_mark(self) -> Path:

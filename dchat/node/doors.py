@@ -16,9 +16,10 @@ from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
+from dchat.autopsy.own import OwnTrails
 from dchat.config import Config
+from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
-from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
@@ -32,7 +33,7 @@ from dchat.home.home import Home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
-from dchat.node.node_metrics import BlockEvents, NodeMetrics, clock_metrics, storage_metrics
+from dchat.node.node_metrics import BlockEvents, NodeMetrics, clock_metrics, storage_metrics, trail_metrics
 from dchat.retention.retention import Retention
 
 log = structlog.get_logger(__name__)
@@ -59,10 +60,10 @@ class Doors:
 
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
-        evidence: EvidencePool, block_events: BlockEvents, retention: Retention,
+        evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
         skew: ClockSkew,
     ) -> None:  # fmt: skip
-        self._config, self._views = config, views
+        self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         registry = Registry()
         share = handles.share_out(config, found := handles.raise_limit())
@@ -82,6 +83,7 @@ class Doors:
             journal=journal,
             status=views.status_proto,
             upgrade=views.upgrade_proto,
+            trails=trails,
             tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
             connections_max=share.grpc,
             reading=views.reading,
@@ -97,6 +99,7 @@ class Doors:
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))
+        registry.add(partial(trail_metrics, trails))
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:

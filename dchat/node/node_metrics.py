@@ -18,6 +18,7 @@ from consensus.engine.skew import ClockSkew
 from consensus.execution.metrics import Timing
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
+from dchat.autopsy.own import OwnTrails
 from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
@@ -307,6 +308,12 @@ class NodeMetrics:
             [((one.name,), one.refused) for one in slots],
         )
         yield counter("dchat_door_rate_refused", "Requests refused by the rate of their client.", doors.rate.refused)
+
+
+def trail_metrics(trails: OwnTrails) -> Iterator[Metric]:
+    """How far back it is remembered how blocks were executed."""
+    yield gauge("dchat_trail_blocks", "Last blocks that are remembered as they were executed.", trails.kept_blocks)
+    yield gauge("dchat_trail_writes", "Writes of these, about: what bounds them.", trails.kept_writes)
 
 
 def storage_metrics(retention: Retention, floor_bytes: int) -> Iterator[Metric]:

@@ -27,7 +27,8 @@ from consensus.abci.interface import HaltReason, HaltRequested
 from consensus.documents.genesis import GenesisDoc
 from consensus.p2p.conn.errors import P2PError
 from consensus.p2p.conn.node_key import NodeKey
-from consensus.system.errors import EngineError, exit_code_of
+from consensus.state.validation import EXECUTED_FIELDS
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError, exit_code_of
 from consensus.system.machine import EXIT_DISK, EXIT_MACHINE, last_words
 from crypto.keys import PrivKey
 from dchat.config import Config, Loaded
@@ -107,6 +108,16 @@ def code_of(error: Exception) -> int:
             return code if code in (EXIT_DISK, EXIT_MACHINE) else EXIT_FAILED
 
 
+def advice(home: Home, reason: str) -> str:
+    """What to do about the failure, where the reason is that this node executed otherwise than the others."""
+    if not any(f"{field} is " in reason for field in EXECUTED_FIELDS):
+        return ""
+    return (
+        ". This node executed a block otherwise than the others: `dchat debug autopsy --home "
+        f"{home.root} PEER`, with the gRPC address of another node, names the transaction and the key"
+    )
+
+
 def _last_line(code: int, text: str) -> int:
     _say(f"dchat: {text}")
     return code
@@ -172,12 +183,14 @@ class _Process:
             code, reason = await self._ended
             if self._halt is not None:
                 code = await self._after_halt(node, self._halt)
+            elif code == EXIT_CONSENSUS_FAILURE:
+                await asyncio.to_thread(node.save_trails)
         finally:
             await self._stop(node)
         if self.successor is not None:
             return code
         if code:
-            return _last_line(code, reason)
+            return _last_line(code, f"{reason}{advice(self._home, reason)}")
         if self._stop_failed:
             return _last_line(EXIT_FAILED, self._stop_failed)
         log.info("stopped", reason=reason)

@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from chain.state.store import Stores
+from chain.trail.kept import KeptTrails
 from chain.upgrade.module import UpgradeOptions
 from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
@@ -57,6 +58,8 @@ from consensus.types.block import max_data_bytes
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
+from dchat.autopsy.files import TrailFiles
+from dchat.autopsy.own import OwnTrails
 from dchat.client.client import Client
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
@@ -320,6 +323,14 @@ class Node:
         if errors:
             raise errors[0]
 
+    def save_trails(self) -> None:
+        """What the last blocks did, for whoever examines why this node ended; a fault of this is logged."""
+        try:
+            saved = TrailFiles(self.home.trails).save(self.doors.trails.newest())
+            log.info("saved what the last blocks did, for an autopsy", heights=saved, folder=str(self.home.trails))
+        except Exception as error:
+            log.error("what the last blocks did could not be saved", error=repr(error))
+
     async def close_admission(self) -> None:
         """Take no more transactions; reading goes on."""
         await self.tasks.stop(MEMPOOL)
@@ -386,7 +397,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
-        block_events=lambda: app.block_events, retention=retention, skew=skew,
+        block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
@@ -438,7 +449,15 @@ def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
 
 def application(given: Given, stores: Stores, shelf: Shelf) -> DchatApplication:
     blocks = Policy.of(given.config).blocks
-    return DchatApplication(stores, retain_blocks=blocks, upgrade_options=given.upgrade_options, shelf=shelf)
+    return DchatApplication(
+        stores, retain_blocks=blocks, upgrade_options=given.upgrade_options, shelf=shelf,
+        trails=KeptTrails(given.config.database.trail_blocks),
+    )  # fmt: skip
+
+
+def trails_of(home: Home, executor: BlockExecutor, app: DchatApplication) -> OwnTrails:
+    files = TrailFiles(home.trails)
+    return OwnTrails(executor.blocks, executor.states, app.stores, kept=app.trails, files=files)
 
 
 def room_of(home: Home, config: Config) -> RoomOnDisk:

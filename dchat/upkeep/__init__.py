@@ -5,6 +5,7 @@ __all__ = [
     "backup",
     "copies",
     "errors",
+    "examined",
     "going_back",
     "locks",
     "reindex",

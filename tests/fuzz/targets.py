@@ -21,6 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from chain.app_state.document import InvalidAppState, parse_app_state
 from chain.state import ics23
+from chain.trail.steps import NO_HASH, BlockTrail, Step
 from chain.tx import messages as chain_messages
 from chain.tx.envelope.tx import decode as decode_tx
 from chain.tx.errors import TxError
@@ -48,6 +49,11 @@ from consensus.types.validators import ValidatorSet
 from consensus.types.vote import Proposal, Vote
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 from crypto.merkle import InvalidProof
+from dchat.autopsy.errors import BadTrail
+from dchat.autopsy.files import decode as decode_trail
+from dchat.autopsy.files import encode as encode_trail
+from dchat.autopsy.form import read_head, read_steps, read_writes
+from dchat.autopsy.words import fields_of, kind_of, name_of, store_of
 from dchat.client.pack import HEIGHT, InvalidPack, Pack
 from dchat.client.pack_verify import verify_pack
 from dchat.client.verify import ProofFailed, Trust
@@ -59,6 +65,7 @@ from dchat.doors.rest.json_form import fill, fill_text, text_of
 from dchat.doors.rest.table import Route, routes_of
 from dchat.upkeep.archive import unpack
 from dchat.upkeep.errors import BadBackup
+from proto.dchat.v1 import trail_service_pb2 as trails_pb2
 from proto.tendermint.types import block_pb2
 from tests.fuzz import lies
 
@@ -318,6 +325,46 @@ def _backup(data: bytes) -> None:
     assert not facts.bytes or sum(sink.sizes.values()) <= facts.bytes
 
 
+def _trail(data: bytes) -> None:
+    """What a peer, or a file of another home, tells of a block: a head, steps, writes; what is shown of a record."""
+    kind, body = (data[0] % 4, data[1:]) if data else (0, b"")
+    if kind == 3:
+        decode_trail(body)
+        return
+    message = (trails_pb2.TrailHead, trails_pb2.ListTrailStepsResponse, trails_pb2.ListTrailWritesResponse)[kind]()
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        return
+    if isinstance(message, trails_pb2.TrailHead):
+        read_head(message)
+    elif isinstance(message, trails_pb2.ListTrailStepsResponse):
+        read_steps(message.steps, first=0, count=message.count)
+    else:
+        for key, value in read_writes(message.writes, "here").items():
+            store_of(key), kind_of(key), name_of(key)
+            fields_of(key, value or b"")
+
+
+def _trail_seeds() -> list[bytes]:
+    head = trails_pb2.TrailHead(height=7, block_hash=b"h" * 32, app_hash=b"a" * 32, roots=[b"r" * 32] * 3)
+    begin = trails_pb2.TrailStep(stores=[b"s" * 32] * 3)
+    tx = trails_pb2.TrailStep(tx=b"t" * 32, gas_used=5, result=b"r" * 32, stores=[b"s" * 32] * 3)
+    end = trails_pb2.TrailStep(result=b"r" * 32, stores=[b"s" * 32] * 3)
+    steps = trails_pb2.ListTrailStepsResponse(trail=head, count=3, steps=[begin, tx, end])
+    writes = trails_pb2.ListTrailWritesResponse(
+        writes=[
+            trails_pb2.TrailWrite(key=b"Ur1", deleted=True),
+            trails_pb2.TrailWrite(key=b"ua" + bytes(20), value=b"\x0a\x14" + bytes(20) + b"\x10\x05"),
+        ]
+    )
+    step = Step(b"", 0, 0, b"", (NO_HASH,) * 3, {})
+    last = Step(b"", 0, 0, b"r" * 32, (NO_HASH,) * 3, {})
+    file = encode_trail(BlockTrail(7, b"h" * 32, b"a" * 32, {}, (step, last)))
+    parts = [head.SerializeToString(), steps.SerializeToString(), writes.SerializeToString(), file]
+    return [bytes([kind]) + part for kind, part in enumerate(parts)]
+
+
 BACKUP_ROOM = 1 << 20  # also of what a packed one unpacks to
 
 
@@ -531,6 +578,7 @@ TARGETS: dict[str, Target] = {
         Target("answers", lies.ask, (ProofFailed,), lies.honest_answers),
         Target("pack", _pack, (InvalidPack,), _pack_seeds),
         Target("backup", _backup, (BadBackup,), _backup_seeds, base=40_000),
+        Target("trail", _trail, (BadTrail,), _trail_seeds, base=20_000),
         Target("documents", _documents, (), _document_seeds),
         Target("rest", _rest, (BadQuestion,), _rest_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),

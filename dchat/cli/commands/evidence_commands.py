@@ -12,7 +12,7 @@ from dchat.cli.commands.tx_commands import tx
 from dchat.cli.terminal.ask import node_option, run
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, show_json
 from dchat.client.client import Client
-from dchat.doors.grpc.evidence_door import EVIDENCE_BYTES_MAX
+from dchat.doors.evidence_desk import EVIDENCE_BYTES_MAX
 from proto.dchat.v1 import service_pb2 as pb
 
 TEXT_PER_BYTE = 8  # of JSON, generously: hex, names and indentation

@@ -52,14 +52,14 @@ def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., A
 def node_address(said: str | None) -> str:
     """Which node's gRPC door is asked. Raises Refusal: what was said is no address, or the home is not there."""
     if said:
-        return _host_port("--node", said)
+        return host_port("--node", said)
     if os.environ.get("DCHAT_NODE"):
-        return _host_port("DCHAT_NODE", os.environ["DCHAT_NODE"])
+        return host_port("DCHAT_NODE", os.environ["DCHAT_NODE"])
     host, _, port = own_node().grpc.listen_address.rpartition(":")
     return f"{'127.0.0.1' if host in ('0.0.0.0', '', '[::]') else host}:{port}"
 
 
-def _host_port(place: str, said: str) -> str:
+def host_port(place: str, said: str) -> str:
     """gRPC takes whatever it is given: of a port it asks the last 16 bits, which is somebody else's."""
     if said.startswith("unix:"):
         return said

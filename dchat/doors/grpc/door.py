@@ -23,11 +23,12 @@ from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
+from dchat.autopsy.own import OwnTrails
 from dchat.config.models import GrpcSection
+from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.bridge_door import SERVICE as BRIDGE
 from dchat.doors.grpc.bridge_door import BridgeService
 from dchat.doors.grpc.chat_door import CHANNELS, REPUTATION, ChannelService, ReputationService
-from dchat.doors.grpc.evidence_door import EvidenceDesk
 from dchat.doors.grpc.governance_door import SERVICE as GOVERNANCE
 from dchat.doors.grpc.governance_door import GovService
 from dchat.doors.grpc.guard import Context, Guard, client_at
@@ -37,6 +38,8 @@ from dchat.doors.grpc.requests import Look
 from dchat.doors.grpc.server import GrpcServer
 from dchat.doors.grpc.staking_door import SERVICE as STAKING
 from dchat.doors.grpc.staking_door import StakingService
+from dchat.doors.grpc.trail_door import SERVICE as TRAILS
+from dchat.doors.grpc.trail_door import TrailService
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
@@ -51,6 +54,7 @@ from proto.dchat.v1 import reputation_service_pb2_grpc as reputation_rpc
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import service_pb2_grpc as rpc
 from proto.dchat.v1 import staking_service_pb2_grpc as staking_rpc
+from proto.dchat.v1 import trail_service_pb2_grpc as trail_rpc
 
 log = structlog.get_logger(__name__)
 
@@ -66,12 +70,16 @@ SERVICES = (
     PAYMENTS,
     CHANNELS,
     REPUTATION,
+    TRAILS,
 )
 
 # What a call is worth in plain ones, of its client's rate.
 COSTS = {
     "/dchat.v1.StateService/GetInvariants": 50,
     "/dchat.v1.GovService/GetTally": 20,
+    "/dchat.v1.TrailService/ListTrails": 4,
+    "/dchat.v1.TrailService/ListTrailSteps": 20,
+    "/dchat.v1.TrailService/ListTrailWrites": 20,
     "/dchat.v1.ChainService/BroadcastEvidence": 20,
     "/dchat.v1.TxService/Simulate": 20,
     "/dchat.v1.TxService/ListPending": 4,
@@ -408,6 +416,7 @@ class GrpcDoor(GrpcServer):
         journal: Journal,
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
+        trails: OwnTrails,
         tls: tuple[bytes, bytes] | None = None,
         connections_max: int | None = None,
         reading: Reading | None = None,
@@ -431,6 +440,7 @@ class GrpcDoor(GrpcServer):
         payment_rpc.add_PaymentServiceServicer_to_server(PaymentService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
         channels_rpc.add_ChannelServiceServicer_to_server(ChannelService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
         reputation_rpc.add_ReputationServiceServicer_to_server(ReputationService(guard, answers, reading), server)  # type: ignore[no-untyped-call]
+        trail_rpc.add_TrailServiceServicer_to_server(TrailService(guard, trails, reading), server)  # type: ignore[no-untyped-call]
 
     async def stop(self, grace_s: float = 1.0) -> None:
         await super().stop(grace_s)

@@ -11,6 +11,7 @@ import grpc.aio
 
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
+from proto.dchat.v1 import trail_service_pb2 as trails
 
 Honest = Callable[[], Awaitable[Any]]
 Lie = Callable[[Any, Honest], Awaitable[Any]]  # the request, and what asks the honest node; returns the answer
@@ -27,6 +28,9 @@ KINDS: dict[str, tuple[Any, Any]] = {
     "GetRecord": (pb.GetRecordRequest, pb.GetRecordResponse),
     "GetParams": (pb.GetParamsRequest, pb.GetParamsResponse),
     "GetUpgrade": (pb.GetUpgradeRequest, pb.GetUpgradeResponse),
+    "ListTrails": (trails.ListTrailsRequest, trails.ListTrailsResponse),
+    "ListTrailSteps": (trails.ListTrailStepsRequest, trails.ListTrailStepsResponse),
+    "ListTrailWrites": (trails.ListTrailWritesRequest, trails.ListTrailWritesResponse),
     "GetProposal": (gov.GetProposalRequest, gov.GetProposalResponse),
 }
 

@@ -139,6 +139,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
         journal=UNUSED,
         status=lambda: pb.GetStatusResponse(latest_block_height=answers.height, earliest_block_height=answers.base),
         upgrade=UNUSED,
+        trails=UNUSED,
     )
     views = Views(
         me=UNUSED, answers=answers, driver=chain.driver, pool=UNUSED, switch=UNUSED,

@@ -1,0 +1,1 @@
+"""`dchat debug`: where two nodes parted."""
