@@ -153,7 +153,7 @@ class Journal:
                 txs = [tx for _, tx in batch]
                 failure: Exception | None = None
                 try:
-                    if self._is_due:
+                    if self._is_due or isinstance(self._file, _Failed):  # there may be room again
                         self._is_due = False
                         await self._rewrite(txs)
                     else:

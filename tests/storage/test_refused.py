@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import random
 from pathlib import Path
 
 import pytest
 
 from storage.errors import StoreCorrupted, StoreFailed, StoreUnavailable
 from storage.leveldb import LevelStore
+from storage.options import StoreOptions
 from tests.support.node.machine import files_end_at
 
 BEFORE = [(b"k%03d" % number, bytes(100)) for number in range(50)]
@@ -45,3 +47,20 @@ def test_a_database_that_does_not_open_says_what_was_refused(tmp_path: Path) -> 
     assert caught.value.errno == errno.EFBIG
     assert caught.value.filename.startswith(str(path))
     LevelStore(str(path)).close()
+
+
+def test_a_compaction_in_the_background_that_finds_no_room_ends_writing(tmp_path: Path) -> None:
+    """LevelDB tells it with the next write; what was synced before is there."""
+    path, options = tmp_path / "db", StoreOptions(write_buffer_bytes=65_536)
+    told, kept = list[StoreFailed | StoreCorrupted](), 0
+    store = LevelStore(str(path), options, on_broken=told.append)
+    value = random.Random(1).randbytes(1_000)
+    with files_end_at(100_000), pytest.raises(StoreFailed):  # logs and tables of one buffer fit, merged ones do not
+        for number in range(20_000):
+            store.write([(b"%06d" % (number * 7_919 % 20_000), value)], sync=True)
+            kept += 1
+    assert [getattr(error, "errno", None) for error in told] == [errno.EFBIG]
+    store.close()
+    again = LevelStore(str(path), options)
+    assert len(list(again.scan())) == kept
+    again.close()

@@ -42,7 +42,7 @@ from dchat.doors.grpc.trail_door import SERVICE as TRAILS
 from dchat.doors.grpc.trail_door import TrailService
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.commit_watch import CommitWatch
-from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
+from dchat.doors.reads.errors import BadQuestion, Busy, NotThere, out_of_reach
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
@@ -135,7 +135,13 @@ class TxService(rpc.TxServiceServicer):
     async def _admit(self, tx: bytes, client: str, *, durable: bool) -> pb.BroadcastResponse:
         answer = admission(sha256(tx), await self._pool.submit(tx, client=client))
         if durable and not answer.code:
-            await self._journal.keep(tx)
+            try:
+                await self._journal.keep(tx)
+            except OSError as error:
+                raise Busy(
+                    "it was admitted, but this node cannot promise to remember it over a stop, since its disk refuses "
+                    "the journal: wait for its block"
+                ) from error
         return answer
 
     async def _until_commit(self, tx: bytes, client: str) -> pb.BroadcastResponse:

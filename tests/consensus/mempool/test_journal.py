@@ -26,6 +26,7 @@ from consensus.system.clock import InlineWorkers, LoopClock, ThreadWorkers
 from consensus.system.disk import OsDisk
 from crypto.hash import sha256
 from tests.support.mempool.pool import PayingApp, SequenceApp
+from tests.support.node.machine import files_end_at
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,6 +124,20 @@ async def test_after_an_error_of_the_disk_a_promise_is_refused_or_kept(action: s
             promised.append(tx)
     running.cancel()
     assert set(promised) <= set(Journal(disk.crashed(), path, pool, workers).left)
+
+
+async def test_promises_are_given_again_once_there_is_room(tmp_path: Path) -> None:
+    """They were refused until a restart where nothing was kept: nothing had the file written anew."""
+    async with journal_at(tmp_path / "journal") as (journal, pool, _):
+        await pool.submit_many(TXS)
+        with files_end_at(10):
+            for tx in TXS[:2]:
+                with pytest.raises(OSError, match="too large"):
+                    await journal.keep(tx)
+        for tx in TXS[2:]:
+            await journal.keep(tx)
+    left = Journal(OsDisk(), tmp_path / "journal", pool, InlineWorkers()).left
+    assert left == TXS[2:]
 
 
 async def test_those_that_come_together_share_a_sync(tmp_path: Path) -> None:

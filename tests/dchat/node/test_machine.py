@@ -1,4 +1,7 @@
-"""A validator's process on a machine that refuses: how it ends, what its last line says, and that it goes on after."""
+"""A validator's process on a machine that refuses: how it ends, what its last line says, and that it goes on after.
+
+What each file's refusal does on a network under load: `scripts/campaign faults`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from consensus.system.machine import EXIT_MACHINE
+from dchat.client.client import ClientError
+from dchat.client.wallet import Session
 from dchat.config import Config
+from dchat.devnet.load import Sender, make_payments
+from dchat.devnet.network import Pace
 from dchat.doors.reads import handles
 from dchat.node.errors import TooFewHandles
 from dchat.node.preflight import fit_handles
@@ -28,6 +35,7 @@ from tests.support.node.machine import (
     small_disk,
     until,
 )
+from tests.support.node.running import running_node
 
 
 @pytest.fixture
@@ -154,3 +162,23 @@ def test_databases_keep_fewer_tables_open_where_handles_are_few(limit: int, tabl
 def test_a_process_of_too_few_handles_is_told_what_for() -> None:
     with pytest.raises(TooFewHandles, match=r"625 file handles, .* needs 626: 222 .* 100 .* 128 .* 128 .* 48"):
         fit_handles(Config(), 625)
+
+
+async def test_a_promise_that_the_disk_refuses_is_said_to_be_none_and_given_again_with_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    slow = Pace(block_time=3_000, timeout_commit=3_000)  # what is in a block needs no promise
+    async with running_node(tmp_path, pace=slow) as running, running.client() as client:
+        journal = running.node.journal
+        facts = await Session(client, running.account("alice").wallet).facts()
+        senders = [await Sender.of(client, running.account(name).wallet) for name in ("alice", "bob")]
+        txs = make_payments(senders, 3, chain_id=facts.chain_id, gas_price=facts.gas_price)
+        monkeypatch.setattr(journal._file, "write", refuse)
+        with pytest.raises(ClientError, match="it was admitted, but this node cannot promise to remember it"):
+            await client.broadcast(txs[0], durable=True)
+        for tx in txs[1:]:
+            assert not (await client.broadcast(tx, durable=True)).code
+        assert not running.failures

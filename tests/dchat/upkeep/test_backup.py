@@ -11,10 +11,12 @@ from click.testing import CliRunner, Result
 
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.system.errors import EXIT_DISK
+from consensus.system.machine import EXIT_MACHINE
 from dchat.cli.main import dchat
 from storage.level_files import tables_of
 from storage.leveldb import LevelStore
 from tests.support.node.homes import Stopped, make_stopped, start
+from tests.support.node.machine import files_end_at
 from tests.support.node.running import running_node
 
 DATABASES = ("app", "blocks", "state")
@@ -205,3 +207,20 @@ def test_verify_names_a_record_that_is_not_the_chains(
     ended = run(home, "verify", "--db-path", home / "data", code=EXIT_DISK)
     assert "wrong: " in ended.output
     assert said in ended.output
+
+
+@pytest.mark.parametrize("words", [(), ("--compress", "--encrypt")], ids=["plain", "encrypted"])
+def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(
+    words: tuple[str, ...], stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at its target nor beside the databases, which it would fill further."""
+    monkeypatch.setenv("DCHAT_BACKUP_PASSPHRASE", "correct horse")
+    home, target = stopped.copy(tmp_path / "home"), tmp_path / "target"
+    target.mkdir()
+    before = sorted(path.name for path in (home / "data").iterdir())
+    for limit in (100, 10_000):  # of a copy, of the backup
+        with files_end_at(limit):
+            run(home, "backup", "--output", target / "backup", *words, code=EXIT_MACHINE, said="may not grow further")
+        assert list(target.iterdir()) == []
+        assert sorted(path.name for path in (home / "data").iterdir()) == before
+    run(home, "backup", "--output", target / "backup", *words, said="backed up height")
