@@ -7,12 +7,13 @@ what lies where.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,20 @@ PLAN: Final = "replacing.json"  # beside the folders that are replaced
 ASIDE: Final = "replaced-"  # of the folder that what was there goes to
 
 
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Around the writing of a file that was made just now: what could not be written is taken away, and errors name it.
+    Half a secret, which is never overwritten, would stand in the way of the next try."""
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)
+        raise
+
+
 def write_new_secret(path: Path, text: str) -> None:
     """Write a file that must not be there yet, mode 0600, on disk before this returns.
 
@@ -30,7 +45,7 @@ def write_new_secret(path: Path, text: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with whole(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -40,14 +55,15 @@ def write_new_secret(path: Path, text: str) -> None:
 def write_new(path: Path, text: str) -> None:
     """Write a file that others may read. Raises FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as file:
+    opened = path.open("x", encoding="utf-8")
+    with whole(path), opened as file:
         file.write(text)
 
 
 def replace_durably(path: Path, text: str) -> None:
     """Write a file, or put another in its place; on disk, whole, when this returns."""
     draft = path.with_name(f"{path.name}.new")
-    with draft.open("w", encoding="utf-8") as file:
+    with whole(draft), draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 
 import pyrage
 
+from dchat.home.files import write_new_secret
 from dchat.upkeep.errors import BadBackup, UpkeepError
 
 _age: Any = pyrage  # has no stubs
@@ -39,9 +40,7 @@ class Lock:
 def make_key_file(path: Path) -> str:
     """Write a new identity of age, mode 0600; returns its public part. Raises FileExistsError."""
     identity = _age.x25519.Identity.generate()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"# public key: {identity.to_public()}\n{identity}\n")
+    write_new_secret(path, f"# public key: {identity.to_public()}\n{identity}\n")
     return str(identity.to_public())
 
 

@@ -73,5 +73,8 @@ class NodeKey:
                 file.flush()
                 os.fsync(file.fileno())
             os.link(draft, path)
+        except OSError as error:
+            error.filename = error.filename or str(path)
+            raise
         finally:
             draft.unlink()

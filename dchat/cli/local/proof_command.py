@@ -23,6 +23,7 @@ from dchat.client.pack import FILE_BYTES_MAX, InvalidPack, Pack
 from dchat.client.pack_make import PAID_MAX, Made, make_pack
 from dchat.client.pack_verify import PaidLeg, ShownMessage, ShownTx, verify_pack
 from dchat.client.verify import Trust, Verifier
+from dchat.home.files import whole
 
 NOT_SHOWN = (
     "whether it was edited, retracted or forgotten since; who holds the key; what was paid elsewhere. "
@@ -68,7 +69,8 @@ def make(
 
     made = run(work, how["node"])
     try:
-        with file.open("xb") as opened:
+        new = file.open("xb")
+        with whole(file), new as opened:
             opened.write(made.data)
     except OSError as error:
         raise Refusal(f"{file} cannot be written: {error.strerror}", Exit.USAGE) from None

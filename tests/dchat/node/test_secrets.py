@@ -12,17 +12,20 @@ import stat
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
 from consensus.documents.files import parse_node_key
+from consensus.p2p.conn.node_key import NodeKey
 from dchat.devnet import processes
 from dchat.devnet.network import Network, Ports, free_ports, make_network
 from dchat.home import identity, logs
+from dchat.home.files import replace_durably, write_new, write_new_secret
 from dchat.home.home import Home, load_validator_key
+from tests.support.node.machine import files_end_at
 from tests.support.node.running import QUICK
 
 
@@ -148,3 +151,27 @@ def height_of(ports: Ports) -> int:
         return int(json.loads(read(ports, "status"))["latest_block_height"])
     except OSError:
         return 0
+
+
+@pytest.mark.parametrize("write", [write_new_secret, write_new, lambda path, text: NodeKey.generate().save(path)])
+def test_a_new_file_that_finds_no_room_is_not_there_for_the_next_try(
+    write: Callable[[Path, str], None], tmp_path: Path
+) -> None:
+    """An empty identity, or half a record of signing, stood in the way: they are never overwritten."""
+    path = tmp_path / "file"
+    with files_end_at(10), pytest.raises(OSError, match="too large") as caught:
+        write(path, "x" * 100)
+    assert (caught.value.filename, list(tmp_path.iterdir())) == (str(path), [])
+    write(path, "x" * 100)
+    assert path.stat().st_size >= 100
+    with pytest.raises(FileExistsError):
+        write(path, "another")
+    assert path.stat().st_size >= 100
+
+
+def test_a_file_that_is_replaced_stays_as_it_was_where_there_is_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    replace_durably(path, "old")
+    with files_end_at(10), pytest.raises(OSError, match="too large"):
+        replace_durably(path, "x" * 100)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file", "old")]
