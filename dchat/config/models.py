@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -64,9 +65,13 @@ Port: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
 Addresses: TypeAlias = Annotated[list[str], BeforeValidator(comma_separated)]
 
 
-def option(default: Any, description: str, *, env: str = "", scope: str = "node", **limits: Any) -> Any:
-    """A field. env: its short environment name. scope: node; genesis (a new chain's); none (accepted, no effect)."""
-    return Field(default=default, description=description, json_schema_extra={"env": env, "scope": scope}, **limits)
+def option(
+    default: Any, description: str, *, env: str = "", scope: str = "node", is_secret: bool = False, **limits: Any
+) -> Any:
+    """A field. env: its short environment name. scope: node; genesis (a new chain's); none (accepted, no effect).
+    is_secret: no text says its value."""
+    extra: dict[str, Any] = {"env": env, "scope": scope, "is_secret": is_secret}
+    return Field(default=default, description=description, json_schema_extra=extra, repr=not is_secret, **limits)
 
 
 class Section(BaseModel):
@@ -231,6 +236,44 @@ class DatabaseSection(Section):
             raise ValueError('"rocksdb" is not built in; write backend = "leveldb"')
         if value not in ("leveldb", "memory"):
             raise ValueError(f'"{value}" is not a backend; allowed: leveldb, memory')
+        return value
+
+
+class SqlSection(Section):
+    """Blocks, transactions and events in the tables of a PostgreSQL server, for those who want SQL (docs/sql.md)."""
+
+    connection: str = option(
+        "",
+        "postgresql://USER:PASSWORD@HOST/DATABASE, or with ?host=/var/run/postgresql for a socket. Empty: none. Needs "
+        "pip install 'dchat-validator[sql]'.",
+        is_secret=True,
+    )
+    schema_name: str = option(
+        "dchat", "The schema with the tables; it is made where there is none.", pattern=r"^[a-z_][a-z0-9_]{0,62}$"
+    )
+    hold_blocks: int = option(
+        100_000,
+        "Blocks that SQL has not got yet are held from pruning, up to so many behind the tip. 0: none are.",
+        ge=0,
+    )
+
+    @field_validator("connection")
+    @classmethod
+    def _of_postgresql(cls, value: str) -> str:
+        """What is wrong, without the value: a password stands in it."""
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            is_one = parts.scheme in ("postgresql", "postgres") and parts.netloc.count("@") <= 1
+            is_one = is_one and parts.port != 0
+        except ValueError:
+            is_one = False
+        if not is_one or not value.isprintable():
+            raise ValueError(
+                "it is no connection string; allowed: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, where / : @ # ? "
+                "and % of a password are written as %2F %3A %40 %23 %3F %25"
+            )
         return value
 
 
@@ -516,6 +559,7 @@ class Config(BaseModel):
     staking: StakingSection = Field(default_factory=StakingSection)
     slashing: SlashingSection = Field(default_factory=SlashingSection)
     database: DatabaseSection = Field(default_factory=DatabaseSection)
+    sql: SqlSection = Field(default_factory=SqlSection)
     observability: ObservabilitySection = Field(default_factory=ObservabilitySection)
     http: HttpSection = Field(default_factory=HttpSection)
     grpc: GrpcSection = Field(default_factory=GrpcSection)

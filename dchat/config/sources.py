@@ -88,6 +88,12 @@ def option_extra(section: str, key: str) -> dict[str, str]:
     return {name: str(value) for name, value in extra.items()}
 
 
+def is_secret(section: str, key: str) -> bool:
+    """Whether no text may say its value."""
+    model = sections().get(section)
+    return model is not None and key in model.model_fields and option_extra(section, key)["is_secret"] == str(True)
+
+
 def short_environment_names() -> dict[str, tuple[str, str]]:
     """The contract's names: variable -> (section, key)."""
     return {
@@ -189,6 +195,9 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
         section, key = str(item["loc"][0]), str(item["loc"][1]) if len(item["loc"]) > 1 else ""
         origin = origins.get(f"{section}.{key}", "default")
         message = item["msg"].removeprefix("Value error, ")
+        if is_secret(section, key):
+            lines.append(f"{origin}: [{section}] {key}: {message[0].lower()}{message[1:]}")
+            continue
         got = item["input"]
         shown = got if isinstance(got, str) else json.dumps(got, default=str)
         said = message if str(shown) in message else f"{message[0].lower()}{message[1:]}; got {shown}"

@@ -35,6 +35,8 @@ from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
 from dchat.node.node_metrics import BlockEvents, NodeMetrics, clock_metrics, storage_metrics, trail_metrics
 from dchat.retention.retention import Retention
+from dchat.sql import on_node
+from dchat.sql.feed import SqlFeed
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +63,7 @@ class Doors:
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
-        skew: ClockSkew,
+        skew: ClockSkew, feed: SqlFeed | None,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
@@ -100,6 +102,7 @@ class Doors:
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))
         registry.add(partial(trail_metrics, trails))
+        registry.add(partial(on_node.metrics_of, feed))
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:

@@ -48,6 +48,7 @@ from dchat.node.readiness import Announcer, Preparation
 from dchat.node.runtime import Node, join_by_snapshot
 from dchat.node.upgrade import EXIT_UPGRADE, OpenBinary, Swap, become, options_of, write_info
 from dchat.retention.room import NoRoom
+from dchat.sql.errors import SqlMissing
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,7 @@ def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -
         InvalidAppState,
         P2PError,
         NoRoom,
+        SqlMissing,
         TooFewHandles,
         ValueError,
     ) as error:
@@ -101,7 +103,7 @@ def code_of(error: Exception) -> int:
             return EXIT_FAILED
         case CannotUpgrade():
             return EXIT_UPGRADE
-        case HomeError() | CannotListen() | InvalidAppState() | P2PError() | ValueError():
+        case HomeError() | CannotListen() | InvalidAppState() | P2PError() | SqlMissing() | ValueError():
             return EXIT_USAGE
         case _:
             code = exit_code_of(error)

@@ -73,6 +73,8 @@ from dchat.node.gossip import Gossip
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import RoomOnDisk
+from dchat.sql import on_node
+from dchat.sql.feed import SqlFeed
 from dchat.statesync.doors import JoinDoors, JoinViews
 from dchat.statesync.headers import (
     VerifiedHeaders,
@@ -237,6 +239,7 @@ class Node:
     validator_key: PubKey
     fatal: Callable[[int, str], None]
     scrubber: Scrubber
+    feed: SqlFeed | None  # into SQL
     tasks: Tasks
 
     @staticmethod
@@ -288,6 +291,8 @@ class Node:
         self.tasks.side("restore journal", self._restore)
         self.tasks.side("look through the databases", self.scrubber.run)
         self.tasks.side("backfill headers", self._backfill)
+        if self.feed is not None:
+            self.tasks.side(on_node.TASK, self.feed.run)
 
     async def _watch_room(self) -> None:
         await room_of(self.home, self.config).watch(self.workers, self.views.faults, self.fatal)
@@ -343,8 +348,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
-    stores = Stores(databases.app, on_corrupted=given.on_broken)
-    app = application(given, stores, Shelf(disk, home.snapshots))
+    app = application(given, Stores(databases.app, on_corrupted=given.on_broken), Shelf(disk, home.snapshots))
     blocks = BlockStore(databases.blocks, given.on_broken)
     states = StateStore(databases.state, given.on_broken)
     pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
@@ -381,11 +385,12 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     maker = snapshots_of(app, config, clock, workers, retention)
     journal = Journal(disk, home.journal, pool, workers)
     skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
+    feed = on_node.feed_of(config, genesis, answers, retention, workers)
     told: dict[str, SavedListener] = {
         "clock": skew, "pruning": retention.pruner, "snapshots": maker,
         "block limits": OnSaved(lambda saved: set_block_limits(pool, saved.state)),  # governance may change them
         "sign state that was moved": MovedMark(home, watch_heights(home, config)),
-        "journal": OnSaved(lambda saved: journal.block_saved(saved.height)),
+        "journal": OnSaved(lambda saved: journal.block_saved(saved.height)), **on_node.listeners_of(feed),
     }  # fmt: skip
     _listen(driver, faults, told)
     me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, validator_key.pub_key.address, started_ns)
@@ -394,17 +399,19 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
         storage=retention.status, backfill=gossip.backfill_status, block_sync=gossip.sync_progress,
+        sql=lambda: on_node.status_of(feed),
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
+        feed=feed,
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
         snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=fatal, tasks=Tasks(fatal, faults),
-        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
+        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken), feed=feed,
     )  # fmt: skip
 
 

@@ -24,10 +24,10 @@ from dchat.cli.commands.query_commands import Word, ask, ask_record, plain, prov
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option, parse_amount
 from dchat.cli.terminal.base import Command
-from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.times import Length, length_of
 from dchat.client.client import Client
 from dchat.client.proved import Checked, Proved
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2
 
 OFFER_VOID = "it was made before the owner's account was recovered: nobody can accept it, the owner offers it anew"

@@ -13,13 +13,14 @@ from chain.kernel.branch import RecordKind
 from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
 from dchat.cli.terminal.drafts import in_words
-from dchat.cli.terminal.render import PROOF_FIELDS, absent, message_json
+from dchat.cli.terminal.render import PROOF_FIELDS, absent
 from dchat.cli.terminal.times import Length
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client, NotFound, quoted
 from dchat.client.proved import Checked, Proved
 from dchat.client.refusals import explain
 from dchat.client.verify import ProofFailed, Verifier
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2 as pb
 
 VOID = "it was made before the account was recovered: it lets, pays and orders nothing any more"

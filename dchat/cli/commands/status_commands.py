@@ -13,9 +13,9 @@ import click
 from consensus.formats.units import MIB
 from dchat.cli.terminal.ask import node_address, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Refusal, own_node, show_json
-from dchat.cli.terminal.render import message_json
 from dchat.client.client import Client, quoted
 from dchat.home.version import ENGINE_VERSION, build_version
+from dchat.shown.messages import message_json
 from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 
 ANSWER_BYTES_MAX = MIB

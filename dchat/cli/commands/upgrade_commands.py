@@ -25,7 +25,6 @@ from dchat.app.build_plan import UPGRADES
 from dchat.cli.commands.tx_commands import send, sending
 from dchat.cli.terminal.ask import Hash, account_from, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, show_json
-from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client
 from dchat.home import logs
@@ -36,6 +35,7 @@ from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade, RehearsalFailed
 from dchat.node.rehearsal import rehearse
 from dchat.node.upgrade import file_sha256, read_info
+from dchat.shown.messages import message_json
 from dchat.upkeep.errors import UpkeepError
 from dchat.upkeep.going_back import rollback
 from proto.dchat.v1 import service_pb2 as pb

@@ -7,6 +7,7 @@ import dchat.cli.database.genesis_commands
 import dchat.cli.database.look_commands
 import dchat.cli.database.prune_command
 import dchat.cli.database.reindex_command
+import dchat.cli.database.sql_command
 import dchat.cli.database.version_commands  # noqa: F401  # its commands join the group
 from dchat.cli.database.group import database
 

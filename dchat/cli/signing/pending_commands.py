@@ -18,10 +18,10 @@ from dchat.cli.commands.tx_commands import hand_in, handing_in, tx
 from dchat.cli.terminal.ask import Address, Amount, Hash, account_from, node_option
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
 from dchat.cli.terminal.drafts import in_words, signers_of, words
-from dchat.cli.terminal.render import message_json
 from dchat.cli.terminal.trust import Signing
 from dchat.client.client import Client, NotFound, quoted
 from dchat.client.wallet import FEE_MAX, Outcome, Session, decoded
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2, tx_pb2
 
 GAS_MORE = 200  # a higher fee takes a byte or two more

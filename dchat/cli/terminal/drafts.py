@@ -20,8 +20,9 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from crypto.bech32 import encode_address
 from crypto.keys import SIGNATURE_BYTES, ed25519_verify
 from dchat.cli.terminal.base import Exit, Refusal
-from dchat.cli.terminal.render import inner_of, message_json
+from dchat.cli.terminal.render import inner_of
 from dchat.home.documents import document_of, fault_text
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import tx_pb2
 
 FILE_TYPE: Final = "dchat/draft/v1"

@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 from chain.tx.messages import Message
 from chain.tx.units import in_dchat
 from dchat.cli.terminal.base import common_option, echo, show_json
-from dchat.cli.terminal.render import inner_of, message_json, times_of, unit_of
+from dchat.cli.terminal.render import inner_of, times_of, unit_of
 from dchat.client.client import quoted
 from dchat.client.wallet import Outcome
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 

@@ -72,6 +72,7 @@ class Views:
     block_sync: Callable[[], SyncProgress | None] = lambda: None  # None: no blocks are synced now
     storage: Callable[[], pb.StorageStatus] = pb.StorageStatus
     backfill: Callable[[], pb.BackfillStatus | None] = lambda: None  # None: no headers are fetched
+    sql: Callable[[], pb.SqlStatus | None] = lambda: None
     share: LoopShare = field(default_factory=LoopShare)  # of the loop, of all who read
     reading: Reading = field(default_factory=Reading)
     _told: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -156,6 +157,7 @@ class Views:
             consensus_height=rounds.height,
             storage=self.storage(),
             backfill=self.backfill(),
+            sql=self.sql(),
         )
         if (progress := self.block_sync()) is not None:
             answer.block_sync.CopyFrom(block_sync_proto(progress))
@@ -201,6 +203,7 @@ class Views:
             "consensus_step": told.consensus_step,
             "storage": storage_json(told.storage),
             "backfill": backfill_json(told.backfill) if told.HasField("backfill") else None,
+            **({"sql": sql_json(told.sql)} if told.HasField("sql") else {}),
             "upgrade": self.upgrade(),
         }
 
@@ -472,6 +475,10 @@ def backfill_json(told: pb.BackfillStatus) -> dict[str, Any]:
         "headers": told.headers,
         "waits_for": told.waits_for,
     }
+
+
+def sql_json(told: pb.SqlStatus) -> dict[str, Any]:
+    return {"state": told.state, "height": told.height, "lag": told.lag}
 
 
 def plan_json(plan: state_pb2.UpgradePlan) -> dict[str, Any]:

@@ -240,8 +240,18 @@ class BackfillStatus(_message.Message):
     waits_for: str
     def __init__(self, lowest_height: _Optional[int] = ..., wanted_height: _Optional[int] = ..., headers: _Optional[int] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
+class SqlStatus(_message.Message):
+    __slots__ = ("state", "height", "lag")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LAG_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    height: int
+    lag: int
+    def __init__(self, state: _Optional[str] = ..., height: _Optional[int] = ..., lag: _Optional[int] = ...) -> None: ...
+
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height", "block_sync", "storage", "state_sync", "backfill")
+    __slots__ = ("version", "chain_id", "moniker", "node_id", "validator_address", "voting_power", "latest_block_height", "latest_block_hash", "latest_block_time_ns", "latest_app_hash", "chat_root", "currency_root", "bridge_root", "catching_up", "peer_count", "mempool_size", "uptime_seconds", "earliest_block_height", "consensus_step", "consensus_round", "consensus_height", "block_sync", "storage", "state_sync", "backfill", "sql")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     MONIKER_FIELD_NUMBER: _ClassVar[int]
@@ -267,6 +277,7 @@ class GetStatusResponse(_message.Message):
     STORAGE_FIELD_NUMBER: _ClassVar[int]
     STATE_SYNC_FIELD_NUMBER: _ClassVar[int]
     BACKFILL_FIELD_NUMBER: _ClassVar[int]
+    SQL_FIELD_NUMBER: _ClassVar[int]
     version: str
     chain_id: str
     moniker: str
@@ -292,7 +303,8 @@ class GetStatusResponse(_message.Message):
     storage: StorageStatus
     state_sync: StateSyncStatus
     backfill: BackfillStatus
-    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ..., block_sync: _Optional[_Union[BlockSyncStatus, _Mapping]] = ..., storage: _Optional[_Union[StorageStatus, _Mapping]] = ..., state_sync: _Optional[_Union[StateSyncStatus, _Mapping]] = ..., backfill: _Optional[_Union[BackfillStatus, _Mapping]] = ...) -> None: ...
+    sql: SqlStatus
+    def __init__(self, version: _Optional[str] = ..., chain_id: _Optional[str] = ..., moniker: _Optional[str] = ..., node_id: _Optional[str] = ..., validator_address: _Optional[bytes] = ..., voting_power: _Optional[int] = ..., latest_block_height: _Optional[int] = ..., latest_block_hash: _Optional[bytes] = ..., latest_block_time_ns: _Optional[int] = ..., latest_app_hash: _Optional[bytes] = ..., chat_root: _Optional[bytes] = ..., currency_root: _Optional[bytes] = ..., bridge_root: _Optional[bytes] = ..., catching_up: _Optional[bool] = ..., peer_count: _Optional[int] = ..., mempool_size: _Optional[int] = ..., uptime_seconds: _Optional[int] = ..., earliest_block_height: _Optional[int] = ..., consensus_step: _Optional[str] = ..., consensus_round: _Optional[int] = ..., consensus_height: _Optional[int] = ..., block_sync: _Optional[_Union[BlockSyncStatus, _Mapping]] = ..., storage: _Optional[_Union[StorageStatus, _Mapping]] = ..., state_sync: _Optional[_Union[StateSyncStatus, _Mapping]] = ..., backfill: _Optional[_Union[BackfillStatus, _Mapping]] = ..., sql: _Optional[_Union[SqlStatus, _Mapping]] = ...) -> None: ...
 
 class BlockSyncStatus(_message.Message):
     __slots__ = ("first_height", "height", "target_height", "percent", "blocks_per_second", "transactions_per_second", "peers", "seconds_left", "waits_for")

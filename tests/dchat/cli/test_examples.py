@@ -29,6 +29,7 @@ WITHOUT: Final = {
         f"database {name}": "the node must not run; docs/database.md says what to type, tests/dchat/upkeep types it"
         for name in ("migrate", "prune", "reindex", "restore", "rollback")
     },
+    "database sql": "it needs a PostgreSQL server: tests/dchat/sql types it, and asks what docs/sql.md asks",
     "signer export": "the node must not run: tests/dchat/upkeep",
     "signer import": "the node must not run: tests/dchat/upkeep",
     "light proxy": "it answers until it is stopped: tests/dchat/cli/test_light.py asks it",

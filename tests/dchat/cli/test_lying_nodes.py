@@ -12,9 +12,9 @@ from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.envelope.tx import decode
 from chain.tx.messages import Payment
 from dchat.cli.terminal.base import show_json
-from dchat.cli.terminal.render import message_json
 from dchat.client.client import ClientError, whole_param
 from dchat.client.wallet import Outcome, Session
+from dchat.shown.messages import message_json
 from proto.dchat.v1 import governance_service_pb2 as gov
 from proto.dchat.v1 import service_pb2 as pb
 

@@ -17,7 +17,7 @@ from chain.tx.messages.chat.messages import REACTIONS
 from chain.tx.messages.chat.reputation import REASON_NAMES, VERDICT_NAMES
 from chain.tx.messages.kinds import DEVICE_ROLE_NAMES, ROLE_ROOT
 from crypto.bech32 import encode_address
-from dchat.cli.terminal.render import meaning_of, message_json
+from dchat.shown.messages import meaning_of, message_json
 from proto.dchat.v1 import guardians_pb2, messages_pb2, service_pb2, state_pb2, tx_pb2
 from proto.dchat.v1.shown_pb2 import Shown, names
 

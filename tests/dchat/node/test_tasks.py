@@ -33,6 +33,7 @@ MAKERS = {
     "consensus/system/aside.py": "a job that fails is logged, and the next begins",
     "consensus/p2p/switch.py": "its task group, whose end `Switch.ended` raises",
     "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",
+    "dchat/sql/feed.py": "its session awaits it, and ends by what it raises",
     "dchat/devnet/live.py": "the benchmark awaits its followers",
     "consensus/simulation/clock.py": "its caller awaits the work, as of a thread",
     "consensus/simulation/loop.py": "the judge: a simulated process in which a task fails unseen breaks a law",

@@ -1,0 +1,1 @@
+"""A PostgreSQL server of its own for tests of `dchat.sql`."""
