@@ -42,6 +42,8 @@ from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.errors import TooFewHandles
 from dchat.node.runtime import check_trust, core_config, pool_config, room_of, switch_config
+from dchat.sql.connection import library
+from dchat.sql.errors import SqlMissing
 from storage.memory import MemoryStore
 
 log = structlog.get_logger(__name__)
@@ -56,7 +58,7 @@ def check_options(home: Home, config: Config) -> None:
     def look(option: str, work: Callable[[], object]) -> None:
         try:
             work()
-        except (P2PError, ValueError, OSError) as error:
+        except (P2PError, SqlMissing, ValueError, OSError) as error:
             problems.append(f"{option}: {error}")
 
     look("[network], [p2p]", lambda: switch_config(config))
@@ -72,6 +74,8 @@ def check_options(home: Home, config: Config) -> None:
         look("ports", lambda: _check_ports(config))
     look("[validator] data_dir", lambda: _check_folder(home.data))
     look("[database] path", lambda: _check_folder(home.databases))
+    if config.sql.connection:
+        look("[sql]", library)
     if config.tls.cert_file:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
     if problems:

@@ -29,7 +29,7 @@ def library() -> Any:
     try:
         return importlib.import_module("psycopg")
     except ImportError as error:
-        raise SqlMissing(f"[sql] connection needs psycopg 3, which cannot be imported ({error}): {INSTALL}") from None
+        raise SqlMissing(f"writing into SQL needs psycopg 3, which cannot be imported ({error}): {INSTALL}") from None
 
 
 def hidden(text: str, connection: str) -> str:

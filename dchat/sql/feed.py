@@ -112,7 +112,8 @@ class SqlFeed:
     @contextlib.asynccontextmanager
     async def _worker(self) -> AsyncIterator[asyncio.subprocess.Process]:
         """The process; it is gone at the end."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("DCHAT_")}  # as secrets
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", WORKER,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment, limit=LINE_BYTES_MAX,

@@ -103,7 +103,7 @@ class Writer:
         self._sql.execute("SET synchronous_commit TO on")
         if not self._one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", f"dchat.{schema}")[0]:
             raise SqlUnavailable(
-                f"another node (or command) writes into schema {schema}: waiting until it stops. Two nodes need two "
+                f"another node (or command) writes into schema {schema}, and one may at a time; two nodes need two "
                 "schemas or databases ([sql] schema_name)"
             )
         with self._sql.transaction():
