@@ -27,6 +27,7 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.chat import ballots as chat
 from chain.chat.ballots import DECIDED, DEPOSIT, FAILED, PASSED, REJECTED, TALLYING, VOTE, VOTING, Proposal, Result
 from chain.currency import machine as currency
+from chain.currency.grants.fee_grants import last_time_ns
 from chain.currency.ledger import dec
 from chain.currency.ledger.dec import ONE
 from chain.currency.ledger.stake_records import Now
@@ -568,4 +569,16 @@ def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Propos
         )
     ]
     yield "governance: each open proposal has its time", not forgotten, f"{len(forgotten)} have not"
+    now = last_time_ns(state)
+    times = {
+        (height_bytes(at), number)
+        for number, found in proposals.items()
+        for at in (found.deposit_end_time_ns, found.voting_end_time_ns, found.votes_until_time_ns)
+        if at > now
+    }
+    # Of one that was cancelled, and is gone, a time may wait still: it does nothing.
+    following = height_bytes(chat.next_number(state))
+    later = {item for item in due if item[0] > height_bytes(now) and (item[1] in proposals or item[1] >= following)}
+    detail = f"{len(times - later)} are missing, {len(later - times)} too many"
+    yield "governance: each time of a proposal waits, and no other", times == later, detail
     yield TIMERS.invariant("governance", state, scan)

@@ -120,7 +120,9 @@ class ReplayMarks:
         prefix = self._side + at
         in_order = sorted((number, key[len(prefix) :]) for key, number in scan(prefix))
         running_hash = NO_MARKS.running_hash
-        for _, replay_id in in_order:
+        for nth, (number, replay_id) in enumerate(in_order):
+            if number != height_bytes(nth):
+                return False
             running_hash = sha256(running_hash + replay_id)
         return leaf.count == len(in_order) and leaf.running_hash == running_hash
 

@@ -286,7 +286,10 @@ class StateSync:
         if not await self._restore(_Fetch(offer, dict.fromkeys(have, ""))):
             return None
         self._check_restored(snapshot.height, app_hash)
-        log.info("restored a snapshot", height=snapshot.height, app_hash=app_hash.hex())
+        log.info(
+            "restored a snapshot", height=snapshot.height, chunks=snapshot.chunks, fetched=self.metrics.chunks_fetched,
+            bytes=self.metrics.bytes_fetched, app_hash=app_hash.hex(),
+        )  # fmt: skip
         return Restored(snapshot.height, blocks)
 
     async def _verify(self, height: int) -> tuple[LightBlock, LightBlock, LightBlock] | None:

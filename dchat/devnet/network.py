@@ -160,11 +160,13 @@ def make_network(
     options: Config | None = None,
     upgrade_authority: str = "",
     params: Changes | None = None,
+    more_balances: Mapping[bytes, int] | None = None,
 ) -> Network:
     """Make homes, a genesis and funded accounts. ports: by default the design's.
 
     upgrade_authority: the name of the account that may set upgrade plans beside governance.
     params: of the chain, what differs from what `options` say and from the defaults.
+    more_balances: of accounts beside those that it makes, address -> udchat.
 
     Raises NetworkError when there is a network in `folder` already, when it is a node's home, or within one of them, or
     when the number of validators makes no sense; ParamRefused. Nothing is written then.
@@ -188,6 +190,7 @@ def make_network(
         account.save(folder / "accounts" / f"{name}.json")
         accounts[name] = f"accounts/{name}.json"
         balances[account.address] = ACCOUNT_BALANCE_DCHAT * UDCHAT_PER_DCHAT
+    balances |= more_balances or {}
     authority = identity.load(folder / accounts[upgrade_authority]).address if upgrade_authority else b""
     document = begin.document(stakes, balances, upgrade_authority=authority)
     text, told = document.dumps(), _chain_options(document)

@@ -99,5 +99,8 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     missing = [address.hex() for address in sorted(burners ^ waits)]
     yield "identities: each burner waits for its end", not missing, f"{len(burners)} burners, amiss: {some(missing)}"
     waits = {key[at + 1 :] for key in waiting if key[at : at + 1] == due.ENDED}
-    ends = {ended + key[len(ENDED) :] for key, ended in scan(ENDED)}
-    yield "identities: the end of a burner is forgotten in time", ends <= waits, f"{len(ends)} ends, {len(waits)} wait"
+    ends = {key[len(ENDED) :]: ended for key, ended in scan(ENDED)}
+    right = {ended + address for address, ended in ends.items()} <= waits
+    # What waits of an earlier end than the address's last does nothing; of one that is not known nothing can wait.
+    right = right and all(ends.get(item[HEIGHT_BYTES:], b"") >= item[:HEIGHT_BYTES] for item in waits)
+    yield "identities: the end of a burner is forgotten in time", right, f"{len(ends)} ends, {len(waits)} wait"

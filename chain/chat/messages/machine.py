@@ -12,7 +12,7 @@ from chain.chat.channels.records import CHANNEL, PLAIN, Channel, Membership, mem
 from chain.chat.channels.rights import POST, RETRACT, RIGHTS, peer_of, require_channel, role_in
 from chain.chat.identities.profiles import require_open
 from chain.chat.ledger.records import PARAMS
-from chain.chat.messages.records import MESSAGE, NODE, encode_message, encode_more, leaf_of, message_key
+from chain.chat.messages.records import EDITED, MESSAGE, NODE, encode_message, encode_more, leaf_of, message_key
 from chain.kernel.branch import Readable, Scan
 from chain.kernel.context import Context, Handler, Leg
 from chain.kernel.event_text import Event, account, some, time_text
@@ -30,6 +30,7 @@ from chain.tx.errors import (
 )
 from chain.tx.messages import CHANNEL_ID_BYTES, PostMessage
 from consensus.formats.units import NS_PER_S
+from crypto.hash import ADDRESS_BYTES
 from proto.dchat.v1 import state_pb2 as pb
 
 EMPTY: Final = Range()
@@ -159,6 +160,26 @@ def invariants(state: Readable, scan: Scan) -> Iterator[tuple[str, bool, str]]:
     }
     false = [key.hex() for key, node in scan(NODE) if nodes.pop(key, b"") != node]
     yield "chat: each range's nodes are its messages'", not false and not nodes, f"wrong: {some(false)}"
+    strange = _strange(scan)
+    yield "chat: each message stands in its place, after those before it", not strange, f"strange: {some(strange)}"
+
+
+def _strange(scan: Scan) -> list[str]:
+    """Messages that are not what their key says, are older than the one before, or were forgotten by half: of what
+    was forgotten its range has but the hash."""
+    strange, channel, last = [], b"", (0, 0)
+    for key, stored in scan(MESSAGE):
+        message, place = pb.ChatMessage.FromString(stored), key[len(MESSAGE) :]
+        if place[:CHANNEL_ID_BYTES] != channel:
+            channel, last = place[:CHANNEL_ID_BYTES], (0, 0)
+        at = (message.height, message.time_ns)
+        right = message.channel_id + height_bytes(message.index) == place and len(message.author) == ADDRESS_BYTES
+        right = right and bool(message.forgotten) == bool(message.leaf_hash) and last <= at and last[1] <= at[1]
+        right = right and 0 <= message.forgotten <= EDITED
+        if not right:
+            strange.append(place.hex())
+        last = at
+    return strange
 
 
 def _ranges(scan: Scan) -> dict[bytes, tuple[Range, dict[bytes, bytes]]]:

@@ -66,7 +66,7 @@ def invariants(state: Readable, scan: Scan) -> Iterator[Law]:
     yield from _pools(state, scan, validators)
     yield from _shares(scan, validators)
     yield from _set(state, scan, validators)
-    yield _indexes(scan, validators)
+    yield _indexes(state, scan, validators)
     yield _slashes(scan, validators, slash.line_of(state))
     yield _references(scan, validators)
     yield from _rewards(state, scan, validators)
@@ -143,14 +143,22 @@ def _slashes(scan: Scan, validators: dict[bytes, Validator], line: SlashLine | N
     return "staking: slashes that go on stand in line", right, f"{len(begun)} of {len(of)} validators"
 
 
-def _indexes(scan: Scan, validators: dict[bytes, Validator]) -> Law:
+def _indexes(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Law:
     """Everything beside the tree follows from what lies under it."""
     wrong: list[str] = []
+    now = height_bytes(distribution.pulse_of(state).last_time_ns)
 
     def compare(name: str, prefix: bytes, expected: set[bytes]) -> None:
         found = {key[len(prefix) :] for key, _ in scan(prefix)}
         if found != expected:
             wrong.append(f"{name}: {len(found - expected)} too many, {len(expected - found)} missing")
+
+    def waits(name: str, queue: bytes, expected: set[bytes]) -> None:
+        """Beyond what is expected only what is due already, and was done with something before it of the same pair."""
+        found = _queued(scan, queue)
+        more = {item for item in found - expected if item[: len(now)] > now}
+        if more or expected - found:
+            wrong.append(f"{name}: {len(more)} too many in the queue, {len(expected - found)} are not queued")
 
     delegations = [key[len(DELEGATION) :] for key, _ in scan(DELEGATION)]
     unbondings = [(key[len(UNBONDINGS) :], record.entries) for key, record in scan(UNBONDINGS)]
@@ -174,12 +182,10 @@ def _indexes(scan: Scan, validators: dict[bytes, Validator]) -> Law:
     compare("redelegations by height", REDELEGATIONS_BEGUN, {
         move[:SIZE] + height_bytes(e.creation_height) + move[SIZE:] for move, entries in moves for e in entries
     })  # fmt: skip
-    queued = _queued(scan, QUEUE_UNBONDINGS)
-    if any(height_bytes(e.completion_ns) + pair not in queued for pair, entries in unbondings for e in entries):
-        wrong.append("an unbonding is not queued")
-    queued = _queued(scan, QUEUE_REDELEGATIONS)
-    if any(height_bytes(e.completion_ns) + move not in queued for move, entries in moves for e in entries):
-        wrong.append("a redelegation is not queued")
+    ends = {height_bytes(e.completion_ns) + pair for pair, entries in unbondings for e in entries}
+    waits("unbondings", QUEUE_UNBONDINGS, ends)
+    ends = {height_bytes(e.completion_ns) + move for move, entries in moves for e in entries}
+    waits("redelegations", QUEUE_REDELEGATIONS, ends)
     waiting = {height_bytes(v.unbonding_time_ns) + op for op, v in validators.items() if v.status == UNBONDING}
     if waiting != _queued(scan, QUEUE_VALIDATORS):
         wrong.append("unbonding validators")

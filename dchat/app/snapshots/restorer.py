@@ -16,6 +16,7 @@ from chain.state.snapshot import CHUNK_BYTES_MAX, FORMAT, Manifest, Restore
 from chain.state.store import Stores
 from consensus.abci.interface import ApplyChunkResponse, ApplyChunkResult, OfferSnapshotResult, Snapshot
 from crypto.hash import sha256
+from dchat.app.snapshots import beside
 from storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -80,7 +81,7 @@ def check_records(modules: Modules, base: Base) -> None:
     indexes are those of the records.
     """
     try:
-        found = modules.check_invariants(base, base.scan)
+        found = [*beside.laws(base), *modules.check_invariants(base, base.scan)]
     except (StorageError, MemoryError):
         raise  # this node's own
     except Exception as error:  # somebody else chose these bytes, and machines take theirs to be what they wrote
