@@ -569,16 +569,33 @@ def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Propos
         )
     ]
     yield "governance: each open proposal has its time", not forgotten, f"{len(forgotten)} have not"
-    now = last_time_ns(state)
+    yield _no_strange_times(state, proposals, due)
+    yield _votes_go(scan, proposals, due)
+    yield TIMERS.invariant("governance", state, scan)
+
+
+def _no_strange_times(
+    state: Readable, proposals: dict[bytes, Proposal], due: set[tuple[bytes, bytes]]
+) -> tuple[str, bool, str]:
+    """Of one that was cancelled, and is gone, a time may wait still: it does nothing."""
     times = {
         (height_bytes(at), number)
         for number, found in proposals.items()
         for at in (found.deposit_end_time_ns, found.voting_end_time_ns, found.votes_until_time_ns)
-        if at > now
     }
-    # Of one that was cancelled, and is gone, a time may wait still: it does nothing.
-    following = height_bytes(chat.next_number(state))
-    later = {item for item in due if item[0] > height_bytes(now) and (item[1] in proposals or item[1] >= following)}
-    detail = f"{len(times - later)} are missing, {len(later - times)} too many"
-    yield "governance: each time of a proposal waits, and no other", times == later, detail
-    yield TIMERS.invariant("governance", state, scan)
+    now, following = height_bytes(last_time_ns(state)), height_bytes(chat.next_number(state))
+    strange = [item for item in due - times if item[0] > now and (item[1] in proposals or item[1] >= following)]
+    return "governance: no other time waits than a proposal's", not strange, f"{len(strange)} others"
+
+
+def _votes_go(scan: Scan, proposals: dict[bytes, Proposal], due: set[tuple[bytes, bytes]]) -> tuple[str, bool, str]:
+    """Those of a decided proposal wait for their time, or are being removed, or that failed."""
+    going = {key[len(JOBS) + 1 : len(JOBS) + 9] for key, _ in scan(JOBS) if key[len(JOBS)] == JOB_VOTES}
+    failed = {key[-8:] for key, _ in scan(FAILED_ITEMS.prefix)}
+    stay = [
+        number
+        for number in sorted({key[len(VOTE) : len(VOTE) + 8] for key, _ in scan(VOTE)} - going - failed)
+        if number in proposals and (found := proposals[number]).status in DECIDED
+        and (height_bytes(found.votes_until_time_ns), number) not in due
+    ]  # fmt: skip
+    return "governance: votes of what was decided go in time", not stay, f"{len(stay)} would stay"

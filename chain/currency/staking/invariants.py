@@ -182,8 +182,9 @@ def _indexes(state: Readable, scan: Scan, validators: dict[bytes, Validator]) ->
     compare("redelegations by height", REDELEGATIONS_BEGUN, {
         move[:SIZE] + height_bytes(e.creation_height) + move[SIZE:] for move, entries in moves for e in entries
     })  # fmt: skip
-    ends = {height_bytes(e.completion_ns) + pair for pair, entries in unbondings for e in entries}
-    waits("unbondings", QUEUE_UNBONDINGS, ends)
+    queued = _queued(scan, QUEUE_UNBONDINGS)  # of one that was cancelled its time waits on, and does nothing
+    if any(height_bytes(e.completion_ns) + pair not in queued for pair, entries in unbondings for e in entries):
+        wrong.append("an unbonding is not queued")
     ends = {height_bytes(e.completion_ns) + move for move, entries in moves for e in entries}
     waits("redelegations", QUEUE_REDELEGATIONS, ends)
     waiting = {height_bytes(v.unbonding_time_ns) + op for op, v in validators.items() if v.status == UNBONDING}

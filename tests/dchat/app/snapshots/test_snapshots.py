@@ -44,6 +44,15 @@ def life() -> Life:
     return life
 
 
+@pytest.fixture(scope="module")
+def full() -> Life:
+    """One that has messages, unbondings and all else of which LIES tell. Do not go on with it."""
+    life = Life(9, twin=False)
+    for _ in range(STEPS):
+        life.step()
+    return life
+
+
 def shelf_of(app: DchatApplication, disk: SimulatedDisk | None = None) -> Shelf:
     shelf = Shelf(disk or SimulatedDisk(), FOLDER)
     drain(shelf.make(app.stores.at()))
@@ -153,40 +162,42 @@ def test_a_wrong_chunk_names_its_sender_and_is_asked_for_again(life: Life) -> No
     assert info(app) == info(source)
 
 
-LIES = [
-    pytest.param("v", b"k", None, id="a value is left out"),
-    pytest.param("v", b"new", b"value", id="a value more"),
-    pytest.param("s", b"m", None, id="a message is left out"),
-    pytest.param("s", b"n", None, id="a node of a mountain range is left out"),
-    pytest.param("s", b"r", None, id="a mark is left out"),
-    pytest.param("s", b"r" + bytes(7) + b"\xff" + bytes(32), bytes(8), id="a mark more"),
-    pytest.param("s", b"q", None, id="an item of a queue is left out"),
-    pytest.param("s", b"p", None, id="an entry of an index is left out"),
-    pytest.param("s", b"m" + bytes(28), b"\xff", id="a message that is none"),
-    pytest.param("s", b"hU", None, id="the head of a queue is left out"),
-    pytest.param("s", b"hU", b"\xff" * 8, id="a head behind what waits"),
+BRIDGE, CHAT, CURRENCY = range(3)
+LIES = [  # (kind, store, where, what): None: the first that is there is left out; else it is replaced, or is one more
+    pytest.param("v", CURRENCY, b"a", None, id="an account is left out"),
+    pytest.param("v", CURRENCY, b"new", b"value", id="a value more"),
+    pytest.param("v", CHAT, b"i", b"value", id="an identity that is another"),
+    pytest.param("s", CHAT, b"m", None, id="a message is left out"),
+    pytest.param("s", CHAT, b"m", b"\xff", id="a message that is none"),
+    pytest.param("s", CHAT, b"n", None, id="a node of a mountain range is left out"),
+    pytest.param("s", BRIDGE, b"r", None, id="a mark is left out"),
+    pytest.param("s", BRIDGE, b"r" + bytes(7) + b"\xff" + bytes(32), bytes(8), id="a mark more"),
+    pytest.param("s", BRIDGE, b"q", None, id="an item of a queue is left out"),
+    pytest.param("s", CURRENCY, b"p", None, id="an entry of an index is left out"),
+    pytest.param("s", CURRENCY, b"hUq", None, id="the head of a queue is left out"),
+    pytest.param("s", CURRENCY, b"hUq", b"\xff" * 8, id="a head behind what waits"),
+    pytest.param("s", CURRENCY, b"!", b"\x01", id="an entry of no kind"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "prefix", "content"), LIES)
+@pytest.mark.parametrize(("kind", "store", "where", "content"), LIES)
 def test_a_whole_snapshot_of_lies_is_refused_and_leaves_nothing(
-    life: Life, kind: str, prefix: bytes, content: bytes | None
+    full: Life, kind: str, store: int, where: bytes, content: bytes | None
 ) -> None:
     """Its chunks have the hashes that it says, and its roots are the chain's: what it holds is not what they are of."""
-    view = life.app.stores.at()
+    view = full.app.stores.at()
     entries: list[tuple[bytes, int, bytes, bytes]] = []
     for tag, scans in ((b"s", view.scan_side), (b"v", view.scan)):
         for number, name in enumerate(view.roots):
             entries += [(tag, number, key, value) for key, value in scans(name)]
-    at = next((n for n, e in enumerate(entries) if e[0].decode() == kind and e[2].startswith(prefix)), None)
-    tag, store, key, _ = entries[at] if at is not None else (kind.encode(), int(prefix[:1] == b"m"), prefix, b"")
-    if at is not None:
-        del entries[at]
-    elif content is None:
-        at = next(n for n, e in enumerate(entries) if e[0].decode() == kind)
-        del entries[at]
+    kinds = (kind.encode(), store)
+    found = next((entry for entry in entries if entry[:2] == kinds and entry[2].startswith(where)), None)
+    if found is None:
+        assert content is not None, "this life has nothing of what is to be left out"
+    else:
+        entries.remove(found)
     if content is not None:
-        entries.append((tag, store, key, content))
+        entries.append((*kinds, where if found is None else found[2], content))
     entries.sort()
     chunk = b"".join(snapshot._ENTRY.pack(t, s, len(k), len(c)) + k + c for t, s, k, c in entries)
     roots = tuple(view.roots.values())
@@ -194,11 +205,11 @@ def test_a_whole_snapshot_of_lies_is_refused_and_leaves_nothing(
     offer = Snapshot(manifest.height, FORMAT, 1, manifest.hash, manifest.metadata)
     db = MemoryStore()
     app = fresh(db)
-    assert app.offer_snapshot(offer, life.app.stores.app_hash) is OfferSnapshotResult.ACCEPT
+    assert app.offer_snapshot(offer, full.app.stores.app_hash) is OfferSnapshotResult.ACCEPT
     assert app.apply_snapshot_chunk(0, chunk, "liar").result is ApplyChunkResult.REJECT_SNAPSHOT
     assert Stores(db).latest_version == NO_VERSION
     assert not list(db.scan())
-    source = serving(life.app)
+    source = serving(full.app)
     (honest,) = source.list_snapshots()
     assert app.offer_snapshot(honest, source.stores.app_hash) is OfferSnapshotResult.ACCEPT
     assert apply_all(app, source, honest).result is ApplyChunkResult.ACCEPT
