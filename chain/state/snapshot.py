@@ -72,8 +72,12 @@ class Manifest:
         return Manifest(height, pieces[: len(STORE_NAMES)], pieces[len(STORE_NAMES) :])
 
 
-def chunks_of(view: View) -> Iterator[bytes | None]:
-    """The chunks of a version, in order, and None after each millisecond of work: to be driven in slices."""
+def chunks_of(view: View, chunk_bytes: int = 0) -> Iterator[bytes | None]:
+    """The chunks of a version, in order, and None after each millisecond of work: to be driven in slices.
+
+    chunk_bytes: 0: CHUNK_BYTES, as every node of a chain has it.
+    """
+    full = chunk_bytes or CHUNK_BYTES
     parts: list[bytes] = []
     size = entries = since = 0
     for kind in (rec.SIDE, rec.VALUE):
@@ -82,7 +86,7 @@ def chunks_of(view: View) -> Iterator[bytes | None]:
                 parts += (_ENTRY.pack(kind, store, len(key), len(content)), key, content)
                 grown = _ENTRY.size + len(key) + len(content)
                 size, since, entries = size + grown, since + grown, entries + 1
-                if size >= CHUNK_BYTES:
+                if size >= full:
                     yield b"".join(parts)
                     parts, size = [], 0
                 if entries >= ENTRIES_PER_SLICE or since >= BYTES_PER_SLICE:

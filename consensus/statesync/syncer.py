@@ -53,6 +53,7 @@ ASK_EVERY_NS: Final = 10 * NS_PER_S  # peers for their snapshots
 AGAIN_NS: Final = 2 * NS_PER_S  # where nobody has any more what is being fetched
 DISCOVERY_S: Final = 5.0  # before the first is chosen
 HEADERS_S: Final = 60.0  # for the two headers after the snapshot, which a chain at rest may not have made yet
+OTHERS_S: Final = 5.0  # for them where another snapshot is offered: a peer may offer what is of no height of the chain
 RETRY_S: Final = 1.0
 LATE_S: Final = 300.0
 BAN_S: Final = 3_600  # for what no honest node sends: a chunk of another hash, a snapshot that is none
@@ -294,7 +295,8 @@ class StateSync:
 
     async def _verify(self, height: int) -> tuple[LightBlock, LightBlock, LightBlock] | None:
         """The two after it prove the state and name the sets of validators; they may be yet to come."""
-        due = self._clock.monotonic_ns() + int(HEADERS_S * NS_PER_S)
+        wait_s = HEADERS_S if len(self._offers) == 1 else OTHERS_S
+        due = self._clock.monotonic_ns() + int(wait_s * NS_PER_S)
         found: list[LightBlock] = []
         while len(found) < 3:
             try:

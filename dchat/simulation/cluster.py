@@ -296,7 +296,8 @@ class Cluster:
     async def run(self) -> None:
         plan, spawn = self.plan, self.loop.create_task
         for node in self.nodes:
-            self.loop.call_later(self._chance.uniform(0, 2), self._start, node)
+            begins_s = self._chance.uniform(0, 2)
+            self.loop.call_later(plan.join_at_s if node.place == plan.joiner else begins_s, self._start, node)
         self._faults = [
             spawn(self._now_and_then(plan.crash_every_s, self._crash_someone)),
             spawn(self._now_and_then(plan.disk_fails_every_s, self._fail_disk)),

@@ -57,6 +57,7 @@ class Judge:
         self.committed: dict[bytes, int] = {}  # transaction -> height
         self.good: set[bytes] = set()  # transactions that may be in a block
         self.promised: dict[bytes, str] = {}  # transactions that a journal keeps -> the node
+        self._restored: dict[str, int] = {}  # node -> the height at which it joined by a snapshot
         self._signed: dict[tuple[bytes, str, int, int], tuple[str, str]] = {}
 
     @property
@@ -149,11 +150,21 @@ class Judge:
 
     # ---------------------------------------------------------------------------------------------------- starts
 
+    def joined(self, node: str, height: int, app_hash: bytes) -> None:
+        """`node` was restored from a snapshot of `height`: what is there is what the chain had."""
+        self.note(f"{node} joined at {height}")
+        if height in self.chain and self.chain[height][1] == app_hash and self.tops.get(node, 0) <= height:
+            self.tops[node] = height
+            self._restored[node] = height
+            return
+        self.breaks("a snapshot is of the chain", f"{node} restored {app_hash.hex()[:8]} at {height}")
+
     def started(self, node: str, blocks: BlockStore, height: int, app_hash: bytes) -> None:
         """After the handshake: what `node` had saved is there, and its databases are at one height."""
         self.note(f"{node} started at {height}")
         top = self.tops.get(node, 0)
-        if blocks.height != height or height < top:
+        has_all = blocks.height == height or (not blocks.height and self._restored.get(node) == height)
+        if not has_all or height < top:
             self.breaks("what was saved stays", f"{node}: {top} was saved, {height} and {blocks.height} came back")
         for missing in range(top + 1, height + 1):  # decided before the stop, applied by the handshake
             block = blocks.load_block(missing)
@@ -168,8 +179,9 @@ class Judge:
     # -------------------------------------------------------------------------------------------------- the end
 
     def check_store(self, node: str, blocks: BlockStore) -> None:
-        """The whole chain of a node is the one chain."""
-        for height in range(blocks.base, self.tops.get(node, 0) + 1):
+        """The whole chain of a node is the one chain; one that was restored and has no block yet has none of it."""
+        top = self.tops.get(node, 0)
+        for height in range(blocks.base if blocks.height else top + 1, top + 1):
             meta = blocks.load_meta(height)
             if meta is None or meta.block_id.hash != self.chain[height][0] or blocks.load_block(height) is None:
                 self.breaks("chains are whole", f"{node} lacks or has another block {height}")

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chain.state.store import Stores
+from consensus.abci.interface import Snapshot
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.driver import Alarms, ConsensusDriver
-from consensus.engine.interfaces import SavedBlock
+from consensus.engine.interfaces import SavedBlock, SavedListener
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
+from consensus.formats.units import NS_PER_MS
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
 from consensus.p2p.config import SwitchConfig
@@ -25,6 +27,7 @@ from consensus.simulation.clock import Delays, SimClock, SimWorkers, Wall
 from consensus.simulation.home import DATA, SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
+from consensus.statesync.chunks import ChunkFolder
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
@@ -33,18 +36,42 @@ from consensus.types.ids import NIL_BLOCK_ID
 from consensus.types.vote import PREVOTE, Proposal, Vote
 from crypto.keys import Ed25519PrivKey, PubKey
 from dchat.app.app import DchatApplication
+from dchat.app.snapshots import Shelf
 from dchat.doors.reads.commit_watch import OnSaved, SafeListener
 from dchat.node.gossip import Gossip
 from dchat.node.runtime import MEMPOOL, drop_peer, set_block_limits, states_height
 from dchat.retention.retention import Policy, Retention
 from dchat.simulation import side
 from dchat.simulation.laws import Judge
-from dchat.simulation.plan import Plan
+from dchat.simulation.plan import HOURS_MS, Plan
 from dchat.simulation.side import Bystander, Injected, WatchedFaults
+from dchat.statesync.headers import VerifiedHeaders, pairs_of_peers
+from dchat.statesync.joining import Join, is_due
+from dchat.statesync.maker import SnapshotMaker
+from light import Root
 
 PORT = 26_656
+SNAPSHOTS, CHUNKS = DATA / "snapshots", DATA / "state_sync"
+SNAPSHOTS_KEPT = 2
+JOIN_DISCOVERY_S = 1.0
+FALSE_EVERY = 3  # chunks of which one is false
 SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
 PRUNING = Policy("custom", blocks=1, versions=10, every=5)  # one more writer beside the commits
+
+
+class FalseShelf(Shelf):
+    """Offers a snapshot of no height of the chain beside its own, and serves false chunks now and then."""
+
+    _asked = 0
+
+    def offers(self) -> tuple[Snapshot, ...]:
+        own = super().offers()
+        return (*(replace(one, height=one.height + 10**6) for one in own[:1]), *own)
+
+    def chunk(self, height: int, number: int) -> bytes:
+        self._asked += 1
+        chunk = super().chunk(height, number)
+        return chunk if self._asked % FALSE_EVERY else chunk[:-1] + bytes([chunk[-1] ^ 1]) if chunk else b"false"
 
 
 class WatchedSigner:
@@ -105,6 +132,7 @@ class Parts:
     bystander: Bystander
     retention: Retention
     wal: Wal
+    snapshots: SnapshotMaker
     is_started: bool = False
 
 
@@ -175,8 +203,11 @@ class SimNode:
         workers = SimWorkers(self.rng, lambda: 0 if self.is_calm else self.plan.slow_ms[self.place], delays)
         home, disk = self.home, self.home.disk
         home.watch(self.strike.touch)
+        if self.place == self.plan.joiner:
+            await self._join(clock, workers)
         stores = Stores(home.app)
-        app = DchatApplication(stores, retain_blocks=PRUNING.blocks)
+        shelf = self._shelf()
+        app = DchatApplication(stores, retain_blocks=PRUNING.blocks, shelf=shelf)
         blocks, states = BlockStore(home.blocks), StateStore(home.state)
         pool = Pool(app, clock, workers, height=states_height(states))
         evidence = Gossip.evidence_pool(home.state, blocks, states, workers)
@@ -217,11 +248,51 @@ class SimNode:
         switch.children.on_failed, switch.children.on_recovered = faults.failed, faults.recovered
         retention = Retention(PRUNING, executor, evidence, app, workers=workers, clock=clock)
         tell = OnSaved(lambda saved: journal.block_saved(saved.height))  # it may be replaced: side.py
-        for name, listener in (("pruning", retention.pruner), ("journal", tell), ("metrics", bystander)):
+        maker = SnapshotMaker(
+            stores, shelf, clock, workers, interval=self.plan.snapshot_every, kept=SNAPSHOTS_KEPT,
+            hold=lambda height: retention.blocks.holds.hold("snapshots", height),
+        )  # fmt: skip
+        listeners: list[tuple[str, SavedListener]] = [
+            ("pruning", retention.pruner),
+            ("journal", tell),
+            ("metrics", bystander),
+        ]
+        if self.plan.snapshot_every:
+            listeners.append(("snapshots", maker))
+        for name, listener in listeners:
             driver.add_saved_listener(SafeListener(name, listener, faults))
         tasks = Tasks(self._fatal, faults)
-        self.parts = Parts(app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, wal)
+        self.parts = Parts(
+            app, executor, pool, journal, driver, switch, gossip, tasks, bystander, retention, wal, maker
+        )
         await self._start()
+
+    def _shelf(self) -> Shelf:
+        kind = FalseShelf if self.place in self.plan.false_shelves else Shelf
+        return kind(self.home.disk, SNAPSHOTS, chunk_bytes=self.plan.chunk_bytes)
+
+    async def _join(self, clock: SimClock, workers: SimWorkers) -> None:
+        """As dchat.node.runtime.join_by_snapshot; trust begins with the first block."""
+        home = self.home
+        folder = ChunkFolder(home.disk, CHUNKS)
+        if not is_due(folder, home.blocks, home.state, wanted=True):
+            return
+        assert self.judge.chain, "there is a chain when it begins"
+        switch = self._switch(clock)
+        join = Join.of(
+            self.genesis, DchatApplication(Stores(home.app), check_build=False), home.blocks, home.state,
+            folder=folder, switch=switch, clock=clock, workers=workers,
+        )  # fmt: skip
+        light = VerifiedHeaders(
+            Root(1, self.judge.chain[1][0]), pairs_of_peers(join.reactor.light_blocks),
+            chain_id=self.genesis.chain_id, trust_period_ns=HOURS_MS * NS_PER_MS, now_ns=clock.now_ns,
+        )  # fmt: skip
+        await switch.start()
+        try:
+            await join.run(light, discovery_s=JOIN_DISCOVERY_S)
+        finally:
+            await switch.stop()
+        self.judge.joined(self.name, join.app.stores.latest_version, join.app.stores.app_hash)
 
     def _switch(self, clock: SimClock) -> Switch:
         assert self.life is not None
@@ -257,7 +328,13 @@ class SimNode:
         for name in sorted(parts.tasks.names - {MEMPOOL}):
             await parts.tasks.stop(name)
         errors: list[Exception] = []
-        for step in (parts.gossip.stop, parts.switch.stop, parts.driver.stop, parts.retention.pruner.stop):
+        for step in (
+            parts.gossip.stop,
+            parts.switch.stop,
+            parts.driver.stop,
+            parts.retention.pruner.stop,
+            parts.snapshots.stop,
+        ):
             try:
                 await step()
             except Exception as error:

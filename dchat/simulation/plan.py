@@ -34,6 +34,9 @@ class Plan:
     liars: for each liar the validator whose key it holds, which then runs nowhere else; None: it has no stake.
     lies_every_ms: how often each lies. rivals: they only propose against what is being decided.
     calm_load_s, heights_after: what must still come after the last fault.
+    snapshot_every: heights between two snapshots of each node; 0: none are taken. chunk_bytes: of theirs, about.
+    join_at_s: when the last place, an observer's, begins, by a snapshot; 0: with the others, by blocks. false_shelves:
+    who offers snapshots of no height, and serves false chunks.
     """
 
     seed: int
@@ -68,6 +71,15 @@ class Plan:
     rivals: bool = False
     calm_load_s: float = 3.0
     heights_after: int = 5
+    snapshot_every: int = 0
+    chunk_bytes: int = 0
+    join_at_s: float = 0.0
+    false_shelves: frozenset[int] = frozenset()
+
+    @property
+    def joiner(self) -> int | None:
+        """The place of the node that joins by a snapshot."""
+        return self.nodes - 1 if self.join_at_s else None
 
     @property
     def nodes(self) -> int:
@@ -283,6 +295,29 @@ def _all(seed: int) -> Plan:
     )
 
 
+def _joins(seed: int) -> Plan:
+    """Everybody takes snapshots, and a node that is new joins by one, while nodes stop and some serve false chunks."""
+    rng = random.Random(f"joins {seed}")
+    plan = _short(rng, seed)
+    count = len(plan.powers)
+    return replace(
+        plan,
+        observers=1,
+        slow_ms=(*plan.slow_ms, rng.choice((0, 0, 20))),
+        skew_ms=(*plan.skew_ms, 0),
+        config=_config(0, rng.choice((300, 800))),
+        faults_s=rng.randint(8, 18),
+        snapshot_every=rng.choice((3, 5, 10)),
+        chunk_bytes=rng.choice((300, 1_000, 4_000)),
+        join_at_s=rng.uniform(3.0, 7.0),
+        false_shelves=frozenset(rng.sample(range(count), rng.choice((0, 0, 1, 2)))),
+        crash_every_s=rng.choice((1.0, 2.0, 5.0, NEVER_S)),
+        disk_fails_every_s=rng.choice((4.0, NEVER_S, NEVER_S)),
+        partition_every_s=rng.choice((4.0, NEVER_S, NEVER_S)),
+        reset_every_s=rng.choice((0.5, 3.0, NEVER_S)),
+    )
+
+
 class Profile(NamedTuple):
     """A kind of run. what: goes wrong in it, for people."""
 
@@ -298,5 +333,6 @@ PROFILES: dict[str, Profile] = {
     "liars": Profile(_liars, "up to a third of the power lies, beside peers without stake who do"),
     "rivals": Profile(_rivals, "a lying proposer puts a new block against the one that is being decided"),
     "side": Profile(_side, "some call of some part of a node raises, in place of its work or after it"),
+    "joins": Profile(_joins, "a new node joins by a snapshot; nodes stop, some offer and serve false ones"),
     "all": Profile(_all, "liars, late work, wrong clocks, stops, failing disks"),
 }

@@ -57,8 +57,9 @@ class ShelfMetrics:
 class Shelf:
     """The snapshots in a folder. One is made at a time; reading may go on beside it, from any thread."""
 
-    def __init__(self, disk: Disk, folder: Path) -> None:
-        self._disk, self._folder = disk, folder
+    def __init__(self, disk: Disk, folder: Path, *, chunk_bytes: int = 0) -> None:
+        """chunk_bytes: as of `chunks_of`."""
+        self._disk, self._folder, self._chunk_bytes = disk, folder, chunk_bytes
         self._kept: dict[int, Kept] = {}
         self.metrics = ShelfMetrics()
         self._load()
@@ -111,7 +112,7 @@ class Shelf:
         hashes: list[bytes] = []
         sizes: list[int] = []
         try:
-            for chunk in chunks_of(view):
+            for chunk in chunks_of(view, self._chunk_bytes):
                 if chunk is not None:
                     hashes.append(sha256(chunk))
                     sizes.append(len(chunk))

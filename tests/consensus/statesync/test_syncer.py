@@ -399,3 +399,16 @@ def test_light_source_errors_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_snapshot_of_a_message_is_the_one_that_was_sent() -> None:
     sent = Snapshot(7, 1, 3, b"hash", b"data")
     assert m.decode_state_sync(m.SNAPSHOT_CHANNEL, m.SnapshotsResponse(sent).encode()) == m.SnapshotsResponse(sent)
+
+
+def test_snapshots_of_no_height_of_the_chain_hold_up_for_seconds_each_where_there_is_another() -> None:
+    """The highest goes first: ten offers of heights that never come cost ten minutes before."""
+
+    async def scenario(world: World) -> None:
+        world.server("a", *(snapshot_of(CHAIN.height + 1_000 + more) for more in range(PER_PEER_MAX)))
+        world.server("b", GOOD)
+        sync = world.new()
+        restored = await restore(world, sync, within_s=(syncer.OTHERS_S + 2) * PER_PEER_MAX)
+        assert restored.height == HEIGHT
+
+    play(scenario)

@@ -65,7 +65,8 @@ def free_port() -> int:
 
 
 class CometNode:
-    """One node: `init` makes its home, `running` runs it with the key-value store inside the process."""
+    """One node: `init` makes its home, `running` runs it, with the key-value store inside the process or another
+    application."""
 
     def __init__(self, home: Path, *, chain_id: str) -> None:
         self.binary = binary()
@@ -125,9 +126,10 @@ class CometNode:
         return await asyncio.to_thread(get)
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self, app: str = "kvstore") -> AsyncIterator[None]:
+        """app: `--proxy_app`, a name or the address of a socket."""
         with self.log_path.open("ab") as log:
-            command = [str(self.binary), "start", "--home", str(self.home), "--proxy_app=kvstore", "--log_level=info"]
+            command = [str(self.binary), "start", "--home", str(self.home), f"--proxy_app={app}", "--log_level=info"]
             process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
             try:
                 yield
