@@ -124,7 +124,7 @@ class Restoring:
 
 
 class Serving:
-    """A chain whose state after a block is its height. Each `interval` heights a snapshot: the last three are served."""
+    """A chain whose state after a block is its height. Each `interval` heights a snapshot; it serves the last three."""
 
     def __init__(self, *, interval: int, chunks: int, chunk_bytes: int) -> None:
         self._interval, self._count, self._bytes = interval, chunks, chunk_bytes
