@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -54,6 +55,7 @@ PORT = 26_656
 SNAPSHOTS, CHUNKS = DATA / "snapshots", DATA / "state_sync"
 SNAPSHOTS_KEPT = 2
 JOIN_DISCOVERY_S = 1.0
+TRUST_POLL_S = 0.5
 FALSE_EVERY = 3  # chunks of which one is false
 SIGN_STATE, WAL_FOLDER, JOURNAL = DATA / "priv_validator_state.json", DATA / "cs.wal", DATA / "journal"
 PRUNING = Policy("custom", blocks=1, versions=10, every=5)  # one more writer beside the commits
@@ -277,7 +279,8 @@ class SimNode:
         folder = ChunkFolder(home.disk, CHUNKS)
         if not is_due(folder, home.blocks, home.state, wanted=True):
             return
-        assert self.judge.chain, "there is a chain when it begins"
+        while 1 not in self.judge.chain:  # noqa: ASYNC110 - plain data of the judge; before it nobody can give a trust
+            await asyncio.sleep(TRUST_POLL_S)
         switch = self._switch(clock)
         join = Join.of(
             self.genesis, DchatApplication(Stores(home.app), check_build=False), home.blocks, home.state,
