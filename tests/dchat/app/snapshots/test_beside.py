@@ -11,14 +11,13 @@ import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from chain.kernel.branch import SPACES
+from chain.kernel.branch import SPACES, Base
 from chain.state.errors import InvalidSnapshot
-from dchat.app.snapshots import Restorer
 from dchat.app.snapshots.beside import FORMS, MARK, QUEUES
+from dchat.app.snapshots.restorer import check_records
 from tests.support.economy.life import Life
 
 PAGE = Path(__file__).parents[4] / "docs" / "state.md"
@@ -69,9 +68,8 @@ class Kept:
         yield from ((key, held[key]) for key in sorted(held) if key.startswith(prefix) and key >= start)
 
     def is_refused(self, life: Life) -> bool:
-        stores = SimpleNamespace(at=lambda: self)
         try:
-            Restorer(stores, life.app.modules).check()  # type: ignore[arg-type]
+            check_records(life.app.modules, Base(self, life.app.modules.decoders))
         except InvalidSnapshot:
             return True
         return False
