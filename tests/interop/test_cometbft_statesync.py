@@ -121,7 +121,6 @@ async def test_a_cometbft_node_restores_from_ours(tmp_path: Path, monkeypatch: p
         assert all(holds for _, holds, _ in app.invariants())
         served = node.gossip.snapshots.metrics
         assert served.chunks_served >= restored.chunks
-        assert not [reason for reason in (comet.log,) if "Rejected" in reason]
         assert running.failures == []
 
 
@@ -189,6 +188,7 @@ async def test_ours_restores_from_a_cometbft_node(tmp_path: Path) -> None:
                 reactor.sync = sync
                 async with asyncio.timeout(WAIT_S):
                     restored = await sync.run()
+                assert "Stopping peer for error" not in comet.log
         finally:
             await switch.stop()
         height = restored.height
@@ -203,4 +203,3 @@ async def test_ours_restores_from_a_cometbft_node(tmp_path: Path) -> None:
         loaded = states.load()
         assert loaded is not None
         assert (loaded.last_block_height, loaded.last_block_id.hash.hex().upper()) == (height, told)
-        assert "Stopping peer for error" not in comet.log
