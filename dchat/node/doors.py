@@ -16,6 +16,7 @@ from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
+from dchat.backups.keeper import Keeper
 from dchat.config import Config
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
 from dchat.doors.grpc.evidence_door import EvidenceDesk
@@ -32,7 +33,7 @@ from dchat.home.home import Home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
-from dchat.node.node_metrics import BlockEvents, NodeMetrics, clock_metrics, storage_metrics
+from dchat.node.node_metrics import BlockEvents, NodeMetrics, backup_metrics, clock_metrics, storage_metrics
 from dchat.retention.retention import Retention
 
 log = structlog.get_logger(__name__)
@@ -59,8 +60,7 @@ class Doors:
 
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
-        evidence: EvidencePool, block_events: BlockEvents, retention: Retention,
-        skew: ClockSkew,
+        evidence: EvidencePool, block_events: BlockEvents, retention: Retention, skew: ClockSkew, keeper: Keeper | None,
     ) -> None:  # fmt: skip
         self._config, self._views = config, views
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
@@ -97,6 +97,8 @@ class Doors:
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))
+        if keeper is not None:
+            registry.add(partial(backup_metrics, keeper))
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:
