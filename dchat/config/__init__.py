@@ -3,4 +3,4 @@
 from dchat.config.models import Config
 from dchat.config.sources import CONFIG_FILE, ConfigError, Loaded, load
 
-__all__ = ["CONFIG_FILE", "Config", "ConfigError", "Loaded", "genesis_options", "load", "models", "pages"]
+__all__ = ["CONFIG_FILE", "Config", "ConfigError", "Loaded", "genesis_options", "load", "models", "pages", "schedule"]

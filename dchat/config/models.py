@@ -529,17 +529,39 @@ class TracingSection(Section):
 
 
 class BackupSection(Section):
-    """Scheduled backups. Accepted; this build does not make them."""
+    """Backups on a schedule, made beside the running node by a process of lowest priority (docs/database.md). Without
+    --output, `dchat database backup` goes where this says."""
 
-    enable: bool = option(False, "Make backups.", scope="later")
-    backend: Literal["s3", "folder"] = option("folder", "s3 or folder.", scope="later")
-    folder: str = option("", "Where backend = folder writes. Relative to home.", scope="later")
-    s3_bucket: str = option("", "Bucket.", scope="later")
-    s3_region: str = option("", "Region.", scope="later")
-    encryption: bool = option(False, "Encrypt with the key file.", scope="later")
-    encryption_key_file: str = option("", "32 bytes.", scope="later")
-    schedule: str = option("0 3 * * *", "Five cron fields.", scope="later")
-    retention_days: int = option(30, "Older backups are removed.", scope="later", ge=1)
+    enable: bool = option(False, "Make backups on `schedule`.")
+    backend: Literal["s3", "folder"] = option("folder", "s3 (needs the package's extra `s3`) or folder.")
+    folder: str = option("", "Where backend = folder writes, best on another disk. Relative to home.")
+    s3_bucket: str = option(
+        "",
+        "Bucket. Credentials are where programs of AWS look for them (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+        "~/.aws), never here.",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+    )
+    s3_region: str = option("", "Region. Empty: AWS_DEFAULT_REGION, or ~/.aws/config.", pattern="^[a-z0-9-]{0,40}$")
+    s3_endpoint: str = option(
+        "",
+        "URL of a store that speaks S3's protocol and is not AWS.",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[\w./-]*)?)?$",
+    )
+    s3_prefix: str = option("", "What names in the bucket begin with, like `dchat/`.", pattern=r"^([\w./-]{0,200}/)?$")
+    compression: bool = option(True, "Compress with zlib.")
+    encryption: bool = option(False, "Encrypt, for the key in encryption_key_file.")
+    encryption_key_file: str = option(
+        "",
+        "A file of `dchat database backup-key`. A file with its line `age1...` alone is enough here; the secret is "
+        "needed to restore. Relative to home.",
+    )
+    schedule: str = option(
+        "0 3 * * *", "Five cron fields, UTC. A time that was missed while the node was down is made up at its start."
+    )
+    retention_days: int = option(
+        30, "Older backups of this node are removed, each time that a new one is in its place. 0: none is.", ge=0
+    )
+    keep_at_least: int = option(3, "So many of the newest stay, however old.", ge=1)
 
     @field_validator("encryption", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from consensus.formats.units import MIB
 from dchat.config.models import Config
+from dchat.config.schedule import next_after
 
 CONFIG_FILE = "validator-config.toml"
 FLAGS = {  # of `dchat validator`, by the option that each sets
@@ -220,6 +222,25 @@ def _contradictions(config: Config) -> list[str]:
             f'[database] pruning is "{database.pruning}", and {" and ".join(numbers)} beside it would say something '
             'else: leave that out, or write pruning = "custom"'
         )
+    return problems + _wrong_backup(config)
+
+
+def _wrong_backup(config: Config) -> list[str]:
+    """Of what is switched on."""
+    options, problems = config.backup, []
+    if not options.enable:
+        return []
+    place = "s3_bucket" if options.backend == "s3" else "folder"
+    if not getattr(options, place):
+        problems.append(f'[backup] is switched on with backend "{options.backend}", and {place} is empty')
+    if options.encryption and not options.encryption_key_file:
+        problems.append("[backup] encryption needs encryption_key_file: `dchat database backup-key` makes one")
+    if config.database.backend == "memory":
+        problems.append("[backup] is switched on, and [database] backend is memory: nothing is on disk")
+    try:
+        next_after(options.schedule, int(time.time()))
+    except ValueError as error:
+        problems.append(f"[backup] schedule: {error}")
     return problems
 
 
@@ -233,8 +254,6 @@ def _warnings(config: Config, origins: Mapping[str, str]) -> list[str]:
             said.append(f"{origin}: [{section}] {key} has no effect here")
     if config.tracing.enabled or config.observability.tracing_enabled:
         said.append("tracing is switched on, but this build does not trace yet")
-    if config.backup.enable:
-        said.append("[backup] is switched on, but this build makes no scheduled backups yet")
     consensus = config.consensus
     if consensus.create_empty_blocks and 0 < consensus.block_time < consensus.timeout_commit:
         said.append(

@@ -17,6 +17,7 @@ from consensus.evidence.pool import EvidencePool
 from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
 from dchat.autopsy.own import OwnTrails
+from dchat.backups.keeper import Keeper
 from dchat.config import Config
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
@@ -33,7 +34,14 @@ from dchat.home.home import Home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen
 from dchat.node.gossip import Gossip
-from dchat.node.node_metrics import BlockEvents, NodeMetrics, clock_metrics, storage_metrics, trail_metrics
+from dchat.node.node_metrics import (
+    BlockEvents,
+    NodeMetrics,
+    backup_metrics,
+    clock_metrics,
+    storage_metrics,
+    trail_metrics,
+)
 from dchat.retention.retention import Retention
 from dchat.sql import on_node
 from dchat.sql.feed import SqlFeed
@@ -63,7 +71,7 @@ class Doors:
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
-        skew: ClockSkew, feed: SqlFeed | None,
+        skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
@@ -103,6 +111,8 @@ class Doors:
         registry.add(partial(clock_metrics, skew))
         registry.add(partial(trail_metrics, trails))
         registry.add(partial(on_node.metrics_of, feed))
+        if keeper is not None:
+            registry.add(partial(backup_metrics, keeper))
         self.lag = LoopLag(registry)
 
     async def start(self) -> None:

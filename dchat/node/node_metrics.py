@@ -19,6 +19,7 @@ from consensus.execution.metrics import Timing
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
 from dchat.autopsy.own import OwnTrails
+from dchat.backups.keeper import Keeper
 from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
@@ -347,3 +348,18 @@ def clock_metrics(skew: ClockSkew) -> Iterator[Metric]:
         yield gauge(
             "dchat_clock_skew_seconds", "How far this machine's clock is ahead of the other validators'.", skew.ns / 1e9
         )
+
+
+def backup_metrics(keeper: Keeper) -> Iterator[Metric]:
+    """The last one's are absent until there is one: an age since 1970 would be an alarm of its own kind."""
+    record, metrics = keeper.record, keeper.metrics
+    yield counter("dchat_backup_made", "Scheduled backups made since the start.", metrics.made)
+    yield counter("dchat_backup_failures", "Runs that failed since the start; each is tried again.", metrics.failed)
+    yield gauge("dchat_backup_failing", "1 when the last run failed; the log says why.", float(metrics.is_failing))
+    if metrics.next_s:
+        yield gauge("dchat_backup_next_timestamp_seconds", "When the next one is due.", metrics.next_s)
+    if record.began_s:
+        yield gauge("dchat_backup_last_success_timestamp_seconds", "When the last one was begun.", record.began_s)
+        yield gauge("dchat_backup_last_height", "Its height.", record.height)
+        yield gauge("dchat_backup_last_bytes", "Its bytes.", record.bytes)
+        yield gauge("dchat_backup_last_duration_seconds", "How long it took.", record.ended_s - record.began_s)

@@ -33,6 +33,7 @@ from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.errors import EngineError
 from crypto.keys import Ed25519PrivKey
 from dchat.app.app import DchatApplication
+from dchat.backups.places import check_place
 from dchat.config import Config
 from dchat.doors.http.views import host_name
 from dchat.doors.reads import handles
@@ -44,6 +45,7 @@ from dchat.node.errors import TooFewHandles
 from dchat.node.runtime import check_trust, core_config, pool_config, room_of, switch_config
 from dchat.sql.connection import library
 from dchat.sql.errors import SqlMissing
+from dchat.upkeep.errors import UpkeepError
 from storage.memory import MemoryStore
 
 log = structlog.get_logger(__name__)
@@ -58,7 +60,7 @@ def check_options(home: Home, config: Config) -> None:
     def look(option: str, work: Callable[[], object]) -> None:
         try:
             work()
-        except (P2PError, SqlMissing, ValueError, OSError) as error:
+        except (P2PError, SqlMissing, UpkeepError, ValueError, OSError) as error:
             problems.append(f"{option}: {error}")
 
     look("[network], [p2p]", lambda: switch_config(config))
@@ -76,6 +78,8 @@ def check_options(home: Home, config: Config) -> None:
     look("[database] path", lambda: _check_folder(home.databases))
     if config.sql.connection:
         look("[sql]", library)
+    if config.backup.enable:
+        look("[backup]", lambda: check_place(home, config))
     if config.tls.cert_file:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
     if problems:

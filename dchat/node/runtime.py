@@ -60,6 +60,8 @@ from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
 from dchat.autopsy.files import TrailFiles
 from dchat.autopsy.own import OwnTrails
+from dchat.backups.keeper import PART as BACKUPS
+from dchat.backups.keeper import Keeper
 from dchat.client.client import Client
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
@@ -89,6 +91,7 @@ from dchat.statesync.maker import SnapshotMaker
 from dchat.upkeep.scrub import Scrubber
 from genesis.digest import genesis_digest, rendered_digest
 from light import Root
+from proto.dchat.v1 import service_pb2 as pb
 from storage.kv import KeyValueStore
 from storage.leveldb import OnBroken
 from storage.open import open_store
@@ -240,6 +243,7 @@ class Node:
     fatal: Callable[[int, str], None]
     scrubber: Scrubber
     feed: SqlFeed | None  # into SQL
+    keeper: Keeper | None  # of backups, where they are scheduled
     tasks: Tasks
 
     @staticmethod
@@ -293,6 +297,8 @@ class Node:
         self.tasks.side("backfill headers", self._backfill)
         if self.feed is not None:
             self.tasks.side(on_node.TASK, self.feed.run)
+        if self.keeper is not None:
+            self.tasks.side(BACKUPS, self._keep_backups)
 
     async def _watch_room(self) -> None:
         await room_of(self.home, self.config).watch(self.workers, self.views.faults, self.fatal)
@@ -301,6 +307,12 @@ class Node:
         """After a state sync: what evidence may need is fetched while the node runs."""
         await self.gossip.begun.wait()
         await self.gossip.backfill.run()
+
+    async def _keep_backups(self) -> None:
+        """Once this node is where the others are: what it has before that, they have too."""
+        assert self.keeper is not None
+        await self.gossip.begun.wait()
+        await self.keeper.run()
 
     async def _restore(self) -> None:
         """What was promised before the last stop is admitted again, once nothing older can be missing; and later what
@@ -343,9 +355,7 @@ class Node:
 
 async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> Node:
     started_ns = time.monotonic_ns()
-    home, config, genesis, fatal, validator_key = (
-        given.home, given.config, given.genesis, given.fatal, given.validator_key
-    )  # fmt: skip
+    home, config, genesis, validator_key = given.home, given.config, given.genesis, given.validator_key
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
     app = application(given, Stores(databases.app, on_corrupted=given.on_broken), Shelf(disk, home.snapshots))
@@ -365,13 +375,14 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     switch = _switch(config, given.node_key, genesis.chain_id)
     driver = ConsensusDriver(
         core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
-        alarms=Alarms(fatal, fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason), halt=given.on_halt),
+        alarms=Alarms(given.fatal, fault=lambda peer_id, why: drop_peer(switch, peer_id, why), halt=given.on_halt),
         watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
         watch_heights=watch_heights(home, config),
     )  # fmt: skip
     gossip = Gossip.join(
         switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
-        random=chance, extra_channel=config.p2p.extra_channel, our_address=validator_key.pub_key.address, fatal=fatal,
+        random=chance, extra_channel=config.p2p.extra_channel,
+        our_address=validator_key.pub_key.address, fatal=given.fatal,
     )  # fmt: skip
     _find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)
@@ -385,33 +396,29 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     maker = snapshots_of(app, config, clock, workers, retention)
     journal = Journal(disk, home.journal, pool, workers)
     skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
+    keeper = Keeper(home, config, faults) if config.backup.enable else None
     feed = on_node.feed_of(config, genesis, answers, retention, workers)
-    told: dict[str, SavedListener] = {
-        "clock": skew, "pruning": retention.pruner, "snapshots": maker,
-        "block limits": OnSaved(lambda saved: set_block_limits(pool, saved.state)),  # governance may change them
-        "sign state that was moved": MovedMark(home, watch_heights(home, config)),
-        "journal": OnSaved(lambda saved: journal.block_saved(saved.height)), **on_node.listeners_of(feed),
-    }  # fmt: skip
-    _listen(driver, faults, told)
+    _listen(driver, faults, told_of(given, pool, skew, retention, maker, journal) | on_node.listeners_of(feed))
     me = Me(genesis.chain_id, moniker_of(config), given.node_key.id, validator_key.pub_key.address, started_ns)
     views = Views(
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
-        storage=retention.status, backfill=gossip.backfill_status, block_sync=gossip.sync_progress,
+        storage=storage_of(retention, keeper), backfill=gossip.backfill_status, block_sync=gossip.sync_progress,
         sql=lambda: on_node.status_of(feed),
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
-        feed=feed,
+        feed=feed, keeper=keeper,
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
-        snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=fatal, tasks=Tasks(fatal, faults),
-        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken), feed=feed,
+        snapshots=maker, journal=journal, validator_key=validator_key.pub_key, fatal=given.fatal, feed=feed,
+        keeper=keeper, tasks=Tasks(given.fatal, faults),
+        scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
 
 
@@ -429,6 +436,18 @@ def _find_peers(switch: Switch, home: Home, config: Config, chance: random.Rando
     pex.install(switch, book, exchange=config.p2p.pex)
 
 
+def told_of(
+    given: Given, pool: Pool, skew: ClockSkew, retention: Retention, maker: SnapshotMaker, journal: Journal
+) -> dict[str, SavedListener]:
+    """Who hears of each saved block, beside the doors."""
+    return {
+        "clock": skew, "pruning": retention.pruner, "snapshots": maker,
+        "block limits": OnSaved(lambda saved: set_block_limits(pool, saved.state)),  # governance may change them
+        "sign state that was moved": MovedMark(given.home, watch_heights(given.home, given.config)),
+        "journal": OnSaved(lambda saved: journal.block_saved(saved.height)),
+    }  # fmt: skip
+
+
 def _listen(driver: ConsensusDriver, faults: Faults, told: Mapping[str, SavedListener]) -> None:
     for what, listener in told.items():
         driver.add_saved_listener(SafeListener(what, listener, faults))
@@ -440,6 +459,16 @@ def _retention(
     in_memory = given.config.database.backend == "memory"
     disk_use = None if in_memory else DiskUse(folders_of(given.home.databases, given.home.wal))
     return Retention(Policy.of(given.config), executor, evidence, app, workers=workers, clock=clock, disk=disk_use)
+
+
+def storage_of(retention: Retention, keeper: Keeper | None) -> Callable[[], pb.StorageStatus]:
+    def told() -> pb.StorageStatus:
+        status = retention.status()
+        if keeper is not None:
+            status.backups.CopyFrom(keeper.status())
+        return status
+
+    return told
 
 
 def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:

@@ -20,7 +20,7 @@ from chain.state.store import Stores
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from dchat.config import Config
-from dchat.home.files import put_in_place, sync_folder
+from dchat.home.files import put_in_place
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
 from dchat.home.version import build_version
 from dchat.upkeep.archive import Facts, read_archive, write_archive
@@ -46,9 +46,10 @@ class Restored:
 
 
 def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lock | None) -> Facts:
-    """Write a backup; the node may run, and is not asked. Raises UpkeepError, StorageError, HomeError, OSError."""
-    if output.exists():
-        raise UpkeepError(f"{output} exists; a backup is never overwritten")
+    """Write a backup into a new file, mode 0600, on disk when this returns; the node may run, and is not asked.
+
+    What fails may leave a part of it. Raises UpkeepError, StorageError, HomeError, OSError.
+    """
     remove_remains(home.databases)
     with _working_folder(home.databases) as name:
         folder = Path(name)
@@ -57,16 +58,10 @@ def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lo
             facts = _facts_of(home, copy)
         finally:
             copy.close()
-        draft = output.with_name(f".{output.name}.{os.getpid()}.new")
-        plain = folder / "plain" if lock is not None else draft  # what is not encrypted stays in the home
-        try:
-            _write_plain(plain, facts, folder, compress=compress)
-            if lock is not None:
-                encrypt(plain, draft, lock)
-            os.link(draft, output)  # whole, or not there
-            sync_folder(output.absolute().parent)
-        finally:
-            draft.unlink(missing_ok=True)
+        plain = folder / "plain" if lock is not None else output  # what is not encrypted stays in the home
+        _write_plain(plain, facts, folder, compress=compress)
+        if lock is not None:
+            encrypt(plain, output, lock)
     return facts
 
 

@@ -44,6 +44,11 @@ def make_key_file(path: Path) -> str:
     return str(identity.to_public())
 
 
+def check_recipient(path: Path) -> None:
+    """Raises UpkeepError: it cannot be encrypted for what is in the file."""
+    _recipient(path)
+
+
 def encrypt(plain: Path, target: Path, lock: Lock) -> None:
     """target: a new file, mode 0600. Raises UpkeepError: the key file cannot be used."""
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

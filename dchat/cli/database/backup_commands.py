@@ -1,15 +1,28 @@
-"""`dchat database backup` and `restore`."""
+"""`dchat database backup`, `backups`, `restore` and `backup-key`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from consensus.formats.timestamps import format_rfc3339
+from consensus.formats.units import NS_PER_S
+from dchat.backups.making import be_nice, keep_backup, kept_at, make_backup
+from dchat.backups.places import S3, place_of, target_of
 from dchat.cli.database.group import Progress, chosen, database, db_path_option, held, plainly
-from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
-from dchat.upkeep.backup import backup, restore
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, current_home, echo, show_json, unreadable
+from dchat.config import Config
+from dchat.home.home import REHEARSAL_PREFIX, Home
+from dchat.upkeep.backup import ROOM_KEPT, restore
 from dchat.upkeep.locks import Lock, is_by_passphrase, make_key_file
 
 PASSPHRASE = "DCHAT_BACKUP_PASSPHRASE"  # the variable's name
@@ -25,17 +38,32 @@ def _passphrase(*, is_new: bool) -> str:
     return str(said)
 
 
+def _own_lock(home: Home, config: Config) -> Lock | None:
+    """As [backup] says."""
+    options = config.backup
+    return Lock(home.root / Path(options.encryption_key_file).expanduser()) if options.encryption else None
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)  # so that drafts are removed
+
+
 @database.command("backup", cls=Command)
-@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@click.option(
+    "--output", help="A file, a folder (DIR/), or s3://BUCKET/KEY. Default: where [backup] says, and as it says."
+)
 @click.option("--compress", is_flag=True, help="With zlib.")
 @click.option("--encrypt", is_flag=True, help="For a key (--key-file), else by a passphrase.")
 @click.option("--key-file", type=InputFile(), help="A key of age; its public part is enough here.")
+@click.option("--gently", is_flag=True, help="Of processor and disk take only what nobody else wants.")
 @db_path_option
-def backup_command(output: Path, compress: bool, encrypt: bool, key_file: Path | None, db_path: Path | None) -> None:
+def backup_command(
+    output: str | None, compress: bool, encrypt: bool, key_file: Path | None, gently: bool, db_path: Path | None
+) -> None:
     """Write the databases into one file, as they are at one moment. The node may run meanwhile.
 
     No key is in it, and of the record of signing only how far it was. The passphrase may stand in
-    DCHAT_BACKUP_PASSPHRASE.
+    DCHAT_BACKUP_PASSPHRASE. Without --output it is kept as one of the schedule: named by itself, and the old ones go.
     """
     if key_file is not None and not encrypt:
         raise click.UsageError("--key-file is for --encrypt")
@@ -43,27 +71,87 @@ def backup_command(output: Path, compress: bool, encrypt: bool, key_file: Path |
     lock = None
     if encrypt:
         lock = Lock(key_file) if key_file is not None else Lock(passphrase=_passphrase(is_new=True))
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
+    if gently:
+        be_nice()
     with plainly():
-        facts = backup(home, config, output, compress=compress, lock=lock)
-    echo(f"backed up height {facts.height} app_hash {facts.app_hash} to {output} bytes {output.stat().st_size}")
+        if output is None:
+            made = keep_backup(
+                home, config, target_of(home, config), compress=compress or config.backup.compression,
+                lock=lock or _own_lock(home, config),
+            )  # fmt: skip
+        else:
+            target, name = place_of(output, config)
+            made = make_backup(home, config, target, name, compress=compress, lock=lock)
+    for old in made.removed:
+        echo(f"removed {old}")
+    echo(f"backed up height {made.facts.height} app_hash {made.facts.app_hash} to {made.path} bytes {made.bytes}")
+
+
+@database.command("backups", cls=Command)
+@click.option("--at", "place", help="A folder, or s3://BUCKET/PREFIX/. Default: where [backup] says.")
+def backups_command(place: str | None) -> None:
+    """List the backups that are kept, the newest first: JSON where nobody looks."""
+    home, config = current_home()
+    with plainly():
+        target = target_of(home, config) if place is None else place_of(f"{place.rstrip('/')}/", config)[0]
+        kept = kept_at(target)
+    if sys.stdout.isatty():
+        for one in kept:
+            echo(f"{_time(one.time_s)}  height {one.height:>10}  {one.bytes:>14} bytes  {target.path_of(one.name)}")
+        echo(f"{len(kept)} in {target.where}")
+        return
+    show_json([
+        {"time": _time(one.time_s), "height": one.height, "bytes": one.bytes, "series": one.series,
+         "path": target.path_of(one.name)}
+        for one in kept
+    ])  # fmt: skip
+
+
+def _time(time_s: int) -> str:
+    return format_rfc3339(time_s * NS_PER_S)
+
+
+@contextlib.contextmanager
+def _brought(text: str, home: Home, config: Config) -> Iterator[Path]:
+    """The file of a backup that may lie in a bucket. Raises Refusal."""
+    if not text.startswith(S3):
+        path = Path(text).expanduser()
+        if why := unreadable(path):
+            raise Refusal(why, Exit.USAGE)
+        yield path
+        return
+    home.databases.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (
+        plainly(),
+        tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as work,
+    ):
+        target, name = place_of(text, config)
+        if not name:
+            raise Refusal(f"{text} names no backup: `dchat database backups --at {text}` lists them", Exit.USAGE)
+        free = shutil.disk_usage(work).free
+        target.get(name, Path(work) / "backup", bytes_max=free - free // ROOM_KEPT)
+        yield Path(work) / "backup"
 
 
 @database.command("restore", cls=Command)
-@click.option("--input", "source", required=True, type=InputFile(), help="The backup.")
+@click.option("--input", "source", required=True, help="The backup: a file, or s3://BUCKET/KEY.")
 @click.option("--key-file", type=InputFile(), help="The secret key of age that it was encrypted for.")
 @db_path_option
-def restore_command(source: Path, key_file: Path | None, db_path: Path | None) -> None:
+def restore_command(source: str, key_file: Path | None, db_path: Path | None) -> None:
     """Verify a backup, all of it, and put it in the place of the databases, which are set aside. Stop the node first.
 
     The record of signing is never lowered, and never made.
     """
-    home, _ = chosen(db_path)
+    home, config = chosen(db_path)
     lock = Lock(key_file) if key_file is not None else None
-    if lock is None and is_by_passphrase(source):
-        lock = Lock(passphrase=_passphrase(is_new=False))
     progress = Progress()
-    with held(home):
-        done = restore(home, source, lock=lock, told=progress.told)
+    with _brought(source, home, config) as file:
+        if lock is None and is_by_passphrase(file):
+            lock = Lock(passphrase=_passphrase(is_new=False))
+        with held(home):
+            done = restore(home, file, lock=lock, told=progress.told)
     progress.end()
     echo(f"restored height {done.facts.height} app_hash {done.facts.app_hash} of chain {done.facts.chain_id}")
     if done.raised:

@@ -465,6 +465,20 @@ def storage_json(told: pb.StorageStatus) -> dict[str, Any]:
         "free_bytes": told.free_bytes,
         "bytes_per_block": told.bytes_per_block or None,
         "full_in_seconds": told.full_in_seconds or None,
+        "backups": backups_json(told.backups) if told.HasField("backups") else None,
+    }
+
+
+def backups_json(told: pb.BackupStatus) -> dict[str, Any]:
+    """last_height, last_time: null where none was made."""
+    return {
+        "last_height": told.last_height or None,
+        "last_time": format_rfc3339(told.last_time_ns) if told.last_time_ns else None,
+        "last_bytes": told.last_bytes or None,
+        "next_time": format_rfc3339(told.next_time_ns) if told.next_time_ns else None,
+        "made": told.made,
+        "failed": told.failed,
+        "is_failing": told.is_failing,
     }
 
 

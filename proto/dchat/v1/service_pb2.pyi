@@ -181,7 +181,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StorageStatus(_message.Message):
-    __slots__ = ("pruning", "earliest_block_height", "earliest_state_height", "kept_for", "databases", "free_bytes", "bytes_per_block", "full_in_seconds")
+    __slots__ = ("pruning", "earliest_block_height", "earliest_state_height", "kept_for", "databases", "free_bytes", "bytes_per_block", "full_in_seconds", "backups")
     PRUNING_FIELD_NUMBER: _ClassVar[int]
     EARLIEST_BLOCK_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     EARLIEST_STATE_HEIGHT_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +190,7 @@ class StorageStatus(_message.Message):
     FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_BLOCK_FIELD_NUMBER: _ClassVar[int]
     FULL_IN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    BACKUPS_FIELD_NUMBER: _ClassVar[int]
     pruning: str
     earliest_block_height: int
     earliest_state_height: int
@@ -198,7 +199,26 @@ class StorageStatus(_message.Message):
     free_bytes: int
     bytes_per_block: int
     full_in_seconds: int
-    def __init__(self, pruning: _Optional[str] = ..., earliest_block_height: _Optional[int] = ..., earliest_state_height: _Optional[int] = ..., kept_for: _Optional[str] = ..., databases: _Optional[_Iterable[_Union[DatabaseUse, _Mapping]]] = ..., free_bytes: _Optional[int] = ..., bytes_per_block: _Optional[int] = ..., full_in_seconds: _Optional[int] = ...) -> None: ...
+    backups: BackupStatus
+    def __init__(self, pruning: _Optional[str] = ..., earliest_block_height: _Optional[int] = ..., earliest_state_height: _Optional[int] = ..., kept_for: _Optional[str] = ..., databases: _Optional[_Iterable[_Union[DatabaseUse, _Mapping]]] = ..., free_bytes: _Optional[int] = ..., bytes_per_block: _Optional[int] = ..., full_in_seconds: _Optional[int] = ..., backups: _Optional[_Union[BackupStatus, _Mapping]] = ...) -> None: ...
+
+class BackupStatus(_message.Message):
+    __slots__ = ("last_height", "last_time_ns", "last_bytes", "next_time_ns", "made", "failed", "is_failing")
+    LAST_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LAST_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    LAST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    MADE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    IS_FAILING_FIELD_NUMBER: _ClassVar[int]
+    last_height: int
+    last_time_ns: int
+    last_bytes: int
+    next_time_ns: int
+    made: int
+    failed: int
+    is_failing: bool
+    def __init__(self, last_height: _Optional[int] = ..., last_time_ns: _Optional[int] = ..., last_bytes: _Optional[int] = ..., next_time_ns: _Optional[int] = ..., made: _Optional[int] = ..., failed: _Optional[int] = ..., is_failing: _Optional[bool] = ...) -> None: ...
 
 class DatabaseUse(_message.Message):
     __slots__ = ("name", "bytes")

@@ -95,7 +95,6 @@ def test_the_contracts_file_loads_as_it_stands(tmp_path: Path) -> None:
     assert loaded.warnings == (
         "validator-config.toml: [database] compaction_threads has no effect here",
         "tracing is switched on, but this build does not trace yet",
-        "[backup] is switched on, but this build makes no scheduled backups yet",
         "[consensus] timeout_commit is 5000 ms and block_time 3000 ms: 3000 ms is used for both",
     )
 
