@@ -393,7 +393,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     driver.add_saved_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)
     retention = _retention(given, executor, evidence, app, clock, workers)
-    maker = snapshots_of(app, config, clock, workers, retention)
+    maker = snapshots_of(given, app, clock, workers, retention)
     journal = Journal(disk, home.journal, pool, workers)
     skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
     keeper = Keeper(home, config, faults) if config.backup.enable else None
@@ -503,14 +503,16 @@ def room_of(home: Home, config: Config) -> RoomOnDisk:
 
 
 def snapshots_of(
-    app: DchatApplication, config: Config, clock: Clock, workers: Workers, retention: Retention
+    given: Given, app: DchatApplication, clock: Clock, workers: Workers, retention: Retention
 ) -> SnapshotMaker:
-    """Who restores a snapshot needs the blocks after it: they are held while it is served."""
+    """Who restores a snapshot needs the blocks after it: they are held while it is served. Where there is little room
+    none is taken: it would bring the node to its floor."""
     assert app.shelf is not None
-    options, holds = config.snapshots, retention.blocks.holds
+    options, holds = given.config.snapshots, retention.blocks.holds
     return SnapshotMaker(
         app.stores, app.shelf, clock, workers, interval=options.interval, kept=options.keep_recent,
         hold=lambda height: holds.hold("the lowest snapshot that is served", height),
+        check_room=room_of(given.home, given.config).check_spare,
     )  # fmt: skip
 
 

@@ -80,6 +80,16 @@ class RoomOnDisk:
         """Raises NoRoom, ReadOnly, OSError."""
         self._judge(self.least())
 
+    def check_spare(self) -> None:
+        """That there is room for what can be left out: more than what is said to be little. It would else bring the
+        node to its floor. Raises LittleRoom, ReadOnly, OSError."""
+        room = self.least()
+        if room.free_bytes < LOW_IS * self.floor_bytes:
+            raise LittleRoom(
+                f"{in_units(room.free_bytes)} are free in {room.folder}; left out below "
+                f"{in_units(LOW_IS * self.floor_bytes)} (twice [database] min_free)"
+            )
+
     def _judge(self, room: Room) -> Level:
         if room.free_bytes < self.floor_bytes:
             raise NoRoom(

@@ -30,15 +30,15 @@ class SnapshotMaker:
     """Satisfies SavedListener. interval: heights; 0: none are made. kept: so many of the newest stay.
 
     hold: told the lowest height of a snapshot that is served, whenever it changes: from there on blocks are needed by
-    who restores it.
+    who restores it. check_room: raises where the disk has none to spare; asked all the while, in a thread.
     """
 
     def __init__(
         self, stores: Stores, shelf: Shelf, clock: Clock, workers: Workers, *, interval: int, kept: int,
-        hold: Callable[[int], None] = lambda height: None,
+        hold: Callable[[int], None] = lambda height: None, check_room: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._stores, self._shelf, self._clock, self._workers = stores, shelf, clock, workers
-        self._interval, self._kept, self._hold = interval, kept, hold
+        self._interval, self._kept, self._hold, self._check_room = interval, kept, hold, check_room
         self._running: asyncio.Task[None] | None = None
         if shelf.lowest_height:
             hold(shelf.lowest_height)
@@ -57,7 +57,7 @@ class SnapshotMaker:
         began_ns = self._clock.monotonic_ns()
         work = self._shelf.make(view)
         try:
-            while await self._workers.run(lambda: _step(work)):
+            while await self._workers.run(lambda: self._step(work)):
                 await self._rest()
             await self._workers.run(lambda: self._shelf.keep_newest(self._kept))
             self._hold(self._shelf.lowest_height)
@@ -72,6 +72,15 @@ class SnapshotMaker:
         finally:
             work.close()
             self._running = None
+
+    def _step(self, work: Generator[None, None, None]) -> bool:
+        """For a thread. Whether there is more."""
+        self._check_room()
+        try:
+            next(work)
+        except StopIteration:
+            return False
+        return True
 
     async def _rest(self) -> None:
         over = asyncio.Event()
@@ -92,12 +101,3 @@ class SnapshotMaker:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             self._running = None
-
-
-def _step(work: Generator[None, None, None]) -> bool:
-    """Whether there is more."""
-    try:
-        next(work)
-    except StopIteration:
-        return False
-    return True

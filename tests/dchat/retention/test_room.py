@@ -12,7 +12,7 @@ from consensus.system.clock import InlineWorkers
 from consensus.system.machine import EXIT_MACHINE
 from consensus.system.tasks import Faults
 from dchat.retention import room
-from dchat.retention.room import PART, NoRoom, ReadOnly, RoomOnDisk
+from dchat.retention.room import PART, LittleRoom, NoRoom, ReadOnly, RoomOnDisk
 
 MIB = 1 << 20
 
@@ -39,6 +39,16 @@ def test_a_disk_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     disk = RoomOnDisk([tmp_path / "not" / "there"], floor_bytes=0, read_only=lambda folder: True)
     with pytest.raises(ReadOnly, match=f"read-only \\({tmp_path}/not/there\\)"):
         disk.check()
+
+
+@pytest.mark.parametrize(("free", "spare"), [(200, True), (199, False)])
+def test_what_can_be_left_out_is_where_there_is_little(free: int, spare: bool, tmp_path: Path) -> None:
+    disk = disk_of(tmp_path, free)
+    if spare:
+        disk.check_spare()
+        return
+    with pytest.raises(LittleRoom, match=r"left out below 200\.0 MB"):
+        disk.check_spare()
 
 
 def test_a_floor_of_0_asks_for_no_room(tmp_path: Path) -> None:

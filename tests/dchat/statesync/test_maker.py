@@ -12,6 +12,7 @@ from chain.state import snapshot
 from consensus.simulation.disk import SimulatedDisk
 from consensus.system.clock import InlineWorkers
 from dchat.app.snapshots import Shelf
+from dchat.retention.room import LittleRoom
 from dchat.statesync.maker import REST_S, SnapshotMaker
 from tests.support.economy.life import Life
 from tests.support.p2p.peers import pass_time, simulate, until
@@ -135,5 +136,27 @@ def test_a_stop_leaves_nothing_running_and_a_failure_is_counted() -> None:
         await node.rest()
         assert node.shelf.heights == [3]
         assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+    simulate(scenario)
+
+
+def test_where_room_runs_out_meanwhile_it_is_given_up_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot of a large state would bring the node to the floor at which it stops."""
+    monkeypatch.setattr(snapshot, "ENTRIES_PER_SLICE", 5)
+    looks: list[int] = []
+
+    def check_room() -> None:
+        looks.append(1)
+        if len(looks) == 4:
+            raise LittleRoom("300.0 MB are free")
+
+    async def scenario(_: Any) -> None:
+        node = Node(interval=1)
+        node.maker._check_room = check_room
+        for failed, heights in ((1, []), (1, [2])):
+            node.block()
+            await node.rest()
+            assert (node.shelf.metrics.failed, node.shelf.heights) == (failed, heights)
+            assert len(node.disk.names(FOLDER)) == 2 * len(heights)
 
     simulate(scenario)
