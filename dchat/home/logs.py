@@ -6,6 +6,7 @@ Tracebacks show lines of code and never the values of variables: one of them may
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -29,21 +30,29 @@ class LossyStream:
     stays there would be tried again by the interpreter at its end, and turn the exit code into 120.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._lock = stream, threading.Lock()
+    def __init__(self, stream: TextIO, *, json_lines: bool = False) -> None:
+        self._stream, self._json_lines, self._lock = stream, json_lines, threading.Lock()
         self.lost = 0  # lines since the last that was written
         self._why = ""
 
     def write(self, text: str) -> int:
         with self._lock:
-            before = f'\nevent="log lines were lost" lines={self.lost} error="{self._why}"\n' if self.lost else ""
             try:
-                self._put(before + text)
+                self._put(self._loss() + text)
                 self.lost = 0
             except (OSError, ValueError) as error:
                 self.lost += max(1, text.count("\n"))
                 self._why = getattr(error, "strerror", None) or str(error)
         return len(text)
+
+    def _loss(self) -> str:
+        """A line of what was lost, behind whatever part of a line was written; empty: nothing was."""
+        if not self.lost:
+            return ""
+        told = {"level": "error", "event": "log lines were lost", "lines": self.lost, "error": self._why}
+        if self._json_lines:
+            return f"\n{json.dumps(told)}\n"
+        return "\n" + " ".join(f"{name}={json.dumps(value)}" for name, value in told.items()) + "\n"
 
     def flush(self) -> None:
         """Nothing is held."""
@@ -72,7 +81,7 @@ def configure(*, level: str, json_lines: bool, name: str = "") -> None:
     """Set up structlog. name: of the node, on each line. Callable again: the level and the form change at once."""
     global _level  # noqa: PLW0603 - the process has one log
     _level = _LEVELS[level]
-    stream: Any = LossyStream(sys.stderr)
+    stream: Any = LossyStream(sys.stderr, json_lines=json_lines)
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if json_lines

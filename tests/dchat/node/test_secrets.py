@@ -175,3 +175,32 @@ def test_a_file_that_is_replaced_stays_as_it_was_where_there_is_no_room(tmp_path
     with files_end_at(10), pytest.raises(OSError, match="too large"):
         replace_durably(path, "x" * 100)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file", "old")]
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_lines_that_a_full_disk_refuses_are_counted_and_told_later(tmp_path: Path, json_lines: bool) -> None:
+    path = tmp_path / "log"
+    with path.open("w") as file:
+        stream = logs.LossyStream(file, json_lines=json_lines)
+        stream.write("first\n")
+        with files_end_at(10):
+            for _ in range(3):
+                stream.write("refused\n")
+        stream.write("last\n")
+    first, *_, lost, last = [line for line in path.read_text().splitlines() if line]
+    assert (first, last) == ("first", "last")
+    if json_lines:
+        assert json.loads(lost) == {
+            "level": "error", "event": "log lines were lost", "lines": 3, "error": "File too large"
+        }  # fmt: skip
+    else:
+        assert lost == 'level="error" event="log lines were lost" lines=3 error="File too large"'
+
+
+def test_a_log_that_nobody_reads_any_more_ends_nothing() -> None:
+    readable, writable = os.pipe()
+    with os.fdopen(writable, "w") as file:
+        os.close(readable)
+        stream = logs.LossyStream(file)
+        stream.write("to nobody\n")
+        assert stream.lost == 1
