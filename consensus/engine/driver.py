@@ -88,7 +88,6 @@ WAL_FLUSH_S: Final = 2.0  # the longest that a peer's message is only buffered
 STOP_S: Final = 10.0  # for the input at hand: a block is applied to the end
 TURN_NS_MAX: Final = 2 * NS_PER_MS  # of inputs taken in a row, before others may use the loop
 
-
 log = structlog.get_logger(__name__)
 loud = LogLimit(log)
 

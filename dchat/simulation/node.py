@@ -254,11 +254,8 @@ class SimNode:
             stores, shelf, clock, workers, interval=self.plan.snapshot_every, kept=SNAPSHOTS_KEPT,
             hold=lambda height: retention.blocks.holds.hold("snapshots", height),
         )  # fmt: skip
-        listeners: list[tuple[str, SavedListener]] = [
-            ("pruning", retention.pruner),
-            ("journal", tell),
-            ("metrics", bystander),
-        ]
+        listeners: list[tuple[str, SavedListener]] = [("pruning", retention.pruner), ("journal", tell)]
+        listeners.append(("metrics", bystander))
         if self.plan.snapshot_every:
             listeners.append(("snapshots", maker))
         for name, listener in listeners:
