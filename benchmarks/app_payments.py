@@ -4,17 +4,19 @@
     python benchmarks/app_payments.py --trail 100    # what it costs to remember the last blocks' steps
 
 Stages: decode, admission (check_tx), prepare (the proposer's), process (execution and trees), commit (the batch in
-memory), recheck. The Ed25519 floor is measured in the same run. With --trail two applications execute each block in
-turn, one that remembers so many and one that does not, and the ratio of what they take is told, by block.
+memory), recheck. The Ed25519 floor is measured in the same run, and garbage is collected as in a node.
 """
 
 from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import json
 import pstats
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +38,7 @@ from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
 from crypto.keys import ed25519_verify
 from dchat.app.app import DchatApplication
+from dchat.node.process import GC_THRESHOLDS
 from genesis.app_state import build_app_state
 from storage.memory import MemoryStore
 
@@ -78,10 +81,17 @@ def main() -> None:
     parser.add_argument("--txs", type=int, default=1_000)
     parser.add_argument("--profile", default="")
     parser.add_argument("--posts", action="store_true", help="chat messages into one channel instead of payments")
-    parser.add_argument("--trail", type=int, default=0, help="heights that are remembered; compared with none")
+    parser.add_argument("--remember", type=int, default=0, help="heights whose steps are remembered")
+    parser.add_argument("--trail", type=int, default=0, help="compare so many heights with none, in --pairs processes")
+    parser.add_argument("--pairs", type=int, default=5)
     args = parser.parse_args()
+    if args.trail:
+        words = ["--accounts", str(args.accounts), "--blocks", str(args.blocks), "--txs", str(args.txs)]
+        compare_trails(args.trail, args.pairs, words)
+        return
+    gc.set_threshold(*GC_THRESHOLDS)
     wallets = [Wallet.from_seed(sha256(b"bench" + n.to_bytes(4, "big"))) for n in range(args.accounts)]
-    app = DchatApplication(Stores(MemoryStore()))
+    app = DchatApplication(Stores(MemoryStore()), trails=KeptTrails(args.remember))
     state = json.dumps(build_app_state({wallet.address: 10**12 for wallet in wallets})).encode()
     app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
     first = 1
@@ -90,9 +100,6 @@ def main() -> None:
         txs = make_posts(wallets, args.blocks * args.txs)
     else:
         txs = make_payments(wallets, args.blocks * args.txs)
-    if args.trail:
-        compare_trails(state, args.trail, [txs[at : at + args.txs] for at in range(0, len(txs), args.txs)])
-        return
     stages, slices = Stages(args.profile), list[float]()
     for number in range(args.blocks):
         run_block(app, stages, slices, first + number, txs[number * args.txs : (number + 1) * args.txs])
@@ -110,30 +117,20 @@ def main() -> None:
         pstats.Stats(stages.profile).sort_stats("tottime").print_stats(25)
 
 
-def compare_trails(state: bytes, heights: int, blocks: list[list[bytes]]) -> None:
-    """Executes the blocks of payments in two applications, which begin a block by turns."""
-    apps = {name: DchatApplication(Stores(MemoryStore()), trails=KeptTrails(kept)) for name, kept in
-            (("without", 0), ("with", heights))}  # fmt: skip
-    took: dict[str, list[float]] = {name: [] for name in apps}
-    longest: dict[str, list[float]] = {name: [] for name in apps}
-    for app in apps.values():
-        app.init_chain(InitChainRequest(0, CHAIN_ID, ConsensusParams(), (), state, 1))
-    for number, txs in enumerate(blocks):
-        for name in sorted(apps, reverse=bool(number % 2)):
-            stages, slices = Stages(""), list[float]()
-            run_block(apps[name], stages, slices, number + 1, txs)
-            took[name].append(1e6 * sum(stages.seconds.values()) / len(txs))
-            longest[name].append(1e3 * max(slices))
-    ratios = [one / other for one, other in zip(took["with"], took["without"], strict=True)]
-    told = {
-        **{f"us_{name}": round(statistics.median(times), 2) for name, times in took.items()},
-        "ratio": round(statistics.median(ratios), 4),
-        "ratio_of_all": round(sum(took["with"]) / sum(took["without"]), 4),
-        **{f"slice_ms_{name}": round(statistics.median(times), 2) for name, times in longest.items()},
-        "heights": apps["with"].trails.heights()[-1:], "kept": len(apps["with"].trails.heights()),
-        "writes": apps["with"].trails.writes, "blocks": len(blocks), "txs": len(blocks[0]),
-    }  # fmt: skip
-    print(json.dumps(told))
+def compare_trails(heights: int, pairs: int, words: list[str]) -> None:
+    """Runs processes by turns that remember none and so many: what is remembered is the collector's work everywhere in
+    a process. Tells the ratio of each pair."""
+    ratios: list[float] = []
+    for number in range(pairs):
+        totals = {}
+        for remembered in (0, heights) if number % 2 else (heights, 0):
+            command = [sys.executable, __file__, *words, "--remember", str(remembered)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            totals[remembered] = json.loads(done.stdout.splitlines()[-1])["total"]
+        ratios.append(totals[heights] / totals[0])
+        print(f"{totals[0]:.1f} us without, {totals[heights]:.1f} with: {ratios[-1]:.4f}", flush=True)
+    print(json.dumps({"remember": heights, "ratios": [round(one, 4) for one in ratios],
+                      "median": round(statistics.median(ratios), 4)}))  # fmt: skip
 
 
 def make_payments(wallets: list[Wallet], count: int) -> list[bytes]:

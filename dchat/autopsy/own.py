@@ -75,10 +75,17 @@ class OwnTrails:
         """As it was executed where that is remembered, else executed again. Raises NoTrail, BadTrail, Abandoned,
         StateError, StorageError."""
         with self._making:  # one at a time: a large block takes a second
-            last = self._last
-            if last is None or last.height != height or last.block_hash != self._meta(height).block_id.hash:
-                self._last = last = self.remembered(height) or self.again(height, is_wanted)
-            return last
+            made = self.made(height)
+            if made is None:
+                self._last = made = self.remembered(height) or self.again(height, is_wanted)
+            return made
+
+    def made(self, height: int) -> BlockTrail | None:
+        """What `trail` answered last, if it was of that height: an answer is asked for in pages. Raises NoTrail."""
+        last = self._last
+        if last is None or last.height != height or last.block_hash != self._meta(height).block_id.hash:
+            return None
+        return last
 
     def remembered(self, height: int) -> BlockTrail | None:
         """As it was executed. Raises BadTrail."""

@@ -62,6 +62,10 @@ class TrailService(rpc.TrailServiceServicer):
         return await self._guard.call(context, work)
 
     async def _trail(self, height: int, client: str) -> BlockTrail:
+        """Costly where it is to be made: then the next costly read waits many times as long, pages of this one not."""
+        made = await self._reading.run(lambda: _told(lambda: self._trails.made(height)), client)
+        if made is not None:
+            return made
         return await self._reading.shared(
             ("trail", height), lambda is_wanted: _told(lambda: self._trails.trail(height, is_wanted)), client
         )

@@ -50,6 +50,7 @@ async def test_an_honest_peer_is_understood(world: tuple[Running, LyingDoor, int
         assert (await examine([peer, Peer(same, "same")])).height is None
         with pytest.raises(AutopsyError, match="no block 1000000 was executed here: this node has 1 to"):
             await peer.steps(1_000_000)
+    assert running.node.views.reading.costly.started == 2, "one was made and one refused; pages are not made anew"
     trails = running.node.doors.trails
     remembered, again = trails.remembered(height), trails.again(height)
     assert again.again

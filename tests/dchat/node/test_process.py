@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from dchat.config import Config
 from dchat.config.genesis_options import GENESIS_OPTIONS
-from dchat.node.process import _warn_about_genesis
+from dchat.home.home import Home
+from dchat.node.process import _warn_about_genesis, advice
 from tests.support.node.running import Running, running_node
 
 
@@ -40,6 +41,14 @@ async def test_options_that_are_the_chains_are_warned_about_where_they_differ(tm
             "[slashing] missed_blocks_window": ("7", "10000"),
             "[slashing] min_signed_per_window": ("0.25", "0.5"),
         }
+
+
+def test_what_the_last_line_says_of_a_block_that_was_executed_otherwise() -> None:
+    home = Home.of(Path("/srv/node"))
+    for field in ("app_hash", "last_results_hash", "next_validators_hash"):
+        told = advice(home, f"consensus failed at height 3: HeaderMismatch: block 3: {field} is aa, expected bb")
+        assert "`dchat debug autopsy --home /srv/node PEER`" in told
+    assert advice(home, "consensus failed at height 3: HeaderMismatch: block 3: chain_id is a, expected b") == ""
 
 
 HELD = """
