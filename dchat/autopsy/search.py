@@ -76,7 +76,7 @@ async def examine(
         return finding
     await _bisect(witnesses, finding, lambda head: head.app_hash)
     assert finding.height is not None
-    await _look_into(finding, (*witnesses, *more(finding.height)))
+    await _look_into(finding, witnesses, more(finding.height))
     return finding
 
 
@@ -95,17 +95,17 @@ async def _bisect(witnesses: Sequence[Witness], finding: Finding, what: Callable
     finding.block_hashes = {name: head.block_hash for name, head in heads.items()}
 
 
-async def _look_into(finding: Finding, witnesses: Sequence[Witness]) -> None:
+async def _look_into(finding: Finding, witnesses: Sequence[Witness], more: Sequence[Witness]) -> None:
     assert finding.height is not None
     trails: dict[str, BlockTrail] = {}
-    for one in witnesses:
+    for one in (*witnesses, *more):
         try:
             trail = await one.steps(finding.height)
         except AutopsyError as error:
             finding.notes.append(f"{one.name}: {error}")
             continue
         trails[one.name] = trail
-        if trail.again:
+        if trail.again and one in witnesses:
             finding.notes.append(f"{one.name}: it executed the block again; how the first time went is not remembered")
     if len(trails) < 2:
         return
@@ -113,7 +113,7 @@ async def _look_into(finding: Finding, witnesses: Sequence[Witness]) -> None:
     finding.trail = next(iter(trails.values()))
     if step is None:
         return
-    by_name = {one.name: one for one in witnesses}
+    by_name = {one.name: one for one in (*witnesses, *more)}
     finding.trail = trails[step.groups[0][0]]
     writes: dict[str, Writes] = {}
     for group in step.groups:

@@ -113,6 +113,8 @@ def home_witness(root: Path) -> Iterator[HomeWitness]:
     logs.configure(level=config.log.level, json_lines=config.log.json_lines)
     if config.database.backend != "leveldb":
         raise Refusal(f"{root}: [database] backend is memory: there is nothing on disk", Exit.USAGE)
+    if not home.databases.is_dir():
+        raise Refusal(f"{root} is no node's home: {home.databases} does not exist", Exit.USAGE)
     with plainly(), copied(home, config) as copy:
         yield HomeWitness(str(root), copy, home)
 

@@ -122,7 +122,7 @@ def test_a_saved_trail_that_is_damaged_is_noted_and_does_not_stand_in_the_way(st
     ("words", "said"),
     [
         pytest.param(("bisect", "HOME", "HOME"), "are one home", id="twice one"),
-        pytest.param(("bisect", "HOME", "nowhere"), "nowhere", id="no home"),
+        pytest.param(("bisect", "HOME", "nowhere"), "nowhere is no node's home: nowhere/data does", id="no home"),
         pytest.param(("autopsy", "--home", "nowhere"), "nowhere/data does not exist", id="none of its own"),
         pytest.param(("autopsy", "--home", "HOME", "7"), "PEER is '7'; expected HOST:PORT", id="no address"),
         pytest.param(("autopsy", "--node", "a:1", "a:1"), "a:1 is named twice", id="itself"),
