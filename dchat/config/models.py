@@ -222,7 +222,7 @@ class DatabaseSection(Section):
     )
     trail_blocks: int = option(
         100,
-        "So many of the last blocks are remembered as they were executed, in memory and within 200000 writes, to name "
+        "So many of the last blocks are remembered as they were executed, in memory and within 100000 writes, to name "
         "the first transaction that another node executed differently (docs/autopsy.md). 0: none.",
         ge=0,
         le=10_000,
