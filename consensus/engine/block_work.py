@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import structlog
 
+from consensus.core.core import CommittedInvalidBlock
 from consensus.core.events import BlockValidated, BuildBlock, Built, Step
 from consensus.engine.incoming.inputs import BuiltBlock, TimedOut
 from consensus.engine.round_state import HeightState
@@ -48,10 +49,15 @@ class BlockWork:
         self._state, self._spawn, self._push = state, spawn, push
         self._complete, self._is_live = complete, is_live
         self._running: set[asyncio.Task[None]] = set()
-        self.refused = (0, "")  # the last block that is invalid here: its height, and why
+        self._refused = (0, "")  # the last block that is invalid here: its height, and why
         self._put_off: list[TimedOut] = []  # until what is read now was told
         self._just_read: PartSetHeader | None = None  # a time-out may be before what it has to tell
         round_state.decode_aside = self.decode
+
+    def why(self, error: Exception) -> str:
+        """For the last line: why a block that +2/3 decided is invalid here."""
+        height, why = self._refused
+        return f" ({why})" if isinstance(error, CommittedInvalidBlock) and error.height == height else ""
 
     async def drop(self) -> None:
         """Give up what still runs, and wait until it has ended: its height is decided."""
@@ -137,7 +143,7 @@ class BlockWork:
             judged = await self._executor.validate(self._state(), block)
         if judged.invalid:
             log.warning("refused a proposed block", height=height, block=block_id.hash.hex(), why=judged.invalid)
-            self.refused = height, judged.invalid
+            self._refused = height, judged.invalid
         elif judged.withheld:
             log.warning("cannot vote for a block", height=height, block=block_id.hash.hex(), why=judged.withheld)
         self._push(BlockValidated(height, block_id, not judged.invalid, withheld=bool(judged.withheld)))

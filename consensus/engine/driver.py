@@ -18,7 +18,7 @@ from typing import Final, TypeAlias, assert_never
 import structlog
 
 from consensus.abci.interface import HaltRequested
-from consensus.core.core import CommittedInvalidBlock, Core
+from consensus.core.core import Core
 from consensus.core.events import (
     BlockComplete,
     BlockValidated,
@@ -322,12 +322,12 @@ class ConsensusDriver(Entrance):
         self._failure, self._is_running = error, False
         self._timers.cancel_all()
         where = f"height {self.core.height} round {self.core.round} step {self.core.step.name}"
-        refused_height, why = self._work.refused
-        told = f" ({why})" if isinstance(error, CommittedInvalidBlock) and refused_height == error.height else ""
         log.critical(
             "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
         )
-        self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {last_words(error)}{told}")
+        self._alarms.fatal(
+            exit_code_of(error), f"consensus failed at {where}: {last_words(error)}{self._work.why(error)}"
+        )
         self._cancel_others()
 
     def _cancel_others(self) -> list[asyncio.Task[None]]:
