@@ -584,7 +584,7 @@ def _no_strange_times(
         for at in (found.deposit_end_time_ns, found.voting_end_time_ns, found.votes_until_time_ns)
     }
     now, following = height_bytes(last_time_ns(state)), height_bytes(chat.next_number(state))
-    strange = [item for item in due - times if item[0] > now and (item[1] in proposals or item[1] >= following)]
+    strange = [item for item in sorted(due - times) if item[0] > now and (item[1] in proposals or item[1] >= following)]
     return "governance: no other time waits than a proposal's", not strange, f"{len(strange)} others"
 
 

@@ -321,13 +321,10 @@ class ConsensusDriver(Entrance):
             return
         self._failure, self._is_running = error, False
         self._timers.cancel_all()
-        where = f"height {self.core.height} round {self.core.round} step {self.core.step.name}"
-        log.critical(
-            "consensus failed", height=self.core.height, round=self.core.round, step=self.core.step.name, exc_info=error
-        )
-        self._alarms.fatal(
-            exit_code_of(error), f"consensus failed at {where}: {last_words(error)}{self._work.why(error)}"
-        )
+        core, why = self.core, f"{last_words(error)}{self._work.why(error)}"
+        where = f"height {core.height} round {core.round} step {core.step.name}"
+        log.critical("consensus failed", height=core.height, round=core.round, step=core.step.name, exc_info=error)
+        self._alarms.fatal(exit_code_of(error), f"consensus failed at {where}: {why}")
         self._cancel_others()
 
     def _cancel_others(self) -> list[asyncio.Task[None]]:
