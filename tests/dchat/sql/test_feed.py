@@ -35,7 +35,7 @@ from dchat.sql.frames import Pipe, Sent, encode
 from dchat.sql.stored import Stored
 from dchat.sql.writer import Frame, Target
 from tests.support.node.running import QUICK, Running, running_node, until
-from tests.support.sql.chain import chain, hash_of
+from tests.support.sql.chain import app_hash, chain, hash_of
 from tests.support.sql.compare import assert_same
 from tests.support.sql.processes import worker_of
 from tests.support.sql.server import PASSWORD, Server, sql_server
@@ -242,6 +242,29 @@ async def test_a_node_writes_what_it_does_whatever_becomes_of_server_and_worker(
     assert worker_of(os.getpid()) is None, "it ends with the node"
     assert PASSWORD not in str(said)
     assert any("SQL is not written to" in line["event"] for line in said)
+
+
+async def test_a_block_whose_results_were_wrong_is_written_anew(server: Server) -> None:
+    """A node that executed wrongly was mended: what was on its way when SQL goes back is not taken for what follows."""
+    blocks = Blocks(list(chain(30, wrong=[9])))
+    blocks.height = 9
+    target = Target(server.url("postgres"), "mended", "chain", "00")
+    workers = ThreadWorkers(1)
+    feed = SqlFeed(target, blocks.stored(), workers)
+    running = asyncio.ensure_future(feed.run())
+    try:
+        await until_quiet(lambda: feed.saved_height == 9)
+        blocks.by_height = {made.height: made for made in chain(30)}
+        blocks.height = 30
+        feed.block_saved(30)
+        await until_quiet(lambda: feed.saved_height == 30)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        workers.close()
+    told = server.ask(target.connection, "SELECT height, app_hash FROM blocks ORDER BY 1", schema="mended")
+    assert told == [(height, app_hash(height).hex()) for height in range(1, 31)]
+    assert server.ask(target.connection, "SELECT count(*) FROM transactions", schema="mended") == [(60,)]
 
 
 async def test_a_node_that_is_refused_goes_on_and_says_so(server: Server, tmp_path: Path) -> None:
