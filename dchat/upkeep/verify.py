@@ -3,7 +3,7 @@
 A block follows its predecessor and has the parts that were voted for; its commit is signed by +2/3 of the set that its
 header names; the results give what the next header says, and so does each kept version of the state; the indexes lead
 to what they are of; the state's trees hold every value and nothing beside (`chain.state.audit`).
-What was pruned is no fault: a record may be missing until the first one of its kind is there.
+What was pruned is no fault: results may be missing until the first are there, and the index with them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Walk:
     def __init__(self, blocks: BlockStore, states: StateStore, stores: Stores, state: State) -> None:
         self._blocks, self._states, self._stores, self._state = blocks, states, stores, state
         self._before: BlockMeta | None = None
-        self._has_results = self._has_index = False
+        self._has_results = False
 
     def block(self, height: int) -> Iterator[str]:
         """What is wrong with the block, and with what is kept of it."""
@@ -148,8 +148,7 @@ class _Walk:
             yield f"database state, results of block {height}: they are not those that the chain has"
         for index, tx_hash in enumerate(block.data.tx_hashes):
             found = self._states.find_tx(tx_hash)
-            self._has_index = self._has_index or found is not None
-            if found != (height, index) and self._has_index:
+            if found != (height, index):  # it was written with the results, in one batch, and goes before them
                 yield f"database state, index of transaction {tx_hash.hex()}: it leads to {found}, not {height}/{index}"
         if self._stores.earliest_version <= height <= self._stores.latest_version:
             try:

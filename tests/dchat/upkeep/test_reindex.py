@@ -71,7 +71,8 @@ def strays(entries: Pairs) -> list[Write]:
 
 DAMAGES: dict[str, Callable[[Pairs], list[Write]]] = {
     "gone": gone,
-    "one gone": lambda entries: gone(entries)[:1],
+    "the first gone": lambda entries: gone(dict(sorted(entries.items(), key=lambda pair: pair[1])[:1])),
+    "the last gone": lambda entries: gone(dict(sorted(entries.items(), key=lambda pair: pair[1])[-1:])),
     "leads elsewhere": elsewhere,
     "cut": lambda entries: [(key, value[:-1]) for key, value in entries.items()],
     "strays": strays,
@@ -87,7 +88,7 @@ async def test_what_is_wrong_is_found_and_put_right(
     before = pairs_of(home, name)
     entries = {key: value for key, value in before.items() if key.startswith(prefix)}
     change(home, name, DAMAGES[damage](entries))
-    if damage in {"leads elsewhere", "one gone"}:
+    if damage in {"leads elsewhere", "the first gone", "the last gone", "gone"}:
         assert "index of" in run(home, "verify", code=EXIT_DISK).output
     told = json.loads(run(home, "reindex").output)
     counts = told["transactions" if prefix == TX else "hashes_of_blocks"]
