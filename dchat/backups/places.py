@@ -68,7 +68,10 @@ def place_of(text: str, config: Config) -> tuple[Target, str]:
         folder = FolderTarget(path)
         folder.make()
         return folder, ""
-    return FolderTarget(path.absolute().parent), path.name
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise TargetFailed(f"{parent} is no folder: make it, or name another")
+    return FolderTarget(parent), path.name
 
 
 def _s3(bucket: str, prefix: str, config: Config) -> S3Target:

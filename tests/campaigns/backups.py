@@ -154,7 +154,14 @@ async def restored(net: Testnet, index: int, backup: Path, *key: object) -> tupl
 
 async def check_hashes(net: Testnet, node: NodeEntry) -> None:
     """Raises CampaignFailed."""
-    blocks = (await asyncio.to_thread(asked, node, "/chain/blocks?limit=50"))["blocks"]
+    blocks: list[dict[str, Any]] = []
+
+    async def has_answered() -> bool:
+        with contextlib.suppress(OSError):
+            blocks.extend((await asyncio.to_thread(asked, node, "/chain/blocks?limit=50"))["blocks"])
+        return bool(blocks)
+
+    await until(f"{node.name} answers", has_answered, timeout_s=CATCH_UP_S, poll_s=0.5)
     own, theirs = {one["height"]: one["app_hash"] for one in blocks}, await net.app_hashes(1, 100)
     common = own.keys() & theirs.keys()
     if not common or any(own[one] != theirs[one] for one in common):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import aiohttp
@@ -100,8 +102,11 @@ async def test_what_fails_is_said_counted_and_tried_again(
 ) -> None:
     monkeypatch.setattr(rooms, "RETRY_FIRST_S", 0.01)
     root, mount = stopped.copy(tmp_path / "home"), tmp_path / "mount"
-    keeper = keeper_of(root, mount / "kept")
-    write_record(keeper._home, Record(str(mount / "kept"), NOW - 5 * HOUR_S))
+    record = Record(str(mount / "kept"), NOW - 5 * HOUR_S)
+    done = json.dumps(asdict(replace(record, made=1, ended_s=NOW)))
+    text = f"import os; os.listdir({str(mount)!r}); open({str(root / 'data' / 'backups.json')!r}, 'w').write({done!r})"
+    keeper = keeper_of(root, mount / "kept", command=child(text))
+    write_record(keeper._home, record)
     with capture_logs() as said:
         async with kept_going(keeper):
             await until(lambda: keeper.metrics.failed >= 1, timeout_s=60)

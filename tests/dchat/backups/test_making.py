@@ -136,6 +136,7 @@ def test_only_one_process_at_a_time_makes_one(stopped: Stopped, tmp_path: Path) 
         fcntl.flock(file, fcntl.LOCK_EX)
         run(home, "backup", "--output", tmp_path / "x", code=1, said="another process makes a backup")
     run(home, "backup", "--output", f"{tmp_path}/kept/", said="backed up height")
+    run(home, "backup", "--output", tmp_path / "none" / "x", code=1, said=f"{tmp_path / 'none'} is no folder")
     assert len(listed(home, "--at", tmp_path / "kept")) == 1
 
 
