@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dchat.backups.errors import TargetFailed
 from dchat.backups.folder import FolderTarget
-from dchat.backups.s3 import S3Target
+from dchat.backups.s3 import S3Target, check_library
 from dchat.backups.target import Target
 from dchat.config import Config
 from dchat.home.home import Home
@@ -40,12 +40,12 @@ def where_of(home: Home, config: Config) -> str:
 
 
 def check_place(home: Home, config: Config) -> None:
-    """What can be known of [backup] without writing anything. Raises UpkeepError."""
+    """What can be known of the place of [backup] without asking it. Raises UpkeepError."""
     options = config.backup
     if options.encryption:
         check_recipient(home.root / Path(options.encryption_key_file).expanduser())
     if options.backend == "s3":
-        target_of(home, config)
+        check_library()
         return
     folder = home.root / Path(options.folder).expanduser()
     if not (folder if folder.exists() else folder.parent).is_dir():

@@ -13,6 +13,7 @@ import base64
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,12 @@ CONNECT_S: Final = 10
 READ_S: Final = 60
 DIGEST: Final = "sha256"  # the name of the object's own note of what it is
 HOW_TO_INSTALL: Final = "S3 needs botocore: pip install 'dchat-validator[s3]', or pip install botocore"
+
+
+def check_library() -> None:
+    """Raises TargetFailed: botocore is missing. It is not loaded: 40 MB, of which a node needs nothing."""
+    if importlib.util.find_spec("botocore") is None:
+        raise TargetFailed(HOW_TO_INSTALL)
 
 
 class S3Target:

@@ -60,7 +60,7 @@ def check_options(home: Home, config: Config) -> None:
     def look(option: str, work: Callable[[], object]) -> None:
         try:
             work()
-        except (P2PError, SqlMissing, UpkeepError, ValueError, OSError) as error:
+        except (P2PError, SqlMissing, ValueError, OSError) as error:
             problems.append(f"{option}: {error}")
 
     look("[network], [p2p]", lambda: switch_config(config))
@@ -79,7 +79,7 @@ def check_options(home: Home, config: Config) -> None:
     if config.sql.connection:
         look("[sql]", library)
     if config.backup.enable:
-        look("[backup]", lambda: check_place(home, config))
+        _warn_of_backups(home, config)
     if config.tls.cert_file:
         look("[tls]", lambda: _check_tls(home.root / config.tls.cert_file, home.root / config.tls.key_file))
     if problems:
@@ -115,6 +115,14 @@ def fit_handles(config: Config, found: int) -> Config:
         handles=found, wanted=config.database.max_open_files, taken=tables,
     )  # fmt: skip
     return config.model_copy(update={"database": config.database.model_copy(update={"max_open_files": tables})})
+
+
+def _warn_of_backups(home: Home, config: Config) -> None:
+    """A place that cannot be used now, like a disk that is not mounted, keeps no validator from its start."""
+    try:
+        check_place(home, config)
+    except UpkeepError as error:
+        log.warning("a scheduled backup would fail now", reason=f"[backup]: {error}")
 
 
 def check_genesis(genesis: GenesisDoc, config: Config) -> None:

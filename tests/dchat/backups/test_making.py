@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from dchat.backups.kept import DAY_S, name_of
 from dchat.backups.making import series_of_home
@@ -147,11 +148,6 @@ def test_only_one_process_at_a_time_makes_one(stopped: Stopped, tmp_path: Path) 
         pytest.param({"backend": "s3"}, "s3_bucket is empty", id="no bucket"),
         pytest.param({"folder": "kept", "encryption": True}, "needs encryption_key_file", id="no key"),
         pytest.param({"folder": "kept", "schedule": "61 * * * *"}, "is no schedule", id="no schedule"),
-        pytest.param({"folder": "none/kept"}, "is its disk mounted?", id="no folder"),
-        pytest.param(
-            {"folder": "kept", "encryption": "aes-256-gcm", "encryption_key_file": "genesis"},
-            "no key of age is in it", id="a key of another kind",
-        ),
         pytest.param({"backend": "s3", "s3_bucket": "A B"}, "s3_bucket", id="no bucket's name"),
         pytest.param({"s3_endpoint": "https://user:pw@host"}, "s3_endpoint", id="credentials in an option"),
         pytest.param({"retention_days": -1}, "retention_days", id="days below 0"),
@@ -162,8 +158,31 @@ def test_a_start_says_what_is_wrong_with_the_options(
     told: dict[str, object], said: str, stopped: Stopped, tmp_path: Path
 ) -> None:
     home = stopped.copy(tmp_path / "home")
-    (home / "genesis").write_bytes(os.urandom(32).hex().encode())
     options(home, enable=True, **told)
     ended = CliRunner().invoke(dchat, ["validator", "--validate", "--home", str(home)], prog_name="dchat")
     assert ended.exit_code == 2, ended.output
     assert said in ended.output
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        pytest.param({"folder": "none/kept"}, "is its disk mounted?", id="no folder"),
+        pytest.param(
+            {"folder": "kept", "encryption": "aes-256-gcm", "encryption_key_file": "genesis"},
+            "no key of age is in it", id="a key of another kind",
+        ),
+        pytest.param({"backend": "s3", "s3_bucket": "bucket"}, "pip install", id="no library"),
+    ],
+)  # fmt: skip
+def test_a_place_that_cannot_be_used_now_keeps_no_validator_from_its_start(
+    told: dict[str, object], said: str, stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = stopped.copy(tmp_path / "home")
+    (home / "genesis").write_bytes(os.urandom(32).hex().encode())
+    options(home, enable=True, **told)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with capture_logs() as lines:
+        ended = CliRunner().invoke(dchat, ["validator", "--validate", "--home", str(home)], prog_name="dchat")
+    assert ended.exit_code == 0, ended.output
+    assert [said in line["reason"] for line in lines if "backup" in line["event"]] == [True]
