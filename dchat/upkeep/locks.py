@@ -95,10 +95,20 @@ def decrypt(source_path: Path, target: Path, lock: Lock | None) -> bool:
             source.seek(at)
             descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as out:
-                _age.decrypt_io(source, out, [identity])
+                _decrypt(source, out, identity)
         except _age.DecryptError as error:
             raise BadBackup(f"it cannot be decrypted: the key is another's, or the file is damaged ({error})") from None
     return True
+
+
+def _decrypt(source: BinaryIO, out: BinaryIO, identity: object) -> None:
+    """Raises BadBackup, OSError (no room)."""
+    try:
+        _age.decrypt_io(source, out, [identity])
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise BadBackup(f"it is damaged, or was cut: its seal does not hold ({error})") from None
 
 
 def _unlocked(source: BinaryIO, lock: Lock) -> object:

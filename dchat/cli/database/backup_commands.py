@@ -23,6 +23,7 @@ from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, current_h
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.upkeep.backup import ROOM_KEPT, restore
+from dchat.upkeep.errors import BadBackup
 from dchat.upkeep.locks import Lock, is_by_passphrase, make_key_file
 
 PASSPHRASE = "DCHAT_BACKUP_PASSPHRASE"  # the variable's name
@@ -151,7 +152,10 @@ def restore_command(source: str, key_file: Path | None, db_path: Path | None) ->
         if lock is None and is_by_passphrase(file):
             lock = Lock(passphrase=_passphrase(is_new=False))
         with held(home):
-            done = restore(home, file, lock=lock, told=progress.told)
+            try:
+                done = restore(home, file, lock=lock, told=progress.told)
+            except BadBackup as error:
+                raise BadBackup(f"{source}: {error}; nothing was replaced") from None
     progress.end()
     echo(f"restored height {done.facts.height} app_hash {done.facts.app_hash} of chain {done.facts.chain_id}")
     if done.raised:

@@ -168,6 +168,17 @@ def test_an_encrypted_file_costs_its_reader_no_more_than_it_is_allowed(tmp_path:
     assert "its locked key has 2147483648 bytes" in _opened(long, tmp_path, Lock(passphrase="word"))
 
 
+def test_a_cut_or_a_flipped_bit_of_an_encrypted_one_is_said(tmp_path: Path) -> None:
+    """Before: `decryption error`, of nothing that was named."""
+    key = Lock(tmp_path / "key")
+    make_key_file(tmp_path / "key")
+    (tmp_path / "in").write_bytes(bytes(200_000))
+    encrypt(tmp_path / "in", tmp_path / "locked", key)
+    whole = (tmp_path / "locked").read_bytes()
+    for damaged in (whole[:-1], whole[: len(whole) // 2], whole[:100_000] + b"\0" + whole[100_001:]):
+        assert "its seal does not hold" in _opened(damaged, tmp_path, key)
+
+
 def test_a_passphrase_that_opens_no_key_is_said(tmp_path: Path) -> None:
     inner = pyrage.passphrase.encrypt(b"\xff no key", "word")
     data = LOCKED + len(inner).to_bytes(4, "big") + inner
