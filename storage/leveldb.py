@@ -102,10 +102,11 @@ class LevelStore:
                     delete(key)
                 else:
                     put(key, value)
+            size = writes.approximate_size()
             with self._writing:
                 self._log.before_write()
                 writes.write()
-                self._log.after_write(batch, sync=sync)
+                self._log.after_write(len(batch), size, sync=sync)
         except FAILURES as error:
             found = self._failure("write", error)
             if isinstance(found, StoreFailed):

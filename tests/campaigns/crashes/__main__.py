@@ -1,10 +1,11 @@
 """`scripts/campaign crashes`: the power goes at every write of a validator, and of what its operator does.
 
 A validator that is a chain of its own runs under load, with pruning, snapshots and a restart; then each of `dchat
-database backup`, `rollback`, `migrate`, `prune` and `restore`. A recorder under the process notes every write, sync and
-name in their order. For every one of these steps a disk is drawn that a loss of power there may leave (unsynced writes
-lost, torn, out of order), and a node is started on it, which must come back: to a state that the chain had, with
-everything that was told as committed, and without a second signature. Every fortieth also makes blocks.
+database backup`, `rollback`, `migrate`, `prune` and `restore`, and a new node that joins by a snapshot. A recorder
+under the process notes every write, sync and name in their order. For every one of these steps a disk is drawn that a
+loss of power there may leave (unsynced writes lost, torn, out of order), and a node is started on it, which must come
+back: to a state that the chain had, with everything that was told as committed, and without a second signature. Every
+fortieth also makes blocks.
 """
 
 from __future__ import annotations

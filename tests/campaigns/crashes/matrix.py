@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.campaigns.crashes.judge import Lost, Told, judge, note
+from tests.campaigns.crashes.judge import Lost, Told, is_restored, judge, note
 from tests.campaigns.harness import be_quiet
 from tests.support.power import PROFILES, Machine, Mark, Profile, Step, read_journal
 
@@ -27,10 +27,10 @@ FAST: Final = Path("/dev/shm")
 
 @dataclass(frozen=True)
 class Phase:
-    """What was recorded: `home` as it was before lies in `before`. told_at_start: what bound the node already.
+    """What was recorded: `home` as it was before lies in `before`. told: what bound the node already.
 
     goes_on: a node that comes back can make blocks alone; not where its databases were brought back from before what
-    its key signed.
+    its key signed. joins: it is one that a snapshot restores, or will once more.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Phase:
     journal: Path
     told: Callable[[], Told]
     goes_on: bool = True
+    joins: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -171,7 +172,8 @@ def _one(
     machine.disk(disk, chance)
     goes_on = phase.goes_on and chance.randrange(GOES_ON_EVERY) == 0
     try:
-        asyncio.run(judge(disk, told, goes_on=goes_on))
+        if not phase.joins or is_restored(disk):
+            asyncio.run(judge(disk, told, goes_on=goes_on))
     except Lost as error:
         tally.failures.append(Failure(place, what, str(error).replace(str(disk), "HOME")))
     finally:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dchat.client.wallet import Session
 from dchat.devnet.load import Sender, make_senders
 from dchat.devnet.network import Network, Pace, free_ports, load_network, make_network
 from dchat.home import identity
+from dchat.home.home import Home, load_genesis, make_keys, write_genesis
 from tests.campaigns.crashes.judge import Told, note
 from tests.campaigns.crashes.matrix import Phase
 from tests.campaigns.harness import ROOT, CampaignFailed
@@ -39,13 +40,37 @@ min_free = 0
 interval = 15
 keep_recent = 2
 """
-OPERATOR = {
+COMMANDS = {
     "backup": ["backup", "--output", "again.backup"],
     "rollback": ["rollback", "--steps", "3"],
     "migrate": ["migrate"],
     "prune": ["prune", "--older-than", "1s"],
     "restore": ["restore", "--input", "half.backup"],
 }  # what is typed behind `dchat database`
+JOIN = "join"  # a node that is new, by a snapshot
+OPERATOR = (*COMMANDS, JOIN)
+JOINER = """
+[network]
+listen_address = "127.0.0.1:{p2p}"
+bootstrap_validators = ["{peer}"]
+
+[grpc]
+listen_address = "127.0.0.1:{grpc}"
+
+[observability]
+health_port = {http}
+metrics_port = {metrics}
+
+[p2p]
+address_book_strict = false
+allow_duplicate_ip = true
+
+[state_sync]
+enable = true
+discovery_time = 0
+trusted_nodes = ["{node}"]
+"""
+JOINED_BLOCKS = 6  # that the new node executes itself
 
 
 def record_all(folder: Path, *, blocks: int, operator: Collection[str] = OPERATOR) -> list[Phase]:
@@ -61,7 +86,10 @@ def record_all(folder: Path, *, blocks: int, operator: Collection[str] = OPERATO
     (folder / "half").write_text(str(half))
     asyncio.run(_run_node(network, recorder, until=blocks))
     for name in operator:
-        _record_command(home, folder, name, OPERATOR[name])
+        if name == JOIN:
+            asyncio.run(_record_join(network, folder))
+        else:
+            _record_command(home, folder, name, COMMANDS[name])
     return load_all(folder)
 
 
@@ -81,12 +109,17 @@ def load_all(folder: Path) -> list[Phase]:
     recorder = Recorder(home, folder / "blocks")
     half = int((folder / "half").read_text())
     phases = [Phase("blocks", home, recorder.before, recorder.journal, partial(_all_told, recorder))]
-    for name in OPERATOR:
+    for name in COMMANDS:
         own = Recorder(folder / f"{name}-home", folder / name)
         if own.journal.exists():
             goes_back = name == "restore"
             told = partial(_told_at_end, recorder, half if goes_back else None)
             phases.append(Phase(name, own.home, own.before, own.journal, told, goes_on=not goes_back))
+    own = Recorder(folder / f"{JOIN}-home", folder / JOIN)
+    if own.journal.exists():
+        phases.append(
+            Phase(JOIN, own.home, own.before, own.journal, partial(_all_told, own), goes_on=False, joins=True)
+        )
     return phases
 
 
@@ -134,39 +167,72 @@ def _dchat(home: Path, *words: str, recorder: Recorder | None = None) -> None:
 
 async def _run_node(network: Network, recorder: Recorder, *, until: int) -> None:
     """From where it stopped to height `until`. Raises CampaignFailed."""
-    log = recorder.folder / "node.log"
+    async with asyncio.timeout(60 + 3 * until), _node(recorder.home, recorder.folder, recorder):
+        await _load(network, recorder, until)
+
+
+@contextlib.asynccontextmanager
+async def _node(home: Path, folder: Path, recorder: Recorder | None = None) -> AsyncIterator[None]:
+    """A process, stopped in the end. Raises CampaignFailed: it ended otherwise than so."""
+    log = folder / "node.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.campaigns.crashes.small", "validator", "--home", str(recorder.home),
-            cwd=ROOT, env=recorder.environment(), stdout=out, stderr=out,
+            sys.executable, "-m", "tests.campaigns.crashes.small", "validator", "--home", str(home),
+            cwd=ROOT, env=None if recorder is None else recorder.environment(), stdout=out, stderr=out,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(60 + 3 * until):
-                await _load(network, recorder, until)
+            yield
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             code = await process.wait()
     if code:
-        raise CampaignFailed(f"the recorded node ended with {code}: {log.read_text()[-2_000:]}")
+        raise CampaignFailed(f"the node ended with {code}: {log.read_text()[-2_000:]}")
+
+
+async def _record_join(network: Network, folder: Path) -> None:
+    """The network's node goes on, and another one joins it by a snapshot and follows for some blocks."""
+    entry, (ports,) = network.nodes[0], free_ports(1)
+    node = f"{network.host}:{entry.ports.grpc}"
+    home = Home.of(folder / f"{JOIN}-home")
+    make_keys(home)
+    write_genesis(home, load_genesis(Home.of(network.home_of(entry))).dumps())
+    options = JOINER.format(
+        p2p=ports.p2p, grpc=ports.grpc, http=ports.http, metrics=ports.metrics, node=node,
+        peer=f"{entry.node_id}@{network.host}:{entry.ports.p2p}",
+    )  # fmt: skip
+    home.config_file.write_text(OPTIONS + options)
+    recorder = Recorder(home.root, folder / JOIN)
+    recorder.begin()
+    async with asyncio.timeout(600), _node(network.home_of(entry), folder), Client(node) as client:
+        begin = await _height_of(client) + 1
+        async with _node(home.root, recorder.folder, recorder), Client(f"{network.host}:{ports.grpc}") as joined:
+            following = asyncio.create_task(_follow(client, recorder, begin, 1 << 40, is_its_own=False))
+            first = await _height_of(joined)
+            await joined.wait_for_height(first + JOINED_BLOCKS)
+            following.cancel()
+
+
+async def _height_of(client: Client) -> int:
+    """Once it answers and has a block."""
+    while True:
+        with contextlib.suppress(ClientError):
+            if height := (await client.status()).latest_block_height:
+                return height
+        await asyncio.sleep(0.05)
 
 
 async def _load(network: Network, recorder: Recorder, until: int) -> None:
     async with Client(f"{network.host}:{network.nodes[0].ports.grpc}") as client:
-        while True:
-            with contextlib.suppress(ClientError):
-                begin = (await client.status()).latest_block_height
-                break
-            await asyncio.sleep(0.05)
+        begin = await _height_of(client)
         async with asyncio.TaskGroup() as tasks:
             paying = tasks.create_task(_pay_all(client, network, recorder))
-            await _follow(client, recorder, begin + 1, until)
+            await _follow(client, recorder, begin, until)
             paying.cancel()
 
 
 async def _pay_all(client: Client, network: Network, recorder: Recorder) -> None:
     purse = identity.load(network.folder / network.accounts["carol"]).wallet
-    await client.wait_for_height(1)
     height = (await client.status()).latest_block_height
     senders = await make_senders(client, purse, SENDERS, label=f"crash {height}")
     facts = await Session(client, purse).facts()
@@ -195,10 +261,13 @@ async def _pay(
             recorder.mark(committed=answer.hash.hex(), height=answer.height)
 
 
-async def _follow(client: Client, recorder: Recorder, begin: int, until: int) -> None:
+async def _follow(client: Client, recorder: Recorder, begin: int, until: int, *, is_its_own: bool = True) -> None:
+    """is_its_own: the recorded node told of the blocks, which binds it."""
     async for answer in client.stream_blocks(begin):
         height = answer.block.header.height
         txs = [sha256(tx).hex() for tx in answer.block.data.txs]
-        recorder.mark(block=height, hash=answer.block_id.hash.hex(), app_hash=answer.app_hash.hex(), txs=txs)
+        recorder.mark(
+            block=height, hash=answer.block_id.hash.hex(), app_hash=answer.app_hash.hex(), txs=txs, binds=is_its_own
+        )
         if height >= until:
             return
