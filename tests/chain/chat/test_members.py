@@ -27,6 +27,7 @@ from chain.tx.messages.chat import (
 from chain.upgrade.plan import LAST_DONE
 from dchat.app.build_plan import UPGRADES
 from dchat.app.chat_queries import ChannelQueries
+from dchat.app.errors import NoChannel
 from tests.support.chain.harness import wallet
 from tests.support.chain.rooms import ROOM, Rooms
 from tests.support.upgrade import chains as upgraded
@@ -68,7 +69,8 @@ def test_members_are_listed_with_their_roles_in_pages_and_at_a_height() -> None:
     following = lists(rooms).members(ROOM, after=one.next, height=before)
     assert [row.address for row in [*one.members, *following.members]] == sorted(everybody)
     assert (one.next, following.next) == (sorted(everybody)[0], b"")
-    assert not lists(rooms).members(channel_id("nowhere")).members
+    with pytest.raises(NoChannel, match=channel_id("nowhere").hex()):
+        lists(rooms).members(channel_id("nowhere"))
 
 
 def test_an_account_finds_its_channels_and_conversations() -> None:
