@@ -134,14 +134,14 @@ def run(phase: Phase, places: list[Place], seed: int, *, workers: int = 1) -> Ta
         tally.add(_run(phase, places, seed))
         return tally
     parts = [places[number::workers] for number in range(workers)]
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=be_quiet) as pool:
         for part in pool.map(_run, [phase] * workers, parts, [seed] * workers):
             tally.add(part)
     return tally
 
 
 def _run(phase: Phase, places: list[Place], seed: int) -> Tally:
-    be_quiet()
     tally = Tally()
     wanted: dict[int, list[Place]] = {}
     for place in places:

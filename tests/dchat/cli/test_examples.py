@@ -27,7 +27,7 @@ GROUPS: Final = ("tx", "query", "proof", "identity", "upgrade", "light", "databa
 WITHOUT: Final = {
     **{
         f"database {name}": "the node must not run; docs/database.md says what to type, tests/dchat/upkeep types it"
-        for name in ("migrate", "prune", "reindex", "restore", "rollback")
+        for name in ("migrate", "prune", "reindex", "rollback")
     },
     "database sql": "it needs a PostgreSQL server: tests/dchat/sql types it, and asks what docs/sql.md asks",
     "signer export": "the node must not run: tests/dchat/upkeep",
