@@ -23,6 +23,7 @@ from typing import BinaryIO, Final, Protocol
 
 from dchat.upkeep.copies import DATABASES
 from dchat.upkeep.errors import BadBackup
+from dchat.upkeep.sign_record import is_position
 
 MAGIC: Final = b"dchat-backup 1\n"
 PACKED: Final = b"dchat-backup zlib 1\n"
@@ -262,6 +263,8 @@ def _facts(line: str) -> Facts:
         if not all(_HEX.fullmatch(texts[key]) for key in ("genesis_hash", "app_hash", "validator")):
             raise ValueError("a hash is not in hex")
         height, round, step = map(_number, told["signed"])
+        if not is_position((height, round, step)):
+            raise ValueError(f"nobody signs at {height}/{round}/{step}")
         size = _number(told.get("bytes", 0))
         return Facts(**texts, height=_number(told["height"]), signed=(height, round, step), bytes=size)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -23,8 +23,15 @@ FORMAT: Final = "1"
 BYTES_MAX: Final = 65_536
 HEIGHT_MAX: Final = (1 << 63) - 1
 ROUND_MAX: Final = (1 << 31) - 1
+STEP_MAX: Final = 3  # of a precommit
 
 Position = tuple[int, int, int]  # height, round, step
+
+
+def is_position(position: Position) -> bool:
+    """Whether a record may say so: one that says more is refused by every start, and is never made anew."""
+    height, round, step = position
+    return 0 <= height <= HEIGHT_MAX and 0 <= round <= ROUND_MAX and 0 <= step <= STEP_MAX
 
 
 def read_sign_state(home: Home) -> SignState:
@@ -104,7 +111,7 @@ def _position_of(home: Home, text: bytes) -> Position:
         raise UpkeepError(f"the record is of chain {chain!r}, and this home is of {chain_id!r}")
     if not found:
         raise UpkeepError(f"the record has nothing of this home's validator {address}")
-    height, round, step = max(found)
-    if not (0 <= height <= HEIGHT_MAX and 0 <= round <= ROUND_MAX and 0 <= step <= 3):
-        raise UpkeepError(f"the record's {height}/{round}/{step} is out of range")
-    return height, round, step
+    position = max(found)
+    if not is_position(position):
+        raise UpkeepError(f"the record's {'/'.join(map(str, position))} is out of range")
+    return position

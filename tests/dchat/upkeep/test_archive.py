@@ -97,6 +97,8 @@ def test_a_line_that_names_no_file_is_refused(line: str, why: str) -> None:
         pytest.param(b"[]", id="no table"),
         pytest.param(b"{}", id="nothing"),
         pytest.param({**asdict(FACTS), "signed": [1e999, 0, 0]}, id="an infinite height"),
+        pytest.param({**asdict(FACTS), "signed": [7, 1 << 31, 2]}, id="a round that no record of signing has"),
+        pytest.param({**asdict(FACTS), "signed": [7, 0, 4]}, id="a step that no record of signing has"),
         pytest.param({**asdict(FACTS), "height": "7"}, id="a height that is a text"),
         pytest.param({**asdict(FACTS), "height": -1}, id="a height below 0"),
         pytest.param({**asdict(FACTS), "bytes": 1 << 63}, id="bytes of no disk"),
