@@ -120,9 +120,14 @@ def finish_replacing(beside: Path, *, also_aside: Sequence[Path] = ()) -> Path |
         return None
     try:
         told = json.loads(plan.read_text())
-        made, aside, names = beside / told["made"], beside / told["aside"], [str(name) for name in told["names"]]
+        made, aside, names = told["made"], told["aside"], told["names"]
+        for name in (made, aside, *names):
+            _check_name(name)
+        if len({made, aside, *names}) != len(names) + 2 or not aside.startswith(ASIDE):
+            raise ValueError(f"{[made, aside, *names]} are not folders of their own")
+        made, aside = beside / made, beside / aside
         going = [path for path in also_aside if path.name in told["also_aside"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise HomeError(
             f"{plan}: it does not say which databases are being replaced ({error!r}): remove it, and restore again"
         ) from None
@@ -149,6 +154,13 @@ def finish_replacing(beside: Path, *, also_aside: Sequence[Path] = ()) -> Path |
     plan.unlink()
     sync_folder(beside)
     return None if is_empty else aside
+
+
+def _check_name(name: object) -> None:
+    """A home may come from others: what its plan names lies beside it, and nothing else is moved or removed. Raises
+    ValueError."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"{name!r} is no folder beside it")
 
 
 def _sync_tree(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import subprocess
@@ -62,6 +63,28 @@ def test_a_plan_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / PLAN).write_text("{")
     with pytest.raises(HomeError, match=PLAN):
         finish_replacing(tmp_path)
+
+
+OUTSIDE = {
+    "folders elsewhere": {"made": "/tmp", "aside": "replaced-1", "names": ["app"], "also_aside": []},
+    "a folder above": {"made": "..", "aside": "replaced-1", "names": ["app"], "also_aside": []},
+    "a name elsewhere": {"made": "made", "aside": "replaced-1", "names": ["../other/app"], "also_aside": []},
+    "aside elsewhere": {"made": "made", "aside": "../other", "names": [], "also_aside": ["log"]},
+    "aside in what is ours": {"made": "made", "aside": "app", "names": [], "also_aside": ["log"]},
+    "one folder for another": {"made": "replaced-1", "aside": "replaced-1", "names": ["app"], "also_aside": []},
+    "no names": {"made": "made", "aside": "replaced-1", "names": [7], "also_aside": []},
+}
+
+
+@pytest.mark.parametrize("plan", OUTSIDE)
+def test_a_plan_of_others_moves_nothing_outside(plan: str, tmp_path: Path) -> None:
+    """A home that came from somebody else, with a plan in it: it removed any folder called as the log is."""
+    data, other = make(tmp_path / "data"), make(tmp_path / "other")
+    (data / PLAN).write_text(json.dumps(OUTSIDE[plan]))
+    with pytest.raises(HomeError, match="does not say which databases"):
+        finish_replacing(data, also_aside=(data / "log",))
+    assert what_is_there(data) == what_is_there(other) == ("old", "old", True)
+    assert not list(tmp_path.glob("*/replaced-*"))
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler to make the recorder with")
