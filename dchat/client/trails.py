@@ -17,6 +17,8 @@ from dchat.client.client import Client, ClientError
 from proto.dchat.v1 import trail_service_pb2 as pb
 
 DEADLINE_S = 30.0  # a large block is executed again for the answer
+WRITES_BYTES_MAX = 128 << 20  # of a step: the whole format's limit of a block, some times over
+PAGES_MAX = 5_000  # of an answer; an honest one of the largest block has 500 of steps and 2,000 of writes
 T = TypeVar("T")
 
 
@@ -45,8 +47,9 @@ class Peer:
         """Without writes."""
         steps: list[Step] = []
         trail: BlockTrail | None = None
-        count = 0
+        count = pages = 0
         while trail is None or len(steps) < count:
+            pages = _next_page(pages, f"height {height}")
             request = pb.ListTrailStepsRequest(height=height, from_step=len(steps))
             answer = await self._ask(self._client.trails.ListTrailSteps, request)
             head = replace(_of(read_head(answer.trail), height), again=answer.again)
@@ -62,8 +65,9 @@ class Peer:
 
     async def writes(self, trail: BlockTrail, index: int) -> Writes:
         found: dict[bytes, bytes | None] = {}
-        after, has_more = b"", True
+        after, has_more, pages, size = b"", True, 0, 0
         while has_more:
+            pages = _next_page(pages, f"height {trail.height}, step {index}")
             request = pb.ListTrailWritesRequest(height=trail.height, step=index, after=after)
             answer = await self._ask(self._client.trails.ListTrailWrites, request)
             where = f"height {trail.height}, step {index}"
@@ -71,6 +75,9 @@ class Peer:
             has_more = answer.has_more
             if (has_more and not page) or len(found) + len(page) > STEP_WRITES_MAX:
                 raise BadTrail(f"{where}: {len(page)} writes behind {len(found)}, and more are said to follow")
+            size += sum(len(key) + len(value or b"") for key, value in page.items())
+            if size > WRITES_BYTES_MAX:
+                raise BadTrail(f"{where}: more than {WRITES_BYTES_MAX} bytes of writes")
             found |= page
             after = max(page, default=after)
         check_writes(trail.steps, index, found)
@@ -81,6 +88,13 @@ class Peer:
             return await self._client.call(method, request, deadline_s=DEADLINE_S)
         except ClientError as error:
             raise AutopsyError(str(error)) from error
+
+
+def _next_page(pages: int, where: str) -> int:
+    """Its number. Raises BadTrail: pages of one entry each would be asked for days."""
+    if pages == PAGES_MAX:
+        raise BadTrail(f"{where}: no end after {PAGES_MAX} pages")
+    return pages + 1
 
 
 def _of(trail: BlockTrail, height: int) -> BlockTrail:

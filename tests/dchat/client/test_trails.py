@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+import dchat.client.trails as trails_module
 from chain.tx.messages import Payment
 from dchat.autopsy.errors import AutopsyError
 from dchat.autopsy.search import examine
@@ -93,6 +94,46 @@ async def test_lies_are_refused(world: tuple[Running, LyingDoor, int]) -> None:
             except AutopsyError:
                 continue
     assert believed == []
+
+
+async def _one_more_write(request: Any, honest: Any) -> pb.ListTrailWritesResponse:
+    """Ascending, of the largest size, without an end."""
+    number = int.from_bytes(request.after[2:], "big") + 1
+    return pb.ListTrailWritesResponse(
+        writes=[pb.TrailWrite(key=b"ua" + number.to_bytes(20, "big"), value=bytes(65_536))], has_more=True
+    )
+
+
+async def _one_more_step(request: Any, honest: Any) -> pb.ListTrailStepsResponse:
+    first = request.from_step == 0
+    request.from_step = 0
+    answer: pb.ListTrailStepsResponse = await honest()
+    step = pb.TrailStep()
+    step.CopyFrom(answer.steps[0 if first else 1])
+    del answer.steps[:]
+    answer.steps.append(step)
+    answer.count = 1_000_000
+    return answer
+
+
+async def test_pages_without_an_end_take_no_memory_and_no_days(
+    world: tuple[Running, LyingDoor, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of writes of 64 KiB a million were allowed, and a page might have one."""
+    _, door, height = world
+    monkeypatch.setattr(trails_module, "WRITES_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(trails_module, "PAGES_MAX", 40)
+    async with Client(door.address, answer_bytes_max=8 << 20) as client:
+        peer = Peer(client)
+        trail = await peer.steps(height)
+        door.lies = {"ListTrailWrites": _one_more_write, "ListTrailSteps": _one_more_step}
+        with pytest.raises(AutopsyError, match="more than 1048576 bytes of writes"):
+            await peer.writes(trail, 1)
+        monkeypatch.setattr(trails_module, "WRITES_BYTES_MAX", 1 << 40)
+        with pytest.raises(AutopsyError, match="no end after 40 pages"):
+            await peer.writes(trail, 1)
+        with pytest.raises(AutopsyError, match="no end after 40 pages"):
+            await peer.steps(height)
 
 
 async def test_questions_that_are_none(world: tuple[Running, LyingDoor, int]) -> None:
