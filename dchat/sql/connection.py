@@ -21,6 +21,7 @@ TEXT_MAX: Final = 400  # of what a server says
 PATIENCE: Final[dict[str, Any]] = {
     "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 30_000, "application_name": "dchat",
+    "client_encoding": "UTF8",  # whatever the environment or the database says
 }  # fmt: skip
 
 

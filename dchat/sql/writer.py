@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import psycopg
 
 SERVER_VERSION_MIN: Final = 120_000  # generated columns
+ENCODING: Final = "UTF8"  # as a server calls it; one that was installed without a locale has SQL_ASCII
 READ_ONLY: Final = "25006"  # SQLSTATE: of a server that follows another one
 SCHEMAS: Final = {
     int(path.stem.removeprefix("schema_")): path for path in sorted(Path(__file__).parent.glob("schema_*.sql"))
@@ -96,6 +97,11 @@ class Writer:
     def _begin(self) -> None:
         if self._sql.info.server_version < SERVER_VERSION_MIN:
             raise SqlRefused("the server is older than PostgreSQL 12; use a newer one")
+        if (encoding := self._sql.info.parameter_status("server_encoding")) != ENCODING:
+            raise SqlRefused(
+                f"the database's encoding is {encoding}, which cannot hold all that people write; allowed: {ENCODING} "
+                f"(CREATE DATABASE dchat ENCODING '{ENCODING}' TEMPLATE template0)"
+            )
         schema = self._target.schema
         if not self._one("SELECT 1 FROM pg_namespace WHERE nspname = %s", schema):
             self._sql.execute(f"CREATE SCHEMA {schema}")  # its form was looked at

@@ -263,6 +263,27 @@ def test_a_later_schema_is_carried_out_once(
     )
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_all_texts_is_refused_before_anything(
+    encoding: str, server: Server, target: Target
+) -> None:
+    """What a server has that was installed without a locale: it took blocks, and no second start could go on."""
+    name = f"in_{encoding.lower()}"
+    with psycopg.connect(target.connection, autocommit=True) as sql:
+        sql.execute(f"DROP DATABASE IF EXISTS {name}")  # type: ignore[arg-type]
+        sql.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0")  # type: ignore[arg-type]
+    with pytest.raises(SqlRefused, match=f"encoding is {encoding}.*allowed: UTF8"):
+        Writer.attach(replace(target, connection=server.url(name)))
+
+
+def test_what_the_environment_says_of_encodings_is_not_heard(
+    server: Server, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    assert write(target, BLOCKS[:2]).height == 2
+    assert write(target, BLOCKS[2:3]).height == 3
+
+
 def test_who_may_not_write_is_told(server: Server, target: Target) -> None:
     with psycopg.connect(target.connection, autocommit=True) as sql:
         sql.execute("DROP ROLE IF EXISTS reader")
