@@ -24,6 +24,7 @@ from dchat.backups.target import CHUNK, LISTED_MAX
 
 PART_BYTES: Final = 16 << 20  # in memory at once
 PARTS_MAX: Final = 9_000  # the protocol allows 10,000
+PAGES_MAX: Final = 10_000  # of a list; AWS has 1,000 names in each, and a liar need not have any
 TRIES: Final = 5
 CONNECT_S: Final = 10
 READ_S: Final = 60
@@ -114,6 +115,7 @@ class S3Target:
                 found: dict[str, Any] = self._client.head_object(
                     Bucket=self._bucket, Key=self._prefix + name, ChecksumMode="ENABLED"
                 )
+                found["ContentLength"] = int(found["ContentLength"])
             except self._errors.ClientError as error:
                 if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
                     return None
@@ -151,7 +153,7 @@ class S3Target:
         found = self._found(name)
         if found is None:
             raise NoSuchBackup(f"{self.path_of(name)} does not exist")
-        size, digest = int(found["ContentLength"]), hashlib.sha256()
+        size, digest = found["ContentLength"], hashlib.sha256()
         if size > bytes_max:
             raise TargetFailed(f"{self.path_of(name)} has {size} bytes, and there is room for {bytes_max}")
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -166,17 +168,21 @@ class S3Target:
 
     def list(self) -> Iterator[tuple[str, int]]:
         count, more = 0, {"Bucket": self._bucket, "Prefix": self._prefix, "Delimiter": "/"}
-        while True:
+        for _ in range(PAGES_MAX):
             with self._plainly("listing it"):
                 page = self._client.list_objects_v2(**more)
-            for one in page.get("Contents", []):
-                yield one["Key"].removeprefix(self._prefix), int(one["Size"])
-                count += 1
-            if not page.get("IsTruncated"):
+                found = [(one["Key"].removeprefix(self._prefix), int(one["Size"])) for one in page.get("Contents", [])]
+                is_last = not page.get("IsTruncated")
+                more["ContinuationToken"] = "" if is_last else page["NextContinuationToken"]
+            yield from found
+            count += len(found)
+            if is_last:
                 return
             if count >= LISTED_MAX:
-                raise TargetFailed(f"{self.where}: more than {LISTED_MAX} objects: choose a [backup] s3_prefix")
-            more["ContinuationToken"] = page["NextContinuationToken"]
+                break
+        raise TargetFailed(
+            f"{self.where}: more than {LISTED_MAX} objects, or {PAGES_MAX} pages: choose a [backup] s3_prefix"
+        )
 
     def remove(self, name: str) -> None:
         with self._plainly(f"removing {name}"):
@@ -204,6 +210,8 @@ class S3Target:
         except self._errors.ClientError as error:
             told = error.response.get("Error", {})
             raise TargetFailed(f"{self.where}: {what}: {told.get('Code')}: {told.get('Message')}"[:500]) from None
+        except KeyError as error:
+            raise TargetFailed(f"{self.where}: {what}: its answer lacks {error}") from None
         except (self._errors.BotoCoreError, ValueError) as error:
             raise TargetFailed(f"{self.where}: {what}: {error}"[:500]) from None
 

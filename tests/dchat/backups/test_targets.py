@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -157,6 +158,21 @@ def test_a_long_list_is_read_in_pages(store: Store, tmp_path: Path) -> None:
     assert store.calls.count("list") == 3
 
 
+@pytest.mark.parametrize("lie", ["no end", "no token", "no name"])
+def test_a_list_that_is_none_ends(lie: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without a name, each of which another follows, were asked for until somebody stopped it."""
+    monkeypatch.setattr(s3, "PAGES_MAX", 4)
+    told, why = {
+        "no end": ("<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>", "or 4 pages"),
+        "no token": ("<IsTruncated>true</IsTruncated>", "lacks 'NextContinuationToken'"),
+        "no name": ("<Contents><Size>1</Size></Contents>", "lacks 'Key'"),
+    }[lie]
+    store.lists = told
+    with pytest.raises(TargetFailed, match=why):
+        list(bucket(store).list())
+    assert store.calls.count("list") == (4 if lie == "no end" else 1)
+
+
 def test_credentials_come_from_the_environment_and_are_in_no_text(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -183,6 +199,24 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 
 # ------------------------------------------------------------------------------------------------ a folder
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_disk_without_links_takes_backups(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As exFAT of a stick, and many shares."""
+
+    def link(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number), str(source))
+
+    monkeypatch.setattr(os, "link", link)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    written = draft(tmp_path)
+    content = written.read_bytes()
+    FolderTarget(kept).put(NAME, written)
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == {NAME: content}
+    with pytest.raises(TargetFailed, match="never overwritten"):
+        FolderTarget(kept).put(NAME, draft(tmp_path))
 
 
 def test_a_folder_on_a_disk_that_is_not_mounted_is_not_made(tmp_path: Path) -> None:
