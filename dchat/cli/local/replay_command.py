@@ -15,16 +15,21 @@ import structlog
 
 from chain.upgrade.module import UpgradeOptions
 from consensus.documents.genesis import GenesisDoc
+from consensus.formats.units import MIB
+from consensus.system.machine import free_bytes
 from dchat.cli.database.group import copied, held, plainly
 from dchat.cli.terminal.base import Exit, Refusal, echo, echo_progress, show_json
 from dchat.config import Config
 from dchat.home import logs
 from dchat.home.home import Home
 from dchat.upkeep import replay as replaying
+from dchat.upkeep.errors import UpkeepError
 from dchat.upkeep.replay import Progress, Report
 
 SHOWN_EVERY_S = 0.5  # on a terminal
 LOGGED_EVERY_S = 10.0
+LOOKED_EVERY = 16  # blocks, at the room on the disk
+FLOORS = 2  # of [database] min_free
 log = structlog.get_logger(__name__)
 
 
@@ -47,10 +52,16 @@ def replay_from_genesis(home: Home, config: Config, genesis: GenesisDoc, *, repl
 
 def _run(home: Home, config: Config, genesis: GenesisDoc) -> Report:
     shown = _Shown()
+
+    def told(progress: Progress) -> None:
+        shown.told(progress)
+        if progress.height % LOOKED_EVERY == 0:
+            _check_room(home, config, progress.height)
+
     options = UpgradeOptions(frozenset(config.upgrade.skip_heights))
     try:
         with copied(home, config) as copy:
-            return asyncio.run(replaying.replay(home, copy, genesis, told=shown.told, options=options))
+            return asyncio.run(replaying.replay(home, copy, genesis, told=told, options=options))
     except KeyboardInterrupt:
         raise Refusal(
             f"interrupted after block {shown.height}; the same command goes on from there. What it made is in "
@@ -58,6 +69,17 @@ def _run(home: Home, config: Config, genesis: GenesisDoc) -> Report:
         ) from None
     finally:
         shown.end()
+
+
+def _check_room(home: Home, config: Config, height: int) -> None:
+    """Raises UpkeepError: going on would bring the node that may run here to the floor at which it stops."""
+    floor = FLOORS * config.database.min_free * MIB
+    if (free := free_bytes(home.databases)) < floor:
+        raise UpkeepError(
+            f"{home.databases}: {free} bytes are free, less than twice [database] min_free. Blocks to {height} are as "
+            f"the chain has them; the same command goes on from there. What it made is in "
+            f"{home.databases / replaying.FOLDER}: remove that, or make room"
+        )
 
 
 class _Shown:

@@ -48,6 +48,21 @@ def gas_added(result: ExecTxResult) -> ExecTxResult:
     return result._replace(gas_used=result.gas_used + 1)
 
 
+def test_a_replay_leaves_the_room_that_a_running_node_needs(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes a second state beside the node's, which stops at the floor."""
+    home = stopped.copy(tmp_path / "home")
+    before = files_of(home)
+    monkeypatch.setattr(replay_command, "LOOKED_EVERY", 1)
+    monkeypatch.setattr(replay_command, "free_bytes", lambda path: (512 << 20) - 1)
+    run(home, code=1, said="less than twice [database] min_free. Blocks to 1 are as the chain has them")
+    assert {path: path.read_bytes() for path in before} == before
+    monkeypatch.setattr(replay_command, "free_bytes", lambda path: 512 << 20)
+    answer = told(run(home))
+    assert (answer["ok"], answer["resumed_after"]) == (True, 1)
+
+
 def files_of(home: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted((home / "data").rglob("*")) if path.is_file()}
 
