@@ -121,6 +121,8 @@ def _brought(text: str, home: Home, config: Config) -> Iterator[Path]:
         path = Path(text).expanduser()
         if why := unreadable(path):
             raise Refusal(why, Exit.USAGE)
+        if not path.is_file():
+            raise Refusal(f"{path} is no file: a backup is read more than once", Exit.USAGE)
         yield path
         return
     home.databases.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -105,6 +106,14 @@ def test_what_is_damaged_before_it_is_backed_up_is_not_restored(stopped: Stopped
     run(home, "verify", code=EXIT_DISK, said=f"key {key.hex()}")
     run(home, "backup", "--output", file)
     run(home, "restore", "--input", file, code=1, said="damaged in")
+
+
+def test_a_pipe_is_no_backup(stopped: Stopped, tmp_path: Path) -> None:
+    """What is read more than once waited for ever on it, and held the home meanwhile."""
+    home, pipe = stopped.copy(tmp_path / "home"), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    run(home, "restore", "--input", pipe, code=2, said="is no file: a backup is read more than once")
+    run(home, "restore", "--input", "/dev/zero", code=2, said="is no file")
 
 
 def test_another_chains_backup_is_refused(stopped: Stopped, tmp_path: Path) -> None:
