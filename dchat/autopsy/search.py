@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from chain.trail.steps import BlockTrail, Writes
 from dchat.autopsy.compare import KeyDifference, StepDifference, first_difference, key_differences
 from dchat.autopsy.errors import AutopsyError
 
+BEHIND_MAX: Final = 10  # heights, of nodes that are asked at one moment
 T = TypeVar("T")
 
 
@@ -67,6 +68,11 @@ async def examine(
         told = ", ".join(f"{name} has {low} to {high}" for name, (low, high) in ranges.items())
         raise AutopsyError(f"there is no height that all have: {told}")
     finding = Finding(lowest, highest)
+    finding.notes += [
+        f"{name} has none above {high}: what the others have above it is not compared"
+        for name, (_, high) in ranges.items()
+        if high + BEHIND_MAX < max(other for _, other in ranges.values())
+    ]
     heads = await _heads(witnesses, highest)
     if _differ(heads, lambda head: head.block_hash):
         finding.is_fork = True

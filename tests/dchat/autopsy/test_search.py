@@ -46,7 +46,7 @@ async def test_nothing_differs() -> None:
 @pytest.mark.parametrize("height", [2, 3, 611, 999, 1_000])
 async def test_the_first_height_is_found_with_few_questions(height: int) -> None:
     wrong = chain(1, 1_000, **{f"h{height}": block(height, b"wrong", app=b"b")})
-    witnesses = [Told("a", chain(1, 1_000)), Told("b", wrong), Told("c", chain(1, 5_000))]
+    witnesses = [Told("a", chain(1, 1_000)), Told("b", wrong), Told("c", chain(1, 1_009))]
     finding = await examine(witnesses)
     assert (finding.height, finding.is_older, finding.notes) == (height, False, [])
     assert finding.step is not None
@@ -55,6 +55,15 @@ async def test_the_first_height_is_found_with_few_questions(height: int) -> None
     [key] = finding.keys
     assert key == (KEY, {"a": b"right", "b": b"wrong"})
     assert all(len(one.asked) <= 14 for one in witnesses)
+
+
+async def test_who_is_far_behind_is_named() -> None:
+    """One that says so of itself hides what the others differ in."""
+    wrong = chain(1, 99, h50=block(50, app=b"b"))
+    finding = await examine([Told("a", chain(1, 99)), Told("b", wrong), Told("c", chain(1, 9))])
+    assert (finding.highest, finding.height) == (9, None)
+    assert finding.notes == ["c has none above 9: what the others have above it is not compared"]
+    assert not (await examine([Told("a", chain(1, 99)), Told("b", chain(1, 89))])).notes
 
 
 async def test_a_difference_from_before_all_that_is_there() -> None:
