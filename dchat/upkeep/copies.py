@@ -16,6 +16,7 @@ from typing import Final
 
 from consensus.system.machine import MachineRefusal
 from dchat.config import Config
+from dchat.home.files import is_replacing
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.upkeep.errors import CopyFailed
 from storage.errors import StorageError, StoreCorrupted
@@ -81,15 +82,28 @@ class Copy:
         """Raises CopyFailed, StorageError."""
         if config.database.backend != "leveldb":
             raise CopyFailed("only databases on disk can be copied")
+        before = _which(home.databases)
         for name in DATABASES:
             if not (home.databases / name).is_dir():
                 raise CopyFailed(f"{home.databases / name} is missing: this home has no state yet")
             copy_database(home.databases / name, folder / name)
+        if _which(home.databases) != before:
+            raise CopyFailed(f"{home.databases}: the databases were replaced by others meanwhile; try again")
         return Copy(folder, *(open_store("leveldb", folder / name, StoreOptions()) for name in DATABASES))
 
     def close(self) -> None:
         for store in (self.app, self.state, self.blocks):
             store.close()
+
+
+def _which(databases: Path) -> list[int]:
+    """Told apart from those that take their place. Raises CopyFailed: some of them have, and some have not."""
+    if is_replacing(databases):
+        raise CopyFailed(
+            f"{databases}: the databases are being replaced by others, or that was cut off: the next start of the node "
+            "finishes it, or another restore"
+        )
+    return [path.stat().st_ino for name in DATABASES if (path := databases / name).is_dir()]
 
 
 def remove_remains(beside: Path) -> None:

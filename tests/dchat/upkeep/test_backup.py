@@ -14,6 +14,8 @@ from consensus.documents.files import SignState, format_sign_state, parse_sign_s
 from consensus.system.errors import EXIT_DISK
 from consensus.system.machine import EXIT_MACHINE
 from dchat.cli.main import dchat
+from dchat.home.files import PLAN
+from dchat.upkeep import copies
 from storage.level_files import tables_of
 from storage.leveldb import LevelStore
 from tests.support.node.homes import Stopped, make_stopped, start
@@ -114,6 +116,29 @@ def test_a_pipe_is_no_backup(stopped: Stopped, tmp_path: Path) -> None:
     os.mkfifo(pipe)
     run(home, "restore", "--input", pipe, code=2, said="is no file: a backup is read more than once")
     run(home, "restore", "--input", "/dev/zero", code=2, said="is no file")
+
+
+def test_no_backup_is_made_of_databases_that_are_being_replaced(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of each: no start could go on from it, and the good ones would go in its favour."""
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    plan = home / "data" / PLAN
+    plan.write_text("{}")
+    run(home, "backup", "--output", file, code=1, said="are being replaced by others")
+    plan.unlink()
+    usual = copies.copy_database
+
+    def replaced(source: Path, target: Path) -> None:
+        """A restore comes in between, whole."""
+        usual(source, target)
+        if source.name == "app":
+            source.rename(source.with_name("before"))
+            shutil.copytree(source.with_name("before"), source)
+
+    monkeypatch.setattr(copies, "copy_database", replaced)
+    run(home, "backup", "--output", file, code=1, said="were replaced by others meanwhile")
+    assert not file.exists()
 
 
 def test_another_chains_backup_is_refused(stopped: Stopped, tmp_path: Path) -> None:
