@@ -32,6 +32,7 @@ from dchat.home.text import safe_line
 STALLED_AFTER_S = 30
 DIAL_S = 2.0
 URLS_MAX = 64
+TIME_MAX_S = 1 << 40  # of a clock
 VOTES_SHOWN = 3  # rounds, at a terminal
 HASH_SHOWN = 8
 
@@ -87,14 +88,15 @@ def _ask(url: str, *, needed: bool) -> Asked:
         ours = (before + time.time()) / 2
         _, status = get_json(f"{url}/status")
         _, consensus = get_json(f"{url}/chain/consensus-status")
+        if not all(isinstance(answer, dict) for answer in (health, status, consensus)):
+            raise Refusal(f"{url} answers otherwise than a node of ours", Exit.UNREACHABLE)
     except Refusal as error:
         if needed:
             raise
         return Asked(url, {}, {}, error=error.format_message())
-    if not all(isinstance(answer, dict) for answer in (health, status, consensus)):
-        raise Refusal(f"{url} answers otherwise than a node of ours", Exit.UNREACHABLE)
     told = health.get("timestamp")
-    return Asked(url, status, consensus, told + 0.5 - ours if isinstance(told, int) else None)
+    is_time = isinstance(told, int) and 0 <= told < TIME_MAX_S  # a number of JSON may have thousands of digits
+    return Asked(url, status, consensus, told + 0.5 - ours if is_time else None)
 
 
 def _monikers(url: str) -> dict[str, str]:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from dchat.cli.local import recover_command
 from dchat.cli.main import dchat
+from dchat.cli.terminal.base import Refusal
 from dchat.devnet import processes
 from dchat.devnet.network import Network, NodeEntry, free_ports, make_network
 from tests.support.cli.network import PACE
@@ -100,3 +102,17 @@ async def _nothing_answers(network: Network) -> None:
     ended = await asyncio.to_thread(recover, network, node=3)
     assert ended.exit_code == 4
     assert "did not answer" in ended.output
+
+
+@pytest.mark.parametrize(
+    ("health", "error"),
+    [([], "answers otherwise than a node of ours"), ({"timestamp": 10**400}, ""), ({"timestamp": "now"}, "")],
+)
+def test_another_node_that_lies_ends_nothing(health: object, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of --url says must not keep the others from being heard."""
+    monkeypatch.setattr(recover_command, "get_json", lambda url: (200, health if url.endswith("/health") else {}))
+    asked = recover_command._ask("http://liar", needed=False)
+    assert (error in asked.error, bool(asked.error), asked.skew_s) == (True, bool(error), None)
+    if error:
+        with pytest.raises(Refusal, match=error):
+            recover_command._ask("http://own", needed=True)
