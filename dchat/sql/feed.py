@@ -176,11 +176,14 @@ class SqlFeed:
         """Whatever is wanted next, as fast as it is taken. Raises SqlRefused."""
         while True:
             self._wake.clear()
-            height = self._stored.first() if self._next == THE_FIRST else self._next
+            epoch, height = self._epoch, self._next
+            if height == THE_FIRST:  # in a thread: after a state sync a hundred thousand heights have no results
+                height = await self._workers.run(self._stored.first)
+            if epoch != self._epoch:
+                continue
             if not 0 < height <= self._stored.height:
                 await self._wake.wait()
                 continue
-            epoch = self._epoch
             frame = await self._workers.run(partial(self._stored.read, height))
             if epoch != self._epoch or self._next == NOTHING:
                 continue  # gone back meanwhile

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,6 +95,33 @@ def made_feed(blocks: Blocks, held: list[int], hold_blocks: int) -> SqlFeed:
     return SqlFeed(
         Target("", "dchat", "chain", ""), blocks.stored(), ThreadWorkers(1), hold=held.append, hold_blocks=hold_blocks
     )
+
+
+async def test_the_first_block_is_looked_for_beside_the_loop() -> None:
+    """After a state sync none of the headers that were fetched for evidence has results: it took seconds."""
+    blocks, looked = Blocks(list(chain(5))), set[str]()
+
+    def load_encoded(height: int) -> bytes | None:
+        looked.add(threading.current_thread().name)
+        return blocks.by_height[height].results if height == 5 else None
+
+    blocks.load_encoded = load_encoded  # type: ignore[method-assign]
+    feed = made_feed(blocks, [], 0)
+    feed._heard({"at": 0, "hash": ""})
+    reader = asyncio.StreamReader()
+    read, write = os.pipe()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb"))
+    transport, protocol = await loop.connect_write_pipe(
+        lambda: asyncio.streams.FlowControlMixin(loop), os.fdopen(write, "wb")
+    )
+    sending = asyncio.create_task(feed._send(asyncio.StreamWriter(transport, protocol, None, loop)))
+    want = encode(Sent(blocks.by_height[5], 1, True))
+    assert await asyncio.wait_for(reader.readexactly(len(want)), 30) == want
+    sending.cancel()
+    transport.close()
+    assert looked
+    assert not {name for name in looked if "engine" not in name}
 
 
 async def test_what_sql_has_not_got_is_held_as_far_as_the_bound_goes() -> None:
