@@ -16,11 +16,12 @@ from chain.kernel.execution import Trail
 
 WRITES_MAX: Final = 100_000  # of all kept blocks, the newest aside: some 20,000 payments, 28 MiB measured
 WRITES_PER_TX: Final = 4  # of a payment
+BYTES_PER_WRITE: Final = 1_024  # what is longer counts as so many: bodies of messages would hold ten MB a block
 
 
 @dataclass(frozen=True, slots=True)
 class KeptBlock:
-    """roots, app_hash: after it. writes: by the whole block."""
+    """roots, app_hash: after it. writes: by the whole block. large_bytes: of its large ones."""
 
     height: int
     block_hash: bytes
@@ -28,10 +29,11 @@ class KeptBlock:
     roots: Mapping[str, bytes]
     trail: Trail
     writes: Mapping[bytes, Any]
+    large_bytes: int = 0
 
     @property
     def size(self) -> int:
-        return len(self.writes) + WRITES_PER_TX * len(self.trail.parts)
+        return len(self.writes) + WRITES_PER_TX * len(self.trail.parts) + self.large_bytes // BYTES_PER_WRITE
 
 
 class KeptTrails:

@@ -404,11 +404,11 @@ class DchatApplication:
             self.stores.commit(outcome.pending)
             outcome.is_written = True
             after, executed = outcome.pending, outcome.executed
-            self.trails.keep(
-                KeptBlock(
-                    outcome.height, outcome.block_hash, after.app_hash, after.roots, executed.trail, executed.writes
-                )
-            )
+            kept = KeptBlock(
+                outcome.height, outcome.block_hash, after.app_hash, after.roots, executed.trail, executed.writes,
+                sum(outcome.large.values()),
+            )  # fmt: skip
+            self.trails.keep(kept)
 
     def commit(self) -> CommitResponse:
         self.write_commit()

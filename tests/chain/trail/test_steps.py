@@ -112,9 +112,19 @@ def test_what_a_hash_of_a_store_is_made_of() -> None:
     assert len({some, *[hashes_after(nothing, other) for other in others]}) == 1 + len(others)
 
 
-def block(height: int, txs: int = 1) -> KeptBlock:
+def block(height: int, txs: int = 1, large_bytes: int = 0) -> KeptBlock:
     parts: list[Any] = [(number, {}, {}) for number in range(txs)]
-    return KeptBlock(height, bytes(32), bytes(32), {}, Trail({}, parts), {})
+    return KeptBlock(height, bytes(32), bytes(32), {}, Trail({}, parts), {}, large_bytes)
+
+
+def test_long_bodies_count_for_more_than_one_write() -> None:
+    """Blocks of 190 messages of 48 KiB: a hundred of them would hold a gigabyte."""
+    trails = KeptTrails(100)
+    for height in range(1, 101):
+        trails.keep(block(height, 190, 190 * 49_152))
+    assert len(trails.heights()) * 190 * 49_152 < 101 << 20
+    trails.keep(block(trails.heights()[0]))
+    assert trails.writes == 4
 
 
 @pytest.mark.parametrize(
