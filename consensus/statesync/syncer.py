@@ -11,6 +11,7 @@ Source: CometBFT v0.38, spec/p2p/legacy-docs/messages/state-sync.md, statesync/s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -129,10 +130,13 @@ class StateSync:
         workers: Workers,
         *,
         discovery_s: float = DISCOVERY_S,
+        check_room: Callable[[], None] = lambda: None,
     ) -> None:
+        """check_room: called before a chunk is written, for a thread; what it raises ends it. How large a snapshot is
+        only its end shows: the bytes beside true roots may be anybody's."""
         self._app, self._light, self._folder = app, light, folder
         self._network, self._clock, self._workers = network, clock, workers
-        self._discovery_s = discovery_s
+        self._discovery_s, self._check_room = discovery_s, check_room
         self._offers = Offers(folder.snapshot)
         self._fetch: _Fetch | None = None
         self._wake = asyncio.Event()
@@ -386,6 +390,7 @@ class StateSync:
     async def _store_arrived(self, fetch: _Fetch) -> None:
         while fetch.arrived:
             index, (peer, chunk) = fetch.arrived.popitem()
+            await self._workers.run_disk(self._check_room)
             await self._workers.run_disk(partial(self._folder.put, index, chunk))
             fetch.senders[index] = peer.id
             self.metrics.chunks_fetched += 1

@@ -577,7 +577,8 @@ async def _join(
     with listening("peers", config.network.listen_address, "[network] listen_address"):
         await switch.start()
     try:
-        await join.run(headers, discovery_s=config.state_sync.discovery_time)
+        room = room_of(home, config)
+        await join.run(headers, discovery_s=config.state_sync.discovery_time, check_room=room.check)
     finally:
         await switch.stop()
 

@@ -8,6 +8,7 @@ Source: docs/state-sync.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -23,6 +24,7 @@ from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from consensus.system.clock import Clock, Workers
 from dchat.app.app import DchatApplication
+from dchat.retention.room import NoRoom
 from storage.kv import KeyValueStore
 
 log = structlog.get_logger(__name__)
@@ -69,12 +71,23 @@ class Join:
             clock=clock, workers=workers,
         )  # fmt: skip
 
-    async def run(self, light: LightSource, *, discovery_s: float) -> StateSyncMetrics:
-        """Until the node can start. The switch runs. Raises StateSyncFailed."""
-        sync = StateSync(self.app, light, self.folder, self.switch, self.clock, self.workers, discovery_s=discovery_s)
+    async def run(
+        self, light: LightSource, *, discovery_s: float, check_room: Callable[[], None] = lambda: None
+    ) -> StateSyncMetrics:
+        """Until the node can start. The switch runs. check_room: raises NoRoom.
+
+        Raises StateSyncFailed, NoRoom: then what was fetched is gone again, else no start would find room for less.
+        """
+        sync = StateSync(
+            self.app, light, self.folder, self.switch, self.clock, self.workers,
+            discovery_s=discovery_s, check_room=check_room,
+        )  # fmt: skip
         self.sync = self.reactor.sync = sync
         try:
             restored = await sync.run()
+        except NoRoom:
+            await self.workers.run_disk(self.folder.forget)
+            raise
         finally:
             self.reactor.sync = None
             self.reactor.stop()

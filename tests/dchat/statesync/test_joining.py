@@ -24,8 +24,10 @@ from dchat.client.client import Client, NodeUnreachable
 from dchat.config import Config, load
 from dchat.devnet.network import free_ports
 from dchat.home.home import Home, load_genesis
+from dchat.node import runtime
 from dchat.node.errors import CannotListen
 from dchat.node.runtime import Databases, Node, join_by_snapshot
+from dchat.retention.room import NoRoom, RoomOnDisk
 from dchat.statesync.joining import is_due
 from tests.support.node.running import Running, running_node, until
 
@@ -135,6 +137,27 @@ def test_trust_begins_with_ones_own_nodes(tmp_path: Path) -> None:
             )
         finally:
             databases.close()
+
+    scenario(tmp_path, work)
+
+
+def test_a_snapshot_that_leaves_no_room_on_the_disk_ends_it_and_takes_what_it_fetched_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who offers true roots over false bytes says himself how many these are: a disk that is full to its end
+    is the other nodes' of the machine, too."""
+
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "new", trust=await ripe(running))
+        with monkeypatch.context() as full:
+            full.setattr(runtime, "room_of", lambda home, _: RoomOnDisk([home.data], floor_bytes=2, free=lambda _: 1))
+            with pytest.raises(NoRoom, match="stops below"):
+                await joiner.join()
+        folder = ChunkFolder(OsDisk(), joiner.home.state_sync)
+        assert folder.is_begun
+        assert [file.name for file in joiner.home.state_sync.iterdir()] == ["begun"]
+        await joiner.join()
+        assert not folder.is_begun
 
     scenario(tmp_path, work)
 
