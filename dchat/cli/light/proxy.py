@@ -134,7 +134,9 @@ class Proxy:
         except (LightError, AskFailed, InvalidData, CannotProve) as error:
             return _rpc_error(number, INTERNAL, str(error), 500)
         body = dumps({"jsonrpc": "2.0", "id": number, "result": result})
-        return web.Response(text=body, content_type="application/json")
+        # half a surrogate pair, which an id may hold, is in UTF-8 nothing, and in JSON what it was
+        data = body.encode(errors="backslashreplace")
+        return web.Response(body=data, content_type="application/json", charset="utf-8")
 
 
 def status_of(error: Exception) -> int:

@@ -191,6 +191,8 @@ async def test_the_proxy_answers_cometbft_calls_from_verified_headers(followed: 
     code, by_uri, _ = await asked.get(f"/commit?height={height}")
     assert (code, by_uri["result"]["signed_header"]) == (200, commit)
     assert (await asked.rpc("health"))["result"] == {}
+    async with asked.http.post(asked.url, data=rb'{"method": "health", "id": "half \ud800"}') as answer:
+        assert (answer.status, await answer.text()) == (200, r'{"jsonrpc":"2.0","id":"half \ud800","result":{}}')
 
 
 async def test_the_proxy_proves_state_and_refuses_what_has_no_proof(followed: Followed, asked: Asked) -> None:
