@@ -40,6 +40,7 @@ from consensus.stores.interfaces import BlockStore
 from consensus.sync.ahead import Ahead
 from consensus.sync.asked import STATUS_MIN_NS, SyncPeer, Wanted, choose
 from consensus.sync.claims import Claim, believed_height, is_level
+from consensus.sync.claims import Pace as TheirPace
 from consensus.sync.fetched import Fetched, Lie, decode_fetched, prove
 from consensus.sync.progress import TELL_EVERY_NS, BlockSyncMetrics, Pace, SyncProgress, seconds_left
 from consensus.sync.serving import QUEUE_BYTES_MAX, BlockServer
@@ -141,7 +142,7 @@ class BlockSyncReactor:
         self._progress_ns = 0
         self._status_ns = 0
         self._told, self._told_ns = "", 0
-        self._pace = Pace(0)
+        self._pace, self._theirs = Pace(0), TheirPace()
         self._first_height = 0  # of the first block that is fetched
         self._progress_told_ns = 0
         self._due_ns = 0  # when the next turn comes at the latest
@@ -371,7 +372,8 @@ class BlockSyncReactor:
     # ------------------------------------------------------------------------------------------------ catching up
 
     async def run(self) -> int:
-        """Sync until consensus can take over; returns how many blocks it applied.
+        """Sync until consensus can take over; returns how many blocks it applied, 0 where at the end these came no
+        faster than they are made: what is claimed beyond them is nowhere.
 
         Raises what applying raises when this node is at fault (the application, the disk).
         """
@@ -382,6 +384,7 @@ class BlockSyncReactor:
             known.reported = False  # what was said before consensus ran is old
         self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
         self._pace, self._first_height = Pace(self._started_ns), self._next_height
+        self._theirs = TheirPace()
         self._progress_told_ns = self._started_ns
         self._ask_statuses()
         log.info("began block sync", height=self._driver.state.last_block_height)
@@ -417,7 +420,7 @@ class BlockSyncReactor:
                 known.ask_no_more()
         applied = self.metrics.blocks_applied - before
         log.info("ended block sync", height=self._driver.state.last_block_height, applied=applied)
-        return applied
+        return 0 if self._theirs.is_theirs else applied
 
     def _is_sole_validator(self) -> bool:
         validators = self._driver.state.validators
@@ -453,7 +456,8 @@ class BlockSyncReactor:
         """The last block of all has no successor to prove it: consensus fetches that one.
 
         Claims decide only as far as most of them agree. What liars claim can't keep us here: nor those that deliver
-        nothing (no progress), nor those that do deliver each block as it is made (the last one is seconds old).
+        nothing (no progress), nor those that do deliver each block as it is made (the last one is seconds old; where
+        our clock is wrong, by the pace).
         """
         state = self._driver.state
         if now - self._started_ns < SETTLE_NS:
@@ -471,8 +475,8 @@ class BlockSyncReactor:
             and is_level(state.last_block_time_ns, self._clock.now_ns())
         ):
             return True
-        is_stalled = now - self._progress_ns >= STALL_NS
-        return is_stalled and any(known.height <= state.last_block_height + 1 for known in reported)
+        gains_nothing = self._theirs.is_theirs or now - self._progress_ns >= STALL_NS
+        return gains_nothing and any(known.height <= state.last_block_height + 1 for known in reported)
 
     @property
     def waits_for(self) -> str:
@@ -630,6 +634,7 @@ class BlockSyncReactor:
         self.metrics.blocks_applied += 1
         self.metrics.txs_applied += len(first.block.txs)
         self._pace.applied(now, len(first.block.txs))
+        self._theirs.applied(now, first.block.header.time_ns)
         if now - self._progress_told_ns >= TELL_EVERY_NS:
             self._tell_progress(now)
         self._ahead.wake()
