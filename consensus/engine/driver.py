@@ -247,14 +247,14 @@ class ConsensusDriver(Entrance):
         records = recover(self._wal, self._signer, self._state, self._clock.now_ns())
         last_commit = load_last_commit(self._executor.blocks, self._state)
         self._is_running = True
-        if self._consensus is None:
-            self._executor.pool.on_available(self._txs_available)
         self._step_since_ns = self._clock.monotonic_ns()
-        if self._watch_ns:
-            log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=self._watch_ns / 1e9)
-            self._own.watch.wait_until(self._step_since_ns + self._watch_ns)
-            self._timers.call_later("watch", self._watch_ns / 1e9, lambda: self._push(WatchOver()))
-        self._own.watch_some_heights(self._state, self._watch_heights)
+        if self._consensus is None:  # else blocks were synced in between, which would have shown our key
+            self._executor.pool.on_available(self._txs_available)
+            self._own.watch.wait_until(self._step_since_ns + self._watch_ns if self._watch_ns else 0)
+            self._own.watch_some_heights(self._state, self._watch_heights)
+        if left_ns := self._own.watch.left_ns(self._step_since_ns):
+            log.info("signs nothing yet: listens whether its key is used elsewhere", seconds=left_ns / 1e9)
+            self._timers.call_later("watch", left_ns / 1e9, lambda: self._push(WatchOver()))
         self._commit_due_ns = self._step_since_ns + self.config.timeout_commit_ms * NS_PER_MS
         self._consensus = self._spawn(lambda: self._run(records, last_commit), "consensus")
         self._flush_later()

@@ -58,6 +58,10 @@ class OwnKeyWatch:
         """Sign nothing before this monotonic time, so that a second process shows itself first."""
         self._until_ns = until_ns
 
+    def left_ns(self, now_ns: int) -> int:
+        """Of the time in which nothing is signed."""
+        return max(0, self._until_ns - now_ns)
+
     def wait_until_height(self, height: int) -> None:
         """Sign nothing below this height: while the chain goes on without us, a second process shows itself."""
         self._until_height = height

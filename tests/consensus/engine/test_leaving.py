@@ -7,7 +7,8 @@ from collections import defaultdict
 
 import pytest
 
-from consensus.core.events import Step
+from consensus.core.events import NilReason, SignVote, Step, VoteKind
+from consensus.formats.units import NS_PER_S
 from consensus.types.vote import PRECOMMIT, PREVOTE
 from tests.support.engine.bench import FAST, Home, Node, assert_equal_chains, genesis_of, make_node, until
 from tests.support.engine.crashes import SignKey, collect_signatures
@@ -102,4 +103,37 @@ async def test_leaving_waits_for_the_block_that_is_being_applied() -> None:
         await node.driver.start()
     await node.driver.stop()
     await node.driver.leave()  # at rest: nothing
+    assert node.fatal == []
+
+
+async def test_who_comes_back_signs_at_once_since_the_blocks_that_were_synced_showed_its_key_too() -> None:
+    """A listening of its own each time kept a validator silent for so many heights more, for as long as it fell behind
+    again; one whose vote was needed, for ever."""
+    genesis = genesis_of(4)
+    watched = dict.fromkeys(range(3), 0) | {3: 3}
+    nodes = [await make_node(genesis, at, Home(), config=FAST, watch_heights=watched[at]) for at in range(4)]
+    network, back = MemoryNetwork(nodes), nodes[3]
+    gossip = asyncio.create_task(network.resend_for_ever())
+    await network.start()
+    signer = back.driver._signer
+    assert signer is not None
+    await until(lambda: signer.last_position[0] > 3)
+    await back.driver.leave()
+    await back.driver.start()
+    vote = SignVote(VoteKind.PREVOTE, back.driver.state.next_height, 0, None, NilReason.NO_PROPOSAL)
+    assert not back.driver._own.watch.puts_off(vote, back.driver._clock.monotonic_ns())
+    gossip.cancel()
+    await network.stop()
+
+
+async def test_who_listens_for_its_key_and_leaves_listens_for_the_rest_of_the_time() -> None:
+    node = await make_node(genesis_of(1), 0, Home(), config=FAST, watch_before_signing_ns=NS_PER_S // 2)
+    await node.driver.start()
+    watch, now_ns = node.driver._own.watch, node.driver._clock.monotonic_ns
+    ends_ns = now_ns() + watch.left_ns(now_ns())
+    await node.driver.leave()
+    await node.driver.start()
+    assert now_ns() + watch.left_ns(now_ns()) <= ends_ns + NS_PER_S // 10
+    await until(lambda: node.height >= 1)
+    await node.driver.stop()
     assert node.fatal == []
