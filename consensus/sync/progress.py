@@ -14,6 +14,7 @@ from consensus.formats.units import NS_PER_S
 WINDOW_NS: Final = 10 * NS_PER_S
 SLOT_NS: Final = NS_PER_S // 4  # blocks of such a time are counted together: forty entries, however fast it goes
 TELL_EVERY_NS: Final = 5 * NS_PER_S
+SECONDS_LEFT_MAX: Final = 2**32 - 1  # what a status has room for
 
 
 @dataclass(slots=True)
@@ -82,7 +83,7 @@ class Pace:
 
 
 def seconds_left(height: int, target: int, blocks_per_second: float) -> int | None:
-    """None: it does not move."""
+    """None: it does not move. target: what peers say, so that there is no end to it but ours."""
     if height >= target:
         return 0
-    return round((target - height) / blocks_per_second) if blocks_per_second else None
+    return min(SECONDS_LEFT_MAX, round((target - height) / blocks_per_second)) if blocks_per_second else None

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from consensus.sync.progress import SyncProgress
+from consensus.sync.progress import SyncProgress, seconds_left
 from dchat.doors.http.views import block_sync_json, block_sync_proto
 from dchat.doors.rest.json_form import text_of
 from dchat.doors.rest.openapi import field_schema
@@ -37,3 +37,10 @@ def test_the_schema_of_the_answer_says_what_its_json_is() -> None:
     shown = json.loads(text_of(told))
     for field in told.DESCRIPTOR.fields:
         assert isinstance(shown[field.name], kinds[field_schema(field, [])["type"]]), field.name
+
+
+def test_a_height_that_liars_claim_leaves_a_status_that_can_be_told() -> None:
+    """The figure has 32 bits: with more of them each answer ended in an error, as long as the node synced."""
+    target = 2**63 - 2
+    told = SyncProgress(101, 150, target, 0.1, 0.0, 1, seconds_left(150, target, 0.1), "")
+    assert block_sync_proto(told).seconds_left == 2**32 - 1
