@@ -29,7 +29,9 @@ TRIES: Final = 5
 CONNECT_S: Final = 10
 READ_S: Final = 60
 DIGEST: Final = "sha256"  # the name of the object's own note of what it is
-HOW_TO_INSTALL: Final = "S3 needs botocore: pip install 'dchat-validator[s3]', or pip install botocore"
+HOW_TO_INSTALL: Final = (
+    "S3 needs botocore: pip install 'dchat-validator[s3]', in a checkout .venv/bin/pip install -e '.[s3]'"
+)
 
 
 def check_library() -> None:

@@ -14,7 +14,7 @@ from dchat.sql.errors import SqlMissing, SqlRefused, SqlUnavailable
 if TYPE_CHECKING:
     import psycopg
 
-INSTALL: Final = "pip install 'dchat-validator[sql]' (it brings psycopg 3)"
+INSTALL: Final = "pip install 'dchat-validator[sql]' brings it, in a checkout .venv/bin/pip install -e '.[sql]'"
 HIDDEN: Final = "***"
 TEXT_MAX: Final = 400  # of what a server says
 # What the library does by itself when a connection hangs: a server that is gone is found within half a minute.
