@@ -30,8 +30,10 @@ PASSPHRASE = "DCHAT_BACKUP_PASSPHRASE"  # the variable's name
 
 
 def _passphrase(*, is_new: bool) -> str:
-    """Of the environment, else asked for. Raises Refusal."""
+    """Of the environment, else asked for at a terminal. Raises Refusal."""
     said = os.environ.get(PASSPHRASE, "")
+    if not said and not sys.stdin.isatty():
+        raise Refusal(f"nobody is here to be asked for the passphrase: say it in {PASSPHRASE}", Exit.USAGE)
     if not said:
         said = click.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
     if not said:

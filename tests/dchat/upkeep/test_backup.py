@@ -98,6 +98,19 @@ def test_no_flipped_byte_and_no_wrong_key_replaces_anything(
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_without_a_terminal_nobody_is_asked_for_a_passphrase(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    monkeypatch.delenv("DCHAT_BACKUP_PASSPHRASE", raising=False)
+    run(home, "backup", "--output", file, "--encrypt", code=2, said="say it in DCHAT_BACKUP_PASSPHRASE")
+    assert not file.exists()
+    monkeypatch.setenv("DCHAT_BACKUP_PASSPHRASE", "correct horse")
+    run(home, "backup", "--output", file, "--encrypt")
+    monkeypatch.delenv("DCHAT_BACKUP_PASSPHRASE")
+    run(home, "restore", "--input", file, code=2, said="say it in DCHAT_BACKUP_PASSPHRASE")
+
+
 def test_what_is_damaged_before_it_is_backed_up_is_not_restored(stopped: Stopped, tmp_path: Path) -> None:
     """An older value in the application's database: every checksum of the backup holds, and the walk finds it."""
     home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
