@@ -40,7 +40,9 @@ def verify_command(db_path: Path | None) -> None:
                     echo(f"wrong: {wrong[-1]}")
     progress.end()
     if wrong:
-        raise Refusal(f"{len(wrong)} faults; what to do: docs/database.md", Exit.DISK)
+        raise Refusal(
+            f"{len(wrong)} {'fault' if len(wrong) == 1 else 'faults'}; what to do: docs/database.md", Exit.DISK
+        )
     echo(f"ok: blocks to {ends.get('blocks', 0)}, {ends.get('trees', 0)} records of the state")
 
 

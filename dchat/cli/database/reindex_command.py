@@ -31,4 +31,4 @@ def reindex_command(db_path: Path | None) -> None:
         progress.end()
     show_json({"transactions": asdict(work.transactions), "hashes_of_blocks": asdict(work.hashes)})
     if faults:
-        raise Refusal(f"{faults} faults; what to do: docs/database.md", Exit.DISK)
+        raise Refusal(f"{faults} {'fault' if faults == 1 else 'faults'}; what to do: docs/database.md", Exit.DISK)
