@@ -69,7 +69,8 @@ class Seat:
 
 @dataclass(frozen=True)
 class Stall:
-    """height: the one that is not decided. causes: the likeliest first."""
+    """height: the one that is not decided. last_votes: how many validators' votes are in the block before it. causes:
+    the likeliest first."""
 
     chain_id: str
     height: int
@@ -79,6 +80,7 @@ class Stall:
     is_stalled: bool
     proposer: str
     seats: tuple[Seat, ...]
+    last_votes: int
     causes: tuple[str, ...]
     advice: tuple[str, ...]
 
@@ -94,6 +96,17 @@ class Stall:
     @property
     def there(self) -> int:
         return sum(seat.power for seat in self.seats if seat.is_there)
+
+    @property
+    def is_between(self) -> bool:
+        """Nobody has voted at this height yet, which is as it should be while the next block is not due."""
+        return not self.is_stalled and not self.there
+
+    @property
+    def voters(self) -> int:
+        """How many validators vote. While blocks come the last one's votes count too: the next has few or none yet."""
+        seen = sum(seat.is_there for seat in self.seats)
+        return seen if self.is_stalled else max(seen, self.last_votes)
 
     @property
     def missing(self) -> tuple[Seat, ...]:
@@ -121,7 +134,7 @@ def diagnose(
     stall = Stall(
         _text(own.status.get("chain_id")), height, _number(own.consensus.get("round")),
         _text(own.consensus.get("step")), since_s, stands and not is_idle, _text(own.consensus.get("proposer")), seats,
-        (), (),
+        _number(own.consensus.get("last_commit_votes")), (), (),
     )  # fmt: skip
     if not stall.is_stalled:
         return stall

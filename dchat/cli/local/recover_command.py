@@ -65,7 +65,7 @@ def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, m
     )  # fmt: skip
     peers = asyncio.run(_reached(config, asked[0])) if stall.is_stalled else []
     _show(stall, asked, peers, leader=initiate_leader_election)
-    there = sum(seat.is_there for seat in stall.seats)
+    there = stall.voters
     if stall.is_stalled:
         raise Refusal(f"the network stands at height {stall.height}: {stall.causes[0]}")
     if min_validators is not None and there < min_validators:
@@ -216,9 +216,10 @@ def _as_json(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, st
         "round": stall.round,
         "step": stall.step,
         "last_block_age_s": None if stall.since_s is None else round(stall.since_s, 1),
+        "last_commit_votes": stall.last_votes,
         "power": {"total": stall.total, "needed": stall.needed, "voting": stall.there},
         "proposer": {"address": stall.proposer, "moniker": _who(stall, stall.proposer)},
-        "missing": [seat.moniker or seat.address for seat in stall.missing],
+        "missing": [] if stall.is_between else [seat.moniker or seat.address for seat in stall.missing],
         "validators": [
             {
                 "moniker": seat.moniker, "address": seat.address, "power": seat.power, "there": seat.is_there,

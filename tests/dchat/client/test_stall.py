@@ -112,6 +112,17 @@ def test_what_is_no_stall(since_s: float | None, waits: bool, stands: bool) -> N
     assert of(busy, since_s=99.0, waits_for_txs=True).is_stalled
 
 
+def test_between_two_blocks_the_last_ones_votes_are_counted() -> None:
+    """A calm network of four that vote is not one of none, and a stalled one has nobody but who votes now."""
+    told = {"last_commit_votes": 4}
+    calm = of(asked("v1", {}, round=0, consensus=told), since_s=2.0)
+    assert (calm.is_between, calm.voters, calm.there) == (True, 4, 0)
+    voting = of(asked("v1", HALF, round=0, consensus=told), since_s=2.0)
+    assert (voting.is_between, voting.voters, voting.there) == (False, 4, 20)
+    stands = of(asked("v1", HALF, consensus=told))
+    assert (stands.is_between, stands.voters) == (False, 2)
+
+
 ANYTHING: list[Any] = [
     None, True, -1, 1 << 80, 1.5, float("nan"), "x" * 100_000, [], [1, None], [{}], [[]], [{"votes": 3}], {},
     [{"votes": [{"validator_address": 7, "prevote": {}, "precommit": []}], "round": "1"}], {"plan": 1, "halted": []},
