@@ -148,7 +148,8 @@ async def _all(asked: Iterable[tuple[str, Awaitable[T]]]) -> dict[str, T]:
     found: dict[str, T] = {}
     for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, AutopsyError):
-            raise AutopsyError(f"{name}: {answer}") from answer
+            told = str(answer)
+            raise AutopsyError(told if told.startswith(name) else f"{name}: {told}") from answer
         if isinstance(answer, BaseException):
             raise answer
         found[name] = answer

@@ -17,7 +17,7 @@ from dchat.cli.debug.examine import alone, between
 from dchat.cli.debug.report import lines_of, names_apart
 from dchat.cli.terminal.ask import host_port, node_address, node_option
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, echo, home_root, load_config, show_json
-from dchat.client.client import Client
+from dchat.client.client import Client, NodeUnreachable
 from dchat.client.trails import Peer
 from dchat.home import logs
 from dchat.home.errors import AlreadyRunning
@@ -61,7 +61,7 @@ def autopsy(peers: tuple[str, ...], node: str | None) -> None:
 
     PEER: gRPC addresses of other nodes. This node is asked by gRPC while it runs; the home (--home) of one that has
     ended is read. Without PEER such a home is compared with what this build makes of its blocks. Exit code 0: they do
-    not differ; 1: they do.
+    not differ; 1: they do; 4: one that was named did not answer.
     """
     addresses = [host_port("PEER", peer) for peer in peers]
     home = None if node else stopped_home()
@@ -124,7 +124,7 @@ def tell(work: Callable[[], dict[str, Any]]) -> None:
     try:
         told = work()
     except AutopsyError as error:
-        raise Refusal(str(error), Exit.DISK if _is_of_disk(error) else Exit.FAILED) from None
+        raise Refusal(str(error), _code_of(error)) from None
     if sys.stdout.isatty():
         for line in lines_of(told):
             echo(line)
@@ -134,10 +134,12 @@ def tell(work: Callable[[], dict[str, Any]]) -> None:
         click.get_current_context().exit(int(Exit.FAILED))
 
 
-def _is_of_disk(error: BaseException) -> bool:
+def _code_of(error: BaseException) -> Exit:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, StoreCorrupted):
-            return True
+            return Exit.DISK
+        if isinstance(cause, NodeUnreachable):
+            return Exit.UNREACHABLE
         cause = cause.__cause__
-    return False
+    return Exit.FAILED

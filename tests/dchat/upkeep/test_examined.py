@@ -144,5 +144,6 @@ def test_what_cannot_be_compared(
 
 
 def test_a_peer_that_is_not_there(stopped: Stopped) -> None:
-    told = debug("autopsy", "--home", stopped.home, "127.0.0.1:1", code=1)
-    assert "127.0.0.1:1 did not answer" in told
+    """1 means that there is a difference."""
+    told = debug("autopsy", "--home", stopped.home, "127.0.0.1:1", code=4)
+    assert "dchat: 127.0.0.1:1 did not answer" in told
