@@ -5,7 +5,9 @@ A command's module is imported when it is asked for: all of them together take t
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from typing import Any, Final
 
@@ -40,6 +42,16 @@ PLACES: Final = {
 }
 
 
+PLACES_REFUSED: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def place_refused(error: OSError) -> str:
+    """A file or folder that somebody named and that cannot be there, as a sentence; empty: it is something else."""
+    if error.filename is None or error.errno not in PLACES_REFUSED:
+        return ""
+    return f"{os.fsdecode(error.filename)}: {error.strerror}: name another place"
+
+
 class Commands(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """What the machine refused, as one line: a full disk is no fault of ours to trace."""
@@ -48,6 +60,12 @@ class Commands(Group):
         except Exception as error:
             refused = None if isinstance(error, click.ClickException) else MachineRefusal.of(error)
             if refused is None:
+                if (
+                    ctx.invoked_subcommand != "validator"
+                    and isinstance(error, OSError)
+                    and (why := place_refused(error))
+                ):
+                    raise Refusal(why, Exit.USAGE) from error
                 raise
             raise Refusal(str(refused), Exit(refused.exit_code)) from error
 

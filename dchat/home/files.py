@@ -8,6 +8,7 @@ what lies where.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -38,12 +39,19 @@ def whole(path: Path) -> Iterator[None]:
         raise
 
 
+def _make_folder(folder: Path, mode: int) -> None:
+    """Raises NotADirectoryError where a file has its name: that is no file of ours that is there already."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    folder.mkdir(parents=True, exist_ok=True, mode=mode)
+
+
 def write_new_secret(path: Path, text: str) -> None:
     """Write a file that must not be there yet, mode 0600, on disk before this returns.
 
     Raises FileExistsError. The folder is made if missing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(path.parent, 0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
     with whole(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
@@ -54,7 +62,7 @@ def write_new_secret(path: Path, text: str) -> None:
 
 def write_new(path: Path, text: str) -> None:
     """Write a file that others may read. Raises FileExistsError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent, 0o777)
     opened = path.open("x", encoding="utf-8")
     with whole(path), opened as file:
         file.write(text)

@@ -48,3 +48,21 @@ def test_a_file_of_another_kind(folder: Path, words: tuple[str, ...], said: str)
     told = CliRunner().invoke(dchat, [*command, str(folder / name)])
     assert (told.exit_code, said in told.output) == (2, True), told.output
     assert not any(name in told.output for name in ("KeyError", "ValueError", "DecodeError", "Recursion")), told.output
+
+
+@pytest.mark.parametrize("words", [
+    ("init", "--home", "FILE/home"),
+    ("init", "--home", "LONG"),
+    ("keygen", "--output", "LONG"),
+    ("testnet", "--output", "FILE/net"),
+    ("database", "backup-key", "--output", "LONG"),
+    ("database", "backup-key", "--output", "FILE/key"),
+])  # fmt: skip
+def test_a_place_that_cannot_be(folder: Path, words: tuple[str, ...]) -> None:
+    places = {"FILE": str(folder / "passwd.json"), "LONG": str(folder / ("a" * 300))}
+    *command, place = words
+    name, *rest = place.split("/")
+    told = CliRunner().invoke(dchat, [*command, "/".join([places[name], *rest])])
+    assert told.exit_code == 2, (told.output, told.exception)
+    assert told.output.count("\n") == 1, told.output
+    assert places[name] in told.output
