@@ -104,7 +104,7 @@ def _position_of(home: Home, text: bytes) -> Position:
             if str(row["address"]).lower() == address
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UpkeepError(f"it is no record of signing: {error!r}") from None
+        raise UpkeepError(f"it is no record of signing, as `dchat signer export` writes one ({error})") from None
     if version != FORMAT:
         raise UpkeepError(f"the record has form {version!r}; allowed: {FORMAT!r}")
     if chain != chain_id:

@@ -9,6 +9,7 @@ import click
 from dchat.cli.database.group import held
 from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo
 from dchat.home.files import write_new_secret
+from dchat.upkeep.errors import UpkeepError
 from dchat.upkeep.sign_record import export_record, import_record
 
 
@@ -40,7 +41,10 @@ def import_command(source: Path) -> None:
     """
     home, _ = current_home()
     with held(home):
-        before, after = import_record(home, source.read_bytes())
+        try:
+            before, after = import_record(home, source.read_bytes())
+        except UpkeepError as error:
+            raise UpkeepError(f"{source}: {error}") from None
     if before == after:
         echo(f"the sign state stays at {'/'.join(map(str, after))}: it was not lower")
     else:

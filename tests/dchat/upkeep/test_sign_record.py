@@ -72,7 +72,9 @@ def test_what_is_not_of_this_key_and_chain_is_refused(
     signer(home, "export", "--output", file)
     before = record(home).read_bytes()
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
-    assert said in signer(home, "import", "--input", file, code=1)
+    told = signer(home, "import", "--input", file, code=1)
+    assert said in told
+    assert str(file) in told
     assert record(home).read_bytes() == before
 
 
