@@ -22,10 +22,14 @@ def target_of(home: Home, config: Config) -> Target:
     options = config.backup
     if options.backend == "s3":
         if not options.s3_bucket:
-            raise TargetFailed("[backup] s3_bucket is empty: name the bucket, or a place with --output")
+            raise TargetFailed(
+                "[backup] s3_bucket names no bucket: name it there, or a place with --output (to list: --at)"
+            )
         return _s3(options.s3_bucket, options.s3_prefix, config)
     if not options.folder:
-        raise TargetFailed("[backup] folder is empty: name the folder, or a place with --output")
+        raise TargetFailed(
+            "[backup] folder names no place: name a folder there, or a place with --output (to list: --at)"
+        )
     folder = FolderTarget(home.root / Path(options.folder).expanduser())
     folder.make()
     return folder

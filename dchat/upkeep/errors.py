@@ -7,6 +7,10 @@ class UpkeepError(Exception):
     """What was asked cannot be done: with which file, why, what would help."""
 
 
+class NoRoom(UpkeepError):
+    """The disk has too little room for it: nothing was begun."""
+
+
 class CopyFailed(UpkeepError):
     """A database could not be copied: which, why."""
 

@@ -125,7 +125,7 @@ def test_a_disk_that_a_backup_would_fill_is_left_alone(
     home = stopped.copy(tmp_path / "home")
     usage = type(shutil.disk_usage("/"))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1 << 30, 1 << 30, 200 << 20))
-    run(home, "backup", "--output", tmp_path / "x", code=1, said="bytes are free; a backup may take")
+    run(home, "backup", "--output", tmp_path / "x", code=75, said="MB are free; a backup may take")
     assert not (tmp_path / "x").exists()
 
 
@@ -139,6 +139,14 @@ def test_only_one_process_at_a_time_makes_one(stopped: Stopped, tmp_path: Path) 
     run(home, "backup", "--output", f"{tmp_path}/kept/", said="backed up height")
     run(home, "backup", "--output", tmp_path / "none" / "x", code=1, said=f"{tmp_path / 'none'} is no folder")
     assert len(listed(home, "--at", tmp_path / "kept")) == 1
+
+
+def test_where_no_place_is_named_both_ways_to_name_one_are_told(stopped: Stopped, tmp_path: Path) -> None:
+    home = stopped.copy(tmp_path / "home")
+    for command in ("backup", "backups"):
+        told = run(home, command, code=1, said="[backup] folder names no place").output
+        assert "--output" in told
+        assert "--at" in told
 
 
 @pytest.mark.parametrize(
