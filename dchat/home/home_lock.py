@@ -28,7 +28,7 @@ def hold_home(home: Home) -> Iterator[None]:
         if not _locked(file):
             file.seek(0)
             who = f"process {pid}" if (pid := file.read().strip()) else "another process"
-            raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already")
+            raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already: stop it first")
         _write_pid(file)
         if home.databases.is_dir():
             finish_replacing(home.databases, also_aside=(home.wal,))
