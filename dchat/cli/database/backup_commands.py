@@ -97,6 +97,8 @@ def backup_command(
 def backups_command(place: str | None) -> None:
     """List the backups that are kept, the newest first: JSON where nobody looks."""
     home, config = current_home()
+    if place is not None and not place.startswith(S3) and not Path(place).expanduser().is_dir():
+        raise Refusal(f"{place} is no folder: nothing was ever kept there", Exit.USAGE)
     with plainly():
         target = target_of(home, config) if place is None else place_of(f"{place.rstrip('/')}/", config)[0]
         kept = kept_at(target)

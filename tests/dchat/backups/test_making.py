@@ -141,6 +141,12 @@ def test_only_one_process_at_a_time_makes_one(stopped: Stopped, tmp_path: Path) 
     assert len(listed(home, "--at", tmp_path / "kept")) == 1
 
 
+def test_a_list_of_what_is_kept_makes_no_folder(stopped: Stopped, tmp_path: Path) -> None:
+    home = stopped.copy(tmp_path / "home")
+    run(home, "backups", "--at", tmp_path / "kpet", code=2, said="is no folder")
+    assert not (tmp_path / "kpet").exists()
+
+
 def test_where_no_place_is_named_both_ways_to_name_one_are_told(stopped: Stopped, tmp_path: Path) -> None:
     home = stopped.copy(tmp_path / "home")
     for command in ("backup", "backups"):
