@@ -154,15 +154,20 @@ class LevelStore:
             pairs = source.iterator(start=b"" if reverse else start, stop=stop, reverse=reverse, verify_checksums=True)
         except FAILURES as error:
             raise self._failure("scan", error) from error
-        return self._pairs(pairs, start if reverse else b"")
+        return self._pairs(pairs, source, start, stop, reverse)
 
-    def _pairs(self, pairs: Any, floor: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """`pairs` until a key is below `floor`."""
+    def _pairs(
+        self, pairs: Any, source: Any, start: bytes, stop: bytes | None, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """`pairs` until a key is below `start`."""
+        floor = start if reverse else b""
+        pair = None
         try:
             for pair in pairs:
                 if pair[0] < floor:
                     return
                 yield pair
+            _look_behind(source, None if pair is None else pair[0], start, stop, reverse)
         except FAILURES as error:
             raise self._failure("scan", error) from error
         finally:
@@ -178,6 +183,26 @@ class LevelStore:
         if self._on_broken is not None:
             self._on_broken(found)
         return found
+
+
+def _look_behind(source: Any, last: bytes | None, start: bytes, stop: bytes | None, reverse: bool) -> None:
+    """Whether a scan ended behind `last` (None: it had nothing) by damage: raises what LevelDB says then. plyvel 1.5.1
+    ends there as where nothing follows, and a range of which the table cannot be read was an empty one; its raw
+    iterator says it."""
+    raw = source.raw_iterator(verify_checksums=True)
+    try:
+        if last is None and reverse and stop is None:
+            raw.seek_to_last()
+            return
+        raw.seek(last if last is not None else stop if reverse else start)
+        if raw.valid() and reverse:
+            raw.prev()
+        elif raw.valid() and last is not None:
+            raw.next()
+        elif reverse:
+            raw.seek_to_last()
+    finally:
+        raw.close()
 
 
 def _text(error: Exception) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import StoreCorrupted
-from storage.level_files import damages, look_through, read_manifest, scan_log
+from storage.errors import StorageError, StoreCorrupted
+from storage.level_files import damages, look_through, read_manifest, scan_log, tables_of
 from storage.leveldb import LevelStore
 from storage.options import StoreOptions
 
@@ -155,3 +155,28 @@ def test_a_read_names_the_file_and_the_key_and_tells_whoever_wants_to_know(whole
     assert str(table) in str(caught.value)
     assert "get of key 76" in str(caught.value)
     assert [error.file for error in damages(str(path))] == [str(table)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("at", [1, 40, 43, 44, 60, 200], ids=lambda at: f"{at} from its end")
+def test_a_scan_over_a_table_that_cannot_be_read_is_no_empty_one(at: int, reverse: bool, tmp_path: Path) -> None:
+    """plyvel's iterator ended as where nothing is: a home whose footer had a flipped bit had no evidence, no index."""
+    path = tmp_path / "db"
+    store = LevelStore(str(path), SMALL)
+    store.write([(b"k%04d" % number, b"v" * 50) for number in range(200)], sync=True)
+    store.compact(b"", b"\xff")
+    store.close()
+    [table] = tables_of(path)
+    table.write_bytes(flip(table.read_bytes(), table.stat().st_size - at))
+    store = LevelStore(str(path), SMALL)
+    try:
+        for start, stop in ((b"", None), (b"k", b"l"), (b"k0100", b"k0200"), (b"k0199", None)):
+            for source in (store, store.snapshot()):
+                try:
+                    found = [key for key, _ in source.scan(start, stop, reverse=reverse)]
+                except StorageError:
+                    continue
+                want = [key for key in (b"k%04d" % n for n in range(200)) if start <= key and (not stop or key < stop)]
+                assert found == (want[::-1] if reverse else want)
+    finally:
+        store.close()
