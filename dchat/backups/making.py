@@ -28,7 +28,7 @@ from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis
 from dchat.upkeep.archive import Facts
 from dchat.upkeep.backup import backup
 from dchat.upkeep.copies import DATABASES, remove_remains
-from dchat.upkeep.errors import NoRoom, UpkeepError
+from dchat.upkeep.errors import NoRoomForBackup, UpkeepError
 from dchat.upkeep.locks import Lock
 
 ROOM_KEPT: Final = 256 << 20  # of a disk that a node writes to: a backup must not be what fills it
@@ -132,7 +132,7 @@ def _check_room(home: Home, config: Config, folder: Path, *, is_locked: bool) ->
     for place, need in needs.items():
         free = shutil.disk_usage(place).free
         if free < need + kept:
-            raise NoRoom(
+            raise NoRoomForBackup(
                 f"{place}: {free / MIB:,.1f} MB are free; a backup may take {need / MIB:,.1f} MB, and "
                 f"{kept / MIB:,.1f} MB stay free: free some, or name a place on another disk"
             )

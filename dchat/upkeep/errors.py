@@ -7,7 +7,7 @@ class UpkeepError(Exception):
     """What was asked cannot be done: with which file, why, what would help."""
 
 
-class NoRoom(UpkeepError):
+class NoRoomForBackup(UpkeepError):
     """The disk has too little room for it: nothing was begun."""
 
 

@@ -24,7 +24,7 @@ from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.home.home_lock import hold_home
 from dchat.node.runtime import Databases
 from dchat.upkeep.copies import Copy, remove_remains
-from dchat.upkeep.errors import NoRoom, UpkeepError
+from dchat.upkeep.errors import NoRoomForBackup, UpkeepError
 from dchat.upkeep.verify import Step
 from storage.errors import StorageError, StoreCorrupted
 
@@ -67,7 +67,7 @@ def plainly() -> Iterator[None]:
         raise Refusal(str(error), Exit.DISK) from None
     except HomeError as error:
         raise Refusal(str(error), Exit.USAGE if "runs on this home" not in str(error) else Exit.FAILED) from None
-    except NoRoom as error:
+    except NoRoomForBackup as error:
         raise Refusal(str(error), Exit.MACHINE) from None
     except (UpkeepError, StorageError, EngineError, OSError) as error:
         if (refused := MachineRefusal.of(error)) is not None:
