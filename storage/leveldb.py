@@ -19,7 +19,7 @@ import structlog
 from storage.errors import StorageError, StoreClosed, StoreCorrupted, StoreFailed, StoreUnavailable
 from storage.kv import Write
 from storage.level_files import damages, is_held, look_through
-from storage.level_log import LogKeeper, make_new
+from storage.level_log import LogKeeper, make_new, sync_file
 from storage.options import StoreOptions
 
 _plyvel: Any = plyvel  # has no stubs
@@ -224,7 +224,9 @@ def _refused(error: Exception) -> tuple[int | None, str]:
 
 
 def _prepare(path: str) -> None:
-    """Look through the database's files, and cut what a stop left of a write. Raises StoreCorrupted, OSError."""
+    """Look through the database's files, cut what a stop left of a write, and make durable what the last process left
+    unsynced: LevelDB begins another log, beside which a torn end would read as damage. Raises StoreCorrupted, OSError.
+    """
     try:
         torn = look_through(path)
     except (StoreCorrupted, FileNotFoundError):
@@ -237,6 +239,9 @@ def _prepare(path: str) -> None:
             f"cut what a stop left at the end of {file}", offset=offset, bytes=file.stat().st_size - offset, why=why
         )
         os.truncate(file, offset)
+    if not is_held(path):
+        for file in Path(path).glob("*.log"):
+            sync_file(file)
 
 
 def _damage(path: str, action: str, error: Exception) -> StoreCorrupted:

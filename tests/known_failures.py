@@ -177,6 +177,7 @@ AUDIT = (
         "audit 51",
         "a loss of power while a restore replaces databases leaves a home without some, or none: it begins anew",
     ),
+    Row("audit 52", "a loss of power at a start makes a torn end that the last process left read as a disk that lied"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -36,12 +36,30 @@ store.close()
 """
 
 
-def record(tmp_path: Path, seed: int) -> Recorder:
+# Closed with unsynced writes, and opened again: LevelDB begins another log then.
+OPENS = """
+import os, random, sys
+from storage.leveldb import LevelStore
+from tests.support.power.journal import write_mark
+chance = random.Random(int(sys.argv[2]))
+journal = os.open(sys.argv[3], os.O_WRONLY | os.O_APPEND)
+for number in range(12):
+    store = LevelStore(sys.argv[1])
+    new = [(b"%d %d" % (number, at), chance.randbytes(400)) for at in range(10)]
+    store.write([(b"h", b"%d" % number), *new], sync=True)
+    write_mark(journal, {"synced": number})
+    for at in range(3):
+        store.write([(b"%d %d" % (number - 9, at), None)] * 40)
+    store.close()
+"""
+
+
+def record(tmp_path: Path, seed: int, program: str = WRITES) -> Recorder:
     home = tmp_path / "home"
     home.mkdir()
     recorder = Recorder(home, tmp_path / "record")
     recorder.begin()
-    command = [sys.executable, "-c", WRITES, str(home / "db"), str(seed), str(recorder.journal)]
+    command = [sys.executable, "-c", program, str(home / "db"), str(seed), str(recorder.journal)]
     subprocess.run(command, env=recorder.environment(), cwd=Path(__file__).parents[2], check=True)
     return recorder
 
@@ -61,7 +79,21 @@ def stays(disk: Path, synced: int) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_was_synced_outlives_a_loss_of_power_at_any_step(profile: Profile, tmp_path: Path) -> None:
     """Of a new database, too (audit 49); and where LevelDB leaves a log with unsynced writes for another (audit 50)."""
-    recorder = record(tmp_path, seed=3)
+    tried, switches = try_steps(record(tmp_path, seed=3), profile, tmp_path / "disk", writes_share=0.1)
+    assert tried > 200
+    assert switches > 4
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_a_process_left_unsynced_is_no_damage_for_the_next(profile: Profile, tmp_path: Path) -> None:
+    """A torn end of a log, beside the one that was begun after it, read as damage (audit 52)."""
+    recorder = record(tmp_path, 4, OPENS)
+    tried, _ = try_steps(recorder, profile, tmp_path / "disk", writes_share=1.0)
+    assert tried > 100
+
+
+def try_steps(recorder: Recorder, profile: Profile, disk: Path, *, writes_share: float) -> tuple[int, int]:
+    """How many disks held, and how often a log was begun. Raises as `stays`."""
     machine, synced, chance = Machine(recorder.home, recorder.before, profile), -1, random.Random(f"power {profile}")
     tried = switches = 0
     for number, step in enumerate(read_journal(recorder.journal)):
@@ -70,12 +102,10 @@ def test_what_was_synced_outlives_a_loss_of_power_at_any_step(profile: Profile, 
             continue
         is_change = machine.follow(step)
         switches += step.is_new and step.path.endswith(".log")
-        if not is_change or (step.kind == "W" and chance.random() > 0.1):
+        if not is_change or (step.kind == "W" and chance.random() > writes_share):
             continue
-        disk = tmp_path / "disk"
         machine.disk(disk, random.Random(f"{profile} {number}"))
         stays(disk, synced)
         shutil.rmtree(disk)
         tried += 1
-    assert tried > 200
-    assert switches > 4
+    return tried, switches

@@ -79,12 +79,12 @@ def record_all(folder: Path, *, blocks: int, operator: Collection[str] = OPERATO
     home = network.home_of(network.nodes[0])
     recorder = Recorder(home, folder / "blocks")
     recorder.begin()
-    asyncio.run(_run_node(network, recorder, until=blocks // 2))
+    asyncio.run(_run_node(network, recorder, begin=1, until=blocks // 2))
     if "restore" in operator:
         _dchat(home, "backup", "--output", str(folder / "half.backup"))
     half = max(_all_told(recorder).blocks)
     (folder / "half").write_text(str(half))
-    asyncio.run(_run_node(network, recorder, until=blocks))
+    asyncio.run(_run_node(network, recorder, begin=blocks // 2 + 1, until=blocks))
     for name in operator:
         if name == JOIN:
             asyncio.run(_record_join(network, folder))
@@ -165,10 +165,10 @@ def _dchat(home: Path, *words: str, recorder: Recorder | None = None) -> None:
         raise CampaignFailed(f"dchat database {' '.join(words)}: exit {done.returncode}: {done.stdout}{done.stderr}")
 
 
-async def _run_node(network: Network, recorder: Recorder, *, until: int) -> None:
-    """From where it stopped to height `until`. Raises CampaignFailed."""
+async def _run_node(network: Network, recorder: Recorder, *, begin: int, until: int) -> None:
+    """From where it stopped to height `until`; begin: the first whose block was not told yet. Raises CampaignFailed."""
     async with asyncio.timeout(60 + 3 * until), _node(recorder.home, recorder.folder, recorder):
-        await _load(network, recorder, until)
+        await _load(network, recorder, begin, until)
 
 
 @contextlib.asynccontextmanager
@@ -222,9 +222,9 @@ async def _height_of(client: Client) -> int:
         await asyncio.sleep(0.05)
 
 
-async def _load(network: Network, recorder: Recorder, until: int) -> None:
+async def _load(network: Network, recorder: Recorder, begin: int, until: int) -> None:
     async with Client(f"{network.host}:{network.nodes[0].ports.grpc}") as client:
-        begin = await _height_of(client)
+        await _height_of(client)
         async with asyncio.TaskGroup() as tasks:
             paying = tasks.create_task(_pay_all(client, network, recorder))
             await _follow(client, recorder, begin, until)
