@@ -41,7 +41,7 @@ def judge_all(folder: Path, arguments: argparse.Namespace) -> None:
         if not places or (arguments.phase and phase.name not in arguments.phase):
             continue
         began = time.monotonic()
-        tally = run(phase, places, arguments.seed, workers=arguments.workers)
+        tally = run(phase, places, arguments.seed)
         say(told(phase.name, tally, time.monotonic() - began))
         for failure in tally.failures[:FAILURES_SHOWN]:
             say(f"  {failure.told()}")
@@ -57,7 +57,6 @@ def main() -> None:
     parser.add_argument("--points", type=int, help="disks of each phase, drawn; default: every step")
     parser.add_argument("--phase", action="append", default=[], choices=["blocks", *OPERATOR], help="repeat for more")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
-    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="what an earlier run recorded, as it said when it failed")
     parser.add_argument("--at", type=Place.parse, action="append", default=[], help="PHASE:STEP:PROFILE; repeat")
     arguments = parser.parse_args()

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import multiprocessing
 import random
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.campaigns.crashes.judge import Lost, Told, is_restored, judge, note
-from tests.campaigns.harness import be_quiet
 from tests.support.power import PROFILES, Machine, Mark, Profile, Step, read_journal
 
 HOT_STEPS: Final = 12  # after a database's file was made, renamed or removed, all profiles are drawn at each step
@@ -127,17 +124,10 @@ def _is_about_names(step: Step) -> bool:
 # ------------------------------------------------------------------------------------------------ one after another
 
 
-def run(phase: Phase, places: list[Place], seed: int, *, workers: int = 1) -> Tally:
-    """Start a node on each of the disks."""
+def run(phase: Phase, places: list[Place], seed: int) -> Tally:
+    """Start a node on each of the disks, one after another: it listens at the recorded node's ports."""
     tally = Tally(reached=len({place.step for place in places}), steps=sum(1 for _ in _changes(phase)))
-    if workers <= 1:
-        tally.add(_run(phase, places, seed))
-        return tally
-    parts = [places[number::workers] for number in range(workers)]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=be_quiet) as pool:
-        for part in pool.map(_run, [phase] * workers, parts, [seed] * workers):
-            tally.add(part)
+    tally.add(_run(phase, places, seed))
     return tally
 
 
