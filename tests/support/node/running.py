@@ -21,6 +21,9 @@ from dchat.node.runtime import Node
 QUICK = Pace(block_time=100, timeout_propose=1_000, timeout_prevote=200, timeout_precommit=200, timeout_commit=0)
 
 
+VERSIONS = "\n[database]\nversions_kept = 10000\n"  # a slow machine asks about one that is seconds of quick blocks old
+
+
 @dataclass
 class Running:
     network: Network
@@ -76,6 +79,9 @@ async def running_node(
     root = network.home_of(network.nodes[0])
     with (root / "validator-config.toml").open("a") as file:
         file.write(options)
+    if "[database]" not in (root / "validator-config.toml").read_text():
+        with (root / "validator-config.toml").open("a") as file:
+            file.write(VERSIONS)
     for section, lines in (("[grpc]\n", grpc), ("[http]\n", http)):
         file_text = (root / "validator-config.toml").read_text()
         assert section in file_text or not lines, section
