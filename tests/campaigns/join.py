@@ -285,7 +285,13 @@ async def run(
         async with Client(net.grpc(1)) as client:
             source = identity.load(net.home / net.network.accounts["alice"]).wallet
             senders = await make_senders(client, source, SENDERS, label=f"join {seed}")
-            loading, deadline = Loading(net, senders, calm), began + 60 * minutes
+            funded, deadline = await net.height(1), began + 60 * minutes
+
+            async def all_know_them() -> bool:
+                return min([await net.height(node.index) for node in net.nodes]) >= funded
+
+            await until("every validator has the senders", all_know_them, timeout_s=JOIN_S)  # some began later
+            loading = Loading(net, senders, calm)
             async with loading.going_on():
                 await bring_to(net, int(heights * (1 - LOADED_SHARE)), deadline)
                 say(f"height {await net.height(1)} after {time.monotonic() - began:.0f} s, {calm:g} payments a second")
