@@ -18,7 +18,8 @@ from consensus.p2p.conn.base import ChannelDescriptor, Peer
 from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.pex import PexReactor, install
 from proto.tendermint.consensus import types_pb2 as consensus_pb2
-from tests.support.interop.cometbft import CometNode
+from tests.support.interop.cometbft import VERSION, CometNode
+from tests.support.interop.rows import row
 from tests.support.p2p.peers import Node, running, until
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
@@ -107,3 +108,9 @@ async def test_both_ways_of_dialling_for_thirty_seconds(tmp_path: Path) -> None:
             assert called.id in caller_book  # CometBFT knew it as its persistent peer, and told
             assert [n.switch.peers[0] for n in nodes] == peers
             assert "Stopping peer for error" not in comet.log
+    row(
+        "CometBFT",
+        VERSION,
+        "p2p on all its channels, either side dialling, addresses exchanged",
+        f"{CONNECTED_S:.0f} s without a drop",
+    )

@@ -21,6 +21,7 @@ from crypto.bech32 import encode_address
 from dchat.client.client import Client
 from dchat.client.wallet import Session
 from proto.ics23 import proofs_pb2
+from tests.support.interop.rows import row
 from tests.support.node.lying import Fault, Honest, Lie, lying_door
 from tests.support.node.running import Running, running_node
 
@@ -62,6 +63,13 @@ def go(folder: Path) -> list[str]:
     path = source("client.go", folder)
     subprocess.run([tool, "build", "-o", str(program), str(path)], env=environment, check=True)
     return [str(program)]
+
+
+def tool(command: list[str]) -> tuple[str, str]:
+    """The language, and its version."""
+    asked = [command[0], "--version"] if len(command) > 1 else ["go", "env", "GOVERSION"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    return ("Node.js" if len(command) > 1 else "Go"), said
 
 
 async def run(command: list[str], *words: str) -> tuple[int | None, dict[str, Any]]:
@@ -115,6 +123,11 @@ async def test_a_client_in_another_language_signs_sends_and_proves(language: Any
         code, again = await run(command, "open", SEED.hex(), "mallory", "corner", *node)
         assert code == 1
         assert again["codespace"] == "chat" or "chat" in again["error"], again
+    row(
+        *tool(command),
+        "a client in one file, written from docs/wire-format.md: sign, send, prove",
+        "all that it said was so; lies refused",
+    )
 
 
 def check(told: dict[str, Any], messages: list[Any]) -> None:
