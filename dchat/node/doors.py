@@ -16,6 +16,8 @@ from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
+from consensus.node.commit_watch import CommitWatch
+from consensus.node.gossip import Gossip
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import Keeper
 from dchat.config import Config
@@ -26,14 +28,12 @@ from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.doors.reads import handles
-from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.rest.calls import Calls, Served
 from dchat.home.home import Home
 from dchat.home.version import build_version
 from dchat.node.errors import CannotListen
-from dchat.node.gossip import Gossip
 from dchat.node.node_metrics import (
     BlockEvents,
     NodeMetrics,

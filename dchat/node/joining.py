@@ -16,8 +16,8 @@ from chain.currency.ledger.economic_params import staking_of
 from chain.currency.ledger.stake_records import CONSENSUS_KEY
 from chain.currency.staking.stake import validator_of
 from chain.tx.messages.economy import MONIKER_BYTES_MAX, ConsensusSigner, CreateValidator, prove_possession
+from consensus.node.commit_watch import SafeListener
 from crypto.keys import Ed25519PubKey
-from dchat.doors.reads.commit_watch import SafeListener
 from dchat.home.identity import Identity
 from dchat.node.own_tx import NextBlock, OwnTx
 

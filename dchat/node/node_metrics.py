@@ -16,6 +16,7 @@ from consensus.core.votes import two_thirds
 from consensus.engine.interfaces import SavedBlock
 from consensus.engine.skew import ClockSkew
 from consensus.execution.metrics import Timing
+from consensus.node.gossip import Gossip
 from consensus.state.results import Event
 from dchat.app.economy_queries import EconomyQueries
 from dchat.autopsy.own import OwnTrails
@@ -25,7 +26,6 @@ from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.reads.limits import RateLimit
-from dchat.node.gossip import Gossip
 from dchat.retention.retention import Retention
 from genesis.build import TOKENS_PER_POWER
 

@@ -18,8 +18,8 @@ import structlog
 from chain.tx.envelope.tx import decode
 from chain.tx.messages.upgrade import READY_NAMES_MAX, SOFTWARE_BYTES_MAX, AnnounceReadiness, sign_readiness
 from chain.upgrade.plan import DONE_NAME, READINESS, Plan, Readiness
+from consensus.node.commit_watch import SafeListener
 from crypto.keys import PrivKey
-from dchat.doors.reads.commit_watch import SafeListener
 from dchat.home.identity import Identity
 from dchat.home.version import build_version
 from dchat.node.errors import CannotUpgrade

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -27,17 +26,19 @@ from chain.upgrade.module import UpgradeOptions
 from consensus.abci.interface import HaltRequested
 from consensus.core.events import CoreConfig
 from consensus.documents.genesis import GenesisDoc
-from consensus.engine.driver import Alarms, ConsensusDriver
+from consensus.engine.driver import ConsensusDriver
 from consensus.engine.interfaces import SavedBlock, SavedListener
 from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
-from consensus.execution.handshake import handshake
 from consensus.execution.verifiers import HelperVerifiers
 from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
+from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener
+from consensus.node.engine import Choices, Engine, Kept, Machine, set_block_limits
+from consensus.node.gossip import Gossip
 from consensus.p2p import pex
 from consensus.p2p.addrbook import AddressBook
 from consensus.p2p.config import SwitchConfig
@@ -46,15 +47,11 @@ from consensus.p2p.conn.connection import ConnectionConfig
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
-from consensus.privval.guards import open_file_signer
 from consensus.statesync.chunks import ChunkFolder
-from consensus.stores.block_store import BlockStore
-from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
 from consensus.system.clock import Clock, LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
 from consensus.system.tasks import Faults, Tasks
-from consensus.types.block import max_data_bytes
 from crypto.keys import PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
@@ -66,12 +63,10 @@ from dchat.client.client import Client
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commit_watch import CommitWatch, OnSaved, SafeListener
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Doors, listening
-from dchat.node.gossip import Gossip
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import RoomOnDisk
@@ -200,6 +195,16 @@ def pool_config(config: Config) -> PoolConfig:
         sender_txs_max=options.per_sender,
         seen_max=options.seen_max,
         lanes=LANES,
+    )
+
+
+def choices_of(home: Home, config: Config) -> Choices:
+    return Choices(
+        core=core_config(config),
+        pool=pool_config(config),
+        extra_channel=config.p2p.extra_channel,
+        watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
+        watch_heights=watch_heights(home, config),
     )
 
 
@@ -359,31 +364,20 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
     app = application(given, Stores(databases.app, on_corrupted=given.on_broken), Shelf(disk, home.snapshots))
-    blocks = BlockStore(databases.blocks, given.on_broken)
-    states = StateStore(databases.state, given.on_broken)
-    pool = Pool(app, clock, workers, pool_config(config), height=states_height(states))
-    evidence = Gossip.evidence_pool(databases.state, blocks, states, workers)
-    executor = BlockExecutor(
-        app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock, signatures=evidence.signatures,
-        verifiers=HelperVerifiers(workers),
-    )  # fmt: skip
-    state = await handshake(genesis, executor, software=build_version())
-    set_block_limits(pool, state)
-    disk.make_directory(home.data)
-    wal = Wal(disk, home.wal, now_ns=clock.now_ns)
-    signer = open_file_signer(disk, validator_key, home.sign_state, blocks)
     switch = _switch(config, given.node_key, genesis.chain_id)
-    driver = ConsensusDriver(
-        core_config(config), state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
-        alarms=Alarms(given.fatal, fault=lambda peer_id, why: drop_peer(switch, peer_id, why), halt=given.on_halt),
-        watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
-        watch_heights=watch_heights(home, config),
+    engine = await Engine.open(
+        app, genesis, key=validator_key, switch=switch, software=build_version(), fatal=given.fatal,
+        on_halt=given.on_halt, choices=choices_of(home, config),
+        machine=Machine(
+            disk=disk, clock=clock, workers=workers, chance=chance, verifiers=HelperVerifiers(workers)
+        ),
+        kept=Kept(
+            blocks=databases.blocks, state=databases.state, data=home.data, wal=home.wal, sign_state=home.sign_state,
+            on_broken=given.on_broken,
+        ),
     )  # fmt: skip
-    gossip = Gossip.join(
-        switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
-        random=chance, extra_channel=config.p2p.extra_channel,
-        our_address=validator_key.pub_key.address, fatal=given.fatal,
-    )  # fmt: skip
+    blocks, states, pool, evidence = engine.blocks, engine.states, engine.pool, engine.evidence
+    executor, wal, driver, gossip = engine.executor, engine.wal, engine.driver, engine.gossip
     _find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(answers.is_saved)
@@ -404,8 +398,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         me=me, answers=answers, driver=driver, pool=pool, switch=switch, faults=faults,
         is_catching_up=gossip.is_catching_up, sync_target=gossip.highest_peer, sync_waits_for=gossip.waits_for,
         unhealthy_after_s=config.observability.unhealthy_after, known_upgrades=tuple(sorted(app.upgrader.handlers)),
-        storage=storage_of(retention, keeper), backfill=gossip.backfill_status, block_sync=gossip.sync_progress,
-        sql=lambda: on_node.status_of(feed),
+        storage=storage_of(retention, keeper), backfill=lambda: backfill_status(gossip),
+        block_sync=gossip.sync_progress, sql=lambda: on_node.status_of(feed),
     )  # fmt: skip
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
@@ -469,6 +463,17 @@ def storage_of(retention: Retention, keeper: Keeper | None) -> Callable[[], pb.S
         return status
 
     return told
+
+
+def backfill_status(gossip: Gossip) -> pb.BackfillStatus | None:
+    """None: no headers below a restored state are being fetched."""
+    told = gossip.backfill.metrics
+    if not told.wanted:
+        return None
+    return pb.BackfillStatus(
+        lowest_height=told.lowest, wanted_height=told.wanted, headers=told.headers,
+        waits_for=gossip.backfill.waits_for,
+    )  # fmt: skip
 
 
 def check_belongs(db: KeyValueStore, genesis: GenesisDoc, home: Home) -> None:
@@ -601,24 +606,3 @@ class MovedMark:
         if self._mark is not None and saved.height >= self._first + self._heights:
             self._mark.unlink(missing_ok=True)
             self._mark = None
-
-
-def states_height(states: StateStore) -> int:
-    state = states.load()
-    return 0 if state is None else state.last_block_height
-
-
-def set_block_limits(pool: Pool, state: Any) -> None:
-    """What fits into no block is refused at the door."""
-    params = state.params
-    pool.set_block_limits(
-        data_bytes_max=max_data_bytes(params.block_bytes_max, validators=len(state.validators)),
-        gas_max=params.block.max_gas,
-    )
-
-
-def drop_peer(switch: Switch, peer_id: str, reason: str) -> None:
-    """A peer's message turned out to be false after it was taken in."""
-    peer = switch.peer(peer_id)
-    if peer is not None:
-        switch.drop_peer(peer, reason)

@@ -11,26 +11,25 @@ from typing import TYPE_CHECKING
 from chain.state.store import Stores
 from consensus.abci.interface import Snapshot
 from consensus.documents.genesis import GenesisDoc
-from consensus.engine.driver import Alarms, ConsensusDriver
+from consensus.engine.driver import ConsensusDriver
 from consensus.engine.interfaces import SavedBlock, SavedListener
 from consensus.execution.executor import BlockExecutor
-from consensus.execution.handshake import handshake
 from consensus.formats.units import NS_PER_MS
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
+from consensus.node.commit_watch import OnSaved, SafeListener
+from consensus.node.engine import Choices, Engine, Kept, Machine
+from consensus.node.gossip import Gossip
 from consensus.p2p.config import SwitchConfig
 from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
-from consensus.privval.guards import open_file_signer
 from consensus.privval.signer import FileSigner, Signer
 from consensus.simulation.clock import Delays, SimClock, SimWorkers, Wall
 from consensus.simulation.home import DATA, SimHome, Strike
 from consensus.simulation.loop import Life, VirtualLoop
 from consensus.simulation.network import Network
 from consensus.statesync.chunks import ChunkFolder
-from consensus.stores.block_store import BlockStore
-from consensus.stores.state_store import StateStore
 from consensus.stores.wal import Wal
 from consensus.system.tasks import Tasks
 from consensus.types.ids import NIL_BLOCK_ID
@@ -38,9 +37,7 @@ from consensus.types.vote import PREVOTE, Proposal, Vote
 from crypto.keys import Ed25519PrivKey, PubKey
 from dchat.app.app import DchatApplication
 from dchat.app.snapshots import Shelf
-from dchat.doors.reads.commit_watch import OnSaved, SafeListener
-from dchat.node.gossip import Gossip
-from dchat.node.runtime import MEMPOOL, drop_peer, set_block_limits, states_height
+from dchat.node.runtime import MEMPOOL
 from dchat.retention.retention import Policy, Retention
 from dchat.simulation import side
 from dchat.simulation.laws import Judge
@@ -210,40 +207,29 @@ class SimNode:
         stores = Stores(home.app)
         shelf = self._shelf()
         app = DchatApplication(stores, retain_blocks=PRUNING.blocks, shelf=shelf)
-        blocks, states = BlockStore(home.blocks), StateStore(home.state)
-        pool = Pool(app, clock, workers, height=states_height(states))
-        evidence = Gossip.evidence_pool(home.state, blocks, states, workers)
-        executor = BlockExecutor(
-            app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock,
-            signatures=evidence.signatures, fail_point=self.strike.touch, drive=delays.drive,
-        )  # fmt: skip
-        state = await handshake(self.genesis, executor, software="simulation")
-        set_block_limits(pool, state)
-        disk.make_directory(DATA)
-        wal = Wal(
-            disk, WAL_FOLDER, now_ns=clock.now_ns, head_bytes_max=self.plan.wal_head_bytes,
-            restate_bytes_min=self.plan.wal_head_bytes // 2,
-        )  # fmt: skip
-        signer = WatchedSigner(
-            open_file_signer(disk, self.key, SIGN_STATE, blocks), self.name, self.judge, lies=self.lies
-        )
-        self.judge.started(self.name, blocks, state.last_block_height, state.app_hash)
         switch = self._switch(clock)
-        driver = ConsensusDriver(
-            self.plan.config, state, executor, wal=wal, signer=signer, clock=clock, workers=workers,
-            alarms=Alarms(
-                self._fatal,
-                fault=lambda peer_id, reason: drop_peer(switch, peer_id, reason),
-                halt=lambda halt: self._fatal(0, f"halted: {halt}"),
+        engine = await Engine.open(
+            app, self.genesis, key=self.key, switch=switch, software="simulation", fatal=self._fatal,
+            on_halt=lambda halt: self._fatal(0, f"halted: {halt}"),
+            machine=Machine(
+                disk=disk, clock=clock, workers=workers, chance=self.rng, drive=delays.drive,
+                fail_point=self.strike.touch,
             ),
-            fail_point=self.strike.touch,
+            kept=Kept(
+                blocks=home.blocks, state=home.state, data=DATA, wal=WAL_FOLDER, sign_state=SIGN_STATE,
+                wal_limits={
+                    "head_bytes_max": self.plan.wal_head_bytes, "restate_bytes_min": self.plan.wal_head_bytes // 2
+                },
+            ),
+            choices=Choices(
+                core=self.plan.config, sign=lambda signer: WatchedSigner(signer, self.name, self.judge, lies=self.lies)
+            ),
         )  # fmt: skip
+        pool, evidence, executor, wal = engine.pool, engine.evidence, engine.executor, engine.wal
+        driver, gossip, state = engine.driver, engine.gossip, engine.driver.state
+        self.judge.started(self.name, engine.blocks, state.last_block_height, state.app_hash)
         if self.shares_its_key:
             driver._own.watch.address = b""  # liars do not stop when they see each other
-        gossip = Gossip.join(
-            switch, driver=driver, executor=executor, pool=pool, evidence=evidence, clock=clock, workers=workers,
-            random=self.rng, extra_channel=True, our_address=self.key.pub_key.address, fatal=self._fatal,
-        )  # fmt: skip
         journal = Journal(disk, JOURNAL, pool, workers)
         driver.add_saved_listener(OnSaved(self._saved))
         faults, bystander = WatchedFaults(self.judge, self.name, lambda: bool(self.strike.failed)), Bystander()

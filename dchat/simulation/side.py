@@ -14,9 +14,9 @@ from consensus.engine.interfaces import SavedBlock
 from consensus.execution.executor import BlockExecutor
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
+from consensus.node.gossip import Gossip
 from consensus.p2p.switch import Switch
 from consensus.system.tasks import Faults
-from dchat.node.gossip import Gossip
 from dchat.simulation.laws import Judge
 
 TIMERS = ("_announce", "_check_stall", "_close_window", "_relay", "_resend", "_sweep", "_tell_step")  # re-arm first

@@ -9,12 +9,12 @@ from prometheus_client.core import Metric
 
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.interfaces import SavedListener
+from consensus.node.commit_watch import OnSaved
 from consensus.system.clock import Workers
 from crypto.hash import sha256
 from dchat.config import Config
 from dchat.doors.metrics.exposition import gauge, plain_counters
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commit_watch import OnSaved
 from dchat.retention.retention import Retention
 from dchat.sql.feed import FOLLOWING, SqlFeed
 from dchat.sql.stored import Stored

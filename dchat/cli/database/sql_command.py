@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from consensus.node.engine import states_height
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
 from dchat.cli.database.group import Progress, chosen, copied, database, db_path_option, plainly
 from dchat.cli.terminal.base import Command, Exit, Refusal, show_json
 from dchat.home.home import load_genesis
-from dchat.node.runtime import states_height
 from dchat.sql.errors import SqlError, SqlMissing
 from dchat.sql.fill import Filled, fill
 from dchat.sql.on_node import target_of

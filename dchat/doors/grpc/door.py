@@ -22,6 +22,7 @@ from consensus.mempool.admission.entry import Waiting
 from consensus.mempool.admission.errors import CODESPACE, Refusal
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
+from consensus.node.commit_watch import CommitWatch
 from crypto.hash import ADDRESS_BYTES, HASH_BYTES, sha256
 from dchat.autopsy.own import OwnTrails
 from dchat.config.models import GrpcSection
@@ -41,7 +42,6 @@ from dchat.doors.grpc.staking_door import StakingService
 from dchat.doors.grpc.trail_door import SERVICE as TRAILS
 from dchat.doors.grpc.trail_door import TrailService
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.errors import BadQuestion, Busy, NotThere, out_of_reach
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit

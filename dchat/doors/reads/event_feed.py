@@ -16,10 +16,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from consensus.abci.interface import Slices
+from consensus.node.commit_watch import CommitWatch
 from consensus.state.cursors import HEIGHT_MAX, OF_BLOCK, Cursor, in_order
 from crypto.hash import sha256
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.errors import BadQuestion, NotThere, out_of_reach
 from dchat.doors.reads.limits import LOCAL
 from dchat.doors.reads.loop_share import LoopShare

@@ -10,10 +10,10 @@ import pytest
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.interfaces import SavedBlock
 from consensus.execution.rollback import RollbackError, rollback, state_before
+from consensus.node.commit_watch import OnSaved
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
-from dchat.doors.reads.commit_watch import OnSaved
 from tests.support.engine.bench import Home, genesis_of, key_of, make_node, until
 
 LAST = 8

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from consensus.channels import peer_messages as m
 from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
 from consensus.formats.units import NS_PER_S
+from consensus.node.gossip import Gossip
 from consensus.sync.blocks import BlockSyncReactor
-from dchat.node.gossip import Gossip
 from tests.support.gossip.network import ManualClock
 from tests.support.sync.blocks import Sync, chain
 from tests.support.sync.blocks import sync as sync  # noqa: PLC0414 - the fixture

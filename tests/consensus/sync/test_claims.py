@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from consensus.channels import peer_messages as m
 from consensus.channels.peer_messages import BLOCK_SYNC_CHANNEL
+from consensus.node.gossip import Gossip
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height
 from crypto.batch import SignatureCache
-from dchat.node.gossip import Gossip
 from tests.support.gossip.network import FakeHost, FakeNetwork, FakePeer, ManualClock
 from tests.support.sync.blocks import CHANNELS, Blocks, Sync, chain, sync
 

@@ -13,11 +13,11 @@ from chain.tx.messages import Payment
 from consensus.abci.interface import CheckTxResponse
 from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal, refuse
+from consensus.node.commit_watch import CommitWatch
 from crypto.hash import sha256
 from dchat.client import wallet
 from dchat.client.client import Client, ClientError, NodeUnreachable, NotFound
 from dchat.client.wallet import TxExpired, TxRefused, submit
-from dchat.doors.reads.commit_watch import CommitWatch
 from proto.dchat.v1 import service_pb2 as pb
 
 WALLET = Wallet.from_seed(bytes(32))

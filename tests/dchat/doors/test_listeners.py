@@ -13,10 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from consensus.engine.interfaces import SavedBlock
+from consensus.node.commit_watch import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
 from consensus.pruning.background import Pruner
 from consensus.system.tasks import Faults
 from dchat.doors.metrics.exposition import Registry, gauge
-from dchat.doors.reads.commit_watch import FAILURES_MAX, CommitWatch, OnSaved, SafeListener
 from dchat.node.node_metrics import NodeMetrics
 from tests.support.node.running import running_node, until
 

@@ -27,7 +27,7 @@ MAKERS = {
     "consensus/mempool/journal.py": "who waits for a promise is answered with the error",
     "dchat/node/process.py": "the process awaits its joining by a snapshot, and ends by what that raises",
     "dchat/statesync/maker.py": "a snapshot that fails is told and counted, and the next height tries again",
-    "dchat/node/gossip.py": "block sync's guard: a failure ends the process",
+    "consensus/node/gossip.py": "block sync's guard: a failure ends the process",
     "dchat/doors/http/connections.py": "the gate begins anew and tells it",
     "dchat/doors/grpc/server.py": "its sweep begins anew and tells it",
     "consensus/system/aside.py": "a job that fails is logged, and the next begins",

@@ -18,8 +18,8 @@ from tests.support.interop.rows import COLLECTED, COMMAND, ROOT, Row, all_rows, 
 PAGE = ROOT / "docs" / "interop.md"
 HEAD = f"""# Other people's software
 
-What other people's software was tried, unmodified, and what came of it. Each row was written by a test that ran with the
-real tool and passed; where its tool is missing it says aloud that it was skipped. The command runs it again, in the
+What other people's software was tried, unmodified, and what came of it. Each row was written by a test that ran with
+the real tool and passed; where its tool is missing it says aloud that it was skipped. The command runs it again, in the
 repository with the test environment (`./scripts/env --dev`). What is known not to work has a row that says so.
 
 This page is made: `{COMMAND}` writes it from the rows that are kept in `tests/interop/results`, and with

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from consensus.core.events import CoreConfig
+from consensus.node.commit_watch import CommitWatch
 from consensus.state.cursors import Cursor
 from consensus.state.results import Event
 from crypto.hash import sha256
@@ -21,7 +22,6 @@ from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.commit_watch import CommitWatch
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from proto.dchat.v1 import service_pb2 as pb

@@ -23,7 +23,6 @@ from consensus.p2p.conn.base import Network
 from consensus.p2p.switch import Switch
 from consensus.statesync.backfill import Backfill
 from consensus.statesync.reactor import StateSyncReactor
-from consensus.stores.interfaces import BlockStore, StateStore
 from consensus.sync.blocks import BlockSyncReactor
 from consensus.sync.claims import Claim, believed_height, is_level
 from consensus.sync.lag import Lag
@@ -31,8 +30,6 @@ from consensus.sync.progress import SyncProgress
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import exit_code_of
 from consensus.system.machine import last_words
-from proto.dchat.v1 import service_pb2 as pb
-from storage.kv import KeyValueStore
 
 LOOK_S = 2.0  # between two looks at how far behind this node is
 
@@ -59,12 +56,6 @@ class Gossip:
     _lag: Lag = field(default_factory=Lag)
     more_counters: dict[str, Any] = field(default_factory=dict)  # of others', to be told with its own
     begun: asyncio.Event = field(default_factory=asyncio.Event)  # caught up, and in consensus
-
-    @staticmethod
-    def evidence_pool(
-        db: KeyValueStore, blocks: BlockStore, states: StateStore, workers: Workers | None = None
-    ) -> EvidencePool:
-        return EvidencePool(db, blocks, states, workers=workers)
 
     @staticmethod
     def join(
@@ -189,16 +180,6 @@ class Gossip:
                 height = max(running[peer.id][0] - 1, claims[peer.id].height if peer.id in claims else 0)
                 claims[peer.id] = Claim(height, is_chosen=peer.is_outbound or peer.is_persistent)
         return believed_height(claims.values())
-
-    def backfill_status(self) -> pb.BackfillStatus | None:
-        """None: no headers below a restored state are being fetched."""
-        told = self.backfill.metrics
-        if not told.wanted:
-            return None
-        return pb.BackfillStatus(
-            lowest_height=told.lowest, wanted_height=told.wanted, headers=told.headers,
-            waits_for=self.backfill.waits_for,
-        )  # fmt: skip
 
     def waits_for(self) -> str:
         """What keeps block sync from going on; empty: nothing."""
