@@ -82,6 +82,13 @@ def _compared(read: Callable[[str], Any], compare: Callable[[Any, Any], bool], a
     return matches
 
 
+def _asked(condition: Condition) -> tuple[str, str | None, Matcher, bool]:
+    """(tag, the text that a value must be, if it is that; what is asked of a value; whether the empty text will do)."""
+    match, argument = matcher(condition), condition.argument
+    is_text = condition.operator is Operator.EQUAL and argument is not None and argument.kind is Kind.TEXT
+    return condition.tag, argument.text if argument is not None and is_text else None, match, match("")
+
+
 class Query:
     """A query that was read, ready to be asked many times. Equal queries mean the same conditions in the same order."""
 
@@ -89,7 +96,7 @@ class Query:
 
     def __init__(self, conditions: tuple[Condition, ...]) -> None:
         self.conditions = conditions
-        self._asked = [(condition.tag, match, match("")) for condition in conditions for match in [matcher(condition)]]
+        self._asked = [_asked(condition) for condition in conditions]
 
     @staticmethod
     def parse(text: str, *, bytes_max: int = QUERY_BYTES_MAX) -> Query:
@@ -98,10 +105,11 @@ class Query:
 
     def matches(self, events: Events) -> bool:
         """Whether every condition is met by some value. No events: never."""
-        for tag, match, takes_nothing in self._asked:
-            if "." in tag and any(map(match, events.get(tag, ()))):
+        for tag, wanted, match, takes_nothing in self._asked:
+            values = events.get(tag)
+            if values and "." in tag and (wanted in values if wanted is not None else any(map(match, values))):
                 continue
-            if takes_nothing and any(key.rpartition(".")[0] == tag for key in events):
+            if takes_nothing and any([key.rpartition(".")[0] == tag for key in events]):
                 continue
             return False
         return bool(events)

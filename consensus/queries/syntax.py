@@ -133,7 +133,7 @@ def _condition(tokens: _Tokens) -> Condition:
     return Condition(tag, operator, Argument(ARGUMENTS[token.name], token.text))
 
 
-class _Bad(Exception):
+class _Bad(InvalidQuery):
     """What stands at byte `at` is no token."""
 
     def __init__(self, at: int, why: str) -> None:
