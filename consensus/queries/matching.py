@@ -109,7 +109,7 @@ class Query:
             values = events.get(tag)
             if values and "." in tag and (wanted in values if wanted is not None else any(map(match, values))):
                 continue
-            if takes_nothing and any([key.rpartition(".")[0] == tag for key in events]):
+            if takes_nothing and any(key.rpartition(".")[0] == tag for key in events):
                 continue
             return False
         return bool(events)
