@@ -494,7 +494,7 @@ class ConsensusDriver(Entrance):
         if effect.step is Step.COMMIT:
             state.commit_round = self.core.commit_round
             state.commit_header = block_id_of(self.core.commit_value).part_set_header
-        self.metrics.height, self.metrics.round = effect.height, effect.round
+        self.metrics.step_entered(effect.height, effect.round, effect.step, now)
         if is_new_round:
             self.metrics.rounds_failed += 1
             self._restate_due = self._wal.is_long

@@ -77,6 +77,12 @@ class EngineMetrics:
     wal_sync: Timing = field(default_factory=Timing)
 
     _last_commit_ns: int = 0
+    _began_ns: int = 0
+
+    @property
+    def began_ns(self) -> int:
+        """When the running height began its first round: monotonic; 0: it waits, for its time or for a transaction."""
+        return self._began_ns
 
     @property
     def last_commit_ns(self) -> int:
@@ -87,6 +93,14 @@ class EngineMetrics:
         self.step_ns.setdefault(step.name, Timing()).add(duration_ns)
         if step is Step.NEW_HEIGHT:
             self.commit_wait.add(duration_ns)
+
+    def step_entered(self, height: int, round: int, step: Step, now_ns: int) -> None:
+        """now_ns: monotonic."""
+        if height != self.height or step in (Step.NEW_HEIGHT, Step.NEW_ROUND):
+            self._began_ns = 0
+        if not self._began_ns and step not in (Step.NEW_HEIGHT, Step.NEW_ROUND):
+            self._began_ns = now_ns
+        self.height, self.round = height, round
 
     def committed(self, block: Block, block_bytes: int, validators: ValidatorSet, now_ns: int) -> None:
         """A block was applied. validators: of the next height. now_ns: monotonic."""

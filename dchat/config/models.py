@@ -288,7 +288,10 @@ class ObservabilitySection(Section):
     )
     tracing_enabled: bool = option(False, "The same as [tracing] enabled.")
     unhealthy_after: Seconds = option(
-        300, "Seconds without a new block after which /ready says no. /health always tells the age."
+        300,
+        "Seconds that a block may be late before /ready says no; sooner, by the time-outs of rounds, where +2/3 of the "
+        "voting power are not heard or three rounds decided nothing. None is late before block_time is over, or while "
+        "create_empty_blocks is off and no transaction waits. /health always tells the age.",
     )
 
 

@@ -24,6 +24,7 @@ from consensus.p2p.switch import Switch
 from consensus.sync.progress import SyncProgress
 from consensus.system.tasks import Faults
 from crypto.hash import sha256
+from dchat.doors.http.lateness import why_no_block
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.audit import bridge_status
 from dchat.doors.reads.errors import NotThere
@@ -126,9 +127,17 @@ class Views:
             return f"{place}, waits for {waits}" if waits else place
         if len(self.driver.state.validators) > 1 and not self.switch.peers:
             return "no peers"
-        if self.height_age_s > self.unhealthy_after_s:
-            return f"no block for {int(self.height_age_s)} s"
-        return self.faults.not_served
+        return self._why_no_block() or self.faults.not_served
+
+    def _why_no_block(self) -> str | None:
+        began_ns = self.driver.metrics.began_ns
+        return why_no_block(
+            self.driver.round_state,
+            self.driver.config,
+            age_s=self.height_age_s,
+            running_s=(time.monotonic_ns() - began_ns) / 1e9 if began_ns else None,
+            limit_s=self.unhealthy_after_s,
+        )
 
     # -------------------------------------------------------------------------------------------------- status
 
