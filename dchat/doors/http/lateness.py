@@ -1,0 +1,60 @@
+"""When a block is late, by the chain's own pace: a rule that holds for blocks of 100 ms and for a chain that only makes
+blocks when somebody pays.
+
+Nothing is late while nothing is due: until block_time is over, or, without empty blocks, until a height begins because
+of a transaction. From then on a height has the time-outs of its first rounds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from consensus.core.events import CoreConfig, VoteKind
+from consensus.core.votes import two_thirds
+from consensus.engine.interfaces import RoundState
+from consensus.formats.units import NS_PER_MS, NS_PER_S
+
+MS_PER_S: Final = NS_PER_S // NS_PER_MS
+LEAST_S: Final = 10.0  # a loaded machine of quick rounds is late by seconds, and well
+ROUNDS: Final = 3  # a proposer that is away costs one, two in a row happen
+
+
+def why_no_block(
+    rounds: RoundState, config: CoreConfig, *, age_s: float, running_s: float | None, limit_s: float
+) -> str | None:
+    """Why a node is not ready whose last block is `age_s` old; None: no block is late.
+
+    running_s: since the height began its first round; None: it waits. limit_s: no block may be later than this,
+    whatever the time-outs are.
+    """
+    late_s = running_s
+    if late_s is None:
+        if not config.create_empty_blocks:
+            return None  # no transaction waits
+        late_s = age_s - config.create_empty_blocks_interval_ms / MS_PER_S
+    if late_s > min(limit_s, max(LEAST_S, 2 * rounds_s(config, 1))) and (missing := _lacks_votes(rounds)):
+        return f"no block for {int(age_s)} s: {missing}"
+    if late_s > min(limit_s, max(LEAST_S, rounds_s(config, ROUNDS))):
+        return f"no block for {int(age_s)} s: height {rounds.height} is in round {rounds.round}"
+    return None
+
+
+def rounds_s(config: CoreConfig, rounds: int) -> float:
+    """Seconds that the first `rounds` rounds of a height take where each of their steps runs into its time-out."""
+    first_ms = config.timeout_propose_ms + config.timeout_prevote_ms + config.timeout_precommit_ms
+    delta_ms = config.timeout_propose_delta_ms + config.timeout_prevote_delta_ms + config.timeout_precommit_delta_ms
+    return (rounds * first_ms + rounds * (rounds - 1) // 2 * delta_ms) / MS_PER_S
+
+
+def _lacks_votes(rounds: RoundState) -> str:
+    """Empty: +2/3 of the voting power were heard in this round or the one before."""
+    total = rounds.validators.total_power
+    views = [rounds.votes(kind, round) for kind in VoteKind for round in (rounds.round, rounds.round - 1) if round >= 0]
+    most = max((view for view in views if view is not None), key=lambda view: view.power, default=None)
+    power, voted = (0, 0) if most is None else (most.power, most.mask.bit_count())
+    if not total or power > two_thirds(total):
+        return ""
+    return (
+        f"height {rounds.height} has votes of {voted} of {len(rounds.validators)} validators, with {power} of {total} "
+        f"voting power; a block needs {two_thirds(total) + 1}"
+    )
