@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from consensus.formats.json_text import dumps
 from consensus.formats.units import KIB
 from dchat.cli.light.proved_calls import ProvedCalls
 from dchat.cli.light.session import LightSession
-from dchat.cli.light.verified import BadParams, CannotProve, Nodes, Verified
+from dchat.cli.light.verified import BadParams, CannotProve, Nodes, NotYet, Verified
 from dchat.client.client import AskFailed, ClientError, NodeUnreachable, NotFound
 from dchat.doors.rest.calls import STATUS
 from light.errors import LightError, NoAnswer, NoBlock
@@ -29,7 +29,15 @@ BODY_BYTES_MAX: Final = 64 * KIB
 REQUESTS_MAX: Final = 32  # at once
 REQUEST_S: Final = 60.0
 PARAMS_MAX: Final = 16
-INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32600, -32601, -32602, -32603
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS, INTERNAL = -32700, -32600, -32601, -32602, -32603
+SAYS: Final = {
+    PARSE_ERROR: "Parse error. Invalid JSON", INVALID_REQUEST: "Invalid Request", NO_METHOD: "Method not found",
+    INVALID_PARAMS: "Invalid params", INTERNAL: "Internal error",
+}  # fmt: skip
+# By what was asked with. What a handler refuses is an answer of JSON-RPC, so 200; by a path alone the status must say it.
+# Source: CometBFT v0.38, rpc/jsonrpc/server/http_json_handler.go, http_uri_handler.go.
+BY_RPC: Final = {NO_METHOD: 200, INVALID_PARAMS: 200, INTERNAL: 200}
+BY_PATH: Final = {NO_METHOD: 404, INVALID_PARAMS: 500, INTERNAL: 500}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -87,7 +95,7 @@ class Proxy:
             return _error(404, "there is no such path; what has a proof is listed in docs/light-client.md")
         except web.HTTPException as error:
             return _error(error.status, error.reason)
-        except (LightError, AskFailed, InvalidData, CannotProve, BadParams) as error:
+        except (LightError, AskFailed, InvalidData, CannotProve, BadParams, NotYet) as error:
             return _error(status_of(error), str(error))
         finally:
             self._busy -= 1
@@ -106,33 +114,36 @@ class Proxy:
         """`GET /commit?height=7`."""
         if len(request.query) > PARAMS_MAX:
             raise BadParams(f"{len(request.query)} parameters; allowed: {PARAMS_MAX}")
-        return await self._answer(request.match_info["method"], dict(request.query), -1)
+        return await self._answer(request.match_info["method"], dict(request.query), -1, BY_PATH)
 
     async def _rpc(self, request: web.Request) -> web.Response:
         try:
             asked = json.loads(await request.read())
         except (ValueError, RecursionError):
-            return _rpc_error(None, INVALID_REQUEST, "the body is no JSON", 500)
+            return _rpc_error(None, PARSE_ERROR, "the body is no JSON", 500)
         if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
             return _rpc_error(None, INVALID_REQUEST, "allowed: one request, an object with a method", 500)
         number = asked.get("id") if isinstance(asked.get("id"), int | str) else -1
         params = asked.get("params") or {}
         if not isinstance(params, dict) or len(params) > PARAMS_MAX:
-            return _rpc_error(number, INVALID_PARAMS, "params must be an object of a few names", 500)
-        return await self._answer(asked["method"], params, number)
+            text = "params must be an object of a few names"
+            return _rpc_error(number, INVALID_PARAMS, text, BY_RPC[INVALID_PARAMS])
+        return await self._answer(asked["method"], params, number, BY_RPC)
 
-    async def _answer(self, method: str, params: dict[str, Any], number: Any) -> web.Response:
+    async def _answer(
+        self, method: str, params: dict[str, Any], number: Any, status: Mapping[int, int]
+    ) -> web.Response:
         handler = self._verified.methods.get(method)
         if handler is None:
             allowed = ", ".join(sorted(self._verified.methods))
             text = f"{method[:40]!r} cannot be verified here: ask the node itself; verified are {allowed}"
-            return _rpc_error(number, NO_METHOD, text, 404)
+            return _rpc_error(number, NO_METHOD, text, status[NO_METHOD])
         try:
             result = await handler(params)
         except BadParams as error:
-            return _rpc_error(number, INVALID_PARAMS, str(error), 500)
-        except (LightError, AskFailed, InvalidData, CannotProve) as error:
-            return _rpc_error(number, INTERNAL, str(error), 500)
+            return _rpc_error(number, INVALID_PARAMS, str(error), status[INVALID_PARAMS])
+        except (LightError, AskFailed, InvalidData, CannotProve, NotYet) as error:
+            return _rpc_error(number, INTERNAL, str(error), status[INTERNAL])
         body = dumps({"jsonrpc": "2.0", "id": number, "result": result})
         # half a surrogate pair, which an id may hold, is in UTF-8 nothing, and in JSON what it was
         data = body.encode(errors="backslashreplace")
@@ -143,7 +154,7 @@ def status_of(error: Exception) -> int:
     match error:
         case BadParams():
             return 400
-        case NoBlock() | NotFound():
+        case NoBlock() | NotFound() | NotYet():
             return 404
         case CannotProve():
             return 501
@@ -159,5 +170,5 @@ def _error(status: int, text: str) -> web.Response:
 
 
 def _rpc_error(number: Any, code: int, text: str, status: int) -> web.Response:
-    error = {"code": code, "message": "Internal error" if code == INTERNAL else "Invalid", "data": text}
+    error = {"code": code, "message": SAYS[code], "data": text}
     return web.json_response({"jsonrpc": "2.0", "id": number, "error": error}, status=status)

@@ -33,7 +33,7 @@ from crypto.merkle import InvalidProof
 from dchat.client.client import HEIGHT_MAX, NodeUnreachable
 from dchat.client.light_provider import DoorProvider
 from light import LightClient
-from light.errors import NoAnswer
+from light.errors import NoAnswer, NoBlock
 from light.rpc import BLOCK_BYTES_MAX, RpcProvider
 from proto.dchat.v1 import service_pb2 as pb
 
@@ -57,6 +57,13 @@ class CannotProve(NotAnswered):
 
 class BadParams(NotAnswered):
     """What was asked for is nothing that can be."""
+
+
+class NotYet(NotAnswered):
+    """The chain has not got so far. Says so in CometBFT's words, by which light clients of its kind know it."""
+
+    def __init__(self, height: int, latest: int) -> None:
+        super().__init__(f"height {height} must be less than or equal to the current blockchain height {latest}")
 
 
 class Nodes:
@@ -100,7 +107,14 @@ class Verified:
 
     async def at(self, params: Mapping[str, Any]) -> LightBlock:
         height = number(params, "height")
-        return await (self._light.verify_at(height) if height else self._light.update())
+        if not height:
+            return await self._light.update()
+        try:
+            return await self._light.verify_at(height)
+        except NoBlock:
+            if height > (latest := await self._light.update()).height:
+                raise NotYet(height, latest.height) from None
+            raise  # pruned
 
     async def _health(self, _: Mapping[str, Any]) -> Json:
         return {}

@@ -154,6 +154,7 @@ class Asked:
     async def rpc(self, method: str, **params: Any) -> dict[str, Any]:
         body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
         async with self.http.post(self.url, json=body) as answer:
+            assert answer.status == 200, method  # what a handler refuses, too
             told: dict[str, Any] = await answer.json()
             assert told["id"] == 7
             return told
@@ -213,7 +214,7 @@ async def test_the_proxy_proves_state_and_refuses_what_has_no_proof(followed: Fo
         ("abci_query", {"path": "/store/chat/key", "data": ""}, "has 0 bytes"),
         ("abci_query", {"path": "/store/chat/key", "data": "xy"}, "is no hex"),
         ("commit", {"height": "-1"}, "allowed: 1 to"),
-        ("commit", {"height": "9999999"}, "is not there yet: the latest is "),
+        ("commit", {"height": "9999999"}, "must be less than or equal to the current blockchain height "),
         ("commit", {"height": [1]}, "allowed: 1 to"),
         ("validators", {"height": "2", "page": "2"}, "page should be within [1, 1] range, given 2"),
     ):
@@ -223,6 +224,21 @@ async def test_the_proxy_proves_state_and_refuses_what_has_no_proof(followed: Fo
             assert "error" in await answer.json()
     async with asked.http.post(asked.url, data=b" " * 70_000) as answer:
         assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "message", "says"),
+    [
+        ("/commit?height=9999999", 500, "Internal error", "height 9999999 must be less than or equal to the current "),
+        ("/block?height=9999999", 500, "Internal error", "height 9999999 must be less than or equal to the current "),
+        ("/commit?height=x", 500, "Invalid params", "allowed: 1 to"),
+        ("/net_info", 404, "Method not found", "cannot be verified here"),
+    ],
+)
+async def test_the_proxy_refuses_as_cometbft_does(asked: Asked, path: str, code: int, message: str, says: str) -> None:
+    status, told, _ = await asked.get(path)
+    assert (status, told["error"]["message"]) == (code, message)
+    assert told["error"]["data"].startswith(says) or says in told["error"]["data"]
 
 
 async def test_the_proxy_answers_v1_reads_with_the_header_that_proves_them(followed: Followed, asked: Asked) -> None:
