@@ -71,7 +71,8 @@ UNREPORTED_WAIT_NS: Final = 3 * NS_PER_S  # how long we wait for the status of c
 STALL_NS: Final = 6 * NS_PER_S  # no progress, and somebody is where we are: go on in consensus
 
 STOOD_STILL_NS: Final = 2 * NS_PER_S  # a turn that is so late finds us at fault, not the peers
-TELL_WAITING_EVERY_NS: Final = 60 * NS_PER_S  # what is waited for
+TELL_WAITING_AFTER_NS: Final = 10 * NS_PER_S  # what is waited for: an ordinary start waits for its peers, and is well
+TELL_WAITING_EVERY_NS: Final = 60 * NS_PER_S
 WAIT_NS_MIN: Final = NS_PER_S // 1_000  # a loop's timers have a grain: one that fires early must not make us spin
 
 log = structlog.get_logger(__name__)
@@ -142,6 +143,7 @@ class BlockSyncReactor:
         self._progress_ns = 0
         self._status_ns = 0
         self._told, self._told_ns = "", 0
+        self._waits_since_ns = 0  # without a break; 0: it does not
         self._pace, self._theirs = Pace(0), TheirPace()
         self._first_height = 0  # of the first block that is fetched
         self._progress_told_ns = 0
@@ -385,7 +387,7 @@ class BlockSyncReactor:
         self._started_ns = self._progress_ns = self._status_ns = self._due_ns = self._clock.monotonic_ns()
         self._pace, self._first_height = Pace(self._started_ns), self._next_height
         self._theirs = TheirPace()
-        self._progress_told_ns = self._started_ns
+        self._progress_told_ns, self._waits_since_ns = self._started_ns, 0
         self._ask_statuses()
         log.info("began block sync", height=self._driver.state.last_block_height)
         try:
@@ -495,7 +497,10 @@ class BlockSyncReactor:
 
     def _tell_why_waiting(self, now: int) -> None:
         why = self.waits_for
-        if why and (why != self._told or now - self._told_ns >= TELL_WAITING_EVERY_NS):
+        self._waits_since_ns = (self._waits_since_ns or now) if why else 0
+        if not why or now - self._waits_since_ns < TELL_WAITING_AFTER_NS:
+            return
+        if why != self._told or now - self._told_ns >= TELL_WAITING_EVERY_NS:
             self._told, self._told_ns = why, now
             log.warning("block sync waits", next_height=self._next_height, waits_for=why)
 

@@ -24,11 +24,13 @@ class Lag:
         self._heights = 0  # that were missing then; 0: not far behind
         self._rest_ns = REST_FIRST_NS
         self._resting_until_ns = 0
+        self._claimed = 0  # what block sync was begun for; 0: the start
 
     def synced(self, now_ns: int, *, applied: int) -> None:
-        """Block sync has ended."""
-        self._heights = 0
-        if applied:
+        """Block sync has ended. Where most of what was claimed is nowhere, it was begun for nothing: the few blocks
+        that the chain made meanwhile are not what was claimed."""
+        self._heights, claimed, self._claimed = 0, self._claimed, 0
+        if applied and 2 * applied >= claimed:
             self._rest_ns = REST_FIRST_NS
             return
         self._resting_until_ns = now_ns + self._rest_ns
@@ -42,4 +44,7 @@ class Lag:
             return False
         if not self._heights or 2 * missing <= self._heights:
             self._since_ns, self._heights = now_ns, missing
-        return now_ns - self._since_ns >= PATIENCE_NS
+        if now_ns - self._since_ns < PATIENCE_NS:
+            return False
+        self._claimed = missing
+        return True

@@ -59,6 +59,10 @@ class BlockID:
     def __hash__(self) -> int:
         return hash(self.hash)  # a bytes object remembers its hash; two ids of one block hash are as good as unheard of
 
+    def __str__(self) -> str:
+        """For people: the block's hash."""
+        return self.hash.hex() or "nil"
+
     @property
     def is_zero(self) -> bool:
         """Stands for nil."""

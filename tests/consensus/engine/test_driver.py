@@ -369,6 +369,7 @@ async def test_committed_block_that_is_invalid_here_ends_the_process() -> None:
     bench.send_block(block)
     await until(lambda: bool(bench.node.fatal))
     assert "CommittedInvalidBlock" in bench.node.fatal[0][1]
+    assert f"precommits for {block.hash.hex()}, which is invalid here (the app" in bench.node.fatal[0][1]
     assert "which is invalid here (the application refused it: " in bench.node.fatal[0][1]
     await bench.driver.stop()
 

@@ -41,8 +41,29 @@ def test_claims_that_bring_no_block_keep_a_node_out_of_consensus_ever_more_seldo
             now_ns += STEP_NS
         rested.append(now_ns - since_ns - PATIENCE_NS)
     assert rested == [min(REST_FIRST_NS * 2**times, REST_MAX_NS) for times in range(8)]
-    lag.synced(now_ns, applied=1)
+    lag.synced(now_ns, applied=2**59)
     assert looks(lag, [500] * 4, from_ns=now_ns) == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("applied", "is_rested"),
+    [
+        pytest.param(1, False, id="one block that was made meanwhile"),
+        pytest.param(249, False, id="the smaller part"),
+        pytest.param(250, True, id="half: it was behind"),
+        pytest.param(510, True, id="all, and what was made meanwhile"),
+    ],
+)
+def test_blocks_made_meanwhile_are_not_what_was_claimed(applied: int, is_rested: bool) -> None:
+    lag, now_ns = Lag(), 0
+    for times in range(4):
+        assert looks(lag, [500] * 4, from_ns=now_ns)[-1]
+        now_ns += PATIENCE_NS
+        lag.synced(now_ns, applied=applied)
+        rest_ns = 0 if is_rested else REST_FIRST_NS * 2**times
+        waits = [500] * (rest_ns // STEP_NS)
+        assert not any(looks(lag, waits, from_ns=now_ns))
+        now_ns += rest_ns
 
 
 def test_after_a_sync_that_brought_blocks_it_looks_at_once() -> None:

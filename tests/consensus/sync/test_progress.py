@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from consensus.formats.units import NS_PER_S
+from consensus.sync.blocks import TELL_WAITING_AFTER_NS
 from consensus.sync.progress import WINDOW_NS, Pace, SyncProgress, seconds_left
 from tests.support.sync.blocks import Sync, chain
 from tests.support.sync.blocks import sync as sync  # noqa: PLC0414 - the fixture
@@ -84,3 +86,14 @@ async def test_what_it_waits_for_is_told(sync: Sync) -> None:
     assert told is not None
     assert told.waits_for == "a peer that still has block 1: the lowest that is kept by any is 20"
     assert (told.seconds_left, told.peers) == (0, 0)
+
+
+async def test_a_wait_is_said_once_it_is_long(sync: Sync) -> None:
+    """Each ordinary start waits a moment for its peers, which is no warning."""
+    sync.add(chain(40), base=20)
+    with capture_logs() as said:
+        assert await sync.run(TELL_WAITING_AFTER_NS // NS_PER_S - 2) is None
+        assert [line for line in said if line["event"] == "block sync waits"] == []
+        assert await sync.run(5) is None
+    [line] = [line for line in said if line["event"] == "block sync waits"]
+    assert line["waits_for"].startswith("a peer that still has block 1")
