@@ -34,7 +34,7 @@ SAYS: Final = {
     PARSE_ERROR: "Parse error. Invalid JSON", INVALID_REQUEST: "Invalid Request", NO_METHOD: "Method not found",
     INVALID_PARAMS: "Invalid params", INTERNAL: "Internal error",
 }  # fmt: skip
-# By what was asked with. What a handler refuses is an answer of JSON-RPC, so 200; by a path alone the status must say it.
+# By what was asked with: what a handler refuses is an answer of JSON-RPC, so 200; of a path alone the status tells it.
 # Source: CometBFT v0.38, rpc/jsonrpc/server/http_json_handler.go, http_uri_handler.go.
 BY_RPC: Final = {NO_METHOD: 200, INVALID_PARAMS: 200, INTERNAL: 200}
 BY_PATH: Final = {NO_METHOD: 404, INVALID_PARAMS: 500, INTERNAL: 500}
