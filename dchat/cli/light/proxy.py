@@ -20,7 +20,7 @@ from consensus.formats.json_text import dumps
 from consensus.formats.units import KIB
 from dchat.cli.light.proved_calls import ProvedCalls
 from dchat.cli.light.session import LightSession
-from dchat.cli.light.verified import BadParams, CannotProve, Nodes, NotYet, Verified
+from dchat.cli.light.verified import BadParams, CannotProve, HeightNotReached, Nodes, Verified
 from dchat.client.client import AskFailed, ClientError, NodeUnreachable, NotFound
 from dchat.doors.rest.calls import STATUS
 from light.errors import LightError, NoAnswer, NoBlock
@@ -95,7 +95,7 @@ class Proxy:
             return _error(404, "there is no such path; what has a proof is listed in docs/light-client.md")
         except web.HTTPException as error:
             return _error(error.status, error.reason)
-        except (LightError, AskFailed, InvalidData, CannotProve, BadParams, NotYet) as error:
+        except (LightError, AskFailed, InvalidData, CannotProve, BadParams, HeightNotReached) as error:
             return _error(status_of(error), str(error))
         finally:
             self._busy -= 1
@@ -142,7 +142,7 @@ class Proxy:
             result = await handler(params)
         except BadParams as error:
             return _rpc_error(number, INVALID_PARAMS, str(error), status[INVALID_PARAMS])
-        except (LightError, AskFailed, InvalidData, CannotProve, NotYet) as error:
+        except (LightError, AskFailed, InvalidData, CannotProve, HeightNotReached) as error:
             return _rpc_error(number, INTERNAL, str(error), status[INTERNAL])
         body = dumps({"jsonrpc": "2.0", "id": number, "result": result})
         # half a surrogate pair, which an id may hold, is in UTF-8 nothing, and in JSON what it was
@@ -154,7 +154,7 @@ def status_of(error: Exception) -> int:
     match error:
         case BadParams():
             return 400
-        case NoBlock() | NotFound() | NotYet():
+        case NoBlock() | NotFound() | HeightNotReached():
             return 404
         case CannotProve():
             return 501

@@ -59,7 +59,7 @@ class BadParams(NotAnswered):
     """What was asked for is nothing that can be."""
 
 
-class NotYet(NotAnswered):
+class HeightNotReached(NotAnswered):
     """The chain has not got so far. Says so in CometBFT's words, by which light clients of its kind know it."""
 
     def __init__(self, height: int, latest: int) -> None:
@@ -113,7 +113,7 @@ class Verified:
             return await self._light.verify_at(height)
         except NoBlock:
             if height > (latest := await self._light.update()).height:
-                raise NotYet(height, latest.height) from None
+                raise HeightNotReached(height, latest.height) from None
             raise  # pruned
 
     async def _health(self, _: Mapping[str, Any]) -> Json:
