@@ -11,6 +11,8 @@ from chain.currency.ledger.stake_records import POWER_UNIT
 from chain.tx.gas import block_gas_for
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
+from consensus.formats.chain_ids import new_chain_id_flaw
+from consensus.formats.errors import InvalidGenesis
 from consensus.formats.units import NS_PER_S
 from consensus.types.params import BlockParams, ConsensusParams, EvidenceParams
 from crypto.keys import Ed25519PubKey
@@ -37,6 +39,8 @@ def build_genesis(
     Evidence is punishable as long as stake unbonds: what has left already cannot be slashed (ASA-2024-004).
     Raises: InvalidGenesis; InvalidAppState.
     """
+    if flaw := new_chain_id_flaw(chain_id):
+        raise InvalidGenesis(f"genesis: {flaw}")
     economics = with_stakes(economics or EconomicsGenesis(), stakes)
     state = build_app_state(balances, economics=economics, upgrade_authority=upgrade_authority)
     doc = GenesisDoc(

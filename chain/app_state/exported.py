@@ -21,8 +21,8 @@ from chain.app_state.document import APP_STATE_BYTES_MAX
 from chain.app_state.economy import InvalidAppState
 from chain.state.roots import STORE_NAMES
 from chain.state.snapshot import CHUNK_BYTES_MAX, CHUNKS_MAX, FORMAT, Manifest
+from consensus.formats.chain_ids import CHAIN_ID_BYTES_MAX
 from consensus.formats.json_text import UINT64_MAX
-from consensus.types.header import CHAIN_ID_BYTES_MAX
 from crypto.hash import HASH_BYTES, sha256
 
 NAME: Final = "exported"

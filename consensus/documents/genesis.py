@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from consensus.documents.json import params_from_json, params_json, pub_key_from_json, pub_key_json
+from consensus.formats.chain_ids import CHAIN_ID_BYTES_MAX
 from consensus.formats.errors import InvalidGenesis, InvalidParams, InvalidValidators, Malformed
 from consensus.formats.json_text import Fields, Json, dumps, loads
 from consensus.formats.timestamps import ZERO_TIME_NS, format_rfc3339
 from consensus.formats.wire import INT64_MAX
 from consensus.state.state import State
-from consensus.types.header import CHAIN_ID_BYTES_MAX
 from consensus.types.params import ConsensusParams
 from consensus.types.validators import EMPTY_SET, TOTAL_POWER_MAX, ValidatorSet
 from crypto.hash import ADDRESS_BYTES

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from consensus.formats.chain_ids import CHAIN_ID_BYTES_MAX
 from consensus.formats.errors import InvalidBlockId, InvalidHeader
 from consensus.formats.timestamps import ZERO_TIME_NS, encode_timestamp, read_timestamp
 from consensus.formats.wire import bytes_field, int_field, message_field, parse
@@ -17,7 +18,6 @@ from crypto.hash import ADDRESS_BYTES, HASH_BYTES, uvarint
 from proto.tendermint.types import types_pb2 as pb
 
 BLOCK_PROTOCOL: Final = 11  # CometBFT v0.38's
-CHAIN_ID_BYTES_MAX: Final = 50
 APP_HASH_BYTES_MAX: Final = 65_536  # ours: the format has no limit, a message needs one
 _HEADER_BYTES_MAX: Final = APP_HASH_BYTES_MAX + 4_096
 

@@ -18,9 +18,9 @@ from chain.tx.envelope.tx import sign_hash
 from chain.tx.messages import LANE_CHAT
 from chain.tx.policies import address_of_key, policy_address
 from consensus.core.votes import two_thirds
+from consensus.formats.chain_ids import CHAIN_ID_BYTES_MAX
 from consensus.formats.units import NS_PER_S
 from consensus.formats.wire import int_field
-from consensus.types.header import CHAIN_ID_BYTES_MAX
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.vote import PRECOMMIT, Vote
 from crypto import merkle

@@ -11,8 +11,9 @@ import re
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from consensus.formats.chain_ids import chain_id_flaw
 from consensus.formats.units import MIB
 
 DURATION_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -52,6 +53,12 @@ def megabytes(value: object) -> object:
     return value
 
 
+def chain_id(value: str) -> str:
+    if value and (flaw := chain_id_flaw(value)):
+        raise ValueError(flaw)
+    return value
+
+
 def comma_separated(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -62,6 +69,7 @@ Milliseconds: TypeAlias = Annotated[int, BeforeValidator(duration_ms), Field(ge=
 Seconds: TypeAlias = Annotated[int, BeforeValidator(duration_s), Field(ge=0)]
 Megabytes: TypeAlias = Annotated[int, BeforeValidator(megabytes), Field(ge=1, le=MEGABYTES_MAX)]
 Port: TypeAlias = Annotated[int, Field(ge=0, le=65_535)]
+ChainId: TypeAlias = Annotated[str, AfterValidator(chain_id)]
 Addresses: TypeAlias = Annotated[list[str], BeforeValidator(comma_separated)]
 
 
@@ -86,7 +94,7 @@ class ValidatorSection(Section):
     identity_file: str = option(
         "identity.json", "The operator's account key, from `dchat keygen`. Relative to home.", env="DCHAT_IDENTITY_FILE"
     )
-    chain_id: str = option(
+    chain_id: ChainId = option(
         "", "The chain that the genesis must be of. Empty: whichever it is.", env="DCHAT_CHAIN_ID", max_length=50
     )
     data_dir: str = option(

@@ -22,6 +22,7 @@ from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.evidence.pool import EvidencePool
 from consensus.execution.executor import BlockExecutor
 from consensus.execution.handshake import handshake
+from consensus.formats.chain_ids import new_chain_id_flaw
 from consensus.formats.errors import InvalidGenesis
 from consensus.mempool.pool import Pool
 from consensus.p2p.conn.address import parse_listen_address
@@ -144,6 +145,8 @@ def check_new_chain(home: Home, config: Config, chain_id: str, plan: PlanGenesis
 
     Raises HomeError, IdentityError.
     """
+    if flaw := new_chain_id_flaw(chain_id):
+        raise HomeError(flaw)
     if config.staking.initial_stake < 1:
         raise HomeError(
             f"a new chain ({chain_id}) needs a validator with a stake: [staking] initial_stake is "

@@ -32,7 +32,7 @@ from consensus.formats.errors import InvalidData, InvalidFile
 from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import send, sending, tx
-from dchat.cli.terminal.ask import Address, Amount, height_option, limit_option, node_option, run
+from dchat.cli.terminal.ask import Address, Amount, ChainId, height_option, limit_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, show_json
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client, whole_param
@@ -184,7 +184,7 @@ def create_validator(
 
 @stake.command("prove-key", cls=Command)
 @click.option("--operator", type=Address(), required=True, help="The account that is to operate the validator.")
-@click.option("--chain-id", required=True)
+@click.option("--chain-id", type=ChainId(), required=True)
 @click.option("--consensus-key", "key", help="A priv_validator_key.json. Default: the home's.")
 def prove_key(operator: bytes, chain_id: str, key: str | None) -> None:
     """Print a consensus key with its signature for one operator and chain: for create-validator elsewhere.

@@ -19,7 +19,7 @@ from chain.tx.errors import TxError
 from chain.tx.messages import LANE_BRIDGE, Message, Output, PayMany
 from chain.tx.policies import read_policy
 from crypto.bech32 import encode_address
-from dchat.cli.terminal.ask import Address, Amount, account_from, node_option, parse_amount, run
+from dchat.cli.terminal.ask import Address, Amount, ChainId, account_from, node_option, parse_amount, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, common_option, show_json
 from dchat.cli.terminal.drafts import Draft
 from dchat.cli.terminal.kept import keep, read_kept
@@ -52,7 +52,7 @@ def handing_in(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         trust_options,
         output_option,
-        common_option("--chain-id", default="", help="Default: of what trust begins with."),
+        common_option("--chain-id", type=ChainId(), default="", help="Default: of what trust begins with."),
         common_option(
             "--believe-node", is_flag=True, help="Check nothing that the node says: only for a node of your own."
         ),

@@ -9,6 +9,7 @@ import click
 
 from chain.state.errors import StateError
 from dchat.cli.database.group import chosen, copied, database, db_path_option, held, plainly
+from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import Command, InputFile, Refusal, echo_progress, show_json
 from dchat.export.bringing import bring_in
 from dchat.export.taking import Taken, export
@@ -18,7 +19,7 @@ SHOWN_EVERY = 16 << 20  # bytes of state
 
 @database.command("export", cls=Command)
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
-@click.option("--chain-id", required=True, help="The chain that begins with it.")
+@click.option("--chain-id", type=ChainId(is_new=True), required=True, help="The chain that begins with it.")
 @click.option("--height", type=click.IntRange(min=1), default=None, help="Of the state. Default: the last one.")
 @click.option(
     "--initial-height",

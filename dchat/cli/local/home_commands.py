@@ -13,6 +13,7 @@ from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
+from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo, home_root, load_config
 from dchat.config import Config
 from dchat.config.pages import example_toml
@@ -25,7 +26,9 @@ from genesis.build import build_genesis, stake_of
 
 
 @click.command(cls=Command)
-@click.option("--chain-id", default="dchat-local", show_default=True, help="Of the new genesis.")
+@click.option(
+    "--chain-id", type=ChainId(is_new=True), default="dchat-local", show_default=True, help="Of the new genesis."
+)
 @click.option("--moniker", default="", help="A name for people.")
 @click.option(
     "--genesis",
@@ -125,7 +128,7 @@ def single_validator_genesis(config: Config, chain_id: str, key: PrivKey, operat
 
 @click.command(cls=Command)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="The folder. Default: the home.")
-@click.option("--chain-id", default=DEFAULT_CHAIN_ID, show_default=True)
+@click.option("--chain-id", type=ChainId(is_new=True), default=DEFAULT_CHAIN_ID, show_default=True)
 @network_options
 def testnet(output: Path | None, chain_id: str, wanted: Wanted) -> None:
     """Make the homes, the genesis and funded accounts of a network on this machine.

@@ -12,7 +12,7 @@ from chain.tx.errors import TxError
 from chain.tx.policies import Group as KeyGroup
 from chain.tx.policies import parse_policy, threshold_policy
 from crypto.keys import ED25519_KEY_BYTES
-from dchat.cli.terminal.ask import Address, account_from, load_identity
+from dchat.cli.terminal.ask import Address, ChainId, account_from, load_identity
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, current_home, echo
 from dchat.home import identity
 from dchat.home.accounts import SharedAccount
@@ -122,7 +122,7 @@ def identity_verify(file: Path | None) -> None:
 
 @identity_group.command("prove-key")
 @click.option("--to", "target_file", type=InputFile(), required=True, help="The account file with the new keys.")
-@click.option("--chain-id", required=True, help="Of the chain whose account changes.")
+@click.option("--chain-id", type=ChainId(), required=True, help="Of the chain whose account changes.")
 @click.option("--file", type=InputFile(), help="Identity file. Default: the home's identity.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def prove_key(target_file: Path, chain_id: str, file: Path | None, output: Path) -> None:

@@ -15,7 +15,7 @@ from consensus.formats.timestamps import format_rfc3339
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 from dchat.cli.chat.words import channel_of
-from dchat.cli.terminal.ask import Hash, node_option, run
+from dchat.cli.terminal.ask import ChainId, Hash, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, echo, show_json
 from dchat.cli.terminal.trust import root_of_trust, trust_options
 from dchat.client.client import Client
@@ -84,7 +84,7 @@ def make(
 @click.option(
     "--trust", required=True, metavar="HEIGHT:HASH", help="The block that you trust: its hash fixes all else."
 )
-@click.option("--chain-id", default=None, help="Refuse a file of another chain.")
+@click.option("--chain-id", type=ChainId(), default=None, help="Refuse a file of another chain.")
 def verify(file: Path, trust: str, chain_id: str | None) -> None:
     """Check FILE offline and say what it shows, and what it does not. Exit code 5: it shows nothing."""
     try:

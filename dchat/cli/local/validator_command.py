@@ -11,6 +11,7 @@ import click
 from consensus.documents.genesis import GenesisDoc
 from dchat.cli.local.home_commands import check_home, make_home, read_genesis
 from dchat.cli.local.recover_command import recover
+from dchat.cli.terminal.ask import ChainId
 from dchat.cli.terminal.base import (
     Exit,
     Group,
@@ -45,7 +46,7 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.group(cls=Group, invoke_without_command=True)
 @click.option("--config", "config_file", type=InputFile(), help="The option file.")
 @click.option("--identity", "identity_file", help="The operator's key, from `dchat keygen`.")
-@click.option("--chain-id", help="The chain that the genesis must be of; of a new one.")
+@click.option("--chain-id", type=ChainId(), help="The chain that the genesis must be of; of a new one.")
 @click.option("--listen", help="Where peers reach this node: host:port or /ip4/HOST/tcp/PORT.")
 @click.option("--rpc-listen", help="Address of the JSON-RPC door (accepted; not opened by this build).")
 @click.option("--data-dir", help="Where blocks, state and the record of signatures are kept.")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
+from consensus.formats.chain_ids import chain_id_flaw, new_chain_id_flaw
 from crypto.bech32 import ADDRESS_PREFIX, InvalidAddress, decode_address
 from dchat.cli.terminal.base import Exit, Refusal, common_option, current_home, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
@@ -157,6 +158,22 @@ class Address(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
             return load_account(Path(text)).address
         except IdentityError as error:
             self.fail(str(error), param, ctx)
+
+
+class ChainId(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
+    """is_new: of a chain that begins; else of one that exists, which others named. Empty stays: no chain is named."""
+
+    name = "CHAIN-ID"
+
+    def __init__(self, *, is_new: bool = False) -> None:
+        self.is_new = is_new
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        flaw = new_chain_id_flaw(text) if self.is_new else text and chain_id_flaw(text)
+        if flaw:
+            self.fail(flaw, param, ctx)
+        return text
 
 
 class Hash(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone

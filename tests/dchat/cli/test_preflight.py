@@ -28,6 +28,10 @@ ANY_PORTS = {
 HUGE = 2**63 - 1
 
 CASES: list[Any] = [
+    pytest.param({"validator.chain_id": "bad id!"}, "no new chain is called 'bad id!'", id="a chain with a blank"),
+    pytest.param({"validator.chain_id": "a/../../b"}, "allowed: 1 to 50 letters", id="a chain that is a path"),
+    pytest.param({"validator.chain_id": "c" * 50}, "", id="the longest name of a chain"),
+    pytest.param({"validator.chain_id": "Zürich"}, "no new chain", id="a chain whose name is not plain"),
     pytest.param({"validator.moniker": "Zürich"}, "moniker", id="a moniker that peers refuse"),
     pytest.param({"validator.moniker": "a\tb"}, "moniker", id="a moniker with a control character"),
     pytest.param({"validator.moniker": "   "}, "moniker", id="a blank moniker"),
