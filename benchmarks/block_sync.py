@@ -46,6 +46,7 @@ from consensus.stores.state_store import StateStore
 from consensus.sync.fetched import decode_fetched, prove
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.failpoints import no_fail_point
+from consensus.system.files import write_new
 from consensus.types.block import Block, BlockBounds, Commit
 from consensus.types.commit import FLAG_COMMIT, CommitSig
 from consensus.types.vote import PRECOMMIT, Vote
@@ -56,7 +57,6 @@ from dchat.config import Config
 from dchat.devnet import processes
 from dchat.devnet.live import CLOCK_TICKS, cpu_s
 from dchat.devnet.network import Network, NodeEntry, Pace, Ports, node_config
-from dchat.home.files import write_new
 from dchat.home.home import Home, load_genesis, make_keys, write_genesis
 from dchat.node.runtime import DATABASES, Databases
 from genesis.build import build_genesis, stake_of

@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from consensus.system.files import sync_folder
 from dchat.backups.errors import NoSuchBackup, TargetFailed
 from dchat.backups.target import CHUNK, LISTED_MAX
-from dchat.home.files import sync_folder
 
 DRAFT_ENDING = ".new"
 LINKLESS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what exFAT, VFAT and shares of others' systems say of links

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from dchat.home.files import sync_folder
+from consensus.system.files import sync_folder
 from dchat.home.home import Home
 
 RECORD_BYTES_MAX: Final = 4_096

@@ -27,13 +27,13 @@ from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc
 from consensus.formats.errors import InvalidGenesis, InvalidParams
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.system.files import write_new
 from crypto.keys import Ed25519PrivKey
 from dchat.app.genesis_params import Changes, with_params
 from dchat.config import Config
 from dchat.config.genesis_options import GENESIS_OPTIONS
 from dchat.home import identity
 from dchat.home.documents import fault_text
-from dchat.home.files import write_new
 from dchat.home.home import Home, load_validator_key, make_keys, write_genesis
 from genesis.app_state import EconomicsGenesis
 from genesis.build import build_genesis, economics_of, stake_of

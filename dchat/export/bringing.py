@@ -17,10 +17,11 @@ from chain.app_state.economy import InvalidAppState
 from chain.state.store import Stores
 from consensus.abci.interface import HaltRequested, InitChainRequest, ValidatorUpdate
 from consensus.documents.genesis import GenesisDoc
+from consensus.system.files import replace_durably
 from dchat.app.app import DchatApplication
 from dchat.export.document import Document, read_document
 from dchat.export.errors import BadDocument, CannotImport
-from dchat.home.files import put_in_place, replace_durably
+from dchat.home.files import put_in_place
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis
 from dchat.upkeep.copies import DATABASES, remove_remains
 from genesis.digest import genesis_digest

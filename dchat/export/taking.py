@@ -28,12 +28,12 @@ from consensus.formats.units import NS_PER_MS
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
+from consensus.system.files import sync_folder
 from consensus.types.params import VersionParams
 from consensus.types.validators import ValidatorSet
 from dchat.app.composition import compose
 from dchat.export.document import write_document
 from dchat.export.errors import CannotExport
-from dchat.home.files import sync_folder
 from dchat.upkeep.copies import Copy
 
 SIGNED_AHEAD: Final = 2  # validators may have signed at the height after their last block: the one after that is free

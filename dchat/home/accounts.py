@@ -15,11 +15,11 @@ from typing import Any
 from chain.tx.envelope.build import Shared
 from chain.tx.errors import TxError
 from chain.tx.policies import Group, parse_policy, policy_address, threshold_policy
+from consensus.system.files import write_new
 from crypto.bech32 import decode_address, encode_address
 from dchat.home import identity
 from dchat.home.documents import fault_text
 from dchat.home.errors import IdentityError
-from dchat.home.files import write_new
 from dchat.home.identity import FILE_BYTES_MAX, Identity
 
 FILE_TYPE = "dchat/account/v1"

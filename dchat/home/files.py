@@ -1,99 +1,24 @@
-"""Writing an operator's files: secrets are for the owner alone, nothing secret is ever overwritten.
-
-And replacing folders by others, all or nothing whenever the machine stops: a plan, durable before anything is moved,
+"""Replacing folders by others, all or nothing whenever the machine stops: a plan, durable before anything is moved,
 says what goes where. Who holds the home next carries it out to its end; each step of it is done or still to be done, by
 what lies where.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from consensus.system.files import replace_durably, sync_folder
 from dchat.home.errors import HomeError
 
-SECRET_MODE = 0o600
 PLAN: Final = "replacing.json"  # beside the folders that are replaced
 ASIDE: Final = "replaced-"  # of the folder that what was there goes to
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[None]:
-    """Around the writing of a file that was made just now: what could not be written is taken away, and errors name it.
-    Half a secret, which is never overwritten, would stand in the way of the next try."""
-    try:
-        yield
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = error.filename or str(path)
-        raise
-
-
-def _make_folder(folder: Path, mode: int) -> None:
-    """Raises NotADirectoryError where a file has its name: that is no file of ours that is there already."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-    folder.mkdir(parents=True, exist_ok=True, mode=mode)
-
-
-def write_new_secret(path: Path, text: str) -> None:
-    """Write a file that must not be there yet, mode 0600, on disk before this returns.
-
-    Raises FileExistsError. The folder is made if missing.
-    """
-    _make_folder(path.parent, 0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, SECRET_MODE)
-    with whole(path), os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
-
-
-def write_new(path: Path, text: str) -> None:
-    """Write a file that others may read. Raises FileExistsError."""
-    _make_folder(path.parent, 0o777)
-    opened = path.open("x", encoding="utf-8")
-    with whole(path), opened as file:
-        file.write(text)
-
-
-def replace_durably(path: Path, text: str) -> None:
-    """Write a file, or put another in its place; on disk, whole, when this returns."""
-    draft = path.with_name(f"{path.name}.new")
-    with whole(draft), draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def is_private(path: Path) -> bool:
-    """Nobody but the owner may read or write it."""
-    return path.stat().st_mode & 0o077 == 0
-
-
-# ------------------------------------------------------------------------------------------------ replacing folders
 
 
 def put_in_place(beside: Path, made: Path, *, also_aside: Sequence[Path] = ()) -> Path | None:

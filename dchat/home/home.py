@@ -27,10 +27,10 @@ from consensus.documents.files import (
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidFile, InvalidGenesis
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.system.files import write_new, write_new_secret
 from crypto.keys import Ed25519PrivKey, PrivKey
 from dchat.config import CONFIG_FILE, Config
 from dchat.home.errors import HomeError
-from dchat.home.files import write_new, write_new_secret
 
 DEFAULT_HOME = "~/.dchat"
 REHEARSAL_PREFIX = "rehearsal-"  # of folders beside the databases that hold a copy for a while; no part of the home

@@ -18,11 +18,11 @@ from chain.tx.envelope.build import Wallet
 from chain.tx.policies import address_of_key
 from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
+from consensus.system.files import write_new_secret
 from crypto.bech32 import decode_address, encode_address
 from crypto.keys import Ed25519PrivKey, InvalidKey
 from dchat.home.documents import document_of, fault_text
 from dchat.home.errors import IdentityError
-from dchat.home.files import write_new_secret
 
 FILE_TYPE = "dchat/identity/v1"
 FILE_BYTES_MAX = 65_536  # the file has some hundred bytes; whatever is larger is another file

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from chain.tx.messages.keys import rotation_hash
+from consensus.system.files import replace_durably
 from crypto.keys import Ed25519PrivKey, ed25519_verify
 from dchat.home.accounts import Account
 from dchat.home.documents import document_of, fault_text
 from dchat.home.errors import IdentityError
-from dchat.home.files import replace_durably
 
 FILE_TYPE: Final = "dchat/key-proof/v1"
 FILE_BYTES_MAX: Final = 4_096

@@ -23,10 +23,10 @@ from chain.tx.messages import Message
 from chain.tx.units import fee_of
 from consensus.engine.interfaces import SavedBlock
 from consensus.mempool.admission.errors import CODESPACE, Refusal
+from consensus.system.files import replace_durably
 from crypto.hash import sha256
 from dchat.client.refusals import explain
 from dchat.doors.reads.errors import NotThere
-from dchat.home.files import replace_durably
 from dchat.home.identity import Identity
 
 if TYPE_CHECKING:

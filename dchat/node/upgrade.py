@@ -25,9 +25,9 @@ import structlog
 
 from chain.upgrade.module import UpgradeOptions
 from chain.upgrade.plan import Plan
+from consensus.system.files import SECRET_MODE, sync_folder
 from dchat.config import Config
 from dchat.home.documents import fault_text
-from dchat.home.files import SECRET_MODE, sync_folder
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.node.errors import CannotUpgrade
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 
 import pyrage
 
-from dchat.home.files import write_new_secret
+from consensus.system.files import write_new_secret
 from dchat.upkeep.errors import BadBackup, UpkeepError
 
 _age: Any = pyrage  # has no stubs

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.formats.errors import InvalidFile
+from consensus.system.files import replace_durably
 from dchat.home.errors import HomeError
-from dchat.home.files import replace_durably
 from dchat.home.home import Home, load_genesis, load_validator_key
 from dchat.upkeep.errors import UpkeepError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from consensus.system.files import write_new_secret
 from dchat.cli.database.group import held
 from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo
-from dchat.home.files import write_new_secret
 from dchat.upkeep.errors import UpkeepError
 from dchat.upkeep.sign_record import export_record, import_record
 

@@ -11,6 +11,7 @@ import click
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
+from consensus.system.files import write_new
 from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.ask import ChainId
@@ -20,7 +21,6 @@ from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
 from dchat.home import identity
 from dchat.home.errors import HomeError
-from dchat.home.files import write_new
 from dchat.home.home import Home, load_genesis, load_validator_key, make_keys, write_genesis
 from genesis.build import build_genesis, stake_of
 

@@ -11,13 +11,13 @@ from chain.tx.envelope.build import Shared
 from chain.tx.errors import TxError
 from chain.tx.policies import Group as KeyGroup
 from chain.tx.policies import parse_policy, threshold_policy
+from consensus.system.files import is_private
 from crypto.keys import ED25519_KEY_BYTES
 from dchat.cli.terminal.ask import Address, ChainId, account_from, load_identity
 from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, current_home, echo
 from dchat.home import identity
 from dchat.home.accounts import SharedAccount
 from dchat.home.errors import IdentityError
-from dchat.home.files import is_private
 from dchat.home.key_proofs import KeyProof
 
 

@@ -12,6 +12,7 @@ from chain.kernel.event_text import coins
 from chain.tx.messages.payments import Denom
 from chain.tx.units import in_dchat
 from consensus.formats.timestamps import format_rfc3339
+from consensus.system.files import whole
 from crypto.bech32 import encode_address
 from crypto.hash import ADDRESS_BYTES
 from dchat.cli.chat.words import channel_of
@@ -23,7 +24,6 @@ from dchat.client.pack import FILE_BYTES_MAX, InvalidPack, Pack
 from dchat.client.pack_make import PAID_MAX, Made, make_pack
 from dchat.client.pack_verify import PaidLeg, ShownMessage, ShownTx, verify_pack
 from dchat.client.verify import Trust, Verifier
-from dchat.home.files import whole
 
 NOT_SHOWN = (
     "whether it was edited, retracted or forgotten since; who holds the key; what was paid elsewhere. "

@@ -13,6 +13,7 @@ import click
 from chain.tx.envelope.build import Shared
 from chain.tx.envelope.tx import sign_hash
 from chain.tx.policies import parse_policy
+from consensus.system.files import replace_durably
 from crypto.bech32 import encode_address
 from dchat.cli.commands.tx_commands import hand_in, handing_in, tx
 from dchat.cli.terminal.ask import load_identity
@@ -20,7 +21,6 @@ from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo
 from dchat.cli.terminal.drafts import Draft, read_draft
 from dchat.cli.terminal.trust import Signing
 from dchat.client.wallet import Outcome, Session, decoded
-from dchat.home.files import replace_durably
 
 output_option = click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file. Default: the draft's own."

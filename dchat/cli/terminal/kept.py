@@ -12,8 +12,8 @@ from pathlib import Path
 from chain.tx.envelope.tx import TX_BYTES_MAX, Tx, decode
 from chain.tx.errors import TxError
 from chain.tx.messages import Message
+from consensus.system.files import replace_durably
 from dchat.cli.terminal.base import Exit, Refusal
-from dchat.home.files import replace_durably
 
 
 def read_kept(file: Path, messages: Sequence[Message], sender: bytes) -> Tx | None:

@@ -20,10 +20,10 @@ import structlog
 
 from consensus.documents.files import parse_node_key
 from consensus.p2p.conn.node_key import NodeKey
+from consensus.system.files import replace_durably, write_new, write_new_secret
 from dchat.devnet import processes
 from dchat.devnet.network import Network, Ports, free_ports, make_network
 from dchat.home import identity, logs
-from dchat.home.files import replace_durably, write_new, write_new_secret
 from dchat.home.home import Home, load_validator_key
 from tests.support.node.machine import files_end_at
 from tests.support.node.running import QUICK

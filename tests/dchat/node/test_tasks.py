@@ -27,6 +27,7 @@ MAKERS = {
     "consensus/mempool/journal.py": "who waits for a promise is answered with the error",
     "dchat/node/process.py": "the process awaits its joining by a snapshot, and ends by what that raises",
     "dchat/statesync/maker.py": "a snapshot that fails is told and counted, and the next height tries again",
+    "consensus/node/program.py": "the command awaits its signal and its processes",
     "consensus/node/gossip.py": "block sync's guard: a failure ends the process",
     "dchat/doors/http/connections.py": "the gate begins anew and tells it",
     "dchat/doors/grpc/server.py": "its sweep begins anew and tells it",

@@ -1,0 +1,142 @@
+"""A door for a chain of one's own: three of CometBFT's calls by URI, enough for curl and for a test.
+
+    GET /status    GET /broadcast_tx_commit?tx="key=value"    GET /abci_query?data="key"&path=""
+
+Bytes are written as CometBFT's URIs have them: quoted text, or 0x and hex. Answers have its shapes; an error has
+`error` instead of `result`. What a browser sends for another page is refused, by Host and by Sec-Fetch-Site: a GET that
+submits would else be any web page's to use. This door serves any application; it is not dchat's.
+Source: CometBFT v0.38, rpc/openapi.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from consensus.node.errors import TxRefused
+from consensus.node.node import Committed, Node
+from consensus.state.results import ExecTxResult
+from crypto.hash import sha256
+
+BODY_BYTES_MAX: Final = 1_024  # nothing has one
+WAITING_MAX: Final = 100  # clients whose transaction is under way
+INVALID_PARAMS, INTERNAL = -32_602, -32_603  # JSON-RPC's
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Door:
+    """Listens from `start` to `stop`. address: HOST:PORT."""
+
+    def __init__(self, node: Node, address: str) -> None:
+        self._node, self.address = node, address
+        self._waiting = 0
+        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[no_web_pages])
+        app.router.add_get("/status", self._status)
+        app.router.add_get("/broadcast_tx_commit", self._broadcast)
+        app.router.add_get("/abci_query", self._query)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> None:
+        """Raises OSError, ValueError (the address)."""
+        host, _, port = self.address.rpartition(":")
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _status(self, request: web.Request) -> web.Response:
+        node = self._node
+        sync = {
+            "latest_block_height": str(node.height), "latest_app_hash": node.app_hash.hex().upper(),
+            "catching_up": node.engine.gossip.is_catching_up(),
+        }  # fmt: skip
+        about = {"id": node.engine.switch.id, "network": node.chain_id}
+        return result({"node_info": about, "sync_info": sync, "peers": sorted(node.peers)})
+
+    async def _broadcast(self, request: web.Request) -> web.Response:
+        try:
+            tx = parameter(request, "tx")
+        except ValueError as why:
+            return failure(INVALID_PARAMS, str(why))
+        if self._waiting >= WAITING_MAX:
+            return failure(INTERNAL, f"{WAITING_MAX} transactions are waited for already; try later")
+        self._waiting += 1
+        try:
+            done = await self._node.submit(tx, client=request.remote or "")
+        except TxRefused as why:
+            done = Committed(0, 0, ExecTxResult())
+            return result(
+                broadcast_json(tx, done, check={"code": why.code, "log": why.log, "codespace": why.codespace})
+            )
+        except TimeoutError:
+            return failure(INTERNAL, "timed out waiting for tx to be included in a block")
+        finally:
+            self._waiting -= 1
+        return result(broadcast_json(tx, done, check={"code": 0, "log": "", "codespace": ""}))
+
+    async def _query(self, request: web.Request) -> web.Response:
+        try:
+            data, path = parameter(request, "data"), parameter(request, "path").decode()
+        except ValueError as why:
+            return failure(INVALID_PARAMS, str(why))
+        answer = self._node.query(data, path=path)
+        told = {
+            "code": answer.code, "log": answer.log, "codespace": answer.codespace, "key": text_of(answer.key),
+            "value": text_of(answer.value), "height": str(answer.height),
+        }  # fmt: skip
+        return result({"response": told})
+
+
+@web.middleware
+async def no_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page whose own name was made to point here has that name in Host; of others the browser says so."""
+    name = request.headers.get("Host", "").rpartition(":")[0] or request.headers.get("Host", "")
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        if name != "localhost":
+            return failure(INVALID_PARAMS, f"Host is {name[:100]!r}; allowed: localhost, or an address")
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return failure(INVALID_PARAMS, "sent by a browser for another page")
+    return await handler(request)
+
+
+def parameter(request: web.Request, name: str) -> bytes:
+    """Raises ValueError."""
+    text = request.query.get(name, '""')
+    if text.startswith("0x"):
+        return bytes.fromhex(text[2:])
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return text[1:-1].encode()
+    raise ValueError(f'{name} is {text[:100]!r}; allowed: "text" in quotes, or 0x and hex')
+
+
+def broadcast_json(tx: bytes, done: Committed, *, check: dict[str, Any]) -> dict[str, Any]:
+    told = {
+        "code": done.result.code, "log": done.result.log, "data": text_of(done.result.data),
+        "codespace": done.result.codespace,
+    }  # fmt: skip
+    return {"check_tx": check, "tx_result": told, "hash": sha256(tx).hex().upper(), "height": str(done.height)}
+
+
+def text_of(data: bytes) -> str | None:
+    return base64.b64encode(data).decode() if data else None
+
+
+def result(told: dict[str, Any]) -> web.Response:
+    return _reply({"jsonrpc": "2.0", "id": -1, "result": told})
+
+
+def failure(code: int, why: str) -> web.Response:
+    return _reply({"jsonrpc": "2.0", "id": -1, "error": {"code": code, "message": why, "data": why}}, status=500)
+
+
+def _reply(told: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(text=json.dumps(told), content_type="application/json", status=status)

@@ -1,0 +1,34 @@
+"""A chain of one's own in Python: a key-value store that several validators agree on.
+
+    python examples/key_value.py --validators 4
+    curl 'localhost:26657/broadcast_tx_commit?tx="colour=blue"'     # to the first of them
+    curl 'localhost:26663/abci_query?data="colour"'                 # from the fourth
+
+Transactions are `key=value`, and `key=` removes a key. What it is made of, and what else it could do:
+docs/your-own-chain.md.
+"""
+
+from consensus.node.application import MapApplication, State
+from consensus.node.errors import TxRefused
+from consensus.node.program import run
+
+
+class KeyValue(MapApplication):
+    def check(self, tx: bytes, state: State) -> None:
+        key, equals, _ = tx.partition(b"=")
+        if not key or not equals:
+            raise TxRefused("expected key=value")
+
+    def execute(self, tx: bytes, state: State) -> bytes:
+        self.check(tx, state)  # a proposer may put anything into its block
+        key, _, value = tx.partition(b"=")
+        before = state.get(key) or b""
+        if value:
+            state[key] = value
+        else:
+            del state[key]
+        return before
+
+
+if __name__ == "__main__":
+    run(KeyValue)
