@@ -9,7 +9,7 @@ docs/your-own-chain.md.
 """
 
 from consensus.node.application import MapApplication, State
-from consensus.node.errors import TxRefused
+from consensus.node.errors import TransactionRefused
 from consensus.node.program import run
 
 
@@ -17,7 +17,7 @@ class KeyValue(MapApplication):
     def check(self, tx: bytes, state: State) -> None:
         key, equals, _ = tx.partition(b"=")
         if not key or not equals:
-            raise TxRefused("expected key=value")
+            raise TransactionRefused("expected key=value")
 
     def execute(self, tx: bytes, state: State) -> bytes:
         self.check(tx, state)  # a proposer may put anything into its block

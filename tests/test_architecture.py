@@ -99,7 +99,7 @@ def exported(room: str) -> list[str]:
 def imports_between_rooms() -> dict[tuple[str, str], list[str]]:
     """(room, what is taken of it) -> the lines that take it, of other rooms and of what stands above all."""
     found: dict[tuple[str, str], list[str]] = {}
-    for root in (*ROOTS, "benchmarks", "scripts", "tests"):
+    for root in (*ROOTS, "benchmarks", "examples", "scripts", "tests"):
         for path in sorted((ROOT / root).rglob("*.py")):
             here = ".".join(path.relative_to(ROOT).parent.parts)
             for node in ast.walk(ast.parse(path.read_text())):

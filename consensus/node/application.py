@@ -41,7 +41,7 @@ from consensus.abci.interface import (
     ValidatorUpdate,
     VerifyVoteExtensionRequest,
 )
-from consensus.node.errors import TxRefused
+from consensus.node.errors import TransactionRefused
 from consensus.state.results import ExecTxResult
 from crypto.hash import sha256
 from storage.kv import KeyValueStore
@@ -153,10 +153,10 @@ class MapApplication(BaseApplication):
         """Before the first block. app_state: the JSON of the genesis document; b"": it has none."""
 
     def check(self, tx: bytes, state: State) -> None:
-        """Whether `tx` may wait for a block. state: after the last one. Raises TxRefused."""
+        """Whether `tx` may wait for a block. state: after the last one. Raises TransactionRefused."""
 
     def execute(self, tx: bytes, state: State) -> bytes:
-        """Do what `tx` says. What is returned stands in its result, for everybody to see. Raises TxRefused: then
+        """Do what `tx` says. What is returned stands in its result, for everybody to see. Raises TransactionRefused: then
         nothing that it set remains."""
         raise NotImplementedError
 
@@ -178,7 +178,7 @@ class MapApplication(BaseApplication):
     def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
         try:
             self.check(request.tx, State(self._genesis))
-        except TxRefused as why:
+        except TransactionRefused as why:
             return CheckTxResponse(code=why.code, log=why.log, codespace=why.codespace)
         return CheckTxResponse()
 
@@ -198,7 +198,7 @@ class MapApplication(BaseApplication):
         own = State(block)
         try:
             data = self.execute(tx, own)
-        except TxRefused as why:
+        except TransactionRefused as why:
             return ExecTxResult(code=why.code, log=why.log, codespace=why.codespace)
         block.changes.update(own.changes)
         return ExecTxResult(data=data)

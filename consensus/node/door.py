@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from consensus.node.errors import TxRefused
+from consensus.node.errors import TransactionRefused
 from consensus.node.node import Committed, Node
 from consensus.state.results import ExecTxResult
 from crypto.hash import sha256
@@ -70,7 +70,7 @@ class Door:
         self._waiting += 1
         try:
             done = await self._node.submit(tx, client=request.remote or "")
-        except TxRefused as why:
+        except TransactionRefused as why:
             done = Committed(0, 0, ExecTxResult())
             return result(
                 broadcast_json(tx, done, check={"code": why.code, "log": why.log, "codespace": why.codespace})

@@ -6,7 +6,7 @@ from consensus.abci.interface import CheckTxResponse
 from consensus.system.errors import EngineError
 
 
-class TxRefused(EngineError):
+class TransactionRefused(EngineError):
     """A transaction that is not executed, or not admitted. code: never 0."""
 
     def __init__(self, log: str, code: int = 1, codespace: str = "") -> None:
@@ -15,8 +15,8 @@ class TxRefused(EngineError):
         self.log, self.code, self.codespace = log, code, codespace
 
     @staticmethod
-    def of(answer: CheckTxResponse) -> TxRefused:
-        return TxRefused(answer.log, answer.code, answer.codespace)
+    def of(answer: CheckTxResponse) -> TransactionRefused:
+        return TransactionRefused(answer.log, answer.code, answer.codespace)
 
 
 class UnusableHome(EngineError):

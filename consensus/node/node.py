@@ -24,7 +24,7 @@ from consensus.abci.interface import Application, HaltRequested, QueryRequest, Q
 from consensus.core.events import CoreConfig
 from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener
 from consensus.node.engine import Choices, Engine, Kept, Machine, set_block_limits
-from consensus.node.errors import TxRefused
+from consensus.node.errors import TransactionRefused
 from consensus.node.home import NodeHome, Settings
 from consensus.p2p.config import SwitchConfig
 from consensus.p2p.conn.node_info import NodeInfo
@@ -111,7 +111,7 @@ class Node:
     async def submit(self, tx: bytes, *, client: str = "here", timeout_s: float = SUBMIT_S) -> Committed:
         """Have `tx` committed by the network, whatever it then does: `result.code` tells.
 
-        client: in whose name, for the mempool's shares. Raises TxRefused (not admitted, or dropped), TimeoutError (it
+        client: in whose name, for the mempool's shares. Raises TransactionRefused (not admitted, or dropped), TimeoutError (it
         may be committed later: `find` tells).
         """
         key = sha256(tx)
@@ -119,11 +119,11 @@ class Node:
         try:
             answer = await self.engine.pool.submit(tx, client=client)
             if answer.code:
-                raise TxRefused.of(answer)
+                raise TransactionRefused.of(answer)
             async with asyncio.timeout(timeout_s):
                 dropped = await waiting
             if dropped is not None:
-                raise TxRefused.of(dropped)
+                raise TransactionRefused.of(dropped)
         finally:
             self._watch.forget(key, waiting)
         done = self.find(tx)

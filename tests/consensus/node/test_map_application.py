@@ -17,7 +17,7 @@ from consensus.abci.interface import (
     Slices,
 )
 from consensus.node.application import BaseApplication, MapApplication, State, hash_after
-from consensus.node.errors import TxRefused
+from consensus.node.errors import TransactionRefused
 from consensus.state.results import ExecTxResult
 from consensus.types.params import ConsensusParams
 from crypto.hash import sha256
@@ -35,12 +35,12 @@ class Words(MapApplication):
 
     def check(self, tx: bytes, state: State) -> None:
         if b"genesis" not in state:
-            raise TxRefused("nothing without a genesis", code=7, codespace="words")
+            raise TransactionRefused("nothing without a genesis", code=7, codespace="words")
 
     def execute(self, tx: bytes, state: State) -> bytes:
         for word in tx.split():
             if word == b"stop":
-                raise TxRefused("asked to stop", code=9)
+                raise TransactionRefused("asked to stop", code=9)
             if word.startswith(b"-"):
                 del state[word[1:]]
             else:

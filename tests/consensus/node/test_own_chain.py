@@ -22,7 +22,7 @@ import pytest
 
 from consensus.core.events import CoreConfig
 from consensus.node.door import Door
-from consensus.node.errors import TxRefused, UnusableHome
+from consensus.node.errors import TransactionRefused, UnusableHome
 from consensus.node.home import NodeHome, Settings, make_network
 from consensus.node.node import running
 from dchat.devnet.network import free_ports
@@ -74,9 +74,9 @@ async def test_any_application_runs_in_process(tmp_path: Path) -> None:
             assert (done.result.code, node.find(b"colour=blue")) == (0, done)
             assert node.query(b"colour").value == b"blue"
             await node.wait_for_height(done.height + 2)
-            with pytest.raises(TxRefused):
+            with pytest.raises(TransactionRefused):
                 await node.submit(b"nothing")
-            with pytest.raises(TxRefused, match="seen before"):
+            with pytest.raises(TransactionRefused, match="seen before"):
                 await node.submit(b"colour=blue")
             assert node.find(b"unheard of") is None
             reached = node.height
@@ -94,7 +94,7 @@ async def test_the_counter_of_the_page_counts(tmp_path: Path) -> None:
     (tmp_path / "counter.py").write_text(counter)
     assert program.count("28656") == 1
     (tmp_path / "program.py").write_text(program.replace("28656", str(base_port(1))))
-    for said in ("0 b'1'", "TxRefused: expected a number above 1"):
+    for said in ("0 b'1'", "TransactionRefused: expected a number above 1"):
         async with asyncio.timeout(BUDGET_S):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
