@@ -156,8 +156,8 @@ class MapApplication(BaseApplication):
         """Whether `tx` may wait for a block. state: after the last one. Raises TransactionRefused."""
 
     def execute(self, tx: bytes, state: State) -> bytes:
-        """Do what `tx` says. What is returned stands in its result, for everybody to see. Raises TransactionRefused: then
-        nothing that it set remains."""
+        """Do what `tx` says. What is returned stands in its result, for everybody to see. Raises TransactionRefused:
+        then nothing that it set remains."""
         raise NotImplementedError
 
     def end_block(self, request: BlockRequest, state: State) -> tuple[ValidatorUpdate, ...]:

@@ -111,8 +111,8 @@ class Node:
     async def submit(self, tx: bytes, *, client: str = "here", timeout_s: float = SUBMIT_S) -> Committed:
         """Have `tx` committed by the network, whatever it then does: `result.code` tells.
 
-        client: in whose name, for the mempool's shares. Raises TransactionRefused (not admitted, or dropped), TimeoutError (it
-        may be committed later: `find` tells).
+        client: in whose name, for the mempool's shares. Raises TransactionRefused (not admitted, or dropped),
+        TimeoutError (it may be committed later: `find` tells).
         """
         key = sha256(tx)
         waiting = self._watch.expect(key)
