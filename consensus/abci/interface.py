@@ -186,6 +186,10 @@ class ExtendVoteRequest:
     height: int
     time_ns: int
     txs: tuple[bytes, ...]
+    last_commit: CommitInfo = CommitInfo(0, ())
+    misbehavior: tuple[Misbehavior, ...] = ()
+    next_validators_hash: bytes = b""
+    proposer_address: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -432,6 +432,16 @@ class DchatApplication:
         retain = max(0, outcome.height - self._retain_blocks + 1) if self._retain_blocks else 0
         return CommitResponse(retain, again)
 
+    def forget_admitted(self) -> None:
+        """For who checks all that waits again after each block, as CometBFT's mempool: admission begins anew."""
+        self._check = CheckState(self.base, height=self.stores.latest_version + 1)
+        self._checker = None
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether a snapshot was accepted that is not whole yet."""
+        return self._restorer is not None
+
     @property
     def plan(self) -> Plan | None:
         """The upgrade that is planned."""

@@ -24,6 +24,7 @@ PLACES: Final = {
     "init": "dchat.cli.local.home_commands:init",
     "testnet": "dchat.cli.local.home_commands:testnet",
     "validator": "dchat.cli.local.validator_command:validator",
+    "abci": "dchat.cli.commands.abci_commands:abci",
     "health": "dchat.cli.commands.status_commands:health",
     "status": "dchat.cli.commands.status_commands:status",
     "tx": "dchat.cli.groups.tx_group:tx",

@@ -44,13 +44,17 @@ class SnapshotMaker:
             hold(shelf.lowest_height)
 
     def block_saved(self, saved: SavedBlock) -> None:
-        if not self._interval or saved.height % self._interval:
+        self.height_saved(saved.height)
+
+    def height_saved(self, height: int) -> None:
+        """The state after block `height` is the latest."""
+        if not self._interval or height % self._interval:
             return
         if self._running is not None:
-            log.warning("the snapshot before is still being written; this one is left out", height=saved.height)
+            log.warning("the snapshot before is still being written; this one is left out", height=height)
             return
         view = self._stores.at()
-        assert view.version == saved.height, (view.version, saved.height)
+        assert view.version == height, (view.version, height)
         self._running = asyncio.get_running_loop().create_task(self._make(view), name="take a snapshot")
 
     async def _make(self, view: View) -> None:
