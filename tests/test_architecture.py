@@ -192,6 +192,7 @@ def test_a_lie_what_we_lack_and_what_we_broke_share_no_class() -> None:
 
 # A room whose errors stand in more than one tree, and why.
 TREES = {
+    "consensus.abci_socket": "the other end's bytes are no fault of ours, and an application that is gone ends a node",
     "chain.state": "what the disk gave back wrongly is told as storage tells it",
     "consensus.formats": "data that lies, documents of our own, and what cannot be judged here share no class",
     "consensus.p2p.conn": "a reactor's judgement of a peer is apart from what befell an address or a connection",

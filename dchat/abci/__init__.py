@@ -1,3 +1,3 @@
 """`dchat abci`: our application in a process of its own, for another engine."""
 
-__all__ = ["application", "process"]
+__all__ = ["process"]

@@ -1,3 +1,3 @@
 """The process: wiring, start and stop, upgrades."""
 
-__all__ = ["errors", "preflight", "process", "rehearsal", "runtime", "upgrade"]
+__all__ = ["doors", "errors", "preflight", "process", "rehearsal", "runtime", "upgrade"]

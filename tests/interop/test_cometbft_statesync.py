@@ -2,8 +2,8 @@
 
 1. A CometBFT node that is new ([statesync] enable) finds the snapshots of a node of ours, verifies our headers with its
    own light client, which asks two `dchat light proxy` doors over our node, fetches the chunks and hands them to our
-   application behind a socket. The parameters of consensus, which the proxy does not tell, come from the test. What
-   comes after, executing blocks, needs a real ABCI server: the node is stopped when it says that all is restored.
+   application behind a socket, which then executes the blocks that follow: the node fetches them from ours, and gets
+   the same app hashes. The parameters of consensus, which the proxy does not tell, come from the test.
 2. A node of ours finds the snapshots of an application behind a CometBFT node, verifies its headers with our light
    client over its JSON-RPC, fetches the chunks and makes the engine's state.
 """
@@ -43,16 +43,16 @@ from consensus.stores.state_store import StateStore
 from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.system.disk import OsDisk
 from crypto.hash import sha256
-from dchat.app.app import DchatApplication
+from dchat.abci.application import ServedApplication
 from dchat.cli.light.proxy import Proxy
 from dchat.cli.light.session import session_of
 from dchat.statesync.headers import VerifiedHeaders
 from light import Root
 from light.rpc import RpcProvider
 from storage.memory import MemoryStore
-from tests.support.interop.abci import Restoring, Serving, serving
 from tests.support.interop.cometbft import VERSION, CometNode
 from tests.support.interop.rows import row
+from tests.support.interop.served import EmptyStates, serving
 from tests.support.node.running import Running, running_node, until
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
@@ -85,6 +85,23 @@ async def doors_over(running: Running, trust: str) -> AsyncIterator[list[str]]:
         yield addresses
 
 
+class Restoring(ServedApplication):
+    """chunks: (number, sender) of those that were applied."""
+
+    def __init__(self) -> None:
+        super().__init__(Stores(MemoryStore()))
+        self.offered: list[Snapshot] = []
+        self.chunks: list[tuple[int, str]] = []
+
+    def offer_snapshot(self, snapshot: Snapshot, app_hash: bytes) -> OfferSnapshotResult:
+        self.offered.append(snapshot)
+        return super().offer_snapshot(snapshot, app_hash)
+
+    def apply_snapshot_chunk(self, index: int, chunk: bytes, sender: str) -> ApplyChunkResponse:
+        self.chunks.append((index, sender))
+        return super().apply_snapshot_chunk(index, chunk, sender)
+
+
 async def test_a_cometbft_node_restores_from_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "CHUNK_BYTES", 300)
     comet = await asyncio.to_thread(CometNode, tmp_path / "comet", chain_id=CHAIN_ID)
@@ -97,9 +114,8 @@ async def test_a_cometbft_node_restores_from_ours(tmp_path: Path, monkeypatch: p
         assert meta is not None
         trust = meta.block_id.hash.hex()
         (comet.home / "config" / "genesis.json").write_bytes(node.home.genesis.read_bytes())
-        app = DchatApplication(Stores(MemoryStore()), check_build=False)
-        restoring = Restoring(app)
-        async with doors_over(running, f"2:{trust}") as doors, serving(restoring, tmp_path / "app.sock") as address:
+        app = Restoring()
+        async with doors_over(running, f"2:{trust}") as doors, serving(app, tmp_path / "app.sock") as address:
             comet.set_config({
                 "statesync.enable": True, "statesync.rpc_servers": ",".join(doors), "statesync.trust_height": 2,
                 "statesync.trust_hash": trust, "statesync.trust_period": "168h0m0s", "statesync.discovery_time": "5s",
@@ -108,17 +124,19 @@ async def test_a_cometbft_node_restores_from_ours(tmp_path: Path, monkeypatch: p
             async with comet.running(address):
                 try:
                     await until(lambda: "Snapshot restored" in comet.log, timeout_s=WAIT_S)
+                    restored = app.offered[-1]
+                    await until(lambda: app.last_height >= restored.height + 5, timeout_s=WAIT_S)
                 except TimeoutError:
                     raise AssertionError(comet.log[-6_000:]) from None
         assert "Verified ABCI app" in comet.log
-        restored = restoring.offered[-1]
         assert restored.chunks > 3
-        applied = [number for number, _ in restoring.chunks[-restored.chunks :]]
+        applied = [number for number, _ in app.chunks[-restored.chunks :]]
         assert applied == list(range(restored.chunks))
-        assert {sender for _, sender in restoring.chunks} == {node.switch.id}
+        assert {sender for _, sender in app.chunks} == {node.switch.id}
         told = app.info(InfoRequest("", 0, 0))
-        assert told.last_block_height == restored.height
-        assert told.last_block_app_hash == node.app.queries.view(restored.height).app_hash
+        assert told.last_block_height >= restored.height + 5
+        await until(lambda: node.views.answers.height >= told.last_block_height, timeout_s=WAIT_S)
+        assert told.last_block_app_hash == node.app.queries.view(told.last_block_height).app_hash
         assert all(holds for _, holds, _ in app.invariants())
         served = node.gossip.snapshots.metrics
         assert served.chunks_served >= restored.chunks
@@ -168,7 +186,7 @@ async def first_hash(comet: CometNode) -> bytes:
 async def test_ours_restores_from_a_cometbft_node(tmp_path: Path) -> None:
     comet = await asyncio.to_thread(CometNode, tmp_path / "comet", chain_id=CHAIN_ID)
     comet.set_config({"consensus.timeout_commit": "300ms"})
-    served = Serving(interval=10, chunks=6, chunk_bytes=300_000)
+    served = EmptyStates(interval=10, chunks=6, chunk_bytes=300_000)
     url = f"http://127.0.0.1:{comet.rpc_port}"
     async with serving(served, tmp_path / "app.sock") as address, comet.running(address):
         root = Root(1, await first_hash(comet))
@@ -200,7 +218,7 @@ async def test_ours_restores_from_a_cometbft_node(tmp_path: Path) -> None:
             await switch.stop()
         height = restored.height
         assert height % 10 == 0
-        assert app.app_hash == served.app_hash(height)
+        assert app.app_hash == served.state_hash(height)
         assert app.chunks == [served.chunk(height, number) for number in range(6)]
         assert (sync.metrics.bad_chunks, sync.metrics.bytes_fetched) == (0, 6 * 300_000)
         genesis = parse_genesis((comet.home / "config" / "genesis.json").read_bytes())
