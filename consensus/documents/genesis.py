@@ -7,7 +7,7 @@ Source: CometBFT v0.38, spec/core/genesis.md, types/genesis.go.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from consensus.documents.json import params_from_json, params_json, pub_key_from_json, pub_key_json
@@ -93,6 +93,10 @@ class GenesisDoc:
         if self.app_state:
             value["app_state"] = json.loads(self.app_state)
         return value
+
+    def without_app_state(self) -> GenesisDoc:
+        """The same, but for what the application begins with."""
+        return replace(self, app_state=b"")
 
     def dumps(self) -> str:
         """The file's text."""

@@ -137,6 +137,10 @@ class ConsensusReactor:
         """Call back with a peer's id when it says that it is in a new height."""
         self._peer_advanced.append(callback)
 
+    def peer_states(self) -> dict[str, PeerState]:
+        """What is known of each peer, by its id: for doors, which change none of it."""
+        return {id: state for id, state in self._peers.items() if state.height}
+
     @property
     def peer_heights(self) -> dict[str, tuple[int, int, int]]:
         """Height, round and wire step of each peer that has said so: for status and for block sync."""

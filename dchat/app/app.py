@@ -282,6 +282,13 @@ class DchatApplication:
             )
         return tx.facts
 
+    def try_tx(self, tx: bytes) -> CheckTxResponse:
+        """As check_tx of one that is handed in now, and admits nothing."""
+        checked = self.check_tx(CheckTxRequest(tx))
+        if not checked.code:
+            self.withdraw_txs([tx])
+        return checked
+
     def identify_tx(self, tx: bytes) -> CheckTxResponse:
         """What can be told of a transaction without state. Changes nothing."""
         try:

@@ -112,7 +112,7 @@ class NetworkSection(Section):
         env="DCHAT_LISTEN_ADDRESS",
     )
     rpc_listen_address: str = option(
-        "127.0.0.1:26657", "The CometBFT-compatible JSON-RPC door. Accepted; this build does not open it."
+        "127.0.0.1:26657", "The CometBFT-compatible JSON-RPC door: host:port, tcp://host:port. Empty: it stays closed."
     )
     max_peers: int = option(
         100,
@@ -354,16 +354,56 @@ class GrpcSection(Section):
     reflection: bool = option(True, "Let clients ask for the schema.")
 
 
+class RpcSection(Section):
+    """The JSON-RPC door, on [network] rpc_listen_address. What CometBFT has, too, has its name and its default, but for
+    `max_header_bytes`."""
+
+    cors_allowed_origins: Addresses = option(
+        [], 'Origins whose pages may read this door, each with one * at most; ["*"]: any. None: of no other origin.'
+    )
+    max_body_bytes: int = option(1_000_000, "Bytes of a request's body, and of a WebSocket's frame, at most.", ge=1_024)
+    max_header_bytes: int = option(
+        262_144,
+        "Bytes of a request's first line at most: of a URI call with its arguments. The largest transaction has "
+        "131,072 characters of hex.",
+        ge=8_192,
+        le=1_048_576,
+    )
+    max_request_batch_size: int = option(10, "Requests of one batch at most. 0: any number.", ge=0)
+    max_open_connections: int = option(
+        900,
+        "Connections at most; one client has at most a quarter of them, programs on this machine three quarters. "
+        "Fewer where the system gives too few file handles (see the log).",
+        ge=16,
+    )
+    max_subscription_clients: int = option(100, "Clients at most that subscribe or wait for a block.", ge=1)
+    max_subscriptions_per_client: int = option(5, "Of each so many subscriptions at most.", ge=1)
+    timeout_broadcast_tx_commit: Milliseconds = option(
+        10_000, "How long broadcast_tx_commit waits for the transaction's block."
+    )
+    concurrent_requests_max: int = option(64, "Requests answered at once; more are answered 503.", ge=1)
+    request_timeout: Milliseconds = option(10_000, "A request that takes longer is given up.")
+    idle_timeout: Milliseconds = option(
+        10_000, "A connection that sends no whole request header for so long is closed.", ge=100
+    )
+    allowed_hosts: Addresses = option(
+        [],
+        "Names by which clients may call this door where it listens on loopback, besides IP addresses, localhost and "
+        "this machine's name: a Host header with another is refused, so that web pages cannot read a node through a "
+        'name of theirs. ["*"]: any.',
+    )
+
+
 class TlsSection(Section):
-    """Certificates for the gRPC and the HTTP door. Empty: no TLS."""
+    """Certificates for the gRPC, the HTTP and the JSON-RPC door. Empty: no TLS."""
 
     cert_file: str = option("", "PEM chain. Relative to home.", env="DCHAT_TLS_CERT")
     key_file: str = option("", "PEM key. Relative to home.", env="DCHAT_TLS_KEY")
 
 
 class RateLimitSection(Section):
-    """Requests per client (an IPv4 address, an IPv6 /64), on the HTTP and the gRPC door. All programs on this machine
-    are one client with 25 times as many. What is costly to answer counts as several."""
+    """Requests per client (an IPv4 address, an IPv6 /64), on the HTTP, the gRPC and the JSON-RPC door. All programs on
+    this machine are one client with 25 times as many. What is costly to answer counts as several."""
 
     enabled: bool = option(True, "Limit.", env="DCHAT_RATE_LIMIT_ENABLED")
     requests_per_second: int = option(
@@ -596,6 +636,7 @@ class Config(BaseModel):
     observability: ObservabilitySection = Field(default_factory=ObservabilitySection)
     http: HttpSection = Field(default_factory=HttpSection)
     grpc: GrpcSection = Field(default_factory=GrpcSection)
+    rpc: RpcSection = Field(default_factory=RpcSection)
     tls: TlsSection = Field(default_factory=TlsSection)
     rate_limit: RateLimitSection = Field(default_factory=RateLimitSection)
     p2p: P2PSection = Field(default_factory=P2PSection)

@@ -30,7 +30,9 @@ class Wanted(NamedTuple):
 
 def wanted_by(name: str, ports: Ports) -> list[Wanted]:
     """What the validator of this name listens on."""
-    numbers = {"p2p": ports.p2p, "HTTP": ports.http, "metrics": ports.metrics, "gRPC": ports.grpc}
+    numbers = {
+        "p2p": ports.p2p, "HTTP": ports.http, "metrics": ports.metrics, "gRPC": ports.grpc, "JSON-RPC": ports.rpc,
+    }  # fmt: skip
     return [Wanted(number, f"{name}'s {what}") for what, number in numbers.items()]
 
 

@@ -1,3 +1,3 @@
-"""How others see a node: the reads that all doors share, gRPC, HTTP, metrics."""
+"""How others see a node: the reads that all doors share, gRPC, HTTP, JSON-RPC, metrics."""
 
-__all__ = ["evidence_desk", "grpc", "http", "metrics", "reads"]
+__all__ = ["evidence_desk", "grpc", "http", "jsonrpc", "metrics", "reads"]

@@ -1,4 +1,4 @@
-"""All doors of a node: gRPC, HTTP and the metrics port, with what they share."""
+"""All doors of a node: gRPC, HTTP, JSON-RPC and the metrics port, with what they share."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import errno
 import ssl
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
+from consensus.documents.genesis import GenesisDoc
 from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
 from consensus.formats.units import MIB
 from consensus.mempool.journal import Journal
 from consensus.node.commit_watch import CommitWatch
 from consensus.node.gossip import Gossip
+from consensus.p2p.conn.address import parse_listen_address
+from crypto.keys import PubKey
+from dchat.app.app import DchatApplication
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import Keeper
 from dchat.config import Config
@@ -25,6 +29,11 @@ from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.grpc.door import COSTS, SERVICES, GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
+from dchat.doors.jsonrpc.chain_calls import ChainCalls
+from dchat.doors.jsonrpc.door import JsonRpcDoor
+from dchat.doors.jsonrpc.hub import Hub
+from dchat.doors.jsonrpc.node_calls import NodeCalls
+from dchat.doors.jsonrpc.tx_calls import TxCalls
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.doors.reads import handles
@@ -39,6 +48,7 @@ from dchat.node.node_metrics import (
     NodeMetrics,
     backup_metrics,
     clock_metrics,
+    rpc_metrics,
     storage_metrics,
     trail_metrics,
 )
@@ -65,13 +75,21 @@ def listening(what: str, at: str, option: str) -> Iterator[None]:
         raise CannotListen(f"cannot listen for {what} at {at}: {why} ({option})") from None
 
 
+class Chain(NamedTuple):
+    """What the JSON-RPC door tells beside what all doors tell. pub_key: this validator's."""
+
+    genesis: GenesisDoc
+    pub_key: PubKey
+    app: DchatApplication
+
+
 class Doors:
     """`start` opens all or none; `stop` closes what is open."""
 
     def __init__(
         self, home: Home, config: Config, views: Views, *, watch: CommitWatch, gossip: Gossip, journal: Journal,
         evidence: EvidencePool, block_events: BlockEvents, retention: Retention, trails: OwnTrails,
-        skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None,
+        skew: ClockSkew, feed: SqlFeed | None, keeper: Keeper | None, chain: Chain,
     ) -> None:  # fmt: skip
         self._config, self._views, self.trails = config, views, trails
         self.rate = rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
@@ -79,6 +97,7 @@ class Doors:
         share = handles.share_out(config, found := handles.raise_limit())
         log.info("shared out file handles", handles=found, **share._asdict())
         events = EventFeed(views.answers, watch, views.share)
+        desk = EvidenceDesk(evidence, views.reading)
         files = None
         if config.tls.cert_file:
             files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
@@ -89,7 +108,7 @@ class Doors:
             pool=views.pool,
             watch=watch,
             events=events,
-            evidence=EvidenceDesk(evidence, views.reading),
+            evidence=desk,
             journal=journal,
             status=views.status_proto,
             upgrade=views.upgrade_proto,
@@ -106,6 +125,28 @@ class Doors:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*files)
         self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share, calls=calls)
+        self.hub = Hub(
+            clients_max=config.rpc.max_subscription_clients, each_max=config.rpc.max_subscriptions_per_client
+        )
+        self.rpc: JsonRpcDoor | None = None
+        if config.network.rpc_listen_address:
+            calls_of_chain = ChainCalls(
+                views.answers, chain.genesis, reading=views.reading, share=views.share,
+                is_catching_up=views.is_catching_up,
+            )  # fmt: skip
+            calls_of_node = NodeCalls(
+                views, chain.pub_key, info=chain.app.info, query=chain.app.query,
+                peer_states=gossip.consensus.peer_states,
+            )  # fmt: skip
+            calls_of_txs = TxCalls(
+                views.answers, views.pool, watch, desk, reading=views.reading, check=chain.app.try_tx,
+                place=self.hub.place, commit_timeout_ms=config.rpc.timeout_broadcast_tx_commit,
+            )  # fmt: skip
+            self.rpc = JsonRpcDoor(
+                config.rpc, {**calls_of_chain.table, **calls_of_node.table, **calls_of_txs.table}, views.faults,
+                rate=rate, tls=context, share=views.share, reading=views.reading, connections_max=share.rpc,
+            )  # fmt: skip
+            registry.add(partial(rpc_metrics, self.rpc, self.hub))
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))
@@ -124,6 +165,11 @@ class Doors:
                     await self.grpc.start()
             with listening("HTTP", f"{http.host}:{options.health_port}", "[observability] health_port, [http] host"):
                 await self.http.start(http.host, options.health_port)
+            if self.rpc is not None:
+                text = self._config.network.rpc_listen_address
+                with listening("JSON-RPC", text, "[network] rpc_listen_address"):
+                    at_rpc = parse_listen_address(text)
+                    await self.rpc.start(at_rpc.host, at_rpc.port)
             if options.metrics_enabled:
                 at = f"{options.metrics_host}:{options.metrics_port}"
                 with listening("metrics", at, "[observability] metrics_port, metrics_host"):
@@ -133,8 +179,10 @@ class Doors:
             raise
 
     async def stop(self) -> None:
-        """Both at once: neither waits for the other's clients."""
+        """All at once: none waits for another's clients."""
         closing = [self.http.stop()]
+        if self.rpc is not None:
+            closing.append(self.rpc.stop())
         if self.grpc is not None:
             closing.append(self.grpc.stop())
         await asyncio.gather(*closing)

@@ -24,6 +24,8 @@ from dchat.backups.keeper import Keeper
 from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
+from dchat.doors.jsonrpc.door import JsonRpcDoor
+from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.reads.limits import RateLimit
 from dchat.retention.retention import Retention
@@ -363,3 +365,17 @@ def backup_metrics(keeper: Keeper) -> Iterator[Metric]:
         yield gauge("dchat_backup_last_height", "Its height.", record.height)
         yield gauge("dchat_backup_last_bytes", "Its bytes.", record.bytes)
         yield gauge("dchat_backup_last_duration_seconds", "How long it took.", record.ended_s - record.began_s)
+
+
+def rpc_metrics(door: JsonRpcDoor, hub: Hub) -> Iterator[Metric]:
+    """Of the JSON-RPC door. outcome: `ok`, or the code of the error."""
+    yield labelled(
+        CounterMetricFamily,
+        "dchat_rpc_calls",
+        "Calls of the JSON-RPC door, by method and outcome.",
+        ("method", "outcome"),
+        [(labels, count) for labels, count in sorted(door.answered.items())],
+    )
+    yield gauge("dchat_rpc_connections", "Connections to the JSON-RPC door.", door.gate.size)
+    yield gauge("dchat_rpc_subscription_clients", "Clients that subscribe, or wait for a block.", len(hub.held))
+    yield gauge("dchat_rpc_subscriptions", "Their subscriptions.", hub.held.total())

@@ -71,6 +71,8 @@ def check_options(home: Home, config: Config) -> None:
     look("[validator] moniker", lambda: _check_moniker(config.validator.moniker or host_name()))
     if config.grpc.enabled:
         look("[grpc] listen_address", lambda: parse_listen_address(config.grpc.listen_address))
+    if config.network.rpc_listen_address:
+        look("[network] rpc_listen_address", lambda: parse_listen_address(config.network.rpc_listen_address))
     look("[http] host", lambda: _check_host(config.http.host))
     look("[observability] metrics_host", lambda: _check_host(config.observability.metrics_host))
     if not problems:  # they can all be read
@@ -190,6 +192,8 @@ def _check_ports(config: Config) -> None:
     ]
     if config.grpc.enabled:
         doors.append(("[grpc] listen_address", config.grpc.listen_address))
+    if config.network.rpc_listen_address:
+        doors.append(("[network] rpc_listen_address", config.network.rpc_listen_address))
     if shown.metrics_enabled:
         doors.append(("[observability] metrics_port", _at(shown.metrics_host, shown.metrics_port)))
     found: list[tuple[str, str, int]] = []

@@ -61,7 +61,6 @@ SWITCH_INTERVAL_S = 0.000_5  # a thread that verifies gets its turn 2,000 times 
 # ten batches of 64 signatures beside a busy loop took 5.7 s, and take 0.09 s
 GC_THRESHOLDS = (20_000, 20, 50)  # what a block makes by the thousand goes by its counts; cycles are few
 STOP_TIMEOUT_S = 15.0  # a stop that takes longer is cut: supervisors wait 20 to 90 s
-DOORS_LOG_TEXT = "the JSON-RPC door is not opened by this build; its address is kept for later"
 
 
 def run_validator(home: Home, loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
@@ -159,7 +158,6 @@ class _Process:
             home=str(home.root),
             pid=os.getpid(),
         )
-        log.info(DOORS_LOG_TEXT, rpc_listen_address=config.network.rpc_listen_address)
         node_key = NodeKey.load(home.node_key)
         if not await self._join(genesis, node_key, validator_key):
             return EXIT_OK

@@ -66,7 +66,7 @@ from dchat.doors.reads.answers import Answers
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
 from dchat.home.version import ENGINE_VERSION, build_version
-from dchat.node.doors import Doors, listening
+from dchat.node.doors import Chain, Doors, listening
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
 from dchat.retention.room import RoomOnDisk
@@ -404,7 +404,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     doors = Doors(
         home, config, views, watch=watch, gossip=gossip, journal=journal, evidence=evidence,
         block_events=lambda: app.block_events, retention=retention, skew=skew, trails=trails_of(home, executor, app),
-        feed=feed, keeper=keeper,
+        feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app),
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
     return Node(
@@ -421,7 +421,9 @@ def moniker_of(config: Config) -> str:
 
 
 def _switch(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
-    info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config))
+    at = config.network.rpc_listen_address
+    told = f"tcp://{at.removeprefix('tcp://')}" if at else ""
+    info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config), rpc_address=told)
     return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
 
 

@@ -1,4 +1,5 @@
-"""What the HTTP doors have in common: listening, limits around each request, errors as JSON, the page of metrics.
+"""What the doors over HTTP have in common: listening, limits around each request; and, of those that answer plain JSON,
+errors as JSON and the page of metrics.
 
 Requests are bounded in size, number, rate and time. Errors are JSON with a reason and never an exception's text.
 """
@@ -11,7 +12,9 @@ import inspect
 import ipaddress
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -44,48 +47,37 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Routes = Mapping[tuple[str, str], Answer]  # by verb and path
 
 
-class HttpListener:
-    """A door says what it answers, and where: `open`; then `start_metrics` where that is wanted, and `stop`."""
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Of each request, and of how many there are at once. line_bytes_max: of its first line; field_bytes_max: of a
+    header; idle_ms: for a whole header, and between two requests."""
+
+    body_bytes_max: int
+    requests_max: int
+    connections_max: int
+    idle_ms: int
+    line_bytes_max: int = LINE_BYTES_MAX
+    field_bytes_max: int = FIELD_BYTES_MAX
+
+
+class Listener(ABC):
+    """A door says what it answers, and where: `listen`, then `stop`. How it refuses is its own: `answer_to`."""
 
     def __init__(
-        self,
-        options: HttpSection,
-        registry: Registry,
-        faults: Faults,
-        *,
-        rate: RateLimit,
-        tls: ssl.SSLContext | None,
-        handles: DoorHandles | None = None,
-        costs: Mapping[tuple[str, str], int] | None = None,
+        self, name: str, bounds: Bounds, faults: Faults, *, rate: RateLimit, tls: ssl.SSLContext | None
     ) -> None:
-        """handles: connections that there are file handles for, where they are fewer than the options say. costs: what
-        a request is worth in plain ones, of its client's rate, by route."""
-        self._options, self._registry, self._tls, self._rate = options, registry, tls, rate
-        self._costs = {("GET", "/metrics"): METRICS_COST, **(costs or {})}
-        self.slots = Slots("HTTP requests", options.concurrent_requests_max)
-        self.gate = Gate("HTTP door", handles.http if handles else options.connections_max, faults)
-        metrics_max = handles.metrics if handles else options.metrics_connections_max
-        self.metrics_gate = Gate("metrics port", metrics_max, faults)
+        """name: in lines of the log, as `HTTP`."""
+        self._bounds, self._tls, self._rate = bounds, tls, rate
+        self.slots = Slots(f"{name} requests", bounds.requests_max)
+        self.gate = Gate(f"{name} door", bounds.connections_max, faults)
         self._runners: list[web.AppRunner] = []
         self._quiet = quiet_logger()
 
-    async def open(self, routes: Routes, host: str, port: int) -> int:
-        """Listen; returns the port. Raises OSError."""
-        names = allowed_hosts(host, self._options.allowed_hosts)
-        bound = await self._listen(self.gate, routes, host, port, tls=self._tls, names=names)
-        log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
-        return bound
+    @abstractmethod
+    async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
+        """One request within the door's limits, its failures as the door tells them. Raises Flooding: cut it."""
 
-    async def start_metrics(self, host: str, port: int) -> int:
-        """Where other machines reach it, scrapers may call it by any name."""
-        names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
-        bound = await self._listen(
-            self.metrics_gate, {("GET", "/metrics"): self.metrics}, host, port, tls=None, names=names
-        )
-        log.info("opened the metrics port", host=host, port=bound)
-        return bound
-
-    async def _listen(
+    async def listen(
         self,
         gate: Gate,
         routes: Routes,
@@ -95,7 +87,9 @@ class HttpListener:
         tls: ssl.SSLContext | None,
         names: frozenset[str] | None,
     ) -> int:
-        app = web.Application(client_max_size=self._options.request_bytes_max, middlewares=[self._guard])
+        """names: that a Host header may have; None: any. Returns the port. Raises OSError."""
+        bounds = self._bounds
+        app = web.Application(client_max_size=bounds.body_bytes_max, middlewares=[self._guard])
         app[NAMES] = names
         for (verb, path), handler in routes.items():
             app.router.add_route(verb, path, _plain(handler))
@@ -105,10 +99,10 @@ class HttpListener:
         await runner.setup()
         self._runners.append(runner)
         options: dict[str, Any] = {
-            "max_line_size": LINE_BYTES_MAX,
-            "max_field_size": FIELD_BYTES_MAX,
+            "max_line_size": bounds.line_bytes_max,
+            "max_field_size": bounds.field_bytes_max,
             "max_headers": HEADERS_MAX,
-            "keepalive_timeout": self._options.idle_timeout / 1_000,
+            "keepalive_timeout": bounds.idle_ms / 1_000,
             "lingering_time": BODY_S,
             "read_bufsize": LINE_BYTES_MAX,
             "auto_decompress": False,
@@ -125,32 +119,86 @@ class HttpListener:
 
     async def stop(self) -> None:
         """Accept no more, let running requests finish for a moment, close."""
-        await asyncio.gather(self.gate.close(), self.metrics_gate.close())
+        await self.gate.close()
         for runner in self._runners:
             await runner.cleanup()
 
-    def metrics(self, _: web.Request) -> web.Response:
-        body, content_type = self._registry.render()
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Limits around each request, errors as JSON."""
-        connection = request.protocol
-        assert isinstance(connection, Connection), connection
+        connection = connection_of(request)
         connection.requests += 1
         try:
-            return await self._answer_to(request, handler, connection.client)
+            return await self.answer_to(request, handler, connection.client)
         except Flooding as error:
             connection.gate.cut(connection, str(error))
             raise ConnectionError(str(error)) from None
         finally:
             connection.requests -= 1
 
-    async def _answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
+
+def connection_of(request: web.Request) -> Connection:
+    connection = request.protocol
+    assert isinstance(connection, Connection), connection
+    return connection
+
+
+class HttpListener(Listener):
+    """A door says what it answers, and where: `open`; then `start_metrics` where that is wanted, and `stop`."""
+
+    def __init__(
+        self,
+        options: HttpSection,
+        registry: Registry,
+        faults: Faults,
+        *,
+        rate: RateLimit,
+        tls: ssl.SSLContext | None,
+        handles: DoorHandles | None = None,
+        costs: Mapping[tuple[str, str], int] | None = None,
+    ) -> None:
+        """handles: connections that there are file handles for, where they are fewer than the options say. costs: what
+        a request is worth in plain ones, of its client's rate, by route."""
+        bounds = Bounds(
+            body_bytes_max=options.request_bytes_max,
+            requests_max=options.concurrent_requests_max,
+            connections_max=handles.http if handles else options.connections_max,
+            idle_ms=options.idle_timeout,
+        )
+        super().__init__("HTTP", bounds, faults, rate=rate, tls=tls)
+        self._options, self._registry = options, registry
+        self._costs = {("GET", "/metrics"): METRICS_COST, **(costs or {})}
+        metrics_max = handles.metrics if handles else options.metrics_connections_max
+        self.metrics_gate = Gate("metrics port", metrics_max, faults)
+
+    async def open(self, routes: Routes, host: str, port: int) -> int:
+        """Listen; returns the port. Raises OSError."""
+        names = allowed_hosts(host, self._options.allowed_hosts)
+        bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names)
+        log.info("opened the HTTP door", host=host, port=bound, tls=self._tls is not None)
+        return bound
+
+    async def start_metrics(self, host: str, port: int) -> int:
+        """Where other machines reach it, scrapers may call it by any name."""
+        names = allowed_hosts(host, self._options.allowed_hosts if is_loopback(host) else ["*"])
+        bound = await self.listen(
+            self.metrics_gate, {("GET", "/metrics"): self.metrics}, host, port, tls=None, names=names
+        )
+        log.info("opened the metrics port", host=host, port=bound)
+        return bound
+
+    async def stop(self) -> None:
+        await asyncio.gather(self.gate.close(), self.metrics_gate.close())
+        await super().stop()
+
+    def metrics(self, _: web.Request) -> web.Response:
+        body, content_type = self._registry.render()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
+        """Errors as JSON."""
         try:
             self._rate.take(client, cost=self._costs.get(route_of(request), 1))
-            _check_host(request)
+            check_host(request)
             _check_query(request)
             with self.slots.hold(client):
                 async with asyncio.timeout(self._options.request_timeout / 1_000):
@@ -200,7 +248,7 @@ def allowed_hosts(host: str, more: Sequence[str]) -> frozenset[str] | None:
     return frozenset(name.lower().rstrip(".") for name in ("localhost", host, socket.gethostname(), *more) if name)
 
 
-def _check_host(request: web.Request) -> None:
+def check_host(request: web.Request) -> None:
     """A page whose name was turned into this machine's address (DNS rebinding) still sends its own name.
 
     Raises HTTPForbidden.

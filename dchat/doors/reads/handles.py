@@ -29,6 +29,7 @@ class DoorHandles(NamedTuple):
     http: int
     metrics: int
     grpc: int
+    rpc: int
 
 
 def raise_limit() -> int:
@@ -52,7 +53,10 @@ def kept(config: Config) -> int:
 
 def share_out(config: Config, handles: int) -> DoorHandles:
     """What each door may take of `handles`: what is configured, or less where that is not there."""
-    wanted = DoorHandles(config.http.connections_max, config.http.metrics_connections_max, config.grpc.connections_max)
+    wanted = DoorHandles(
+        config.http.connections_max, config.http.metrics_connections_max, config.grpc.connections_max,
+        config.rpc.max_open_connections,
+    )  # fmt: skip
     left = handles - kept(config)
     if sum(wanted) <= left:
         return wanted
@@ -65,5 +69,6 @@ def share_out(config: Config, handles: int) -> DoorHandles:
         http=shares.http,
         metrics=shares.metrics,
         grpc=shares.grpc,
+        rpc=shares.rpc,
     )
     return shares

@@ -52,6 +52,7 @@ OPERATOR = (*COMMANDS, JOIN)
 JOINER = """
 [network]
 listen_address = "127.0.0.1:{p2p}"
+rpc_listen_address = ""
 bootstrap_validators = ["{peer}"]
 
 [grpc]

@@ -23,7 +23,7 @@ from dchat.node.runtime import Node
 
 ANY_PORTS = {
     "network.listen_address": "127.0.0.1:0", "grpc.listen_address": "127.0.0.1:0", "observability.health_port": 0,
-    "observability.metrics_port": 0, "consensus.block_time": 100, "validator.chain_id": "trial",
+    "observability.metrics_port": 0, "network.rpc_listen_address": "127.0.0.1:0", "consensus.block_time": 100, "validator.chain_id": "trial",
 }  # fmt: skip
 HUGE = 2**63 - 1
 
@@ -63,6 +63,12 @@ CASES: list[Any] = [
     pytest.param({"grpc.listen_address": "localhost"}, r"\[grpc\]", id="gRPC without a port"),
     pytest.param({"http.host": "a b"}, r"\[http\]", id="HTTP on no host"),
     pytest.param({"grpc.listen_address": "127.0.0.1:41", "observability.health_port": 41}, "port 41", id="one port"),
+    pytest.param({"network.rpc_listen_address": "localhost"}, "rpc_listen_address", id="JSON-RPC without a port"),
+    pytest.param(
+        {"network.rpc_listen_address": "tcp://127.0.0.1:41", "observability.health_port": 41},
+        "port 41",
+        id="JSON-RPC at another's port",
+    ),
     pytest.param(
         {"network.listen_address": "0.0.0.0:41", "grpc.listen_address": "localhost:41"},
         "port 41",
@@ -164,6 +170,7 @@ def test_a_genesis_of_others_that_no_start_accepts_is_refused(tmp_path: Path) ->
         ("gRPC", "127.0.0.1", "[grpc] listen_address"),
         ("HTTP", "127.0.0.1", "[observability] health_port"),
         ("metrics", "127.0.0.1", "[observability] metrics_port"),
+        ("JSON-RPC", "127.0.0.1", "[network] rpc_listen_address"),
         ("peers", "192.0.2.1", "[network] listen_address"),
     ],
 )
@@ -175,10 +182,11 @@ def test_an_address_that_cannot_be_listened_at_is_one_line_and_an_options_exit_c
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        at = dict.fromkeys(("peers", "gRPC", "HTTP", "metrics"), ("127.0.0.1", 0)) | {what: (host, port)}
+        at = dict.fromkeys(("peers", "gRPC", "HTTP", "metrics", "JSON-RPC"), ("127.0.0.1", 0)) | {what: (host, port)}
         options = tmp_path / "options.toml"
         options.write_text(
             f'[network]\nlisten_address = "{at["peers"][0]}:{at["peers"][1]}"\n'
+            f'rpc_listen_address = "{at["JSON-RPC"][0]}:{at["JSON-RPC"][1]}"\n'
             f'[grpc]\nlisten_address = "{at["gRPC"][0]}:{at["gRPC"][1]}"\n[http]\nhost = "{at["HTTP"][0]}"\n'
             f'[observability]\nhealth_port = {at["HTTP"][1]}\nmetrics_host = "{at["metrics"][0]}"\n'
             f'metrics_port = {at["metrics"][1]}\n[log]\nlevel = "error"\n'

@@ -86,7 +86,8 @@ def typed(line: str, folder: Path) -> Iterator[Path]:
 def options_of(ports: Ports) -> str:
     """That two nodes of one machine have ports of their own."""
     return (
-        f'[network]\nlisten_address = "127.0.0.1:{ports.p2p}"\n[grpc]\nlisten_address = "127.0.0.1:{ports.grpc}"\n'
+        f'[network]\nlisten_address = "127.0.0.1:{ports.p2p}"\nrpc_listen_address = "127.0.0.1:{ports.rpc}"\n'
+        f'[grpc]\nlisten_address = "127.0.0.1:{ports.grpc}"\n'
         f"[observability]\nhealth_port = {ports.http}\nmetrics_port = {ports.metrics}\n"
         "[p2p]\naddress_book_strict = false\n"
     )

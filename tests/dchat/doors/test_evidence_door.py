@@ -16,39 +16,14 @@ from chain.currency.ledger.stake_records import VALIDATOR
 from chain.kernel.event_text import consensus
 from consensus.documents.json import evidence_json
 from consensus.evidence import pool as evidence_pool
-from consensus.types.evidence import DuplicateVoteEvidence, Evidence, evidence_from_proto
-from consensus.types.ids import BlockID, PartSetHeader
-from consensus.types.vote import Vote
-from crypto.keys import PrivKey
+from consensus.types.evidence import Evidence, evidence_from_proto
 from dchat.cli.main import dchat
 from dchat.client.client import ClientError
-from dchat.home.home import Home, load_validator_key
 from proto.tendermint.types import evidence_pb2 as pb
-from tests.support.node.running import Running, running_node, until
+from tests.support.node.evidence import two_votes
+from tests.support.node.running import running_node, until
 
 pytestmark = pytest.mark.network
-
-
-def signed(key: PrivKey, chain_id: str, vote: Vote) -> Vote:
-    return replace(vote, signature=key.sign(vote.sign_bytes(chain_id)))
-
-
-def two_votes(one: Running, height: int) -> DuplicateVoteEvidence:
-    """Two precommits of the node's own key at a height that it has decided."""
-    node = one.node
-    key = load_validator_key(Home.of(one.network.home_of(one.network.nodes[0])))
-    answers, chain_id = node.views.answers, node.genesis.chain_id
-    header, validators = answers.load_block(height).header, answers.states.load_validators(height)
-    assert validators is not None
-    votes = [
-        signed(
-            key, chain_id,
-            Vote(2, height, 0, BlockID(bytes((n,)) * 32, PartSetHeader(1, bytes((n,)) * 32)), header.time_ns,
-                 key.pub_key.address, 0),
-        )
-        for n in (1, 2)
-    ]  # fmt: skip
-    return DuplicateVoteEvidence.from_votes(votes[0], votes[1], validators=validators, time_ns=header.time_ns)
 
 
 async def test_two_votes_that_a_watcher_has_are_punished(tmp_path: Path) -> None:

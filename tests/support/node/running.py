@@ -37,6 +37,11 @@ class Running:
         return ports.grpc, ports.http, ports.metrics
 
     @property
+    def rpc(self) -> str:
+        """The JSON-RPC door's URL."""
+        return f"http://127.0.0.1:{self.network.nodes[0].ports.rpc}"
+
+    @property
     def grpc(self) -> str:
         return f"127.0.0.1:{self.ports[0]}"
 

@@ -1,0 +1,266 @@
+"""Calls about blocks: headers, commits, results, validators, parameters, the genesis, a transaction by its hash.
+
+Reads are `Answers`', in the threads and in the share of the loop that all doors have together; nothing above the last
+saved height is told.
+Source: CometBFT v0.38, rpc/core/blocks.go, consensus.go, tx.go, net.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from consensus.documents.genesis import GenesisDoc
+from consensus.documents.json import block_id_json, header_json, params_json, proof_json, validator_json
+from consensus.formats.json_text import Json, dumps
+from consensus.formats.units import MIB
+from crypto.hash import HASH_BYTES
+from dchat.doors.jsonrpc.form import (
+    NO_BLOCK_ID,
+    Many,
+    base64_of,
+    block_form,
+    commit_form,
+    event_form,
+    hex_of,
+    meta_form,
+    param_updates_form,
+    result_form,
+    updates_form,
+)
+from dchat.doors.jsonrpc.params import Arg, Kind
+from dchat.doors.jsonrpc.protocol import failed
+from dchat.doors.jsonrpc.table import Caching, Call, Method, chosen_height, page_of, table_of
+from dchat.doors.reads.answers import Answers
+from dchat.doors.reads.errors import NotThere
+from dchat.doors.reads.loop_share import LoopShare
+from dchat.doors.reads.reading import Reading
+
+METAS_MAX: Final = 20  # of one `blockchain`
+CHUNK_BYTES: Final = 16 * MIB  # of the genesis
+HEIGHT: Final = Arg("height", Kind.INT64)
+PAGES: Final = (Arg("page", Kind.INT), Arg("per_page", Kind.INT))
+
+TX_ARGS: Final = (Arg("hash", Kind.BYTES, b""), Arg("prove", Kind.BOOL, False))
+
+T = TypeVar("T")
+
+
+class ChainCalls:
+    """table: what it adds to the door's."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        genesis: GenesisDoc,
+        *,
+        reading: Reading,
+        share: LoopShare,
+        is_catching_up: Callable[[], bool],
+    ) -> None:
+        self._answers, self._genesis = answers, genesis
+        self._reading, self._share, self._is_catching_up = reading, share, is_catching_up
+        self._genesis_text = b""
+        self.table = table_of(
+            Method(
+                "blockchain",
+                self.blockchain,
+                (Arg("minHeight", Kind.INT64, 0), Arg("maxHeight", Kind.INT64, 0)),
+                Caching.ALWAYS,
+                cost=4,
+            ),
+            Method("genesis", self.genesis, (), Caching.ALWAYS, cost=20),
+            Method("genesis_chunked", self.genesis_chunked, (Arg("chunk", Kind.UINT, 0),), Caching.ALWAYS, cost=20),
+            Method("header", self.header, (HEIGHT,), Caching.WITH_HEIGHT),
+            Method("header_by_hash", self.header_by_hash, (Arg("hash", Kind.HEX, b""),), Caching.ALWAYS),
+            Method("block", self.block, (HEIGHT,), Caching.WITH_HEIGHT, cost=4),
+            Method("block_by_hash", self.block_by_hash, (Arg("hash", Kind.BYTES, b""),), Caching.ALWAYS, cost=4),
+            Method("block_results", self.block_results, (HEIGHT,), Caching.WITH_HEIGHT, cost=4),
+            Method("commit", self.commit, (HEIGHT,), Caching.WITH_HEIGHT),
+            Method("validators", self.validators, (HEIGHT, *PAGES), Caching.WITH_HEIGHT, cost=2),
+            Method("consensus_params", self.consensus_params, (HEIGHT,), Caching.WITH_HEIGHT),
+            Method("tx", self.tx, TX_ARGS, Caching.ALWAYS, cost=2),
+        )  # fmt: skip
+
+    async def _read(self, call: Call, work: Callable[[], T]) -> T:
+        return await self._reading.run(work, call.client)
+
+    def _height(self, given: int | None) -> int:
+        return chosen_height(given, latest=self._answers.height, base=self._answers.base)
+
+    def _next_height(self, given: int | None) -> int:
+        """Of what is known one height ahead of the blocks. Raises RpcError."""
+        latest = self._answers.height + (0 if self._is_catching_up() else 1)
+        return chosen_height(given, latest=latest, base=self._answers.base)
+
+    # ------------------------------------------------------------------------------------------------------ blocks
+
+    async def blockchain(self, call: Call, given: Mapping[str, Any]) -> Json:
+        least, most = given["minHeight"], given["maxHeight"]
+        latest, base = self._answers.height, self._answers.base
+        if least < 0 or most < 0:
+            raise failed("heights must be non-negative")
+        most = min(latest, most or latest)
+        least = max(base, least or 1, most - METAS_MAX + 1)
+        if least > most:
+            raise failed(f"min height {least} can't be greater than max height {most}")
+
+        def work() -> list[Json]:
+            metas = map(self._answers.blocks.load_meta, range(most, least - 1, -1))
+            return [meta_form(meta) for meta in metas if meta is not None]
+
+        return {"last_height": str(latest), "block_metas": await self._read(call, work)}
+
+    async def header(self, call: Call, given: Mapping[str, Any]) -> Json:
+        meta = self._answers.blocks.load_meta(self._height(given["height"]))
+        return {"header": None if meta is None else header_json(meta.header)}
+
+    async def header_by_hash(self, call: Call, given: Mapping[str, Any]) -> Json:
+        height = self._height_of(given["hash"])
+        meta = self._answers.blocks.load_meta(height) if height else None
+        return {"header": None if meta is None else header_json(meta.header)}
+
+    def _height_of(self, block_hash: bytes) -> int:
+        """0: no saved block has this hash."""
+        found = self._answers.blocks.height_of_hash(block_hash) if len(block_hash) == HASH_BYTES else None
+        return found if found is not None and found <= self._answers.height else 0
+
+    async def block(self, call: Call, given: Mapping[str, Any]) -> Json:
+        return await self._block_at(call, self._height(given["height"]))
+
+    async def block_by_hash(self, call: Call, given: Mapping[str, Any]) -> Json:
+        return await self._block_at(call, self._height_of(given["hash"]))
+
+    async def _block_at(self, call: Call, height: int) -> Json:
+        blocks = self._answers.blocks
+        if not height:
+            return {"block_id": block_id_json(NO_BLOCK_ID), "block": None}
+        meta, block = await self._read(call, lambda: (blocks.load_meta(height), blocks.load_block(height)))
+        block_id = NO_BLOCK_ID if meta is None else meta.block_id
+        return {"block_id": block_id_json(block_id), "block": None if block is None else block_form(block)}
+
+    async def commit(self, call: Call, given: Mapping[str, Any]) -> Json:
+        height = self._height(given["height"])
+        blocks = self._answers.blocks
+
+        def work() -> Json:
+            meta = blocks.load_meta(height) if height else None
+            if meta is None:
+                return None
+            commit = blocks.load_commit(height) if height < self._answers.height else None
+            canonical = commit is not None
+            if commit is None:
+                commit = blocks.load_seen_commit(height)
+            signed = {
+                "header": header_json(meta.header),
+                "commit": None if commit is None else commit_form(commit),
+            }
+            return {"signed_header": signed, "canonical": canonical}
+
+        return await self._read(call, work)
+
+    async def block_results(self, call: Call, given: Mapping[str, Any]) -> Json:
+        height = self._height(given["height"])
+        stored = await self._share.drive(self._answers.states.stored_in_slices(height), call.client)
+        if stored is None:
+            raise failed(f"could not find results for height #{height}")
+        return {
+            "height": str(height),
+            "txs_results": Many(map(result_form, stored.tx_results)) if stored.tx_results else None,
+            "finalize_block_events": Many(map(event_form, stored.events)) if stored.events else None,
+            "validator_updates": updates_form(stored.validator_updates) or None,
+            "consensus_param_updates": param_updates_form(stored),
+            "app_hash": base64_of(stored.app_hash),
+        }
+
+    async def tx(self, call: Call, given: Mapping[str, Any]) -> Json:
+        tx_hash, prove = given["hash"], given["prove"]
+        return await self._read(call, lambda: self.tx_form(tx_hash, prove=prove))
+
+    def tx_form(self, tx_hash: bytes, *, prove: bool) -> Json:
+        """Reads: call it in a thread. Raises RpcError."""
+        place = self._answers.states.find_tx(tx_hash) if len(tx_hash) == HASH_BYTES else None
+        if place is None or place[0] > self._answers.height:
+            raise failed(f"tx ({hex_of(tx_hash[: 2 * HASH_BYTES])}) not found")
+        height, index = place
+        try:
+            return self.placed_tx_form(height, index, prove=prove)
+        except NotThere:  # pruned since its place was read
+            raise failed(f"tx ({hex_of(tx_hash)}) not found") from None
+
+    def placed_tx_form(self, height: int, index: int, *, prove: bool) -> Json:
+        """Of a saved block: as `tx` tells it. Reads: call it in a thread. Raises NotThere."""
+        block, stored = self._answers.load_block(height), self._answers.states.load_stored(height)
+        if stored is None:
+            raise NotThere(f"results of block {height} are not here")
+        raw = block.txs[index]
+        told = {
+            "hash": hex_of(block.data.tx_hashes[index]),
+            "height": str(height),
+            "index": index,
+            "tx_result": result_form(stored.tx_results[index]),
+            "tx": base64.b64encode(raw).decode(),
+        }
+        if prove:
+            told["proof"] = {
+                "root_hash": hex_of(block.header.data_hash),
+                "data": told["tx"],
+                "proof": proof_json(block.data.proof(index)),
+            }
+        return told
+
+    # ---------------------------------------------------------------------------------------- validators, parameters
+
+    async def validators(self, call: Call, given: Mapping[str, Any]) -> Json:
+        height = self._next_height(given["height"])
+        found = await self._read(call, lambda: self._answers.states.load_validators(height)) if height else None
+        if found is None:
+            raise failed(f"could not find validator set for height #{height}")
+        start, end = page_of(given["page"], given["per_page"], len(found))
+        return {
+            "block_height": str(height),
+            "validators": [validator_json(found[index]) for index in range(start, end)],
+            "count": str(end - start),
+            "total": str(len(found)),
+        }
+
+    async def consensus_params(self, call: Call, given: Mapping[str, Any]) -> Json:
+        height = self._next_height(given["height"])
+        found = await self._read(call, lambda: self._answers.states.load_params(height))
+        if found is None:
+            raise failed(f"could not find consensus params for height #{height}")
+        return {"block_height": str(height), "consensus_params": params_json(found)}
+
+    # ----------------------------------------------------------------------------------------------------- genesis
+
+    async def genesis(self, call: Call, given: Mapping[str, Any]) -> Json:
+        if len(text := await self._document(call)) > CHUNK_BYTES:
+            raise failed("genesis response is large, please use the genesis_chunked API instead")
+        return {"genesis": await self._read(call, lambda: _parsed(text))}
+
+    async def genesis_chunked(self, call: Call, given: Mapping[str, Any]) -> Json:
+        text, chunk = await self._document(call), given["chunk"]
+        total = -(-len(text) // CHUNK_BYTES)
+        if chunk >= total:
+            raise failed(f"there are {total - 1} chunks, {chunk} is invalid")
+        piece = text[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]
+        data = await self._read(call, lambda: base64.b64encode(piece).decode())
+        return {"chunk": str(chunk), "total": str(total), "data": data}
+
+    async def _document(self, call: Call) -> bytes:
+        """Its JSON: made once, in a thread; an exported chain's is hundreds of megabytes."""
+        if not self._genesis_text:
+            self._genesis_text = await self._read(call, lambda: genesis_text(self._genesis))
+        return self._genesis_text
+
+
+def genesis_text(genesis: GenesisDoc) -> bytes:
+    """Compact. The application's part goes in as it is kept."""
+    head = dumps(genesis.without_app_state().to_json()).encode()
+    return head if not genesis.app_state else head[:-1] + b',"app_state":' + genesis.app_state + b"}"
+
+
+def _parsed(text: bytes) -> Json:
+    return json.loads(text)

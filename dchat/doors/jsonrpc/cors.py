@@ -1,0 +1,62 @@
+"""Who may read the door's answers from a web page of another origin: nobody, unless it is said.
+
+Source: the Fetch standard, HTTP-network-or-cache fetch, CORS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+METHODS: Final = ("HEAD", "GET", "POST")
+HEADERS: Final = ("origin", "accept", "content-type", "x-requested-with", "x-server-time")
+ORIGIN_CHARS_MAX: Final = 512
+
+
+class Cors:
+    """origins: allowed ones, each with one `*` at most; none: nothing is said."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = [origin.lower() for origin in origins]
+
+    def _allows(self, origin: str) -> bool:
+        if not origin or len(origin) > ORIGIN_CHARS_MAX:
+            return False
+        said = origin.lower()
+        for allowed in self._origins:
+            before, star, after = allowed.partition("*")
+            if said == allowed:
+                return True
+            if star and len(said) >= len(before) + len(after) and said.startswith(before) and said.endswith(after):
+                return True
+        return False
+
+    def mark(self, request: web.Request, answer: web.StreamResponse) -> None:
+        """Say in an answer who may read it."""
+        if not self._origins:
+            return
+        answer.headers.add("Vary", "Origin")
+        origin = request.headers.get("Origin", "")
+        if self._allows(origin) and request.method in METHODS:
+            answer.headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+
+    def preflight(self, request: web.Request) -> web.Response | None:
+        """What a browser is told that asks first; None: it is no such request."""
+        asked = request.headers.get("Access-Control-Request-Method")
+        if not self._origins or request.method != "OPTIONS" or not asked:
+            return None
+        answer = web.Response(status=204)
+        for name in ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"):
+            answer.headers.add("Vary", name)
+        origin = request.headers.get("Origin", "")
+        wanted = [one.strip() for one in request.headers.get("Access-Control-Request-Headers", "").split(",")]
+        names = [one for one in wanted if one]
+        if not self._allows(origin) or asked not in METHODS or any(one.lower() not in HEADERS for one in names):
+            return answer
+        answer.headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
+        answer.headers["Access-Control-Allow-Methods"] = asked
+        if names:
+            answer.headers["Access-Control-Allow-Headers"] = ", ".join(names)
+        return answer

@@ -1,0 +1,336 @@
+"""The door: POST / (one request or a batch), GET and POST /METHOD, and what goes around them.
+
+Limits are those of every door (connections and requests of each client, its rate by what calls cost, times), beside the
+reference's own: bytes of a body, requests of a batch.
+Source: CometBFT v0.38, rpc/jsonrpc/server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from consensus.system.log_limit import LogLimit
+from consensus.system.tasks import Faults
+from dchat.config.models import RpcSection
+from dchat.doors.http.listener import Bounds, Handler, Listener, allowed_hosts, check_host, connection_of
+from dchat.doors.jsonrpc.cors import Cors
+from dchat.doors.jsonrpc.params import from_json, from_query
+from dchat.doors.jsonrpc.protocol import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    NO_ID,
+    PARSE_ERROR,
+    Id,
+    Request,
+    RpcError,
+    batch_of,
+    error_reply,
+    read_body,
+    reply,
+    requests_of,
+)
+from dchat.doors.jsonrpc.table import Call, Method
+from dchat.doors.reads.errors import Busy, Flooding, Unanswered
+from dchat.doors.reads.limits import RateLimit, Room, Slots, is_loopback
+from dchat.doors.reads.loop_share import LoopShare
+from dchat.doors.reads.reading import Reading
+
+JSON: Final = "application/json"
+KEPT: Final = {"Cache-Control": "public, max-age=86400"}
+AT_ONCE_BYTES: Final = 4_096  # of a body that is read on the loop; larger ones in a thread
+BODIES_BYTES_MAX: Final = 32 * 1_048_576  # of those that are being answered; of a client its share
+BYTES_PER_COST: Final = 65_536  # of a body: each costs one plain request more, as at the other doors
+BODY_S: Final = 10.0
+FIELD_BYTES_MAX: Final = 16_384  # of one header
+METHOD_CHARS_MAX: Final = 40
+
+log = structlog.get_logger(__name__)
+_limited = LogLimit(log, source_name="method")
+
+
+class JsonRpcDoor(Listener):
+    """`start`, then `stop`. table: its methods. share, reading: what all doors have of the loop and of threads."""
+
+    def __init__(
+        self,
+        options: RpcSection,
+        table: Mapping[str, Method],
+        faults: Faults,
+        *,
+        rate: RateLimit,
+        tls: ssl.SSLContext | None,
+        share: LoopShare,
+        reading: Reading,
+        connections_max: int | None = None,
+        websocket: Callable[[web.Request, JsonRpcDoor], Any] | None = None,
+    ) -> None:
+        """connections_max: fewer than the option says, where there are too few file handles. websocket: takes over a
+        request at /websocket."""
+        bounds = Bounds(
+            body_bytes_max=options.max_body_bytes,
+            requests_max=options.concurrent_requests_max,
+            connections_max=connections_max or options.max_open_connections,
+            idle_ms=options.idle_timeout,
+            line_bytes_max=options.max_header_bytes,
+            field_bytes_max=min(options.max_header_bytes, FIELD_BYTES_MAX),
+        )
+        super().__init__("JSON-RPC", bounds, faults, rate=rate, tls=tls)
+        self.options, self.table = options, dict(table)
+        self.waits = Slots("waits for a block", options.max_subscription_clients * options.max_subscriptions_per_client)
+        self.answered: Counter[tuple[str, str]] = Counter()  # by method, and `ok` or the error's code
+        self._share, self._reading, self._websocket = share, reading, websocket
+        self._bodies, self._cors = Room("JSON-RPC requests", BODIES_BYTES_MAX), Cors(options.cors_allowed_origins)
+
+    async def start(self, host: str, port: int) -> int:
+        """Returns the port. Raises OSError. Where other machines reach it, it may be called by any name."""
+        names = allowed_hosts(host, self.options.allowed_hosts if is_loopback(host) else ["*"])
+        routes: dict[tuple[str, str], Any] = {("*", "/"): self._root, ("*", "/{method}"): self._uri}
+        if self._websocket is not None:
+            routes = {("*", "/websocket"): self._upgrade, **routes}
+        bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names)
+        log.info("opened the JSON-RPC door", host=host, port=bound, tls=self._tls is not None)
+        return bound
+
+    # ---------------------------------------------------------------------------------------------- around requests
+
+    async def answer_to(self, request: web.Request, handler: Handler, client: str) -> web.StreamResponse:
+        began = int(time.time())
+        if (preflight := self._cors.preflight(request)) is not None:
+            return preflight
+        try:
+            self._rate.take(client)
+            check_host(request)
+            answer = await handler(request)
+        except (Flooding, ConnectionError):
+            raise
+        except Busy as error:
+            answer = error_response(NO_ID, RpcError(INTERNAL_ERROR, str(error), status=503))
+        except RpcError as error:
+            answer = error_response(None if error.code in (PARSE_ERROR, INVALID_REQUEST) else NO_ID, error)
+            if error.code == INVALID_REQUEST:  # of a size: refused before anything else is done
+                return answer
+        except web.HTTPNotFound:
+            answer = web.Response(status=404, text="404 page not found\n")
+        except web.HTTPException as error:
+            answer = web.Response(status=error.status, text=f"{error.reason}\n")
+        except Exception as error:
+            _limited.error("a request failed", request.path[:64], error=repr(error), exc_info=error)
+            answer = error_response(NO_ID, RpcError(INTERNAL_ERROR, TEXT_OF_FAULT, status=500))
+        if not answer.prepared:
+            answer.headers["X-Server-Time"] = str(began)
+            self._cors.mark(request, answer)
+        return answer
+
+    async def _upgrade(self, request: web.Request) -> web.StreamResponse:
+        assert self._websocket is not None
+        answer: web.StreamResponse = await self._websocket(request, self)
+        return answer
+
+    # ------------------------------------------------------------------------------------------------------- POST /
+
+    async def _root(self, request: web.Request) -> web.Response:
+        client = connection_of(request).client
+        size = self._bounds.body_bytes_max if request.content_length is None else request.content_length
+        if size > self._bounds.body_bytes_max:
+            raise too_large()
+        with held(self._bodies, client, size):
+            data = await self._body(request)
+            if not data:
+                return web.Response(text=endpoints_page(request.host, self.table.values()), content_type="text/html")
+            if len(data) > BYTES_PER_COST:
+                self._rate.take(client, cost=len(data) // BYTES_PER_COST)
+            body = read_body(data) if len(data) <= AT_ONCE_BYTES else await self._reading.run(
+                lambda: read_body(data), client
+            )  # fmt: skip
+            requests = requests_of(body, self.options.max_request_batch_size)
+            return await self._answer_all(requests, client, remote_of(request))
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise too_large() from None
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(reason=f"the body did not come within {BODY_S:g} s") from None
+
+    async def _answer_all(self, requests: list[Request], client: str, remote: str) -> web.Response:
+        replies: list[bytes] = []
+        is_kept, status = True, 200
+        for request in requests:
+            if request.id is None:
+                continue  # a notification, which is not carried out
+            call = Call(client, remote, request.id)
+            try:
+                method, given = self._method_of(request)
+                is_kept = is_kept and method.may_be_kept(given)
+            except RpcError as error:
+                if error.status:
+                    self._count(request.method, error)
+                    raise  # takes the whole batch along
+                is_kept = False
+                replies.append(self._refused(request.method, request.id, error))
+                continue
+            text, why = await self._carried_out(method, call, given)
+            replies.append(text)
+            if why is not None and why.status == 503 and len(requests) == 1:
+                status = 503
+        if not replies:
+            return web.Response(body=b"")
+        headers = KEPT if is_kept and status == 200 else {"Retry-After": "1"} if status == 503 else {}
+        return web.Response(body=batch_of(replies), content_type=JSON, headers=headers, status=status)
+
+    def _method_of(self, request: Request, *, over_socket: bool = False) -> tuple[Method, dict[str, Any]]:
+        """Raises RpcError."""
+        method = self.table.get(request.method)
+        if method is None or (method.of_socket and not over_socket):
+            raise RpcError(METHOD_NOT_FOUND)
+        return method, from_json(method.args, request.params, over_socket=over_socket)
+
+    async def answer(self, request: Request, call: Call) -> bytes:
+        """Of a request over WebSocket; nothing else is raised than Flooding."""
+        try:
+            self._rate.take(call.client)
+            method, given = self._method_of(request, over_socket=True)
+        except Flooding:
+            raise
+        except Busy as error:
+            return self._refused(request.method, call.id, RpcError(INTERNAL_ERROR, str(error)))
+        except RpcError as error:
+            id = NO_ID if error.status else call.id
+            return self._refused(request.method, id, error)
+        return (await self._carried_out(method, call, given))[0]
+
+    async def _carried_out(self, method: Method, call: Call, given: dict[str, Any]) -> tuple[bytes, RpcError | None]:
+        """(a reply, why it is an error)"""
+        try:
+            text = await self.run(method, call, given)
+        except RpcError as error:
+            return self._refused(method.name, call.id, error), error
+        return text, None
+
+    async def run(self, method: Method, call: Call, given: dict[str, Any]) -> bytes:
+        """A reply's text. Raises RpcError, Flooding."""
+        try:
+            if method.cost > 1:
+                self._rate.take(call.client, cost=method.cost - 1)
+            with (self.waits if method.waits else self.slots).hold(call.client):
+                limit_s = None if method.waits else self.options.request_timeout / 1_000
+                async with asyncio.timeout(limit_s):
+                    result = await method.run(call, given)
+                    text = await self._share.drive(reply(call.id, "result", result), call.client)
+        except (RpcError, Flooding):
+            raise
+        except Busy as error:
+            raise RpcError(INTERNAL_ERROR, str(error), status=503) from None
+        except Unanswered as error:
+            raise RpcError(INTERNAL_ERROR, str(error)) from None
+        except TimeoutError:
+            raise RpcError(INTERNAL_ERROR, "no answer in time") from None
+        except Exception as error:
+            _limited.error("a call failed", method.name, error=repr(error), exc_info=error)
+            raise RpcError(INTERNAL_ERROR, TEXT_OF_FAULT) from None
+        self.answered[method.name, "ok"] += 1
+        return text
+
+    def _refused(self, method: str, id: Id, error: RpcError) -> bytes:
+        self._count(method, error)
+        return error_reply(id, error)
+
+    def _count(self, method: str, error: RpcError) -> None:
+        self.answered[method if method in self.table else "unknown", str(error.code)] += 1
+
+    # ---------------------------------------------------------------------------------------------------------- URI
+
+    async def _uri(self, request: web.Request) -> web.Response:
+        method = self.table.get(request.match_info["method"])
+        if method is None:
+            raise web.HTTPNotFound
+        if method.of_socket:
+            raise RpcError(METHOD_NOT_FOUND, status=404)
+        client = connection_of(request).client
+        form: Mapping[str, Any] = {}
+        if request.body_exists and request.method != "GET":
+            size = request.content_length
+            if size is None or size > self._bounds.body_bytes_max:
+                raise too_large()
+            with held(self._bodies, client, size):
+                form = await self._form(request)
+
+        def text_of(name: str) -> str:
+            text = request.query.get(name, "") or form.get(name, "")
+            return text if isinstance(text, str) else ""
+
+        try:
+            given = from_query(method.args, text_of)
+            call = Call(client, remote_of(request), NO_ID)
+            text = await self.run(method, call, given)
+        except RpcError as error:
+            self._count(method.name, error)
+            error.status = error.status or 500
+            raise
+        headers = KEPT if method.may_be_kept(given) else {}
+        return web.Response(body=text, content_type=JSON, headers=headers)
+
+    async def _form(self, request: web.Request) -> Mapping[str, Any]:
+        """What stands in a form; nothing of what is none."""
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await request.post()
+        except web.HTTPRequestEntityTooLarge:
+            raise too_large() from None
+        except (TimeoutError, ValueError):
+            return {}
+
+
+TEXT_OF_FAULT: Final = "the node failed to answer; its log says why"
+
+
+@contextlib.contextmanager
+def held(room: Room, client: str, size: int) -> Iterator[None]:
+    """Room of a client for as long as the block lasts. Raises Busy."""
+    room.take(client, size)
+    try:
+        yield
+    finally:
+        room.give(client, size)
+
+
+def too_large() -> RpcError:
+    text = "error reading request body: http: request body too large"
+    return RpcError(INVALID_REQUEST, text, status=400)
+
+
+def error_response(id: Id, error: RpcError) -> web.Response:
+    headers = {"Retry-After": "1"} if error.status == 503 else {}
+    return web.Response(body=error_reply(id, error), content_type=JSON, status=error.status or 200, headers=headers)
+
+
+def remote_of(request: web.Request) -> str:
+    """`address:port` of who asks."""
+    transport = request.transport
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(request.remote)
+
+
+def endpoints_page(host: str, methods: Any) -> str:
+    """For a browser: the methods as links."""
+    lines = []
+    for method in sorted(methods, key=lambda one: (bool(one.args), one.name)):
+        if method.of_socket:
+            continue
+        asked = "&".join(f"{arg.name}=_" for arg in method.args)
+        link = html.escape(f"//{host[:256]}/{method.name}{'?' if asked else ''}{asked}")
+        lines.append(f'<a href="{link}">{link}</a><br>')
+    return "<html><body><br>Available endpoints:<br>" + "".join(lines) + "</body></html>"

@@ -1,0 +1,166 @@
+"""Our JSON-RPC door beside a real CometBFT node's: every method has the same keys in the same order, and values of the
+same kinds and forms; and what is refused, by URI and by POST, is refused with the same code, status and words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.interop.cometbft import CometNode
+from tests.support.node.running import running_node, until
+from tests.support.rpc.calling import Told, base64_of, call, get, payment_of, post, request
+from tests.support.rpc.shapes import differences
+
+pytestmark = [pytest.mark.go, pytest.mark.network]
+
+START_S = 60
+HEIGHT = 3
+
+# What is asked of both. Heights are such that both have them.
+METHODS: list[tuple[str, dict[str, Any]]] = [
+    ("health", {}), ("status", {}), ("net_info", {}), ("blockchain", {}),
+    ("blockchain", {"minHeight": "1", "maxHeight": "2"}), ("header", {"height": "2"}), ("header", {}),
+    ("block", {"height": "1"}), ("block", {"height": "2"}), ("block", {}),
+    ("block_by_hash", {"hash": base64_of(bytes(32))}),
+    ("header_by_hash", {"hash": "00"}), ("block_results", {"height": "2"}), ("commit", {"height": "1"}), ("commit", {}),
+    ("validators", {"height": "2"}), ("validators", {"page": "1", "per_page": "1"}), ("consensus_params", {}),
+    ("consensus_params", {"height": "1"}), ("consensus_state", {}), ("dump_consensus_state", {}), ("genesis", {}),
+    ("genesis_chunked", {"chunk": "0"}), ("unconfirmed_txs", {"limit": "5"}), ("num_unconfirmed_txs", {}),
+    ("abci_info", {}), ("abci_query", {"path": "/nothing", "data": "00"}), ("check_tx", {"tx": "AA=="}),
+]  # fmt: skip
+
+# What the application, or whoever runs the node, chooses: strings of any form.
+LOOSE = frozenset({
+    "node_info.version", "node_info.moniker", "node_info.channels", "node_info.network", "sync_info.latest_app_hash",
+    "sync_info.earliest_app_hash", "block_metas[].header.app_hash", "header.app_hash", "block.header.app_hash",
+    "signed_header.header.app_hash", "response.data", "response.version", "response.log", "response.value",
+    "response.key", "response.codespace", "log", "codespace", "data", "app_hash", "genesis.app_hash",
+    "genesis.chain_id", "round_state.proposal_block_hash", "round_state.locked_block_hash",
+    "round_state.valid_block_hash", "finalize_block_events[].attributes[].value", "txs_results[].log", "check_tx.log",
+    "check_tx.codespace", "tx_result.log", "tx_result.codespace", "tx", "proof.data",
+    "round_state.validators.validators[].voting_power",
+})  # fmt: skip
+
+# What a node has at one moment and not at another, or what its application has not.
+OPEN = {"dump_consensus_state": ("proposal", "block", "parts"), "genesis": ("app_state",), "block_results": ("events",)}
+
+REFUSED_GET = [
+    "block?height=0x2", "block?height=0", "block?height=1000000000", "block?height=-1", "block?height=abc",
+    "block?height=1.5", "commit?height=1000000000", "validators?page=7", "validators?page=0", "blockchain?minHeight=-1",
+    "blockchain?minHeight=1000000000", "genesis_chunked?chunk=5", "tx?hash=0x00", 'tx?hash="a"&prove=maybe',
+    "nothing", "block/", "broadcast_evidence", "header_by_hash?hash=0xabc",
+]  # fmt: skip
+
+REFUSED_POST: list[Any] = [
+    b"{", b"[", b"[]", b"null", b"1", b"{}", b"[null]", b'{"id": true}', b'{"id": {}, "method": "health"}',
+    b'{"id": 1.9, "method": "health"}', b'{"id": "", "method": "health"}', b'{"method": "health"}',
+    b'{"id": null, "method": "health"}', b'{"id": 9007199254740993, "method": "health"}', b'{"id": 1, "method": 5}',
+    b'{"jsonrpc": 2, "id": 1, "method": "health"}', b'{"id": 1, "method": "health", "params": null}',
+    b'{"id": 1, "method": "health", "params": [1]}', b'{"id": 1, "method": "health", "params": 5}',
+    b'{"id": 1, "method": "block"}', b'{"id": 1, "method": "nothing"}',
+    b'{"id": 1, "method": "subscribe", "params": {}}',
+    request("block", {"height": 1}, id=1), request("block", [], id=1), request("block", ["1", "2"], id=1),
+    request("block", {"height": "01"}, id=1), request("block", {"height": ""}, id=1),
+    request("block", {"height": "1", "more": 5}, id=1), request("block", {"height": None}, id=1),
+    request("block", {"height": "99999999999999999999"}, id=1), request("block_by_hash", {"hash": "AA"}, id=1),
+    request("header_by_hash", {"hash": "zz"}, id=1), request("tx", {"hash": "AA==", "prove": "yes"}, id=1),
+    [request("health", id=number) for number in range(11)], [request("health", id=number) for number in range(2)],
+    [request("health", id=1), request("nothing", id=2)], [request("health", id=1), {"method": "health"}],
+    [request("health", id=1), {"id": 2, "method": "block"}], [request("health", id=1), 5],
+    b'{"id": 1, "method": "health", "params": {}}' + b" " * 1_000_000,
+]  # fmt: skip
+
+
+def core_of(told: Told) -> Any:
+    """What must be the same: status, caching, ids, codes; of data its kind; of results that there is one."""
+    documents = told.document if isinstance(told.document, list) else [told.document]
+    fields = [
+        None if one is None else {**one, "result": "result" in one, "error": {**one.get("error", {}), "data": None}}
+        for one in documents
+    ]
+    return told.status, told.headers.get("Cache-Control"), isinstance(told.document, list), fields
+
+
+def words_of(told: Told) -> list[str]:
+    """What is said of errors, as far as it is the reference's own and not its JSON library's."""
+    documents = told.document if isinstance(told.document, list) else [told.document]
+    data = [one["error"].get("data", "") for one in documents if one and "error" in one]
+    theirs = ("json", "JSON", "invalid char", "unmarshal")
+    own_height = re.compile(r"(height|max height) [0-9]+$")
+    return [own_height.sub("the tip", text) for text in data if not any(word in text for word in theirs)]
+
+
+@contextlib.asynccontextmanager
+async def two_nodes(tmp_path: Path) -> Any:
+    """(a session, theirs, ours, our node)"""
+    node = CometNode(tmp_path / "theirs", chain_id="their-chain")
+    node.set_config({"consensus.timeout_commit": "100ms"})
+    theirs = f"http://127.0.0.1:{node.rpc_port}"
+    async with node.running(), running_node(tmp_path / "ours") as one, aiohttp.ClientSession() as http:
+        async with asyncio.timeout(START_S):
+            while True:
+                with contextlib.suppress(OSError, AssertionError):
+                    if int((await call(http, theirs, "status"))["sync_info"]["latest_block_height"]) > HEIGHT:
+                        break
+                await asyncio.sleep(0.1)
+        await until(lambda: one.node.views.answers.height > HEIGHT)
+        yield http, theirs, one.rpc, one
+
+
+async def test_every_answer_has_their_shape(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (http, theirs, ours, one):
+        found: list[str] = []
+
+        def compare(what: str, method: str, their: Any, our: Any) -> None:
+            told = differences(their, our, loose=LOOSE)
+            found.extend(f"{what}: {line}" for line in told if not any(word in line for word in OPEN.get(method, ())))
+
+        for method, params in METHODS:
+            their, our = [(await post(http, url, request(method, params, id=1))).result for url in (theirs, ours)]
+            compare(f"{method} {params}", method, their, our)
+        # What a transaction brings.
+        tx = await payment_of(one)
+        for method, raws in (
+            ("broadcast_tx_commit", (b"a=1", tx)),
+            ("broadcast_tx_sync", (b"b=1", await payment_of(one, sender="carol"))),
+        ):
+            given = [{"tx": base64_of(raw)} for raw in raws]
+            their, our = [
+                await call(http, url, method, **params) for url, params in zip((theirs, ours), given, strict=True)
+            ]
+            compare(method, method, their, our)
+            if method == "broadcast_tx_commit":
+                hashes = [base64_of(bytes.fromhex(told["hash"])) for told in (their, our)]
+                for prove in (False, True):
+                    their, our = [
+                        await call(http, url, "tx", hash=hash, prove=prove)
+                        for url, hash in zip((theirs, ours), hashes, strict=True)
+                    ]
+                    compare(f"tx prove={prove}", "tx", their, our)
+        assert found == []
+
+
+async def test_what_is_refused_is_refused_as_they_refuse_it(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (http, theirs, ours, _):
+        found: list[str] = []
+        asked = [(path, await get(http, theirs, path), await get(http, ours, path)) for path in REFUSED_GET]
+        asked += [
+            (str(body)[:80], await post(http, theirs, body), await post(http, ours, body)) for body in REFUSED_POST
+        ]
+        for what, their, our in asked:
+            if core_of(their) != core_of(our):
+                found.append(
+                    f"{what}: theirs {core_of(their)} {their.text[:200]}; ours {core_of(our)} {our.text[:200]}"
+                )
+            elif words_of(their) != words_of(our):
+                found.append(f"{what}: theirs says {words_of(their)}, ours {words_of(our)}")
+            if ("X-Server-Time" in their.headers) != ("X-Server-Time" in our.headers):
+                found.append(f"{what}: X-Server-Time")
+        assert not found, "\n".join(found)
