@@ -23,7 +23,8 @@ from dchat.node.runtime import Node
 
 ANY_PORTS = {
     "network.listen_address": "127.0.0.1:0", "grpc.listen_address": "127.0.0.1:0", "observability.health_port": 0,
-    "observability.metrics_port": 0, "network.rpc_listen_address": "127.0.0.1:0", "consensus.block_time": 100, "validator.chain_id": "trial",
+    "observability.metrics_port": 0, "network.rpc_listen_address": "127.0.0.1:0",
+    "consensus.block_time": 100, "validator.chain_id": "trial",
 }  # fmt: skip
 HUGE = 2**63 - 1
 

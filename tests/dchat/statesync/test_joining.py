@@ -48,7 +48,8 @@ class Joiner:
         (folder / "data").mkdir()
         (folder / "config" / "genesis.json").write_bytes(running.node.home.genesis.read_bytes())
         options = [
-            '[network]\nlisten_address = "127.0.0.1:0"\nrpc_listen_address = "127.0.0.1:0"', f"bootstrap_validators = {json.dumps([peer])}",
+            '[network]\nlisten_address = "127.0.0.1:0"\nrpc_listen_address = "127.0.0.1:0"',
+            f"bootstrap_validators = {json.dumps([peer])}",
             '[grpc]\nlisten_address = "127.0.0.1:0"', "[observability]\nhealth_port = 0\nmetrics_port = 0",
             "[p2p]\naddress_book_strict = false\nallow_duplicate_ip = true",
             "[state_sync]\nenable = true\ndiscovery_time = 0", f"trust = {json.dumps(trust)}",
