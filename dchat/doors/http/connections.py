@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 
 from consensus.formats.units import MIB
 from consensus.system.log_limit import LogLimit
@@ -63,13 +64,24 @@ def quiet_logger() -> logging.Logger:
 class Connection(web.RequestHandler):
     """One connection, as the gate sees it."""
 
-    def __init__(self, gate: Gate, client: str, manager: web.Server, **options: Any) -> None:
+    def __init__(
+        self, gate: Gate, client: str, manager: web.Server, *, too_long_status: int = 400, **options: Any
+    ) -> None:
+        """too_long_status: what is answered to a header that has more bytes than are read."""
+        self._too_long_status = too_long_status
         super().__init__(manager, loop=asyncio.get_running_loop(), **options)
         self.gate, self.client = gate, client
         self.was_made, self.counts = False, True
         self.requests = 0  # that are being served: 0 or 1
         self.unread = 0  # bytes of its answer when last looked at
         self.cut_at = 0.0  # loop time; 0: nothing waits to be read
+
+    def handle_error(
+        self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if isinstance(exc, LineTooLong):
+            status = self._too_long_status
+        return super().handle_error(request, status, exc, message)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

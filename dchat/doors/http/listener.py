@@ -49,8 +49,8 @@ Routes = Mapping[tuple[str, str], Answer]  # by verb and path
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """Of each request, and of how many there are at once. line_bytes_max: of its first line; field_bytes_max: of a
-    header; idle_ms: for a whole header, and between two requests."""
+    """Of each request, and of how many there are at once. line_bytes_max: of its first line; field_bytes_max: of one
+    header; idle_ms: for all of them, and between two requests."""
 
     body_bytes_max: int
     requests_max: int
@@ -58,6 +58,7 @@ class Bounds:
     idle_ms: int
     line_bytes_max: int = LINE_BYTES_MAX
     field_bytes_max: int = FIELD_BYTES_MAX
+    too_long_status: int = 400  # of what has more than these
 
 
 class Listener(ABC):
@@ -113,7 +114,7 @@ class Listener(ABC):
         def make(gate: Gate, client: str) -> Connection:
             manager = runner.server
             assert manager is not None
-            return Connection(gate, client, manager, **options)
+            return Connection(gate, client, manager, too_long_status=bounds.too_long_status, **options)
 
         return await gate.listen(make, host, port, tls=tls)
 

@@ -84,6 +84,7 @@ class JsonRpcDoor(Listener):
             idle_ms=options.idle_timeout,
             line_bytes_max=options.max_header_bytes,
             field_bytes_max=min(options.max_header_bytes, FIELD_BYTES_MAX),
+            too_long_status=431,
         )
         super().__init__("JSON-RPC", bounds, faults, rate=rate, tls=tls)
         self.options, self.table = options, dict(table)

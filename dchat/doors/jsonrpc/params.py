@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 from consensus.documents.json import evidence_from_json
 from consensus.formats.errors import InvalidData
 from consensus.formats.json_text import Json, kind_of, loads
-from crypto.errors import CryptoError
 from dchat.doors.jsonrpc.protocol import ABSENT, INTERNAL_ERROR, INVALID_PARAMS, NO_ID, Absent, RpcError
 
 SHOWN_CHARS_MAX: Final = 64  # of what somebody sent, in what they are told
@@ -50,8 +49,11 @@ class Arg(NamedTuple):
     default: Any = None
 
 
-class BadParam(ValueError):
+class BadParam(RpcError):
     """An argument that is not of its kind: why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(INVALID_PARAMS, why)
 
 
 # ---------------------------------------------------------------------------------------------------------------- JSON
@@ -158,7 +160,7 @@ def _evidence(kind: Kind, given: Json) -> Any:
         given = {**given, "value": {_FIELD_NAMES.get(name, name): one for name, one in given["value"].items()}}
     try:
         return evidence_from_json(given, "evidence")
-    except (InvalidData, CryptoError) as error:
+    except (InvalidData, ValueError) as error:
         raise BadParam(str(error)) from None
 
 

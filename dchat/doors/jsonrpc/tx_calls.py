@@ -21,7 +21,6 @@ from consensus.mempool.admission.errors import CODESPACE, NO_ROOM, Refusal
 from consensus.mempool.pool import Pool
 from consensus.node.commit_watch import CommitWatch
 from consensus.types.evidence import Evidence
-from crypto.errors import CryptoError
 from crypto.hash import sha256
 from dchat.doors.evidence_desk import EvidenceDesk
 from dchat.doors.jsonrpc.form import EMPTY_RESULT, Many, base64_of, check_form, hex_of, result_form
@@ -153,7 +152,7 @@ class TxCalls:
             raise failed("no evidence was provided")
         try:
             evidence.validate()
-        except (InvalidData, CryptoError) as error:
+        except (InvalidData, ValueError) as error:
             raise failed(f"evidence.ValidateBasic failed: {error}") from None
         try:
             request = pb.BroadcastEvidenceRequest(evidence=evidence.encode_wrapped())

@@ -285,7 +285,7 @@ async def test_a_header_without_an_end_is_cut(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /broadcast_tx_sync?tx=0x" + b"00" * 10_000)
         async with asyncio.timeout(10):
-            assert b"HTTP/1.1 4" in await reader.read()
+            assert (await reader.read()).split()[1] == b"431"
         writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
