@@ -216,5 +216,7 @@ async def test_all_tasks_of_a_running_node_are_owned(tmp_path: Path) -> None:
         owned |= {task.get_name() for task in node.switch.children._tasks} | {f"switch {node.views.me.moniker}"}
         owned |= {"grpc connections"}  # the gRPC door's, which begins it anew
         owned |= node.doors.http.gate.task_names | node.doors.http.metrics_gate.task_names
+        assert node.doors.rpc is not None
+        owned |= node.doors.rpc.gate.task_names
         assert ours <= owned | {"block sync"}
     assert {task for task in asyncio.all_tasks() - before if not task.get_name().startswith("Task-")} == set()
