@@ -1,7 +1,6 @@
 """A real CometBFT node for tests: built once by `go install` into a cache, run in a home of its own.
 
-The cache is `$DCHAT_CACHE` or `~/.cache/dchat`; the binary lies in its `bin`. Without Go and without a cached binary
-the test is skipped and says so; a build that fails fails the test.
+Without Go and without a cached binary the test is skipped and says so (tools.py).
 """
 
 from __future__ import annotations
@@ -9,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
-import shutil
 import socket
 import subprocess
 import urllib.request
@@ -19,37 +16,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.interop.tools import go_tool
 
 VERSION = "0.38.26"
-PACKAGE = f"github.com/cometbft/cometbft/cmd/cometbft@v{VERSION}"
-BUILD_TIMEOUT_S = 900
-OFFLINE_SIGNS = ("dial tcp", "no such host", "module lookup disabled", "TLS handshake timeout")
+PACKAGE = "github.com/cometbft/cometbft/cmd/cometbft"
 STOP_TIMEOUT_S = 10
-
-
-def cache() -> Path:
-    return Path(os.environ.get("DCHAT_CACHE") or Path.home() / ".cache" / "dchat")
 
 
 def binary() -> Path:
     """Return the path of CometBFT's binary, built now if need be. Skips the test where Go or its source is missing."""
-    path = cache() / "bin" / "cometbft"
-    if path.exists() and _version(path) == VERSION:
-        return path
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip(
-            f"Go is missing, and {path} is no CometBFT {VERSION}: install Go to run the tests against a real node"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"GOBIN": str(path.parent)}
-    built = subprocess.run(
-        [go, "install", PACKAGE], env=environment, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
-    )
-    if built.returncode and any(sign in built.stderr for sign in OFFLINE_SIGNS):
-        pytest.skip(f"CometBFT {VERSION} is not built yet, and its source cannot be fetched: {built.stderr[-300:]}")
-    assert built.returncode == 0, f"go install {PACKAGE} failed:\n{built.stderr[-2000:]}"
+    path = go_tool("cometbft", PACKAGE, f"v{VERSION}")
     assert _version(path) == VERSION
     return path
 

@@ -1,0 +1,82 @@
+"""Tools of others for tests: fetched and built once into a cache, with the ordinary client of each language.
+
+The cache is `$DCHAT_CACHE` or `~/.cache/dchat`. Without the language, or without the network before the first build,
+the test is skipped and says so; a build that fails otherwise fails the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BUILD_TIMEOUT_S = 900
+OFFLINE_SIGNS = (
+    "dial tcp", "no such host", "module lookup disabled", "TLS handshake timeout",  # Go
+    "failed to download", "Could not resolve host", "failed to query replaced source", "download of config.json failed",
+    "ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT",  # npm
+)  # fmt: skip
+
+
+def cache() -> Path:
+    return Path(os.environ.get("DCHAT_CACHE") or Path.home() / ".cache" / "dchat")
+
+
+def found(tool: str, why: str) -> str:
+    """The path of a language's tool. Skips the test where it is missing."""
+    path = shutil.which(tool)
+    if path is None:
+        pytest.skip(f"{tool} is missing: {why}")
+    return path
+
+
+def build(command: list[str], *, folder: Path | None = None, **environment: str) -> str:
+    """Run a command that may fetch; returns its output. Skips the test where it cannot."""
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S,
+        check=False,
+    )  # fmt: skip
+    if done.returncode and any(sign in done.stderr for sign in OFFLINE_SIGNS):
+        pytest.skip(f"{' '.join(command)}: what it needs cannot be fetched: {done.stderr[-300:]}")
+    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def go_tool(name: str, package: str, version: str) -> Path:
+    """A Go program, `go install`ed. package: without the version, which begins with v."""
+    path = cache() / "bin" / name
+    go = shutil.which("go")
+    if path.exists() and (go is None or module_version(go, path) == version):
+        return path
+    if go is None:
+        pytest.skip(f"Go is missing, and {path} is not there: install Go to run the tests with {name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    build([go, "install", f"{package}@{version}"], GOBIN=str(path.parent))
+    assert module_version(go, path) == version
+    return path
+
+
+def module_version(go: str, path: Path) -> str:
+    """Of the module that a Go binary was built from."""
+    said = subprocess.run([go, "version", "-m", path], capture_output=True, text=True, check=False).stdout
+    told = re.findall(r"^\tmod\t\S+\t(\S+)", said, re.MULTILINE)
+    return told[0] if told else ""
+
+
+def copied(source: Path, name: str) -> Path:
+    """A folder of the cache with a copy of `source`, one for each content: what is built there is built once."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in source.rglob("*") if path.is_file() and "node_modules" not in path.parts)
+    for path in files:
+        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    folder = cache() / "programs" / f"{name}-{digest.hexdigest()[:16]}"
+    for path in files:
+        target = folder / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return folder
