@@ -210,20 +210,18 @@ class ConsensusDriver(Entrance):
         await self._executor.verify_ahead(self._state, block, block_id, commit)
 
     async def apply_synced_block(
-        self,
-        block: Block,
-        block_id: BlockID,
-        parts: PartSet,
-        commit: Commit,
-        *,
-        extended: ExtendedCommit | None = None,
+        self, block: Block, block_id: BlockID, parts: PartSet, commit: Commit, *, extended: ExtendedCommit | None = None
     ) -> State:
         """Save and apply a block that its commit proves. Only while at rest. Raises InvalidBlock, HaltRequested.
 
+        When this returns, the state after it is being saved: listeners are told of the block, and the next one is
+        written, when that is on disk (`BlockExecutor.execute`).
         From here on nothing is signed at or below its height (failure 10: signing while ingesting decided blocks).
         """
         assert not self._is_running, "consensus runs: it decides by itself"
         self._executor.check_halt(block.height)
+        if block.evidence:
+            await self._executor.settle()  # it is judged by what is saved
         await self._executor.check(self._state, block, is_decided=True)
         if self._signer is not None:
             self._signer.raise_floor(block.height)
@@ -232,16 +230,20 @@ class ConsensusDriver(Entrance):
         save = save_decided(
             self._executor.blocks, None, self._fail_point, block=block, parts=parts, commit=commit, extended=extended
         )
-        self._state = await self._executor.apply(self._state, block, block_id, save=save)
-        self.metrics.committed(block, parts.byte_size, self._state.validators, self._clock.monotonic_ns())
-        self._tell_saved(block, commit)
-        return self._state
+
+        def on_saved() -> None:
+            self.metrics.committed(block, parts.byte_size, after.validators, self._clock.monotonic_ns())
+            self._tell_saved(SavedBlock(block, commit, after))
+
+        self._state = after = await self._executor.execute(self._state, block, block_id, save=save, on_saved=on_saved)
+        return after
 
     # --------------------------------------------------------------------------------------------- start and stop
 
     async def start(self) -> None:
         """Take up the running height: replay its log, then run until `stop` or a failure."""
         assert not self._is_running, "started twice"
+        await self._executor.settle()
         if self._signer is not None:
             self._signer.raise_floor(self._state.last_block_height)
         records = recover(self._wal, self._signer, self._state, self._clock.now_ns())
@@ -441,9 +443,9 @@ class ConsensusDriver(Entrance):
         for listener in self._listeners:
             listener.proposal_set(proposal)
 
-    def _tell_saved(self, block: Block, commit: Commit) -> None:
+    def _tell_saved(self, saved: SavedBlock) -> None:
         for listener in self._saved_listeners:
-            listener.block_saved(SavedBlock(block, commit, self._state))
+            listener.block_saved(saved)
 
     # ------------------------------------------------------------------------------------------------- effects
 
@@ -628,7 +630,7 @@ class ConsensusDriver(Entrance):
             app_hash=self._state.app_hash.hex(),
             took_ms=(now - decided_ns) // NS_PER_MS,
         )
-        self._tell_saved(block, commit)
+        self._tell_saved(SavedBlock(block, commit, self._state))
         self._recorded = None  # what follows in the log, if anything, is of no height of ours
         self._commit_due_ns = decided_ns + self.config.timeout_commit_ms * NS_PER_MS
         wait_ns = self._commit_due_ns - now

@@ -1,11 +1,12 @@
 """Blocks through the application: proposing, validating, executing, and saving in the durable order.
 
 Promises: after `apply` returns, block, results, application and state are on disk, each step synced before the next
-begins; a stop between any two is mended by the handshake. A block is executed while it is voted on, and the
-application keeps the outcome under the block's hash; commits' signatures that were verified as votes are not verified
-again. The application is asked one call at a time, and never holds the event loop longer than one of its slices. From
-the moment that `apply` is called, no other work on that height begins or goes on: finalize to commit is one critical
-section, and what comes late is Superseded.
+begins; a stop between any two is mended by the handshake. What goes on beside a step is in memory alone: a block is
+executed while it is saved, and, where blocks follow each other at once (`execute`), while the state before it is. A
+block is executed while it is voted on, and the application keeps the outcome under the block's hash; commits'
+signatures that were verified as votes are not verified again. The application is asked one call at a time, and never
+holds the event loop longer than one of its slices. From the moment that `apply` is called, no other work on that height
+begins or goes on: finalize to commit is one critical section, and what comes late is Superseded.
 Source: docs/decisions/0006; CometBFT v0.38, spec/abci/abci++_comet_expected_behavior.md, state/execution.go.
 """
 
@@ -122,6 +123,7 @@ class BlockExecutor:
         self._retain_height = 0  # what the application's last commit said
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
         self._decided_height, self._decided_hash = 0, b""  # of the block that is being applied, or was last
+        self._state_saving: asyncio.Future[None] | None = None  # the last step of the last block, not waited for yet
 
     @property
     def retain_height(self) -> int:
@@ -305,6 +307,8 @@ class BlockExecutor:
 
     async def close(self) -> None:
         await self.forget_others(b"")
+        if self._state_saving is not None:
+            await asyncio.gather(self._state_saving, return_exceptions=True)
 
     # ------------------------------------------------------------------------------------------------ applying
 
@@ -323,21 +327,59 @@ class BlockExecutor:
         saved_response: the application has committed this block already, and answered this.
         Raises InvalidResponse when the application breaks its contract.
         """
+        after = await self.execute(state, block, block_id, save=save, saved_response=saved_response)
+        await self.settle()
+        return after
+
+    async def execute(
+        self,
+        state: State,
+        block: Block,
+        block_id: BlockID,
+        *,
+        save: Callable[[], None] | None = None,
+        saved_response: FinalizeBlockResponse | None = None,
+        on_saved: Callable[[], None] = lambda: None,
+    ) -> State:
+        """As `apply`, but for the last step: the state is being saved when this returns. The next block, which may be
+        executed meanwhile, waits for that before anything of it is written.
+
+        on_saved: called on the loop when all of it is on disk, never before this returns.
+        """
         height, started = block.height, self._clock.monotonic_ns()
         assert height == state.next_height, (height, state.next_height)
         self._decided_height, self._decided_hash = height, block.hash
         await self.forget_others(block.hash)
+        saving = asyncio.ensure_future(self._save_in_turn(save))
+        try:
+            await self._finish_processing(block)
+            async with self._app_lock:
+                after = await self._execute(state, block, block_id, saved_response, saving)
+        finally:
+            await asyncio.wait({saving})  # whatever ended us: what writes is none of ours alone
+        self._fail_point("evidence updated")
+
+        def saved() -> None:
+            self._fail_point("state saved")
+            self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + process_ns)
+            on_saved()
+
+        process_ns, self._process_ns = self._process_ns, 0
+        writing = self._workers.run_disk(lambda: self._save(after))  # in place, where the disk is fast
+        self._state_saving = asyncio.ensure_future(_then(writing, saved))
+        return after
+
+    async def settle(self) -> None:
+        """Wait until all of the last block is on disk. Raises what saving it raised."""
+        if self._state_saving is not None:
+            await asyncio.wait({self._state_saving})  # who is cancelled here cancels nothing of it
+            self._state_saving.result()
+
+    async def _save_in_turn(self, save: Callable[[], None] | None) -> None:
+        """When the state before is on disk."""
+        await self.settle()
         if save is not None:
             await self._workers.run_disk(save)
-        await self._finish_processing(block)
-        async with self._app_lock:
-            after = await self._execute(state, block, block_id, saved_response)
-        self._fail_point("evidence updated")
-        await self._workers.run_disk(lambda: self._save(after))
-        self._fail_point("state saved")
-        self.block_size.worked(len(block.txs), self._clock.monotonic_ns() - started + self._process_ns)
-        self._process_ns = 0
-        return after
 
     def _save(self, after: State) -> None:
         """The evidence first: what a block marks as committed must be known once the block counts as applied."""
@@ -351,15 +393,24 @@ class BlockExecutor:
             log.error("the application refused a block that +2/3 decided", height=block.height)
 
     async def _execute(
-        self, state: State, block: Block, block_id: BlockID, saved_response: FinalizeBlockResponse | None
+        self,
+        state: State,
+        block: Block,
+        block_id: BlockID,
+        saved_response: FinalizeBlockResponse | None,
+        saving: asyncio.Future[None],
     ) -> State:
         """From the application's finalize to its commit, and what must follow in the same turn of the loop.
 
-        The caller holds the application's lock. Raises InvalidResponse, ConsensusFailure.
+        saving: of the block; nothing of its execution is written before. The caller holds the application's lock.
+        Raises InvalidResponse, ConsensusFailure.
         """
         height, response = block.height, saved_response
-        if response is None:
+        if response is not None:
+            await saving
+        else:
             response = await self._finalize(block_request(block, state.last_validators))
+            await saving
             self._fail_point("block executed")
             encoded = await self._drive(encode_response(response))
             await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
@@ -406,6 +457,11 @@ class BlockExecutor:
                 f"expected {len(request.txs)}"
             )
         return response
+
+
+async def _then(done: Awaitable[None], follow: Callable[[], None]) -> None:
+    await done
+    follow()
 
 
 def passed(checks: Sequence[T], answers: Sequence[bool]) -> list[T]:
