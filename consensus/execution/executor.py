@@ -123,6 +123,8 @@ class BlockExecutor:
         self._retain_height = 0  # what the application's last commit said
         self._processing: dict[bytes, asyncio.Task[ProcessProposalResponse]] = {}  # by block hash
         self._decided_height, self._decided_hash = 0, b""  # of the block that is being applied, or was last
+        self._spare = asyncio.Event()  # no decided block is being executed: the loop is idle, or waits for the disk
+        self._spare.set()
         self._state_saving: asyncio.Future[None] | None = None  # the last step of the last block, not waited for yet
 
     @property
@@ -296,6 +298,7 @@ class BlockExecutor:
             )  # fmt: skip
         except InvalidData:
             return
+        await self._spare.wait()  # what is decoded while the disk syncs holds up no block
         await self._verify_ahead(block.data.txs)
 
     async def forget_others(self, block_hash: bytes) -> None:
@@ -356,7 +359,7 @@ class BlockExecutor:
             async with self._app_lock:
                 after = await self._execute(state, block, block_id, saved_response, saving)
         finally:
-            await asyncio.wait({saving})  # whatever ended us: what writes is none of ours alone
+            await asyncio.wait({saving})  # whatever ended us: nobody finds a write of ours under way
         self._fail_point("evidence updated")
 
         def saved() -> None:
@@ -372,8 +375,7 @@ class BlockExecutor:
     async def settle(self) -> None:
         """Wait until all of the last block is on disk. Raises what saving it raised."""
         if self._state_saving is not None:
-            await asyncio.wait({self._state_saving})  # who is cancelled here cancels nothing of it
-            self._state_saving.result()
+            await _outcome(self._state_saving)
 
     async def _save_in_turn(self, save: Callable[[], None] | None) -> None:
         """When the state before is on disk."""
@@ -407,12 +409,16 @@ class BlockExecutor:
         """
         height, response = block.height, saved_response
         if response is not None:
-            await saving
+            await _outcome(saving)
         else:
-            response = await self._finalize(block_request(block, state.last_validators))
-            await saving
+            self._spare.clear()
+            try:
+                response = await self._finalize(block_request(block, state.last_validators))
+                encoded = await self._drive(encode_response(response))
+            finally:
+                self._spare.set()
+            await _outcome(saving)
             self._fail_point("block executed")
-            encoded = await self._drive(encode_response(response))
             await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
             self._fail_point("results saved")
         after = _state_after(state, block, block_id, response)
@@ -457,6 +463,12 @@ class BlockExecutor:
                 f"expected {len(request.txs)}"
             )
         return response
+
+
+async def _outcome(work: asyncio.Future[None]) -> None:
+    """Wait for it. Who is cancelled here cancels nothing of it. Raises what it raised."""
+    await asyncio.wait({work})
+    work.result()
 
 
 async def _then(done: Awaitable[None], follow: Callable[[], None]) -> None:
