@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,8 +20,8 @@ from consensus.system.clock import InlineWorkers, LoopClock
 from consensus.types.block import Block
 from dchat.app.app import DchatApplication
 from storage.memory import MemoryStore
-from tests.consensus.execution.test_verify_ahead import Counting, begin, chain_of, look_ahead
 from tests.support.engine.kvapp import ListPool
+from tests.support.sync.payments import Counting, begin, chain_of, look_ahead
 
 T = TypeVar("T")
 STEPS = ("block decided", "block saved", "block executed", "results saved", "application committed", "state saved")
@@ -33,11 +33,13 @@ class SlowDisk(InlineWorkers):
     def __init__(self) -> None:
         self.is_fast = True
         self.waiting: deque[Callable[[], None]] = deque()
+        self._undone: list[asyncio.Future[Any]] = []
 
     def run_disk(self, work: Callable[[], T]) -> Awaitable[T]:
         if self.is_fast:
             return self.run(work)
         done = asyncio.get_running_loop().create_future()
+        self._undone.append(done)
 
         def now() -> None:
             try:
@@ -53,16 +55,24 @@ class SlowDisk(InlineWorkers):
         self.waiting.popleft()()
         await turns()
 
+    def lose(self) -> None:
+        """What waits is never written."""
+        self.waiting.clear()
+        for done in self._undone:
+            done.cancel()
+
 
 class Node:
     """told: steps, as they were reached. A number is that of a block whose every step is on disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, stores: Sequence[MemoryStore] = ()) -> None:
+        """stores: blocks, state, app."""
         self.disk, self.told = SlowDisk(), list[str | int]()
-        blocks, states = BlockStore(MemoryStore()), StateStore(store := MemoryStore())
-        evidence = EvidencePool(store, blocks, states)
+        self.stores = stores or [MemoryStore(models_crashes=True) for _ in range(3)]
+        blocks, states = BlockStore(self.stores[0]), StateStore(self.stores[1])
+        evidence = EvidencePool(self.stores[1], blocks, states)
         self.verifiers = Counting()
-        self.app = DchatApplication(Stores(MemoryStore()))
+        self.app = DchatApplication(Stores(self.stores[2]))
         self.executor = BlockExecutor(
             self.app, blocks, states, pool=ListPool(), evidence=evidence, workers=self.disk, clock=LoopClock(),
             signatures=evidence.signatures, verifiers=self.verifiers, fail_point=self._reached,
@@ -84,6 +94,14 @@ class Node:
                 state, block, block.block_id, save=save, on_saved=lambda: self.told.append(block.height)
             )
         )
+
+    async def sync(self, state: State, chain: list[Fetched]) -> list[State]:
+        """To the last block but one; the states on the way."""
+        states = [state]
+        for height in range(state.next_height, len(chain)):
+            states.append(await self.execute(states[-1], chain, height))
+        await self.executor.settle()
+        return states
 
     def is_executed(self, block: Block) -> bool:
         return block.hash in self.app._outcomes
@@ -164,6 +182,31 @@ async def test_who_gives_up_applying_leaves_no_write_behind() -> None:
     with pytest.raises(asyncio.CancelledError):
         await applying
     assert (node.app.last_height, node.executor.states.load_response(1)) == (0, None)
+
+
+@pytest.mark.parametrize("steps", range(4 * 3 + 1))
+async def test_the_power_goes_while_blocks_are_synced(steps: int) -> None:
+    """At each write. What was told as saved is there, and the node goes on to what all have."""
+    chain, honest = await chain_of(4), Node()
+    states = await honest.sync(await begin(honest.executor), chain)
+    node = Node()
+    state = await begin(node.executor)
+    node.disk.is_fast = False
+    syncing = asyncio.create_task(node.sync(state, chain))
+    await turns()
+    for _ in range(steps):
+        await node.disk.step()
+    assert syncing.done() == (steps == 4 * 3)
+    told = [height for height in node.told if isinstance(height, int)]
+    assert told == list(range(1, 1 + steps // 4))
+    after = Node([store.crash() for store in node.stores])
+    node.disk.lose()
+    await asyncio.gather(syncing, return_exceptions=True)
+    state = await begin(after.executor)
+    assert steps // 4 <= state.last_block_height <= steps // 4 + 1
+    assert state == states[state.last_block_height]
+    assert (await after.sync(state, chain))[-1] == states[-1]
+    assert after.app.stores.app_hash == honest.app.stores.app_hash
 
 
 async def test_later_blocks_are_decoded_while_the_disk_is_waited_for() -> None:
