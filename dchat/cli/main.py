@@ -5,16 +5,14 @@ A command's module is imported when it is asked for: all of them together take t
 
 from __future__ import annotations
 
-import errno
 import importlib
-import os
 import sys
 from typing import Any, Final
 
 import click
 
 from consensus.system.machine import MachineRefusal
-from dchat.cli.terminal.base import Exit, Group, Refusal
+from dchat.cli.terminal.base import Exit, Group, Refusal, place_refused
 from dchat.cli.terminal.later import add_later_commands
 
 # name -> module and attribute, in the order of the help
@@ -41,16 +39,6 @@ PLACES: Final = {
     "benchmark": "dchat.cli.local.benchmark_command:benchmark",
     "simulate": "dchat.cli.local.simulate_command:simulate",
 }
-
-
-PLACES_REFUSED: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
-
-
-def place_refused(error: OSError) -> str:
-    """A file or folder that somebody named and that cannot be there, as a sentence; empty: it is something else."""
-    if error.filename is None or error.errno not in PLACES_REFUSED:
-        return ""
-    return f"{os.fsdecode(error.filename)}: {error.strerror}: name another place"
 
 
 class Commands(Group):

@@ -227,6 +227,8 @@ def read_archive(source: BinaryIO, target: Path, *, bytes_max: int) -> Facts:
 def unpack(source: BinaryIO, sink: Sink, *, bytes_max: int) -> Facts:
     """Into any sink. Raises BadBackup, and what the sink raises."""
     first = source.read(len(PACKED))
+    if len(first) < len(MAGIC):
+        raise BadBackup(f"it is no backup of dchat: it has {len(first)} bytes")
     unpacked: Reads = source
     if first == PACKED:
         unpacked = _Unpacking(source)

@@ -22,6 +22,7 @@ from dchat.upkeep.errors import BadBackup, UpkeepError
 _age: Any = pyrage  # has no stubs
 LOCKED: Final = b"dchat-backup passphrase 1\n"  # then the length of the locked key, its bytes, and a file of age
 AGE: Final = b"age-encryption.org/v1\n"
+BACKUP: Final = b"dchat-backup "  # every other one begins with it
 HEADER_BYTES_MAX: Final = 16_384  # a hundred keys
 LOCKED_BYTES_MAX: Final = 1_024  # of a key of 74 bytes; ours take 250
 SCRYPT_LOG_MAX: Final = 20  # 1 GiB, and some seconds; age chooses what takes one: 18 or so
@@ -72,11 +73,26 @@ def is_by_passphrase(source_path: Path) -> bool:
         return source.read(len(LOCKED)) == LOCKED
 
 
+def is_encrypted(source_path: Path) -> bool:
+    """For a key or by a passphrase. Raises OSError."""
+    with source_path.open("rb") as source:
+        return _is_encrypted(source.read(len(LOCKED)))
+
+
+def _is_encrypted(first: bytes) -> bool:
+    return first == LOCKED or first.startswith(AGE)
+
+
 def decrypt(source_path: Path, target: Path, lock: Lock | None) -> bool:
     """Whether the backup is encrypted; then what is in it is in `target`. Raises BadBackup, UpkeepError."""
     with source_path.open("rb") as source:
         first = source.read(len(LOCKED))
-        if not (first == LOCKED or first.startswith(AGE)):
+        if not _is_encrypted(first):
+            if lock is not None and first.startswith(BACKUP):
+                raise BadBackup(
+                    "it is not encrypted, though a key is named for it: whoever can write to that place can have made "
+                    "it; --unencrypted takes it all the same"
+                )
             return False
         if lock is None:
             raise BadBackup(

@@ -18,13 +18,13 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from dchat.backups.making import be_nice, keep_backup, kept_at, make_backup
 from dchat.backups.places import S3, place_of, target_of
-from dchat.cli.database.group import Progress, chosen, database, db_path_option, held, plainly
+from dchat.cli.database.group import Progress, chosen, database, db_path_option, held, need_databases, plainly
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, current_home, echo, show_json, unreadable
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.upkeep.backup import ROOM_KEPT, restore
 from dchat.upkeep.errors import BadBackup
-from dchat.upkeep.locks import Lock, is_by_passphrase, make_key_file
+from dchat.upkeep.locks import Lock, is_by_passphrase, is_encrypted, make_key_file
 
 PASSPHRASE = "DCHAT_BACKUP_PASSPHRASE"  # the variable's name
 
@@ -70,7 +70,10 @@ def backup_command(
     """
     if key_file is not None and not encrypt:
         raise click.UsageError("--key-file is for --encrypt")
+    if output == "":
+        raise Refusal("--output is empty: name a file, a folder (DIR/) or s3://BUCKET/KEY", Exit.USAGE)
     home, config = chosen(db_path)
+    need_databases(home)
     lock = None
     if encrypt:
         lock = Lock(key_file) if key_file is not None else Lock(passphrase=_passphrase(is_new=True))
@@ -145,18 +148,23 @@ def _brought(text: str, home: Home, config: Config) -> Iterator[Path]:
 @database.command("restore", cls=Command)
 @click.option("--input", "source", required=True, help="The backup: a file, or s3://BUCKET/KEY.")
 @click.option("--key-file", type=InputFile(), help="The secret key of age that it was encrypted for.")
+@click.option("--unencrypted", is_flag=True, help="Take it though --key-file is named and it is not encrypted.")
 @db_path_option
-def restore_command(source: str, key_file: Path | None, db_path: Path | None) -> None:
+def restore_command(source: str, key_file: Path | None, unencrypted: bool, db_path: Path | None) -> None:
     """Verify a backup, all of it, and put it in the place of the databases, which are set aside. Stop the node first.
 
     The record of signing is never lowered, and never made.
     """
+    if not source:
+        raise Refusal("--input is empty: name a file, or s3://BUCKET/KEY", Exit.USAGE)
     home, config = chosen(db_path)
     lock = Lock(key_file) if key_file is not None else None
     progress = Progress()
     with _brought(source, home, config) as file:
         if lock is None and is_by_passphrase(file):
             lock = Lock(passphrase=_passphrase(is_new=False))
+        if unencrypted and not is_encrypted(file):
+            lock = None
         with held(home):
             try:
                 done = restore(home, file, lock=lock, told=progress.told)

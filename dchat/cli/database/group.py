@@ -15,7 +15,7 @@ import click
 
 from consensus.system.errors import EngineError
 from consensus.system.machine import MachineRefusal
-from dchat.cli.terminal.base import Exit, Group, Refusal, current_home, echo_progress
+from dchat.cli.terminal.base import Exit, Group, Refusal, current_home, echo_progress, place_refused
 from dchat.config import Config
 from dchat.home import logs
 from dchat.home.errors import HomeError
@@ -23,7 +23,7 @@ from dchat.home.files import is_replacing
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.home.home_lock import hold_home
 from dchat.node.runtime import Databases
-from dchat.upkeep.copies import Copy, remove_remains
+from dchat.upkeep.copies import DATABASES, Copy, remove_remains
 from dchat.upkeep.errors import NoRoomForBackup, UpkeepError
 from dchat.upkeep.verify import Step
 from storage.errors import StorageError, StoreCorrupted
@@ -58,6 +58,23 @@ def chosen(db_path: Path | None) -> tuple[Home, Config]:
     return (home if is_own else dataclasses.replace(home, data=path, databases=path)), config
 
 
+def need_databases(home: Home) -> None:
+    """Raises Refusal: there are none, of a node that never ran or in a folder that is another; or one is missing beside
+    the others."""
+    missing = [name for name in DATABASES if not (home.databases / name).is_dir()]
+    if not missing or is_replacing(home.databases):
+        return
+    if len(missing) == len(DATABASES):
+        raise Refusal(
+            f"{home.databases}: there are no databases: a node makes them at its first start; --db-path names another "
+            "folder",
+            Exit.USAGE,
+        )
+    raise Refusal(
+        f"{home.databases / missing[0]} is missing beside the others; what to do: docs/database.md", Exit.DISK
+    )
+
+
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
     """Errors as one line, with the code of their kind."""
@@ -72,6 +89,8 @@ def plainly() -> Iterator[None]:
     except (UpkeepError, StorageError, EngineError, OSError) as error:
         if (refused := MachineRefusal.of(error)) is not None:
             raise Refusal(str(refused), Exit(refused.exit_code)) from None
+        if isinstance(error, OSError) and (why := place_refused(error)):
+            raise Refusal(why, Exit.USAGE) from None
         raise Refusal(str(error)) from None
 
 
@@ -87,8 +106,7 @@ def opened(db_path: Path | None) -> Iterator[tuple[Path, Databases]]:
     """The folder and its databases, held by this process until the end. Raises Refusal: a node runs on them, or they
     cannot be read."""
     home, config = chosen(db_path)
-    if not (home.databases / "blocks").is_dir() and not is_replacing(home.databases):
-        raise Refusal(f"{home.databases}: there are no databases", Exit.USAGE)
+    need_databases(home)
     with contextlib.ExitStack() as until, plainly():
         if db_path is None:
             until.enter_context(hold_home(home))
@@ -110,8 +128,7 @@ def _refuse_replacing(home: Home) -> None:
 @contextlib.contextmanager
 def copied(home: Home, config: Config) -> Iterator[Copy]:
     """The databases as they are, whether the node runs or not; nothing of them is changed."""
-    if not home.databases.is_dir():
-        raise Refusal(f"{home.databases} does not exist: name the folder with --db-path", Exit.USAGE)
+    need_databases(home)
     _refuse_replacing(home)
     remove_remains(home.databases)
     with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as folder:

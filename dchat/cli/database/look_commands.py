@@ -8,7 +8,7 @@ from typing import Any
 from chain.state import layout
 from consensus.evidence import pool as evidence
 from consensus.stores import block_store, state_store
-from dchat.cli.database.group import Progress, chosen, copied, database, db_path_option, plainly
+from dchat.cli.database.group import Progress, chosen, copied, database, db_path_option, need_databases, plainly
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
 from dchat.home.home import Home
 from dchat.upkeep.copies import DATABASES
@@ -24,6 +24,7 @@ def verify_command(db_path: Path | None) -> None:
     The node may run meanwhile. Exit code 74 when anything is wrong.
     """
     home, config = chosen(db_path)
+    need_databases(home)
     progress = Progress()
     wrong = [str(error) for error in _damaged_files(home)]
     ends: dict[str, int] = {}

@@ -10,8 +10,8 @@ from chain.state import layout
 from chain.state.store import Stores
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
-from dchat.cli.database.group import chosen, copied, database, db_path_option, held, plainly
-from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
+from dchat.cli.database.group import chosen, copied, database, db_path_option, held, need_databases, plainly
+from dchat.cli.terminal.base import Command, Refusal, echo, show_json
 from dchat.home.version import build_version
 from dchat.upkeep.going_back import rollback
 from storage.open import open_store
@@ -52,10 +52,8 @@ def migrate(db_path: Path | None) -> None:
     What blocks mean changes by upgrades alone, which migrate by themselves at their height (docs/upgrades.md).
     """
     home, config = chosen(db_path)
+    need_databases(home)
     with held(home):
-        for name in ("blocks", "state", "app"):
-            if not (home.databases / name).is_dir():
-                raise Refusal(f"{home.databases / name} is missing: this home has no state yet", Exit.USAGE)
         store = open_store(config.database.backend, home.databases / "app", StoreOptions())
         try:
             found = (store.get(layout.FORMAT_KEY) or layout.FORMAT).decode()
@@ -75,8 +73,7 @@ def rollback_command(steps: int, db_path: Path | None) -> None:
     Stop the node first. The blocks stay, and the record of signing is never touched.
     """
     home, config = chosen(db_path)
-    if not home.databases.is_dir():
-        raise Refusal(f"{home.databases} does not exist: name the folder with --db-path", Exit.USAGE)
+    need_databases(home)
     with held(home):
         height, app_hash = rollback(home, config, steps=steps)
     echo(f"rolled back to height {height} app_hash {app_hash}")

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -59,6 +59,16 @@ def unreadable(path: Path) -> str:
     except ValueError as error:  # a name with a NUL
         reason = str(error)
     return f"{path}: cannot be read: {reason}" if reason else ""
+
+
+PLACES_REFUSED: Final = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def place_refused(error: OSError) -> str:
+    """A file or folder that somebody named and that cannot be there, as a sentence; empty: it is something else."""
+    if error.filename is None or error.errno not in PLACES_REFUSED:
+        return ""
+    return f"{os.fsdecode(error.filename)}: {error.strerror}: name another place"
 
 
 class Exit(IntEnum):

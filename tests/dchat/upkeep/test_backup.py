@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.system.errors import EXIT_DISK
 from consensus.system.machine import EXIT_MACHINE
+from dchat.cli.groups.database_group import database
 from dchat.cli.main import dchat
 from dchat.home.files import PLAN
 from dchat.upkeep import copies
@@ -271,3 +272,67 @@ def test_a_backup_that_finds_no_room_says_so_and_leaves_nothing(
         assert list(target.iterdir()) == []
         assert {path.name for path in (home / "data").iterdir()} <= before
     run(home, "backup", "--output", target / "backup", *words, said="backed up height")
+
+
+NEEDS_DATABASES: dict[str, tuple[str, ...]] = {
+    "version": (), "verify": (), "stats": (), "migrate": (), "rollback": (), "reindex": (),
+    "backup": ("--output", "made"), "prune": ("--older-than", "1d"), "export": ("--output", "made", "--chain-id", "x"),
+    "sql": ("--connection", "postgresql://nobody@127.0.0.1:1/none"),
+}  # fmt: skip
+
+
+def test_every_command_is_known_to_need_databases_or_not() -> None:
+    assert NEEDS_DATABASES.keys() == database.commands.keys() - {"backups", "backup-key", "restore", "import"}
+
+
+@pytest.mark.parametrize("command", NEEDS_DATABASES)
+def test_a_home_without_databases_has_one_answer(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    assert CliRunner().invoke(dchat, ["--home", str(home), "init"]).exit_code == 0
+    before = sorted(tmp_path.rglob("*"))
+    words = (command, *NEEDS_DATABASES[command])
+    run(home, *words, code=2, said="there are no databases: a node makes them at its first start")
+    run(home, *words, "--db-path", tmp_path / "none", code=2, said="there are no databases")
+    (tmp_path / "plain").touch()
+    run(home, *words, "--db-path", tmp_path / "plain" / "below", code=2, said="there are no databases")
+    (tmp_path / "plain").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+    (home / "data" / "blocks").mkdir()
+    run(home, *words, code=EXIT_DISK, said="is missing beside the others")
+
+
+def test_a_place_that_cannot_be_is_said_in_a_sentence(stopped: Stopped, tmp_path: Path) -> None:
+    home, plain, file = stopped.copy(tmp_path / "home"), tmp_path / "plain", tmp_path / "backup"
+    plain.write_text("x")
+    run(home, "backup", "--output", file, said="backed up height")
+    genesis = home / "config" / "genesis.json"
+    below = plain / "below"
+    for words in (
+        ("restore", "--input", file, "--db-path", below),
+        ("import", "--input", genesis, "--db-path", below),
+        ("export", "--chain-id", "x", "--output", below),
+    ):
+        assert "Errno" not in run(home, *words, code=2, said="Not a directory: name another place").output
+    run(home, "backup", "--output", "", code=2, said="--output is empty: name a file, a folder (DIR/) or s3://")
+    run(home, "restore", "--input", "", code=2, said="--input is empty")
+
+
+@pytest.mark.parametrize("data", [b"x", b"d", b"", b"x" * 9_000, b"{}"])
+def test_what_is_no_backup_is_not_called_a_cut_one(data: bytes, stopped: Stopped, tmp_path: Path) -> None:
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    file.write_bytes(data)
+    assert "cut" not in run(home, "restore", "--input", file, code=1, said="it is no backup of dchat").output
+
+
+def test_who_names_a_key_is_told_that_a_backup_is_not_encrypted(stopped: Stopped, tmp_path: Path) -> None:
+    home, file, key = stopped.copy(tmp_path / "home"), tmp_path / "backup", tmp_path / "key"
+    run(home, "backup-key", "--output", key)
+    for number, more in enumerate(((), ("--compress",))):
+        one = file.with_suffix(f".{number}")
+        run(home, "backup", "--output", one, *more)
+        words = ("restore", "--input", one, "--key-file", key)
+        run(home, *words, code=1, said="it is not encrypted, though a key is named for it")
+        run(home, *words, "--unencrypted", said="restored height")
+    run(home, "backup", "--output", file, "--encrypt", "--key-file", key)
+    run(home, "restore", "--input", file, "--key-file", key, "--unencrypted", said="restored height")
