@@ -33,6 +33,18 @@ KEEPALIVE_MS = 60_000
 log = structlog.get_logger(__name__)
 
 
+class Health(AsyncHealthServicer):
+    """With `List`, which the package declares and does not answer."""
+
+    async def List(  # noqa: N802, RUF100 - gRPC's name
+        self, request: health_pb2.HealthListRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> health_pb2.HealthListResponse:
+        """Of the server as a whole, and of each service of its own."""
+        kind = health_pb2.HealthCheckResponse
+        told = {name: kind(status=status) for name, status in sorted(self._server_status.items())}
+        return health_pb2.HealthListResponse(statuses=told)
+
+
 class Registered:
     """Services are added to it as to a server. methods: `/dchat.v1.TxService/Broadcast` -> its handler."""
 
@@ -79,7 +91,7 @@ class GrpcServer:
         self._sweeping: asyncio.Task[None] | None = None
         self.guard = Guard(options, rate, shut=self._shut)
         self._server: grpc.aio.Server | None = None
-        self._health = AsyncHealthServicer()
+        self._health = Health()
         self.registered = Registered()
         self.methods = self.registered.methods  # by path, for other doors too, whether this one is opened or not
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.registered)  # type: ignore[no-untyped-call]

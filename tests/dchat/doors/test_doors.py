@@ -251,6 +251,9 @@ async def test_health_and_reflection_are_served(tmp_path: Path) -> None:
         stub = health_pb2_grpc.HealthStub(client._channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(service="dchat.v1.TxService"))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        listed = (await stub.List(health_pb2.HealthListRequest())).statuses
+        assert {"", "dchat.v1.TxService"} < {*listed}
+        assert {told.status for told in listed.values()} == {health_pb2.HealthCheckResponse.SERVING}
         from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
         ask = reflection_pb2.ServerReflectionRequest(list_services="")
