@@ -25,7 +25,7 @@ from crypto.hash import sha256
 from dchat.client.client import HEIGHT_MAX, AskFailed, Client, ClientError
 from dchat.client.light_provider import DoorProvider
 from light import LightClient, Root
-from light.errors import LightError
+from light.errors import LightError, NoBlock
 from light.store import MemoryTrustStore
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -37,6 +37,18 @@ VERIFIED_MAX = 256  # light blocks kept
 
 class ProofFailed(AskFailed):
     """What a node said does not follow from the root of trust."""
+
+
+class RootNotKept(ClientError):
+    """The node does not have the header that trust begins with: it joined by a snapshot, or has pruned it."""
+
+    def __init__(self, node: str, trust: Trust, why: object) -> None:
+        what = "the genesis" if trust.hash is None else f"header {trust.height}"
+        super().__init__(
+            f"{node} cannot be checked from {what} on: {why}. Give --trust HEIGHT:HASH with a height that it has, and "
+            "the hash from somebody whom you trust, or of a node of your own that has both: `dchat query block HEIGHT "
+            "--node HOST:PORT` shows it"
+        )
 
 
 def plain_error(error: LightError) -> AskFailed:
@@ -117,11 +129,19 @@ class Verifier:
             raise ProofFailed(f"no header has the height {height}")
         try:
             told = None if given is None else LightBlock.from_proto(given)
+            await self._begin()
             return await self._light.verify_at(height, given=told)
         except InvalidData as error:
             raise ProofFailed(str(error)) from error
         except LightError as error:
             raise plain_error(error) from error
+
+    async def _begin(self) -> None:
+        """Raises RootNotKept, LightError."""
+        try:
+            await self._light.newest()
+        except NoBlock as error:
+            raise RootNotKept(self.client.address, self.trust, error.__cause__ or error) from error
 
     def age_s(self, light: LightBlock) -> float:
         """Seconds since a header's time, by this machine's clock."""
