@@ -408,3 +408,21 @@ class WritesAhead(Protocol):
     def write_commit(self) -> None:
         """Make the finalized block durable. Meanwhile check_tx and query may be called, and nothing else."""
         ...
+
+
+@runtime_checkable
+class ChecksAhead(Protocol):
+    """An application that is elsewhere: what check_tx will be asked is asked beforehand, many at a time."""
+
+    async def check_ahead(self, requests: Sequence[CheckTxRequest]) -> None:
+        """Afterwards check_tx answers each of them at once, the first time that it is asked, until the next commit."""
+        ...
+
+
+@runtime_checkable
+class IsRemote(Protocol):
+    """An application on the other end of a socket: a call holds its thread until the answer is there, so calls that
+    are not sliced are made in threads."""
+
+    @property
+    def remote_address(self) -> str: ...

@@ -12,6 +12,7 @@ from consensus.abci.interface import (
     CommitInfo,
     ExtendedCommitInfo,
     ExtendedVoteInfo,
+    ExtendVoteRequest,
     Misbehavior,
     MisbehaviorType,
     VoteInfo,
@@ -74,3 +75,12 @@ def block_request(block: Block, last_validators: ValidatorSet) -> BlockRequest:
         next_validators_hash=header.next_validators_hash,
         proposer_address=header.proposer_address,
     )
+
+
+def extend_vote_request(block: Block, last_validators: ValidatorSet) -> ExtendVoteRequest:
+    """Of the block that is precommitted. last_validators: as of `block_request`."""
+    asked = block_request(block, last_validators)
+    return ExtendVoteRequest(
+        asked.hash, asked.height, asked.time_ns, asked.txs, asked.last_commit, asked.misbehavior,
+        asked.next_validators_hash, asked.proposer_address,
+    )  # fmt: skip

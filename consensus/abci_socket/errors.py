@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from consensus.formats.errors import InvalidData, InvalidDocument
-from consensus.system.errors import ConsensusFailure
+from consensus.system.errors import EXIT_APPLICATION, ConsensusFailure
 
 
 class BadSocketAddress(InvalidDocument):
@@ -17,9 +17,13 @@ class BadMessage(InvalidData):
 class ApplicationGone(ConsensusFailure):
     """The application closed the connection, or cannot be reached: without it no block can be executed."""
 
+    exit_code = EXIT_APPLICATION
+
 
 class ApplicationFailed(ConsensusFailure):
-    """The application answered a call with an exception."""
+    """The application answered a call with an exception, or with what is no answer to it."""
+
+    exit_code = EXIT_APPLICATION
 
 
 class WrongCall(InvalidData):

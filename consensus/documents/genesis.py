@@ -155,8 +155,22 @@ def genesis_from_json(value: Json, default_time_ns: int = ZERO_TIME_NS) -> Genes
         ),
         validators=fields.list("validators", _validator_from_json),
         app_hash=fields.hex("app_hash"),
-        app_state=b"" if state is None else json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode(),
+        app_state=b"" if state is None else _compact(state),
     )
+
+
+def compact_app_state(text: bytes) -> bytes:
+    """`app_state` as documents are read here, of what another engine hands over: CometBFT gives the file's own text at
+    its first start, and a compact one at later starts. Raises InvalidGenesis.
+    """
+    try:
+        return _compact(loads(text, what="app_state", bytes_max=GENESIS_BYTES_MAX)) if text else b""
+    except Malformed as error:
+        raise InvalidGenesis(str(error)) from error
+
+
+def _compact(state: Json) -> bytes:
+    return json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _validator_from_json(value: Json, where: str) -> GenesisValidator:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import structlog
 
-from consensus.abci.interface import ExtendVoteRequest, VerifyVoteExtensionRequest
+from consensus.abci.interface import VerifyVoteExtensionRequest
+from consensus.abci.requests import extend_vote_request
 from consensus.core.events import SignProposal, SignVote, VoteKind
 from consensus.engine.incoming.checks import EXTENSION_BYTES_LOGGED_MAX
 from consensus.engine.incoming.inputs import PartIn, ProposalIn, VoteIn, encode_logged
@@ -123,7 +124,7 @@ class OwnMessages:
             and state.params.abci.extensions_enabled(effect.height)
         )
         if extends and block is not None:
-            extension = self._extension(block)
+            extension = self._extension(block, state)
             if extension is None:
                 return None
             unsigned = Vote(
@@ -157,14 +158,14 @@ class OwnMessages:
         self.watch.signed(signed)
         return signed
 
-    def _extension(self, block: Block) -> bytes | None:
+    def _extension(self, block: Block, state: State) -> bytes | None:
         """What the application adds to our precommit, if others would accept it: they judge as we do.
 
         One that our own application refuses is replaced by an empty one, and if that is refused too we abstain:
         a vote that everybody drops helps nobody (CometBFT issue 5204).
         """
         app = self._executor.app
-        extension = app.extend_vote(ExtendVoteRequest(block.hash, block.height, block.header.time_ns, block.txs))
+        extension = app.extend_vote(extend_vote_request(block, state.last_validators))
         for candidate in (extension, b""):
             if len(candidate) > EXTENSION_BYTES_LOGGED_MAX:
                 continue

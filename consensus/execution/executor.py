@@ -25,6 +25,7 @@ from consensus.abci.interface import (
     ChecksSignatures,
     FinalizeBlockResponse,
     HaltsAhead,
+    IsRemote,
     PrepareProposalRequest,
     ProcessProposalResponse,
     SignatureCheck,
@@ -425,7 +426,8 @@ class BlockExecutor:
         self._retain_height, touched = 0, response.touched
         if saved_response is None:
             if isinstance(self.app, WritesAhead):
-                await self._workers.run_disk(self.app.write_commit)
+                run = self._workers.run if isinstance(self.app, IsRemote) else self._workers.run_disk
+                await run(self.app.write_commit)
             committed = self.app.commit()
             self._retain_height = committed.retain_height
             if self._retain_height > height:
@@ -449,6 +451,10 @@ class BlockExecutor:
         except Exception as again:
             log.error("the mempool failed to begin anew", height=height, exc_info=again)
         return []
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """What the application answers to a call that is not sliced, while nothing else asks it."""
+        return await self._workers.run(work) if isinstance(self.app, IsRemote) else work()
 
     async def replay(self, request: BlockRequest) -> FinalizeBlockResponse:
         """The outcome of a stored block, for an application that lacks it. Changes nothing durable."""

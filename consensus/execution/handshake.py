@@ -48,11 +48,17 @@ async def handshake(genesis: GenesisDoc, executor: BlockExecutor, *, software: s
         state = genesis.state()
     if state.chain_id != genesis.chain_id:
         raise HandshakeError(f"the state is of chain {state.chain_id!r}, the genesis of {genesis.chain_id!r}")
-    info = executor.app.info(InfoRequest(software, BLOCK_PROTOCOL, P2P_PROTOCOL))
+    asked = InfoRequest(software, BLOCK_PROTOCOL, P2P_PROTOCOL)
+    info = await executor.ask(lambda: executor.app.info(asked))
     app_height, app_hash = info.last_block_height, info.last_block_app_hash
     if not app_height:
         # a stop may have come after the state was saved and before the first block
-        state = _init_chain(genesis, executor, state) if state.last_block_height else begin(genesis, executor, info)
+        before = state
+        state = await executor.ask(
+            lambda: (
+                _init_chain(genesis, executor, before) if before.last_block_height else begin(genesis, executor, info)
+            )
+        )
         app_hash = state.app_hash
     store_height, state_height = executor.blocks.height, state.last_block_height
     log.info("compared heights", blocks=store_height, state=state_height, application=app_height)
@@ -173,7 +179,7 @@ async def _replay(executor: BlockExecutor, state: State, first: int, last: int) 
         if last_validators is None:
             raise HandshakeError(f"the validators of height {height - 1} are not stored; cannot replay {height}")
         response = await executor.replay(block_request(block, last_validators))
-        executor.app.commit()
+        await executor.ask(executor.app.commit)
         app_hash = response.app_hash
         known = executor.states.load_response(height)
         if known is not None and known.app_hash != app_hash:

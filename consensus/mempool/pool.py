@@ -47,6 +47,7 @@ from consensus.mempool.admission.pace import CommitPace
 from consensus.mempool.admission.shares import Shares
 from consensus.mempool.admission.signatures import Verifier
 from consensus.mempool.admission.standing import BAD_SIGNATURE, KNOWN_BAD, MALFORMED, REFUSED, Standings
+from consensus.mempool.ahead import Ahead
 from consensus.mempool.contest import Contest
 from consensus.mempool.fill import STARVED_BLOCKS, Room, Turn, fill
 from consensus.mempool.held import HELD_BLOCKS, Held, let_go
@@ -93,6 +94,7 @@ class Pool(Listeners):
         self._spent_ns = 0  # for the batch in hand
         self._log = LogLimit(log, source_name="source", time_s=lambda: clock.monotonic_ns() / 1e9)
         self.metrics = PoolMetrics()
+        self._ahead = Ahead(app)
         self._contest = Contest(app, self._index, config.txs_max, self.metrics)
         self._verifier = Verifier(app, workers, self.metrics) if isinstance(app, ChecksSignatures) else None
         self._pace = CommitPace()
@@ -125,7 +127,7 @@ class Pool(Listeners):
         return max(0, self.config.txs_max - self._shares.count)
 
     def room_for(self, peer_id: str) -> int:
-        """How many more transactions a peer may send now."""
+        """Likewise, of a peer."""
         return 0 if self._stopped else self._shares.peer_room(peer_id)
 
     @property
@@ -172,9 +174,8 @@ class Pool(Listeners):
         """What a block can take (-1: no limit). A transaction that fits no block is refused, or leaves."""
         lowered = 0 <= data_bytes_max < self._data_bytes_max or 0 <= gas_max < self._bounds.gas_max
         self._data_bytes_max, self._bounds.gas_max = data_bytes_max, gas_max
-        self._tx_bytes_max = self.config.tx_bytes_max
-        if data_bytes_max >= 0:
-            self._tx_bytes_max = min(self._tx_bytes_max, tx_bytes_max(data_bytes_max))
+        most = self.config.tx_bytes_max
+        self._tx_bytes_max = min(most, tx_bytes_max(data_bytes_max)) if data_bytes_max >= 0 else most
         if lowered:
             room = Room(data_bytes_max if data_bytes_max >= 0 else self._index.bytes * 2, gas_max)
             for entry in [
@@ -331,7 +332,7 @@ class Pool(Listeners):
                 self._wake.clear()
                 while self._recheck or self._intake.has_work:
                     if self._recheck:
-                        self._recheck_slice()
+                        self._recheck_slice(await self._ahead.again(self._recheck, self._entries))
                         await asyncio.sleep(0)
                     else:
                         await self._admit_batch()
@@ -350,8 +351,9 @@ class Pool(Listeners):
             position = 0
             while position < len(batch):
                 if self._recheck:  # a block came in between: its changes first
-                    self._recheck_slice()
+                    self._recheck_slice(await self._ahead.again(self._recheck, self._entries))
                 else:
+                    await self._ahead.new(batch, position, self._height)
                     position = self._check_slice(batch, position)
                 await asyncio.sleep(0)
         finally:
@@ -668,12 +670,11 @@ class Pool(Listeners):
         if self._recheck:
             self._wake.set()
 
-    def _recheck_slice(self) -> None:
+    def _recheck_slice(self, most: int) -> None:
         deadline = self._clock.monotonic_ns() + SLICE_NS
-        while self._recheck:
-            key = next(iter(self._recheck))
+        while self._recheck and (most := most - 1) >= 0:
+            entry = self._entries[key := next(iter(self._recheck))]
             del self._recheck[key]
-            entry = self._entries[key]
             try:
                 response = self._app.check_tx(CheckTxRequest(entry.tx, CheckTxType.RECHECK))
             except Exception as error:

@@ -22,6 +22,7 @@ import structlog
 
 from consensus.abci.interface import Application, HaltRequested, QueryRequest, QueryResponse
 from consensus.core.events import CoreConfig
+from consensus.execution.executor import Drive, drive
 from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener
 from consensus.node.engine import Choices, Engine, Kept, Machine, set_block_limits
 from consensus.node.errors import TransactionRefused
@@ -173,10 +174,16 @@ def switch_of(settings: Settings, node_key: NodeKey, chain_id: str, name: str) -
 
 @contextlib.asynccontextmanager
 async def running(
-    home: NodeHome, make_application: MakeApplication, *, core: CoreConfig = CALM, settings: Settings | None = None
+    home: NodeHome,
+    make_application: MakeApplication,
+    *,
+    core: CoreConfig = CALM,
+    settings: Settings | None = None,
+    drive: Drive = drive,
 ) -> AsyncIterator[Node]:
     """A node from its home until the block is left. make_application: given a database of its own, which is closed
-    last; an application that keeps its state elsewhere leaves it alone. settings: other than the home's.
+    last; an application that keeps its state elsewhere leaves it alone. settings: other than the home's. drive: of its
+    sliced calls.
 
     Raises UnusableHome, StorageError, EngineError, SignerError, P2PError, OSError, and what the application raises.
     """
@@ -193,7 +200,7 @@ async def running(
         engine = await Engine.open(
             make_application(stores["app"]), genesis, key=key, software=VERSION,
             switch=switch_of(settings, node_key, genesis.chain_id, home.root.name),
-            machine=Machine(disk=OsDisk(), clock=LoopClock(), workers=workers, chance=random.Random()),
+            machine=Machine(disk=OsDisk(), clock=LoopClock(), workers=workers, chance=random.Random(), drive=drive),
             kept=Kept(
                 blocks=stores["blocks"], state=stores["state"], data=home.data, wal=home.wal,
                 sign_state=home.sign_state,

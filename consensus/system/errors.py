@@ -7,11 +7,13 @@ from typing import Final
 from consensus.system.machine import EXIT_DISK, MachineRefusal
 
 EXIT_CONSENSUS_FAILURE: Final = 70  # EX_SOFTWARE of sysexits: an operator must look
+EXIT_APPLICATION: Final = 69  # EX_UNAVAILABLE: the application that this node was told to ask is gone
 
 
 class EngineError(Exception):
     """Anything that the engine raises by itself."""
 
+    exit_code = EXIT_CONSENSUS_FAILURE
     disk_lied = False  # whether this node's own files are at fault: errors of other rooms that tell of it say so too
 
 
@@ -71,4 +73,5 @@ def exit_code_of(error: BaseException) -> int:
     if getattr(error, "disk_lied", False):
         return EXIT_DISK
     refusal = MachineRefusal.of(error)
-    return EXIT_CONSENSUS_FAILURE if refusal is None else refusal.exit_code
+    code = error.exit_code if isinstance(error, EngineError) else EXIT_CONSENSUS_FAILURE
+    return code if refusal is None else refusal.exit_code

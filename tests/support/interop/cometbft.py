@@ -50,12 +50,13 @@ class CometNode:
         self.chain_id = chain_id
         self.p2p_port, self.rpc_port = free_port(), free_port()
         self.log_path = home / "node.log"
-        self._run("init")
+        self.process: asyncio.subprocess.Process | None = None  # of the last `running`
+        self.run("init")
         genesis = self.home / "config" / "genesis.json"
         document = json.loads(genesis.read_text())
         document["chain_id"] = chain_id
         genesis.write_text(json.dumps(document))
-        self.id = self._run("show-node-id").strip()
+        self.id = self.run("show-node-id").strip()
         self.set_config(
             {
                 "p2p.laddr": f"tcp://127.0.0.1:{self.p2p_port}",
@@ -65,7 +66,7 @@ class CometNode:
             }
         )
 
-    def _run(self, *arguments: str) -> str:
+    def run(self, *arguments: str) -> str:
         command = [str(self.binary), *arguments, "--home", str(self.home)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -106,7 +107,7 @@ class CometNode:
         """app: `--proxy_app`, a name or the address of a socket."""
         with self.log_path.open("ab") as log:
             command = [str(self.binary), "start", "--home", str(self.home), f"--proxy_app={app}", "--log_level=info"]
-            process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+            process = self.process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
             try:
                 yield
             finally:
