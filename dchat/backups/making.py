@@ -25,7 +25,7 @@ from dchat.backups.record import Record, read_record, write_record
 from dchat.backups.target import Target
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis
-from dchat.upkeep.archive import Facts
+from dchat.upkeep.archive import Facts, Told, quiet
 from dchat.upkeep.backup import backup
 from dchat.upkeep.copies import DATABASES, remove_remains
 from dchat.upkeep.errors import NoRoomForBackup, UpkeepError
@@ -56,15 +56,17 @@ def series_of_home(home: Home) -> str:
 
 
 def make_backup(
-    home: Home, config: Config, target: Target, name: str = "", *, compress: bool, lock: Lock | None
+    home: Home, config: Config, target: Target, name: str = "", *, compress: bool, lock: Lock | None, told: Told = quiet
 ) -> Made:
-    """One, at `target`; "": a name is made of chain, node, height and time. Raises UpkeepError, StorageError,
-    HomeError, OSError."""
+    """One, at `target`; "": a name is made of chain, node, height and time. told: bytes that are written, and of how
+    many. Raises UpkeepError, StorageError, HomeError, OSError."""
     with _alone(home):
-        return _make(home, config, target, name, int(time.time()), compress=compress, lock=lock)
+        return _make(home, config, target, name, int(time.time()), compress=compress, lock=lock, told=told)
 
 
-def keep_backup(home: Home, config: Config, target: Target, *, compress: bool, lock: Lock | None) -> Made:
+def keep_backup(
+    home: Home, config: Config, target: Target, *, compress: bool, lock: Lock | None, told: Told = quiet
+) -> Made:
     """As the schedule does: noted in the home, and those that [backup] keeps no longer are removed.
 
     Raises what `make_backup` does; TargetFailed also when the new one is there and the old ones could not be removed.
@@ -75,7 +77,7 @@ def keep_backup(home: Home, config: Config, target: Target, *, compress: bool, l
         began_s += began_s == before.began_s  # two in one second have two names
         with contextlib.suppress(TargetFailed):  # some stores, and some rights, cannot
             target.clean(series)
-        made = _make(home, config, target, "", began_s, compress=compress, lock=lock)
+        made = _make(home, config, target, "", began_s, compress=compress, lock=lock, told=told)
         write_record(home, replace(
             before, made=before.made + 1, began_s=began_s, ended_s=max(began_s, int(time.time())), name=made.name,
             height=made.facts.height, bytes=made.bytes,
@@ -103,8 +105,9 @@ def _remove_old(config: Config, target: Target, series: str, newest: str) -> Ite
 
 
 def _make(
-    home: Home, config: Config, target: Target, name: str, began_s: int, *, compress: bool, lock: Lock | None
-) -> Made:
+    home: Home, config: Config, target: Target, name: str, began_s: int, *, compress: bool, lock: Lock | None,
+    told: Told,
+) -> Made:  # fmt: skip
     series = series_of_home(home)
     remove_remains(home.databases)
     with tempfile.TemporaryDirectory(prefix=f"{REHEARSAL_PREFIX}{os.getpid()}-", dir=home.databases) as work:
@@ -112,7 +115,7 @@ def _make(
         _check_room(home, config, folder, is_locked=lock is not None)
         draft = folder / f".{series}.{os.getpid()}{DRAFT_ENDING}"
         try:
-            facts = backup(home, config, draft, compress=compress, lock=lock)
+            facts = backup(home, config, draft, compress=compress, lock=lock, told=told)
             size = draft.stat().st_size
             name = name or name_of(series, height=facts.height, time_s=began_s)
             target.put(name, draft)

@@ -152,7 +152,8 @@ def check_sign_state(home: Home) -> None:
     if not home.sign_state.exists():
         raise HomeError(
             f"{home.sign_state} is missing, but {home.validator_key} is there: with an empty record this key could "
-            "sign twice. Restore the file from where the key last signed; only for a key that has never signed, "
+            "sign twice. Bring the record from where the key last signed: stop that node, `dchat signer export` there "
+            "and `dchat signer import` here, or copy the file; only for a key that has never signed, "
             'write it by hand: {"height":"0","round":0,"step":0}'
         )
 

@@ -41,7 +41,10 @@ class Joining:
     ) -> None:
         self._node, self._operator, self._signer = node, operator, signer
         self._stake, self._min_self_delegation = stake, min_self_delegation
-        self._own = OwnTx(node, operator, FILE, purpose="the stake")
+        self._own = OwnTx(
+            node, operator, FILE, purpose="the stake",
+            instead="[staking] initial_stake = 0 (--stake 0), with which this node follows without voting",
+        )  # fmt: skip
         self._blocks = NextBlock()
         node.driver.add_saved_listener(SafeListener("joining with a stake", self._blocks, node.views.faults))
 

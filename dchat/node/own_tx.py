@@ -85,13 +85,14 @@ class Placed:
 
 
 class OwnTx:
-    """One at a time. file: its name in the data folder. purpose: what it is for, in the log's words.
+    """One at a time. file: its name in the data folder. purpose: what it is for, in the log's words. instead: what
+    to do where the account will never pay.
 
     Raises ValueError: the file is no record of a transaction.
     """
 
-    def __init__(self, node: Node, operator: Identity, file: str, *, purpose: str) -> None:
-        self._node, self._operator, self._purpose = node, operator, purpose
+    def __init__(self, node: Node, operator: Identity, file: str, *, purpose: str, instead: str) -> None:
+        self._node, self._operator, self._purpose, self._instead = node, operator, purpose, instead
         self._path = node.home.data / file
         self.sent = Sent.load(self._path)
         self._placed: Placed | None = None
@@ -150,6 +151,7 @@ class OwnTx:
                 log.warning(
                     f"the operator's account cannot pay {self._purpose} yet; waiting",
                     operator=self._operator.address_text, balance_udchat=balance, needed_udchat=needed,
+                    what_to_do=f"pay that to the operator, or {self._instead}",
                 )  # fmt: skip
             self._is_waiting_for_funds, self._funded_height = True, 0
             return False

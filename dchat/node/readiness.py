@@ -118,7 +118,10 @@ class Announcer:
 
     def __init__(self, node: Node, operator: Identity, key: PrivKey, *, name: str) -> None:
         self._node, self._operator, self._key, self._name = node, operator, key, name
-        self._own = OwnTx(node, operator, FILE, purpose="the announcement of readiness")
+        self._own = OwnTx(
+            node, operator, FILE, purpose="the announcement of readiness",
+            instead="[upgrade] announce = false, and announce by `dchat upgrade ready`",
+        )  # fmt: skip
         if self._own.sent is not None and _word_of(self._own.sent.tx) is None:
             raise ValueError(f"{node.home.data / FILE} holds another transaction than an announcement")
         self._told: Readiness | None = None

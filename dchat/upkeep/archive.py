@@ -15,7 +15,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -88,8 +88,15 @@ class _Packing:
         self._out.write(self._zlib.flush())
 
 
-def write_archive(out: BinaryIO, facts: Facts, folder: Path, *, compress: bool) -> None:
-    """folder: with the three databases, which nobody writes to."""
+Told = Callable[[int, int], None]  # bytes that are done, of how many
+
+
+def quiet(done: int, of: int) -> None:
+    """Nobody is told."""
+
+
+def write_archive(out: BinaryIO, facts: Facts, folder: Path, *, compress: bool, told: Told = quiet) -> None:
+    """folder: with the three databases, which nobody writes to. told: bytes of them that are written, of how many."""
     files = [
         (f"{name}/{path.name}", path)
         for name in DATABASES
@@ -105,8 +112,11 @@ def write_archive(out: BinaryIO, facts: Facts, folder: Path, *, compress: bool) 
     hashed = _Hashed(target)
     hashed.write(MAGIC)
     hashed.write(json.dumps(asdict(facts)).encode() + b"\n")
+    done = 0
     for name, path in files:
         _write_file(hashed, name, path)
+        done += path.stat().st_size
+        told(done, facts.bytes)
     hashed.write(b"end\n")
     target.write(hashed.hash.digest())
     if packing is not None:

@@ -23,7 +23,7 @@ from dchat.config import Config
 from dchat.home.files import put_in_place
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
 from dchat.home.version import build_version
-from dchat.upkeep.archive import Facts, read_archive, write_archive
+from dchat.upkeep.archive import Facts, Told, quiet, read_archive, write_archive
 from dchat.upkeep.copies import DATABASES, Copy, remove_remains
 from dchat.upkeep.errors import BadBackup, UpkeepError
 from dchat.upkeep.locks import Lock, decrypt, encrypt
@@ -45,10 +45,11 @@ class Restored:
     raised: bool  # the record of signing
 
 
-def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lock | None) -> Facts:
+def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lock | None, told: Told = quiet) -> Facts:
     """Write a backup into a new file, mode 0600, on disk when this returns; the node may run, and is not asked.
 
-    What fails may leave a part of it. Raises UpkeepError, StorageError, HomeError, OSError.
+    told: as `write_archive` says. What fails may leave a part of it. Raises UpkeepError, StorageError, HomeError,
+    OSError.
     """
     remove_remains(home.databases)
     with _working_folder(home.databases) as name:
@@ -59,16 +60,16 @@ def backup(home: Home, config: Config, output: Path, *, compress: bool, lock: Lo
         finally:
             copy.close()
         plain = folder / "plain" if lock is not None else output  # what is not encrypted stays in the home
-        _write_plain(plain, facts, folder, compress=compress)
+        _write_plain(plain, facts, folder, compress=compress, told=told)
         if lock is not None:
             encrypt(plain, output, lock)
     return facts
 
 
-def _write_plain(path: Path, facts: Facts, folder: Path, *, compress: bool) -> None:
+def _write_plain(path: Path, facts: Facts, folder: Path, *, compress: bool, told: Told) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
-        write_archive(out, facts, folder, compress=compress)
+        write_archive(out, facts, folder, compress=compress, told=told)
         out.flush()
         os.fsync(out.fileno())
 

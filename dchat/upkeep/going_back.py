@@ -6,6 +6,8 @@ touched. Source: known failures 16 and 17.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from chain.state.store import Stores
 from consensus.execution.rollback import rollback as rollback_engine
 from consensus.stores.block_store import BlockStore
@@ -18,8 +20,28 @@ from storage.open import open_store
 from storage.options import StoreOptions
 
 
-def rollback(home: Home, config: Config, *, steps: int = 1) -> tuple[int, str]:
-    """Take engine and application back below the last `steps` blocks; returns the height and its app hash.
+class WentBack(NamedTuple):
+    """height: of the state now. last_block: which stays, and those between are executed again. is_changed: not where
+    the state was as low before."""
+
+    height: int
+    app_hash: str
+    last_block: int
+    is_changed: bool
+
+    @property
+    def told(self) -> str:
+        if self.is_changed:
+            return f"rolled back to height {self.height} app_hash {self.app_hash}"
+        lower = self.last_block - self.height + 1
+        return (
+            f"nothing to do: the state is at height {self.height} already, and the last block is {self.last_block}, so "
+            f"the next start executes what lies between; `dchat database rollback --steps {lower}` goes further"
+        )
+
+
+def rollback(home: Home, config: Config, *, steps: int = 1) -> WentBack:
+    """Take engine and application back below the last `steps` blocks.
 
     The node must not run. Raises UpkeepError, RollbackError, StorageError, StateError.
     """
@@ -33,10 +55,13 @@ def rollback(home: Home, config: Config, *, steps: int = 1) -> tuple[int, str]:
                 f"the state is kept from height {stores.earliest_version} to {stores.latest_version}, and {steps} "
                 f"steps go back to {target}; allowed: {max(0, blocks.height - stores.earliest_version)} steps"
             )
+        before = StateStore(opened["state"]).load()
         state = rollback_engine(opened["state"], blocks, StateStore(opened["state"]), steps=steps)
-        if stores.latest_version > state.last_block_height:
-            stores.rollback(state.last_block_height)
-        return state.last_block_height, stores.app_hash.hex()
+        height = state.last_block_height
+        is_changed = before is None or before.last_block_height > height or stores.latest_version > height
+        if stores.latest_version > height:
+            stores.rollback(height)
+        return WentBack(height, stores.app_hash.hex(), blocks.height, is_changed)
     finally:
         for store in opened.values():
             store.close()

@@ -23,7 +23,8 @@ FORMAT: Final = "1"
 BYTES_MAX: Final = 65_536
 HEIGHT_MAX: Final = (1 << 63) - 1
 ROUND_MAX: Final = (1 << 31) - 1
-STEP_MAX: Final = 3  # of a precommit
+STEPS: Final = ("", "proposal", "prevote", "precommit")
+STEP_MAX: Final = len(STEPS) - 1
 
 Position = tuple[int, int, int]  # height, round, step
 
@@ -32,6 +33,14 @@ def is_position(position: Position) -> bool:
     """Whether a record may say so: one that says more is refused by every start, and is never made anew."""
     height, round, step = position
     return 0 <= height <= HEIGHT_MAX and 0 <= round <= ROUND_MAX and 0 <= step <= STEP_MAX
+
+
+def position_text(position: Position) -> str:
+    """For people: what was signed last, and the three numbers as files and logs have them."""
+    height, round, step = position
+    if not step:
+        return "nothing signed yet" if not height else f"height {height}, round {round}, no vote yet"
+    return f"height {height}, round {round}, {STEPS[step]} ({height}/{round}/{step})"
 
 
 def read_sign_state(home: Home) -> SignState:
@@ -80,8 +89,14 @@ def export_record(home: Home) -> str:
 def import_record(home: Home, text: bytes) -> tuple[Position | None, Position]:
     """Merge a record into the home's, by the maximum; returns what it was (None: there was none) and what it is.
 
-    Raises UpkeepError: it is of another key or chain, or no record. HomeError.
+    Raises UpkeepError: it is of another key or chain, or no record, or the home has no key yet. HomeError.
     """
+    missing = [str(file) for file in (home.validator_key, home.genesis) if not file.exists()]
+    if missing:
+        raise UpkeepError(
+            f"{' and '.join(missing)}: not here. A record is of one key and one chain: bring "
+            "config/priv_validator_key.json and config/genesis.json of the old home first, then type this again"
+        )
     wanted = _position_of(home, text)
     before = read_sign_state(home).position if home.sign_state.exists() else None
     after = wanted if before is None else max(before, wanted)
@@ -103,7 +118,11 @@ def _position_of(home: Home, text: bytes) -> Position:
             for row in told["data"]
             if str(row["address"]).lower() == address
         ]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except KeyError as error:
+        raise UpkeepError(
+            f"it is no record of signing, as `dchat signer export` writes one: {error} is missing"
+        ) from None
+    except (ValueError, TypeError, RecursionError) as error:
         raise UpkeepError(f"it is no record of signing, as `dchat signer export` writes one ({error})") from None
     if version != FORMAT:
         raise UpkeepError(f"the record has form {version!r}; allowed: {FORMAT!r}")

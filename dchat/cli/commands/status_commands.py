@@ -20,6 +20,7 @@ from proto.dchat.v1.service_pb2 import GetStatusResponse, GetUpgradeResponse
 
 ANSWER_BYTES_MAX = MIB
 TIMEOUT_S = 5.0
+UNKNOWN_AS_0 = ("bytes_per_block", "full_in_seconds")  # of a disk whose use is not known yet, or does not grow
 SYNC_INFO = ("sync_info", "SyncInfo")  # CometBFT's name, and the one that Cosmovisor 1.5 looks for
 
 
@@ -81,7 +82,11 @@ def status(node: str | None) -> None:
     answer, upgrade = run(ask, node)
     told = sync_info(answer, halted=bool(upgrade.halted))
     names = SYNC_INFO[:1] if sys.stdout.isatty() else SYNC_INFO  # programs read it, a person needs it once
-    show_json({"node": node_address(node), **message_json(answer), **dict.fromkeys(names, told)})
+    shown = message_json(answer)
+    if isinstance(storage := shown.get("storage"), dict):
+        for name in UNKNOWN_AS_0:
+            storage[name] = storage.get(name) or None
+    show_json({"node": node_address(node), **shown, **dict.fromkeys(names, told)})
 
 
 def sync_info(answer: GetStatusResponse, *, halted: bool) -> dict[str, Any]:

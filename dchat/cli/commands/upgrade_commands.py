@@ -214,10 +214,10 @@ def rollback_command() -> None:
     logs.configure(level=config.log.level, json_lines=config.log.json_lines)
     try:
         with hold_home(home):
-            height, app_hash = rollback(home, config)
+            done = rollback(home, config)
     except (AlreadyRunning, UpkeepError, EngineError, StorageError, StateError, OSError) as error:
         raise Refusal(str(error)) from None
-    echo(f"rolled back to height {height} app_hash {app_hash}")
+    echo(done.told)
 
 
 @click.command("pre-upgrade", cls=Command, hidden=True)

@@ -18,13 +18,23 @@ from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from dchat.backups.making import be_nice, keep_backup, kept_at, make_backup
 from dchat.backups.places import S3, place_of, target_of
-from dchat.cli.database.group import Progress, chosen, database, db_path_option, held, need_databases, plainly
+from dchat.cli.database.group import (
+    Progress,
+    chosen,
+    database,
+    db_path_option,
+    held,
+    need_databases,
+    plainly,
+    size_text,
+)
 from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, current_home, echo, show_json, unreadable
 from dchat.config import Config
 from dchat.home.home import REHEARSAL_PREFIX, Home
 from dchat.upkeep.backup import ROOM_KEPT, restore
 from dchat.upkeep.errors import BadBackup
 from dchat.upkeep.locks import Lock, is_by_passphrase, is_encrypted, make_key_file
+from dchat.upkeep.sign_record import position_text
 
 PASSPHRASE = "DCHAT_BACKUP_PASSPHRASE"  # the variable's name
 
@@ -81,18 +91,25 @@ def backup_command(
         signal.signal(signal.SIGTERM, _stop)
     if gently:
         be_nice()
+    progress = Progress()
+
+    def told(done: int, of: int) -> None:
+        progress.line(f"wrote {size_text(done)} of {size_text(of)}")
+
     with plainly():
         if output is None:
             made = keep_backup(
                 home, config, target_of(home, config), compress=compress or config.backup.compression,
-                lock=lock or _own_lock(home, config),
+                lock=lock or _own_lock(home, config), told=told,
             )  # fmt: skip
         else:
             target, name = place_of(output, config)
-            made = make_backup(home, config, target, name, compress=compress, lock=lock)
+            made = make_backup(home, config, target, name, compress=compress, lock=lock, told=told)
+    progress.end()
     for old in made.removed:
         echo(f"removed {old}")
-    echo(f"backed up height {made.facts.height} app_hash {made.facts.app_hash} to {made.path} bytes {made.bytes}")
+    size = size_text(made.bytes) if sys.stdout.isatty() else f"bytes {made.bytes}"
+    echo(f"backed up height {made.facts.height} app_hash {made.facts.app_hash} to {made.path} {size}")
 
 
 @database.command("backups", cls=Command)
@@ -107,7 +124,9 @@ def backups_command(place: str | None) -> None:
         kept = kept_at(target)
     if sys.stdout.isatty():
         for one in kept:
-            echo(f"{_time(one.time_s)}  height {one.height:>10}  {one.bytes:>14} bytes  {target.path_of(one.name)}")
+            echo(
+                f"{_time(one.time_s)}  height {one.height:>10}  {size_text(one.bytes):>12}  {target.path_of(one.name)}"
+            )
         echo(f"{len(kept)} in {target.where}")
         return
     show_json([
@@ -128,6 +147,8 @@ def _brought(text: str, home: Home, config: Config) -> Iterator[Path]:
         path = Path(text).expanduser()
         if why := unreadable(path):
             raise Refusal(why, Exit.USAGE)
+        if path.is_dir():
+            raise Refusal(f"{path} is a folder: `dchat database backups --at {path}` lists what is in it", Exit.USAGE)
         if not path.is_file():
             raise Refusal(f"{path} is no file: a backup is read more than once", Exit.USAGE)
         yield path
@@ -173,9 +194,14 @@ def restore_command(source: str, key_file: Path | None, unencrypted: bool, db_pa
     progress.end()
     echo(f"restored height {done.facts.height} app_hash {done.facts.app_hash} of chain {done.facts.chain_id}")
     if done.raised:
-        echo(f"raised the sign state to {'/'.join(map(str, done.facts.signed))}, which the backup knows of")
+        echo(f"raised the sign state to {position_text(done.facts.signed)}, which the backup knows of")
     if done.aside is not None:
         echo(f"what was there is in {done.aside}: remove it when all is well")
+    if db_path is None and not home.genesis.exists():
+        echo(
+            f"next: {home.root} has no genesis yet: `dchat init --genesis FILE --home {home.root}`, or bring options, "
+            "keys and config/genesis.json there"
+        )
 
 
 @database.command("backup-key", cls=Command)

@@ -139,6 +139,14 @@ def copied(home: Home, config: Config) -> Iterator[Copy]:
             copy.close()
 
 
+def size_text(size: int) -> str:
+    """Bytes, for people: `311 bytes`, `888.2 KiB`, `5.1 MiB`."""
+    if size < 1_024:
+        return f"{size} bytes"
+    unit = next((unit for unit in (10, 20) if size < 1 << (unit + 10)), 30)
+    return f"{size / (1 << unit):,.1f} { {10: 'KiB', 20: 'MiB', 30: 'GiB'}[unit] }"
+
+
 class Progress:
     """Where a walk is: one line on a terminal, nothing in a file."""
 
@@ -150,6 +158,11 @@ class Progress:
         self._steps += 1
         if self._is_shown and not step.wrong and self._steps % SHOWN_EVERY == 0:
             echo_progress(f"{step.what} {step.at}{f' of {step.of}' if step.of else ''}")
+
+    def line(self, text: str) -> None:
+        """Of work that has no steps of `verify`: the caller says how often."""
+        if self._is_shown:
+            echo_progress(text)
 
     def end(self) -> None:
         if self._is_shown:

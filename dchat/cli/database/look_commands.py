@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 from chain.state import layout
 from consensus.evidence import pool as evidence
 from consensus.stores import block_store, state_store
-from dchat.cli.database.group import Progress, chosen, copied, database, db_path_option, need_databases, plainly
+from dchat.cli.database.group import (
+    Progress,
+    chosen,
+    copied,
+    database,
+    db_path_option,
+    need_databases,
+    plainly,
+    size_text,
+)
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
 from dchat.home.home import Home
 from dchat.upkeep.copies import DATABASES
 from dchat.upkeep.verify import verify
 from storage.level_files import damages
+
+COUNTED_SHOWN_EVERY = 20_000  # records between two changes of the line
 
 
 @database.command("verify", cls=Command)
@@ -27,6 +39,7 @@ def verify_command(db_path: Path | None) -> None:
     need_databases(home)
     progress = Progress()
     wrong = [str(error) for error in _damaged_files(home)]
+    begins: dict[str, int] = {}
     ends: dict[str, int] = {}
     for line in wrong:
         echo(f"wrong: {line}")
@@ -34,6 +47,7 @@ def verify_command(db_path: Path | None) -> None:
         with plainly(), copied(home, config) as copy:
             for step in verify(copy):
                 progress.told(step)
+                begins.setdefault(step.what, step.at)
                 ends[step.what] = step.at
                 if step.wrong:
                     progress.end()
@@ -44,7 +58,8 @@ def verify_command(db_path: Path | None) -> None:
         raise Refusal(
             f"{len(wrong)} {'fault' if len(wrong) == 1 else 'faults'}; what to do: docs/database.md", Exit.DISK
         )
-    echo(f"ok: blocks to {ends.get('blocks', 0)}, {ends.get('trees', 0)} records of the state")
+    first, last = begins.get("blocks", 0), ends.get("blocks", 0)
+    echo(f"ok: blocks {first} to {last}, {ends.get('trees', 0)} records of the state")
 
 
 def _damaged_files(home: Home) -> list[Exception]:
@@ -76,9 +91,13 @@ KINDS = {
 @database.command("stats", cls=Command)
 @db_path_option
 def stats(db_path: Path | None) -> None:
-    """What takes how much room, and how many records of each kind there are. The node may run meanwhile."""
+    """What takes how much room, and how many records of each kind there are: JSON where nobody looks.
+
+    The node may run meanwhile. Records are counted without what the disk adds or compresses.
+    """
     home, config = chosen(db_path)
     told: dict[str, Any] = {}
+    progress = Progress()
     with plainly(), copied(home, config) as copy:
         for name in DATABASES:
             store = getattr(copy, name)
@@ -88,6 +107,15 @@ def stats(db_path: Path | None) -> None:
                 count = size = 0
                 for key, value in store.scan(prefix, layout.prefix_end(prefix)):
                     count, size = count + 1, size + len(key) + len(value)
+                    if count % COUNTED_SHOWN_EVERY == 0:
+                        progress.line(f"{name}: {kind.replace('_', ' ')} {count:,}")
                 kinds[kind] = {"records": count, "bytes": size}
             told[name] = {"bytes_on_disk": sum(files), "files": len(files), "kinds": kinds}
-    show_json(told)
+    progress.end()
+    if not sys.stdout.isatty():
+        show_json(told)
+        return
+    for name, one in told.items():
+        echo(f"{name}: {size_text(one['bytes_on_disk'])} on disk, in {one['files']} files")
+        for kind, has in one["kinds"].items():
+            echo(f"  {kind.replace('_', ' '):<22}{has['records']:>14,} records {size_text(has['bytes']):>14}")

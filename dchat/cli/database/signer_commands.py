@@ -10,7 +10,7 @@ from consensus.system.files import write_new_secret
 from dchat.cli.database.group import held
 from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo
 from dchat.upkeep.errors import UpkeepError
-from dchat.upkeep.sign_record import export_record, import_record
+from dchat.upkeep.sign_record import export_record, import_record, position_text
 
 
 @click.group("signer", cls=Group)
@@ -30,6 +30,7 @@ def export_command(output: Path) -> None:
         except FileExistsError:
             raise Refusal(f"{output} exists; a record is never overwritten") from None
     echo(f"exported the sign state to {output}; the key must not sign here any more")
+    echo("next, in the home that has the key now: dchat signer import --input FILE --home DIR", err=True)
 
 
 @signer.command("import", cls=Command)
@@ -46,7 +47,7 @@ def import_command(source: Path) -> None:
         except UpkeepError as error:
             raise UpkeepError(f"{source}: {error}") from None
     if before == after:
-        echo(f"the sign state stays at {'/'.join(map(str, after))}: it was not lower")
+        echo(f"the sign state stays at {position_text(after)}: what was imported is not above it")
     else:
-        was = "none" if before is None else "/".join(map(str, before))
-        echo(f"the sign state is at {'/'.join(map(str, after))}, it was {was}")
+        was = "there was none" if before is None else f"it was at {position_text(before)}"
+        echo(f"the sign state is at {position_text(after)}; {was}")

@@ -75,5 +75,5 @@ def rollback_command(steps: int, db_path: Path | None) -> None:
     home, config = chosen(db_path)
     need_databases(home)
     with held(home):
-        height, app_hash = rollback(home, config, steps=steps)
-    echo(f"rolled back to height {height} app_hash {app_hash}")
+        done = rollback(home, config, steps=steps)
+    echo(done.told)

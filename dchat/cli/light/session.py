@@ -30,13 +30,16 @@ RPC_STARTS = ("http://", "https://", "tcp://")
 
 
 class Span(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """A duration, in nanoseconds: `10s`, `168h`, `14d`; 0: none."""
+    """A duration, in nanoseconds: `10s`, `168h`, `14d`; 0: none. A number alone says no unit, and is refused."""
 
     name = "DURATION"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
+        said = str(value).strip()
+        if said.isascii() and said.isdigit() and said.strip("0"):
+            self.fail(f"{said[:40]!r} of what? Say a unit: {said[:40]}s, or {said[:40]}h", param, ctx)
         try:
             milliseconds = duration_ms(value)
         except ValueError as error:

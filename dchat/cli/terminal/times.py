@@ -55,16 +55,19 @@ def time_of(text: str) -> int:
 
 
 class Length(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
-    """See `length_of`. least: seconds."""
+    """See `length_of`. least: seconds. is_bare: a number alone is seconds; else it is asked of what."""
 
     name = "LENGTH"
 
-    def __init__(self, *, least: int = 0) -> None:
-        self.least = least
+    def __init__(self, *, least: int = 0, is_bare: bool = True) -> None:
+        self.least, self.is_bare = least, is_bare
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        said = str(value).strip()
+        if not self.is_bare and said.isascii() and said.isdigit():
+            self.fail(f"{said[:TEXT_MAX]!r} of what? Say a unit: {said[:TEXT_MAX]}d", param, ctx)
         try:
-            seconds = value if isinstance(value, int) else length_of(str(value))
+            seconds = value if isinstance(value, int) else length_of(said)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if seconds < self.least:

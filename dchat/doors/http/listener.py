@@ -235,6 +235,8 @@ def route_of(request: web.Request) -> tuple[str, str]:
 def _no_path(request: web.Request) -> str:
     """Names the nearest path: one whose last part is written otherwise."""
     before, _, said = request.path.rstrip("/").rpartition("/")
+    if OPENAPI not in {one.canonical for one in request.app.router.resources()}:
+        return "there is no such path: this port has /metrics alone"
     known = {path.rpartition("/") for path in (one.canonical for one in request.app.router.resources())}
     beside = [last for first, _, last in known if first == before and not last.startswith("{")]
     near = difflib.get_close_matches(said[:PART_CHARS_MAX], sorted(beside), n=1) if said else []

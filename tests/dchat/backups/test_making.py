@@ -88,7 +88,7 @@ def test_a_backup_goes_to_s3_and_comes_back(stopped: Stopped, tmp_path: Path, st
     shutil.rmtree(other / "data" / "app")
     run(other, "restore", "--input", f"s3://{BUCKET}/by-hand/one", said="restored height")
     run(other, "restore", "--input", str(listed(other)[0]["path"]), said="restored height")
-    run(other, "verify", said="ok: blocks to")
+    run(other, "verify", said="ok: blocks 1 to")
     before = files_of(other)
     run(other, "restore", "--input", f"s3://{BUCKET}/by-hand/two", code=1, said="does not exist")
     kept = store.objects["by-hand/one"]

@@ -24,7 +24,7 @@ class Paying(World):
 
     def own(self) -> OwnTx:
         """As after a start of the process."""
-        return OwnTx(self, self.operator, FILE, purpose="the test")  # type: ignore[arg-type]
+        return OwnTx(self, self.operator, FILE, purpose="the test", instead="leave it")  # type: ignore[arg-type]
 
     async def step(self, own: OwnTx) -> None:
         """What a task does after each block."""
@@ -126,6 +126,7 @@ async def test_an_account_that_cannot_pay_is_told_once_and_waited_for(tmp_path: 
         await world.steps(own, 5)
         assert [entry["event"] for entry in logs] == ["the operator's account cannot pay the test yet; waiting"]
         assert logs[0]["needed_udchat"] > AMOUNT
+        assert logs[0]["what_to_do"] == "pay that to the operator, or leave it"
         world.pay(10**9)
         await world.steps(own, SETTLED_BLOCKS + 1)
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]

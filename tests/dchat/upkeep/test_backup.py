@@ -64,7 +64,7 @@ async def test_a_backup_comes_back_as_it_was(
     for name in DATABASES:
         shutil.rmtree(home / "data" / name)
     run(home, "restore", "--input", file, *opened, said="restored height")
-    run(home, "verify", said="ok: blocks to")
+    run(home, "verify", said="ok: blocks 1 to")
     ended = await start(home, stopped.recipient)
     assert (ended.code, ended.balance) == (0, stopped.balances[1]), ended
     assert not list((home / "data").glob("rehearsal-*"))
@@ -188,13 +188,13 @@ async def test_a_running_node_is_backed_up_without_being_asked(tmp_path: Path) -
         for number in range(3):
             await client.wait_for_height(2 + 3 * number)
             await asyncio.to_thread(run, home, "backup", "--output", tmp_path / f"backup{number}")
-        await asyncio.to_thread(run, home, "verify", said="ok: blocks to")
+        await asyncio.to_thread(run, home, "verify", said="ok: blocks 1 to")
         await asyncio.to_thread(run, home, "stats", said='"index_of_transactions"')
         told = await asyncio.to_thread(run, home, "version", said='"build"')
         assert '"chain_id"' in told.output
     for number in range(3):
         run(home, "restore", "--input", tmp_path / f"backup{number}", said="restored height")
-        run(home, "verify", said="ok: blocks to")
+        run(home, "verify", said="ok: blocks 1 to")
 
 
 @pytest.mark.parametrize("steps", [1, 3])
@@ -203,7 +203,7 @@ async def test_blocks_gone_back_over_are_executed_again(steps: int, stopped: Sto
     home = stopped.copy(tmp_path / "home")
     record = record_of(home)
     run(home, "rollback", "--steps", steps, said="rolled back to height")
-    run(home, "verify", said="ok: blocks to")
+    run(home, "verify", said="ok: blocks 1 to")
     assert record_of(home) == record
     ended = await start(home, stopped.recipient)
     assert (ended.code, ended.balance) == (0, stopped.balances[1]), ended
@@ -212,7 +212,7 @@ async def test_blocks_gone_back_over_are_executed_again(steps: int, stopped: Sto
 def test_what_is_no_longer_kept_cannot_be_gone_back_to(stopped: Stopped, tmp_path: Path) -> None:
     home = stopped.copy(tmp_path / "home")
     run(home, "rollback", "--steps", 10_000, code=1, said="dchat: ")
-    run(home, "verify", said="ok: blocks to")
+    run(home, "verify", said="ok: blocks 1 to")
     run(home, "migrate", said="nothing to do")
 
 
