@@ -85,6 +85,12 @@ class _Request:
     sign_bytes: bytes
 
 
+RECORD_DAMAGED: Final = (
+    "The file was damaged, or is of another key: restore the newest copy of where this key last signed; a lower one "
+    "would let it sign twice"
+)
+
+
 class FileSigner:
     """Raises SignerError when the state file is missing or no state file."""
 
@@ -94,10 +100,7 @@ class FileSigner:
         self._floor = 0
         self._state = _load(disk, state_path)
         if why := record_fault(self._state, key.pub_key):
-            raise SignerError(
-                f"{state_path}: {why}. The file was damaged, or is of another key: restore the newest copy of where "
-                "this key last signed; a lower one would let it sign twice"
-            )
+            raise SignerError(f"{state_path}: {why}. {RECORD_DAMAGED}")
 
     @staticmethod
     def create_state(disk: Disk, state_path: Path) -> None:
@@ -214,7 +217,7 @@ def _load(disk: Disk, path: Path) -> SignState:
     try:
         return parse_sign_state(text)
     except InvalidFile as error:
-        raise SignerError(f"{path}: {error}") from error
+        raise SignerError(f"{path}: {error}. {RECORD_DAMAGED}") from error
 
 
 def _canonical(step: SignStep, sign_bytes: bytes) -> canonical_pb2.CanonicalVote | canonical_pb2.CanonicalProposal:

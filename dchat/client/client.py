@@ -295,7 +295,10 @@ class Client:
                         return block.block.header.height
         except TimeoutError:
             pass
-        raise NodeUnreachable(f"{self.address} did not reach height {height} within {limit_s:g} s")
+        raise NodeUnreachable(
+            f"{self.address} did not reach height {height} within {limit_s:g} s; where the chain stands, "
+            "`dchat validator recover` on a node's home says why"
+        )
 
     async def provable_height(self) -> int:
         """The latest height as of now, once the header that proves its state is there as well."""

@@ -24,6 +24,7 @@ from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import TxError, WrongSequence, declared_errors
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
 from chain.tx.units import fee_of
+from consensus.formats.units import NS_PER_S
 from consensus.mempool.admission import errors as mempool
 from crypto.bech32 import encode_address
 from crypto.hash import sha256
@@ -43,6 +44,8 @@ FEE_MAX = 1_000_000  # udchat: four times what the largest transaction costs at 
 RESEND_FIRST_S = 0.5  # between attempts when a node does not answer, or says to try later; twice as long each time
 RESEND_MAX_S = 8.0
 SUBMIT_DEADLINE_S = 120.0
+STATUS_S = 2.0
+STANDS_AFTER_S = 30  # as `dchat validator recover` counts
 HEIGHT_RECENT_S = 2.0  # some blocks: what is signed by an older one expires the sooner
 PREPARE_DEADLINE_S = 120.0  # to learn what is signed: some dozens of calls at most
 PROOF_DEADLINE_S = 90.0  # for the header that shows what became of it, and its way from the root
@@ -516,8 +519,25 @@ async def submit(
                 wait_s = min(RESEND_MAX_S, 2 * wait_s)
     except TimeoutError:
         raise NodeUnreachable(
-            f"{client.address} did not take {tx.id.hex()} within {limit_s:g} s, and said last: {last}; {open_until(tx)}"
+            f"{client.address} did not tell of a block with {tx.id.hex()} within {limit_s:g} s, and said last: {last}; "
+            f"{await _standing_still(client)}{open_until(tx)}"
         ) from None
+
+
+async def _standing_still(client: Client) -> str:
+    """By the node's word, and this machine's clock: that no block comes. Empty: one does, or it does not say."""
+    try:
+        async with asyncio.timeout(STATUS_S):
+            status = await client.status()
+    except (ClientError, TimeoutError):
+        return ""
+    age_s = (time.time_ns() - status.latest_block_time_ns) // NS_PER_S
+    if not status.latest_block_height or age_s < STANDS_AFTER_S:
+        return ""
+    return (
+        f"its last block, {status.latest_block_height}, is {age_s} s old: the chain stands, and "
+        "`dchat validator recover` on a node's home says why; "
+    )
 
 
 def _refuse(outcome: Outcome) -> Outcome:

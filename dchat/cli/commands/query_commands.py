@@ -82,7 +82,7 @@ def ask(
             verifier.check_age(checked.light, how["max_age"])
         return answer, checked, int(verifier.age_s(checked.light))
 
-    answer, checked, age_s = run(work, how["node"])
+    answer, checked, age_s = run(work, how["node"], waits_for="the header that proves it")
     shown = show(answer) | absent(answer)
     for name in PROOF_FIELDS:
         shown.pop(name, None)

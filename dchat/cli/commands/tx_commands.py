@@ -247,7 +247,7 @@ def run_sending(work: Callable[[Client], Any], node: str | None) -> Outcome:
         assert isinstance(outcome, Outcome)
         return outcome
 
-    outcome = run(guarded, node, answer_bytes_max=SMALL_BYTES_MAX)
+    outcome = run(guarded, node, answer_bytes_max=SMALL_BYTES_MAX, waits_for="the block with it, and for the next")
     if outcome is None:
         raise refused[0]
     return outcome

@@ -145,10 +145,10 @@ def _brought(text: str, home: Home, config: Config) -> Iterator[Path]:
     """The file of a backup that may lie in a bucket. Raises Refusal."""
     if not text.startswith(S3):
         path = Path(text).expanduser()
-        if why := unreadable(path):
-            raise Refusal(why, Exit.USAGE)
         if path.is_dir():
             raise Refusal(f"{path} is a folder: `dchat database backups --at {path}` lists what is in it", Exit.USAGE)
+        if why := unreadable(path):
+            raise Refusal(why, Exit.USAGE)
         if not path.is_file():
             raise Refusal(f"{path} is no file: a backup is read more than once", Exit.USAGE)
         yield path

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import click
 
+from consensus.documents.files import parse_sign_state
 from consensus.documents.genesis import GenesisDoc
+from consensus.formats.errors import InvalidFile
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.signer import RECORD_DAMAGED, record_fault
 from dchat.cli.local.home_commands import check_home, make_home, read_genesis
 from dchat.cli.local.recover_command import recover
 from dchat.cli.terminal.ask import ChainId
@@ -207,7 +211,9 @@ def _check_files(start: Start) -> None:
     Swap.of(home, config)
     if home.validator_key.exists():
         check_sign_state(home)
-        load_validator_key(home)
+        _check_record(home)
+    if home.node_key.exists():
+        NodeKey.load(home.node_key)
     if home.identity.exists() and identity.load(home.identity).burner:
         raise Refusal(f"{home.identity} is a burner; a validator needs an identity that is kept", Exit.USAGE)
     if not home.genesis.exists():
@@ -226,6 +232,17 @@ def _check_files(start: Start) -> None:
     _check_chain(home.genesis, genesis, config)
     if start.genesis_file is not None and read_genesis(start.genesis_file) != genesis:
         raise HomeError(f"{start.genesis_file} is another genesis than {home.genesis}, which is never overwritten")
+
+
+def _check_record(home: Home) -> None:
+    """That the key and its record of signing are what was written. Raises HomeError, Refusal, OSError."""
+    key = load_validator_key(home)
+    try:
+        why = record_fault(parse_sign_state(home.sign_state.read_bytes()), key.pub_key)
+    except InvalidFile as error:
+        why = str(error)
+    if why:
+        raise Refusal(f"{home.sign_state}: {why}. {RECORD_DAMAGED}", Exit.DISK)
 
 
 def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import re
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +17,7 @@ import click
 from chain.tx.units import UDCHAT_PER_DCHAT
 from consensus.formats.chain_ids import chain_id_flaw, new_chain_id_flaw
 from crypto.bech32 import ADDRESS_PREFIX, InvalidAddress, decode_address
-from dchat.cli.terminal.base import Exit, Refusal, common_option, current_home, own_node
+from dchat.cli.terminal.base import Exit, Refusal, common_option, current_home, echo_progress, own_node
 from dchat.client.client import MESSAGE_BYTES_MAX, Client, ClientError, NodeUnreachable
 from dchat.client.verify import ProofFailed
 from dchat.home import identity
@@ -26,6 +29,7 @@ _AMOUNT = re.compile(r"(\d+)(?:\.(\d{1,6}))?\s*(dchat)?", re.IGNORECASE)
 _SMALL = re.compile(r"(\d+)\s*udchat", re.IGNORECASE)
 _HOST_PORT = re.compile(r"(?:\[[^\[\]/\s]+\]|[^\[\]:/\s]+):(\d{1,5})", re.ASCII)
 PORT_MAX = 65_535
+WAIT_S = 5  # until a command that waits says so
 AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 LOOK = "; is the node running? --node HOST:PORT, or DCHAT_NODE, says which one is asked"
 
@@ -70,11 +74,20 @@ def host_port(place: str, said: str) -> str:
     return said
 
 
-def run(work: Callable[[Client], Awaitable[T]], node: str | None, *, answer_bytes_max: int = MESSAGE_BYTES_MAX) -> T:
-    """Run `work` with a client; its errors become the command's."""
+def run(
+    work: Callable[[Client], Awaitable[T]],
+    node: str | None,
+    *,
+    answer_bytes_max: int = MESSAGE_BYTES_MAX,
+    waits_for: str = "",
+) -> T:
+    """Run `work` with a client; its errors become the command's. waits_for: said at a terminal once that takes long."""
 
     async def main() -> T:
-        async with Client(node_address(node), answer_bytes_max=answer_bytes_max) as client:
+        async with (
+            Client(node_address(node), answer_bytes_max=answer_bytes_max) as client,
+            _told(f"waits for {waits_for}" if waits_for else ""),
+        ):
             return await work(client)
 
     try:
@@ -85,6 +98,31 @@ def run(work: Callable[[Client], Awaitable[T]], node: str | None, *, answer_byte
         raise Refusal(f"the proof does not hold: {error}", Exit.PROOF) from None
     except ClientError as error:
         raise Refusal(str(error)) from None
+
+
+@contextlib.asynccontextmanager
+async def _told(text: str) -> AsyncIterator[None]:
+    """A line with the seconds, on a terminal, until what is within ends."""
+    if not text or not sys.stderr.isatty():
+        yield
+        return
+
+    async def tell() -> None:
+        await asyncio.sleep(WAIT_S)
+        try:
+            for seconds in itertools.count(WAIT_S):
+                echo_progress(f"{text}: {seconds} s")
+                await asyncio.sleep(1)
+        finally:
+            echo_progress()
+
+    telling = asyncio.create_task(tell(), name="tell how long it waits")  # no group: it would wrap errors
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
 
 
 def load_identity(file: Path | None) -> Identity:

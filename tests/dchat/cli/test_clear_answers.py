@@ -20,8 +20,11 @@ from chain.tx.messages.economy import possession_hash
 from crypto.bech32 import encode_address
 from dchat.cli.local.home_commands import read_genesis
 from dchat.cli.main import dchat
+from dchat.cli.terminal import ask
+from dchat.cli.terminal.base import Refusal
 from dchat.cli.terminal.render import absent
-from dchat.client.client import NodeUnreachable
+from dchat.client import wallet
+from dchat.client.client import Client, NodeUnreachable
 from dchat.client.refusals import explain
 from dchat.client.wallet import Outcome, Session, TxRefused, submit
 from dchat.config.sources import ConfigError, load
@@ -221,13 +224,18 @@ async def test_readiness_names_validators_by_their_consensus_addresses(tmp_path:
         assert f'"address": "{running.network.nodes[0].address}"' in answer.stdout
 
 
-async def test_a_node_that_takes_nothing_more_is_quoted(tmp_path: Path) -> None:
+async def test_a_node_that_takes_nothing_more_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not `no answer`: it said why, each time."""
     async with running_node(tmp_path) as running, running.client() as client:
         alice, bob = running.account("alice"), running.account("bob")
         tx = await Session(client, alice.wallet).build([Payment(alice.address, bob.address, 1)])
         await running.node.close_admission()
         with pytest.raises(NodeUnreachable, match=r"said last: the node is stopping; send it to another"):
+            await submit(client, tx, deadline_s=0.5)
+        monkeypatch.setattr(wallet, "STANDS_AFTER_S", -1)
+        with pytest.raises(
+            NodeUnreachable, match=r"its last block, \d+, is \d+ s old: the chain stands, and `dchat val"
+        ):
             await submit(client, tx, deadline_s=0.5)
 
 
@@ -309,3 +317,19 @@ def test_a_file_that_is_nested_without_end_gets_a_plain_word(
     file.write_text(text)
     with pytest.raises((IdentityError, ConfigError, CannotUpgrade, HomeError), match=str(file)):
         read(file)
+
+
+@pytest.mark.parametrize(("looks", "says"), [(True, "waits for the block: 0 s"), (False, "")])
+def test_a_long_wait_is_told_where_somebody_looks(
+    looks: bool, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors of what is waited for stay what they are."""
+    monkeypatch.setattr(ask, "WAIT_S", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: looks)
+
+    async def work(_: Client) -> int:
+        await until(lambda: not looks or says in capsys.readouterr().err)
+        raise NodeUnreachable("gone")
+
+    with pytest.raises(Refusal, match="gone"):
+        ask.run(work, "127.0.0.1:1", waits_for="the block")

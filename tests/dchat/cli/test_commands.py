@@ -216,6 +216,29 @@ def test_a_start_that_cannot_be(tmp_path: Path, arguments: tuple[str, ...], said
     assert said in refused.output.replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "code", "said"),
+    [
+        ("config/node_key.json", ('"value":"', '"value":"A'), 2, "node_key.json: "),
+        ("data/priv_validator_state.json", ('"step": 0', '"step": 9'), 74, "restore the newest copy"),
+        ("data/priv_validator_state.json", ('"height"', '"heighT"'), 74, "restore the newest copy"),
+    ],
+)
+def test_a_file_of_the_home_that_a_start_would_refuse_is_refused_by_the_check(
+    tmp_path: Path, file: str, change: tuple[str, str], code: int, said: str
+) -> None:
+    call("init", "--home", tmp_path, "--chain-id", "c")
+    text = (tmp_path / file).read_text()
+    assert change[0] in text, text
+    (tmp_path / file).write_text(text.replace(*change, 1))
+    checked = call("validator", "--home", tmp_path, "--validate")
+    assert (checked.exit_code, said in checked.output, file.partition("/")[2] in checked.output) == (
+        code,
+        True,
+        True,
+    ), checked.output
+
+
 def test_a_burner_is_no_operator(tmp_path: Path) -> None:
     call("keygen", "--burner", "--output", tmp_path / "b.json")
     refused = call("validator", "--home", tmp_path, "--identity", tmp_path / "b.json", "--chain-id", "c", "--validate")

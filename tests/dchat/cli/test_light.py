@@ -89,6 +89,7 @@ async def test_follow_refuses_with_the_code_of_what_it_is(followed: Followed) ->
         (("--to", 10**6), Exit.FAILED, "is not there yet: the latest is "),
         (("--to", 3, "--trust-level", "1/4"), Exit.USAGE, "allowed: 1/3 to 1"),
         (("--to", 3, "--trust-level", "half"), Exit.USAGE, "is no fraction"),
+        (("--to", 3, "--trusting-period", "168"), Exit.USAGE, "'168' of what? Say a unit: 168s, or 168h"),
         (("--to", 3, "--trusting-period", "1ms"), Exit.PROOF, "the trusting period of 0 s"),
         (("--to", 3, "--trust", f"2:{'00' * 32}"), Exit.PROOF, "trusted is 0000"),
         (("--to", 3, "--primary", "127.0.0.1:1"), Exit.UNREACHABLE, "did not answer"),

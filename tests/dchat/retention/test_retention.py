@@ -182,6 +182,7 @@ def prune(root: Path, *arguments: str) -> Any:
     ("arguments", "says"),
     [
         (("--older-than", "soon"), "is no length of time; allowed: 90s, 10m"),
+        (("--older-than", "30"), "'30' of what? Say a unit: 30d"),
         (("--dry-run",), "--older-than"),
         (("--older-than", "1d"), "no databases"),
     ],

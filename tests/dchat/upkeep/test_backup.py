@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from click.testing import CliRunner, Result
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.system.errors import EXIT_DISK
 from consensus.system.machine import EXIT_MACHINE
+<<<<<<< HEAD
 from dchat.cli.groups.database_group import database
+=======
+from dchat.cli.database.group import size_text
+>>>>>>> e4dc1415 (Tell a newcomer where a wait, a number without unit and a damaged file lead: found by going through the docs as one)
 from dchat.cli.main import dchat
 from dchat.home.files import PLAN
 from dchat.upkeep import copies
@@ -207,6 +212,54 @@ async def test_blocks_gone_back_over_are_executed_again(steps: int, stopped: Sto
     assert record_of(home) == record
     ended = await start(home, stopped.recipient)
     assert (ended.code, ended.balance) == (0, stopped.balances[1]), ended
+
+
+def test_going_back_to_where_the_state_is_already_says_that_nothing_was_done(stopped: Stopped, tmp_path: Path) -> None:
+    home = stopped.copy(tmp_path / "home")
+    run(home, "rollback", "--steps", 3, said="rolled back to height")
+    again = run(home, "rollback", "--steps", 1, said="nothing to do: the state is at height").output
+    assert "`dchat database rollback --steps 4` goes further" in again
+    run(home, "rollback", "--steps", 4, said="rolled back to height")
+
+
+def test_what_somebody_looks_at_has_sizes_and_words(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, kept = stopped.copy(tmp_path / "home"), tmp_path / "kept"
+    kept.mkdir()
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    assert re.search(
+        r"^blocks: [\d.]+ [KM]iB on disk, in \d+ files\n  blocks +\d+ records", run(home, "stats").output, re.M
+    )
+    made = run(home, "backup", "--output", f"{kept}/").output
+    assert re.search(r"wrote ([\d.]+ [KM]iB) of \1 .* to .*\.backup [\d.]+ [KM]iB$", made.strip(), re.S), made
+    assert re.search(r"height +\d+ +[\d.]+ [KM]iB  .*\.backup\n1 in ", run(home, "backups", "--at", kept).output)
+    run(home, "restore", "--input", kept, code=2, said=f"`dchat database backups --at {kept}` lists what is in it")
+    said = run(home, "prune", "--older-than", "0s", "--dry-run").output
+    assert re.search(r"would go: \d+ blocks and \d+ states\nstay: blocks \d+ to \d+, the lowest kept for \w+", said), (
+        said
+    )
+    assert re.search(r"on disk: .* before, .* now", run(home, "prune", "--older-than", "0s").output)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0, "0 bytes"), (1_023, "1023 bytes"), (1_024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 40, "3,072.0 GiB")],
+)
+def test_sizes_for_people(size: int, said: str) -> None:
+    assert size_text(size) == said
+
+
+def test_a_backup_brought_to_an_empty_home_says_what_is_missing_there(stopped: Stopped, tmp_path: Path) -> None:
+    home, file, new = stopped.copy(tmp_path / "home"), tmp_path / "file", tmp_path / "new"
+    run(home, "backup", "--output", file)
+    run(
+        new,
+        "restore",
+        "--input",
+        file,
+        said=f"next: {new} has no genesis yet: `dchat init --genesis FILE --home {new}`",
+    )
 
 
 def test_what_is_no_longer_kept_cannot_be_gone_back_to(stopped: Stopped, tmp_path: Path) -> None:

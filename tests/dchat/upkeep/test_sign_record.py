@@ -63,6 +63,7 @@ def test_records_are_merged_by_their_maximum(
         ({"metadata": {"interchange_format_version": "9", "chain_id": "other"}}, "has form '9'"),
         ({"data": []}, "nothing of this home's validator"),
         ({"data": 7}, "no record of signing"),
+        ({"metadata": {}}, "'interchange_format_version' is missing"),
     ],
 )
 def test_what_is_not_of_this_key_and_chain_is_refused(
@@ -76,6 +77,24 @@ def test_what_is_not_of_this_key_and_chain_is_refused(
     assert said in told
     assert str(file) in told
     assert record(home).read_bytes() == before
+
+
+def test_what_moved_is_said_in_words(stopped: Stopped, tmp_path: Path) -> None:
+    old, new, file = stopped.copy(tmp_path / "old"), stopped.copy(tmp_path / "new"), tmp_path / "signed.json"
+    record(old).write_text(format_sign_state(SignState(50, 1, 2)))
+    record(new).write_text(format_sign_state(SignState(49, 9, 3)))
+    assert "dchat signer import --input FILE" in signer(old, "export", "--output", file)
+    said = "the sign state is at height 50, round 1, prevote (50/1/2); it was at height 49, round 9, precommit (49/9/3)"
+    assert said in signer(new, "import", "--input", file)
+    assert "stays at height 50, round 1, prevote (50/1/2)" in signer(new, "import", "--input", file)
+
+
+def test_a_home_without_the_key_is_told_what_to_bring_first(stopped: Stopped, tmp_path: Path) -> None:
+    old, new, file = stopped.copy(tmp_path / "old"), tmp_path / "new", tmp_path / "signed.json"
+    signer(old, "export", "--output", file)
+    told = signer(new, "import", "--input", file, code=1)
+    assert "bring config/priv_validator_key.json and config/genesis.json of the old home first" in told
+    assert not record(new).exists()
 
 
 def test_a_home_that_was_moved_is_watched_so_many_blocks(stopped: Stopped, tmp_path: Path) -> None:
