@@ -14,11 +14,8 @@ from click.testing import CliRunner, Result
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.system.errors import EXIT_DISK
 from consensus.system.machine import EXIT_MACHINE
-<<<<<<< HEAD
-from dchat.cli.groups.database_group import database
-=======
 from dchat.cli.database.group import size_text
->>>>>>> e4dc1415 (Tell a newcomer where a wait, a number without unit and a damaged file lead: found by going through the docs as one)
+from dchat.cli.groups.database_group import database
 from dchat.cli.main import dchat
 from dchat.home.files import PLAN
 from dchat.upkeep import copies
