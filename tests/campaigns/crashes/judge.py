@@ -90,7 +90,7 @@ def note(told: Told, names: dict[tuple[int, int], str], step: Step) -> None:
 
 
 def signed_in(data: bytes) -> Iterator[tuple[Slot, bytes]]:
-    """Votes and proposals in a piece of a log that begins with a record. A network of one has none of others."""
+    """Our votes and proposals in a piece of a log that begins with a record: what peers sent has their ids."""
     at = 0
     while isinstance(payload := payload_at(data, at), bytes):
         at += 8 + len(payload)
@@ -100,7 +100,7 @@ def signed_in(data: bytes) -> Iterator[tuple[Slot, bytes]]:
 
 
 def _signed_by(message: wal_pb2.TimedWALMessage) -> Iterator[tuple[Slot, bytes]]:
-    if message.msg.WhichOneof("sum") != "msg_info":
+    if message.msg.WhichOneof("sum") != "msg_info" or message.msg.msg_info.peer_id:
         return
     inner = message.msg.msg_info.msg
     match inner.WhichOneof("sum"):
