@@ -105,7 +105,7 @@ class RpcProvider:
                 text = f"{refused.text('message')}: {refused.text('data')}"
                 raise RpcRefused(self.name, int(refused.raw("code") or 0), text)
             return answer.object("result")
-        except (InvalidData, TypeError, ValueError) as error:
+        except (InvalidData, TypeError, ValueError, ArithmeticError) as error:  # of a code that is no number, or 1e999
             raise BadAnswer(self.name, quoted(error)) from error
 
     async def _post(self, body: bytes, bytes_max: int) -> bytes:

@@ -178,6 +178,13 @@ AUDIT = (
         "a loss of power while a restore replaces databases leaves a home without some, or none: it begins anew",
     ),
     Row("audit 52", "a loss of power at a start makes a torn end that the last process left read as a disk that lied"),
+    Row("audit 53", "a backup by somebody else raises the record of signing so far that the key signs never again"),
+    Row("audit 54", "a restore replaces the databases of a node that runs, by another name of their folder"),
+    Row(
+        "audit 55", "a backup by a passphrase is refused where the machine is slower, or busier, than when it was made"
+    ),
+    Row("audit 56", "one witness with an infinite number in its answer ends a light client, and a state sync"),
+    Row("audit 57", "a server of SQL answers without end, and takes all the memory of a validator's machine"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

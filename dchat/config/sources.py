@@ -139,11 +139,12 @@ def load(
 
 def _read_file(file: Path, gathered: _Gathered) -> None:
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            raw = opened.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     if len(raw) > FILE_BYTES_MAX:
-        raise ConfigError(f"{file}: has {len(raw)} bytes; an option file has at most {FILE_BYTES_MAX}")
+        raise ConfigError(f"{file}: has more than {FILE_BYTES_MAX} bytes; an option file has at most {FILE_BYTES_MAX}")
     try:
         tables = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -82,11 +82,14 @@ def generate(*, burner: bool = False, account: bytes = b"") -> Identity:
 def load(path: Path) -> Identity:
     """Raises IdentityError: unreadable, another kind of file, or an address that is not the key's."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise IdentityError(f"{path}: cannot be read: {error.strerror}") from None
     if len(raw) > FILE_BYTES_MAX:
-        raise IdentityError(f"{path}: has {len(raw)} bytes; an identity file has at most {FILE_BYTES_MAX}")
+        raise IdentityError(
+            f"{path}: has more than {FILE_BYTES_MAX} bytes; an identity file has at most {FILE_BYTES_MAX}"
+        )
     try:
         return _parse(document_of(raw, FILE_TYPE))
     except (KeyError, TypeError, ValueError, InvalidKey) as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 from typing import Any, Final
@@ -28,6 +29,7 @@ from dchat.sql.writer import Frame, Target, Writer
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 20.0
 NICE: Final = 10  # consensus first
 EXIT_REFUSED: Final = 3
+MEMORY_BYTES_MAX: Final = 1 << 30  # a batch's rows take some 100 MB; what a server answers has no bound of its own
 
 
 class Worker:
@@ -45,8 +47,8 @@ class Worker:
                     wait_s = RETRY_FIRST_S
                     while True:
                         self._follow(writer)
-            except SqlUnavailable as error:
-                tell(trouble=str(error))
+            except (SqlUnavailable, MemoryError) as error:
+                tell(trouble=str(error) or "what the server answers does not fit into memory")
                 self._pipe.pause(wait_s)
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
 
@@ -79,6 +81,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the node hears it too, and closes the pipe
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICE)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     pipe = Pipe(0)
     try:
         Worker(decode_target(pipe.next()), pipe).run()

@@ -24,7 +24,7 @@ from dchat.home.files import put_in_place
 from dchat.home.home import REHEARSAL_PREFIX, Home, load_genesis, load_validator_key
 from dchat.home.version import build_version
 from dchat.upkeep.archive import Facts, Told, quiet, read_archive, write_archive
-from dchat.upkeep.copies import DATABASES, Copy, remove_remains
+from dchat.upkeep.copies import DATABASES, Copy, hold_databases, remove_remains
 from dchat.upkeep.errors import BadBackup, UpkeepError
 from dchat.upkeep.locks import Lock, decrypt, encrypt
 from dchat.upkeep.sign_record import mark_moved, raise_sign_state, read_sign_state
@@ -34,6 +34,7 @@ from storage.open import open_store
 from storage.options import StoreOptions
 
 MADE: Final = "restored"  # the folder, for a moment, of what takes the databases' place
+SIGNED_AHEAD_MAX: Final = 10_000  # heights: databases that catch up lag behind what their key signed before
 ROOM_SHARE: Final = 4  # a restore needs so many fourths of the backup's size free, at least
 ROOM_KEPT: Final = 16  # and leaves one of so many parts of what is free, whatever a backup unpacks to
 
@@ -108,11 +109,12 @@ def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step
     the home. Raises BadBackup, UpkeepError, StorageError, HomeError, OSError."""
     home.databases.mkdir(parents=True, exist_ok=True, mode=0o700)
     remove_remains(home.databases)
-    with _working_folder(home.databases) as name:
+    with hold_databases(home.databases), _working_folder(home.databases) as name:
         folder = Path(name) / "restored"
         facts = _unpack(source, Path(name), folder, lock)
         if home.genesis.exists() and not _is_of(home, facts.genesis_hash):
             raise BadBackup(f"it is of chain {facts.chain_id}, of another genesis than {home.genesis}")
+        _check_signed(home, facts)
         _check(folder, facts, told)
         raised = _raise_sign_state(home, facts)  # first: a stop leaves no older databases without it
         mark_moved(home)
@@ -123,12 +125,29 @@ def restore(home: Home, source: Path, *, lock: Lock | None, told: Callable[[Step
     return Restored(facts, aside, raised)
 
 
-def _raise_sign_state(home: Home, facts: Facts) -> bool:
-    """To what the backup knows that the home's key signed."""
+def _is_of_key(home: Home, facts: Facts) -> bool:
     if not facts.validator or not home.validator_key.exists():
         return False
-    is_same = load_validator_key(home).pub_key.address.hex() == facts.validator
-    return is_same and raise_sign_state(home, facts.signed)
+    return load_validator_key(home).pub_key.address.hex() == facts.validator
+
+
+def _check_signed(home: Home, facts: Facts) -> None:
+    """A record of signing is never lowered again: a backup by somebody else could silence the key for ever. Raises
+    BadBackup, HomeError."""
+    if not _is_of_key(home, facts) or not home.sign_state.exists():
+        return
+    known = max(facts.height, read_sign_state(home).height)
+    if facts.signed[0] > known + SIGNED_AHEAD_MAX:
+        raise BadBackup(
+            f"it says that this home's key signed at height {facts.signed[0]}, and its last block is {facts.height}; "
+            f"allowed: {SIGNED_AHEAD_MAX} above that and above the home's own record. If it did, carry the record here "
+            "first: `dchat signer export` and `dchat signer import`"
+        )
+
+
+def _raise_sign_state(home: Home, facts: Facts) -> bool:
+    """To what the backup knows that the home's key signed."""
+    return _is_of_key(home, facts) and raise_sign_state(home, facts.signed)
 
 
 def _unpack(source: Path, work: Path, folder: Path, lock: Lock | None) -> Facts:

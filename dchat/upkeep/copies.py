@@ -8,8 +8,12 @@ Source: LevelDB, doc/impl.md.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +22,7 @@ from consensus.system.machine import MachineRefusal
 from dchat.config import Config
 from dchat.home.files import is_replacing
 from dchat.home.home import REHEARSAL_PREFIX, Home
-from dchat.upkeep.errors import CopyFailed
+from dchat.upkeep.errors import CopyFailed, UpkeepError
 from storage.errors import StorageError, StoreCorrupted
 from storage.kv import KeyValueStore
 from storage.open import open_store
@@ -104,6 +108,24 @@ def _which(databases: Path) -> list[int]:
             "finishes it, or another restore"
         )
     return [path.stat().st_ino for name in DATABASES if (path := databases / name).is_dir()]
+
+
+@contextlib.contextmanager
+def hold_databases(databases: Path) -> Iterator[None]:
+    """Nobody else has one of them open, or opens it, meanwhile: by LevelDB's own locks, which hold whatever name the
+    folder goes by and whatever home the other process has. Raises UpkeepError, OSError."""
+    with contextlib.ExitStack() as until:
+        for folder in (databases / name for name in DATABASES):
+            if not folder.is_dir():
+                continue
+            file = until.enter_context((folder / "LOCK").open("a+b"))
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError) as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                raise UpkeepError(f"{folder}: another process has it open: stop it first") from None
+        yield
 
 
 def remove_remains(beside: Path) -> None:

@@ -1,6 +1,8 @@
 """Encrypting backups: a file of age (age-encryption.org/v1) for a key, or by a passphrase.
 
-By a passphrase, a line and a key that age encrypted by it stand in front of a file of age for that key. What a file
+By a passphrase, a line and a key in a small file of age by that passphrase stand in front of a file of age for that
+key. The small one is written and read here: pyrage measures how fast the machine is at that moment, takes as much work
+as that tells it, and refuses to read what another moment, or another machine, chose. What a file
 says of itself is bounded before age is given it: its header (which age reads in time that grows by the square), and
 the work of its passphrase (which is memory too).
 Source: C2SP, age.md.
@@ -8,13 +10,22 @@ Source: C2SP, age.md.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
 import os
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import pyrage
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from consensus.system.files import write_new_secret
 from dchat.upkeep.errors import BadBackup, UpkeepError
@@ -25,8 +36,15 @@ AGE: Final = b"age-encryption.org/v1\n"
 BACKUP: Final = b"dchat-backup "  # every other one begins with it
 HEADER_BYTES_MAX: Final = 16_384  # a hundred keys
 LOCKED_BYTES_MAX: Final = 1_024  # of a key of 74 bytes; ours take 250
-SCRYPT_LOG_MAX: Final = 20  # 1 GiB, and some seconds; age chooses what takes one: 18 or so
+KEY_FILE_BYTES_MAX: Final = 65_536  # a key has 74
+SCRYPT_LOG: Final = 18  # 256 MiB, and about a second
+SCRYPT_LOG_MAX: Final = 20  # 1 GiB, and some seconds
+SALT_BYTES: Final = 16
 _SCRYPT = re.compile(rb"^-> scrypt \S+ ([0-9]+)$", re.MULTILINE)
+_SMALL = re.compile(
+    rb"(age-encryption\.org/v1\n-> scrypt ([0-9A-Za-z+/]{22}) ([1-9][0-9]?)\n([0-9A-Za-z+/]{43})\n---)"
+    rb" ([0-9A-Za-z+/]{43})\n"
+)
 _HEADER_END = re.compile(rb"^--- ", re.MULTILINE)
 
 
@@ -58,7 +76,7 @@ def encrypt(plain: Path, target: Path, lock: Lock) -> None:
             recipient = _recipient(lock.key_file)
         else:
             identity = _age.x25519.Identity.generate()
-            locked = _age.passphrase.encrypt(str(identity).encode(), lock.passphrase)
+            locked = encrypt_small(str(identity).encode(), lock.passphrase)
             out.write(LOCKED + len(locked).to_bytes(4, "big") + locked)
             recipient = identity.to_public()
         out.flush()
@@ -137,9 +155,54 @@ def _unlocked(source: BinaryIO, lock: Lock) -> object:
     locked = source.read(size)
     _check_header(locked)
     try:
-        return _age.x25519.Identity.from_str(_age.passphrase.decrypt(locked, lock.passphrase).decode("ascii"))
+        return _age.x25519.Identity.from_str(decrypt_small(locked, lock.passphrase).decode("ascii"))
     except (UnicodeDecodeError, _age.IdentityError):
         raise BadBackup("it is damaged: what its passphrase opens is no key") from None
+
+
+def encrypt_small(data: bytes, passphrase: str, *, log: int = SCRYPT_LOG) -> bytes:
+    """A file of age by a passphrase, of one piece. log: of the work, as a power of 2, each 1 KiB of memory."""
+    key, salt, nonce = (secrets.token_bytes(SALT_BYTES) for _ in range(3))
+    wrapped = ChaCha20Poly1305(_stretched(passphrase, salt, log)).encrypt(bytes(12), key, None)
+    head = AGE + b"-> scrypt %b %d\n%b\n---" % (_base64(salt), log, _base64(wrapped))
+    sealed = ChaCha20Poly1305(_derived(key, nonce, b"payload")).encrypt(_ONLY, data, None)
+    return b"%b %b\n%b%b" % (head, _base64(_mac(key, head)), nonce, sealed)
+
+
+def decrypt_small(data: bytes, passphrase: str) -> bytes:
+    """What `encrypt_small`, or another program of age, wrote in one piece; however long it takes. Raises BadBackup."""
+    found = _SMALL.match(data)
+    if found is None or int(found[3]) > SCRYPT_LOG_MAX:
+        raise BadBackup("it is damaged: its locked key is no file of age by a passphrase")
+    rest = data[found.end() :]
+    try:
+        salt, wrapped, told = (base64.b64decode(found[part] + b"=" * (-len(found[part]) % 4)) for part in (2, 4, 5))
+        key = ChaCha20Poly1305(_stretched(passphrase, salt, int(found[3]))).decrypt(bytes(12), wrapped, None)
+        if not hmac.compare_digest(told, _mac(key, found[1])):
+            raise BadBackup("it is damaged: the header of its locked key does not hold")
+        payload = ChaCha20Poly1305(_derived(key, rest[:SALT_BYTES], b"payload"))
+        return payload.decrypt(_ONLY, rest[SALT_BYTES:], None)
+    except (InvalidTag, binascii.Error):
+        raise BadBackup("it cannot be decrypted: the passphrase is another, or the file is damaged") from None
+
+
+_ONLY: Final = bytes(11) + b"\x01"  # the nonce of the first piece that is the last
+
+
+def _stretched(passphrase: str, salt: bytes, log: int) -> bytes:
+    return Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, n=1 << log, r=8, p=1).derive(passphrase.encode())
+
+
+def _derived(key: bytes, salt: bytes, info: bytes) -> bytes:
+    return HKDF(SHA256(), length=32, salt=salt, info=info).derive(key)
+
+
+def _mac(key: bytes, head: bytes) -> bytes:
+    return hmac.digest(_derived(key, b"", b"header"), head, "sha256")
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.b64encode(data).rstrip(b"=")
 
 
 def _check_header(first: bytes) -> None:
@@ -154,7 +217,12 @@ def _check_header(first: bytes) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+        with path.open("rb") as file:
+            raw = file.read(KEY_FILE_BYTES_MAX + 1)
+        if len(raw) > KEY_FILE_BYTES_MAX:
+            raise UpkeepError(f"{path}: has more than {KEY_FILE_BYTES_MAX} bytes: it is no key file of age")
+        text = raw.decode()
+        return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     except (OSError, UnicodeDecodeError) as error:
         raise UpkeepError(f"{path}: the key file cannot be read: {error}") from None
 

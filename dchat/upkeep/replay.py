@@ -40,7 +40,7 @@ from dchat.app.app import DchatApplication
 from dchat.home.files import put_in_place
 from dchat.home.home import Home
 from dchat.home.version import build_version
-from dchat.upkeep.copies import Copy
+from dchat.upkeep.copies import Copy, hold_databases
 from dchat.upkeep.errors import UpkeepError
 from genesis.digest import genesis_digest
 from storage.kv import KeyValueStore, Reader, Write
@@ -371,9 +371,10 @@ def take_over(home: Home) -> Path:
     """Take the state that a whole replay made for the home's own; returns the folder where that is now.
 
     The caller holds the home, and it was held since the copy was taken. Blocks, log and record of signing stay. Raises
-    OSError; a stop in between is finished by the next who holds the home.
+    UpkeepError, OSError; a stop in between is finished by the next who holds the home.
     """
-    aside = put_in_place(home.databases, home.databases / FOLDER)
+    with hold_databases(home.databases):
+        aside = put_in_place(home.databases, home.databases / FOLDER)
     assert aside is not None
     return aside
 

@@ -109,12 +109,12 @@ def import_record(home: Home, text: bytes) -> tuple[Position | None, Position]:
 def _position_of(home: Home, text: bytes) -> Position:
     address, chain_id = load_validator_key(home).pub_key.address.hex(), load_genesis(home).chain_id
     if len(text) > BYTES_MAX:
-        raise UpkeepError(f"the record has {len(text)} bytes; allowed: {BYTES_MAX}")
+        raise UpkeepError(f"the record has more than {BYTES_MAX} bytes")
     try:
         told: Any = json.loads(text)
         version, chain = told["metadata"]["interchange_format_version"], told["metadata"]["chain_id"]
         found = [
-            (int(row["height"]), int(row["round"]), int(row["step"]))
+            (_whole(row["height"]), _whole(row["round"]), _whole(row["step"]))
             for row in told["data"]
             if str(row["address"]).lower() == address
         ]
@@ -134,3 +134,12 @@ def _position_of(home: Home, text: bytes) -> Position:
     if not is_position(position):
         raise UpkeepError(f"the record's {'/'.join(map(str, position))} is out of range")
     return position
+
+
+def _whole(value: object) -> int:
+    """A whole number, plain or as a text: of 9.9 nobody signed above 9. Raises ValueError."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{value!r:.40} is no whole number")
+    return value

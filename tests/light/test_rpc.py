@@ -198,6 +198,7 @@ def page(members: int, total: int) -> Any:
         pytest.param("commit", says(b"[" * 100_000), BadAnswer, "not JSON|deeper", id="nested deep"),
         pytest.param("commit", says(b"[1]"), BadAnswer, "a list", id="a list"),
         pytest.param("commit", says(b'{"error":{"code":"x"}}'), BadAnswer, "invalid literal", id="a strange error"),
+        pytest.param("commit", says(b'{"error":{"code":1e999}}'), BadAnswer, "infinity", id="audit 56: infinite"),
         pytest.param("commit", {"result": {"signed_header": None}}, NoBlock, "no commit", id="nothing"),
         pytest.param(
             "commit", {"result": {"signed_header": {"header": 1, "commit": 2}}}, BadAnswer, "an object", id="numbers"

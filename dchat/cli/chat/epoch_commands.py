@@ -16,7 +16,9 @@ from dchat.cli.chat.words import channel_of, channel_option
 from dchat.cli.commands.query_commands import ask_record, proving, query
 from dchat.cli.commands.tx_commands import LEGS, send, sending, tx
 from dchat.cli.terminal.ask import Address, Hash
-from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, read_input
+
+COPIES_BYTES_MAX = 16 << 20  # a transaction takes far fewer
 
 
 @tx.command("publish-epoch-keys", cls=Command)
@@ -29,17 +31,17 @@ from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal
 @sending
 def publish_epoch_keys(channel: str, epoch: int, commitment: bytes, copies: Path, **options: Any) -> None:
     """Give members the key of an epoch of an encrypted channel, sealed for their devices."""
-    keys = _sealed_copies(copies.read_text())
+    keys = _sealed_copies(read_input(copies, COPIES_BYTES_MAX))
     send(lambda me: [PublishEpochKeys(me, channel_of(channel), epoch, commitment, keys)], options)
 
 
-def _sealed_copies(text: str) -> tuple[SealedCopy, ...]:
+def _sealed_copies(text: bytes) -> tuple[SealedCopy, ...]:
     try:
         found = [
             SealedCopy(decode_address(one["member"]), bytes.fromhex(one["device"]), bytes.fromhex(one["sealed"]))
             for one in json.loads(text)
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Refusal(f"--copies: no list of sealed copies: {error}", Exit.USAGE) from None
     return tuple(sorted(found))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,7 +37,7 @@ from dchat.cli.commands.query_commands import ask, plain, proving
 from dchat.cli.commands.tx_commands import Refused, send, sending
 from dchat.cli.commands.upgrade_commands import PLAN_FIELDS, plan_of, plan_options
 from dchat.cli.terminal.ask import Address, Amount, limit_option, node_option
-from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal
+from dchat.cli.terminal.base import Command, Exit, Group, InputFile, Refusal, read_input
 from dchat.client.client import Client
 from dchat.client.proved import Checked, Proved
 from dchat.client.verify import ProofFailed
@@ -74,7 +75,7 @@ def submit(options: dict[str, Any], *actions: Action) -> None:
     if file is not None:
         if summary:
             raise Refusal("--summary and --summary-file: one of them", Exit.USAGE)
-        summary = file.read_text()
+        summary = _text_of(file)
     message = SubmitProposal(bytes(20), title, summary, expedited, deposit, actions)
     checked = pb_of(gov.SubmitProposal(), fill_submit_proposal, message)
     try:
@@ -82,6 +83,14 @@ def submit(options: dict[str, Any], *actions: Action) -> None:
     except InvalidField as error:
         raise Refusal(str(error), Exit.USAGE) from None
     send(lambda me: [message._replace(proposer=me)], options)
+
+
+def _text_of(file: Path) -> str:
+    """Raises Refusal."""
+    try:
+        return read_input(file, SUMMARY_BYTES_MAX).decode()
+    except UnicodeDecodeError:
+        raise Refusal(f"{file}: is no text in UTF-8", Exit.USAGE) from None
 
 
 def pb_of(out: Any, fill: Callable[[Any, Any], None], message: Any) -> Any:

@@ -33,7 +33,7 @@ from crypto.keys import ED25519_KEY_BYTES, SIGNATURE_BYTES, PrivKey
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.commands.tx_commands import send, sending, tx
 from dchat.cli.terminal.ask import Address, Amount, ChainId, height_option, limit_option, node_option, run
-from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, show_json
+from dchat.cli.terminal.base import Command, Exit, Group, Refusal, current_home, read_input, show_json
 from dchat.cli.terminal.trust import signing_facts
 from dchat.client.client import Client, whole_param
 from dchat.home.errors import HomeError
@@ -41,6 +41,7 @@ from dchat.home.home import load_validator_key
 from proto.dchat.v1 import staking_service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
+KEY_FILE_BYTES_MAX = 65_536  # some hundred bytes; whatever is larger is another file
 USUAL_MINIMUM = StakingParams().min_self_delegation
 STATUSES = ("bonded", "unbonding", "unbonded")
 
@@ -98,7 +99,7 @@ def consensus_key(text: str | None) -> ConsensusSigner | bytes:
 def _key_in(path: Path) -> PrivKey:
     """Of a priv_validator_key.json. Raises Refusal."""
     try:
-        return parse_validator_key(path.read_bytes())
+        return parse_validator_key(read_input(path, KEY_FILE_BYTES_MAX))
     except OSError as error:
         raise Refusal(f"--consensus-key {path}: {error.strerror}", Exit.USAGE) from None
     except (InvalidData, InvalidFile) as error:

@@ -54,7 +54,8 @@ def chosen(db_path: Path | None) -> tuple[Home, Config]:
     if db_path is None:
         return home, config
     path = db_path.expanduser().absolute()
-    is_own = path in (home.databases.absolute(), home.data.absolute())
+    # by whatever name: under another one, another lock would be taken than the node's
+    is_own = path.resolve() in (home.databases.resolve(), home.data.resolve())
     return (home if is_own else dataclasses.replace(home, data=path, databases=path)), config
 
 

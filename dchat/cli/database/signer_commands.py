@@ -8,9 +8,9 @@ import click
 
 from consensus.system.files import write_new_secret
 from dchat.cli.database.group import held
-from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo
+from dchat.cli.terminal.base import Command, Group, InputFile, Refusal, current_home, echo, read_input
 from dchat.upkeep.errors import UpkeepError
-from dchat.upkeep.sign_record import export_record, import_record, position_text
+from dchat.upkeep.sign_record import BYTES_MAX, export_record, import_record, position_text
 
 
 @click.group("signer", cls=Group)
@@ -43,7 +43,7 @@ def import_command(source: Path) -> None:
     home, _ = current_home()
     with held(home):
         try:
-            before, after = import_record(home, source.read_bytes())
+            before, after = import_record(home, read_input(source, BYTES_MAX))
         except UpkeepError as error:
             raise UpkeepError(f"{source}: {error}") from None
     if before == after:

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from chain.tx.units import UDCHAT_PER_DCHAT
-from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.documents.genesis import GENESIS_BYTES_MAX, GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from consensus.system.files import write_new
 from crypto.keys import PrivKey
 from dchat.cli.local.network_options import Wanted, network_options
 from dchat.cli.terminal.ask import ChainId
-from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo, home_root, load_config
+from dchat.cli.terminal.base import Command, Exit, InputFile, Refusal, echo, home_root, load_config, read_input
 from dchat.config import Config
 from dchat.config.pages import example_toml
 from dchat.devnet.network import DEFAULT_CHAIN_ID, NetworkError, genesis_economics
@@ -74,7 +74,7 @@ def make_home(
     made += make_keys(home)
     if not home.genesis.exists():
         if genesis_file is not None:
-            write_genesis(home, genesis_file.read_text())
+            write_genesis(home, read_input(genesis_file, GENESIS_BYTES_MAX).decode())
         else:
             key, operator = load_validator_key(home), identity.load(home.identity)
             write_genesis(home, single_validator_genesis(config, chain_id, key, operator.address).dumps())
@@ -102,7 +102,7 @@ def check_home(home: Home, config: Config, *, chain_id: str, genesis_file: Path 
 def read_genesis(path: Path) -> GenesisDoc:
     """Raises HomeError."""
     try:
-        return parse_genesis(path.read_bytes())
+        return parse_genesis(read_input(path, GENESIS_BYTES_MAX))
     except (OSError, InvalidGenesis) as error:
         raise HomeError(f"{path}: {error}") from None
 

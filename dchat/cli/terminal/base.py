@@ -71,6 +71,16 @@ def place_refused(error: OSError) -> str:
     return f"{os.fsdecode(error.filename)}: {error.strerror}: name another place"
 
 
+def read_input(path: Path, bytes_max: int) -> bytes:
+    """All of a file that somebody named, of which no more is read than it may have: it may be a device, or a disk's
+    image that was typed in its place. Raises Refusal, OSError."""
+    with path.open("rb") as file:
+        data = file.read(bytes_max + 1)
+    if len(data) > bytes_max:
+        raise Refusal(f"{path}: has more than {bytes_max} bytes, which no file of its kind has", Exit.USAGE)
+    return data
+
+
 class Exit(IntEnum):
     """What the process answers."""
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from chain.tx.envelope.build import Shared, Wallet
-from consensus.documents.genesis import parse_genesis
+from consensus.documents.genesis import GENESIS_BYTES_MAX, parse_genesis
 from consensus.formats.errors import InvalidGenesis
 from dchat.cli.terminal.ask import account_from, run
-from dchat.cli.terminal.base import Exit, InputFile, Refusal, common_option, current_home
+from dchat.cli.terminal.base import Exit, InputFile, Refusal, common_option, current_home, read_input
 from dchat.client.client import Client
 from dchat.client.proved import Proved
 from dchat.client.verify import Trust, Verifier
@@ -45,7 +45,7 @@ def root_of_trust(trust: str | None, genesis_file: Path | None, *, otherwise: st
         if trust is not None:
             return Trust.parse(trust)
         if genesis_file is not None:
-            return Trust.of_genesis(parse_genesis(genesis_file.read_bytes()))
+            return Trust.of_genesis(parse_genesis(read_input(genesis_file, GENESIS_BYTES_MAX)))
         return Trust.of_genesis(load_genesis(current_home()[0]))
     except HomeError as error:
         raise Refusal(

@@ -16,8 +16,19 @@ import pytest
 
 from dchat.upkeep import archive
 from dchat.upkeep.archive import CHUNK, MAGIC, PACKED, read_archive, unpack, write_archive
-from dchat.upkeep.errors import BadBackup
-from dchat.upkeep.locks import AGE, LOCKED, Lock, decrypt, encrypt, make_key_file
+from dchat.upkeep.errors import BadBackup, UpkeepError
+from dchat.upkeep.locks import (
+    AGE,
+    LOCKED,
+    SCRYPT_LOG,
+    Lock,
+    check_recipient,
+    decrypt,
+    decrypt_small,
+    encrypt,
+    encrypt_small,
+    make_key_file,
+)
 from tests.support.node.backups import FACTS, Nowhere, a_file, crafted
 
 MIB = 1 << 20
@@ -182,9 +193,40 @@ def test_a_cut_or_a_flipped_bit_of_an_encrypted_one_is_said(tmp_path: Path) -> N
 
 
 def test_a_passphrase_that_opens_no_key_is_said(tmp_path: Path) -> None:
-    inner = pyrage.passphrase.encrypt(b"\xff no key", "word")
+    inner = encrypt_small(b"\xff no key", "word", log=10)
     data = LOCKED + len(inner).to_bytes(4, "big") + inner
     assert "is no key" in _opened(data, tmp_path, Lock(passphrase="word"))
+
+
+def test_what_a_passphrase_opens_is_no_matter_of_how_busy_the_machine_is(tmp_path: Path) -> None:
+    """Audit 55. pyrage chose the work by what it measured, and refused what another moment or a faster machine had
+    chosen: of six that it wrote on a busy machine it read four, as if the word were wrong."""
+    (tmp_path / "in").write_bytes(b"content")
+    encrypt(tmp_path / "in", tmp_path / "locked", Lock(passphrase="wörd"))
+    head = (tmp_path / "locked").read_bytes().split(b"\n", 3)
+    assert head[2].startswith(b"-> scrypt ")
+    assert head[2].endswith(b" %d" % SCRYPT_LOG)
+    assert decrypt(tmp_path / "locked", tmp_path / "plain", Lock(passphrase="wörd"))
+    assert (tmp_path / "plain").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("size", [0, 74, 500])
+def test_the_small_file_is_one_of_age(size: int) -> None:
+    data = bytes(range(256)) * 2
+    small = encrypt_small(data[:size], "wörd", log=10)
+    assert pyrage.passphrase.decrypt(small, "wörd") == decrypt_small(small, "wörd") == data[:size]
+    for at in range(0, len(small), 7):
+        with pytest.raises(BadBackup, match="damaged"):
+            decrypt_small(small[:at] + bytes([small[at] ^ 1]) + small[at + 1 :], "wörd")
+        with pytest.raises(BadBackup, match="damaged"):
+            decrypt_small(small[:at], "wörd")
+    with pytest.raises(BadBackup, match="the passphrase is another"):
+        decrypt_small(small, "word")
+
+
+def test_no_more_of_a_key_file_is_read_than_one_may_have(tmp_path: Path) -> None:
+    with pytest.raises(UpkeepError, match="no key file of age"):
+        check_recipient(Path("/dev/zero"))
 
 
 def test_what_is_written_is_for_the_owner_alone(tmp_path: Path) -> None:

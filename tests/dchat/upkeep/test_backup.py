@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,14 +17,16 @@ from click.testing import CliRunner, Result
 from consensus.documents.files import SignState, format_sign_state, parse_sign_state
 from consensus.system.errors import EXIT_DISK
 from consensus.system.machine import EXIT_MACHINE
+from crypto.hash import sha256
 from dchat.cli.database.group import size_text
 from dchat.cli.groups.database_group import database
 from dchat.cli.main import dchat
 from dchat.home.files import PLAN
+from dchat.home.home_lock import hold_home
 from dchat.upkeep import copies
 from storage.level_files import tables_of
 from storage.leveldb import LevelStore
-from tests.support.node.homes import Stopped, make_stopped, start
+from tests.support.node.homes import Stopped, home_at, make_stopped, start
 from tests.support.node.machine import files_end_at
 from tests.support.node.running import running_node
 
@@ -181,6 +186,72 @@ def test_the_record_of_signing_is_raised_and_never_lowered(
     record.unlink()
     run(home, "restore", "--input", file)
     assert not record.exists()
+
+
+@pytest.mark.parametrize("height", [1 << 40, (1 << 63) - 1])
+def test_a_backup_does_not_silence_a_key_for_ever(height: int, stopped: Stopped, tmp_path: Path) -> None:
+    """Audit 53. A record is never lowered: one at such a height, which whoever made the backup wrote, is the key's end.
+    Where the home's own record, or one that was carried to it, is as high, nothing is raised by it."""
+    home, file, evil = stopped.copy(tmp_path / "home"), tmp_path / "backup", tmp_path / "evil"
+    run(home, "backup", "--output", file)
+    magic, facts, rest = file.read_bytes().split(b"\n", 2)
+    told = json.dumps({**json.loads(facts), "signed": [height, 0, 3]}).encode()
+    body = b"\n".join([magic, told, rest[:-32]])
+    evil.write_bytes(body + sha256(body))
+    before = {path: path.read_bytes() for path in sorted((home / "data").rglob("*")) if path.is_file()}
+    run(home, "restore", "--input", evil, code=1, said=f"signed at height {height}")
+    assert {path: path.read_bytes() for path in before} == before
+    (home / "data" / "priv_validator_state.json").write_text(format_sign_state(SignState(height, 0, 3)))
+    run(home, "restore", "--input", evil, said="restored height")
+
+
+HOLD = """
+import sys
+from storage.leveldb import LevelStore
+store = LevelStore(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_nothing_is_put_in_the_place_of_databases_that_somebody_has_open(
+    database: str, stopped: Stopped, tmp_path: Path
+) -> None:
+    """Audit 54. A node of another home, say: it wrote on into those that were set aside, and its next start knew of
+    none."""
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    run(home, "backup", "--output", file)
+    words = [sys.executable, "-c", HOLD, str(home / "data" / database)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        run(home, "restore", "--input", file, code=1, said="another process has it open")
+        assert not list((home / "data").glob("replaced-*"))
+        holder.communicate()
+    run(home, "restore", "--input", file, said="restored height")
+
+
+@pytest.mark.parametrize("other", ["link", "elsewhere/../big"])
+def test_a_homes_databases_are_its_own_by_whatever_name(
+    other: str, stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Audit 54. By another one, another lock was taken than the node's that runs on them."""
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "backup"
+    run(home, "backup", "--output", file)
+    for made in ("big", "elsewhere"):
+        (tmp_path / made).mkdir()
+    for name in DATABASES:
+        (home / "data" / name).rename(tmp_path / "big" / name)
+    (tmp_path / "link").symlink_to("big")
+    monkeypatch.setenv("DCHAT_DATABASE__PATH", str(tmp_path / "big"))
+    words = ("restore", "--input", file, "--db-path", tmp_path / other)
+    with hold_home(home_at(home)):
+        run(home, *words, code=1, said="runs on this home")
+    record = home / "data" / "priv_validator_state.json"
+    record.write_text(format_sign_state(SignState(1, 0, 1)))
+    run(home, *words, said="raised the sign state")
+    assert home_at(home).moved_mark.exists()
 
 
 async def test_a_running_node_is_backed_up_without_being_asked(tmp_path: Path) -> None:

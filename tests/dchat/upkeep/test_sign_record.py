@@ -97,6 +97,24 @@ def test_a_home_without_the_key_is_told_what_to_bring_first(stopped: Stopped, tm
     assert not record(new).exists()
 
 
+@pytest.mark.parametrize("height", ["1e999", "9.9", '"1_0"', "true", "-1", '"9223372036854775808"'])
+def test_a_height_that_is_none_is_refused(height: str, stopped: Stopped, tmp_path: Path) -> None:
+    """An infinite one ended in a trace; of 9.9 nine was taken, above which somebody may have signed."""
+    home, file = stopped.copy(tmp_path / "home"), tmp_path / "signed.json"
+    signer(home, "export", "--output", file)
+    before, told = record(home).read_bytes(), json.loads(file.read_text())
+    told["data"][0]["height"] = "HEIGHT"
+    file.write_text(json.dumps(told).replace('"HEIGHT"', height))
+    assert str(file) in signer(home, "import", "--input", file, code=1)
+    assert record(home).read_bytes() == before
+
+
+def test_no_more_of_a_record_is_read_than_one_may_have(stopped: Stopped, tmp_path: Path) -> None:
+    """A backup, or a disk, that was typed in its place: it was read whole into memory."""
+    home = stopped.copy(tmp_path / "home")
+    assert "more than 65536 bytes" in signer(home, "import", "--input", "/dev/zero", code=2)
+
+
 def test_a_home_that_was_moved_is_watched_so_many_blocks(stopped: Stopped, tmp_path: Path) -> None:
     root = stopped.copy(tmp_path / "home")
     home, config = home_at(root), load(root / "validator-config.toml", environment={}).config
