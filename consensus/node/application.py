@@ -7,8 +7,8 @@ hash is over all changes since the genesis, in order:
 
     SHA-256(hash before ‖ for each changed key, ascending: its length ‖ key ‖ length of the value + 1 ‖ value)
 
-with lengths as 8 bytes, big-endian, and length 0 and no value for a key that was removed. It costs what a block
-changed, and proves no single value; for proofs keep a tree, as chain/state does.
+with lengths as 8 bytes, big-endian, and length 0 and no value for a key that was removed. It stays while nothing
+changes, costs what a block changed, and proves no single value; for proofs keep a tree, as chain/state does.
 Source: ABCI 2.0 (CometBFT v0.38, spec/abci/abci++_app_requirements.md); docs/your-own-chain.md.
 """
 
@@ -220,7 +220,9 @@ class MapApplication(BaseApplication):
 
 
 def hash_after(before: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
-    """The app hash that follows `before` (32 bytes, b"" at the genesis)."""
+    """The app hash that follows `before` (32 bytes, b"" at the genesis); the same while nothing changes."""
+    if before and not changes:
+        return before
     return sha256(b"".join((before, *_lines(changes))))
 
 

@@ -30,6 +30,7 @@ from crypto.keys import Ed25519PrivKey, PrivKey
 
 POWER: Final = 10  # of each validator of a new network
 PORTS_EACH: Final = 2  # p2p, door
+HOST: Final = "127.0.0.1"
 SETTINGS_BYTES_MAX: Final = 1 << 20
 
 
@@ -115,7 +116,7 @@ class NodeHome:
 
 
 def make_network(
-    roots: Sequence[Path], *, chain_id: str, app_state: bytes = b"", host: str = "127.0.0.1", base_port: int = 26656
+    roots: Sequence[Path], *, chain_id: str, app_state: bytes = b"", host: str = HOST, base_port: int = 26656
 ) -> list[NodeHome]:
     """A chain that begins now, with a validator of equal power in each of `roots`: node i listens at base_port + 2i for
     peers and the port after that for clients. app_state: JSON for the application. Raises InvalidGenesis, OSError

@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Final
@@ -27,10 +28,10 @@ import uvloop
 from consensus.formats.errors import InvalidGenesis
 from consensus.node.door import Door
 from consensus.node.errors import UnusableHome
-from consensus.node.home import NodeHome, make_network
+from consensus.node.home import HOST, PORTS_EACH, NodeHome, make_network
 from consensus.node.node import MakeApplication, running
 from consensus.system.errors import EXIT_CONSENSUS_FAILURE, EngineError
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreUnavailable
 
 EXIT_UNUSABLE: Final = 1
 VALIDATORS_MAX: Final = 20  # processes on one machine
@@ -61,8 +62,10 @@ def run(make_application: MakeApplication, arguments: list[str] | None = None) -
         homes = homes_of(options.home, options.validators, chain_id=name, base_port=options.base_port)
         work = one(homes[0], make_application) if len(homes) == 1 else several(script, homes)
         sys.exit(uvloop.run(work))
+    except StoreUnavailable as error:
+        sys.exit(f"{error} (does another process run on this home?)")
     except (UnusableHome, InvalidGenesis, EngineError, StorageError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(f"{options.home}: {error}")
 
 
 def homes_of(root: Path, validators: int, *, chain_id: str, base_port: int) -> list[NodeHome]:
@@ -74,8 +77,22 @@ def homes_of(root: Path, validators: int, *, chain_id: str, base_port: int) -> l
         return [NodeHome(path.parents[1]) for path in there]
     if root.exists() and any(root.iterdir()):
         raise UnusableHome(f"{root} holds something else than nodes: give an empty or a new folder to --home")
+    check_free(base_port, PORTS_EACH * validators)
     roots = [root] if validators == 1 else [root / f"node{number}" for number in range(1, validators + 1)]
     return make_network(roots, chain_id=chain_id, base_port=base_port)
+
+
+def check_free(first: int, count: int) -> None:
+    """That a new chain's nodes can listen, before any file is made. Raises UnusableHome."""
+    for port in range(first, first + count):
+        try:
+            with socket.create_server((HOST, port)):
+                pass
+        except (OSError, OverflowError) as error:
+            raise UnusableHome(
+                f"nothing can listen on {HOST}:{port} ({error}); no chain was made: --base-port gives it {count} ports "
+                "from another one on"
+            ) from None
 
 
 def stop_asked() -> asyncio.Event:
