@@ -8,13 +8,17 @@ aside too.
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chain.state.store import Stores
 from consensus.stores.block_store import BlockStore
@@ -30,11 +34,14 @@ from dchat.upkeep.locks import Lock, decrypt, encrypt
 from dchat.upkeep.sign_record import mark_moved, raise_sign_state, read_sign_state
 from dchat.upkeep.verify import Step, verify
 from genesis.digest import genesis_digest, rendered_digest
+from storage.errors import StorageError
 from storage.open import open_store
 from storage.options import StoreOptions
 
 MADE: Final = "restored"  # the folder, for a moment, of what takes the databases' place
 SIGNED_AHEAD_MAX: Final = 10_000  # heights: databases that catch up lag behind what their key signed before
+WRONG_MAX: Final = 2_000  # characters that are told of one fault
+LINE_BYTES_MAX: Final = 1 << 16
 ROOM_SHARE: Final = 4  # a restore needs so many fourths of the backup's size free, at least
 ROOM_KEPT: Final = 16  # and leaves one of so many parts of what is free, whatever a backup unpacks to
 
@@ -167,16 +174,59 @@ def _check(folder: Path, facts: Facts, told: Callable[[Step], None]) -> None:
     missing = [name for name in DATABASES if not (folder / name / "CURRENT").exists()]
     if missing:
         raise BadBackup(f"the database {missing[0]} is not in it")
-    copy = Copy(folder, *(open_store("leveldb", folder / name, StoreOptions()) for name in DATABASES))
-    try:
-        wrong = []
-        for step in verify(copy):
-            told(step)
-            wrong += [step.wrong] if step.wrong else []
-        state, version = StateStore(copy.state).load(), Stores(copy.app).latest_version
-        if state is None or (state.chain_id, state.last_block_height) != (facts.chain_id, facts.height) or version < 0:
-            wrong.append("it is not of the height and the chain that it says")
-    finally:
-        copy.close()
+    wrong, found = [], None
+    for line in _walked(folder):
+        match line:
+            case {"what": str(what), "at": int(at), "of": int(of), "wrong": str(why)}:
+                told(Step(what, at, of, why))
+                wrong += [why] if why else []
+            case _:
+                found = line
+    if not wrong and found != {"chain_id": facts.chain_id, "height": facts.height}:
+        wrong.append("it is not of the height and the chain that it says")
     if wrong:
         raise BadBackup(f"what is in it is damaged in {len(wrong)} places, the first: {wrong[0]}")
+
+
+def _walked(folder: Path) -> Iterator[Any]:
+    """What `tell_walk` tells of three databases that somebody else made, from a process of its own: LevelDB ends one
+    that reads a table which was made for that. Raises BadBackup."""
+    code = f"import sys; from {__name__} import tell_walk; tell_walk(sys.argv[1])"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("DCHAT_")}  # as secrets
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        (sys.executable, "-c", code, str(folder)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            while line := process.stdout.readline(LINE_BYTES_MAX):
+                yield json.loads(line)
+            code_of_end = process.wait()
+        finally:
+            process.kill()
+    if code_of_end:
+        how = f"by signal {-code_of_end}" if code_of_end < 0 else f"with code {code_of_end}"
+        raise BadBackup(f"what is in it ends the process that reads it ({how}): it is damaged, or made for that")
+
+
+def tell_walk(folder: str) -> None:
+    """Write a line of JSON for each step of `verify`, then of which chain and height the databases are."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # what it may end of is no fault to be looked into
+    try:
+        copy = Copy(Path(folder), *(open_store("leveldb", Path(folder) / name, StoreOptions()) for name in DATABASES))
+        try:
+            for step in verify(copy):
+                _tell(asdict(replace(step, wrong=step.wrong[:WRONG_MAX])))
+            state, version = StateStore(copy.state).load(), Stores(copy.app).latest_version
+            if state is not None and version >= 0:
+                _tell({"chain_id": state.chain_id, "height": state.last_block_height})
+        finally:
+            copy.close()
+    except StorageError as error:
+        _tell(asdict(Step("databases", 0, 0, str(error)[:WRONG_MAX])))
+
+
+def _tell(line: object) -> None:
+    sys.stdout.write(f"{json.dumps(line)}\n")
+    sys.stdout.flush()

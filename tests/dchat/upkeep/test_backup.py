@@ -24,6 +24,7 @@ from dchat.cli.main import dchat
 from dchat.home.files import PLAN
 from dchat.home.home_lock import hold_home
 from dchat.upkeep import copies
+from dchat.upkeep.archive import read_archive, write_archive
 from storage.level_files import tables_of
 from storage.leveldb import LevelStore
 from tests.support.node.homes import Stopped, home_at, make_stopped, start
@@ -457,3 +458,23 @@ def test_who_names_a_key_is_told_that_a_backup_is_not_encrypted(stopped: Stopped
         run(home, *words, "--unencrypted", said="restored height")
     run(home, "backup", "--output", file, "--encrypt", "--key-file", key)
     run(home, "restore", "--input", file, "--key-file", key, "--unencrypted", said="restored height")
+
+
+def test_a_table_that_is_made_to_end_its_reader_ends_no_restore(stopped: Stopped, tmp_path: Path) -> None:
+    """Its index says to have 2^62 bytes, for which LevelDB asks the system, and is ended. All hashes hold."""
+    home, file, made = stopped.copy(tmp_path / "home"), tmp_path / "backup", tmp_path / "made"
+    run(home, "version")
+    LevelStore(str(home / "data" / "state")).close()  # its log becomes a table
+    run(home, "backup", "--output", file)
+    with file.open("rb") as source:
+        facts = read_archive(source, made, bytes_max=1 << 30)
+    table = tables_of(made / "state")[0]
+    data = table.read_bytes()
+    handles = b"\0\0" + b"\0" + b"\x80" * 8 + b"\x40"  # of the meta index, of the index: offset, size in 7 bits each
+    table.write_bytes(data[:-48] + handles.ljust(40, b"\0") + data[-8:])
+    with (tmp_path / "crafted").open("wb") as out:
+        write_archive(out, facts, made, compress=True)
+    before = sorted((home / "data" / "state").iterdir())
+    run(home, "restore", "--input", tmp_path / "crafted", code=1, said="ends the process that reads it (by signal 6)")
+    assert sorted((home / "data" / "state").iterdir()) == before
+    assert not [path for path in (home / "data").iterdir() if path.name.startswith(("replaced-", "rehearsal-"))]
