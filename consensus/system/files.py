@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SECRET_MODE = 0o600
+LINKLESS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what exFAT, VFAT and shares of others' systems say of links
 
 
 @contextlib.contextmanager
@@ -63,6 +64,19 @@ def replace_durably(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def give_name(own: Path, path: Path) -> None:
+    """Let a file that was written beside have its name, whole or not at all; `own` may be left. Raises FileExistsError,
+    OSError."""
+    try:
+        os.link(own, path)
+    except OSError as error:
+        if error.errno not in LINKLESS:
+            raise
+        if path.exists():  # no link: of two processes that write one name at once, the later one has it
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        own.rename(path)
 
 
 def sync_folder(folder: Path) -> None:

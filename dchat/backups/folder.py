@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from consensus.system.files import sync_folder
+from consensus.system.files import give_name, sync_folder
 from dchat.backups.errors import NoSuchBackup, TargetFailed
 from dchat.backups.target import CHUNK, LISTED_MAX
 
 DRAFT_ENDING = ".new"
-LINKLESS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)  # what exFAT, VFAT and shares of others' systems say of links
 
 
 class FolderTarget:
@@ -44,7 +42,7 @@ class FolderTarget:
             try:
                 if (own.stat().st_size, digest_of(own)) != before:
                     raise TargetFailed(f"{path}: what was written is not what is read back")
-                _give_name(own, path)
+                give_name(own, path)
             finally:
                 own.unlink(missing_ok=True)
             sync_folder(self._folder.absolute())
@@ -85,18 +83,6 @@ class FolderTarget:
             yield
         except OSError as error:
             raise TargetFailed(f"{error.filename or self._folder}: {what}: {error.strerror or error}") from None
-
-
-def _give_name(own: Path, path: Path) -> None:
-    """The file is there whole, or not; `own` may be left. Raises FileExistsError, OSError."""
-    try:
-        os.link(own, path)
-    except OSError as error:
-        if error.errno not in LINKLESS:
-            raise
-        if path.exists():  # names tell chain, node, height and time: nobody else makes this one
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        own.rename(path)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -28,7 +28,7 @@ from consensus.formats.units import NS_PER_MS
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
 from consensus.stores.state_store import StateStore
-from consensus.system.files import sync_folder
+from consensus.system.files import give_name, sync_folder
 from consensus.types.params import VersionParams
 from consensus.types.validators import ValidatorSet
 from dchat.app.composition import compose
@@ -70,7 +70,7 @@ def export(
             write_document(out, doc, exported, _told(chunks_of(view), told))
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, output)  # whole, or not there
+        give_name(draft, output)
         sync_folder(output.absolute().parent)
     finally:
         draft.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from consensus.documents.files import format_node_key, parse_node_key
+from consensus.system.files import give_name
 from crypto.hash import ADDRESS_BYTES, sha256
 from crypto.keys import Ed25519PrivKey
 
@@ -72,9 +73,9 @@ class NodeKey:
                 file.write(format_node_key(self._key))
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(draft, path)
+            give_name(draft, path)
         except OSError as error:
             error.filename = error.filename or str(path)
             raise
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,15 @@ from consensus.p2p.conn.node_key import NodeKey, is_node_id
 from tests.support.p2p.peers import node_key
 
 
-def test_it_is_made_once_and_loaded_after_that(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_links", [True, False], ids=["links", "no links, as on exFAT"])
+def test_it_is_made_once_and_loaded_after_that(
+    has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", link)
     path = tmp_path / "node_key.json"
     made = NodeKey.generate()
     made.save(path)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +99,22 @@ def test_who_exports_does_not_show(stopped: Stopped, document: Path, tmp_path: P
     assert answer["sha256"] == sha256(again.read_bytes()).hex()
     run(stopped.home, "export", "--chain-id", "second", "--output", again, code=1, said="is never overwritten")
     assert not list((stopped.home / "data").glob("rehearsal-*"))
+
+
+def test_a_disk_without_links_takes_an_export(
+    stopped: Stopped, document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As exFAT of a stick: it was refused when all of it was written."""
+
+    def link(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
+
+    monkeypatch.setattr(os, "link", link)
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    for code in (0, 1):
+        run(stopped.home, "export", "--chain-id", "second", "--output", folder / "genesis.json", code=code)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"genesis.json": document.read_bytes()}
 
 
 async def test_a_running_node_is_exported_at_an_older_height(tmp_path: Path) -> None:
