@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.interop.cometbft import CometNode
+from tests.support.interop.cometbft import VERSION, CometNode
+from tests.support.interop.rows import row
 from tests.support.node.running import running_node, until
 from tests.support.rpc.calling import Told, base64_of, call, get, payment_of, post, request
 from tests.support.rpc.shapes import differences
@@ -145,6 +146,13 @@ async def test_every_answer_has_their_shape(tmp_path: Path) -> None:
                     ]
                     compare(f"tx prove={prove}", "tx", their, our)
         assert found == []
+    methods = {method for method, _ in METHODS}
+    row(
+        "CometBFT",
+        VERSION,
+        "its JSON-RPC beside ours: keys, their order, kinds of values",
+        f"{len(methods)} methods and those that broadcast alike",
+    )
 
 
 async def test_what_is_refused_is_refused_as_they_refuse_it(tmp_path: Path) -> None:
@@ -164,3 +172,9 @@ async def test_what_is_refused_is_refused_as_they_refuse_it(tmp_path: Path) -> N
             if ("X-Server-Time" in their.headers) != ("X-Server-Time" in our.headers):
                 found.append(f"{what}: X-Server-Time")
         assert not found, "\n".join(found)
+    row(
+        "CometBFT",
+        VERSION,
+        "its JSON-RPC beside ours: what is refused, by URI and by POST",
+        f"{len(asked)} refusals alike in code, status and words",
+    )

@@ -27,6 +27,12 @@ def test_each_row_is_of_a_test_that_is_there() -> None:
     assert strange == [], "gone, or renamed: take the rows out of tests/interop/results, or run the test again"
 
 
+def test_each_module_here_says_what_it_showed() -> None:
+    here = Path(__file__).parent
+    silent = [path.name for path in sorted(here.glob("test_*.py")) if "row(" not in path.read_text()]
+    assert silent == [], "a test with other people's software ends with row(...): tests/support/interop/rows.py"
+
+
 def test_a_row_that_the_page_lacks_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(rows.COLLECTED, raising=False)
     with pytest.raises(AssertionError, match="has no such row"):
