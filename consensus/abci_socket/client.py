@@ -227,6 +227,10 @@ class AbciClient:
         for link in self._links.values():
             link.fail(self.why_lost())
 
+    @property
+    def is_connected(self) -> bool:
+        return self._error is None and not self._closing
+
     def why_lost(self) -> ConsensusFailure:
         return self._error or ApplicationGone(f"the connection to {self.remote_address} was closed here")
 

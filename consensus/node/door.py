@@ -86,7 +86,7 @@ class Door:
             data, path = parameter(request, "data"), parameter(request, "path").decode()
         except ValueError as why:
             return failure(INVALID_PARAMS, str(why))
-        answer = self._node.query(data, path=path)
+        answer = await self._node.ask(data, path=path)
         told = {
             "code": answer.code, "log": answer.log, "codespace": answer.codespace, "key": text_of(answer.key),
             "value": text_of(answer.value), "height": str(answer.height),

@@ -20,7 +20,7 @@ from typing import Final
 
 import structlog
 
-from consensus.abci.interface import Application, HaltRequested, QueryRequest, QueryResponse
+from consensus.abci.interface import Application, HaltRequested, IsRemote, QueryRequest, QueryResponse
 from consensus.core.events import CoreConfig
 from consensus.execution.executor import Drive, drive
 from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener
@@ -32,9 +32,9 @@ from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.switch import Switch
 from consensus.state.results import ExecTxResult
-from consensus.system.clock import LoopClock, ThreadWorkers, steady_clock
+from consensus.system.clock import LoopClock, ThreadWorkers, Workers, steady_clock
 from consensus.system.disk import OsDisk
-from consensus.system.tasks import Faults, Tasks
+from consensus.system.tasks import Faults, Tasks, Work
 from crypto.hash import sha256
 from storage.kv import KeyValueStore
 from storage.open import open_store
@@ -61,7 +61,10 @@ class Committed:
 class Node:
     """Made by `running`."""
 
-    def __init__(self, engine: Engine, settings: Settings, chain_id: str, ended: asyncio.Future[str]) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, chain_id: str, ended: asyncio.Future[str], workers: Workers
+    ) -> None:
+        self._workers = workers
         self.engine, self.settings, self.chain_id, self.ended = engine, settings, chain_id, ended
         self.faults = Faults()
         self._watch = CommitWatch(lambda tx_hash: engine.states.find_tx(tx_hash) is not None)
@@ -93,6 +96,11 @@ class Node:
     def query(self, data: bytes, *, path: str = "", height: int = 0, prove: bool = False) -> QueryResponse:
         """What the application answers, after the last block."""
         return self.engine.app.query(QueryRequest(path, data, height, prove))
+
+    async def ask(self, data: bytes, *, path: str = "") -> QueryResponse:
+        """`query`, of an application that is elsewhere in a thread."""
+        work = self._workers.run if isinstance(self.engine.app, IsRemote) else None
+        return self.query(data, path=path) if work is None else await work(lambda: self.query(data, path=path))
 
     def find(self, tx: bytes) -> Committed | None:
         """What came of a transaction that is in a saved block."""
@@ -140,6 +148,10 @@ class Node:
         await self.engine.switch.start()
         self._tasks.vital("p2p", self.engine.switch.ended)
         await self.engine.gossip.start()
+
+    def watch(self, name: str, work: Work) -> None:
+        """A task beside the chain, until `stop`: one that fails begins anew, and is told."""
+        self._tasks.side(name, work)
 
     async def stop(self) -> None:
         """Every step is tried; the first error is raised at the end."""
@@ -208,7 +220,7 @@ async def running(
             choices=Choices(core=core), fatal=lambda code, line: end(ended, line),
             on_halt=lambda halt: end(ended, _halted(halt)),
         )  # fmt: skip
-        node = Node(engine, settings, genesis.chain_id, ended)
+        node = Node(engine, settings, genesis.chain_id, ended, workers)
         stack.push_async_callback(node.stop)
         await node.start()
         yield node

@@ -1,3 +1,3 @@
-"""`dchat abci`: our application in a process of its own, for another engine."""
+"""Our application for another engine (`dchat abci`), and our engine with another application (--proxy-app)."""
 
-__all__ = ["process"]
+__all__ = ["engine", "process"]

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from consensus.abci_socket.address import parse_address
 from consensus.formats.chain_ids import chain_id_flaw
 from consensus.formats.units import MIB
 
@@ -101,6 +102,23 @@ class ValidatorSection(Section):
         "data", "Where blocks, state and the record of signatures are kept. Relative to home.", env="DCHAT_DATA_DIR"
     )
     moniker: str = option("", "A name for people. Empty: the host's name.", max_length=70)
+
+
+class NodeSection(Section):
+    """Which application this node's engine runs."""
+
+    proxy_app: str = option(
+        "",
+        "tcp://HOST:PORT or unix://PATH of another application than dchat's own, which answers ABCI 2.0 there "
+        "(docs/abci.md). Empty: dchat's, in this process.",
+    )
+
+    @field_validator("proxy_app")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value:
+            parse_address(value)
+        return value
 
 
 class NetworkSection(Section):
@@ -627,6 +645,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     validator: ValidatorSection = Field(default_factory=ValidatorSection)
+    node: NodeSection = Field(default_factory=NodeSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
     consensus: ConsensusSection = Field(default_factory=ConsensusSection)
     staking: StakingSection = Field(default_factory=StakingSection)

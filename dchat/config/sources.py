@@ -27,6 +27,7 @@ FLAGS = {  # of `dchat validator`, by the option that each sets
     "validator.identity_file": "--identity",
     "validator.chain_id": "--chain-id",
     "validator.data_dir": "--data-dir",
+    "node.proxy_app": "--proxy-app",
     "network.listen_address": "--listen",
     "network.rpc_listen_address": "--rpc-listen",
     "network.bootstrap_validators": "--bootstrap",

@@ -364,7 +364,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     clock, disk, chance = LoopClock(), OsDisk(), random.Random()
     check_belongs(databases.state, genesis, home)
     app = application(given, Stores(databases.app, on_corrupted=given.on_broken), Shelf(disk, home.snapshots))
-    switch = _switch(config, given.node_key, genesis.chain_id)
+    switch = switch_of(config, given.node_key, genesis.chain_id)
     engine = await Engine.open(
         app, genesis, key=validator_key, switch=switch, software=build_version(), fatal=given.fatal,
         on_halt=given.on_halt, choices=choices_of(home, config),
@@ -378,7 +378,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
     blocks, states, pool, evidence = engine.blocks, engine.states, engine.pool, engine.evidence
     executor, wal, driver, gossip = engine.executor, engine.wal, engine.driver, engine.gossip
-    _find_peers(switch, home, config, chance)
+    find_peers(switch, home, config, chance)
     answers = Answers(blocks, states, app.queries)
     watch = CommitWatch(answers.is_saved)
     faults = Faults()
@@ -420,14 +420,14 @@ def moniker_of(config: Config) -> str:
     return config.validator.moniker or host_name()
 
 
-def _switch(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
+def switch_of(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
     at = config.network.rpc_listen_address
     told = f"tcp://{at.removeprefix('tcp://')}" if at else ""
     info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config), rpc_address=told)
     return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
 
 
-def _find_peers(switch: Switch, home: Home, config: Config, chance: random.Random) -> None:
+def find_peers(switch: Switch, home: Home, config: Config, chance: random.Random) -> None:
     book = AddressBook(home.address_book, strict=config.p2p.address_book_strict, clock=switch.clock, rng=chance)
     pex.install(switch, book, exchange=config.p2p.pex)
 
@@ -548,7 +548,7 @@ async def join_by_snapshot(
         if not is_due(folder, databases.blocks, databases.state, wanted=options.enable):
             return
         check_trust(config.model_copy(update={"state_sync": options.model_copy(update={"enable": True})}))
-        switch = _switch(config, node_key, genesis.chain_id)
+        switch = switch_of(config, node_key, genesis.chain_id)
         me = Me(genesis.chain_id, moniker_of(config), node_key.id, our_address, time.monotonic_ns())
         views = JoinViews(me=me, switch=switch)
         doors = JoinDoors(home, config, views)
@@ -571,7 +571,7 @@ async def _join(
     views: JoinViews, *, folder: ChunkFolder, root: Root, nodes: Sequence[Client],
 ) -> None:  # fmt: skip
     clock, chance = LoopClock(), random.Random()
-    _find_peers(switch, home, config, chance)
+    find_peers(switch, home, config, chance)
     app = DchatApplication(Stores(databases.app), check_build=False)
     join = Join.of(
         genesis, app, databases.blocks, databases.state, folder=folder, switch=switch, clock=clock, workers=workers

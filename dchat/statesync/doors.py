@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 from aiohttp import web
@@ -43,6 +43,25 @@ Listening = Callable[[str, str, str], AbstractContextManager[None]]  # what, at 
 STEP = "joining"  # in place of a step of consensus
 
 
+class Told(Protocol):
+    """What doors tell that serve nothing of this chain's state."""
+
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def is_ready(self) -> bool: ...
+    def health(self) -> dict[str, Any]: ...
+    def ready(self) -> dict[str, Any]: ...
+    def peers(self) -> dict[str, Any]: ...
+    def status(self) -> dict[str, Any]: ...
+    def status_proto(self) -> pb.GetStatusResponse: ...
+    def later(self) -> NotServing:
+        """Why whatever else is asked is not answered."""
+        ...
+
+    def collect(self) -> Iterator[Metric]: ...
+
+
 @dataclass(kw_only=True)
 class JoinViews:
     """What is told. progress, metrics: of the state sync, once it has begun."""
@@ -52,6 +71,7 @@ class JoinViews:
     progress: Callable[[], Progress] = Progress
     metrics: Callable[[], StateSyncMetrics] = StateSyncMetrics
     faults: Faults = field(default_factory=Faults)
+    is_ready: bool = False
 
     @property
     def uptime_s(self) -> int:
@@ -124,7 +144,7 @@ def progress_json(told: Progress) -> dict[str, Any]:
 class JoinDoors:
     """`start` opens all or none; `stop` closes what is open."""
 
-    def __init__(self, home: Home, config: Config, views: JoinViews) -> None:
+    def __init__(self, home: Home, config: Config, views: Told) -> None:
         self._config, self._views = config, views
         rate = RateLimit(config.rate_limit.requests_per_second if config.rate_limit.enabled else 0)
         share = handles.share_out(config, handles.raise_limit())
@@ -150,7 +170,7 @@ class JoinDoors:
         options, http, views = self._config.observability, self._config.http, self._views
         plain: dict[str, Answer] = {
             "/health": lambda _: answer_of(True, views.health()),
-            "/ready": lambda _: answer_of(False, views.ready()),
+            "/ready": lambda _: answer_of(views.is_ready, views.ready()),
             "/status": lambda _: web.json_response(views.status()),
             "/peers": lambda _: web.json_response(views.peers()),
             "/metrics": self._http.metrics,

@@ -52,6 +52,11 @@ LATER_FLAGS: Mapping[str, str] = {
 @click.option("--identity", "identity_file", help="The operator's key, from `dchat keygen`.")
 @click.option("--chain-id", type=ChainId(), help="The chain that the genesis must be of; of a new one.")
 @click.option("--listen", help="Where peers reach this node: host:port or /ip4/HOST/tcp/PORT.")
+@click.option(
+    "--proxy-app",
+    metavar="ADDRESS",
+    help="Run another application than dchat's, over ABCI 2.0: tcp://HOST:PORT or unix://PATH.",
+)
 @click.option("--rpc-listen", help="Address of the JSON-RPC door (accepted; not opened by this build).")
 @click.option("--data-dir", help="Where blocks, state and the record of signatures are kept.")
 @click.option("--bootstrap", multiple=True, help="A peer to dial; repeat for more.")
@@ -165,6 +170,7 @@ def prepare(given: Mapping[str, object]) -> Start:
         "validator.identity_file": _absolute(given["identity_file"]),
         "validator.chain_id": given["chain_id"],
         "validator.data_dir": _absolute(data_dir),
+        "node.proxy_app": given["proxy_app"],
         "network.listen_address": given["listen"],
         "network.rpc_listen_address": given["rpc_listen"],
         "network.bootstrap_validators": list(given["bootstrap"]) if given["bootstrap"] else None,  # type: ignore[call-overload]
@@ -254,6 +260,11 @@ def _check_chain(path: Path, genesis: GenesisDoc, config: Config) -> None:
 def _check_start(start: Start) -> None:
     """Raises HomeError."""
     config = start.loaded.config
+    if config.node.proxy_app:
+        from dchat.node.preflight import check_options
+
+        check_options(start.home, config)
+        return
     check_home(start.home, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
 
 
@@ -297,6 +308,13 @@ def _run(start: Start) -> None:
     _guard(lambda: _check_files(start))
     _guard(lambda: _check_machine(start))
     config = start.loaded.config
+    if config.node.proxy_app:
+        from dchat.abci.engine import make_foreign_home, run_engine
+
+        _guard(lambda: make_foreign_home(start.home, config, start.genesis_file))
+        if code := run_engine(start.home, start.loaded):
+            raise SystemExit(code)
+        return
     _guard(
         lambda: make_home(start.home.root, config, chain_id=config.validator.chain_id, genesis_file=start.genesis_file)
     )

@@ -20,6 +20,7 @@ from tests.support.interop.tools import go_tool
 
 VERSION = "0.38.26"
 PACKAGE = "github.com/cometbft/cometbft/cmd/cometbft"
+ABCI_CLI = "github.com/cometbft/cometbft/abci/cmd/abci-cli"
 STOP_TIMEOUT_S = 10
 
 
@@ -28,6 +29,11 @@ def binary() -> Path:
     path = go_tool("cometbft", PACKAGE, f"v{VERSION}")
     assert _version(path) == VERSION
     return path
+
+
+def abci_cli() -> Path:
+    """Likewise of its `abci-cli`, which serves a key-value store over ABCI."""
+    return go_tool("abci-cli", ABCI_CLI, f"v{VERSION}")
 
 
 def _version(path: Path) -> str:

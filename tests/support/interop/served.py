@@ -29,7 +29,7 @@ from crypto.hash import sha256
 from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp
 
-STOP_S = 20.0
+STOP_S = 60.0
 
 
 @contextlib.asynccontextmanager
