@@ -26,6 +26,7 @@ MAKERS = {
     "consensus/pruning/background.py": "its rounds tell their failures, and the next block begins another",
     "consensus/mempool/journal.py": "who waits for a promise is answered with the error",
     "dchat/node/process.py": "the process awaits its joining by a snapshot, and ends by what that raises",
+    "dchat/abci/engine.py": "the process awaits its start, and ends by what that raises",
     "dchat/abci/process.py": "a round of pruning that fails is told, and a later block begins another",
     "dchat/statesync/maker.py": "a snapshot that fails is told and counted, and the next height tries again",
     "consensus/node/program.py": "the command awaits its signal and its processes",
