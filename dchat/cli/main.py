@@ -6,6 +6,7 @@ A command's module is imported when it is asked for: all of them together take t
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any, Final
 
@@ -14,6 +15,10 @@ import click
 from consensus.system.machine import MachineRefusal
 from dchat.cli.terminal.base import Exit, Group, Refusal, place_refused
 from dchat.cli.terminal.later import add_later_commands
+
+# Every process that this program begins is begun by exec; what gRPC does at a fork only wrote lines of its own into the
+# log. It reads this when it is imported, which no module above does.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 # name -> module and attribute, in the order of the help
 PLACES: Final = {

@@ -414,3 +414,29 @@ def test_every_command_of_sums_takes_them_alike(command: str) -> None:
     told = call("tx", *command.split(), "--help").output
     assert "--amount SUM" in told
     assert "--denom DENOM" in told
+
+
+FORKS = """
+import asyncio
+import dchat.cli.main
+import grpc.aio
+
+async def main():
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        calls = [asyncio.ensure_future(channel.unary_unary("/a/b")(b"x")) for _ in range(20)]
+        for _ in range(3):
+            child = await asyncio.create_subprocess_exec("true", preexec_fn=lambda: None)
+            await child.wait()
+        await asyncio.gather(*calls, return_exceptions=True)
+    await server.stop(0)
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_is_begun_beside_grpc_leaves_no_line_of_grpcs_in_the_log() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
