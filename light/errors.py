@@ -18,7 +18,7 @@ class LightError(Exception):
 
 
 class InvalidOptions(LightError):
-    """A trust level, period or root outside its range."""
+    """A trust level, period, root or place that cannot be."""
 
 
 class CannotSkip(LightError):

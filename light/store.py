@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Final, Protocol
 from consensus.formats.errors import InvalidData
 from consensus.types.light import LightBlock
 from crypto.hash import HASH_BYTES, sha256
-from light.errors import LightError, TrustStoreDamaged
+from light.errors import InvalidOptions, LightError, TrustStoreDamaged
 
 BLOCKS_MAX: Final = 1_000  # as many as CometBFT's keeps
 SLOTS_MAX: Final = 200_000  # in memory: 300 MB
@@ -94,6 +95,9 @@ class MemoryTrustStore:
         pass
 
 
+_NO_PLACE: Final = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES)
+
+
 class FolderTrustStore:
     """A folder. Raises LightError: it is in use, or cannot be made or read."""
 
@@ -104,7 +108,8 @@ class FolderTrustStore:
             folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             self._lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _FILE_MODE)
         except OSError as error:
-            raise LightError(f"{folder} is no place for what is verified: {error.strerror}") from error
+            kind = InvalidOptions if error.errno in _NO_PLACE else LightError
+            raise kind(f"{folder} is no place for what is verified: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

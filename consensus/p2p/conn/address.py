@@ -193,7 +193,10 @@ def _parse_plain(text: str, *, empty_host: str = "") -> NodeAddress:
         _check_id(peer_id, text)
     host, colon, port = rest.rpartition(":")
     if not colon:
-        raise BadAddress(f"address {text!r}: no port; expected ID@host:port")
+        raise BadAddress(
+            f"address {text!r}: no port; expected ID@host:port, host:port or "
+            "/ip4/HOST/tcp/PORT/p2p/ID, one address (several are given one by one)"
+        )
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if ":" not in host:

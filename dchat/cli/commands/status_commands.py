@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import sys
 from typing import Any
 
@@ -31,12 +33,25 @@ def get_json(url: str) -> tuple[int, Any]:
     try:
         status, body = asyncio.run(_get(url))
     except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
-        reason = quoted(str(error)) or f"not whole within {TIMEOUT_S:g} s"
-        raise Refusal(f"{url} did not answer: {reason}", Exit.UNREACHABLE) from None
+        raise Refusal(f"{url} did not answer: {_why(error)}", Exit.UNREACHABLE) from None
     try:
         return status, json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(f"{url} answered {status} without JSON", Exit.UNREACHABLE) from None
+
+
+def _why(error: Exception) -> str:
+    """In words of ours: aiohttp's name its own settings."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return quoted(str(error)) or f"not whole within {TIMEOUT_S:g} s"
+    place = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"{place} does not speak TLS as it should; without TLS it is http://{place}"
+    if isinstance(error.os_error, socket.gaierror):
+        return f"no host is known by the name {error.host}"
+    number = error.os_error.errno
+    what = os.strerror(number) if number else "nobody could be connected to"
+    return f"{place}: {what}; is the node running? --url http://HOST:PORT names another, by its health_port"
 
 
 async def _get(url: str) -> tuple[int, bytes]:

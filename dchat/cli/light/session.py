@@ -105,10 +105,10 @@ async def session_of(
             store: TrustStore = MemoryTrustStore() if folder is None else FolderTrustStore(folder)
             stack.callback(store.close)
             root, chain_id = _root_of(options, store)
-            primary = await _provider(options["primary"], stack)
+            primary = await _provider(options["primary"], stack, "--primary")
             if len(options["witnesses"]) > WITNESSES_MAX:
                 raise Refusal(f"--witness {len(options['witnesses'])} times; allowed: {WITNESSES_MAX}", Exit.USAGE)
-            witnesses = [await _provider(said, stack) for said in options["witnesses"]]
+            witnesses = [await _provider(said, stack, "--witness") for said in options["witnesses"]]
             judged = Options(
                 options["trust_level"], options["trusting_period"] or None, options["clock_drift"],
                 sequential=options["sequential"],
@@ -132,10 +132,10 @@ def _root_of(options: Mapping[str, Any], store: TrustStore) -> tuple[Root | None
     return trust.root, "" if trust.genesis is None else trust.genesis.chain_id
 
 
-async def _provider(said: str | None, stack: contextlib.AsyncExitStack) -> DoorProvider | RpcProvider:
+async def _provider(said: str | None, stack: contextlib.AsyncExitStack, place: str) -> DoorProvider | RpcProvider:
     if said is not None and said.startswith(RPC_STARTS):
         return await stack.enter_async_context(RpcProvider(said))
-    client = await stack.enter_async_context(Client(node_address(said), answer_bytes_max=SMALL_BYTES_MAX))
+    client = await stack.enter_async_context(Client(node_address(said, place=place), answer_bytes_max=SMALL_BYTES_MAX))
     return DoorProvider(client)
 
 

@@ -54,10 +54,10 @@ def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., A
     return click.option("--limit", type=click.IntRange(1), default=default, show_default=True)
 
 
-def node_address(said: str | None) -> str:
-    """Which node's gRPC door is asked. Raises Refusal: what was said is no address, or the home is not there."""
+def node_address(said: str | None, *, place: str = "--node") -> str:
+    """Which node's gRPC door is asked. place: where it was said. Raises Refusal: no address, or no home."""
     if said:
-        return host_port("--node", said)
+        return host_port(place, said)
     if os.environ.get("DCHAT_NODE"):
         return host_port("DCHAT_NODE", os.environ["DCHAT_NODE"])
     host, _, port = own_node().grpc.listen_address.rpartition(":")

@@ -1,0 +1,48 @@
+"""A place that somebody typed and that cannot be: which option, what is wrong, what is allowed, and the exit code."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dchat.cli.main import dchat
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("home") / "home"
+    assert CliRunner().invoke(dchat, ["--home", str(root), "init"]).exit_code == 0
+    (root / "plain").touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("light follow --primary garbage", 2, "--primary is 'garbage'; expected HOST:PORT"),
+        ("light follow --primary 127.0.0.1:1 --witness x", 2, "--witness is 'x'; expected HOST:PORT"),
+        ("light follow --primary 127.0.0.1:1 --store HOME/plain", 2, "is a file"),
+        ("light follow --primary 127.0.0.1:1 --store HOME/plain/x", 2, "is no place for what is verified: Not a dir"),
+        ("validator --validate --bootstrap a,b", 2, "expected ID@host:port, host:port or /ip4/HOST/tcp/PORT/p2p/"),
+        ("health --url http://nobody.invalid:80", 4, "did not answer: no host is known by the name nobody.invalid"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_of_the_option_that_said_it(home: Path, words: str, code: int, says: str) -> None:
+    told = CliRunner().invoke(dchat, ["--home", str(home), *words.replace("HOME", str(home)).split()])
+    assert (told.exit_code, says in " ".join(told.output.split())) == (code, True), told.output
+
+
+@pytest.mark.parametrize("command", ["health --url URL", "validator recover"])
+def test_a_door_that_nobody_opened_is_named_with_what_to_do(home: Path, command: str) -> None:
+    with socket.socket() as free:  # bound and not listening: it refuses, and nobody else takes it
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        words = command.replace("URL", f"http://127.0.0.1:{port}").split()
+        told = CliRunner().invoke(dchat, ["--home", str(home), *words], env={"DCHAT_API_PORT": str(port)})
+    assert told.exit_code == 4, told.output
+    said = f"did not answer: 127.0.0.1:{port}: Connection refused; is the node running? --url http://HOST:PORT"
+    assert said in " ".join(told.output.split())
+    assert "ssl:default" not in told.output
