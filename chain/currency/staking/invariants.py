@@ -130,6 +130,8 @@ def _set(state: Readable, scan: Scan, validators: dict[bytes, Validator]) -> Ite
         right,
         f"{len(members)} in the set, {len(bonded)} bonded",
     )
+    stands = not expected and bool(members)  # nobody could take the place of who is in the set
+    yield "staking: the set is tried again where it would have become empty", unsettled == stands, f"{unsettled}"
 
 
 def _slashes(scan: Scan, validators: dict[bytes, Validator], line: SlashLine | None) -> Law:

@@ -37,7 +37,6 @@ HARMLESS = {
     (b"Bh", MISSING): "the end of deposits of a proposal that is voted on does nothing when it comes",
     (b"Bh", MORE): "the time of a proposal that was cancelled, and is gone, does nothing when it comes",
     (b"Uq", MORE): "the time of an unbonding that was cancelled does nothing when it comes",
-    (b"Us", MORE): "the set is looked at once more, with the same outcome",
 }
 
 
