@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consensus.abci.interface import (
     Application,
@@ -132,6 +134,35 @@ def test_a_restart_goes_on_where_it_was() -> None:
     assert (told.last_block_height, told.last_block_app_hash) == (3, app.app_hash)
     assert [value(again, key) for key in (b"one", b"two", b"lost")] == [b"", b"said", b""]
     assert done(again.finalize_block(block(4, b"lost"))) == done(app.finalize_block(block(4, b"lost")))
+
+
+WORDS = st.lists(st.sampled_from([b"a", b"b", b"c", b"-a", b"-b", b"stop"]), min_size=1, max_size=4).map(b" ".join)
+
+
+@given(st.lists(st.tuples(st.lists(WORDS, max_size=4), st.booleans()), max_size=6))
+def test_any_history_is_that_of_a_plain_dict_whoever_restarts(blocks: list[tuple[list[bytes], bool]]) -> None:
+    """Two nodes, of which one is started anew before some blocks, and a dict."""
+    db, plain = MemoryStore(), dict[bytes, bytes]()
+    steady, restarted = begun(MemoryStore()), begun(db)
+    for height, (txs, is_restart) in enumerate(blocks, start=1):
+        if is_restart and height > 1:
+            restarted = Words(db)
+        for tx in txs:
+            after = dict(plain)
+            for word in tx.split():
+                if word == b"stop":
+                    break
+                if word.startswith(b"-"):
+                    after.pop(word[1:], None)
+                else:
+                    after[word] = b"said"
+            else:
+                plain = after
+        answers = [done(app.finalize_block(block(height, *txs))) for app in (steady, restarted)]
+        assert answers[0] == answers[1]
+        for app in (steady, restarted):
+            app.commit()
+            assert {key: value(app, key) for key in (b"a", b"b", b"c") if value(app, key)} == plain
 
 
 def test_a_state_reads_through_and_keeps_its_changes_to_itself() -> None:

@@ -88,6 +88,20 @@ async def test_any_application_runs_in_process(tmp_path: Path) -> None:
             assert not node.ended.done()
 
 
+async def test_four_of_them_in_one_process_agree(tmp_path: Path) -> None:
+    """As a test of somebody's own application would: no process but this one."""
+    roots = [tmp_path / f"node{number}" for number in range(4)]
+    homes = make_network(roots, chain_id="own", base_port=base_port(4))
+    async with asyncio.timeout(BUDGET_S), contextlib.AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(running(home, KeyValueApp, core=QUICK)) for home in homes]
+        done = await asyncio.gather(*(node.submit(b"from%d=1" % number) for number, node in enumerate(nodes)))
+        last = max(one.height for one in done)
+        await asyncio.gather(*(node.wait_for_height(last) for node in nodes))
+        for number in range(4):
+            assert [node.query(b"from%d" % number).value for node in nodes] == [b"1"] * 4
+        assert {node.find(b"from2=1") for node in nodes} == {done[2]}
+
+
 async def test_the_counter_of_the_page_counts(tmp_path: Path) -> None:
     """Its code as it stands there, from an empty folder, within one process."""
     counter, program = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
