@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from chain.state import layout
+from consensus.documents.files import parse_sign_state
 from consensus.evidence import pool as evidence
+from consensus.formats.errors import InvalidFile
+from consensus.p2p.conn.node_key import NodeKey
+from consensus.privval.signer import RECORD_DAMAGED, record_fault
 from consensus.stores import block_store, state_store
 from dchat.cli.database.group import (
     Progress,
@@ -20,9 +25,12 @@ from dchat.cli.database.group import (
     size_text,
 )
 from dchat.cli.terminal.base import Command, Exit, Refusal, echo, show_json
-from dchat.home.home import Home
-from dchat.upkeep.copies import DATABASES
+from dchat.home.errors import HomeError
+from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.node.runtime import GENESIS_KEY
+from dchat.upkeep.copies import DATABASES, Copy
 from dchat.upkeep.verify import verify
+from genesis.digest import genesis_digest, rendered_digest
 from storage.level_files import damages
 
 COUNTED_SHOWN_EVERY = 20_000  # records between two changes of the line
@@ -45,6 +53,9 @@ def verify_command(db_path: Path | None) -> None:
         echo(f"wrong: {line}")
     if not wrong:
         with plainly(), copied(home, config) as copy:
+            for line in _damaged_documents(home, copy) if db_path is None else ():
+                wrong.append(line)
+                echo(f"wrong: {line}")
             for step in verify(copy):
                 progress.told(step)
                 begins.setdefault(step.what, step.at)
@@ -60,6 +71,43 @@ def verify_command(db_path: Path | None) -> None:
         )
     first, last = begins.get("blocks", 0), ends.get("blocks", 0)
     echo(f"ok: blocks {first} to {last}, {ends.get('trees', 0)} records of the state")
+
+
+def _damaged_documents(home: Home, copy: Copy) -> Iterator[str]:
+    """Keys, the record of signing and the genesis, as far as they are there: what a start would refuse."""
+    checks = (
+        (home.node_key, lambda: NodeKey.load(home.node_key)),
+        (home.validator_key, lambda: _check_key(home)),
+        (home.genesis, lambda: _check_genesis(home, copy)),
+    )
+    for path, check in checks:
+        if path.exists():
+            try:
+                check()
+            except (HomeError, ValueError) as error:
+                yield str(error)
+
+
+def _check_key(home: Home) -> None:
+    """Raises HomeError."""
+    key = load_validator_key(home)
+    if not home.sign_state.exists():
+        return
+    try:
+        why = record_fault(parse_sign_state(home.sign_state.read_bytes()), key.pub_key)
+    except InvalidFile as error:
+        why = str(error)
+    if why:
+        raise HomeError(f"{home.sign_state}: {why}. {RECORD_DAMAGED}")
+
+
+def _check_genesis(home: Home, copy: Copy) -> None:
+    """Raises HomeError."""
+    genesis, known = load_genesis(home), copy.state.get(GENESIS_KEY)
+    if known not in (None, genesis_digest(genesis), rendered_digest(genesis)):
+        raise HomeError(
+            f"{home.genesis}: it is not the genesis that these databases began with: copy the chain's own there"
+        )
 
 
 def _damaged_files(home: Home) -> list[Exception]:

@@ -478,3 +478,22 @@ def test_a_table_that_is_made_to_end_its_reader_ends_no_restore(stopped: Stopped
     run(home, "restore", "--input", tmp_path / "crafted", code=1, said="ends the process that reads it (by signal 6)")
     assert sorted((home / "data" / "state").iterdir()) == before
     assert not [path for path in (home / "data").iterdir() if path.name.startswith(("replaced-", "rehearsal-"))]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("config/genesis.json", '"genesis_time": "20', '"genesis_time": "19'),
+        ("config/node_key.json", '"value":"', '"value":"A'),
+        ("config/priv_validator_key.json", "tendermint/PrivKey", "tendermint/PrivKez"),
+        ("data/priv_validator_state.json", '"height"', '"heighT"'),
+    ],
+)
+def test_verify_names_a_file_of_the_home_that_a_start_would_refuse(
+    file: str, old: str, new: str, stopped: Stopped, tmp_path: Path
+) -> None:
+    home = stopped.copy(tmp_path / "home")
+    text = (home / file).read_text()
+    assert old in text, text[:300]
+    (home / file).write_text(text.replace(old, new, 1))
+    assert f"wrong: {home / file}: " in run(home, "verify", code=EXIT_DISK, said="1 fault").output
