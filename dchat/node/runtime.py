@@ -82,7 +82,7 @@ from dchat.statesync.headers import (
     trusted_doors,
 )
 from dchat.statesync.joining import Join, is_due
-from dchat.statesync.maker import SnapshotMaker
+from dchat.statesync.maker import SnapshotMaker, is_ours
 from dchat.upkeep.scrub import Scrubber
 from genesis.digest import genesis_digest, rendered_digest
 from light import Root
@@ -387,7 +387,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     driver.add_saved_listener(SafeListener("waits for commits", watch, faults, needed=True))
     pool.on_dropped(watch.dropped)
     retention = _retention(given, executor, evidence, app, clock, workers)
-    maker = snapshots_of(given, app, clock, workers, retention)
+    maker = snapshots_of(given, executor, app, clock, workers, retention)
     journal = Journal(disk, home.journal, pool, workers)
     skew = ClockSkew(clock, validator_key.pub_key.address, faults, is_behind=gossip.is_catching_up)
     keeper = Keeper(home, config, faults) if config.backup.enable else None
@@ -510,11 +510,12 @@ def room_of(home: Home, config: Config) -> RoomOnDisk:
 
 
 def snapshots_of(
-    given: Given, app: DchatApplication, clock: Clock, workers: Workers, retention: Retention
+    given: Given, executor: BlockExecutor, app: DchatApplication, clock: Clock, workers: Workers, retention: Retention
 ) -> SnapshotMaker:
     """Who restores a snapshot needs the blocks after it: they are held while it is served. Where there is little room
     none is taken: it would bring the node to its floor."""
     assert app.shelf is not None
+    app.shelf.keep_those(is_ours(app.stores, executor.blocks, executor.states))
     options, holds = given.config.snapshots, retention.blocks.holds
     return SnapshotMaker(
         app.stores, app.shelf, clock, workers, interval=options.interval, kept=options.keep_recent,

@@ -17,6 +17,8 @@ import structlog
 from chain.state.store import Stores
 from chain.state.view import View
 from consensus.engine.interfaces import SavedBlock
+from consensus.stores.block_store import BlockStore
+from consensus.stores.state_store import StateStore
 from consensus.system.clock import Clock, Workers
 from consensus.system.machine import plain_words
 from dchat.app.snapshots import Shelf, ShelfMetrics
@@ -24,6 +26,23 @@ from dchat.app.snapshots import Shelf, ShelfMetrics
 REST_S: Final = 0.02
 
 log = structlog.get_logger(__name__)
+
+
+def is_ours(stores: Stores, blocks: BlockStore, states: StateStore) -> Callable[[int, bytes], bool]:
+    """Whether a snapshot of a height, with an app hash, may be offered: what was rolled back, restored or brought in
+    leaves others on the disk, and who offers a state that no header has is taken for a liar. Of a pruned height
+    nothing can be said, and it stays. Raises StorageError."""
+    last = states.load()
+
+    def judge(height: int, app_hash: bytes) -> bool:
+        if height > stores.latest_version:
+            return False
+        above = blocks.load_meta(height + 1)
+        if above is not None:
+            return above.header.app_hash == app_hash
+        return last is None or last.last_block_height != height or last.app_hash == app_hash
+
+    return judge
 
 
 class SnapshotMaker:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -139,6 +139,15 @@ class Shelf:
         self._kept = {height: kept for height, kept in self._kept.items() if height not in gone}
         for height in gone:
             self._remove(height)
+
+    def keep_those(self, is_ours: Callable[[int, bytes], bool]) -> list[int]:
+        """Take the others off the shelf; returns their heights. is_ours: by height and app hash."""
+        gone = [height for height, kept in self._kept.items() if not is_ours(height, kept.manifest.app_hash)]
+        self._kept = {height: kept for height, kept in self._kept.items() if height not in gone}
+        for height in gone:
+            log.warning("a snapshot on this disk is not of this node's chain and state: taken away", height=height)
+            self._remove(height)
+        return gone
 
     def _remove(self, height: int) -> None:
         for kind in (MANIFEST, CHUNKS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from consensus.simulation.disk import SimulatedDisk
 from consensus.system.clock import InlineWorkers
 from dchat.app.snapshots import Shelf
 from dchat.retention.room import LittleRoom
-from dchat.statesync.maker import REST_S, SnapshotMaker
+from dchat.statesync.maker import REST_S, SnapshotMaker, is_ours
 from tests.support.economy.life import Life
 from tests.support.p2p.peers import pass_time, simulate, until
 from tests.support.statesync.world import LoopTime
@@ -62,6 +63,41 @@ def test_every_so_many_heights_and_the_newest_stay() -> None:
         assert node.shelf.heights == [8, 12]
         assert node.held[-1] == 8
         assert node.shelf.offers()[0].hash == Shelf(node.disk.crashed(), FOLDER).offers()[0].hash
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize(
+    ("latest", "heights", "stay"),
+    [
+        pytest.param(13, [4, 8, 12], [4, 8, 12], id="its own"),
+        pytest.param(9, [4, 8], [4, 8], id="restored to an older height"),
+        pytest.param(13, [4, 12], [4, 12], id="one that a mended build executes otherwise"),
+        pytest.param(12, [4, 8], [4, 8], id="the last one, which no header is above yet"),
+    ],
+)
+def test_what_is_not_of_the_chain_is_offered_no_more(latest: int, heights: list[int], stay: list[int]) -> None:
+    """After a rollback, a restore or an import: who offers a state that no header has is taken for a liar, and later
+    heights of before pushed the new ones off the shelf."""
+
+    async def scenario(_: Any) -> None:
+        node = Node(kept=3)
+        while node.life.height < 13:
+            node.block()
+            await node.rest()
+        assert node.shelf.heights == [4, 8, 12]
+        hashes = {kept.manifest.height: kept.manifest.app_hash for kept in node.shelf._kept.values()}
+        ours = {height: hashes[height] if height in heights else b"other" for height in hashes}
+
+        def load_meta(height: int) -> Any:
+            return SimpleNamespace(header=SimpleNamespace(app_hash=ours[height - 1])) if height <= latest else None
+
+        state = SimpleNamespace(last_block_height=latest, app_hash=ours.get(latest, b""))
+        stores, states = SimpleNamespace(latest_version=latest), SimpleNamespace(load=lambda: state)
+        judge: Any = is_ours
+        gone = node.shelf.keep_those(judge(stores, SimpleNamespace(load_meta=load_meta), states))
+        assert node.shelf.heights == stay == sorted({4, 8, 12} - set(gone))
+        assert Shelf(node.disk.crashed(), FOLDER).heights == stay
 
     simulate(scenario)
 
