@@ -406,6 +406,8 @@ class ConsensusDriver(Entrance):
         if self._work.puts_off(event):
             return
         self._log(event)
+        for listener in self._listeners:
+            listener.timed_out(event.elapsed)
         await self._feed(event.elapsed)
 
     async def _take_message(self, message: Message) -> None:

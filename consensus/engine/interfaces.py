@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from consensus.core.events import Step, VoteKind
+from consensus.core.events import Elapsed, Step, VoteKind
 from consensus.engine.incoming.inbox import Charges
 from consensus.formats.bits import BitArray
 from consensus.state.state import State
@@ -139,6 +139,10 @@ class RoundListener(Protocol):
 
     def vote_added(self, vote: Vote) -> None:
         """Counted: of this height, or a precommit of the last."""
+        ...
+
+    def timed_out(self, elapsed: Elapsed) -> None:
+        """A time-out is taken, before what follows from it; it may be of a step that was left."""
         ...
 
 

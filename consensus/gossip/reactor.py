@@ -42,7 +42,7 @@ from consensus.channels.peer_messages import (
     check_proposal,
     decode_consensus,
 )
-from consensus.core.events import VoteKind
+from consensus.core.events import Elapsed, VoteKind
 from consensus.engine.interfaces import Driver, SavedBlock
 from consensus.formats.bits import BitArray
 from consensus.formats.errors import InvalidData
@@ -318,6 +318,9 @@ class ConsensusReactor:
             return
         self._tell_has_vote(vote)
         self._plan_relay(self._gossip.vote_arrival(vote))
+
+    def timed_out(self, elapsed: Elapsed) -> None:
+        pass  # what follows from it is told by itself
 
     def _plan_relay(self, arrival: Arrival | None) -> None:
         """What a peer sent may go to the others later, who probably get it elsewhere; what is ours, at once."""

@@ -396,6 +396,9 @@ class RpcSection(Section):
     )
     max_subscription_clients: int = option(100, "Clients at most that subscribe or wait for a block.", ge=1)
     max_subscriptions_per_client: int = option(5, "Of each so many subscriptions at most.", ge=1)
+    subscription_buffer_size: int = option(
+        200, "Events that a subscription may have waiting; its reader is told when there are more, and it ends.", ge=100
+    )
     timeout_broadcast_tx_commit: Milliseconds = option(
         10_000, "How long broadcast_tx_commit waits for the transaction's block."
     )

@@ -34,6 +34,7 @@ from dchat.doors.jsonrpc.door import JsonRpcDoor
 from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.jsonrpc.node_calls import NodeCalls
 from dchat.doors.jsonrpc.tx_calls import TxCalls
+from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.metrics.exposition import Registry
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.doors.reads import handles
@@ -126,8 +127,10 @@ class Doors:
             context.load_cert_chain(*files)
         self.http = HttpDoor(config.http, views, events, registry, rate=rate, tls=context, handles=share, calls=calls)
         self.hub = Hub(
-            clients_max=config.rpc.max_subscription_clients, each_max=config.rpc.max_subscriptions_per_client
-        )
+            views.answers, events, watch, views.reading, clients_max=config.rpc.max_subscription_clients,
+            each_max=config.rpc.max_subscriptions_per_client, buffer_max=config.rpc.subscription_buffer_size,
+        )  # fmt: skip
+        self.sockets = Sockets(self.hub)
         self.rpc: JsonRpcDoor | None = None
         if config.network.rpc_listen_address:
             calls_of_chain = ChainCalls(
@@ -143,10 +146,12 @@ class Doors:
                 place=self.hub.place, commit_timeout_ms=config.rpc.timeout_broadcast_tx_commit,
             )  # fmt: skip
             self.rpc = JsonRpcDoor(
-                config.rpc, {**calls_of_chain.table, **calls_of_node.table, **calls_of_txs.table}, views.faults,
-                rate=rate, tls=context, share=views.share, reading=views.reading, connections_max=share.rpc,
+                config.rpc,
+                {**calls_of_chain.table, **calls_of_node.table, **calls_of_txs.table, **self.hub.table},
+                views.faults, rate=rate, tls=context, share=views.share, reading=views.reading,
+                connections_max=share.rpc, sockets=self.sockets,
             )  # fmt: skip
-            registry.add(partial(rpc_metrics, self.rpc, self.hub))
+            registry.add(partial(rpc_metrics, self.rpc, self.hub, self.sockets))
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
         registry.add(partial(clock_metrics, skew))

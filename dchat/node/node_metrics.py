@@ -26,6 +26,7 @@ from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
 from dchat.doors.jsonrpc.door import JsonRpcDoor
 from dchat.doors.jsonrpc.hub import Hub
+from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.metrics.exposition import Registry, counter, gauge, labelled, memory_bytes, plain_counters
 from dchat.doors.reads.limits import RateLimit
 from dchat.retention.retention import Retention
@@ -367,7 +368,7 @@ def backup_metrics(keeper: Keeper) -> Iterator[Metric]:
         yield gauge("dchat_backup_last_duration_seconds", "How long it took.", record.ended_s - record.began_s)
 
 
-def rpc_metrics(door: JsonRpcDoor, hub: Hub) -> Iterator[Metric]:
+def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets) -> Iterator[Metric]:
     """Of the JSON-RPC door. outcome: `ok`, or the code of the error."""
     yield labelled(
         CounterMetricFamily,
@@ -379,3 +380,7 @@ def rpc_metrics(door: JsonRpcDoor, hub: Hub) -> Iterator[Metric]:
     yield gauge("dchat_rpc_connections", "Connections to the JSON-RPC door.", door.gate.size)
     yield gauge("dchat_rpc_subscription_clients", "Clients that subscribe, or wait for a block.", len(hub.held))
     yield gauge("dchat_rpc_subscriptions", "Their subscriptions.", hub.held.total())
+    yield gauge("dchat_rpc_websockets", "Open WebSockets.", len(sockets.open))
+    yield counter("dchat_rpc_events_sent", "Events given to subscriptions.", hub.counts["sent"])
+    yield counter("dchat_rpc_subscriptions_slow", "Subscriptions ended since nobody read them.", hub.counts["slow"])
+    yield counter("dchat_rpc_subscriptions_resumed", "Subscriptions that went on from a cursor.", hub.counts["resumed"])

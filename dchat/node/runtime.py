@@ -62,6 +62,8 @@ from dchat.backups.keeper import Keeper
 from dchat.client.client import Client
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
+from dchat.doors.jsonrpc.events import RoundEvents
+from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.reads.answers import Answers
 from dchat.home.errors import HomeError
 from dchat.home.home import Home
@@ -97,6 +99,7 @@ log = structlog.get_logger(__name__)
 
 LANES = ("chat", "currency", "bridge")
 MEMPOOL = "mempool"  # the task that admits transactions
+SUBSCRIBERS = "JSON-RPC events"
 ADMISSION = "admission"  # of one transaction, which this node could not judge
 WATCHED_AFTER_MOVE = 10  # blocks: in so many a validator that is up signs
 GENESIS_KEY = b"g"  # in the database `state`: the hash of the genesis
@@ -292,6 +295,7 @@ class Node:
         self.tasks.side("loop lag", self.doors.lag.run)
         self.tasks.side("disk use", self.retention.watch_disk)
         self.tasks.side("room on the disk", self._watch_room)
+        self.tasks.side(SUBSCRIBERS, self.doors.hub.run)
         await self.doors.start()
         with listening("peers", self.config.network.listen_address, "[network] listen_address"):
             await self.switch.start()
@@ -407,6 +411,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app),
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
+    _tell_subscribers(driver, doors.hub, faults)
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
@@ -414,6 +419,17 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         keeper=keeper, tasks=Tasks(given.fatal, faults),
         scrubber=Scrubber([home.databases / name for name in DATABASES], workers, given.on_broken),
     )  # fmt: skip
+
+
+def _tell_subscribers(driver: ConsensusDriver, hub: Hub, faults: Faults) -> None:
+    """Of the JSON-RPC door's WebSockets."""
+    driver.add_saved_listener(SafeListener(SUBSCRIBERS, hub, faults))
+    driver.add_round_listener(
+        RoundEvents(
+            driver.round_state, driver.core, is_wanted=hub.is_wanted, tell=hub.tell,
+            failed=lambda error: faults.failed(SUBSCRIBERS, error),
+        )  # fmt: skip
+    )
 
 
 def moniker_of(config: Config) -> str:

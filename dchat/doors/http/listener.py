@@ -143,6 +143,15 @@ def connection_of(request: web.Request) -> Connection:
     return connection
 
 
+def remote_of(request: web.Request) -> str:
+    """`address:port` of who asks."""
+    transport = request.transport
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(request.remote)
+
+
+
+
 class HttpListener(Listener):
     """A door says what it answers, and where: `open`; then `start_metrics` where that is wanted, and `stop`."""
 

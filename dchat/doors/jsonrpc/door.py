@@ -13,8 +13,8 @@ import html
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
 
 import structlog
 from aiohttp import web
@@ -22,7 +22,15 @@ from aiohttp import web
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import RpcSection
-from dchat.doors.http.listener import Bounds, Handler, Listener, allowed_hosts, check_host, connection_of
+from dchat.doors.http.listener import (
+    Bounds,
+    Handler,
+    Listener,
+    allowed_hosts,
+    check_host,
+    connection_of,
+    remote_of,
+)
 from dchat.doors.jsonrpc.cors import Cors
 from dchat.doors.jsonrpc.params import from_json, from_query
 from dchat.doors.jsonrpc.protocol import (
@@ -59,6 +67,13 @@ log = structlog.get_logger(__name__)
 _limited = LogLimit(log, source_name="method")
 
 
+class TakesOver(Protocol):
+    """`dchat.doors.jsonrpc.websocket.Sockets`."""
+
+    async def serve(self, request: web.Request, door: JsonRpcDoor) -> web.StreamResponse: ...
+    async def close(self) -> None: ...
+
+
 class JsonRpcDoor(Listener):
     """`start`, then `stop`. table: its methods. share, reading: what all doors have of the loop and of threads."""
 
@@ -73,10 +88,10 @@ class JsonRpcDoor(Listener):
         share: LoopShare,
         reading: Reading,
         connections_max: int | None = None,
-        websocket: Callable[[web.Request, JsonRpcDoor], Any] | None = None,
+        sockets: TakesOver | None = None,
     ) -> None:
-        """connections_max: fewer than the option says, where there are too few file handles. websocket: takes over a
-        request at /websocket."""
+        """connections_max: fewer than the option says, where there are too few file handles. sockets: takes over what
+        is asked at /websocket."""
         bounds = Bounds(
             body_bytes_max=options.max_body_bytes,
             requests_max=options.concurrent_requests_max,
@@ -90,18 +105,24 @@ class JsonRpcDoor(Listener):
         self.options, self.table = options, dict(table)
         self.waits = Slots("waits for a block", options.max_subscription_clients * options.max_subscriptions_per_client)
         self.answered: Counter[tuple[str, str]] = Counter()  # by method, and `ok` or the error's code
-        self._share, self._reading, self._websocket = share, reading, websocket
+        self._share, self._reading, self._sockets = share, reading, sockets
         self._bodies, self._cors = Room("JSON-RPC requests", BODIES_BYTES_MAX), Cors(options.cors_allowed_origins)
 
     async def start(self, host: str, port: int) -> int:
         """Returns the port. Raises OSError. Where other machines reach it, it may be called by any name."""
         names = allowed_hosts(host, self.options.allowed_hosts if is_loopback(host) else ["*"])
         routes: dict[tuple[str, str], Any] = {("*", "/"): self._root, ("*", "/{method}"): self._uri}
-        if self._websocket is not None:
+        if self._sockets is not None:
             routes = {("*", "/websocket"): self._upgrade, **routes}
         bound = await self.listen(self.gate, routes, host, port, tls=self._tls, names=names)
         log.info("opened the JSON-RPC door", host=host, port=bound, tls=self._tls is not None)
         return bound
+
+    async def stop(self) -> None:
+        """Subscribers are told."""
+        if self._sockets is not None:
+            await self._sockets.close()
+        await super().stop()
 
     # ---------------------------------------------------------------------------------------------- around requests
 
@@ -134,9 +155,8 @@ class JsonRpcDoor(Listener):
         return answer
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
-        assert self._websocket is not None
-        answer: web.StreamResponse = await self._websocket(request, self)
-        return answer
+        assert self._sockets is not None
+        return await self._sockets.serve(request, self)
 
     # ------------------------------------------------------------------------------------------------------- POST /
 
@@ -316,13 +336,6 @@ def too_large() -> RpcError:
 def error_response(id: Id, error: RpcError) -> web.Response:
     headers = {"Retry-After": "1"} if error.status == 503 else {}
     return web.Response(body=error_reply(id, error), content_type=JSON, status=error.status or 200, headers=headers)
-
-
-def remote_of(request: web.Request) -> str:
-    """`address:port` of who asks."""
-    transport = request.transport
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(request.remote)
 
 
 def endpoints_page(host: str, methods: Any) -> str:

@@ -1,39 +1,174 @@
-"""Who hears of what happens: subscribers by their `address:port`, and how many there may be.
+"""Who hears of what happens, over WebSocket: subscriptions by their subscriber's `address:port`, and their bounds.
 
-Source: CometBFT v0.38, rpc/core/events.go.
+Live subscriptions share one reading of each block and one text of each event. What a reader does not take is kept up to
+a bound, then its subscription ends and it is told so: nobody waits for it. One that goes on from a cursor (ours, not
+CometBFT's) has nothing kept for it: blocks are read from disk as it takes them, so it is never ended for being slow.
+Source: CometBFT v0.38, rpc/core/events.go, libs/pubsub.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Final, Protocol, TypeAlias
 
-from dchat.doors.jsonrpc.protocol import failed
+import structlog
+
+from consensus.abci.interface import Slices
+from consensus.engine.interfaces import SavedBlock
+from consensus.formats.json_text import Json, dumps
+from consensus.formats.units import MIB, NS_PER_MS
+from consensus.node.commit_watch import CommitWatch
+from consensus.queries.errors import InvalidQuery, QueryTooLong
+from consensus.queries.matching import Query
+from consensus.queries.syntax import Kind as ArgumentKind
+from consensus.queries.syntax import Operator
+from consensus.state.cursors import Cursor
+from consensus.system.log_limit import LogLimit
+from dchat.doors.jsonrpc.events import KEPT, KIND_KEY, OF_ROUNDS, Happening, OfBlock
+from dchat.doors.jsonrpc.params import Arg, Kind
+from dchat.doors.jsonrpc.protocol import SERVER_ERROR, Id, RpcError, encoded, error_reply, failed
+from dchat.doors.jsonrpc.table import Call, Method, table_of
+from dchat.doors.reads.answers import Answers
+from dchat.doors.reads.errors import NotThere, Unanswered
+from dchat.doors.reads.event_feed import EventFeed
+from dchat.doors.reads.limits import LOCAL
+from dchat.doors.reads.reading import Reading
+
+BYTES_MAX: Final = 16 * MIB  # of messages that one subscription may have waiting, beside their number
+QUEUE_MAX: Final = 10_000  # events that are not handed out yet: then all subscriptions end
+BLOCKS_HELD: Final = 8  # of those, as they were saved; others are read again
+WAIT_S: Final = 0.2  # for readers that are full, of each block: a block may bring more events than a buffer takes
+RESUMED_MAX: Final = 32  # messages that one that goes on from a cursor has waiting
+SLICE_NS: Final = NS_PER_MS // 2  # of matching, in a row
+NOW: Final = "now"
+OUT_OF_CAPACITY: Final = "internal subscription event buffer is out of capacity"
+SUBSCRIBE: Final = (Arg("query", Kind.TEXT, ""), Arg("after", Kind.TEXT, "", is_ours=True))
+
+log = structlog.get_logger(__name__)
+loud = LogLimit(log, source_name="client")
+Message: TypeAlias = tuple[bytes, bytes]  # what is of one subscription, and the event's text, which all share
+
+
+class Sink(Protocol):
+    """A connection that messages go to."""
+
+    @property
+    def remote(self) -> str: ...
+    @property
+    def client(self) -> str: ...
+    def has_more(self) -> None:
+        """One of its subscriptions has something to be sent."""
+        ...
+
+
+class Subscription:
+    """of_cursor: its messages say where they stand."""
+
+    def __init__(self, sink: Sink, text: str, query: Query, id: Id, *, buffer_max: int, of_cursor: bool) -> None:
+        self.sink, self.text, self.query, self.id, self.of_cursor = sink, text, query, id, of_cursor
+        self.buffer_max = buffer_max
+        self.waiting: deque[Message] = deque()
+        self.waiting_bytes = 0
+        self.is_open = False  # its own answer has gone before
+        self.ended = ""  # why, once it did
+        self.task: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+        self._head = encoded(f'{{"jsonrpc":"2.0","id":{dumps(id)},"result":{{"query":{dumps(text)},')
+        self.kinds = kinds_of(query)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) >= self.buffer_max or self.waiting_bytes >= BYTES_MAX
+
+    def put(self, text: bytes, cursor: Cursor | None = None) -> None:
+        """text: the event's."""
+        head = self._head
+        if self.of_cursor and cursor is not None:
+            head += encoded(f'"cursor":"{cursor}",')
+        self.waiting.append((head, text))
+        self.waiting_bytes += len(text)
+        self.sink.has_more()
+
+    def take(self) -> bytes | None:
+        """The next message; None: there is none."""
+        if not self.waiting or not self.is_open:
+            return None
+        head, text = self.waiting.popleft()
+        self.waiting_bytes -= len(text)
+        self._room.set()
+        return b"%b%b}}" % (head, text)
+
+    async def room(self) -> None:
+        """Until it is not full."""
+        while self.is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    def end(self, why: str) -> None:
+        """It gets nothing more; when what waits was taken, it is told why."""
+        self.ended = self.ended or why
+        if self.task is not None:
+            self.task.cancel()
+        self.sink.has_more()
+
+    def farewell(self) -> bytes:
+        return error_reply(self.id, RpcError(SERVER_ERROR, f"subscription was canceled (reason: {self.ended})"))
+
+
+def kinds_of(query: Query) -> frozenset[str] | None:
+    """The kinds of events that can match; None: any. A query names one, if its writer knows what it costs."""
+    named = [
+        one.argument.text
+        for one in query.conditions
+        if one.tag == KIND_KEY and one.operator is Operator.EQUAL and one.argument is not None
+        and one.argument.kind is ArgumentKind.TEXT
+    ]  # fmt: skip
+    return frozenset(named) if named else None
 
 
 class Hub:
-    """clients_max: subscribers at most; each_max: subscriptions of one."""
+    """`run` while the node does. clients_max: subscribers at most; each_max: subscriptions of one; buffer_max: messages
+    that one subscription may have waiting. table: what it adds to the door's methods."""
 
-    def __init__(self, *, clients_max: int, each_max: int) -> None:
-        self.clients_max, self.each_max = clients_max, each_max
+    def __init__(
+        self,
+        answers: Answers,
+        feed: EventFeed,
+        watch: CommitWatch,
+        reading: Reading,
+        *,
+        clients_max: int,
+        each_max: int,
+        buffer_max: int,
+    ) -> None:
+        self._answers, self._feed, self._watch, self._reading = answers, feed, watch, reading
+        self.clients_max, self.each_max, self.buffer_max = clients_max, each_max, buffer_max
         self.held: Counter[str] = Counter()  # subscriptions by subscriber
+        self.by_remote: dict[str, dict[Query, Subscription]] = {}
+        self.counts: Counter[str] = Counter()  # sent, ended for being slow, resumed
+        self._live: dict[Query, list[Subscription]] = {}
+        self._kinds: Counter[str] = Counter()  # that live ones ask for; "": all
+        self._queue: deque[Happening | int] = deque()  # an int: a block that was saved
+        self._blocks: dict[int, SavedBlock] = {}
+        self._wake = asyncio.Event()
+        self.table = table_of(
+            Method("subscribe", self.subscribe, SUBSCRIBE, of_socket=True, cost=4),
+            Method("unsubscribe", self.unsubscribe, (Arg("query", Kind.TEXT, ""),), of_socket=True),
+            Method("unsubscribe_all", self.unsubscribe_all, of_socket=True),
+        )
 
-    def check_place(self, remote: str) -> None:
-        """Raises RpcError."""
-        if len(self.held) >= self.clients_max:
-            raise failed(f"max_subscription_clients {self.clients_max} reached")
-        if self.held[remote] >= self.each_max:
-            raise failed(f"max_subscriptions_per_client {self.each_max} reached")
+    # ------------------------------------------------------------------------------------------------------- places
 
     def take(self, remote: str) -> None:
-        """Raises RpcError. Give it back."""
-        try:
-            self.check_place(remote)
-        except BaseException:
-            if not self.held[remote]:
-                del self.held[remote]
-            raise
+        """A place among all, and of one subscriber. Give it back. Raises RpcError."""
+        if len(self.held) >= self.clients_max:
+            raise failed(f"max_subscription_clients {self.clients_max} reached")
+        if self.held.get(remote, 0) >= self.each_max:
+            raise failed(f"max_subscriptions_per_client {self.each_max} reached")
         self.held[remote] += 1
 
     def give(self, remote: str) -> None:
@@ -49,3 +184,276 @@ class Hub:
             yield
         finally:
             self.give(remote)
+
+    # -------------------------------------------------------------------------------------------------------- calls
+
+    async def subscribe(self, call: Call, given: Mapping[str, Any]) -> Json:
+        remote, text, after = call.remote, given["query"], given["after"]
+        self.take(remote)
+        try:
+            query = parsed(text)
+            mine = self.by_remote.setdefault(remote, {})
+            if query in mine:
+                raise failed("already subscribed")
+            first = self._first(after, query) if after else None
+        except BaseException:
+            self.give(remote)
+            if not self.by_remote.get(remote, True):
+                del self.by_remote[remote]
+            raise
+        one = Subscription(
+            call.socket, text, query, call.id,
+            buffer_max=self.buffer_max if first is None else RESUMED_MAX, of_cursor=first is not None,
+        )  # fmt: skip
+        mine[query] = one
+        if first is not None:
+            self.counts["resumed"] += 1
+            work = self._go_on(one, first, None if after == NOW else Cursor.parse(after))
+            one.task = asyncio.get_running_loop().create_task(work, name=f"events for {call.client}")
+        else:
+            self._live.setdefault(query, []).append(one)
+            self._kinds.update(one.kinds or [""])
+        return {}
+
+    def _first(self, after: str, query: Query) -> Cursor:
+        """The least cursor that is wanted. Raises RpcError, NotThere, BadQuestion."""
+        strange = (kinds_of(query) or frozenset()) & frozenset(OF_ROUNDS)
+        if strange:
+            raise failed(f"{', '.join(strange)} is kept nowhere; with after allowed: {', '.join(KEPT)}")
+        if after == NOW:
+            return Cursor(self._answers.height + 1, 0)
+        try:
+            cursor = Cursor.parse(after)
+        except ValueError as error:
+            raise failed(f"after: {error}; or {NOW}") from None
+        return self._feed.first(cursor, 0, otherwise=1)
+
+    async def unsubscribe(self, call: Call, given: Mapping[str, Any]) -> Json:
+        query = parsed(given["query"])
+        one = self.by_remote.get(call.remote, {}).get(query)
+        if one is None:
+            raise failed("subscription not found")
+        self._drop(one)
+        return {}
+
+    async def unsubscribe_all(self, call: Call, given: Mapping[str, Any]) -> Json:
+        if not self.by_remote.get(call.remote):
+            raise failed("subscription not found")
+        self.left(call.remote)
+        return {}
+
+    def left(self, remote: str) -> None:
+        """Its connection is no more, or wants nothing more."""
+        for one in list(self.by_remote.get(remote, {}).values()):
+            self._drop(one)
+
+    def _drop(self, one: Subscription) -> None:
+        """Forget it; what waits for it is dropped."""
+        remote = one.sink.remote
+        mine = self.by_remote.get(remote, {})
+        if mine.get(one.query) is not one:
+            return
+        del mine[one.query]
+        if not mine:
+            del self.by_remote[remote]
+        self.give(remote)
+        if one.task is not None:
+            one.task.cancel()
+        sharing = self._live.get(one.query, [])
+        if one in sharing:
+            sharing.remove(one)
+            if not sharing:
+                del self._live[one.query]
+            self._kinds.subtract(one.kinds or [""])
+
+    def of(self, remote: str) -> list[Subscription]:
+        return list(self.by_remote.get(remote, {}).values())
+
+    def forget(self, one: Subscription) -> None:
+        """It ended, and has been told so."""
+        self._drop(one)
+
+    def close(self) -> None:
+        """The node stops: everybody is told."""
+        for mine in list(self.by_remote.values()):
+            for one in mine.values():
+                one.end("CometBFT exited")
+
+    # --------------------------------------------------------------------------------------------------- what happens
+
+    def is_wanted(self, kind: str) -> bool:
+        """Whether a live subscription can match an event of this kind."""
+        return self._kinds[kind] > 0 or self._kinds[""] > 0
+
+    @property
+    def _wants_blocks(self) -> bool:
+        return any(map(self.is_wanted, KEPT))
+
+    def block_saved(self, saved: SavedBlock) -> None:
+        if self._wants_blocks:
+            self._blocks[saved.height] = saved
+            if len(self._blocks) > BLOCKS_HELD:
+                del self._blocks[next(iter(self._blocks))]
+            self._push(saved.height)
+
+    def tell(self, happening: Happening) -> None:
+        """Of the running height."""
+        self._push(happening)
+
+    def _push(self, item: Happening | int) -> None:
+        if len(self._queue) >= QUEUE_MAX:
+            self._queue.clear()
+            for sharing in list(self._live.values()):
+                for one in list(sharing):
+                    self._end_slow(one)
+            return
+        self._queue.append(item)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Hand out what happens, in its order, to live subscriptions."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                item = self._queue.popleft()
+                if isinstance(item, Happening):
+                    await self._hand_out(item, Patience())
+                    continue
+                try:
+                    async with contextlib.aclosing(self._of_block(item, self.is_wanted)) as told:
+                        patience = Patience()
+                        async for happening in told:
+                            await self._hand_out(happening, patience)
+                except NotThere as error:  # pruned already: the queue was long
+                    log.warning("events of a block were not told", height=item, reason=str(error))
+
+    async def _hand_out(self, happening: Happening, patience: Patience) -> None:
+        share, began = self._feed.share, time.perf_counter_ns()
+        found = [
+            one
+            for query, sharing in self._live.items()
+            if (kinds := sharing[0].kinds) is None or happening.kind in kinds
+            if query.matches(happening.keys)
+            for one in sharing
+        ]
+        share.did(time.perf_counter_ns() - began)
+        if not found:
+            return
+        text = await share.drive(happening.made(), LOCAL)
+        for one in found:
+            if one.ended:
+                continue
+            if one.is_full:
+                await patience.wait(one)
+            if one.is_full:
+                self._end_slow(one)
+            else:
+                one.put(text)
+                self.counts["sent"] += 1
+
+    def _end_slow(self, one: Subscription) -> None:
+        self.counts["slow"] += 1
+        loud.info("ended a subscription that was not read", one.sink.client, query=one.text)
+        one.end(OUT_OF_CAPACITY)
+        sharing = self._live.get(one.query, [])
+        if one in sharing:
+            sharing.remove(one)
+            if not sharing:
+                del self._live[one.query]
+            self._kinds.subtract(one.kinds or [""])
+
+    async def _of_block(
+        self, height: int, wanted: Callable[[str], bool], *, by_cursor: bool = False, client: str = LOCAL
+    ) -> AsyncIterator[Happening]:
+        """Raises NotThere."""
+        saved = self._blocks.get(height)
+        if saved is None:
+            block, meta = await self._reading.run(
+                lambda: (self._answers.load_block(height), self._answers.meta(height)), client
+            )
+            block_id = meta.block_id
+        else:
+            block, block_id = saved.block, saved.state.last_block_id
+        share = self._feed.share
+        stored = await share.drive(self._answers.states.stored_in_slices(height), client)
+        if stored is None:
+            raise NotThere(f"what block {height} did is not kept any more")
+        telling = OfBlock(block, block_id, stored).told(wanted, by_cursor=by_cursor)
+        while (found := await share.drive(_some(telling), client)) is not None:
+            for happening in found:
+                yield happening
+
+    # ---------------------------------------------------------------------------------------------- from a cursor on
+
+    async def _go_on(self, one: Subscription, first: Cursor, after: Cursor | None) -> None:
+        """Tell one subscription all that is kept from a cursor on, and what comes, at its own pace."""
+        height = first.height
+        kinds, client = one.kinds, one.sink.client
+        try:
+            while True:
+                saved = self._watch.next_block()
+                if height > self._answers.height:
+                    await saved.wait()
+                    continue
+                told = self._of_block(height, lambda kind: not kinds or kind in kinds, by_cursor=True, client=client)
+                async with contextlib.aclosing(told) as happenings:
+                    async for happening in happenings:
+                        if not _is_behind(happening, after) or not one.query.matches(happening.keys):
+                            continue
+                        text = await self._feed.share.drive(happening.made(), client)
+                        await one.room()
+                        one.put(text, happening.cursor)
+                        self.counts["sent"] += 1
+                height += 1
+        except Unanswered as error:  # pruned while its reader took its time
+            one.end(str(error))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.error("a subscription failed", query=one.text, exc_info=error)
+            one.end("the node failed; its log says why")
+
+
+class Patience:
+    """How long all readers that are full are waited for, together."""
+
+    def __init__(self) -> None:
+        self._left_s = WAIT_S
+
+    async def wait(self, one: Subscription) -> None:
+        if self._left_s <= 0:
+            return
+        began = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._left_s):
+                await one.room()
+        self._left_s -= time.monotonic() - began
+
+
+def parsed(text: str) -> Query:
+    """Raises RpcError."""
+    try:
+        return Query.parse(text)
+    except QueryTooLong as error:
+        raise failed(str(error)) from None
+    except InvalidQuery as error:
+        raise failed(f"failed to parse query: {error}") from None
+
+
+def _is_behind(happening: Happening, after: Cursor | None) -> bool:
+    """Whether it comes after what was told. One without events of its own comes twice rather than never."""
+    if after is None or happening.cursor is None:
+        return True
+    return happening.cursor > after or (happening.is_silent and happening.cursor == after)
+
+
+def _some(telling: Iterator[Happening]) -> Slices[list[Happening] | None]:
+    """The next ones, as many as a slice of time makes; None: there are no more."""
+    yield
+    began, found = time.perf_counter_ns(), []
+    for happening in telling:
+        found.append(happening)
+        if time.perf_counter_ns() - began > SLICE_NS:
+            return found
+    return found or None

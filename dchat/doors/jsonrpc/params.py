@@ -42,11 +42,12 @@ INTEGERS: Final = {Kind.INT64: (-(2**63), 2**63 - 1), Kind.INT: (-(2**63), 2**63
 
 
 class Arg(NamedTuple):
-    """default: of one that is absent."""
+    """default: of one that is absent. is_ours: an addition, which params by place may lack."""
 
     name: str
     kind: Kind
     default: Any = None
+    is_ours: bool = False
 
 
 class BadParam(RpcError):
@@ -80,12 +81,14 @@ def _from_json(args: tuple[Arg, ...], params: Json) -> dict[str, Any]:
         return {arg.name: _value(arg, params.get(arg.name)) for arg in args}
     if not isinstance(params, list):
         raise BadParam(f"unknown type for JSON params: {kind_of(params)}. Expected map or array")
-    if len(params) != len(args):
-        names = " ".join(arg.name for arg in args)
+    wanted = [arg for arg in args if not arg.is_ours]
+    if not len(wanted) <= len(params) <= len(args):
+        names = " ".join(arg.name for arg in wanted)
         given = " ".join("[" + " ".join(map(str, json.dumps(one).encode()[:SHOWN_CHARS_MAX])) + "]" for one in params)
-        text = f"expected {len(args)} parameters ([{names}]), got {len(params)} ([{given[: 8 * SHOWN_CHARS_MAX]}])"
+        text = f"expected {len(wanted)} parameters ([{names}]), got {len(params)} ([{given[: 8 * SHOWN_CHARS_MAX]}])"
         raise BadParam(text)
-    return {arg.name: _value(arg, one) for arg, one in zip(args, params, strict=True)}
+    given_of = dict(zip((arg.name for arg in args), params, strict=False))
+    return {arg.name: _value(arg, given_of.get(arg.name)) for arg in args}
 
 
 def _value(arg: Arg, given: Json) -> Any:

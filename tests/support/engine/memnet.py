@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from consensus.core.events import VoteKind
+from consensus.core.events import Elapsed, VoteKind
 from consensus.engine.driver import ConsensusDriver
 from consensus.engine.interfaces import SavedBlock
 from consensus.engine.votes import RoundVotes
@@ -145,6 +145,9 @@ class Link:
                 receiver.driver.add_part(proposal.height, proposal.round, part, str(self._index))
 
     def part_set_opened(self, header: PartSetHeader, *, is_commit: bool) -> None:
+        pass
+
+    def timed_out(self, elapsed: Elapsed) -> None:
         pass
 
     def valid_block_set(self, block_id: BlockID, *, is_commit: bool) -> None:
