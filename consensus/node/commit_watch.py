@@ -9,8 +9,11 @@ from typing import Final
 import structlog
 
 from consensus.abci.interface import CheckTxResponse
-from consensus.engine.interfaces import SavedBlock, SavedListener
+from consensus.core.events import Elapsed
+from consensus.engine.interfaces import RoundListener, SavedBlock, SavedListener
 from consensus.system.tasks import Faults
+from consensus.types.ids import BlockID, PartSetHeader
+from consensus.types.vote import Proposal, Vote
 
 FAILURES_MAX: Final = 10  # in a row: then a listener is switched off, and its lines in the log with it
 
@@ -49,6 +52,50 @@ class SafeListener:
         if self._in_a_row:
             self._in_a_row = 0
             self._faults.recovered(self.name)
+
+
+class SafeRoundListener:
+    """The same of one that hears of the running height. A failure is told until a step passes without one."""
+
+    def __init__(self, name: str, listener: RoundListener, faults: Faults) -> None:
+        self.name, self._listener, self._faults = name, listener, faults
+        self._in_a_row = 0
+
+    def _tell(self, work: Callable[[], None], *, recovers: bool = False) -> None:
+        if self._in_a_row >= FAILURES_MAX:
+            return
+        try:
+            work()
+        except Exception as error:
+            self._in_a_row += 1
+            self._faults.failed(self.name, error)
+            is_off = self._in_a_row >= FAILURES_MAX
+            log.error("a listener failed; the chain goes on", listener=self.name, switched_off=is_off, exc_info=error)
+            return
+        if recovers and self._in_a_row:
+            self._in_a_row = 0
+            self._faults.recovered(self.name)
+
+    def step_changed(self) -> None:
+        self._tell(self._listener.step_changed, recovers=True)
+
+    def proposal_set(self, proposal: Proposal) -> None:
+        self._tell(lambda: self._listener.proposal_set(proposal))
+
+    def part_set_opened(self, header: PartSetHeader, *, is_commit: bool) -> None:
+        self._tell(lambda: self._listener.part_set_opened(header, is_commit=is_commit))
+
+    def valid_block_set(self, block_id: BlockID, *, is_commit: bool) -> None:
+        self._tell(lambda: self._listener.valid_block_set(block_id, is_commit=is_commit))
+
+    def part_added(self, height: int, round: int, index: int) -> None:
+        self._tell(lambda: self._listener.part_added(height, round, index))
+
+    def vote_added(self, vote: Vote) -> None:
+        self._tell(lambda: self._listener.vote_added(vote))
+
+    def timed_out(self, elapsed: Elapsed) -> None:
+        self._tell(lambda: self._listener.timed_out(elapsed))
 
 
 class OnSaved:

@@ -36,7 +36,7 @@ from consensus.formats.units import MIB, NS_PER_MS, NS_PER_S
 from consensus.mempool.admission.entry import PoolConfig
 from consensus.mempool.journal import Journal
 from consensus.mempool.pool import Pool
-from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener
+from consensus.node.commit_watch import CommitWatch, OnSaved, SafeListener, SafeRoundListener
 from consensus.node.engine import Choices, Engine, Kept, Machine, set_block_limits
 from consensus.node.gossip import Gossip
 from consensus.p2p import pex
@@ -424,12 +424,8 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
 def _tell_subscribers(driver: ConsensusDriver, hub: Hub, faults: Faults) -> None:
     """Of the JSON-RPC door's WebSockets."""
     driver.add_saved_listener(SafeListener(SUBSCRIBERS, hub, faults))
-    driver.add_round_listener(
-        RoundEvents(
-            driver.round_state, driver.core, is_wanted=hub.is_wanted, tell=hub.tell,
-            failed=lambda error: faults.failed(SUBSCRIBERS, error),
-        )  # fmt: skip
-    )
+    rounds = RoundEvents(driver.round_state, driver.core, is_wanted=hub.is_wanted, tell=hub.tell)
+    driver.add_round_listener(SafeRoundListener(SUBSCRIBERS, rounds, faults))
 
 
 def moniker_of(config: Config) -> str:

@@ -56,7 +56,8 @@ REFUSED_GET = [
     "block?height=0x2", "block?height=0", "block?height=1000000000", "block?height=-1", "block?height=abc",
     "block?height=1.5", "commit?height=1000000000", "validators?page=7", "validators?page=0", "blockchain?minHeight=-1",
     "blockchain?minHeight=1000000000", "genesis_chunked?chunk=5", "tx?hash=0x00", 'tx?hash="a"&prove=maybe',
-    "nothing", "block/", "broadcast_evidence", "header_by_hash?hash=0xabc",
+    "subscribe?query=1", "unsubscribe_all", "websocket", "nothing", "block/", "broadcast_evidence",
+    "header_by_hash?hash=0xabc",
 ]  # fmt: skip
 
 REFUSED_POST: list[Any] = [
@@ -178,3 +179,94 @@ async def test_what_is_refused_is_refused_as_they_refuse_it(tmp_path: Path) -> N
         "its JSON-RPC beside ours: what is refused, by URI and by POST",
         f"{len(asked)} refusals alike in code, status and words",
     )
+
+
+# ------------------------------------------------------------------------------------------------------- WebSocket
+
+KINDS = (
+    "NewBlock", "NewBlockHeader", "NewBlockEvents", "Tx", "Vote", "NewRound", "NewRoundStep", "CompleteProposal",
+    "Polka", "ValidBlock", "Lock",
+)  # fmt: skip
+LOOSE_OF_EVENTS = frozenset({
+    "data.value.block.header.app_hash", "data.value.header.app_hash", "data.value.block.header.chain_id",
+    "data.value.header.chain_id", "data.value.TxResult.tx", "data.value.TxResult.result.events[].attributes[].value",
+    "data.value.TxResult.result.data", "data.value.result_finalize_block.app_hash",
+    "data.value.events[].attributes[].value", "data.value.block.data.txs[]",
+    "data.value.result_finalize_block.events[].attributes[].value", "data.value.result_finalize_block.tx_results[].log",
+    "data.value.result_finalize_block.tx_results[].events[].attributes[].value",
+})  # fmt: skip
+# What only the application has: events of blocks, gas, results.
+OPEN_OF_EVENTS = (
+    "data.value.TxResult.result:", "data.value.result_finalize_block:", "events: theirs has", "data.value.TxResult:",
+)  # fmt: skip
+
+ASKED_OVER_SOCKET: list[Any] = [
+    b"{", b"[]", b"5", b'{"id": true}', b"[" + b'{"id": 1, "method": "health", "params": {}}' + b"]",
+    b'{"id": 1, "method": "block"}', request("health", id=1), request("nothing", id=1),
+    request("block", {"height": 5}, id=1), request("block", {"height": "0"}, id=1),
+    request("subscribe", {"query": "tm.event = 'NoSuchKind'"}, id=1),
+    request("subscribe", {"query": "tm.event='NoSuchKind'"}, id=1),
+    request("subscribe", {"query": "malformed query"}, id=1),
+    request("subscribe", {}, id=1), request("subscribe", ["tm.event = 'Other'"], id=1),
+    request("subscribe", {"query": "a.b = '" + "x" * 512 + "'"}, id=1),
+    request("unsubscribe", {"query": "tm.event = 'Unknown'"}, id=1),
+    request("unsubscribe", {"query": "tm.event = 'NoSuchKind'"}, id=1), request("unsubscribe_all", {}, id=1),
+    request("unsubscribe_all", {}, id=1), *(request("subscribe", {"query": f"a.b = '{n}'"}, id=1) for n in range(6)),
+    b'{"id": 1, "method": "subscribe"}',
+]  # fmt: skip
+
+
+async def one_of_each(http: aiohttp.ClientSession, url: str, raw: bytes) -> dict[str, Any]:
+    """The first event of each kind, a transaction of `raw` among them."""
+    found: dict[str, Any] = {}
+
+    async def hear(kinds: tuple[str, ...]) -> None:
+        async with http.ws_connect(f"{url}/websocket") as ws:
+            for kind in kinds:
+                await ws.send_json(request("subscribe", {"query": f"tm.event = '{kind}'"}, id=kind))
+            if "Tx" in kinds:
+                await ws.send_json(request("broadcast_tx_sync", {"tx": base64_of(raw)}, id="sent"))
+            while not found.keys() >= set(kinds):
+                told = await ws.receive_json()
+                if told["id"] in kinds and told["result"]:
+                    found.setdefault(told["id"], told["result"])
+
+    async with asyncio.timeout(START_S):
+        await asyncio.gather(*(hear(KINDS[start : start + 4]) for start in range(0, len(KINDS), 4)))
+    return found
+
+
+async def test_events_have_their_shape(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (http, theirs, ours, one):
+        their, our = await asyncio.gather(
+            one_of_each(http, theirs, b"c=1"), one_of_each(http, ours, await payment_of(one))
+        )
+        found = [
+            f"{kind}: {line}"
+            for kind in KINDS
+            for line in differences(their[kind], our[kind], loose=LOOSE_OF_EVENTS)
+            if not line.startswith(OPEN_OF_EVENTS)
+        ]
+        assert found == []
+        assert list(our["Tx"]["data"]["value"]["TxResult"]) == list(their["Tx"]["data"]["value"]["TxResult"])
+    row("CometBFT", VERSION, "its WebSocket events beside ours", f"{len(KINDS)} kinds alike in keys, kinds and forms")
+
+
+async def test_what_is_asked_over_a_socket_is_answered_as_they_answer_it(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (http, theirs, ours, _):
+        answers: list[list[Any]] = []
+        for url in (theirs, ours):
+            said = []
+            async with http.ws_connect(f"{url}/websocket") as ws:
+                for body in ASKED_OVER_SOCKET:
+                    await (ws.send_str(body.decode()) if isinstance(body, bytes) else ws.send_json(body))
+                    said.append(await ws.receive_json(timeout=START_S))
+            answers.append(said)
+        found = []
+        for body, their, our in zip(ASKED_OVER_SOCKET, *answers, strict=True):
+            told = [Told(200, {}, document, str(document)) for document in (their, our)]
+            if core_of(told[0]) != core_of(told[1]) or words_of(told[0]) != words_of(told[1]):
+                found.append(f"{body}: theirs {their}, ours {our}")
+        assert not found, "\n".join(found)
+    told = f"{len(ASKED_OVER_SOCKET)} answers alike in id, code and words"
+    row("CometBFT", VERSION, "its WebSocket beside ours: what is asked, subscribed and refused", told)

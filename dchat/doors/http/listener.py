@@ -150,8 +150,6 @@ def remote_of(request: web.Request) -> str:
     return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(request.remote)
 
 
-
-
 class HttpListener(Listener):
     """A door says what it answers, and where: `open`; then `start_metrics` where that is wanted, and `stop`."""
 

@@ -46,8 +46,8 @@ NEW_BLOCK, NEW_HEADER, NEW_BLOCK_EVENTS = "NewBlock", "NewBlockHeader", "NewBloc
 TX, NEW_EVIDENCE, SET_UPDATES = "Tx", "NewEvidence", "ValidatorSetUpdates"
 KEPT: Final = (NEW_BLOCK, NEW_HEADER, NEW_BLOCK_EVENTS, NEW_EVIDENCE, TX, SET_UPDATES)
 OF_ROUNDS: Final = (
-    "CompleteProposal", "Lock", "NewRound", "NewRoundStep", "Polka", "Relock", "TimeoutPropose", "TimeoutWait", "Unlock",
-    "ValidBlock", "Vote",
+    "CompleteProposal", "Lock", "NewRound", "NewRoundStep", "Polka", "Relock", "TimeoutPropose", "TimeoutWait",
+    "Unlock", "ValidBlock", "Vote",
 )  # fmt: skip
 STEPS: Final = {
     1: "NewHeight", 2: "NewRound", 3: "Propose", 4: "Prevote", 5: "PrevoteWait", 6: "Precommit", 7: "PrecommitWait",
@@ -216,24 +216,16 @@ class RoundEvents:
         *,
         is_wanted: Callable[[str], bool],
         tell: Callable[[Happening], None],
-        failed: Callable[[Exception], None],
     ) -> None:
-        """failed: of what went wrong here, which must not reach consensus."""
-        self._rounds, self._core = rounds, core
-        self._is_wanted, self._tell, self._failed = is_wanted, tell, failed
+        self._rounds, self._core, self._is_wanted, self._tell = rounds, core, is_wanted, tell
         self._seen = (0, -1)  # height and round of the last NewRound
         self._locked: tuple[int, int, object] = (0, -1, None)  # height, round and value of the last lock that was told
         self._complete = (0, -1)  # height and round of the last CompleteProposal
 
     def step_changed(self) -> None:
-        try:
-            self._step_changed()
-        except Exception as error:
-            self._failed(error)
-
-    def _step_changed(self) -> None:
         rounds = self._rounds
-        self._tell_round("NewRoundStep")
+        if rounds.step is not Step.NEW_ROUND:  # told as NewRound
+            self._tell_round("NewRoundStep")
         place = rounds.height, rounds.round
         if rounds.step is not Step.NEW_HEIGHT and place != self._seen:
             self._seen = place
@@ -250,7 +242,8 @@ class RoundEvents:
         rounds = self._rounds
         address = rounds.proposer_address
         index = rounds.validators.index_of(address) if address else None
-        value = {**self._place(), "proposer": {"address": hex_of(address), "index": 0 if index is None else index}}
+        at = {"height": str(rounds.height), "round": rounds.round, "step": f"RoundStep{STEPS[Step.NEW_ROUND]}"}
+        value = {**at, "proposer": {"address": hex_of(address), "index": 0 if index is None else index}}
         self._tell(Happening("NewRound", {KIND_KEY: ["NewRound"]}, "NewRound", lambda: value))
 
     def _tell_lock(self) -> None:

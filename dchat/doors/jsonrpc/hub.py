@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 import structlog
@@ -365,7 +365,7 @@ class Hub:
 
     async def _of_block(
         self, height: int, wanted: Callable[[str], bool], *, by_cursor: bool = False, client: str = LOCAL
-    ) -> AsyncIterator[Happening]:
+    ) -> AsyncGenerator[Happening]:
         """Raises NotThere."""
         saved = self._blocks.get(height)
         if saved is None:

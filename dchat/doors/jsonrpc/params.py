@@ -64,7 +64,8 @@ def from_json(args: tuple[Arg, ...], params: Json | Absent, *, over_socket: bool
     """Raises RpcError; one with status 500 and id -1 takes the whole batch along."""
     if isinstance(params, Absent):
         if args:  # the reference calls its function with too few
-            raise RpcError(INTERNAL_ERROR, "reflect: Call with too few input arguments", status=500)
+            where = "WSJSONRPC: " if over_socket else ""
+            raise RpcError(INTERNAL_ERROR, f"{where}reflect: Call with too few input arguments", status=500)
         return {}
     try:
         return _from_json(args, params)

@@ -143,6 +143,7 @@ class Sockets:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.open: set[Socket] = set()
+        self._none_open = asyncio.Event()
         self.places = Slots("WebSockets", SOCKETS_MAX)
 
     async def serve(self, request: web.Request, door: JsonRpcDoor) -> web.StreamResponse:
@@ -170,6 +171,8 @@ class Sockets:
             _limited.error("a WebSocket failed", socket.client, error=repr(error), exc_info=error)
         finally:
             self.open.discard(socket)
+            if not self.open:
+                self._none_open.set()
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(CLOSE_S):
                     await ws.close()
@@ -179,6 +182,8 @@ class Sockets:
         self._hub.close()
         for socket in self.open:
             socket.close()
-        deadline = asyncio.get_running_loop().time() + CLOSE_S
-        while self.open and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        if self.open:
+            self._none_open.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._none_open.wait()

@@ -91,7 +91,8 @@ def test_the_driver_is_given_no_listener_of_the_node_bare() -> None:
                 "add_saved_listener",
             }:
                 given = call.args[0]
-                if not (isinstance(given, ast.Call) and getattr(given.func, "id", "") == "SafeListener"):
+                safe = ("SafeListener", "SafeRoundListener")
+                if not (isinstance(given, ast.Call) and getattr(given.func, "id", "") in safe):
                     bare.append(f"{path.parent.name}/{path.name}: {ast.unparse(given)}")
     assert bare == ["simulation/node.py: OnSaved(self._saved)"]
 
