@@ -133,24 +133,7 @@ class Doors:
         self.sockets = Sockets(self.hub)
         self.rpc: JsonRpcDoor | None = None
         if config.network.rpc_listen_address:
-            calls_of_chain = ChainCalls(
-                views.answers, chain.genesis, reading=views.reading, share=views.share,
-                is_catching_up=views.is_catching_up,
-            )  # fmt: skip
-            calls_of_node = NodeCalls(
-                views, chain.pub_key, info=chain.app.info, query=chain.app.query,
-                peer_states=gossip.consensus.peer_states,
-            )  # fmt: skip
-            calls_of_txs = TxCalls(
-                views.answers, views.pool, watch, desk, reading=views.reading, check=chain.app.try_tx,
-                place=self.hub.place, commit_timeout_ms=config.rpc.timeout_broadcast_tx_commit,
-            )  # fmt: skip
-            self.rpc = JsonRpcDoor(
-                config.rpc,
-                {**calls_of_chain.table, **calls_of_node.table, **calls_of_txs.table, **self.hub.table},
-                views.faults, rate=rate, tls=context, share=views.share, reading=views.reading,
-                connections_max=share.rpc, sockets=self.sockets,
-            )  # fmt: skip
+            self.rpc = self._rpc_door(chain, watch, desk, gossip, tls=context, connections_max=share.rpc)
             registry.add(partial(rpc_metrics, self.rpc, self.hub, self.sockets))
         self.metrics = NodeMetrics(registry, views, gossip, self, block_events=block_events)
         registry.add(partial(storage_metrics, retention, config.database.min_free * MIB))
@@ -160,6 +143,28 @@ class Doors:
         if keeper is not None:
             registry.add(partial(backup_metrics, keeper))
         self.lag = LoopLag(registry)
+
+    def _rpc_door(
+        self, chain: Chain, watch: CommitWatch, desk: EvidenceDesk, gossip: Gossip, *, tls: ssl.SSLContext | None,
+        connections_max: int,
+    ) -> JsonRpcDoor:  # fmt: skip
+        """The door and its methods: a room of calls each has a table."""
+        views, options = self._views, self._config.rpc
+        of_chain = ChainCalls(
+            views.answers, chain.genesis, reading=views.reading, share=views.share, is_catching_up=views.is_catching_up
+        )
+        of_node = NodeCalls(
+            views, chain.pub_key, info=chain.app.info, query=chain.app.query, peer_states=gossip.consensus.peer_states
+        )
+        of_txs = TxCalls(
+            views.answers, views.pool, watch, desk, reading=views.reading, check=chain.app.try_tx,
+            place=self.hub.place, commit_timeout_ms=options.timeout_broadcast_tx_commit,
+        )  # fmt: skip
+        table = {**of_chain.table, **of_node.table, **of_txs.table, **self.hub.table}
+        return JsonRpcDoor(
+            options, table, views.faults, rate=self.rate, tls=tls, share=views.share, reading=views.reading,
+            connections_max=connections_max, sockets=self.sockets,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Raises CannotListen."""

@@ -33,6 +33,8 @@ MAKERS = {
     "consensus/node/gossip.py": "block sync's guard: a failure ends the process",
     "dchat/doors/http/connections.py": "the gate begins anew and tells it",
     "dchat/doors/grpc/server.py": "its sweep begins anew and tells it",
+    "dchat/doors/jsonrpc/hub.py": "a subscription that fails is logged, and its reader is told",
+    "dchat/doors/jsonrpc/websocket.py": "its socket awaits them, and ends by what they raise",
     "consensus/system/aside.py": "a job that fails is logged, and the next begins",
     "consensus/p2p/switch.py": "its task group, whose end `Switch.ended` raises",
     "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",
