@@ -4,6 +4,8 @@ A write that finds LevelDB's buffer full begins a new log. What the old one hold
 the machine although later writes, synced, are there; and the new log's name is durable only once its folder is synced,
 which LevelDB does when it next writes its MANIFEST. So the old log is synced before a write that may begin another, and
 the folder after one that did. How full the buffer is LevelDB does not tell: it is bounded from above.
+
+Within a log, too, a later write may get to the disk without an earlier one, until both are synced.
 Source: LevelDB 1.22, db/db_impl.cc (MakeRoomForWrite), db/memtable.cc, db/skiplist.h, util/arena.cc, util/env_posix.cc.
 """
 
@@ -43,8 +45,10 @@ class LogKeeper:
         """Whether the next write may begin a new log."""
         return self._forced > 0 or self._filled > self._buffer_bytes
 
-    def before_write(self) -> None:
-        if self._unsynced and self.may_switch:
+    def before_write(self, *, sets: bool) -> None:
+        """sets: more than deletions. Whole behind a lost one such a batch reads as a disk that lied, so that all before
+        it has to be durable (`level_files.batch_follows`)."""
+        if self._unsynced and (sets or self.may_switch):
             self._sync_log()
 
     def after_write(self, entries: int, size_bytes: int, *, sync: bool) -> None:

@@ -96,15 +96,16 @@ class LevelStore:
             raise StoreFailed(self.path, "write", reason, errno=failed.errno, filename=failed.filename)
         try:
             writes = self._db.write_batch(sync=sync)
-            put, delete = writes.put, writes.delete
+            put, delete, deletions = writes.put, writes.delete, 0
             for key, value in batch:
                 if value is None:
                     delete(key)
+                    deletions += 1
                 else:
                     put(key, value)
             size = writes.approximate_size()
             with self._writing:
-                self._log.before_write()
+                self._log.before_write(sets=deletions < len(batch))
                 writes.write()
                 self._log.after_write(len(batch), size, sync=sync)
         except FAILURES as error:

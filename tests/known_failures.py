@@ -185,6 +185,7 @@ AUDIT = (
     ),
     Row("audit 56", "one witness with an infinite number in its answer ends a light client, and a state sync"),
     Row("audit 57", "a server of SQL answers without end, and takes all the memory of a validator's machine"),
+    Row("audit 58", "a loss of power between two unsynced writes, as of a join, reads as a disk that lied"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.
