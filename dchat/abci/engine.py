@@ -73,6 +73,12 @@ log = structlog.get_logger(__name__)
 def make_foreign_home(home: Home, config: Config, genesis_file: Path | None) -> None:
     """Make what is missing. A new chain has this node as its validator, and no app_state. Raises HomeError."""
     chain_id = config.validator.chain_id
+    for option, is_set in (
+        ("[state_sync] enable", config.state_sync.enable),
+        ("[upgrade] binary", config.upgrade.binary),
+    ):
+        if is_set:
+            raise HomeError(f"{option} is of dchat's own application, and [node] proxy_app names another")
     if not home.genesis.exists() and genesis_file is None and not chain_id:
         raise HomeError(f"{home.genesis} is missing: name the chain to begin with --chain-id, or copy a genesis")
     if not home.config_file.exists():

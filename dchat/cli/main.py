@@ -90,8 +90,9 @@ def dchat() -> None:
     """A validator of the dchat network, and the tools around it.
 
     Exit codes: 0 done; 1 refused or failed; 2 wrong usage, option or file; 3 what was asked for is not there; 70
-    consensus failed; 4 the node could not be reached; 5 a proof does not hold; 6 the chain wants another build; 74 this
-    node's files are not what it wrote; 75 the machine lacks what is needed, as room on the disk or file handles.
+    consensus failed; 4 the node could not be reached; 5 a proof does not hold; 6 the chain wants another build; 69 the
+    application that --proxy-app names is gone; 74 this node's files are not what it wrote; 75 the machine lacks what is
+    needed, as room on the disk or file handles.
     """
 
 

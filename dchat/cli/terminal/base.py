@@ -91,6 +91,7 @@ class Exit(IntEnum):
     CONSENSUS = 70  # the engine chooses it: EX_SOFTWARE of sysexits
     UNREACHABLE = 4
     PROOF = 5
+    APPLICATION = 69  # the engine's too: EX_UNAVAILABLE
     DISK = 74  # the engine's too: EX_IOERR
     MACHINE = 75  # the engine's too: EX_TEMPFAIL
     UPGRADE = 6  # dchat.node.upgrade's: restarting this build does not help
