@@ -59,7 +59,7 @@ async def test_cometbft_runs_our_application_and_either_may_stop(tmp_path: Path)
             assert (await chain.send(chain.payment(8)))["tx_result"]["code"] == 0
             assert chain.comet.process is not None
             chain.comet.process.send_signal(signal.SIGKILL)
-            await chain.comet_ended()
+            await chain.comet.process.wait()
         async with chain.comet.running(chain.app.address):
             await chain.wait_height(last + 3)
             assert await chain.balance(chain.bob.address) == before + 15

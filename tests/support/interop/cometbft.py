@@ -102,7 +102,7 @@ class CometNode:
         """GET a JSON-RPC path. Raises OSError while the node does not answer."""
 
         def get() -> dict[str, Any]:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.rpc_port}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.rpc_port}/{path}", timeout=60) as answer:
                 result: dict[str, Any] = json.load(answer)["result"]
                 return result
 

@@ -20,6 +20,7 @@ from tests.support.interop.cometbft import CometNode
 from tests.support.interop.served import AbciProcess
 
 WAIT_S = 60
+GONE = "Did the application crash?"  # proxy/multi_app_conn.go
 GAS_PRICE = 100_000  # of a new chain
 
 
@@ -37,6 +38,7 @@ class OurChain:
         self.comet.set_config({"consensus.timeout_commit": "100ms"})
         self.app = AbciProcess(folder / "app", options=options)
         self._sequence = 0
+        self._gone = 0  # times that its application was
 
     def payment(self, amount: int) -> bytes:
         """Of alice to bob: the next in her order."""
@@ -86,7 +88,12 @@ class OurChain:
         verify(ops, bytes.fromhex(header["app_hash"]), store="currency", key=key, value=value)
         return Account.decode(value).balance
 
-    async def comet_ended(self) -> int:
-        """By itself. Returns its exit code."""
-        assert self.comet.process is not None
-        return await asyncio.wait_for(self.comet.process.wait(), WAIT_S)
+    async def comet_ended(self) -> None:
+        """By itself; or it said that its application is gone, and hangs at the stop, as it may."""
+        process = self.comet.process
+        assert process is not None
+        before = self._gone
+        async with asyncio.timeout(WAIT_S):
+            while process.returncode is None and self.comet.log.count(GONE) == before:  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.1)
+        self._gone = self.comet.log.count(GONE)
