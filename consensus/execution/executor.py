@@ -42,6 +42,7 @@ from consensus.formats.errors import EvidenceUnverifiable, InvalidData, InvalidD
 from consensus.state.state import State, next_block_state
 from consensus.state.validation import make_block, validate_block
 from consensus.stores.block_store import BlockStore
+from consensus.stores.event_index import index_entries
 from consensus.stores.state_store import StateStore, encode_response
 from consensus.system.clock import Clock, Workers
 from consensus.system.errors import InvalidResponse, Superseded
@@ -109,14 +110,16 @@ class BlockExecutor:
         fail_point: FailPoint = no_fail_point,
         drive: Drive = drive,
         verifiers: Verifiers | None = None,
+        indexes_events: bool = True,
     ) -> None:
         """drive: what runs the application's sliced calls. verifiers: of signatures of transactions that are ahead; by
-        default the workers' threads."""
+        default the workers' threads. indexes_events: so that they can be searched (consensus.stores.event_index)."""
         self.app, self.blocks, self.states = app, blocks, states
         self.pool, self.evidence = pool, evidence
         self.signatures = signatures or SignatureCache()
         self.metrics = metrics or EngineMetrics()
         self.verifiers = verifiers or ThreadVerifiers(workers)
+        self._indexes_events = indexes_events
         self._workers, self._clock, self._fail_point, self._drive = workers, clock, fail_point, drive
         self._app_lock = asyncio.Lock()
         self.block_size = BlockSize()
@@ -416,11 +419,14 @@ class BlockExecutor:
             try:
                 response = await self._finalize(block_request(block, state.last_validators))
                 encoded = await self._drive(encode_response(response))
+                entries = await self._drive(index_entries(height, response)) if self._indexes_events else None
             finally:
                 self._spare.set()
             await _outcome(saving)
             self._fail_point("block executed")
-            await self._workers.run_disk(lambda: self.states.save_response(height, encoded, block.data.tx_hashes))
+            await self._workers.run_disk(
+                lambda: self.states.save_response(height, encoded, block.data.tx_hashes, entries)
+            )
             self._fail_point("results saved")
         after = _state_after(state, block, block_id, response)
         self._retain_height, touched = 0, response.touched

@@ -78,6 +78,7 @@ class Choices:
     extra_channel: bool = True  # speak 0x70 with our own kind
     watch_before_signing_ns: int = 0
     watch_heights: int = 0
+    indexes_events: bool = True
     sign: Callable[[FileSigner], Signer] = lambda signer: signer
 
 
@@ -122,7 +123,7 @@ class Engine:
         executor = BlockExecutor(
             app, blocks, states, pool=pool, evidence=evidence, workers=workers, clock=clock,
             signatures=evidence.signatures, verifiers=machine.verifiers, drive=machine.drive,
-            fail_point=machine.fail_point,
+            fail_point=machine.fail_point, indexes_events=choices.indexes_events,
         )  # fmt: skip
         state = await handshake(genesis, executor, software=software)
         set_block_limits(pool, state)

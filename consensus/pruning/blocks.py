@@ -1,4 +1,4 @@
-"""Pruning blocks, commits, results, the index of transactions, and the validator sets and parameters of old heights.
+"""Pruning blocks, commits, results, the indexes, and the validator sets and parameters of old heights.
 
 How far is the least of what the application's commit says (ABCI's retain_height), what evidence can still accuse of,
 what is younger than `keep_ns`, the last BLOCKS_KEPT_MIN heights, and what somebody holds. A round has three stages,
@@ -166,6 +166,11 @@ class BlockPruning:
             yield
         while self._states.forget_sets(stop, SETS_PER_STEP):
             yield
+        is_more = True
+        while is_more:
+            is_more, size = self._states.forget_events(stop)
+            self._count(size)
+            yield
         self._forgotten = stop
         state = self._states.load()
         self._forgotten_at = 0 if state is None else state.last_block_height
@@ -191,6 +196,7 @@ class BlockPruning:
         if self._freeing >= self._slack_bytes and self._deleted > self._freed_below:
             yield from self._blocks.compact(self._freed_below, self._deleted)
             yield from self._states.compact(self._freed_below, self._deleted)
+            yield from self._states.compact_events(self._deleted)
             self._freeing, self._freed_below = 0, self._deleted
             self.metrics.compactions += 1
         if self._index_bytes >= max(self._slack_bytes // INDEX_SHARE, self._states.txs_bytes() // INDEX_SHARE):

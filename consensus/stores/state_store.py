@@ -1,8 +1,8 @@
-"""The engine's state, the sets and parameters of past heights, results and the transaction index: database `state`.
+"""The engine's state, the sets and parameters of past heights, results, transactions and events found again: `state`.
 
 Validator sets are kept where they change and every CHECKPOINT_HEIGHTS; the ones between are incremented from the
-nearest below, one block at a time, as the chain did. Results and index are one synced batch, the state another. States
-are saved in their order, which is asserted, and a set that is made again must be the one that the state has.
+nearest below, one block at a time, as the chain did. Results and indexes are one synced batch, the state another.
+States are saved in their order, which is asserted, and a set that is made again must be the one that the state has.
 Source: CometBFT v0.38, state/store.go; docs/decisions/0006.
 """
 
@@ -17,12 +17,14 @@ from consensus.formats.units import MIB
 from consensus.formats.wire import bytes_field, int_field, message_field, parse_ours
 from consensus.state.results import Event, ExecTxResult
 from consensus.state.state import State
+from consensus.stores import event_index
+from consensus.stores.event_index import Whole
 from consensus.stores.reading import OnCorrupted, Records
 from consensus.types.params import ConsensusParams
 from consensus.types.validators import ValidatorSet
 from crypto.keys import encode_pub_key, pub_key_from_proto
 from proto.tendermint.abci import types_pb2 as abci_pb
-from storage.kv import KeyValueStore, Write
+from storage.kv import KeyValueStore, Reader, Write
 
 STATE_KEY: Final = b"s"
 VALIDATORS, PARAMS, RESULTS, TX = b"v", b"p", b"r", b"t"
@@ -95,6 +97,7 @@ class StateStore:
         self._parsing: dict[int, tuple[abci_pb.ResponseFinalizeBlock, Iterator[None]]] = {}  # by height
         self._members: dict[bytes, ValidatorSet] = {}  # by key; a stored set never changes
         self._state = self._records.read(STATE_KEY, "the state", State.decode, _any)
+        self._indexed = self._records.read(event_index.RANGE, "the range of the index", Whole.decode, _any)
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -200,6 +203,16 @@ class StateStore:
         data = self._db.get(TX + tx_hash)
         return None if data is None else (int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
 
+    @property
+    def indexed(self) -> Whole | None:
+        """The heights whose events the index has; lower ones may be pruned. None: of none."""
+        return self._indexed
+
+    @property
+    def events(self) -> Reader:
+        """Where the index of events lies: for `event_index.postings`. From any thread."""
+        return self._db
+
     # ------------------------------------------------------------------------------------------------ writing
 
     def save(self, state: State, *, all_sets: bool = False) -> None:
@@ -238,14 +251,34 @@ class StateStore:
             batch.append((key_of(VALIDATORS, replaces), None))
         self._db.write(batch)
 
-    def save_response(self, height: int, response: bytes, tx_hashes: Sequence[bytes]) -> None:
-        """Save the application's answer (encoded) and where its transactions are found, in one synced batch."""
+    def save_response(
+        self, height: int, response: bytes, tx_hashes: Sequence[bytes], entries: Sequence[Write] | None = None
+    ) -> None:
+        """Save the application's answer (encoded) and where its transactions and events are found, in one synced batch.
+
+        entries: `event_index.index_entries` of it; None: its events are not indexed.
+        """
         place = height.to_bytes(8, "big")
-        batch: list[Write] = [(key_of(RESULTS, height), response)]
+        batch: list[Write] = self._entries_before(height)  # what is written behind them is there after all
+        batch.append((key_of(RESULTS, height), response))
         batch += [(TX + tx_hash, place + index.to_bytes(4, "big")) for index, tx_hash in enumerate(tx_hashes)]
+        batch += entries or ()
+        whole = event_index.after_saving(self._indexed, height, is_indexed=entries is not None)
+        if whole != self._indexed:
+            batch.append((event_index.RANGE, None if whole is None else whole.encode()))
         self._db.write(batch, sync=True)
+        self._indexed = whole
         self._last_read = None  # it may be of this height, from before a stop
         self._parsing.pop(height, None)
+
+    def _entries_before(self, height: int) -> list[Write]:
+        """Takes back what the index has of a block that is executed again, after a rollback or a stop: by another build
+        it may have other events."""
+        whole = self._indexed
+        if whole is None or not whole.first <= height <= whole.last:
+            return []
+        before = self.load_response(height)
+        return [] if before is None else [(key, None) for key, _ in event_index.entries_of(height, before)]
 
     # ------------------------------------------------------------------------------------------------ pruning
     # Nothing is synced: what a stop takes back is done again (consensus.pruning).
@@ -293,6 +326,11 @@ class StateStore:
             self._db.write(batch)
         return is_more
 
+    def forget_events(self, below: int) -> tuple[bool, int]:
+        """Forget some of the index of events below height `below`: (whether there is more to forget, bytes). It goes by
+        whole epochs; what is left of pruned heights is answered to nobody."""
+        return event_index.forget_epochs(self._db, below)
+
     def sync(self) -> None:
         """All that was written is on disk: for a node at rest, where no later state brings that about."""
         self._db.write([], sync=True)
@@ -310,6 +348,16 @@ class StateStore:
         for start, stop in pairwise((*bounds, prefix_end(TX))):
             self._db.compact(start, stop)
             yield
+
+    def compact_events(self, stop: int) -> Iterator[None]:
+        """The same of the index of events, below height `stop`."""
+        for prefix in (event_index.OF_TXS, event_index.OF_BLOCKS):
+            self._db.compact(prefix, event_index.epoch_head(prefix, event_index.epoch_of(stop)))
+            yield
+
+    def events_bytes(self) -> int:
+        """About what the index of events takes on disk."""
+        return self._db.size_bytes(event_index.OF_TXS, prefix_end(event_index.OF_BLOCKS))
 
     def txs_bytes(self) -> int:
         """About what the index of transactions takes on disk."""

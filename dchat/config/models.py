@@ -265,6 +265,23 @@ class DatabaseSection(Section):
         return value
 
 
+class IndexSection(Section):
+    """The index by which transactions and blocks are searched for what they did (docs/search.md)."""
+
+    tx_index: Literal["kv", "null"] = option(
+        "kv",
+        "kv: of every block's events, beside its results. null: none; searches are refused, and what was executed "
+        "meanwhile is found after `dchat database reindex`. Transactions are found by their hash either way.",
+    )
+    work_max: int = option(
+        200_000,
+        "What one search may look at: entries of the index, and events where a condition is no equality. One that "
+        "needs more is refused, or continued by its cursor. 200000 are about half a second, in slices.",
+        ge=1_000,
+        le=100_000_000,
+    )
+
+
 class SqlSection(Section):
     """Blocks, transactions and events in the tables of a PostgreSQL server, for those who want SQL (docs/sql.md)."""
 
@@ -654,6 +671,7 @@ class Config(BaseModel):
     staking: StakingSection = Field(default_factory=StakingSection)
     slashing: SlashingSection = Field(default_factory=SlashingSection)
     database: DatabaseSection = Field(default_factory=DatabaseSection)
+    index: IndexSection = Field(default_factory=IndexSection)
     sql: SqlSection = Field(default_factory=SqlSection)
     observability: ObservabilitySection = Field(default_factory=ObservabilitySection)
     http: HttpSection = Field(default_factory=HttpSection)

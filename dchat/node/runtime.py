@@ -208,6 +208,7 @@ def choices_of(home: Home, config: Config) -> Choices:
         extra_channel=config.p2p.extra_channel,
         watch_before_signing_ns=config.consensus.watch_before_signing * NS_PER_MS,
         watch_heights=watch_heights(home, config),
+        indexes_events=config.index.tx_index == "kv",
     )
 
 

@@ -1,21 +1,24 @@
-"""The indexes by hash, made anew from the blocks: where a transaction is, and which height a block's hash is of.
+"""The indexes, made anew: by hash, from the blocks, where a transaction is and which height a block's hash is of; and
+the index of events, from the results.
 
-What the blocks say is written where the index lacks it or says something else, then what leads nowhere is deleted, and
-at last all is walked once more. Every write brings the index nearer to the blocks, and none takes away what is right:
-a stop anywhere is mended by doing it again, and a node may be started meanwhile. Events have no index: they are found
-in the results of their block, by its height.
+What blocks and results say is written where the index lacks it or says something else, then what leads nowhere is
+deleted, and at last all is walked once more. Every write brings the index nearer to them, and none takes away what is
+right: a stop anywhere is mended by doing it again, and a node may be started meanwhile. Of which heights the index of
+events is whole is written at the end.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from consensus.stores import event_index
 from consensus.stores.block_store import HASH, META, BlockStore, prefix_end
+from consensus.stores.event_index import EPOCH_BITS, EPOCH_BYTES, EPOCH_HEIGHTS, OF_BLOCKS, OF_TXS, Whole
 from consensus.stores.state_store import TX, StateStore
 from consensus.types.block import BlockMeta
 from dchat.upkeep.verify import Step
@@ -26,6 +29,7 @@ BATCH: Final = 5_000  # entries written at once: some 300 kB
 STEP_EVERY: Final = 1_000  # entries looked at between two steps
 PLACE_BYTES: Final = 12  # height, index in the block
 BLOCKS_KEPT: Final = 64  # whose hashes are remembered while entries are looked up, which lie in no order
+HEIGHTS_AT_ONCE: Final = 64  # whose entries are held against all of an epoch: the memory of so many blocks' events
 
 
 @dataclass(slots=True)
@@ -46,6 +50,7 @@ class Reindexing:
     state_db: KeyValueStore
     transactions: Counts = field(default_factory=Counts)
     hashes: Counts = field(default_factory=Counts)
+    events: Counts = field(default_factory=Counts)
     unread: set[int] = field(default_factory=set)  # heights whose blocks cannot be read
 
     def run(self) -> Iterator[Step]:
@@ -57,10 +62,14 @@ class Reindexing:
         yield from self._drop_stray_transactions()
         yield from self._put_hashes(self.hashes)
         yield from self._drop_stray_hashes()
-        again = Counts(), Counts()
+        yield from self._put_events(self.events)
+        yield from self._drop_stray_events()
+        yield from self._put_range()
+        again = Counts(), Counts(), Counts()
         yield from self._put_transactions(again[0], is_check=True)
         yield from self._put_hashes(again[1], is_check=True)
-        for what, found in zip(("transactions", "hashes"), again, strict=True):
+        yield from self._put_events(again[2], is_check=True)
+        for what, found in zip(("transactions", "hashes", "events"), again, strict=True):
             if found.missing or found.wrong:
                 yield Step("check", 0, 0, f"index of {what}: {found.missing + found.wrong} entries did not stay")
 
@@ -183,6 +192,99 @@ class Reindexing:
             if number % STEP_EVERY == 0:
                 yield Step("hashes", number, self.hashes.entries)
         self.blocks_db.write(batch, sync=True)
+
+    # -------------------------------------------------------------------------------------------------- events
+
+    def _put_events(self, counts: Counts, *, is_check: bool = False) -> Iterator[Step]:
+        batch: list[Write] = []
+        what = "check" if is_check else "events"
+        if not is_check:
+            self._entries_of_epoch: Counter[int] = Counter()
+            self._indexed: list[int] = []  # heights whose results could be read
+        for height in self._heights():
+            wrong = ""
+            try:
+                entries = self._events_of(height)
+            except StorageError as error:
+                entries, wrong = [], str(error)
+            else:
+                if not is_check and entries is not None:
+                    self._indexed.append(height)
+                    self._entries_of_epoch[event_index.epoch_of(height)] += len(entries)
+            for key, value in entries or ():
+                assert value is not None, key
+                batch += self._put(self.state_db, key, value, counts)
+            if not is_check and len(batch) >= BATCH:
+                self.state_db.write(batch)
+                batch = []
+            yield Step(what, height, self._blocks.height, "" if is_check else wrong)
+        if not is_check:
+            self.state_db.write(batch, sync=True)
+
+    def _events_of(self, height: int) -> list[Write] | None:
+        """None: what the block did is not kept. Raises StorageError: it cannot be read."""
+        response = self._states.load_response(height)
+        return None if response is None else event_index.entries_of(height, response)
+
+    def _drop_stray_events(self) -> Iterator[Step]:
+        """Where an epoch has as many entries as its blocks say, all of them were looked at. Below the base some may be
+        left: they go with their epoch (consensus.pruning)."""
+        base, has = self._blocks.base, Counter[int]()
+        batch: list[Write] = []
+        for prefix in (OF_TXS, OF_BLOCKS):
+            for number, (key, _) in enumerate(self.state_db.scan(prefix, prefix_end(prefix)), 1):
+                height = _height_in(key)
+                if height is None:
+                    batch.append((key, None))
+                else:
+                    has[event_index.epoch_of(height)] += height >= base
+                if number % STEP_EVERY == 0:
+                    yield Step("entries", number, self.events.entries)
+        for epoch in sorted(epoch for epoch in has if has[epoch] != self._entries_of_epoch[epoch]):
+            first = epoch << EPOCH_BITS
+            for start in range(max(first, base), first + EPOCH_HEIGHTS, HEIGHTS_AT_ONCE):
+                batch += self._stray_events(epoch, start, min(start + HEIGHTS_AT_ONCE, first + EPOCH_HEIGHTS))
+                yield Step("entries", start, self._blocks.height)
+        self.events.stray += len(batch)
+        self.state_db.write(batch, sync=True)
+
+    def _stray_events(self, epoch: int, first: int, stop: int) -> list[Write]:
+        """Of the heights from `first` up to, not with, `stop`, of one epoch."""
+        known: set[bytes] = set()
+        unread: set[int] = set()
+        for height in range(first, stop):
+            try:
+                known.update(key for key, _ in self._events_of(height) or ())
+            except StorageError:  # its entries may be right
+                unread.add(height)
+        found: list[Write] = []
+        for prefix in (OF_TXS, OF_BLOCKS):
+            for key, _ in self.state_db.scan(
+                event_index.epoch_head(prefix, epoch), event_index.epoch_head(prefix, epoch + 1)
+            ):
+                at = _height_in(key)
+                if at is not None and first <= at < stop and key not in known and at not in unread:
+                    found.append((key, None))
+        return found
+
+    def _put_range(self) -> Iterator[Step]:
+        """The last heights that follow one another without a gap."""
+        first = last = self._indexed[-1] if self._indexed else 0
+        for height in reversed(self._indexed[:-1]):
+            if height != first - 1:
+                break
+            first = height
+        whole = Whole(first, last).encode() if first else None
+        if self.state_db.get(event_index.RANGE) != whole:
+            self.state_db.write([(event_index.RANGE, whole)], sync=True)
+        yield Step("events", last, self._blocks.height)
+
+
+def _height_in(key: bytes) -> int | None:
+    """Of a key of the index of events. None: it has another form."""
+    if len(key) != 1 + EPOCH_BYTES + event_index.TERM_BYTES + 2 or key[-2] >= EPOCH_HEIGHTS >> 8:
+        return None
+    return (int.from_bytes(key[1 : 1 + EPOCH_BYTES], "big") << EPOCH_BITS) + int.from_bytes(key[-2:], "big")
 
 
 def _place(height: int, index: int) -> bytes:

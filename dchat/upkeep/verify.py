@@ -15,10 +15,12 @@ from typing import Final
 from chain.state import audit
 from chain.state.errors import StateError
 from chain.state.store import Stores
+from consensus.abci.interface import FinalizeBlockResponse
 from consensus.formats.errors import InvalidData
 from consensus.state.results import results_hash
 from consensus.state.state import State
 from consensus.stores.block_store import BlockStore
+from consensus.stores.event_index import entries_of
 from consensus.stores.state_store import StateStore
 from consensus.types.block import Block, BlockMeta
 from consensus.types.commits import verify_commit
@@ -150,6 +152,8 @@ class _Walk:
             found = self._states.find_tx(tx_hash)
             if found != (height, index):  # it was written with the results, in one batch, and goes before them
                 yield f"database state, index of transaction {tx_hash.hex()}: it leads to {found}, not {height}/{index}"
+        if wrong := self._events(height, response):
+            yield f"database state, index of events of block {height}: {wrong} entries are missing, or lead elsewhere"
         if self._stores.earliest_version <= height <= self._stores.latest_version:
             try:
                 got = self._stores.at(height).app_hash
@@ -158,6 +162,13 @@ class _Walk:
             else:
                 if got != app_hash:
                     yield f"database app, version {height}: its app hash is {got.hex()}, the chain's {app_hash.hex()}"
+
+    def _events(self, height: int, response: FinalizeBlockResponse) -> int:
+        """How many entries are not there, of a block that the index should have."""
+        whole, db = self._states.indexed, self._states.events
+        if whole is None or not whole.first <= height <= whole.last:
+            return 0
+        return sum(db.get(key) != value for key, value in entries_of(height, response))
 
     def _header_after(self, height: int) -> Header | None:
         if height >= self._state.last_block_height:

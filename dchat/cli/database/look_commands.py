@@ -13,7 +13,7 @@ from consensus.evidence import pool as evidence
 from consensus.formats.errors import InvalidFile
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.privval.signer import RECORD_DAMAGED, record_fault
-from consensus.stores import block_store, state_store
+from consensus.stores import block_store, event_index, state_store
 from dchat.cli.database.group import (
     Progress,
     chosen,
@@ -126,8 +126,9 @@ KINDS = {
         "seen_commits": block_store.SEEN, "index_of_hashes": block_store.HASH,
     },
     "state": {
-        "results": state_store.RESULTS, "index_of_transactions": state_store.TX, "validators": state_store.VALIDATORS,
-        "parameters": state_store.PARAMS, "evidence": evidence.COMMITTED,
+        "results": state_store.RESULTS, "index_of_transactions": state_store.TX,
+        "events_of_transactions": event_index.OF_TXS, "events_of_blocks": event_index.OF_BLOCKS,
+        "validators": state_store.VALIDATORS, "parameters": state_store.PARAMS, "evidence": evidence.COMMITTED,
     },
     "app": {
         "values": layout.VALUE, "trees": layout.PAGE, "side_records": layout.SIDE, "history": layout.UNDO,

@@ -16,6 +16,7 @@ from typing import Any
 from chain.state.audit import audit
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.statesync.chunks import ChunkFolder
+from consensus.stores.event_index import entries_of
 from consensus.stores.wal import parse_payload, payload_at
 from consensus.system.disk import OsDisk
 from crypto.hash import sha256
@@ -212,6 +213,7 @@ def _look(node: Node, told: Told) -> Outcome:
         if low in told.blocks and meta.block_id.hash != told.blocks[low][0]:
             raise Lost(f"block {low} is another one")
     _look_for_txs(node, told)
+    _look_for_events(node, height)
     shelf = node.app.shelf
     assert shelf is not None
     for offer in shelf.offers():
@@ -232,6 +234,19 @@ def _look_for_txs(node: Node, told: Told) -> None:
         was_pruned = told.included.get(tx_hash, base) < base
         if tx_hash not in waiting and states.find_tx(tx_hash) is None and not was_pruned:
             raise Lost(f"transaction {tx_hash.hex()} was told as admitted durably; it is nowhere")
+
+
+def _look_for_events(node: Node, height: int) -> None:
+    """The index of events says of each block that it says to have what the results of that block say."""
+    states, base = node.executor.states, node.executor.blocks.base
+    whole = states.indexed
+    for low in range(max(base, whole.first), min(height, whole.last) + 1) if whole is not None else ():
+        response = states.load_response(low)
+        if response is None:
+            raise Lost(f"the results of block {low} are missing, and the index of events says to have them")
+        for key, value in entries_of(low, response):
+            if states.events.get(key) != value:
+                raise Lost(f"the index of events lacks an entry of block {low}: {key.hex()}")
 
 
 def _look_at_signatures(home: Home, told: Told) -> None:

@@ -1,4 +1,4 @@
-"""The indexes by hash are made anew from the blocks, whatever is wrong with them and wherever that is stopped."""
+"""The indexes are made anew from blocks and results, whatever is wrong with them and wherever that is stopped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from consensus.stores.block_store import BLOCK, HASH, BlockStore, key_of
+from consensus.stores.event_index import OF_BLOCKS, OF_TXS, RANGE
 from consensus.stores.state_store import TX, prefix_end
 from consensus.system.errors import EXIT_DISK
 from dchat.cli.main import dchat
@@ -194,3 +195,59 @@ async def test_another_folder_and_a_running_node(stopped: Stopped, tmp_path: Pat
         assert "cannot open database" in run(home, "reindex", code=1).output
     finally:
         store.close()
+
+
+def stray_events(entries: Pairs) -> list[Write]:
+    """A term that no block has, in a block that is kept; a block that there is not yet; one of no form."""
+    key = next(iter(entries))
+    return [(key[:8] + b"\1" * 12 + key[-2:], b""), (key[:1] + b"\1" * 7 + key[8:], b""), (key[:-1], b"x")]
+
+
+EVENT_DAMAGES: dict[str, Callable[[Pairs], list[Write]]] = {
+    "gone": gone,
+    "the first gone": lambda entries: gone(dict(sorted(entries.items())[:1])),
+    "leads elsewhere": lambda entries: elsewhere({key: value for key, value in entries.items() if value}),
+    "strays": stray_events,
+}
+
+
+@pytest.mark.parametrize("damage", EVENT_DAMAGES)
+@pytest.mark.parametrize("prefix", [OF_TXS, OF_BLOCKS])
+def test_the_index_of_events_is_put_right(prefix: bytes, damage: str, stopped: Stopped, tmp_path: Path) -> None:
+    home = stopped.copy(tmp_path / "home")
+    before = pairs_of(home, "state")
+    batch = EVENT_DAMAGES[damage]({key: value for key, value in before.items() if key.startswith(prefix)})
+    assert batch
+    change(home, "state", batch)
+    if damage != "strays":
+        assert "index of events of block" in run(home, "verify", code=EXIT_DISK).output
+    counts = json.loads(run(home, "reindex").output)["events"]
+    assert counts["missing"] + counts["wrong"] + counts["stray"] == len(batch)
+    assert pairs_of(home, "state") == before
+    run(home, "verify")
+    counts = json.loads(run(home, "reindex").output)["events"]
+    assert counts == {"entries": counts["entries"], "missing": 0, "wrong": 0, "stray": 0}
+
+
+def test_an_index_that_was_never_made_is_made(
+    stopped: Stopped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a node that had none, or an older build; and whenever that is stopped."""
+    monkeypatch.setattr(reindex, "BATCH", 40)
+    blocks, state = pairs_of(stopped.home, "blocks"), pairs_of(stopped.home, "state")
+    bare = {key: value for key, value in state.items() if key[:1] not in (OF_TXS, OF_BLOCKS, RANGE)}
+    assert len(state) - len(bare) > 40
+    stops = 0
+    while True:
+        state_db, blocks_db = in_memory(bare), in_memory(blocks)
+        left = [stops]
+        try:
+            finish(blocks_db, StopsAt(state_db, left))  # type: ignore[arg-type]
+            break
+        except Stop:
+            stops += 1
+            assert RANGE not in dict(state_db.scan()), "nothing is promised before the end"
+        assert finish(blocks_db, state_db).events.entries > 40
+        assert dict(state_db.scan()) == state
+    assert stops > 2
+    assert dict(state_db.scan()) == state
