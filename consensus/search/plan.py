@@ -1,0 +1,157 @@
+"""What a query asks of the index: which heights, which terms, and what is left to be asked of the events themselves.
+
+CometBFT's kv indexer's meaning: attributes that are marked for the index alone; all conditions but those on the height
+hold in one event; `=` compares texts, whatever the argument is; ranges of one attribute hold of one value; the heights
+have a tag of their own, of which a range counts and then no equality, else the first equality; `tx.hash` overrides all
+else. Where it finds nothing, more is found here: a number in a range is compared with the leading digits of a value
+(`8atom` is 8), times with times, as subscriptions do, and `type EXISTS` finds events of a type.
+Source: CometBFT v0.38, state/txindex/kv/kv.go, state/indexer/block/kv/kv.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from consensus.queries.errors import InvalidQuery
+from consensus.queries.matching import Matcher, matcher, number
+from consensus.queries.syntax import Condition, Kind, Operator
+from consensus.stores.event_index import OF_BLOCKS, OF_TXS, tag_term, value_term
+
+if TYPE_CHECKING:
+    from proto.tendermint.abci import types_pb2 as pb
+
+TX_HASH: Final = "tx.hash"
+HEIGHT_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is searched for. prefix: of the index. height_tag: what a query calls its height."""
+
+    prefix: bytes
+    height_tag: str
+    is_txs: bool
+
+
+TRANSACTIONS: Final = Subject(OF_TXS, "tx.height", is_txs=True)
+BLOCKS: Final = Subject(OF_BLOCKS, "block.height", is_txs=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """low, high: the heights that it asks for, both included; low above high: none.
+
+    equal: terms whose places are in the index. marked: terms of blocks that can have what the rest asks for. rest: by
+    attribute, what one of its values must meet. height_digits: texts that the height's digits contain. tx_hash: None,
+    or that of the one transaction that it asks for.
+    """
+
+    subject: Subject
+    low: int = 1
+    high: int = HEIGHT_MAX
+    equal: tuple[bytes, ...] = ()
+    marked: tuple[bytes, ...] = ()
+    rest: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
+    height_digits: tuple[str, ...] = ()
+    tx_hash: bytes | None = None
+
+    @property
+    def asks_for_events(self) -> bool:
+        return bool(self.equal or self.marked)
+
+    def meets_height(self, height: int) -> bool:
+        return all(digits in str(height) for digits in self.height_digits)
+
+    def meets(self, event: pb.Event) -> bool:
+        """Whether `rest` holds of one event."""
+        kind = event.type
+        for tag, matchers in self.rest:
+            if tag == kind:
+                values = [""] if any(attribute.index for attribute in event.attributes) else []
+            elif tag.startswith(kind) and tag[len(kind) : len(kind) + 1] == ".":
+                key = tag[len(kind) + 1 :]
+                values = [attribute.value for attribute in event.attributes if attribute.index and attribute.key == key]
+            else:
+                return False
+            if not any(all(match(value) for match in matchers) for value in values):
+                return False
+        return True
+
+
+def plan(conditions: tuple[Condition, ...], subject: Subject) -> Plan:
+    """Raises InvalidQuery: a hash that is none."""
+    if subject.is_txs and (asked := next((one for one in conditions if one.tag == TX_HASH), None)) is not None:
+        return Plan(subject, tx_hash=_hash_of(asked))
+    of_height = [one for one in conditions if one.tag == subject.height_tag]
+    others = [one for one in conditions if one.tag != subject.height_tag]
+    low, high = _heights(of_height)
+    digits = tuple([one.argument.text for one in of_height if one.operator is Operator.CONTAINS and one.argument])
+    equal = [
+        value_term(one.tag, one.argument.text) for one in others if one.operator is Operator.EQUAL and one.argument
+    ]
+    rest: dict[str, list[Matcher]] = {}
+    several: list[tuple[str, tuple[Matcher, ...]]] = []
+    for one in others:
+        if one.operator.is_range:
+            rest.setdefault(one.tag, []).append(matcher(one))
+        elif one.operator is not Operator.EQUAL:
+            several.append((one.tag, (matcher(one),)))  # each may be met by another value
+    of_ranges = [(tag, tuple(matchers)) for tag, matchers in rest.items()]
+    return Plan(
+        subject, low, high,
+        equal=tuple(dict.fromkeys(equal)),
+        marked=tuple(dict.fromkeys(tag_term(tag) for tag, _ in (*of_ranges, *several))),
+        rest=(*of_ranges, *several), height_digits=digits,
+    )  # fmt: skip
+
+
+def _hash_of(condition: Condition) -> bytes:
+    text = condition.argument.text if condition.argument is not None else ""
+    try:
+        found = bytes.fromhex(text) if text.isascii() and " " not in text else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise InvalidQuery(f"error during searching for a hash in the query: {text[:80]!r} is not hexadecimal")
+    if not found:
+        raise InvalidQuery("error while retrieving the result: transaction hash cannot be empty")
+    return found
+
+
+def _heights(conditions: list[Condition]) -> tuple[int, int]:
+    """(lowest, highest)."""
+    ranges = [one for one in conditions if one.operator.is_range]
+    if not ranges:
+        equal = next((one for one in conditions if one.operator is Operator.EQUAL), None)
+        if equal is None:
+            return 1, HEIGHT_MAX
+        height = _height(equal, lambda whole, has_more: None if has_more else whole)
+        return (height, height) if height is not None else (1, 0)
+    low, high = 1, HEIGHT_MAX
+    for one in ranges:
+        if one.argument is None or one.argument.kind is not Kind.NUMBER:
+            return 1, 0
+        match one.operator:
+            case Operator.GREATER:
+                low = max(low, _height(one, lambda whole, has_more: whole + 1) or 0)
+            case Operator.GREATER_OR_EQUAL:
+                low = max(low, _height(one, lambda whole, has_more: whole + has_more) or 0)
+            case Operator.LESS:
+                high = min(high, _height(one, lambda whole, has_more: whole - (not has_more)) or 0)
+            case Operator.LESS_OR_EQUAL:
+                high = min(high, _height(one, lambda whole, has_more: whole) or 0)
+            case _:
+                raise AssertionError(one)
+    return low, high
+
+
+def _height(condition: Condition, of: Callable[[int, bool], int | None]) -> int | None:
+    """Of a condition's number, by its whole part and whether it has more than that; None: it has none."""
+    assert condition.argument is not None, condition
+    found = number(condition.argument.text)
+    if found is None or not condition.argument.text.replace(".", "", 1).isdecimal():
+        return None
+    _, digits, fraction = found
+    return of(int(digits or "0") if len(digits) < 20 else HEIGHT_MAX, bool(fraction))
