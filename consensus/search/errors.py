@@ -11,7 +11,7 @@ class SearchTooWide(InvalidQuery):
     def __init__(self, *, work_max: int, height: int, height_tag: str, low: int, high: int) -> None:
         super().__init__(
             f"the search looked at {work_max} entries and events and stood at height {height} of {low} to {high}; "
-            f"narrow it by heights ({height_tag} >= {low} AND {height_tag} < {(low + high) // 2 + 1}) or by an attribute "
-            "that equals a text"
+            f"narrow it by heights ({height_tag} >= {low} AND {height_tag} < {(low + high) // 2 + 1}) or by an "
+            "attribute that equals a text"
         )
         self.height = height

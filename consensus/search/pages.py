@@ -19,10 +19,12 @@ class Counted(NamedTuple):
 
 
 class Page(NamedTuple):
-    """cursor: the place after which to go on; None: there is nothing more among the heights that were searched."""
+    """cursor: the place after which to go on; None: there is nothing more among the heights that were searched.
+    is_cut: it stopped for what it had looked at."""
 
     places: list[Place]
     cursor: Place | None
+    is_cut: bool = False
 
 
 def counted(walk: Walk, *, skip: int, limit: int, is_descending: bool = False) -> Slices[Counted]:
@@ -52,7 +54,8 @@ def page(walk: Walk, *, limit: int, after: Place | None = None, is_descending: b
                 return Page(places, places[-1])
             places.append(place)
     except SearchTooWide as stop:  # all on this side of that height was looked at
-        return Page(places, Place(stop.height + 1, 0) if is_descending else Place(stop.height - 1, INDEX_MAX))
+        at = Place(stop.height + 1, 0) if is_descending else Place(stop.height - 1, INDEX_MAX)
+        return Page(places, at, is_cut=True)
     return Page(places, None)
 
 

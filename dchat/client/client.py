@@ -245,6 +245,20 @@ class Client:
     async def block_results(self, height: int = 0) -> pb.GetBlockResultsResponse:
         return await self.call(self.chain.GetBlockResults, pb.GetBlockResultsRequest(height=height), deadline_s=30.0)
 
+    async def search_txs(
+        self, query: str, *, after: str = "", oldest_first: bool = False, limit: int = 30
+    ) -> pb.SearchTxsResponse:
+        """Transactions by what they did (docs/search.md). after: an earlier answer's cursor."""
+        request = pb.SearchTxsRequest(query=query, after=after, oldest_first=oldest_first, limit=limit)
+        return await self.call(self.txs.SearchTxs, request, deadline_s=30.0)
+
+    async def search_blocks(
+        self, query: str, *, after: str = "", oldest_first: bool = False, limit: int = 30
+    ) -> pb.SearchBlocksResponse:
+        """Blocks by what they did themselves."""
+        request = pb.SearchBlocksRequest(query=query, after=after, oldest_first=oldest_first, limit=limit)
+        return await self.call(self.chain.SearchBlocks, request, deadline_s=30.0)
+
     async def stream_events(
         self,
         *,

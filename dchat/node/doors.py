@@ -35,11 +35,12 @@ from dchat.doors.jsonrpc.hub import Hub
 from dchat.doors.jsonrpc.node_calls import NodeCalls
 from dchat.doors.jsonrpc.tx_calls import TxCalls
 from dchat.doors.jsonrpc.websocket import Sockets
-from dchat.doors.metrics.exposition import Registry
+from dchat.doors.metrics.exposition import Registry, plain_counters
 from dchat.doors.metrics.loop_lag import LoopLag
 from dchat.doors.reads import handles
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
+from dchat.doors.reads.search import Searches
 from dchat.doors.rest.calls import Calls, Served
 from dchat.home.home import Home
 from dchat.home.version import build_version
@@ -99,6 +100,9 @@ class Doors:
         log.info("shared out file handles", handles=found, **share._asdict())
         events = EventFeed(views.answers, watch, views.share)
         desk = EvidenceDesk(evidence, views.reading)
+        searches = Searches(
+            views.answers, views.share, is_indexed=config.index.tx_index == "kv", work_max=config.index.work_max
+        )  # fmt: skip
         files = None
         if config.tls.cert_file:
             files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
@@ -114,6 +118,7 @@ class Doors:
             status=views.status_proto,
             upgrade=views.upgrade_proto,
             trails=trails,
+            searches=searches,
             tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
             connections_max=share.grpc,
             reading=views.reading,
@@ -140,6 +145,7 @@ class Doors:
         registry.add(partial(clock_metrics, skew))
         registry.add(partial(trail_metrics, trails))
         registry.add(partial(on_node.metrics_of, feed))
+        registry.add(partial(plain_counters, "dchat_search", "Searches by events", searches.metrics))
         if keeper is not None:
             registry.add(partial(backup_metrics, keeper))
         self.lag = LoopLag(registry)

@@ -1,19 +1,33 @@
-"""`dchat query events` and `dchat query block-results`: what blocks did."""
+"""`dchat query events`, `block-results`, `txs` and `blocks`: what blocks did, and which did something."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from consensus.formats.timestamps import format_rfc3339, timestamp_ns
 from consensus.state.cursors import Cursor
 from dchat.cli.commands.query_commands import plain, query
 from dchat.cli.terminal.ask import node_option, run
-from dchat.cli.terminal.base import Command, echo
+from dchat.cli.terminal.base import Command, common_option, echo, show_json
 from dchat.client.client import Client, ClientError
 from dchat.doors.reads.event_feed import parse_where, placed_json
+from dchat.home.text import safe_line
+from dchat.shown.messages import message_json
+from proto.dchat.v1 import service_pb2 as pb
+from proto.tendermint.types import types_pb2
+
+PAGE: int = 100
 
 
 class CursorType(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -143,3 +157,110 @@ def query_events(
 def query_block_results(height: int, node: str | None) -> None:
     """What a block did: its transactions' outcomes, its own events, changes of validators. Default: the latest."""
     plain(lambda c: c.block_results(height), node)
+
+
+# ----------------------------------------------------------------------------------------------------------- searches
+
+
+def searching(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What both searches take."""
+    options = (
+        common_option(
+            "--query", "asked", required=True, metavar="QUERY", help="In CometBFT's language: docs/search.md."
+        ),
+        common_option("--oldest-first", is_flag=True, help="Begin with the oldest; else with the newest."),
+        common_option("--after", type=CursorType(), help="Go on after this: the cursor of an earlier answer."),
+        common_option(
+            "--limit", type=click.IntRange(1, 10_000), default=30, show_default=True, help="At most as many."
+        ),
+        node_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@query.command("txs", cls=Command)
+@searching
+def query_txs(node: str | None, **how: Any) -> None:
+    """Search transactions by the events that they told.
+
+    As a table on a terminal, else as JSON. On standard error: the cursor to go on from, with --after, where there is
+    more.
+    """
+    told = pb.SearchTxsResponse()
+    run(lambda client: _search(client.search_txs, told, told.txs, **how), node)
+    _show(told, _txs_table)
+
+
+@query.command("blocks", cls=Command)
+@searching
+def query_blocks(node: str | None, **how: Any) -> None:
+    """Search blocks by the events of their own: of their begin and their end, not of their transactions.
+
+    As a table on a terminal, else as JSON. On standard error: the cursor to go on from, with --after, where there is
+    more.
+    """
+    told = pb.SearchBlocksResponse()
+    run(lambda client: _search(client.search_blocks, told, told.blocks, **how), node)
+    _show(told, _blocks_table)
+
+
+async def _search(
+    search: Callable[..., Awaitable[Any]], told: Any, found: Any, *, asked: str, oldest_first: bool,
+    after: Cursor | None, limit: int,
+) -> None:  # fmt: skip
+    """Gather answers in `told`, whose `found` grows, until there are `limit` or no more."""
+    cursor = "" if after is None else str(after)
+    while len(found) < limit:
+        wanted = min(PAGE, limit - len(found))
+        told.MergeFrom(await search(asked, after=cursor, oldest_first=oldest_first, limit=wanted))
+        if told.cursor == cursor:
+            return
+        cursor, told.cursor = told.cursor, ""
+        if not cursor:
+            return
+    told.cursor = cursor
+
+
+def _show(told: Any, table: Callable[[Any], Table]) -> None:
+    if not sys.stdout.isatty():
+        show_json(message_json(told))
+    else:
+        Console().print(table(told))
+        echo(f"searched: blocks {told.from_height} to {told.to_height}")
+    if told.cursor:
+        echo(f"to go on: --after {told.cursor}", err=True)
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in names:
+        table.add_column(
+            name, justify="right" if name in ("height", "index", "txs") else "left", no_wrap=name != "events"
+        )
+    return table
+
+
+def _txs_table(told: pb.SearchTxsResponse) -> Table:
+    table = _table("height", "index", "hash", "result", "events")
+    for tx in told.txs:
+        result = "ok" if not tx.code else f"{tx.codespace} {tx.code}"
+        kinds = ", ".join(dict.fromkeys(event.type for event in tx.events))
+        table.add_row(str(tx.height), str(tx.index), tx.hash.hex(), _cell(result), _cell(kinds))
+    return table
+
+
+def _blocks_table(told: pb.SearchBlocksResponse) -> Table:
+    table = _table("height", "time", "txs", "hash")
+    for meta in told.blocks:
+        table.add_row(str(meta.header.height), _time(meta), str(meta.num_txs), meta.block_id.hash.hex())
+    return table
+
+
+def _time(meta: types_pb2.BlockMeta) -> str:
+    return format_rfc3339(timestamp_ns(meta.header.time))
+
+
+def _cell(text: str) -> Text:
+    return Text(safe_line(text))

@@ -46,6 +46,7 @@ from dchat.doors.reads.errors import BadQuestion, Busy, NotThere, out_of_reach
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
 from dchat.doors.reads.reading import Reading
+from dchat.doors.reads.search import Searches
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import channel_service_pb2_grpc as channels_rpc
 from proto.dchat.v1 import governance_service_pb2_grpc as gov_rpc
@@ -83,6 +84,8 @@ COSTS = {
     "/dchat.v1.ChainService/BroadcastEvidence": 20,
     "/dchat.v1.TxService/Simulate": 20,
     "/dchat.v1.TxService/ListPending": 4,
+    "/dchat.v1.TxService/SearchTxs": 20,
+    "/dchat.v1.ChainService/SearchBlocks": 20,
     "/dchat.v1.ChainService/GetBlock": 4,
     "/dchat.v1.ChainService/GetBlockResults": 4,
     "/dchat.v1.ChainService/StreamEvents": 4,
@@ -121,10 +124,11 @@ T = TypeVar("T")
 
 class TxService(rpc.TxServiceServicer):
     def __init__(
-        self, guard: Guard, answers: Answers, *, pool: Pool, watch: CommitWatch, journal: Journal, reading: Reading
-    ) -> None:
+        self, guard: Guard, answers: Answers, *, pool: Pool, watch: CommitWatch, journal: Journal, reading: Reading,
+        searches: Searches,
+    ) -> None:  # fmt: skip
         self._guard, self._answers, self._pool, self._watch = guard, answers, pool, watch
-        self._journal, self._reading = journal, reading
+        self._journal, self._reading, self._searches = journal, reading, searches
 
     async def Broadcast(self, request: pb.BroadcastRequest, context: Context) -> pb.BroadcastResponse:
         client = client_at(context.peer())
@@ -191,6 +195,9 @@ class TxService(rpc.TxServiceServicer):
             context,
             lambda: self._reading.run(lambda: self._answers.simulated(request.tx), client_at(context.peer())),
         )
+
+    async def SearchTxs(self, request: pb.SearchTxsRequest, context: Context) -> pb.SearchTxsResponse:
+        return await self._guard.call(context, lambda: self._searches.txs(request, client_at(context.peer())))
 
 
 def admission(tx_hash: bytes, response: CheckTxResponse) -> pb.BroadcastResponse:
@@ -266,9 +273,10 @@ class ChainService(rpc.ChainServiceServicer):
         evidence: EvidenceDesk,
         status: Callable[[], pb.GetStatusResponse],
         reading: Reading,
+        searches: Searches,
     ) -> None:
         self._guard, self._answers, self._watch, self._events, self._status = guard, answers, watch, events, status
-        self._evidence, self._reading = evidence, reading
+        self._evidence, self._reading, self._searches = evidence, reading, searches
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         return await self._guard.call(context, lambda: _now(self._status))
@@ -333,6 +341,9 @@ class ChainService(rpc.ChainServiceServicer):
         self, request: pb.BroadcastEvidenceRequest, context: Context
     ) -> pb.BroadcastEvidenceResponse:
         return await self._guard.call(context, lambda: self._evidence.take(request, client_at(context.peer())))
+
+    async def SearchBlocks(self, request: pb.SearchBlocksRequest, context: Context) -> pb.SearchBlocksResponse:
+        return await self._guard.call(context, lambda: self._searches.blocks(request, client_at(context.peer())))
 
     async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: Context
@@ -423,6 +434,7 @@ class GrpcDoor(GrpcServer):
         status: Callable[[], pb.GetStatusResponse],
         upgrade: Callable[[int], pb.GetUpgradeResponse],
         trails: OwnTrails,
+        searches: Searches,
         tls: tuple[bytes, bytes] | None = None,
         connections_max: int | None = None,
         reading: Reading | None = None,
@@ -433,10 +445,13 @@ class GrpcDoor(GrpcServer):
         )
         self._reading = reading = reading or Reading()
         server, guard = self.registered, self.guard
-        sending = TxService(guard, answers, pool=pool, watch=watch, journal=journal, reading=reading)
+        sending = TxService(
+            guard, answers, pool=pool, watch=watch, journal=journal, reading=reading, searches=searches
+        )  # fmt: skip
         chain = ChainService(
-            guard, answers, watch=watch, events=events, evidence=evidence, status=status, reading=reading
-        )
+            guard, answers, watch=watch, events=events, evidence=evidence, status=status, reading=reading,
+            searches=searches,
+        )  # fmt: skip
         rpc.add_TxServiceServicer_to_server(sending, server)  # type: ignore[no-untyped-call]
         rpc.add_ChainServiceServicer_to_server(chain, server)  # type: ignore[no-untyped-call]
         rpc.add_StateServiceServicer_to_server(StateService(guard, answers, upgrade, reading), server)  # type: ignore[no-untyped-call]

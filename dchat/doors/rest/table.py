@@ -2,7 +2,7 @@
 
 A path names fields of the call's request in braces; the other fields are in the query of a GET, or in the JSON body of
 a POST. A call without a row has the path that its name gives: `GetStakingPools` is `GET /v1/staking-pools`; what does
-not begin with Get or List is a POST. Records have theirs in `records.py`.
+not begin with Get, List or Search is a POST. Records have theirs in `records.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "TxService.GetTx": ("/v1/txs/{hash}",),
     "TxService.ListPending": ("/v1/accounts/{address}/pending", "/v1/pending/by-hash/{hash}"),
     "TxService.Simulate": ("/v1/txs/simulate",),
+    "TxService.SearchTxs": ("/v1/search/txs",),
     "ChainService.GetStatus": ("/v1/status",),
     "ChainService.ListBlocks": ("/v1/blocks",),
     "ChainService.GetBlock": ("/v1/blocks/{height}", "/v1/blocks/by-hash/{hash}"),
@@ -31,6 +32,7 @@ PATHS: Final[dict[str, tuple[str, ...]]] = {
     "ChainService.GetValidators": ("/v1/blocks/{height}/validators",),
     "ChainService.GetBlockResults": ("/v1/blocks/{height}/results",),
     "ChainService.BroadcastEvidence": ("/v1/evidence",),
+    "ChainService.SearchBlocks": ("/v1/search/blocks",),
     "StateService.GetAccount": ("/v1/accounts/{address}",),
     "StateService.GetIdentity": ("/v1/identities/{address}", "/v1/identities/by-name/{name}"),
     "StateService.ListChannels": ("/v1/channels",),
@@ -106,7 +108,7 @@ HOLDS: Final = {
 DECODED: Final = "decoded"  # in the query of any call; no request has a field of that name
 
 _NAMES: Final = re.compile(r"\{(\w+)\}")
-_READS: Final = re.compile(r"(?:Get|List)(?=[A-Z])")
+_READS: Final = re.compile(r"(?:Get|List|Search)(?=[A-Z])")
 
 
 class Route(NamedTuple):

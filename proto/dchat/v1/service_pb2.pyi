@@ -176,6 +176,54 @@ class GetTxResponse(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[Event]
     def __init__(self, hash: _Optional[bytes] = ..., height: _Optional[int] = ..., index: _Optional[int] = ..., tx: _Optional[bytes] = ..., code: _Optional[int] = ..., codespace: _Optional[str] = ..., log: _Optional[str] = ..., data: _Optional[bytes] = ..., gas_wanted: _Optional[int] = ..., gas_used: _Optional[int] = ..., proof: _Optional[_Union[_types_pb2_1.TxProof, _Mapping]] = ..., light_block: _Optional[_Union[_types_pb2_1.LightBlock, _Mapping]] = ..., result_proof: _Optional[_Union[_proof_pb2.Proof, _Mapping]] = ..., result_light_block: _Optional[_Union[_types_pb2_1.LightBlock, _Mapping]] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
+class SearchTxsRequest(_message.Message):
+    __slots__ = ("query", "after", "oldest_first", "limit")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    after: str
+    oldest_first: bool
+    limit: int
+    def __init__(self, query: _Optional[str] = ..., after: _Optional[str] = ..., oldest_first: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class SearchTxsResponse(_message.Message):
+    __slots__ = ("txs", "cursor", "from_height", "to_height")
+    TXS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    FROM_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TO_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    txs: _containers.RepeatedCompositeFieldContainer[GetTxResponse]
+    cursor: str
+    from_height: int
+    to_height: int
+    def __init__(self, txs: _Optional[_Iterable[_Union[GetTxResponse, _Mapping]]] = ..., cursor: _Optional[str] = ..., from_height: _Optional[int] = ..., to_height: _Optional[int] = ...) -> None: ...
+
+class SearchBlocksRequest(_message.Message):
+    __slots__ = ("query", "after", "oldest_first", "limit")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    after: str
+    oldest_first: bool
+    limit: int
+    def __init__(self, query: _Optional[str] = ..., after: _Optional[str] = ..., oldest_first: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class SearchBlocksResponse(_message.Message):
+    __slots__ = ("blocks", "cursor", "from_height", "to_height")
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    FROM_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TO_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    blocks: _containers.RepeatedCompositeFieldContainer[_types_pb2_1.BlockMeta]
+    cursor: str
+    from_height: int
+    to_height: int
+    def __init__(self, blocks: _Optional[_Iterable[_Union[_types_pb2_1.BlockMeta, _Mapping]]] = ..., cursor: _Optional[str] = ..., from_height: _Optional[int] = ..., to_height: _Optional[int] = ...) -> None: ...
+
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -59,6 +59,11 @@ class TxServiceStub:
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateResponse.FromString,
                 _registered_method=True)
+        self.SearchTxs = channel.unary_unary(
+                '/dchat.v1.TxService/SearchTxs',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchTxsRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchTxsResponse.FromString,
+                _registered_method=True)
 
 
 class TxServiceServicer:
@@ -97,6 +102,13 @@ class TxServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchTxs(self, request, context):
+        """Transactions by what they did: CometBFT's query language of events. See docs/search.md.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TxServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +136,11 @@ def add_TxServiceServicer_to_server(servicer, server):
                     servicer.Simulate,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SimulateResponse.SerializeToString,
+            ),
+            'SearchTxs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchTxs,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchTxsRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchTxsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -271,6 +288,33 @@ class TxService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def SearchTxs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.TxService/SearchTxs',
+            proto_dot_dchat_dot_v1_dot_service__pb2.SearchTxsRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.SearchTxsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class ChainServiceStub:
     """Missing associated documentation comment in .proto file."""
@@ -325,6 +369,11 @@ class ChainServiceStub:
                 '/dchat.v1.ChainService/StreamEvents',
                 request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.SerializeToString,
                 response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
+        self.SearchBlocks = channel.unary_unary(
+                '/dchat.v1.ChainService/SearchBlocks',
+                request_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchBlocksRequest.SerializeToString,
+                response_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchBlocksResponse.FromString,
                 _registered_method=True)
 
 
@@ -390,6 +439,13 @@ class ChainServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchBlocks(self, request, context):
+        """Blocks by what they did themselves, at their begin and their end. See docs/search.md.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChainServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -437,6 +493,11 @@ def add_ChainServiceServicer_to_server(servicer, server):
                     servicer.StreamEvents,
                     request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.FromString,
                     response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsResponse.SerializeToString,
+            ),
+            'SearchBlocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchBlocks,
+                    request_deserializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchBlocksRequest.FromString,
+                    response_serializer=proto_dot_dchat_dot_v1_dot_service__pb2.SearchBlocksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -682,6 +743,33 @@ class ChainService:
             '/dchat.v1.ChainService/StreamEvents',
             proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsRequest.SerializeToString,
             proto_dot_dchat_dot_v1_dot_service__pb2.StreamEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchBlocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dchat.v1.ChainService/SearchBlocks',
+            proto_dot_dchat_dot_v1_dot_service__pb2.SearchBlocksRequest.SerializeToString,
+            proto_dot_dchat_dot_v1_dot_service__pb2.SearchBlocksResponse.FromString,
             options,
             channel_credentials,
             insecure,

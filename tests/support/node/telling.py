@@ -24,6 +24,7 @@ from dchat.doors.metrics.exposition import Registry
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.event_feed import EventFeed
 from dchat.doors.reads.limits import RateLimit
+from dchat.doors.reads.search import Searches
 from proto.dchat.v1 import service_pb2 as pb
 from tests.support.engine.bench import FAST, Home, Node, genesis_of, make_node
 from tests.support.engine.kvapp import KeyValueApp
@@ -140,6 +141,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
         status=lambda: pb.GetStatusResponse(latest_block_height=answers.height, earliest_block_height=answers.base),
         upgrade=UNUSED,
         trails=UNUSED,
+        searches=Searches(answers, events.share, is_indexed=True, work_max=200_000),
     )
     views = Views(
         me=UNUSED, answers=answers, driver=chain.driver, pool=UNUSED, switch=UNUSED,
