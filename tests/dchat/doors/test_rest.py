@@ -47,6 +47,7 @@ TWO_SIDED = {
     "ListPaymentRequests": "payee", "ListFeeGrants": "granter", "ListAuthorisations": "grantee",
     "ListVestings": "recipient", "ListStandingOrders": "owner",
 }  # fmt: skip
+SEARCHED = {"SearchTxs": "tx.height>0", "SearchBlocks": "block.height>0"}
 PROTO = Path(__file__).parents[3] / "proto" / "dchat" / "v1"
 
 
@@ -319,6 +320,8 @@ async def test_every_path_answers_as_the_document_says(tmp_path: Path) -> None:
                 path += f"?delegator={known['delegator']}"
             for name, field in TWO_SIDED.items():
                 path += f"?{field}={known['address']}" if route.method.name == name else ""
+            if route.method.name.startswith("Search"):
+                path += f"?query={SEARCHED[route.method.name]}"
             status, told = await get(http, path)
             answers = DOCUMENT["paths"][route.path]["get"]["responses"]
             assert str(status) in answers, (path, status, told)
