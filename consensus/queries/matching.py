@@ -32,7 +32,7 @@ Number: TypeAlias = tuple[int, str, str]  # digits before the point, those digit
 Matcher: TypeAlias = Callable[[str], bool]
 
 _LEADING: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
-_COMPARISONS: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
+COMPARISONS: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
     Operator.EQUAL: eq,
     Operator.LESS: lt,
     Operator.LESS_OR_EQUAL: le,
@@ -61,7 +61,7 @@ def matcher(condition: Condition) -> Matcher:
     if argument.kind is Kind.TEXT:
         wanted = argument.text
         return lambda value: value == wanted
-    return _compared(_READERS[argument.kind], _COMPARISONS[operator], argument)
+    return _compared(_READERS[argument.kind], COMPARISONS[operator], argument)
 
 
 _READERS: Final[dict[Kind, Callable[[str], Any]]] = {

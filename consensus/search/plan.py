@@ -3,19 +3,20 @@
 CometBFT's kv indexer's meaning: attributes that are marked for the index alone; all conditions but those on the height
 hold in one event; `=` compares texts, whatever the argument is; ranges of one attribute hold of one value; the heights
 have a tag of their own, of which a range counts and then no equality, else the first equality; `tx.hash` overrides all
-else. Where it finds nothing, more is found here: a number in a range is compared with the leading digits of a value
-(`8atom` is 8), times with times, as subscriptions do, and `type EXISTS` finds events of a type.
+else. What is asked `as_subscriptions` finds more, where the reference finds nothing: a number in a range is compared
+with the leading digits of a value (`8atom` is 8), times with times, and `type EXISTS` finds events of a type.
 Source: CometBFT v0.38, state/txindex/kv/kv.go, state/indexer/block/kv/kv.go.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from consensus.queries.errors import InvalidQuery
-from consensus.queries.matching import Matcher, matcher, number
+from consensus.queries.matching import COMPARISONS, Matcher, Number, matcher, number
 from consensus.queries.syntax import Condition, Kind, Operator
 from consensus.stores.event_index import OF_BLOCKS, OF_TXS, tag_term, value_term
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 TX_HASH: Final = "tx.hash"
 HEIGHT_MAX: Final = 2**63 - 1
+_NUMBER: Final = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]*)?)")
+_ZERO: Final[Number] = (0, "", "")
+_NEGATIVE: Final[Number] = (-1, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Plan:
     rest: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
     height_digits: tuple[str, ...] = ()
     tx_hash: bytes | None = None
+    finds_types: bool = False
 
     @property
     def asks_for_events(self) -> bool:
@@ -68,7 +73,7 @@ class Plan:
         """Whether `rest` holds of one event."""
         kind = event.type
         for tag, matchers in self.rest:
-            if tag == kind:
+            if tag == kind and self.finds_types:
                 values = [""] if any(attribute.index for attribute in event.attributes) else []
             elif tag.startswith(kind) and tag[len(kind) : len(kind) + 1] == ".":
                 key = tag[len(kind) + 1 :]
@@ -80,8 +85,9 @@ class Plan:
         return True
 
 
-def plan(conditions: tuple[Condition, ...], subject: Subject) -> Plan:
+def plan(conditions: tuple[Condition, ...], subject: Subject, *, as_subscriptions: bool = False) -> Plan:
     """Raises InvalidQuery: a hash that is none."""
+    of_range = matcher if as_subscriptions else _whole_number
     if subject.is_txs and (asked := next((one for one in conditions if one.tag == TX_HASH), None)) is not None:
         return Plan(subject, tx_hash=_hash_of(asked))
     of_height = [one for one in conditions if one.tag == subject.height_tag]
@@ -95,7 +101,7 @@ def plan(conditions: tuple[Condition, ...], subject: Subject) -> Plan:
     several: list[tuple[str, tuple[Matcher, ...]]] = []
     for one in others:
         if one.operator.is_range:
-            rest.setdefault(one.tag, []).append(matcher(one))
+            rest.setdefault(one.tag, []).append(of_range(one))
         elif one.operator is not Operator.EQUAL:
             several.append((one.tag, (matcher(one),)))  # each may be met by another value
     of_ranges = [(tag, tuple(matchers)) for tag, matchers in rest.items()]
@@ -103,8 +109,33 @@ def plan(conditions: tuple[Condition, ...], subject: Subject) -> Plan:
         subject, low, high,
         equal=tuple(dict.fromkeys(equal)),
         marked=tuple(dict.fromkeys(tag_term(tag) for tag, _ in (*of_ranges, *several))),
-        rest=(*of_ranges, *several), height_digits=digits,
+        rest=(*of_ranges, *several), height_digits=digits, finds_types=as_subscriptions,
     )  # fmt: skip
+
+
+def _whole_number(condition: Condition) -> Matcher:
+    """Of a range: a value that is a number as a whole; a negative one is below all that can be written."""
+    argument = condition.argument
+    bound = number(argument.text) if argument is not None and argument.kind is Kind.NUMBER else None
+    if bound is None:
+        return lambda value: False  # a time
+    compare = COMPARISONS[condition.operator]
+
+    def matches(value: str) -> bool:
+        found = _number_of(value)
+        return found is not None and compare(found, bound)
+
+    return matches
+
+
+def _number_of(value: str) -> Number | None:
+    """None: it is no number, or has more than that."""
+    shape = _NUMBER.fullmatch(value)
+    if shape is None:
+        return None
+    found = number(shape[2])
+    assert found is not None, value
+    return _NEGATIVE if shape[1] == "-" and found != _ZERO else found
 
 
 def _hash_of(condition: Condition) -> bytes:

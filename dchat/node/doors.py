@@ -100,9 +100,7 @@ class Doors:
         log.info("shared out file handles", handles=found, **share._asdict())
         events = EventFeed(views.answers, watch, views.share)
         desk = EvidenceDesk(evidence, views.reading)
-        searches = Searches(
-            views.answers, views.share, is_indexed=config.index.tx_index == "kv", work_max=config.index.work_max
-        )  # fmt: skip
+        self._searches = Searches(views.answers, views.share, config.index)
         files = None
         if config.tls.cert_file:
             files = (home.root / config.tls.cert_file, home.root / config.tls.key_file)
@@ -118,7 +116,7 @@ class Doors:
             status=views.status_proto,
             upgrade=views.upgrade_proto,
             trails=trails,
-            searches=searches,
+            searches=self._searches,
             tls=(files[0].read_bytes(), files[1].read_bytes()) if files else None,
             connections_max=share.grpc,
             reading=views.reading,
@@ -145,7 +143,7 @@ class Doors:
         registry.add(partial(clock_metrics, skew))
         registry.add(partial(trail_metrics, trails))
         registry.add(partial(on_node.metrics_of, feed))
-        registry.add(partial(plain_counters, "dchat_search", "Searches by events", searches.metrics))
+        registry.add(partial(plain_counters, "dchat_search", "Searches by events", self._searches.metrics))
         if keeper is not None:
             registry.add(partial(backup_metrics, keeper))
         self.lag = LoopLag(registry)
@@ -157,8 +155,9 @@ class Doors:
         """The door and its methods: a room of calls each has a table."""
         views, options = self._views, self._config.rpc
         of_chain = ChainCalls(
-            views.answers, chain.genesis, reading=views.reading, share=views.share, is_catching_up=views.is_catching_up
-        )
+            views.answers, chain.genesis, reading=views.reading, share=views.share, searches=self._searches,
+            is_catching_up=views.is_catching_up,
+        )  # fmt: skip
         of_node = NodeCalls(
             views, chain.pub_key, info=chain.app.info, query=chain.app.query, peer_states=gossip.consensus.peer_states
         )

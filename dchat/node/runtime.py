@@ -436,7 +436,10 @@ def moniker_of(config: Config) -> str:
 def switch_of(config: Config, node_key: NodeKey, chain_id: str) -> Switch:
     at = config.network.rpc_listen_address
     told = f"tcp://{at.removeprefix('tcp://')}" if at else ""
-    info = NodeInfo(node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config), rpc_address=told)
+    tx_index = "on" if config.index.tx_index == "kv" else "off"
+    info = NodeInfo(
+        node_key.id, "", chain_id, ENGINE_VERSION, b"", moniker_of(config), tx_index=tx_index, rpc_address=told
+    )  # fmt: skip
     return Switch(switch_config(config), node_key=node_key, node_info=info, clock=steady_clock())
 
 

@@ -34,6 +34,8 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("validators", {"height": "2"}), ("validators", {"page": "1", "per_page": "1"}), ("consensus_params", {}),
     ("consensus_params", {"height": "1"}), ("consensus_state", {}), ("dump_consensus_state", {}), ("genesis", {}),
     ("genesis_chunked", {"chunk": "0"}), ("unconfirmed_txs", {"limit": "5"}), ("num_unconfirmed_txs", {}),
+    ("block_search", {"query": "block.height > 1 AND block.height < 4", "per_page": "1", "order_by": "asc"}),
+    ("block_search", {"query": "block.height = 0"}), ("tx_search", {"query": "tx.height = 1"}),
     ("abci_info", {}), ("abci_query", {"path": "/nothing", "data": "00"}), ("check_tx", {"tx": "AA=="}),
 ]  # fmt: skip
 
@@ -146,6 +148,12 @@ async def test_every_answer_has_their_shape(tmp_path: Path) -> None:
                         for url, hash in zip((theirs, ours), hashes, strict=True)
                     ]
                     compare(f"tx prove={prove}", "tx", their, our)
+                    queries = [f"tx.hash='{told['hash']}'" for told in (their, our)]
+                    their, our = [
+                        await call(http, url, "tx_search", query=query, prove=prove)
+                        for url, query in zip((theirs, ours), queries, strict=True)
+                    ]
+                    compare(f"tx_search prove={prove}", "tx_search", their, our)
         assert found == []
     methods = {method for method, _ in METHODS}
     row(

@@ -1,4 +1,5 @@
-"""Calls about blocks: headers, commits, results, validators, parameters, the genesis, a transaction by its hash.
+"""Calls about blocks: headers, commits, results, validators, parameters, the genesis, transactions by their hash, and
+searches of blocks and transactions by what they did.
 
 Reads are `Answers`', in the threads and in the share of the loop that all doors have together; nothing above the last
 saved height is told.
@@ -8,14 +9,20 @@ Source: CometBFT v0.38, rpc/core/blocks.go, consensus.go, tx.go, net.go.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from consensus.documents.genesis import GenesisDoc
 from consensus.documents.json import block_id_json, header_json, params_json, proof_json, validator_json
 from consensus.formats.json_text import Json, dumps
 from consensus.formats.units import MIB
+from consensus.queries.errors import InvalidQuery
+from consensus.queries.syntax import QUERY_BYTES_MAX
+from consensus.search.pages import Counted
+from consensus.search.plan import BLOCKS, TRANSACTIONS, Subject
 from crypto.hash import HASH_BYTES
 from dchat.doors.jsonrpc.form import (
     NO_BLOCK_ID,
@@ -32,16 +39,21 @@ from dchat.doors.jsonrpc.form import (
 )
 from dchat.doors.jsonrpc.params import Arg, Kind
 from dchat.doors.jsonrpc.protocol import failed
-from dchat.doors.jsonrpc.table import Caching, Call, Method, chosen_height, page_of, table_of
+from dchat.doors.jsonrpc.table import Caching, Call, Method, chosen_height, page_of, per_page_of, table_of
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.errors import NotThere
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import Reading
+from dchat.doors.reads.search import Searches
 
 METAS_MAX: Final = 20  # of one `blockchain`
 CHUNK_BYTES: Final = 16 * MIB  # of the genesis
 HEIGHT: Final = Arg("height", Kind.INT64)
 PAGES: Final = (Arg("page", Kind.INT), Arg("per_page", Kind.INT))
+QUERY: Final = Arg("query", Kind.TEXT, "")
+ORDER: Final = Arg("order_by", Kind.TEXT, "")
+BLOCK_QUERY_BYTES_MAX: Final = 16_384  # the reference has no limit but a body's
+FOUND_BYTES_MAX: Final = 16 * MIB  # of the blocks on one page
 
 TX_ARGS: Final = (Arg("hash", Kind.BYTES, b""), Arg("prove", Kind.BOOL, False))
 
@@ -58,10 +70,12 @@ class ChainCalls:
         *,
         reading: Reading,
         share: LoopShare,
+        searches: Searches,
         is_catching_up: Callable[[], bool],
     ) -> None:
         self._answers, self._genesis = answers, genesis
         self._reading, self._share, self._is_catching_up = reading, share, is_catching_up
+        self._searches = searches
         self._genesis_text = b""
         self.table = table_of(
             Method(
@@ -82,6 +96,8 @@ class ChainCalls:
             Method("validators", self.validators, (HEIGHT, *PAGES), Caching.WITH_HEIGHT, cost=2),
             Method("consensus_params", self.consensus_params, (HEIGHT,), Caching.WITH_HEIGHT),
             Method("tx", self.tx, TX_ARGS, Caching.ALWAYS, cost=2),
+            Method("tx_search", self.tx_search, (QUERY, Arg("prove", Kind.BOOL, False), *PAGES, ORDER), cost=20),
+            Method("block_search", self.block_search, (QUERY, *PAGES, ORDER), cost=20),
         )  # fmt: skip
 
     async def _read(self, call: Call, work: Callable[[], T]) -> T:
@@ -210,6 +226,47 @@ class ChainCalls:
                 "proof": proof_json(block.data.proof(index)),
             }
         return told
+
+    # ---------------------------------------------------------------------------------------------------- searches
+
+    async def tx_search(self, call: Call, given: Mapping[str, Any]) -> Json:
+        if not self._searches.is_indexed:
+            raise failed("transaction indexing is disabled")
+        found = await self._find(call, given, TRANSACTIONS, QUERY_BYTES_MAX, is_descending=False)
+        prove = given["prove"]
+        txs: list[Json] = []
+        for height, index in found.places:
+            with contextlib.suppress(NotThere):  # pruned meanwhile
+                form = partial(self.placed_tx_form, height, index, prove=prove)
+                txs.append(await self._read(call, form))
+        return {"txs": txs, "total_count": str(found.total)}
+
+    async def block_search(self, call: Call, given: Mapping[str, Any]) -> Json:
+        if not self._searches.is_indexed:
+            raise failed("block indexing is disabled")
+        found = await self._find(call, given, BLOCKS, BLOCK_QUERY_BYTES_MAX, is_descending=True)
+        metas = [self._answers.blocks.load_meta(place.height) for place in found.places]
+        if sum(meta.block_size for meta in metas if meta is not None) > FOUND_BYTES_MAX:
+            raise failed(f"the blocks of this page have more than {FOUND_BYTES_MAX} bytes: ask for fewer by per_page")
+        told = [await self._block_at(call, place.height) for place in found.places]
+        return {"blocks": told, "total_count": str(found.total)}
+
+    async def _find(
+        self, call: Call, given: Mapping[str, Any], subject: Subject, bytes_max: int, *, is_descending: bool
+    ) -> Counted:
+        """A page of what is found, and how much there is. Raises RpcError."""
+        page, per_page, order = given["page"], per_page_of(given["per_page"]), given["order_by"]
+        if order not in ("", "asc", "desc"):
+            raise failed("expected order_by to be either `asc` or `desc` or empty")
+        try:
+            found = await self._searches.find(
+                given["query"], subject, skip=(max(1, page or 1) - 1) * per_page, limit=per_page, bytes_max=bytes_max,
+                is_descending=order == "desc" if order else is_descending, client=call.client,
+            )  # fmt: skip
+        except InvalidQuery as error:
+            raise failed(str(error)) from None
+        page_of(page, per_page, found.total)
+        return found
 
     # ---------------------------------------------------------------------------------------- validators, parameters
 

@@ -18,6 +18,7 @@ from consensus.search.plan import BLOCKS, TRANSACTIONS, Subject, plan
 from consensus.search.walk import Place, Walk
 from consensus.state.cursors import Cursor
 from crypto.hash import sha256
+from dchat.config.models import IndexSection
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.errors import BadQuestion, NotServing
 from dchat.doors.reads.loop_share import LoopShare
@@ -39,10 +40,11 @@ class SearchMetrics:
 
 
 class Searches:
-    """is_indexed: whether this node keeps the index. work_max: what one search may look at."""
+    """What a node finds, by an index that `options` may leave out."""
 
-    def __init__(self, answers: Answers, share: LoopShare, *, is_indexed: bool, work_max: int) -> None:
-        self._answers, self._share, self.is_indexed, self._work_max = answers, share, is_indexed, work_max
+    def __init__(self, answers: Answers, share: LoopShare, options: IndexSection) -> None:
+        self._answers, self._share, self._work_max = answers, share, options.work_max
+        self.is_indexed = options.tx_index == "kv"
         self.metrics = SearchMetrics()
 
     # ---------------------------------------------------------------------------------------- what gRPC asks for
@@ -77,7 +79,7 @@ class Searches:
         except ValueError as error:
             raise BadQuestion(f"after: {error}") from None
         try:
-            walk = self._walk(request.query, subject, bytes_max=QUERY_BYTES_MAX)
+            walk = self._walk(request.query, subject, bytes_max=QUERY_BYTES_MAX, as_subscriptions=True)
         except InvalidQuery as error:
             raise BadQuestion(f"query: {error} (docs/search.md)") from None
         slices = page(
@@ -93,8 +95,9 @@ class Searches:
     async def find(
         self, query: str, subject: Subject, *, skip: int, limit: int, is_descending: bool, bytes_max: int, client: str
     ) -> Counted:
-        """`limit` places behind the first `skip`, and how many there are. Raises InvalidQuery, SearchTooWide."""
-        walk = self._walk(query, subject, bytes_max=bytes_max)
+        """`limit` places behind the first `skip`, and how many there are, by the reference's meaning to the letter.
+        Raises InvalidQuery, SearchTooWide."""
+        walk = self._walk(query, subject, bytes_max=bytes_max, as_subscriptions=False)
         try:
             slices = counted(walk, skip=skip, limit=limit, is_descending=is_descending)
             found = await self._share.drive(slices, client)
@@ -110,8 +113,9 @@ class Searches:
         self.metrics.work += walk.work
         self.metrics.found += found
 
-    def _walk(self, query: str, subject: Subject, *, bytes_max: int) -> Walk:
-        answers, made = self._answers, plan(parse(query, bytes_max=bytes_max), subject)
+    def _walk(self, query: str, subject: Subject, *, bytes_max: int, as_subscriptions: bool) -> Walk:
+        answers = self._answers
+        made = plan(parse(query, bytes_max=bytes_max), subject, as_subscriptions=as_subscriptions)
         whole, low, high = answers.states.indexed, max(1, answers.base), answers.height
         if made.tx_hash is None:  # a transaction's hash has an index of its own
             low, high = (max(low, whole.first), min(high, whole.last)) if whole is not None else (high + 1, high)

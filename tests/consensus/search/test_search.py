@@ -7,13 +7,13 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.abci.interface import FinalizeBlockResponse, Slices
+from consensus.abci.interface import FinalizeBlockResponse
 from consensus.queries.errors import InvalidQuery
 from consensus.queries.matching import matcher
 from consensus.queries.syntax import Condition, Operator, parse
@@ -25,17 +25,7 @@ from consensus.state.results import Event, EventAttribute, ExecTxResult
 from consensus.stores.event_index import EPOCH_HEIGHTS, entries_of
 from consensus.stores.state_store import StateStore, encode_response
 from storage.memory import MemoryStore
-
-T = TypeVar("T")
-
-
-def done(slices: Slices[T]) -> T:
-    try:
-        while True:
-            next(slices)
-    except StopIteration as end:
-        answer: T = end.value
-        return answer
+from tests.support.chain.harness import drain
 
 
 @dataclass
@@ -49,14 +39,17 @@ class Chain:
         answer = FinalizeBlockResponse(tuple(ExecTxResult(events=events) for events in of_txs), b"\1", events=of_block)
         self.answers[height] = answer
         hashes = [bytes([height % 256, index]) * 16 for index in range(len(of_txs))]
-        self.states.save_response(height, done(encode_response(answer)), hashes, entries_of(height, answer))
+        self.states.save_response(height, drain(encode_response(answer)), hashes, entries_of(height, answer))
 
     def load_meta(self, height: int) -> Any:
         return SimpleNamespace(num_txs=len(self.answers[height].tx_results)) if height in self.answers else None
 
-    def walk(self, text: str, subject: Subject = TRANSACTIONS, *, work_max: int = 10**9) -> Walk:
+    def walk(
+        self, text: str, subject: Subject = TRANSACTIONS, *, work_max: int = 10**9, as_subscriptions: bool = True
+    ) -> Walk:
         low, high = min(self.answers, default=1), max(self.answers, default=0)
-        return Walk(plan(parse(text), subject), self, self.states, low, high, work_max)  # type: ignore[arg-type]
+        made = plan(parse(text), subject, as_subscriptions=as_subscriptions)
+        return Walk(made, self, self.states, low, high, work_max)  # type: ignore[arg-type]
 
     def find(self, text: str, subject: Subject = TRANSACTIONS, *, is_descending: bool = False) -> list[Place]:
         return [one for one in self.walk(text, subject).found(is_descending=is_descending) if one is not None]
@@ -175,6 +168,35 @@ def test_a_hash_that_is_none(text: str, error: str) -> None:
     assert str(refused.value) == error
 
 
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("transfer.amount > 5", []),  # its values have a unit
+        ("unbond.completion_time < TIME 2026-06-01T00:00:00Z", []),
+        ("unbond EXISTS", []),
+        ("unbond.amount EXISTS", [(E1, 0)]),
+        ("post_message.message_index >= 4", [(E2, 0)]),
+        ("post_message.message_index < 4.5", [(E2, 0)]),
+        ("tx.height < 3 AND transfer.sender='ann'", [(1, 0)]),
+    ],
+)
+def test_to_the_letter_less_is_found(chain: Chain, text: str, want: list[tuple[int, int]]) -> None:
+    walk = chain.walk(text, as_subscriptions=False)
+    assert [one for one in walk.found() if one is not None] == want
+
+
+@pytest.mark.parametrize(
+    ("value", "below_two", "above_two"),
+    [("1", True, False), ("2.01", False, True), ("-3", True, False), ("-0", True, False), ("+3", False, True),
+     ("3.", False, True), ("3x", False, False), (".5", False, False), ("", False, False), ("2", False, False)],
+)  # fmt: skip
+def test_whole_numbers(value: str, below_two: bool, above_two: bool) -> None:
+    chain = Chain()
+    chain.add(1, [(event(f"a|k={value}"),)])
+    found = [[*chain.walk(f"a.k {sign} 2", as_subscriptions=False).found()] for sign in "<>"]
+    assert found == [[Place(1, 0)] * below_two, [Place(1, 0)] * above_two]
+
+
 # --------------------------------------------------------------------------------------------- held against a model
 
 KINDS, KEYS, VALUES = ["a", "a.b", "b"], ["k", "l", "b.k"], ["1", "2x", "10", "x", ""]
@@ -259,7 +281,7 @@ def test_pages_are_the_whole_in_pieces(
     after = None
     for _ in range(100):
         walk = chain.walk(text, work_max=work_max)
-        piece = done(page(walk, limit=limit, after=after, is_descending=is_descending))
+        piece = drain(page(walk, limit=limit, after=after, is_descending=is_descending))
         assert len(piece.places) <= limit
         found += piece.places
         after = piece.cursor
@@ -267,7 +289,7 @@ def test_pages_are_the_whole_in_pieces(
             break
     assert (found, after) == (want, None)
     for skip in range(0, len(want) + 1, limit):
-        told = done(counted(chain.walk(text), skip=skip, limit=limit, is_descending=is_descending))
+        told = drain(counted(chain.walk(text), skip=skip, limit=limit, is_descending=is_descending))
         assert told == (want[skip : skip + limit], len(want))
 
 
@@ -289,7 +311,7 @@ def long_chain() -> Chain:
 def test_a_wide_search_is_cut_in_slices_and_refused(long_chain: Chain, text: str) -> None:
     walk = long_chain.walk(text, work_max=2_500)
     with pytest.raises(SearchTooWide, match=r"narrow it by heights \(tx.height >= 1 AND tx.height < "):
-        done(counted(walk, skip=0, limit=10))
+        drain(counted(walk, skip=0, limit=10))
     assert walk.work < 2_500 + 1_100
     walk, pauses = long_chain.walk(text), [0]
     for _ in page(walk, limit=10**6):

@@ -3,6 +3,8 @@ keeps no index."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consensus.queries.errors import InvalidQuery
@@ -11,6 +13,7 @@ from consensus.search.plan import BLOCKS, TRANSACTIONS
 from consensus.search.walk import Place
 from crypto.hash import sha256
 from dchat.client.client import ClientError
+from dchat.config.models import IndexSection
 from dchat.doors.reads import search
 from dchat.doors.reads.errors import NotServing
 from dchat.doors.reads.loop_share import LoopShare
@@ -19,8 +22,8 @@ from proto.dchat.v1 import service_pb2 as pb
 from tests.support.node.telling import Telling, telling_chain
 
 
-def searches(telling: Telling, *, is_indexed: bool = True, work_max: int = 200_000) -> Searches:
-    return Searches(telling.answers, LoopShare(), is_indexed=is_indexed, work_max=work_max)
+def searches(telling: Telling, **options: Any) -> Searches:
+    return Searches(telling.answers, LoopShare(), IndexSection(**options))
 
 
 async def test_transactions_are_found_whole_and_in_order() -> None:
@@ -89,7 +92,7 @@ async def test_what_cannot_be_searched_for_is_said(request_: pb.SearchTxsRequest
 
 async def test_a_node_without_an_index_says_so() -> None:
     async with telling_chain() as telling:
-        off = searches(telling, is_indexed=False)
+        off = searches(telling, tx_index="null")
         with pytest.raises(NotServing, match="keeps no index of events"):
             await off.txs(pb.SearchTxsRequest(query="a EXISTS"), "local")
 
@@ -98,7 +101,7 @@ async def test_by_number_as_json_rpc_wants_it() -> None:
     async with telling_chain() as telling:
         await telling.make_blocks(3)
         found = await searches(telling).find(
-            "pair EXISTS", TRANSACTIONS, skip=2, limit=3, is_descending=False, bytes_max=512, client="local"
+            "pair.key EXISTS", TRANSACTIONS, skip=2, limit=3, is_descending=False, bytes_max=512, client="local"
         )
         assert found == ([Place(3, 0), Place(3, 1), Place(4, 0)], 6)
         blocks = await searches(telling).find(
@@ -114,10 +117,11 @@ async def test_by_number_as_json_rpc_wants_it() -> None:
 async def test_a_search_that_looks_at_too_much_is_cut_and_goes_on() -> None:
     async with telling_chain() as telling:
         await telling.make_blocks(4)
-        narrow = searches(telling, work_max=1)
+        narrow = searches(telling)
+        narrow._work_max = 1
         with pytest.raises(SearchTooWide):
             await narrow.find(
-                "pair EXISTS", TRANSACTIONS, skip=0, limit=9, is_descending=False, bytes_max=512, client="local"
+                "pair.key EXISTS", TRANSACTIONS, skip=0, limit=9, is_descending=False, bytes_max=512, client="local"
             )
         found, cursor, asked = [], "", 0
         while asked == 0 or cursor:

@@ -16,7 +16,7 @@ from consensus.state.cursors import Cursor
 from consensus.state.results import Event
 from crypto.hash import sha256
 from dchat.client.client import Client
-from dchat.config.models import GrpcSection, HttpSection
+from dchat.config.models import GrpcSection, HttpSection, IndexSection
 from dchat.doors.grpc.door import GrpcDoor
 from dchat.doors.http.door import HttpDoor
 from dchat.doors.http.views import Views
@@ -141,7 +141,7 @@ async def telling_chain(*, home: Home | None = None, retain_blocks: int = 0) -> 
         status=lambda: pb.GetStatusResponse(latest_block_height=answers.height, earliest_block_height=answers.base),
         upgrade=UNUSED,
         trails=UNUSED,
-        searches=Searches(answers, events.share, is_indexed=True, work_max=200_000),
+        searches=Searches(answers, events.share, IndexSection()),
     )
     views = Views(
         me=UNUSED, answers=answers, driver=chain.driver, pool=UNUSED, switch=UNUSED,
