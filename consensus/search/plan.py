@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TX_HASH: Final = "tx.hash"
 HEIGHT_MAX: Final = 2**63 - 1
+_HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 _NUMBER: Final = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]*)?)")
 _ZERO: Final[Number] = (0, "", "")
 _NEGATIVE: Final[Number] = (-1, "", "")
@@ -140,15 +141,13 @@ def _number_of(value: str) -> Number | None:
 
 def _hash_of(condition: Condition) -> bytes:
     text = condition.argument.text if condition.argument is not None else ""
-    try:
-        found = bytes.fromhex(text) if text.isascii() and " " not in text else None
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidQuery(f"error during searching for a hash in the query: {text[:80]!r} is not hexadecimal")
-    if not found:
+    wrong = next((byte for byte in text.encode("utf-8", "surrogatepass") if byte not in _HEX), None)
+    if wrong is not None or len(text) % 2:
+        why = "odd length hex string" if wrong is None else f"invalid byte: U+{wrong:04X} {chr(wrong)!r}"
+        raise InvalidQuery(f"error during searching for a hash in the query: encoding/hex: {why}")
+    if not text:
         raise InvalidQuery("error while retrieving the result: transaction hash cannot be empty")
-    return found
+    return bytes.fromhex(text)
 
 
 def _heights(conditions: list[Condition]) -> tuple[int, int]:

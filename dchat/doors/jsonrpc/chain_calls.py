@@ -239,7 +239,7 @@ class ChainCalls:
             with contextlib.suppress(NotThere):  # pruned meanwhile
                 form = partial(self.placed_tx_form, height, index, prove=prove)
                 txs.append(await self._read(call, form))
-        return {"txs": txs, "total_count": str(found.total)}
+        return {"txs": Many(txs), "total_count": str(found.total)}
 
     async def block_search(self, call: Call, given: Mapping[str, Any]) -> Json:
         if not self._searches.is_indexed:
@@ -249,7 +249,7 @@ class ChainCalls:
         if sum(meta.block_size for meta in metas if meta is not None) > FOUND_BYTES_MAX:
             raise failed(f"the blocks of this page have more than {FOUND_BYTES_MAX} bytes: ask for fewer by per_page")
         told = [await self._block_at(call, place.height) for place in found.places]
-        return {"blocks": told, "total_count": str(found.total)}
+        return {"blocks": Many(told), "total_count": str(found.total)}
 
     async def _find(
         self, call: Call, given: Mapping[str, Any], subject: Subject, bytes_max: int, *, is_descending: bool

@@ -157,7 +157,9 @@ def test_blocks(chain: Chain, text: str, want: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("tx.hash='xyz'", "error during searching for a hash in the query: 'xyz' is not hexadecimal"),
+        ("tx.hash='xyz'", "error during searching for a hash in the query: encoding/hex: invalid byte: U+0078 'x'"),
+        ("tx.hash='abc'", "error during searching for a hash in the query: encoding/hex: odd length hex string"),
+        ("tx.hash='abö'", "error during searching for a hash in the query: encoding/hex: invalid byte: U+00C3 'Ã'"),
         ("tx.hash=''", "error while retrieving the result: transaction hash cannot be empty"),
         ("tx.hash EXISTS", "error while retrieving the result: transaction hash cannot be empty"),
     ],
