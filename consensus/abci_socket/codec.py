@@ -59,7 +59,7 @@ from consensus.abci_socket.values import (
     updates_to,
 )
 from consensus.formats.timestamps import read_timestamp, timestamp_proto
-from consensus.formats.wire import parse
+from consensus.formats.wire import message_field, parse
 from consensus.types.params import ConsensusParams
 from proto.tendermint.abci import types_pb2 as pb
 
@@ -267,6 +267,7 @@ METHODS: Final[dict[str, Method]] = {
     ),
     "finalize_block": Method(finalize_to, finalize_from, finalize_response_to, finalize_response_from),
 }  # fmt: skip
+FINALIZED_TAG: Final = b"\xaa\x01"  # field 21 of Response, of bytes
 EXCEPTION: Final = "exception"  # an answer alone; its value is a text
 
 
@@ -297,6 +298,11 @@ def encode_response(call: Call) -> bytes:
         getattr(message, call.method).CopyFrom(METHODS[call.method].response_to(call.value))
         getattr(message, call.method).SetInParent()
     return message.SerializeToString()
+
+
+def finalized(response: bytes) -> bytes:
+    """A response to finalize_block, of that message's own bytes: a large one is encoded in slices."""
+    return message_field(FINALIZED_TAG, response)
 
 
 def decode_response(data: bytes, *, params: ConsensusParams = NO_PARAMS, bytes_max: int = MESSAGE_BYTES_MAX) -> Call:

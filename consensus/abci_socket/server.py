@@ -40,7 +40,15 @@ from consensus.abci.interface import (
     WritesAhead,
 )
 from consensus.abci_socket.address import UNIX, SocketAddress
-from consensus.abci_socket.codec import EXCEPTION, ApplyChunk, Call, LoadChunk, decode_request, encode_response
+from consensus.abci_socket.codec import (
+    EXCEPTION,
+    ApplyChunk,
+    Call,
+    LoadChunk,
+    decode_request,
+    encode_response,
+    finalized,
+)
 from consensus.abci_socket.errors import WrongCall
 from consensus.abci_socket.frames import MESSAGE_BYTES_MAX, Frames, frame
 from consensus.execution.executor import drive, passed
@@ -49,6 +57,7 @@ from consensus.execution.verifiers import ThreadVerifiers, Verifiers
 from consensus.formats.errors import InvalidData
 from consensus.mempool.admission.entry import PoolMetrics
 from consensus.mempool.admission.signatures import Verifier
+from consensus.stores.state_store import encode_response as encode_finalized
 from consensus.system.clock import Workers
 
 CONNECTIONS_MAX: Final = 16  # an engine has four; it may begin anew before the old ones are seen to be gone
@@ -153,7 +162,7 @@ class AbciServer:
                     continue
                 for call in some:
                     answer = await self._answer(call)
-                    _send(writer, answer)
+                    writer.write(frame(await _encoded(answer)))
                     if answer.method == EXCEPTION:
                         await writer.drain()
                         return
@@ -305,6 +314,12 @@ class AbciServer:
             wanted += app.signature_checks(txs[start : start + TXS_PER_SLICE])
             await asyncio.sleep(0)
         app.remember_verified(passed(wanted, await self._verifiers.verify(wanted)))
+
+
+async def _encoded(answer: Call) -> bytes:
+    if answer.method == "finalize_block":
+        return finalized(await drive(encode_finalized(answer.value)))
+    return encode_response(answer)
 
 
 def _send(writer: asyncio.StreamWriter, answer: Call) -> None:

@@ -62,14 +62,14 @@ class NotForServing(HomeError):
 
 def serve(home: Home, config: Config, address: SocketAddress) -> int:
     """Until a signal or a failure; returns the exit code."""
-    logs.configure(level=config.log.level, json_lines=config.log.json_lines, name="abci")
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         if (home.databases / "blocks").exists():
             raise NotForServing(
                 f"{home.databases} holds a validator's blocks: its application cannot go ahead of them. Give another "
                 "--home; the engine hands it the genesis, and the blocks that it lacks"
             )
+        logs.configure(level=config.log.level, json_lines=config.log.json_lines, name="abci")
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         with hold_home(home):
             return uvloop.run(_Process(home, config, address).main())
     except AlreadyRunning as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,15 +54,18 @@ from consensus.abci_socket.codec import (
     decode_response,
     encode_request,
     encode_response,
+    finalized,
 )
 from consensus.formats.errors import InvalidData
 from consensus.formats.timestamps import TIME_NS_MAX, ZERO_TIME_NS
 from consensus.formats.wire import INT64_MAX, INT64_MIN
 from consensus.state.results import Event, EventAttribute, ExecTxResult
+from consensus.stores.state_store import encode_response as encode_finalized
 from consensus.types.params import ABCIParams, BlockParams, ConsensusParams, EvidenceParams, VersionParams
 from crypto.keys import Ed25519PubKey
 from proto.tendermint.abci import types_pb2 as pb
 
+RECORDED = json.loads((Path(__file__).parent / "vectors" / "cometbft-0.38.26.json").read_text())
 INT64 = st.integers(INT64_MIN, INT64_MAX)
 UINT32, UINT64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 HEIGHT, POWER = st.integers(0, INT64_MAX), st.integers(0, INT64_MAX)
@@ -167,6 +172,15 @@ def test_a_response_survives(call: Call) -> None:
     assert decode_response(encode_response(call)) == call
 
 
+@given(RESPONSES["finalize_block"])
+def test_a_block_encoded_in_slices_is_the_same(response: FinalizeBlockResponse) -> None:
+    steps = encode_finalized(response)
+    with pytest.raises(StopIteration) as done:
+        while True:
+            next(steps)
+    assert decode_response(finalized(done.value.value)) == Call("finalize_block", response)
+
+
 @given(st.binary(max_size=200))
 def test_bytes_are_a_message_or_are_refused(data: bytes) -> None:
     for decode in (decode_request, decode_response):
@@ -213,6 +227,22 @@ def request_of(**fields: Any) -> bytes:
 def test_what_is_no_message_is_refused(data: bytes, decode: Callable[[bytes], Call], why: str) -> None:
     with pytest.raises(InvalidData, match=why):
         decode(data)
+
+
+@pytest.mark.parametrize("method", sorted(RECORDED["requests"]))
+def test_what_cometbft_asked_is_written_again_byte_for_byte(method: str) -> None:
+    for text in RECORDED["requests"][method]:
+        call = decode_request(bytes.fromhex(text))
+        assert call.method == method
+        assert encode_request(call).hex() == text
+
+
+@pytest.mark.parametrize("method", sorted(RECORDED["responses"]))
+def test_what_its_key_value_store_answered_is_written_again_byte_for_byte(method: str) -> None:
+    for text in RECORDED["responses"][method]:
+        call = decode_response(bytes.fromhex(text))
+        assert call.method == method
+        assert encode_response(call).hex() == text
 
 
 def test_an_update_of_parameters_changes_the_sections_that_it_has() -> None:

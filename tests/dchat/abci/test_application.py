@@ -1,0 +1,129 @@
+"""Our application as another engine finds it: the genesis however it is written, blocks in order, what is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from chain.app_state.document import InvalidAppState
+from chain.state.store import Stores
+from consensus.abci.interface import (
+    BlockRequest,
+    CommitInfo,
+    InfoRequest,
+    InitChainRequest,
+    ValidatorUpdate,
+    VoteInfo,
+)
+from consensus.abci_socket.errors import WrongCall
+from consensus.documents.genesis import GenesisDoc, parse_genesis
+from consensus.formats.errors import InvalidGenesis
+from dchat.abci.application import ServedApplication
+from dchat.app.app import DchatApplication
+from dchat.cli.main import dchat
+from dchat.devnet.network import free_ports, make_network
+from storage.memory import MemoryStore
+from tests.support.chain.harness import drain
+
+
+@pytest.fixture(scope="module")
+def genesis(tmp_path_factory: pytest.TempPathFactory) -> GenesisDoc:
+    network = make_network(tmp_path_factory.mktemp("net"), validators=2, ports=free_ports(2))
+    return parse_genesis((network.home_of(network.nodes[0]) / "config" / "genesis.json").read_bytes())
+
+
+def asked(genesis: GenesisDoc, app_state: bytes | None = None) -> InitChainRequest:
+    updates = tuple(ValidatorUpdate(one.pub_key, one.power) for one in genesis.validators)
+    state = genesis.app_state if app_state is None else app_state
+    return InitChainRequest(
+        genesis.genesis_time_ns, genesis.chain_id, genesis.consensus_params, updates, state, genesis.initial_height
+    )
+
+
+def served(**how: int) -> ServedApplication:
+    return ServedApplication(Stores(MemoryStore()), **how)
+
+
+def block(genesis: GenesisDoc, height: int) -> BlockRequest:
+    votes = tuple(VoteInfo(one.pub_key.address, one.power, 2) for one in genesis.validators)
+    commit = CommitInfo(0, votes if height > 1 else ())
+    time_ns = genesis.genesis_time_ns + height * 10**9
+    return BlockRequest((), commit, (), b"%032d" % height, height, time_ns, b"", genesis.validators[0].pub_key.address)
+
+
+@pytest.mark.parametrize("indent", [None, 1, 2])
+def test_one_genesis_gives_one_hash_however_it_is_written(genesis: GenesisDoc, indent: int | None) -> None:
+    """CometBFT hands over the file's own text at its first start, and a compact one when it replays."""
+    ours = DchatApplication(Stores(MemoryStore())).init_chain(asked(genesis))
+    text = json.dumps(json.loads(genesis.app_state), indent=indent).replace("<", "\\u003c").encode()
+    app = served()
+    began = app.init_chain(asked(genesis, text))
+    assert began.app_hash == ours.app_hash
+    assert began.validators == ours.validators
+    assert began.consensus_params is not None
+    assert began.consensus_params.version.app == app.info(InfoRequest("", 0, 0)).app_version
+    order = replace(asked(genesis), validators=asked(genesis).validators[::-1])
+    assert served().init_chain(order).app_hash == ours.app_hash
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"chat": 1, "chat": 2}', b'"text"', b""])
+def test_what_is_no_genesis_is_refused(genesis: GenesisDoc, text: bytes) -> None:
+    with pytest.raises((InvalidGenesis, InvalidAppState)):
+        served().init_chain(asked(genesis, text))
+
+
+def test_the_same_blocks_give_the_same_hashes_as_in_process(genesis: GenesisDoc) -> None:
+    ours, app = DchatApplication(Stores(MemoryStore())), served()
+    for one in (ours, app):
+        one.init_chain(asked(genesis))
+    for height in (1, 2, 3):
+        hashes = set()
+        for one in (ours, app):
+            hashes.add(drain(one.finalize_block(block(genesis, height))).app_hash)
+            one.commit()
+        assert len(hashes) == 1
+
+
+def test_a_block_that_is_not_the_next_is_refused(genesis: GenesisDoc) -> None:
+    app = served()
+    app.init_chain(asked(genesis))
+    for height in (0, 2):
+        with pytest.raises(WrongCall, match="its next block is 1"):
+            app.finalize_block(block(genesis, height))
+        with pytest.raises(WrongCall):
+            app.process_proposal(block(genesis, height))
+
+
+def test_what_a_served_snapshot_needs_is_not_let_go(genesis: GenesisDoc) -> None:
+    app = served(retain_blocks=1)
+    app.init_chain(asked(genesis))
+    told = []
+    for height in range(1, 6):
+        app.held_height = 3 if height > 3 else 0
+        drain(app.finalize_block(block(genesis, height)))
+        told.append(app.commit().retain_height)
+    assert told == [1, 2, 3, 3, 3]
+
+
+def test_a_validators_home_is_not_served(tmp_path: Path) -> None:
+    (tmp_path / "data" / "blocks").mkdir(parents=True)
+    result = CliRunner().invoke(dchat, ["abci", "--home", str(tmp_path)])
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--proxy-app", "ipc://x"], "is no address of an application"),
+        (["--proxy-app", "unix://x", "--chain-id", "c", "--state-sync"], "of dchat's own application"),
+        (["--proxy-app", "unix://x"], "name the chain to begin with --chain-id"),
+    ],
+)
+def test_what_goes_with_no_other_application_is_refused(tmp_path: Path, flags: list[str], why: str) -> None:
+    result = CliRunner().invoke(dchat, ["validator", "--home", str(tmp_path), *flags])
+    assert result.exit_code == 2
+    assert why in result.output
