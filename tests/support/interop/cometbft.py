@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import urllib.request
@@ -72,6 +74,14 @@ class CometNode:
             }
         )
 
+    def adopt(self, config: Path, *, p2p_port: int, rpc_port: int) -> None:
+        """Be the node whose files the `config` of a home of ours has: genesis, keys, and so its id; on these ports."""
+        for name in ("genesis.json", "priv_validator_key.json", "node_key.json"):
+            shutil.copy(config / name, self.home / "config" / name)
+        self.id, self.p2p_port, self.rpc_port = self.run("show-node-id").strip(), p2p_port, rpc_port
+        ports = {"p2p.laddr": f"tcp://127.0.0.1:{p2p_port}", "rpc.laddr": f"tcp://127.0.0.1:{rpc_port}"}
+        self.set_config(ports)
+
     def run(self, *arguments: str) -> str:
         command = [str(self.binary), *arguments, "--home", str(self.home)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -108,19 +118,29 @@ class CometNode:
 
         return await asyncio.to_thread(get)
 
+    async def start(self, app: str = "kvstore") -> None:
+        """app: `--proxy_app`, a name or the address of a socket."""
+        command = [str(self.binary), "start", "--home", str(self.home), f"--proxy_app={app}", "--log_level=info"]
+        with self.log_path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Killed where it does not end in time."""
+        process = self.process
+        assert process is not None
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(how)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
     @contextlib.asynccontextmanager
     async def running(self, app: str = "kvstore") -> AsyncIterator[None]:
         """app: `--proxy_app`, a name or the address of a socket."""
-        with self.log_path.open("ab") as log:
-            command = [str(self.binary), "start", "--home", str(self.home), f"--proxy_app={app}", "--log_level=info"]
-            process = self.process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
-            try:
-                yield
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-                try:
-                    await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-                except TimeoutError:
-                    process.kill()
-                    await process.wait()
+        await self.start(app)
+        try:
+            yield
+        finally:
+            await self.end()

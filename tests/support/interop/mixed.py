@@ -1,0 +1,353 @@
+"""One network of two implementations: validators of ours, and CometBFT nodes with our application behind them.
+
+All have the files that `dchat testnet` makes: one genesis, a node's and a validator's key each. A CometBFT node is
+given those of its place, and `dchat abci` runs beside it. Whatever a node is, it is asked over CometBFT's JSON-RPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Protocol
+
+from chain.tx.envelope.build import Seat, Wallet, build_tx
+from chain.tx.messages import Payment
+from crypto.hash import sha256
+from dchat.app.genesis_params import Changes
+from dchat.devnet.network import NodeEntry, Pace, free_ports, make_network
+from dchat.home import identity
+from tests.support.interop.cometbft import CometNode
+from tests.support.interop.served import STOP_S, AbciProcess
+
+OURS, THEIRS = "dchat", "CometBFT"
+PACE = Pace(block_time=300, timeout_propose=2_000, timeout_prevote=500, timeout_precommit=500, timeout_commit=100)
+GAS_PRICE = 100_000  # of a new chain
+WAIT_S = 120.0  # of a busy machine
+POLL_S = 0.2
+METAS = 20  # that `blockchain` tells at most
+
+
+class MixedNode(Protocol):
+    """One node, of either kind."""
+
+    kind: str
+    entry: NodeEntry
+
+    @property
+    def log(self) -> str: ...
+    @property
+    def is_running(self) -> bool: ...
+    async def start(self) -> None: ...
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None: ...
+    def signal(self, what: signal.Signals) -> None: ...
+
+
+class OurNode:
+    """`dchat validator` in the home that the network made for it."""
+
+    kind = OURS
+
+    def __init__(self, home: Path, entry: NodeEntry) -> None:
+        self.home, self.entry = home, entry
+        self._log = home / "validator.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        command = [sys.executable, "-m", "dchat", "validator", "--home", str(self.home)]
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        assert self._process is not None
+        self.signal(how)
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_S)
+        except TimeoutError:
+            self._process.kill()
+            raise
+
+    def signal(self, what: signal.Signals) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(what)
+
+
+class TheirNode:
+    """`cometbft start` with `dchat abci` behind it: two processes, which live and die together here."""
+
+    kind = THEIRS
+
+    def __init__(
+        self,
+        folder: Path,
+        entry: NodeEntry,
+        config: Path,
+        *,
+        chain_id: str,
+        settings: dict[str, Any],
+        options: str = "",
+    ) -> None:
+        """config: the folder with the keys and the genesis that are its own. options: of the application's home."""
+        self.entry = entry
+        self.comet = CometNode(folder / "comet", chain_id=chain_id)
+        self.comet.adopt(config, p2p_port=entry.ports.p2p, rpc_port=entry.ports.rpc)
+        self.comet.set_config(settings)
+        self.app = AbciProcess(folder / "app", options=options)
+
+    @property
+    def log(self) -> str:
+        return self.comet.log
+
+    @property
+    def is_running(self) -> bool:
+        return self.comet.process is not None and self.comet.process.returncode is None
+
+    async def start(self) -> None:
+        await self.app.start()
+        await self.comet.start(self.app.address)
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        await self.comet.end(how)
+        await self.app.end(how)
+
+    def signal(self, what: signal.Signals) -> None:
+        assert self.comet.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.comet.process.send_signal(what)
+
+
+def ms(value: int) -> str:
+    """A duration as CometBFT's configuration has it."""
+    return f"{value}ms"
+
+
+def comet_settings(pace: Pace, peers: list[str]) -> dict[str, Any]:
+    """CometBFT's options that are to be those of its neighbours: the same waits, and blocks when nothing waits."""
+    return {
+        "p2p.persistent_peers": ",".join(peers),
+        "consensus.timeout_propose": ms(pace.timeout_propose),
+        "consensus.timeout_propose_delta": ms(pace.timeout_delta),
+        "consensus.timeout_prevote": ms(pace.timeout_prevote),
+        "consensus.timeout_prevote_delta": ms(pace.timeout_delta),
+        "consensus.timeout_precommit": ms(pace.timeout_precommit),
+        "consensus.timeout_precommit_delta": ms(pace.timeout_delta),
+        "consensus.timeout_commit": ms(pace.timeout_commit),
+        "consensus.create_empty_blocks": True,
+        "consensus.create_empty_blocks_interval": ms(pace.block_time),
+    }
+
+
+class MixedNetwork:
+    """kinds: of each validator, in order."""
+
+    def __init__(
+        self,
+        folder: Path,
+        kinds: tuple[str, ...],
+        *,
+        pace: Pace = PACE,
+        options: str = "",
+        params: Changes | None = None,
+    ) -> None:
+        """options: more TOML for each of ours, and for each application of theirs. params: of the chain."""
+        self.folder, self.pace, self.options = folder, pace, options
+        ports = free_ports(len(kinds))
+        self.network = make_network(folder / "net", validators=len(kinds), pace=pace, ports=ports, params=params)
+        self.chain_id = self.network.chain_id
+        self.nodes: list[MixedNode] = [
+            self._make(kind, entry) for kind, entry in zip(kinds, self.network.nodes, strict=True)
+        ]
+        self.wallets = {
+            name: identity.load(self.network.folder / path).wallet for name, path in self.network.accounts.items()
+        }
+        self._sequences: Counter[bytes] = Counter()
+
+    def _make(self, kind: str, entry: NodeEntry) -> MixedNode:
+        home = self.network.home_of(entry)
+        if kind == OURS:
+            with (home / "validator-config.toml").open("a") as file:
+                file.write(self.options)
+            return OurNode(home, entry)
+        settings = comet_settings(self.pace, self.peers_of(entry.index))
+        return TheirNode(
+            self.folder / entry.name, entry, home / "config", chain_id=self.chain_id, settings=settings,
+            options=self.options,
+        )  # fmt: skip
+
+    def peers_of(self, index: int) -> list[str]:
+        """ID@host:port of all others."""
+        return [f"{one.node_id}@127.0.0.1:{one.ports.p2p}" for one in self.network.nodes if one.index != index]
+
+    def of(self, kind: str) -> list[MixedNode]:
+        return [node for node in self.nodes if node.kind == kind]
+
+    @property
+    def alive(self) -> list[MixedNode]:
+        return [node for node in self.nodes if node.is_running]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for node in self.nodes:
+                    tasks.create_task(node.start())
+            yield
+        finally:
+            for node in self.alive:
+                node.signal(signal.SIGCONT)
+            await asyncio.gather(*(node.end() for node in self.alive))
+
+    # ------------------------------------------------------------------------------------------------ asking
+
+    async def rpc(self, node: MixedNode, path: str) -> dict[str, Any]:
+        """The result. Raises OSError while the node does not answer, LookupError for an error that it tells."""
+        return await ask(node.entry.ports.rpc, path)
+
+    async def height(self, node: MixedNode) -> int:
+        """-1 while it does not answer."""
+        try:
+            return int((await self.rpc(node, "status"))["sync_info"]["latest_block_height"])
+        except (OSError, LookupError):
+            return -1
+
+    async def heights(self) -> list[int]:
+        return await asyncio.gather(*(self.height(node) for node in self.alive))
+
+    async def until(
+        self, what: str, condition: Callable[[], Coroutine[Any, Any, bool]], wait_s: float = WAIT_S
+    ) -> None:
+        """Raises AssertionError with the end of all logs."""
+        try:
+            async with asyncio.timeout(wait_s):
+                while not await condition():  # noqa: ASYNC110 - other processes
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            told = "\n\n".join(f"{one.entry.name} ({one.kind}):\n{one.log[-2_500:]}" for one in self.nodes)
+            raise AssertionError(f"{what}: not within {wait_s:g} s; heights {await self.heights()}\n{told}") from None
+
+    async def wait_height(self, least: int, *nodes: MixedNode) -> None:
+        """nodes: by default all that run."""
+
+        async def there() -> bool:
+            return min(await asyncio.gather(*(self.height(node) for node in nodes or self.alive))) >= least
+
+        await self.until(f"height {least}", there)
+
+    async def top(self) -> int:
+        return max(await self.heights())
+
+    async def metas(self, node: MixedNode, first: int, last: int) -> dict[int, dict[str, Any]]:
+        """Height -> block id and header of all blocks from `first` to `last`."""
+        found: dict[int, dict[str, Any]] = {}
+        for least in range(first, last + 1, METAS):
+            asked = f"blockchain?minHeight={least}&maxHeight={min(last, least + METAS - 1)}"
+            for meta in (await self.rpc(node, asked))["block_metas"]:
+                found[int(meta["header"]["height"])] = meta
+        return found
+
+    async def agreement(self, first: int = 1) -> dict[int, dict[str, Any]]:
+        """Compare id and header, app hash among it, of each block from `first` that all running nodes have.
+
+        Returns them. Raises AssertionError.
+        """
+        last = min(await self.heights())
+        tables = await asyncio.gather(*(self.metas(node, first, last) for node in self.alive))
+        for height in range(first, last + 1):
+            said = [(table[height]["block_id"], table[height]["header"]) for table in tables]
+            assert all(one == said[0] for one in said), f"they differ at height {height}: {said}"
+        return tables[0]
+
+    def proposers(self, metas: dict[int, dict[str, Any]]) -> Counter[int]:
+        """Index of a validator -> the blocks that it proposed."""
+        index = {one.address: one.index for one in self.network.nodes}
+        return Counter(index.get(meta["header"]["proposer_address"], 0) for meta in metas.values())
+
+    async def peers(self, node: MixedNode) -> set[str]:
+        """Ids of whom it is connected with."""
+        return {one["node_info"]["id"] for one in (await self.rpc(node, "net_info"))["peers"]}
+
+    async def wait_peers(self) -> None:
+        """Until each that runs is connected with every other that does."""
+
+        async def all_there() -> bool:
+            ids = {node.entry.node_id for node in self.alive}
+            try:
+                known = [ids - {node.entry.node_id} - await self.peers(node) for node in self.alive]
+            except (OSError, LookupError):
+                return False
+            return not any(known)
+
+        await self.until("all connected with all", all_there)
+
+    # ----------------------------------------------------------------------------------------------- sending
+
+    def payment(self, amount: int, *, sender: str = "alice", recipient: str = "bob") -> bytes:
+        """The next in the sender's order."""
+        wallet = self.wallets[sender]
+        sequence = self._sequences[wallet.address]
+        self._sequences[wallet.address] += 1
+        message = Payment(wallet.address, self.wallets[recipient].address, amount)
+        return self.signed(wallet, message, sequence)
+
+    def signed(self, wallet: Wallet, message: Any, sequence: int) -> bytes:
+        seat = Seat(wallet, sequence, with_policy=not sequence)
+        return build_tx(chain_id=self.chain_id, messages=[message], seats=[seat], gas_price=GAS_PRICE)
+
+    async def send(self, node: MixedNode, tx: bytes) -> None:
+        """Until it is admitted there. Raises AssertionError: it was refused."""
+        told = await self.rpc(node, f"broadcast_tx_sync?tx=0x{tx.hex()}")
+        assert told["code"] == 0, f"{node.entry.name} ({node.kind}): {told}"
+
+    async def committed(self, tx: bytes) -> int:
+        """Wait until every running node has it in a block; returns that block's height. Raises AssertionError."""
+        found: list[dict[str, Any]] = []
+
+        async def everywhere() -> bool:
+            asked = f"tx?hash=0x{sha256(tx).hex()}"
+            found.clear()
+            for node in self.alive:
+                try:
+                    found.append(await self.rpc(node, asked))
+                except (OSError, LookupError):
+                    return False
+            return True
+
+        await self.until("a transaction in a block of each", everywhere)
+        places = {(one["height"], one["index"], one["tx_result"]["code"]) for one in found}
+        assert len(places) == 1, places
+        ((height, _, code),) = places
+        assert code == 0, found[0]
+        return int(height)
+
+
+async def ask(port: int, path: str) -> dict[str, Any]:
+    """GET a JSON-RPC path of a node on this machine. Raises OSError, LookupError: an error that it tells."""
+
+    def get() -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20) as answer:
+                told: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            told = json.load(error)
+        if "error" in told:
+            raise LookupError(f"{path}: {told['error']}")
+        result: dict[str, Any] = told["result"]
+        return result
+
+    return await asyncio.to_thread(get)
