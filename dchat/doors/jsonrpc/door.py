@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import structlog
 from aiohttp import web
 
+from consensus.formats.json_text import Json
 from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import RpcSection
@@ -32,6 +33,7 @@ from dchat.doors.http.listener import (
     remote_of,
 )
 from dchat.doors.jsonrpc.cors import Cors
+from dchat.doors.jsonrpc.form import is_small, written_now
 from dchat.doors.jsonrpc.params import from_json, from_query
 from dchat.doors.jsonrpc.protocol import (
     INTERNAL_ERROR,
@@ -54,7 +56,7 @@ from dchat.doors.reads.limits import RateLimit, Room, Slots, is_loopback
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import Reading
 
-JSON: Final = "application/json"
+JSON_TYPE: Final = "application/json"
 KEPT: Final = {"Cache-Control": "public, max-age=86400"}
 AT_ONCE_BYTES: Final = 4_096  # of a body that is read on the loop; larger ones in a thread
 BODIES_BYTES_MAX: Final = 32 * 1_048_576  # of those that are being answered; of a client its share
@@ -210,7 +212,7 @@ class JsonRpcDoor(Listener):
         if not replies:
             return web.Response(body=b"")
         headers = KEPT if is_kept and status == 200 else {"Retry-After": "1"} if status == 503 else {}
-        return web.Response(body=batch_of(replies), content_type=JSON, headers=headers, status=status)
+        return web.Response(body=batch_of(replies), content_type=JSON_TYPE, headers=headers, status=status)
 
     def _method_of(self, request: Request, *, over_socket: bool = False) -> tuple[Method, dict[str, Any]]:
         """Raises RpcError."""
@@ -250,7 +252,7 @@ class JsonRpcDoor(Listener):
                 limit_s = None if method.waits else self.options.request_timeout / 1_000
                 async with asyncio.timeout(limit_s):
                     result = await method.run(call, given)
-                    text = await self._share.drive(reply(call.id, "result", result), call.client)
+                    text = await self._written(result, call)
         except (RpcError, Flooding):
             raise
         except Busy as error:
@@ -264,6 +266,12 @@ class JsonRpcDoor(Listener):
             raise RpcError(INTERNAL_ERROR, TEXT_OF_FAULT) from None
         self.answered[method.name, "ok"] += 1
         return text
+
+    async def _written(self, result: Json, call: Call) -> bytes:
+        """What has no long list is written at once: it needs no turn among those who read much."""
+        if is_small(result):
+            return written_now({"jsonrpc": "2.0", "id": call.id, "result": result})
+        return await self._share.drive(reply(call.id, "result", result), call.client)
 
     def _refused(self, method: str, id: Id, error: RpcError) -> bytes:
         self._count(method, error)
@@ -302,7 +310,7 @@ class JsonRpcDoor(Listener):
             error.status = error.status or 500
             raise
         headers = KEPT if method.may_be_kept(given) else {}
-        return web.Response(body=text, content_type=JSON, headers=headers)
+        return web.Response(body=text, content_type=JSON_TYPE, headers=headers)
 
     async def _form(self, request: web.Request) -> Mapping[str, Any]:
         """What stands in a form; nothing of what is none."""
@@ -335,7 +343,9 @@ def too_large() -> RpcError:
 
 def error_response(id: Id, error: RpcError) -> web.Response:
     headers = {"Retry-After": "1"} if error.status == 503 else {}
-    return web.Response(body=error_reply(id, error), content_type=JSON, status=error.status or 200, headers=headers)
+    return web.Response(
+        body=error_reply(id, error), content_type=JSON_TYPE, status=error.status or 200, headers=headers
+    )
 
 
 def endpoints_page(host: str, methods: Any) -> str:

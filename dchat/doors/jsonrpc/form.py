@@ -87,6 +87,11 @@ def _texts(value: Json) -> Iterator[str]:
         yield dumps(value)
 
 
+def is_small(value: Json) -> bool:
+    """Whether it has no list whose length is a block's."""
+    return not isinstance(value, Many) and not (isinstance(value, dict) and _has_many(value))
+
+
 def _has_many(value: dict[str, Json]) -> bool:
     return any(isinstance(one, Many) or (isinstance(one, dict) and _has_many(one)) for one in value.values())
 

@@ -21,8 +21,11 @@ def kind_of(value: Any) -> str:
     return {dict: "object", list: "list", bool: "truth", int: "number", type(None): "null"}[type(value)]
 
 
-def differences(theirs: Any, ours: Any, where: str = "", *, loose: frozenset[str] = frozenset()) -> Iterator[str]:
-    """loose: paths (`a.b[].c`) whose strings are not compared by form: what an application or an operator chooses."""
+def differences(
+    theirs: Any, ours: Any, where: str = "", *, loose: frozenset[str] = frozenset(), is_ordered: bool = True
+) -> Iterator[str]:
+    """loose: paths (`a.b[].c`) whose strings are not compared by form: what an application or an operator chooses.
+    is_ordered: keys stand in the same order."""
     kinds = kind_of(theirs), kind_of(ours)
     if kinds[0] != kinds[1]:
         is_nil = "null" in kinds and not ({"object", "number", "truth"} & set(kinds))  # a nil slice, or one with items
@@ -32,10 +35,13 @@ def differences(theirs: Any, ours: Any, where: str = "", *, loose: frozenset[str
             yield f"{where}: theirs is {kinds[0]} ({str(theirs)[:60]}), ours {kinds[1]} ({str(ours)[:60]})"
         return
     if isinstance(theirs, dict):
-        if list(theirs) != list(ours):
+        in_order = list if is_ordered else sorted
+        if in_order(theirs) != in_order(ours):
             yield f"{where}: theirs has {list(theirs)}, ours {list(ours)}"
         for name in theirs.keys() & ours.keys():
-            yield from differences(theirs[name], ours[name], f"{where}.{name}" if where else name, loose=loose)
+            yield from differences(
+                theirs[name], ours[name], f"{where}.{name}" if where else name, loose=loose, is_ordered=is_ordered
+            )
     elif isinstance(theirs, list) and theirs and ours:
         for one in ours:
-            yield from differences(theirs[0], one, f"{where}[]", loose=loose)
+            yield from differences(theirs[0], one, f"{where}[]", loose=loose, is_ordered=is_ordered)
