@@ -150,8 +150,7 @@ class Hub:
         self.held: Counter[str] = Counter()  # subscriptions by subscriber
         self.by_remote: dict[str, dict[Query, Subscription]] = {}
         self.counts: Counter[str] = Counter()  # sent, ended for being slow, resumed
-        self._live: dict[Query, list[Subscription]] = {}
-        self._kinds: Counter[str] = Counter()  # that live ones ask for; "": all
+        self._live: dict[str, dict[Query, list[Subscription]]] = {}  # by the kinds that they ask for; "": all
         self._queue: deque[Happening | int] = deque()  # an int: a block that was saved
         self._blocks: dict[int, SavedBlock] = {}
         self._wake = asyncio.Event()
@@ -211,8 +210,8 @@ class Hub:
             work = self._go_on(one, first, None if after == NOW else Cursor.parse(after))
             one.task = asyncio.get_running_loop().create_task(work, name=f"events for {call.client}")
         else:
-            self._live.setdefault(query, []).append(one)
-            self._kinds.update(one.kinds or [""])
+            for kind in one.kinds or [""]:
+                self._live.setdefault(kind, {}).setdefault(query, []).append(one)
         return {}
 
     def _first(self, after: str, query: Query) -> Cursor:
@@ -259,12 +258,18 @@ class Hub:
         self.give(remote)
         if one.task is not None:
             one.task.cancel()
-        sharing = self._live.get(one.query, [])
-        if one in sharing:
+        self._hears_no_more(one)
+
+    def _hears_no_more(self, one: Subscription) -> None:
+        for kind in one.kinds or [""]:
+            queries = self._live.get(kind, {})
+            if one not in (sharing := queries.get(one.query, [])):
+                continue
             sharing.remove(one)
             if not sharing:
-                del self._live[one.query]
-            self._kinds.subtract(one.kinds or [""])
+                del queries[one.query]
+            if not queries:
+                del self._live[kind]
 
     def of(self, remote: str) -> list[Subscription]:
         return list(self.by_remote.get(remote, {}).values())
@@ -283,17 +288,20 @@ class Hub:
 
     def is_wanted(self, kind: str) -> bool:
         """Whether a live subscription can match an event of this kind."""
-        return self._kinds[kind] > 0 or self._kinds[""] > 0
+        return kind in self._live or "" in self._live
 
     @property
     def _wants_blocks(self) -> bool:
         return any(map(self.is_wanted, KEPT))
 
     def block_saved(self, saved: SavedBlock) -> None:
+        if not self.by_remote:
+            self._blocks.clear()
+            return
+        self._blocks[saved.height] = saved
+        if len(self._blocks) > BLOCKS_HELD:
+            del self._blocks[next(iter(self._blocks))]
         if self._wants_blocks:
-            self._blocks[saved.height] = saved
-            if len(self._blocks) > BLOCKS_HELD:
-                del self._blocks[next(iter(self._blocks))]
             self._push(saved.height)
 
     def tell(self, happening: Happening) -> None:
@@ -303,9 +311,8 @@ class Hub:
     def _push(self, item: Happening | int) -> None:
         if len(self._queue) >= QUEUE_MAX:
             self._queue.clear()
-            for sharing in list(self._live.values()):
-                for one in list(sharing):
-                    self._end_slow(one)
+            for one in {one for queries in self._live.values() for sharing in queries.values() for one in sharing}:
+                self._end_slow(one)
             return
         self._queue.append(item)
         self._wake.set()
@@ -329,15 +336,8 @@ class Hub:
                     log.warning("events of a block were not told", height=item, reason=str(error))
 
     async def _hand_out(self, happening: Happening, patience: Patience) -> None:
-        share, began = self._feed.share, time.perf_counter_ns()
-        found = [
-            one
-            for query, sharing in self._live.items()
-            if (kinds := sharing[0].kinds) is None or happening.kind in kinds
-            if query.matches(happening.keys)
-            for one in sharing
-        ]
-        share.did(time.perf_counter_ns() - began)
+        share = self._feed.share
+        found = await share.drive(self._who_hears(happening), LOCAL)
         if not found:
             return
         text = await share.drive(happening.made(), LOCAL)
@@ -352,16 +352,25 @@ class Hub:
                 one.put(text)
                 self.counts["sent"] += 1
 
+    def _who_hears(self, happening: Happening) -> Slices[list[Subscription]]:
+        """Each query is asked once, whoever shares it."""
+        found: list[Subscription] = []
+        began = time.perf_counter_ns()
+        yield
+        for kind in (happening.kind, ""):
+            for query, sharing in tuple(self._live.get(kind, {}).items()):
+                if query.matches(happening.keys):
+                    found += sharing
+                if time.perf_counter_ns() - began > SLICE_NS:
+                    yield
+                    began = time.perf_counter_ns()
+        return found
+
     def _end_slow(self, one: Subscription) -> None:
         self.counts["slow"] += 1
         loud.info("ended a subscription that was not read", one.sink.client, query=one.text)
         one.end(OUT_OF_CAPACITY)
-        sharing = self._live.get(one.query, [])
-        if one in sharing:
-            sharing.remove(one)
-            if not sharing:
-                del self._live[one.query]
-            self._kinds.subtract(one.kinds or [""])
+        self._hears_no_more(one)
 
     async def _of_block(
         self, height: int, wanted: Callable[[str], bool], *, by_cursor: bool = False, client: str = LOCAL

@@ -15,12 +15,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
 from consensus.abci.interface import PrepareProposalResponse
 from consensus.documents.genesis import parse_genesis
 from consensus.documents.json import block_from_json, evidence_json, signed_header_from_json
 from crypto.hash import sha256
 from dchat.app.app import DchatApplication
+from dchat.cli.main import dchat
 from dchat.doors.reads.limits import BURST_FACTOR, LOCAL_FACTOR
 from dchat.home.home import Home, load_validator_key
 from light import LightClient, Root
@@ -87,6 +89,10 @@ async def test_our_light_client_follows_our_chain_through_this_door(tmp_path: Pa
             assert (await client.update()).height >= 5
             with pytest.raises(HeightTooHigh, match="must be less than or equal to the current blockchain height"):
                 await client.verify_at(10**6)
+        genesis = one.node.home.genesis
+        line = ["light", "follow", "--to", "4", "--primary", one.rpc, "--witness", one.rpc, "--genesis", str(genesis)]
+        done = await asyncio.to_thread(CliRunner().invoke, dchat, line, prog_name="dchat")
+        assert (done.exit_code, '"height": 4' in done.output) == (0, True), done.output
 
 
 async def test_a_state_is_proved_by_the_next_header(tmp_path: Path) -> None:
