@@ -6,8 +6,11 @@ That every answer has a CometBFT node's shape is shown beside one: tests/interop
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ipaddress
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,10 @@ from typing import Any
 import aiohttp
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from consensus.abci.interface import PrepareProposalResponse
 from consensus.documents.genesis import parse_genesis
@@ -270,6 +277,40 @@ async def test_pages_of_other_origins_read_nothing_unless_they_may(tmp_path: Pat
             async with http.options(one.rpc, headers={"Origin": origin, **asks}) as answer:
                 said = tuple(answer.headers.get(f"Access-Control-Allow-{what}") for what in ("Origin", "Methods"))
                 assert (answer.status, said) == (204, (origin, "POST") if allowed else (None, None))
+
+
+async def test_it_speaks_tls_where_the_other_doors_do(tmp_path: Path) -> None:
+    key, certificate = self_signed("127.0.0.1")
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    files = f'cert_file = "{tmp_path / "cert.pem"}"\nkey_file = "{tmp_path / "key.pem"}"'
+    context = ssl.create_default_context(cadata=certificate.decode())
+    async with running_node(tmp_path / "node", options=f"\n[tls]\n{files}\n") as one, aiohttp.ClientSession() as http:
+        url = one.rpc.replace("http", "https")
+        assert (await get(http, url, "health", ssl=context)).result == {}
+        async with http.ws_connect(f"{url}/websocket", ssl=context) as ws:
+            await ws.send_json(request("health", id=1))
+            assert (await ws.receive_json(timeout=10))["result"] == {}
+
+
+def self_signed(address: str) -> tuple[bytes, bytes]:
+    """A key and a certificate for an address, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem, made.public_bytes(serialization.Encoding.PEM)
 
 
 async def test_what_is_asked_too_fast_is_refused_and_then_cut(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from consensus.node.commit_watch import FAILURES_MAX, SafeRoundListener
 from consensus.state.cursors import INDEX_MAX, Cursor
 from consensus.system.tasks import Faults
 from crypto.hash import sha256
+from dchat.doors.jsonrpc import hub as hub_module
 from dchat.doors.jsonrpc import websocket
 from dchat.doors.jsonrpc.events import Happening, RoundEvents
 from tests.support.node.running import Running, running_node, until
@@ -321,3 +322,49 @@ def test_what_fails_in_telling_the_running_height_reaches_no_consensus() -> None
 
 def test_no_event_of_a_block_can_have_the_index_of_its_own_messages() -> None:
     assert Cursor(1, 10**6) < Cursor(1, INDEX_MAX - 100_000)
+
+
+# ---------------------------------------------------------------------------------------------------- what it may cost
+
+
+async def test_sockets_have_places_and_requests_a_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "SOCKETS_MAX", 4)  # of this machine three
+    options = "\n[rate_limit]\nrequests_per_second = 2\n"
+    async with running_node(tmp_path, options=options) as one, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(socket_of(one)) for _ in range(3)]
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await stack.enter_async_context(socket_of(one))
+        assert refused.value.status == 503
+        told = [await clients[0].ask("block", height=str(n)) for n in range(60)]  # each costs four of 100
+        assert "requests a second" in told[-1]["error"]["data"]
+        async with asyncio.timeout(WAIT_S):  # who goes on regardless is cut
+            with contextlib.suppress(ConnectionError, TypeError):
+                while True:
+                    await clients[0].ask("health")
+        await until(lambda: len(one.node.doors.sockets.open) == 2)
+
+
+async def test_queries_are_asked_in_slices_and_once_for_all_who_share_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SLICE_NS", 0)
+    options = "\n[rpc]\nmax_subscriptions_per_client = 50\n"
+    async with running_node(tmp_path, options=options) as one, socket_of(one) as first, socket_of(one) as second:
+        for number in range(20):
+            await first.ask("subscribe", query=f"tm.event = 'Mine' AND a.b = '{number}'")
+        for client in (first, second):
+            await client.ask("subscribe", query=of("Mine"))
+        hub = one.node.doors.hub
+        slices = hub._who_hears(Happening("Mine", {"tm.event": ["Mine"], "a.b": ["7"]}, "Mine", lambda: None))
+        steps, found = 0, []
+        with contextlib.suppress(StopIteration):
+            while True:
+                try:
+                    next(slices)
+                except StopIteration as done:
+                    found = done.value
+                    raise
+                steps += 1
+        assert (steps, len(found)) == (1 + 21, 3)
+        other = hub._who_hears(Happening("Other", {"tm.event": ["Other"]}, "Other", lambda: None))
+        assert len(list(other)) == 1  # no query of another kind is asked
