@@ -26,7 +26,8 @@ from consensus.stores.event_index import entries_of
 from consensus.stores.state_store import StateStore, encode_response
 from storage.memory import MemoryStore
 from tests.support.chain.harness import drain
-from tests.support.interop.cometbft import CometNode
+from tests.support.interop.cometbft import VERSION, CometNode
+from tests.support.interop.rows import row
 from tests.support.rpc.calling import base64_of, call, post, request
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
@@ -166,6 +167,10 @@ async def test_the_same_is_found(tmp_path: Path) -> None:
             if (heights, told["total_count"]) != ([place.height for place in mine.places], str(mine.total)):
                 wrong.append(f"{query}: theirs {heights} of {told['total_count']}, ours {mine}")
         assert not wrong, "\n".join(wrong)
+        asked = (
+            f"{len(FOUND)} queries for transactions in both orders, by pages, and {len(OF_BLOCKS)} for blocks, alike"
+        )
+        row("CometBFT", VERSION, "tx_search and block_search beside our index of the same events", asked)
 
 
 async def test_the_same_is_refused(tmp_path: Path) -> None:
@@ -175,3 +180,4 @@ async def test_the_same_is_refused(tmp_path: Path) -> None:
             with pytest.raises(InvalidQuery) as refused:
                 parse(query)
             assert told[2] == str(refused.value), query
+        row("CometBFT", VERSION, "queries that cannot be read", f"{len(REFUSED)} refused in the same words")

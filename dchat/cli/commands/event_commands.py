@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich import box
@@ -27,7 +27,8 @@ from dchat.shown.messages import message_json
 from proto.dchat.v1 import service_pb2 as pb
 from proto.tendermint.types import types_pb2
 
-PAGE: int = 100
+PAGE: Final = 100
+WIDE: Final = 110  # columns: whole hashes have room
 
 
 class CursorType(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -223,12 +224,15 @@ async def _search(
     told.cursor = cursor
 
 
-def _show(told: Any, table: Callable[[Any], Table]) -> None:
+def _show(told: Any, table: Callable[[Any, Callable[[bytes], str]], Table]) -> None:
+    """table: made of an answer, and of how a hash is written."""
     if not sys.stdout.isatty():
         show_json(message_json(told))
     else:
-        Console().print(table(told))
-        echo(f"searched: blocks {told.from_height} to {told.to_height}")
+        console = Console()
+        is_narrow = console.width < WIDE
+        console.print(table(told, lambda data: f"{data.hex()[:16]}…" if is_narrow else data.hex()))
+        echo(f"searched: blocks {told.from_height} to {told.to_height}{'; whole hashes: | cat' if is_narrow else ''}")
     if told.cursor:
         echo(f"to go on: --after {told.cursor}", err=True)
 
@@ -242,24 +246,24 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _txs_table(told: pb.SearchTxsResponse) -> Table:
+def _txs_table(told: pb.SearchTxsResponse, hash_of: Callable[[bytes], str]) -> Table:
     table = _table("height", "index", "hash", "result", "events")
     for tx in told.txs:
         result = "ok" if not tx.code else f"{tx.codespace} {tx.code}"
         kinds = ", ".join(dict.fromkeys(event.type for event in tx.events))
-        table.add_row(str(tx.height), str(tx.index), tx.hash.hex(), _cell(result), _cell(kinds))
+        table.add_row(str(tx.height), str(tx.index), hash_of(tx.hash), _cell(result), _cell(kinds))
     return table
 
 
-def _blocks_table(told: pb.SearchBlocksResponse) -> Table:
+def _blocks_table(told: pb.SearchBlocksResponse, hash_of: Callable[[bytes], str]) -> Table:
     table = _table("height", "time", "txs", "hash")
     for meta in told.blocks:
-        table.add_row(str(meta.header.height), _time(meta), str(meta.num_txs), meta.block_id.hash.hex())
+        table.add_row(str(meta.header.height), _time(meta), str(meta.num_txs), hash_of(meta.block_id.hash))
     return table
 
 
 def _time(meta: types_pb2.BlockMeta) -> str:
-    return format_rfc3339(timestamp_ns(meta.header.time))
+    return f"{format_rfc3339(timestamp_ns(meta.header.time))[:19]}Z"
 
 
 def _cell(text: str) -> Text:

@@ -23,7 +23,7 @@ from consensus.queries.errors import InvalidQuery
 from consensus.queries.syntax import QUERY_BYTES_MAX
 from consensus.search.pages import Counted
 from consensus.search.plan import BLOCKS, TRANSACTIONS, Subject
-from crypto.hash import HASH_BYTES
+from crypto.hash import HASH_BYTES, sha256
 from dchat.doors.jsonrpc.form import (
     NO_BLOCK_ID,
     Many,
@@ -208,18 +208,18 @@ class ChainCalls:
 
     def placed_tx_form(self, height: int, index: int, *, prove: bool) -> Json:
         """Of a saved block: as `tx` tells it. Reads: call it in a thread. Raises NotThere."""
-        block, stored = self._answers.load_block(height), self._answers.states.load_stored(height)
+        raw, stored = self._answers.txs(height)[index], self._answers.states.load_stored(height)
         if stored is None:
             raise NotThere(f"results of block {height} are not here")
-        raw = block.txs[index]
         told = {
-            "hash": hex_of(block.data.tx_hashes[index]),
+            "hash": hex_of(sha256(raw)),
             "height": str(height),
             "index": index,
             "tx_result": result_form(stored.tx_results[index]),
             "tx": base64.b64encode(raw).decode(),
         }
         if prove:
+            block = self._answers.load_block(height)
             told["proof"] = {
                 "root_hash": hex_of(block.header.data_hash),
                 "data": told["tx"],

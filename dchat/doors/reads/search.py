@@ -20,7 +20,7 @@ from consensus.state.cursors import Cursor
 from crypto.hash import sha256
 from dchat.config.models import IndexSection
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.errors import BadQuestion, NotServing
+from dchat.doors.reads.errors import BadQuestion, NotYet
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.results import event_protos
 from proto.dchat.v1 import service_pb2 as pb
@@ -50,7 +50,7 @@ class Searches:
     # ---------------------------------------------------------------------------------------- what gRPC asks for
 
     async def txs(self, request: pb.SearchTxsRequest, client: str) -> pb.SearchTxsResponse:
-        """Raises BadQuestion, NotServing."""
+        """Raises BadQuestion, NotYet."""
         walk, found = await self._page(request, TRANSACTIONS, client)
         answer, last = await self._share.drive(self._told_txs(found.places), client)
         answer.from_height, answer.to_height = walk.low, walk.high
@@ -58,7 +58,7 @@ class Searches:
         return answer
 
     async def blocks(self, request: pb.SearchBlocksRequest, client: str) -> pb.SearchBlocksResponse:
-        """Raises BadQuestion, NotServing."""
+        """Raises BadQuestion, NotYet."""
         walk, found = await self._page(request, BLOCKS, client)
         answer = pb.SearchBlocksResponse(from_height=walk.low, to_height=walk.high, cursor=_cursor(found.cursor))
         for place in found.places:
@@ -73,7 +73,7 @@ class Searches:
         if request.limit > FOUND_MAX:
             raise BadQuestion(f"limit is {request.limit}; allowed: 1 to {FOUND_MAX}, 0 for {FOUND_DEFAULT}")
         if not self.is_indexed:
-            raise NotServing('this node keeps no index of events ([index] tx_index = "null"): ask another one')
+            raise NotYet('this node keeps no index of events ([index] tx_index = "null"): ask another one')
         try:
             after = Place(*Cursor.parse(request.after)) if request.after else None
         except ValueError as error:

@@ -15,7 +15,7 @@ from crypto.hash import sha256
 from dchat.client.client import ClientError
 from dchat.config.models import IndexSection
 from dchat.doors.reads import search
-from dchat.doors.reads.errors import NotServing
+from dchat.doors.reads.errors import NotYet
 from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.search import Searches
 from proto.dchat.v1 import service_pb2 as pb
@@ -93,7 +93,7 @@ async def test_what_cannot_be_searched_for_is_said(request_: pb.SearchTxsRequest
 async def test_a_node_without_an_index_says_so() -> None:
     async with telling_chain() as telling:
         off = searches(telling, tx_index="null")
-        with pytest.raises(NotServing, match="keeps no index of events"):
+        with pytest.raises(NotYet, match="keeps no index of events"):
             await off.txs(pb.SearchTxsRequest(query="a EXISTS"), "local")
 
 

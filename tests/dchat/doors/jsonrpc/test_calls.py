@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from consensus.abci.interface import PrepareProposalResponse
 from consensus.documents.genesis import parse_genesis
 from consensus.documents.json import block_from_json, evidence_json, signed_header_from_json
+from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.app.app import DchatApplication
 from dchat.cli.main import dchat
@@ -370,3 +371,37 @@ async def test_it_is_counted(tmp_path: Path) -> None:
             "dchat_rpc_subscriptions 0.0",
         ):
             assert line in text, line
+
+
+async def test_what_was_done_is_found(tmp_path: Path) -> None:
+    """By who paid, by heights, by pages; each as `tx` tells it, with its proof."""
+    async with running_node(tmp_path) as one, aiohttp.ClientSession() as http:
+        sent = [
+            await call(http, one.rpc, "broadcast_tx_commit", tx=base64_of(await payment_of(one, amount)))
+            for amount in (1, 2, 3)
+        ]
+        query = f"transfer.sender='{encode_address(one.account('alice').address)}'"
+        found = await call(http, one.rpc, "tx_search", query=query, prove=True)
+        assert [tx["hash"] for tx in found["txs"]] == [told["hash"] for told in sent]
+        assert found["total_count"] == "3"
+        for tx in found["txs"]:
+            assert tx == await call(http, one.rpc, "tx", hash=base64_of(bytes.fromhex(tx["hash"])), prove=True)
+        second = {"query": query, "per_page": "1", "page": "2", "order_by": "desc"}
+        page = await call(http, one.rpc, "tx_search", **second)
+        assert ([tx["hash"] for tx in page["txs"]], page["total_count"]) == ([sent[1]["hash"]], "3")
+        height = sent[0]["height"]
+        blocks = await call(http, one.rpc, "block_search", query=f"block.height = {height}")
+        assert blocks == {"blocks": [await call(http, one.rpc, "block", height=height)], "total_count": "1"}
+        past = await post(http, one.rpc, request("tx_search", {"query": query, "page": "2"}))
+        assert past.error == (200, -32603, "page should be within [1, 1] range, given 2")
+
+
+async def test_without_an_index_nothing_is_searched(tmp_path: Path) -> None:
+    async with running_node(tmp_path, options='\n[index]\ntx_index = "null"\n') as one, aiohttp.ClientSession() as http:
+        for method, what in (("tx_search", "transaction"), ("block_search", "block")):
+            refused = await post(http, one.rpc, request(method, {"query": "a.b=1"}))
+            assert refused.error == (200, -32603, f"{what} indexing is disabled")
+        told = await call(http, one.rpc, "broadcast_tx_commit", tx=base64_of(await payment_of(one)))
+        assert (await call(http, one.rpc, "tx", hash=base64_of(bytes.fromhex(told["hash"]))))["height"] == told[
+            "height"
+        ]
