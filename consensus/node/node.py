@@ -67,13 +67,13 @@ class Node:
         self._workers = workers
         self.engine, self.settings, self.chain_id, self.ended = engine, settings, chain_id, ended
         self.faults = Faults()
-        self._watch = CommitWatch(lambda tx_hash: engine.states.find_tx(tx_hash) is not None)
+        self.commits = CommitWatch(lambda tx_hash: engine.states.find_tx(tx_hash) is not None)
         self._tasks = Tasks(lambda code, line: end(ended, line), self.faults)
         engine.switch.children.on_failed = self.faults.failed
         engine.switch.children.on_recovered = self.faults.recovered
-        engine.pool.on_dropped(self._watch.dropped)
+        engine.pool.on_dropped(self.commits.dropped)
         limits = OnSaved(lambda saved: set_block_limits(engine.pool, saved.state))  # the application may change them
-        for name, listener in (("waits for commits", self._watch), ("block limits", limits)):
+        for name, listener in (("waits for commits", self.commits), ("block limits", limits)):
             engine.driver.add_saved_listener(SafeListener(name, listener, self.faults, needed=True))
 
     # ---------------------------------------------------------------------------------------------------- reading
@@ -110,7 +110,7 @@ class Node:
 
     async def wait_for_height(self, height: int) -> None:
         while True:
-            next_block = self._watch.next_block()
+            next_block = self.commits.next_block()
             if self.height >= height:
                 return
             await next_block.wait()
@@ -124,7 +124,7 @@ class Node:
         TimeoutError (it may be committed later: `find` tells).
         """
         key = sha256(tx)
-        waiting = self._watch.expect(key)
+        waiting = self.commits.expect(key)
         try:
             answer = await self.engine.pool.submit(tx, client=client)
             if answer.code:
@@ -134,7 +134,7 @@ class Node:
             if dropped is not None:
                 raise TransactionRefused.of(dropped)
         finally:
-            self._watch.forget(key, waiting)
+            self.commits.forget(key, waiting)
         done = self.find(tx)
         assert done is not None, key.hex()  # that is what it waited for
         return done

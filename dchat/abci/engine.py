@@ -16,6 +16,7 @@ import contextlib
 import os
 import random
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -29,7 +30,6 @@ from consensus.abci_socket.address import parse_address
 from consensus.abci_socket.client import AbciClient
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.execution.verifiers import HelperVerifiers
-from consensus.node.door import Door
 from consensus.node.engine import Engine, Kept, Machine
 from consensus.node.home import Settings
 from consensus.node.node import Node
@@ -44,6 +44,8 @@ from consensus.system.errors import EXIT_CONSENSUS_FAILURE, ConsensusFailure, En
 from consensus.system.files import write_new
 from consensus.system.machine import last_words
 from consensus.types.params import ConsensusParams
+from crypto.keys import PubKey
+from dchat.abci.rpc import RpcDoor
 from dchat.abci.views import ForeignViews
 from dchat.config import Config, Loaded
 from dchat.config.pages import example_toml
@@ -212,7 +214,7 @@ class _Process:
             stack.push_async_callback(pruner.stop)
             stack.push_async_callback(node.stop)
             me = Me(genesis.chain_id, moniker_of(config), node_key.id, key.pub_key.address, self._started_ns)
-            await self._open_doors(stack, node, client, me)
+            await self._open_doors(stack, node, client, me, genesis, key.pub_key)
             with listening("peers", config.network.listen_address, "[network] listen_address"):
                 await node.start()
             node.watch("room on the disk", lambda: room.watch(workers, node.faults, self._end))
@@ -233,13 +235,23 @@ class _Process:
         engine.driver.add_saved_listener(pruner)
         return pruner
 
-    async def _open_doors(self, stack: contextlib.AsyncExitStack, node: Node, client: AbciClient, me: Me) -> None:
+    async def _open_doors(
+        self, stack: contextlib.AsyncExitStack, node: Node, client: AbciClient, me: Me, genesis: GenesisDoc, key: PubKey
+    ) -> None:
         """Raises CannotListen."""
-        rpc = self._config.network.rpc_listen_address
-        views = ForeignViews(me, node, client, rpc=rpc, unhealthy_after_s=self._config.observability.unhealthy_after)
-        doors, door = JoinDoors(self._home, self._config, views), Door(node, rpc)
+        config = self._config
+        rpc = config.network.rpc_listen_address
+        views = ForeignViews(me, node, client, rpc=rpc, unhealthy_after_s=config.observability.unhealthy_after)
+        doors = JoinDoors(self._home, config, views)
         await doors.start(listening)
         stack.push_async_callback(doors.stop)
+        if not rpc:
+            return
+        context = None
+        if config.tls.cert_file:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(self._home.root / config.tls.cert_file, self._home.root / config.tls.key_file)
+        door = RpcDoor(config, node, client, genesis, me, key, why=views.later(), tls=context)
         with listening("JSON-RPC", rpc, "[network] rpc_listen_address"):
             await door.start()
         stack.push_async_callback(door.stop)

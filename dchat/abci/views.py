@@ -97,7 +97,7 @@ class ForeignViews:
     def later(self) -> NotServing:
         return NotServing(
             f"this chain has another application ({self._client.remote_address}), and what is asked is of dchat's own "
-            f"state: ask the application, by status, abci_query and broadcast_tx_commit of JSON-RPC at {self._rpc}"
+            f"state: ask the application, by abci_query of JSON-RPC at {self._rpc or '[network] rpc_listen_address'}"
         )
 
     def collect(self) -> Iterator[Metric]:

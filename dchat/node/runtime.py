@@ -412,7 +412,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
         feed=feed, keeper=keeper, chain=Chain(genesis, validator_key.pub_key, app),
     )  # fmt: skip
     driver.add_saved_listener(SafeListener("metrics", doors.metrics, faults))
-    _tell_subscribers(driver, doors.hub, faults)
+    tell_subscribers(driver, doors.hub, faults)
     return Node(
         home=home, config=config, genesis=genesis, databases=databases, app=app, pool=pool, executor=executor, wal=wal,
         driver=driver, switch=switch, gossip=gossip, workers=workers, views=views, doors=doors, retention=retention,
@@ -422,7 +422,7 @@ async def _wire(given: Given, databases: Databases, workers: ThreadWorkers) -> N
     )  # fmt: skip
 
 
-def _tell_subscribers(driver: ConsensusDriver, hub: Hub, faults: Faults) -> None:
+def tell_subscribers(driver: ConsensusDriver, hub: Hub, faults: Faults) -> None:
     """Of the JSON-RPC door's WebSockets."""
     driver.add_saved_listener(SafeListener(SUBSCRIBERS, hub, faults))
     rounds = RoundEvents(driver.round_state, driver.core, is_wanted=hub.is_wanted, tell=hub.tell)

@@ -133,6 +133,11 @@ async def test_our_engine_runs_cometbfts_key_value_store(tmp_path: Path) -> None
             assert (await world.send("no pair at all==="))["check_tx"]["code"] != 0
             sent = await asyncio.gather(*(world.send(f"k{number}={number}") for number in range(30)))
             assert {one["tx_result"]["code"] for one in sent} == {0}
+            assert (await world.rpc("abci_info"))["response"]["data"].startswith("{")  # the store tells its size
+            assert (await world.rpc("block?height=1"))["block"]["header"]["chain_id"] == "kv-chain"
+            assert (await world.rpc("validators"))["total"] == "1"
+            found = await world.rpc("tx_search?query=" + urllib.parse.quote("\"app.creator='Cosmoshi Netowoko'\""))
+            assert int(found["total_count"]) > 30
             http = f"http://127.0.0.1:{world.ports.http}"
             assert (await world.get(f"{http}/ready"))["ready"]
             assert "another application" in (await world.get(f"{http}/v1/upgrade"))["error"]

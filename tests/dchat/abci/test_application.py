@@ -11,23 +11,32 @@ from click.testing import CliRunner
 
 from chain.app_state.document import InvalidAppState
 from chain.state.store import Stores
+from chain.upgrade.plan import Plan
 from consensus.abci.interface import (
     BlockRequest,
     CommitInfo,
+    HaltRequested,
     InfoRequest,
     InitChainRequest,
     ValidatorUpdate,
     VoteInfo,
 )
+from consensus.abci_socket.address import SocketAddress
+from consensus.abci_socket.codec import Call
 from consensus.abci_socket.errors import WrongCall
 from consensus.documents.genesis import GenesisDoc, parse_genesis
 from consensus.formats.errors import InvalidGenesis
+from consensus.system.clock import ThreadWorkers
 from dchat.abci.application import ServedApplication
+from dchat.abci.process import Served
 from dchat.app.app import DchatApplication
 from dchat.cli.main import dchat
+from dchat.config import load
 from dchat.devnet.network import free_ports, make_network
+from dchat.home.home import Home
 from storage.memory import MemoryStore
 from tests.support.chain.harness import drain
+from tests.support.engine.abci import wire_to
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +136,31 @@ def test_what_goes_with_no_other_application_is_refused(tmp_path: Path, flags: l
     result = CliRunner().invoke(dchat, ["validator", "--home", str(tmp_path), *flags])
     assert result.exit_code == 2
     assert why in result.output
+
+
+async def test_an_upgrade_that_this_build_does_not_know_ends_engine_and_application(
+    genesis: GenesisDoc, tmp_path: Path
+) -> None:
+    """The engine is told why; the process would end with code 6, as a node does."""
+    workers, failures = ThreadWorkers(), list[Exception]()
+    config = load(None, environment={}).config
+    home = Home.of(tmp_path, config)
+    home.data.mkdir()
+    one = Served(home, config, MemoryStore(), workers, lambda error, app: failures.append(error))
+    address = SocketAddress("unix", path=str(tmp_path / "app.sock"))
+    await one.start(address, lambda code, line: None)
+    try:
+        async with wire_to(address) as wire:
+            await wire.ask("init_chain", asked(genesis))
+            await wire.ask("finalize_block", block(genesis, 1))
+            await wire.ask("commit")
+            one.app.rehearse(Plan("unheard-of", 2))
+            wire.send(Call("finalize_block", block(genesis, 2)))
+            told = await wire.receive()
+            assert told == Call("exception", 'finalize_block: UPGRADE "unheard-of" NEEDED at height: 2: ')
+            assert await wire.receive() is None
+    finally:
+        await one.stop()
+        workers.close()
+    assert [type(error) for error in failures] == [HaltRequested]
+    assert one.app.last_height == 1
