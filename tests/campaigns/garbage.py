@@ -14,6 +14,7 @@ import random
 import time
 from collections import Counter
 
+import aiohttp
 import grpc
 import grpc.aio
 
@@ -125,6 +126,18 @@ async def http_noise(host: str, port: int, rng: random.Random, count: Counter[st
                 writer.close()
 
 
+async def rpc_noise(host: str, port: int, rng: random.Random, count: Counter[str]) -> None:
+    """Bodies that are none, and frames of a WebSocket."""
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(5), aiohttp.ClientSession() as http:
+            async with http.post(f"http://{host}:{port}", data=noise(rng, 5_000)) as answer:
+                count[f"JSON-RPC {answer.status}"] += 1
+            async with http.ws_connect(f"http://{host}:{port}/websocket") as ws:
+                for _ in range(5):
+                    await ws.send_bytes(noise(rng))
+                    count[f"WebSocket {(await ws.receive()).type.name}"] += 1
+
+
 async def pace(net: Testnet, seconds: float) -> float:
     """Blocks a second, as validator 2 (which nobody attacks) saves them."""
     async with Client(net.grpc(2)) as client:
@@ -138,12 +151,14 @@ async def attack(net: Testnet, rng: random.Random, count: Counter[str]) -> None:
     """Until cancelled: all doors of validator 1, in turn, a bounded number a second."""
     host, ports = net.network.host, net.network.node(1).ports
     while True:
-        for name, port in (("p2p", ports.p2p), ("gRPC", ports.grpc), ("HTTP", ports.http), ("metrics", ports.metrics)):
+        for name, port in (("p2p", ports.p2p), ("gRPC", ports.grpc), ("HTTP", ports.http), ("metrics", ports.metrics),
+                           ("JSON-RPC", ports.rpc)):  # fmt: skip
             await raw_bytes(host, port, rng, count, f"raw {name}")
         for channel in CHANNELS:
             await channel_bytes(net, 1, rng, count, channel)
         await grpc_noise(net.grpc(1), rng, count)
         await http_noise(host, ports.http, rng, count)
+        await rpc_noise(host, ports.rpc, rng, count)
         await asyncio.sleep(0.1)
 
 

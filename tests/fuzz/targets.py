@@ -7,6 +7,7 @@ work of an input is counted in executed lines of the product, which no machine's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import io
 import json
@@ -40,6 +41,8 @@ from consensus.p2p.conn.node_info import NodeInfo
 from consensus.p2p.conn.node_key import NodeKey
 from consensus.p2p.conn.packets import decode_packet, delimited, split_delimited
 from consensus.p2p.conn.secret_connection import SecretHandshake
+from consensus.queries.errors import InvalidQuery
+from consensus.queries.matching import Query
 from consensus.types.block import Block, BlockBounds
 from consensus.types.commit import SIGNATURES_MAX, Commit, ExtendedCommit
 from consensus.types.evidence import decode_evidence_list
@@ -58,6 +61,9 @@ from dchat.client.pack import HEIGHT, InvalidPack, Pack
 from dchat.client.pack_verify import verify_pack
 from dchat.client.verify import ProofFailed, Trust
 from dchat.doors.grpc.door import SERVICES
+from dchat.doors.jsonrpc.params import Arg, from_json, from_query
+from dchat.doors.jsonrpc.params import Kind as ArgKind
+from dchat.doors.jsonrpc.protocol import RpcError, error_reply, read_body, requests_of
 from dchat.doors.reads.errors import BadQuestion
 from dchat.doors.reads.event_feed import parse_where
 from dchat.doors.rest.calls import parsed
@@ -388,6 +394,34 @@ def _rest(data: bytes) -> None:
     assert again == asked
 
 
+RPC_ARGS = (
+    Arg("height", ArgKind.INT64), Arg("chunk", ArgKind.UINT), Arg("prove", ArgKind.BOOL), Arg("query", ArgKind.TEXT),
+    Arg("tx", ArgKind.BYTES), Arg("data", ArgKind.HEX), Arg("evidence", ArgKind.EVIDENCE),
+)  # fmt: skip
+
+
+def _json_rpc(data: bytes) -> None:
+    """A body of JSON-RPC, or the query of a URI call: what is taken is of its kind."""
+    if data[:1] == b"?":
+        fields = dict(part.partition("=")[::2] for part in _text(data[1:]).split("&"))
+        given = from_query(RPC_ARGS, lambda name: fields.get(name, ""))
+    else:
+        for request in requests_of(read_body(data), 10):
+            parsed(error_reply(request.id, RpcError(-32603, request.method)))
+            given = from_json(RPC_ARGS, request.params)
+            assert given["height"] is None or abs(given["height"]) < 2**64
+            if given["query"]:
+                _query(given["query"].encode(errors="replace"))
+
+
+def _query(data: bytes) -> None:
+    """A query of events: what is taken is written, and read again as the same, and can be asked."""
+    with contextlib.suppress(InvalidQuery):
+        query = Query.parse(_text(data))
+        assert Query.parse(str(query), bytes_max=4_096) == query
+        query.matches({"a.b": ["1", "x", "2026-11-29"], "tm.event": ["Tx"]})
+
+
 def _texts(data: bytes) -> None:
     text = _text(data)
     for parse, refused in (
@@ -517,6 +551,26 @@ def _text_seeds() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
+def _json_rpc_seeds() -> list[bytes]:
+    vote = {"type": 2, "height": "3", "round": 0, "timestamp": "2026-11-29T00:00:00Z"}
+    evidence = {"type": "tendermint/DuplicateVoteEvidence", "value": {"vote_a": vote, "vote_b": vote}}
+    params = {"height": "5", "chunk": "0", "prove": True, "query": "tm.event = 'Tx' AND a.b >= 1", "tx": "AA==",
+              "data": "00ff", "evidence": evidence}  # fmt: skip
+    return [
+        json.dumps({"jsonrpc": "2.0", "id": 1.9, "method": "block", "params": params}).encode(),
+        json.dumps([{"id": "x", "method": "health", "params": {}}, {"method": "notification"}]).encode(),
+        b'{"id":1,"method":"abci_query","params":["5","0",true,"q","AA==","00",null]}',
+        b'?height="5"&chunk=0&prove=true&query="a.b EXISTS"&tx="raw"&data=0x00ff',
+    ]
+
+
+def _query_seeds() -> list[bytes]:
+    return [
+        b"tm.event = 'Tx' AND transfer.amount >= 7 AND tx.height < 100",
+        b"a.b CONTAINS 'x' AND c EXISTS AND d.e > TIME 2026-11-29T00:00:00Z AND f.g = DATE 2026-11-29 AND h.i = 1.5",
+    ]
+
+
 def _rest_seeds() -> list[bytes]:
     places = {f"{route.method.name} {route.path}": bytes([number]) for number, route in enumerate(_routes())}
     body = b'{"chain_id":"c","lane":3,"messages":[{"payment":{"amount":"5"}}],"signers":[{"address":"00"}],"fee":7}'
@@ -582,6 +636,8 @@ TARGETS: dict[str, Target] = {
         Target("documents", _documents, (), _document_seeds),
         Target("rest", _rest, (BadQuestion,), _rest_seeds),
         Target("texts", _texts, (BadQuestion,), _text_seeds),
+        Target("json_rpc", _json_rpc, (RpcError,), _json_rpc_seeds),
+        Target("query", _query, (), _query_seeds),
         Target("handlers", _handlers, (), _handlers.seeds, base=200_000, per_byte=120, bytes_max=16_384,
                renew=_handlers.renew),
     )
