@@ -66,6 +66,8 @@ class OpenDoors(Protocol):
     @property
     def http(self) -> HttpDoor: ...
     @property
+    def rpc(self) -> JsonRpcDoor | None: ...
+    @property
     def rate(self) -> RateLimit: ...
 
 
@@ -273,9 +275,16 @@ class NodeMetrics:
         """What the doors' clients hold and were refused."""
         doors, grpc = self._doors, self._doors.grpc
         sizes = [(("http",), doors.http.gate.size), (("metrics",), doors.http.metrics_gate.size)]
-        gates = (("http", doors.http.gate.counts), ("metrics", doors.http.metrics_gate.counts))
-        events = [((door, event), count) for door, counts in gates for event, count in sorted(counts.items())]
+        gates: tuple[tuple[str, Counter[str]], ...] = (
+            ("http", doors.http.gate.counts),
+            ("metrics", doors.http.metrics_gate.counts),
+        )
         slots = [doors.http.slots]
+        if (rpc := doors.rpc) is not None:
+            sizes.append((("rpc",), rpc.gate.size))
+            gates += (("rpc", rpc.gate.counts),)
+            slots += [rpc.slots, rpc.waits]
+        events = [((door, event), count) for door, counts in gates for event, count in sorted(counts.items())]
         if grpc is not None:
             guard = grpc.guard
             sizes.append((("grpc",), grpc.connections.size if grpc.connections else 0))
@@ -377,7 +386,6 @@ def rpc_metrics(door: JsonRpcDoor, hub: Hub, sockets: Sockets) -> Iterator[Metri
         ("method", "outcome"),
         [(labels, count) for labels, count in sorted(door.answered.items())],
     )
-    yield gauge("dchat_rpc_connections", "Connections to the JSON-RPC door.", door.gate.size)
     yield gauge("dchat_rpc_subscription_clients", "Clients that subscribe, or wait for a block.", len(hub.held))
     yield gauge("dchat_rpc_subscriptions", "Their subscriptions.", hub.held.total())
     yield gauge("dchat_rpc_websockets", "Open WebSockets.", len(sockets.open))

@@ -367,7 +367,7 @@ async def test_it_is_counted(tmp_path: Path) -> None:
             'dchat_rpc_calls_total{method="health",outcome="ok"} 1.0',
             'dchat_rpc_calls_total{method="block",outcome="-32603"} 1.0',
             'dchat_rpc_calls_total{method="unknown",outcome="-32601"} 1.0',
-            "dchat_rpc_connections 1.0",
+            'dchat_door_connections{door="rpc"} 1.0',
             "dchat_rpc_subscriptions 0.0",
         ):
             assert line in text, line
