@@ -27,6 +27,8 @@ from chain.tx import messages as chain_messages
 from chain.tx.envelope.tx import decode as decode_tx
 from chain.tx.errors import TxError
 from consensus.abci.interface import CheckTxRequest
+from consensus.abci_socket.codec import decode_request, decode_response, encode_request, encode_response
+from consensus.abci_socket.frames import Frames, frame
 from consensus.channels.extension import decode as decode_extension
 from consensus.channels.peer_messages import decode_block_sync, decode_consensus, decode_txs, encode_txs
 from consensus.documents.files import parse_node_key, parse_sign_state, parse_validator_key
@@ -283,6 +285,24 @@ def _validators(data: bytes) -> None:
     found = ValidatorSet.decode(data)
     assert len(found.hash) == 32
     found.increment()
+
+
+def _abci(data: bytes) -> None:
+    """What an engine asks, then what an application answers; each as it comes, and again as we write it."""
+    for message in Frames(bytes_max=4_096).feed(data):
+        for decode, encode in ((decode_request, encode_request), (decode_response, encode_response)):
+            try:
+                call = decode(message)
+            except InvalidData:
+                continue
+            assert decode(encode(call)) == call, call
+
+
+def _abci_seeds() -> list[bytes]:
+    path = ROOT / "tests" / "consensus" / "abci_socket" / "vectors" / "cometbft-0.38.26.json"
+    recorded_calls = json.loads(path.read_text())
+    texts = [text for kind in ("requests", "responses") for found in recorded_calls[kind].values() for text in found]
+    return [frame(bytes.fromhex(text)) for text in texts]
 
 
 def _tx(data: bytes) -> None:
@@ -605,6 +625,7 @@ def _of(*channels: int) -> Callable[[], list[bytes]]:
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
+        Target("abci", _abci, (InvalidData,), _abci_seeds, per_byte=120),
         Target("address", _address, (), _address_seeds),
         Target("node_info", _node_info, (P2PError,), _info_seeds),
         Target("packets", _packets, (P2PError,), lambda: [delimited(bytes.fromhex("1a07082010011a01aa"))]),
