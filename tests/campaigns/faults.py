@@ -154,6 +154,9 @@ class Payments:
             self.refused += 1
             await asyncio.sleep(PAUSE_S)
 
+    async def has_begun(self) -> bool:
+        return len(self.receipts) > 1
+
     async def all_there(self) -> int:
         """Every receipt is of a transaction that every node has at that height."""
         for node in self.net.nodes:
@@ -392,6 +395,7 @@ async def run(home: Path, logs: Path, acts: list[Act], options: str = "") -> Non
         paid = Payments(net)
         async with asyncio.TaskGroup() as tasks:
             paying = tasks.create_task(paid.run())
+            await until("two payments have their receipts", paid.has_begun, timeout_s=60)
             for act in acts:
                 say(f"{act.__name__}:")
                 await act(net)
