@@ -42,6 +42,16 @@ class Cors:
         if self._allows(origin) and request.method in METHODS:
             answer.headers["Access-Control-Allow-Origin"] = "*" if "*" in self._origins else origin
 
+    def check_socket(self, request: web.Request, *, has_names: bool) -> None:
+        """A WebSocket of a page of another origin: browsers open it without asking, and let the page read. Where the
+        door is this machine's (has_names) only pages of origins that are allowed may. Raises HTTPForbidden."""
+        origin = request.headers.get("Origin", "")
+        if not has_names or not origin or self._allows(origin):
+            return
+        if origin.lower().partition("://")[2] != request.headers.get("Host", "").lower():
+            reason = f"no page of {origin[:64]!r} reads this node; [rpc] cors_allowed_origins can allow it"
+            raise web.HTTPForbidden(reason=reason)
+
     def preflight(self, request: web.Request) -> web.Response | None:
         """What a browser is told that asks first; None: it is no such request."""
         asked = request.headers.get("Access-Control-Request-Method")

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl
 
 import structlog
 from aiohttp import web
@@ -24,6 +25,8 @@ from consensus.system.log_limit import LogLimit
 from consensus.system.tasks import Faults
 from dchat.config.models import RpcSection
 from dchat.doors.http.listener import (
+    NAMES,
+    QUERY_PARAMS_MAX,
     Bounds,
     Handler,
     Listener,
@@ -48,6 +51,7 @@ from dchat.doors.jsonrpc.protocol import (
     error_reply,
     read_body,
     reply,
+    request_of,
     requests_of,
 )
 from dchat.doors.jsonrpc.table import Call, Method
@@ -57,6 +61,7 @@ from dchat.doors.reads.loop_share import LoopShare
 from dchat.doors.reads.reading import Reading
 
 JSON_TYPE: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 KEPT: Final = {"Cache-Control": "public, max-age=86400"}
 AT_ONCE_BYTES: Final = 4_096  # of a body that is read on the loop; larger ones in a thread
 BODIES_BYTES_MAX: Final = 32 * 1_048_576  # of those that are being answered; of a client its share
@@ -158,6 +163,7 @@ class JsonRpcDoor(Listener):
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
         assert self._sockets is not None
+        self._cors.check_socket(request, has_names=request.app[NAMES] is not None)
         return await self._sockets.serve(request, self)
 
     # ------------------------------------------------------------------------------------------------------- POST /
@@ -177,6 +183,8 @@ class JsonRpcDoor(Listener):
                 lambda: read_body(data), client
             )  # fmt: skip
             requests = requests_of(body, self.options.max_request_batch_size)
+            if len(requests) > 1:
+                self._rate.take(client, cost=len(requests) - 1)
             return await self._answer_all(requests, client, remote_of(request))
 
     async def _body(self, request: web.Request) -> bytes:
@@ -221,19 +229,50 @@ class JsonRpcDoor(Listener):
             raise RpcError(METHOD_NOT_FOUND)
         return method, from_json(method.args, request.params, over_socket=over_socket)
 
-    async def answer(self, request: Request, call: Call) -> bytes:
-        """Of a request over WebSocket; nothing else is raised than Flooding."""
+    async def answer(self, data: bytes, client: str, remote: str, socket: Any) -> bytes | None:
+        """Of a request over WebSocket, which counts before it is read; None: to a notification. Nothing else is raised
+        than Flooding."""
         try:
-            self._rate.take(call.client)
+            refusal = self._refusal(client, cost=1 + len(data) // BYTES_PER_COST)
+            if len(data) <= AT_ONCE_BYTES:
+                body = read_body(data)
+            elif refusal is not None:
+                return self._refused("", NO_ID, refusal)
+            else:
+                body = await self._reading.run(lambda: read_body(data), client)
+            if isinstance(body, list):
+                raise RpcError(PARSE_ERROR, "error unmarshaling request: a list, expected an object: no batches here")
+            request = request_of(body)
+        except Flooding:
+            raise
+        except Busy as error:  # no thread was free for it
+            return self._refused("", NO_ID, RpcError(INTERNAL_ERROR, str(error)))
+        except RpcError as error:
+            return error_reply(None, error)
+        if request.id is None:
+            return None
+        call = Call(client, remote, request.id, socket)
+        try:
+            if refusal is not None:
+                raise refusal
             method, given = self._method_of(request, over_socket=True)
+        except RpcError as error:
+            return self._refused(request.method, NO_ID if error.status else call.id, error)
+        return (await self._carried_out(method, call, given))[0]
+
+    def _refusal(self, client: str, *, cost: int) -> RpcError | None:
+        """None: its rate lets it through. Raises Flooding."""
+        try:
+            self._rate.take(client, cost=cost)
         except Flooding:
             raise
         except Busy as error:
-            return self._refused(request.method, call.id, RpcError(INTERNAL_ERROR, str(error)))
-        except RpcError as error:
-            id = NO_ID if error.status else call.id
-            return self._refused(request.method, id, error)
-        return (await self._carried_out(method, call, given))[0]
+            return RpcError(INTERNAL_ERROR, str(error))
+        return None
+
+    def may_ping(self, client: str) -> bool:
+        """Whether what is no request, but has to be looked at, is within its rate. Raises Flooding."""
+        return self._refusal(client, cost=1) is None
 
     async def _carried_out(self, method: Method, call: Call, given: dict[str, Any]) -> tuple[bytes, RpcError | None]:
         """(a reply, why it is an error)"""
@@ -289,17 +328,17 @@ class JsonRpcDoor(Listener):
         if method.of_socket:
             raise RpcError(METHOD_NOT_FOUND, status=404)
         client = connection_of(request).client
-        form: Mapping[str, Any] = {}
+        self._take_fields(request.rel_url.raw_query_string, client)
+        form: Mapping[str, str] = {}
         if request.body_exists and request.method != "GET":
             size = request.content_length
             if size is None or size > self._bounds.body_bytes_max:
                 raise too_large()
             with held(self._bodies, client, size):
-                form = await self._form(request)
+                form = await self._form(request, client)
 
         def text_of(name: str) -> str:
-            text = request.query.get(name, "") or form.get(name, "")
-            return text if isinstance(text, str) else ""
+            return request.query.get(name, "") or form.get(name, "")
 
         try:
             given = from_query(method.args, text_of)
@@ -312,15 +351,20 @@ class JsonRpcDoor(Listener):
         headers = KEPT if method.may_be_kept(given) else {}
         return web.Response(body=text, content_type=JSON_TYPE, headers=headers)
 
-    async def _form(self, request: web.Request) -> Mapping[str, Any]:
-        """What stands in a form; nothing of what is none."""
-        try:
-            async with asyncio.timeout(BODY_S):
-                return await request.post()
-        except web.HTTPRequestEntityTooLarge:
-            raise too_large() from None
-        except (TimeoutError, ValueError):
+    async def _form(self, request: web.Request, client: str) -> Mapping[str, str]:
+        """What stands in a form of plain fields; nothing of what is none, as of one with files."""
+        if request.content_type != FORM:
             return {}
+        text = (await self._body(request)).decode(errors="replace")
+        self._take_fields(text, client)
+        return dict(reversed(parse_qsl(text)))  # of several of one name the first
+
+    def _take_fields(self, text: str, client: str) -> None:
+        """Count the fields of a query before they are read. Raises HTTPBadRequest, Busy, Flooding."""
+        if (count := text.count("&") + 1) > QUERY_PARAMS_MAX:
+            raise web.HTTPBadRequest(reason=f"{count} parameters; allowed: {QUERY_PARAMS_MAX}")
+        if len(text) > BYTES_PER_COST:
+            self._rate.take(client, cost=len(text) // BYTES_PER_COST)
 
 
 TEXT_OF_FAULT: Final = "the node failed to answer; its log says why"

@@ -35,6 +35,7 @@ NO_ID: Final = -1  # of calls by URI, and of what a fault answers
 
 VALUES_MAX: Final = 50_000  # of a body: evidence against thousands of signers has as many; they are made in 5 ms
 ID_MAX: Final = 2**63 - 1
+ID_CHARS_MAX: Final = 1_024  # of one that is a text: each event of a subscription says it again
 BIT_53: Final = 2**53
 
 
@@ -114,6 +115,8 @@ def request_of(value: Json) -> Request:
 
 
 def _id_of(given: Json) -> Id:
+    if isinstance(given, str) and len(given) > ID_CHARS_MAX:
+        raise _no_request(f"json-rpc ID has {len(given)} characters; allowed: {ID_CHARS_MAX}")
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, bool) or not isinstance(given, int | float):

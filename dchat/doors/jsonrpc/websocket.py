@@ -19,8 +19,6 @@ from consensus.system.log_limit import LogLimit
 from dchat.doors.http.connections import Connection
 from dchat.doors.http.listener import connection_of, remote_of
 from dchat.doors.jsonrpc.hub import Hub
-from dchat.doors.jsonrpc.protocol import PARSE_ERROR, RpcError, error_reply, read_body, request_of
-from dchat.doors.jsonrpc.table import Call
 from dchat.doors.reads.errors import Flooding
 from dchat.doors.reads.limits import Slots
 
@@ -73,10 +71,15 @@ class Socket:
     async def _read(self) -> None:
         while True:
             message = await self._ws.receive(timeout=READ_S)
+            await asyncio.sleep(0)  # what has come is given without a pause, and may be thousands
+            if message.type in (WSMsgType.PING, WSMsgType.PONG):
+                if self._door.may_ping(self.client) and message.type is WSMsgType.PING:
+                    await self._ws.pong(message.data)
+                continue
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return  # closed, by either side, or no WebSocket any more
             data = message.data.encode() if isinstance(message.data, str) else message.data
-            if (answer := await self._answer(data)) is None:
+            if (answer := await self._door.answer(data, self.client, self.remote, self)) is None:
                 continue
             self._answered.clear()
             self._answers.append(answer)
@@ -84,19 +87,6 @@ class Socket:
                 one.is_open = True  # behind the answer that it was subscribed
             self._wake.set()
             await self._answered.wait()
-
-    async def _answer(self, data: bytes) -> bytes | None:
-        """None: to a notification. Raises Flooding."""
-        try:
-            body = read_body(data)
-            if isinstance(body, list):
-                raise RpcError(PARSE_ERROR, "error unmarshaling request: a list, expected an object: no batches here")
-            request = request_of(body)
-        except RpcError as error:
-            return error_reply(None, error)
-        if request.id is None:
-            return None
-        return await self._door.answer(request, Call(self.client, self.remote, request.id, self))
 
     async def _write(self) -> None:
         while True:
@@ -147,7 +137,9 @@ class Sockets:
         self.places = Slots("WebSockets", SOCKETS_MAX)
 
     async def serve(self, request: web.Request, door: JsonRpcDoor) -> web.StreamResponse:
-        ws = web.WebSocketResponse(max_msg_size=door.options.max_body_bytes, compress=False, timeout=CLOSE_S)
+        ws = web.WebSocketResponse(
+            max_msg_size=door.options.max_body_bytes, compress=False, timeout=CLOSE_S, autoping=False
+        )
         if not ws.can_prepare(request):
             return web.Response(status=400, text="Bad Request\n")
         connection = connection_of(request)
