@@ -186,6 +186,8 @@ AUDIT = (
     Row("audit 56", "one witness with an infinite number in its answer ends a light client, and a state sync"),
     Row("audit 57", "a server of SQL answers without end, and takes all the memory of a validator's machine"),
     Row("audit 58", "a loss of power between two unsynced writes, as of a join, reads as a disk that lied"),
+    Row("audit 59", "what comes over a WebSocket, in a form or in a batch is free, or holds the loop, or opens files"),
+    Row("audit 60", "a web page of anybody opens a WebSocket of a node on this machine, and reads it"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.
