@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from consensus.formats.units import KIB, MIB
 from consensus.p2p.conn.base import ChannelDescriptor
@@ -142,6 +142,16 @@ def _load(channel: _Channel) -> float:
     return channel.recently_sent / channel.priority
 
 
+class ChannelStatus(NamedTuple):
+    """queue_max, queued: messages. recently_sent: bytes, which fade."""
+
+    id: int
+    queue_max: int
+    queued: int
+    priority: int
+    recently_sent: int
+
+
 class MultiplexConnection:
     """Owned by a link, which feeds it and is its pipe.
 
@@ -231,6 +241,13 @@ class MultiplexConnection:
     def bytes_by_channel(self) -> dict[int, tuple[int, int]]:
         """{channel id: (bytes received, bytes sent)}, packets with their heads."""
         return {channel.id: (channel.bytes_in, channel.bytes_out) for channel in self._channels.values()}
+
+    def channel_statuses(self) -> tuple[ChannelStatus, ...]:
+        """Of each channel, how its sending goes."""
+        return tuple(
+            ChannelStatus(one.id, one.queue_max, len(one.queue), one.priority, int(one.recently_sent))
+            for one in self._channels.values()
+        )
 
     # --- sending ----------------------------------------------------------------------------------------------
 

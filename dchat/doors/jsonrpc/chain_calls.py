@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -27,6 +26,7 @@ from crypto.hash import HASH_BYTES, sha256
 from dchat.doors.jsonrpc.form import (
     NO_BLOCK_ID,
     Many,
+    Raw,
     base64_of,
     block_form,
     commit_form,
@@ -295,7 +295,7 @@ class ChainCalls:
     async def genesis(self, call: Call, given: Mapping[str, Any]) -> Json:
         if len(text := await self._document(call)) > CHUNK_BYTES:
             raise failed("genesis response is large, please use the genesis_chunked API instead")
-        return {"genesis": await self._read(call, lambda: _parsed(text))}
+        return {"genesis": Raw(await self._read(call, text.decode))}
 
     async def genesis_chunked(self, call: Call, given: Mapping[str, Any]) -> Json:
         text, chunk = await self._document(call), given["chunk"]
@@ -303,8 +303,8 @@ class ChainCalls:
         if chunk >= total:
             raise failed(f"there are {total - 1} chunks, {chunk} is invalid")
         piece = text[chunk * CHUNK_BYTES : (chunk + 1) * CHUNK_BYTES]
-        data = await self._read(call, lambda: base64.b64encode(piece).decode())
-        return {"chunk": str(chunk), "total": str(total), "data": data}
+        data = await self._read(call, lambda: f'"{base64.b64encode(piece).decode()}"')
+        return {"chunk": str(chunk), "total": str(total), "data": Raw(data)}
 
     async def _document(self, call: Call) -> bytes:
         """Its JSON: made once, in a thread; an exported chain's is hundreds of megabytes."""
@@ -317,7 +317,3 @@ def genesis_text(genesis: GenesisDoc) -> bytes:
     """Compact. The application's part goes in as it is kept."""
     head = dumps(genesis.without_app_state().to_json()).encode()
     return head if not genesis.app_state else head[:-1] + b',"app_state":' + genesis.app_state + b"}"
-
-
-def _parsed(text: bytes) -> Json:
-    return json.loads(text)

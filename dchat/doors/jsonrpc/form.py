@@ -47,6 +47,15 @@ class Many:
         self.items = items
 
 
+class Raw:
+    """JSON text that was made before, of any length."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 def written(value: Json) -> Slices[bytes]:
     """JSON text."""
     pieces: list[bytes] = []
@@ -76,6 +85,9 @@ def _texts(value: Json) -> Iterator[str]:
             yield from _texts(item)
             before = ","
         yield "]" if before == "," else "[]"
+    elif isinstance(value, Raw):
+        for start in range(0, len(value.text), SLICE_CHARS):
+            yield value.text[start : start + SLICE_CHARS]
     elif isinstance(value, dict) and _has_many(value):
         before = "{"
         for name, one in value.items():
@@ -88,12 +100,12 @@ def _texts(value: Json) -> Iterator[str]:
 
 
 def is_small(value: Json) -> bool:
-    """Whether it has no list whose length is a block's."""
-    return not isinstance(value, Many) and not (isinstance(value, dict) and _has_many(value))
+    """Whether it has nothing whose length is a block's."""
+    return not isinstance(value, Many | Raw) and not (isinstance(value, dict) and _has_many(value))
 
 
 def _has_many(value: dict[str, Json]) -> bool:
-    return any(isinstance(one, Many) or (isinstance(one, dict) and _has_many(one)) for one in value.values())
+    return any(isinstance(one, Many | Raw) or (isinstance(one, dict) and _has_many(one)) for one in value.values())
 
 
 def joined(texts: Sequence[bytes]) -> bytes:

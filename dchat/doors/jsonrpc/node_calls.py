@@ -12,12 +12,13 @@ from typing import Any, Final, Protocol
 
 from consensus.abci.interface import InfoRequest, InfoResponse, QueryRequest, QueryResponse
 from consensus.core.events import VoteKind
-from consensus.documents.json import block_id_json, validator_set_json
+from consensus.documents.json import block_id_json, validator_json
 from consensus.engine.interfaces import VoteView
 from consensus.formats.json_text import Json
 from consensus.formats.timestamps import format_rfc3339
 from consensus.formats.units import NS_PER_S
 from consensus.p2p.conn.node_info import BLOCK_PROTOCOL, P2P_PROTOCOL, NodeInfo
+from consensus.p2p.conn.peer import SwitchPeer
 from consensus.types.block import Block
 from consensus.types.ids import BlockID, PartSetHeader
 from consensus.types.parts import PartSet
@@ -27,6 +28,7 @@ from crypto.keys import PubKey
 from dchat.doors.http.views import Views
 from dchat.doors.jsonrpc.form import (
     ZERO_TIME,
+    Many,
     base64_of,
     bits_text,
     block_form,
@@ -40,6 +42,7 @@ from dchat.doors.jsonrpc.table import Caching, Call, Method, table_of
 from dchat.home.version import ENGINE_VERSION
 
 QUERY_BYTES_MAX: Final = 65_536  # of an abci_query's data: more than any key has
+ROUNDS_MAX: Final = 100  # of a height, of which votes are told: 3 MB of 128 validators
 NO_TIME: Final = "1970-01-01T00:00:00Z"
 
 
@@ -142,22 +145,12 @@ class NodeCalls:
 
     async def net_info(self, call: Call, given: Mapping[str, Any]) -> Json:
         switch = self._views.switch
-        peers = [
-            {
-                "node_info": node_info_form(peer.node_info),
-                "is_outbound": peer.is_outbound,
-                "connection_status": _connection_form(
-                    peer.connected_since_ns, sent=peer.link.bytes_out, received=peer.link.bytes_in
-                ),
-                "remote_ip": peer.remote_host,
-            }
-            for peer in switch.peers
-        ]
+        peers = switch.peers
         return {
             "listening": switch.listen_port > 0,
             "listeners": [f"Listener(@{switch.config.external_address})"],
             "n_peers": str(len(peers)),
-            "peers": peers,
+            "peers": Many(map(_peer_info_form, peers)),
         }
 
     # --------------------------------------------------------------------------------------------------- consensus
@@ -192,17 +185,18 @@ class NodeCalls:
         return next((one for id, one in blocks.items() if id.part_set_header == parts.header and one is not None), None)
 
     def _votes(self) -> Json:
-        """Of rounds 0 to the next one, as the reference keeps them."""
+        """Of rounds 0 to the next one, as the reference keeps them; of a height with very many, the newest."""
+        last = self._views.driver.round_state.round + 1
+        return Many(map(self._round_votes, range(max(0, last + 1 - ROUNDS_MAX), last + 1)))
+
+    def _round_votes(self, round: int) -> Json:
         rounds = self._views.driver.round_state
-        told = []
-        for round in range(rounds.round + 2):
-            fields: dict[str, Json] = {"round": round}
-            for kind, name in ((VoteKind.PREVOTE, "prevotes"), (VoteKind.PRECOMMIT, "precommits")):
-                votes = rounds.votes(kind, round)
-                fields[name] = _vote_texts(votes, len(rounds.validators))
-                fields[f"{name}_bit_array"] = _power_text(votes, rounds.validators)
-            told.append(fields)
-        return told
+        fields: dict[str, Json] = {"round": round}
+        for kind, name in ((VoteKind.PREVOTE, "prevotes"), (VoteKind.PRECOMMIT, "precommits")):
+            votes = rounds.votes(kind, round)
+            fields[name] = _vote_texts(votes, len(rounds.validators))
+            fields[f"{name}_bit_array"] = _power_text(votes, rounds.validators)
+        return fields
 
     async def dump_consensus_state(self, call: Call, given: Mapping[str, Any]) -> Json:
         driver = self._views.driver
@@ -216,7 +210,7 @@ class NodeCalls:
             "step": rounds.wire_step,
             "start_time": format_rfc3339(rounds.start_time_ns),
             "commit_time": ZERO_TIME,
-            "validators": validator_set_json(rounds.validators),
+            "validators": _set_form(rounds.validators),
             "proposal": None if rounds.proposal is None else _proposal_form(rounds.proposal),
             "proposal_block": _block_form(self._block_of(proposed)),
             "proposal_block_parts": _parts_form(proposed),
@@ -229,7 +223,7 @@ class NodeCalls:
             "votes": self._votes(),
             "commit_round": rounds.commit_round,
             "last_commit": None,
-            "last_validators": validator_set_json(driver.state.last_validators),
+            "last_validators": _set_form(driver.state.last_validators),
             "triggered_timeout_precommit": False,
         }
         if last is not None:
@@ -238,7 +232,7 @@ class NodeCalls:
                 "votes_bit_array": _power_text(last, driver.state.last_validators),
                 "peer_maj_23s": {},
             }
-        return {"round_state": state, "peers": list(self._peers())}
+        return {"round_state": state, "peers": Many(self._peers())}
 
     def _held(self, value: object) -> tuple[Block | None, PartSet | None]:
         """The block of a value of the core's, and its parts."""
@@ -249,7 +243,7 @@ class NodeCalls:
 
     def _peers(self) -> Iterable[Json]:
         size = len(self._views.driver.round_state.validators)
-        for peer_id, state in self._peer_states().items():
+        for peer_id, state in tuple(self._peer_states().items()):
             peer = self._views.switch.peer(peer_id)
             if peer is not None:
                 yield {"node_address": f"{peer_id}@{peer.remote_address}", "peer_state": _peer_form(state, size)}
@@ -309,6 +303,14 @@ class NodeCalls:
 
 def _hash_of(value: object) -> bytes:
     return value.hash if isinstance(value, BlockID) else b""
+
+
+def _set_form(validators: ValidatorSet) -> Json:
+    proposer = validators.current
+    return {
+        "validators": Many(map(validator_json, validators)),
+        "proposer": None if proposer is None else validator_json(proposer),
+    }
 
 
 def _vote_texts(votes: VoteView | None, size: int) -> list[str]:
@@ -377,17 +379,37 @@ def _peer_form(state: PeerRounds, size: int) -> Json:
     }
 
 
-def _connection_form(since_ns: int, *, sent: int, received: int) -> Json:
+def _peer_info_form(peer: SwitchPeer) -> Json:
+    lasted_ns = max(1, time.time_ns() - peer.connected_since_ns)
+    started = format_rfc3339(peer.connected_since_ns)
+    channels = [
+        {
+            "ID": one.id,
+            "SendQueueCapacity": str(one.queue_max),
+            "SendQueueSize": str(one.queued),
+            "Priority": str(one.priority),
+            "RecentlySent": str(one.recently_sent),
+        }
+        for one in peer.connection.channel_statuses()
+    ]
+    return {
+        "node_info": node_info_form(peer.node_info),
+        "is_outbound": peer.is_outbound,
+        "connection_status": {
+            "Duration": str(lasted_ns),
+            "SendMonitor": _monitor_form(peer.link.bytes_out, started, lasted_ns),
+            "RecvMonitor": _monitor_form(peer.link.bytes_in, started, lasted_ns),
+            "Channels": channels,
+        },
+        "remote_ip": peer.remote_host,
+    }
+
+
+def _monitor_form(count: int, started: str, lasted_ns: int) -> Json:
     """Rates are over the whole time: nothing finer is measured."""
-    lasted_ns = max(1, time.time_ns() - since_ns)
-    started = format_rfc3339(since_ns)
-
-    def monitor(count: int) -> Json:
-        rate = str(count * NS_PER_S // lasted_ns)
-        return {
-            "Start": started, "Bytes": str(count), "Samples": "0", "InstRate": rate, "CurRate": rate, "AvgRate": rate,
-            "PeakRate": rate, "BytesRem": "0", "Duration": str(lasted_ns), "Idle": "0", "TimeRem": "0", "Progress": 0,
-            "Active": True,
-        }  # fmt: skip
-
-    return {"Duration": str(lasted_ns), "SendMonitor": monitor(sent), "RecvMonitor": monitor(received), "Channels": []}
+    rate = str(count * NS_PER_S // lasted_ns)
+    return {
+        "Start": started, "Bytes": str(count), "Samples": "0", "InstRate": rate, "CurRate": rate, "AvgRate": rate,
+        "PeakRate": rate, "BytesRem": "0", "Duration": str(lasted_ns), "Idle": "0", "TimeRem": "0", "Progress": 0,
+        "Active": True,
+    }  # fmt: skip

@@ -4,6 +4,7 @@ answers are compared in structure, kinds and forms; errors also in their words.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.node.running import running_node, until
-from tests.support.rpc.calling import base64_of, payment_of, post
+from consensus.p2p.conn.node_key import NodeKey
+from dchat.config import load
+from dchat.devnet.network import free_ports, make_network
+from dchat.home.home import Home, load_genesis, load_validator_key
+from dchat.node.runtime import Node
+from tests.support.node.running import QUICK, running_node, until
+from tests.support.rpc.calling import base64_of, call, payment_of, post
 from tests.support.rpc.shapes import differences
 
 pytestmark = pytest.mark.network
@@ -62,7 +68,7 @@ async def test_each_recorded_request_is_answered_in_the_recorded_shape(tmp_path:
     checked: list[str] = []
     wrong: list[str] = []
     async with running_node(tmp_path) as one, aiohttp.ClientSession() as http:
-        await until(lambda: one.node.views.answers.height > 10)
+        await until(lambda: one.node.views.answers.height > 10, timeout_s=60)
         senders = iter(("alice", "bob", "carol", "dave"))
         for name, recorded_request in asked.items():
             if name.startswith("subscribe"):
@@ -115,3 +121,28 @@ async def test_recorded_events_have_the_shape_of_ours(tmp_path: Path) -> None:
         (kind,) = their["result"]["events"]["tm.event"]
         wrong += [f"{name}: {line}" for line in shape_of(their, found[kind])]
     assert wrong == []
+
+
+async def test_what_is_told_of_peers_has_the_recorded_shape(tmp_path: Path) -> None:
+    """Of two nodes: what a CometBFT node said of another, recorded for this test."""
+    network = make_network(tmp_path, validators=2, pace=QUICK, ports=free_ports(2))
+    async with contextlib.AsyncExitStack() as stack:
+        for entry in network.nodes:
+            root = network.home_of(entry)
+            config = load(root / "validator-config.toml", environment={}).config
+            home = Home.of(root, config)
+            node = await Node.open(
+                home, config, load_genesis(home), node_key=NodeKey.load(home.node_key),
+                validator_key=load_validator_key(home), fatal=lambda code, line: None,
+            )  # fmt: skip
+            await node.start()
+            stack.push_async_callback(node.stop)
+        await until(lambda: node.views.answers.height >= 2, timeout_s=60)
+        url = f"http://127.0.0.1:{network.nodes[1].ports.rpc}"
+        async with aiohttp.ClientSession() as http:
+            peers, state = [await call(http, url, method) for method in ("net_info", "dump_consensus_state")]
+    their_peers, their_state = json.loads((RECORDED.parent / "recorded" / "two-nodes" / "peers.json").read_text())
+    loose = frozenset({"peers[].node_info.network"})
+    assert list(differences(their_peers, peers, loose=loose)) == []
+    assert list(differences(their_state["peers"], state["peers"])) == []
+    assert (len(peers["peers"]), len(state["peers"])) == (1, 1)
