@@ -433,6 +433,7 @@ def test_flags_alone_make_what_is_missing_and_run(tmp_path: Path) -> None:
     }
     flags = ["--identity", keys, "--chain-id", "mine", "--data-dir", data, "--listen", f"127.0.0.1:{ports.p2p}"]
     command = [sys.executable, "-m", "dchat", "validator", *map(str, flags), "--stake", "5000", "--json-logs"]
+    command += ["--rpc-listen", f"tcp://127.0.0.1:{ports.rpc}"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         url = f"http://127.0.0.1:{ports.http}"
