@@ -164,15 +164,12 @@ def query_block_results(height: int, node: str | None) -> None:
 
 
 def searching(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What both searches take."""
+    """What both searches take, beside the query."""
     options = (
-        common_option(
-            "--query", "asked", required=True, metavar="QUERY", help="In CometBFT's language: docs/search.md."
-        ),
         common_option("--oldest-first", is_flag=True, help="Begin with the oldest; else with the newest."),
         common_option("--after", type=CursorType(), help="Go on after this: the cursor of an earlier answer."),
         common_option(
-            "--limit", type=click.IntRange(1, 10_000), default=30, show_default=True, help="At most as many."
+            "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="At most as many."
         ),
         node_option,
     )
@@ -182,6 +179,7 @@ def searching(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @query.command("txs", cls=Command)
+@common_option("--query", "asked", required=True, metavar="QUERY", help="In CometBFT's language: docs/search.md.")
 @searching
 def query_txs(node: str | None, **how: Any) -> None:
     """Search transactions by the events that they told.
@@ -195,15 +193,21 @@ def query_txs(node: str | None, **how: Any) -> None:
 
 
 @query.command("blocks", cls=Command)
+@common_option("--query", "asked", metavar="QUERY", help="In CometBFT's language: docs/search.md. Default: the latest.")
 @searching
-def query_blocks(node: str | None, **how: Any) -> None:
-    """Search blocks by the events of their own: of their begin and their end, not of their transactions.
+def query_blocks(node: str | None, asked: str | None, **how: Any) -> None:
+    """The latest blocks' headers, or, with --query, those of blocks that did something at their begin or their end.
 
-    As a table on a terminal, else as JSON. On standard error: the cursor to go on from, with --after, where there is
-    more.
+    What is found: as a table on a terminal, else as JSON; on standard error, the cursor to go on from, with --after,
+    where there is more.
     """
+    if asked is None:
+        if how["after"] is not None or how["oldest_first"]:
+            raise click.UsageError("--after and --oldest-first go with --query")
+        plain(lambda client: client.blocks(limit=how["limit"]), node)
+        return
     told = pb.SearchBlocksResponse()
-    run(lambda client: _search(client.search_blocks, told, told.blocks, **how), node)
+    run(lambda client: _search(client.search_blocks, told, told.blocks, asked=asked, **how), node)
     _show(told, _blocks_table)
 
 

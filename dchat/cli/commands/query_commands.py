@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from chain.currency.ledger.records import EPOCHS
 from chain.kernel.branch import RecordKind
-from dchat.cli.terminal.ask import Address, Hash, height_option, limit_option, node_option, run
+from dchat.cli.terminal.ask import Address, Hash, height_option, node_option, run
 from dchat.cli.terminal.base import Command, Exit, Group, Refusal, common_option, echo, show_json
 from dchat.cli.terminal.drafts import in_words
 from dchat.cli.terminal.render import PROOF_FIELDS, absent
@@ -204,14 +204,6 @@ def _tx_json(answer: pb.GetTxResponse) -> dict[str, Any]:
 def block(height: int, node: str | None) -> None:
     """A block; without HEIGHT the latest."""
     plain(lambda c: c.block(height), node)
-
-
-@query.command(cls=Command)
-@limit_option(10)
-@node_option
-def blocks(limit: int, node: str | None) -> None:
-    """The latest blocks' headers, newest first."""
-    plain(lambda c: c.blocks(limit=limit), node)
 
 
 @query.command(cls=Command)
