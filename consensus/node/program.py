@@ -54,10 +54,7 @@ def run(make_application: MakeApplication, arguments: list[str] | None = None) -
     options = parser.parse_args(arguments)
     if not 1 <= options.validators <= VALIDATORS_MAX:
         parser.error(f"--validators is {options.validators}; allowed: 1 to {VALIDATORS_MAX}")
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    _log_to_stderr()
     try:
         homes = homes_of(options.home, options.validators, chain_id=name, base_port=options.base_port)
         work = one(homes[0], make_application) if len(homes) == 1 else several(script, homes)
@@ -66,6 +63,21 @@ def run(make_application: MakeApplication, arguments: list[str] | None = None) -
         sys.exit(f"{error} (does another process run on this home?)")
     except (UnusableHome, InvalidGenesis, EngineError, StorageError, OSError) as error:
         sys.exit(f"{options.home}: {error}")
+
+
+def _log_to_stderr() -> None:
+    """A traceback has no values, which structlog would show where `rich` is installed: a key may stand in a variable,
+    and to draw them takes seconds, in which the node that failed does not end."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def homes_of(root: Path, validators: int, *, chain_id: str, base_port: int) -> list[NodeHome]:

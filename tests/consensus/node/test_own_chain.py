@@ -25,6 +25,7 @@ from consensus.node.door import Door
 from consensus.node.errors import TransactionRefused, UnusableHome
 from consensus.node.home import NodeHome, Settings, make_network
 from consensus.node.node import running
+from consensus.system.errors import EXIT_CONSENSUS_FAILURE
 from dchat.devnet.network import free_ports
 from tests.support.engine.kvapp import KeyValueApp
 
@@ -198,9 +199,9 @@ class Command:
 
 
 @contextlib.asynccontextmanager
-async def command(*words: str) -> AsyncIterator[Command]:
+async def command(*words: str, script: Path = EXAMPLE) -> AsyncIterator[Command]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(EXAMPLE), *words, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+        sys.executable, str(script), *words, stderr=asyncio.subprocess.PIPE, cwd=ROOT
     )
     made = Command(process)
     try:
@@ -277,3 +278,30 @@ async def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> Non
         assert "holds something else than nodes" in refused.lines[-1]
     assert os.listdir(tmp_path) == ["letter.txt"]  # noqa: PTH208, RUF100
     assert not NodeHome(tmp_path).genesis.exists()
+
+
+BROKEN = """
+from consensus.node.application import MapApplication
+from consensus.node.program import run
+
+class Broken(MapApplication):
+    def end_block(self, request, state):
+        key = b"secret" * 2
+        raise RuntimeError("nothing works")
+
+run(Broken)
+"""
+
+
+async def test_a_failure_is_told_with_no_value_of_a_variable(tmp_path: Path) -> None:
+    """A key may be one of them."""
+    script = tmp_path / "broken.py"
+    script.write_text(BROKEN)
+    words = ("--home", str(tmp_path / "home"), "--base-port", str(base_port(1)))
+    async with asyncio.timeout(BUDGET_S), command(*words, script=script) as broken:
+        assert await broken.process.wait() == EXIT_CONSENSUS_FAILURE
+        await broken._reads
+    said = "".join(broken.lines)
+    assert "Traceback (most recent call last):" in said
+    assert 'raise RuntimeError("nothing works")' in said
+    assert "secretsecret" not in said
