@@ -11,13 +11,13 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from dchat.devnet.network import free_ports
 from tests.support.interop.tools import go_tool
 
 VERSION = "0.38.26"
@@ -42,12 +42,6 @@ def _version(path: Path) -> str:
     return subprocess.run([path, "version"], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class CometNode:
     """One node: `init` makes its home, `running` runs it, with the key-value store inside the process or another
     application."""
@@ -56,7 +50,8 @@ class CometNode:
         self.binary = binary()
         self.home = home
         self.chain_id = chain_id
-        self.p2p_port, self.rpc_port = free_port(), free_port()
+        (ports,) = free_ports(1)  # of those that no outgoing connection takes before the process has them
+        self.p2p_port, self.rpc_port = ports.p2p, ports.rpc
         self.log_path = home / "node.log"
         self.process: asyncio.subprocess.Process | None = None  # of the last `running`
         self.run("init")

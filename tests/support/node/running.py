@@ -52,7 +52,7 @@ class Running:
         return Client(self.grpc)
 
 
-async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - plain data of the node
             await asyncio.sleep(0.01)
