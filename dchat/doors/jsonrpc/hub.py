@@ -33,12 +33,15 @@ from dchat.doors.jsonrpc.params import Arg, Kind
 from dchat.doors.jsonrpc.protocol import SERVER_ERROR, Id, RpcError, encoded, error_reply, failed
 from dchat.doors.jsonrpc.table import Call, Method, table_of
 from dchat.doors.reads.answers import Answers
-from dchat.doors.reads.errors import NotThere, Unanswered
+from dchat.doors.reads.errors import Busy, NotThere, Unanswered
 from dchat.doors.reads.event_feed import EventFeed
-from dchat.doors.reads.limits import LOCAL
+from dchat.doors.reads.limits import LOCAL, Room, share_of
 from dchat.doors.reads.reading import Reading
 
 BYTES_MAX: Final = 16 * MIB  # of messages that one subscription may have waiting, beside their number
+RESUMED_BYTES_MAX: Final = MIB  # of one that goes on from a cursor: what it has waiting nobody shares
+TEXTS_BYTES_MAX: Final = 128 * MIB  # of all messages that wait; of a client its share
+CONDITIONS_MAX: Final = 1_024  # of all live queries: each event is asked about each; of a client its share
 QUEUE_MAX: Final = 10_000  # events that are not handed out yet: then all subscriptions end
 BLOCKS_HELD: Final = 8  # of those, as they were saved; others are read again
 WAIT_S: Final = 0.2  # for readers that are full, of each block: a block may bring more events than a buffer takes
@@ -65,12 +68,43 @@ class Sink(Protocol):
         ...
 
 
+class Texts:
+    """What waits for readers. An event's text counts once for a client, whose subscriptions may share it."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.room = Room("messages", bytes_max)
+        self.given = asyncio.Event()  # set when some were taken
+        self._held: Counter[tuple[str, int]] = Counter()
+
+    def take(self, client: str, text: bytes) -> bool:
+        """Whether there is room. Give it back."""
+        key = client, id(text)
+        if key not in self._held:
+            try:
+                self.room.take(client, len(text))
+            except Busy:
+                return False
+        self._held[key] += 1
+        return True
+
+    def give(self, client: str, text: bytes) -> None:
+        key = client, id(text)
+        self._held[key] -= 1
+        if not self._held[key]:
+            del self._held[key]
+            self.room.give(client, len(text))
+            self.given.set()
+
+
 class Subscription:
     """of_cursor: its messages say where they stand."""
 
-    def __init__(self, sink: Sink, text: str, query: Query, id: Id, *, buffer_max: int, of_cursor: bool) -> None:
+    def __init__(
+        self, sink: Sink, text: str, query: Query, id: Id, *, texts: Texts, buffer_max: int, of_cursor: bool
+    ) -> None:
         self.sink, self.text, self.query, self.id, self.of_cursor = sink, text, query, id, of_cursor
-        self.buffer_max = buffer_max
+        self.buffer_max, self.bytes_max, self._texts = buffer_max, RESUMED_BYTES_MAX if of_cursor else BYTES_MAX, texts
+        self.is_dropped = False
         self.waiting: deque[Message] = deque()
         self.waiting_bytes = 0
         self.is_open = False  # its own answer has gone before
@@ -82,25 +116,39 @@ class Subscription:
 
     @property
     def is_full(self) -> bool:
-        return len(self.waiting) >= self.buffer_max or self.waiting_bytes >= BYTES_MAX
+        return len(self.waiting) >= self.buffer_max or self.waiting_bytes >= self.bytes_max
 
-    def put(self, text: bytes, cursor: Cursor | None = None) -> None:
-        """text: the event's."""
+    def put(self, text: bytes, cursor: Cursor | None = None) -> bool:
+        """text: the event's. Whether there was room for it."""
+        if self.is_dropped or not self._texts.take(self.sink.client, text):
+            return self.is_dropped
         head = self._head
         if self.of_cursor and cursor is not None:
             head += encoded(f'"cursor":"{cursor}",')
         self.waiting.append((head, text))
         self.waiting_bytes += len(text)
         self.sink.has_more()
+        return True
 
     def take(self) -> bytes | None:
         """The next message; None: there is none."""
         if not self.waiting or not self.is_open:
             return None
-        head, text = self.waiting.popleft()
-        self.waiting_bytes -= len(text)
+        head, text = self._popped()
         self._room.set()
         return b"%b%b}}" % (head, text)
+
+    def _popped(self) -> Message:
+        message = self.waiting.popleft()
+        self.waiting_bytes -= len(message[1])
+        self._texts.give(self.sink.client, message[1])
+        return message
+
+    def drop(self) -> None:
+        """Nothing is put or taken any more."""
+        self.is_dropped = True
+        while self.waiting:
+            self._popped()
 
     async def room(self) -> None:
         """Until it is not full."""
@@ -148,6 +196,9 @@ class Hub:
         self._answers, self._feed, self._watch, self._reading = answers, feed, watch, reading
         self.clients_max, self.each_max, self.buffer_max = clients_max, each_max, buffer_max
         self.held: Counter[str] = Counter()  # subscriptions by subscriber
+        self.texts = Texts(TEXTS_BYTES_MAX)
+        self._subscribers: Counter[str] = Counter()  # by client
+        self._conditions = Room("conditions of subscriptions", CONDITIONS_MAX)
         self.by_remote: dict[str, dict[Query, Subscription]] = {}
         self.counts: Counter[str] = Counter()  # sent, ended for being slow, resumed
         self._live: dict[str, dict[Query, list[Subscription]]] = {}  # by the kinds that they ask for; "": all
@@ -162,47 +213,57 @@ class Hub:
 
     # ------------------------------------------------------------------------------------------------------- places
 
-    def take(self, remote: str) -> None:
-        """A place among all, and of one subscriber. Give it back. Raises RpcError."""
+    def take(self, remote: str, client: str) -> None:
+        """A place among all, and of one subscriber. No client outside has more than its share of them, by however many
+        connections. Give it back. Raises RpcError."""
         if len(self.held) >= self.clients_max:
             raise failed(f"max_subscription_clients {self.clients_max} reached")
+        share = share_of(self.clients_max, client)
+        if client != LOCAL and remote not in self.held and self._subscribers[client] >= share:
+            raise failed(f"max_subscription_clients {self.clients_max}: {share} of one address reached")
         if self.held.get(remote, 0) >= self.each_max:
             raise failed(f"max_subscriptions_per_client {self.each_max} reached")
+        self._subscribers[client] += remote not in self.held
         self.held[remote] += 1
 
-    def give(self, remote: str) -> None:
+    def give(self, remote: str, client: str) -> None:
         self.held[remote] -= 1
         if self.held[remote] <= 0:
             del self.held[remote]
+            self._subscribers[client] -= 1
+            if self._subscribers[client] <= 0:
+                del self._subscribers[client]
 
     @contextlib.contextmanager
-    def place(self, remote: str) -> Iterator[None]:
+    def place(self, remote: str, client: str) -> Iterator[None]:
         """Of one who waits for a transaction. Raises RpcError."""
-        self.take(remote)
+        self.take(remote, client)
         try:
             yield
         finally:
-            self.give(remote)
+            self.give(remote, client)
 
     # -------------------------------------------------------------------------------------------------------- calls
 
     async def subscribe(self, call: Call, given: Mapping[str, Any]) -> Json:
         remote, text, after = call.remote, given["query"], given["after"]
-        self.take(remote)
+        self.take(remote, call.client)
         try:
             query = parsed(text)
             mine = self.by_remote.setdefault(remote, {})
             if query in mine:
                 raise failed("already subscribed")
             first = self._first(after, query) if after else None
+            if first is None:
+                self._conditions.take(call.client, len(query.conditions))
         except BaseException:
-            self.give(remote)
+            self.give(remote, call.client)
             if not self.by_remote.get(remote, True):
                 del self.by_remote[remote]
             raise
         one = Subscription(
             call.socket, text, query, call.id,
-            buffer_max=self.buffer_max if first is None else RESUMED_MAX, of_cursor=first is not None,
+            texts=self.texts, buffer_max=self.buffer_max if first is None else RESUMED_MAX, of_cursor=first is not None,
         )  # fmt: skip
         mine[query] = one
         if first is not None:
@@ -255,9 +316,12 @@ class Hub:
         del mine[one.query]
         if not mine:
             del self.by_remote[remote]
-        self.give(remote)
+        self.give(remote, one.sink.client)
         if one.task is not None:
             one.task.cancel()
+        if not one.of_cursor:
+            self._conditions.give(one.sink.client, len(one.query.conditions))
+        one.drop()
         self._hears_no_more(one)
 
     def _hears_no_more(self, one: Subscription) -> None:
@@ -346,10 +410,9 @@ class Hub:
                 continue
             if one.is_full:
                 await patience.wait(one)
-            if one.is_full:
+            if one.is_full or not one.put(text):
                 self._end_slow(one)
             else:
-                one.put(text)
                 self.counts["sent"] += 1
 
     def _who_hears(self, happening: Happening) -> Slices[list[Subscription]]:
@@ -397,24 +460,20 @@ class Hub:
 
     async def _go_on(self, one: Subscription, first: Cursor, after: Cursor | None) -> None:
         """Tell one subscription all that is kept from a cursor on, and what comes, at its own pace."""
-        height = first.height
-        kinds, client = one.kinds, one.sink.client
+        height, told = first.height, 0
         try:
             while True:
+                await one.room()
                 saved = self._watch.next_block()
                 if height > self._answers.height:
                     await saved.wait()
                     continue
-                told = self._of_block(height, lambda kind: not kinds or kind in kinds, by_cursor=True, client=client)
-                async with contextlib.aclosing(told) as happenings:
-                    async for happening in happenings:
-                        if not _is_behind(happening, after) or not one.query.matches(happening.keys):
-                            continue
-                        text = await self._feed.share.drive(happening.made(), client)
-                        await one.room()
-                        one.put(text, happening.cursor)
-                        self.counts["sent"] += 1
-                height += 1
+                self.texts.given.clear()
+                told, is_all = await self._tell_of(one, height, after, told)
+                if is_all:
+                    height, told = height + 1, 0
+                elif not one.is_full:  # others of its client have all the room
+                    await self.texts.given.wait()
         except Unanswered as error:  # pruned while its reader took its time
             one.end(str(error))
         except asyncio.CancelledError:
@@ -422,6 +481,24 @@ class Hub:
         except Exception as error:
             log.error("a subscription failed", query=one.text, exc_info=error)
             one.end("the node failed; its log says why")
+
+    async def _tell_of(self, one: Subscription, height: int, after: Cursor | None, skip: int) -> tuple[int, bool]:
+        """What a block tells behind the first `skip`: (how many are behind now, whether these are all). It stops where
+        its reader takes nothing: while that is waited for, no block is held."""
+        kinds, client, seen = one.kinds, one.sink.client, 0
+        patience = Patience()
+        told = self._of_block(height, lambda kind: not kinds or kind in kinds, by_cursor=True, client=client)
+        async with contextlib.aclosing(told) as happenings:
+            async for happening in happenings:
+                if seen >= skip and _is_behind(happening, after) and one.query.matches(happening.keys):
+                    text = await self._feed.share.drive(happening.made(), client)
+                    if one.is_full:
+                        await patience.wait(one)
+                    if one.is_full or not one.put(text, happening.cursor):
+                        return seen, False
+                    self.counts["sent"] += 1
+                seen += 1
+        return seen, True
 
 
 class Patience:

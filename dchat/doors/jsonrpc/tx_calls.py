@@ -35,12 +35,12 @@ from proto.dchat.v1 import service_pb2 as pb
 TX: Final = (Arg("tx", Kind.BYTES, b""),)
 IN_CACHE: Final = frozenset({Refusal.ALREADY_HERE, Refusal.SEEN_BEFORE})
 
-Place = Callable[[str], AbstractContextManager[None]]
+Place = Callable[[str, str], AbstractContextManager[None]]
 
 
 class TxCalls:
     """check: the application's check_tx of one that is not to be admitted. place: of one more who waits for an event,
-    by its name; raises RpcError where there is none."""
+    by its name and its client; raises RpcError where there is none."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class TxCalls:
     async def broadcast_tx_commit(self, call: Call, given: Mapping[str, Any]) -> Json:
         tx = given["tx"]
         tx_hash = sha256(tx)
-        with self._place(call.remote):
+        with self._place(call.remote, call.client):
             future = self._watch.expect(tx_hash)
             try:
                 answer = await self._pool.submit(tx, client=call.client)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,16 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from consensus.formats.units import MIB
+from consensus.state.cursors import Cursor
 from dchat.doors.http.listener import QUERY_PARAMS_MAX
-from dchat.doors.jsonrpc.protocol import ID_CHARS_MAX
-from tests.support.node.running import running_node
-from tests.support.rpc.calling import get, post, request
+from dchat.doors.jsonrpc.hub import CONDITIONS_MAX, TEXTS_BYTES_MAX, Hub, Subscription
+from dchat.doors.jsonrpc.protocol import ID_CHARS_MAX, RpcError
+from dchat.doors.jsonrpc.table import Call
+from dchat.doors.reads.errors import Busy
+from dchat.doors.reads.limits import LOCAL
+from tests.support.node.running import running_node, until
+from tests.support.rpc.calling import base64_of, call, get, payment_of, post, request
 
 pytestmark = pytest.mark.network
 
@@ -139,3 +147,135 @@ async def test_a_batch_counts_as_many_as_it_has(tmp_path: Path) -> None:
         answers = [await post(http, one.rpc, [request("health")] * 50) for _ in range(3)]
         assert [len(told.document) for told in answers[:1]] == [50]
         assert 503 in [told.status for told in answers]
+
+
+# ---------------------------------------------------------------------------------------------------- subscriptions
+
+
+@dataclass
+class Reader:
+    """Who subscribes, and reads when a test says so. Satisfies Sink."""
+
+    remote: str
+    client: str
+
+    def has_more(self) -> None:
+        pass
+
+
+def hub_of(**options: int) -> Hub:
+    """Of nothing that happens."""
+    nothing: Any = None
+    most = {"clients_max": 100, "each_max": 5, "buffer_max": 200, **options}
+    return Hub(nothing, nothing, nothing, nothing, **most)
+
+
+async def subscribed(hub: Hub, reader: Reader, text: str = "tm.event = 'Tx'", after: str = "") -> Subscription:
+    await hub.subscribe(Call(reader.client, reader.remote, 1, reader), {"query": text, "after": after})
+    one = hub.of(reader.remote)[-1]
+    one.is_open = True
+    return one
+
+
+def test_one_host_has_a_share_of_those_who_subscribe_by_however_many_connections() -> None:
+    """Audit 61: subscriptions, and whoever waits for a block."""
+    hub = hub_of(clients_max=8)
+    for number in range(2):
+        hub.take(f"203.0.113.1:{number}", "203.0.113.1")
+    with pytest.raises(RpcError, match="max_subscription_clients 8: 2 of one address reached"):
+        hub.take("203.0.113.1:9", "203.0.113.1")
+    hub.take("203.0.113.1:1", "203.0.113.1")  # of one that is there
+    hub.take("203.0.113.2:1", "203.0.113.2")
+    for number in range(5):
+        hub.take(f"127.0.0.1:{number}", LOCAL)
+    with pytest.raises(RpcError, match="max_subscription_clients 8 reached"):
+        hub.take("203.0.113.3:1", "203.0.113.3")
+    for remote, client in [(remote, hub_client(remote)) for remote in hub.held.elements()]:
+        hub.give(remote, client)
+    hub.take("203.0.113.1:9", "203.0.113.1")
+    assert len(hub.held) == 1
+
+
+def hub_client(remote: str) -> str:
+    host = remote.partition(":")[0]
+    return LOCAL if host == "127.0.0.1" else host
+
+
+async def test_the_conditions_that_one_host_asks_of_each_event_have_a_bound() -> None:
+    """Audit 61: each event was asked 36 conditions of each of hundreds of queries, before anybody else had it."""
+    hub = hub_of()
+    texts = [" AND ".join(f"a.b CONTAINS '{n}{m}'" for m in range(20)) for n in range(5)]
+    took = 0
+    with pytest.raises(Busy, match="conditions"):
+        for number in range(25):
+            for text in texts:
+                await subscribed(hub, Reader(f"203.0.113.1:{number}", "203.0.113.1"), text)
+                took += 20
+    assert took <= CONDITIONS_MAX // 4
+    await subscribed(hub, Reader("203.0.113.2:1", "203.0.113.2"), texts[0])
+    for number in range(25):
+        hub.left(f"203.0.113.1:{number}")
+    await subscribed(hub, Reader("203.0.113.1:1", "203.0.113.1"), texts[0])
+    hub.left("203.0.113.1:1")
+    hub.left("203.0.113.2:1")
+    assert (hub.held.total(), hub.by_remote, hub._conditions.used) == (0, {}, 0)
+
+
+async def test_who_does_not_read_holds_no_more_memory_than_its_share() -> None:
+    """Audit 61: each of hundreds of subscriptions of one host held 16 MiB of its own."""
+    hub = hub_of()
+    mine = [
+        await subscribed(hub, Reader(f"203.0.113.1:{number}", "203.0.113.1"), f"tm.event = 'Tx' AND a.b = '{number}'")
+        for number in range(20)
+    ]
+    for one in mine:
+        while one.put(bytes(MIB)):
+            pass
+    held = {id(text): len(text) for one in mine for _, text in one.waiting}
+    assert sum(held.values()) <= TEXTS_BYTES_MAX // 4
+    # What many wait for together is there once.
+    readers = [await subscribed(hub, Reader(f"203.0.113.2:{number}", "203.0.113.2")) for number in range(20)]
+    text = bytes(4 * MIB)
+    assert all(one.put(text) for one in readers)
+    for one in readers[:10]:
+        assert one.take() is not None
+    for remote in list(hub.by_remote):
+        hub.left(remote)
+    assert hub.texts.room.used == 0
+    assert readers[11].put(text)  # nobody has it any more
+    assert (hub.texts.room.used, len(readers[11].waiting)) == (0, 0)
+
+
+async def test_a_reader_of_the_past_that_stops_holds_no_block_and_misses_nothing(tmp_path: Path) -> None:
+    """Audit 61: a block and what it did were held for as long as a reader took nothing."""
+    async with running_node(tmp_path) as one, aiohttp.ClientSession() as http:
+        for number in range(1, 4):
+            tx = base64_of(await payment_of(one, number))
+            told = await call(http, one.rpc, "broadcast_tx_commit", tx=tx)
+        await until(lambda: one.node.views.answers.height > int(told["height"]) + 20)
+        hub = one.node.doors.hub
+        open_blocks, of_block = set[int](), hub._of_block
+
+        async def counted(height: int, wanted: Any, **options: Any) -> Any:
+            open_blocks.add(height)
+            try:
+                async with contextlib.aclosing(of_block(height, wanted, **options)) as told:
+                    async for happening in told:
+                        yield happening
+            finally:
+                open_blocks.discard(height)
+
+        hub._of_block = counted  # type: ignore[method-assign]
+        reader = Reader("203.0.113.1:1", "203.0.113.1")
+        resumed = await subscribed(hub, reader, "tm.event EXISTS", str(Cursor(1, 0)))
+        resumed.buffer_max = 2
+        cursors: list[str] = []
+        while len(cursors) < 50:
+            await until(lambda: resumed.is_full and not open_blocks)
+            assert resumed.ended == ""
+            while (text := resumed.take()) is not None:
+                cursors.append(json.loads(text)["result"]["cursor"])
+        assert [Cursor.parse(text) for text in cursors] == sorted(map(Cursor.parse, cursors))
+        heights = [Cursor.parse(text).height for text in cursors]
+        assert sorted(set(heights)) == list(range(1, heights[-1] + 1))
+        hub.left(reader.remote)
