@@ -1,9 +1,11 @@
 """Evidence of misbehaviour that waits to be put into a block, and what was put into one.
 
 Votes that conflict wait until their height is applied, since the evidence carries that block's time; then they become
-DuplicateVoteEvidence. What peers send is judged before anything of it is kept. An offence counts once, for ever: of one
-validator, height, round and type there is one piece, whatever unsigned fields a copy has, and a height that evidence
-has once been too old for stays too old, also when the parameters allow for more later (`floor`). No key fills the pool.
+DuplicateVoteEvidence. What peers send is judged before anything of it is kept. An offence is kept and proposed once,
+for ever: of one validator, height, round and type there is one piece, whatever unsigned fields a copy has, and a height
+that evidence has once been too old for stays too old, also when the parameters allow for more later (`floor`). No key
+fills the pool. CometBFT's pool has a piece for each pair of votes, and its proposals tell an offence again: such a
+proposal is voted for.
 
 On disk: pending and committed evidence (one byte, `%016X` of the height, `/`, the hash in hex), marks of committed
 offences, the floor. What is not above the floor is forgotten. It is written on the loop and synced with each block
@@ -382,11 +384,11 @@ class EvidencePool:
         """Of a proposed block, in slices: each piece is read for. Raises InvalidEvidence (which, why).
 
         EvidenceUnverifiable: it cannot be judged here. EvidenceUnwanted: CometBFT's rules allow it, and it tells an
-        offence again, or in more bytes than needed, or more of one validator than an honest proposer has: a megabyte of
-        every block would be its for nothing. Neither makes a block invalid: they are reasons to vote nil.
+        offence in more bytes than needed, or more of one validator than an honest proposer of ours has: a megabyte of
+        every block would be its for nothing. Neither makes a block invalid: they are reasons to vote nil. What tells an
+        offence again is in its validator's share, and the application counts it once.
         """
         hashes: set[bytes] = set()
-        offences: set[bytes] = set()
         good: list[Evidence] = []
         told: Counter[bytes] = Counter()
         turn = 0
@@ -406,9 +408,6 @@ class EvidencePool:
                     raise InvalidEvidence(f"evidence[{index}] was committed before: {item.hash.hex()}")
                 self._check_one(item, index, state)
                 good.append(item)
-                if item.offence in offences or self._db.get(offence_key(item)) is not None:
-                    raise EvidenceUnwanted(f"evidence[{index}] tells again what counts already: {item.hash.hex()}")
-                offences.add(item.offence)
         except GeneratorExit:
             good.clear()  # another block was decided meanwhile
             raise

@@ -85,7 +85,7 @@ class EvidenceUnverifiable(Exception):
 
 
 class EvidenceUnwanted(EvidenceUnverifiable):
-    """It proves an offence that counts already, or with more bytes than it takes: CometBFT takes it, we vote nil."""
+    """It proves an offence with more bytes than it takes, or one too many: CometBFT takes it, we vote nil."""
 
 
 class InvalidCommit(InvalidBlock):

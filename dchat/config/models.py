@@ -526,7 +526,9 @@ class StateSyncSection(Section):
         "", "Where trust begins: HEIGHT:HASH of a header, from whom you trust. Peers are asked for the rest."
     )
     trusted_nodes: Addresses = option(
-        [], "gRPC addresses of your own nodes, host:port: they say where trust begins and prove the headers."
+        [],
+        "Your own nodes: host:port of gRPC, or http://host:port of JSON-RPC (CometBFT's, too). They say where trust "
+        "begins and prove the headers.",
     )
     trust_period: Seconds = option(
         604_800, "How old the header may be with which trust begins; below the unbonding time. 0: any age."

@@ -59,7 +59,6 @@ from dchat.autopsy.files import TrailFiles
 from dchat.autopsy.own import OwnTrails
 from dchat.backups.keeper import PART as BACKUPS
 from dchat.backups.keeper import Keeper
-from dchat.client.client import Client
 from dchat.config import Config
 from dchat.doors.http.views import Me, Views, host_name
 from dchat.doors.jsonrpc.events import RoundEvents
@@ -77,6 +76,7 @@ from dchat.sql.feed import SqlFeed
 from dchat.statesync.doors import JoinDoors, JoinViews
 from dchat.statesync.headers import (
     VerifiedHeaders,
+    check_doors,
     pairs_of_peers,
     providers_of,
     root_of_nodes,
@@ -88,6 +88,7 @@ from dchat.statesync.maker import SnapshotMaker, is_ours
 from dchat.upkeep.scrub import Scrubber
 from genesis.digest import genesis_digest, rendered_digest
 from light import Root
+from light.provider import Provider
 from proto.dchat.v1 import service_pb2 as pb
 from storage.kv import KeyValueStore
 from storage.leveldb import OnBroken
@@ -541,13 +542,14 @@ def snapshots_of(
 
 
 def check_trust(config: Config) -> None:
-    """Raises ValueError: nothing says where the trust of a state sync begins."""
+    """Raises ValueError: nothing says where the trust of a state sync begins, or a node cannot be where it is said."""
     options = config.state_sync
     if options.enable and not options.trust and not options.trusted_nodes:
         raise ValueError(
             "a state sync is held against a header that you trust: --trust HEIGHT:HASH ([state_sync] trust), or the "
-            "gRPC addresses of your own nodes ([state_sync] trusted_nodes)"
+            "addresses of your own nodes ([state_sync] trusted_nodes)"
         )
+    check_doors(options.trusted_nodes)
 
 
 async def join_by_snapshot(
@@ -572,7 +574,7 @@ async def join_by_snapshot(
         await doors.start(listening)
         try:
             async with trusted_doors(options.trusted_nodes) as nodes:
-                root = await root_of_nodes(nodes) if nodes else root_of_text(options.trust)
+                root = await root_of_nodes(nodes, chain_id=genesis.chain_id) if nodes else root_of_text(options.trust)
                 await _join(
                     home, config, genesis, switch, databases, workers, views, folder=folder, root=root, nodes=nodes
                 )
@@ -585,7 +587,7 @@ async def join_by_snapshot(
 
 async def _join(
     home: Home, config: Config, genesis: GenesisDoc, switch: Switch, databases: Databases, workers: Workers,
-    views: JoinViews, *, folder: ChunkFolder, root: Root, nodes: Sequence[Client],
+    views: JoinViews, *, folder: ChunkFolder, root: Root, nodes: Sequence[Provider],
 ) -> None:  # fmt: skip
     clock, chance = LoopClock(), random.Random()
     find_peers(switch, home, config, chance)

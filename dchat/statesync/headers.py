@@ -1,8 +1,9 @@
 """The headers that a restored state is held against: a light client over the operator's own nodes, or over peers.
 
-With `trusted_nodes` these are asked, and nobody else; trust begins with a header that all of them have. With a height
-and a hash alone, peers are asked in pairs, named ones first: two must tell the same header with the same priorities of
-the validators, which no hash covers (ASA-2024-009), and what a liar among them says costs another pair, nothing more.
+With `trusted_nodes` (gRPC doors of ours, or JSON-RPC of either kind of node) these are asked, and nobody else; trust
+begins with a header that all of them have. With a height and a hash alone, peers are asked in pairs, named ones first:
+two must tell the same header with the same priorities of the validators, which no hash covers (ASA-2024-009), and what
+a liar among them says costs another pair, nothing more.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from consensus.statesync.light_blocks import NoLightBlock, NoReply, PeerLightBlo
 from consensus.statesync.syncer import HeaderUnknown, StateSyncFailed
 from consensus.types.evidence import Evidence
 from consensus.types.light import LightBlock
-from dchat.client.client import Client, ClientError
+from dchat.client.client import Client
 from dchat.client.light_provider import DoorProvider
 from light import LightClient, Options, Root
-from light.errors import AttackDetected, LightError, NoAnswer, NoBlock, ProviderFailed, TrustExpired
-from light.provider import Provider
+from light.errors import AttackDetected, InvalidOptions, LightError, NoAnswer, NoBlock, ProviderFailed, TrustExpired
+from light.provider import Provider, ask
+from light.rpc import RpcProvider
 
 BACK_BLOCKS: Final = 2  # below the lowest of the operator's nodes: that header all of them have
 ASK_S: Final = 10.0
+RPC_STARTS: Final = ("http://", "https://", "tcp://")
 
 log = structlog.get_logger(__name__)
 
@@ -111,41 +114,55 @@ def root_of_text(text: str) -> Root:
     return Root(int(height), bytes.fromhex(digest))
 
 
-async def root_of_nodes(nodes: Sequence[Client]) -> Root:
+async def root_of_nodes(nodes: Sequence[Provider], *, chain_id: str) -> Root:
     """The newest header that all of them have. Raises StateSyncFailed: they cannot be reached, or differ."""
     try:
         async with asyncio.timeout(ASK_S):
-            heights = [(await node.status()).latest_block_height for node in nodes]
+            heights = [(await ask(node, 0, chain_id=chain_id)).height for node in nodes]
             height = min(heights) - BACK_BLOCKS
             if height < 1:
                 raise StateSyncFailed(
                     f"the trusted nodes are at height {min(heights)}: too young a chain for a snapshot"
                 )
-            hashes = {
-                node.address: LightBlock.from_proto((await node.commit(height)).light_block).hash.hex()
-                for node in nodes
-            }
-    except (ClientError, TimeoutError, ValueError) as error:
+            hashes = {node.name: (await ask(node, height, chain_id=chain_id)).hash.hex() for node in nodes}
+    except (LightError, TimeoutError) as error:
         raise StateSyncFailed(f"a trusted node does not answer: {error or 'no answer in time'}") from error
     if len(set(hashes.values())) > 1:
-        said = ", ".join(f"{address} says {hash}" for address, hash in hashes.items())
+        said = ", ".join(f"{name} says {hash}" for name, hash in hashes.items())
         raise StateSyncFailed(f"the trusted nodes have different headers {height}: {said}")
     root = Root(height, bytes.fromhex(next(iter(hashes.values()))))
     log.info("trust begins with a header of the trusted nodes", height=height, nodes=len(nodes))
     return root
 
 
+def check_doors(addresses: Sequence[str]) -> None:
+    """Raises ValueError: one is no URL."""
+    for address in addresses:
+        if address.startswith(RPC_STARTS):
+            try:
+                RpcProvider(address)
+            except InvalidOptions as error:
+                raise ValueError(f"trusted_nodes: {error}") from error
+
+
 @asynccontextmanager
-async def trusted_doors(addresses: Sequence[str]) -> AsyncIterator[list[Client]]:
+async def trusted_doors(addresses: Sequence[str]) -> AsyncIterator[list[Provider]]:
+    """addresses: host:port of gRPC doors, URLs of JSON-RPC that `check_doors` found to be some."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(Client(address)) for address in addresses]
+        nodes: list[Provider] = []
+        for address in addresses:
+            if address.startswith(RPC_STARTS):
+                nodes.append(await stack.enter_async_context(RpcProvider(address)))
+            else:
+                nodes.append(DoorProvider(await stack.enter_async_context(Client(address))))
+        yield nodes
 
 
-def providers_of(nodes: Sequence[Client]) -> Callable[[int], Sequence[Provider]]:
+def providers_of(nodes: Sequence[Provider]) -> Callable[[int], Sequence[Provider]]:
     """All of them, each the primary in its turn."""
 
     def chosen(attempt: int) -> Sequence[Provider]:
         start = attempt % len(nodes)
-        return [DoorProvider(node) for node in (*nodes[start:], *nodes[:start])]
+        return [*nodes[start:], *nodes[:start]]
 
     return chosen

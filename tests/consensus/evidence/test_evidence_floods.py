@@ -123,17 +123,26 @@ def test_what_no_signature_covers_is_derived_from_peers_and_not_voted_for_in_blo
     assert not pool.add(precommits())
 
 
-def test_copies_in_a_block_and_after_it_are_not_voted_for() -> None:
-    """tendermint#4675: in one block, and one a block."""
-    copy = DuplicateVoteEvidence.from_votes(vote(5, b"a"), vote(5, b"c"), validators=SET, time_ns=5 * SECOND_NS)
-    with pytest.raises(EvidenceUnwanted, match="counts already"):
-        run(pool_at(6).check([GOOD, copy], state(6)))
+def test_another_pair_of_votes_of_one_offence_is_voted_for_within_its_share_and_not_proposed() -> None:
+    """A CometBFT node's pool has a piece for each pair, and proposes all of them for as long as they are not too old:
+    honest proposals of its were refused here, one after the other, in a network of both kinds."""
+    copies = [
+        DuplicateVoteEvidence.from_votes(vote(5, b"a"), vote(5, b"c%d" % n), validators=SET, time_ns=5 * SECOND_NS)
+        for n in range(PER_VALIDATOR_MAX)
+    ]
     db = MemoryStore()
-    pool_at(6, db).update(state(6), [GOOD])
+    pool = pool_at(6, db)
+    run(pool.check([GOOD, *copies[1:]], state(6)))
+    assert pool.all_pending() == [GOOD]  # the first is proposed by us, too, should that block not be decided
+    with pytest.raises(EvidenceUnwanted, match="one too many"):
+        run(pool.check([GOOD, *copies], state(6)))
+    pool.update(state(6), [GOOD, copies[1]])
     again = pool_at(7, db)
-    with pytest.raises(EvidenceUnwanted, match="counts already"):
-        run(again.check([copy], state(7)))
-    assert not again.add(copy)
+    run(again.check(copies[2:], state(7)))
+    assert not again.add(copies[0])
+    assert again.size == 0
+    with pytest.raises(InvalidEvidence, match="committed before"):
+        run(again.check([copies[1]], state(7)))
 
 
 def test_an_old_key_fills_its_own_share_only() -> None:

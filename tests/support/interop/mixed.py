@@ -7,6 +7,7 @@ given those of its place, and `dchat abci` runs beside it. Whatever a node is, i
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import signal
@@ -15,15 +16,19 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from chain.tx.envelope.build import Seat, Wallet, build_tx
+from chain.tx.envelope.build import Seat, build_tx
 from chain.tx.messages import Payment
+from consensus.p2p.conn.node_key import NodeKey
 from crypto.hash import sha256
+from crypto.keys import PrivKey
 from dchat.app.genesis_params import Changes
-from dchat.devnet.network import NodeEntry, Pace, free_ports, make_network
+from dchat.devnet.network import NodeEntry, Pace, free_ports, make_network, node_config
 from dchat.home import identity
+from dchat.home.home import Home, load_validator_key, make_keys, write_genesis
 from tests.support.interop.cometbft import CometNode
 from tests.support.interop.served import STOP_S, AbciProcess
 
@@ -132,6 +137,11 @@ class TheirNode:
             self.comet.process.send_signal(what)
 
 
+def addresses(entries: list[NodeEntry]) -> list[str]:
+    """ID@host:port."""
+    return [f"{one.node_id}@127.0.0.1:{one.ports.p2p}" for one in entries]
+
+
 def ms(value: int) -> str:
     """A duration as CometBFT's configuration has it."""
     return f"{value}ms"
@@ -141,6 +151,7 @@ def comet_settings(pace: Pace, peers: list[str]) -> dict[str, Any]:
     """CometBFT's options that are to be those of its neighbours: the same waits, and blocks when nothing waits."""
     return {
         "p2p.persistent_peers": ",".join(peers),
+        "p2p.pex": False,  # who is whose peer is what a test says
         "consensus.timeout_propose": ms(pace.timeout_propose),
         "consensus.timeout_propose_delta": ms(pace.timeout_delta),
         "consensus.timeout_prevote": ms(pace.timeout_prevote),
@@ -176,23 +187,59 @@ class MixedNetwork:
         self.wallets = {
             name: identity.load(self.network.folder / path).wallet for name, path in self.network.accounts.items()
         }
-        self._sequences: Counter[bytes] = Counter()
+        self._sequences: Counter[str] = Counter()
 
     def _make(self, kind: str, entry: NodeEntry) -> MixedNode:
         home = self.network.home_of(entry)
         if kind == OURS:
-            with (home / "validator-config.toml").open("a") as file:
-                file.write(self.options)
-            return OurNode(home, entry)
-        settings = comet_settings(self.pace, self.peers_of(entry.index))
+            return self._ours(home, entry)
+        others = [one for one in self.network.nodes if one.index != entry.index]
+        return self._theirs(entry, home / "config", comet_settings(self.pace, addresses(others)))
+
+    def add(
+        self, kind: str, peers: list[MixedNode], *, options: str = "", settings: dict[str, Any] | None = None
+    ) -> MixedNode:
+        """A node that is new, has keys of its own, and knows `peers` alone. It is not started.
+
+        options: more TOML, of ours (or of their application). settings: of theirs.
+        """
+        index, ports = len(self.nodes) + 1, free_ports(1)[0]
+        home = Home.of(self.network.folder / f"node{index}")
+        make_keys(home)
+        write_genesis(home, Home.of(self.network.home_of(self.network.nodes[0])).genesis.read_text())
+        key = load_validator_key(home).pub_key
+        name, node_id = f"node{index}", NodeKey.load(home.node_key).id
+        entry = NodeEntry(index, name, name, node_id, key.address.hex().upper(), ports)
+        known = [one.entry for one in peers]
+        node: MixedNode
+        if kind == OURS:
+            identity.generate().save(home.identity)
+            text = node_config(replace(self.network, nodes=(*known, entry)), entry, self.pace)
+            home.config_file.write_text(text + "\n[staking]\ninitial_stake = 0\n" + options)
+            node = self._ours(home.root, entry)
+        else:
+            given = comet_settings(self.pace, addresses(known)) | (settings or {})
+            node = self._theirs(entry, home.root / "config", given, options)
+        self.nodes.append(node)
+        return node
+
+    def _ours(self, home: Path, entry: NodeEntry) -> OurNode:
+        path = home / "validator-config.toml"
+        path.write_text(path.read_text().replace("[p2p]\n", "[p2p]\npex = false\n") + self.options)
+        return OurNode(home, entry)
+
+    def _theirs(self, entry: NodeEntry, config: Path, settings: dict[str, Any], options: str = "") -> TheirNode:
         return TheirNode(
-            self.folder / entry.name, entry, home / "config", chain_id=self.chain_id, settings=settings,
-            options=self.options,
+            self.folder / entry.name, entry, config, chain_id=self.chain_id, settings=settings,
+            options=self.options + options,
         )  # fmt: skip
 
-    def peers_of(self, index: int) -> list[str]:
-        """ID@host:port of all others."""
-        return [f"{one.node_id}@127.0.0.1:{one.ports.p2p}" for one in self.network.nodes if one.index != index]
+    def operator_of(self, node: MixedNode) -> bytes:
+        return identity.load(Home.of(self.network.folder / node.entry.home).identity).address
+
+    def key_of(self, node: MixedNode) -> PrivKey:
+        """Its consensus key."""
+        return load_validator_key(Home.of(self.network.folder / node.entry.home))
 
     def of(self, kind: str) -> list[MixedNode]:
         return [node for node in self.nodes if node.kind == kind]
@@ -218,6 +265,10 @@ class MixedNetwork:
     async def rpc(self, node: MixedNode, path: str) -> dict[str, Any]:
         """The result. Raises OSError while the node does not answer, LookupError for an error that it tells."""
         return await ask(node.entry.ports.rpc, path)
+
+    def url(self, node: MixedNode) -> str:
+        """Of its JSON-RPC."""
+        return f"http://127.0.0.1:{node.entry.ports.rpc}"
 
     async def height(self, node: MixedNode) -> int:
         """-1 while it does not answer."""
@@ -273,9 +324,18 @@ class MixedNetwork:
             assert all(one == said[0] for one in said), f"they differ at height {height}: {said}"
         return tables[0]
 
+    async def agreement_of(self, one: MixedNode, other: MixedNode) -> None:
+        """The same of two nodes, from the lowest block that both have."""
+        statuses = [(await self.rpc(node, "status"))["sync_info"] for node in (one, other)]
+        first = max(int(status["earliest_block_height"]) for status in statuses)
+        last = min(int(status["latest_block_height"]) for status in statuses)
+        assert first <= last
+        tables = [await self.metas(node, first, last) for node in (one, other)]
+        assert tables[0] == tables[1]
+
     def proposers(self, metas: dict[int, dict[str, Any]]) -> Counter[int]:
         """Index of a validator -> the blocks that it proposed."""
-        index = {one.address: one.index for one in self.network.nodes}
+        index = {one.entry.address: one.entry.index for one in self.nodes}
         return Counter(index.get(meta["header"]["proposer_address"], 0) for meta in metas.values())
 
     async def peers(self, node: MixedNode) -> set[str]:
@@ -283,12 +343,14 @@ class MixedNetwork:
         return {one["node_info"]["id"] for one in (await self.rpc(node, "net_info"))["peers"]}
 
     async def wait_peers(self) -> None:
-        """Until each that runs is connected with every other that does."""
+        """Until each validator of the genesis that runs is connected with every other that does."""
 
         async def all_there() -> bool:
-            ids = {node.entry.node_id for node in self.alive}
+            first = {entry.index for entry in self.network.nodes}
+            there = [node for node in self.alive if node.entry.index in first]
+            ids = {node.entry.node_id for node in there}
             try:
-                known = [ids - {node.entry.node_id} - await self.peers(node) for node in self.alive]
+                known = [ids - {node.entry.node_id} - await self.peers(node) for node in there]
             except (OSError, LookupError):
                 return False
             return not any(known)
@@ -299,13 +361,13 @@ class MixedNetwork:
 
     def payment(self, amount: int, *, sender: str = "alice", recipient: str = "bob") -> bytes:
         """The next in the sender's order."""
-        wallet = self.wallets[sender]
-        sequence = self._sequences[wallet.address]
-        self._sequences[wallet.address] += 1
-        message = Payment(wallet.address, self.wallets[recipient].address, amount)
-        return self.signed(wallet, message, sequence)
+        return self.signed(sender, Payment(self.wallets[sender].address, self.wallets[recipient].address, amount))
 
-    def signed(self, wallet: Wallet, message: Any, sequence: int) -> bytes:
+    def signed(self, sender: str, message: Any) -> bytes:
+        """The next in the sender's order."""
+        wallet = self.wallets[sender]
+        sequence = self._sequences[sender]
+        self._sequences[sender] += 1
         seat = Seat(wallet, sequence, with_policy=not sequence)
         return build_tx(chain_id=self.chain_id, messages=[message], seats=[seat], gas_price=GAS_PRICE)
 
@@ -313,6 +375,25 @@ class MixedNetwork:
         """Until it is admitted there. Raises AssertionError: it was refused."""
         told = await self.rpc(node, f"broadcast_tx_sync?tx=0x{tx.hex()}")
         assert told["code"] == 0, f"{node.entry.name} ({node.kind}): {told}"
+
+    async def validators(self, node: MixedNode, height: int) -> dict[str, tuple[int, int]]:
+        """Address -> (power, priority) of the set that signs `height`."""
+        told = (await self.rpc(node, f"validators?height={height}&per_page=100"))["validators"]
+        return {one["address"]: (int(one["voting_power"]), int(one["proposer_priority"])) for one in told}
+
+    async def same_sets(self, first: int = 1) -> dict[int, dict[str, tuple[int, int]]]:
+        """Compare the sets, priorities among it, of all heights from `first` that all running nodes have."""
+        last, found = min(await self.heights()), {}
+        for height in range(first, last + 1):
+            said = await asyncio.gather(*(self.validators(node, height) for node in self.alive))
+            assert all(one == said[0] for one in said), f"the sets of height {height} differ: {said}"
+            found[height] = said[0]
+        return found
+
+    async def record(self, node: MixedNode, key: bytes) -> bytes:
+        """What the currency store has under a key with its store's letter."""
+        asked = f'abci_query?path="/store/currency/key"&data=0x{key[1:].hex()}'
+        return base64.b64decode((await self.rpc(node, asked))["response"]["value"])
 
     async def committed(self, tx: bytes) -> int:
         """Wait until every running node has it in a block; returns that block's height. Raises AssertionError."""
