@@ -126,10 +126,16 @@ def test_a_new_node_joins_follows_and_serves_what_it_has(tmp_path: Path) -> None
     scenario(tmp_path, work)
 
 
+def test_a_trusted_node_that_is_nowhere_is_named() -> None:
+    config = Config.model_validate({"state_sync": {"enable": True, "trusted_nodes": ["http://"]}})
+    with pytest.raises(ValueError, match="trusted_nodes: a provider is 'http://'; expected http://HOST:PORT"):
+        runtime.check_trust(config)
+
+
 def test_trust_begins_with_ones_own_nodes(tmp_path: Path) -> None:
     async def work(running: Running) -> None:
         await ripe(running)
-        joiner = Joiner(running, tmp_path / "joiner", nodes=(running.grpc,))
+        joiner = Joiner(running, tmp_path / "joiner", nodes=(running.grpc, running.rpc))  # gRPC, JSON-RPC
         await joiner.join()
         databases = joiner.databases()
         try:
