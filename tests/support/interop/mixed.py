@@ -371,6 +371,13 @@ class MixedNetwork:
         seat = Seat(wallet, sequence, with_policy=not sequence)
         return build_tx(chain_id=self.chain_id, messages=[message], seats=[seat], gas_price=GAS_PRICE)
 
+    def unordered(self, sender: str, message: Any, *, expiry_height: int, memo: str) -> bytes:
+        """With a replay mark; of an account that has sent before."""
+        return build_tx(
+            chain_id=self.chain_id, messages=[message], seats=[Seat(self.wallets[sender])], gas_price=GAS_PRICE,
+            expiry_height=expiry_height, memo=memo,
+        )  # fmt: skip
+
     async def send(self, node: MixedNode, tx: bytes) -> None:
         """Until it is admitted there. Raises AssertionError: it was refused."""
         told = await self.rpc(node, f"broadcast_tx_sync?tx=0x{tx.hex()}")
