@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ class Load:
     async def begin(self) -> None:
         """The accounts' first payments, which bring their policies."""
         names = list(self.net.wallets)
-        for name in names:
-            tx = self.net.payment(1_000, sender=name, recipient=names[0])
+        for name, other in pairwise([*names, names[0]]):
+            tx = self.net.payment(1_000, sender=name, recipient=other)
             await self.net.send(self.net.nodes[0], tx)
             await self.net.committed(tx)
 
@@ -96,7 +97,8 @@ class Load:
                 self._height = max(self._height, *await self.net.heights())
             number += 1
             node = self.net.nodes[number % len(self.net.nodes)]
-            await self._pay(node, self.rng.choice(names), self.rng.choice(names), number)
+            sender, recipient = self.rng.sample(names, 2)
+            await self._pay(node, sender, recipient, number)
 
     async def _pay(self, node: MixedNode, sender: str, recipient: str, number: int) -> None:
         message = Payment(self.net.wallets[sender].address, self.net.wallets[recipient].address, 1 + number)
