@@ -123,6 +123,19 @@ def test_what_no_signature_covers_is_derived_from_peers_and_not_voted_for_in_blo
     assert not pool.add(precommits())
 
 
+def test_copies_in_a_block_and_after_it_are_not_voted_for() -> None:
+    """tendermint#4675: in one block, and one a block."""
+    copy = precommits(validator_index=1)
+    with pytest.raises(EvidenceUnwanted, match="not its validator's"):
+        run(pool_at(6).check([precommits(), copy], state(6)))
+    db = MemoryStore()
+    pool_at(6, db).update(state(6), [precommits()])
+    again = pool_at(7, db)
+    with pytest.raises(EvidenceUnwanted, match="not its validator's"):
+        run(again.check([copy], state(7)))
+    assert not again.add(copy)
+
+
 def test_another_pair_of_votes_of_one_offence_is_voted_for_within_its_share_and_not_proposed() -> None:
     """A CometBFT node's pool has a piece for each pair, and proposes all of them for as long as they are not too old:
     honest proposals of its were refused here, one after the other, in a network of both kinds."""
