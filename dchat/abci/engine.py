@@ -30,6 +30,7 @@ from consensus.abci_socket.address import parse_address
 from consensus.abci_socket.client import AbciClient
 from consensus.documents.genesis import GenesisDoc, GenesisValidator
 from consensus.execution.verifiers import HelperVerifiers
+from consensus.node.commit_watch import SafeListener
 from consensus.node.engine import Engine, Kept, Machine
 from consensus.node.home import Settings
 from consensus.node.node import Node
@@ -210,6 +211,7 @@ class _Process:
                 engine, Settings(door=config.network.rpc_listen_address), genesis.chain_id,
                 asyncio.get_running_loop().create_future(), workers,
             )  # fmt: skip
+            engine.driver.add_saved_listener(SafeListener("pruning", pruner, node.faults))
             node.ended.add_done_callback(lambda done: self._end(EXIT_CONSENSUS_FAILURE, done.result()))
             stack.push_async_callback(pruner.stop)
             stack.push_async_callback(node.stop)
@@ -231,9 +233,7 @@ class _Process:
             engine.blocks, engine.states, retain_height=lambda: executor.retain_height,
             evidence_floor=lambda: evidence.floor,
         )  # fmt: skip
-        pruner = Pruner((blocks,), workers, clock, every=Policy.of(self._config).every)
-        engine.driver.add_saved_listener(pruner)
-        return pruner
+        return Pruner((blocks,), workers, clock, every=Policy.of(self._config).every)
 
     async def _open_doors(
         self, stack: contextlib.AsyncExitStack, node: Node, client: AbciClient, me: Me, genesis: GenesisDoc, key: PubKey
