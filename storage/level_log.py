@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,21 @@ def make_new(path: Path, make: Callable[[str], None]) -> None:
     sync_folder(path)
     mark.unlink()
     sync_folder(path)
+
+
+def unmake(path: Path) -> None:
+    """Remove the database at `path`, if there is one; nobody has it open. It takes no room on the disk, as deletions in
+    it would. A stop in between leaves what `make_new` makes anew. Raises OSError.
+    """
+    if not path.is_dir():
+        return
+    (path / MARK).touch()
+    sync_folder(path)
+    for name in os.listdir(path):
+        if is_part(name):
+            (path / name).unlink()
+    sync_folder(path)
+    shutil.rmtree(path)
 
 
 def is_part(name: str) -> bool:

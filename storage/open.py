@@ -6,6 +6,7 @@ from pathlib import Path
 
 from storage.errors import UnknownBackend
 from storage.kv import KeyValueStore
+from storage.level_log import unmake
 from storage.leveldb import LevelStore, OnBroken
 from storage.memory import MemoryStore
 from storage.options import StoreOptions
@@ -34,3 +35,8 @@ def open_store(
             return MemoryStore()
         case _:
             raise UnknownBackend(backend, allowed=BACKENDS)
+
+
+def remove_store(path: str | Path) -> None:
+    """Remove the database at `path`, if there is one; nobody has it open. Needs no room on the disk. Raises OSError."""
+    unmake(Path(path))

@@ -112,11 +112,15 @@ class DchatApplication:
         check_build: bool = True,
         shelf: Shelf | None = None,
         trails: KeptTrails | None = None,
+        check_room: Callable[[], None] = lambda: None,
     ) -> None:
+        """check_room: asked in each slice in which the trees of a restored snapshot are built, in whichever thread;
+        what it raises ends the restore."""
         self.stores = stores
         self.shelf = shelf
         self.trails = trails or KeptTrails(0)
         self._restorer: Restorer | None = None
+        self._check_room = check_room
         self.modules = compose()
         self.upgrader = Upgrader(self.modules, upgrades, upgrade_options)
         self.base = Base(stores, self.modules.decoders)
@@ -502,7 +506,7 @@ class DchatApplication:
         """Only of an application without blocks: what it has is emptied when it accepts."""
         if self.last_height and self._restorer is None:
             return OfferSnapshotResult.ABORT
-        self._restorer = self._restorer or Restorer(self.stores, self.modules)
+        self._restorer = self._restorer or Restorer(self.stores, self.modules, self._check_room)
         result = self._restorer.offer(snapshot, app_hash)
         if result is OfferSnapshotResult.ACCEPT:
             self._chain = None

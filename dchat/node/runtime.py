@@ -70,7 +70,7 @@ from dchat.home.version import ENGINE_VERSION, build_version
 from dchat.node.doors import Chain, Doors, listening
 from dchat.retention.disk_use import DiskUse
 from dchat.retention.retention import Policy, Retention, folders_of
-from dchat.retention.room import RoomOnDisk
+from dchat.retention.room import NoRoom, RoomOnDisk
 from dchat.sql import on_node
 from dchat.sql.feed import SqlFeed
 from dchat.statesync.doors import JoinDoors, JoinViews
@@ -92,7 +92,7 @@ from light.provider import Provider
 from proto.dchat.v1 import service_pb2 as pb
 from storage.kv import KeyValueStore
 from storage.leveldb import OnBroken
-from storage.open import open_store
+from storage.open import open_store, remove_store
 from storage.options import StoreOptions
 
 log = structlog.get_logger(__name__)
@@ -558,7 +558,8 @@ async def join_by_snapshot(
     """Where this node is new and is to be restored from a snapshot, or that was begun: do it, before it starts.
 
     Meanwhile its doors tell how far it is. our_address: of this node's consensus key.
-    Raises StorageError, EngineError, P2PError, ValueError, CannotListen.
+    Raises StorageError, EngineError (NoRoom: what was fetched and made of it is gone again), P2PError, ValueError,
+    CannotListen.
     """
     databases = Databases.open(home.databases, config)
     workers = ThreadWorkers()
@@ -580,6 +581,10 @@ async def join_by_snapshot(
                 )
         finally:
             await doors.stop()
+    except NoRoom:  # half a state of a node without a block: its next start would find no room for it
+        databases.close()
+        remove_store(home.databases / "app")
+        raise
     finally:
         workers.close()
         databases.close()
@@ -591,7 +596,8 @@ async def _join(
 ) -> None:  # fmt: skip
     clock, chance = LoopClock(), random.Random()
     find_peers(switch, home, config, chance)
-    app = DchatApplication(Stores(databases.app), check_build=False)
+    room = room_of(home, config)
+    app = DchatApplication(Stores(databases.app), check_build=False, check_room=room.check)
     join = Join.of(
         genesis, app, databases.blocks, databases.state, folder=folder, switch=switch, clock=clock, workers=workers
     )
@@ -603,7 +609,6 @@ async def _join(
     with listening("peers", config.network.listen_address, "[network] listen_address"):
         await switch.start()
     try:
-        room = room_of(home, config)
         await join.run(headers, discovery_s=config.state_sync.discovery_time, check_room=room.check)
     finally:
         await switch.stop()

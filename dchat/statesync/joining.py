@@ -76,7 +76,8 @@ class Join:
     ) -> StateSyncMetrics:
         """Until the node can start. The switch runs. check_room: raises NoRoom.
 
-        Raises StateSyncFailed, NoRoom: then what was fetched is gone again, else no start would find room for less.
+        Raises StateSyncFailed, NoRoom: then what was fetched is gone again, else no start would find room for less;
+        what the application made of it is for who opened its database to remove.
         """
         sync = StateSync(
             self.app, light, self.folder, self.switch, self.clock, self.workers,

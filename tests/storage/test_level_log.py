@@ -9,6 +9,7 @@ import pytest
 
 from storage.level_log import MARK, make_new
 from storage.leveldb import LevelStore
+from storage.open import remove_store
 from storage.options import StoreOptions
 
 BUFFER_BYTES = 65_536
@@ -51,3 +52,34 @@ def test_what_was_being_made_is_made_anew_and_what_is_there_is_left_alone(tmp_pa
     again = LevelStore(str(path))
     assert again.get(b"a") is None
     again.close()
+
+
+def test_what_was_removed_or_was_being_removed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each file at which the removal can stop: half a database would be a damaged one."""
+    path = tmp_path / "db"
+    remove_store(path)  # there is none
+    unlink, stop_at = Path.unlink, 0
+
+    def stops(self: Path, missing_ok: bool = False) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError("stopped")
+        unlink(self, missing_ok)
+
+    while True:
+        store = LevelStore(str(path))
+        assert store.get(b"a") is None, stop_at
+        store.write([(b"a", b"1")], sync=True)
+        store.close()
+        left = stop_at
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", stops)
+            try:
+                remove_store(path)
+                break
+            except OSError:
+                assert (path / MARK).exists()
+        stop_at += 1
+    assert stop_at >= 3  # CURRENT, the MANIFEST, the log
+    assert not path.exists()

@@ -5,6 +5,7 @@ Source: docs/state-sync.md; CometBFT v0.38, spec/abci/abci++_methods.md (OfferSn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -24,10 +25,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Restorer:
-    """An application's side of state sync: offer_snapshot and apply_snapshot_chunk. `restored` says that it is done."""
+    """An application's side of state sync: offer_snapshot and apply_snapshot_chunk. `restored` says that it is done.
+
+    check_room: asked in each slice while the trees are built, which takes as much of the disk again as the chunks did;
+    what it raises ends the restore, and leaves stores that open as empty ones.
+    """
 
     stores: Stores
     modules: Modules
+    check_room: Callable[[], None] = lambda: None
     restored: bool = False
     _manifest: Manifest | None = field(default=None, repr=False)
     _restore: Restore | None = field(default=None, repr=False)
@@ -62,7 +68,7 @@ class Restorer:
             if restore.next_chunk < len(manifest.chunk_hashes):
                 return ApplyChunkResponse(ApplyChunkResult.ACCEPT)
             for _ in restore.finish():
-                pass
+                self.check_room()
             check_records(self.modules, Base(self.stores.at(), self.modules.decoders))
         except (InvalidSnapshot, StateError) as error:
             log.warning("a snapshot is not what it said", height=manifest.height, why=str(error))

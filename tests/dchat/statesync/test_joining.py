@@ -169,6 +169,39 @@ def test_a_snapshot_that_leaves_no_room_on_the_disk_ends_it_and_takes_what_it_fe
     scenario(tmp_path, work)
 
 
+def test_room_that_ends_while_the_trees_are_built_ends_it_and_leaves_nothing_of_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees and what they are built from take as much of the disk again as the chunks, when these are all here."""
+
+    async def work(running: Running) -> None:
+        joiner = Joiner(running, tmp_path / "new", trust=await ripe(running))
+        applied, builds = Restorer.apply, list[int]()
+
+        def apply(self: Restorer, index: int, data: bytes, sender: str) -> Any:
+            if self._manifest is not None and index == len(self._manifest.chunk_hashes) - 1:
+                builds.append(index)
+            return applied(self, index, data, sender)
+
+        free = lambda _: 1 if builds else 3  # noqa: E731 - bytes
+        with monkeypatch.context() as full:
+            full.setattr(Restorer, "apply", apply)
+            full.setattr(runtime, "room_of", lambda home, _: RoomOnDisk([home.data], floor_bytes=2, free=free))
+            with pytest.raises(NoRoom, match="stops below"):
+                await joiner.join()
+        assert len(builds) == 1
+        assert [file.name for file in joiner.home.state_sync.iterdir()] == ["begun"]
+        assert not (joiner.home.databases / "app").exists()
+        await joiner.join()
+        node = await joiner.start()
+        try:
+            assert node.driver.state.last_block_height >= 5
+        finally:
+            await node.stop()
+
+    scenario(tmp_path, work)
+
+
 def test_a_header_that_is_not_the_chains_is_told_and_nothing_is_restored(tmp_path: Path) -> None:
     async def work(running: Running) -> None:
         await ripe(running)
