@@ -7,21 +7,25 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, TextIO
 
 from dchat.home.errors import AlreadyRunning
 from dchat.home.files import finish_replacing
 from dchat.home.home import Home
+from storage.level_files import is_held
 
 PROBES: Final = 50
 PROBE_S: Final = 0.01
+ENDING_PROBES: Final = 200  # 2 s: of a process that was killed the kernel frees large memory before its last files
 
 
 @contextlib.contextmanager
 def hold_home(home: Home) -> Iterator[None]:
     """One process per home: two would sign with one key. The file holds the pid for people and for the testnet.
 
-    What a stop left of a restore is finished first. Raises AlreadyRunning, HomeError, OSError.
+    What a stop left of a restore is finished first. Of a process that was killed this lock is free a moment before
+    those of its databases: they are waited for. Raises AlreadyRunning, HomeError, OSError.
     """
     home.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with home.pid_file.open("a+") as file:
@@ -31,6 +35,7 @@ def hold_home(home: Home) -> Iterator[None]:
             raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already: stop it first")
         _write_pid(file)
         if home.databases.is_dir():
+            _wait_for_databases(home.databases)
             finish_replacing(home.databases, also_aside=(home.wal,))
         yield
         # the name stays: removing it would let a third process lock another file of the same name
@@ -51,6 +56,14 @@ def _locked(file: TextIO) -> bool:
         fcntl.flock(file, fcntl.LOCK_UN)
         time.sleep(PROBE_S)
     return False
+
+
+def _wait_for_databases(folder: Path) -> None:
+    """Until no other process has one of them open. Who still has one then is named when it is opened."""
+    for _ in range(ENDING_PROBES):
+        if not any(is_held(str(lock.parent)) for lock in folder.glob("*/LOCK")):
+            return
+        time.sleep(PROBE_S)
 
 
 def _write_pid(file: TextIO) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,10 @@ from dchat.devnet.network import free_ports, make_network
 from dchat.home import home_lock
 from dchat.home.errors import AlreadyRunning
 from dchat.home.home import Home
+from storage.errors import StoreUnavailable
+from storage.leveldb import LevelStore
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_look_at_a_home_refuses_no_process_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +41,58 @@ def test_a_holder_that_wrote_no_pid_yet_is_named_without_one(tmp_path: Path) -> 
         fcntl.flock(holder, fcntl.LOCK_EX)
         with pytest.raises(AlreadyRunning, match="another process runs on this home"), home_lock.hold_home(home):
             pass
+
+
+HOLDS = """
+import sys
+from storage.leveldb import LevelStore
+store = LevelStore(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def process_with(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """It has the database open, as of a node that is being killed, and does not have the home's lock any more."""
+    words = [sys.executable, "-c", HOLDS, str(database)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        try:
+            yield holder
+        finally:
+            holder.kill()
+
+
+def test_databases_that_a_killed_process_still_has_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.of(tmp_path)
+    home.databases.mkdir(parents=True)
+    with process_with(home.databases / "app") as holder:
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            holder.kill()
+            holder.wait()
+
+        monkeypatch.setattr("time.sleep", sleep)
+        with home_lock.hold_home(home):
+            LevelStore(str(home.databases / "app")).close()
+        assert len(waits) == 1
+
+
+def test_a_process_that_keeps_a_database_is_told_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.of(tmp_path)
+    home.databases.mkdir(parents=True)
+    with process_with(home.databases / "app"):
+        waited: list[float] = []
+        monkeypatch.setattr("time.sleep", waited.append)
+        with home_lock.hold_home(home), pytest.raises(StoreUnavailable, match=r"databases/app|data/app"):
+            LevelStore(str(home.databases / "app"))
+        assert 1 <= sum(waited) <= 5
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EPIPE])
