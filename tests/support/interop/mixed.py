@@ -152,7 +152,7 @@ def comet_settings(pace: Pace, peers: list[str]) -> dict[str, Any]:
     return {
         "p2p.persistent_peers": ",".join(peers),
         "p2p.pex": False,  # who is whose peer is what a test says
-        "consensus.timeout_propose": ms(pace.timeout_propose),
+        "consensus.timeout_propose": ms(pace.block_time + pace.timeout_propose),  # it counts from the last commit
         "consensus.timeout_propose_delta": ms(pace.timeout_delta),
         "consensus.timeout_prevote": ms(pace.timeout_prevote),
         "consensus.timeout_prevote_delta": ms(pace.timeout_delta),
@@ -160,7 +160,6 @@ def comet_settings(pace: Pace, peers: list[str]) -> dict[str, Any]:
         "consensus.timeout_precommit_delta": ms(pace.timeout_delta),
         "consensus.timeout_commit": ms(pace.timeout_commit),
         "consensus.create_empty_blocks": True,
-        "consensus.create_empty_blocks_interval": ms(pace.block_time),
     }
 
 
