@@ -189,6 +189,7 @@ AUDIT = (
     Row("audit 59", "what comes over a WebSocket, in a form or in a batch is free, or holds the loop, or opens files"),
     Row("audit 60", "a web page of anybody opens a WebSocket of a node on this machine, and reads it"),
     Row("audit 61", "subscriptions of one host take all places, each event's time, and gigabytes, by many connections"),
+    Row("audit 62", "a search of a thousand conditions counts as one of a single one, and holds the loop"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

@@ -67,8 +67,14 @@ class Plan:
     def asks_for_events(self) -> bool:
         return bool(self.equal or self.marked)
 
+    @property
+    def rest_size(self) -> int:
+        """How much is asked of one event."""
+        return sum(len(matchers) for _, matchers in self.rest)
+
     def meets_height(self, height: int) -> bool:
-        return all(digits in str(height) for digits in self.height_digits)
+        text = str(height)
+        return all(digits in text for digits in self.height_digits)
 
     def meets(self, event: pb.Event) -> bool:
         """Whether `rest` holds of one event."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WORK_PER_SLICE: Final = 500  # about 1 ms
 EPOCH_WORK: Final = 5  # to ask LevelDB for a range
 BLOCK_WORK: Final = 4  # to ask it for one block's entry or header
+CONDITIONS: Final = 4  # asked of an event, or of a height, for one unit of work
 RESULTS_BYTES: Final = 256  # of results, read for one unit of work
 INDEX_BITS: Final = 32
 
@@ -70,8 +71,10 @@ class Walk:
             epoch = epoch_of(at)
             first, last = max(low, epoch << EPOCH_BITS), min(high, (epoch << EPOCH_BITS) + EPOCH_HEIGHTS - 1)
             heights = yield from self._epoch(epoch, first, last)
+            of_height = len(plan.height_digits) // CONDITIONS
             for height in reversed(heights) if is_descending else heights:
                 self._check(height)
+                self._did(of_height)
                 txs = (yield from self._block(height)) if plan.meets_height(height) else []
                 self._did(1 + len(txs) // 16)
                 self._has_moved = True
@@ -120,21 +123,23 @@ class Walk:
         plan = self.plan
         if not plan.asks_for_events:
             return range(first, last + 1)
-        self._did(EPOCH_WORK * len((*plan.equal, *plan.marked)))
         walks = [
             postings(self.states.events, plan.subject.prefix, term, epoch, first, last)
             for term in (*plan.equal, *plan.marked)
         ]
         seen: list[list[int]] = [[] for _ in walks]
+        ask = EPOCH_WORK  # of each for the first time
         while True:
             for walk, heights in zip(walks, seen, strict=True):
+                self._did(ask)
                 entry = next(walk, None)
                 if entry is None:
                     return heights
                 heights.append(entry[0])
                 self._did(1 + len(entry[1]) // RESULTS_BYTES)
-            if self._is_due():
-                yield
+                if self._is_due():
+                    yield
+            ask = 0
 
     # ------------------------------------------------------------------------------------------------- a block
 
@@ -154,6 +159,8 @@ class Walk:
             places = set(those) if places is None else places.intersection(those)
             if not places:
                 return []
+            if self._is_due():
+                yield
         if plan.rest:
             places = yield from self._met(height, places)
         return sorted({place >> INDEX_BITS for place in places or ()})
@@ -175,8 +182,9 @@ class Walk:
         if stored is None:
             return set()
         met: set[int] = set()
+        work = 1 + self.plan.rest_size // CONDITIONS
         for place, event in self._events(stored, places):
-            self._did(1)
+            self._did(work)
             if self.plan.meets(event):
                 met.add(place)
             if self._is_due():

@@ -325,3 +325,32 @@ def test_a_rare_condition_beside_a_common_one_costs_what_the_rare_one_has(long_c
     for text in ("transfer.recipient='bob' AND transfer.sender='eve'", "transfer.amount > 0 AND transfer.sender='eve'"):
         walk = long_chain.walk(text, work_max=200)
         assert [one for one in walk.found() if one is not None] == [Place(2000, 2)]
+
+
+def test_each_condition_that_is_asked_counts(long_chain: Chain) -> None:
+    """Audit 62: one of 16 KiB asked an event a thousand things, and counted as much as one that asks a single one."""
+    for text in ("transfer.sender CONTAINS '{}n'", "tx.height CONTAINS '{}'"):
+        one, many = (" AND ".join(text.format("") for _ in range(count)) for count in (1, 1_000))
+        walks = [
+            Walk(plan(parse(query, bytes_max=10**6), TRANSACTIONS), long_chain, long_chain.states, 1, 40, 10**9)  # type: ignore[arg-type]
+            for query in (one, many)
+        ]
+        pauses = [0]
+        for _ in page(walks[0], limit=10**6):
+            pass
+        for _ in page(walks[1], limit=10**6):
+            pauses.append(walks[1].work)
+        assert walks[1].work > 20 * walks[0].work
+        assert max(later - before for before, later in itertools.pairwise(pauses)) < 2 * WORK_PER_SLICE
+
+
+def test_many_terms_are_asked_in_slices(long_chain: Chain) -> None:
+    """Audit 62: hundreds of ranges of the index were begun in a row."""
+    text = " AND ".join(f"transfer.amount='{height}udchat'" for height in range(1, 1_000))
+    made = plan(parse(text, bytes_max=10**6), TRANSACTIONS)
+    walk = Walk(made, long_chain, long_chain.states, 1, 1_000, 10**9)  # type: ignore[arg-type]
+    pauses = [0]
+    for _ in page(walk, limit=10):
+        pauses.append(walk.work)
+    assert walk.work > 4_000
+    assert max(later - before for before, later in itertools.pairwise(pauses)) < 1.2 * WORK_PER_SLICE
