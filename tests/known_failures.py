@@ -190,6 +190,7 @@ AUDIT = (
     Row("audit 60", "a web page of anybody opens a WebSocket of a node on this machine, and reads it"),
     Row("audit 61", "subscriptions of one host take all places, each event's time, and gigabytes, by many connections"),
     Row("audit 62", "a search of a thousand conditions counts as one of a single one, and holds the loop"),
+    Row("audit 63", "a stranger's question to an application elsewhere holds the engine until that answers"),
 )
 
 # Public reports of other systems that were tried here, and happened here too.

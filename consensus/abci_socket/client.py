@@ -333,17 +333,27 @@ class AbciClient:
 
     async def check_ahead(self, requests: Sequence[CheckTxRequest]) -> None:
         """Raises ApplicationGone, ApplicationFailed."""
-        while True:
-            with self._gate:
-                committing = self._committing
-                if committing is None:
-                    futures = self._submit("mempool", *(Call("check_tx", one) for one in requests))
-                    break
-            await _done(committing)
+        futures = await self._between_commits(*(Call("check_tx", one) for one in requests))
         kept = self._checked = {}
         await _done(futures[-1])  # the flush: all before it are answered
         for request, future in zip(requests, futures, strict=False):
             kept[request] = future.result()
+
+    async def _between_commits(self, *calls: Call) -> list[Future[Any]]:
+        while True:
+            with self._gate:
+                committing = self._committing
+                if committing is None:
+                    return self._submit("mempool", *calls)
+            await _done(committing)
+
+    async def later(self, method: str, value: Any) -> Any:
+        """The answer to info, query or check_tx, however late: neither the loop nor a thread is held. What nobody waits
+        for any more is answered all the same: bound how many there are. Raises ApplicationGone, ApplicationFailed."""
+        call = Call(method, value)
+        future = (await self._between_commits(call) if method == "check_tx" else self._submit("query", call))[0]
+        await _done(future)
+        return future.result()
 
     def check_tx(self, request: CheckTxRequest) -> CheckTxResponse:
         known = self._checked.pop(request, None)

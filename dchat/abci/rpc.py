@@ -6,10 +6,18 @@ What it tells is of blocks, votes, peers and the mempool, or is asked of the app
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
-from consensus.abci.interface import CheckTxRequest
+from consensus.abci.interface import (
+    CheckTxRequest,
+    CheckTxResponse,
+    InfoRequest,
+    InfoResponse,
+    QueryRequest,
+    QueryResponse,
+)
 from consensus.abci_socket.client import AbciClient
 from consensus.documents.genesis import GenesisDoc
 from consensus.node.node import Node
@@ -28,9 +36,11 @@ from dchat.doors.jsonrpc.websocket import Sockets
 from dchat.doors.reads.answers import Answers
 from dchat.doors.reads.errors import NotServing
 from dchat.doors.reads.event_feed import EventFeed
-from dchat.doors.reads.limits import RateLimit
+from dchat.doors.reads.limits import RateLimit, Slots
 from dchat.doors.reads.search import Searches
 from dchat.node.runtime import SUBSCRIBERS, tell_subscribers
+
+QUESTIONS_MAX: Final = 64  # that the application has not answered; of a client its share
 
 
 class _NotOurs:
@@ -41,6 +51,42 @@ class _NotOurs:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise self._why
+
+
+class Questions:
+    """What strangers ask the application. Each keeps its place until that answers, whoever still waits: an application
+    that is slow, or hangs, has no more of them to answer, and the loop and the readers' threads go on."""
+
+    def __init__(self, client: AbciClient) -> None:
+        self._client, self.places = client, Slots("questions to the application", QUESTIONS_MAX)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def info(self, request: InfoRequest, client: str) -> InfoResponse:
+        told: InfoResponse = await self._ask("info", request, client)
+        return told
+
+    async def query(self, request: QueryRequest, client: str) -> QueryResponse:
+        found: QueryResponse = await self._ask("query", request, client)
+        return found
+
+    async def check(self, tx: bytes, client: str) -> CheckTxResponse:
+        checked: CheckTxResponse = await self._ask("check_tx", CheckTxRequest(tx), client)
+        return checked
+
+    async def _ask(self, method: str, value: Any, client: str) -> Any:
+        """Raises Busy, ApplicationGone, ApplicationFailed."""
+        self.places.take(client)
+        task = asyncio.get_running_loop().create_task(self._client.later(method, value), name=f"question of {client}")
+        self._tasks.add(task)
+
+        def over(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            self.places.give(client)
+            if not task.cancelled():
+                task.exception()  # who asked may have left
+
+        task.add_done_callback(over)
+        return await asyncio.shield(task)
 
 
 class RpcDoor:
@@ -68,12 +114,13 @@ class RpcDoor:
             answers, genesis, reading=views.reading, share=views.share, is_catching_up=views.is_catching_up,
             searches=Searches(answers, views.share, config.index),
         )  # fmt: skip
+        asked = Questions(client)
         of_node = NodeCalls(
-            views, key, info=client.info, query=client.query, peer_states=engine.gossip.consensus.peer_states
+            views, key, info=asked.info, query=asked.query, peer_states=engine.gossip.consensus.peer_states
         )
         of_txs = TxCalls(
             answers, engine.pool, node.commits, EvidenceDesk(engine.evidence, views.reading), reading=views.reading,
-            check=lambda tx: client.check_tx(CheckTxRequest(tx)), place=hub.place,
+            check=asked.check, place=hub.place,
             commit_timeout_ms=options.timeout_broadcast_tx_commit,
         )  # fmt: skip
         table: dict[str, Any] = {**of_chain.table, **of_node.table, **of_txs.table, **hub.table}

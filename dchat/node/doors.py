@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from consensus.abci.interface import CheckTxResponse, InfoRequest, InfoResponse, QueryRequest, QueryResponse
 from consensus.documents.genesis import GenesisDoc
 from consensus.engine.skew import ClockSkew
 from consensus.evidence.pool import EvidencePool
@@ -158,11 +159,20 @@ class Doors:
             views.answers, chain.genesis, reading=views.reading, share=views.share, searches=self._searches,
             is_catching_up=views.is_catching_up,
         )  # fmt: skip
-        of_node = NodeCalls(
-            views, chain.pub_key, info=chain.app.info, query=chain.app.query, peer_states=gossip.consensus.peer_states
-        )
+        app = chain.app
+
+        async def info(request: InfoRequest, client: str) -> InfoResponse:
+            return app.info(request)
+
+        async def query(request: QueryRequest, client: str) -> QueryResponse:
+            return await views.reading.run(lambda: app.query(request), client)
+
+        async def check(tx: bytes, client: str) -> CheckTxResponse:
+            return app.try_tx(tx)
+
+        of_node = NodeCalls(views, chain.pub_key, info=info, query=query, peer_states=gossip.consensus.peer_states)
         of_txs = TxCalls(
-            views.answers, views.pool, watch, desk, reading=views.reading, check=chain.app.try_tx,
+            views.answers, views.pool, watch, desk, reading=views.reading, check=check,
             place=self.hub.place, commit_timeout_ms=options.timeout_broadcast_tx_commit,
         )  # fmt: skip
         table = {**of_chain.table, **of_node.table, **of_txs.table, **self.hub.table}

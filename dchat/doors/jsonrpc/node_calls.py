@@ -6,7 +6,7 @@ Source: CometBFT v0.38, rpc/core/status.go, net.go, consensus.go, abci.go.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -62,15 +62,15 @@ class PeerRounds(Protocol):
 
 
 class NodeCalls:
-    """peer_states: peers, and where they are. query, info: the application's."""
+    """peer_states: peers, and where they are. query, info: the application's, for a client."""
 
     def __init__(
         self,
         views: Views,
         pub_key: PubKey,
         *,
-        info: Callable[[InfoRequest], InfoResponse],
-        query: Callable[[QueryRequest], QueryResponse],
+        info: Callable[[InfoRequest, str], Awaitable[InfoResponse]],
+        query: Callable[[QueryRequest, str], Awaitable[QueryResponse]],
         peer_states: Callable[[], Mapping[str, PeerRounds]],
     ) -> None:
         self._views, self._pub_key, self._info, self._query = views, pub_key, info, query
@@ -251,7 +251,7 @@ class NodeCalls:
     # ------------------------------------------------------------------------------------------------- application
 
     async def abci_info(self, call: Call, given: Mapping[str, Any]) -> Json:
-        told = self._info(InfoRequest(ENGINE_VERSION, BLOCK_PROTOCOL, P2P_PROTOCOL))
+        told = await self._info(InfoRequest(ENGINE_VERSION, BLOCK_PROTOCOL, P2P_PROTOCOL), call.client)
         height = min(told.last_block_height, self._views.answers.height)  # the application may be a step ahead
         state = self._views.answers.states.load()
         app_hash = told.last_block_app_hash if height == told.last_block_height or state is None else state.app_hash
@@ -271,9 +271,7 @@ class NodeCalls:
             told = QueryResponse(1, f"data has {len(data)} bytes; allowed: up to {QUERY_BYTES_MAX}", "query")
         else:
             asked = self._asked(path, data, height, prove=prove)
-            told = asked if isinstance(asked, QueryResponse) else await self._views.reading.run(
-                lambda: self._query(asked), call.client
-            )  # fmt: skip
+            told = asked if isinstance(asked, QueryResponse) else await self._query(asked, call.client)
         ops = [{"type": op.type, "key": base64_of(op.key), "data": base64_of(op.data)} for op in told.proof_ops]
         return {
             "response": {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -39,8 +39,8 @@ Place = Callable[[str, str], AbstractContextManager[None]]
 
 
 class TxCalls:
-    """check: the application's check_tx of one that is not to be admitted. place: of one more who waits for an event,
-    by its name and its client; raises RpcError where there is none."""
+    """check: the application's check_tx of one that is not to be admitted, for a client.
+    place: of one more who waits for an event, by its name and its client; raises RpcError where there is none."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TxCalls:
         evidence: EvidenceDesk,
         *,
         reading: Reading,
-        check: Callable[[bytes], CheckTxResponse],
+        check: Callable[[bytes, str], Awaitable[CheckTxResponse]],
         place: Place,
         commit_timeout_ms: int,
     ) -> None:
@@ -133,7 +133,7 @@ class TxCalls:
             raise failed(f"tx pre check: {answer.log}")
 
     async def check_tx(self, call: Call, given: Mapping[str, Any]) -> Json:
-        return check_form(self._check(given["tx"]))
+        return check_form(await self._check(given["tx"], call.client))
 
     async def unconfirmed_txs(self, call: Call, given: Mapping[str, Any]) -> Json:
         first = [entry.tx for entry in itertools.islice(self._pool.entries(), per_page_of(given["limit"]))]

@@ -27,6 +27,7 @@ MAKERS = {
     "consensus/mempool/journal.py": "who waits for a promise is answered with the error",
     "dchat/node/process.py": "the process awaits its joining by a snapshot, and ends by what that raises",
     "dchat/abci/engine.py": "the process awaits its start, and ends by what that raises",
+    "dchat/abci/rpc.py": "who asked awaits it, and else it gives its place back",
     "dchat/abci/process.py": "a round of pruning that fails is told, and a later block begins another",
     "dchat/statesync/maker.py": "a snapshot that fails is told and counted, and the next height tries again",
     "consensus/node/program.py": "the command awaits its signal and its processes",
