@@ -120,10 +120,12 @@ class Stall:
 
 
 def diagnose(
-    asked: Sequence[Asked], monikers: Mapping[str, str], *, since_s: float | None, after_s: float, waits_for_txs: bool
-) -> Stall:
-    """asked: the own node first, which answered. monikers: by consensus address. since_s: since the last block, by our
-    clock. after_s: from when on no block is a stall. waits_for_txs: blocks are made for transactions alone."""
+    asked: Sequence[Asked], monikers: Mapping[str, str], *, since_s: float | None, after_s: float, waits_for_txs: bool,
+    own_is_away: bool = False,
+) -> Stall:  # fmt: skip
+    """asked: the own node first, which answered; own_is_away: it did not, and is not among them, and the first speaks
+    for it. monikers: by consensus address. since_s: since the last block, by our clock. after_s: from when on no block
+    is a stall. waits_for_txs: blocks are made for transactions alone."""
     own = asked[0]
     height = _number(own.consensus.get("height"))
     seats = tuple(_seats(asked, height, monikers))
@@ -138,10 +140,12 @@ def diagnose(
     )  # fmt: skip
     if not stall.is_stalled:
         return stall
-    causes = [*_ahead(own, ahead), *_upgrade(own), *_hashes(asked), *_power(stall), *_connections(own, stall, peers)]
+    here = own.name if own_is_away else "this node"
+    causes = [*_ahead(own, ahead, here), *_upgrade(own, here), *_hashes(asked, here), *_power(stall)]
+    causes += _connections(here, stall, peers)
     causes += [*_partition(stall, asked), *_clocks(asked), *_builds(asked), *_nil(own, stall)]
-    causes = causes or ["+2/3 vote, and no block comes of it: see this node's log"]
-    return Stall(**{**_fields(stall), "causes": tuple(causes), "advice": tuple(_advice(stall, ahead))})
+    causes = causes or [f"+2/3 vote, and no block comes of it: see the log of {here}"]
+    return Stall(**{**_fields(stall), "causes": tuple(causes), "advice": tuple(_advice(stall, ahead, own_is_away))})
 
 
 def _fields(stall: Stall) -> dict[str, Any]:
@@ -188,33 +192,31 @@ def _votes(one: Asked) -> dict[str, dict[int, tuple[str | None, str | None]]]:
 # ------------------------------------------------------------------------------------------------ causes
 
 
-def _ahead(own: Asked, ahead: Sequence[Asked]) -> Iterator[str]:
+def _ahead(own: Asked, ahead: Sequence[Asked], here: str) -> Iterator[str]:
     if ahead:
         best = max(ahead, key=lambda one: one.height)
-        yield (
-            f"the network goes on without this node: {best.name} is at height {best.height}, this one at {own.height}"
-        )
+        yield f"the network goes on without {here}: {best.name} is at height {best.height}, this one at {own.height}"
 
 
-def _upgrade(own: Asked) -> Iterator[str]:
+def _upgrade(own: Asked, here: str) -> Iterator[str]:
     upgrade = own.status.get("upgrade")
     told = upgrade if isinstance(upgrade, dict) else {}
     if halted := _text(told.get("halted")):
-        yield f"this node left consensus for an upgrade: {halted}"
+        yield f"{here} left consensus for an upgrade: {halted}"
     plan = told.get("plan")
     if isinstance(plan, dict) and _number(plan.get("height")) == own.height + 1 and not halted:
         name = _text(plan.get("name"))
         yield f"the upgrade {name!r} is due at this height: validators whose build does not know it have stopped"
 
 
-def _hashes(asked: Sequence[Asked]) -> Iterator[str]:
+def _hashes(asked: Sequence[Asked], here: str) -> Iterator[str]:
     own = asked[0]
     for other in asked[1:]:
         for field, what in (("latest_block_hash", "block"), ("latest_app_hash", "state")):
             ours, theirs = _text(own.status.get(field)), _text(other.status.get(field))
             if other.height == own.height and ours and theirs and ours != theirs:
                 yield (
-                    f"at height {own.height} {other.name} has another {what} ({theirs[:16]}) than this node "
+                    f"at height {own.height} {other.name} has another {what} ({theirs[:16]}) than {here} "
                     f"({ours[:16]}): one of them executed something else (`dchat validator --replay-from-genesis`)"
                 )
                 break
@@ -228,9 +230,9 @@ def _power(stall: Stall) -> Iterator[str]:
         )
 
 
-def _connections(own: Asked, stall: Stall, peers: object) -> Iterator[str]:
+def _connections(here: str, stall: Stall, peers: object) -> Iterator[str]:
     if len(stall.seats) > 1 and not _objects(peers):
-        yield "this node has no peers: see [network] bootstrap_validators, the firewall, and the other machines"
+        yield f"{here} has no peers: see [network] bootstrap_validators, the firewall, and the other machines"
 
 
 def _partition(stall: Stall, asked: Sequence[Asked]) -> Iterator[str]:
@@ -267,7 +269,9 @@ def _nil(own: Asked, stall: Stall) -> Iterator[str]:
         yield f"votes are for nil: {NIL[worst]}"
 
 
-def _advice(stall: Stall, ahead: Sequence[Asked]) -> Iterator[str]:
+def _advice(stall: Stall, ahead: Sequence[Asked], own_is_away: bool) -> Iterator[str]:
+    if own_is_away:
+        yield "start this home's own node, which does not answer"
     if ahead:
         yield "this node fetches what it lacks by itself once it has peers; see `dchat status` and its log"
         return

@@ -52,16 +52,23 @@ def recover(urls: tuple[str, ...], after: int, initiate_leader_election: bool, m
     """Say why a network makes no blocks: who is missing, what each has voted, how much power a block needs.
 
     It asks this home's running node, and others whose doors are named, and changes nothing: no record of signatures, no
-    set of validators, no state. Exit code 0: nothing to recover; 1: it stands.
+    set of validators, no state. Where the own node is down it says so, and the others are heard alone. Exit code 0:
+    nothing to recover; 1: the network stands; 4: no node answers.
     """
     if len(urls) > URLS_MAX:
         raise click.UsageError(f"--url: {len(urls)} nodes; allowed: {URLS_MAX}")
     config = own_node()
     own = _url_of(config)
-    asked = [_ask(own, needed=True), *(_ask(url.rstrip("/"), needed=False) for url in urls)]
+    asked = [_ask(url.rstrip("/")) for url in (own, *urls)]
+    heard = [one for one in asked if not one.error]
+    if not heard:
+        others = f"; nor did any of the {len(urls)} others" if urls else ""
+        raise Refusal(f"{asked[0].error}{others}", Exit.UNREACHABLE)
+    if asked[0].error:  # who is furthest speaks for it
+        heard.sort(key=lambda one: -one.height)
     stall = diagnose(
-        asked, _monikers(own), since_s=_age(asked[0]), after_s=after,
-        waits_for_txs=not config.consensus.create_empty_blocks,
+        heard, _monikers(heard[0].url), since_s=_age(heard[0]), after_s=after,
+        waits_for_txs=not config.consensus.create_empty_blocks, own_is_away=bool(asked[0].error),
     )  # fmt: skip
     peers = asyncio.run(_reached(config, asked[0])) if stall.is_stalled else []
     _show(stall, asked, peers, leader=initiate_leader_election)
@@ -80,8 +87,8 @@ def _url_of(config: Config) -> str:
     return f"http://{host}:{config.observability.health_port}"
 
 
-def _ask(url: str, *, needed: bool) -> Asked:
-    """needed: raises Refusal where it does not answer; else that is told."""
+def _ask(url: str) -> Asked:
+    """One that does not answer, or otherwise than a node of ours, keeps no other from being heard."""
     try:
         before = time.time()
         _, health = get_json(f"{url}/health")
@@ -91,8 +98,6 @@ def _ask(url: str, *, needed: bool) -> Asked:
         if not all(isinstance(answer, dict) for answer in (health, status, consensus)):
             raise Refusal(f"{url} answers otherwise than a node of ours", Exit.UNREACHABLE)
     except Refusal as error:
-        if needed:
-            raise
         return Asked(url, {}, {}, error=error.format_message())
     told = health.get("timestamp")
     is_time = isinstance(told, int) and 0 <= told < TIME_MAX_S  # a number of JSON may have thousands of digits
@@ -116,8 +121,8 @@ def _monikers(url: str) -> dict[str, str]:
         return found
 
 
-def _age(own: Asked) -> float | None:
-    told = own.status.get("latest_block_time")
+def _age(one: Asked) -> float | None:
+    told = one.status.get("latest_block_time")
     try:
         return max(0.0, time.time() - datetime.fromisoformat(str(told)[:19] + "+00:00").timestamp())
     except ValueError:
@@ -155,6 +160,8 @@ def _show(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]]
     if not sys.stdout.isatty():
         show_json(_as_json(stall, asked, peers))
         return
+    if asked[0].error:
+        echo(f"this home's own node is down, and the others are heard alone: {asked[0].error}")
     if not stall.is_stalled:
         age = "no block yet" if stall.since_s is None else f"the last block is {stall.since_s:.0f} s old"
         echo(f"nothing to recover: chain {stall.chain_id} decides height {stall.height}, {age}")
@@ -211,6 +218,7 @@ def _who(stall: Stall, address: str) -> str:
 def _as_json(stall: Stall, asked: Sequence[Asked], peers: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
         "stalled": stall.is_stalled,
+        "own_node_error": asked[0].error or None,
         "chain_id": stall.chain_id,
         "height": stall.height,
         "round": stall.round,

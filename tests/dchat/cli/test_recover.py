@@ -16,7 +16,6 @@ from click.testing import CliRunner, Result
 
 from dchat.cli.local import recover_command
 from dchat.cli.main import dchat
-from dchat.cli.terminal.base import Refusal
 from dchat.devnet import processes
 from dchat.devnet.network import Network, NodeEntry, free_ports, make_network
 from tests.support.cli.network import PACE
@@ -47,11 +46,13 @@ def url(network: Network, node: NodeEntry) -> str:
     return f"http://{network.host}:{node.ports.http}"
 
 
-def until(network: Network, *options: str, code: int, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def until(
+    network: Network, *options: str, code: int, holds: Callable[[dict[str, Any]], bool], node: int = 0
+) -> dict[str, Any]:
     """What is said once it is so."""
     deadline = time.monotonic() + 60
     while True:
-        ended = recover(network, *options)
+        ended = recover(network, *options, node=node)
         if ended.exit_code == code:
             answer: dict[str, Any] = json.loads(ended.stdout)
             if holds(answer):
@@ -95,6 +96,13 @@ def test_a_network_that_stands_is_explained(network: Network) -> None:
     assert not answer["stalled"]
     assert recover(network, "--min-validators", "4").exit_code == 1
     asyncio.run(_nothing_answers(network))
+    told = until(
+        network, "--url", url(network, four), "--url", url(network, one), node=3, code=0,
+        holds=lambda told: told["missing"] == [four.name],
+    )  # fmt: skip
+    assert "did not answer" in told["own_node_error"]
+    assert (told["stalled"], told["height"] > 3) == (False, True)
+    assert [node["error"] is None for node in told["nodes"]] == [False, False, True]
 
 
 async def _nothing_answers(network: Network) -> None:
@@ -102,6 +110,9 @@ async def _nothing_answers(network: Network) -> None:
     ended = await asyncio.to_thread(recover, network, node=3)
     assert ended.exit_code == 4
     assert "did not answer" in ended.output
+    *_, four = network.nodes
+    nobody = await asyncio.to_thread(recover, network, "--url", url(network, four), node=3)
+    assert (nobody.exit_code, "nor did any of the 1 others" in nobody.output) == (4, True)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +122,5 @@ async def _nothing_answers(network: Network) -> None:
 def test_another_node_that_lies_ends_nothing(health: object, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one of --url says must not keep the others from being heard."""
     monkeypatch.setattr(recover_command, "get_json", lambda url: (200, health if url.endswith("/health") else {}))
-    asked = recover_command._ask("http://liar", needed=False)
+    asked = recover_command._ask("http://liar")
     assert (error in asked.error, bool(asked.error), asked.skew_s) == (True, bool(error), None)
-    if error:
-        with pytest.raises(Refusal, match=error):
-            recover_command._ask("http://own", needed=True)

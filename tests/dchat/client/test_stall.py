@@ -42,8 +42,8 @@ def asked(
     )  # fmt: skip
 
 
-def of(*nodes: Asked, since_s: float | None = 99.0, waits_for_txs: bool = False) -> Stall:
-    return diagnose(nodes, NAMES, since_s=since_s, after_s=30.0, waits_for_txs=waits_for_txs)
+def of(*nodes: Asked, since_s: float | None = 99.0, waits_for_txs: bool = False, own_is_away: bool = False) -> Stall:
+    return diagnose(nodes, NAMES, since_s=since_s, after_s=30.0, waits_for_txs=waits_for_txs, own_is_away=own_is_away)
 
 
 ALL: Votes = dict.fromkeys(ADDRESSES, (BLOCK, None))
@@ -98,6 +98,13 @@ def test_who_is_missing_and_how_much_power_is_asked_for() -> None:
 )  # fmt: skip
 def test_likely_causes_are_said(nodes: list[Asked], said: str) -> None:
     assert any(said in cause for cause in of(*nodes).causes), of(*nodes).causes
+
+
+def test_who_speaks_for_an_own_node_that_is_away_is_named() -> None:
+    stands = of(asked("v2", HALF, status={"peers": []}), own_is_away=True)
+    assert any(cause.startswith("v2 has no peers") for cause in stands.causes), stands.causes
+    assert not any("this node" in text for text in (*stands.causes, *stands.advice)), stands
+    assert stands.advice[0] == "start this home's own node, which does not answer"
 
 
 @pytest.mark.parametrize(
