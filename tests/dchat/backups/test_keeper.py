@@ -21,7 +21,7 @@ from dchat.backups.keeper import PART, Keeper
 from dchat.backups.record import Record, read_record, write_record
 from dchat.config import load
 from dchat.home.home import Home
-from tests.support.node.homes import Stopped, make_stopped
+from tests.support.node.homes import Stopped, shared_stopped
 from tests.support.node.running import running_node, until
 
 HOUR_S = 3_600
@@ -30,7 +30,7 @@ NOW = 1_800_000_000  # Friday, 08:00:00 UTC
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 class Clock:

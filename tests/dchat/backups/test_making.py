@@ -16,13 +16,13 @@ from structlog.testing import capture_logs
 from dchat.backups.kept import DAY_S, name_of
 from dchat.backups.making import series_of_home
 from dchat.cli.main import dchat
-from tests.support.node.homes import Stopped, home_at, make_stopped
+from tests.support.node.homes import Stopped, home_at, shared_stopped
 from tests.support.node.s3 import BUCKET, ENVIRONMENT, REGION, Store, Stored, s3_store
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 @pytest.fixture

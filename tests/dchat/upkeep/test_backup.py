@@ -27,7 +27,7 @@ from dchat.upkeep import copies
 from dchat.upkeep.archive import read_archive, write_archive
 from storage.level_files import tables_of
 from storage.leveldb import LevelStore
-from tests.support.node.homes import Stopped, home_at, make_stopped, start
+from tests.support.node.homes import Stopped, home_at, shared_stopped, start
 from tests.support.node.machine import files_end_at
 from tests.support.node.running import running_node
 
@@ -36,7 +36,7 @@ DATABASES = ("app", "blocks", "state")
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 def run(home: Path, *words: object, said: str = "", code: int = 0) -> Result:

@@ -19,7 +19,7 @@ from dchat.cli.main import dchat
 from storage.level_files import tables_of
 from storage.open import open_store
 from storage.options import StoreOptions
-from tests.support.node.homes import Stopped, make_stopped
+from tests.support.node.homes import Stopped, shared_stopped
 
 CURRENCY = b"\x02"  # the store's place, in a key of the database
 KEY = layout.VALUE + CURRENCY
@@ -27,7 +27,7 @@ KEY = layout.VALUE + CURRENCY
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 def debug(*words: object, code: int) -> Any:

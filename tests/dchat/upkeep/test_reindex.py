@@ -19,14 +19,14 @@ from dchat.upkeep.reindex import Reindexing
 from storage.kv import KeyValueStore, Write
 from storage.leveldb import LevelStore
 from storage.memory import MemoryStore
-from tests.support.node.homes import Stopped, make_stopped, start
+from tests.support.node.homes import Stopped, shared_stopped, start
 
 Pairs = dict[bytes, bytes]
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 def run(home: Path, *words: object, code: int = 0) -> Result:

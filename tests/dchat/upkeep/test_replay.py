@@ -23,12 +23,12 @@ from dchat.cli.local import replay_command
 from dchat.cli.main import dchat
 from dchat.upkeep.replay import Progress
 from storage.leveldb import LevelStore
-from tests.support.node.homes import Stopped, make_stopped, start
+from tests.support.node.homes import Stopped, shared_stopped, start
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 def run(home: Path, *words: object, code: int = 0, said: str = "") -> Result:

@@ -12,12 +12,12 @@ from consensus.documents.files import SignState, format_sign_state, parse_sign_s
 from dchat.cli.main import dchat
 from dchat.config import load
 from dchat.node.runtime import WATCHED_AFTER_MOVE, MovedMark, watch_heights
-from tests.support.node.homes import Stopped, home_at, make_stopped
+from tests.support.node.homes import Stopped, home_at, shared_stopped
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    return make_stopped(tmp_path_factory.mktemp("network"))
+    return shared_stopped(tmp_path_factory)
 
 
 def signer(home: Path, *words: object, code: int = 0) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from chain.currency.ledger.records import ACCOUNT
 from chain.state.audit import audit
 from chain.tx.messages import Payment
@@ -22,6 +24,7 @@ from storage.errors import StoreCorrupted
 from tests.support.node.running import running_node, until
 
 PAID = 5
+_shared: list[Stopped] = []
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ def home_at(root: Path) -> Home:
 def make_stopped(folder: Path) -> Stopped:
     """Two runs of a chain, a payment in each. Blocks: it runs a loop of its own."""
     return asyncio.run(_make(folder))
+
+
+def shared_stopped(factory: pytest.TempPathFactory) -> Stopped:
+    """One for all tests of this process that take nothing but copies of it, each of its own. Not for two processes at
+    once: nodes that are started on copies listen on the same ports."""
+    if not _shared:
+        _shared.append(make_stopped(factory.mktemp("shared-network")))
+    return _shared[0]
 
 
 async def _make(folder: Path) -> Stopped:
