@@ -1,6 +1,6 @@
 // cometbft-load-test for a dchat chain: its client factory, written outside its tree, signs payments in Go.
 //
-//	DCHAT_LOAD_SEED=TEXT go run . addresses N        the accounts that N connections need, in hex: give each some DCHAT
+//	DCHAT_LOAD_SEED=TEXT go run . addresses N        the accounts that N connections need: give each some DCHAT
 //	DCHAT_LOAD_SEED=TEXT go run . -c N -T SECONDS -r RATE --endpoints ws://HOST:PORT/websocket
 //
 // Everything else is cometbft-load-test's own (--help). Connection i pays from account i of the seed, 1 udchat at a
@@ -95,6 +95,48 @@ func accountOf(seed, name string) account {
 	return account{key, public, policy, hash([]byte("dchat/address"), policy)[:20]}
 }
 
+const (
+	alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l" // bech32, BIP-173
+	prefix   = "dchat"
+)
+
+// textOf is an address as people see it: 160 bits are 32 groups of 5, and 6 groups more check them.
+func textOf(address []byte) string {
+	groups, held, waiting := []byte{}, uint32(0), 0
+	for _, one := range address {
+		held, waiting = held<<8|uint32(one), waiting+8
+		for ; waiting >= 5; waiting -= 5 {
+			groups = append(groups, byte(held>>(waiting-5)&31))
+		}
+	}
+	checked := []byte{}
+	for _, char := range []byte(prefix) {
+		checked = append(checked, char>>5)
+	}
+	checked = append(checked, 0)
+	for _, char := range []byte(prefix) {
+		checked = append(checked, char&31)
+	}
+	check := uint32(1)
+	for _, one := range append(append(checked, groups...), make([]byte, 6)...) {
+		top := check >> 25
+		check = (check&0x1ffffff)<<5 ^ uint32(one)
+		for bit, part := range []uint32{0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3} {
+			if top>>bit&1 == 1 {
+				check ^= part
+			}
+		}
+	}
+	for place := 5; place >= 0; place-- {
+		groups = append(groups, byte((check^1)>>(5*place)&31))
+	}
+	text := []byte(prefix + "1")
+	for _, one := range groups {
+		text = append(text, alphabet[one])
+	}
+	return string(text)
+}
+
 func (a account) payment(chainID string, recipient []byte, sequence, fee, expiry uint64) []byte {
 	paid := sub(1, message(sub(1, a.address), sub(2, recipient), whole(3, 1)))
 	signer := message(sub(1, a.address), sub(2, a.policy), sub(3, a.public), whole(4, sequence))
@@ -140,7 +182,7 @@ func nextSequence(endpoint string, of account) (uint64, error) {
 		return 0, err
 	}
 	if len(told.Response.Value) == 0 {
-		return 0, fmt.Errorf("account %x has no DCHAT: pay it some first", of.address)
+		return 0, fmt.Errorf("account %s has no DCHAT: pay it some first", textOf(of.address))
 	}
 	next := uint64(0)
 	err := each(told.Response.Value, func(number, _ uint64, entry []byte) {
@@ -233,7 +275,7 @@ func main() {
 			os.Exit(1)
 		}
 		for number := range count {
-			fmt.Printf("%x\n", accountOf(os.Getenv("DCHAT_LOAD_SEED"), strconv.FormatUint(number, 10)).address)
+			fmt.Println(textOf(accountOf(os.Getenv("DCHAT_LOAD_SEED"), strconv.FormatUint(number, 10)).address))
 		}
 		return
 	}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chain.tx.envelope.build import Wallet
+from crypto.bech32 import encode_address
 from crypto.hash import sha256
 from dchat.devnet.network import free_ports, make_network
 from tests.support.interop.rows import row
@@ -85,7 +86,7 @@ async def received(running: Running, least: int) -> int:
 async def test_it_sends_payments_that_it_signs_itself(tmp_path: Path) -> None:
     path, version = await asyncio.to_thread(program)
     payers = [account(str(number)) for number in range(2 * CONNECTIONS)]
-    assert (await run(path, "addresses", str(len(payers)))).split() == [one.hex() for one in payers]
+    assert (await run(path, "addresses", str(len(payers)))).split() == [encode_address(one) for one in payers]
 
     funds = dict.fromkeys(payers, FUNDS)
     make_network(tmp_path / "net", validators=1, pace=QUICK, ports=free_ports(1), more_balances=funds)
