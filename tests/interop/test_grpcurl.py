@@ -153,6 +153,7 @@ def of_the_chain(w: World) -> dict[str, tuple[dict[str, Any], str]]:
         "ChainService/GetCommit": ({"height": 1}, "light_block"),
         "ChainService/GetValidators": ({"height": 1}, "validators"),
         "ChainService/GetBlockResults": ({"height": w.height}, "results"),
+        "ChainService/SearchBlocks": ({"query": "block.height >= 1", "limit": 3}, "blocks"),
         "ChainService/StreamBlocks": ({"from_height": 1, "with_results": True}, "block"),
         "ChainService/StreamEvents": ({"from_height": 1, "to_height": w.height, "types": ["payment"]}, "cursor"),
         "GovService/GetProposal": ({**first, "prove": True}, "proposal"),
@@ -176,6 +177,7 @@ def of_the_chain(w: World) -> dict[str, tuple[dict[str, Any], str]]:
         "TxService/BroadcastMany": ({"txs": [w.signed[1]]}, "results"),
         "TxService/GetTx": ({"hash": w.paid, "prove": True}, "proof"),
         "TxService/ListPending": ({"address": w.me}, "height"),
+        "TxService/SearchTxs": ({"query": f"tx.height = {w.height}"}, "txs"),
         "TxService/Simulate": ({"tx": w.signed[2]}, "gas_used"),
     }
 

@@ -100,7 +100,9 @@ def test_what_is_asked_of_sql_is_answered(server: Server, stopped: Stopped) -> N
         pytest.param(("--connection", f"mysql://u:{PASSWORD}@h/d"), 2, "allowed: postgresql://", id="another kind"),
         pytest.param(("--connection", "URL", "--schema", 'x"; DROP'), 2, "a schema of a-z", id="schema"),
         pytest.param(("--connection", "postgresql:///d?host=/nowhere"), 1, "/nowhere", id="no server"),
-        pytest.param(("--connection", "URL", "--db-path", "/nowhere"), 2, "/nowhere does not exist", id="no databases"),
+        pytest.param(
+            ("--connection", "URL", "--db-path", "/nowhere"), 2, "/nowhere: there are no databases", id="no databases"
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(
