@@ -17,8 +17,9 @@ from dchat.cli.terminal.base import Exit, Group, Refusal, place_refused
 from dchat.cli.terminal.later import add_later_commands
 
 # Every process that this program begins is begun by exec; what gRPC does at a fork only wrote lines of its own into the
-# log. It reads this when it is imported, which no module above does.
+# log, as does each connection that the other side ends. It reads this when it is imported, which no module above does.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 # name -> module and attribute, in the order of the help
 PLACES: Final = {

@@ -9,6 +9,7 @@ has the lock; one that lost it with its connection finds the row changed, and wr
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SERVER_VERSION_MIN: Final = 120_000  # generated columns
 ENCODING: Final = "UTF8"  # as a server calls it; one that was installed without a locale has SQL_ASCII
+LEAVES_S: Final = 2.0  # in which the server notices that a writer is gone
 READ_ONLY: Final = "25006"  # SQLSTATE: of a server that follows another one
 SCHEMAS: Final = {
     int(path.stem.removeprefix("schema_")): path for path in sorted(Path(__file__).parent.glob("schema_*.sql"))
@@ -107,7 +109,7 @@ class Writer:
             self._sql.execute(f"CREATE SCHEMA {schema}")  # its form was looked at
         self._sql.execute(f"SET search_path TO {schema}")
         self._sql.execute("SET synchronous_commit TO on")
-        if not self._one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", f"dchat.{schema}")[0]:
+        if not self._is_alone():
             raise SqlUnavailable(
                 f"another node (or command) writes into schema {schema}, and one may at a time; two nodes need two "
                 "schemas or databases ([sql] schema_name)"
@@ -115,6 +117,15 @@ class Writer:
         with self._sql.transaction():
             self._migrate()
         self.at = self._read()
+
+    def _is_alone(self) -> bool:
+        """Whether nobody else writes into the schema. A server notices a moment late that one went away."""
+        asked, deadline = f"dchat.{self._target.schema}", time.monotonic() + LEAVES_S
+        while not self._one("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", asked)[0]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LEAVES_S / 20)
+        return True
 
     def _migrate(self) -> None:
         latest = max(SCHEMAS)
