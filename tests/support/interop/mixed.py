@@ -53,6 +53,9 @@ class MixedNode(Protocol):
     async def start(self) -> None: ...
     async def end(self, how: signal.Signals = signal.SIGTERM) -> None: ...
     def signal(self, what: signal.Signals) -> None: ...
+    async def close(self) -> None:
+        """End whatever of it runs, if anything does."""
+        ...
 
 
 class OurNode:
@@ -86,6 +89,11 @@ class OurNode:
         except TimeoutError:
             self._process.kill()
             raise
+
+    async def close(self) -> None:
+        if self.is_running:
+            self.signal(signal.SIGCONT)
+            await self.end()
 
     def signal(self, what: signal.Signals) -> None:
         assert self._process is not None
@@ -130,6 +138,13 @@ class TheirNode:
     async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         await self.comet.end(how)
         await self.app.end(how)
+
+    async def close(self) -> None:
+        if self.is_running:
+            self.signal(signal.SIGCONT)
+            await self.comet.end()
+        if self.app.is_running:
+            await self.app.end()
 
     def signal(self, what: signal.Signals) -> None:
         assert self.comet.process is not None
@@ -255,9 +270,7 @@ class MixedNetwork:
                     tasks.create_task(node.start())
             yield
         finally:
-            for node in self.alive:
-                node.signal(signal.SIGCONT)
-            await asyncio.gather(*(node.end() for node in self.alive))
+            await asyncio.gather(*(node.close() for node in self.nodes))
 
     # ------------------------------------------------------------------------------------------------ asking
 

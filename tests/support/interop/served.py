@@ -64,6 +64,10 @@ class AbciProcess:
     def log(self) -> str:
         return self.log_path.read_text() if self.log_path.exists() else ""
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
     async def start(self, *flags: str) -> None:
         starts = self.log.count("serving the application")
         command = [sys.executable, "-m", "dchat", "abci", "--home", str(self.home), "--listen", self.address, *flags]
@@ -95,7 +99,7 @@ class AbciProcess:
         try:
             yield
         finally:
-            if self._process is not None and self._process.returncode is None:
+            if self.is_running:
                 await self.end()
 
 
