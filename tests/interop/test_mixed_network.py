@@ -13,9 +13,10 @@ import pytest
 from chain.currency.ledger.stake_records import POWER_UNIT, VALIDATOR, Validator
 from chain.tx.messages.economy import RATE_ONE, CreateValidator, Delegate, prove_possession
 from crypto.hash import sha256
+from dchat.devnet.network import free_ports
 from light import LightClient, Root
 from light.rpc import RpcProvider
-from tests.support.interop.cometbft import VERSION, binary, free_port
+from tests.support.interop.cometbft import VERSION, binary
 from tests.support.interop.equivocator import Equivocator
 from tests.support.interop.mixed import OURS, THEIRS, MixedNetwork, MixedNode, addresses, ask
 from tests.support.interop.rows import row
@@ -210,7 +211,7 @@ async def light_clients(net: MixedNetwork, trusted: str) -> int:
     async with RpcProvider(theirs[0]) as primary, RpcProvider(theirs[1]) as witness:
         block = await LightClient(Root(2, bytes.fromhex(trusted)), primary, [witness]).verify_at(last)
         assert block.hash.hex().upper() == wanted
-    port = free_port()
+    port = free_ports(1)[0].rpc
     comet = binary()
     command = [
         str(comet), "light", net.chain_id, "-p", ours[0], "-w", ours[1], "--height", "2", "--hash", trusted,
