@@ -35,7 +35,7 @@ from tests.support.interop.served import STOP_S, AbciProcess
 OURS, THEIRS = "dchat", "CometBFT"
 PACE = Pace(block_time=300, timeout_propose=2_000, timeout_prevote=500, timeout_precommit=500, timeout_commit=100)
 GAS_PRICE = 100_000  # of a new chain
-WAIT_S = 120.0  # of a busy machine
+WAIT_S = 240.0  # of a busy machine
 POLL_S = 0.2
 METAS = 20  # that `blockchain` tells at most
 

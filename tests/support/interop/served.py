@@ -30,6 +30,7 @@ from storage.memory import MemoryStore
 from tests.support.engine.kvapp import KeyValueApp
 
 STOP_S = 60.0
+START_S = 180.0  # of a busy machine
 
 
 @contextlib.asynccontextmanager
@@ -73,7 +74,7 @@ class AbciProcess:
         command = [sys.executable, "-m", "dchat", "abci", "--home", str(self.home), "--listen", self.address, *flags]
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(START_S):
             while self.log.count("serving the application") == starts:
                 assert self._process.returncode is None, self.log[-2_000:]
                 await asyncio.sleep(0.05)
