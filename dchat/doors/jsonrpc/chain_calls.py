@@ -8,6 +8,7 @@ Source: CometBFT v0.38, rpc/core/blocks.go, consensus.go, tx.go, net.go.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 from collections.abc import Callable, Mapping
@@ -76,7 +77,7 @@ class ChainCalls:
         self._answers, self._genesis = answers, genesis
         self._reading, self._share, self._is_catching_up = reading, share, is_catching_up
         self._searches = searches
-        self._genesis_text = b""
+        self._genesis_text, self._genesis_lock = b"", asyncio.Lock()
         self.table = table_of(
             Method(
                 "blockchain",
@@ -309,7 +310,9 @@ class ChainCalls:
     async def _document(self, call: Call) -> bytes:
         """Its JSON: made once, in a thread; an exported chain's is hundreds of megabytes."""
         if not self._genesis_text:
-            self._genesis_text = await self._read(call, lambda: genesis_text(self._genesis))
+            async with self._genesis_lock:  # not once for each who asks before it is there
+                if not self._genesis_text:
+                    self._genesis_text = await self._read(call, lambda: genesis_text(self._genesis))
         return self._genesis_text
 
 

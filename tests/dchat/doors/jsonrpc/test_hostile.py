@@ -13,9 +13,11 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from consensus.documents.genesis import GenesisDoc
 from consensus.formats.units import MIB
 from consensus.state.cursors import Cursor
 from dchat.doors.http.listener import QUERY_PARAMS_MAX
+from dchat.doors.jsonrpc import chain_calls
 from dchat.doors.jsonrpc.hub import CONDITIONS_MAX, TEXTS_BYTES_MAX, Hub, Subscription
 from dchat.doors.jsonrpc.protocol import ID_CHARS_MAX, RpcError
 from dchat.doors.jsonrpc.table import Call
@@ -147,6 +149,22 @@ async def test_a_batch_counts_as_many_as_it_has(tmp_path: Path) -> None:
         answers = [await post(http, one.rpc, [request("health")] * 50) for _ in range(3)]
         assert [len(told.document) for told in answers[:1]] == [50]
         assert 503 in [told.status for told in answers]
+
+
+async def test_the_genesis_is_made_once_however_many_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audit 59: each of those who asked first had hundreds of megabytes made for it."""
+    made = list[int]()
+    make = chain_calls.genesis_text
+
+    def counted(genesis: GenesisDoc) -> bytes:
+        made.append(1)
+        return make(genesis)
+
+    monkeypatch.setattr(chain_calls, "genesis_text", counted)
+    async with running_node(tmp_path) as one, aiohttp.ClientSession() as http:
+        told = await asyncio.gather(*(post(http, one.rpc, request("genesis_chunked", id=1)) for _ in range(20)))
+        assert {answer.result["total"] for answer in told} == {"1"}
+        assert len(made) == 1
 
 
 # ---------------------------------------------------------------------------------------------------- subscriptions
