@@ -5,25 +5,20 @@ same kinds and forms; and what is refused, by URI and by POST, is refused with t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.support.interop.cometbft import VERSION, CometNode
+from tests.support.interop.cometbft import VERSION
 from tests.support.interop.rows import row
-from tests.support.node.running import running_node, until
 from tests.support.rpc.calling import Told, base64_of, call, get, payment_of, post, request
 from tests.support.rpc.shapes import differences
+from tests.support.rpc.two_nodes import LOOSE, LOOSE_OF_EVENTS, OPEN, OPEN_OF_EVENTS, START_S, settled, two_nodes
 
 pytestmark = [pytest.mark.go, pytest.mark.network]
-
-START_S = 60
-HEIGHT = 3
 
 # What is asked of both. Heights are such that both have them.
 METHODS: list[tuple[str, dict[str, Any]]] = [
@@ -39,27 +34,6 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
     ("block_search", {"query": "block.height = 0"}), ("tx_search", {"query": "tx.height = 1"}),
     ("abci_info", {}), ("abci_query", {"path": "/nothing", "data": "00"}), ("check_tx", {"tx": "AA=="}),
 ]  # fmt: skip
-
-# What the application, or whoever runs the node, chooses: strings of any form.
-LOOSE = frozenset({
-    "node_info.version", "node_info.moniker", "node_info.channels", "node_info.network", "sync_info.latest_app_hash",
-    "sync_info.earliest_app_hash", "block_metas[].header.app_hash", "header.app_hash", "block.header.app_hash",
-    "signed_header.header.app_hash", "response.data", "response.version", "response.log", "response.value",
-    "response.key", "response.codespace", "log", "codespace", "data", "app_hash", "genesis.app_hash",
-    "genesis.chain_id", "round_state.proposal_block_hash", "round_state.locked_block_hash",
-    "round_state.valid_block_hash", "finalize_block_events[].attributes[].value", "txs_results[].log", "check_tx.log",
-    "check_tx.codespace", "tx_result.log", "tx_result.codespace", "tx", "proof.data",
-    "round_state.validators.validators[].voting_power", "blocks[].block.header.app_hash", "txs[].tx_result.log",
-    "txs[].tx", "txs[].proof.data",
-})  # fmt: skip
-
-# What a node has at one moment and not at another, or what its application has not.
-OPEN = {
-    "dump_consensus_state": ("proposal", "block", "parts"),
-    "genesis": ("app_state",),
-    "block_results": ("events",),
-    "tx_search": ("events", "data"),
-}
 
 REFUSED_GET = [
     "block?height=0x2", "block?height=0", "block?height=1000000000", "block?height=-1", "block?height=abc",
@@ -108,42 +82,6 @@ def words_of(told: Told) -> list[str]:
     theirs = ("json", "JSON", "invalid char", "unmarshal")
     own_height = re.compile(r"(height|max height) [0-9]+$")
     return [own_height.sub("the tip", text) for text in data if not any(word in text for word in theirs)]
-
-
-@contextlib.asynccontextmanager
-async def two_nodes(tmp_path: Path) -> Any:
-    """(a session, theirs, ours, our node)"""
-    node = CometNode(tmp_path / "theirs", chain_id="their-chain")
-    node.set_config({"consensus.timeout_commit": "100ms"})
-    theirs = f"http://127.0.0.1:{node.rpc_port}"
-    async with node.running(), running_node(tmp_path / "ours") as one, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(START_S):
-            while True:
-                with contextlib.suppress(OSError, AssertionError):
-                    if int((await call(http, theirs, "status"))["sync_info"]["latest_block_height"]) > HEIGHT:
-                        break
-                await asyncio.sleep(0.1)
-        await until(lambda: one.node.views.answers.height > HEIGHT)
-        yield http, theirs, one.rpc, one
-
-
-async def settled(
-    ask: Callable[[aiohttp.ClientSession, str, Any], Awaitable[Told]],
-    http: aiohttp.ClientSession,
-    theirs: str,
-    asked: Any,
-    *,
-    not_yet: str = "could not find",
-) -> Told:
-    """What their node says at rest. Asked for the params or the validators after the block that it executes then, it
-    finds none (CometBFT v0.38, rpc/core/env.go, latestUncommittedHeight: a height above the last that was saved); and
-    a transaction that it told of is in its index a moment later."""
-    async with asyncio.timeout(START_S):
-        while True:
-            told = await ask(http, theirs, asked)
-            if not_yet not in told.text:
-                return told
-            await asyncio.sleep(0.05)
 
 
 async def test_every_answer_has_their_shape(tmp_path: Path) -> None:
@@ -226,19 +164,6 @@ KINDS = (
     "NewBlock", "NewBlockHeader", "NewBlockEvents", "Tx", "Vote", "NewRound", "NewRoundStep", "CompleteProposal",
     "Polka", "ValidBlock", "Lock",
 )  # fmt: skip
-LOOSE_OF_EVENTS = frozenset({
-    "data.value.block.header.app_hash", "data.value.header.app_hash", "data.value.block.header.chain_id",
-    "data.value.header.chain_id", "data.value.TxResult.tx", "data.value.TxResult.result.events[].attributes[].value",
-    "data.value.TxResult.result.data", "data.value.result_finalize_block.app_hash",
-    "data.value.events[].attributes[].value", "data.value.block.data.txs[]",
-    "data.value.result_finalize_block.events[].attributes[].value", "data.value.result_finalize_block.tx_results[].log",
-    "data.value.result_finalize_block.tx_results[].events[].attributes[].value",
-})  # fmt: skip
-# What only the application has: events of blocks, gas, results.
-OPEN_OF_EVENTS = (
-    "data.value.TxResult.result:", "data.value.result_finalize_block:", "events: theirs has", "data.value.TxResult:",
-)  # fmt: skip
-
 ASKED_OVER_SOCKET: list[Any] = [
     b"{", b"[]", b"5", b'{"id": true}', b"[" + b'{"id": 1, "method": "health", "params": {}}' + b"]",
     b'{"id": 1, "method": "block"}', request("health", id=1), request("nothing", id=1),
@@ -307,5 +232,5 @@ async def test_what_is_asked_over_a_socket_is_answered_as_they_answer_it(tmp_pat
             if core_of(told[0]) != core_of(told[1]) or words_of(told[0]) != words_of(told[1]):
                 found.append(f"{body}: theirs {their}, ours {our}")
         assert not found, "\n".join(found)
-    told = f"{len(ASKED_OVER_SOCKET)} answers alike in id, code and words"
-    row("CometBFT", VERSION, "its WebSocket beside ours: what is asked, subscribed and refused", told)
+    result = f"{len(ASKED_OVER_SOCKET)} answers alike in id, code and words"
+    row("CometBFT", VERSION, "its WebSocket beside ours: what is asked, subscribed and refused", result)
