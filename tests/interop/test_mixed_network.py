@@ -181,7 +181,7 @@ async def test_new_nodes_join_by_the_other_kind_and_light_clients_follow_it(tmp_
         ]  # fmt: skip
         for pair in (by_blocks, by_state):
             await asyncio.gather(*(node.start() for node in pair))
-            await net.wait_height(await net.top(), *pair)
+            await net.wait_height(await net.top() + 1, *pair)
             for node, peers in zip(pair, (theirs, ours), strict=True):
                 assert await net.peers(node) <= {one.entry.node_id for one in peers}
                 await net.agreement_of(node, peers[0])

@@ -338,6 +338,12 @@ class MixedNetwork:
 
     async def agreement_of(self, one: MixedNode, other: MixedNode) -> None:
         """The same of two nodes, from the lowest block that both have."""
+
+        async def have_blocks() -> bool:  # one that was restored from a snapshot tells its height, and has none yet
+            told = [(await self.rpc(node, "status"))["sync_info"] for node in (one, other)]
+            return all(int(status["earliest_block_height"]) > 0 for status in told)
+
+        await self.until("a block of their own", have_blocks)
         statuses = [(await self.rpc(node, "status"))["sync_info"] for node in (one, other)]
         first = max(int(status["earliest_block_height"]) for status in statuses)
         last = min(int(status["latest_block_height"]) for status in statuses)
