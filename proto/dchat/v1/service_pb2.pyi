@@ -1,6 +1,5 @@
 from proto.dchat.v1 import shown_pb2 as _shown_pb2
 from proto.dchat.v1 import state_pb2 as _state_pb2
-from proto.dchat.v1 import tx_pb2 as _tx_pb2
 from proto.tendermint.abci import types_pb2 as _types_pb2
 from proto.tendermint.crypto import proof_pb2 as _proof_pb2
 from proto.tendermint.types import block_pb2 as _block_pb2
