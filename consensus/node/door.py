@@ -2,7 +2,8 @@
 
     GET /status    GET /broadcast_tx_commit?tx="key=value"    GET /abci_query?data="key"&path=""
 
-Bytes are written as CometBFT's URIs have them: quoted text, or 0x and hex. Answers have its shapes; an error has
+Bytes are written as CometBFT's URIs have them: quoted text, or 0x and hex; a parameter that a call does not have is
+refused. Answers have its shapes; an error has
 `error` instead of `result`. What a browser sends for another page is refused, by Host and by Sec-Fetch-Site: a GET that
 submits would else be any web page's to use. This door serves any application; it is not dchat's.
 Source: CometBFT v0.38, rpc/openapi.
@@ -25,7 +26,9 @@ from crypto.hash import sha256
 
 BODY_BYTES_MAX: Final = 1_024  # nothing has one
 WAITING_MAX: Final = 100  # clients whose transaction is under way
-INVALID_PARAMS, INTERNAL = -32_602, -32_603  # JSON-RPC's
+NO_METHOD, INVALID_PARAMS, INTERNAL = -32_601, -32_602, -32_603  # JSON-RPC's
+
+CALLS: Final = {"status": (), "broadcast_tx_commit": ("tx",), "abci_query": ("data", "path")}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,10 +39,10 @@ class Door:
     def __init__(self, node: Node, address: str) -> None:
         self._node, self.address = node, address
         self._waiting = 0
-        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[no_web_pages])
-        app.router.add_get("/status", self._status)
-        app.router.add_get("/broadcast_tx_commit", self._broadcast)
-        app.router.add_get("/abci_query", self._query)
+        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[no_web_pages, only_known])
+        calls = {"status": self._status, "broadcast_tx_commit": self._broadcast, "abci_query": self._query}
+        for name, call in calls.items():
+            app.router.add_get(f"/{name}", call)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
@@ -108,6 +111,20 @@ async def no_web_pages(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
+@web.middleware
+async def only_known(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is misspelt would else be answered as if it had not been said."""
+    names = CALLS.get(request.path[1:])
+    if names is None:
+        allowed = ", ".join(f"/{name}" for name in CALLS)
+        return failure(NO_METHOD, f"{request.path[:100]!r} is no call of this door; allowed: {allowed}", status=404)
+    for name in request.query:
+        if name not in names:
+            allowed = ", ".join(names) or "none"
+            return failure(INVALID_PARAMS, f"{request.path} has no parameter {name[:100]!r}; allowed: {allowed}")
+    return await handler(request)
+
+
 def parameter(request: web.Request, name: str) -> bytes:
     """Raises ValueError."""
     text = request.query.get(name, '""')
@@ -134,8 +151,8 @@ def result(told: dict[str, Any]) -> web.Response:
     return _reply({"jsonrpc": "2.0", "id": -1, "result": told})
 
 
-def failure(code: int, why: str) -> web.Response:
-    return _reply({"jsonrpc": "2.0", "id": -1, "error": {"code": code, "message": why, "data": why}}, status=500)
+def failure(code: int, why: str, *, status: int = 500) -> web.Response:
+    return _reply({"jsonrpc": "2.0", "id": -1, "error": {"code": code, "message": why, "data": why}}, status=status)
 
 
 def _reply(told: dict[str, Any], status: int = 200) -> web.Response:

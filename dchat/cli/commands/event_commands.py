@@ -189,7 +189,7 @@ def query_txs(node: str | None, **how: Any) -> None:
     """
     told = pb.SearchTxsResponse()
     run(lambda client: _search(client.search_txs, told, told.txs, **how), node)
-    _show(told, _txs_table)
+    _show(told, told.txs, _txs_table)
 
 
 @query.command("blocks", cls=Command)
@@ -208,7 +208,7 @@ def query_blocks(node: str | None, asked: str | None, **how: Any) -> None:
         return
     told = pb.SearchBlocksResponse()
     run(lambda client: _search(client.search_blocks, told, told.blocks, asked=asked, **how), node)
-    _show(told, _blocks_table)
+    _show(told, told.blocks, _blocks_table)
 
 
 async def _search(
@@ -228,8 +228,8 @@ async def _search(
     told.cursor = cursor
 
 
-def _show(told: Any, table: Callable[[Any, Callable[[bytes], str]], Table]) -> None:
-    """table: made of an answer, and of how a hash is written."""
+def _show(told: Any, found: Any, table: Callable[[Any, Callable[[bytes], str]], Table]) -> None:
+    """found: what `told` has. table: made of an answer, and of how a hash is written."""
     if not sys.stdout.isatty():
         show_json(message_json(told))
     else:
@@ -239,6 +239,12 @@ def _show(told: Any, table: Callable[[Any, Callable[[bytes], str]], Table]) -> N
         echo(f"searched: blocks {told.from_height} to {told.to_height}{'; whole hashes: | cat' if is_narrow else ''}")
     if told.cursor:
         echo(f"to go on: --after {told.cursor}", err=True)
+    elif not found:
+        echo(
+            f"nothing found in the blocks {told.from_height} to {told.to_height}. "
+            "Tags are spelled as in docs/events.md, and = compares the whole text: '5000000udchat', not 5000000",
+            err=True,
+        )
 
 
 def _table(*names: str) -> Table:

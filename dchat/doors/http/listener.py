@@ -39,6 +39,7 @@ HEADERS_MAX = 64  # more than any client or proxy sends
 BODY_S = 1.0  # for a body that nobody asked for (a POST's is read within `dchat.doors.rest.calls.BODY_S`)
 QUERY_PARAMS_MAX = 64
 NAMES: web.AppKey[frozenset[str] | None] = web.AppKey("names")  # of `allowed_hosts`
+SECTION: web.AppKey[str] = web.AppKey("section")  # of the options, where they stand
 PART_CHARS_MAX = 32  # of a path that nobody has, compared with those that are there
 METRICS_COST = 2
 
@@ -62,7 +63,12 @@ class Bounds:
 
 
 class Listener(ABC):
-    """A door says what it answers, and where: `listen`, then `stop`. How it refuses is its own: `answer_to`."""
+    """A door says what it answers, and where: `listen`, then `stop`. How it refuses is its own: `answer_to`.
+
+    section: of the options, where `allowed_hosts` stands.
+    """
+
+    section = "http"
 
     def __init__(
         self, name: str, bounds: Bounds, faults: Faults, *, rate: RateLimit, tls: ssl.SSLContext | None
@@ -91,7 +97,7 @@ class Listener(ABC):
         """names: that a Host header may have; None: any. Returns the port. Raises OSError."""
         bounds = self._bounds
         app = web.Application(client_max_size=bounds.body_bytes_max, middlewares=[self._guard])
-        app[NAMES] = names
+        app[NAMES], app[SECTION] = names, self.section
         for (verb, path), handler in routes.items():
             app.router.add_route(verb, path, _plain(handler))
             if verb == "GET":
@@ -268,7 +274,9 @@ def check_host(request: web.Request) -> None:
         return
     name = host_name_of(said)
     if name not in names and not _is_ip(name):
-        raise web.HTTPForbidden(reason=f"this door is not called {said[:64]!r}; [http] allowed_hosts can allow it")
+        raise web.HTTPForbidden(
+            reason=f"this door is not called {said[:64]!r}; [{request.app[SECTION]}] allowed_hosts can allow it"
+        )
 
 
 def host_name_of(said: str) -> str:

@@ -84,6 +84,8 @@ class TakesOver(Protocol):
 class JsonRpcDoor(Listener):
     """`start`, then `stop`. table: its methods. share, reading: what all doors have of the loop and of threads."""
 
+    section = "rpc"
+
     def __init__(
         self,
         options: RpcSection,

@@ -6,15 +6,16 @@ most. Only what is saved, kept and indexed is found. Source: docs/search.md; Com
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from consensus.abci.interface import Slices
-from consensus.queries.errors import InvalidQuery
-from consensus.queries.syntax import QUERY_BYTES_MAX, parse
+from consensus.queries.errors import InvalidQuery, QueryTooLong
+from consensus.queries.syntax import AND_NUMBER, QUERY_BYTES_MAX, Condition, parse
 from consensus.search.errors import SearchTooWide
 from consensus.search.pages import Counted, Page, counted, page
-from consensus.search.plan import BLOCKS, TRANSACTIONS, Subject, plan
+from consensus.search.plan import BLOCKS, TRANSACTIONS, TX_HASH, Subject, plan
 from consensus.search.walk import Place, Walk
 from consensus.state.cursors import Cursor
 from crypto.hash import sha256
@@ -28,6 +29,9 @@ from proto.tendermint.types import types_pb2
 
 FOUND_MAX: Final = 100
 FOUND_DEFAULT: Final = 30
+SHOWN_CHARS: Final = 32  # of a query that cannot be read, from there on
+FORMS: Final = "TAG = 'TEXT' or NUMBER, TAG < <= > >= NUMBER, TAG CONTAINS 'TEXT', TAG EXISTS, with AND between them"
+_WHERE: Final = re.compile("offset ([0-9]+): (.*)", re.DOTALL)
 ANSWER_BYTES_MAX: Final = 2_097_152  # of a page: what is beyond is on the next one
 
 
@@ -79,9 +83,10 @@ class Searches:
         except ValueError as error:
             raise BadQuestion(f"after: {error}") from None
         try:
+            refuse_misplaced(parse(request.query, bytes_max=QUERY_BYTES_MAX), subject)
             walk = self._walk(request.query, subject, bytes_max=QUERY_BYTES_MAX, as_subscriptions=True)
         except InvalidQuery as error:
-            raise BadQuestion(f"query: {error} (docs/search.md)") from None
+            raise BadQuestion(f"query: {in_words(error, request.query)} (docs/search.md)") from None
         slices = page(
             walk, limit=request.limit or FOUND_DEFAULT, after=after, is_descending=not request.oldest_first
         )  # fmt: skip
@@ -145,6 +150,37 @@ class Searches:
             )  # fmt: skip
             yield
         return answer, None
+
+
+def in_words(error: InvalidQuery, query: str) -> str:
+    """What a person is told: what stands where reading ended, and what may stand there.
+
+    error: in CometBFT's words, which JSON-RPC's clients know.
+    """
+    if isinstance(error, QueryTooLong):
+        return f"{error}; allowed: {error.bytes_max} bytes"
+    found = _WHERE.fullmatch(str(error))
+    if found is None:
+        return f"{error}; allowed: {TX_HASH} = 'HASH', in hex"
+    at, why = int(found[1]), found[2]
+    rest = query.encode("utf-8", "surrogatepass")[at:].decode("utf-8", "replace")
+    why = "it ends too early" if why == "EOF" else why.replace(f"want {AND_NUMBER}", "wanted AND")
+    where = f" at {rest[:SHOWN_CHARS]!r}" if rest else ""
+    return f"offset {at}: {why}{where}; allowed: {FORMS}"
+
+
+def refuse_misplaced(conditions: tuple[Condition, ...], subject: Subject) -> None:
+    """What is never in the index of `subject`, and would else find nothing without a word. Raises BadQuestion."""
+    other = BLOCKS if subject.is_txs else TRANSACTIONS
+    for one in conditions:
+        if one.tag == other.height_tag:
+            raise BadQuestion(f"query: {one.tag} is of another search; allowed here: {subject.height_tag}")
+        if one.tag == TX_HASH and not subject.is_txs:
+            raise BadQuestion(f"query: {TX_HASH} is of a search for transactions; allowed here: {subject.height_tag}")
+        if one.tag == "tm.event":
+            raise BadQuestion(
+                "query: tm.event is of subscriptions; a search is for transactions or for blocks: leave it out"
+            )
 
 
 def _cursor(place: Place | None) -> str:

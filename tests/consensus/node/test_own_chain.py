@@ -132,6 +132,11 @@ async def test_the_door_says_what_is_wrong(tmp_path: Path) -> None:
             at = port + 1
             assert "in quotes" in (await call(at, "broadcast_tx_commit", tx="a=b"))["error"]["message"]
             assert "hexadecimal" in (await call(at, "abci_query", data="0xzz"))["error"]["message"]
+            misspelt = (await call(at, "abci_query", dat='"k"'))["error"]
+            assert "no parameter 'dat'; allowed: data, path" in misspelt["message"]
+            assert (
+                "allowed: /status, /broadcast_tx_commit, /abci_query" in (await call(at, "stats"))["error"]["message"]
+            )
             refused = (await call(at, "broadcast_tx_commit", tx='"no"'))["result"]
             assert (refused["check_tx"]["code"], refused["height"]) == (1, "0")
             taken = (await call(at, "broadcast_tx_commit", tx="0x" + b"k=v".hex()))["result"]

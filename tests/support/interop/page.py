@@ -20,7 +20,9 @@ HEAD = f"""# Other people's software
 
 What other people's software was tried, unmodified, and what came of it. Each row was written by a test that ran with
 the real tool and passed; where its tool is missing it says aloud that it was skipped. The command runs it again, in the
-repository with the test environment (`./scripts/env --dev`). What is known not to work has a row that says so.
+repository with the test environment (`./scripts/env --dev`, then `. .venv/bin/activate`). What a test needs of
+others it fetches and builds once, into `$DCHAT_CACHE` or `~/.cache/dchat`; installed must be the tool's language: Go
+(CometBFT, abci-cli, grpcurl), Rust's cargo, or Node.js with npm. What is known not to work has a row that says so.
 
 This page is made: `{COMMAND}` writes it from the rows that are kept in `tests/interop/results`, and with
 `tests/interop` behind it runs all of these tests first and keeps what they say.
