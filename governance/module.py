@@ -569,25 +569,9 @@ def _count_invariants(state: Readable, scan: Scan, proposals: dict[bytes, Propos
         )
     ]
     yield "governance: each open proposal has its time", not forgotten, f"{len(forgotten)} have not"
-    yield _each_time_waits(state, proposals, due)
     yield _no_strange_times(state, proposals, due)
     yield _votes_go(scan, proposals, due)
     yield TIMERS.invariant("governance", state, scan)
-
-
-def _each_time_waits(
-    state: Readable, proposals: dict[bytes, Proposal], due: set[tuple[bytes, bytes]]
-) -> tuple[str, bool, str]:
-    """A time that a proposal was given waits until it comes, also where nothing is to be done then any more: the end of
-    deposits of one that is voted on or decided, say."""
-    now = last_time_ns(state)
-    gone = [
-        (at, number)
-        for number, found in proposals.items()
-        for at in (found.deposit_end_time_ns, found.voting_end_time_ns, found.votes_until_time_ns)
-        if at > now > 0 and (height_bytes(at), number) not in due  # 0: no block told its time yet
-    ]
-    return "governance: each time of a proposal that is to come waits", not gone, f"{len(gone)} do not"
 
 
 def _no_strange_times(

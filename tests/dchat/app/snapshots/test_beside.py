@@ -34,6 +34,7 @@ HARMLESS = {
     (b"Cd", MISSING): STALE,
     (b"Cd", MORE): STALE,
     (b"Cm", CHANGED): "of a forgotten message author, height and time are bounded by those beside it alone",
+    (b"Bh", MISSING): "the end of deposits of a proposal that is voted on does nothing when it comes",
     (b"Bh", MORE): "the time of a proposal that was cancelled, and is gone, does nothing when it comes",
     (b"Uq", MORE): "the time of an unbonding that was cancelled does nothing when it comes",
 }
