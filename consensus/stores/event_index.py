@@ -5,7 +5,7 @@ and then the entry says where: for each event the transaction and the event in i
 alone: then the entry says only that the block has some, and the results are to be read. So an equality is answered by
 the index alone, and anything else by the results of the blocks that can have it; no value is stored twice.
 
-Keys: `e` (events of transactions) or `f` (the block's own), the epoch (1,024 heights), the term's hash, the height
+Keys: `e` (events of transactions) or `f` (the block's own), the epoch (256 heights), the term's hash, the height
 within the epoch. By epochs what is pruned goes in one range, whose disk is freed by itself; and new entries lie among
 the few of their epoch, so that LevelDB does not rewrite the old. A term is hashed (BLAKE2b, 12 bytes: two of one hash
 cost 2^48 tries) because addresses are long. `x` says from which height to which the index is whole.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OF_TXS, OF_BLOCKS, RANGE = b"e", b"f", b"x"
-EPOCH_BITS: Final = 10
+EPOCH_BITS: Final = 8
 EPOCH_HEIGHTS: Final = 1 << EPOCH_BITS
 EPOCH_BYTES: Final = 7
 TERM_BYTES: Final = 12

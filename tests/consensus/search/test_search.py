@@ -113,13 +113,13 @@ TX_CASES = [
     ("tx.height='x'", []),
     ("tx.height=3 AND tx.height=1", [(3, 0), (3, 1), (3, 2)]),  # the first
     ("tx.height=1 AND tx.height>2", [(3, 0), (3, 1), (3, 2), (E1, 0), (E2, 0), (E2, 1)]),  # a range counts more
-    ("tx.height>=3 AND tx.height<1025.5", [(3, 0), (3, 1), (3, 2), (E1, 0)]),
+    ("tx.height>=3 AND tx.height<257.5", [(3, 0), (3, 1), (3, 2), (E1, 0)]),
     ("tx.height>1.5 AND tx.height<=3.9", [(3, 0), (3, 1), (3, 2)]),
     ("tx.height<2 AND transfer.sender='ann'", [(1, 0)]),
     ("tx.height<99999999999999999999", [(1, 0), (1, 1), (3, 0), (3, 1), (3, 2), (E1, 0), (E2, 0), (E2, 1)]),
     ("tx.height>99999999999999999999", []),
     ("tx.height EXISTS AND transfer.sender='eve'", [(E2, 1)]),
-    ("tx.height CONTAINS '102'", [(E1, 0), (E2, 0), (E2, 1)]),
+    ("tx.height CONTAINS '25'", [(E1, 0), (E2, 0), (E2, 1)]),
     ("tx.height > DATE 2020-01-01", []),
     (f"tx.hash='{(bytes([3, 1]) * 16).hex()}' AND transfer.sender='nobody'", [(3, 1)]),
     (f"tx.hash='{(bytes([3, 1]) * 16).hex().upper()}'", [(3, 1)]),
@@ -137,7 +137,7 @@ BLOCK_CASES = [
     ("transfer.sender='ann'", []),  # a transaction's
     ("block.height=3", [3]),
     ("block.height=4", []),
-    ("block.height>=2 AND block.height<1026", [2, 3, E1]),
+    ("block.height>=2 AND block.height<258", [2, 3, E1]),
     ("tx.hash='00'", []),
 ]
 
@@ -301,7 +301,7 @@ def test_pages_are_the_whole_in_pieces(
 @pytest.fixture(scope="module")
 def long_chain() -> Chain:
     made = Chain()
-    for height in range(1, 3 * EPOCH_HEIGHTS):
+    for height in range(1, 12 * EPOCH_HEIGHTS):
         made.add(height, [(pay("ann", "bob", height),)] * 2 + ([(pay("eve", "bob", 1),)] if height == 2000 else []))
     return made
 
@@ -346,11 +346,11 @@ def test_each_condition_that_is_asked_counts(long_chain: Chain) -> None:
 
 def test_many_terms_are_asked_in_slices(long_chain: Chain) -> None:
     """Audit 62: hundreds of ranges of the index were begun in a row."""
-    text = " AND ".join(f"transfer.amount='{height}udchat'" for height in range(1, 1_000))
+    text = " AND ".join(f"transfer.amount='{height}udchat'" for height in range(1, EPOCH_HEIGHTS))
     made = plan(parse(text, bytes_max=10**6), TRANSACTIONS)
     walk = Walk(made, long_chain, long_chain.states, 1, 1_000, 10**9)  # type: ignore[arg-type]
     pauses = [0]
     for _ in page(walk, limit=10):
         pauses.append(walk.work)
-    assert walk.work > 4_000
+    assert walk.work > 4 * EPOCH_HEIGHTS
     assert max(later - before for before, later in itertools.pairwise(pauses)) < 1.2 * WORK_PER_SLICE
