@@ -34,13 +34,15 @@ def hold_home(home: Home) -> Iterator[None]:
             who = f"process {pid}" if (pid := file.read().strip()) else "another process"
             raise AlreadyRunning(f"{home.pid_file}: {who} runs on this home already: stop it first")
         _write_pid(file)
-        if home.databases.is_dir():
-            _wait_for_databases(home.databases)
-            finish_replacing(home.databases, also_aside=(home.wal,))
-        yield
-        # the name stays: removing it would let a third process lock another file of the same name
-        with contextlib.suppress(OSError):  # a disk that fails changes no exit code
-            file.truncate(0)
+        try:
+            if home.databases.is_dir():
+                _wait_for_databases(home.databases)
+                finish_replacing(home.databases, also_aside=(home.wal,))
+            yield
+        finally:
+            # the name stays: removing it would let a third process lock another file of the same name
+            with contextlib.suppress(OSError):  # a disk that fails changes no exit code
+                file.truncate(0)
 
 
 def _locked(file: TextIO) -> bool:

@@ -115,3 +115,10 @@ def test_validators_are_stopped_when_the_terminal_is_gone(
     monkeypatch.setattr(testnet_control, "echo", dead)
     testnet_control._run(network, detach=False)
     assert stopped == list(network.nodes)
+
+
+def test_who_leaves_a_home_by_an_error_is_named_there_no_more(tmp_path: Path) -> None:
+    home = Home.of(tmp_path)
+    with pytest.raises(ValueError, match="half way"), home_lock.hold_home(home):
+        raise ValueError("half way")
+    assert home.pid_file.read_text() == ""
