@@ -196,6 +196,13 @@ class Command:
         (line,) = [line for line in self.lines if re.search(rf" started .*node={node}\b", line)]
         return int(re.findall(r"pid=(\d+)", line)[0])
 
+    def kill(self, node: str) -> None:
+        """Raises AssertionError, with the last lines: it ended by itself."""
+        try:
+            os.kill(self.pid_of(node), signal.SIGKILL)
+        except ProcessLookupError:
+            raise AssertionError("\n".join([f"{node} is gone:", *self.lines[-40:]])) from None
+
     async def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         code = await self.process.wait()
@@ -242,7 +249,7 @@ async def test_four_validators_keep_what_was_set_through_a_kill(tmp_path: Path) 
         assert told["result"]["tx_result"]["code"] == 0, told
         for door in doors:
             await value_at(door, "colour", b"blue")
-        os.kill(all_four.pid_of("node3"), signal.SIGKILL)
+        all_four.kill("node3")
         told = await call(doors[1], "broadcast_tx_commit", tx='"shape=round"')
         assert told["result"]["tx_result"]["code"] == 0, told
         async with command("--home", str(network / "node3")) as third:
