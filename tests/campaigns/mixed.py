@@ -25,7 +25,7 @@ from typing import Any
 
 from chain.tx.messages import Payment
 from crypto.hash import sha256
-from tests.campaigns.harness import CampaignFailed, folder_of, run_campaign, say
+from tests.campaigns.harness import CampaignFailed, folder_of, run_campaign, say, until
 from tests.support.interop.mixed import OURS, PACE, THEIRS, MixedNetwork, MixedNode, TheirNode
 
 VALIDATORS = 4
@@ -201,16 +201,12 @@ async def all_committed(net: MixedNetwork, load: Load) -> None:
     last = list(load.admitted)[-SAMPLE:]
 
     async def there() -> bool:
-        return await committed_of(net, last) == len(last)
+        try:
+            return await committed_of(net, last) == len(last)
+        except CampaignFailed:  # one node has a block that another is about to have
+            return False
 
-    deadline = time.monotonic() + SETTLE_S
-    while True:
-        with contextlib.suppress(CampaignFailed):  # one node has a block that another is about to have
-            if await there():
-                return
-        if time.monotonic() > deadline:
-            raise CampaignFailed("admitted payments were not committed")
-        await asyncio.sleep(1)
+    await until("admitted payments are committed", there, timeout_s=SETTLE_S)
 
 
 async def disturb(net: MixedNetwork, what: str, node: MixedNode, seconds: float) -> None:
