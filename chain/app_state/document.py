@@ -18,7 +18,7 @@ from chain.app_state.governance_params import GovernanceParams
 from chain.app_state.vesting import VestingGenesis, check_vestings
 from chain.currency.ledger.economic_params import InvalidParam
 from chain.tx.codec import UINT64_MAX
-from chain.tx.units import UDCHAT_PER_DCHAT
+from chain.tx.units import GAS_PRICE_MAX, UDCHAT_PER_DCHAT
 from consensus.formats.units import MIB
 from crypto.bech32 import InvalidAddress, decode_address, encode_address
 
@@ -108,7 +108,7 @@ P = TypeVar("P", CurrencyGenesis, ChatGenesis, BridgeGenesis)
 # What a param may be. A divisor is never 0 (SDK 2025-003), and none has a value that keeps a vote from repairing it: a
 # transaction can be paid, has the time to arrive, and what a block leaves goes before a disk is full.
 RANGES: Final = {
-    "gas_price": (0, 10**7),  # a hundred times what is usual: a vote costs 0.4 DCHAT
+    "gas_price": (0, GAS_PRICE_MAX),
     "message_bytes_max": (1, 49_152),  # the envelope still fits into a transaction
     "refill_period_s": (10, 30 * 86_400),
     "free_messages": (0, 10**6),

@@ -6,6 +6,7 @@ from typing import Final
 
 UDCHAT_PER_DCHAT: Final = 10**6
 GAS_PER_MGAS: Final = 10**6
+GAS_PRICE_MAX: Final = 10**7  # udchat for a million gas: a hundred times what is usual; a vote costs 0.4 DCHAT
 
 
 def in_dchat(udchat: int) -> str:

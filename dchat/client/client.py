@@ -1,17 +1,18 @@
 """A client of the gRPC door: every call of dchat.v1, with deadlines and plain errors.
 
-What a node answers is not believed here; `dchat.client.verify` checks proofs. Amounts are udchat, addresses and hashes
-bytes.
+Of one node, or of several, of which one is asked at a time: who does not answer, catches up, stands still while others
+go on, or lies, is left for the next (docs/python-client.md, Several nodes). What a node answers is not believed here;
+`dchat.client.verify` checks proofs. Amounts are udchat, addresses and hashes bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import grpc
 import grpc.aio
@@ -21,6 +22,8 @@ from chain.kernel.branch import RecordKind
 from chain.tx.envelope.tx import TX_BYTES_MAX
 from consensus.formats.units import MIB
 from consensus.state.cursors import Cursor
+from dchat.client.nodes.route import AWAY, LOOK_S, NobodyAnswers, Route, words_of
+from dchat.client.nodes.tls import Tls
 from dchat.home.text import safe_line
 from proto.dchat.v1 import bridge_service_pb2_grpc as bridge_rpc
 from proto.dchat.v1 import channel_service_pb2_grpc as channels_rpc
@@ -40,6 +43,11 @@ DEADLINE_S = 10.0
 COMMIT_DEADLINE_S = 60.0
 HEIGHT_DEADLINE_S = 60.0
 STREAM_IDLE_S = 60.0  # of events that are saved: a message comes with every hundred blocks, if not sooner
+STALL_S = 20.0  # of several nodes, who says nothing new for so long is compared with the others
+COMPARE_S = 3.0  # for the others to say how far they are
+AGAIN_S = 0.5  # between rounds in which no node could be used
+BEHIND_BLOCKS = 2  # fewer is how far honest nodes are apart
+BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
 MANY_MAX = 1_000  # transactions of one BroadcastMany
 HEIGHT_MAX = 1 << 62  # above it a node's word is no height: the next one, and an expiry, still fit their fields
 
@@ -47,7 +55,13 @@ T = TypeVar("T")
 
 
 class AskFailed(Exception):
-    """What was asked of a node has no answer, or none that may be believed."""
+    """What was asked of a node has no answer, or none that may be believed.
+
+    of_node: another node may answer it. lied: and this one is asked nothing more.
+    """
+
+    of_node: ClassVar[bool] = False
+    lied: ClassVar[bool] = False
 
 
 class ClientError(AskFailed):
@@ -56,6 +70,20 @@ class ClientError(AskFailed):
     def __init__(self, message: str, *, status: str = "") -> None:
         super().__init__(message)
         self.status = status
+
+
+class OtherChain(ClientError):
+    """The node is of another chain than was named."""
+
+    of_node = True
+    lied = True  # or it was named by mistake: it is of no use either way
+
+
+class OutOfOrder(ClientError):
+    """A stream that goes back, or leaves something out."""
+
+    of_node = True
+    lied = True
 
 
 def quoted(text: str) -> str:
@@ -86,26 +114,32 @@ def whole_param(params: pb.GetParamsResponse, module: str, name: str, *, most: i
 class NodeUnreachable(ClientError):
     """Nobody answered in time."""
 
+    of_node = True
+
 
 class NotFound(ClientError):
     """The node has no such thing."""
 
 
-# CANCELLED: a node that stops ends the calls that it holds; what became of them is not known, as if it had not answered
-_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
-
 _STOPPING = "Cancelling all calls"  # gRPC's words, UNAVAILABLE, where a server stops under a call
 _REFUSED = "Connection refused"  # the system's, in gRPC's
 _OTHER_DOOR = "HTTP/2"  # gRPC's words for bytes that begin otherwise: "Failed parsing HTTP/2"
+_TLS = ("Ssl handshake", "SSL_ERROR", "CERTIFICATE", "Peer name")  # its words where TLS fails
+
+
+class _Left(AskFailed):
+    """The node that was streamed from is not asked any more."""
 
 
 def explain(error: grpc.aio.AioRpcError, address: str, *, within_s: float = 0.0) -> ClientError:
     """The client's error for a call's. within_s: its deadline; 0: none."""
     code, details = error.code(), quoted(error.details() or "")
-    if code in _UNREACHABLE:
+    if code in AWAY:
         if code is grpc.StatusCode.CANCELLED or details == _STOPPING:
             return NodeUnreachable(f"{address} is stopping: it ended the call ({details})", status=code.name)
         hint = "; this looks like an HTTP door: ask the node's gRPC door" if _OTHER_DOOR in details else ""
+        if any(word in details for word in _TLS):
+            hint = "; TLS: is its certificate vouched for by --tls-root, and does it want one of yours (--tls-cert)?"
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             late = f" within {within_s:g} s" if within_s else " in time"
             return NodeUnreachable(f"{address} did not answer{late}", status=code.name)
@@ -117,41 +151,50 @@ def explain(error: grpc.aio.AioRpcError, address: str, *, within_s: float = 0.0)
 
 
 class Client:
-    """One node. Use as `async with Client("127.0.0.1:26670") as node:`; connects with the first call.
+    """One node, or several of which one is asked at a time. Use as `async with Client("127.0.0.1:26670") as node:`;
+    connects with the first call.
 
-    answer_bytes_max: of one answer; a larger one is an error.
+    address: of the node that is asked now. tls: None: without. answer_bytes_max: of one answer; a larger one is an
+    error. Raises ValueError: a file of TLS cannot be used.
     """
+
+    route: Route | None = None  # None: a client of somebody else's making
 
     def __init__(
         self,
-        address: str = DEFAULT_ADDRESS,
+        address: str | Sequence[str] = DEFAULT_ADDRESS,
         *,
-        tls_root: Path | None = None,
+        tls: Tls | None = None,
         answer_bytes_max: int = MESSAGE_BYTES_MAX,
     ) -> None:
-        self.address = address
-        options = [
+        addresses = [address] if isinstance(address, str) else list(address)
+        options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", answer_bytes_max),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             # a node that was restarted is back within a second, not gRPC's two minutes
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ]
-        if tls_root is None:
-            self._channel = grpc.aio.insecure_channel(address, options=options)
-        else:
-            credentials = grpc.ssl_channel_credentials(tls_root.read_bytes())
-            self._channel = grpc.aio.secure_channel(address, credentials, options=options)
-        self.payments = payment_rpc.PaymentServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.members = channels_rpc.ChannelServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.reputation = reputation_rpc.ReputationServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.bridge = bridge_rpc.BridgeServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.txs = rpc.TxServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.chain = rpc.ChainServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.gov = gov_rpc.GovServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.state = rpc.StateServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.staking = staking_rpc.StakingServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
-        self.trails = trail_rpc.TrailServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        credentials = tls.credentials() if tls is not None else None
+
+        def connect(one: str) -> Any:
+            if tls is None or credentials is None:
+                return grpc.aio.insecure_channel(one, options=options)
+            return grpc.aio.secure_channel(one, credentials, options=options + tls.options)
+
+        self.chain_id = ""  # that nodes must be of; empty: that of the first which could be used
+        self.route = Route(addresses, connect, looks=self._looks, moved=self._moved)
+        self.address = addresses[0]
+        self.payments = payment_rpc.PaymentServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.members = channels_rpc.ChannelServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.reputation = reputation_rpc.ReputationServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.bridge = bridge_rpc.BridgeServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.txs = rpc.TxServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.chain = rpc.ChainServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.gov = gov_rpc.GovServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.state = rpc.StateServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.staking = staking_rpc.StakingServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
+        self.trails = trail_rpc.TrailServiceStub(self.route)  # type: ignore[no-untyped-call]  # generated
 
     async def __aenter__(self) -> Client:
         return self
@@ -162,14 +205,126 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        await self._channel.close(None)
+        assert self.route is not None
+        await self.route.close()
 
     async def call(self, method: Callable[..., Awaitable[T]], request: Any, *, deadline_s: float = DEADLINE_S) -> T:
-        """One call. Raises ClientError, NotFound, NodeUnreachable."""
+        """One call, of one node after another until one answers. Raises ClientError, NotFound, NodeUnreachable."""
         try:
             return await method(request, timeout=deadline_s)
         except grpc.aio.AioRpcError as error:
             raise explain(error, self.address, within_s=deadline_s) from None
+        except NobodyAnswers as error:
+            raise NodeUnreachable(quoted(str(error)), status=grpc.StatusCode.UNAVAILABLE.name) from None
+
+    # ------------------------------------------------------------------------------------------- which node is asked
+
+    @property
+    def others(self) -> int:
+        """How many nodes could be asked instead of the one that is."""
+        return self.route.others if self.route is not None else 0
+
+    def leave(self, why: str, *, address: str, lied: bool = False) -> bool:
+        """Ask the next node from now on, unless that happened already. False: there is none."""
+        if self.route is None or address not in self.route.addresses:
+            return False
+        return self.route.leave(why, at=self.route.addresses.index(address), lied=lied)
+
+    async def at_each(self, work: Callable[[], Awaitable[T]]) -> T:
+        """`work`, which asks, and hands in nothing but what was handed in: again at the next node, as long as one fails
+        by its own fault and another is there. Raises what `work` does."""
+        for _ in range(self.others):
+            address = self.address
+            try:
+                return await work()
+            except AskFailed as error:
+                is_busy = isinstance(error, ClientError) and error.status == BUSY
+                if not (error.of_node or is_busy) or not self.leave(str(error), address=address, lied=error.lied):
+                    raise
+        return await work()
+
+    def _moved(self, address: str) -> None:
+        self.address = address
+
+    async def _looks(self, at: int) -> str:
+        """Why a node cannot be used, or nothing."""
+        try:
+            status = await self._status_of(at, LOOK_S)
+        except grpc.aio.AioRpcError as error:
+            return words_of(error, within_s=LOOK_S)
+        if status.catching_up:
+            return f"is catching up, at height {status.latest_block_height}"
+        if self.chain_id and status.chain_id != self.chain_id:
+            return f"is a node of chain {quoted(status.chain_id)!r}, another is of {self.chain_id!r}"
+        self.chain_id = self.chain_id or quoted(status.chain_id)
+        return ""
+
+    async def _status_of(self, at: int, within_s: float) -> pb.GetStatusResponse:
+        """Raises AioRpcError."""
+        assert self.route is not None
+        stub = rpc.ChainServiceStub(self.route.channel(at))  # type: ignore[no-untyped-call]  # generated
+        answer: pb.GetStatusResponse = await stub.GetStatus(pb.GetStatusRequest(), timeout=within_s)
+        return answer
+
+    async def leave_if_behind(self, address: str) -> bool:
+        """Whether a node that said nothing new was left: others, by their word, have blocks that it lacks."""
+        if self.route is None or not self.others or address != self.address:
+            return False
+        nodes = range(len(self.route.addresses))
+        told = await asyncio.gather(*[self._status_of(at, COMPARE_S) for at in nodes], return_exceptions=True)
+        heights = [one.latest_block_height if isinstance(one, pb.GetStatusResponse) else -1 for one in told]
+        own, best = heights[self.route.addresses.index(address)], max(heights)
+        if best < own + BEHIND_BLOCKS and own >= 0:
+            return False
+        why = f"stands at height {own}, another is at {best}" if own >= 0 else "does not answer"
+        return self.leave(why, address=address)
+
+    async def _resumed(self, begin: Callable[[], AsyncGenerator[T]], *, patience_s: float) -> AsyncGenerator[T]:
+        """What `begin` makes, which begins behind what came already: again at the next node, where one fails.
+
+        patience_s: how long it is tried again where every node fails. Raises what `begin` does.
+        """
+        loop = asyncio.get_running_loop()
+        failed, since = 0, loop.time()
+        while True:
+            address = self.address
+            try:
+                async with aclosing(begin()) as stream:
+                    async for told in self._watched(stream, address):
+                        failed, since = 0, loop.time()
+                        yield told
+                return
+            except _Left:
+                continue
+            except ClientError as error:
+                failed += 1
+                is_over = failed > self.others and loop.time() >= since + patience_s
+                if not error.of_node or (error.lied and not self.others) or is_over:
+                    raise
+                self.leave(str(error), address=address, lied=error.lied)
+                if failed > self.others:
+                    await asyncio.sleep(AGAIN_S)
+
+    async def _watched(self, stream: AsyncGenerator[T], address: str) -> AsyncGenerator[T]:
+        """Raises _Left: it said nothing for long, while others went on."""
+        if not self.others:
+            async for told in stream:
+                yield told
+            return
+        while True:
+            waiting = asyncio.ensure_future(anext(stream))
+            try:
+                while not (await asyncio.wait({waiting}, timeout=STALL_S))[0]:
+                    if await self.leave_if_behind(address):
+                        raise _Left
+                told = waiting.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                if not waiting.done():
+                    waiting.cancel()
+                    await asyncio.gather(waiting, return_exceptions=True)
+            yield told
 
     # ------------------------------------------------------------------------------------------- transactions
 
@@ -227,20 +382,42 @@ class Client:
         return await self.call(self.chain.GetValidators, pb.GetValidatorsRequest(height=height))
 
     async def stream_blocks(
-        self, from_height: int = 0, *, with_results: bool = False
-    ) -> AsyncIterator[pb.StreamBlocksResponse]:
-        """Blocks in order without a gap, then live. Ends by an error when the node stops, or leaves one out."""
-        request = pb.StreamBlocksRequest(from_height=from_height, with_results=with_results)
+        self, from_height: int = 0, *, with_results: bool = False, patience_s: float = 0.0
+    ) -> AsyncGenerator[pb.StreamBlocksResponse]:
+        """Blocks in order without a gap, then live; of several nodes the next goes on where one ends.
+
+        patience_s: how long it tries again where none answers. Ends by an error when the last node stops, or leaves one
+        out (OutOfOrder).
+        """
         expected = from_height
-        try:
-            async for block in self.chain.StreamBlocks(request):
-                height = block.block.header.height
-                if expected and height != expected:
-                    raise ClientError(f"{self.address} streamed block {height}, expected {expected}: ask another node")
-                expected = height + 1
+        if not expected and self.others:
+            expected = (await self.status()).latest_block_height + 1
+
+        def begin() -> AsyncGenerator[pb.StreamBlocksResponse]:
+            return self._blocks_from(expected, with_results=with_results)
+
+        async with aclosing(self._resumed(begin, patience_s=patience_s)) as stream:
+            async for block in stream:
+                expected = block.block.header.height + 1
                 yield block
+
+    async def _blocks_from(self, expected: int, *, with_results: bool) -> AsyncGenerator[pb.StreamBlocksResponse]:
+        request = pb.StreamBlocksRequest(from_height=expected, with_results=with_results)
+        address = self.address
+        try:
+            async with aclosing(self.chain.StreamBlocks(request)) as stream:
+                async for block in stream:
+                    height = block.block.header.height
+                    if expected and height != expected:
+                        raise OutOfOrder(f"{address} streamed block {height}, expected {expected}: ask another node")
+                    expected = height + 1
+                    yield block
         except grpc.aio.AioRpcError as error:
-            raise explain(error, self.address) from None
+            raise explain(error, address) from None
+        except NobodyAnswers as error:
+            raise NodeUnreachable(quoted(str(error)), status=grpc.StatusCode.UNAVAILABLE.name) from None
+        if self.others:  # a stream without an end that ended: the node stops
+            raise NodeUnreachable(f"{address} ended the stream")
 
     async def block_results(self, height: int = 0) -> pb.GetBlockResultsResponse:
         return await self.call(self.chain.GetBlockResults, pb.GetBlockResultsRequest(height=height), deadline_s=30.0)
@@ -267,34 +444,58 @@ class Client:
         to_height: int = 0,
         types: Sequence[str] = (),
         where: Sequence[tuple[str, str]] = (),
+        patience_s: float = 0.0,
     ) -> AsyncGenerator[pb.StreamEventsResponse]:
         """Events in the chain's order, each once: after a cursor, or from a height on, or from the next block on.
 
         A message without an event tells how far the stream has come: resume from the last cursor that came, of either
-        kind. to_height: ends after this block; 0: goes on live, and ends by an error when the node stops.
-        Raises ClientError where the node tells one twice or goes back, NodeUnreachable where it stops before the end.
+        kind. Of several nodes the next goes on behind that, where one ends. to_height: ends after this block; 0: goes
+        on live. patience_s: how long it tries again where no node answers. Ends by an error when the last node stops.
+        Raises OutOfOrder where the node tells one twice or goes back, NodeUnreachable where it stops before the end.
         """
-        request = pb.StreamEventsRequest(from_height=from_height, to_height=to_height, types=types)
-        if after is not None:
-            request.after.height, request.after.index = after
-        for key, value in where:
-            request.where.add(key=key, value=value)
-        last, stream = after, aiter(self.chain.StreamEvents(request))
-        try:
-            while True:
-                async with asyncio.timeout(STREAM_IDLE_S if to_height else None):
-                    told = await anext(stream, None)
-                if told is None:
-                    return
-                cursor = Cursor(told.cursor.height, told.cursor.index)
-                if (last is not None and cursor <= last) or (to_height and cursor.height > to_height):
-                    raise ClientError(f"{self.address} streamed {cursor} after {last}: ask another node")
-                last = cursor
+        if after is None and not from_height and self.others:  # the next node's next block may be a later one
+            from_height = (await self.status()).latest_block_height + 1
+        last = after
+
+        def begin() -> AsyncGenerator[pb.StreamEventsResponse]:
+            request = pb.StreamEventsRequest(to_height=to_height, types=types)
+            if last is not None:
+                request.after.height, request.after.index = last
+            if last is after:  # nothing came yet
+                request.from_height = from_height
+            for key, value in where:
+                request.where.add(key=key, value=value)
+            return self._events_of(request, last)
+
+        async with aclosing(self._resumed(begin, patience_s=patience_s)) as stream:
+            async for told in stream:
+                last = Cursor(told.cursor.height, told.cursor.index)
                 yield told
+
+    async def _events_of(
+        self, request: pb.StreamEventsRequest, last: Cursor | None
+    ) -> AsyncGenerator[pb.StreamEventsResponse]:
+        to_height, address = request.to_height, self.address
+        try:
+            async with aclosing(self.chain.StreamEvents(request)) as stream:
+                while True:
+                    async with asyncio.timeout(STREAM_IDLE_S if to_height else None):
+                        told = await anext(stream, None)
+                    if told is None:
+                        break
+                    cursor = Cursor(told.cursor.height, told.cursor.index)
+                    if (last is not None and cursor <= last) or (to_height and cursor.height > to_height):
+                        raise OutOfOrder(f"{address} streamed {cursor} after {last}: ask another node")
+                    last = cursor
+                    yield told
         except TimeoutError:
-            raise NodeUnreachable(f"{self.address} said nothing for {STREAM_IDLE_S:g} s") from None
+            raise NodeUnreachable(f"{address} said nothing for {STREAM_IDLE_S:g} s") from None
         except grpc.aio.AioRpcError as error:
-            raise explain(error, self.address) from None
+            raise explain(error, address) from None
+        except NobodyAnswers as error:
+            raise NodeUnreachable(quoted(str(error)), status=grpc.StatusCode.UNAVAILABLE.name) from None
+        if self.others and (not to_height or last is None or last.height < to_height):
+            raise NodeUnreachable(f"{address} ended the stream")
 
     async def wait_for_height(self, height: int, *, deadline_s: float | None = None) -> int:
         """Return once the node has saved `height`. Raises NodeUnreachable at the deadline: HEIGHT_DEADLINE_S."""
@@ -304,9 +505,10 @@ class Client:
                 latest = (await self.status()).latest_block_height
                 if latest >= height:
                     return latest
-                async for block in self.stream_blocks(latest + 1):
-                    if block.block.header.height >= height:
-                        return block.block.header.height
+                async with aclosing(self.stream_blocks(latest + 1)) as blocks:
+                    async for block in blocks:
+                        if block.block.header.height >= height:
+                            return block.block.header.height
         except TimeoutError:
             pass
         raise NodeUnreachable(

@@ -21,6 +21,7 @@ from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
 
 TAKER_BLOCKS_MAX = 100  # looked through for who took a sequence; two terminals are a few blocks apart
+SCAN_BLOCKS_MAX = 200  # looked through for one that has expired: what is unordered lives so long, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,24 @@ async def taker(client: Client, proved: Proved, tx: Tx, *, above: int, until: in
             if not other.unordered and other.lane == tx.lane and _seats(tx)[0] in _seats(other):
                 return other
     return None
+
+
+async def shown_dead(client: Client, proved: Proved, tx: Tx) -> int:
+    """The height from which on no block to its expiry height, which the chain is above, has `tx`; 0: that is not shown.
+
+    Of an ordered one: its sequence is unused at a header past that. Of others: none of the last blocks that could take
+    it has it, but for those that are below the root of trust."""
+    if not tx.unordered:
+        signer = tx.signers[0]
+        standing = await proved_standing(client, proved, signer.address, signer.sequence_key, tx.lane)
+        if standing.height >= tx.expiry_height and standing.next <= signer.sequence:
+            return 1
+        return 0
+    first = max(1, proved.verifier.trust.height, tx.expiry_height - SCAN_BLOCKS_MAX)
+    for height in range(first, tx.expiry_height + 1):
+        if any(other.replay_id == tx.replay_id for other in await _transactions(client, proved, height)):
+            return 0
+    return first
 
 
 def _seats(tx: Tx) -> list[tuple[bytes, bytes, int]]:

@@ -38,9 +38,14 @@ VERIFIED_MAX = 256  # light blocks kept
 class ProofFailed(AskFailed):
     """What a node said does not follow from the root of trust."""
 
+    of_node = True
+    lied = True
+
 
 class RootNotKept(ClientError):
     """The node does not have the header that trust begins with: it joined by a snapshot, or has pruned it."""
+
+    of_node = True
 
     def __init__(self, node: str, trust: Trust, why: object) -> None:
         what = "the genesis" if trust.hash is None else f"header {trust.height}"

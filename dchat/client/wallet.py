@@ -18,20 +18,29 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from chain.app_state.document import RANGES
 from chain.tx.envelope.build import Seat, Shared, Wallet, build_tx, gas_for, lane_of
 from chain.tx.envelope.tx import Tx, decode
 from chain.tx.errors import TxError, WrongSequence, declared_errors
 from chain.tx.messages import LANE_BRIDGE, LANE_CHAT, Message
-from chain.tx.units import fee_of
+from chain.tx.units import GAS_PRICE_MAX, fee_of
 from consensus.formats.units import NS_PER_S
 from consensus.mempool.admission import errors as mempool
 from crypto.bech32 import encode_address
 from crypto.hash import sha256
-from dchat.client.client import AskFailed, Client, ClientError, NodeUnreachable, NotFound, quoted, whole_param
+from dchat.client.client import (
+    BUSY,
+    AskFailed,
+    Client,
+    ClientError,
+    NodeUnreachable,
+    NotFound,
+    OtherChain,
+    quoted,
+    whole_param,
+)
 from dchat.client.proved import Proved
 from dchat.client.refusals import explain
-from dchat.client.settled import Standing, proved_standing, proved_tx, taker, told_standing
+from dchat.client.settled import Standing, proved_standing, proved_tx, shown_dead, taker, told_standing
 from dchat.client.verify import ProofFailed
 from proto.dchat.v1 import service_pb2 as pb
 from proto.dchat.v1 import state_pb2
@@ -44,6 +53,7 @@ FEE_MAX = 1_000_000  # udchat: four times what the largest transaction costs at 
 RESEND_FIRST_S = 0.5  # between attempts when a node does not answer, or says to try later; twice as long each time
 RESEND_MAX_S = 8.0
 SUBMIT_DEADLINE_S = 120.0
+EACH_S = 15.0  # of several nodes, who tells of no block with it in so long is left for the next, which gets it too
 STATUS_S = 2.0
 STANDS_AFTER_S = 30  # as `dchat validator recover` counts
 HEIGHT_RECENT_S = 2.0  # some blocks: what is signed by an older one expires the sooner
@@ -51,7 +61,6 @@ PREPARE_DEADLINE_S = 120.0  # to learn what is signed: some dozens of calls at m
 PROOF_DEADLINE_S = 90.0  # for the header that shows what became of it, and its way from the root
 TAKEN_DEADLINE_S = 30.0  # for the block with the transaction that was quicker
 TAKEN_POLL_S = 0.2
-BUSY = "RESOURCE_EXHAUSTED"  # what a door says to a client past its limits
 ADMITTED = 0
 TAKEN = {(WrongSequence.codespace, WrongSequence.code), (mempool.CODESPACE, int(mempool.Refusal.UNDERPRICED))}
 TRY_LATER = frozenset((mempool.CODESPACE, int(code)) for code in mempool.TRY_LATER)
@@ -70,7 +79,17 @@ class TxRefused(ClientError):
 
 
 class TxExpired(ClientError):
-    """The chain is above its expiry height: no block takes it any more."""
+    """The chain is above its expiry height: no block takes it any more. is_shown: and none has it, by their headers."""
+
+    def __init__(self, message: str, *, is_shown: bool = False, status: str = "") -> None:
+        super().__init__(message, status=status)
+        self.is_shown = is_shown
+
+
+class Undecided(NodeUnreachable):
+    """It was handed in, and the time was up before anything was known of it: hand the same in again."""
+
+    of_node = False
 
 
 @dataclass(frozen=True)
@@ -207,7 +226,7 @@ class Session:
             height = await self._height()
             if self._facts is None:
                 params = await self.client.params()
-                price = whole_param(params, "currency", "gas_price", most=RANGES["gas_price"][1])
+                price = whole_param(params, "currency", "gas_price", most=GAS_PRICE_MAX)
                 self._facts = ChainFacts(self._chain_id, price, height)
             self._facts.height, self._facts.read_s = height, time.monotonic()
         return self._facts
@@ -225,6 +244,7 @@ class Session:
 
     async def _height(self) -> int:
         """The chain's; sees to it that the node is of the chain that is signed for."""
+        self.client.chain_id = self._chain_id or self.client.chain_id
         status = await self.client.status()
         height = status.latest_block_height
         if self.proved is not None:
@@ -236,7 +256,7 @@ class Session:
             self._chain_id = verifier.chain_id
         self._chain_id = self._chain_id or status.chain_id
         if status.chain_id != self._chain_id:
-            raise ClientError(
+            raise OtherChain(
                 f"{self.client.address} is a node of chain {quoted(status.chain_id)!r}, this would be signed for "
                 f"{self._chain_id!r}: ask a node of that chain, or name the other (its --genesis, or --chain-id)"
             )
@@ -272,10 +292,15 @@ class Session:
             raise ValueError("it is unordered (a bundle always is), and has no sequence")
         if others and not is_unordered:
             raise ValueError("several accounts sign what is unordered, as a bundle always is")
+
+        async def ask() -> ChainFacts:
+            found = await self._recent_facts(within_s=0.0 if is_unordered else HEIGHT_RECENT_S)
+            await self._learn(chosen)
+            return found
+
         try:
             async with asyncio.timeout(PREPARE_DEADLINE_S):
-                facts = await self._recent_facts(within_s=0.0 if is_unordered else HEIGHT_RECENT_S)
-                await self._learn(chosen)
+                facts = await self.client.at_each(ask)
         except TimeoutError:
             raise NodeUnreachable(
                 f"{self.client.address} did not say within {PREPARE_DEADLINE_S:g} s what has to be signed; nothing was"
@@ -360,10 +385,11 @@ class Session:
         wait_commit: bool = True,
         prove: bool | None = None,
         signed: Callable[[bytes], None] | None = None,
+        within_s: float | None = None,
         **options: object,
     ) -> Outcome:
         """Build and submit. prove: what became of it in its block; default: where it can. signed: is given what will be
-        handed in. options: as `build`.
+        handed in. within_s: as `hand_in`. options: as `build`.
 
         Where another device took the sequence in between, and only where that is proved, it is built and signed once
         more, unless the sequence was given. Raises TxRefused, TxExpired, ProofFailed, ClientError.
@@ -374,7 +400,7 @@ class Session:
             read = self._read[tx.lane]
             if signed is not None:
                 signed(raw)
-            return await self.hand_in(tx, wait_commit=wait_commit, prove=prove)
+            return await self.hand_in(tx, wait_commit=wait_commit, prove=prove, within_s=within_s)
         except TxRefused as error:
             self.forget()
             if not _is_wrong_sequence(error.outcome) or self.proved is None or tx.unordered:
@@ -396,23 +422,54 @@ class Session:
         again = decoded(await self.build(messages, **options))  # type: ignore[arg-type]
         if signed is not None:
             signed(again.raw)
-        return await self.hand_in(again, wait_commit=wait_commit, prove=prove)
+        return await self.hand_in(again, wait_commit=wait_commit, prove=prove, within_s=within_s)
 
-    async def hand_in(self, tx: Tx, *, wait_commit: bool = True, prove: bool | None = None) -> Outcome:
-        """What is signed already, for the first time or again: it is executed once. Raises what `send` does."""
+    async def hand_in(
+        self, tx: Tx, *, wait_commit: bool = True, prove: bool | None = None, within_s: float | None = None
+    ) -> Outcome:
+        """What is signed already, for the first time or again: it is executed once. within_s: until it is in a block;
+        default: SUBMIT_DEADLINE_S. Raises what `send` does, Undecided."""
         with _telling(tx):
             has_proof = (self.proved is not None) if prove is None else prove
-            return await self._hand_in(tx, wait_commit=wait_commit, prove=has_proof)
+            self.handed = tx
+            try:
+                return await self.client.at_each(
+                    lambda: self._hand_in(tx, wait_commit=wait_commit, prove=has_proof, within_s=within_s)
+                )
+            except TxExpired as error:
+                if not (has_proof and wait_commit):
+                    raise
+                return await self._last_look(tx, error)
 
-    async def _hand_in(self, tx: Tx, *, wait_commit: bool, prove: bool) -> Outcome:
-        self.handed = tx
+    async def _hand_in(self, tx: Tx, *, wait_commit: bool, prove: bool, within_s: float | None) -> Outcome:
         try:
-            outcome = await submit(self.client, tx.raw, wait_commit=wait_commit, height=self._height)
+            outcome = await submit(
+                self.client, tx.raw, wait_commit=wait_commit, deadline_s=within_s, height=self._height
+            )
         except TxRefused as error:
             outcome = error.outcome
             if not (prove and wait_commit and outcome.height):
                 raise
         return await self._proved_outcome(tx, outcome.height) if prove and wait_commit else outcome
+
+    async def _last_look(self, tx: Tx, expired: TxExpired) -> Outcome:
+        """What became of one that has expired, by a proof of any node. Raises TxExpired, TxRefused."""
+        assert self.proved is not None
+        for _ in range(self.client.others + 1):
+            address = self.client.address
+            try:
+                if (height := await _height_of(self.client, tx)) is not None:
+                    return await self._proved_outcome(tx, height)
+                if since := await shown_dead(self.client, self.proved, tx):
+                    told = f"no block of {since} to {tx.expiry_height} has it, as their headers show"
+                    raise TxExpired(f"{tx.id.hex()} expired: {told}, and none will", is_shown=True) from expired
+                why = "does not know what became of it"
+            except (TxRefused, TxExpired):
+                raise
+            except AskFailed as error:
+                why = str(error)
+            self.client.leave(why, address=address)
+        raise expired
 
     async def _proved_outcome(self, tx: Tx, height: int) -> Outcome:
         assert self.proved is not None
@@ -488,23 +545,31 @@ async def submit(
     """Hand in, again while the node does not answer, until admitted (or committed), refused or expired.
 
     deadline_s: SUBMIT_DEADLINE_S, unless said. height: the chain's; default: by the node's word, as all the rest.
-    Raises TxRefused, TxExpired, NodeUnreachable (at the deadline; it may still be committed), ClientError.
+    Of several nodes the next is handed the same where one does not tell of a block, and all are asked before it counts
+    as refused. Raises TxRefused, TxExpired, Undecided (at the deadline; it may still be committed), ClientError.
     """
     last, wait_s = "no answer", RESEND_FIRST_S
     limit_s = SUBMIT_DEADLINE_S if deadline_s is None else deadline_s
-    tx = decoded(raw)
+    tx, refused = decoded(raw), set[str]()
     try:
         async with asyncio.timeout(limit_s):
             while True:
+                each_s = EACH_S if client.others else None
                 try:
-                    outcome = Outcome.of(await client.broadcast(raw, wait_commit=wait_commit), tx)
+                    outcome = Outcome.of(await client.broadcast(raw, wait_commit=wait_commit, deadline_s=each_s), tx)
                     if outcome.code == ADMITTED:
                         if outcome.height or not wait_commit:
                             return outcome
                         last = "admitted"
                     elif (outcome.codespace, outcome.code) not in TRY_LATER:
                         # Refused as a repeat of itself: an earlier attempt got through.
-                        return await _find(client, tx) or _refuse(outcome)
+                        if (found := await _find(client, tx)) is not None:
+                            return found
+                        refused.add(client.address)  # by its word; another may say otherwise
+                        is_left = client.others and client.leave(outcome.log, address=client.address)
+                        if not is_left or client.address in refused:
+                            return _refuse(outcome)
+                        continue
                     else:
                         last = outcome.log
                 except NodeUnreachable:
@@ -518,7 +583,7 @@ async def submit(
                 await asyncio.sleep(wait_s)
                 wait_s = min(RESEND_MAX_S, 2 * wait_s)
     except TimeoutError:
-        raise NodeUnreachable(
+        raise Undecided(
             f"{client.address} did not tell of a block with {tx.id.hex()} within {limit_s:g} s, and said last: {last}; "
             f"{await _standing_still(client)}{open_until(tx)}"
         ) from None
@@ -552,6 +617,15 @@ async def _find(client: Client, tx: Tx) -> Outcome | None:
     if not outcome.height:
         raise ClientError(f"{client.address} says of {tx.id.hex()} that it is in block {outcome.height}; there is none")
     return _refuse(outcome) if outcome.code else outcome
+
+
+async def _height_of(client: Client, tx: Tx) -> int | None:
+    """Of the block that has it, by the node's word."""
+    try:
+        found = await _find(client, tx)
+    except TxRefused as error:
+        return error.outcome.height
+    return found.height if found is not None else None
 
 
 async def _find_quietly(client: Client, tx: Tx) -> Outcome | None:

@@ -12,7 +12,7 @@ from chain.tx.envelope.build import Seat, Wallet, build_tx
 from chain.tx.envelope.tx import decode
 from chain.tx.messages import Payment
 from dchat.cli.terminal.base import show_json
-from dchat.client.client import ClientError, whole_param
+from dchat.client.client import Client, ClientError, whole_param
 from dchat.client.wallet import Outcome, Session
 from dchat.shown.messages import message_json
 from proto.dchat.v1 import governance_service_pb2 as gov
@@ -21,19 +21,19 @@ from proto.dchat.v1 import service_pb2 as pb
 BOB = bytes(20)
 
 
-class LyingClient:
+class LyingClient(Client):
     """Answers as a node of a wrong gas price would."""
 
     def __init__(self, params: str) -> None:
-        self._params = params
+        self.address, self.chain_id, self._params = "liar:1", "", params
 
-    async def params(self) -> pb.GetParamsResponse:
+    async def params(self, height: int = 0) -> pb.GetParamsResponse:
         return pb.GetParamsResponse(json=self._params)
 
     async def status(self) -> pb.GetStatusResponse:
         return pb.GetStatusResponse(chain_id="lies-1", latest_block_height=7)
 
-    async def account(self, address: bytes, *, height: int, prove: bool) -> pb.GetAccountResponse:
+    async def account(self, address: bytes, *, height: int = 0, prove: bool = False) -> pb.GetAccountResponse:
         return pb.GetAccountResponse()
 
 
@@ -51,14 +51,14 @@ def stated(price: object) -> str:
 async def test_nothing_is_signed_at_a_price_that_no_chain_has(params: str) -> None:
     """audit 18: the client took the node's word for the gas price: a payment was signed with a fee of any height."""
     wallet = Wallet.from_seed(bytes(32))
-    session = Session(LyingClient(params), wallet)  # type: ignore[arg-type]
+    session = Session(LyingClient(params), wallet)
     with pytest.raises(ClientError, match=r"currency\.gas_price"):
         await session.build([Payment(wallet.address, BOB, 1)])
 
 
 async def test_the_highest_legal_price_is_paid() -> None:
     wallet = Wallet.from_seed(bytes(32))
-    session = Session(LyingClient(stated(str(RANGES["gas_price"][1]))), wallet)  # type: ignore[arg-type]
+    session = Session(LyingClient(stated(str(RANGES["gas_price"][1]))), wallet)
     tx = decode(await session.build([Payment(wallet.address, BOB, 1)]))
     assert 0 < tx.fee < 1_000_000, "less than 1 DCHAT"
 

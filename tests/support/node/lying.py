@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -44,7 +45,8 @@ class Fault(Exception):
 
 
 class LyingDoor(grpc.GenericRpcHandler):  # type: ignore[misc]  # the library's, untyped
-    """handed: each different transaction that it was given, in order. lies: by the method's name."""
+    """handed: each different transaction that it was given, in order. lies: by the method's name. calls: how many came.
+    stream_messages: so many of each stream, then it ends by an error; silent: then it says nothing more."""
 
     def __init__(self, honest: str) -> None:
         self._channel = grpc.aio.insecure_channel(honest, options=[("grpc.max_receive_message_length", -1)])
@@ -52,16 +54,28 @@ class LyingDoor(grpc.GenericRpcHandler):  # type: ignore[misc]  # the library's,
         self._server.add_generic_rpc_handlers((self,))
         self.lies: dict[str, Lie] = {}
         self.handed: list[bytes] = []
+        self.calls = 0
+        self.stream_messages: int | None = None
+        self.silent = False
+        self._cut = asyncio.Event()
         self.address = ""
 
     def service(self, details: Any) -> Any:
         method = details.method
 
         async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
+            self.calls += 1
+            passed, cut = 0, self._cut
             async for answer in self._channel.unary_stream(method)(request):
+                if passed == self.stream_messages or cut.is_set():
+                    if self.silent:
+                        await asyncio.Event().wait()
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "it goes away")
                 yield answer
+                passed += 1
 
         async def call(request: bytes, context: Any) -> bytes:
+            self.calls += 1
             try:
                 return await self._call(method, request)
             except grpc.aio.AioRpcError as error:  # the honest node's
@@ -95,6 +109,11 @@ class LyingDoor(grpc.GenericRpcHandler):  # type: ignore[misc]  # the library's,
     async def start(self) -> None:
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
+
+    def cut(self) -> None:
+        """The streams that there are end with their next message."""
+        self._cut.set()
+        self._cut = asyncio.Event()
 
     async def stop(self) -> None:
         await self._server.stop(None)
