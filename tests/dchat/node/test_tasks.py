@@ -41,6 +41,7 @@ MAKERS = {
     "consensus/p2p/tasks.py": "the switch's children begin anew and tell it",
     "dchat/sql/feed.py": "its session awaits it, and ends by what it raises",
     "dchat/cli/terminal/ask.py": "the command awaits its line of waiting, and ends by what it raises",
+    "dchat/client/client.py": "its reader awaits the next message, and ends by what that raises",
     "dchat/devnet/live.py": "the benchmark awaits its followers",
     "consensus/simulation/clock.py": "its caller awaits the work, as of a thread",
     "consensus/simulation/loop.py": "the judge: a simulated process in which a task fails unseen breaks a law",
